@@ -1,0 +1,56 @@
+"""Who runs this code: a flow, a work, or a plain script.
+
+A process has one answer for all its threads (`set_process_caller`: a work's own process), and a
+block of code may have another (`acting_as`: a pass of the flow, a work run inline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal, NamedTuple
+
+
+class Caller(NamedTuple):
+    """Who runs this code.
+
+    Attributes:
+        kind: `script` outside any app, `flow` in a pass of the flow, `init` while a component is
+            being built, `work` in the run of a work.
+        component: Name of the component, `main` in a script.
+        root: Absolute folder of the app that runs it, or `None` outside any app.
+        durable: Whether that app asks for the disk's flush.
+    """
+
+    kind: Literal["script", "flow", "init", "work"]
+    component: str
+    root: str | None = None
+    durable: bool = False
+
+
+SCRIPT = Caller("script", "main")
+
+_process_caller = SCRIPT
+_caller: ContextVar[Caller | None] = ContextVar("lightning_lite_caller", default=None)
+
+
+def current_caller() -> Caller:
+    """Return who runs the calling code."""
+    return _caller.get() or _process_caller
+
+
+def set_process_caller(caller: Caller) -> None:
+    """Let all threads of this process act as `caller`, where no block says otherwise."""
+    global _process_caller
+    _process_caller = caller
+
+
+@contextmanager
+def acting_as(caller: Caller) -> Iterator[None]:
+    """Let the code of the `with` block act as `caller`."""
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)

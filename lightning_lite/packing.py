@@ -1,0 +1,150 @@
+"""Objects as bytes for another process: by reference what it can import, by value what it can't.
+
+Classes and functions of the user's script, of a REPL or of a notebook exist in the main process
+only. Going down to a work they travel by value. Coming back they are named, and the main process
+finds its own class again: an answer is an instance of the script's class, also after a resume.
+"""
+
+from __future__ import annotations
+
+import _pickle  # pickle itself would cost each child another 8 ms
+import importlib
+import io
+import sys
+from types import FunctionType
+from typing import Any
+
+from lightning_lite.errors import LightningLiteError
+
+_PROTOCOL = 5
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+
+
+class PackingError(LightningLiteError, TypeError):
+    """A value can't be turned into bytes, or not back into a value."""
+
+
+class _NeedsValue(Exception):  # noqa: N818 - a signal within this module
+    """A class or function has to travel by value; cloudpickle is needed."""
+
+
+def pack(value: Any, *, to_main: bool = False) -> bytes:
+    """Return `value` as bytes.
+
+    Args:
+        value: Any object that pickle or cloudpickle can handle.
+        to_main: Whether the receiver has the modules of the main process, its script included.
+
+    Raises:
+        PackingError: It can't travel; the reason is in the message.
+
+    Example:
+        >>> unpack(pack({"a": (1, 2.5)}))
+        {'a': (1, 2.5)}
+    """
+    if type(value) in _SCALARS:
+        return _pickle.dumps(value, _PROTOCOL)
+    buffer = io.BytesIO()
+    try:
+        _ReferencePickler(buffer, to_main).dump(value)
+    except Exception:  # noqa: BLE001 - whatever pickle can't do is tried by value, which names the reason
+        return _pack_by_value(value, to_main)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> Any:
+    """Return the value that `pack` turned into `data`.
+
+    Raises:
+        Exception: Whatever the value's own way back raises.
+    """
+    return _pickle.loads(data)
+
+
+def find_global(module: str, qualname: str) -> Any:
+    """Return the class or function `qualname` of `module`; the way back of what is named, not copied."""
+    found: Any = importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    return found
+
+
+class _ReferencePickler(_pickle.Pickler):
+    """Plain pickle, as long as all classes and functions can be named."""
+
+    def __init__(self, buffer: io.BytesIO, to_main: bool) -> None:
+        super().__init__(buffer, _PROTOCOL)
+        self._to_main = to_main
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | FunctionType):
+            return _reduce_definition(obj, self._to_main)
+        return NotImplemented
+
+
+def _reduce_definition(obj: Any, to_main: bool) -> Any:
+    """Return how a class or function is named, `NotImplemented` for pickle's own way, or ask for cloudpickle."""
+    module = getattr(obj, "__module__", None)
+    if module is None or is_importable(module):
+        return NotImplemented
+    if to_main and "<" not in obj.__qualname__:
+        return find_global, (module, obj.__qualname__)
+    raise _NeedsValue
+
+
+def _pack_by_value(value: Any, to_main: bool) -> bytes:
+    import cloudpickle  # noqa: PLC0415 - 30 to 50 ms, and most children never send a definition
+
+    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, type | FunctionType):
+                try:
+                    named = _reduce_definition(obj, to_main)
+                except _NeedsValue:
+                    module = sys.modules.get(obj.__module__)
+                    if module is not None and obj.__module__ != "__main__":
+                        cloudpickle.register_pickle_by_value(module)
+                else:
+                    if named is not NotImplemented:
+                        return named
+            return super().reducer_override(obj)
+
+    buffer = io.BytesIO()
+    try:
+        ValuePickler(buffer, protocol=_PROTOCOL).dump(value)
+    except Exception as error:
+        raise PackingError(f"{type(error).__name__}: {error}") from error
+    return buffer.getvalue()
+
+
+_importable: dict[str, bool] = {}
+
+
+def is_importable(name: str) -> bool:
+    """Return whether another process with the same `sys.path` can import the module `name`.
+
+    A module that was made by hand, or loaded from a file outside the path, is in `sys.modules`
+    all the same; so the finders are asked.
+    """
+    known = _importable.get(name)
+    if known is None:
+        known = _importable[name] = _find_importable(name)
+    return known
+
+
+def _find_importable(name: str) -> bool:
+    if name == "__main__" or name == "__mp_main__":
+        return False
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is None:
+        return name in sys.builtin_module_names
+    parent, _, _ = name.rpartition(".")
+    if parent and not is_importable(parent):
+        return False
+    path = getattr(sys.modules[parent], "__path__", None) if parent else None
+    for finder in sys.meta_path:
+        found = finder.find_spec(name, path)
+        if found is not None:
+            return bool(found.origin == spec.origin)
+    return False

@@ -1,0 +1,1 @@
+"""What the letters and the tree are made of: frozen values, call keys; no process, no file."""

@@ -1,0 +1,29 @@
+"""Values that know how to travel from work to work: the one protocol that core knows of them."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+
+class Traveller:
+    """Base of the values that take part in their own journey (`Drive`, `Path`, `Payload`).
+
+    A traveller may be an argument of `work.run(...)`, at any depth of lists, tuples and dicts, and
+    the value of a public attribute of a component. It has to be picklable.
+    """
+
+    __slots__ = ()
+
+    def call_key(self) -> Any:
+        """Return plain data that says which value this is; it is what a call's key is made from."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not say its call key")
+
+    def attached(self, component: str, attribute: str) -> None:
+        """Hear that the value became attribute `attribute` of the component named `component`."""
+
+    def before_run(self, work: str) -> Self:
+        """Return what the `run` of `work` shall get in this value's place; called in the work's process."""
+        return self
+
+    def after_run(self, work: str) -> None:
+        """Hear that a `run` of `work` has ended well; called in the work's process, before its answer is sent."""
