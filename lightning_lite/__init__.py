@@ -1,0 +1,50 @@
+"""Lightning Apps without the cloud and without a server.
+
+A flow coordinates in this process, each work does its job in a process of its own, drives carry
+files between them. The house, lowest floor first; a module imports its own floor or lower:
+
+    cli · testing                                           what tests and terminals use
+    core.app                                                puts machine, runner and run together
+    core.machine                                            letters in, a pass of the flow, letters out
+    core.component core.flow core.work core.calls …         the tree that users write
+    structures                                              lists and dicts of components
+    storage · runners · runs · ui                           files, processes, run folders, terminal
+    errors messages clock settings context travel packing state   what all of them speak
+
+The path of one call: `core.work` → `core.machine` → `runners` → `core.host` in the child → back.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_lite.core.app import LightningApp
+    from lightning_lite.core.cloud import BuildConfig, CloudCompute
+    from lightning_lite.core.flow import LightningFlow
+    from lightning_lite.core.work import LightningWork
+
+__version__ = "0.1.0"
+
+__all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "LightningWork"]
+
+# Loaded on first use: every work's process imports this module, and few need all of it.
+_HOMES = {
+    "BuildConfig": "lightning_lite.core.cloud",
+    "CloudCompute": "lightning_lite.core.cloud",
+    "LightningApp": "lightning_lite.core.app",
+    "LightningFlow": "lightning_lite.core.flow",
+    "LightningWork": "lightning_lite.core.work",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'lightning_lite' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

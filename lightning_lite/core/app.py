@@ -1,0 +1,326 @@
+"""`LightningApp`: puts a machine, a runner and a run together, and carries the letters between them.
+
+app.run() ──▶ machine.open ──StartWork──▶ runner
+    │
+    └─ run_once, again and again:   runner.wait ──reports──▶ machine.step ──requests──▶ runner.send
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lightning_lite import settings
+from lightning_lite.clock import Clock, Moment, RealClock
+from lightning_lite.context import Caller, current_caller
+from lightning_lite.core.calls import CallBook
+from lightning_lite.core.cloud import CloudCompute
+from lightning_lite.core.flow import LightningFlow, LightningFlowWarning, RootFlow
+from lightning_lite.core.machine import Machine
+from lightning_lite.core.status import AppStage, AppStatus
+from lightning_lite.core.work import LightningWork
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, RunnerError
+from lightning_lite.messages import Report, Request
+from lightning_lite.runners.inline import InlineRunner
+from lightning_lite.runners.processes import ProcessRunner
+from lightning_lite.runners.seam import Runner
+from lightning_lite.runners.signals import EndingSignals
+from lightning_lite.runs.folder import RunFolder
+from lightning_lite.ui.terminal import Terminal
+
+_SLOW_SECONDS = 1.0
+_SLOW_SAMPLES = 5
+
+_log = logging.getLogger("lightning_lite")
+
+
+class LightningApp:
+    """An app: a root flow, or a single work, that `run` brings to life.
+
+    Args:
+        root: The root flow; a work is run once by a flow of its own.
+        flow_cloud_compute: Kept and shown, without effect on one machine.
+        log_level: `info` or `debug`; `debug` logs each pass of the flow and what became of each call.
+        root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else `./.lightning_lite`.
+        durable: Whether what is put into drives must survive the loss of power; else `LIGHTNING_LITE_DURABLE`.
+        max_running: How many works run a call at once, `None` for all.
+        clock: What tells the time; tests hand in one that they turn.
+
+    Raises:
+        ComponentDefinitionError: The root is no component, or a flow without a `run`.
+        ComponentError: Another argument makes no sense, or the root belongs to another flow.
+
+    Example:
+        >>> class Hello(LightningFlow):
+        ...     def run(self):
+        ...         self.stop("Hello!")
+        >>> LightningApp(Hello()).run()
+        Hello!
+    """
+
+    def __init__(
+        self,
+        root: LightningFlow | LightningWork,
+        flow_cloud_compute: CloudCompute | None = None,
+        log_level: str = "info",
+        *,
+        root_dir: str | os.PathLike[str] | None = None,
+        durable: bool | None = None,
+        max_running: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if log_level not in ("debug", "info"):
+            raise ComponentError(f"Log Level should be in ['debug', 'info']. Found {log_level}")
+        if max_running is not None and (type(max_running) is not int or max_running < 1):
+            raise ComponentError(f"max_running is a whole number, 1 or more, or None. Found {max_running!r}")
+        self.root = _as_root(root)
+        self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
+        self.stage = AppStage.BLOCKING
+        self._log_level = log_level
+        self._root_dir = root_dir
+        self._durable = durable
+        self._max_running = max_running
+        self._clock: Clock = clock or RealClock()
+        self._machine: Machine | None = None
+        self._runner: Runner | None = None
+        self._folder: RunFolder | None = None
+        self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
+        self._said_at_rest = False
+        self._suspended = 0.0  # seconds that Ctrl-Z took: time limits pause meanwhile
+
+    def run(self, runner: str | None = None) -> None:
+        """Run the app until its flow ends it.
+
+        Args:
+            runner: `processes` runs each work in a process of its own; `inline` runs all in this one, for
+                debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
+
+        Raises:
+            AppFailed: The flow called `self.fail(message)`.
+            Exception: What a work with `raise_exception=True` raised, with the traceback from its process as
+                the cause; or what the flow raised.
+            WorkFailed: A work failed without an exception of its own.
+            NestedAppError: Called inside a work or a flow, or twice at once.
+            RunnerError: The machine refuses what is needed; or there is no such runner.
+            KeyboardInterrupt: Ctrl-C, after the works have been ended in order.
+            SystemExit: SIGTERM, after the same.
+        """
+        caller = current_caller()
+        if caller.kind != "script" or self._machine is not None:
+            raise NestedAppError(
+                f"app.run() was called inside {caller.component!r}, which an app is running already. "
+                "Call it once, at the end of the script."
+                if caller.kind != "script"
+                else "app.run() was called while this app is running already."
+            )
+        root_dir = settings.resolve_root(self._root_dir)
+        durable = settings.resolve_durable(self._durable)
+        for work in self.works:
+            work._book = CallBook()
+        folder = self._folder = RunFolder.create(root_dir, app=type(self.root).__qualname__)
+        terminal = Terminal()
+        self._runner = _make_runner(settings.resolve_runner(runner), folder, terminal, root_dir, durable)
+        self._machine = Machine(self.root, Caller("flow", "root", root_dir, durable), self._max_running)
+        self._said_at_rest = False
+        with _Logging(self._log_level), EndingSignals(self._runner, self._on_resume):
+            state = "failed"
+            try:
+                self._clock.watch(self._runner.wake)
+                self.stage = AppStage.RUNNING
+                self._send(self._machine.open(self._now()))
+                while not self.run_once():
+                    pass
+                if self._machine.error is not None:
+                    raise self._machine.error
+                state = "stopped"
+            except (KeyboardInterrupt, SystemExit):
+                state = "interrupted"
+                raise
+            finally:
+                self.stage = AppStage.STOPPING if state == "stopped" else AppStage.FAILED
+                self._close(terminal)
+                folder.ended(state)
+
+    def run_once(self) -> bool:
+        """Wait for the next letters, apply them, and run the flow if something changed.
+
+        Returns:
+            Whether the app is over.
+        """
+        assert self._runner is not None
+        return self._deliver(self._runner.wait(self._patience()))
+
+    # The tree.
+
+    @property
+    def flows(self) -> list[LightningFlow]:
+        """The root flow, then all flows below it."""
+        return [self.root, *self.root.flows.values()]
+
+    @property
+    def works(self) -> list[LightningWork]:
+        """All works."""
+        return self.root.works()
+
+    @property
+    def named_works(self) -> list[tuple[str, LightningWork]]:
+        """All works with their names."""
+        return self.root.named_works()
+
+    def get_component_by_name(self, name: str) -> Any:
+        """Return the flow, work or structure with this full name, `root.train`.
+
+        Raises:
+            ValueError: The name does not begin with `root`.
+            AttributeError: There is no such component.
+        """
+        return self.root.get_component_by_name(name)
+
+    # The state.
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The whole state as nested dicts, as Lightning App shows it."""
+        return {**self.root.state, "app_state": {"stage": self.stage}}
+
+    @property
+    def state_vars(self) -> dict[str, Any]:
+        """Like `state`, the values alone."""
+        return {**self.root.state_vars, "app_state": {"stage": self.stage}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set the attributes of all components that `state` names.
+
+        Raises:
+            StateError: An attribute was never declared.
+            ComponentError: A component is not there.
+        """
+        self.root.set_state(state)
+        self.stage = state.get("app_state", {}).get("stage", self.stage)
+
+    @property
+    def status(self) -> AppStatus:
+        """Whether the root flow is ready, and the status of each work."""
+        return AppStatus(self.ready, {name: work.status for name, work in self.named_works})
+
+    @property
+    def ready(self) -> bool:
+        """Whether the root flow is ready."""
+        return self.root.ready
+
+    # The path of the letters.
+
+    def _deliver(self, reports: Sequence[Report]) -> bool:
+        """Take all letters to the machine, and its letters to the runner: the one place they all pass."""
+        assert self._machine is not None
+        now, num_passes = self._now(), self._machine.num_passes
+        self._send(self._machine.step(now, reports))
+        if self._machine.num_passes > num_passes:
+            self._warn_if_slow(self._now().monotonic - now.monotonic)
+        if self._machine.is_at_rest and not self._said_at_rest and not self._machine.ended:
+            self._said_at_rest = True
+            _say(
+                "Nothing can change any more: no call is under way and the flow has nothing to do. "
+                "Press Ctrl-C to end the app, or let the flow call self.stop()."
+            )
+        return self._machine.ended
+
+    def _send(self, requests: Iterable[Request]) -> None:
+        assert self._runner is not None
+        for request in requests:
+            self._runner.send(request)
+
+    def _patience(self) -> float | None:
+        """Return how long to wait for letters, in seconds."""
+        assert self._machine is not None
+        if self._machine.wants_pass:
+            return 0.0
+        wake_at = self._machine.wake_at
+        return None if wake_at is None else self._clock.seconds_until(wake_at + self._suspended)
+
+    def _close(self, terminal: Terminal) -> None:
+        """End all works in order, and take what they still had to say."""
+        assert self._machine is not None
+        assert self._runner is not None
+        runner, machine = self._runner, self._machine
+        try:
+            machine.apply_last(self._now(), runner.close(settings.STOP_TIMEOUT))
+        finally:
+            self._clock.watch(None)
+            machine.close(self._now())
+            terminal.close()
+            self._runner = self._machine = None
+
+    def _now(self) -> Moment:
+        now = self._clock.now()
+        return now._replace(monotonic=now.monotonic - self._suspended) if self._suspended else now
+
+    def _on_resume(self, seconds: float) -> None:
+        self._suspended += seconds
+
+    def _warn_if_slow(self, seconds: float) -> None:
+        self._durations.append(seconds)
+        if len(self._durations) == _SLOW_SAMPLES and sum(self._durations) / _SLOW_SAMPLES > _SLOW_SECONDS:
+            self._durations.clear()
+            warnings.warn(
+                f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s each on average. "
+                "Meanwhile the app hears of nothing: move what takes long into a LightningWork.",
+                LightningFlowWarning,
+                stacklevel=2,
+            )
+
+
+def _as_root(root: Any) -> LightningFlow:
+    """Return the root flow, or a flow that runs the work that was given as root."""
+    if isinstance(root, LightningWork):
+        return RootFlow(root)
+    if not isinstance(root, LightningFlow):
+        raise ComponentDefinitionError(
+            f"LightningApp(root): root is a LightningFlow or a LightningWork, found {type(root).__qualname__}."
+        )
+    if type(root).run is LightningFlow.run:
+        raise ComponentDefinitionError(
+            "The root flow passed to LightningApp does not override the run() method. "
+            f"Define run() in {type(root).__qualname__}."
+        )
+    if root._node.parent is not None:
+        raise ComponentError(f"The root of an app stands alone, found {root.name}, a part of another flow.")
+    return root
+
+
+def _make_runner(name: str, folder: RunFolder, terminal: Terminal, root_dir: str, durable: bool) -> Runner:
+    if name == "processes":
+        return ProcessRunner(root_dir, folder.logs, terminal, durable)
+    if name == "inline":
+        return InlineRunner(root_dir, folder.logs, terminal, durable)
+    raise RunnerError(f"There is no runner {name!r}; there are 'processes' and 'inline'.")
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+class _Logging:
+    """The log of the framework on standard error while an app runs, if it was asked for."""
+
+    def __init__(self, level: str) -> None:
+        self._handler = logging.StreamHandler() if level == "debug" else None
+        self._level_before = _log.level
+
+    def __enter__(self) -> None:
+        if self._handler is not None:
+            self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            _log.addHandler(self._handler)
+            _log.setLevel(logging.DEBUG)
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            _log.removeHandler(self._handler)
+            _log.setLevel(self._level_before)

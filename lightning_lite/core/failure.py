@@ -1,0 +1,122 @@
+"""How an exception of the user's becomes a `Failure` that travels, and an exception again."""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from types import TracebackType
+from typing import Any
+
+from lightning_lite.core.status import WorkFailureReasons
+from lightning_lite.errors import (
+    InvalidValue,
+    StateError,
+    WorkCrashed,
+    WorkFailed,
+    WorkStartFailed,
+    WorkTimeout,
+)
+from lightning_lite.messages import Failure, RunCall
+from lightning_lite.packing import PackingError, pack, unpack
+
+_ERRORS: dict[str, type[WorkFailed]] = {
+    WorkFailureReasons.CRASHED: WorkCrashed,
+    WorkFailureReasons.TIMEOUT: WorkTimeout,
+    WorkFailureReasons.START_FAILED: WorkStartFailed,
+    WorkFailureReasons.INVALID_VALUE: InvalidValue,
+}
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause, and says what it is
+    """The traceback of an exception in the process of a work, as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text.rstrip()}"
+
+
+def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failure:
+    """Return the failure that `error`, raised by a call of `work`, means for the flow."""
+    captured: bool | None = None
+    reason = WorkFailureReasons.USER_EXCEPTION
+    if isinstance(error, PackingError | StateError):
+        reason = WorkFailureReasons.INVALID_VALUE
+    if isinstance(error, Exception):
+        error, captured = _ask_work(error, work)
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    else:
+        # SystemExit and its like would end the app without a word if they were raised there.
+        reason = WorkFailureReasons.CRASHED
+        code = f"({error.code!r})" if isinstance(error, SystemExit) else f"({error})"
+        what = f"sys.exit{code}" if isinstance(error, SystemExit) else f"{type(error).__name__}{code}"
+    message = f"{what.splitlines()[0] if what else what} in {describe_call(work.name, call.arguments)}"
+    return Failure(reason, message, format_user_frames(error), _packed(error), captured)
+
+
+def describe_call(work: str, arguments: bytes) -> str:
+    """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = 60
+    try:
+        args, kwargs = unpack(arguments)
+        parts = [shortener.repr(value) for value in args]
+        parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
+    except Exception:  # noqa: BLE001 - the message is about another failure; arguments that can't be shown are not
+        parts = ["..."]
+    return " ".join(f"{work}.run({', '.join(parts)})".split())
+
+
+def format_user_frames(error: BaseException) -> str:
+    """Return the traceback of `error` without the frames of this package that led to the user's code."""
+    import traceback  # noqa: PLC0415 - 10 ms that only a failure has to pay
+
+    trace = _skip_own_frames(error.__traceback__)
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def error_of(failure: Failure, work: str) -> BaseException:
+    """Return what `app.run()` raises for a failure: the work's own exception, if it had one that could travel.
+
+    The text of its traceback in the other process is its cause.
+    """
+    error: Any = None
+    if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
+        try:
+            error = unpack(failure.error)
+        except Exception:  # noqa: BLE001 - the user's class decides what its way back raises; the text remains
+            error = None
+    if not isinstance(error, BaseException):
+        kind = _ERRORS.get(failure.reason, WorkFailed)
+        error = kind(failure.message, work=work, reason=failure.reason)
+    if failure.traceback:
+        error.__cause__ = RemoteTraceback(failure.traceback)
+    return error
+
+
+def _ask_work(error: Exception, work: Any) -> tuple[Exception, bool]:
+    """Let the work's `on_exception` decide; return the exception, and whether it was taken."""
+    try:
+        work.on_exception(error)
+    except Exception as raised_again:  # noqa: BLE001 - that is how `on_exception` says that it counts
+        return raised_again, False
+    return error, True
+
+
+def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE + os.sep):
+        trace = trace.tb_next
+    return trace
+
+
+def _packed(error: BaseException) -> bytes | None:
+    if not isinstance(error, Exception):
+        return None
+    try:
+        return pack(error, to_main=True)
+    except PackingError:
+        return None

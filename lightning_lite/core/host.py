@@ -1,0 +1,250 @@
+"""The child-side machine of one work: letters in, the user's method, letters out.
+
+    RunCall ──▶ perform ──▶ work.run(...) ──▶ RunEnded
+                              │ self.loss = 0.3 ──▶ write ──▶ StateChanged    at once, or merged while the
+                              │ self.curve.append ─▶ look ──▶ StateChanged    last one is not acknowledged
+    WriteState ─▶ receive ──▶ self.rate                                       in the helper thread
+
+It travels to the work's process packed. What it sends and receives through is the runner's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from lightning_lite import settings
+from lightning_lite.core.component import Component
+from lightning_lite.core.failure import describe_exception
+from lightning_lite.core.guard import Guard
+from lightning_lite.core.port import PortWatch
+from lightning_lite.core.work import LightningWork
+from lightning_lite.errors import StateError, StopRun
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
+    Report,
+    RunCall,
+    RunEnded,
+    StateChanged,
+    WriteState,
+)
+from lightning_lite.packing import PackingError, pack, unpack
+from lightning_lite.travel import Traveller
+
+
+class WorkHost:
+    """Runs the calls of one work and reports what becomes of its state.
+
+    Args:
+        work: The work; it is taken as it is at the moment of packing.
+    """
+
+    def __init__(self, work: LightningWork) -> None:
+        self._work = work
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WorkHost, (self._work,)
+
+    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+        """Run the work's `on_start`; from now on its changes are reported.
+
+        Args:
+            send: Carries a letter to the main side.
+            nudge: Lets the helper thread call `look` soon.
+        """
+        self._send = send
+        self._nudge = nudge
+        self._guard = Guard()
+        self._dirty: dict[str, None] = {}
+        self._unacknowledged = False
+        self._applied = 0
+        self._owes_applied = False
+        self._in_call = False
+        self._nudged = False
+        self._port_watch: PortWatch | None = None
+        self._work._node.link = self
+        self._work._node.touched.clear()
+        self._work.on_start()
+
+    def perform(self, call: RunCall) -> None:
+        """Run one attempt of a call and send how it ended."""
+        value: bytes | None = None
+        failure: Failure | None = None
+        with self._guard:
+            self._apply(call.changes, call.written)
+            self._in_call = True
+            self._nudged = False
+        self._watch_port()
+        try:
+            value = self._run(call)
+            self._look_inside()
+        except StopRun:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever ends the run is told to the flow
+            value, failure = None, describe_exception(error, self._work, call)
+            with suppress(StateError):
+                self._look_inside()
+        finally:
+            self._in_call = False
+            self._unwatch_port()
+        with self._guard:
+            self._send(
+                RunEnded(
+                    self._work.name,
+                    call.key,
+                    call.attempt,
+                    self._take_changes(),
+                    self._applied,
+                    value,
+                    failure,
+                )
+            )
+
+    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+        """Apply what came while a call runs; called in the helper thread."""
+        with self._guard:
+            if isinstance(letter, WriteState):
+                self._apply(letter.changes, letter.written)
+                self._owes_applied = True
+            else:
+                self._unacknowledged = False
+            self._report()
+
+    def look(self) -> float | None:
+        """Report changes inside lists and dicts; called in the helper thread.
+
+        Returns:
+            Seconds until the next look, or `None` until there is something to look into.
+        """
+        with self._guard:
+            if not self._in_call or not self._work._node.touched:
+                self._nudged = False
+                return None
+            try:
+                self._dirty |= dict.fromkeys(self._work._node.look(self._work))
+            except StateError:
+                # It can't be raised here; the last look of the call raises it where the flow hears of it.
+                return None
+            self._report()
+        return settings.LOOK_INTERVAL
+
+    def interrupt(self) -> None:
+        """Raise `StopRun` in the main thread of the work, as soon as what is under way is whole."""
+        self._guard.interrupt()
+
+    def close(self) -> None:
+        """Run the work's `on_exit` and send the last changes."""
+        try:
+            self._work.on_exit()
+        finally:
+            with self._guard:
+                with suppress(StateError):  # its last value can't travel; the others can
+                    self._look_inside()
+                changes = self._take_changes()
+                if changes or self._owes_applied:
+                    self._send(StateChanged(self._work.name, changes, self._applied))
+
+    # The link of the work: what `Component.__setattr__` and `__getattr__` report to.
+
+    def write(self, component: Component, name: str, value: Any) -> None:
+        """Store what the work assigned and report it."""
+        with self._guard:
+            if component._node.store(component, name, value):
+                self._dirty[name] = None
+                self._report()
+        if name == "_port":
+            self._watch_port()
+
+    def touch(self, component: Component) -> None:
+        """Note that the work holds one of its lists or dicts and may change it in place."""
+        if self._in_call and not self._nudged:
+            self._nudged = True
+            self._nudge()
+
+    # How a call is run.
+
+    def _run(self, call: RunCall) -> bytes:
+        work = self._work
+        args, kwargs = unpack(call.arguments)
+        guests: list[Traveller] = []
+        for name in work._node.names:
+            value = work.__dict__.get(name)
+            if isinstance(value, Traveller):
+                work.__dict__[name] = _receive_traveller(value, work.name, guests)
+        args = _receive_all(args, work.name, guests)
+        kwargs = _receive_all(kwargs, work.name, guests)
+        answer = work.run(*args, **kwargs)
+        for guest in guests:
+            guest.after_run(work.name)
+        try:
+            return pack(answer, to_main=True)
+        except PackingError as error:
+            raise PackingError(
+                f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be sent "
+                f"to the flow: {error}. Return plain data, or put it into a file."
+            ) from error
+
+    # How state travels. The guard is held in all of them.
+
+    def _report(self) -> None:
+        """Send what changed, unless the flow has not taken the last letter yet."""
+        if not self._unacknowledged and (self._dirty or self._owes_applied):
+            self._unacknowledged = True
+            self._send(StateChanged(self._work.name, self._take_changes(), self._applied))
+
+    def _take_changes(self) -> dict[str, bytes]:
+        node = self._work._node
+        changes = {name: node.frozen.get(name) or node.freeze(self._work, name) for name in self._dirty}
+        self._dirty.clear()
+        self._owes_applied = False
+        return changes
+
+    def _apply(self, changes: dict[str, bytes], written: int) -> None:
+        """Take what the flow wrote; its later letters repeat what is not confirmed, so none is missed."""
+        if written > self._applied:
+            for name, frozen in changes.items():
+                self._work._node.store_frozen(self._work, name, frozen)
+                self._dirty.pop(name, None)
+            self._applied = written
+
+    def _look_inside(self) -> None:
+        with self._guard:
+            node = self._work._node
+            self._dirty |= dict.fromkeys(node.look(self._work))
+            node.settle(self._work)
+
+    def _watch_port(self) -> None:
+        work = self._work
+        if self._in_call and work._port is not None and not work._url and self._port_watch is None:
+            self._port_watch = PortWatch(work._host, work._port, self._port_answered)
+
+    def _port_answered(self) -> None:
+        if not self._work._url:
+            self._work._url = f"http://{self._work._host}:{self._work._port}"
+
+    def _unwatch_port(self) -> None:
+        if self._port_watch is not None:
+            self._port_watch.close()
+            self._port_watch = None
+
+
+def _receive_all(value: Any, work: str, guests: list[Traveller]) -> Any:
+    """Return `value` with every traveller in it received, at any depth of lists, tuples and dicts."""
+    kind = type(value)
+    if isinstance(value, Traveller):
+        return _receive_traveller(value, work, guests)
+    if kind is list or kind is tuple:
+        items = [_receive_all(item, work, guests) for item in value]
+        return value if all(new is old for new, old in zip(items, value, strict=True)) else kind(items)
+    if kind is dict:
+        pairs = {key: _receive_all(item, work, guests) for key, item in value.items()}
+        return value if all(pairs[key] is value[key] for key in value) else pairs
+    return value
+
+
+def _receive_traveller(value: Traveller, work: str, guests: list[Traveller]) -> Traveller:
+    received = value.before_run(work)
+    guests.append(received)
+    return received

@@ -1,0 +1,121 @@
+"""What a pass of the flow leaves behind: what it asked for, and what it changed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lightning_lite.core.calls import Call
+from lightning_lite.core.component import Component
+from lightning_lite.errors import FailApp, Pause, StopApp
+
+
+class CallAsked(NamedTuple):
+    """The flow asked for a call that was never asked before."""
+
+    work: Any
+    call: Call
+
+
+class StartAsked(NamedTuple):
+    """The flow asked for the process of a work, without a call."""
+
+    work: Any
+
+
+class StopAsked(NamedTuple):
+    """The flow asked to end the process of a work; `timeout` 0 means at once."""
+
+    work: Any
+    timeout: float
+
+
+class RestartAsked(NamedTuple):
+    """The flow asked for a fresh process of a work, and for its newest call once more if that was cut."""
+
+    work: Any
+    timeout: float
+
+
+class Detached(NamedTuple):
+    """The flow took a component out of the tree, where it had this name."""
+
+    component: Any
+    name: str
+
+
+Ask = CallAsked | StartAsked | StopAsked | RestartAsked | Detached
+
+
+class Outbox:
+    """Takes what happens in the tree while the flow runs; the machine empties it after each pass.
+
+    Attributes:
+        asks: What the flow asked for, in order.
+        writes: Names of attributes that the flow wrote, by work.
+        reasons: What changed, for the next pass and for people: `root.counter`.
+        pause: The `Pause` that was raised last in this pass, if any.
+        num_pauses: How often one was raised in this pass.
+        ending: What `flow.stop()` or `flow.fail()` raised, if any.
+        wall: The present time, seconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        self.asks: list[Ask] = []
+        self.writes: dict[str, set[str]] = {}
+        self.reasons: dict[str, None] = {}
+        self.pause: Pause | None = None
+        self.num_pauses = 0
+        self.ending: StopApp | FailApp | None = None
+        self.wall = 0.0
+        self._touched: dict[int, Component] = {}
+
+    def begin_pass(self) -> None:
+        """Forget what led to the pass that begins now."""
+        self.reasons = {}
+        self.pause = self.ending = None
+        self.num_pauses = 0
+
+    def write(self, component: Component, name: str, value: Any) -> None:
+        """Store what the flow wrote; for a work it is a request that travels."""
+        if component._node.store(component, name, value):
+            self._note(component, name)
+        if name in component._node.touched:
+            self._touched[id(component)] = component
+
+    def touch(self, component: Component) -> None:
+        """Note that a container of the component was handed out."""
+        self._touched[id(component)] = component
+
+    def ask(self, ask: Ask) -> None:
+        """Take a request of the flow."""
+        self.asks.append(ask)
+
+    def changed(self, reason: str) -> None:
+        """Note that the flow has to run again, and why."""
+        self.reasons[reason] = None
+
+    def paused(self) -> Pause:
+        """Return the `Pause` to raise, and remember that it was raised."""
+        self.pause = Pause("a call has not ended yet")
+        self.num_pauses += 1
+        return self.pause
+
+    def look(self) -> None:
+        """Find what the pass changed inside lists and dicts.
+
+        Raises:
+            StateError: Something that is not plain data was put into one.
+        """
+        touched, self._touched = self._touched, {}
+        for key, component in touched.items():
+            node = component._node
+            for name in node.look(component):
+                self._note(component, name)
+            node.settle(component)
+            if node.touched:
+                self._touched[key] = component
+
+    def _note(self, component: Component, name: str) -> None:
+        self.reasons[f"{component.name}.{name}"] = None
+        if component._travels:
+            self.writes.setdefault(component.name, set()).add(name)

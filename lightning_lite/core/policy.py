@@ -1,0 +1,98 @@
+"""How a work is run: what its constructor was told, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from lightning_lite.errors import ComponentError
+
+
+class WorkPolicy(NamedTuple):
+    """How a work is run.
+
+    Attributes:
+        parallel: Whether the flow goes on while a call runs.
+        cache_calls: Whether a call with the same arguments is run once only.
+        raise_exception: Whether a failed call ends the app.
+        start_with_flow: Whether the process starts with the app.
+        env: Environment variables added for the work's process.
+        cwd: Working directory of the work's process.
+        call_key: Function of the call's arguments that returns plain data to take the key from.
+        retries: Further attempts after one that failed.
+        retry_delay: Seconds before the first further attempt, doubled from attempt to attempt up to 60.
+        timeout: Seconds that one attempt may take, or `None`.
+        max_restarts: How often the process may die unasked within `restart_period` and be replaced.
+        restart_period: Seconds.
+    """
+
+    parallel: bool = False
+    cache_calls: bool = True
+    raise_exception: bool = True
+    start_with_flow: bool = True
+    env: dict[str, str] | None = None
+    cwd: str | None = None
+    call_key: Callable[..., Any] | None = None
+    retries: int = 0
+    retry_delay: float = 1.0
+    timeout: float | None = None
+    max_restarts: int = 3
+    restart_period: float = 60.0
+
+    def checked(self, what: str) -> WorkPolicy:
+        """Return the policy if every part makes sense.
+
+        Args:
+            what: Name of the work's class, for the message.
+
+        Raises:
+            ComponentError: The message names the argument, what was found and what is expected.
+        """
+        for name in ("parallel", "cache_calls", "raise_exception", "start_with_flow"):
+            _expect(isinstance(getattr(self, name), bool), what, name, getattr(self, name), "True or False")
+        for name in ("retries", "max_restarts"):
+            value = getattr(self, name)
+            _expect(type(value) is int and value >= 0, what, name, value, "a whole number, 0 or more")
+        _expect(
+            _is_number(self.retry_delay) and self.retry_delay >= 0,
+            what,
+            "retry_delay",
+            self.retry_delay,
+            "seconds",
+        )
+        for name in ("timeout", "restart_period"):
+            value = getattr(self, name)
+            optional = name == "timeout" and value is None
+            _expect(optional or (_is_number(value) and value > 0), what, name, value, "seconds, more than 0")
+        if self.env is not None:
+            good = isinstance(self.env, Mapping) and all(
+                isinstance(text, str) and "\0" not in text for item in self.env.items() for text in item
+            )
+            _expect(
+                good and all(name and "=" not in name for name in self.env),
+                what,
+                "env",
+                self.env,
+                "a dict of texts",
+            )
+        _expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
+        _expect(
+            self.call_key is None or callable(self.call_key), what, "call_key", self.call_key, "a function"
+        )
+        return self
+
+    def delay_before(self, attempt: int) -> float:
+        """Return the seconds to wait before a further attempt, the `attempt`-th in all."""
+        return float(min(self.retry_delay * 2.0 ** min(attempt - 2, 30), _MAX_RETRY_DELAY))
+
+
+_MAX_RETRY_DELAY = 60.0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and value == value and abs(value) != float("inf")
+
+
+def _expect(good: bool, what: str, name: str, value: Any, expected: str) -> None:
+    if not good:
+        raise ComponentError(f"{what}({name}={value!r}): {name} is {expected}.", argument=name, found=value)

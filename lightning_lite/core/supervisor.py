@@ -1,0 +1,373 @@
+"""What the machine knows about the process of one work, and what it does next.
+
+    absent ──StartWork──▶ starting ──WorkStarted──▶ up ──StopWork──▶ stopping ──WorkExited──▶ absent
+       ▲                      │                     │
+       └──────WorkExited──────┴─────────────────────┘   it died: the attempt under way has failed
+
+One call at a time is under way, the others wait here. Pure, like the machine: what happened and
+when in, letters out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Any, Literal
+
+from lightning_lite.clock import Moment
+from lightning_lite.core.calls import Call, CallBook
+from lightning_lite.core.failure import describe_call, error_of
+from lightning_lite.core.host import WorkHost
+from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.core.work import LightningWork
+from lightning_lite.errors import ArgumentError, RestartLimitReached
+from lightning_lite.messages import (
+    Failure,
+    KillWork,
+    Request,
+    RunCall,
+    RunEnded,
+    StartWork,
+    StopWork,
+    WriteState,
+)
+from lightning_lite.packing import PackingError, pack
+from lightning_lite.runners.exits import describe_exit
+
+_log = logging.getLogger("lightning_lite")
+
+
+class Supervisor:
+    """Runs the calls of one work, one after the other, in a process that may have to be replaced.
+
+    Args:
+        work: The work.
+        blocked: Whether a process with this name still has to end before one may start.
+
+    Attributes:
+        name: Name of the work.
+        error: What has to end the app, or `None`.
+    """
+
+    def __init__(self, work: LightningWork, *, blocked: bool = False) -> None:
+        self.work = work
+        self.name = work.name
+        self.error: BaseException | None = None
+        self._requests: list[Request] = []
+        self._noted = False
+        self._book: CallBook = work._book
+        self._policy = work._policy
+        self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
+        self._process = "blocked" if blocked else "absent"
+        self._pid: int | None = None
+        self._host: bytes | None = None
+        self._wanted = False  # somebody asked for a process, without a call
+        self._waiting: deque[Call] = deque()
+        self._not_before = 0.0  # when the first of them may be sent, after a failure
+        self._running: Call | None = None
+        self._began = 0.0
+        self._deadline: float | None = None
+        self._ending: Failure | Literal["stop", "restart"] | None = None  # why we end the process
+        self._start_failure: Failure | None = None
+        self._deaths: deque[float] = deque()
+        self._written = 0
+        self._unconfirmed: dict[str, int] = {}  # what the flow wrote: attribute → number of the write
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way that will end by itself."""
+        return bool(
+            self._running or self._waiting or self._wanted or self._process in ("starting", "stopping")
+        )
+
+    @property
+    def has_process(self) -> bool:
+        """Whether a process of the work is there, or on its way."""
+        return self._process in ("starting", "up", "stopping")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an attempt was sent and has not ended."""
+        return self._running is not None
+
+    @property
+    def wake_at(self) -> float | None:
+        """When it has something to do by itself, in monotonic seconds, or `None`."""
+        if self._running is not None:
+            return self._deadline
+        return self._not_before if self._waiting and self._not_before else None
+
+    def is_ready(self, now: Moment) -> bool:
+        """Return whether its next call can be sent."""
+        return bool(
+            self._process == "up"
+            and self._running is None
+            and self._waiting
+            and now.monotonic >= self._not_before
+        )
+
+    def take_requests(self) -> list[Request]:
+        """Return the letters to send, once."""
+        requests, self._requests = self._requests, []
+        return requests
+
+    def take_noted(self) -> bool:
+        """Return, once, whether a status changed that the flow has read."""
+        noted, self._noted = self._noted, False
+        return noted
+
+    # What the flow asks for.
+
+    def pack_host(self) -> None:
+        """Pack the work as it is now for the process that starts next.
+
+        Raises:
+            ArgumentError: An attribute can't travel; the message names it.
+        """
+        self._host = _pack_host(self.work)
+
+    def ask_start(self, now: Moment) -> None:
+        """Have a process, without a call."""
+        self._wanted = True
+        self._ensure_process(now)
+
+    def ask_call(self, call: Call, now: Moment) -> None:
+        """Run a call when its turn comes."""
+        self._waiting.append(call)
+        self._ensure_process(now)
+
+    def ask_stop(self, timeout: float, now: Moment) -> None:
+        """End the process, and with it the calls that have not ended."""
+        self._wanted = False
+        while self._waiting:
+            self._end_stopped(self._waiting.popleft(), now)
+        self._end_process("stop", timeout)
+        if not self.has_process:
+            self._note(None, WorkStageStatus.STOPPED, now)
+
+    def ask_restart(self, timeout: float, now: Moment) -> None:
+        """End the process and start another; the call under way is run again."""
+        self._wanted = True
+        self._end_process("restart", timeout)
+        self._ensure_process(now)
+
+    def ask_write(self, names: set[str]) -> None:
+        """Send what the flow wrote: now if a call runs, else with the next call."""
+        self._written += 1
+        self._unconfirmed |= dict.fromkeys(names, self._written)
+        if self._running is not None and self._process == "up":
+            self._requests.append(WriteState(self.name, self._frozen_writes(), self._written))
+
+    def unblock(self, now: Moment) -> None:
+        """The process that had this name is gone."""
+        if self._process == "blocked":
+            self._process = "absent"
+            self._ensure_process(now)
+
+    def abandon(self, now: Moment) -> None:
+        """The app is over: what has not ended is cut."""
+        for call in [*([self._running] if self._running else []), *self._waiting]:
+            self._end_stopped(call, now)
+        self._running = None
+        self._waiting.clear()
+
+    def dispatch(self, now: Moment) -> None:
+        """Send the next call; only if `is_ready`."""
+        call = self._running = self._waiting.popleft()
+        call.attempt += 1
+        self._not_before = 0.0
+        self._began = now.monotonic
+        self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
+        self._note(call, WorkStageStatus.RUNNING, now)
+        writes = self._frozen_writes()
+        self._requests.append(
+            RunCall(self.name, call.key, call.attempt, call.arguments, writes, self._written)
+        )
+
+    # What happened.
+
+    def started(self, pid: int, now: Moment) -> None:
+        """The process is up."""
+        self._pid = pid
+        if self._process == "starting":
+            self._process = "up"
+            self._wanted = False
+            self._note(None, WorkStageStatus.STARTED, now)
+
+    def state_changed(self, changes: dict[str, bytes], applied: int) -> None:
+        """The work has new values; one that the flow wrote over meanwhile is older than the flow's."""
+        self._unconfirmed = {name: number for name, number in self._unconfirmed.items() if number > applied}
+        for name, frozen in changes.items():
+            if name in self._unconfirmed:
+                _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
+            else:
+                self.work._node.store_frozen(self.work, name, frozen)
+
+    def run_ended(self, letter: RunEnded, now: Moment) -> None:
+        """An attempt has ended by itself."""
+        self.state_changed(letter.changes, letter.applied)
+        call = self._running
+        if call is None or (call.key, call.attempt) != (letter.key, letter.attempt):
+            return
+        self._running = None
+        if letter.failure is not None:
+            self._attempt_failed(call, letter.failure, now)
+        elif letter.value is not None:
+            call.succeed(letter.value)
+            self._book.num_successes += 1
+            self._note(call, WorkStageStatus.SUCCEEDED, now)
+
+    def start_failed(self, failure: Failure) -> None:
+        """The process did not come up; `exited` follows."""
+        self._start_failure = failure
+
+    def exited(self, exitcode: int | None, detail: str, now: Moment) -> None:
+        """The process is gone."""
+        was, self._process = self._process, "absent"
+        ending, self._ending = self._ending, None
+        failure, self._start_failure = self._start_failure, None
+        call, self._running = self._running, None
+        self._unconfirmed.clear()  # the next process begins with all that the flow knows
+        if ending == "restart" and call is not None:
+            self._waiting.appendleft(call)
+        elif ending in ("stop", "restart"):
+            if call is not None:
+                self._end_stopped(call, now)
+            self._note(None, WorkStageStatus.STOPPED, now)
+        elif isinstance(ending, Failure):
+            if call is not None:
+                self._attempt_failed(call, ending, now)
+        else:
+            self._deaths.append(now.monotonic)
+            self._died(failure or self._describe_death(was, call, exitcode, detail, now), was, call, now)
+        self._ensure_process(now)
+
+    def tick(self, now: Moment) -> None:
+        """Time has passed: an attempt may have taken too long, a further one may be due."""
+        if self._running is not None and self._deadline is not None and now.monotonic >= self._deadline:
+            self._deadline = None
+            message = (
+                f"{self._describe(self._running)} took longer than its timeout of {self._policy.timeout:g} s; "
+                "its process was killed"
+            )
+            self._end_process(Failure(WorkFailureReasons.TIMEOUT, message), 0.0)
+        self._ensure_process(now)
+
+    # What it does.
+
+    def _ensure_process(self, now: Moment) -> None:
+        """Start a process if one is wanted and there is none."""
+        needed = self._wanted or (self._waiting and now.monotonic >= self._not_before)
+        if self._process != "absent" or not needed or self.error is not None or self._is_at_limit(now):
+            return
+        if self._host is None:
+            self.pack_host()
+        assert self._host is not None
+        policy = self._policy
+        self._requests.append(StartWork(self.name, self._host, policy.parallel, policy.env, policy.cwd))
+        self._host = None
+        self._process = "starting"
+
+    def _is_at_limit(self, now: Moment) -> bool:
+        while self._deaths and self._deaths[0] <= now.monotonic - self._policy.restart_period:
+            self._deaths.popleft()
+        if len(self._deaths) <= self._policy.max_restarts:
+            return False
+        self.error = RestartLimitReached(
+            f"The process of {self.name} died {len(self._deaths)} times within "
+            f"{self._policy.restart_period:g} s (max_restarts={self._policy.max_restarts}); "
+            f"last: {self._book.status.message or 'see its log'}",
+            work=self.name,
+            reason=self._book.status.reason,
+        )
+        return True
+
+    def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:
+        if not self.has_process:
+            return
+        if self._process != "stopping" or timeout == 0:
+            self._requests.append(StopWork(self.name, timeout) if timeout > 0 else KillWork(self.name))
+        if self._process != "stopping" or why == "stop":
+            self._ending = why
+        self._process = "stopping"
+
+    def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
+        """The process has ended, and nobody had asked for it."""
+        if call is None and was == "starting" and self._waiting:
+            call = self._waiting.popleft()
+            call.attempt += 1
+        if call is not None:
+            self._attempt_failed(call, failure, now)
+            return
+        # Without a call nothing is lost; the next call starts another process. A work that can't even
+        # start is different: the flow would wait for it in vain.
+        self._wanted = False
+        self._book.num_failures += 1
+        self._note(None, WorkStageStatus.FAILED, now, failure)
+        if was == "starting" and self._policy.raise_exception:
+            self.error = error_of(failure, self.name)
+
+    def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
+        self._book.num_failures += 1
+        self._book.num_timeouts += failure.reason == WorkFailureReasons.TIMEOUT
+        self._note(call, WorkStageStatus.FAILED, now, failure)
+        if call.attempt <= self._policy.retries:
+            self._waiting.appendleft(call)
+            self._not_before = now.monotonic + self._policy.delay_before(call.attempt + 1)
+            self._note(call, WorkStageStatus.PENDING, now)
+            return
+        call.fail(failure)
+        goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
+        if not goes_on:
+            self.error = error_of(failure, self.name)
+
+    def _end_stopped(self, call: Call, now: Moment) -> None:
+        call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
+        self._note(call, WorkStageStatus.STOPPED, now)
+
+    def _describe_death(
+        self, was: str, call: Call | None, exitcode: int | None, detail: str, now: Moment
+    ) -> Failure:
+        how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
+        if call is not None:
+            where = f"after {now.monotonic - self._began:.1f} s in {self._describe(call)}"
+        else:
+            where = "while it started" if was == "starting" else "while idle"
+        pid = f" (pid {self._pid})" if self._pid is not None else ""
+        message = f"The process of {self.name}{pid} ended with {how} {where}"
+        reason = WorkFailureReasons.START_FAILED if was == "starting" else WorkFailureReasons.CRASHED
+        return Failure(reason, message)
+
+    def _describe(self, call: Call) -> str:
+        return describe_call(self.name, call.arguments)
+
+    def _frozen_writes(self) -> dict[str, bytes]:
+        return {name: self.work._node.freeze(self.work, name) for name in self._unconfirmed}
+
+    def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
+        reason, message, trace = failure[:3] if failure is not None else (None, "", "")
+        count = call.attempt if call is not None else 0
+        self._book.note(call, WorkStatus(stage, now.wall, reason, message, count, trace))
+        self._noted = self._noted or self._book.was_read
+        _log.debug("%s: %s%s", call or self.name, stage, f", {message}" if message else "")
+
+
+def _pack_host(work: LightningWork) -> bytes:
+    try:
+        return pack(WorkHost(work))
+    except PackingError as error:
+        for name, value in work.__dict__.items():
+            _try_attribute(work, name, value)
+        raise ArgumentError(f"{work.name} can't be sent to its process: {error}", work=work.name) from error
+
+
+def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
+    try:
+        pack(value)
+    except PackingError as error:
+        raise ArgumentError(
+            f"{work.name} can't be sent to its process: its attribute {name!r} holds "
+            f"<{type(value).__module__}.{type(value).__qualname__}>: {error}. Create it in on_start() or run().",
+            work=work.name,
+            attribute=name,
+        ) from error

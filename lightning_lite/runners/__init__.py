@@ -1,0 +1,1 @@
+"""Processes: spawn, pipes, sentinels, signals, output; knows letters, not flows."""

@@ -1,0 +1,79 @@
+"""The seam between the app and what carries its letters: two protocols.
+
+    core.app ── Runner ──▶ processes | inline ── Host ──▶ core.host
+                 send, wait, close                open, perform, receive, look, interrupt, close
+
+A runner knows processes, pipes and threads; a host knows one work and its calls. Neither knows flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from lightning_lite.messages import AcknowledgeState, Report, Request, RunCall, WriteState
+
+
+class Runner(Protocol):
+    """Carries letters between the machine and the hosts of its works."""
+
+    def send(self, request: Request) -> None:
+        """Take one letter for a work, or about its process; returns at once, never raises for a dead work.
+
+        What becomes of it is told by `wait`: whatever ends a process, `WorkExited` is its last letter,
+        and `StartFailed` comes before it if it never got as far as `WorkStarted`.
+        """
+
+    def wait(self, timeout: float | None) -> Sequence[Report]:
+        """Return all letters that have arrived, in order per work; wait for the first one.
+
+        Args:
+            timeout: Seconds to wait at most, 0 to look only, `None` without limit.
+
+        Returns:
+            The letters, or nothing if the time is over or `wake` was called.
+        """
+
+    def wake(self) -> None:
+        """Let a `wait` that is under way return; may be called from any thread and signal handler."""
+
+    def close(self, timeout: float) -> Sequence[Report]:
+        """End all works in order within about `timeout` seconds, then kill; leave nothing behind.
+
+        Returns:
+            The letters that still came: the last changes of state, and one `WorkExited` for each work.
+        """
+
+
+class Host(Protocol):
+    """The child-side machine of one work; travels packed in `StartWork.host`."""
+
+    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+        """Run the work's `on_start`; the runner sends `WorkStarted` when it returns.
+
+        Args:
+            send: Carries a letter to the main side; whole letters only, from any thread, and a
+                `StateChanged` never blocks.
+            nudge: Lets the helper thread call `look` soon.
+        """
+
+    def perform(self, call: RunCall) -> None:
+        """Run one attempt in the main thread of the work and send its `RunEnded`."""
+
+    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+        """Apply what came while a call runs; called in the helper thread."""
+
+    def look(self) -> float | None:
+        """Look for changes inside lists and dicts; called in the helper thread.
+
+        Returns:
+            Seconds until the next look, or `None` until nudged.
+        """
+
+    def interrupt(self) -> None:
+        """Raise `StopRun` in the main thread of the work: at once if it is called there, as soon as what is
+        under way is whole; from another thread at the work's next change of state.
+        """
+
+    def close(self) -> None:
+        """Run the work's `on_exit` and send its last changes; called in the main thread of the work."""

@@ -1,0 +1,50 @@
+"""Running one work alone, in a process of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning_lite.core.app import LightningApp
+from lightning_lite.core.flow import LightningFlow
+from lightning_lite.core.work import LightningWork
+
+
+class _OneCall(LightningFlow):
+    def __init__(self, work: LightningWork, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__()
+        self.work = work
+        self._arguments = (args, kwargs)
+        self._value: Any = None
+
+    def run(self) -> None:
+        args, kwargs = self._arguments
+        self._value = self.work.run(*args, **kwargs)
+        call = self.work.call(*args, **kwargs)
+        if call is not None and call.ended:
+            self.stop()
+
+
+def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None, **kwargs: Any) -> Any:
+    """Run one call of a work with the real runner and return its value.
+
+    Afterwards `work.has_succeeded`, its state and its statuses tell what happened.
+
+    Args:
+        work: A work that stands in no flow.
+        *args: Arguments of the call.
+        runner: As for `LightningApp.run`.
+        **kwargs: Keyword arguments of the call.
+
+    Raises:
+        Exception: What the work raised, if it has `raise_exception=True`.
+
+    Example:
+        >>> from lightning_lite.testing import EmptyWork
+        >>> work = EmptyWork()
+        >>> run_work_isolated(work, runner="inline")
+        >>> work.has_succeeded
+        True
+    """
+    flow = _OneCall(work, args, kwargs)
+    LightningApp(flow).run(runner)
+    return flow._value
