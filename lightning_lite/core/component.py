@@ -8,6 +8,7 @@ were read are looked into for changes.
 from __future__ import annotations
 
 from abc import ABCMeta
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from lightning_lite.context import Caller, acting_as, current_caller
@@ -94,7 +95,7 @@ class Node:
             self.touched.add(name)
         else:
             old = attributes.get(name, _UNSET)
-            changed = not (old is value or (type(old) is type(value) and old == value))
+            changed = old is not value and (type(old) is not type(value) or _differ(old, value))
             if changed:
                 if type(value) not in SCALARS:
                     freeze(value, self.where(component, name))
@@ -117,22 +118,31 @@ class Node:
 
     def value(self, component: Component, name: str) -> Any:
         """Return the present value of a state attribute, without noting that it was read."""
-        if name in self.containers:
-            return self.containers[name]
-        return component.__dict__[name]
+        attributes = component.__dict__
+        return attributes[name] if name in attributes else self.containers[name]
 
-    def look(self, component: Component) -> dict[str, bytes]:
-        """Return the frozen values of the containers that changed since the last look."""
-        changes = {}
+    def look(self, component: Component) -> Iterator[str]:
+        """Yield the names of the containers that changed since the last look.
+
+        Raises:
+            StateError: One of them holds what is not plain data; raised after all others were yielded.
+        """
+        refused: StateError | None = None
         for name in sorted(self.touched):
-            frozen = freeze(self.containers[name], self.where(component, name))
+            try:
+                frozen = self.freeze(component, name)
+            except StateError as error:
+                refused = refused or error
+                continue
             if frozen != self.frozen[name]:
-                self.frozen[name] = changes[name] = frozen
-        return changes
+                self.frozen[name] = frozen
+                yield name
+        if refused is not None:
+            raise refused
 
     def settle(self, component: Component) -> None:
         """Forget which containers were handed out; only the next reading makes them worth a look."""
-        self.touched = {name for name in self.touched if name in component.__dict__}
+        self.touched = {name for name in self.containers if name in component.__dict__}
 
     def where(self, component: Component, name: str) -> str:
         """Return how messages call an attribute: `root.train.loss`."""
@@ -144,6 +154,11 @@ class Node:
 
 
 _UNSET = object()
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Return whether two values of one type differ: NaN is NaN, but 0.0 is not -0.0."""
+    return old.hex() != new.hex() if type(old) is float else old != new
 
 
 def _revive_node(name: str, names: dict[str, None], frozen: dict[str, bytes]) -> Node:
@@ -284,11 +299,23 @@ def adopt(parent: Any, key: str, child: Any) -> None:
     Raises:
         ComponentError: It has a place already, or would contain itself.
     """
-    node = child._node
-    if node.parent is not None and node.parent is not parent:
+    check_place(parent, key, child)
+    child._node.parent = parent
+    enter(child, join(parent._node.name, key))
+    connect(child, parent._node.link)
+
+
+def check_place(parent: Any, key: str, child: Any) -> None:
+    """Refuse a child that can't become `key` of `parent`, before anything is changed.
+
+    Raises:
+        ComponentError: It has a place already, would contain itself, or would get too long a name.
+    """
+    node, name = child._node, join(parent._node.name, key)
+    if node.parent is not None:
         raise ComponentError(
             f"The same {type(child).__qualname__} can't stand in two places: it is {node.name!r} already "
-            f"and was to become {join(parent._node.name, key)!r}. Create a second one.",
+            f"and was to become {name!r}. Create a second one.",
             name=node.name,
         )
     ancestor = parent
@@ -296,27 +323,37 @@ def adopt(parent: Any, key: str, child: Any) -> None:
         if ancestor is child:
             raise ComponentError(f"{type(child).__qualname__} can't contain itself as {key!r}.")
         ancestor = ancestor._node.parent
-    node.parent = parent
-    enter(child, join(parent._node.name, key))
-    connect(child, parent._node.link)
+    _check_length(child, name)
+
+
+def _check_length(component: Any, name: str) -> None:
+    nbytes = len(name.encode())
+    if nbytes > _MAX_NAME_NBYTES:
+        raise ComponentError(
+            f"The name {name[:60]}... is {nbytes} bytes long, the limit is {_MAX_NAME_NBYTES}. "
+            "Names are also names of folders: use shorter keys or fewer levels.",
+            name=name,
+        )
+    for key, child in component._node.children.items():
+        _check_length(child, join(name, key))
 
 
 def enter(component: Any, name: str) -> None:
     """Give a component, and all below it, its name."""
-    if len(name.encode()) > _MAX_NAME_NBYTES:
-        raise ComponentError(
-            f"The name {name[:60]}... is {len(name.encode())} bytes long, the limit is {_MAX_NAME_NBYTES}. "
-            "Names are also names of folders: use shorter keys or fewer levels.",
-            name=name,
-        )
     component._entered(name)
     for key, child in component._node.children.items():
         enter(child, join(component._node.name, key))
 
 
 def connect(component: Any, link: Link | None) -> None:
-    """Let a component, and all below it, report to `link`."""
-    component._node.link = link
+    """Let a component, and all below it, report to `link` what changes from now on."""
+    node = component._node
+    node.link = link
+    if link is not None:
+        list(node.look(component))  # what was changed before is no news
+        node.settle(component)
+        if node.touched:
+            link.touch(component)
     for child in component._node.children.values():
         connect(child, link)
 

@@ -44,11 +44,11 @@ def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failur
     """Return the failure that `error`, raised by a call of `work`, means for the flow."""
     captured: bool | None = None
     reason = WorkFailureReasons.USER_EXCEPTION
-    if isinstance(error, PackingError | StateError):
-        reason = WorkFailureReasons.INVALID_VALUE
     if isinstance(error, Exception):
+        is_invalid = isinstance(error, PackingError | StateError)
         error, captured = _ask_work(error, work)
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        what = str(error) if is_invalid else f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        reason = WorkFailureReasons.INVALID_VALUE if is_invalid else reason
     else:
         # SystemExit and its like would end the app without a word if they were raised there.
         reason = WorkFailureReasons.CRASHED

@@ -38,9 +38,8 @@ class LightningFlow(Component):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        method = cls.__dict__.get("run")
-        if callable(method):
-            cls.run = _counting(method)  # type: ignore[method-assign]
+        if cls.run is not LightningFlow.run:  # its own, or that of a plain class that it is mixed with
+            cls.run = _counting(cls.run)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +173,8 @@ class LightningFlow(Component):
         is_public = node is not None and name[:1] != "_"
         if is_public and type(value) in (list, dict):
             value = as_structure(value)
-        if is_public and isinstance(value, Component | Structure):
+        has_setter = hasattr(getattr(type(self), name, None), "__set__")
+        if is_public and not has_setter and isinstance(value, Component | Structure):
             self._attach(name, value)
         else:
             super().__setattr__(name, value)
@@ -187,17 +187,17 @@ class LightningFlow(Component):
                 "A flow or work may be added in __init__ or in the flow's own run."
             )
         check_name(name, f"an attribute of {type(self).__qualname__}")
-        if hasattr(type(self), name):
+        if callable(getattr(type(self), name, None)):
             raise StateError(
-                f"{self.name}.{name} is an attribute of {type(self).__qualname__} already; take another name."
+                f"{self.name}.{name} is a method of {type(self).__qualname__}; give the attribute another name."
             )
         if name in node.names:
             if self.__dict__.get(name, ...) is not None:
                 raise StateError(
                     f"{self.name}.{name} holds a value; only an attribute that is None can become a component."
                 )
-            del node.names[name]
         adopt(self, name, child)
+        node.names.pop(name, None)
         node.children[name] = child
         self.__dict__[name] = child
         if node.link is not None:

@@ -172,14 +172,14 @@ class Machine:
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
         outbox.begin_pass()
+        ended_by: BaseException | None = None
         try:
             with acting_as(self._caller):
                 self.root.run()
-        except (Pause, StopApp, FailApp):
-            pass
-        else:
-            if outbox.pause is not None and outbox.ending is None:
-                raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
+        except (Pause, StopApp, FailApp) as unwind:
+            ended_by = unwind
+        if outbox.pause is not ended_by and outbox.ending is None:
+            raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
         outbox.look()
         if outbox.ending is not None:
             self.ended = True

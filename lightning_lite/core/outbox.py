@@ -30,7 +30,7 @@ class StopAsked(NamedTuple):
 
 
 class RestartAsked(NamedTuple):
-    """The flow asked for a fresh process of a work, and for its newest call once more if that was cut."""
+    """The flow asked for a fresh process of a work; a call that this cuts is run again."""
 
     work: Any
     timeout: float
@@ -53,8 +53,7 @@ class Outbox:
         asks: What the flow asked for, in order.
         writes: Names of attributes that the flow wrote, by work.
         reasons: What changed, for the next pass and for people: `root.counter`.
-        pause: The `Pause` that was raised last in this pass, if any.
-        num_pauses: How often one was raised in this pass.
+        pause: The `Pause` that was raised in this pass, if any.
         ending: What `flow.stop()` or `flow.fail()` raised, if any.
         wall: The present time, seconds since 1970.
     """
@@ -64,7 +63,6 @@ class Outbox:
         self.writes: dict[str, set[str]] = {}
         self.reasons: dict[str, None] = {}
         self.pause: Pause | None = None
-        self.num_pauses = 0
         self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
         self._touched: dict[int, Component] = {}
@@ -73,7 +71,6 @@ class Outbox:
         """Forget what led to the pass that begins now."""
         self.reasons = {}
         self.pause = self.ending = None
-        self.num_pauses = 0
 
     def write(self, component: Component, name: str, value: Any) -> None:
         """Store what the flow wrote; for a work it is a request that travels."""
@@ -97,7 +94,6 @@ class Outbox:
     def paused(self) -> Pause:
         """Return the `Pause` to raise, and remember that it was raised."""
         self.pause = Pause("a call has not ended yet")
-        self.num_pauses += 1
         return self.pause
 
     def look(self) -> None:

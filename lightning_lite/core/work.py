@@ -77,9 +77,8 @@ class LightningWork(Component):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        method = cls.__dict__.get("run")
-        if callable(method):
-            cls.run = _asking(method)  # type: ignore[method-assign]
+        if cls.run is not LightningWork.run:  # its own, or that of a plain class that it is mixed with
+            cls.run = _asking(cls.run)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -330,6 +329,7 @@ class LightningWork(Component):
     @property
     def statuses(self) -> list[WorkStatus]:
         """What happened to the newest call and to the process, in order."""
+        self._book.read_status()
         newest = self._book.newest.statuses if self._book.newest else []
         return sorted([*self._book.process_statuses, *newest], key=lambda status: status.timestamp)
 
@@ -408,6 +408,8 @@ class LightningWork(Component):
             call = book.open(key, self._pack_arguments(args, kwargs))
             book.note(call, WorkStatus(WorkStageStatus.PENDING, outbox.wall))
             outbox.ask(CallAsked(self, call))
+            if book.was_read:
+                outbox.changed(f"{self.name}: {WorkStageStatus.PENDING}")
         if call.ended:
             if not self._policy.cache_calls:
                 call.answered = True
@@ -415,8 +417,8 @@ class LightningWork(Component):
             return self._answer(call)
         if self._policy.parallel:
             return None
-        if outbox.num_pauses > _MAX_PAUSES:
-            raise PauseSwallowed(swallowed_at(outbox))
+        if outbox.pause is not None:
+            raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
         raise outbox.paused()
 
     def _answer(self, call: Call) -> Any:
@@ -474,9 +476,6 @@ class LightningWork(Component):
                         "Make both of them attributes of a flow."
                     )
         super()._write(node, name, value)
-
-
-_MAX_PAUSES = 1000  # a flow that goes on asking in one pass can only be one that swallows the pause
 
 
 def swallowed_at(outbox: Outbox) -> str:

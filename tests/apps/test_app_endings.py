@@ -1,0 +1,284 @@
+"""How an app ends, seen from the shell: output, exit code, and that nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import psutil
+import pytest
+
+from lightning_lite.testing import poll_until
+
+DEADLINE = 60  # seconds; a bound on hanging, not on speed
+
+BEGINNING = """\
+    import os, signal, subprocess, sys, threading
+    from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+    class Forever(LightningWork):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.pids = []
+        def run(self):
+            child = subprocess.Popen(["sleep", "600"])
+            self.pids = [os.getpid(), child.pid]
+            print("running", os.getpid(), child.pid, flush=True)
+            threading.Event().wait()
+        def on_exit(self):
+            print("tidied up", flush=True)
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Write a script and start it as a user does; what it prints comes line by line."""
+    running = []
+
+    def start(text, *arguments, **options):
+        path = tmp_path / "app with a space.py"
+        path.write_text(textwrap.dedent(BEGINNING) + textwrap.dedent(text))
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+        process = subprocess.Popen([sys.executable, path, *arguments], env=environment, cwd=tmp_path, **options)
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def finish(process):
+    out, err = process.communicate(timeout=DEADLINE)
+    return process.returncode, out, err
+
+
+def pids_of(line):
+    return [int(word) for word in line.split() if word.isdigit()]
+
+
+def is_gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until_gone(pids):
+    assert pids
+    poll_until(lambda: all(map(is_gone, pids)), timeout=DEADLINE)
+
+
+RUN_FOREVER = """
+    class Flow(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Forever()
+        def run(self):
+            self.work.run()
+    LightningApp(Flow()).run()
+    print("never printed")
+"""
+
+
+def test_stop_ends_the_app_well_and_the_script_goes_on(script):
+    code, out, err = finish(
+        script(
+            """
+            class Flow(LightningFlow):
+                def run(self):
+                    self.stop("Application End!")
+            print(LightningApp(Flow()).run())
+            """
+        )
+    )
+
+    assert (code, out, err) == (0, "Application End!\nNone\n", "")
+
+
+def test_fail_raises_app_failed(script):
+    code, out, err = finish(
+        script(
+            """
+            class Flow(LightningFlow):
+                def run(self):
+                    self.fail("no data")
+            LightningApp(Flow()).run()
+            """
+        )
+    )
+
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == "lightning_lite.errors.AppFailed: no data"
+
+
+def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
+    code, out, err = finish(
+        script(
+            """
+            class Broken(LightningWork):
+                def run(self, x):
+                    return 1 / x
+            class Flow(LightningFlow):
+                def __init__(self):
+                    super().__init__()
+                    self.work = Broken()
+                def run(self):
+                    self.work.run(0)
+            LightningApp(Flow()).run()
+            """
+        )
+    )
+
+    assert code == 1
+    assert err.count("return 1 / x") == 1
+    assert err.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_ctrl_c_ends_works_in_order_with_exit_code_130(script):
+    process = script(RUN_FOREVER)
+    line = process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    code, out, err = finish(process)
+
+    assert code in (130, -signal.SIGINT)  # Python ends itself by the signal, which a shell calls 130
+    assert out == "root.work | tidied up\n"
+    assert err.count("Traceback") == 1
+    wait_until_gone(pids_of(line))
+
+
+def test_sigterm_ends_works_in_order_with_exit_code_143(script):
+    process = script(RUN_FOREVER)
+    line = process.stdout.readline()
+
+    process.send_signal(signal.SIGTERM)
+    code, out, err = finish(process)
+
+    assert (code, out, err) == (143, "root.work | tidied up\n", "")
+    wait_until_gone(pids_of(line))
+
+
+def test_nothing_outlives_a_killed_flow(script):
+    process = script(RUN_FOREVER)
+    line = process.stdout.readline()
+
+    process.kill()
+
+    wait_until_gone(pids_of(line))
+    assert finish(process)[0] == -signal.SIGKILL
+
+
+def test_a_reader_that_goes_away_ends_nothing_but_the_showing(script, tmp_path):
+    process = script(
+        """
+        class Talks(LightningWork):
+            def run(self):
+                for number in range(20000):
+                    print("line", number)
+        class Flow(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.work = Talks()
+            def run(self):
+                self.work.run()
+                open("done", "w").close()
+                self.stop()
+        LightningApp(Flow()).run()
+        """
+    )
+    assert process.stdout.readline() == "root.work | line 0\n"
+    process.stdout.close()
+
+    process.wait(timeout=DEADLINE)
+
+    assert (tmp_path / "done").exists()
+    (log,) = (tmp_path / "root" / "runs").glob("*/logs/root.work.log")
+    assert log.read_text().splitlines() == [f"line {number}" for number in range(20000)]
+
+
+def test_the_script_is_not_executed_again_in_the_works(script, tmp_path):
+    process = script(
+        """
+        with open("imports", "a") as file:
+            file.write("once\\n")
+        class Point:
+            def __init__(self, x):
+                self.x = x
+        class Doubles(LightningWork):
+            def run(self, point):
+                return Point(point.x * 2)
+        class Flow(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.one, self.two = Doubles(), Doubles()
+            def run(self):
+                answer = self.two.run(self.one.run(Point(10)))
+                print(type(answer) is Point, answer.x)
+                self.stop()
+        LightningApp(Flow()).run()
+        """
+    )
+
+    assert finish(process) == (0, "True 40\n", "")
+    assert (tmp_path / "imports").read_text() == "once\n"
+
+
+def test_an_app_inside_a_work_is_an_error(script):
+    code, _, err = finish(
+        script(
+            """
+            class Inner(LightningFlow):
+                def run(self):
+                    self.stop()
+            class Outer(LightningWork):
+                def run(self):
+                    LightningApp(Inner()).run()
+            LightningApp(Outer()).run()
+            """
+        )
+    )
+
+    assert code == 1
+    assert "NestedAppError: app.run() was called inside 'root.work'" in err
+
+
+def test_an_app_that_has_nothing_to_do_says_so_once_and_how_to_end_it(script):
+    process = script(
+        """
+        class Flow(LightningFlow):
+            def run(self):
+                pass
+        LightningApp(Flow()).run()
+        """
+    )
+
+    assert "Nothing can change any more" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    assert code in (130, -signal.SIGINT)
+    assert "Nothing can change" not in err
+
+
+def test_a_run_leaves_its_folder_for_its_user_alone(script, tmp_path):
+    assert finish(script("LightningApp(Forever()) and None\n"))[0] == 0
+    assert not (tmp_path / "root").exists()  # an app that never ran writes nothing
+
+    process = script(
+        """
+        class Flow(LightningFlow):
+            def run(self):
+                self.stop()
+        LightningApp(Flow()).run()
+        """
+    )
+    assert finish(process)[0] == 0
+
+    (run,) = (tmp_path / "root" / "runs").iterdir()
+    assert '"state": "stopped"' in (run / "run.json").read_text()
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "root", run)] == [0o700, 0o700]
