@@ -4,6 +4,7 @@
     ├── ComponentError                a flow, a work or a structure is built or used in a wrong way
     │   ├── ComponentDefinitionError  … its class is (also a TypeError)
     │   ├── StateError                … an attribute is (also an AttributeError)
+    │   ├── ScheduleError             a schedule has no meaning, or stands twice in a flow (also a ValueError)
     │   └── DetachedError             something is asked that only a running app can do (also a RuntimeError)
     ├── ArgumentError                 an argument of a call can't travel or has no key (also a TypeError)
     ├── PauseSwallowed                the flow caught what pauses it
@@ -68,6 +69,10 @@ class ComponentDefinitionError(ComponentError, TypeError):
 
 class StateError(ComponentError, AttributeError):
     """An attribute can't be part of the state: not declared in `__init__`, or not plain JSON data."""
+
+
+class ScheduleError(ComponentError, ValueError):
+    """A schedule or an iterator of a flow has no meaning, or can't be told from another one."""
 
 
 class DetachedError(ComponentError, RuntimeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsIndex
 
-from lightning_lite.core.component import Component, Node, adopt, check_name, release
+from lightning_lite.core.component import Component, Node, adopt, check_name, check_place, release
 from lightning_lite.core.outbox import Detached, Outbox
 from lightning_lite.errors import ComponentError
 
@@ -64,12 +64,16 @@ class Structure:
     def _entered(self, name: str) -> None:
         self._node.name = name
 
-    def _take(self, key: str, child: Any) -> None:
+    def _check(self, key: str, child: Any) -> None:
+        """Refuse what can't be taken, before anything is changed."""
         if not isinstance(child, Component | Structure):
             raise ComponentError(
                 f"{type(self).__name__} {self.name!r} holds flows, works and structures only; "
                 f"found {child!r} for {key!r}."
             )
+        check_place(self, key, child)
+
+    def _take(self, key: str, child: Any) -> None:
         adopt(self, key, child)
         self._node.children[key] = child
 
@@ -112,10 +116,9 @@ class Dict(Structure, dict[str, Any]):
         check_name(key, f"{type(self).__name__} {self.name}")
         if self.get(key) is child:
             return
-        if not isinstance(child, Component | Structure):
-            self._take(key, child)
+        self._check(key, child)
         if key in self:
-            del self[key]
+            self._drop(key)
         self._take(key, child)
         dict.__setitem__(self, key, child)
         self._noted()
@@ -160,12 +163,12 @@ class Dict(Structure, dict[str, Any]):
         for key in list(self):
             del self[key]
 
-    def copy(self) -> dict[str, Any]:  # type: ignore[override]
+    def copy(self) -> dict[str, Any]:
         """Return a plain dict of the components."""
         return dict(self)
 
     @classmethod
-    def fromkeys(cls, keys: Iterable[str], value: Any = None) -> Any:
+    def fromkeys(cls, keys: Iterable[str], value: Any = None) -> Any:  # type: ignore[override]
         """Refuse: one component can't stand under several keys."""
         raise ComponentError("Dict.fromkeys would put one component under several keys; create one for each.")
 
@@ -195,6 +198,7 @@ class List(Structure, list[Any]):
 
     def append(self, child: Any) -> None:
         """Take a component at the end."""
+        self._check(str(self._next_number), child)
         self._take(str(self._next_number), child)
         self._next_number += 1
         list.append(self, child)
@@ -231,7 +235,7 @@ class List(Structure, list[Any]):
     def __delitem__(self, index: Any) -> None:
         self._change(lambda items: items.__delitem__(index))
 
-    def __iadd__(self, children: Iterable[Any]) -> List:  # type: ignore[override,misc]
+    def __iadd__(self, children: Iterable[Any]) -> List:  # type: ignore[misc]
         self.extend(children)
         return self
 
@@ -251,10 +255,12 @@ class List(Structure, list[Any]):
         after = {id(child) for child in items}
         if len(after) < len(items):
             raise ComponentError(f"List {self.name!r} can't hold a component several times.")
-        for child in items:
-            if id(child) not in before:
-                self._take(str(self._next_number), child)
-                self._next_number += 1
+        new = [child for child in items if id(child) not in before]
+        for child in new:
+            self._check(str(self._next_number), child)
+        for child in new:
+            self._take(str(self._next_number), child)
+            self._next_number += 1
         for key, child in list(self._node.children.items()):
             if id(child) not in after:
                 self._drop(key)
@@ -319,3 +325,15 @@ def find_component(parent: Any, path: str) -> Any:
             raise AttributeError(f"Component '{parent.name}' has no child component with name '{key}'.")
         parent = child[key]
     return parent
+
+
+def flatten_states(state: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Return the states of all components below the one that `state` is of, by name relative to it."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind in ("flows", "works", "structures"):
+        for key, part in state.get(kind, {}).items():
+            name = f"{prefix}{key}"
+            if kind != "structures":
+                found[name] = part
+            found |= flatten_states(part, f"{name}.")
+    return found

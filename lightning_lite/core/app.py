@@ -31,6 +31,7 @@ from lightning_lite.runners.processes import ProcessRunner
 from lightning_lite.runners.seam import Runner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.folder import RunFolder
+from lightning_lite.structures import flatten_states
 from lightning_lite.ui.terminal import Terminal
 
 _SLOW_SECONDS = 1.0
@@ -46,8 +47,10 @@ class LightningApp:
         root: The root flow; a work is run once by a flow of its own.
         flow_cloud_compute: Kept and shown, without effect on one machine.
         log_level: `info` or `debug`; `debug` logs each pass of the flow and what became of each call.
-        root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else `./.lightning_lite`.
-        durable: Whether what is put into drives must survive the loss of power; else `LIGHTNING_LITE_DURABLE`.
+        root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
+            `./.lightning_lite`.
+        durable: Whether what is put into drives must survive the loss of power; else
+            `LIGHTNING_LITE_DURABLE`.
         max_running: How many works run a call at once, `None` for all.
         clock: What tells the time; tests hand in one that they turn.
 
@@ -203,6 +206,20 @@ class LightningApp:
         self.root.set_state(state)
         self.stage = state.get("app_state", {}).get("stage", self.stage)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the whole state, as `load_state_dict` takes it."""
+        return self.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take a whole state: each flow's `load_state_dict` gets its part.
+
+        The state of a component that is not there yet waits until it is attached.
+
+        Raises:
+            StateError: An attribute was never declared.
+        """
+        self.root.load_state_dict(state, flatten_states(state), strict=False)
+
     @property
     def status(self) -> AppStatus:
         """Whether the root flow is ready, and the status of each work."""
@@ -268,7 +285,7 @@ class LightningApp:
         if len(self._durations) == _SLOW_SAMPLES and sum(self._durations) / _SLOW_SAMPLES > _SLOW_SECONDS:
             self._durations.clear()
             warnings.warn(
-                f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s each on average. "
+                f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s on average. "
                 "Meanwhile the app hears of nothing: move what takes long into a LightningWork.",
                 LightningFlowWarning,
                 stacklevel=2,
@@ -281,7 +298,7 @@ def _as_root(root: Any) -> LightningFlow:
         return RootFlow(root)
     if not isinstance(root, LightningFlow):
         raise ComponentDefinitionError(
-            f"LightningApp(root): root is a LightningFlow or a LightningWork, found {type(root).__qualname__}."
+            f"LightningApp(root): a LightningFlow or a LightningWork, found {type(root).__qualname__}."
         )
     if type(root).run is LightningFlow.run:
         raise ComponentDefinitionError(

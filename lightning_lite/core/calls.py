@@ -104,7 +104,7 @@ class CallBook:
     Attributes:
         current: The calls that answer for their arguments, by key.
         newest: The call that the flow asked for last.
-        status: What happened last to the newest call, or to the process if that came later.
+        status: What happened last to the newest call, or to the process once that call has ended.
         process_statuses: What happened to the work outside its calls.
         num_failures: Attempts that failed, over all calls.
         num_successes: Calls that succeeded.
@@ -145,7 +145,7 @@ class CallBook:
             self.process_statuses.append(status)
         else:
             call.statuses.append(status)
-        if call is None or call is self.newest:
+        if call is self.newest or (call is None and (self.newest is None or self.newest.ended)):
             self.status = status
         if status.stage in (WorkStageStatus.STARTED, WorkStageStatus.RUNNING):
             self.has_started = True

@@ -44,6 +44,7 @@ class Node:
         link: Where changes are reported, or `None` outside an app.
         sealed: Whether `__init__` has ended.
         depth: How many `run` methods of this component are on the way.
+        waiting: In a root: what to do with a component that is not there yet, by its name.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Node:
         "parent",
         "sealed",
         "touched",
+        "waiting",
     )
 
     def __init__(self) -> None:
@@ -70,6 +72,7 @@ class Node:
         self.link: Any = None
         self.sealed = False
         self.depth = 0
+        self.waiting: dict[str, Callable[[Any], None]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Only the values travel: the tree and the link belong to the process that has them.
@@ -158,7 +161,7 @@ _UNSET = object()
 
 def _differ(old: Any, new: Any) -> bool:
     """Return whether two values of one type differ: NaN is NaN, but 0.0 is not -0.0."""
-    return old.hex() != new.hex() if type(old) is float else old != new
+    return bool(old.hex() != new.hex() if type(old) is float else old != new)
 
 
 def _revive_node(name: str, names: dict[str, None], frozen: dict[str, bytes]) -> Node:
@@ -303,6 +306,7 @@ def adopt(parent: Any, key: str, child: Any) -> None:
     child._node.parent = parent
     enter(child, join(parent._node.name, key))
     connect(child, parent._node.link)
+    _end_waiting(child, _top_of(parent)._node.waiting)
 
 
 def check_place(parent: Any, key: str, child: Any) -> None:
@@ -356,6 +360,29 @@ def connect(component: Any, link: Link | None) -> None:
             link.touch(component)
     for child in component._node.children.values():
         connect(child, link)
+
+
+def wait_for(component: Any, name: str, take: Callable[[Any], None]) -> None:
+    """Call `take` with the component named `name`, now or as soon as it enters the tree of `component`."""
+    top = _top_of(component)
+    top._node.waiting[name] = take
+    _end_waiting(top, top._node.waiting)
+
+
+def _top_of(component: Any) -> Any:
+    while component._node.parent is not None:
+        component = component._node.parent
+    return component
+
+
+def _end_waiting(component: Any, waiting: dict[str, Callable[[Any], None]]) -> None:
+    if not waiting:
+        return
+    take = waiting.pop(component._node.name, None)
+    if take is not None:
+        take(component)
+    for child in list(component._node.children.values()):
+        _end_waiting(child, waiting)
 
 
 def release(child: Any) -> None:

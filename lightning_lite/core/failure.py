@@ -47,7 +47,9 @@ def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failur
     if isinstance(error, Exception):
         is_invalid = isinstance(error, PackingError | StateError)
         error, captured = _ask_work(error, work)
-        what = str(error) if is_invalid else f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        what, kind = _said(error), type(error).__name__
+        if not is_invalid:
+            what = f"{kind}: {what}" if what else kind
         reason = WorkFailureReasons.INVALID_VALUE if is_invalid else reason
     else:
         # SystemExit and its like would end the app without a word if they were raised there.
@@ -80,19 +82,19 @@ def format_user_frames(error: BaseException) -> str:
 
 
 def error_of(failure: Failure, work: str) -> BaseException:
-    """Return what `app.run()` raises for a failure: the work's own exception, if it had one that could travel.
+    """Return what `app.run()` raises for a failure: the work's own exception, if that could travel.
 
     The text of its traceback in the other process is its cause.
     """
-    error: Any = None
+    found: Any = None
     if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
         try:
-            error = unpack(failure.error)
+            found = unpack(failure.error)
         except Exception:  # noqa: BLE001 - the user's class decides what its way back raises; the text remains
-            error = None
-    if not isinstance(error, BaseException):
-        kind = _ERRORS.get(failure.reason, WorkFailed)
-        error = kind(failure.message, work=work, reason=failure.reason)
+            found = None
+    kind = _ERRORS.get(failure.reason, WorkFailed)
+    ours = kind(failure.message, work=work, reason=failure.reason)
+    error = found if isinstance(found, BaseException) else ours
     if failure.traceback:
         error.__cause__ = RemoteTraceback(failure.traceback)
     return error
@@ -111,6 +113,13 @@ def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE + os.sep):
         trace = trace.tb_next
     return trace
+
+
+def _said(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - the user's class decides what its __str__ raises
+        return f"its text can't be read, {type(broken).__name__}"
 
 
 def _packed(error: BaseException) -> bytes | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
-from lightning_lite.core.component import Component, adopt, check_name, join
+from lightning_lite.core.component import Component, adopt, check_name, join, wait_for
+from lightning_lite.core.recurring import Recurring
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, FailApp, StateError, StopApp
 from lightning_lite.structures import Structure, as_structure, collect, find_component, named_components
@@ -17,7 +18,7 @@ class LightningFlowWarning(UserWarning):
     """A flow takes long for one pass; meanwhile it hears of nothing."""
 
 
-class LightningFlow(Component):
+class LightningFlow(Recurring):
     """Coordinates works and other flows; override `run`.
 
     `run` of the root flow is called again whenever something changed: a state, a call, an attribute
@@ -158,6 +159,55 @@ class LightningFlow(Component):
                     raise ComponentError(f"The state speaks of {join(self.name, key)}, which does not exist.")
                 self._node.children[key].set_state(part)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of this flow alone, as `load_state_dict` takes it."""
+        return {
+            "vars": self._values(),
+            "calls": {},
+            "flows": {},
+            "works": {},
+            "structures": {},
+            "changes": {},
+        }
+
+    def load_state_dict(
+        self, flow_state: dict[str, Any], children_states: dict[str, dict[str, Any]], strict: bool = True
+    ) -> None:
+        """Take the state of this flow and of what is below it; override it to create dynamic components first.
+
+        Args:
+            flow_state: As `state_dict` returned it.
+            children_states: The states of the components below, by name relative to this flow: `train`, `works.0`.
+            strict: Whether a state without a component is an error; if not, it waits until there is one.
+
+        Raises:
+            ValueError: There is no component for a state.
+        """
+        self.set_state(flow_state, recurse=False)
+        taken = ""
+        for name, state in sorted(children_states.items()):
+            if taken and name.startswith(taken):
+                continue  # a child flow has taken it with its own
+            try:
+                child = find_component(self, name)
+            except AttributeError:
+                if strict:
+                    raise ValueError(
+                        f"The component {name} wasn't instantiated for the component {self.name}"
+                    ) from None
+                wait_for(self, join(self.name, name), partial(_set_own_state, state=state))
+                continue
+            if isinstance(child, LightningFlow):
+                taken = f"{name}."
+                inner = {
+                    key.removeprefix(taken): part
+                    for key, part in children_states.items()
+                    if key.startswith(taken)
+                }
+                child.load_state_dict(state, inner, strict)
+            else:
+                _set_own_state(child, state=state)
+
     # How components are attached.
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -189,12 +239,12 @@ class LightningFlow(Component):
         check_name(name, f"an attribute of {type(self).__qualname__}")
         if callable(getattr(type(self), name, None)):
             raise StateError(
-                f"{self.name}.{name} is a method of {type(self).__qualname__}; give the attribute another name."
+                f"{self.name}.{name} is a method of {type(self).__qualname__}; give it another name."
             )
         if name in node.names:
             if self.__dict__.get(name, ...) is not None:
                 raise StateError(
-                    f"{self.name}.{name} holds a value; only an attribute that is None can become a component."
+                    f"{self.name}.{name} holds a value; only one that is None can become a component."
                 )
         adopt(self, name, child)
         node.names.pop(name, None)
@@ -211,6 +261,13 @@ class LightningFlow(Component):
             # Kept as well as raised: a flow that catches it has ended the app all the same.
             self._node.link.ending = ending
         raise ending
+
+
+def _set_own_state(component: Any, *, state: dict[str, Any]) -> None:
+    if isinstance(component, LightningFlow):
+        component.set_state(state, recurse=False)
+    elif isinstance(component, LightningWork):
+        component.set_state(state)
 
 
 def _counting(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -63,9 +63,10 @@ class WorkHost:
         self._owes_applied = False
         self._in_call = False
         self._nudged = False
+        self._is_stopped = False
         self._port_watch: PortWatch | None = None
         self._work._node.link = self
-        self._work._node.touched.clear()
+        self._work._node.settle(self._work)
         self._work.on_start()
 
     def perform(self, call: RunCall) -> None:
@@ -76,13 +77,16 @@ class WorkHost:
             self._apply(call.changes, call.written)
             self._in_call = True
             self._nudged = False
+        self._want_look()
         self._watch_port()
         try:
             value = self._run(call)
             self._look_inside()
         except StopRun:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever ends the run is told to the flow
+        except BaseException as error:  # whatever ends the run is told to the flow
+            if self._is_stopped:
+                raise StopRun from error  # the user's code made another exception of it
             value, failure = None, describe_exception(error, self._work, call)
             with suppress(StateError):
                 self._look_inside()
@@ -101,6 +105,8 @@ class WorkHost:
                     failure,
                 )
             )
+        if self._is_stopped:
+            raise StopRun  # the user's code has swallowed it
 
     def receive(self, letter: WriteState | AcknowledgeState) -> None:
         """Apply what came while a call runs; called in the helper thread."""
@@ -119,19 +125,19 @@ class WorkHost:
             Seconds until the next look, or `None` until there is something to look into.
         """
         with self._guard:
+            self._nudged = False  # before the test: a container handed out meanwhile nudges again
             if not self._in_call or not self._work._node.touched:
-                self._nudged = False
                 return None
-            try:
-                self._dirty |= dict.fromkeys(self._work._node.look(self._work))
-            except StateError:
-                # It can't be raised here; the last look of the call raises it where the flow hears of it.
-                return None
+            self._nudged = True
+            # A refusal can't be raised here; the last look of the call raises it where the flow hears of it.
+            with suppress(StateError):
+                self._note_changes()
             self._report()
         return settings.LOOK_INTERVAL
 
     def interrupt(self) -> None:
         """Raise `StopRun` in the main thread of the work, as soon as what is under way is whole."""
+        self._is_stopped = True
         self._guard.interrupt()
 
     def close(self) -> None:
@@ -140,7 +146,7 @@ class WorkHost:
             self._work.on_exit()
         finally:
             with self._guard:
-                with suppress(StateError):  # its last value can't travel; the others can
+                with suppress(StateError):  # what can't travel is left out
                     self._look_inside()
                 changes = self._take_changes()
                 if changes or self._owes_applied:
@@ -154,12 +160,16 @@ class WorkHost:
             if component._node.store(component, name, value):
                 self._dirty[name] = None
                 self._report()
+        self._want_look()
         if name == "_port":
             self._watch_port()
 
     def touch(self, component: Component) -> None:
         """Note that the work holds one of its lists or dicts and may change it in place."""
-        if self._in_call and not self._nudged:
+        self._want_look()
+
+    def _want_look(self) -> None:
+        if self._in_call and not self._nudged and self._work._node.touched:
             self._nudged = True
             self._nudge()
 
@@ -182,8 +192,8 @@ class WorkHost:
             return pack(answer, to_main=True)
         except PackingError as error:
             raise PackingError(
-                f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be sent "
-                f"to the flow: {error}. Return plain data, or put it into a file."
+                f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
+                f"sent to the flow: {error}. Return plain data, or put it into a file."
             ) from error
 
     # How state travels. The guard is held in all of them.
@@ -211,9 +221,14 @@ class WorkHost:
 
     def _look_inside(self) -> None:
         with self._guard:
-            node = self._work._node
-            self._dirty |= dict.fromkeys(node.look(self._work))
-            node.settle(self._work)
+            try:
+                self._note_changes()
+            finally:
+                self._work._node.settle(self._work)
+
+    def _note_changes(self) -> None:
+        for name in self._work._node.look(self._work):
+            self._dirty[name] = None
 
     def _watch_port(self) -> None:
         work = self._work

@@ -62,8 +62,8 @@ class Machine:
         self._outbox = Outbox()
         self._supervisors: dict[str, Supervisor] = {}
         self._retiring: dict[str, Supervisor] = {}  # taken out of the tree, their processes not gone yet
-        self._active: dict[str, Supervisor] = {}  # those to look at before the step ends
-        self._held: dict[str, Supervisor] = {}  # those that wait for `max_running`
+        self._active: dict[Supervisor, None] = {}  # those to look at before the step ends
+        self._held: dict[Supervisor, None] = {}  # those that wait for `max_running`
         self._busy: set[str] = set()
         self._num_running = 0
         self._timers = Timers()
@@ -86,7 +86,7 @@ class Machine:
 
     def close(self, now: Moment) -> None:
         """Let go of the tree; what it knows stays readable."""
-        for supervisor in self._supervisors.values():
+        for supervisor in (*self._supervisors.values(), *self._retiring.values()):
             supervisor.abandon(now)
         connect(self.root, None)
 
@@ -117,7 +117,9 @@ class Machine:
         for name in self._timers.pop_due(now):
             if name in self._supervisors:
                 self._supervisors[name].tick(now)
-                self._active[name] = self._supervisors[name]
+                self._active[self._supervisors[name]] = None
+            else:
+                self._outbox.changed(name)  # an event of a schedule
         requests = self._collect(now)
         if self.wants_pass:
             self._run_pass()
@@ -161,7 +163,7 @@ class Machine:
                 supervisor.exited(report.exitcode, report.detail, now)
                 self._retired(report.work, now)
         self._num_running += supervisor.is_running - was_running
-        self._active.setdefault(report.work, supervisor)
+        self._active[supervisor] = None
         self._outbox.changed(f"{report.work}: {type(report).__name__}")
 
     # The pass.
@@ -172,13 +174,15 @@ class Machine:
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
         outbox.begin_pass()
-        ended_by: BaseException | None = None
+        arrived: Pause | None = None
         try:
             with acting_as(self._caller):
                 self.root.run()
-        except (Pause, StopApp, FailApp) as unwind:
-            ended_by = unwind
-        if outbox.pause is not ended_by and outbox.ending is None:
+        except Pause as pause:
+            arrived = pause
+        except (StopApp, FailApp) as ending:
+            outbox.ending = ending
+        if outbox.pause is not arrived and outbox.ending is None:
             raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
         outbox.look()
         if outbox.ending is not None:
@@ -204,7 +208,10 @@ class Machine:
         for name, attributes in writes.items():
             if name in self._supervisors:
                 self._supervisors[name].ask_write(attributes)
-                self._active[name] = self._supervisors[name]
+                self._active[self._supervisors[name]] = None
+        wakes, outbox.wakes = outbox.wakes, {}
+        for what, wall in wakes.items():
+            self._timers.set(what, now.monotonic + (wall - now.wall))
 
     def _hand_on(self, ask: CallAsked | StartAsked | StopAsked | RestartAsked, now: Moment) -> None:
         supervisor = self._supervise(ask.work)
@@ -225,42 +232,42 @@ class Machine:
         supervisor = self._supervisors.get(work.name)
         if supervisor is None:
             supervisor = self._supervisors[work.name] = Supervisor(work, blocked=work.name in self._retiring)
-        self._active[work.name] = supervisor
+        self._active[supervisor] = None
         return supervisor
 
     def _dismiss(self, detached: str, now: Moment) -> None:
-        """End the processes of what the flow took out of the tree; their names are free when they are gone."""
+        """End the processes of what was taken out of the tree; their names are free when they are gone."""
         for name in [name for name in self._supervisors if f"{name}.".startswith(f"{detached}.")]:
             supervisor = self._supervisors.pop(name)
             supervisor.ask_stop(settings.STOP_TIMEOUT, now)
-            self._held.pop(name, None)
             self._busy.discard(name)
             self._timers.set(name, None)
             if supervisor.has_process:
                 self._retiring[name] = supervisor
-                self._active[name] = supervisor
+                self._active[supervisor] = None
 
     def _retired(self, name: str, now: Moment) -> None:
         if self._retiring.pop(name, None) is not None and name in self._supervisors:
             self._supervisors[name].unblock(now)
-            self._active[name] = self._supervisors[name]
+            self._active[self._supervisors[name]] = None
 
     def _collect(self, now: Moment) -> list[Request]:
         """Let the works send what they have to, as far as `max_running` allows, and set their timers."""
         requests, self._acknowledged = self._acknowledged, []
         active, self._active = {**self._held, **self._active}, {}
         self._held = {}
-        for name, supervisor in active.items():
+        for supervisor in active:
+            name = supervisor.name
             if supervisor.is_ready(now):
                 if self._max_running is None or self._num_running < self._max_running:
                     supervisor.dispatch(now)
                     self._num_running += 1
                 else:
-                    self._held[name] = supervisor
+                    self._held[supervisor] = None
             requests += supervisor.take_requests()
-            if name in self._retiring:
-                continue
-            self._timers.set(name, supervisor.wake_at if name not in self._held else None)
+            if self._supervisors.get(name) is not supervisor:
+                continue  # it was taken out of the tree, and another one may have its name
+            self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
             if supervisor.take_noted():
                 self._outbox.changed(f"{name}: {supervisor.work.status.stage}")

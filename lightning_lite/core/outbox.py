@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from lightning_lite.core.calls import Call
 from lightning_lite.core.component import Component
-from lightning_lite.errors import FailApp, Pause, StopApp
+from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
 
 
 class CallAsked(NamedTuple):
@@ -56,6 +56,7 @@ class Outbox:
         pause: The `Pause` that was raised in this pass, if any.
         ending: What `flow.stop()` or `flow.fail()` raised, if any.
         wall: The present time, seconds since 1970.
+        wakes: When the flow has to run again by itself: seconds since 1970, by what for.
     """
 
     def __init__(self) -> None:
@@ -65,12 +66,25 @@ class Outbox:
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
+        self.wakes: dict[str, float] = {}
+        self._used: set[str] = set()
         self._touched: dict[int, Component] = {}
 
     def begin_pass(self) -> None:
         """Forget what led to the pass that begins now."""
         self.reasons = {}
         self.pause = self.ending = None
+        self._used.clear()
+
+    def use(self, what: str) -> None:
+        """Note that a pass has come to a schedule or a loop.
+
+        Raises:
+            ScheduleError: It has come there before; two of the same name can't be told apart.
+        """
+        if what in self._used:
+            raise ScheduleError(f"{what} stands twice in one flow; give each a name of its own: user_key=...")
+        self._used.add(what)
 
     def write(self, component: Component, name: str, value: Any) -> None:
         """Store what the flow wrote; for a work it is a request that travels."""

@@ -81,9 +81,9 @@ class WorkPolicy(NamedTuple):
         )
         return self
 
-    def delay_before(self, attempt: int) -> float:
-        """Return the seconds to wait before a further attempt, the `attempt`-th in all."""
-        return float(min(self.retry_delay * 2.0 ** min(attempt - 2, 30), _MAX_RETRY_DELAY))
+    def delay_after(self, num_failed: int) -> float:
+        """Return the seconds to wait before a further attempt, after `num_failed` that have failed."""
+        return float(min(self.retry_delay * 2.0 ** min(num_failed - 1, 30), _MAX_RETRY_DELAY))
 
 
 _MAX_RETRY_DELAY = 60.0

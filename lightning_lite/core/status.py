@@ -47,7 +47,7 @@ class WorkStatus(NamedTuple):
     timestamp: float = 0.0
     reason: str | None = None
     message: str = ""
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # the name is Lightning's; it hides tuple.count
     traceback: str = ""
 
 

@@ -63,6 +63,7 @@ class Supervisor:
         self._host: bytes | None = None
         self._wanted = False  # somebody asked for a process, without a call
         self._waiting: deque[Call] = deque()
+        self._cut: deque[Call] = deque()  # those that end as stopped when the process is gone
         self._not_before = 0.0  # when the first of them may be sent, after a failure
         self._running: Call | None = None
         self._began = 0.0
@@ -95,7 +96,9 @@ class Supervisor:
         """When it has something to do by itself, in monotonic seconds, or `None`."""
         if self._running is not None:
             return self._deadline
-        return self._not_before if self._waiting and self._not_before else None
+        # While a process comes or goes, its next letter wakes us.
+        delayed = self._waiting and self._not_before and self._process in ("absent", "up")
+        return self._not_before if delayed else None
 
     def is_ready(self, now: Moment) -> bool:
         """Return whether its next call can be sent."""
@@ -128,7 +131,7 @@ class Supervisor:
 
     def ask_start(self, now: Moment) -> None:
         """Have a process, without a call."""
-        self._wanted = True
+        self._wanted = self._process != "up"
         self._ensure_process(now)
 
     def ask_call(self, call: Call, now: Moment) -> None:
@@ -139,11 +142,11 @@ class Supervisor:
     def ask_stop(self, timeout: float, now: Moment) -> None:
         """End the process, and with it the calls that have not ended."""
         self._wanted = False
-        while self._waiting:
-            self._end_stopped(self._waiting.popleft(), now)
+        self._cut += self._waiting
+        self._waiting.clear()
         self._end_process("stop", timeout)
         if not self.has_process:
-            self._note(None, WorkStageStatus.STOPPED, now)
+            self._end_stopped(now)
 
     def ask_restart(self, timeout: float, now: Moment) -> None:
         """End the process and start another; the call under way is run again."""
@@ -166,10 +169,12 @@ class Supervisor:
 
     def abandon(self, now: Moment) -> None:
         """The app is over: what has not ended is cut."""
-        for call in [*([self._running] if self._running else []), *self._waiting]:
-            self._end_stopped(call, now)
+        if self._running is not None:
+            self._cut.append(self._running)
+        self._cut += self._waiting
         self._running = None
         self._waiting.clear()
+        self._cut_calls(now)
 
     def dispatch(self, now: Moment) -> None:
         """Send the next call; only if `is_ready`."""
@@ -230,10 +235,11 @@ class Supervisor:
         self._unconfirmed.clear()  # the next process begins with all that the flow knows
         if ending == "restart" and call is not None:
             self._waiting.appendleft(call)
+            self._note(call, WorkStageStatus.PENDING, now)
         elif ending in ("stop", "restart"):
             if call is not None:
-                self._end_stopped(call, now)
-            self._note(None, WorkStageStatus.STOPPED, now)
+                self._cut.append(call)
+            self._end_stopped(now)
         elif isinstance(ending, Failure):
             if call is not None:
                 self._attempt_failed(call, ending, now)
@@ -247,8 +253,8 @@ class Supervisor:
         if self._running is not None and self._deadline is not None and now.monotonic >= self._deadline:
             self._deadline = None
             message = (
-                f"{self._describe(self._running)} took longer than its timeout of {self._policy.timeout:g} s; "
-                "its process was killed"
+                f"{self._describe(self._running)} took longer than its timeout of "
+                f"{self._policy.timeout:g} s; its process was killed"
             )
             self._end_process(Failure(WorkFailureReasons.TIMEOUT, message), 0.0)
         self._ensure_process(now)
@@ -290,6 +296,7 @@ class Supervisor:
         if self._process != "stopping" or why == "stop":
             self._ending = why
         self._process = "stopping"
+        self._deadline = None
 
     def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
         """The process has ended, and nobody had asked for it."""
@@ -311,9 +318,14 @@ class Supervisor:
         self._book.num_failures += 1
         self._book.num_timeouts += failure.reason == WorkFailureReasons.TIMEOUT
         self._note(call, WorkStageStatus.FAILED, now, failure)
-        if call.attempt <= self._policy.retries:
+        # Not the number of attempts: one that a restart has cut did not fail.
+        num_failed = sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)
+        if num_failed <= self._policy.retries:
+            if self._ending == "stop":
+                self._cut.append(call)
+                return
             self._waiting.appendleft(call)
-            self._not_before = now.monotonic + self._policy.delay_before(call.attempt + 1)
+            self._not_before = now.monotonic + self._policy.delay_after(num_failed)
             self._note(call, WorkStageStatus.PENDING, now)
             return
         call.fail(failure)
@@ -321,9 +333,18 @@ class Supervisor:
         if not goes_on:
             self.error = error_of(failure, self.name)
 
-    def _end_stopped(self, call: Call, now: Moment) -> None:
-        call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
-        self._note(call, WorkStageStatus.STOPPED, now)
+    def _end_stopped(self, now: Moment) -> None:
+        """The process is gone, as the flow has asked."""
+        self._cut_calls(now)
+        # Said once: a flow that stops a work in each pass has to come to rest.
+        if self._book.status.stage != WorkStageStatus.STOPPED:
+            self._note(None, WorkStageStatus.STOPPED, now)
+
+    def _cut_calls(self, now: Moment) -> None:
+        while self._cut:
+            call = self._cut.popleft()
+            call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
+            self._note(call, WorkStageStatus.STOPPED, now)
 
     def _describe_death(
         self, was: str, call: Call | None, exitcode: int | None, detail: str, now: Moment
@@ -367,7 +388,8 @@ def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
     except PackingError as error:
         raise ArgumentError(
             f"{work.name} can't be sent to its process: its attribute {name!r} holds "
-            f"<{type(value).__module__}.{type(value).__qualname__}>: {error}. Create it in on_start() or run().",
+            f"<{type(value).__module__}.{type(value).__qualname__}>: {error}. "
+            "Create it in on_start() or run().",
             work=work.name,
             attribute=name,
         ) from error

@@ -129,9 +129,7 @@ class LightningWork(Component):
         self._local_build_config = local_build_config or BuildConfig()
         self._cloud_build_config = cloud_build_config or BuildConfig()
         self._cloud_compute = cloud_compute or CloudCompute()
-        self._node.names |= dict.fromkeys(
-            ("_url", "_host", "_port", "_display_name")
-        )
+        self._node.names |= dict.fromkeys(("_url", "_host", "_port", "_display_name"))
         self._url = ""
         self._host = host
         self._port = port
@@ -459,7 +457,8 @@ class LightningWork(Component):
         link = self._node.link
         if not isinstance(link, Outbox):
             raise DetachedError(
-                f"Only the LightningFlow can request this work ({self.name or type(self).__qualname__!r}) to {verb}."
+                "Only the LightningFlow can request this work "
+                f"({self.name or type(self).__qualname__!r}) to {verb}."
             )
         return link
 
@@ -487,8 +486,8 @@ def swallowed_at(outbox: Outbox) -> str:
         else "an unknown line"
     )
     return (
-        f"The flow caught what pauses it while a call of a work has not ended yet ({line}). A bare `except:`, "
-        "`except BaseException:` or `return` in `finally:` does that; use `except Exception:`."
+        f"The flow caught what pauses it while a call of a work has not ended yet ({line}). "
+        "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; use `except Exception:`."
     )
 
 
@@ -504,8 +503,8 @@ def _asking(method: Callable[..., Any]) -> Callable[..., Any]:
             return self._ask(link, args, kwargs)
         if link is None and current_caller().kind == "flow":
             raise DetachedError(
-                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as an attribute "
-                "of a LightningFlow before calling the run method."
+                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a public "
+                "attribute of a LightningFlow before calling the run method."
             )
         return method(self, *args, **kwargs)
 
@@ -526,7 +525,7 @@ def _check_run(cls: type[LightningWork]) -> None:
     if code is not None and code.co_flags & _ASYNC_OR_GENERATOR:
         kind = "a generator" if code.co_flags & 0x20 else "a coroutine"
         raise ComponentDefinitionError(
-            f"The `run()` method of the work `{cls.__qualname__}` is {kind}, which would end before it began. "
+            f"The `run()` method of the work `{cls.__qualname__}` is {kind}: it would end before it began. "
             + (
                 "Return a list, or assign the items to an attribute."
                 if code.co_flags & 0x20

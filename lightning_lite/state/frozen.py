@@ -38,13 +38,16 @@ def freeze(value: Any, where: str) -> bytes:
         >>> freeze([1, {"a": 2.0}], "root.x") == freeze([1, {"a": 2}], "root.x")
         False
     """
-    if type(value) not in SCALARS:
-        _check(value, where)
     buffer = io.BytesIO()
     pickler = _pickle.Pickler(buffer, _PROTOCOL)
-    # Without the memo the bytes depend on the value alone, not on which parts are the same object.
-    pickler.fast = not isinstance(value, Traveller)
-    pickler.dump(value)
+    if not isinstance(value, Traveller):
+        # Without the memo the bytes depend on the value alone, not on which parts are the same object.
+        pickler.fast = True
+        _check(value, where)
+    try:
+        pickler.dump(value)
+    except RecursionError:
+        raise _too_deep(where) from None
     return buffer.getvalue()
 
 
@@ -54,16 +57,10 @@ def thaw(frozen: bytes) -> Any:
 
 
 def _check(value: Any, where: str) -> None:
-    if isinstance(value, Traveller):
-        return
     try:
         _check_part(value, where)
     except RecursionError:
-        raise StateError(
-            f"{where} is nested too deeply or contains itself, so it can't be part of the state. "
-            "Flatten it, or keep it in a private attribute (self._x = y), which is not shared.",
-            where=where,
-        ) from None
+        raise _too_deep(where) from None
 
 
 def _check_part(value: Any, where: str) -> None:
@@ -75,14 +72,24 @@ def _check_part(value: Any, where: str) -> None:
                 if type(item) not in SCALARS:
                     _check_part(item, f"{where}[{position}]")
     elif kind is dict:
-        for key in value:
+        if set(map(type, value)) <= SCALARS and set(map(type, value.values())) <= SCALARS:
+            return
+        # A copy: another thread of the user's may change the dict meanwhile.
+        for key, item in list(value.items()):
             if type(key) not in SCALARS:
                 raise _refusal(f"{where} with the key {_shown(key)}", key)
-        for key, item in value.items():
             if type(item) not in SCALARS:
                 _check_part(item, f"{where}[{key!r}]")
     elif kind not in SCALARS:
         raise _refusal(where, value)
+
+
+def _too_deep(where: str) -> StateError:
+    return StateError(
+        f"{where} is nested too deeply or contains itself, so it can't be part of the state. "
+        "Flatten it, or keep it in a private attribute (self._x = y), which is not shared.",
+        where=where,
+    )
 
 
 def _refusal(where: str, value: Any) -> StateError:
@@ -107,12 +114,14 @@ def _advice(value: Any) -> str:
         return "Use value.tolist(), or return the array from run()."
     if "enum.Enum" in mro:
         return "Use its value or its name."
-    if "pathlib.PurePath" in mro:
+    if hasattr(kind, "__fspath__"):
         return "Use str(path)."
     if "pydantic.main.BaseModel" in mro:
         return "Use model.model_dump(mode='json')."
     if hasattr(kind, "__dataclass_fields__"):
         return "Use dataclasses.asdict(value)."
+    if "lightning_lite.core.component.Component" in mro:
+        return "Hold components in a structures.List or structures.Dict."
     if kind in (set, frozenset):
         return "Use sorted(value)."
     if kind in (bytes, bytearray):

@@ -18,6 +18,8 @@ from lightning_lite.travel import Traveller
 _DIGEST_SIZE = 8  # bytes; 64 bits make a collision among a million calls less likely than 1 in 10 million
 _MAX_DEPTH = 200
 
+_Above = frozenset[int]  # the ids of what a part lies in: who meets himself there would never end
+
 
 def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], where: str = "run") -> str:
     """Return the key of a call with these arguments, 16 hexadecimal digits.
@@ -47,10 +49,10 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], where: str = "run") 
 
 def _encode_argument(value: Any, parts: list[bytes], where: str) -> None:
     try:
-        _encode(value, parts, 0)
+        _encode(value, parts, frozenset())
     except ArgumentError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever the way that the user's class is taken apart raises
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {error}. "
             "Pass plain data, or give the work a function of its own: LightningWork(call_key=...).",
@@ -58,45 +60,53 @@ def _encode_argument(value: Any, parts: list[bytes], where: str) -> None:
         ) from error
 
 
-def _encode(value: Any, parts: list[bytes], depth: int) -> None:
+def _encode(value: Any, parts: list[bytes], above: _Above) -> None:
     """Append the parts of `value`: a letter for its kind, then its content, never ambiguous."""
-    if depth > _MAX_DEPTH:
-        raise ValueError("it is nested too deeply or contains itself")
     encoder = _ENCODERS.get(type(value))
     if encoder is not None:
-        encoder(value, parts, depth + 1)
+        encoder(value, parts, above)
     elif isinstance(value, Traveller):
         parts.append(b"t" + _name(type(value)))
-        _encode(value.call_key(), parts, depth + 1)
+        _encode(value.call_key(), parts, above)
     elif isinstance(value, type):
         _encode_named(value, parts)
     elif type(value).__name__ == "ndarray" and type(value).__module__ == "numpy":
-        _encode_array(value, parts, depth)
+        _encode_array(value, parts, above)
     else:
-        _encode_reduced(value, parts, depth + 1)
+        _encode_reduced(value, parts, above)
 
 
-def _encode_sequence(value: Any, parts: list[bytes], depth: int) -> None:
+def _enter(value: Any, above: _Above) -> _Above:
+    if id(value) in above or len(above) > _MAX_DEPTH:
+        raise ValueError("it is nested too deeply or contains itself")
+    return above | {id(value)}
+
+
+def _encode_sequence(value: Any, parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
     parts.append(b"%s%d;" % (b"l" if type(value) is list else b"u", len(value)))
     for item in value:
-        _encode(item, parts, depth)
+        _encode(item, parts, above)
 
 
-def _encode_dict(value: dict[Any, Any], parts: list[bytes], depth: int) -> None:
-    items = sorted((_digest_of(key, depth), _digest_of(item, depth)) for key, item in value.items())
+def _encode_dict(value: dict[Any, Any], parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
+    items = sorted((_digest_of(key, above), _digest_of(item, above)) for key, item in value.items())
     parts.append(b"d%d;" % len(items))
     parts.extend(part for item in items for part in item)
 
 
-def _encode_set(value: Any, parts: list[bytes], depth: int) -> None:
+def _encode_set(value: Any, parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
     parts.append(b"%s%d;" % (b"z" if type(value) is set else b"Z", len(value)))
-    parts.extend(sorted(_digest_of(item, depth) for item in value))
+    parts.extend(sorted(_digest_of(item, above) for item in value))
 
 
-def _encode_array(value: Any, parts: list[bytes], depth: int) -> None:
+def _encode_array(value: Any, parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
     if value.dtype.hasobject:
         parts.append(b"A")
-        _encode(value.tolist(), parts, depth + 1)
+        _encode(value.tolist(), parts, above)
     else:
         parts.append(b"a" + _text(value.dtype.str + repr(value.dtype.descr)) + _text(repr(value.shape)))
         digest = blake2b(digest_size=_DIGEST_SIZE)
@@ -104,25 +114,26 @@ def _encode_array(value: Any, parts: list[bytes], depth: int) -> None:
         parts.append(digest.digest())
 
 
-def _encode_function(value: FunctionType, parts: list[bytes], depth: int) -> None:
+def _encode_function(value: FunctionType, parts: list[bytes], above: _Above) -> None:
     if "<" not in value.__qualname__:
         _encode_named(value, parts)
         return
     # A lambda or a local function has no name to go by: it is what its code and its surroundings say.
+    above = _enter(value, above)
     parts.append(b"f" + _text(value.__module__ or ""))
-    _encode_code(value.__code__, parts, depth)
+    _encode_code(value.__code__, parts, above)
     cells = [cell.cell_contents for cell in value.__closure__ or ()]
-    _encode((value.__defaults__, value.__kwdefaults__, cells), parts, depth)
+    _encode((value.__defaults__, value.__kwdefaults__, cells), parts, above)
 
 
-def _encode_code(code: CodeType, parts: list[bytes], depth: int) -> None:
+def _encode_code(code: CodeType, parts: list[bytes], above: _Above) -> None:
     parts.append(b"c" + _bytes(code.co_code))
-    _encode((code.co_names, code.co_varnames), parts, depth)
+    _encode((code.co_names, code.co_varnames), parts, above)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            _encode_code(constant, parts, depth + 1)
+            _encode_code(constant, parts, above)
         else:
-            _encode(constant, parts, depth + 1)
+            _encode(constant, parts, above)
 
 
 def _encode_named(value: Any, parts: list[bytes]) -> None:
@@ -131,8 +142,9 @@ def _encode_named(value: Any, parts: list[bytes]) -> None:
     parts.append(b"g" + _name(value))
 
 
-def _encode_reduced(value: Any, parts: list[bytes], depth: int) -> None:
+def _encode_reduced(value: Any, parts: list[bytes], above: _Above) -> None:
     """Encode an object by what pickle would rebuild it from."""
+    above = _enter(value, above)
     reducer = copyreg.dispatch_table.get(type(value))
     reduced = reducer(value) if reducer else value.__reduce_ex__(4)
     if isinstance(reduced, str):
@@ -140,16 +152,16 @@ def _encode_reduced(value: Any, parts: list[bytes], depth: int) -> None:
         return
     parts.append(b"o" + _name(type(value)))
     build, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    _encode(build, parts, depth)
-    _encode(arguments, parts, depth)
-    _encode(state, parts, depth)
-    _encode(None if items is None else list(items), parts, depth)
-    _encode(None if pairs is None else dict(pairs), parts, depth)
+    _encode(build, parts, above)
+    _encode(arguments, parts, above)
+    _encode(state, parts, above)
+    _encode(None if items is None else list(items), parts, above)
+    _encode(None if pairs is None else dict(pairs), parts, above)
 
 
-def _digest_of(value: Any, depth: int) -> bytes:
+def _digest_of(value: Any, above: _Above) -> bytes:
     parts: list[bytes] = []
-    _encode(value, parts, depth)
+    _encode(value, parts, above)
     return _digest(parts)
 
 
@@ -171,26 +183,26 @@ def _name(value: Any) -> bytes:
     return _text(value.__module__ or "") + _text(value.__qualname__)
 
 
-def _encode_module(value: ModuleType, parts: list[bytes], depth: int) -> None:
+def _encode_module(value: ModuleType, parts: list[bytes], above: _Above) -> None:
     parts.append(b"m" + _text(value.__name__))
 
 
-def _encode_builtin(value: BuiltinFunctionType, parts: list[bytes], depth: int) -> None:
+def _encode_builtin(value: BuiltinFunctionType, parts: list[bytes], above: _Above) -> None:
     owner = value.__self__
     parts.append(b"b" + _text(value.__qualname__))
-    _encode(owner, parts, depth)
+    _encode(owner, parts, above)
 
 
-_ENCODERS: dict[type, Callable[[Any, list[bytes], int], None]] = {
-    type(None): lambda value, parts, depth: parts.append(b"N"),
-    type(Ellipsis): lambda value, parts, depth: parts.append(b"E"),
-    bool: lambda value, parts, depth: parts.append(b"T" if value else b"F"),
-    int: lambda value, parts, depth: parts.append(b"i%x;" % value),
-    float: lambda value, parts, depth: parts.append(b"x" + _text(value.hex())),
-    complex: lambda value, parts, depth: parts.append(b"j" + _text(f"{value.real.hex()}{value.imag.hex()}")),
-    str: lambda value, parts, depth: parts.append(b"s" + _text(value)),
-    bytes: lambda value, parts, depth: parts.append(b"y" + _bytes(value)),
-    bytearray: lambda value, parts, depth: parts.append(b"Y" + _bytes(bytes(value))),
+_ENCODERS: dict[type, Callable[[Any, list[bytes], _Above], None]] = {
+    type(None): lambda value, parts, above: parts.append(b"N"),
+    type(Ellipsis): lambda value, parts, above: parts.append(b"E"),
+    bool: lambda value, parts, above: parts.append(b"T" if value else b"F"),
+    int: lambda value, parts, above: parts.append(b"i%x;" % value),
+    float: lambda value, parts, above: parts.append(b"x" + _text(value.hex())),
+    complex: lambda value, parts, above: parts.append(b"j" + _text(f"{value.real.hex()}{value.imag.hex()}")),
+    str: lambda value, parts, above: parts.append(b"s" + _text(value)),
+    bytes: lambda value, parts, above: parts.append(b"y" + _bytes(value)),
+    bytearray: lambda value, parts, above: parts.append(b"Y" + _bytes(bytes(value))),
     list: _encode_sequence,
     tuple: _encode_sequence,
     dict: _encode_dict,
