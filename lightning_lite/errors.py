@@ -17,6 +17,13 @@
     │   └── InvalidValue              … its answer or its state can't travel
     ├── RestartLimitReached           a work's processes died too often
     ├── RunnerError                   the machine refuses what a runner needs (also an OSError)
+    ├── PoisonCall                    the flow died of the same call again and again
+    ├── NothingToResume               there is no such run, or it kept no journal
+    ├── JournalError                  the journal of a run can't be made, read or written
+    │   ├── JournalCorrupt            … it is damaged, or something else than a journal
+    │   ├── JournalVersion            … another version of this package wrote it
+    │   ├── JournalMismatch           … it belongs to another app
+    │   └── JournalInUse              … another process holds it
     └── DriveError                    everything about files in drives, see `storage.errors`
 
     Unwind (BaseException)            control flow, so that `except Exception` does not swallow it
@@ -133,9 +140,77 @@ class RestartLimitReached(WorkFailed):
 class RunnerError(LightningLiteError, OSError):
     """The machine refuses what the runner needs: processes, open files, memory, a folder to write to."""
 
-    # OSError rewrites its arguments in __new__; ours stay what they are.
     def __new__(cls, message: str, **fields: Any) -> Self:
+        """Keep the arguments as they are: OSError would rewrite them."""
         return super().__new__(cls)
+
+
+class PoisonCall(LightningLiteError):
+    """Each time that a call was sent, the flow died soon after; it is not sent again unasked."""
+
+
+class NothingToResume(LightningLiteError):
+    """There is no run of that name, or it kept no journal."""
+
+
+class JournalError(LightningLiteError):
+    """The journal of a run can't be made, read or written.
+
+    Attributes:
+        file: Absolute path of the file.
+    """
+
+    file: str
+
+
+class JournalCorrupt(JournalError):
+    """The journal is damaged, or something else than a journal.
+
+    Attributes:
+        sequence: Number of the record that is wrong, from 1; `None` if it is the file as a whole.
+        what: What is wrong.
+    """
+
+    sequence: int | None
+    what: str
+
+
+class JournalVersion(JournalError):
+    """The journal was written by a version of this package that keeps it in another form.
+
+    Attributes:
+        found: Version of the form of the journal.
+        known: Version that this package writes.
+    """
+
+    found: int
+    known: int
+
+
+class JournalMismatch(JournalError):
+    """The journal belongs to another app.
+
+    Attributes:
+        found: Identity of the app that wrote it.
+        asked: Identity of the app that wants to go on with it.
+    """
+
+    found: str
+    asked: str
+
+
+class JournalInUse(JournalError):
+    """Another process holds the journal.
+
+    Attributes:
+        pid: Its process id on `host`; `None` if it did not say.
+        host: Name of its computer; `None` if it did not say.
+        since: When it began, in ISO 8601; `None` if it did not say.
+    """
+
+    pid: int | None
+    host: str | None
+    since: str | None
 
 
 class Unwind(BaseException):

@@ -23,7 +23,7 @@ class Failure(NamedTuple):
         message: One line: what, in which call, after how long.
         traceback: The traceback of the user's frames as text, or "".
         error: The exception, packed, or `None` if there is none or it can't travel.
-        captured: Whether the work's `on_exception` took it, so that the app goes on; `None` if it was not asked.
+        captured: Whether the work's `on_exception` took it, so that the app goes on; `None` if not asked.
     """
 
     reason: str

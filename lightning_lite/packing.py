@@ -24,7 +24,7 @@ class PackingError(LightningLiteError, TypeError):
     """A value can't be turned into bytes, or not back into a value."""
 
 
-class _NeedsValue(Exception):  # noqa: N818 - a signal within this module
+class _NeedsValue(Exception):
     """A class or function has to travel by value; cloudpickle is needed."""
 
 
@@ -47,7 +47,7 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
     buffer = io.BytesIO()
     try:
         _ReferencePickler(buffer, to_main).dump(value)
-    except Exception:  # noqa: BLE001 - whatever pickle can't do is tried by value, which names the reason
+    except (Exception, SystemExit):  # noqa: BLE001 - whatever pickle can't do is tried by value, which names the reason
         return _pack_by_value(value, to_main)
     return buffer.getvalue()
 
@@ -83,7 +83,7 @@ class _ReferencePickler(_pickle.Pickler):
 
 
 def _reduce_definition(obj: Any, to_main: bool) -> Any:
-    """Return how a class or function is named, `NotImplemented` for pickle's own way, or ask for cloudpickle."""
+    """Return how a definition is named, `NotImplemented` for pickle's own way, or ask for cloudpickle."""
     module = getattr(obj, "__module__", None)
     if module is None or is_importable(module):
         return NotImplemented
@@ -112,7 +112,7 @@ def _pack_by_value(value: Any, to_main: bool) -> bytes:
     buffer = io.BytesIO()
     try:
         ValuePickler(buffer, protocol=_PROTOCOL).dump(value)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
     return buffer.getvalue()
 

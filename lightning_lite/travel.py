@@ -26,4 +26,4 @@ class Traveller:
         return self
 
     def after_run(self, work: str) -> None:
-        """Hear that a `run` of `work` has ended well; called in the work's process, before its answer is sent."""
+        """Hear that a `run` of `work` has ended well; in the work's process, before its answer is sent."""

@@ -1,41 +1,22 @@
-"""`LightningApp`: puts a machine, a runner and a run together, and carries the letters between them.
-
-app.run() ──▶ machine.open ──StartWork──▶ runner
-    │
-    └─ run_once, again and again:   runner.wait ──reports──▶ machine.step ──requests──▶ runner.send
-"""
+"""`LightningApp`: what users hold. It checks what it is given and runs one session after another."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
-import warnings
-from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lightning_lite import settings
-from lightning_lite.clock import Clock, Moment, RealClock
-from lightning_lite.context import Caller, current_caller
-from lightning_lite.core.calls import CallBook
+from lightning_lite.clock import Clock, RealClock
+from lightning_lite.context import current_caller
 from lightning_lite.core.cloud import CloudCompute
-from lightning_lite.core.flow import LightningFlow, LightningFlowWarning, RootFlow
-from lightning_lite.core.machine import Machine
+from lightning_lite.core.flow import LightningFlow, RootFlow
+from lightning_lite.core.session import Session
 from lightning_lite.core.status import AppStage, AppStatus
 from lightning_lite.core.work import LightningWork
-from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, RunnerError
-from lightning_lite.messages import Report, Request
-from lightning_lite.runners.inline import InlineRunner
-from lightning_lite.runners.processes import ProcessRunner
-from lightning_lite.runners.seam import Runner
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.runs.folder import RunFolder
 from lightning_lite.structures import flatten_states
-from lightning_lite.ui.terminal import Terminal
-
-_SLOW_SECONDS = 1.0
-_SLOW_SAMPLES = 5
 
 _log = logging.getLogger("lightning_lite")
 
@@ -89,19 +70,19 @@ class LightningApp:
         self._durable = durable
         self._max_running = max_running
         self._clock: Clock = clock or RealClock()
-        self._machine: Machine | None = None
-        self._runner: Runner | None = None
-        self._folder: RunFolder | None = None
-        self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
-        self._said_at_rest = False
-        self._suspended = 0.0  # seconds that Ctrl-Z took: time limits pause meanwhile
+        self._session: Session | None = None
 
-    def run(self, runner: str | None = None) -> None:
+    def run(
+        self, runner: str | None = None, *, resume: bool | str = False, retry_failed: bool = False
+    ) -> None:
         """Run the app until its flow ends it.
 
         Args:
             runner: `processes` runs each work in a process of its own; `inline` runs all in this one, for
                 debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
+            resume: Whether to go on with the latest run of this app that `flow.stop()` did not end; or the id
+                of a run. Calls that had ended are not run again. With nothing to resume, a new run begins.
+            retry_failed: Whether calls that have failed in that run are run again.
 
         Raises:
             AppFailed: The flow called `self.fail(message)`.
@@ -110,44 +91,46 @@ class LightningApp:
             WorkFailed: A work failed without an exception of its own.
             NestedAppError: Called inside a work or a flow, or twice at once.
             RunnerError: The machine refuses what is needed; or there is no such runner.
+            JournalError: The run can't be resumed: it is damaged, of another app, or in use.
+            PoisonCall: The run died of the same call again and again.
             KeyboardInterrupt: Ctrl-C, after the works have been ended in order.
             SystemExit: SIGTERM, after the same.
         """
         caller = current_caller()
-        if caller.kind != "script" or self._machine is not None:
+        if caller.kind != "script":
             raise NestedAppError(
                 f"app.run() was called inside {caller.component!r}, which an app is running already. "
                 "Call it once, at the end of the script."
-                if caller.kind != "script"
-                else "app.run() was called while this app is running already."
             )
-        root_dir = settings.resolve_root(self._root_dir)
-        durable = settings.resolve_durable(self._durable)
-        for work in self.works:
-            work._book = CallBook()
-        folder = self._folder = RunFolder.create(root_dir, app=type(self.root).__qualname__)
-        terminal = Terminal()
-        self._runner = _make_runner(settings.resolve_runner(runner), folder, terminal, root_dir, durable)
-        self._machine = Machine(self.root, Caller("flow", "root", root_dir, durable), self._max_running)
-        self._said_at_rest = False
-        with _Logging(self._log_level), EndingSignals(self._runner, self._on_resume):
-            state = "failed"
+        if self._session is not None:
+            raise NestedAppError("app.run() was called while this app is running already.")
+        session = self._session = Session(
+            self.root,
+            runner=settings.resolve_runner(runner),
+            root_dir=settings.resolve_root(self._root_dir),
+            durable=settings.resolve_durable(self._durable),
+            max_running=self._max_running,
+            clock=self._clock,
+            resume=resume,
+            retry_failed=retry_failed,
+        )
+        with _Logging(self._log_level), EndingSignals(session.runner, session.on_resume):
+            state: Literal["stopped", "failed", "interrupted"] = "failed"
             try:
-                self._clock.watch(self._runner.wake)
                 self.stage = AppStage.RUNNING
-                self._send(self._machine.open(self._now()))
+                session.open()
                 while not self.run_once():
                     pass
-                if self._machine.error is not None:
-                    raise self._machine.error
+                if session.error is not None:
+                    raise session.error
                 state = "stopped"
             except (KeyboardInterrupt, SystemExit):
                 state = "interrupted"
                 raise
             finally:
                 self.stage = AppStage.STOPPING if state == "stopped" else AppStage.FAILED
-                self._close(terminal)
-                folder.ended(state)
+                self._session = None
+                session.close(state)
 
     def run_once(self) -> bool:
         """Wait for the next letters, apply them, and run the flow if something changed.
@@ -155,8 +138,8 @@ class LightningApp:
         Returns:
             Whether the app is over.
         """
-        assert self._runner is not None
-        return self._deliver(self._runner.wait(self._patience()))
+        assert self._session is not None
+        return self._session.turn()
 
     # The tree.
 
@@ -230,67 +213,6 @@ class LightningApp:
         """Whether the root flow is ready."""
         return self.root.ready
 
-    # The path of the letters.
-
-    def _deliver(self, reports: Sequence[Report]) -> bool:
-        """Take all letters to the machine, and its letters to the runner: the one place they all pass."""
-        assert self._machine is not None
-        now, num_passes = self._now(), self._machine.num_passes
-        self._send(self._machine.step(now, reports))
-        if self._machine.num_passes > num_passes:
-            self._warn_if_slow(self._now().monotonic - now.monotonic)
-        if self._machine.is_at_rest and not self._said_at_rest and not self._machine.ended:
-            self._said_at_rest = True
-            _say(
-                "Nothing can change any more: no call is under way and the flow has nothing to do. "
-                "Press Ctrl-C to end the app, or let the flow call self.stop()."
-            )
-        return self._machine.ended
-
-    def _send(self, requests: Iterable[Request]) -> None:
-        assert self._runner is not None
-        for request in requests:
-            self._runner.send(request)
-
-    def _patience(self) -> float | None:
-        """Return how long to wait for letters, in seconds."""
-        assert self._machine is not None
-        if self._machine.wants_pass:
-            return 0.0
-        wake_at = self._machine.wake_at
-        return None if wake_at is None else self._clock.seconds_until(wake_at + self._suspended)
-
-    def _close(self, terminal: Terminal) -> None:
-        """End all works in order, and take what they still had to say."""
-        assert self._machine is not None
-        assert self._runner is not None
-        runner, machine = self._runner, self._machine
-        try:
-            machine.apply_last(self._now(), runner.close(settings.STOP_TIMEOUT))
-        finally:
-            self._clock.watch(None)
-            machine.close(self._now())
-            terminal.close()
-            self._runner = self._machine = None
-
-    def _now(self) -> Moment:
-        now = self._clock.now()
-        return now._replace(monotonic=now.monotonic - self._suspended) if self._suspended else now
-
-    def _on_resume(self, seconds: float) -> None:
-        self._suspended += seconds
-
-    def _warn_if_slow(self, seconds: float) -> None:
-        self._durations.append(seconds)
-        if len(self._durations) == _SLOW_SAMPLES and sum(self._durations) / _SLOW_SAMPLES > _SLOW_SECONDS:
-            self._durations.clear()
-            warnings.warn(
-                f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s on average. "
-                "Meanwhile the app hears of nothing: move what takes long into a LightningWork.",
-                LightningFlowWarning,
-                stacklevel=2,
-            )
-
 
 def _as_root(root: Any) -> LightningFlow:
     """Return the root flow, or a flow that runs the work that was given as root."""
@@ -308,20 +230,6 @@ def _as_root(root: Any) -> LightningFlow:
     if root._node.parent is not None:
         raise ComponentError(f"The root of an app stands alone, found {root.name}, a part of another flow.")
     return root
-
-
-def _make_runner(name: str, folder: RunFolder, terminal: Terminal, root_dir: str, durable: bool) -> Runner:
-    if name == "processes":
-        return ProcessRunner(root_dir, folder.logs, terminal, durable)
-    if name == "inline":
-        return InlineRunner(root_dir, folder.logs, terminal, durable)
-    raise RunnerError(f"There is no runner {name!r}; there are 'processes' and 'inline'.")
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
 
 
 class _Logging:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from lightning_lite.core.status import WorkStageStatus, WorkStatus
+from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.messages import Failure
 from lightning_lite.packing import unpack
 
 _UNREAD = object()
+
+
+class Stored(Protocol):
+    """A packed value that stays on disk until somebody asks for it."""
+
+    def load(self) -> bytes:
+        """Return the bytes."""
 
 
 class Call:
@@ -46,7 +53,7 @@ class Call:
         self.failure: Failure | None = None
         self.ended = False
         self.answered = False
-        self._packed: bytes | None = None
+        self._packed: bytes | Stored | None = None
         self._value: Any = _UNREAD
 
     def __repr__(self) -> str:
@@ -68,7 +75,8 @@ class Call:
         if self._packed is None:
             return None
         if self._value is _UNREAD:
-            self._value = unpack(self._packed)
+            packed = self._packed
+            self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
         return self._value
 
     @property
@@ -82,8 +90,8 @@ class Call:
             return None
         return error if isinstance(error, BaseException) else None
 
-    def succeed(self, packed: bytes) -> None:
-        """Take the packed answer."""
+    def succeed(self, packed: bytes | Stored) -> None:
+        """Take the packed answer, or where it is."""
         self._packed = packed
         self.failure = None
         self._end()
@@ -149,6 +157,20 @@ class CallBook:
             self.status = status
         if status.stage in (WorkStageStatus.STARTED, WorkStageStatus.RUNNING):
             self.has_started = True
+
+    def restore(self, calls: list[Call], num_calls: int, process_statuses: list[WorkStatus]) -> None:
+        """Take the calls of an earlier run; those that did not end there are counted, and asked for again."""
+        self.num_calls = num_calls
+        self.process_statuses = process_statuses
+        for call in sorted(calls, key=lambda call: call.number):
+            failures = [status for status in call.statuses if status.stage == WorkStageStatus.FAILED]
+            self.num_failures += len(failures)
+            self.num_timeouts += sum(status.reason == WorkFailureReasons.TIMEOUT for status in failures)
+            self.num_successes += call.succeeded
+            if call.ended:
+                self.current[call.key] = self.newest = call
+                self.status = call.statuses[-1]
+        self.has_started = bool(calls or process_statuses)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the calls as plain data, as Lightning App shows them in `state["calls"]`."""

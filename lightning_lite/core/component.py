@@ -8,7 +8,7 @@ were read are looked into for changes.
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from lightning_lite.context import Caller, acting_as, current_caller

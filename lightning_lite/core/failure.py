@@ -29,7 +29,7 @@ _ERRORS: dict[str, type[WorkFailed]] = {
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - it is shown as the cause, and says what it is
+class RemoteTraceback(Exception):
     """The traceback of an exception in the process of a work, as text."""
 
     def __init__(self, text: str) -> None:

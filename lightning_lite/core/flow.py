@@ -173,11 +173,11 @@ class LightningFlow(Recurring):
     def load_state_dict(
         self, flow_state: dict[str, Any], children_states: dict[str, dict[str, Any]], strict: bool = True
     ) -> None:
-        """Take the state of this flow and of what is below it; override it to create dynamic components first.
+        """Take the state of this flow and of all below it; override it to create dynamic components first.
 
         Args:
             flow_state: As `state_dict` returned it.
-            children_states: The states of the components below, by name relative to this flow: `train`, `works.0`.
+            children_states: The states of the components below, by name relative to this flow: `works.0`.
             strict: Whether a state without a component is an error; if not, it waits until there is one.
 
         Raises:
@@ -241,11 +241,8 @@ class LightningFlow(Recurring):
             raise StateError(
                 f"{self.name}.{name} is a method of {type(self).__qualname__}; give it another name."
             )
-        if name in node.names:
-            if self.__dict__.get(name, ...) is not None:
-                raise StateError(
-                    f"{self.name}.{name} holds a value; only one that is None can become a component."
-                )
+        if name in node.names and self.__dict__.get(name, ...) is not None:
+            raise StateError(f"{self.name}.{name} holds a value; only None can become a component.")
         adopt(self, name, child)
         node.names.pop(name, None)
         node.children[name] = child

@@ -130,7 +130,8 @@ class WorkHost:
                 return None
             self._nudged = True
             # A refusal can't be raised here; the last look of the call raises it where the flow hears of it.
-            with suppress(StateError):
+            # A dict that the work changes at this very moment is for the next look.
+            with suppress(StateError, RuntimeError):
                 self._note_changes()
             self._report()
         return settings.LOOK_INTERVAL

@@ -17,7 +17,9 @@ from lightning_lite import settings
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.core.component import connect
+from lightning_lite.core.facts import Facts
 from lightning_lite.core.flow import LightningFlow
+from lightning_lite.core.identity import class_identity
 from lightning_lite.core.outbox import CallAsked, Detached, Outbox, RestartAsked, StartAsked, StopAsked
 from lightning_lite.core.supervisor import Supervisor
 from lightning_lite.core.timers import Timers
@@ -112,6 +114,7 @@ class Machine:
             Exception: Whatever the flow raises.
         """
         self._outbox.wall = now.wall
+        self._outbox.facts = Facts()
         for report in reports:
             self._apply(report, now)
         for name in self._timers.pop_due(now):
@@ -128,11 +131,22 @@ class Machine:
                 requests += self._collect(now)
         return requests
 
+    @property
+    def facts(self) -> Facts:
+        """What the last `open` or `step` has changed."""
+        return self._outbox.facts
+
+    def accepted(self, report: StateChanged | RunEnded) -> dict[str, bytes]:
+        """Return the changes in a letter that count: those that the flow has not written over meanwhile."""
+        supervisor = self._retiring.get(report.work) or self._supervisors.get(report.work)
+        return supervisor.accepted(report.changes, report.applied) if supervisor is not None else {}
+
     def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
         """Apply the states and ends of calls that came while the works were ended; nothing is sent.
 
         That their processes are gone then says nothing about the works.
         """
+        self._outbox.facts = Facts()
         for report in reports:
             supervisor = self._supervisors.get(report.work)
             if supervisor is not None and isinstance(report, StateChanged):
@@ -194,7 +208,6 @@ class Machine:
         """Hand on what the pass asked for, in its order; then what it wrote."""
         outbox = self._outbox
         asks, outbox.asks = outbox.asks, []
-        writes, outbox.writes = outbox.writes, {}
         for ask in asks:
             if isinstance(ask, Detached):
                 self._dismiss(ask.name, now)
@@ -205,7 +218,7 @@ class Machine:
                     )
             else:
                 self._hand_on(ask, now)
-        for name, attributes in writes.items():
+        for name, (_, attributes) in outbox.facts.writes.items():
             if name in self._supervisors:
                 self._supervisors[name].ask_write(attributes)
                 self._active[self._supervisors[name]] = None
@@ -231,7 +244,9 @@ class Machine:
         """Return the supervisor of a work; a work that is new gets one."""
         supervisor = self._supervisors.get(work.name)
         if supervisor is None:
-            supervisor = self._supervisors[work.name] = Supervisor(work, blocked=work.name in self._retiring)
+            supervisor = Supervisor(work, self._outbox, blocked=work.name in self._retiring)
+            self._supervisors[work.name] = supervisor
+            self._outbox.facts.works[work.name] = class_identity(type(work))
         self._active[supervisor] = None
         return supervisor
 
@@ -256,6 +271,14 @@ class Machine:
         requests, self._acknowledged = self._acknowledged, []
         active, self._active = {**self._held, **self._active}, {}
         self._held = {}
+        present = {
+            supervisor for supervisor in active if self._supervisors.get(supervisor.name) is supervisor
+        }
+        for supervisor in active:
+            if supervisor.error is not None and supervisor in present and not self.ended:
+                self.ended, self.error = True, supervisor.error
+        if self.ended:
+            return []  # nothing begins after the end
         for supervisor in active:
             name = supervisor.name
             if supervisor.is_ready(now):
@@ -265,12 +288,10 @@ class Machine:
                 else:
                     self._held[supervisor] = None
             requests += supervisor.take_requests()
-            if self._supervisors.get(name) is not supervisor:
+            if supervisor not in present:
                 continue  # it was taken out of the tree, and another one may have its name
             self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
             if supervisor.take_noted():
                 self._outbox.changed(f"{name}: {supervisor.work.status.stage}")
-            if supervisor.error is not None and not self.ended:
-                self.ended, self.error = True, supervisor.error
         return requests

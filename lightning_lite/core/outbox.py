@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from lightning_lite.core.calls import Call
 from lightning_lite.core.component import Component
+from lightning_lite.core.facts import Facts
+from lightning_lite.core.status import WorkStatus
 from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
 
 
@@ -51,7 +53,7 @@ class Outbox:
 
     Attributes:
         asks: What the flow asked for, in order.
-        writes: Names of attributes that the flow wrote, by work.
+        facts: What this turn has changed so far; the flow's writes in it have to be sent to the works.
         reasons: What changed, for the next pass and for people: `root.counter`.
         pause: The `Pause` that was raised in this pass, if any.
         ending: What `flow.stop()` or `flow.fail()` raised, if any.
@@ -61,7 +63,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.asks: list[Ask] = []
-        self.writes: dict[str, set[str]] = {}
+        self.facts = Facts()
         self.reasons: dict[str, None] = {}
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
@@ -101,6 +103,17 @@ class Outbox:
         """Take a request of the flow."""
         self.asks.append(ask)
 
+    def note(self, work: Any, call: Call | None, status: WorkStatus) -> None:
+        """Enter what happened to a call, or to the work's process, in the work's book."""
+        work._book.note(call, status)
+        self.facts.notes.append((work.name, call.key if call else "", call.number if call else 0, status))
+
+    def answered(self, work: Any, call: Call) -> None:
+        """Note that the flow has used up the answer of a call that is not remembered."""
+        call.answered = True
+        self.facts.answered.append((work.name, call.key))
+        self.changed(f"{work.name} has answered")
+
     def changed(self, reason: str) -> None:
         """Note that the flow has to run again, and why."""
         self.reasons[reason] = None
@@ -127,5 +140,4 @@ class Outbox:
 
     def _note(self, component: Component, name: str) -> None:
         self.reasons[f"{component.name}.{name}"] = None
-        if component._travels:
-            self.writes.setdefault(component.name, set()).add(name)
+        self.facts.writes.setdefault(component.name, (component, set()))[1].add(name)

@@ -56,8 +56,9 @@ class Recurring(Component):
             outbox.use(what)
         now = time.time() if outbox is None else outbox.wall
         known = self._schedules.get(key)
-        has_come = known is None or (known["pattern"] == cron_pattern and now >= known["due"])
-        if has_come or known["pattern"] != cron_pattern:
+        is_same = known is not None and known["pattern"] == cron_pattern
+        has_come = known is None or (is_same and now >= known["due"])
+        if has_come or not is_same:
             begin = now if start_time is None else max(now, start_time.timestamp())
             due = next_event(cron_pattern, begin, timezone)
             self._schedules = {**self._schedules, key: {"pattern": cron_pattern, "due": due}}
@@ -70,7 +71,7 @@ class Recurring(Component):
     ) -> Iterator[Any]:
         """Go through `iterable`, and go on at the same item in the next pass if this one is cut.
 
-        The item at which a pass was cut is given again: `for x in self.experimental_iterate(xs): self.work.run(x)`.
+        The item at which a pass was cut is given again, so the body of the loop may run works.
 
         Args:
             iterable: The same items in each pass.

@@ -50,8 +50,8 @@ def next_event(pattern: str, after: float, timezone: str | None = None) -> float
         event: datetime = next(CronSim(_translated(pattern), moment))
     except CronSimError as error:
         raise ScheduleError(
-            f"The schedule {pattern!r} has no meaning: {error}. Expected five cron fields (minute hour day month "
-            f"weekday), six with the seconds last, or one of {', '.join(_ALIASES)}.",
+            f"The schedule {pattern!r} has no meaning: {error}. Expected five cron fields (minute hour day "
+            f"month weekday), six with the seconds last, or one of {', '.join(_ALIASES)}.",
             pattern=pattern,
         ) from error
     except StopIteration:

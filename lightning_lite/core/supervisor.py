@@ -18,6 +18,7 @@ from lightning_lite.clock import Moment
 from lightning_lite.core.calls import Call, CallBook
 from lightning_lite.core.failure import describe_call, error_of
 from lightning_lite.core.host import WorkHost
+from lightning_lite.core.outbox import Outbox
 from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ArgumentError, RestartLimitReached
@@ -42,6 +43,7 @@ class Supervisor:
 
     Args:
         work: The work.
+        outbox: Where it notes what becomes of the calls.
         blocked: Whether a process with this name still has to end before one may start.
 
     Attributes:
@@ -49,10 +51,11 @@ class Supervisor:
         error: What has to end the app, or `None`.
     """
 
-    def __init__(self, work: LightningWork, *, blocked: bool = False) -> None:
+    def __init__(self, work: LightningWork, outbox: Outbox, *, blocked: bool = False) -> None:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
+        self._outbox = outbox
         self._requests: list[Request] = []
         self._noted = False
         self._book: CallBook = work._book
@@ -201,12 +204,16 @@ class Supervisor:
 
     def state_changed(self, changes: dict[str, bytes], applied: int) -> None:
         """The work has new values; one that the flow wrote over meanwhile is older than the flow's."""
+        for name, frozen in self.accepted(changes, applied).items():
+            self.work._node.store_frozen(self.work, name, frozen)
         self._unconfirmed = {name: number for name, number in self._unconfirmed.items() if number > applied}
-        for name, frozen in changes.items():
-            if name in self._unconfirmed:
-                _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
-            else:
-                self.work._node.store_frozen(self.work, name, frozen)
+
+    def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
+        """Return the changes that count: the flow has not written anything newer."""
+        newer = {name for name, number in self._unconfirmed.items() if number > applied and name in changes}
+        for name in newer:
+            _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
+        return {name: frozen for name, frozen in changes.items() if name not in newer} if newer else changes
 
     def run_ended(self, letter: RunEnded, now: Moment) -> None:
         """An attempt has ended by itself."""
@@ -330,7 +337,9 @@ class Supervisor:
             return
         call.fail(failure)
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
-        if not goes_on:
+        if goes_on:
+            self._outbox.facts.completed.append((self.name, call.key, failure))
+        else:
             self.error = error_of(failure, self.name)
 
     def _end_stopped(self, now: Moment) -> None:
@@ -368,7 +377,7 @@ class Supervisor:
     def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
         count = call.attempt if call is not None else 0
-        self._book.note(call, WorkStatus(stage, now.wall, reason, message, count, trace))
+        self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
         self._noted = self._noted or self._book.was_read
         _log.debug("%s: %s%s", call or self.name, stage, f", {message}" if message else "")
 

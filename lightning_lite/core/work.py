@@ -404,14 +404,13 @@ class LightningWork(Component):
         call = book.current.get(key)
         if call is None or call.answered:
             call = book.open(key, self._pack_arguments(args, kwargs))
-            book.note(call, WorkStatus(WorkStageStatus.PENDING, outbox.wall))
+            outbox.note(self, call, WorkStatus(WorkStageStatus.PENDING, outbox.wall))
             outbox.ask(CallAsked(self, call))
             if book.was_read:
                 outbox.changed(f"{self.name}: {WorkStageStatus.PENDING}")
         if call.ended:
             if not self._policy.cache_calls:
-                call.answered = True
-                outbox.changed(f"{self.name} has answered")
+                outbox.answered(self, call)
             return self._answer(call)
         if self._policy.parallel:
             return None
@@ -487,7 +486,8 @@ def swallowed_at(outbox: Outbox) -> str:
     )
     return (
         f"The flow caught what pauses it while a call of a work has not ended yet ({line}). "
-        "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; use `except Exception:`."
+        "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
+        "use `except Exception:`."
     )
 
 
@@ -503,8 +503,8 @@ def _asking(method: Callable[..., Any]) -> Callable[..., Any]:
             return self._ask(link, args, kwargs)
         if link is None and current_caller().kind == "flow":
             raise DetachedError(
-                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a public "
-                "attribute of a LightningFlow before calling the run method."
+                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
+                "public attribute of a LightningFlow before calling the run method."
             )
         return method(self, *args, **kwargs)
 

@@ -55,7 +55,8 @@ class LightningTestApp(LightningApp):
     def kill_work(self, name: str) -> None:
         """Kill the process of a work, unasked as far as the app knows."""
         self.get_component_by_name(name)
-        self._send([KillWork(name)])
+        assert self._session is not None
+        self._session.runner.send(KillWork(name))
 
     def restart_work(self, name: str) -> None:
         """Let the process of a work be stopped and started again, as the flow can by `work.restart()`."""

@@ -1,0 +1,16 @@
+"""What an app and its works are called across runs: the source may change, the names may not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+def class_identity(cls: type[Any]) -> tuple[str, str]:
+    """Return where a class is from and its name; for a class of the script, the script's path."""
+    module = cls.__module__
+    if module == "__main__":
+        path = getattr(sys.modules["__main__"], "__file__", None)
+        module = os.path.abspath(path) if path else "__main__"
+    return module, cls.__qualname__

@@ -1,0 +1,84 @@
+"""Which letters and facts become records of the journal.
+
+    runner.wait ──reports──▶ hear: states and ends of calls, committed ──▶ machine.step
+                                                                              │ facts
+                             follow: what the flow did with them  ◀───────────┘
+
+So when the flow sees that a call has ended, that end is on disk; and what the flow then does is written
+down together with the use that it made of the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lightning_lite.clock import Moment
+from lightning_lite.core.facts import Facts
+from lightning_lite.core.machine import Machine
+from lightning_lite.core.status import WorkStageStatus
+from lightning_lite.messages import Report, RunEnded, StateChanged
+from lightning_lite.packing import pack
+from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.records import Record
+
+#: Seconds that a call has to be under way before the death of the flow is not put down to it.
+SURVIVAL = 10.0
+
+
+class Recorder:
+    """Writes the journal of one run.
+
+    Args:
+        journal: The journal, open for writing.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._young: dict[tuple[str, str], float] = {}  # calls under way: work and key → monotonic seconds
+
+    @property
+    def wake_at(self) -> float | None:
+        """When the oldest call that was just sent will have survived, in monotonic seconds, or `None`."""
+        return next(iter(self._young.values()), None)
+
+    def begin(self, now: Moment) -> None:
+        """Note that a process takes up the run."""
+        self._journal.append(Record("begun", "", "", pack(now.wall)))
+
+    def hear(self, reports: Iterable[Report], machine: Machine) -> None:
+        """Write down what has arrived, before the flow sees it."""
+        for report in reports:
+            if isinstance(report, StateChanged | RunEnded):
+                changes = machine.accepted(report)
+                if changes:
+                    self._journal.append(Record("state", report.work, "", pack(changes)))
+            if isinstance(report, RunEnded):
+                self._young.pop((report.work, report.key), None)
+                if report.value is not None:
+                    self._journal.append(Record("value", report.work, report.key, report.value))
+        self._journal.commit()
+
+    def follow(self, facts: Facts, now: Moment) -> None:
+        """Write down what the turn has changed."""
+        self._note_survivors(now)
+        if facts:
+            data: tuple[Any, ...] = facts.to_data()
+            self._journal.append(Record("turn", "", "", pack(data)))
+            for work, key, _, status in facts.notes:
+                if status.stage == WorkStageStatus.RUNNING:
+                    self._young[work, key] = now.monotonic + SURVIVAL
+                elif key:
+                    self._young.pop((work, key), None)
+        self._journal.commit()
+
+    def close(self) -> None:
+        """Write what is left, and let go of the journal."""
+        self._journal.commit()
+        self._journal.close()
+
+    def _note_survivors(self, now: Moment) -> None:
+        while self._young and (oldest := next(iter(self._young.items())))[1] <= now.monotonic:
+            (work, key), _ = oldest
+            self._journal.append(Record("survived", work, key, b""))
+            del self._young[work, key]

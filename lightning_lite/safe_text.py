@@ -1,0 +1,137 @@
+r"""Text of users made harmless: nothing in it can drive a terminal, forge a line or break a printer.
+
+Only `\n` and `\t` pass as they are. Every other control character (C0, DEL, C1: ESC and all that
+begins with it), the characters that turn the direction of writing, those that some viewers take for
+an end of line, and what is no UTF-8 become visible: `\x1b`, `\u202e`, `\xff`. Letters of all
+languages, emoji and the rest of Unicode stay what they are.
+
+A carriage return ends a line, like `\n`, so each state of a progress bar is a line of its own and
+none is lost; `\r\n` is one end, and returns at the beginning of a line are none.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+#: Characters after which an endless line is cut.
+LINE_LIMIT = 64 * 1024
+
+#: Characters of a message, see `one_line`.
+MESSAGE_LIMIT = 200
+
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x2070))
+_LINE_ENDS = (0x2028, 0x2029)
+_ESCAPES = {
+    code: chr(code).encode("unicode_escape").decode("ascii")
+    for code in (*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_LINE_ENDS)
+    if chr(code) not in "\n\t"
+}
+_LINE_ESCAPES = {ord("\n"): r"\n", ord("\t"): r"\t"}
+
+
+def harmless(text: str | bytes) -> str:
+    r"""Return `text` with everything that could drive a terminal made visible; lines stay lines.
+
+    Example:
+        >>> harmless(b"\x1b[2Jbad \xff\r\nbyte\n")
+        '\\x1b[2Jbad \\xff\nbyte\n'
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return _escape(_end_lines(text, at_start=True))
+
+
+def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
+    r"""Return `text` harmless and on one line, for messages and log records.
+
+    Args:
+        text: Anything of a user's.
+        limit: Characters at most; what is longer ends in `...`.
+
+    Example:
+        >>> one_line("done\nERROR forged")
+        'done\\nERROR forged'
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    line = _escape(text[: limit + 1]).translate(_LINE_ESCAPES)
+    return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+class HarmlessStream:
+    r"""Makes the output of a process harmless, chunk by chunk, wherever the chunks are cut.
+
+    Args:
+        limit: Characters after which a line is ended, so that no reader needs memory without bound.
+
+    Example:
+        >>> stream = HarmlessStream()
+        >>> stream.feed(b"caf\xc3"), stream.feed(b"\xa9 50%\r"), stream.feed(b"100%\n")
+        ('caf', 'é 50%', '\n100%\n')
+    """
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self._limit = limit
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._held = ""  # a "\r" at the end of a chunk: the "\n" of the pair may still come
+        self._column = 0  # characters since the last newline
+
+    def feed(self, data: bytes) -> str:
+        """Return what can be said of the text so far; an unfinished character or line end waits."""
+        return self._advance(self._decoder.decode(data))
+
+    def finish(self) -> str:
+        """Return the rest, with a newline if the last line had none; the stream can be fed again."""
+        rest = self._advance(self._decoder.decode(b"", final=True))
+        self._held = ""
+        if self._column:
+            self._column = 0
+            rest += "\n"
+        return rest
+
+    def _advance(self, text: str) -> str:
+        text = self._held + text
+        self._held = "\r" if text.endswith("\r") else ""
+        text = text.removesuffix("\r")
+        return self._cut(_escape(_end_lines(text, at_start=not self._column)))
+
+    def _cut(self, text: str) -> str:
+        """End the lines that are too long, and keep count of the column."""
+        if self._column + len(text) > self._limit:
+            text = "\n".join(self._cut_line(line) for line in text.split("\n"))
+        newline = text.rfind("\n")
+        self._column = len(text) - newline - 1 if newline >= 0 else self._column + len(text)
+        return text
+
+    def _cut_line(self, line: str) -> str:
+        room, self._column = self._limit - self._column, 0
+        if len(line) <= room:
+            return line
+        pieces = [line[:room], *(line[i : i + self._limit] for i in range(room, len(line), self._limit))]
+        return "\n".join(pieces)
+
+
+def _end_lines(text: str, *, at_start: bool) -> str:
+    r"""Return `text` with `\n` as the only end of a line.
+
+    Args:
+        text: Lines, the first of which may be the rest of one.
+        at_start: Whether the first one is whole, so that a return before it ends nothing.
+    """
+    if "\r" not in text:
+        return text
+    lines = ["\n".join(filter(None, line.split("\r"))) for line in text.split("\n")]
+    if lines[0] and text.startswith("\r") and not at_start:
+        lines[0] = "\n" + lines[0]
+    if lines[-1] and text.endswith("\r"):
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _escape(text: str) -> str:
+    # Almost all output is printable, and asking for that is ten times faster than translating it.
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    if not text.isascii():
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # lone surrogates
+    return text.translate(_ESCAPES)
