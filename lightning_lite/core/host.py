@@ -212,13 +212,13 @@ class WorkHost:
         self._owes_applied = False
         return changes
 
-    def _apply(self, changes: dict[str, bytes], written: int) -> None:
-        """Take what the flow wrote; its later letters repeat what is not confirmed, so none is missed."""
-        if written > self._applied:
-            for name, frozen in changes.items():
+    def _apply(self, changes: dict[str, tuple[int, bytes]], written: int) -> None:
+        """Take what the flow wrote; its letters repeat what is not confirmed, so one that comes late is no loss."""
+        for name, (number, frozen) in changes.items():
+            if number > self._applied:
                 self._work._node.store_frozen(self._work, name, frozen)
                 self._dirty.pop(name, None)
-            self._applied = written
+        self._applied = max(self._applied, written)
 
     def _look_inside(self) -> None:
         with self._guard:

@@ -20,7 +20,15 @@ from lightning_lite.core.component import connect
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
-from lightning_lite.core.outbox import CallAsked, Detached, Outbox, RestartAsked, StartAsked, StopAsked
+from lightning_lite.core.outbox import (
+    CallAsked,
+    Detached,
+    Outbox,
+    RestartAsked,
+    StacksAsked,
+    StartAsked,
+    StopAsked,
+)
 from lightning_lite.core.supervisor import Supervisor
 from lightning_lite.core.timers import Timers
 from lightning_lite.core.work import LightningWork, swallowed_at
@@ -226,7 +234,9 @@ class Machine:
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
-    def _hand_on(self, ask: CallAsked | StartAsked | StopAsked | RestartAsked, now: Moment) -> None:
+    def _hand_on(
+        self, ask: CallAsked | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
+    ) -> None:
         supervisor = self._supervise(ask.work)
         match ask:
             case CallAsked():
@@ -237,6 +247,8 @@ class Machine:
                 supervisor.ask_stop(ask.timeout, now)
             case RestartAsked():
                 supervisor.ask_restart(ask.timeout, now)
+            case StacksAsked():
+                supervisor.ask_stacks()
 
     # The works.
 

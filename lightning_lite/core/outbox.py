@@ -38,6 +38,12 @@ class RestartAsked(NamedTuple):
     timeout: float
 
 
+class StacksAsked(NamedTuple):
+    """The flow asked what the process of a work is doing."""
+
+    work: Any
+
+
 class Detached(NamedTuple):
     """The flow took a component out of the tree, where it had this name."""
 
@@ -45,7 +51,7 @@ class Detached(NamedTuple):
     name: str
 
 
-Ask = CallAsked | StartAsked | StopAsked | RestartAsked | Detached
+Ask = CallAsked | StartAsked | StopAsked | RestartAsked | StacksAsked | Detached
 
 
 class Outbox:

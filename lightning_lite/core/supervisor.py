@@ -23,6 +23,7 @@ from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, Work
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ArgumentError, RestartLimitReached
 from lightning_lite.messages import (
+    DumpStack,
     Failure,
     KillWork,
     Request,
@@ -156,6 +157,11 @@ class Supervisor:
         self._wanted = True
         self._end_process("restart", timeout)
         self._ensure_process(now)
+
+    def ask_stacks(self) -> None:
+        """Have the process write what its threads are doing."""
+        if self.has_process:
+            self._requests.append(DumpStack(self.name))
 
     def ask_write(self, names: set[str]) -> None:
         """Send what the flow wrote: now if a call runs, else with the next call."""
@@ -371,8 +377,9 @@ class Supervisor:
     def _describe(self, call: Call) -> str:
         return describe_call(self.name, call.arguments)
 
-    def _frozen_writes(self) -> dict[str, bytes]:
-        return {name: self.work._node.freeze(self.work, name) for name in self._unconfirmed}
+    def _frozen_writes(self) -> dict[str, tuple[int, bytes]]:
+        node = self.work._node
+        return {name: (number, node.freeze(self.work, name)) for name, number in self._unconfirmed.items()}
 
     def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")

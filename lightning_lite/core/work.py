@@ -17,7 +17,7 @@ from lightning_lite.context import current_caller
 from lightning_lite.core.calls import Call, CallBook
 from lightning_lite.core.cloud import BuildConfig, CloudCompute
 from lightning_lite.core.component import Component
-from lightning_lite.core.outbox import CallAsked, Outbox, RestartAsked, StartAsked, StopAsked
+from lightning_lite.core.outbox import CallAsked, Outbox, RestartAsked, StacksAsked, StartAsked, StopAsked
 from lightning_lite.core.policy import WorkPolicy
 from lightning_lite.core.port import addresses, find_free_port
 from lightning_lite.core.status import WorkStageStatus, WorkStatus
@@ -213,6 +213,16 @@ class LightningWork(Component):
         if timeout is None:
             timeout = settings.STOP_TIMEOUT
         self._outbox("restart").ask(RestartAsked(self, timeout))
+
+    def dump_stack(self) -> None:
+        """Let the work's process write the Python stacks of all its threads to its output, also while it hangs.
+
+        Nothing happens if it has no process.
+
+        Raises:
+            DetachedError: The work is not part of a running app.
+        """
+        self._outbox("dump_stack").ask(StacksAsked(self))
 
     def delete(self) -> None:
         """End the work's process for good.
