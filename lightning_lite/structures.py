@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsIndex
 
-from lightning_lite.core.component import Component, Node, adopt, check_name, check_place, release
+from lightning_lite.core.component import Component
+from lightning_lite.core.node import Node
 from lightning_lite.core.outbox import Detached, Outbox
+from lightning_lite.core.tree import adopt, check_name, check_place, release
 from lightning_lite.errors import ComponentError
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import Any
 
-from lightning_lite.core.component import Component, adopt, check_name, join, wait_for
+from lightning_lite.core.component import Component
 from lightning_lite.core.recurring import Recurring
+from lightning_lite.core.tree import adopt, check_name, join, wait_for
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, FailApp, StateError, StopApp
 from lightning_lite.structures import Structure, as_structure, collect, find_component, named_components

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from lightning_lite import settings
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.core.component import connect
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
@@ -31,6 +30,7 @@ from lightning_lite.core.outbox import (
 )
 from lightning_lite.core.supervisor import Supervisor
 from lightning_lite.core.timers import Timers
+from lightning_lite.core.tree import connect
 from lightning_lite.core.work import LightningWork, swallowed_at
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StopApp
 from lightning_lite.messages import (

@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 from lightning_lite.core.calls import Call
-from lightning_lite.core.component import wait_for
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
 from lightning_lite.core.status import WorkStageStatus, WorkStatus
+from lightning_lite.core.tree import wait_for
 from lightning_lite.errors import JournalMismatch, PoisonCall
 from lightning_lite.messages import Failure
 from lightning_lite.packing import unpack

@@ -1,0 +1,167 @@
+"""What the framework knows about one component: its place in the tree and the values of its state.
+
+Scalars live in the component's instance, as any attribute does. Lists, tuples and dicts live here, so
+that reading one is seen, and only those that were read are looked into for changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from lightning_lite.errors import StateError
+from lightning_lite.state.frozen import SCALARS, freeze, is_container, thaw
+
+
+class Link(Protocol):
+    """Where a component reports to while an app runs: the outbox of the flow, or the host of a work."""
+
+    def write(self, component: Any, name: str, value: Any) -> None:
+        """Store the new value of an attribute, and note that it changed."""
+
+    def touch(self, component: Any) -> None:
+        """Note that a container of the component was handed out and may be changed in place."""
+
+
+class Node:
+    """What the framework knows about one component; never part of what the user defines.
+
+    Attributes:
+        name: Full name in the tree, `root.train`; "" until it is attached.
+        parent: The component or structure that holds it.
+        children: Components and structures by attribute name.
+        names: Names of the attributes that are state, in the order of declaration.
+        containers: The lists, tuples and dicts among them.
+        frozen: Their values when they were last looked at.
+        touched: Names of containers handed out since then.
+        link: Where changes are reported, or `None` outside an app.
+        sealed: Whether `__init__` has ended.
+        depth: How many `run` methods of this component are on the way.
+        waiting: In a root: what to do with a component that is not there yet, by its name.
+    """
+
+    __slots__ = (
+        "children",
+        "containers",
+        "depth",
+        "frozen",
+        "link",
+        "name",
+        "names",
+        "parent",
+        "sealed",
+        "touched",
+        "waiting",
+    )
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.parent: Any = None
+        self.children: dict[str, Any] = {}
+        self.names: dict[str, None] = {}
+        self.containers: dict[str, Any] = {}
+        self.frozen: dict[str, bytes] = {}
+        self.touched: set[str] = set()
+        self.link: Any = None
+        self.sealed = False
+        self.depth = 0
+        self.waiting: dict[str, Callable[[Any], None]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Only the values travel: the tree and the link belong to the process that has them.
+        return _revive_node, (
+            self.name,
+            self.names,
+            {name: freeze(value, name) for name, value in self.containers.items()},
+        )
+
+    def store(self, component: Any, name: str, value: Any) -> bool:
+        """Store a checked value and return whether it differs from the one before."""
+        attributes = component.__dict__
+        if is_container(value):
+            frozen = freeze(value, self.where(component, name))
+            changed = self.frozen.get(name) != frozen
+            if hasattr(type(component), name):
+                # A class attribute of that name would hide the node; such containers are always looked at.
+                attributes[name] = value
+            else:
+                attributes.pop(name, None)
+            self.containers[name] = value
+            self.frozen[name] = frozen
+            self.touched.add(name)
+        else:
+            old = attributes.get(name, _UNSET)
+            changed = old is not value and (type(old) is not type(value) or _differ(old, value))
+            if changed:
+                if type(value) not in SCALARS:
+                    freeze(value, self.where(component, name))
+                attributes[name] = value
+            if name in self.containers:
+                self._forget_container(name)
+                changed = True
+        self.names[name] = None
+        return changed
+
+    def store_frozen(self, component: Any, name: str, frozen: bytes) -> None:
+        """Store a value that came in a letter."""
+        self.store(component, name, thaw(frozen))
+        if name not in component.__dict__:
+            self.touched.discard(name)
+
+    def freeze(self, component: Any, name: str) -> bytes:
+        """Return the present value of a state attribute, frozen."""
+        return freeze(self.value(component, name), self.where(component, name))
+
+    def value(self, component: Any, name: str) -> Any:
+        """Return the present value of a state attribute, without noting that it was read."""
+        attributes = component.__dict__
+        return attributes[name] if name in attributes else self.containers[name]
+
+    def look(self, component: Any) -> Iterator[str]:
+        """Yield the names of the containers that changed since the last look.
+
+        Raises:
+            StateError: One of them holds what is not plain data; raised after all others were yielded.
+        """
+        refused: StateError | None = None
+        for name in sorted(self.touched):
+            try:
+                frozen = self.freeze(component, name)
+            except StateError as error:
+                refused = refused or error
+                continue
+            if frozen != self.frozen[name]:
+                self.frozen[name] = frozen
+                yield name
+        if refused is not None:
+            raise refused
+
+    def settle(self, component: Any) -> None:
+        """Forget which containers were handed out; only the next reading makes them worth a look."""
+        self.touched = {name for name in self.containers if name in component.__dict__}
+
+    def where(self, component: Any, name: str) -> str:
+        """Return how messages call an attribute: `root.train.loss`."""
+        return f"{self.name or type(component).__qualname__}.{name}"
+
+    def _forget_container(self, name: str) -> None:
+        del self.containers[name], self.frozen[name]
+        self.touched.discard(name)
+
+
+_UNSET = object()
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Return whether two values of one type differ: NaN is NaN, but 0.0 is not -0.0."""
+    return bool(old.hex() != new.hex() if type(old) is float else old != new)
+
+
+def _revive_node(name: str, names: dict[str, None], frozen: dict[str, bytes]) -> Node:
+    node = Node()
+    node.name = name
+    node.names = names
+    node.frozen = frozen
+    node.containers = {key: thaw(value) for key, value in frozen.items()}
+    node.sealed = True
+    return node
