@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lightning_lite.core.component import Component
@@ -18,6 +19,7 @@ class Facts:
         answered: Calls whose answer the flow has used up: work, key.
         works: Module and name of the class of each work that came into the tree, by name.
         writes: What the flow wrote: the component and the names of its attributes, by name.
+        gone: Names of the components that were taken out of the tree; all else is about what came after.
     """
 
     def __init__(self) -> None:
@@ -26,9 +28,34 @@ class Facts:
         self.answered: list[tuple[str, str]] = []
         self.works: dict[str, tuple[str, str]] = {}
         self.writes: dict[str, tuple[Component, set[str]]] = {}
+        self.gone: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self.notes or self.completed or self.answered or self.works or self.writes)
+        return bool(self.notes or self.completed or self.answered or self.works or self.writes or self.gone)
+
+    def leave(self, name: str) -> None:
+        """Note that a component was taken out of the tree, with all below it."""
+        self.notes = [note for note in self.notes if not is_below(note[0], name)]
+        self.completed = [fact for fact in self.completed if not is_below(fact[0], name)]
+        self.answered = [fact for fact in self.answered if not is_below(fact[0], name)]
+        self.works = {work: value for work, value in self.works.items() if not is_below(work, name)}
+        self.writes = {key: value for key, value in self.writes.items() if not is_below(key, name)}
+        self.gone.append(name)
+
+    def add(self, later: Facts) -> None:
+        """Take the facts of what came after."""
+        for name in later.gone:
+            self.leave(name)
+        self.notes += later.notes
+        self.completed += later.completed
+        self.answered += later.answered
+        self.works |= later.works
+        for name, (component, attributes) in later.writes.items():
+            self.write(component, name, attributes)
+
+    def write(self, component: Component, name: str, attributes: Iterable[str]) -> None:
+        """Note that the flow wrote attributes of the component called `name`."""
+        self.writes.setdefault(name, (component, set()))[1].update(attributes)
 
     def to_data(self) -> tuple[Any, ...]:
         """Return the facts as plain data, with the values that the flow wrote."""
@@ -40,4 +67,9 @@ class Facts:
         }
         notes = [(work, key, number, tuple(status)) for work, key, number, status in self.notes]
         completed = [(work, key, tuple(failure)) for work, key, failure in self.completed]
-        return notes, completed, self.answered, self.works, written
+        return self.gone, notes, completed, self.answered, self.works, written
+
+
+def is_below(name: str, top: str) -> bool:
+    """Return whether a component is the one named `top`, or stands below it."""
+    return f"{name}.".startswith(f"{top}.")

@@ -243,7 +243,9 @@ class LightningFlow(Recurring):
                 f"{self.name}.{name} is a method of {type(self).__qualname__}; give it another name."
             )
         if name in node.names and self.__dict__.get(name, ...) is not None:
-            raise StateError(f"{self.name}.{name} holds a value; only None can become a component.")
+            raise StateError(
+                f"{self.name}.{name} holds a value; only one that is None can become a component."
+            )
         adopt(self, name, child)
         node.names.pop(name, None)
         node.children[name] = child

@@ -213,7 +213,7 @@ class WorkHost:
         return changes
 
     def _apply(self, changes: dict[str, tuple[int, bytes]], written: int) -> None:
-        """Take what the flow wrote; its letters repeat what is not confirmed, so one that comes late is no loss."""
+        """Take what the flow wrote; its letters repeat what is not confirmed, so none is missed."""
         for name, (number, frozen) in changes.items():
             if number > self._applied:
                 self._work._node.store_frozen(self._work, name, frozen)

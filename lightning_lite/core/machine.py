@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from lightning_lite import settings
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
+from lightning_lite.core.asking import swallowed_at
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
@@ -31,7 +32,7 @@ from lightning_lite.core.outbox import (
 from lightning_lite.core.supervisor import Supervisor
 from lightning_lite.core.timers import Timers
 from lightning_lite.core.tree import connect
-from lightning_lite.core.work import LightningWork, swallowed_at
+from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StopApp
 from lightning_lite.messages import (
     AcknowledgeState,
@@ -133,7 +134,12 @@ class Machine:
                 self._outbox.changed(name)  # an event of a schedule
         requests = self._collect(now)
         if self.wants_pass:
-            self._run_pass()
+            arrived, self._outbox.facts = self._outbox.facts, Facts()
+            try:
+                self._run_pass()
+                arrived.add(self._outbox.facts)
+            finally:
+                self._outbox.facts = arrived  # a pass that raised did not happen, for the journal
             if not self.ended:
                 self._take_asks(now)
                 requests += self._collect(now)
@@ -144,10 +150,13 @@ class Machine:
         """What the last `open` or `step` has changed."""
         return self._outbox.facts
 
-    def accepted(self, report: StateChanged | RunEnded) -> dict[str, bytes]:
-        """Return the changes in a letter that count: those that the flow has not written over meanwhile."""
-        supervisor = self._retiring.get(report.work) or self._supervisors.get(report.work)
-        return supervisor.accepted(report.changes, report.applied) if supervisor is not None else {}
+    def accepted(self, report: StateChanged | RunEnded) -> tuple[dict[str, bytes], bytes | None]:
+        """Return what counts of a letter: changes that the flow has not written over, an answer it awaits."""
+        supervisor = None if report.work in self._retiring else self._supervisors.get(report.work)
+        if supervisor is None:
+            return {}, None
+        answer = report.value if isinstance(report, RunEnded) and supervisor.awaits(report) else None
+        return supervisor.accepted(report.changes, report.applied), answer
 
     def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
         """Apply the states and ends of calls that came while the works were ended; nothing is sent.

@@ -9,6 +9,7 @@ from lightning_lite.core.component import Component
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.status import WorkStatus
 from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
+from lightning_lite.messages import Failure
 
 
 class CallAsked(NamedTuple):
@@ -108,11 +109,19 @@ class Outbox:
     def ask(self, ask: Ask) -> None:
         """Take a request of the flow."""
         self.asks.append(ask)
+        if isinstance(ask, Detached):
+            self.facts.leave(ask.name)
 
     def note(self, work: Any, call: Call | None, status: WorkStatus) -> None:
         """Enter what happened to a call, or to the work's process, in the work's book."""
         work._book.note(call, status)
-        self.facts.notes.append((work.name, call.key if call else "", call.number if call else 0, status))
+        if work.name:  # it has none once it was taken out of the tree
+            self.facts.notes.append((work.name, call.key if call else "", call.number if call else 0, status))
+
+    def completed(self, work: Any, call: Call, failure: Failure) -> None:
+        """Note that a call has failed, and that the flow goes on."""
+        if work.name:
+            self.facts.completed.append((work.name, call.key, failure))
 
     def answered(self, work: Any, call: Call) -> None:
         """Note that the flow has used up the answer of a call that is not remembered."""
@@ -146,4 +155,4 @@ class Outbox:
 
     def _note(self, component: Component, name: str) -> None:
         self.reasons[f"{component.name}.{name}"] = None
-        self.facts.writes.setdefault(component.name, (component, set()))[1].add(name)
+        self.facts.write(component, component.name, [name])

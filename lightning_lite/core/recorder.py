@@ -50,13 +50,11 @@ class Recorder:
         """Write down what has arrived, before the flow sees it."""
         for report in reports:
             if isinstance(report, StateChanged | RunEnded):
-                changes = machine.accepted(report)
+                changes, answer = machine.accepted(report)
                 if changes:
                     self._journal.append(Record("state", report.work, "", pack(changes)))
-            if isinstance(report, RunEnded):
-                self._young.pop((report.work, report.key), None)
-                if report.value is not None:
-                    self._journal.append(Record("value", report.work, report.key, report.value))
+                if answer is not None:
+                    self._journal.append(Record("value", report.work, report.key, answer))
         self._journal.commit()
 
     def follow(self, facts: Facts, now: Moment) -> None:

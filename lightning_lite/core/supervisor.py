@@ -210,22 +210,28 @@ class Supervisor:
 
     def state_changed(self, changes: dict[str, bytes], applied: int) -> None:
         """The work has new values; one that the flow wrote over meanwhile is older than the flow's."""
-        for name, frozen in self.accepted(changes, applied).items():
+        accepted = self.accepted(changes, applied)
+        for name, frozen in accepted.items():
             self.work._node.store_frozen(self.work, name, frozen)
+        for name in changes.keys() - accepted.keys():
+            _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
         self._unconfirmed = {name: number for name, number in self._unconfirmed.items() if number > applied}
 
     def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
         """Return the changes that count: the flow has not written anything newer."""
         newer = {name for name, number in self._unconfirmed.items() if number > applied and name in changes}
-        for name in newer:
-            _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
         return {name: frozen for name, frozen in changes.items() if name not in newer} if newer else changes
+
+    def awaits(self, letter: RunEnded) -> bool:
+        """Return whether a letter is about the attempt under way."""
+        call = self._running
+        return call is not None and (call.key, call.attempt) == (letter.key, letter.attempt)
 
     def run_ended(self, letter: RunEnded, now: Moment) -> None:
         """An attempt has ended by itself."""
         self.state_changed(letter.changes, letter.applied)
         call = self._running
-        if call is None or (call.key, call.attempt) != (letter.key, letter.attempt):
+        if call is None or not self.awaits(letter):
             return
         self._running = None
         if letter.failure is not None:
@@ -344,7 +350,7 @@ class Supervisor:
         call.fail(failure)
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
         if goes_on:
-            self._outbox.facts.completed.append((self.name, call.key, failure))
+            self._outbox.completed(self.work, call, failure)
         else:
             self.error = error_of(failure, self.name)
 

@@ -9,34 +9,23 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from functools import wraps
 from typing import Any
 
-from lightning_lite import settings
-from lightning_lite.context import current_caller
-from lightning_lite.core.calls import Call, CallBook
+from lightning_lite.core.asking import Asked, asking
+from lightning_lite.core.calls import CallBook
 from lightning_lite.core.cloud import BuildConfig, CloudCompute
 from lightning_lite.core.component import Component
-from lightning_lite.core.outbox import CallAsked, Outbox, RestartAsked, StacksAsked, StartAsked, StopAsked
+from lightning_lite.core.outbox import Outbox
+from lightning_lite.core.outcome import Outcome
 from lightning_lite.core.policy import WorkPolicy
 from lightning_lite.core.port import addresses, find_free_port
-from lightning_lite.core.status import WorkStageStatus, WorkStatus
-from lightning_lite.errors import (
-    ArgumentError,
-    ComponentDefinitionError,
-    ComponentError,
-    DetachedError,
-    InvalidValue,
-    PauseSwallowed,
-)
-from lightning_lite.packing import PackingError, pack
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError
 from lightning_lite.state.frozen import SCALARS
-from lightning_lite.state.keys import call_key
 
 _ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 
 
-class LightningWork(Component):
+class LightningWork(Asked, Outcome):
     """A long job that runs in a process of its own; override `run`.
 
     Args:
@@ -73,12 +62,10 @@ class LightningWork(Component):
         49
     """
 
-    _travels = True
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningWork.run:  # its own, or that of a plain class that it is mixed with
-            cls.run = _asking(cls.run)  # type: ignore[method-assign]
+            cls.run = asking(cls.run)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -159,83 +146,6 @@ class LightningWork(Component):
         """
         if self._policy.raise_exception:
             raise exception
-
-    # What the flow asks for.
-
-    def call(self, *args: Any, **kwargs: Any) -> Call | None:
-        """Return the record of the call with these arguments, or `None`; starts nothing.
-
-        Raises:
-            ArgumentError: An argument has no key.
-        """
-        return self._book.current.get(self._key(args, kwargs))
-
-    def start(self) -> None:
-        """Start the work's process without a call; nothing happens if it is up.
-
-        Raises:
-            DetachedError: The work is not part of a running app.
-        """
-        self._outbox("start").ask(StartAsked(self))
-
-    def stop(self, timeout: float | None = None) -> None:
-        """End the work's process; returns at once, the status is `stopped` when it is gone.
-
-        A call that this cuts has ended, with `None` as its answer.
-
-        Args:
-            timeout: Seconds that `on_exit` gets before the process is terminated, and then killed.
-
-        Raises:
-            DetachedError: The work is not part of a running app.
-        """
-        if timeout is None:
-            timeout = settings.STOP_TIMEOUT
-        self._outbox("stop").ask(StopAsked(self, timeout))
-
-    def kill(self) -> None:
-        """End the work's process and all that it started, at once and without `on_exit`.
-
-        Raises:
-            DetachedError: The work is not part of a running app.
-        """
-        self._outbox("kill").ask(StopAsked(self, 0.0))
-
-    def restart(self, timeout: float | None = None) -> None:
-        """Stop the work's process and start a new one; a call that this cuts is run again.
-
-        Args:
-            timeout: Seconds, as for `stop`.
-
-        Raises:
-            DetachedError: The work is not part of a running app.
-        """
-        if timeout is None:
-            timeout = settings.STOP_TIMEOUT
-        self._outbox("restart").ask(RestartAsked(self, timeout))
-
-    def dump_stack(self) -> None:
-        """Let the work's process write the Python stacks of all its threads to its output, also while it hangs.
-
-        Nothing happens if it has no process.
-
-        Raises:
-            DetachedError: The work is not part of a running app.
-        """
-        self._outbox("dump_stack").ask(StacksAsked(self))
-
-    def delete(self) -> None:
-        """End the work's process for good.
-
-        Raises:
-            DetachedError: The work is not part of a running app.
-        """
-        if not isinstance(self._node.link, Outbox):
-            raise DetachedError(
-                "Can't delete the work, it looks like it isn't attached to a LightningFlow. "
-                f"Found {type(self).__qualname__} outside a running app."
-            )
-        self.stop()
 
     # What the work is.
 
@@ -327,71 +237,6 @@ class LightningWork(Component):
     def cloud_compute(self, compute: CloudCompute) -> None:
         self._cloud_compute = compute
 
-    # What became of its calls.
-
-    @property
-    def status(self) -> WorkStatus:
-        """What happened last to the newest call that the flow asked for, or to the process after it."""
-        return self._book.read_status()
-
-    @property
-    def statuses(self) -> list[WorkStatus]:
-        """What happened to the newest call and to the process, in order."""
-        self._book.read_status()
-        newest = self._book.newest.statuses if self._book.newest else []
-        return sorted([*self._book.process_statuses, *newest], key=lambda status: status.timestamp)
-
-    @property
-    def has_started(self) -> bool:
-        """Whether its process has been up."""
-        return self._book.has_started
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether it was stopped and has not been asked for anything since."""
-        return self._book.read_status().stage == WorkStageStatus.STOPPED
-
-    @property
-    def has_succeeded(self) -> bool:
-        """Whether the newest call has succeeded."""
-        newest = self._book.newest
-        return newest is not None and newest.succeeded
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the newest call has failed, or the process died without one."""
-        return self._book.read_status().stage == WorkStageStatus.FAILED
-
-    @property
-    def has_timeout(self) -> bool:
-        """Whether the newest call ran into its time limit."""
-        return self.has_failed and self._book.read_status().reason == "timeout"
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the newest call runs."""
-        return self._book.read_status().stage == WorkStageStatus.RUNNING
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether the newest call waits for its turn."""
-        return self._book.read_status().stage == WorkStageStatus.PENDING
-
-    @property
-    def num_failures(self) -> int:
-        """Attempts that failed, over all calls."""
-        return self._book.num_failures
-
-    @property
-    def num_successes(self) -> int:
-        """Calls that succeeded."""
-        return self._book.num_successes
-
-    @property
-    def num_timeouts(self) -> int:
-        """Attempts that ran into the time limit, over all calls."""
-        return self._book.num_timeouts
-
     @property
     def state(self) -> dict[str, Any]:
         """State, calls and changes as nested dicts, as Lightning App shows them."""
@@ -405,71 +250,9 @@ class LightningWork(Component):
         """
         self._set_values(state.get("vars", {}))
 
-    # How a call is asked for.
-
-    def _ask(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Answer a call of the flow from the record, or enter it there."""
-        key = self._key(args, kwargs)
-        book = self._book
-        call = book.current.get(key)
-        if call is None or call.answered:
-            call = book.open(key, self._pack_arguments(args, kwargs))
-            outbox.note(self, call, WorkStatus(WorkStageStatus.PENDING, outbox.wall))
-            outbox.ask(CallAsked(self, call))
-            if book.was_read:
-                outbox.changed(f"{self.name}: {WorkStageStatus.PENDING}")
-        if call.ended:
-            if not self._policy.cache_calls:
-                outbox.answered(self, call)
-            return self._answer(call)
-        if self._policy.parallel:
-            return None
-        if outbox.pause is not None:
-            raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
-        raise outbox.paused()
-
-    def _answer(self, call: Call) -> Any:
-        try:
-            return call.value
-        except Exception as error:
-            raise InvalidValue(
-                f"The answer of {self.name}.run can't be read here: {type(error).__name__}: {error}. "
-                "Its class has to exist in the main process as well.",
-                work=self.name,
-                reason="invalid_value",
-            ) from error
-
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        where = f"{self.name or type(self).__qualname__}.run"
-        custom = self._policy.call_key
-        return (
-            call_key(args, kwargs, where)
-            if custom is None
-            else call_key((custom(*args, **kwargs),), {}, where)
-        )
-
-    def _pack_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        try:
-            return pack((args, kwargs))
-        except PackingError as error:
-            named = [(f"argument {position}", value) for position, value in enumerate(args)]
-            named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
-            for what, value in named:
-                _try_to_pack(value, f"{self.name}.run: {what}")
-            raise ArgumentError(f"{self.name}.run: the arguments can't be sent: {error}") from error
-
     def _is_up(self) -> bool:
         in_own_process = self._node.link is not None and not isinstance(self._node.link, Outbox)
         return in_own_process or self._book.has_started
-
-    def _outbox(self, verb: str) -> Outbox:
-        link = self._node.link
-        if not isinstance(link, Outbox):
-            raise DetachedError(
-                "Only the LightningFlow can request this work "
-                f"({self.name or type(self).__qualname__!r}) to {verb}."
-            )
-        return link
 
     def _write(self, node: Any, name: str, value: Any) -> None:
         if type(value) not in SCALARS:
@@ -484,42 +267,6 @@ class LightningWork(Component):
                         "Make both of them attributes of a flow."
                     )
         super()._write(node, name, value)
-
-
-def swallowed_at(outbox: Outbox) -> str:
-    """Return the message about a `Pause` that the flow caught, with the line that it went through."""
-    trace = outbox.pause.__traceback__ if outbox.pause is not None else None
-    line = (
-        f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
-        if trace is not None
-        else "an unknown line"
-    )
-    return (
-        f"The flow caught what pauses it while a call of a work has not ended yet ({line}). "
-        "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
-        "use `except Exception:`."
-    )
-
-
-def _asking(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run` as the flow sees it."""
-    if getattr(method, "_asks", False):
-        return method
-
-    @wraps(method)
-    def run(self: LightningWork, *args: Any, **kwargs: Any) -> Any:
-        link = self._node.link
-        if isinstance(link, Outbox):
-            return self._ask(link, args, kwargs)
-        if link is None and current_caller().kind == "flow":
-            raise DetachedError(
-                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
-                "public attribute of a LightningFlow before calling the run method."
-            )
-        return method(self, *args, **kwargs)
-
-    run._asks = True  # type: ignore[attr-defined]
-    return run
 
 
 def _check_run(cls: type[LightningWork]) -> None:
@@ -542,13 +289,3 @@ def _check_run(cls: type[LightningWork]) -> None:
                 else "Make it a plain method and call asyncio.run(...) inside."
             )
         )
-
-
-def _try_to_pack(value: Any, what: str) -> None:
-    try:
-        pack(value)
-    except PackingError as error:
-        shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
-        raise ArgumentError(
-            f"{what}: cannot send {shown} to another process: {error}. No call was made.", found=shown
-        ) from error
