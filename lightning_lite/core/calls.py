@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
@@ -9,6 +10,7 @@ from lightning_lite.messages import Failure
 from lightning_lite.packing import unpack
 
 _UNREAD = object()
+_UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 
 
 class Stored(Protocol):
@@ -143,8 +145,12 @@ class CallBook:
 
     def open(self, key: str, arguments: bytes) -> Call:
         """Enter a call that the flow asks for."""
-        self.num_calls += 1
-        call = self.current[key] = self.newest = Call(key, self.num_calls, arguments)
+        return self.enter(Call(key, self.num_calls + 1, arguments))
+
+    def enter(self, call: Call) -> Call:
+        """Enter a call, newer than all others."""
+        self.num_calls = call.number
+        self.current[call.key] = self.newest = call
         return call
 
     def note(self, call: Call | None, status: WorkStatus) -> None:
@@ -153,24 +159,31 @@ class CallBook:
             self.process_statuses.append(status)
         else:
             call.statuses.append(status)
-        if call is self.newest or (call is None and (self.newest is None or self.newest.ended)):
+        self.has_started = self.has_started or status.stage in _UP
+        self.num_successes += status.stage == WorkStageStatus.SUCCEEDED
+        self.num_failures += status.stage == WorkStageStatus.FAILED
+        self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
+        if call is self.newest or (call is None and self._describes(status)):
             self.status = status
-        if status.stage in (WorkStageStatus.STARTED, WorkStageStatus.RUNNING):
-            self.has_started = True
 
-    def restore(self, calls: list[Call], num_calls: int, process_statuses: list[WorkStatus]) -> None:
-        """Take the calls of an earlier run; those that did not end there are counted, and asked for again."""
-        self.num_calls = num_calls
-        self.process_statuses = process_statuses
-        for call in sorted(calls, key=lambda call: call.number):
-            failures = [status for status in call.statuses if status.stage == WorkStageStatus.FAILED]
-            self.num_failures += len(failures)
-            self.num_timeouts += sum(status.reason == WorkFailureReasons.TIMEOUT for status in failures)
-            self.num_successes += call.succeeded
-            if call.ended:
-                self.current[call.key] = self.newest = call
-                self.status = call.statuses[-1]
-        self.has_started = bool(calls or process_statuses)
+    def keep(self, keep: Callable[[Call], bool]) -> None:
+        """Forget all calls but some; the newest of these describes the work then."""
+        self.current = {key: call for key, call in self.current.items() if keep(call)}
+        if self.newest is not None and keep(self.newest):
+            return
+        self.newest = max(self.current.values(), key=lambda call: call.number, default=None)
+        self.status = self.newest.statuses[-1] if self.newest else WorkStatus(WorkStageStatus.NOT_STARTED)
+        for status in self.process_statuses[-1:]:
+            if status.timestamp >= self.status.timestamp and self._describes(status):
+                self.status = status
+
+    def _describes(self, status: WorkStatus) -> bool:
+        """Return whether what happened to the process says more than how the newest call has ended."""
+        if self.newest is None:
+            return True
+        if status.stage == WorkStageStatus.STARTED:
+            return self.status.stage == WorkStageStatus.STOPPED
+        return self.newest.ended
 
     def to_dict(self) -> dict[str, Any]:
         """Return the calls as plain data, as Lightning App shows them in `state["calls"]`."""

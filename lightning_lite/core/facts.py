@@ -67,7 +67,7 @@ class Facts:
         }
         notes = [(work, key, number, tuple(status)) for work, key, number, status in self.notes]
         completed = [(work, key, tuple(failure)) for work, key, failure in self.completed]
-        return self.gone, notes, completed, self.answered, self.works, written
+        return self.gone, completed, self.answered, notes, self.works, written
 
 
 def is_below(name: str, top: str) -> bool:

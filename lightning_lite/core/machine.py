@@ -29,6 +29,7 @@ from lightning_lite.core.outbox import (
     StartAsked,
     StopAsked,
 )
+from lightning_lite.core.status import WorkStageStatus
 from lightning_lite.core.supervisor import Supervisor
 from lightning_lite.core.timers import Timers
 from lightning_lite.core.tree import connect
@@ -91,7 +92,8 @@ class Machine:
         self._outbox.changed("the app has started")
         for _, work in self.root.named_works():
             supervisor = self._supervise(work)
-            if work._policy.start_with_flow:
+            was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the run that is resumed
+            if work._policy.start_with_flow and not was_stopped:
                 supervisor.ask_start(now)
         return self._collect(now)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from lightning_lite.core.calls import Call
+from lightning_lite.core.calls import Call, CallBook
+from lightning_lite.core.facts import is_below
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
 from lightning_lite.core.status import WorkStageStatus, WorkStatus
@@ -21,6 +22,24 @@ from lightning_lite.runs.records import Record
 
 _MAX_DEADLY = 3  # how often in a row the flow may die soon after it has sent the same call
 _OF_THE_PROCESS = frozenset({"_url", "_port"})  # what says something about a process that is gone
+_UNDER_WAY = frozenset({WorkStageStatus.PENDING, WorkStageStatus.RUNNING})
+
+
+class Trace:
+    """What one component has left behind.
+
+    Attributes:
+        state: Frozen values of its attributes, as far as they were written.
+        book: Its calls, if it is a work.
+        identity: Module and name of its class, if it is a work.
+    """
+
+    __slots__ = ("book", "identity", "state")
+
+    def __init__(self) -> None:
+        self.state: dict[str, bytes] = {}
+        self.book = CallBook()
+        self.identity: tuple[str, str] | None = None
 
 
 class Past:
@@ -33,34 +52,23 @@ class Past:
 
     def __init__(self, run: str, records: Iterable[Record]) -> None:
         self.run = run
-        self._states: dict[str, dict[str, bytes]] = {}
-        self._classes: dict[str, tuple[str, str]] = {}
-        self._calls: dict[str, dict[str, Call]] = {}
-        self._num_calls: dict[str, int] = {}
-        self._statuses: dict[str, list[WorkStatus]] = {}
+        self._traces: dict[str, Trace] = {}
         self._under_way: set[tuple[str, str]] = set()
         self._deadly: dict[tuple[str, str], int] = {}
         for record in records:
             self._replay(record)
         self._blame()
-        for calls in self._calls.values():
-            for call in calls.values():
-                if call.succeeded and call.statuses[-1].stage != WorkStageStatus.SUCCEEDED:
-                    # The flow died between the answer and its note.
-                    succeeded = WorkStatus(
-                        WorkStageStatus.SUCCEEDED, call.statuses[-1].timestamp, count=call.attempt
-                    )
-                    call.statuses.append(succeeded)
+        self._note_unseen_ends()
 
     @property
     def num_completed(self) -> int:
         """How many calls are not run again."""
-        return sum(call.ended for calls in self._calls.values() for call in calls.values())
+        return sum(call.ended for call in self._calls())
 
     @property
     def num_again(self) -> int:
         """How many calls were asked for and are run again if the flow asks again."""
-        return sum(not call.ended for calls in self._calls.values() for call in calls.values())
+        return sum(not call.ended for call in self._calls())
 
     def check_poison(self) -> None:
         """Refuse to send a call once more that the flow has died of, as far as anybody can tell.
@@ -80,14 +88,13 @@ class Past:
 
     def forget_failures(self) -> None:
         """Let calls that have failed run again."""
-        for calls in self._calls.values():
-            for key in [key for key, call in calls.items() if call.failure is not None]:
-                del calls[key]
+        for trace in self._traces.values():
+            trace.book.keep(lambda call: call.failure is None)
 
     def hand_over(self, root: LightningFlow) -> None:
         """Let each component take its past, now or when it enters the tree."""
-        for name in {*self._states, *self._classes, *self._calls}:
-            wait_for(root, name, partial(self._restore, name))
+        for name, trace in self._traces.items():
+            wait_for(root, name, partial(self._restore, name, trace))
 
     # Folding the records.
 
@@ -96,53 +103,66 @@ class Past:
             case "begun":
                 self._blame()
             case "state":
-                self._states.setdefault(record.component, {}).update(unpack(record.load()))
+                self._trace(record.component).state.update(unpack(record.load()))
             case "value":
                 self._call(record.component, record.key).succeed(record.data)
-                self._under_way.discard((record.component, record.key))
+                self._absolve(record.component, record.key)
             case "survived":
-                self._under_way.discard((record.component, record.key))
-                self._deadly.pop((record.component, record.key), None)
+                self._absolve(record.component, record.key)
             case "turn":
                 self._replay_turn(*unpack(record.load()))
 
     def _replay_turn(
         self,
-        notes: list[Any],
+        gone: list[str],
         completed: list[Any],
         answered: list[Any],
+        notes: list[Any],
         works: dict[str, Any],
         written: dict[str, Any],
     ) -> None:
-        self._classes |= works
-        for name, values in written.items():
-            self._states.setdefault(name, {}).update(values)
-        for work, key, number, fields in notes:
-            self._replay_note(work, key, number, WorkStatus(*fields))
+        for name in gone:
+            self._forget(name)
         for work, key, failure in completed:
             self._call(work, key).fail(Failure(*failure))
         for work, key in answered:
             self._call(work, key).answered = True
+        for work, key, number, fields in notes:  # may say that the same call was asked for once more
+            self._replay_note(work, key, number, WorkStatus(*fields))
+        for name, identity in works.items():
+            self._trace(name).identity = identity
+        for name, values in written.items():
+            self._trace(name).state.update(values)
 
     def _replay_note(self, work: str, key: str, number: int, status: WorkStatus) -> None:
+        book = self._trace(work).book
         if not key:
-            self._statuses.setdefault(work, []).append(status)
+            book.note(None, status)
             return
-        calls = self._calls.setdefault(work, {})
-        call = calls.get(key)
+        call = book.current.get(key)
         if call is None or call.number != number:
-            call = calls[key] = Call(key, number, b"")
-        call.statuses.append(status)
+            call = book.enter(Call(key, number, b""))
+        book.note(call, status)
         call.attempt = max(call.attempt, status.count)
-        self._num_calls[work] = max(number, self._num_calls.get(work, 0))
         if status.stage == WorkStageStatus.RUNNING:
             self._under_way.add((work, key))
-        else:
-            self._under_way.discard((work, key))
-            self._deadly.pop((work, key), None)
+        elif status.stage not in _UNDER_WAY:
+            self._absolve(work, key)
 
-    def _call(self, work: str, key: str) -> Call:
-        return self._calls[work][key]
+    def _note_unseen_ends(self) -> None:
+        """Complete the calls whose answers were written down before the flow died, and nothing after."""
+        for trace in self._traces.values():
+            for call in trace.book.current.values():
+                last = call.statuses[-1]
+                if call.succeeded and last.stage != WorkStageStatus.SUCCEEDED:
+                    succeeded = WorkStatus(WorkStageStatus.SUCCEEDED, last.timestamp, count=call.attempt)
+                    trace.book.note(call, succeeded)
+
+    def _forget(self, name: str) -> None:
+        """Forget a component that was taken out of the tree, and all below it."""
+        for gone in [key for key in self._traces if is_below(key, name)]:
+            for key in self._traces.pop(gone).book.current:
+                self._absolve(gone, key)
 
     def _blame(self) -> None:
         """A process has ended here: put its death down to what had just been sent."""
@@ -150,19 +170,36 @@ class Past:
             self._deadly[deed] = self._deadly.get(deed, 0) + 1
         self._under_way.clear()
 
+    def _absolve(self, work: str, key: str) -> None:
+        self._under_way.discard((work, key))
+        self._deadly.pop((work, key), None)
+
+    def _trace(self, name: str) -> Trace:
+        return self._traces.setdefault(name, Trace())
+
+    def _call(self, work: str, key: str) -> Call:
+        return self._traces[work].book.current[key]
+
+    def _calls(self) -> Iterable[Call]:
+        for trace in self._traces.values():
+            yield from trace.book.current.values()
+
     # Handing it over.
 
-    def _restore(self, name: str, component: Any) -> None:
-        if name in self._classes and class_identity(type(component)) != tuple(self._classes[name]):
+    def _restore(self, name: str, trace: Trace, component: Any) -> None:
+        if trace.identity is not None and class_identity(type(component)) != tuple(trace.identity):
+            found, asked = ".".join(trace.identity), ".".join(class_identity(type(component)))
             raise JournalMismatch(
-                f"Run {self.run} has {name} as {'.'.join(self._classes[name])}, this app has it as "
-                f"{'.'.join(class_identity(type(component)))}. Start a new run, or name the class as before.",
+                f"Run {self.run} has {name} as {found}, this app has it as {asked}. "
+                "Start a new run, or name the class as before.",
+                found=found,
+                asked=asked,
                 work=name,
             )
         node = component._node
-        for attribute, frozen in self._states.get(name, {}).items():
+        for attribute, frozen in trace.state.items():
             if attribute in node.names and attribute not in _OF_THE_PROCESS:
                 node.store_frozen(component, attribute, frozen)
         if component._travels:
-            calls = list(self._calls.get(name, {}).values())
-            component._book.restore(calls, self._num_calls.get(name, 0), self._statuses.get(name, []))
+            trace.book.keep(lambda call: call.ended)
+            component._book = trace.book

@@ -53,7 +53,7 @@ class Recorder:
                 changes, answer = machine.accepted(report)
                 if changes:
                     self._journal.append(Record("state", report.work, "", pack(changes)))
-                if answer is not None:
+                if isinstance(report, RunEnded) and answer is not None:
                     self._journal.append(Record("value", report.work, report.key, answer))
         self._journal.commit()
 

@@ -82,17 +82,17 @@ class Session:
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_said_rest = False
         self._machine = Machine(root, Caller("flow", "root", root_dir, durable), max_running)
-        clean_runs(root_dir, now=time.time())
         self._folder, journal = _open_run(root, root_dir, durable, resume)
         try:
             self.run_id = self._folder.id
+            clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
             if resume:
                 _hand_over(Past(self.run_id, journal.records()), root, retry_failed)
             self._terminal = Terminal()
             self.runner = _RUNNERS[runner](root_dir, self._folder.logs, self._terminal, durable)
         except BaseException:
-            journal.close()
             self._folder.ended("failed")
+            journal.close()
             raise
         self._recorder = Recorder(journal)
 
@@ -117,8 +117,10 @@ class Session:
         """Take letters to the journal and to the machine, and the machine's letters to the runner."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._recorder.hear(reports, machine)
-        self._send(machine.step(now, reports))
-        self._recorder.follow(machine.facts, now)
+        try:
+            self._send(machine.step(now, reports))
+        finally:
+            self._recorder.follow(machine.facts, now)
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
         if machine.is_at_rest and not self._has_said_rest and not machine.ended:
@@ -142,9 +144,9 @@ class Session:
             self._terminal.close()
             try:
                 self._recorder.follow(machine.facts, self._now())
+                self._folder.ended(state)  # while nobody else can take up the run
             finally:
                 self._recorder.close()
-                self._folder.ended(state)
 
     def on_resume(self, seconds: float) -> None:
         """Hear that the app stood still, after Ctrl-Z."""
@@ -211,11 +213,10 @@ def _hand_over(past: Past, root: LightningFlow, retry_failed: bool) -> None:
     else:
         past.check_poison()
     past.hand_over(root)
-    if past.num_completed or past.num_again:
-        _say(
-            f"Run {past.run} goes on: {past.num_completed} ended calls are taken over, "
-            f"{past.num_again} that had not ended are run again when the flow asks for them."
-        )
+    _say(
+        f"Run {past.run} goes on: calls that are taken over: {past.num_completed}, "
+        f"calls that are run again when the flow asks for them: {past.num_again}."
+    )
 
 
 def _say(line: str) -> None:

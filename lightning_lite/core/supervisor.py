@@ -238,7 +238,6 @@ class Supervisor:
             self._attempt_failed(call, letter.failure, now)
         elif letter.value is not None:
             call.succeed(letter.value)
-            self._book.num_successes += 1
             self._note(call, WorkStageStatus.SUCCEEDED, now)
 
     def start_failed(self, failure: Failure) -> None:
@@ -328,14 +327,11 @@ class Supervisor:
         # Without a call nothing is lost; the next call starts another process. A work that can't even
         # start is different: the flow would wait for it in vain.
         self._wanted = False
-        self._book.num_failures += 1
         self._note(None, WorkStageStatus.FAILED, now, failure)
         if was == "starting" and self._policy.raise_exception:
             self.error = error_of(failure, self.name)
 
     def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
-        self._book.num_failures += 1
-        self._book.num_timeouts += failure.reason == WorkFailureReasons.TIMEOUT
         self._note(call, WorkStageStatus.FAILED, now, failure)
         # Not the number of attempts: one that a restart has cut did not fail.
         num_failed = sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)

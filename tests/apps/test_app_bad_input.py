@@ -43,7 +43,7 @@ class Takes(LightningWork):
 @pytest.mark.parametrize(
     ("root", "error", "message"),
     [
-        ("flow", ComponentDefinitionError, "root is a LightningFlow or a LightningWork, found str"),
+        ("flow", ComponentDefinitionError, "a LightningFlow or a LightningWork, found str"),
         (LightningFlow(), ComponentDefinitionError, r"does not override the run\(\) method"),
     ],
 )

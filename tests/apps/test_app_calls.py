@@ -501,3 +501,36 @@ class Unloadable:
 
 def refuse_to_load():
     raise RuntimeError("I can't be loaded")
+
+
+def test_a_hanging_work_shows_what_it_is_doing(tmp_path):
+    class Hangs(LightningWork):
+        def __init__(self):
+            super().__init__(parallel=True)
+            self.hangs = False
+
+        def run(self):
+            self.hangs = True
+            self.hang_here()
+
+        def hang_here(self):
+            threading.Event().wait()
+
+    class Looks(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Hangs()
+
+        def run(self):
+            self.work.run()
+            if self.work.hangs:
+                self.work.dump_stack()
+
+    class Reads(LightningTestApp):
+        def on_after_run_once(self):
+            if not self.root.work.hangs:
+                return None
+            logs = "runs/*/logs/root.work.log"
+            return poll_until(lambda: any("in hang_here" in log.read_text() for log in tmp_path.glob(logs)))
+
+    Reads(Looks(), root_dir=tmp_path).run()
