@@ -510,10 +510,10 @@ def test_a_hanging_work_shows_what_it_is_doing(tmp_path):
             self.hangs = False
 
         def run(self):
-            self.hangs = True
             self.hang_here()
 
         def hang_here(self):
+            self.hangs = True
             threading.Event().wait()
 
     class Looks(LightningFlow):
