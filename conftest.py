@@ -1,0 +1,90 @@
+"""What every test gets, doctests included: a place of its own, and a look afterwards at what it left behind.
+
+This file stands at the top, not in `tests/`, so that the doctests of the package get the same.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+#: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
+PATIENCE = 20.0
+
+#: Children inherit this variable, so that a process is found even when its parent has died before it.
+MARK = "LIGHTNING_LITE_TEST"
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test an empty working directory, a root, and a folder for temporary files."""
+    here, temporary = tmp_path / "here", tmp_path / "temporary"
+    here.mkdir()
+    temporary.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+    yield here
+
+    assert not list(temporary.iterdir()), "the test left temporary files"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail if the test left a process, a thread or an open file; a lock that is held is an open file."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    before = set(psutil.Process().children())
+    threads, files = set(threading.enumerate()), open_files()
+
+    yield
+
+    # Zombies, too: whoever starts a process has to wait for its end.
+    children = set(psutil.Process().children()) - before
+    _, orphans = psutil.wait_procs(set(marked_processes(mark)) - children, timeout=PATIENCE)
+    left = [str(process.as_dict(["pid", "status", "cmdline"])) for process in (*children, *orphans)]
+    for process in (*children, *orphans):
+        process.kill()  # it shall not disturb the tests that follow
+        process.wait()
+
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(PATIENCE)
+        if thread.is_alive():
+            left.append(f"thread {thread.name}")
+
+    if open_files() - files:
+        gc.collect()  # what only the garbage collector closes is closed late, but it is closed
+    left += [f"open file {number}: {target}" for number, target in sorted(open_files() - files)]
+    assert not left, "the test left\n" + "\n".join(left)
+
+
+def marked_processes(mark: str) -> Iterator[psutil.Process]:
+    """Yield the processes whose environment carries `mark`: what this test started, at any depth."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in path.read_bytes():
+                yield psutil.Process(int(path.parent.name))
+        except (OSError, psutil.NoSuchProcess):  # somebody else's, or gone by now
+            continue
+
+
+def open_files() -> set[tuple[int, str]]:
+    """Return number and target of each open file of this process; nothing where the system does not tell."""
+    folder = Path("/proc/self/fd")
+    found = set()
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        try:
+            found.add((int(name), os.readlink(folder / name)))
+        except FileNotFoundError:  # the one that listed the folder
+            continue
+    return found

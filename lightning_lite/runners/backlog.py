@@ -1,0 +1,187 @@
+"""What is still to be shown of the output of works: places in their logs, not text in memory.
+
+    OutputPump ── add ──▶ Backlog ── thread ──▶ Display (`ui.terminal`)
+                             ▲                    │
+                             └── reads the log ◀──┘ at its own pace
+
+A display may block for hours (Ctrl-S, `| less`): nobody waits for it but this thread, nothing is
+lost, and what is kept meanwhile are some numbers per piece.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+#: Seconds that one `flush` waits for the display at most.
+STALL = 0.5
+
+#: Pieces from which on new ones are joined to the last of the same work: bounds the memory, and
+#: costs only the order between works in what is shown late.
+_MANY_PIECES = 10_000
+
+#: Characters that are kept of what could not be logged and is not yet shown.
+_UNLOGGED_LIMIT = 1024 * 1024
+
+#: Bytes that are read at once from a log; longer than any of its lines.
+_READ_SIZE = 512 * 1024
+
+
+class Display(Protocol):
+    """Shows the output of works; `ui.terminal.Terminal` is one."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing can be shown any more."""
+
+    def show(self, work: str, text: str) -> None:
+        """Show harmless text of a work, one or more lines; may block as long as it has to."""
+
+    def hold(self) -> None:
+        """Leave the terminal to somebody else: a `show` blocks until `release`."""
+
+    def release(self) -> None:
+        """Go on showing."""
+
+    def close(self) -> None:
+        """Let a `show` that blocks return, and show nothing from now on; called from another thread."""
+
+
+class Piece(NamedTuple):
+    """Lines that a work has printed.
+
+    Attributes:
+        work: Name of the work.
+        path: The log that holds them.
+        start: Place of their first byte in the log.
+        end: Place after their last byte.
+        text: The lines themselves if the log could not be written, else `None`.
+    """
+
+    work: str
+    path: str
+    start: int
+    end: int
+    text: str | None = None
+
+
+class Backlog:
+    """Hands pieces of output to a display, in order, in a thread of its own.
+
+    Args:
+        display: Where to show them.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._changed = threading.Condition()
+        self._pieces: list[Piece] = []
+        self._last: dict[str, int] = {}  # index in `_pieces` of the newest piece of each work
+        self._unlogged = 0  # characters in pieces that carry their text
+        self._added = 0
+        self._shown = 0
+        self._stalled = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="lightning-lite-display", daemon=True)
+        self._thread.start()
+
+    def add(self, piece: Piece) -> None:
+        """Let `piece` be shown after what was added before; returns at once."""
+        with self._changed:
+            self._added += 1
+            self._join(piece)
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until all that was added before now is shown.
+
+        A display that lets somebody wait for `STALL` seconds lets nobody wait again until it has caught up.
+        """
+        if self._shown == self._added:
+            return
+        with self._changed:
+            added = self._added
+            if not self._stalled:
+                self._stalled = not self._changed.wait_for(lambda: self._shown >= added, STALL)
+
+    def close(self) -> None:
+        """Wait until all is shown, however long that takes; Ctrl-C ends the waiting and the showing."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        try:
+            self._thread.join()
+        except BaseException:
+            self._display.close()
+            self._thread.join(STALL)
+            raise
+
+    def _join(self, piece: Piece) -> None:
+        """Append `piece`, or lengthen the piece that it goes on from."""
+        index = self._last.get(piece.work)
+        last = self._pieces[index] if index is not None else None
+        if piece.text is not None:
+            self._unlogged += len(piece.text)
+            if self._unlogged > _UNLOGGED_LIMIT:
+                piece = piece._replace(text="")
+        elif last is not None and index is not None and last.text is None and last.path == piece.path:
+            is_next = index == len(self._pieces) - 1 and last.end == piece.start
+            if is_next or len(self._pieces) >= _MANY_PIECES:
+                self._pieces[index] = last._replace(end=piece.end)
+                return
+        self._last[piece.work] = len(self._pieces)
+        self._pieces.append(piece)
+
+    def _run(self) -> None:
+        added = 0
+        try:
+            while True:
+                with self._changed:
+                    self._shown = added
+                    self._stalled = self._stalled and bool(self._pieces)
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: self._pieces or self._closing)
+                    if not self._pieces:
+                        return
+                    pieces, added = self._take()
+                for piece in pieces:
+                    for text in _texts(piece):
+                        if not self._display.broken:
+                            self._display.show(piece.work, text)
+        finally:
+            with self._changed:
+                self._shown = self._added
+                self._changed.notify_all()
+
+    def _take(self) -> tuple[list[Piece], int]:
+        pieces, self._pieces = self._pieces, []
+        self._last.clear()
+        if self._unlogged > _UNLOGGED_LIMIT:
+            lost = f"[{self._unlogged - _UNLOGGED_LIMIT} characters are neither logged nor shown]\n"
+            pieces.append(pieces[-1]._replace(text=lost))
+        self._unlogged = 0
+        return pieces, self._added
+
+
+def _texts(piece: Piece) -> Iterator[str]:
+    """Yield the lines of a piece, not too many at once."""
+    if piece.text is not None:
+        if piece.text:
+            yield piece.text
+        return
+    try:
+        with open(piece.path, "rb") as log:
+            place = log.seek(piece.start)
+            while place < piece.end:
+                data = log.read(min(_READ_SIZE, piece.end - place))
+                if place + len(data) < piece.end:
+                    data = data[: data.rfind(b"\n") + 1]
+                if not data:  # somebody has cut the log
+                    return
+                place = log.seek(place + len(data))
+                yield data.decode("utf-8", "backslashreplace")
+    except OSError as error:
+        name = os.path.basename(piece.path)
+        yield f"[{piece.end - piece.start} bytes can't be shown: {name}: {error.strerror}]\n"

@@ -1,0 +1,286 @@
+"""The process of a work: its main thread runs the calls, a helper listens to the control pipe.
+
+    calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
+    control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ letters
+               (asleep)        StopWork ─▶ SIGTERM to the main thread         ┘
+                               the pipe ends: the main process is lost ─▶ everything here ends
+
+No thread stands on the way of a call, because handing it over would cost more than the call. A stop is
+`StopRun`, raised in the main thread: once, never within a letter, and never within `on_exit`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+import sys
+from _thread import allocate_lock, get_ident, start_new_thread  # threading would cost each child 6 ms
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from types import FrameType
+from typing import Any, NoReturn
+
+from lightning_lite.context import Caller, set_process_caller
+from lightning_lite.errors import RunnerError, StopRun
+from lightning_lite.messages import Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
+from lightning_lite.packing import unpack
+from lightning_lite.runners.channel import CHUNK, LetterReader, PipeWriter
+from lightning_lite.runners.failures import start_failure
+from lightning_lite.runners.seam import Host
+from lightning_lite.runners.stacks import write_stacks_on_demand
+
+#: Seconds until the main thread is told again to stop: the signal may come just before it falls asleep.
+_TELL_AGAIN = 0.05
+
+
+class Child:
+    """One work in its own process.
+
+    Args:
+        work: Name of the work.
+        calls: Read end of the pipe of calls.
+        control: Read end of the pipe of what a running work is told.
+        letters: Write end of the pipe of what the work reports.
+    """
+
+    def __init__(self, work: str, calls: int, control: int, letters: int) -> None:
+        self._work = work
+        self._calls = calls
+        self._control = control
+        self._letters = LetterSender(letters)
+        self._nudged, self._nudge = os.pipe()
+        os.set_blocking(self._nudge, False)
+        self._main = get_ident()
+        self._host: Host
+        self._is_open = False
+        # How a stop gets into the main thread now; `None` while it must not.
+        self._interrupt: Callable[[], None] | None = None
+        self._is_stop_due = False
+        self._has_heard_stop = False
+
+    def live(self, setup: dict[str, Any], packed_host: bytes) -> int:
+        """Start the work, run its calls until it is stopped, and return the exit code of the process."""
+        self._settle(setup)
+        try:
+            if not self._start(setup, packed_host):
+                return 1
+            self._serve()
+        except StopRun:
+            self._interrupt = None
+            if self._is_open:
+                self._host.close()
+            return 0
+        finally:
+            self._interrupt = None
+            # Python takes its handlers back before the process ends; a late signal would look like a crash.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            self._letters.drain()
+
+    # The beginning.
+
+    def _settle(self, setup: dict[str, Any]) -> None:
+        """Make this process what the work expects, before any of its code runs."""
+        for stream in (sys.stdout, sys.stderr):
+            assert isinstance(stream, io.TextIOWrapper)
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        write_stacks_on_demand()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the flow's affair
+        signal.signal(signal.SIGTERM, self._hear_stop)
+        os.register_at_fork(after_in_child=self._after_fork)
+        if setup["log_level"] is not None:
+            import logging  # noqa: PLC0415 - 8 ms that only an app with logging has to pay
+
+            logging.basicConfig(level=setup["log_level"])
+        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
+        start_new_thread(self._help, ())
+
+    def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
+        self._allow_stop(_stop_here)
+        try:
+            if setup["cwd"] is not None:
+                os.chdir(setup["cwd"])
+            # Known to the helper from now on: what `on_start` changes is acknowledged, too.
+            host = self._host = unpack(packed_host)
+            host.open(self._send, self._wake_helper)
+        except StopRun:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the flow has to hear of it
+            self._interrupt = None
+            self._send(StartFailed(self._work, start_failure(self._work, error)))
+            return False
+        self._is_open = True
+        self._send(WorkStarted(self._work, os.getpid()))
+        return True
+
+    # The main thread.
+
+    def _serve(self) -> NoReturn:
+        reader = LetterReader()
+        calls: deque[RunCall] = deque()
+        while True:
+            self._allow_stop(_stop_here)
+            while not calls:
+                data = os.read(self._calls, CHUNK)
+                if not data:
+                    _end_with_the_main_process()
+                calls += reader.feed(data)
+            self._allow_stop(self._host.interrupt)
+            self._host.perform(calls.popleft())
+
+    def _allow_stop(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+        if self._is_stop_due:
+            self._stop_now()
+
+    def _hear_stop(self, signum: int, frame: FrameType | None) -> None:
+        if not self._has_heard_stop:
+            self._has_heard_stop = self._is_stop_due = True
+            self._stop_now()
+
+    def _stop_now(self) -> None:
+        if self._interrupt is not None:
+            self._is_stop_due = False
+            self._interrupt()
+
+    def _send(self, letter: Report) -> None:
+        """Send a letter, whole; what was printed before a call's end is out before its letter."""
+        if get_ident() != self._main:
+            self._letters.send(letter)
+            return
+        interrupt, self._interrupt = self._interrupt, None
+        try:
+            if type(letter) is RunEnded:
+                _flush_output()
+            self._letters.send(letter)
+        finally:
+            self._interrupt = interrupt
+        if self._is_stop_due:
+            self._stop_now()
+
+    # The helper thread.
+
+    def _help(self) -> None:
+        try:
+            self._listen()
+        except BaseException:  # noqa: BLE001 - without its helper a work could not be stopped any more
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+
+    def _listen(self) -> NoReturn:
+        reader = LetterReader()
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._nudged, select.POLLIN)
+        look_at: float | None = None
+        tell_at: float | None = None
+        while True:
+            dues = [due for due in (look_at, tell_at) if due is not None]
+            ready = poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None)
+            for fd, _ in ready:
+                if fd == self._nudged:
+                    os.read(fd, CHUNK)
+                    look_at = monotonic()
+                    continue
+                data = os.read(fd, CHUNK)
+                if not data:
+                    _end_with_the_main_process()
+                for letter in reader.feed(data):
+                    if type(letter) is StopWork:
+                        tell_at = monotonic()
+                    else:
+                        self._host.receive(letter)
+            now = monotonic()
+            if tell_at is not None and now >= tell_at:
+                tell_at = self._tell_main(now)
+            if look_at is not None and now >= look_at:
+                pause = self._host.look()
+                look_at = None if pause is None else now + pause
+
+    def _tell_main(self, now: float) -> float | None:
+        """Signal the main thread that it is to stop; return when to do so again."""
+        if self._has_heard_stop:
+            return None
+        signal.pthread_kill(self._main, signal.SIGTERM)
+        return now + _TELL_AGAIN
+
+    def _wake_helper(self) -> None:
+        with suppress(BlockingIOError):  # it has not even begun to read the earlier ones
+            os.write(self._nudge, b"\0")
+
+    # A work that forks.
+
+    def _after_fork(self) -> None:
+        """Hold none of the pipes in a forked child, so that they end when the work does."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for fd in (self._calls, self._control, self._nudged, self._nudge):
+            os.close(fd)
+        self._letters.close(f"a process that {self._work} has forked can't write to its state")
+
+
+class LetterSender:
+    """Sends letters from any thread, and never waits for who reads them.
+
+    What the pipe does not take is left to a thread that lives as long as it has something to write.
+
+    Args:
+        fd: Write end of the pipe.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._pipe = PipeWriter(fd)
+        self._lock = allocate_lock()
+        self._is_flushing = False
+        self._closed = ""
+
+    def send(self, letter: Report) -> None:
+        """Send `letter` behind all that came before.
+
+        Raises:
+            RunnerError: The sender is closed; the error says why.
+        """
+        if self._closed:
+            raise RunnerError(self._closed)
+        with self._lock:
+            self._pipe.put(letter)
+            if not self._is_flushing and not self._pipe.push():
+                self._is_flushing = True
+                start_new_thread(self.drain, ())
+
+    def drain(self) -> None:
+        """Return when everything is out."""
+        if self._closed:
+            return
+        poller = select.poll()
+        poller.register(self._pipe.fd, select.POLLOUT)
+        while True:
+            with self._lock:
+                if self._pipe.push():
+                    self._is_flushing = False
+                    return
+            poller.poll()
+
+    def close(self, why: str) -> None:
+        """Close the pipe and refuse all letters from now on."""
+        self._closed = why
+        os.close(self._pipe.fd)
+
+
+def _stop_here() -> NoReturn:
+    raise StopRun
+
+
+def _flush_output() -> None:
+    with suppress(AttributeError, OSError, ValueError):  # the user has closed or replaced them
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _end_with_the_main_process() -> NoReturn:
+    """End this process and all that it has started: nobody is left to whom they could report."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

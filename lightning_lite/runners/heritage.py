@@ -1,0 +1,34 @@
+"""What a work's process takes over from the main process, as plain data for its boot."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+def describe_heritage(cwd: str | None) -> dict[str, Any]:
+    """Return the search path, arguments, working directory and log level of this process.
+
+    Args:
+        cwd: Working directory that the work asks for instead, or `None`.
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = None  # it was removed; the work's process stands in the same nowhere
+    if cwd is not None:
+        cwd = os.path.join(here or "", cwd)
+    return {
+        # "" and relative entries mean this process's working directory, not the work's.
+        "path": [os.path.join(here, entry) if here else entry for entry in sys.path],
+        "argv": list(sys.argv),
+        "cwd": cwd or here,
+        "log_level": _log_level(),
+    }
+
+
+def _log_level() -> int | None:
+    """Return the level of the root logger, or `None` if this process has not configured logging."""
+    logging = sys.modules.get("logging")
+    return logging.root.level if logging is not None and logging.root.handlers else None

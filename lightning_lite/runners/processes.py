@@ -1,0 +1,330 @@
+"""Works in processes of their own.
+
+    main thread                              launcher thread          process of a work
+    send(StartWork)   pipes, setup, host ───▶ posix_spawn ──────────▶ boot, child
+    send(RunCall)     ────────── calls ─────────────────────────────▶ main thread
+    send(WriteState)  ───────── control ────────────────────────────▶ helper thread
+    wait()            ◀──────── letters ─────────────────────────────
+                      ◀──────── sentinel ──────────────────────────── its end, however it comes
+
+`wait` never reads or writes more than a pipe holds at that moment, so no work can keep it; what has to happen
+later (terminate, kill) are deadlines within it.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+from typing import ClassVar
+from weakref import WeakSet
+
+from lightning_lite import settings
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import (
+    DumpStack,
+    Failure,
+    KillWork,
+    Report,
+    Request,
+    RunCall,
+    RunEnded,
+    StartFailed,
+    StartWork,
+    StopWork,
+    WorkExited,
+)
+from lightning_lite.packing import pack
+from lightning_lite.runners.guardian import Guardian
+from lightning_lite.runners.heritage import describe_heritage
+from lightning_lite.runners.launch import Launcher
+from lightning_lite.runners.limits import name_limit
+from lightning_lite.runners.loop import Loop
+from lightning_lite.runners.output import Display, OutputPump
+from lightning_lite.runners.stopping import Ladder
+from lightning_lite.runners.whole import Whole
+from lightning_lite.runners.work_process import WorkProcess
+
+
+class ProcessRunner:
+    """Runs each work in a process of its own; see `seam.Runner`, and `signals.Interruptible`.
+
+    Args:
+        root: Absolute root folder of the app.
+        logs: Folder of the logs of works.
+        display: Where the output of works is shown, or `None` for nowhere.
+        durable: Whether what works put into drives must survive the loss of power.
+
+    Raises:
+        RunnerError: This system has no processes that could be used.
+    """
+
+    #: Works can be killed and can crash, at any time, and the flow goes on.
+    can_kill: ClassVar[bool] = True
+
+    def __init__(self, root: str, logs: str, display: Display | None = None, durable: bool = False) -> None:
+        if not hasattr(os, "posix_spawn") or not sys.executable:
+            lacking = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
+            raise RunnerError(f"Works in processes need {lacking}, which is not there. Use runner='inline'.")
+        self._is_closing = False
+        self._root = root
+        self._durable = durable
+        self._processes: dict[str, WorkProcess] = {}
+        self._ladders: dict[WorkProcess, Ladder] = {}
+        self._letters: list[Report] = []
+        self._launched: deque[WorkProcess] = deque()
+        self._is_awake = False
+        self._is_to_kill_all = False
+        self._is_closed = False
+        self._output = OutputPump(logs, display)
+        self._guardian = Guardian()
+        self._launcher = Launcher(self._hear_launch)
+        self._loop = Loop(self._take_launched)
+        self._whole = Whole(self._loop.ring)
+        _runners.add(self)
+
+    def send(self, request: Request) -> None:
+        """Take one letter for a work, or about its process; see `seam.Runner`."""
+        with self._whole:
+            if isinstance(request, StartWork):
+                self._start(request)
+            elif (process := self._processes.get(request.work)) is None:
+                pass  # it has died, and `wait` has said so or will say it now
+            elif isinstance(request, RunCall):
+                process.calls.put(request)
+                self._loop.push(process.calls)
+            elif isinstance(request, StopWork):
+                self._stop(process, request)
+            elif isinstance(request, KillWork):
+                self._kill(process)
+            elif isinstance(request, DumpStack):
+                process.ask_for_stacks()
+            else:
+                process.control.put(request)
+                self._loop.push(process.control)
+
+    def wait(self, timeout: float | None) -> Sequence[Report]:
+        """Return all letters that have arrived, in order per work; see `seam.Runner`."""
+        until = None if timeout is None else monotonic() + timeout
+        with self._whole:
+            patience = 0.0 if self._has_news() else timeout
+            while True:
+                self._turn(patience)
+                if self._has_news():
+                    break
+                if until is not None:
+                    patience = until - monotonic()
+                    if patience <= 0:
+                        break
+        self._is_awake = False
+        letters, self._letters = self._letters, []
+        return letters
+
+    def wake(self) -> None:
+        """Let a `wait` that is under way return; may be called from any thread and signal handler."""
+        self._is_awake = True
+        self._loop.ring()
+
+    def close(self, timeout: float) -> Sequence[Report]:
+        """End all works in order within about `timeout` seconds, then kill; leave nothing behind."""
+        self._is_closing = True
+        if not self._is_closed:
+            try:
+                # All at once, and the last one started first: it may lean on the others.
+                for process in reversed(self._processes.values()):
+                    self._stop(process, StopWork(process.name, timeout))
+                while self._processes:
+                    self._turn(None)
+            finally:
+                self._release()
+        letters, self._letters = self._letters, []
+        return letters
+
+    # What signals of the terminal ask for; called in their handlers.
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the works are being ended, or an exception is on its way to that."""
+        return self._is_closing or self._whole.is_unwinding
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error`: now, or at the end of the `send` or `wait` that is under way."""
+        self._whole.interrupt(error)
+
+    def kill_all(self) -> None:
+        """End all works at once."""
+        self._is_to_kill_all = True
+        self._loop.ring()
+
+    def suspend(self) -> None:
+        """Stop all works, as Ctrl-Z does."""
+        for process in list(self._processes.values()):
+            process.signal_group(signal.SIGSTOP)
+
+    def resume(self, seconds: float) -> None:
+        """Let all works go on that were stopped `seconds` ago."""
+        for process in list(self._processes.values()):
+            process.signal_group(signal.SIGCONT)
+        for ladder in list(self._ladders.values()):
+            ladder.due += seconds
+
+    # The beginning of a process.
+
+    def _start(self, request: StartWork) -> None:
+        name = request.work
+        if self._is_closed:
+            raise RunnerError(f"{name} can't start: its runner is closed, or belongs to another process.")
+        if name in self._processes:
+            raise RunnerError(f"{name} has a process already, and that has not exited yet.")
+        env = {**os.environ, settings.ROOT_VARIABLE: self._root, **(request.env or {})}
+        try:
+            output = self._output.attach(name)
+            try:
+                process = WorkProcess(name, env, output, self._guardian)
+            except BaseException:
+                os.close(output)
+                raise
+        except (OSError, RuntimeError) as error:
+            self._output.detach(name)
+            self._letters += _start_failed(name, error), WorkExited(name, None)
+            return
+        self._processes[name] = process
+        self._loop.watch(process.letters, partial(self._hear, process))
+        setup = describe_heritage(request.cwd) | {"root": self._root, "durable": self._durable}
+        process.calls.put_bytes(marshal.dumps(setup))
+        process.calls.put_bytes(request.host)
+        self._loop.push(process.calls)
+        self._launcher.launch(process)
+
+    def _hear_launch(self, process: WorkProcess) -> None:
+        """Take note of a process that is up, or never will be; called in the launcher's thread."""
+        self._launched.append(process)
+        self._loop.ring()
+
+    def _take_launched(self) -> None:
+        while self._launched:
+            process = self._launched.popleft()
+            if process.start_error is not None:
+                self._letters.append(_start_failed(process.name, process.start_error))
+            if process.start_error is not None or not process.pid:
+                self._bury(process)
+            elif process.sentinel >= 0:
+                self._loop.watch(process.sentinel, partial(self._bury, process))
+
+    # The end of a process.
+
+    def _stop(self, process: WorkProcess, request: StopWork) -> None:
+        process.is_doomed = True
+        process.control.put(request)
+        self._loop.push(process.control)
+        due = monotonic() + request.timeout
+        ladder = self._ladders.setdefault(process, Ladder(process, due))
+        ladder.due = min(ladder.due, due)
+
+    def _kill(self, process: WorkProcess) -> None:
+        process.is_doomed = True
+        self._ladders[process] = Ladder(process, monotonic(), is_patient=False)
+        self._climb()
+
+    def _climb(self) -> None:
+        now = monotonic()
+        for process, ladder in list(self._ladders.items()):
+            if not ladder.climb(now):
+                process.abandon()
+                self._bury(process)
+
+    def _bury(self, process: WorkProcess) -> None:
+        """Let nothing of a process be left, and report its end behind everything that it has sent."""
+        while self._read(process):
+            pass
+        exitcode = process.reap()
+        self._output.detach(process.name)
+        for writer in (process.calls, process.control):
+            self._loop.drop(writer)
+        for fd in (process.letters, process.sentinel):
+            self._loop.unwatch(fd)
+        process.close()
+        self._ladders.pop(process, None)
+        del self._processes[process.name]
+        self._letters.append(WorkExited(process.name, exitcode, process.detail))
+
+    def _release(self) -> None:
+        """Give everything back; what is still there, because the closing was cut, is killed."""
+        self._is_closed = True
+        for process in self._processes.values():
+            process.is_doomed = True
+        self._launcher.close()
+        self._take_launched()
+        for process in list(self._processes.values()):
+            self._bury(process)
+        self._guardian.close()
+        self._output.close()
+        self._loop.close()
+
+    def disown_all(self) -> None:
+        """Hold nothing of the works any more, in a process that this one has forked: they are not its own."""
+        if not self._is_closed:
+            self._is_closed = True
+            for process in self._processes.values():
+                process.disown()
+            self._processes.clear()
+            self._guardian.disown()
+            self._loop.close()
+
+    # One turn of the loop.
+
+    def _has_news(self) -> bool:
+        return bool(self._letters) or self._is_awake or self._whole.is_interrupted
+
+    def _turn(self, timeout: float | None) -> None:
+        """Wait until something happens or a deadline is due, and do what follows from it."""
+        if self._ladders:
+            due = max(0.0, min(ladder.due for ladder in self._ladders.values()) - monotonic())
+            timeout = due if timeout is None else min(due, timeout)
+        self._loop.turn(timeout)
+        if self._is_to_kill_all:
+            self._is_to_kill_all = False
+            for process in list(self._processes.values()):
+                self._kill(process)
+        if self._ladders:
+            self._climb()
+
+    def _hear(self, process: WorkProcess) -> None:
+        self._read(process)
+        if process.is_mute:
+            # A process that can't report any more is of no use; most often it is just exiting.
+            self._loop.unwatch(process.letters)
+            process.signal_group(signal.SIGKILL)
+            if process.sentinel < 0:
+                self._bury(process)
+
+    def _read(self, process: WorkProcess) -> bool:
+        """Take what has arrived from a process; return whether there may be more at once."""
+        letters, has_more = process.read()
+        for letter in letters:
+            if type(letter) is RunEnded:
+                # What a call has printed is shown before its end is acted on.
+                self._output.flush(process.name)
+        self._letters += letters
+        return has_more
+
+
+def _start_failed(work: str, error: Exception) -> StartFailed:
+    message = f"{work} could not start: {name_limit(error)}"
+    return StartFailed(work, Failure("start_failed", message, error=pack(RunnerError(message))))
+
+
+_runners: WeakSet[ProcessRunner] = WeakSet()
+
+
+def _disown_after_fork() -> None:
+    for runner in list(_runners):
+        runner.disown_all()
+
+
+os.register_at_fork(after_in_child=_disown_after_fork)

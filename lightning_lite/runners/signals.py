@@ -1,0 +1,104 @@
+"""What the signals of the terminal and of the system mean for an app.
+
+Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) end the app in order: they raise `KeyboardInterrupt` or
+`SystemExit` in the flow, for exit codes 130, 143 and 129. A second one, while the app ends, kills all works
+at once. Ctrl-Z stops all works, then the app; `fg` continues them.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from time import monotonic
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+from lightning_lite.runners.seam import Runner
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A runner whose works live on their own, and which has more to keep whole than the flow."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the works are being ended, or an exception is on its way to that."""
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error` in the main thread, which calls this: now, or when what is under way is whole."""
+
+    def kill_all(self) -> None:
+        """End all works at once; called in a signal handler."""
+
+    def suspend(self) -> None:
+        """Stop all works, as Ctrl-Z does; called in a signal handler."""
+
+    def resume(self, seconds: float) -> None:
+        """Let all works go on that were stopped `seconds` ago; called in a signal handler."""
+
+
+class EndingSignals:
+    """Handles the signals for the `with` block, in the main thread; in other threads it does nothing.
+
+    A signal that is ignored (`nohup`) or that the user's own code handles stays as it is.
+
+    Args:
+        runner: The runner of the app.
+        on_resume: Called with the seconds that the app was suspended, so that time limits can be moved.
+    """
+
+    def __init__(self, runner: Runner, on_resume: Callable[[float], None] | None = None) -> None:
+        self._runner = runner if isinstance(runner, Interruptible) else None
+        self._on_resume = on_resume
+        self._previous: dict[int, Any] = {}
+        self._first: BaseException | None = None
+        self._late: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._handle(signum, self._end)
+            if self._runner is not None:
+                self._handle(signal.SIGTSTP, self._suspend)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        self._previous.clear()
+        if self._late is not None and error is None:
+            raise self._late
+
+    def _handle(self, signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
+            self._previous[signum] = signal.signal(signum, handler)
+
+    def _end(self, signum: int, frame: FrameType | None) -> None:
+        error = KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum)
+        if self._runner is None:
+            raise error
+        if not self._runner.is_ending:
+            self._first = error
+            self._runner.interrupt(error)
+        elif self._first is None:
+            self._first = self._late = (
+                error  # the app ends by itself: in order, and then as if it had come first
+            )
+        else:
+            self._runner.kill_all()
+
+    def _suspend(self, signum: int, frame: FrameType | None) -> None:
+        assert self._runner is not None
+        begun = monotonic()
+        self._runner.suspend()
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        # Here the whole process stands still, until `fg` or `bg`.
+        signal.signal(signal.SIGTSTP, self._suspend)
+        seconds = monotonic() - begun
+        self._runner.resume(seconds)
+        if self._on_resume is not None:
+            self._on_resume(seconds)

@@ -1,0 +1,18 @@
+"""The Python stacks of a work on demand, also while it hangs in C code that holds the interpreter's lock."""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import sys
+
+#: A real-time signal where there are any, because people use the others. A work starts with it blocked, so
+#: that one that comes too early waits instead of killing it.
+STACK_SIGNAL: int = signal.SIGRTMAX - 1 if sys.platform == "linux" else signal.SIGUSR2
+
+
+def write_stacks_on_demand() -> None:
+    """Let this process write the stacks of all its threads to its output when asked, and when it crashes."""
+    faulthandler.enable(2)
+    faulthandler.register(STACK_SIGNAL, file=2)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {STACK_SIGNAL})

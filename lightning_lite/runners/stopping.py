@@ -1,0 +1,57 @@
+"""How a process is ended: in a written order, driven by deadlines, waited for by nobody.
+
+    tell ── timeout ──▶ terminate, continue ── pause ──▶ kill ── pause ──▶ give up
+
+Always the whole group: what a work has started goes with it.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from lightning_lite.runners.work_process import WorkProcess
+
+#: Seconds from terminating to killing.
+TERMINATE_PAUSE = 0.5
+
+#: Seconds after which a process that was killed is given up: it hangs in the kernel.
+KILL_PAUSE = 5.0
+
+#: Seconds until the next look at a process that is just being started.
+_START_PAUSE = 0.02
+
+
+class Ladder:
+    """Leads one process down, rung by rung; the first one, telling it, is the caller's.
+
+    Args:
+        process: The process that is to end.
+        due: Monotonic time at which the next rung is due.
+        is_patient: Whether it is terminated before it is killed.
+    """
+
+    def __init__(self, process: WorkProcess, due: float, *, is_patient: bool = True) -> None:
+        self.due = due
+        self._process = process
+        self._is_terminated = not is_patient
+        self._is_killed = False
+
+    def climb(self, now: float) -> bool:
+        """Take the next rung if it is due; return whether the process may still end."""
+        if now < self.due:
+            return True
+        if not self._process.pid:
+            self.due = now + _START_PAUSE
+        elif not self._is_terminated:
+            # A process that is stopped dies of the first signal only when it goes on.
+            self._process.signal_group(signal.SIGTERM)
+            self._process.signal_group(signal.SIGCONT)
+            self._is_terminated = True
+            self.due = now + TERMINATE_PAUSE
+        elif not self._is_killed:
+            self._process.signal_group(signal.SIGKILL)
+            self._is_killed = True
+            self.due = now + KILL_PAUSE
+        else:
+            return False
+        return True

@@ -1,0 +1,193 @@
+"""The process of one work, seen from the main process: its pipes, its life and its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from threading import RLock
+from typing import Any
+
+from lightning_lite.runners.channel import CHUNK, LetterReader, PipeWriter
+from lightning_lite.runners.guardian import Guardian
+from lightning_lite.runners.memory import OUT_OF_MEMORY, count_out_of_memory_kills
+from lightning_lite.runners.stacks import STACK_SIGNAL
+
+
+class WorkProcess:
+    """One process, from before it starts until nothing of it is left.
+
+    Args:
+        name: Name of the work.
+        env: The whole environment of the process.
+        output: Write end of a pipe that becomes its standard output and standard error; it is taken over.
+        guardian: Ends the group of the process if the flow is killed.
+
+    Attributes:
+        pid: Its id, also that of its process group; 0 as long as there is none.
+        sentinel: Readable when the process has ended; -1 as long as there is none, and on systems without
+            pidfds, where the end of `letters` has to do.
+        calls: Carries calls to it.
+        control: Carries to it what a running work is told.
+        letters: Read end of what it reports.
+        child_ends: Its own ends of these three, until it has them.
+        output_end: See `output`.
+        start_error: Why it could not be started, or `None`.
+        is_doomed: It is to be killed, or not to be started at all.
+        is_mute: No letter can come any more.
+        is_reaped: Nothing of it is left.
+        adopted: The process object of `multiprocess` that stands for it, or `None`.
+        detail: What is known about its end beside the exit code.
+
+    Raises:
+        OSError: There are too many open files.
+    """
+
+    def __init__(self, name: str, env: dict[str, str], output: int, guardian: Guardian) -> None:
+        self.name = name
+        self.env = env
+        self.pid = 0
+        self.sentinel = -1
+        self.start_error: Exception | None = None
+        self.is_doomed = False
+        self.is_mute = False
+        self.is_reaped = False
+        self.adopted: Any = None
+        self.detail = ""
+        self.output_end = output
+        fds = _open_pipes(3)
+        calls_of_child, calls, control_of_child, control, self.letters, letters_of_child = fds
+        self.calls = PipeWriter(calls)
+        self.control = PipeWriter(control)
+        self.child_ends = (calls_of_child, control_of_child, letters_of_child)
+        os.set_blocking(self.letters, False)
+        self._reader = LetterReader()
+        self._guardian = guardian
+        self._reaping = RLock()  # a signal handler may come back while it is held
+        self._exitcode: int | None = None
+        self._kills_before = 0
+
+    def begin(self, pid: int) -> None:
+        """Take charge of the process that was started.
+
+        Raises:
+            OSError: There are too many open files, or the guardian can't be started.
+        """
+        self.pid = pid
+        self._kills_before = count_out_of_memory_kills()
+        # Told before any of the work's own code runs: its interpreter takes longer to start than this.
+        self._guardian.watch(pid)
+        if hasattr(os, "pidfd_open"):
+            self.sentinel = os.pidfd_open(pid)
+
+    def close_child_ends(self) -> None:
+        """Close what the process has now, or will never need."""
+        for fd in (*self.child_ends, self.output_end):
+            os.close(fd)
+
+    def read(self) -> tuple[list[Any], bool]:
+        """Return the letters that have arrived, and whether there may be more at once; never waits."""
+        if self.is_mute:
+            return [], False
+        try:
+            data = os.read(self.letters, CHUNK)
+        except BlockingIOError:
+            return [], False
+        try:
+            letters = self._reader.feed(data)
+        except Exception as error:  # noqa: BLE001 - unpickling what is no letter may raise anything
+            self.detail = f"its letters are damaged: {type(error).__name__}: {error}"
+            letters, data = [], b""
+        self.is_mute = not data
+        return letters, not self.is_mute
+
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to the process and all that it has started, unless they are gone."""
+        with self._reaping:
+            if self.pid and not self.is_reaped:
+                self._signal_group(signum)
+
+    def ask_for_stacks(self) -> None:
+        """Let the process write the Python stacks of its threads to its output."""
+        with self._reaping:
+            if self.pid and not self.is_reaped:
+                os.kill(self.pid, STACK_SIGNAL)
+
+    def has_ended(self) -> bool:
+        """Return whether the process has ended, also if nobody has reaped it yet."""
+        with self._reaping:
+            if self.is_reaped:
+                return True
+            try:
+                return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            except ChildProcessError:
+                return True
+
+    def reap(self) -> int | None:
+        """End what is left of its group, and return the exit code of the process.
+
+        Returns:
+            As `subprocess` has it; `None` if other code of this process has taken it by its own `wait`.
+        """
+        with self._reaping:
+            if not self.is_reaped and self.pid:
+                # In this order, because others may get the number as soon as the leader is reaped.
+                self._signal_group(signal.SIGKILL)
+                self._guardian.forget(self.pid)
+                self.is_reaped = True
+                try:
+                    self._exitcode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+                except ChildProcessError:
+                    self.detail = "other code of the app has taken its exit code"
+                if self._exitcode == -signal.SIGKILL and not self.is_doomed:
+                    self.detail = self.detail or self._explain_kill()
+            return self._exitcode
+
+    def disown(self) -> None:
+        """Hold nothing of it any more, in a process that this one has forked and that is not its parent."""
+        self._reaping = RLock()  # another thread may have held it
+        self.is_reaped = True
+        self.adopted = None
+        self.close()
+
+    def abandon(self) -> None:
+        """Leave a process alone that was killed and still does not end."""
+        with self._reaping:
+            self.is_reaped = True
+            self.detail = "it was killed, but hangs in the kernel"
+
+    def close(self) -> None:
+        """Close our ends; the process is reaped."""
+        if self.adopted is not None:
+            self.adopted.join()
+        for fd in (self.calls.fd, self.control.fd, self.letters, self.sentinel):
+            if fd >= 0:
+                os.close(fd)
+
+    def _explain_kill(self) -> str:
+        return OUT_OF_MEMORY if count_out_of_memory_kills() > self._kills_before else ""
+
+    def _signal_group(self, signum: int) -> None:
+        # Some systems refuse to signal a group of which only the remains are left.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signum)
+
+
+def _open_pipes(count: int) -> list[int]:
+    """Return read and write ends of new pipes, none of which stands where standard streams belong."""
+    fds: list[int] = []
+    low: list[int] = []
+    try:
+        while len(fds) < 2 * count:
+            for fd in os.pipe():
+                fds.append(fd)
+                while fds[-1] <= 2:  # this process was started with a standard stream closed
+                    low.append(fds[-1])
+                    fds[-1] = os.dup(fd)
+    except OSError:
+        low += fds
+        raise
+    finally:
+        for fd in low:
+            os.close(fd)
+    return fds

@@ -1,0 +1,161 @@
+"""The folder of one run: who started what, when, and how it ended.
+
+<root>/runs/20261122-035501123-9f3ac2/
+    run.json         for people and programs; always whole
+    logs/<work>.log  what the works printed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Self
+
+from lightning_lite import settings
+from lightning_lite.errors import RunnerError
+
+
+class RunFolder:
+    """A run on disk; `create` makes one.
+
+    Attributes:
+        id: Name of the run; names sort by the time of the start.
+        path: Absolute path of the folder.
+        logs: Absolute path of the folder for the output of works.
+    """
+
+    def __init__(self, path: str, facts: dict[str, Any]) -> None:
+        self.id = os.path.basename(path)
+        self.path = path
+        self.logs = os.path.join(path, "logs")
+        self._facts = facts
+
+    @classmethod
+    def create(cls, root: str, *, app: str, identity: str = "", command: Sequence[str] | None = None) -> Self:
+        """Make the folder of a run that begins now, readable by its user alone.
+
+        Args:
+            root: Absolute folder that holds everything; made if it is missing.
+            app: Name of the app, for people.
+            identity: Which app it is, for a later run that wants to go on with this one.
+            command: How the program was called; `sys.orig_argv` if not given.
+
+        Raises:
+            RunnerError: The folder can't be made or written to.
+        """
+        now = time.time()
+        try:
+            path = _make_folder(os.path.join(root, "runs"), now)
+            run = cls(
+                path,
+                {
+                    "id": os.path.basename(path),
+                    "app": app,
+                    "identity": identity,
+                    **_describe_process(command, now),
+                },
+            )
+            os.mkdir(run.logs, 0o700)
+            run._write()
+        except OSError as error:
+            raise RunnerError(
+                f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
+                f"name another one with root_dir= or {settings.ROOT_VARIABLE}",
+                root=root,
+            ) from error
+        return run
+
+    @classmethod
+    def reopen(cls, path: str) -> Self:
+        """Take up a run that was not ended by its flow.
+
+        Args:
+            path: Absolute path of its folder.
+
+        Raises:
+            RunnerError: Its `run.json` can't be read or written.
+        """
+        try:
+            with open(os.path.join(path, "run.json"), encoding="ascii") as file:
+                facts = json.load(file)
+            begun = {"started": facts["started"], "resumed": _iso(time.time())}
+            run = cls(path, {**facts, **_describe_process(None, time.time()), **begun})
+            os.makedirs(run.logs, mode=0o700, exist_ok=True)
+            run._write()
+        except (OSError, ValueError, KeyError) as error:
+            raise RunnerError(
+                f"the run in {path!r} can't be taken up: its run.json can't be read or written ({error})",
+                path=path,
+            ) from error
+        return run
+
+    def ended(self, state: str) -> None:
+        """Note how the run has ended.
+
+        Args:
+            state: `stopped` by the flow, `failed`, or `interrupted` by a signal.
+
+        Raises:
+            RunnerError: The note can't be written.
+        """
+        self._facts |= {"state": state, "ended": _iso(time.time())}
+        try:
+            self._write()
+        except OSError as error:
+            raise RunnerError(
+                f"the end of the run can't be noted in {self.path!r}: {error.strerror}", path=self.path
+            ) from error
+
+    def _write(self) -> None:
+        """Replace `run.json` as a whole: whoever reads it sees the old one or the new one."""
+        path = os.path.join(self.path, "run.json")
+        data = json.dumps(self._facts, indent=2, ensure_ascii=True) + "\n"
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(data)
+        os.replace(f"{path}.new", path)
+
+
+def _make_folder(runs: str, now: float) -> str:
+    os.makedirs(os.path.dirname(runs), mode=0o700, exist_ok=True)
+    os.makedirs(runs, mode=0o700, exist_ok=True)
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
+    while True:
+        path = os.path.join(runs, f"{moment}-{os.urandom(3).hex()}")
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            continue  # another run drew the same lot in the same millisecond
+        return path
+
+
+def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, Any]:
+    return {
+        "state": "running",
+        "started": _iso(now),
+        "ended": None,
+        "command": list(sys.orig_argv if command is None else command),
+        "cwd": os.getcwd(),
+        "user": _user(),
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "python": sys.version.split()[0],
+        "lightning_lite": settings.VERSION,
+    }
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number without a name
+        return str(os.getuid())
+
+
+def _iso(seconds: float) -> str:
+    """Return a moment in local time, with its distance to UTC."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")

@@ -1,0 +1,134 @@
+"""The lock of a run: one process at a time writes its journal.
+
+It is the system's own lock (`flock`), the same that `filelock` takes, so who dies gives it back. It is
+taken here without `filelock`, whose import takes longer (85 ms) than the start of an app may, and because
+a forked child must not keep it. The file is never deleted while the run is there: a second holder could
+get in beside the first one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from typing import Any
+
+from lightning_lite.errors import JournalError, JournalInUse
+from lightning_lite.safe_text import one_line
+
+
+class RunLock:
+    """The lock of one run.
+
+    Args:
+        folder: Absolute path of the folder of the run.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "journal.lock")
+        self._folder = folder
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or say at once who has it.
+
+        Raises:
+            JournalInUse: Another process, or another journal in this one, holds it.
+            JournalError: The file of the lock is something else, or locks do not work here.
+        """
+        try:
+            # Whoever looks or signs does it alone, so the name that a loser reads is the winner's.
+            with _alone_at(self._folder):
+                self._fd = self._take()
+        except OSError as error:
+            raise JournalError(
+                f"the lock {self.path!r} of the run can't be used: {error.strerror}; "
+                "look what is at that path",
+                file=self.path,
+            ) from error
+        _held.add(self)
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens if it is not held."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            _held.discard(self)
+            flock(fd, LOCK_UN)  # closing would not do it while a child that is being forked has a copy
+            os.close(fd)
+
+    def _take(self) -> int:
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise JournalError(f"the lock {self.path!r} of the run is no regular file", file=self.path)
+            try:
+                flock(fd, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                raise self._in_use(os.pread(fd, 4096, 0)) from None
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, _sign(), 0)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _in_use(self, signature: bytes) -> JournalInUse:
+        holder = _read_signature(signature)
+        who = (
+            f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+            if holder
+            else "another process"
+        )
+        return JournalInUse(
+            f"the run {os.path.basename(self._folder)!r} is in use by {one_line(who)}; "
+            "wait until it has ended, or end it",
+            file=self.path,
+            **holder or {"pid": None, "host": None, "since": None},
+        )
+
+    def _forget(self) -> None:
+        """Let go of the lock in a forked child, without taking it from the parent."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+@contextmanager
+def _alone_at(folder: str) -> Iterator[None]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flock(fd, LOCK_EX)  # for microseconds
+        yield
+    finally:
+        flock(fd, LOCK_UN)
+        os.close(fd)
+
+
+def _sign() -> bytes:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "since": now}).encode() + b"\n"
+
+
+def _read_signature(text: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+        return {"pid": int(found["pid"]), "host": str(found["host"]), "since": str(found["since"])}
+    except (ValueError, TypeError, KeyError):
+        return None  # somebody else's text; the lock counts, not what it says
+
+
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock._forget()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,246 @@
+"""The journal of a run: what happened, in order, written before the flow can see it.
+
+A journal is a SQLite database (`journal.db`) with a log beside it (`journal.db-wal`) until it is closed,
+so a transaction is there wholly or not at all, whoever dies when. SQLite does not notice flipped bits;
+so each record has a number and a checksum chained to the one before, and all are checked before the
+first one is handed out. A torn tail leaves the journal up to its last whole transaction; everything
+else that is wrong is refused by name. Whoever copies a journal copies the folder of its run.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from lightning_lite.errors import JournalError
+from lightning_lite.runs import database
+from lightning_lite.runs.checking import End, check_content, check_files, check_header
+from lightning_lite.runs.database import refuse
+from lightning_lite.runs.holding import RunLock
+from lightning_lite.runs.records import CHECKSUM_SIZE, Record, Row, seal, seal_head
+from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, flush_folder, remove_unnamed
+
+__all__ = ["Journal", "Record"]
+
+
+class Journal:
+    """The journal of one run: `create` begins one, `open` goes on with one.
+
+    It is for the thread that opened it, and locked against everybody else until `close`.
+
+    Attributes:
+        path: Absolute path of the file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     journal = Journal.create(folder, "app.py:Root")
+        ...     journal.append(Record("ended", "root.train", "9f3a", b"value"))
+        ...     journal.commit()
+        ...     journal.close()
+        ...     journal = Journal.open(folder, "app.py:Root")
+        ...     [record.kind for record in journal.records()]
+        ...     journal.close()
+        ['ended']
+    """
+
+    def __init__(
+        self, folder: str, lock: RunLock, connection: sqlite3.Connection, durable: bool, end: End
+    ) -> None:
+        self.path = _path_in(folder)
+        self._folder = folder
+        self._lock = lock
+        self._connection = connection
+        self._durable = durable
+        self._end = end
+        self._waiting: list[Record] = []
+        self._pid = os.getpid()
+
+    @classmethod
+    def create(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
+        """Begin the journal of a new run.
+
+        Args:
+            folder: Absolute path of the folder of the run, which exists.
+            identity: Which app it is; `open` wants the same.
+            durable: Whether what was committed must survive the loss of power.
+
+        Raises:
+            JournalInUse: Another process holds this run.
+            JournalError: There is a journal already, or it can't be written.
+        """
+        path = _path_in(folder)
+        with _locked(folder) as lock:
+            if os.path.lexists(path):
+                raise JournalError(f"the run has a journal already: {path!r}; open that one", file=path)
+            nonce = os.urandom(CHECKSUM_SIZE)
+            checksum = seal_head(database.VERSION, os.fsencode(identity), nonce)
+            database.build(path, (os.fsencode(identity), nonce, checksum), durable=durable)
+            if durable:
+                flush_folder(folder)
+            connection = database.connect(path, durable=durable)
+            return cls(folder, lock, connection, durable, End(0, checksum, torn=False))
+
+    @classmethod
+    def open(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
+        """Go on with the journal of a run that is over, after a look at every record.
+
+        What is refused stays as it is, byte for byte.
+
+        Args:
+            folder: Absolute path of the folder of the run.
+            identity: Which app it is.
+            durable: Whether what is committed from now on must survive the loss of power.
+
+        Raises:
+            NothingToResume: The run has no journal.
+            JournalInUse: Another process holds this run; the error says which one, and since when.
+            JournalCorrupt: It is damaged, or something else than a journal.
+            JournalVersion: Another version of this package wrote it, in another form.
+            JournalMismatch: Another app wrote it.
+            JournalError: It belongs to another user, or can't be read or written.
+        """
+        path = _path_in(folder)
+        check_files(path)
+        with _locked(folder) as lock:
+            end = _find_end(path, identity)
+            connection = database.connect(path, durable=durable)
+            try:
+                if end.torn:
+                    connection.execute(database.CUT, (end.sequence,))
+                remove_unnamed(folder, end.sequence)
+            except BaseException:
+                connection.close()
+                raise
+            return cls(folder, lock, connection, durable, end)
+
+    def records(self) -> Iterator[Record]:
+        """Yield all committed records in order; to be read before the first `append`.
+
+        The data of big ones stays on disk: `Record.load` fetches and checks it.
+        """
+        try:
+            for row in map(Row._make, self._connection.execute(database.READ)):
+                data: bytes | ValueFile = row.data
+                if row.in_file:
+                    data = ValueFile.from_reference(self._folder, row.sequence, row.data)
+                yield Record(row.kind, row.component, row.key, data)
+        except database.FAILURES as error:
+            refuse(error, self.path)
+
+    def append(self, record: Record) -> None:
+        """Note a record; `commit` writes it."""
+        self._waiting.append(record)
+
+    def commit(self) -> None:
+        """Write what was appended, as one transaction; if nothing was, it costs nothing.
+
+        When it returns, the records survive the death of any process, and with `durable` the loss of
+        power. When it raises, none of them is written, and they wait for the next `commit`.
+
+        Raises:
+            JournalError: They can't be written: no space, for example.
+        """
+        if not self._waiting:
+            return
+        if self._pid != os.getpid():
+            raise JournalError(
+                f"the journal {self.path!r} is written by process {self._pid} alone, "
+                "not by a process that was forked from it",
+                file=self.path,
+            )
+        rows: list[Row] = []
+        try:
+            rows = self._seal_waiting()
+            self._write(rows)
+            self._let_go(rows)
+        except database.FAILURES as error:
+            self._roll_back()
+            refuse(error, self.path)
+        except BaseException:  # Ctrl-C comes between any two lines
+            self._roll_back()
+            if rows and self._has(rows[-1]):
+                self._let_go(rows)
+            raise
+
+    def close(self) -> None:
+        """Commit what waits, and give the run back; the second time nothing happens.
+
+        Raises:
+            JournalError: What waits can't be written; the run is given back all the same.
+        """
+        try:
+            self.commit()
+        finally:
+            self._waiting.clear()
+            self._connection.close()
+            self._lock.release()
+
+    def _seal_waiting(self) -> list[Row]:
+        """Return what waits as rows, after the files of the big values are written."""
+        rows = []
+        number, checksum, _ = self._end
+        last = number + len(self._waiting)
+        for kind, component, key, data in self._waiting:
+            number += 1
+            if isinstance(data, ValueFile):
+                data = data.load()
+            in_file = len(data) > INLINE_LIMIT
+            if in_file:
+                data = ValueFile.write(self._folder, number, data, durable=self._durable).reference
+            ends = number == last
+            checksum = seal(checksum, number, kind, component, key, data, in_file, ends)
+            rows.append(Row(number, kind, component, key, data, in_file, ends, checksum))
+        return rows
+
+    def _write(self, rows: list[Row]) -> None:
+        if len(rows) == 1:  # a transaction by itself
+            self._connection.execute(database.WRITE, rows[0])
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(database.WRITE, rows)
+        self._connection.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _has(self, row: Row) -> bool:
+        """Return whether a row was written after all."""
+        return self._connection.execute(database.FIND, (row.sequence,)).fetchone() is not None
+
+    def _let_go(self, rows: list[Row]) -> None:
+        """Take note that what waited is written, as rows."""
+        self._end = End(rows[-1].sequence, rows[-1].checksum, torn=False)
+        self._waiting.clear()
+
+
+def _path_in(folder: str) -> str:
+    return os.path.join(folder, "journal.db")
+
+
+@contextmanager
+def _locked(folder: str) -> Iterator[RunLock]:
+    """Take the lock of a run, and give it back if the block fails; what SQLite raises becomes ours."""
+    lock = RunLock(folder)
+    lock.acquire()
+    try:
+        yield lock
+    except BaseException as error:
+        lock.release()
+        if isinstance(error, database.FAILURES):
+            refuse(error, _path_in(folder))
+        raise
+
+
+def _find_end(path: str, identity: str) -> End:
+    """Check a journal without changing it, and return where it ends."""
+    check_header(path)
+    connection = database.connect_to_look(path)
+    try:
+        return check_content(connection, path, os.fsencode(identity))
+    finally:
+        connection.close()

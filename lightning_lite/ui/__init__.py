@@ -1,0 +1,1 @@
+"""The terminal: what works print, line by line."""

@@ -1,0 +1,25 @@
+"""Colour where there is a terminal that shows it, and nobody has asked for none."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+
+def in_colour(stream: TextIO, text: str, style: str) -> str:
+    """Return `text` with what colours it on the terminal `stream`; nothing in it is markup.
+
+    Args:
+        stream: Where it will be written.
+        text: Harmless text.
+        style: What rich calls a style, like `bold red`.
+    """
+    isatty = getattr(stream, "isatty", None)  # a class of the user's may do nothing but write
+    if isatty is None or not isatty():
+        return text
+    from rich.console import Console  # noqa: PLC0415 - 70 ms, and only a terminal needs it
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    console = Console(file=stream)  # knows NO_COLOR, and what the terminal can do
+    with console.capture() as capture:
+        console.print(Text(text, style=style), end="", soft_wrap=True)
+    return capture.get()

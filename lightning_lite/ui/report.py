@@ -1,0 +1,51 @@
+"""How the failure of a work is told to people: one line that says it all, then where it happened."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from lightning_lite.messages import Failure
+from lightning_lite.safe_text import harmless, one_line
+from lightning_lite.ui.colours import in_colour
+
+#: Characters of the first line: the message names the error and the call.
+_HEADLINE = 500
+
+
+def describe_failure(work: str, failure: Failure) -> str:
+    r"""Return the report of a failure as harmless text that ends in a newline.
+
+    Args:
+        work: Name of the work.
+        failure: What became of its call or its start.
+
+    Example:
+        >>> failure = Failure("crashed", "its process died: SIGKILL (signal 9) in root.train.run(lr=0.1)")
+        >>> print(describe_failure("root.train", failure), end="")
+        root.train failed (crashed): its process died: SIGKILL (signal 9) in root.train.run(lr=0.1)
+    """
+    kind = "" if failure.reason == "user_exception" else f" ({failure.reason})"
+    headline = one_line(f"{work} failed{kind}: {failure.message}", _HEADLINE)
+    trace = harmless(failure.traceback).rstrip("\n")
+    return f"{headline}\n{_indent(trace)}\n" if trace else f"{headline}\n"
+
+
+def show_failure(work: str, failure: Failure, stream: TextIO | None = None) -> None:
+    """Write the report of a failure, on a terminal with its first line in red.
+
+    Args:
+        work: Name of the work.
+        failure: What became of its call or its start.
+        stream: Where to; `sys.stderr` if not given.
+    """
+    stream = stream or sys.stderr
+    if stream is None:  # a program without a console
+        return
+    headline, newline, rest = describe_failure(work, failure).partition("\n")
+    stream.write(in_colour(stream, headline, "bold red") + newline + rest)
+    stream.flush()
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" if line else line for line in text.split("\n"))

@@ -1,0 +1,43 @@
+"""An app as a program of its own, for tests that kill or signal it.
+
+    python flow.py <folder> <number of works> <task of each>
+
+It prints the process ids of all that it has started, says how it was ended, and exits as a script would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import psutil
+import tasks
+from bench import DEADLINE, Bench
+
+from lightning_lite.runners.signals import EndingSignals
+
+
+def main(folder: str, number: str, task: str) -> None:
+    bench = Bench(folder)
+    with EndingSignals(bench.runner, on_resume=lambda seconds: print("resumed", flush=True)):
+        try:
+            names = [f"root.w{i}" for i in range(int(number))]
+            bench.up(*names)
+            for name in names:
+                bench.run(tasks.report_exit, f"{folder}/{name}", name=name)
+                if task != "idle":
+                    bench.call(getattr(tasks, task), name=name)
+                    bench.hangs(name)
+            print(json.dumps([child.pid for child in psutil.Process().children(recursive=True)]), flush=True)
+            if "FLOW_FORKS" in os.environ:
+                print(tasks.fork_behind_pythons_back(bench), flush=True)
+            while True:
+                bench.runner.wait(None)
+        finally:
+            print("closing", flush=True)
+            bench.runner.close(float(sys.argv[4]) if len(sys.argv) > 4 else DEADLINE)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

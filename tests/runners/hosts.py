@@ -1,0 +1,80 @@
+"""Hosts for the tests of runners: each stands where the child-side machine of a work would.
+
+Works import this module, so it is light.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from lightning_lite.errors import StopRun
+from lightning_lite.messages import AcknowledgeState, Failure, Report, RunCall, RunEnded, StateChanged, WriteState
+from lightning_lite.packing import pack, unpack
+
+
+class TaskHost:
+    """Runs the task that a call carries: `arguments` are `(task, *args)`, the answer is `task(host, *args)`.
+
+    An exception of the task becomes the failure of the call, as in a real work.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+        self.send = send
+        self.nudge = nudge
+        self.received: list[WriteState | AcknowledgeState] = []
+        self.on_receive: Callable[[], None] = lambda: None
+        self.on_look: Callable[[], float | None] = lambda: None
+        self.on_exit: Callable[[], None] = lambda: None
+
+    def perform(self, call: RunCall) -> None:
+        task, *args = unpack(call.arguments)
+        value, failure = None, None
+        try:
+            value = pack(task(self, *args), to_main=True)
+        except Exception as error:
+            failure = Failure("user_exception", f"{type(error).__name__}: {error}")
+        self.send(RunEnded(self.name, call.key, call.attempt, {}, 0, value, failure))
+
+    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+        self.received.append(letter)
+        self.on_receive()
+
+    def look(self) -> float | None:
+        return self.on_look()
+
+    def interrupt(self) -> None:
+        raise StopRun
+
+    def close(self) -> None:
+        self.on_exit()
+
+    def change(self, **changes: bytes) -> None:
+        self.send(StateChanged(self.name, changes, 0))
+
+
+class BrokenHost(TaskHost):
+    """Can't be opened: runs `task` in place of `on_start`."""
+
+    def __init__(self, name: str, task: Callable[[TaskHost], None]) -> None:
+        super().__init__(name)
+        self.task = task
+
+    def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
+        super().open(send, nudge)
+        self.task(self)
+
+
+class Unloadable(TaskHost):
+    """Runs `task` when it is unpacked."""
+
+    def __init__(self, name: str, task: Callable[[], None]) -> None:
+        super().__init__(name)
+        self.task = task
+
+    def __setstate__(self, state: dict) -> None:
+        state["task"]()

@@ -1,0 +1,303 @@
+"""What the tests let works do. Works import this module, so it is light."""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from _thread import allocate_lock
+
+from hosts import TaskHost
+
+from lightning_lite.context import current_caller
+
+FOREVER = 3600.0
+
+
+def answer(host: TaskHost, value: object) -> object:
+    return value
+
+
+def double(host: TaskHost, value: bytes) -> bytes:
+    return value + value
+
+
+def pid(host: TaskHost) -> int:
+    return os.getpid()
+
+
+def say(host: TaskHost, text: str) -> None:
+    print(text)
+
+
+def count(host: TaskHost, number: int, size: int = 0) -> None:
+    for i in range(number):
+        host.change(i=b"%d" % i, filling=bytes(size))
+
+
+def count_forever(host: TaskHost) -> None:
+    """Send numbered changes of all sizes, so many at once that they fill the pipe."""
+    i = 0
+    while True:
+        host.change(i=b"%d" % i, filling=bytes(i % 7 * 5000))
+        i += 1
+        if i % 100 == 0:
+            host.send.__self__._letters.drain()
+
+
+def hang(host: TaskHost) -> None:
+    host.change(hanging=b"")
+    _wait_forever()
+
+
+def block_in_a_read(host: TaskHost) -> None:
+    host.change(hanging=b"")
+    os.read(os.pipe()[0], 1)
+
+
+def spin(host: TaskHost) -> None:
+    host.change(hanging=b"")
+    while True:
+        pass
+
+
+def hang_holding_the_gil(host: TaskHost) -> None:
+    # No signal shall come between the letter and the hanging.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    mutex = ctypes.create_string_buffer(128)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+    host.change(hanging=b"")
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+
+
+def stop_itself(host: TaskHost) -> None:
+    host.change(hanging=b"")
+    os.kill(os.getpid(), signal.SIGSTOP)
+    _wait_forever()
+
+
+def hang_with_grandchildren(host: TaskHost) -> None:
+    pids = [subprocess.Popen(["sleep", str(FOREVER)]).pid for _ in range(2)]
+    pids.append(_fork_sleeper())
+    host.change(pids=repr(pids).encode(), hanging=b"")
+    _wait_forever()
+
+
+def hang_ignoring_everything(host: TaskHost) -> None:
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    host.change(hanging=b"")
+    _wait_forever()
+
+
+def swallow_everything(host: TaskHost) -> None:
+    while True:
+        try:
+            host.change(hanging=b"")
+            _wait_forever()
+        except BaseException:
+            host.change(swallowed=b"")
+
+
+def swallow_exceptions(host: TaskHost) -> None:
+    host.change(hanging=b"")
+    while True:
+        try:
+            _wait_forever()
+        except Exception:
+            host.change(swallowed=b"")
+
+
+def fork_behind_pythons_back(host: object) -> int:
+    """Fork as C code does: no hook of Python's closes the pipes in the child."""
+    forked = ctypes.PyDLL(None).fork()
+    if forked == 0:
+        ctypes.PyDLL(None).sleep(int(FOREVER))
+    return forked
+
+
+def leave_grandchild(host: TaskHost) -> int:
+    return subprocess.Popen(["sleep", str(FOREVER)]).pid
+
+
+def environment(host: TaskHost) -> dict[str, object]:
+    main = sys.modules["__main__"]
+    return {
+        "argv": sys.argv,
+        "path": sys.path,
+        "cwd": os.getcwd(),
+        "environ": dict(os.environ),
+        "caller": tuple(current_caller()),
+        "main": (main.__name__, sorted(name for name in vars(main) if not name.startswith("__"))),
+        "optimize": sys.flags.optimize,
+        "dev_mode": sys.flags.dev_mode,
+        "stdin": sys.stdin.read(),
+        "stdout": (sys.stdout.encoding, sys.stdout.errors, sys.stdout.line_buffering),
+        "group": os.getpgrp(),
+        "fds": {int(fd): _target(fd) for fd in os.listdir("/proc/self/fd")},
+        "modules": sorted(sys.modules),
+    }
+
+
+def log_level(host: TaskHost) -> int:
+    import logging
+
+    return logging.getLogger().level
+
+
+def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
+    """Return what a forked child sees: the error of its letter, and the pipes it holds."""
+    mine, childs = os.pipe()
+    forked = os.fork()
+    if forked == 0:
+        try:
+            host.change(forked=b"")
+            error = "none"
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+        pipes = [_target(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and int(fd) not in (mine, childs)]
+        handler = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        os.write(childs, repr((error, [pipe for pipe in pipes if "pipe" in pipe], handler)).encode())
+        os._exit(0)
+    os.close(childs)
+    seen = os.read(mine, 65536)
+    os.waitpid(forked, 0)
+    return eval(seen)
+
+
+def receive_all(host: TaskHost, number: int) -> list[object]:
+    """Return the letters that came while this call ran."""
+    done = allocate_lock()
+    done.acquire()
+    host.on_receive = lambda: done.release() if len(host.received) == number else None
+    host.change(ready=b"")
+    done.acquire()
+    return [letter for letter in host.received]
+
+
+def look_three_times(host: TaskHost) -> int:
+    done = allocate_lock()
+    done.acquire()
+    looks = []
+
+    def look() -> float | None:
+        looks.append(time.monotonic())
+        if len(looks) == 3:
+            done.release()
+            return None
+        return 0.01
+
+    host.on_look = look
+    host.nudge()
+    done.acquire()
+    return len(looks)
+
+
+def write_mark(host: TaskHost, path: str) -> None:
+    with open(path, "w") as file:
+        file.write("here")
+
+
+def count_and_mark(host: TaskHost, number: int, size: int, path: str) -> None:
+    count(host, number, size)
+    write_mark(host, path)
+
+
+def report_exit(host: TaskHost, path: str) -> None:
+    """Write a line to `path` whenever `on_exit` runs, in the middle of which a second signal comes."""
+
+    def on_exit() -> None:
+        with open(path, "a") as file:
+            os.kill(os.getpid(), signal.SIGTERM)
+            file.write("exit\n")
+        host.change(last=b"words")
+
+    host.on_exit = on_exit
+
+
+def write_rubbish(host: TaskHost, rubbish: bytes) -> None:
+    """Write into the pipe of letters, as a wild file descriptor of the user's code could."""
+    os.write(host.send.__self__._letters._pipe.fd, rubbish)
+    _wait_forever()
+
+
+def close_all_files(host: TaskHost) -> None:
+    os.closerange(3, 4096)
+    _wait_forever()
+
+
+def die(host: TaskHost, how: str) -> None:
+    host.change(hanging=b"")
+    if how == "exit":
+        sys.exit(3)
+    elif how == "_exit 0":
+        os._exit(0)
+    elif how == "_exit 3":
+        os._exit(3)
+    else:
+        os.kill(os.getpid(), getattr(signal, how))
+
+
+def die_leaving_much_to_read(host: TaskHost) -> None:
+    """Die with more letters in the pipe than one read takes."""
+    fcntl.fcntl(host.send.__self__._letters._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    count(host, 40, 10_000)
+    os._exit(3)
+
+
+def clean_up_under_fire(host: TaskHost) -> None:
+    """Hang, and while a stop is cleaned up after, have another signal come."""
+    try:
+        host.change(hanging=b"")
+        _wait_forever()
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        host.change(cleaned=b"")
+
+
+class Death:
+    """Dies when it is called, in place of a host or while it is unpacked."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def __call__(self, host: TaskHost | None = None) -> None:
+        if self.how == "_exit 3":
+            os._exit(3)
+        os.kill(os.getpid(), getattr(signal, self.how))
+
+
+class Raise:
+    """Raises when it is called."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __call__(self, host: TaskHost | None = None) -> None:
+        raise getattr(builtins, self.what)("line 1\nline 2")
+
+
+def _wait_forever() -> None:
+    lock = allocate_lock()
+    lock.acquire()
+    lock.acquire(timeout=FOREVER)
+
+
+def _fork_sleeper() -> int:
+    forked = os.fork()
+    if forked == 0:
+        signal.pause()
+        os._exit(0)
+    return forked
+
+
+def _target(fd: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return "gone"

@@ -1,0 +1,422 @@
+"""What the machine may expect of every runner, shown with the hosts of real works.
+
+A runner joins with three lines, at the end of this file. What it can't do is what it says it can't.
+"""
+
+import os
+import threading
+from collections import defaultdict, deque
+from functools import cached_property
+from itertools import count
+from time import monotonic
+
+import pytest
+from real_works import Answer, Root, Worker
+
+from lightning_lite.core.host import WorkHost
+from lightning_lite.messages import (
+    AcknowledgeState,
+    KillWork,
+    RunCall,
+    RunEnded,
+    StartFailed,
+    StartWork,
+    StateChanged,
+    StopWork,
+    WorkExited,
+    WorkStarted,
+    WriteState,
+)
+from lightning_lite.packing import pack, unpack
+from lightning_lite.runners.inline import InlineRunner
+from lightning_lite.runners.processes import ProcessRunner
+from lightning_lite.state.frozen import freeze, thaw
+
+#: Seconds after which a test says that something hangs; not a measure of speed.
+DEADLINE = 60.0
+
+
+def is_moving(number):
+    return number is not None and number >= 3
+
+
+both_kinds = pytest.mark.parametrize("parallel", [False, True], ids=["in turn", "parallel"])
+
+
+class Desk:
+    """Stands where the machine would: sends letters, keeps those that come, and acknowledges changes."""
+
+    def __init__(self, make_runner, folder):
+        self._make_runner = make_runner
+        self._folder = str(folder)
+        self._logs = str(folder / "logs")
+        os.mkdir(self._logs)
+        self.letters = defaultdict(deque)  # by work
+        self.state = {}
+        self._keys = count()
+
+    @cached_property
+    def runner(self):
+        """The runner; made in the test itself, because pytest changes `sys.stdout` before that."""
+        return self._make_runner(self._folder, self._logs, None, True)
+
+    def start(self, name="a", parallel=False, **options):
+        work = Worker(parallel=parallel, **options)
+        Root(**{name: work})
+        self.runner.send(StartWork(work.name, pack(WorkHost(work)), parallel))
+        return work.name
+
+    def call(self, *arguments, work="root.a"):
+        key = f"key {next(self._keys)}"
+        self.runner.send(RunCall(work, key, 1, pack((arguments, {})), {}, 0))
+        return key
+
+    def until(self, kind, work="root.a"):
+        """Return the next letter of this kind from a work; its letters before are passed over."""
+        deadline = monotonic() + DEADLINE
+        while True:
+            letters = self.letters[work]
+            while letters:
+                letter = letters.popleft()
+                if isinstance(letter, kind):
+                    return letter
+                assert not isinstance(letter, WorkExited), f"{letter}:\n{self.log(work)}"
+            assert monotonic() < deadline, f"{kind} of {work} did not come"
+            self.take(self.runner.wait(DEADLINE))
+
+    def until_state(self, name, is_so, work="root.a"):
+        """Wait until an attribute of a work has a value of which `is_so` is true."""
+        while not is_so(self.state.get(work, {}).get(name)):
+            self.until(StateChanged, work)
+
+    def take(self, letters):
+        for letter in letters:
+            if isinstance(letter, StateChanged | RunEnded):
+                changes = {name: thaw(frozen) for name, frozen in letter.changes.items()}
+                self.state.setdefault(letter.work, {}).update(changes)
+            if isinstance(letter, StateChanged):
+                self.runner.send(AcknowledgeState(letter.work))
+            self.letters[letter.work].append(letter)
+
+    def run(self, *arguments, work="root.a"):
+        """Return the answer of a call."""
+        key = self.call(*arguments, work=work)
+        ended = self.until(RunEnded | WorkExited, work)
+        assert isinstance(ended, RunEnded), ended
+        assert (ended.key, ended.failure) == (key, None)
+        return unpack(ended.value)
+
+    def log(self, work="root.a"):
+        with open(os.path.join(self._logs, f"{work}.log"), encoding="utf-8") as log:
+            return log.read()
+
+
+class Conformance:
+    """The suite; subclasses say which runner."""
+
+    runner_class = None
+
+    @pytest.fixture
+    def desk(self, tmp_path):
+        desk = Desk(self.runner_class, tmp_path)
+        yield desk
+        desk.runner.close(DEADLINE)
+
+    # Start.
+
+    @both_kinds
+    def test_a_work_that_is_up_says_so_first(self, desk, parallel):
+        desk.start(parallel=parallel)
+        desk.call("echo", 1)
+        desk.until(RunEnded)
+
+        desk.call("pid")
+        assert unpack(desk.until(RunEnded).value) > 0
+
+    @both_kinds
+    def test_the_first_letter_of_a_work_is_that_it_has_started_or_what_on_start_changed(self, desk, parallel):
+        desk.start(parallel=parallel)
+        started = desk.until(WorkStarted)
+
+        assert started.pid == desk.run("pid")
+        assert desk.state["root.a"]["started"] is True
+
+    @both_kinds
+    def test_an_on_start_that_fails_is_told_and_then_the_exit(self, desk, parallel):
+        desk.start(parallel=parallel, on_start="no data")
+
+        failed = desk.until(StartFailed | WorkStarted | WorkExited)
+        exited = desk.until(WorkExited)
+
+        assert failed.failure.reason == "start_failed"
+        assert "ValueError: no data" in failed.failure.message
+        assert "in on_start" in failed.failure.traceback
+        assert isinstance(unpack(failed.failure.error), ValueError)
+        assert exited.exitcode == 1
+
+    @both_kinds
+    def test_a_host_that_can_not_be_loaded_is_the_same(self, desk, parallel):
+        desk.runner.send(StartWork("root.a", b"this is no pickle", parallel))
+
+        assert desk.until(StartFailed | WorkExited).failure.reason == "start_failed"
+        desk.until(WorkExited)
+
+    @both_kinds
+    def test_a_work_is_started_again_after_its_exit(self, desk, parallel):
+        for i in range(3):
+            desk.start(parallel=parallel)
+            assert desk.run("echo", i) == i
+            desk.runner.send(StopWork("root.a", DEADLINE))
+            desk.until(WorkExited)
+
+    def test_many_works_live_side_by_side(self, desk):
+        names = [desk.start(f"w{i}", parallel=i % 2 == 0) for i in range(6)]
+        for i, name in enumerate(names):
+            desk.call("echo", i, work=name)
+
+        answers = [unpack(desk.until(RunEnded, name).value) for name in names]
+
+        assert answers == list(range(6))
+
+    # Calls.
+
+    @both_kinds
+    def test_calls_run_in_order_and_their_values_come_back(self, desk, parallel):
+        desk.start(parallel=parallel)
+
+        assert [desk.run("echo", value) for value in (1, "two", [3.0], None)] == [1, "two", [3.0], None]
+
+    @both_kinds
+    def test_arguments_and_values_are_copies(self, desk, parallel):
+        desk.start(parallel=parallel)
+        numbers = [1]
+
+        answer = desk.run("extend", numbers)
+
+        assert (numbers, answer) == ([1], [1, 0])
+
+    def test_a_value_is_an_instance_of_the_users_class(self, desk):
+        desk.start()
+
+        answer = desk.run("answer", 42)
+
+        assert type(answer) is Answer
+        assert answer.value == 42
+
+    @both_kinds
+    def test_a_work_knows_who_it_is(self, desk, parallel, tmp_path):
+        desk.start(parallel=parallel)
+
+        assert desk.run("caller") == ("work", "root.a", str(tmp_path), True)
+
+    @both_kinds
+    def test_an_exception_is_the_failure_of_its_call_alone(self, desk, parallel):
+        desk.start(parallel=parallel)
+        desk.call("fail", "no luck")
+
+        failure = desk.until(RunEnded).failure
+
+        assert failure.reason == "user_exception"
+        assert failure.message.startswith("ValueError: no luck")
+        assert "in fail" in failure.traceback
+        assert "lightning_lite" not in failure.traceback.split("real_works.py")[0].removeprefix("Traceback")
+        assert str(unpack(failure.error)) == "no luck"
+        assert desk.run("echo", "still here") == "still here"
+
+    @both_kinds
+    def test_a_value_that_can_not_travel_is_a_failure(self, desk, parallel):
+        desk.start(parallel=parallel)
+        desk.call("lock")
+
+        failure = desk.until(RunEnded).failure
+
+        assert failure.reason == "invalid_value"
+        assert "lock" in failure.message
+        assert desk.run("echo", "still here") == "still here"
+
+    @both_kinds
+    def test_sixteen_megabytes_go_down_and_come_up(self, desk, parallel):
+        desk.start(parallel=parallel)
+
+        assert desk.run("nbytes", bytes(16_000_000)) == 16_000_000
+        assert len(desk.run("zeros", 16_000_000)) == 16_000_000
+
+    @both_kinds
+    def test_what_a_call_printed_is_logged_when_its_end_is_told(self, desk, parallel):
+        desk.start(parallel=parallel)
+
+        for text in ("one", "two \x1b[2J"):
+            desk.run("say", text)
+            assert desk.log().endswith(text.replace("\x1b", r"\x1b") + "\n")
+
+    # State.
+
+    @both_kinds
+    def test_all_changes_have_arrived_at_the_end_of_their_call(self, desk, parallel):
+        desk.start(parallel=parallel)
+
+        desk.run("count", 500)
+
+        assert desk.state["root.a"]["number"] == 500
+        assert desk.state["root.a"]["numbers"] == list(range(1, 501))
+
+    def test_an_assignment_arrives_while_the_call_runs(self, desk, tmp_path):
+        desk.start(parallel=True)  # its `on_start` has changed something, too
+        os.mkfifo(tmp_path / "go")
+        desk.call("change_and_wait", str(tmp_path / "go"))
+
+        desk.until_state("number", lambda number: number == 1)
+
+        (tmp_path / "go").write_text("")
+        assert desk.until(RunEnded).failure is None
+
+    def test_a_change_inside_a_list_arrives_while_the_call_runs(self, desk, tmp_path):
+        desk.start(parallel=True)
+        os.mkfifo(tmp_path / "go")
+        desk.call("append_and_wait", str(tmp_path / "go"))
+
+        desk.until_state("numbers", lambda numbers: numbers == [1])
+
+        (tmp_path / "go").write_text("")
+        assert desk.until(RunEnded).failure is None
+
+    def test_a_write_of_the_flow_reaches_a_running_call_and_is_confirmed(self, desk):
+        desk.start(parallel=True)
+        desk.call("wait_for_write")
+        desk.until_state("started", lambda started: started is False)
+
+        desk.runner.send(WriteState("root.a", {"number": (1, freeze(7, "number"))}, 1))
+
+        confirmed = desk.until(StateChanged | RunEnded)
+        ended = confirmed if isinstance(confirmed, RunEnded) else desk.until(RunEnded)
+        assert (confirmed.applied, ended.applied) == (1, 1)
+        assert unpack(ended.value) == 7
+
+    @both_kinds
+    def test_a_call_brings_what_the_flow_wrote_before(self, desk, parallel):
+        desk.start(parallel=parallel)
+        arguments = pack((("wait_for_write",), {}))
+
+        desk.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, freeze(5, "number"))}, 3))
+
+        ended = desk.until(RunEnded)
+        assert (unpack(ended.value), ended.applied) == (5, 3)
+
+    # Stop.
+
+    @both_kinds
+    def test_a_stop_of_an_idle_work_runs_on_exit_and_tells_the_last_changes_then_the_exit(
+        self, desk, parallel
+    ):
+        desk.start(parallel=parallel)
+        desk.run("echo", 1)
+
+        desk.runner.send(StopWork("root.a", DEADLINE))
+
+        assert desk.until(WorkExited) == WorkExited("root.a", 0)
+        assert desk.state["root.a"]["exited"] is True
+        assert not desk.letters["root.a"]
+
+    @both_kinds
+    def test_a_stop_right_after_the_start_ends_the_work(self, desk, parallel):
+        desk.start(parallel=parallel)
+        desk.runner.send(StopWork("root.a", DEADLINE))
+
+        assert desk.until(WorkExited).exitcode in (0, None)  # `None`: it never got as far as a process
+
+    @pytest.mark.parametrize("task", ["change_for_ever", "change_for_ever_whatever_is_raised"])
+    def test_a_stop_cuts_a_call_and_runs_on_exit(self, desk, task):
+        desk.start(parallel=True)
+        desk.call(task)
+        desk.until_state("number", is_moving)
+
+        desk.runner.send(StopWork("root.a", DEADLINE))
+
+        assert desk.until(RunEnded | WorkExited) == WorkExited("root.a", 0)
+        assert desk.state["root.a"]["exited"] is True
+        assert "swallowed" not in desk.state["root.a"].get("numbers", [])
+
+    @both_kinds
+    def test_an_on_exit_that_fails_keeps_no_work_from_ending(self, desk, parallel):
+        desk.start(parallel=parallel, on_exit="can't let go")
+        desk.until(WorkStarted)
+
+        desk.runner.send(StopWork("root.a", DEADLINE))
+
+        assert desk.until(WorkExited).exitcode == 1
+        assert desk.state["root.a"]["exited"] is True
+        assert "ValueError: can't let go" in desk.log()
+
+    def test_a_stop_twice_is_one(self, desk):
+        desk.start(parallel=True)
+        for _ in range(2):
+            desk.runner.send(StopWork("root.a", DEADLINE))
+
+        desk.until(WorkExited)
+
+        assert desk.runner.wait(0) == []
+
+    def test_letters_for_a_work_that_is_not_there_are_no_error(self, desk):
+        for letter in (StopWork("root.x", 1.0), KillWork("root.x"), AcknowledgeState("root.x")):
+            desk.runner.send(letter)
+        desk.call("echo", 1, work="root.x")
+
+        assert list(desk.runner.wait(0)) == []
+
+    def test_a_kill_ends_a_work_whatever_it_does(self, desk):
+        if not desk.runner.can_kill:
+            pytest.skip("this runner can't, and says so")
+        desk.start()
+        desk.call("change_for_ever_whatever_is_raised")
+        desk.until_state("number", is_moving)
+
+        desk.runner.send(KillWork("root.a"))
+
+        assert desk.until(RunEnded | WorkExited) == WorkExited("root.a", -9)
+        assert "exited" not in desk.state["root.a"]
+
+    # Wait and close.
+
+    def test_a_wait_without_letters_ends_in_time(self, desk):
+        assert list(desk.runner.wait(0)) == []
+        assert list(desk.runner.wait(0.01)) == []
+
+    def test_a_wake_from_a_thread_ends_a_wait(self, desk):
+        threading.Timer(0.05, desk.runner.wake).start()
+
+        assert list(desk.runner.wait(None)) == []
+
+    def test_a_wake_before_a_wait_is_not_lost(self, desk):
+        desk.runner.wake()
+
+        assert list(desk.runner.wait(None)) == []
+
+    def test_a_close_ends_all_works_and_tells_their_last_changes(self, desk):
+        desk.start("a")
+        desk.start("b", parallel=True)
+        desk.start("c", parallel=True)
+        for name in "abc":
+            desk.until(WorkStarted, f"root.{name}")
+        desk.call("change_for_ever", work="root.c")
+        desk.until_state("number", is_moving, "root.c")
+
+        desk.take(desk.runner.close(DEADLINE))
+
+        for name in ("root.a", "root.b", "root.c"):
+            assert desk.letters[name].pop() == WorkExited(name, 0)
+            assert not any(isinstance(letter, WorkExited) for letter in desk.letters[name])
+            assert desk.state[name]["exited"] is True
+
+    def test_a_second_close_does_nothing(self, desk):
+        desk.start()
+        desk.runner.close(DEADLINE)
+
+        assert list(desk.runner.close(DEADLINE)) == []
+
+
+class TestProcesses(Conformance):
+    runner_class = ProcessRunner
+
+
+class TestInline(Conformance):
+    runner_class = InlineRunner

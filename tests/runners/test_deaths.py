@@ -1,0 +1,275 @@
+"""Works that die: every end is heard of, has a name, and harms nobody else."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+
+import pytest
+import tasks
+from bench import Bench, is_gone, wait_until_gone
+from hosts import BrokenHost, Unloadable
+
+from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
+from lightning_lite.packing import unpack
+from lightning_lite.runners import memory, work_process
+from lightning_lite.runners.exits import describe_exit
+
+HOW = {
+    "SIGKILL": -signal.SIGKILL,
+    "SIGSEGV": -signal.SIGSEGV,
+    "SIGABRT": -signal.SIGABRT,
+    "exit": 3,
+    "_exit 0": 0,
+    "_exit 3": 3,
+}
+SIGNALS = ["SIGKILL", "SIGSEGV", "SIGABRT"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_death_in_a_call_is_told_with_its_exit_code(bench: Bench, how: str):
+    bench.start()
+    bench.call(tasks.die, how)
+
+    assert bench.exit_of() == WorkExited("root.a", HOW[how])
+
+
+@pytest.mark.parametrize("how", SIGNALS)
+def test_a_death_while_idle_is_told(bench: Bench, how: str):
+    pid = bench.up()["root.a"]
+
+    os.kill(pid, getattr(signal, how))
+
+    assert bench.exit_of() == WorkExited("root.a", HOW[how])
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "_exit 3"])
+@pytest.mark.parametrize("host", [BrokenHost, Unloadable])
+def test_a_death_while_starting_is_told(bench: Bench, host: type, how: str):
+    bench.start(host=host("root.a", tasks.Death(how)))
+
+    assert bench.exit_of() == WorkExited("root.a", HOW[how])
+    assert bench.letters == []
+
+
+def test_a_death_before_the_process_has_loaded_anything_is_told(bench: Bench):
+    bench.start()
+    while not (pid := bench.runner._processes["root.a"].pid):
+        bench.runner.wait(0.001)
+    os.kill(pid, signal.SIGKILL)
+
+    assert bench.exit_of() == WorkExited("root.a", -9)
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_death_while_sending_leaves_whole_letters_only(bench: Bench, size: int):
+    pid = bench.up()["root.a"]
+    bench.call(tasks.count, 100_000, size)
+    for _ in range(3):
+        bench.until(StateChanged)
+
+    os.kill(pid, signal.SIGKILL)
+
+    assert bench.exit_of() == WorkExited("root.a", -9)
+    changes = [int(letter.changes["i"]) for letter in bench.letters]
+    assert changes == list(range(3, 3 + len(changes)))
+
+
+def test_a_death_is_told_behind_all_that_was_sent_before(bench: Bench):
+    bench.start()
+    bench.call(tasks.count, 500)
+    bench.call(tasks.die, "_exit 3")
+    bench.exit_of()
+
+    assert [type(letter) for letter in bench.letters] == [
+        WorkStarted, *[StateChanged] * 500, RunEnded, StateChanged,
+    ]  # fmt: skip
+
+
+def test_a_death_is_told_behind_more_than_one_read_takes(bench: Bench):
+    pid = bench.up()["root.a"]
+    bench.call(tasks.die_leaving_much_to_read)
+    wait_until_gone(pid)
+    bench.exit_of()
+
+    assert [int(letter.changes["i"]) for letter in bench.letters] == list(range(40))
+
+
+@pytest.mark.parametrize("host", [BrokenHost, Unloadable])
+@pytest.mark.parametrize("what", ["KeyError", "SystemExit", "KeyboardInterrupt"])
+def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(bench: Bench, host: type, what: str):
+    bench.start(host=host("root.a", tasks.Raise(what)))
+
+    failed = bench.until(StartFailed)
+
+    assert failed.failure.reason == "start_failed"
+    assert failed.failure.message.startswith(f"root.a could not start: {what}")
+    assert "\n" not in failed.failure.message
+    assert "in __call__" in failed.failure.traceback
+    assert (failed.failure.error is None) == (what != "KeyError")
+    if failed.failure.error is not None:
+        assert isinstance(unpack(failed.failure.error), KeyError)
+    assert bench.exit_of() == WorkExited("root.a", 1)
+
+
+def test_damaged_letters_end_a_work_by_name(bench: Bench):
+    for rubbish in (b"rubbish" * 100, bytes(7) + b"\5" + b"trash", b"\0\0\0\0\0\0\0\1."):
+        bench.start()
+        bench.call(tasks.write_rubbish, rubbish)
+
+        exited = bench.exit_of()
+
+        assert exited.exitcode == -9
+        assert exited.detail.startswith("its letters are damaged")
+
+
+def test_a_work_that_closes_its_pipes_is_ended(bench: Bench):
+    bench.start()
+    bench.call(tasks.close_all_files)
+
+    assert bench.exit_of().exitcode != 0
+
+
+def test_a_killed_work_leaves_none_of_its_children(bench: Bench):
+    bench.start()
+    bench.call(tasks.hang_with_grandchildren)
+    pids = eval(bench.hangs()["pids"])
+
+    bench.runner.send(KillWork("root.a"))
+
+    assert bench.exit_of() == WorkExited("root.a", -9)
+    wait_until_gone(*pids)
+
+
+def test_a_crashed_work_leaves_none_of_its_children(bench: Bench):
+    bench.start()
+    pid = bench.run(tasks.leave_grandchild)
+    bench.call(tasks.die, "SIGSEGV")
+    bench.exit_of()
+
+    wait_until_gone(pid)
+
+
+def test_a_death_is_told_although_a_forked_child_holds_the_pipes(bench: Bench):
+    bench.start()
+    pid = bench.run(tasks.fork_behind_pythons_back)
+    bench.call(tasks.die, "_exit 3")
+
+    assert bench.exit_of() == WorkExited("root.a", 3)
+    wait_until_gone(pid)
+
+
+def test_a_death_is_told_although_other_code_waits_for_all_children(bench: Bench):
+    pid = bench.up()["root.a"]
+    os.kill(pid, signal.SIGKILL)
+    while os.waitpid(-1, 0)[0] != pid:
+        pass
+
+    exited = bench.exit_of()
+
+    assert exited == WorkExited("root.a", None, "other code of the app has taken its exit code")
+
+
+def test_a_kill_while_the_kernel_counts_one_for_want_of_memory_says_so(bench: Bench, monkeypatch):
+    pid = bench.up()["root.a"]
+    before = memory.count_out_of_memory_kills()
+    monkeypatch.setattr(work_process, "count_out_of_memory_kills", lambda: before + 1)
+
+    os.kill(pid, signal.SIGKILL)
+
+    assert bench.exit_of() == WorkExited("root.a", -9, memory.OUT_OF_MEMORY)
+
+
+def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_path):
+    (tmp_path / "memory.events").write_text("low 0\noom 7\noom_kill 3\noom_group_kill 1\n")
+    monkeypatch.setattr(memory, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"])
+
+    assert memory.count_out_of_memory_kills() == 3
+
+
+def test_a_crash_in_c_code_shows_where_the_python_code_was(bench: Bench):
+    bench.start()
+    bench.call(tasks.die, "SIGSEGV")
+    bench.exit_of()
+
+    assert "Fatal Python error: Segmentation fault" in bench.log()
+    assert "in die" in bench.log()
+
+
+def test_the_others_lose_nothing_when_one_dies_and_dies_again(bench: Bench):
+    storm(bench, kills=10)
+
+
+@pytest.mark.torture
+def test_the_others_lose_nothing_in_300_deaths(bench: Bench):
+    storm(bench, kills=300)
+
+
+def storm(bench: Bench, kills: int) -> None:
+    """Kill one of 8 works that all send, again and again; check the numbers of every letter of all."""
+    names = [f"root.w{i}" for i in range(8)]
+    pids = bench.up(*names)
+    for name in names:
+        bench.call(tasks.count_forever, name=name)
+    expected = dict.fromkeys(names, 0)
+    dice = random.Random(7)
+    for _ in range(kills):
+        victim = dice.choice(names)
+        os.kill(pids[victim], signal.SIGKILL)
+        while pids.get(victim):
+            bench.letters += bench.runner.wait(60)
+            assert bench.letters, "the death of a work was not told within a minute"
+            for letter in bench.letters:
+                if isinstance(letter, StateChanged):
+                    assert int(letter.changes["i"]) == expected[letter.work]
+                    expected[letter.work] += 1
+                elif isinstance(letter, WorkExited):
+                    assert letter == WorkExited(victim, -9)
+                    del pids[victim]
+            bench.letters.clear()
+        expected[victim] = 0
+        bench.start(victim)
+        bench.call(tasks.count_forever, name=victim)
+        pids[victim] = bench.until(WorkStarted, victim).pid
+    for name in names:
+        bench.runner.send(KillWork(name))
+
+
+def test_every_kill_is_told_wherever_it_strikes(bench: Bench):
+    kill_at_random_moments(bench, kills=20)
+
+
+@pytest.mark.torture
+def test_every_one_of_1000_kills_is_told(bench: Bench):
+    kill_at_random_moments(bench, kills=1000)
+
+
+def kill_at_random_moments(bench: Bench, kills: int) -> None:
+    """Kill works while they start, idle, run and send; the deadline of the bench says if one is not told."""
+    dice = random.Random(11)
+    for where in itertools.islice(itertools.cycle(("start", "idle", "run", "send")), kills):
+        bench.start()
+        while not (pid := bench.runner._processes["root.a"].pid):
+            bench.runner.wait(0.001)
+        if where == "start":
+            bench.letters += bench.runner.wait(dice.uniform(0, 0.05))
+        else:
+            bench.until(WorkStarted)
+            if where != "idle":
+                bench.call(tasks.spin if where == "run" else tasks.count_forever)
+            bench.letters += bench.runner.wait(dice.uniform(0, 0.02))
+        os.kill(pid, signal.SIGKILL)
+        assert bench.exit_of() == WorkExited("root.a", -9)
+        assert is_gone(pid)
+        assert not any(isinstance(letter, WorkExited) for letter in bench.letters)
+        bench.letters.clear()
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "words"),
+    [(0, "exit code 0"), (3, "exit code 3"), (-9, "SIGKILL (signal 9)"), (-63, "signal 63"), (None, "unknown exit code")],
+)
+def test_an_exit_code_is_named(exitcode: int | None, words: str):
+    assert describe_exit(exitcode) == words

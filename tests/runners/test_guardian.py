@@ -1,0 +1,116 @@
+"""A flow that is killed takes everything along: works, and what they have started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+import tasks
+from bench import Bench, Flow, wait_until_gone
+
+STATES = ["idle", "spin", "hang_holding_the_gil", "stop_itself", "hang_with_grandchildren"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_killed_flow_leaves_nothing_whatever_its_works_do(tmp_path, state: str):
+    kill_flow(tmp_path, state)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("state", STATES)
+def test_300_killed_flows_leave_nothing(tmp_path, state: str):
+    for i in range(300):
+        kill_flow(tmp_path / str(i), state)
+
+
+def kill_flow(folder, state: str) -> None:
+    flow = Flow(folder, 3, state)
+    assert len(flow.pids) >= 4
+
+    assert flow.end(signal.SIGKILL) == -signal.SIGKILL
+
+    wait_until_gone(*flow.pids)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 10, 30, 60])
+def test_a_flow_killed_while_its_works_start_leaves_nothing(tmp_path, milliseconds: int):
+    script = f"""
+import os, sys
+sys.path[:0] = {sys.path!r}
+from bench import Bench
+bench = Bench({str(tmp_path)!r})
+for i in range(3):
+    bench.start(f"root.w{{i}}")
+bench.runner.wait({milliseconds / 1000})
+os.kill(os.getpid(), 9)
+"""
+
+    done = subprocess.run([sys.executable, "-c", script])
+
+    # What every test checks at its end, that nothing it has started is left, is all that this one asks for.
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_a_pipe_behind_the_app_ends_with_it(tmp_path):
+    """As in `python app.py | cat`: whoever holds the other end must not outlive the flow."""
+    flow = Flow(tmp_path, 2, "hang_with_grandchildren")
+    flow.process.kill()
+
+    assert flow.process.stdout.read() == ""  # the end has come
+    flow.wait()
+    wait_until_gone(*flow.pids)
+
+
+def test_a_process_that_the_flow_has_forked_does_not_keep_the_works_alive(tmp_path):
+    flow = Flow(tmp_path, 2, "hang_with_grandchildren", env={"FLOW_FORKS": "1"})
+    forked = int(flow.line())
+    try:
+        flow.end(signal.SIGKILL)
+        wait_until_gone(*(pid for pid in flow.pids if pid != forked))
+    finally:
+        os.kill(forked, signal.SIGKILL)
+
+
+def test_the_guardian_is_replaced_when_somebody_has_killed_it(bench: Bench):
+    bench.up("root.a")
+    (guardian,) = guardians()
+    os.kill(guardian, signal.SIGKILL)
+    wait_until_gone(guardian)
+
+    bench.up("root.b")
+
+    assert len(guardians()) == 1
+    assert guardians() != [guardian]
+
+
+def test_the_guardian_ends_with_the_runner_and_is_small(bench: Bench):
+    bench.up()
+    (guardian,) = guardians()
+
+    assert psutil.Process(guardian).memory_full_info().uss < 6 << 20
+
+    bench.runner.close(5.0)
+
+    assert guardians() == []
+
+
+def test_the_guardian_hears_no_signal_of_the_terminal(bench: Bench):
+    bench.up()
+    (guardian,) = guardians()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(guardian, signum)
+
+    bench.run(tasks.answer, 1)
+
+    assert guardians() == [guardian]
+    assert os.getsid(guardian) == guardian
+
+
+def guardians() -> list[int]:
+    """Return the guardians that this process has started and that are alive."""
+    children = psutil.Process().children()
+    return [child.pid for child in children if child.is_running() and any("guardian" in arg for arg in child.cmdline())]

@@ -1,0 +1,197 @@
+"""How processes come into being, and what happens when the machine refuses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+import threading
+
+import pytest
+import tasks
+from bench import DEADLINE, Bench
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
+from lightning_lite.packing import unpack
+from lightning_lite.runners import launch, work_process
+from lightning_lite.runners.guardian import Guardian
+
+
+def test_works_started_from_short_threads_live_on(bench: Bench):
+    for i in range(20):
+        thread = threading.Thread(target=bench.start, args=(f"root.w{i}",))
+        thread.start()
+        thread.join()
+
+    for i in range(20):
+        bench.until(WorkStarted, f"root.w{i}")
+    for i in range(20):
+        assert bench.run(tasks.answer, i, name=f"root.w{i}") == i
+
+
+def test_a_work_whose_folder_is_not_there_fails_to_start(bench: Bench):
+    bench.start(cwd="/nowhere/at/all")
+
+    failure = bench.until(StartFailed).failure
+
+    assert "/nowhere/at/all" in failure.message
+    assert bench.exit_of() == WorkExited("root.a", 1)
+
+
+@pytest.mark.parametrize("env", [{"A=B": "1"}, {"A": "nul\0"}])
+def test_an_environment_that_can_not_be_fails_to_start(bench: Bench, env):
+    bench.start(env=env)
+
+    assert bench.until(StartFailed).failure.reason == "start_failed"
+    assert bench.exit_of() == WorkExited("root.a", None)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "memory"), (errno.EMFILE, "ulimit -n"), (errno.ENFILE, "fs.file-max")],
+)
+@pytest.mark.parametrize("where", ["spawn", "guardian", "pipes"])
+def test_a_limit_of_the_machine_is_named_and_others_start(bench: Bench, monkeypatch, where: str, number: int, words: str):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    bench.up("root.before")
+    with monkeypatch.context() as patch:
+        if where == "spawn":
+            patch.setattr(launch, "spawn", refuse)
+        elif where == "guardian":
+            patch.setattr(Guardian, "watch", refuse)
+        else:
+            patch.setattr(work_process, "_open_pipes", refuse)
+        bench.start()
+        failure = bench.until(StartFailed).failure
+        assert bench.exit_of().exitcode in (None, -9)
+    bench.start("root.after")
+
+    assert words in failure.message
+    assert failure.message.startswith("root.a could not start: ")
+    assert isinstance(unpack(failure.error), RunnerError)
+    assert bench.run(tasks.answer, 1, name="root.before") == bench.run(tasks.answer, 2, name="root.after") - 1
+
+
+def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(bench: Bench):
+    bench.up("root.first")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 40, hard))
+    try:
+        names = [f"root.w{i}" for i in range(20)]
+        for name in names:
+            bench.start(name)
+        ends = [bench.until(lambda letter: isinstance(letter, WorkStarted | WorkExited), name) for name in names]
+        failures = [letter.failure.message for letter in bench.letters if isinstance(letter, StartFailed)]
+
+        assert 0 < sum(isinstance(end, WorkStarted) for end in ends) < 20
+        assert len(failures) == sum(isinstance(end, WorkExited) for end in ends)
+        assert all("too many open files" in message and "ulimit -n" in message for message in failures)
+        assert bench.run(tasks.answer, 1, name="root.first") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_threads_fail_the_work(bench: Bench, monkeypatch):
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "Thread", NoThread)
+        bench.start()
+        assert "ulimit -u" in bench.until(StartFailed).failure.message
+        assert bench.exit_of() == WorkExited("root.a", None)
+
+    bench.start()
+    assert bench.run(tasks.answer, 1) == 1
+
+
+@pytest.mark.parametrize("request_", [StopWork("root.a", DEADLINE), KillWork("root.a")])
+def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
+    for _ in range(5):
+        bench.start()
+        bench.runner.send(request_)
+
+        assert bench.exit_of().exitcode in (None, 0, -9)
+        assert bench.letters == []
+
+
+def test_a_work_has_one_process_at_a_time(bench: Bench):
+    bench.start()
+
+    with pytest.raises(RunnerError, match="root.a has a process already"):
+        bench.start()
+
+
+def test_a_process_that_the_flow_forks_leaves_its_works_alone(tmp_path):
+    script = f"""
+import os, sys
+sys.path[:0] = {sys.path!r}
+import tasks
+from bench import Bench
+bench = Bench({str(tmp_path)!r})
+bench.up("root.a", "root.b")
+while not all(process.adopted for process in bench.runner._processes.values()):
+    bench.runner.wait(0.01)
+pid = os.fork()
+if pid == 0:
+    bench.runner.close(5)
+    sys.exit(len(os.listdir("/proc/self/fd")))
+fds_of_the_forked = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(bench.run(tasks.answer, 1), bench.run(tasks.answer, 2, name="root.b"))
+print(len(os.listdir("/proc/self/fd")) - fds_of_the_forked)
+bench.runner.close(5)
+"""
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    # Four ends of each work, the poller, both ends of the bell, the pipe of the guardian.
+    assert (done.stdout, done.stderr) == ("1 2\n12\n", "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-", ">&- 2>&-"])
+def test_standard_streams_that_are_closed_do_no_harm(tmp_path, closed: str):
+    script = tmp_path / "app.py"
+    script.write_text(f"""
+import sys
+sys.path[:0] = {sys.path!r}
+import tasks
+from bench import Bench
+bench = Bench({str(tmp_path)!r})
+bench.start()
+bench.run(tasks.say, "Hello")
+answer = bench.run(tasks.answer, 7)
+bench.runner.close(5)
+open({str(tmp_path / "answer")!r}, "w").write(f"{{answer}} {{bench.log()}}")
+""")
+
+    subprocess.run(["sh", "-c", f'exec "$0" "$1" {closed}', sys.executable, script], check=True)
+
+    assert (tmp_path / "answer").read_text() == "7 Hello\n"
+
+
+def test_everything_works_without_pidfds(bench: Bench, monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open")
+
+    bench.start()
+    assert bench.run(tasks.answer, 1) == 1
+    bench.runner.send(StopWork("root.a", DEADLINE))
+    assert bench.exit_of() == WorkExited("root.a", 0)
+
+    bench.start()
+    bench.call(tasks.die, "SIGSEGV")
+    assert bench.exit_of() == WorkExited("root.a", -11)
+    bench.letters.clear()
+
+    bench.start()
+    bench.call(tasks.spin)
+    bench.hangs()
+    bench.runner.send(KillWork("root.a"))
+    assert bench.exit_of() == WorkExited("root.a", -9)

@@ -1,0 +1,382 @@
+"""What a runner of processes does when nothing goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import tasks
+from bench import DEADLINE, Bench
+from hosts import TaskHost
+
+from lightning_lite.messages import (
+    AcknowledgeState,
+    DumpStack,
+    KillWork,
+    RunCall,
+    RunEnded,
+    StartWork,
+    StateChanged,
+    StopWork,
+    WorkExited,
+    WorkStarted,
+    WriteState,
+)
+from lightning_lite.packing import pack, unpack
+
+
+def test_a_call_runs_in_another_process_and_its_answer_comes_back(bench: Bench):
+    bench.start()
+
+    assert bench.run(tasks.pid) not in (os.getpid(), 0)
+
+
+def test_a_work_says_that_it_has_started_before_anything_else(bench: Bench):
+    bench.start()
+    bench.call(tasks.answer, 1)
+
+    bench.until(RunEnded)
+
+    assert [type(letter) for letter in bench.letters] == [WorkStarted]
+
+
+def test_calls_sent_before_the_process_is_up_are_run_in_order(bench: Bench):
+    bench.start()
+    keys = [bench.call(tasks.answer, i) for i in range(100)]
+
+    ended = [bench.until(RunEnded) for _ in keys]
+
+    assert [letter.key for letter in ended] == keys
+    assert [unpack(letter.value) for letter in ended] == list(range(100))
+
+
+def test_changes_arrive_in_order_and_before_the_end_of_their_call(bench: Bench):
+    bench.start()
+    bench.call(tasks.count, 1000)
+    letters = []
+    while not letters or not isinstance(letters[-1], RunEnded):
+        letters += bench.runner.wait(DEADLINE)
+
+    changes = [int(letter.changes["i"]) for letter in letters if isinstance(letter, StateChanged)]
+
+    assert changes == list(range(1000))
+
+
+def test_works_start_while_the_flow_is_busy(bench: Bench, tmp_path):
+    marks = [tmp_path / f"mark{i}" for i in range(4)]
+    for i, mark in enumerate(marks):
+        os.mkfifo(mark)
+        bench.start(f"root.w{i}")
+        bench.call(tasks.write_mark, str(mark), name=f"root.w{i}")
+
+    # Nobody calls `wait`: that the works write is all that this test waits for.
+    assert [mark.read_text() for mark in marks] == ["here"] * 4
+
+
+def test_letters_larger_than_any_pipe_travel_both_ways(bench: Bench):
+    bench.start()
+    value = os.urandom(4 << 20)
+
+    assert bench.run(tasks.double, value) == value + value
+
+
+def test_a_change_never_blocks_the_work_while_the_flow_is_busy(bench: Bench, tmp_path):
+    mark = tmp_path / "mark"
+    os.mkfifo(mark)
+    bench.start()
+    bench.call(tasks.count_and_mark, 50, 100_000, str(mark))
+
+    # The mark is written behind 5 MB of changes that nobody has read.
+    assert mark.read_text() == "here"
+
+    bench.until(RunEnded)
+    changes = [int(letter.changes["i"]) for letter in bench.letters if isinstance(letter, StateChanged)]
+    assert changes == list(range(50))
+
+
+def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(bench: Bench):
+    bench.start()
+    bench.call(tasks.receive_all, 3)
+    bench.until(StateChanged)
+    letters = [WriteState("root.a", {"x": b"1"}, 1), AcknowledgeState("root.a"), WriteState("root.a", {"x": b"2"}, 2)]
+
+    for letter in letters:
+        bench.runner.send(letter)
+
+    assert unpack(bench.until(RunEnded).value) == letters
+
+
+def test_a_work_looks_again_as_often_as_its_host_asks(bench: Bench):
+    bench.start()
+
+    assert bench.run(tasks.look_three_times) == 3
+
+
+def test_what_a_call_printed_is_in_the_log_when_its_end_arrives(bench: Bench):
+    bench.start()
+
+    for i in range(50):
+        bench.run(tasks.say, f"line {i}")
+        assert bench.log().splitlines()[-1] == f"line {i}"
+
+
+def test_a_process_takes_over_what_the_parent_is(bench: Bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["app.py", "--fast"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path, "/nowhere"])
+    monkeypatch.setenv("FROM_PARENT", "1")
+    bench.start(env={"FROM_WORK": "2"})
+
+    seen = bench.run(tasks.environment)
+
+    assert seen["argv"] == ["app.py", "--fast"]
+    assert seen["path"] == [str(tmp_path) + "/", *sys.path[1:]]
+    assert seen["cwd"] == str(tmp_path)
+    assert seen["environ"]["FROM_PARENT"] == "1"
+    assert seen["environ"]["FROM_WORK"] == "2"
+    assert seen["environ"]["LIGHTNING_LITE_ROOT"] == os.path.dirname(bench.logs)
+    assert seen["caller"] == ("work", "root.a", os.path.dirname(bench.logs), False)
+    assert seen["stdin"] == ""
+    assert seen["stdout"] == ("utf-8", "backslashreplace", True)
+    assert seen["main"] == ("__main__", [])
+
+
+def test_a_work_has_the_working_directory_it_asks_for(bench: Bench, tmp_path):
+    (tmp_path / "desk").mkdir()
+    bench.start(cwd=str(tmp_path / "desk"))
+
+    assert bench.run(tasks.environment)["cwd"] == str(tmp_path / "desk")
+
+
+def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(bench: Bench, tmp_path):
+    with open(tmp_path / "open", "w") as file:
+        os.set_inheritable(file.fileno(), True)  # as files of the user's shell are
+        bench.up("root.b")
+        bench.start()
+        fds = bench.run(tasks.environment)["fds"]
+
+    listing = {fd for fd, target in fds.items() if target == "gone"}
+    files = {fd: target for fd, target in fds.items() if fd not in listing}
+    assert files[0] == os.devnull
+    assert files[1] == files[2]
+    # Calls, control, letters, and the two ends with which the helper is nudged.
+    assert len([target for fd, target in files.items() if fd > 2]) == 5
+    assert all("pipe:" in target for fd, target in files.items() if fd > 0)
+
+
+def test_a_work_loads_no_more_than_it_needs(bench: Bench, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    bench.start()
+
+    modules = set(bench.run(tasks.environment)["modules"])
+
+    heavy = {"multiprocess", "dill", "cloudpickle", "asyncio", "rich", "logging", "dataclasses", "inspect", "pickle"}
+    assert modules & heavy == set()
+
+
+def test_logging_has_the_level_of_the_parent(bench: Bench, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler()])
+    monkeypatch.setattr(logging.root, "level", 17)
+    bench.start()
+
+    assert bench.run(tasks.log_level) == 17
+
+
+def test_a_process_has_the_flags_of_its_parent(tmp_path):
+    script = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+import tasks
+from bench import Bench
+bench = Bench({str(tmp_path)!r})
+bench.start()
+seen = bench.run(tasks.environment)
+bench.runner.close(5)
+print(seen["optimize"], seen["dev_mode"])
+"""
+    command = [sys.executable, "-O", "-X", "dev", "-W", "ignore", "-c", script]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "1 True\n"
+
+
+def test_a_script_without_a_main_guard_is_not_executed_again(tmp_path):
+    script = tmp_path / "app.py"
+    script.write_text(f"""
+import sys
+sys.path[:0] = {sys.path!r}
+open({str(tmp_path / "lines")!r}, "a").write("imported\\n")
+from bench import Bench
+from hosts import TaskHost
+class Host(TaskHost):
+    pass
+def task(host):
+    return Host.__module__
+bench = Bench({str(tmp_path)!r})
+bench.start(host=Host("root.a"))
+print(bench.run(task))
+bench.runner.close(5)
+""")
+
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "__main__\n"
+    assert (tmp_path / "lines").read_text() == "imported\n"
+
+
+def test_a_forked_child_of_a_work_holds_none_of_its_pipes_and_can_write_no_state(bench: Bench):
+    bench.start()
+
+    error, pipes, has_default_sigterm = bench.run(tasks.fork_and_send)
+
+    assert error.startswith("RunnerError: a process that root.a has forked")
+    assert pipes == []
+    assert has_default_sigterm
+    assert bench.run(tasks.answer, "alive") == "alive"
+
+
+@pytest.mark.parametrize("task", [tasks.hang, tasks.spin, tasks.hang_holding_the_gil])
+def test_the_stacks_of_a_work_are_shown_whatever_it_does(bench: Bench, task):
+    bench.start()
+    bench.call(task)
+    bench.hangs()
+
+    bench.runner.send(DumpStack("root.a"))
+
+    while f"in {task.__name__}" not in bench.log():
+        bench.runner.wait(0.01)
+    bench.runner.send(KillWork("root.a"))
+
+
+def test_stacks_asked_for_while_a_work_starts_do_no_harm(bench: Bench):
+    for _ in range(5):
+        bench.start()
+        while not bench.runner._processes["root.a"].pid:
+            bench.runner.wait(0.001)
+        bench.runner.send(DumpStack("root.a"))
+        assert bench.run(tasks.answer, 1) == 1
+        bench.runner.send(StopWork("root.a", DEADLINE))
+        bench.exit_of()
+
+
+def test_wait_returns_nothing_when_its_time_is_over(bench: Bench):
+    assert bench.runner.wait(0) == []
+    assert bench.runner.wait(0.01) == []
+
+
+def test_wake_ends_a_wait_from_another_thread(bench: Bench):
+    thread = threading.Timer(0.01, bench.runner.wake)
+    thread.start()
+
+    assert bench.runner.wait(DEADLINE) == []
+    thread.join()
+
+
+def test_wake_ends_the_next_wait_too_if_none_is_under_way(bench: Bench):
+    bench.runner.wake()
+
+    assert bench.runner.wait(DEADLINE) == []
+    assert bench.runner.wait(0) == []
+
+
+def test_wake_ends_a_wait_from_a_signal_handler(bench: Bench):
+    previous = signal.signal(signal.SIGALRM, lambda *_: bench.runner.wake())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        assert bench.runner.wait(DEADLINE) == []
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_process_being_started_does_not_end_a_wait(bench: Bench):
+    bench.start()
+
+    assert bench.runner.wait(DEADLINE) != []
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        RunCall("root.x", "k", 1, b"", {}, 0),
+        WriteState("root.x", {}, 1),
+        AcknowledgeState("root.x"),
+        StopWork("root.x", 1.0),
+        KillWork("root.x"),
+        DumpStack("root.x"),
+    ],
+)
+def test_a_letter_to_a_work_that_is_not_there_is_nobodys_problem(bench: Bench, letter):
+    bench.runner.send(letter)
+
+    bench.up("root.x")
+    os.kill(bench.run(tasks.pid, name="root.x"), signal.SIGKILL)
+    bench.exit_of("root.x")
+    bench.runner.send(letter)
+
+    assert bench.runner.wait(0) == []
+
+
+def test_a_work_that_has_exited_can_be_started_again(bench: Bench):
+    pids = set()
+    for _ in range(3):
+        bench.start()
+        pids.add(bench.run(tasks.pid))
+        bench.runner.send(StopWork("root.a", DEADLINE))
+        bench.exit_of()
+
+    assert len(pids) == 3
+
+
+def test_works_are_process_objects_of_multiprocess(bench: Bench):
+    import multiprocess
+
+    pid = bench.up()["root.a"]
+    while not (children := multiprocess.active_children()):
+        bench.runner.wait(0.01)
+
+    (child,) = children
+    assert (child.name, child.pid, child.is_alive(), child.exitcode) == ("root.a", pid, True, None)
+
+    child.kill()
+    child.join()
+
+    assert (child.is_alive(), child.exitcode) == (False, -9)
+    assert multiprocess.active_children() == []
+    assert bench.exit_of() == WorkExited("root.a", -9)
+
+
+def test_close_ends_all_works_and_returns_their_last_letters(bench: Bench, tmp_path):
+    bench.up("root.a", "root.b", "root.c")
+    for name in ("root.a", "root.b"):
+        bench.run(tasks.report_exit, str(tmp_path / name), name=name)
+
+    letters = bench.runner.close(DEADLINE)
+
+    for name in ("root.a", "root.b"):
+        assert [letter for letter in letters if letter.work == name] == [
+            StateChanged(name, {"last": b"words"}, 0),
+            WorkExited(name, 0),
+        ]
+    assert [letter for letter in letters if letter.work == "root.c"] == [WorkExited("root.c", 0)]
+
+
+def test_close_may_be_called_again_and_before_anything_was_started(tmp_path):
+    bench = Bench(str(tmp_path))
+
+    assert bench.runner.close(1.0) == []
+    assert bench.runner.close(1.0) == []
+    bench.runner.wake()
+
+
+def test_close_ends_what_is_just_being_started(tmp_path):
+    bench = Bench(str(tmp_path))
+    for i in range(5):
+        bench.runner.send(StartWork(f"root.w{i}", pack(TaskHost(f"root.w{i}"))))
+
+    letters = bench.runner.close(DEADLINE)
+
+    assert sorted(letter.work for letter in letters if isinstance(letter, WorkExited)) == [f"root.w{i}" for i in range(5)]

@@ -1,0 +1,145 @@
+"""What Ctrl-C, Ctrl-Z and their like do to an app, and to the works that it has started."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import termios
+import threading
+
+import psutil
+import pytest
+import tasks
+from bench import Bench, Flow, poll_until, wait_until_gone
+
+from lightning_lite.messages import StateChanged, StopWork, WorkExited
+from lightning_lite.runners.signals import EndingSignals
+
+# A Python program that ends by `KeyboardInterrupt` dies of the signal, which shells show as 130.
+EXITS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: -signal.SIGINT}
+
+
+@pytest.mark.parametrize("signum", EXITS)
+@pytest.mark.parametrize("task", ["idle", "spin"])
+def test_a_signal_ends_the_app_in_order(tmp_path, signum: signal.Signals, task: str):
+    flow = Flow(tmp_path, 2, task, stderr=subprocess.DEVNULL)
+
+    assert flow.end(signum) == EXITS[signum]
+    assert (tmp_path / "root.w0").read_text() == (tmp_path / "root.w1").read_text() == "exit\n"
+    wait_until_gone(*flow.pids)
+
+
+def test_a_second_signal_ends_the_works_at_once(tmp_path):
+    flow = Flow(tmp_path, 2, "hang_ignoring_everything", grace=3600.0, stderr=subprocess.DEVNULL)
+    flow.process.send_signal(signal.SIGINT)
+    assert flow.line() == "closing\n"
+
+    assert flow.end(signal.SIGTERM) == -signal.SIGINT
+    wait_until_gone(*flow.pids)
+
+
+def test_ctrl_c_on_a_terminal_is_for_the_flow_alone(tmp_path):
+    master, slave = pty.openpty()
+    try:
+        flow = Flow(
+            tmp_path, 2, "hang", stdin=slave, stderr=subprocess.PIPE, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.write(master, b"\x03")
+        errors = flow.process.stderr.read()
+
+        assert flow.wait() == -signal.SIGINT
+        assert errors.count("Traceback") == 1
+        assert (tmp_path / "root.w0").read_text() == "exit\n"
+        wait_until_gone(*flow.pids)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_ctrl_z_stops_the_works_too_and_fg_continues_them(tmp_path):
+    # In a group of its own, as a shell would have it: the system does not stop a group without a shell.
+    flow = Flow(tmp_path, 2, "spin", process_group=0, stderr=subprocess.DEVNULL)
+    guardian, *_ = [pid for pid in flow.pids if os.getsid(pid) == pid]
+    everybody = [psutil.Process(pid) for pid in (flow.process.pid, *flow.pids) if pid != guardian]
+
+    flow.process.send_signal(signal.SIGTSTP)
+    poll_until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in everybody), "all are stopped")
+
+    flow.process.send_signal(signal.SIGCONT)
+    poll_until(lambda: all(one.status() != psutil.STATUS_STOPPED for one in everybody), "all go on")
+
+    assert flow.line() == "resumed\n"
+    assert flow.end(signal.SIGTERM) == 143
+
+
+def test_handlers_are_what_they_were_afterwards(bench: Bench):
+    signums = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+    before = [signal.getsignal(signum) for signum in signums]
+
+    with EndingSignals(bench.runner):
+        assert [signal.getsignal(signum) for signum in signums] != before
+
+    assert [signal.getsignal(signum) for signum in signums] == before
+
+
+def test_what_is_ignored_or_handled_by_the_user_stays_so(bench: Bench):
+    def handler(*_):
+        pass
+
+    previous = [signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGTERM, handler)]
+    try:
+        with EndingSignals(bench.runner):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) == handler
+    finally:
+        signal.signal(signal.SIGHUP, previous[0])
+        signal.signal(signal.SIGTERM, previous[1])
+
+
+def test_other_threads_are_left_alone(bench: Bench):
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with EndingSignals(bench.runner):
+                pass
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    assert failures == []
+
+
+def test_a_signal_cuts_no_letter_in_two(bench: Bench):
+    def interrupt(*_: object) -> None:
+        if bench.runner._whole._is_inside:
+            bench.runner.interrupt(TimeoutError())
+
+    bench.start()
+    bench.call(tasks.count_forever)
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    seen: list[int] = []
+    interrupts = 0
+    try:
+        while interrupts < 100:
+            try:
+                letters = bench.runner.wait(60)
+            except TimeoutError:
+                interrupts += 1
+            else:
+                seen += [int(letter.changes["i"]) for letter in letters if isinstance(letter, StateChanged)]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    bench.runner.send(StopWork("root.a", 60.0))
+
+    assert bench.exit_of() == WorkExited("root.a", 0)  # with a letter cut in two its pipe would be damaged
+    assert seen == sorted(set(seen))

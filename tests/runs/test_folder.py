@@ -1,0 +1,135 @@
+import errno
+import getpass
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import lightning_lite
+from lightning_lite import settings
+from lightning_lite.errors import RunnerError
+from lightning_lite.runs import folder
+from lightning_lite.runs.folder import RunFolder
+
+
+def facts(run):
+    return json.loads(Path(run.path, "run.json").read_text("ascii"))
+
+
+def test_a_run_says_who_started_what_when_and_where(tmp_path):
+    run = RunFolder.create(str(tmp_path / "root"), app="Training", command=["python", "train.py", "é"])
+
+    said = facts(run)
+    assert said["id"] == run.id == os.path.basename(run.path)
+    assert said["app"] == "Training"
+    assert said["state"] == "running"
+    assert said["ended"] is None
+    assert said["command"] == ["python", "train.py", "é"]
+    assert said["cwd"] == os.getcwd()
+    assert said["user"] == getpass.getuser()
+    assert said["pid"] == os.getpid()
+    assert said["python"] == sys.version.split()[0]
+    assert said["lightning_lite"] == settings.VERSION
+    assert datetime.now().astimezone() - datetime.fromisoformat(said["started"]) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "interrupted"])
+def test_the_end_of_a_run_is_noted(tmp_path, state):
+    run = RunFolder.create(str(tmp_path), app="a")
+    before = facts(run)
+
+    run.ended(state)
+
+    after = facts(run)
+    assert after["state"] == state
+    assert after["ended"] >= before["started"]
+    assert after == before | {"state": state, "ended": after["ended"]}
+    assert sorted(os.listdir(run.path)) == ["logs", "run.json"]
+
+
+def test_only_its_user_can_look_into_a_run(tmp_path):
+    before = os.umask(0)
+    try:
+        run = RunFolder.create(str(tmp_path / "not" / "there" / "yet"), app="a")
+    finally:
+        os.umask(before)
+
+    root = tmp_path / "not" / "there" / "yet"
+    folders = [root, root / "runs", run.path, run.logs]
+    assert [stat.S_IMODE(os.stat(path).st_mode) for path in folders] == [0o700] * 4
+    assert stat.S_IMODE(os.stat(os.path.join(run.path, "run.json")).st_mode) == 0o600
+
+
+def test_names_of_runs_sort_by_time_and_never_meet(tmp_path, monkeypatch):
+    moments = iter([1_700_000_000.0, 1_700_000_000.0015, 1_700_000_000.0015, 1_800_000_000.0])
+    monkeypatch.setattr(folder.time, "time", lambda: next(moments))
+    lots = iter([b"aaa", b"aaa", b"aaa", b"bbb", b"aaa"])  # the third meets the second
+    monkeypatch.setattr(folder.os, "urandom", lambda size: next(lots))
+
+    names = [RunFolder.create(str(tmp_path), app="a").id for _ in range(4)]
+
+    assert names == sorted(set(names))
+    assert names[0] == "20231114-221320000-616161"
+    assert all(re.fullmatch(r"\d{8}-\d{9}-[0-9a-f]{6}", name) for name in names)
+
+
+def test_whoever_reads_a_run_sees_all_of_it_or_none(tmp_path):
+    run = RunFolder.create(str(tmp_path), app="a" * 100_000)
+    program = (
+        "import json, sys\n"
+        "sys.stdout.write('ready'); sys.stdout.flush()\n"
+        f"while json.load(open({os.path.join(run.path, 'run.json')!r}))['state'] != 'failed': pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.read(5) == b"ready"
+        for _ in range(200):
+            run.ended("stopped")
+        run.ended("failed")
+
+    assert reader.returncode == 0
+
+
+def test_a_root_that_is_a_file_is_refused_by_name(tmp_path):
+    root = tmp_path / "file"
+    root.write_text("mine")
+
+    with pytest.raises(RunnerError, match=r"can't write to its root folder '.*/file': .*root_dir="):
+        RunFolder.create(str(root), app="a")
+
+    assert root.read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_root_that_takes_nothing_is_refused_with_the_reason(tmp_path, monkeypatch, number):
+    def refuse(path, mode=0o777):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(folder.os, "mkdir", refuse)
+
+    with pytest.raises(RunnerError, match=os.strerror(number)) as raised:
+        RunFolder.create(str(tmp_path), app="a")
+
+    assert raised.value.root == str(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch, tmp_path):
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(folder.pwd, "getpwuid", nobody)
+
+    assert facts(RunFolder.create(str(tmp_path), app="a"))["user"] == str(os.getuid())
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())
+
+    assert settings.VERSION == lightning_lite.__version__ == project["project"]["version"]

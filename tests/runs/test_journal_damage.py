@@ -1,0 +1,306 @@
+"""A journal that is cut, flipped or put together: whole transactions from the start, or refused by name."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import damage
+import pytest
+from damage import STORY, contents, cut_at, each_damaged, flip, refusal_of, tamper
+
+from lightning_lite.errors import (
+    JournalCorrupt,
+    JournalError,
+    JournalMismatch,
+    JournalVersion,
+    NothingToResume,
+)
+from lightning_lite.runs import checking, database, journal
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let even a small journal have several pages, with little room between what matters."""
+    monkeypatch.setattr(database, "_PAGE_SIZE", 512)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, if the system has that: thousands of journals are made and opened in it."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def closed(place: Path) -> Path:
+    """A journal that was closed: all of it is in the database."""
+    damage.write(place / "closed")
+    return place / "closed"
+
+
+@pytest.fixture
+def killed(place: Path) -> Path:
+    """A journal whose writer was killed: all of it is in the log."""
+    damage.write_and_die(place / "killed")
+    return place / "killed"
+
+
+@pytest.fixture(params=[3, 5], ids=["part of the log", "all of the log"])
+def moved(request: pytest.FixtureRequest, place: Path) -> Path:
+    """A journal whose writer was killed after SQLite had moved its log into the database."""
+    damage.write_and_die(place / "moved", moved=request.param)
+    return place / "moved"
+
+
+def size_of(folder: Path, name: str) -> int:
+    return (folder / name).stat().st_size
+
+
+def cut(folder: Path, name: str, step: int = 1) -> list[int | JournalError]:
+    size = size_of(folder, name)
+    return list(each_damaged(folder, name, map(cut_at, [*range(0, size, step), size])))
+
+
+def flipped(folder: Path, name: str, sample: int | None = None) -> Counter[str]:
+    bits: Iterable[int] = range(size_of(folder, name) * 8)
+    if sample is not None:
+        bits = random.Random(sample).sample(bits, sample)
+    verdicts = each_damaged(folder, name, map(flip, bits))
+    return Counter("recovered" if isinstance(one, int) else type(one).__name__ for one in verdicts)
+
+
+def test_a_log_that_is_cut_leaves_whole_transactions(killed: Path):
+    seen = cut(killed, "journal.db-wal", 29)
+
+    assert set(seen) == set(range(len(STORY) + 1))
+    assert seen == sorted(seen)
+
+
+def test_a_log_that_is_cut_after_some_of_it_was_moved_gives_no_wrong_record(moved: Path):
+    assert len(STORY) in cut(moved, "journal.db-wal", 29)
+
+
+def test_a_database_that_is_cut_is_refused(closed: Path):
+    *seen, whole = cut(closed, "journal.db", 29)
+
+    assert {type(verdict) for verdict in seen} == {JournalCorrupt}
+    assert whole == len(STORY)
+
+
+def test_no_flipped_bit_of_a_closed_journal_gives_a_wrong_record(closed: Path):
+    assert set(flipped(closed, "journal.db", 1500)) == {"recovered", "JournalCorrupt", "JournalVersion"}
+
+
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+def test_no_flipped_bit_after_a_kill_gives_a_wrong_record(killed: Path, name: str):
+    assert flipped(killed, name, 300)["recovered"]
+
+
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+def test_no_flipped_bit_after_a_kill_and_a_move_gives_a_wrong_record(moved: Path, name: str):
+    assert flipped(moved, name, 300)["recovered"]
+
+
+@pytest.mark.torture
+def test_no_cut_and_no_flipped_bit_of_a_closed_journal_at_all_gives_a_wrong_record(closed: Path):
+    assert len(STORY) in cut(closed, "journal.db")
+    assert flipped(closed, "journal.db")["JournalCorrupt"]
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+def test_no_cut_and_no_flipped_bit_after_a_kill_at_all_gives_a_wrong_record(killed: Path, name: str):
+    assert len(STORY) in cut(killed, name)
+    assert flipped(killed, name)["recovered"]
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
+def test_no_cut_and_no_flipped_bit_after_a_kill_and_a_move_at_all_gives_a_wrong_record(
+    moved: Path, name: str
+):
+    assert len(STORY) in cut(moved, name)
+    assert flipped(moved, name)["recovered"]
+
+
+def test_without_checksums_flipped_bits_would_be_believed(place: Path, monkeypatch: pytest.MonkeyPatch):
+    for module in (journal, checking):
+        monkeypatch.setattr(module, "seal", lambda *row: bytes(16))
+    damage.write(place / "weak")
+
+    with pytest.raises(AssertionError, match="a wrong state"):
+        flipped(place / "weak", "journal.db", 1500)
+
+
+COLUMNS = "kind, component, key, data, in_file, ends, checksum"
+
+
+def join(folder: Path, other: Path) -> None:
+    """Put the records of the one journal up to the second, and those of the other from there on, together."""
+    tamper(
+        folder,
+        f"ATTACH '{other}/journal.db' AS other",
+        "DELETE FROM record WHERE sequence > 2",
+        "INSERT INTO record SELECT * FROM other.record WHERE sequence > 2",
+    )
+
+
+def test_two_journals_that_were_joined_are_refused(closed: Path, tmp_path: Path):
+    damage.write(tmp_path / "other")
+    join(closed, tmp_path / "other")
+
+    error = refusal_of(closed)
+
+    assert isinstance(error, JournalCorrupt)
+    assert (error.sequence, error.what) == (3, "its checksum is wrong")
+
+
+def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    chained = journal.seal
+    for module in (journal, checking):
+        monkeypatch.setattr(module, "seal", lambda previous, *row: chained(b"", *row))
+    for name in ("one", "other"):
+        damage.write(tmp_path / name)
+    join(tmp_path / "one", tmp_path / "other")
+
+    assert len(damage.read(tmp_path / "one")) == 7
+
+
+@pytest.mark.parametrize(
+    ("statement", "sequence"),
+    [
+        (f"INSERT INTO record SELECT 8, {COLUMNS} FROM record WHERE sequence = 7", 8),
+        (f"INSERT INTO record SELECT 0, {COLUMNS} FROM record WHERE sequence = 1", 1),
+        (f"INSERT INTO record SELECT 9, {COLUMNS} FROM record WHERE sequence = 7", 8),
+        ("DELETE FROM record WHERE sequence = 1", 1),
+        ("DELETE FROM record WHERE sequence = 4", 4),
+        ("UPDATE record SET kind = 'sent' WHERE sequence = 1", 1),
+        ("UPDATE record SET component = 'root.eval' WHERE sequence = 2", 2),
+        ("UPDATE record SET data = 'text' WHERE sequence = 3", 3),
+        ("UPDATE record SET data = NULL WHERE sequence = 3", 3),
+        ("UPDATE record SET in_file = 1 WHERE sequence = 3", 3),
+        ("UPDATE record SET ends = 2 WHERE sequence = 4", 4),
+        ("UPDATE record SET ends = 1 WHERE sequence = 2", 2),
+        ("UPDATE record SET checksum = x'00' WHERE sequence = 5", 5),
+        ("UPDATE journal SET identity = CAST('app.py:Other' AS BLOB)", None),
+        ("UPDATE journal SET nonce = x'00'", None),
+        ("DELETE FROM journal", None),
+        ("INSERT INTO journal SELECT * FROM journal", None),
+        ("DROP TABLE record", None),
+        ("CREATE TABLE more (x)", None),
+        ("CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END", None),
+        ("ALTER TABLE record RENAME COLUMN key TO value", None),
+        ("PRAGMA journal_mode = DELETE", None),
+        ("PRAGMA application_id = 1", None),
+    ],
+)
+def test_a_journal_that_somebody_changed_is_refused(closed: Path, statement: str, sequence: int | None):
+    tamper(closed, statement)
+
+    error = refusal_of(closed)
+
+    assert isinstance(error, JournalCorrupt)
+    assert error.sequence == sequence
+    assert error.file == str(closed / "journal.db")
+
+
+def test_a_transaction_that_is_not_whole_is_cut_off(closed: Path):
+    tamper(closed, "DELETE FROM record WHERE sequence = 6")
+    assert isinstance(refusal_of(closed), JournalCorrupt)
+
+    tamper(closed, "DELETE FROM record WHERE sequence = 7")
+
+    assert damage.look_at(closed) == 3
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_another_version_is_refused(closed: Path, version: int):
+    tamper(closed, f"PRAGMA user_version = {version}")
+
+    error = refusal_of(closed)
+
+    assert isinstance(error, JournalVersion)
+    assert (error.found, error.known) == (version, 1)
+
+
+def test_the_journal_of_another_app_is_refused(closed: Path):
+    error = refusal_of(closed, "other.py:Root")
+
+    assert isinstance(error, JournalMismatch)
+    assert (error.found, error.asked) == (damage.IDENTITY, "other.py:Root")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "it is empty"),
+        (b"S", "it has only 1 bytes"),
+        (b"this is a text\n" * 50, "it is something else than a journal"),
+        (b"SQLite format 3\0" + bytes(5000), "it is something else than a journal"),
+    ],
+)
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, data: bytes, what: str):
+    (tmp_path / "journal.db").write_bytes(data)
+
+    error = refusal_of(tmp_path)
+
+    assert isinstance(error, JournalCorrupt)
+    assert error.what == what
+
+
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"])
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (os.mkdir, "it is a folder"),
+        (os.mkfifo, "it is a FIFO"),
+        (lambda path: os.symlink("/dev/null", path), "it is a symbolic link"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_and_never_opened(closed: Path, name: str, make, what: str):
+    (closed / name).unlink(missing_ok=True)
+    make(closed / name)
+
+    with pytest.raises(JournalCorrupt, match=what):
+        journal.Journal.open(str(closed), damage.IDENTITY)
+
+
+def test_a_lock_that_is_no_file_is_refused(closed: Path):
+    (closed / "journal.lock").unlink()
+    os.mkfifo(closed / "journal.lock")
+    with pytest.raises(JournalError, match="no regular file"):
+        journal.Journal.open(str(closed), damage.IDENTITY)
+
+    (closed / "journal.lock").unlink()
+    (closed / "journal.lock").symlink_to("/dev/null")
+    with pytest.raises(JournalError, match="look what is at that path"):
+        journal.Journal.open(str(closed), damage.IDENTITY)
+
+
+def test_a_read_only_journal_is_refused(closed: Path):
+    (closed / "journal.db").chmod(0o400)
+
+    assert "read-only" in str(refusal_of(closed))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_journal_of_another_user_is_refused(closed: Path):
+    os.chown(closed / "journal.db", 1000, 1000)
+
+    assert "user 1000" in str(refusal_of(closed))
+
+
+def test_a_run_without_a_journal_has_nothing_to_resume(tmp_path: Path):
+    with pytest.raises(NothingToResume):
+        journal.Journal.open(str(tmp_path), damage.IDENTITY)
+    with pytest.raises(NothingToResume):
+        journal.Journal.open(str(tmp_path / "missing"), damage.IDENTITY)
+
+    assert contents(tmp_path) == {}
+    assert not (tmp_path / "journal.lock").exists()

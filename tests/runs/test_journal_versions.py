@@ -1,0 +1,59 @@
+"""Journals of each version of the form that was ever released are read by this one.
+
+`journals/v1` and so on hold one that was closed, and one whose writer was killed. They are never made
+anew: a form that changes gets a new version and a new folder, by running this file as a program.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from damage import IDENTITY, read, write, write_and_die
+
+from lightning_lite.runs import database, journal
+from lightning_lite.runs.journal import Record
+
+KEPT = Path(__file__).with_name("journals")
+
+TOLD = [
+    [Record("asked", "root.train", "9f3a", b"\x80\x05arguments")],
+    [Record("sent", "root.train", "9f3a", b"1"), Record("state", "root.train", "", b"loss" * 30)],
+    [Record("ended", "root.train", "9f3a", b"a big value" * 40)],
+    [Record("schedule", "root.état", "* * * * *", b"")],
+]
+
+
+def make(folder: Path) -> None:
+    """Write the journals of the present version."""
+    journal.INLINE_LIMIT = 400  # so that the big value need not be big
+    folder.mkdir(parents=True)
+    write(folder / "closed", TOLD)
+    write_and_die(folder / "killed", TOLD, moved=2)
+    for rest in folder.glob("*/journal.[dl]*[kmh]"):  # the lock, and memory of those who have it open
+        rest.unlink()
+
+
+@pytest.mark.parametrize(
+    "kept", sorted(KEPT.glob("v*/*")), ids=lambda path: f"{path.parent.name} {path.name}"
+)
+def test_a_journal_of_each_version_is_read_and_gone_on_with(kept: Path, tmp_path: Path):
+    shutil.copytree(kept, tmp_path / "run", copy_function=shutil.copyfile)
+
+    assert read(tmp_path / "run") == [record for transaction in TOLD for record in transaction]
+    more = journal.Journal.open(str(tmp_path / "run"), IDENTITY)
+    more.append(Record("resumed", "root", "", b""))
+    more.close()
+    assert read(tmp_path / "run")[-1] == Record("resumed", "root", "", b"")
+
+
+def test_there_is_a_journal_of_the_present_version():
+    kinds = {path.name for path in KEPT.glob(f"v{database.VERSION}/*")}
+
+    assert kinds == {"closed", "killed"}
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))

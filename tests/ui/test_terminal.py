@@ -1,0 +1,289 @@
+"""What a user sees of the output of works, on terminals, in pipes, and when nobody is there to see it."""
+
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import threading
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.ui.terminal import Terminal
+
+#: Seconds after which a test says that something hangs; not a measure of speed.
+DEADLINE = 60.0
+
+PROJECT = str(Path(__file__).parents[2])
+
+
+def start(script, **options):
+    """Start a Python program that has a terminal `t`."""
+    source = f"from lightning_lite.ui.terminal import Terminal\nt = Terminal()\n{script}"
+    env = {**os.environ, "PYTHONPATH": PROJECT, "TERM": "xterm-256color", **options.pop("env", {})}
+    return subprocess.Popen([sys.executable, "-c", source], env=env, **options)
+
+
+def run(script, **options):
+    """Return what such a program writes into a pipe."""
+    with start(script, stdout=subprocess.PIPE, **options) as program:
+        text, _ = program.communicate(timeout=DEADLINE)
+    assert program.returncode == 0
+    return text.decode()
+
+
+def run_on_terminal(script, **options):
+    """Return what such a program writes to a terminal."""
+    master, slave = pty.openpty()
+    try:
+        with start(script, stdout=slave, **options) as program:
+            os.close(slave)
+            text = read_all(master)
+        assert program.returncode == 0
+    finally:
+        os.close(master)
+    return text.replace("\r\n", "\n")
+
+
+def read_all(fd):
+    parts = []
+    while True:
+        try:
+            part = os.read(fd, 65536)
+        except OSError:  # how a terminal says that nobody holds the other end any more
+            part = b""
+        if not part:
+            return b"".join(parts).decode()
+        parts.append(part)
+
+
+@contextmanager
+def stdout_that_is_full():
+    """Let `sys.stdout` be a pipe that takes nothing; give its other end."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write_end, b"x" * 4096)
+    os.set_blocking(write_end, True)
+    with (
+        open(write_end, "w", encoding="utf-8") as stream,
+        open(read_end, "rb") as reader,
+        redirect_stdout(stream),
+    ):
+        yield reader
+
+
+def test_each_line_begins_with_the_name_of_its_work(capsys):
+    terminal = Terminal()
+
+    terminal.show("root.a", "one\ntwo\n")
+    terminal.show("root.works.b_2", "\nno newline")
+
+    assert capsys.readouterr().out == (
+        "root.a | one\nroot.a | two\nroot.works.b_2 | \nroot.works.b_2 | no newline\n"
+    )
+
+
+def test_what_the_flow_printed_before_is_seen_before():
+    shown = run("for i in range(3):\n    print('flow', i)\n    t.show('root.a', f'work {i}')\nprint('end')")
+
+    assert shown == "flow 0\nroot.a | work 0\nflow 1\nroot.a | work 1\nflow 2\nroot.a | work 2\nend\n"
+
+
+def test_works_have_colours_of_their_own_on_a_terminal():
+    shown = run_on_terminal("for work in 'aba': t.show(work, 'text')")
+
+    assert shown == "\x1b[36ma | \x1b[0mtext\n\x1b[35mb | \x1b[0mtext\n\x1b[36ma | \x1b[0mtext\n"
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_there_is_no_colour_where_none_is_wanted(env):
+    assert run_on_terminal("t.show('a', 'text')", env=env) == "a | text\n"
+
+
+def test_rich_is_loaded_for_terminals_alone():
+    script = "t.show('a', 'text')\nimport sys\nprint('rich' in sys.modules)"
+
+    assert run(script) == "a | text\nFalse\n"
+    assert run_on_terminal(script).endswith("True\n")
+
+
+@pytest.mark.parametrize("text", ["[red]x", "[/x]", "[link=file:///etc/passwd]x[/link]", ":smile:", "%s {0}"])
+def test_markup_is_text(text):
+    assert run_on_terminal(f"t.show('a[b]', {text!r})") == f"\x1b[36ma[b] | \x1b[0m{text}\n"
+
+
+def test_letters_that_the_terminal_can_not_show_are_escaped():
+    shown = run("t.show('root.é', 'a → b')", env={"PYTHONIOENCODING": "ascii"})
+
+    assert shown == "root.\\xe9 | a \\u2192 b\n"
+
+
+def test_a_stream_of_the_user_gets_the_lines(monkeypatch):
+    class Tee:
+        def __init__(self):
+            self.text = ""
+
+        def write(self, text):
+            self.text += text
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stdout", Tee())
+
+    Terminal().show("a", "text")
+
+    assert sys.stdout.text == "a | text\n"
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_no_output_at_all_breaks_the_terminal_and_nothing_else(monkeypatch, closed):
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stdout", stream if closed else None)
+    terminal = Terminal()
+
+    terminal.show("a", "text")
+
+    assert terminal.broken
+
+
+def test_a_reader_that_goes_away_breaks_the_terminal_without_a_word():
+    script = (
+        "import sys\n"
+        "print('flow')\n"
+        "while not t.broken: t.show('a', 'x' * 1000)\n"
+        "print('not seen by anybody')\n"
+        "sys.stderr.write('on it goes')"
+    )
+    with start(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout.readline() == b"flow\n"
+        program.stdout.close()
+        errors = program.stderr.read()
+
+    assert (errors, program.returncode) == (b"on it goes", 0)
+
+
+def test_a_terminal_that_is_closed_breaks_it_without_a_word():
+    master, slave = pty.openpty()
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "while not t.broken: t.show('a', 'text')\n"
+        "sys.stderr.write('on it goes')"
+    )
+    with start(script, stdout=slave, stderr=subprocess.PIPE, start_new_session=True) as program:
+        os.close(slave)
+        os.read(master, 10)
+        os.close(master)
+        errors = program.stderr.read()
+
+    assert (errors, program.returncode) == (b"on it goes", 0)
+
+
+def test_close_ends_a_show_that_blocks():
+    terminal = Terminal()
+    with stdout_that_is_full():
+        thread = threading.Thread(target=terminal.show, args=("a", "text"))
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
+
+        terminal.close()
+        thread.join(DEADLINE)
+
+    assert not thread.is_alive()
+    assert terminal.broken
+
+
+def test_a_show_that_blocks_goes_on_when_somebody_reads():
+    terminal = Terminal()
+    with stdout_that_is_full() as reader:
+        thread = threading.Thread(target=terminal.show, args=("a", "text\n" * 10_000))
+        thread.start()
+        text = b""
+        while text.count(b"a | text\n") < 10_000:
+            text += reader.read1()
+        thread.join(DEADLINE)
+
+    assert not thread.is_alive()
+    assert text.lstrip(b"x") == b"a | text\n" * 10_000
+
+
+def test_nothing_is_shown_while_the_terminal_is_held_and_nothing_is_lost(capsys):
+    terminal = Terminal()
+    terminal.hold()
+    thread = threading.Thread(target=terminal.show, args=("a", "text"))
+    thread.start()
+    thread.join(0.05)
+    assert capsys.readouterr().out == ""
+
+    terminal.release()
+    thread.join(DEADLINE)
+
+    assert capsys.readouterr().out == "a | text\n"
+
+
+def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
+    script = (
+        "import os\n"
+        "from lightning_lite.runners.output import OutputPump\n"
+        f"pump = OutputPump({str(tmp_path)!r}, t)\n"
+        "end = pump.attach('root.a')\n"
+        "os.write(2, b'ready')\n"
+        "input()\n"
+        "for i in range(2000):\n"
+        "    os.write(end, b'%d\\n' % i)\n"
+        "    pump.flush('root.a')\n"
+        "os.close(end)\n"
+        "os.write(2, b'flow is through')\n"
+        "pump.close()\n"
+    )
+    master, slave = pty.openpty()
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start(script, stdout=slave, env={"NO_COLOR": "1"}, **pipes) as program:
+        os.close(slave)
+        assert program.stderr.read(5) == b"ready"
+        os.write(master, b"\x13")  # Ctrl-S
+        program.stdin.write(b"go\n")
+        program.stdin.flush()
+        assert program.stderr.read(15) == b"flow is through"
+        assert len((tmp_path / "root.a.log").read_text().splitlines()) == 2000
+
+        os.write(master, b"\x11")  # Ctrl-Q
+        text = read_all(master)
+    os.close(master)
+
+    assert text.replace("\r", "") == "".join(f"root.a | {i}\n" for i in range(2000))
+    assert program.returncode == 0
+
+
+def test_ctrl_c_ends_a_program_whose_terminal_stands_still(tmp_path):
+    script = (
+        "import os\n"
+        "from lightning_lite.runners.output import OutputPump\n"
+        f"pump = OutputPump({str(tmp_path)!r}, t)\n"
+        "end = pump.attach('root.a')\n"
+        "os.write(end, b'x\\n' * 30000)\n"
+        "os.close(end)\n"
+        "os.write(2, b'waiting')\n"
+        "pump.close()\n"
+    )
+    master, slave = pty.openpty()
+    termios.tcflow(slave, termios.TCOOFF)
+    with start(script, stdout=slave, stderr=subprocess.PIPE) as program:
+        os.close(slave)
+        assert program.stderr.read(7) == b"waiting"
+        program.send_signal(signal.SIGINT)
+        errors = program.stderr.read().decode()
+    os.close(master)
+
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "Fatal" not in errors
+    assert program.returncode == -signal.SIGINT
