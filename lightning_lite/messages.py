@@ -72,15 +72,16 @@ class RunCall(NamedTuple):
         key: Key of the call.
         attempt: 1 for the first attempt of this call.
         arguments: Packed `(args, kwargs)`.
-        changes: Frozen values that the flow wrote and the work has not confirmed yet, by attribute.
-        written: Number of the newest of these writes.
+        changes: What the flow wrote and the work has not confirmed yet, by attribute: the number of the
+            write and the frozen value. A letter repeats older ones, the number tells whether they are news.
+        written: Number of the newest write of the flow.
     """
 
     work: str
     key: str
     attempt: int
     arguments: bytes
-    changes: dict[str, bytes]
+    changes: dict[str, tuple[int, bytes]]
     written: int
 
 
@@ -88,7 +89,7 @@ class WriteState(NamedTuple):
     """The flow wrote attributes of a work while a call runs; the same fields as in `RunCall`."""
 
     work: str
-    changes: dict[str, bytes]
+    changes: dict[str, tuple[int, bytes]]
     written: int
 
 

@@ -107,7 +107,11 @@ def _pack_by_value(value: Any, to_main: bool) -> bytes:
                 else:
                     if named is not NotImplemented:
                         return named
-            return super().reducer_override(obj)
+            reduced = super().reducer_override(obj)
+            if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2:
+                # cloudpickle forgets it; without it the class could not be named on its way back.
+                reduced[2][0]["__qualname__"] = obj.__qualname__
+            return reduced
 
     buffer = io.BytesIO()
     try:

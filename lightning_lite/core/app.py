@@ -94,7 +94,8 @@ class LightningApp:
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
             PoisonCall: The run died of the same call again and again.
             KeyboardInterrupt: Ctrl-C, after the works have been ended in order.
-            SystemExit: SIGTERM, after the same.
+            SystemExit: SIGTERM, SIGHUP, or a reader of the output that went away, after the same; its code is
+                128 plus the number of the signal.
         """
         caller = current_caller()
         if caller.kind != "script":

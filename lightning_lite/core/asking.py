@@ -112,12 +112,15 @@ class Asked(Component):
         key = self._key(args, kwargs)
         book = self._book
         call = book.current.get(key)
-        if call is None or call.answered:
+        is_new = call is None or call.answered
+        if call is None or is_new:
             call = book.open(key, self._pack_arguments(args, kwargs))
             outbox.note(self, call, WorkStatus(WorkStageStatus.PENDING, outbox.wall))
             outbox.ask(CallAsked(self, call))
             if book.was_read:
                 outbox.changed(f"{self.name}: {WorkStageStatus.PENDING}")
+        if outbox.explain is not None:
+            outbox.explain(self.name, call, is_new, args, kwargs)
         if call.ended:
             if not self._policy.cache_calls:
                 outbox.answered(self, call)

@@ -62,13 +62,21 @@ def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failur
 
 def describe_call(work: str, arguments: bytes) -> str:
     """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
+    try:
+        args, kwargs = unpack(arguments)
+    except Exception:  # noqa: BLE001 - the message is about another failure; arguments that can't be read are not
+        return f"{work}.run(...)"
+    return show_call(work, args, kwargs)
+
+
+def show_call(work: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = 60
     try:
-        args, kwargs = unpack(arguments)
         parts = [shortener.repr(value) for value in args]
         parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
-    except Exception:  # noqa: BLE001 - the message is about another failure; arguments that can't be shown are not
+    except Exception:  # noqa: BLE001 - a broken repr of the user's must not hide what is to be said
         parts = ["..."]
     return " ".join(f"{work}.run({', '.join(parts)})".split())
 

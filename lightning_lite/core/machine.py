@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from lightning_lite import settings
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.core.asking import swallowed_at
+from lightning_lite.core.calls import Call
 from lightning_lite.core.facts import Facts
+from lightning_lite.core.failure import show_call
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
 from lightning_lite.core.outbox import (
@@ -88,6 +91,7 @@ class Machine:
             ArgumentError: A work can't be sent to its process; the message names the attribute.
         """
         connect(self.root, self._outbox)
+        self._outbox.explain = _explain if _log.isEnabledFor(logging.DEBUG) else None
         self._outbox.wall = now.wall
         self._outbox.changed("the app has started")
         for _, work in self.root.named_works():
@@ -121,11 +125,17 @@ class Machine:
     def step(self, now: Moment, reports: Iterable[Report] = ()) -> list[Request]:
         """Apply what arrived, run the flow once if something changed, and return what is to be sent.
 
+        Facts that nobody has taken are dropped.
+
         Raises:
             Exception: Whatever the flow raises.
         """
+        self.take_facts()
+        return [*self.apply(now, reports), *self.run(now)]
+
+    def apply(self, now: Moment, reports: Iterable[Report]) -> list[Request]:
+        """Apply what arrived: the first half of `step`, before the flow sees it."""
         self._outbox.wall = now.wall
-        self._outbox.facts = Facts()
         for report in reports:
             self._apply(report, now)
         for name in self._timers.pop_due(now):
@@ -134,23 +144,36 @@ class Machine:
                 self._active[self._supervisors[name]] = None
             else:
                 self._outbox.changed(name)  # an event of a schedule
-        requests = self._collect(now)
-        if self.wants_pass:
-            arrived, self._outbox.facts = self._outbox.facts, Facts()
-            try:
-                self._run_pass()
-                arrived.add(self._outbox.facts)
-            finally:
-                self._outbox.facts = arrived  # a pass that raised did not happen, for the journal
-            if not self.ended:
-                self._take_asks(now)
-                requests += self._collect(now)
-        return requests
+        return self._collect(now)
+
+    def run(self, now: Moment) -> list[Request]:
+        """Run the flow once if something changed: the second half of `step`.
+
+        Raises:
+            Exception: Whatever the flow raises.
+        """
+        if not self.wants_pass:
+            return []
+        arrived = self.take_facts()
+        try:
+            self._run_pass()
+            arrived.add(self._outbox.facts)
+        finally:
+            self._outbox.facts = arrived  # for the journal a pass that raised did not happen
+        if self.ended:
+            return []
+        self._take_asks(now)
+        return self._collect(now)
 
     @property
-    def facts(self) -> Facts:
-        """What the last `open` or `step` has changed."""
-        return self._outbox.facts
+    def has_failures(self) -> bool:
+        """Whether calls have failed that the flow has not seen yet."""
+        return bool(self._outbox.facts.completed)
+
+    def take_facts(self) -> Facts:
+        """Return what has changed since the last time."""
+        facts, self._outbox.facts = self._outbox.facts, Facts()
+        return facts
 
     def accepted(self, report: StateChanged | RunEnded) -> tuple[dict[str, bytes], bytes | None]:
         """Return what counts of a letter: changes that the flow has not written over, an answer it awaits."""
@@ -165,7 +188,6 @@ class Machine:
 
         That their processes are gone then says nothing about the works.
         """
-        self._outbox.facts = Facts()
         for report in reports:
             supervisor = self._supervisors.get(report.work)
             if supervisor is not None and isinstance(report, StateChanged):
@@ -318,3 +340,11 @@ class Machine:
             if supervisor.take_noted():
                 self._outbox.changed(f"{name}: {supervisor.work.status.stage}")
         return requests
+
+
+def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Say why a call is run, or why not."""
+    stage = call.statuses[-1].stage
+    known = f"same as call {call.number}, {'' if call.ended else 'still '}{stage}"
+    decision = f"new, call {call.number}" if is_new else known
+    _log.debug("%s: %s", show_call(work, args, kwargs), decision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lightning_lite.core.calls import Call
@@ -65,6 +66,8 @@ class Outbox:
         pause: The `Pause` that was raised in this pass, if any.
         ending: What `flow.stop()` or `flow.fail()` raised, if any.
         wall: The present time, seconds since 1970.
+        explain: Takes each decision about a call, for people who ask why it ran or did not: name of the work,
+            call, whether it is new, its arguments. `None` if nobody asks.
         wakes: When the flow has to run again by itself: seconds since 1970, by what for.
     """
 
@@ -75,6 +78,7 @@ class Outbox:
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
+        self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
         self._used: set[str] = set()
         self._touched: dict[int, Component] = {}

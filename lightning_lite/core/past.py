@@ -57,8 +57,7 @@ class Past:
         self._deadly: dict[tuple[str, str], int] = {}
         for record in records:
             self._replay(record)
-        self._blame()
-        self._note_unseen_ends()
+        self._end_process()
 
     @property
     def num_completed(self) -> int:
@@ -101,7 +100,7 @@ class Past:
     def _replay(self, record: Record) -> None:
         match record.kind:
             case "begun":
-                self._blame()
+                self._end_process()
             case "state":
                 self._trace(record.component).state.update(unpack(record.load()))
             case "value":
@@ -149,12 +148,15 @@ class Past:
         elif status.stage not in _UNDER_WAY:
             self._absolve(work, key)
 
-    def _note_unseen_ends(self) -> None:
-        """Complete the calls whose answers were written down before the flow died, and nothing after."""
+    def _end_process(self) -> None:
+        """A process has ended here: put its death down to what had just been sent, and complete its notes."""
+        for deed in self._under_way:
+            self._deadly[deed] = self._deadly.get(deed, 0) + 1
+        self._under_way.clear()
         for trace in self._traces.values():
             for call in trace.book.current.values():
                 last = call.statuses[-1]
-                if call.succeeded and last.stage != WorkStageStatus.SUCCEEDED:
+                if call.succeeded and last.stage != WorkStageStatus.SUCCEEDED:  # it died between the two
                     succeeded = WorkStatus(WorkStageStatus.SUCCEEDED, last.timestamp, count=call.attempt)
                     trace.book.note(call, succeeded)
 
@@ -163,12 +165,6 @@ class Past:
         for gone in [key for key in self._traces if is_below(key, name)]:
             for key in self._traces.pop(gone).book.current:
                 self._absolve(gone, key)
-
-    def _blame(self) -> None:
-        """A process has ended here: put its death down to what had just been sent."""
-        for deed in self._under_way:
-            self._deadly[deed] = self._deadly.get(deed, 0) + 1
-        self._under_way.clear()
 
     def _absolve(self, work: str, key: str) -> None:
         self._under_way.discard((work, key))

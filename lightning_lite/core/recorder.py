@@ -4,8 +4,8 @@
                                                                               │ facts
                              follow: what the flow did with them  ◀───────────┘
 
-So when the flow sees that a call has ended, that end is on disk; and what the flow then does is written
-down together with the use that it made of the answers.
+So when the flow sees that a call has ended, that end is on disk; a failure is followed before the pass as
+well. What the flow then does is written down together with the use that it made of the answers.
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ runner.wait ──reports──▶ recorder.hear ──▶ machine.step ──re
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from lightning_lite import settings
 from lightning_lite.clock import Clock, Moment
@@ -32,6 +33,7 @@ from lightning_lite.runs.cleaning import clean_runs
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.resumable import find_resumable, run_path
+from lightning_lite.ui.report import show_failure
 from lightning_lite.ui.terminal import Terminal
 
 _SLOW_SECONDS = 1.0
@@ -82,11 +84,12 @@ class Session:
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_said_rest = False
         self._machine = Machine(root, Caller("flow", "root", root_dir, durable), max_running)
-        self._folder, journal = _open_run(root, root_dir, durable, resume)
+        path = _find_run(root, root_dir, resume) if resume else None
+        self._folder, journal = _open_run(root, root_dir, durable, path)
         try:
             self.run_id = self._folder.id
             clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
-            if resume:
+            if path is not None:
                 _hand_over(Past(self.run_id, journal.records()), root, retry_failed)
             self._terminal = Terminal()
             self.runner = _RUNNERS[runner](root_dir, self._folder.logs, self._terminal, durable)
@@ -104,23 +107,31 @@ class Session:
     def open(self) -> None:
         """Start the declared works."""
         self._clock.watch(self.runner.wake)
+        self._terminal.on_gone = self.runner.wake
         now = self._now()
         self._recorder.begin(now)
         self._send(self._machine.open(now))
-        self._recorder.follow(self._machine.facts, now)
+        self._write_down(now)
 
     def turn(self) -> bool:
         """Wait for letters, apply them, run the flow if something changed; return whether the app is over."""
-        return self.deliver(self.runner.wait(self._patience()))
+        reports = self.runner.wait(self._patience())
+        if self._terminal.gone:
+            # As every program in a pipe does: who reads `app.py | head` has seen enough.
+            raise SystemExit(128 + signal.SIGPIPE)
+        return self.deliver(reports)
 
     def deliver(self, reports: Sequence[Report]) -> bool:
         """Take letters to the journal and to the machine, and the machine's letters to the runner."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._recorder.hear(reports, machine)
         try:
-            self._send(machine.step(now, reports))
+            requests = machine.apply(now, reports)
+            if machine.has_failures:
+                self._write_down(now)  # as answers are: before the flow sees them
+            self._send(requests + machine.run(now))
         finally:
-            self._recorder.follow(machine.facts, now)
+            self._write_down(now)
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
         if machine.is_at_rest and not self._has_said_rest and not machine.ended:
@@ -143,7 +154,7 @@ class Session:
             machine.close(self._now())
             self._terminal.close()
             try:
-                self._recorder.follow(machine.facts, self._now())
+                self._write_down(self._now())
                 self._folder.ended(state)  # while nobody else can take up the run
             finally:
                 self._recorder.close()
@@ -151,6 +162,13 @@ class Session:
     def on_resume(self, seconds: float) -> None:
         """Hear that the app stood still, after Ctrl-Z."""
         self._suspended += seconds
+
+    def _write_down(self, now: Moment) -> None:
+        """Take what has changed to the journal, and failures that the app survives to the terminal."""
+        facts = self._machine.take_facts()
+        self._recorder.follow(facts, now)
+        for work, _, failure in facts.completed:
+            show_failure(work, failure)
 
     def _send(self, requests: list[Request]) -> None:
         for request in requests:
@@ -185,19 +203,23 @@ _RUNNERS: dict[str, Callable[[str, str, Terminal, bool], Runner]] = {
 }
 
 
-def _open_run(
-    root: LightningFlow, root_dir: str, durable: bool, resume: bool | str
-) -> tuple[RunFolder, Journal]:
-    """Return the folder and the journal of the run that is to be resumed, or of a new one."""
-    top = root.work if isinstance(root, RootFlow) else root
-    identity = ":".join(class_identity(type(top)))
-    path = None
-    if resume:
-        path = run_path(root_dir, resume) if isinstance(resume, str) else find_resumable(root_dir, identity)
-        if path is None:
-            _say(f"There is nothing to resume for {type(top).__qualname__} in {root_dir}: a new run begins.")
+def _find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | None:
+    """Return the folder of the run that is to be resumed, or `None` if there is none."""
+    if isinstance(resume, str):
+        return run_path(root_dir, resume)
+    path = find_resumable(root_dir, _identity(root))
     if path is None:
-        folder = RunFolder.create(root_dir, app=type(top).__qualname__, identity=identity)
+        _say(f"There is nothing to resume for {_top(root).__qualname__} in {root_dir}: a new run begins.")
+    return path
+
+
+def _open_run(
+    root: LightningFlow, root_dir: str, durable: bool, path: str | None
+) -> tuple[RunFolder, Journal]:
+    """Return the folder and the journal of the run in `path`, or of a new one."""
+    identity = _identity(root)
+    if path is None:
+        folder = RunFolder.create(root_dir, app=_top(root).__qualname__, identity=identity)
         return folder, Journal.create(folder.path, identity, durable=durable)
     journal = Journal.open(path, identity, durable=durable)
     try:
@@ -205,6 +227,15 @@ def _open_run(
     except BaseException:
         journal.close()
         raise
+
+
+def _top(root: LightningFlow) -> type[Any]:
+    """Return the class that the user calls the root of the app."""
+    return type(root.work if isinstance(root, RootFlow) else root)
+
+
+def _identity(root: LightningFlow) -> str:
+    return ":".join(class_identity(_top(root)))
 
 
 def _hand_over(past: Past, root: LightningFlow, retry_failed: bool) -> None:

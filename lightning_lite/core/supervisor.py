@@ -340,7 +340,9 @@ class Supervisor:
                 self._cut.append(call)
                 return
             self._waiting.appendleft(call)
-            self._not_before = now.monotonic + self._policy.delay_after(num_failed)
+            delay = self._policy.delay_after(num_failed)
+            self._not_before = now.monotonic + delay
+            _log.debug("%s: retried in %g s", self._describe(call), delay)
             self._note(call, WorkStageStatus.PENDING, now)
             return
         call.fail(failure)
@@ -388,7 +390,9 @@ class Supervisor:
         count = call.attempt if call is not None else 0
         self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
         self._noted = self._noted or self._book.was_read
-        _log.debug("%s: %s%s", call or self.name, stage, f", {message}" if message else "")
+        if _log.isEnabledFor(logging.DEBUG):
+            what = f"{self.name}, call {call.number}" if call is not None else self.name
+            _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")
 
 
 def _pack_host(work: LightningWork) -> bytes:

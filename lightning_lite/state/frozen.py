@@ -72,9 +72,9 @@ def _check_part(value: Any, where: str) -> None:
                 if type(item) not in SCALARS:
                     _check_part(item, f"{where}[{position}]")
     elif kind is dict:
-        if set(map(type, value)) <= SCALARS and set(map(type, value.values())) <= SCALARS:
+        # Copies, because another thread may change the dict meanwhile.
+        if set(map(type, list(value))) <= SCALARS and set(map(type, list(value.values()))) <= SCALARS:
             return
-        # A copy: another thread of the user's may change the dict meanwhile.
         for key, item in list(value.items()):
             if type(key) not in SCALARS:
                 raise _refusal(f"{where} with the key {_shown(key)}", key)

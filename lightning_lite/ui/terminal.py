@@ -7,7 +7,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from lightning_lite.ui.colours import in_colour
@@ -26,9 +26,13 @@ class Terminal:
 
     Lines begin with `root.work_2 | `, on a terminal in a colour of the work's own. They go through
     the same buffer as the flow's own prints, so what was printed first is seen first. When nobody
-    reads any more, it stops showing and says so in `broken`.
+    reads any more, it stops showing and says so in `broken` and `gone`.
 
     `show` blocks as long as the terminal does; everything else is quick, and for any thread.
+
+    Attributes:
+        gone: Whether the reader went away: `app.py | head` has ended, the terminal was closed.
+        on_gone: What to call then, in any thread.
 
     Example:
         >>> Terminal().show("root.work", "Hello\nWorld")
@@ -37,6 +41,8 @@ class Terminal:
     """
 
     def __init__(self) -> None:
+        self.gone = False
+        self.on_gone: Callable[[], None] = _nothing
         self._is_broken = False
         self._free = threading.Event()  # cleared while somebody else has the terminal
         self._free.set()
@@ -67,7 +73,9 @@ class Terminal:
         except (OSError, ValueError) as error:  # nobody reads, the disk is full; it was closed
             self._is_broken = True
             if isinstance(error, OSError) and error.errno in _GONE:
+                self.gone = True
                 _discard_rest(stream)
+                self.on_gone()
 
     def hold(self) -> None:
         """Hand the terminal over: nothing is shown until `release`, and nothing of it is lost."""
@@ -129,6 +137,10 @@ class Terminal:
         lines = prefix + text.removesuffix("\n").replace("\n", "\n" + prefix) + "\n"
         encoding = getattr(stream, "encoding", None) or "utf-8"
         return lines.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _nothing() -> None:
+    """Hear that the reader is gone, and do nothing about it."""
 
 
 def _portions(text: str) -> Iterator[str]:

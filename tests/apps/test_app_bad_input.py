@@ -80,14 +80,16 @@ def test_a_private_attribute_that_cannot_travel_is_named(runner):
         def run(self):
             pass
 
-    with pytest.raises(ArgumentError, match=r"root\.work can't be sent to its process: its attribute '_lock'"):
+    with pytest.raises(
+        ArgumentError, match=r"root\.work can't be sent to its process: its attribute '_lock'"
+    ):
         LightningApp(Flow(lambda flow: flow.work.run(), work=Holds())).run(runner)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_flow_that_swallows_the_pause_is_told_its_line(runner):
     def act(flow):
-        try:
+        try:  # noqa: SIM105 - as users write it
             flow.work.run()
         except BaseException:  # noqa: BLE001 - that is what is tested
             pass
@@ -135,7 +137,9 @@ def test_a_work_that_is_no_attribute_of_the_flow_cannot_be_run_by_it():
     def act(flow):
         EmptyWork().run()
 
-    with pytest.raises(DetachedError, match="Failed to create process for EmptyWork. Make sure to set this work"):
+    with pytest.raises(
+        DetachedError, match=r"Failed to create process for EmptyWork\. Make sure to set this work"
+    ):
         LightningApp(Flow(act)).run("inline")
 
 

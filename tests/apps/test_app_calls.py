@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -178,7 +179,11 @@ def test_changes_of_state_arrive_while_the_call_runs(tmp_path):
 
         def run(self):
             self.work.run(self.seen)
-            if self.work.epoch and self.work.epoch not in self.epochs and len(self.work.losses) == self.work.epoch:
+            if (
+                self.work.epoch
+                and self.work.epoch not in self.epochs
+                and len(self.work.losses) == self.work.epoch
+            ):
                 self.epochs.append(self.work.epoch)
                 open(f"{self.seen}.{self.work.epoch}", "w").close()
             if self.work.has_succeeded:
@@ -251,7 +256,11 @@ def test_works_that_come_and_go_while_the_app_runs():
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
-        ("exit", WorkCrashed, r"root\.work \(pid \d+\) ended with exit code 3 after .* in root\.work\.run\('exit'\)"),
+        (
+            "exit",
+            WorkCrashed,
+            r"root\.work \(pid \d+\) ended with exit code 3 after .* in root\.work\.run\('exit'\)",
+        ),
         ("signal", WorkCrashed, r"ended with SIGKILL \(signal 9\)"),
         ("error", ArithmeticError, "no such number"),
     ],
@@ -266,7 +275,9 @@ def test_a_failed_work_ends_the_app_at_once_with_its_own_error(how, error, messa
     assert how != "error" or 'raise ArithmeticError("no such number")' in str(raised.value.__cause__)
 
 
-@pytest.mark.parametrize(("how", "reason"), [("exit", "crashed"), ("signal", "crashed"), ("error", "user_exception")])
+@pytest.mark.parametrize(
+    ("how", "reason"), [("exit", "crashed"), ("signal", "crashed"), ("error", "user_exception")]
+)
 def test_a_failed_call_is_an_ended_call_if_the_flow_wants_to_go_on(how, reason):
     flow = Once(Dies(raise_exception=False), how)
 
@@ -366,7 +377,9 @@ def test_a_work_has_the_surroundings_of_the_parent_but_no_input(monkeypatch):
 def test_a_work_may_start_processes_of_its_own():
     class Starts(LightningWork):
         def run(self):
-            child = subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True, text=True, check=True)
+            child = subprocess.run(
+                [sys.executable, "-c", "print(6 * 7)"], capture_output=True, text=True, check=True
+            )
             pid = os.fork()
             if pid == 0:
                 os._exit(5)
@@ -403,8 +416,6 @@ def test_hooks_run_in_the_process_of_the_work(tmp_path):
 def test_a_work_that_serves_gets_a_url_when_it_answers():
     class Serves(LightningWork):
         def run(self):
-            from http.server import BaseHTTPRequestHandler, HTTPServer
-
             HTTPServer((self.host, self.port), BaseHTTPRequestHandler).serve_forever()
 
     class Front(LightningFlow):

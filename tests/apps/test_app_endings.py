@@ -43,7 +43,9 @@ def script(tmp_path):
         path.write_text(textwrap.dedent(BEGINNING) + textwrap.dedent(text))
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-        process = subprocess.Popen([sys.executable, path, *arguments], env=environment, cwd=tmp_path, **options)
+        process = subprocess.Popen(
+            [sys.executable, path, *arguments], env=environment, cwd=tmp_path, **options
+        )
         running.append(process)
         return process
 
@@ -118,7 +120,7 @@ def test_fail_raises_app_failed(script):
 
 
 def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
-    code, out, err = finish(
+    code, _, err = finish(
         script(
             """
             class Broken(LightningWork):
@@ -138,6 +140,30 @@ def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
     assert code == 1
     assert err.count("return 1 / x") == 1
     assert err.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_a_failure_with_which_the_app_goes_on_is_shown_once_too(script):
+    code, out, err = finish(
+        script(
+            """
+            class Broken(LightningWork):
+                def run(self, x):
+                    return 1 / x
+            class Flow(LightningFlow):
+                def __init__(self):
+                    super().__init__()
+                    self.work = Broken(raise_exception=False)
+                def run(self):
+                    self.work.run(0)
+                    self.stop("done")
+            LightningApp(Flow()).run()
+            """
+        )
+    )
+
+    assert (code, out) == (0, "done\n")
+    assert err.splitlines()[0] == "root.work failed: ZeroDivisionError: division by zero in root.work.run(0)"
+    assert err.count("return 1 / x") == 1
 
 
 def test_ctrl_c_ends_works_in_order_with_exit_code_130(script):
@@ -174,32 +200,35 @@ def test_nothing_outlives_a_killed_flow(script):
     assert finish(process)[0] == -signal.SIGKILL
 
 
-def test_a_reader_that_goes_away_ends_nothing_but_the_showing(script, tmp_path):
+def test_a_reader_that_has_seen_enough_ends_the_app_in_order(script, tmp_path):
     process = script(
         """
         class Talks(LightningWork):
             def run(self):
-                for number in range(20000):
-                    print("line", number)
+                number = 0
+                while True:
+                    print("line", number, "of process", os.getpid())
+                    number += 1
+            def on_exit(self):
+                print("tidied up")
         class Flow(LightningFlow):
             def __init__(self):
                 super().__init__()
                 self.work = Talks()
             def run(self):
                 self.work.run()
-                open("done", "w").close()
-                self.stop()
         LightningApp(Flow()).run()
         """
     )
-    assert process.stdout.readline() == "root.work | line 0\n"
+    line = process.stdout.readline()
     process.stdout.close()
 
     process.wait(timeout=DEADLINE)
 
-    assert (tmp_path / "done").exists()
+    assert process.returncode == 128 + signal.SIGPIPE
+    wait_until_gone([int(line.split()[-1])])
     (log,) = (tmp_path / "root" / "runs").glob("*/logs/root.work.log")
-    assert log.read_text().splitlines() == [f"line {number}" for number in range(20000)]
+    assert log.read_text().splitlines()[-1] == "tidied up"
 
 
 def test_the_script_is_not_executed_again_in_the_works(script, tmp_path):

@@ -1,0 +1,122 @@
+"""The helpers that users test their apps with."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightning_lite.core.flow import LightningFlow
+from lightning_lite.core.work import LightningWork
+from lightning_lite.testing import (
+    EmptyFlow,
+    EmptyWork,
+    LightningTestApp,
+    ManualClock,
+    poll_until,
+    run_work_isolated,
+)
+
+
+class Square(LightningWork):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seen = None
+
+    def run(self, x):
+        self.seen = x
+        if x < 0:
+            raise ValueError("negative")
+        return x * x
+
+
+class Count(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.counter = 0
+
+    def run(self):
+        self.counter += 1
+
+
+def test_the_empty_components_do_nothing():
+    flow = EmptyFlow()
+    flow.run()
+
+    assert EmptyWork().run() is None
+    assert flow.state["vars"] == {}
+
+
+def test_one_work_runs_alone_and_tells_what_happened():
+    work = Square()
+
+    assert run_work_isolated(work, 7, runner="inline") == 49
+    assert work.has_succeeded
+    assert work.seen == 7
+    assert work.num_successes == 1
+
+
+def test_a_parallel_work_runs_alone_too():
+    assert run_work_isolated(Square(parallel=True), 3, runner="inline") == 9
+
+
+def test_the_exception_of_a_work_that_runs_alone_is_raised():
+    with pytest.raises(ValueError, match="negative"):
+        run_work_isolated(Square(), -1, runner="inline")
+
+
+def test_a_failure_that_is_not_to_be_raised_is_told_by_the_work():
+    work = Square(raise_exception=False)
+
+    assert run_work_isolated(work, -1, runner="inline") is None
+    assert work.has_failed
+    assert work.status.reason == "user_exception"
+
+
+def test_a_test_app_counts_its_turns_and_its_hooks_end_it():
+    class EndAfterThree(LightningTestApp):
+        def on_after_run_once(self):
+            return True if self.root.counter == 3 else None
+
+    app = EndAfterThree(Count())
+    app.run(runner="inline")
+
+    assert app.root.counter == 3
+    assert app.counter >= 3
+
+
+def test_a_test_app_can_be_ended_before_a_turn():
+    class EndAtOnce(LightningTestApp):
+        def on_before_run_once(self):
+            return True
+
+    app = EndAtOnce(Count())
+    app.run(runner="inline")
+
+    assert app.counter == 0
+    assert app.root.counter == 0
+
+
+def test_a_manual_clock_stands_still_until_it_is_turned():
+    clock = ManualClock()
+    heard = []
+    clock.watch(lambda: heard.append(clock.now().monotonic))
+    before = clock.now()
+
+    assert clock.now() == before
+    clock.advance(2.5)
+
+    assert clock.now().monotonic - before.monotonic == 2.5
+    assert clock.now().wall - before.wall == 2.5
+    assert heard == [before.monotonic + 2.5]
+    assert clock.seconds_until(before.monotonic + 3) is None
+    assert clock.seconds_until(before.monotonic) == 0.0
+
+
+def test_poll_until_returns_the_first_true_answer():
+    answers = iter([0, "", None, "yes"])
+
+    assert poll_until(lambda: next(answers)) == "yes"
+
+
+def test_poll_until_gives_up_with_the_last_answer():
+    with pytest.raises(TimeoutError, match=r"still \[\] after 0\.01 s"):
+        poll_until(list, timeout=0.01)
