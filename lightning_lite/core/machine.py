@@ -11,7 +11,7 @@ It owns no process, no clock and no file, so all rules can be tested with no pro
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lightning_lite import settings
@@ -19,6 +19,7 @@ from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.core.asking import swallowed_at
 from lightning_lite.core.calls import Call
+from lightning_lite.core.component import Component
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.failure import show_call
 from lightning_lite.core.flow import LightningFlow
@@ -157,12 +158,14 @@ class Machine:
         arrived = self.take_facts()
         try:
             self._run_pass()
+            written = self._outbox.facts.writes
             arrived.add(self._outbox.facts)
         finally:
             self._outbox.facts = arrived  # for the journal a pass that raised did not happen
         if self.ended:
             return []
         self._take_asks(now)
+        self._take_writes(written, now)
         return self._collect(now)
 
     @property
@@ -246,7 +249,7 @@ class Machine:
                 self.error = AppFailed(str(outbox.ending))
 
     def _take_asks(self, now: Moment) -> None:
-        """Hand on what the pass asked for, in its order; then what it wrote."""
+        """Hand on what the pass asked for, in its order."""
         outbox = self._outbox
         asks, outbox.asks = outbox.asks, []
         for ask in asks:
@@ -259,11 +262,14 @@ class Machine:
                     )
             else:
                 self._hand_on(ask, now)
-        for name, (_, attributes) in outbox.facts.writes.items():
+
+    def _take_writes(self, written: Mapping[str, tuple[Component, set[str]]], now: Moment) -> None:
+        """Hand on what the pass wrote to works, and when its schedules are due."""
+        for name, (_, attributes) in written.items():
             if name in self._supervisors:
                 self._supervisors[name].ask_write(attributes)
                 self._active[self._supervisors[name]] = None
-        wakes, outbox.wakes = outbox.wakes, {}
+        wakes, self._outbox.wakes = self._outbox.wakes, {}
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
