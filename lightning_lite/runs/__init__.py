@@ -1,1 +1,1 @@
-"""The folder of a run: `run.json` and logs."""
+"""The folder of a run: `run.json`, journal and logs; which runs there are, and which are old."""

@@ -1,9 +1,9 @@
 """The lock of a run: one process at a time writes its journal.
 
 It is the system's own lock (`flock`), the same that `filelock` takes, so who dies gives it back. It is
-taken here without `filelock`, whose import takes longer (85 ms) than the start of an app may, and because
-a forked child must not keep it. The file is never deleted while the run is there: a second holder could
-get in beside the first one.
+taken here without `filelock`, whose import takes longer (85 ms) than the start of an app may, and whose
+releases before 4 empty the file and let a forked child keep the lock. The file is never deleted as long
+as the run is there: a second holder could get in beside the first one.
 """
 
 from __future__ import annotations
@@ -79,13 +79,11 @@ class RunLock:
 
     def _in_use(self, signature: bytes) -> JournalInUse:
         holder = _read_signature(signature)
-        who = (
-            f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-            if holder
-            else "another process"
-        )
+        who = "another process"
+        if holder is not None:
+            who = one_line("process {pid} on {host} since {since}".format(**holder))
         return JournalInUse(
-            f"the run {os.path.basename(self._folder)!r} is in use by {one_line(who)}; "
+            f"the run {os.path.basename(self._folder)!r} is in use by {who}; "
             "wait until it has ended, or end it",
             file=self.path,
             **holder or {"pid": None, "host": None, "since": None},

@@ -139,7 +139,8 @@ class Journal:
         """Write what was appended, as one transaction; if nothing was, it costs nothing.
 
         When it returns, the records survive the death of any process, and with `durable` the loss of
-        power. When it raises, none of them is written, and they wait for the next `commit`.
+        power. Whatever interrupts it, all of them are written or none, and each one only once: what is not
+        written waits for the next `commit`.
 
         Raises:
             JournalError: They can't be written: no space, for example.

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from damage import IDENTITY, read
+from stories import IDENTITY, read
 
 from lightning_lite.runs import database, journal
 from lightning_lite.runs.journal import Journal, Record

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from damage import IDENTITY, STORY, flat, read, write
+from stories import IDENTITY, STORY, flat, read, write
 
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs import holding

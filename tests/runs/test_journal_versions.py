@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from damage import IDENTITY, read, write, write_and_die
+from stories import IDENTITY, read, write, write_and_die
 
 from lightning_lite.runs import database, journal
 from lightning_lite.runs.journal import Record

@@ -1,0 +1,60 @@
+# One verb, one thing. All of them need only Python 3.11 or newer and the package index: what is
+# missing is installed into .venv, and installed again only when pyproject.toml has changed.
+
+PYTHON ?= python3
+PYTHON_IN_VENV := .venv/bin/python
+PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
+
+.PHONY: help demo test check bench torture docs clean
+
+help:
+	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
+	@echo "make test      run the tests"
+	@echo "make check     look at format, style and types"
+	@echo "make bench     measure against the limits of this machine"
+	@echo "make torture   run the long kill and race tests"
+	@echo "make docs      build the pages of docs/ into docs/_build/html"
+	@echo "make clean     remove all that these verbs made"
+
+# In an empty folder, because the example writes into the one where it stands.
+demo: .venv/installed
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
+	"$(CURDIR)/$(PYTHON_IN_VENV)" "$(CURDIR)/examples/drive/app.py"
+
+test: .venv/installed-test
+	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture"
+
+torture: .venv/installed-test
+	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0
+
+check: .venv/installed-check
+	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .
+	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
+	@$(PYTHON_IN_VENV) -m mypy
+
+bench: .venv/installed-test
+	@$(PYTHON_IN_VENV) -m benchmarks
+
+docs: .venv/installed-docs
+	@$(PYTHON_IN_VENV) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	@rm -rf .venv build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PYTHON_IN_VENV):
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	{ echo "lightning_lite needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	{ rm -rf .venv; echo "no venv in $(PYTHON); on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+.venv/installed: pyproject.toml | $(PYTHON_IN_VENV)
+	@echo "installing into .venv ..." >&2
+	@$(PIP_INSTALL) .
+	@touch $@
+
+.venv/installed-%: pyproject.toml | $(PYTHON_IN_VENV)
+	@echo "installing into .venv, with [$*] ..." >&2
+	@$(PIP_INSTALL) ".[$*]"
+	@touch $@

@@ -1,0 +1,192 @@
+"""D3, D4 and D5: long lists, and many processes that put into one drive."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
+from pathlib import Path
+
+import filelock
+
+from benchmarks.drives import DISK, MEMORY, nothing, seconds, workplace
+from benchmarks.measure import Measure
+from lightning_lite.storage import Drive
+
+ENTRIES = 100_000
+PROCESSES = 4
+PUTS = 500
+SIZE = 4096
+
+#: Takes a lock for a `with` block.
+Lock = Callable[[], AbstractContextManager[object]]
+
+
+@cache
+def with_many_names() -> tuple[Path, Drive]:
+    """Return a folder with many empty files, and a drive that has it."""
+    folder = workplace(MEMORY)
+    (folder / "names").mkdir()
+    for number in range(ENTRIES):
+        (folder / f"names/{number:06}").touch()
+    drive = Drive("lit://bench", root_dir=folder / "root", root_folder=folder)
+    drive.put("names")
+    return folder, drive
+
+
+def names() -> float:
+    """Return the seconds of a list."""
+    return seconds(lambda: with_many_names()[1].list("names"))
+
+
+def entries() -> float:
+    """Return the seconds of a list with sizes."""
+    return seconds(lambda: with_many_names()[1].entries("names"))
+
+
+def bare_names() -> float:
+    """Return the seconds of a bare list."""
+    return seconds(lambda: os.listdir(with_many_names()[0] / "names"))
+
+
+def bare_entries() -> float:
+    """Return the seconds of a bare list with sizes."""
+
+    def look() -> None:
+        with os.scandir(with_many_names()[0] / "names") as found:
+            for entry in found:
+                entry.stat()
+
+    return seconds(look)
+
+
+def at_once(job: Callable[[int], None]) -> float:
+    """Return the seconds until as many processes have done the job."""
+
+    def run() -> None:
+        pids = []
+        for number in range(PROCESSES):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    job(number)
+                finally:
+                    os._exit(0)
+            pids.append(pid)
+        for pid in pids:
+            os.waitpid(pid, 0)
+
+    return seconds(run)
+
+
+def puts(place: Path) -> float:
+    """Return the seconds of all puts."""
+    folder = workplace(place)
+    (folder / "file").write_bytes(os.urandom(SIZE))
+    drive = Drive("lit://bench", root_dir=folder / "root", root_folder=folder)
+    drive.put("file")
+
+    def job(number: int) -> None:
+        for turn in range(PUTS):
+            drive.put("file", to=f"{number}-{turn}")
+
+    taken = at_once(job)
+    assert len(drive.list()) == PROCESSES * PUTS + 1
+    return taken
+
+
+def copies(place: Path, lock: Callable[[Path], Lock]) -> float:
+    """Return the seconds of as many bare copies in place, each with a lock around it."""
+    folder = workplace(place)
+    (folder / "file").write_bytes(os.urandom(SIZE))
+
+    def job(number: int) -> None:
+        locked = lock(folder)
+        for turn in range(PUTS):
+            with (
+                locked(),
+                (folder / "file").open("rb") as source,
+                (folder / f"{number}-{turn}").open("wb") as target,
+            ):  # type: ignore[attr-defined]
+                os.sendfile(target.fileno(), source.fileno(), None, SIZE)
+
+    return at_once(job)
+
+
+def by_flock(folder: Path) -> Lock:
+    """Return what takes the bare lock of the kernel."""
+    fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
+
+    @contextmanager
+    def locked() -> Iterator[None]:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+    return locked
+
+
+def by_filelock(folder: Path) -> Lock:
+    """Return what takes a lock of `filelock`."""
+    return filelock.FileLock(folder / "lock").acquire
+
+
+def torn() -> float:
+    """Return how many of 2,000 gets were torn while another process put."""
+    folder = workplace(MEMORY)
+    drive = Drive("lit://bench", root_dir=folder / "root", root_folder=folder)
+
+    def put(turn: int) -> None:
+        data = os.urandom(8) * (turn % 20_000)
+        (folder / "file").write_bytes(hashlib.sha256(data).digest() + data)
+        drive.put("file")
+
+    put(0)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            turn = 0
+            while not (folder / "stop").exists():
+                turn += 997
+                put(turn)
+        finally:
+            os._exit(0)
+    count = 0
+    for _ in range(2000):
+        data = Path(drive.get("file", to="got")).read_bytes()
+        count += hashlib.sha256(data[32:]).digest() != data[:32]
+    (folder / "stop").touch()
+    os.waitpid(pid, 0)
+    return float(count)
+
+
+def shared(
+    name: str, where: str, place: Path, rate: float, lock: Callable[[Path], Lock], with_: str
+) -> Measure:
+    """Return the measure of puts in one place, which shall reach this share of the limit's rate."""
+    return Measure(
+        name,
+        f"4 processes x 500 puts of 4 KiB, {where}",
+        f"{with_}, sendfile",
+        "s",
+        round(1 / rate, 2),
+        partial(puts, place),
+        partial(copies, place, lock),
+        5,
+    )
+
+
+MEASURES = [
+    Measure("D3", "names of 100,000 entries", "listdir", "s", 2, names, bare_names),
+    Measure("D3b", "100,000 entries with sizes", "scandir, stat", "s", 1.2, entries, bare_entries),
+    shared("D4", "disk", DISK, 0.6, by_flock, "flock"),
+    shared("D4m", "memory", MEMORY, 0.9, by_filelock, "filelock"),
+    Measure(
+        "D5", "torn gets of 2,000 against a writer", "none", "gets", 0, torn, nothing, 3, difference=True
+    ),
+]

@@ -1,0 +1,23 @@
+"""The limit of P1: the same with a process of the standard library, and nothing else to import."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+
+
+def body(connection: Connection) -> None:
+    """Say when it was entered, as `Body` does."""
+    connection.send(time.monotonic())
+
+
+def bare() -> None:
+    """Print the seconds from `Process.start()` to the body."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=body, args=(sender,))
+    began = time.monotonic()
+    process.start()
+    print(receiver.recv() - began)
+    process.join()

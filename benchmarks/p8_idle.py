@@ -1,0 +1,130 @@
+"""P8: what an app costs that has nothing to do, with four works up."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measure import Measure
+from benchmarks.programs import environment
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+WORKS = 4
+
+#: Seconds for which the app is watched.
+WATCHED = 10.0
+
+
+class Idle(LightningWork):
+    """Is up and waits for a call."""
+
+    def run(self) -> None:
+        """Do nothing."""
+
+
+class Root(LightningFlow):
+    """Says when all works are up, and then nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idlers = [Idle(parallel=True) for _ in range(WORKS)]
+
+    def run(self) -> None:
+        """Run each work once; it stays up."""
+        for work in self.idlers:
+            work.run()
+        if all(work.has_succeeded for work in self.idlers):
+            print("up", flush=True)
+
+
+def ours() -> None:
+    """Run the app until it is interrupted."""
+    try:
+        LightningApp(Root()).run()
+    except KeyboardInterrupt:
+        return
+
+
+def wait(connection: Connection) -> None:
+    """Say that it is up and wait for the end."""
+    connection.send("up")
+    connection.recv()
+
+
+def bare() -> None:
+    """Start as many processes of the standard library and wait until interrupted."""
+    context = multiprocessing.get_context("spawn")
+    connections = []
+    for _ in range(WORKS):
+        here, there = context.Pipe()
+        context.Process(target=wait, args=(there,), daemon=True).start()
+        here.recv()
+        connections.append(here)
+    print("up", flush=True)
+    signal.pause()
+
+
+def cpu_time(process: psutil.Process) -> float:
+    """Return the seconds of CPU that `process` and its descendants have used, to the nanosecond."""
+    total = 0.0
+    for member in (process, *process.children(recursive=True)):
+        for statistics in Path(f"/proc/{member.pid}/task").glob("*/schedstat"):
+            total += int(statistics.read_text().split()[0]) / 1e9
+    return total
+
+
+def idle_minute(function: str) -> float:
+    """Return the CPU seconds that the program of `function` uses in a minute in which nothing happens."""
+    command = [sys.executable, "-c", f"from {__name__} import {function}; {function}()"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as program,
+    ):
+        assert program.stdout is not None
+        assert program.stdout.readline() == "up\n"
+        watched = psutil.Process(program.pid)
+        let_pass(program, 1.0)  # what belongs to the start is over
+        before = cpu_time(watched)
+        let_pass(program, WATCHED)
+        used = cpu_time(watched) - before
+        program.send_signal(signal.SIGINT)
+    return used * 60 / WATCHED
+
+
+def let_pass(program: subprocess.Popen[str], seconds: float) -> None:
+    """Wait, and notice if the program ends meanwhile."""
+    try:
+        code = program.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return
+    raise RuntimeError(f"the program ended with {code} where it should have been idle")
+
+
+MEASURES = [
+    Measure(
+        name="P8",
+        what="CPU seconds per idle minute, 4 works up",
+        limit_name="4 processes of multiprocessing",
+        unit="s",
+        goal=0.01,
+        ours=partial(idle_minute, "ours"),
+        limit=partial(idle_minute, "bare"),
+        rounds=3,
+        difference=True,
+    )
+]

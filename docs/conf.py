@@ -1,0 +1,51 @@
+"""How Sphinx builds these pages: Markdown as it is, and the reference from the docstrings."""
+
+from importlib.metadata import version as version_of
+
+project = "lightning_lite"
+author = "the lightning_lite developers"
+copyright = "the lightning_lite developers, Apache-2.0"
+version = release = version_of("lightning_lite")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+default_role = "code"  # `single` backticks, as in Markdown
+
+myst_heading_anchors = 3  # links to headings work here as they do on a page of Markdown
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes stand in the docstring of their class
+
+html_theme = "alabaster"
+html_theme_options = {
+    "description": "Flows, works and drives on one machine, embedded.",
+    "page_width": "1100px",
+}
+html_show_sourcelink = False
+
+
+def as_written(app, what, name, obj, options, lines):
+    """Undo what Sphinx misunderstands in our docstrings."""
+    if what == "module":  # an indented block is a drawing
+        blocks = "\n".join(lines).split("\n\n")
+        shown = (f"::\n\n{block}" if block.startswith("    ") else block for block in blocks)
+        lines[:] = "\n\n".join(shown).split("\n")
+    if what == "property":  # what stands before a colon is no type
+        for kind in [line for line in lines if line.startswith(":type: ")]:
+            lines.remove(kind)
+            lines[0] = f"{kind.removeprefix(':type: ')}: {lines[0]}"
+
+
+def leave_out(app, what, name, obj, skip, options):
+    """Leave out the fields of named tuples: their class has told of them."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app):
+    """Connect the above; napoleon has its turn before us."""
+    app.connect("autodoc-process-docstring", as_written, priority=600)
+    app.connect("autodoc-skip-member", leave_out)

@@ -1,0 +1,51 @@
+"""Two works hand each other a file: the flow makes a drive and passes it on."""
+
+import os
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.storage import Drive
+
+
+class Work_1(LightningWork):
+    def run(self, drive: Drive):
+        # 1. Create a file.
+        with open("a.txt", "w") as f:
+            f.write("Hello World !")
+
+        # 2. Put it into the drive.
+        drive.put("a.txt")
+
+        # 3. Delete the local copy.
+        os.remove("a.txt")
+
+
+class Work_2(LightningWork):
+    def run(self, drive: Drive):
+        print(drive.list("."))  # ['a.txt']
+
+        print(os.path.exists("a.txt"))  # False
+
+        drive.get("a.txt")  # Copy it from the drive to this folder.
+
+        print(os.path.exists("a.txt"))  # True
+
+        with open("a.txt") as f:
+            print(f.read())  # Hello World !
+
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.drive_1 = Drive("lit://drive_1")
+        self.work_1 = Work_1()
+        self.work_2 = Work_2()
+
+    def run(self):
+        # Each line waits until its call has ended; the drive goes along as an argument.
+        self.work_1.run(self.drive_1)
+        self.work_2.run(self.drive_1)
+        self.stop("Application End!")
+
+
+app = LightningApp(Flow())
+app.run()

@@ -1,0 +1,20 @@
+"""A drive needs no app: any script can put files into it, and get those that works have put."""
+
+from lightning_lite.storage import Drive
+
+drive = Drive("lit://drive")
+
+print(drive.list("."))  # []
+
+with open("a.txt", "w") as f:
+    f.write("Hello World !")
+drive.put("a.txt")
+
+print(drive.list("."))  # ['a.txt']
+
+with open(drive.get("a.txt", to="copy.txt")) as f:
+    print(f.read())  # Hello World !
+
+drive.delete("a.txt")
+
+print(drive.list("."))  # []

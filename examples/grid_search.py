@@ -1,0 +1,41 @@
+"""A small grid search: what `run` returns in the work's process comes back to the flow as a value."""
+
+from typing import NamedTuple
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+
+class Result(NamedTuple):
+    rate: float
+    steps: int
+    loss: float
+
+
+class Trainer(LightningWork):
+    def run(self, rate, steps):
+        weight = 0.0
+        for _ in range(steps):
+            weight -= rate * 2 * (weight - 3.0)
+        return Result(rate, steps, (weight - 3.0) ** 2)
+
+
+class GridSearch(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.trainers = [Trainer(parallel=True), Trainer(parallel=True)]
+
+    def run(self):
+        grid = [(rate, steps) for rate in (0.01, 0.1, 0.4) for steps in (5, 20)]
+
+        # Each trainer takes every other point, one after the other. A call that has ended answers at once
+        # when the flow comes by again; one that is still pending answers None.
+        results = [self.trainers[i % 2].run(rate, steps) for i, (rate, steps) in enumerate(grid)]
+
+        if None not in results:
+            best = min(results, key=lambda result: result.loss)
+            print(f"{len(results)} points, two processes")
+            self.stop(f"best: rate={best.rate}, steps={best.steps}, loss={best.loss:.6f}")
+
+
+app = LightningApp(GridSearch())
+app.run()

@@ -1,0 +1,74 @@
+"""Every program on the pages runs and prints what stands below it; every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+HOUSE = Path(__file__).parents[2]
+PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
+
+PROGRAM = re.compile(
+    r"^```python\n(?P<source>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?", re.DOTALL | re.MULTILINE
+)
+LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+#: Seconds. A bound on hanging, not on speed.
+DEADLINE = 100
+
+
+class Program(NamedTuple):
+    """A program on a page, and what it prints."""
+
+    place: str
+    source: str
+    printed: str
+
+
+def programs() -> list[Program]:
+    """Return all programs, in the order of the pages."""
+    found = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for match in PROGRAM.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append(Program(f"{page.name}:{line}", match["source"], match["printed"] or ""))
+    return found
+
+
+@pytest.mark.parametrize("program", programs(), ids=lambda program: program.place)
+def test_a_program_prints_what_stands_below_it(program: Program, own_place: Path):
+    script = own_place / "app.py"
+    script.write_text(program.source, "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, script],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == program.printed
+
+
+def anchor(heading: str) -> str:
+    """Return how links name `heading`."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path):
+    for match in LINK.finditer(page.read_text("utf-8")):
+        target = page.parent / match["file"] if match["file"] else page
+        assert target.exists(), match[0]
+        if match["heading"]:
+            assert match["heading"] in map(anchor, HEADING.findall(target.read_text("utf-8"))), match[0]

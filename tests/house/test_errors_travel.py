@@ -1,0 +1,71 @@
+"""Every error of ours survives the way from one process to another."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+import lightning_lite
+from lightning_lite.errors import LightningLiteError, Unwind
+
+
+def below(cls: type[BaseException]) -> Iterator[type[BaseException]]:
+    """Yield `cls` and all classes that derive from it."""
+    yield cls
+    for child in cls.__subclasses__():
+        yield from below(child)
+
+
+for _, _name, _ in pkgutil.walk_packages(lightning_lite.__path__, "lightning_lite."):
+    importlib.import_module(_name)  # so that all subclasses exist
+
+ERRORS = sorted(set(below(LightningLiteError)), key=lambda cls: cls.__qualname__)
+UNWINDERS = sorted(set(below(Unwind)), key=lambda cls: cls.__qualname__)
+
+each_error = pytest.mark.parametrize("cls", ERRORS, ids=lambda cls: cls.__name__)
+each_unwinder = pytest.mark.parametrize("cls", UNWINDERS, ids=lambda cls: cls.__name__)
+
+
+@each_error
+def test_an_error_keeps_its_class_its_message_and_its_parts(cls: type[LightningLiteError]):
+    error = cls("work 'root.train' failed: do this", work="root.train", path="a/b.txt")
+
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(twin) is cls
+        assert str(twin) == "work 'root.train' failed: do this"
+        assert twin.work == "root.train"
+        assert twin.path == "a/b.txt"
+
+
+@each_error
+def test_an_error_keeps_notes_and_survives_a_second_journey(cls: type[LightningLiteError]):
+    error = cls("x")
+    error.add_note("seen in pass 3")
+
+    twin = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error))))
+
+    assert twin.__notes__ == ["seen in pass 3"]
+
+
+@each_error
+def test_an_error_says_in_its_docstring_when_one_gets_it(cls: type[LightningLiteError]):
+    assert "__doc__" in vars(cls)
+    assert cls.__doc__
+
+
+@each_unwinder
+def test_what_unwinds_is_not_swallowed_by_except_exception(cls: type[Unwind]):
+    assert not issubclass(cls, Exception)
+    assert issubclass(type(pickle.loads(pickle.dumps(cls("message")))), cls)
+
+
+def test_the_tree_at_the_head_of_errors_names_every_class_of_the_file():
+    module = importlib.import_module("lightning_lite.errors")
+    classes = [c for c in (*ERRORS, *UNWINDERS) if c.__module__ == module.__name__]
+
+    assert [cls.__name__ for cls in classes if cls.__name__ not in module.__doc__] == []

@@ -1,0 +1,79 @@
+"""Small journals: what they hold, how they are written and read."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.values import INLINE_LIMIT
+
+IDENTITY = "app.py:Root"
+
+#: What a small journal holds, transaction by transaction.
+STORY = [
+    [Record("asked", "root.train", "9f3a", b"arguments")],
+    [Record("state", "root.train", "", b"\x01\x02"), Record("state", "root.eval", "", b"")],
+    [Record("ended", "root.train", "9f3a", b"value" * 20)],
+    [Record("asked", "root.eval", "77", b"a" * 300), Record("sent", "root.eval", "77", b"1")],
+    [Record("ended", "root.eval", "77", b"12.5")],
+]
+
+SMALL = Record("ended", "root.train", "9f3a", b"small")
+BIG = Record("ended", "root.train", "9f3a", os.urandom(1024) * (INLINE_LIMIT // 512))
+
+
+def write(folder: Path, story: list[list[Record]] = STORY) -> None:
+    """Write a journal and close it."""
+    folder.mkdir()
+    journal = Journal.create(str(folder), IDENTITY)
+    commit_all(journal, story)
+    journal.close()
+
+
+def write_and_die(folder: Path, story: list[list[Record]] = STORY, *, moved: int = 0) -> None:
+    """Write a journal in a process that is killed before it closes it, so that its log stays.
+
+    After `moved` transactions the log is moved into the database; the next one begins it anew.
+    """
+    folder.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            journal = Journal.create(str(folder), IDENTITY)
+            commit_all(journal, story[:moved])
+            if moved:
+                journal._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            commit_all(journal, story[moved:])
+            os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert (folder / "journal.db-wal").stat().st_size
+
+
+def commit_all(journal: Journal, story: list[list[Record]]) -> None:
+    for transaction in story:
+        for record in transaction:
+            journal.append(record)
+        journal.commit()
+
+
+def read(folder: Path, identity: str = IDENTITY) -> list[Record]:
+    """Open a journal and return what it holds, big values loaded."""
+    journal = Journal.open(str(folder), identity)
+    try:
+        return [record._replace(data=record.load()) for record in journal.records()]
+    finally:
+        journal.close()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of what is kept of a journal; `-shm` is memory of those who have it open."""
+    files = [folder / "journal.db", folder / "journal.db-wal"]
+    return {file.name: file.read_bytes() for file in files if file.exists() and file.stat().st_size}
+
+
+def flat(story: list[list[Record]]) -> list[Record]:
+    return [record for transaction in story for record in transaction]

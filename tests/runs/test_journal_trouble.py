@@ -1,0 +1,138 @@
+"""A full disk, Ctrl-C and other programs: nothing is written half, and nothing twice."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from stories import BIG, IDENTITY, SMALL, STORY, commit_all, flat, read
+
+from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.runs import database
+from lightning_lite.runs.journal import Journal, Record
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 32 KiB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("record", [SMALL._replace(data=b"x" * 60_000), BIG], ids=["in the log", "in a file"])
+@pytest.mark.parametrize("more", [[], [SMALL]], ids=["alone", "with another one"])
+def test_a_commit_that_fails_writes_nothing_and_can_be_tried_again(
+    new: Journal, tmp_path: Path, record: Record, more: list[Record]
+):
+    commit_all(new, [[SMALL]])
+    for one in (*more, record):
+        new.append(one)
+
+    with full_disk():
+        for _ in range(2):
+            with pytest.raises(JournalError, match="can't be read or written") as caught:
+                new.commit()
+            assert not isinstance(caught.value, JournalCorrupt)
+            assert list(new.records()) == [SMALL]
+    new.close()
+
+    assert read(tmp_path) == [SMALL, *more, record]
+
+
+def test_closing_gives_the_run_back_even_if_the_disk_is_full(new: Journal, tmp_path: Path):
+    commit_all(new, [[SMALL]])
+    new.append(BIG)
+
+    with full_disk(), pytest.raises(JournalError):
+        new.close()
+
+    assert read(tmp_path) == [SMALL]
+
+
+@contextmanager
+def interrupted_at(line: int) -> Iterator[list[int]]:
+    """Let Ctrl-C come at the n-th line of the package that is run; give how many were run."""
+    count = [0]
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        if "lightning_lite" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            count[0] += 1
+            if count[0] == line:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield count
+    finally:
+        sys.settrace(before)
+
+
+# A file that was just opened when Ctrl-C came is closed by the garbage collector, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("records", [[SMALL], [SMALL, SMALL], [SMALL, BIG]], ids=["one", "two", "a big one"])
+def test_a_commit_that_is_interrupted_at_any_line_is_made_once(tmp_path: Path, records: list[Record]):
+    line, count = 0, [0]
+    while count[0] >= line:
+        line += 1
+        (tmp_path / str(line)).mkdir()
+        mine = Journal.create(str(tmp_path / str(line)), IDENTITY)
+        for record in records:
+            mine.append(record)
+        with suppress(KeyboardInterrupt), interrupted_at(line) as count:
+            mine.commit()
+        mine.close()
+        assert read(tmp_path / str(line)) == records
+    assert line > 20
+
+
+def test_another_program_that_has_the_journal_locked_is_named_as_what_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT", 0.01)
+    new = Journal.create(str(tmp_path), IDENTITY)
+    tool = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    tool.execute("BEGIN IMMEDIATE")
+    new.append(SMALL)
+
+    with pytest.raises(JournalError, match="another program has locked it"):
+        new.commit()
+    tool.execute("ROLLBACK")
+    tool.close()
+    new.close()
+
+    assert read(tmp_path) == [SMALL]
+
+
+def test_a_reader_may_look_while_the_journal_is_written(new: Journal, tmp_path: Path):
+    commit_all(new, STORY[:1])
+    reader = sqlite3.connect(f"file:{tmp_path}/journal.db?mode=ro", uri=True)
+    count = reader.execute("SELECT count(*) FROM record").fetchone()
+
+    commit_all(new, STORY[1:])
+    reader.close()
+    new.close()
+
+    assert count == (1,)
+    assert read(tmp_path) == flat(STORY)
+
+
+def test_a_folder_that_can_not_be_written_to_is_named(tmp_path: Path):
+    with pytest.raises(JournalError, match="No such file or directory"):
+        Journal.create(str(tmp_path / "missing"), IDENTITY)
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match="Not a directory"):
+        Journal.create(str(tmp_path / "file"), IDENTITY)
