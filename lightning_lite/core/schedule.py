@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 from lightning_lite.errors import ScheduleError
 
@@ -73,7 +72,7 @@ def _zone(name: str | None) -> tzinfo:
     if name is None:
         return _local_zone()
     try:
-        return ZoneInfo(name)
+        return _zone_named(name)
     except (KeyError, ValueError, OSError) as error:
         raise ScheduleError(f"There is no time zone {name!r} on this computer.", timezone=name) from error
 
@@ -84,9 +83,15 @@ def _local_zone() -> tzinfo:
     if not name:
         name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2]
     try:
-        return ZoneInfo(name) if name else _fixed_zone()
+        return _zone_named(name) if name else _fixed_zone()
     except (KeyError, ValueError, OSError):
         return _fixed_zone()
+
+
+def _zone_named(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - 7 ms for each process that loads a flow's class
+
+    return ZoneInfo(name)
 
 
 def _fixed_zone() -> tzinfo:

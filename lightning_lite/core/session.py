@@ -243,11 +243,11 @@ def _hand_over(past: Past, root: LightningFlow, retry_failed: bool) -> None:
         past.forget_failures()
     else:
         past.check_poison()
-    past.hand_over(root)
     _say(
         f"Run {past.run} goes on: calls that are taken over: {past.num_completed}, "
         f"calls that are run again when the flow asks for them: {past.num_again}."
     )
+    past.hand_over(root)
 
 
 def _say(line: str) -> None:
