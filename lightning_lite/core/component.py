@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABCMeta
 from typing import Any
 
+from lightning_lite import storage
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.core.node import Node
 from lightning_lite.core.tree import check_name
@@ -101,12 +102,14 @@ class Component(metaclass=ComponentType):
         return thaw(freeze(value, name)) if is_container(value) else value
 
     def _write(self, node: Node, name: str, value: Any) -> None:
+        if type(value) is str and value.startswith("lit://"):
+            value = storage.Path(value)
+        if isinstance(value, Traveller) and self._travels:
+            value.attached(node.name, name)  # first, so that what it learns is sent as well
         if node.link is None:
             node.store(self, name, value)
         else:
             node.link.write(self, name, value)
-        if isinstance(value, Traveller) and node.name:
-            value.attached(node.name, name)
 
     def _declare(self, node: Node, name: str, value: Any) -> None:
         """Take a public attribute that is new."""
@@ -131,5 +134,5 @@ class Component(metaclass=ComponentType):
         self._node.name = name
         for attribute in self._node.names:
             value = self.__dict__.get(attribute)
-            if isinstance(value, Traveller):
+            if isinstance(value, Traveller) and self._travels:
                 value.attached(name, attribute)

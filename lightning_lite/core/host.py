@@ -179,15 +179,15 @@ class WorkHost:
     def _run(self, call: RunCall) -> bytes:
         work = self._work
         args, kwargs = unpack(call.arguments)
+        for name, value in self._travellers().items():
+            received = value.before_run(work.name)
+            if received is not value:
+                self.write(work, name, received)
         guests: list[Traveller] = []
-        for name in work._node.names:
-            value = work.__dict__.get(name)
-            if isinstance(value, Traveller):
-                work.__dict__[name] = _receive_traveller(value, work.name, guests)
         args = _receive_all(args, work.name, guests)
         kwargs = _receive_all(kwargs, work.name, guests)
         answer = work.run(*args, **kwargs)
-        for guest in guests:
+        for guest in (*guests, *self._travellers().values()):  # also what the run itself has assigned
             guest.after_run(work.name)
         try:
             return pack(answer, to_main=True)
@@ -196,6 +196,11 @@ class WorkHost:
                 f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
                 f"sent to the flow: {error}. Return plain data, or put it into a file."
             ) from error
+
+    def _travellers(self) -> dict[str, Traveller]:
+        """Return the travellers among the attributes, by name."""
+        values = ((name, self._work.__dict__.get(name)) for name in self._work._node.names)
+        return {name: value for name, value in values if isinstance(value, Traveller)}
 
     # How state travels. The guard is held in all of them.
 

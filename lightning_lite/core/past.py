@@ -87,8 +87,8 @@ class Past:
 
     def forget_failures(self) -> None:
         """Let calls that have failed run again."""
-        for trace in self._traces.values():
-            trace.book.keep(lambda call: call.failure is None)
+        for call in self._calls():
+            call.ended = call.ended and call.failure is None
 
     def hand_over(self, root: LightningFlow) -> None:
         """Let each component take its past, now or when it enters the tree."""

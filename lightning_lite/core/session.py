@@ -126,10 +126,10 @@ class Session:
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._recorder.hear(reports, machine)
         try:
-            requests = machine.apply(now, reports)
+            self._send(machine.apply(now, reports))  # at once: no work waits for the pass
             if machine.has_failures:
                 self._write_down(now)  # as answers are: before the flow sees them
-            self._send(requests + machine.run(now))
+            self._send(machine.run(now))
         finally:
             self._write_down(now)
         if machine.num_passes > num_passes:
