@@ -19,15 +19,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_lite.settings import VERSION
-
 if TYPE_CHECKING:
     from lightning_lite.core.app import LightningApp
     from lightning_lite.core.cloud import BuildConfig, CloudCompute
     from lightning_lite.core.flow import LightningFlow
     from lightning_lite.core.work import LightningWork
 
-__version__ = VERSION
+__version__ = "0.1.0"
 
 __all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "LightningWork"]
 

@@ -18,11 +18,22 @@ class Traveller:
         """Return plain data that says which value this is; it is what a call's key is made from."""
         raise NotImplementedError(f"{type(self).__qualname__} does not say its call key")
 
-    def attached(self, component: str, attribute: str) -> None:
-        """Hear that the value became attribute `attribute` of the component named `component`."""
+    def attached(self, work: str, attribute: str) -> None:
+        """Hear that the value becomes attribute `attribute` of a work.
+
+        Args:
+            work: Name of the work, "" as long as it does not stand in a tree.
+            attribute: Name of the attribute.
+
+        Raises:
+            Exception: The value may not be there; then the attribute keeps the value that it has.
+        """
 
     def before_run(self, work: str) -> Self:
-        """Return what the `run` of `work` shall get in this value's place; called in the work's process."""
+        """Return what the `run` of `work` shall get in this value's place; called in the work's process.
+
+        Something else than the value in an attribute becomes the attribute's new value.
+        """
         return self
 
     def after_run(self, work: str) -> None:

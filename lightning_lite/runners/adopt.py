@@ -60,7 +60,9 @@ class AdoptedPopen:
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit code when the process has ended, or `None` after `timeout` seconds."""
         if not self._process.has_ended():
-            select.select([self.sentinel], [], [], timeout)
+            poller = select.poll()
+            poller.register(self.sentinel, select.POLLIN)
+            poller.poll(None if timeout is None else timeout * 1000)
         return self.poll()
 
     def terminate(self) -> None:

@@ -55,6 +55,7 @@ if __name__ == "__main__":
     setup = marshal.loads(read_frame(calls))
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
+    # Kept by a name, because what is defined here is still needed.
     boot, sys.modules["__main__"] = sys.modules["__main__"], type(sys)("__main__")
 
     from lightning_lite.runners.child import Child

@@ -23,6 +23,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.runners.letters import TerminalLent, TerminalReturned, TerminalWanted
 
 #: Bytes that one read asks for: what a pipe holds.
 CHUNK = 65536
@@ -37,6 +38,9 @@ _KINDS: tuple[type[tuple[Any, ...]], ...] = (
     StateChanged,
     RunEnded,
     StartFailed,
+    TerminalWanted,
+    TerminalLent,
+    TerminalReturned,
 )
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 

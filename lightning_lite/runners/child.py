@@ -28,8 +28,10 @@ from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.messages import Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.packing import unpack
+from lightning_lite.runners.borrowing import Borrower
 from lightning_lite.runners.channel import CHUNK, LetterReader, PipeWriter
 from lightning_lite.runners.failures import start_failure
+from lightning_lite.runners.letters import TerminalLent
 from lightning_lite.runners.seam import Host
 from lightning_lite.runners.stacks import write_stacks_on_demand
 
@@ -52,6 +54,7 @@ class Child:
         self._calls = calls
         self._control = control
         self._letters = LetterSender(letters)
+        self._borrower = Borrower(work, self._send)
         self._nudged, self._nudge = os.pipe()
         os.set_blocking(self._nudge, False)
         self._main = get_ident()
@@ -85,9 +88,10 @@ class Child:
     def _settle(self, setup: dict[str, Any]) -> None:
         """Make this process what the work expects, before any of its code runs."""
         for stream in (sys.stdout, sys.stderr):
-            assert isinstance(stream, io.TextIOWrapper)
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
         write_stacks_on_demand()
+        self._borrower.serve_breakpoints()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the flow's affair
         signal.signal(signal.SIGTERM, self._hear_stop)
         os.register_at_fork(after_in_child=self._after_fork)
@@ -191,6 +195,8 @@ class Child:
                 for letter in reader.feed(data):
                     if type(letter) is StopWork:
                         tell_at = monotonic()
+                    elif type(letter) is TerminalLent:
+                        self._borrower.hear(letter)
                     else:
                         self._host.receive(letter)
             now = monotonic()
@@ -246,9 +252,13 @@ class LetterSender:
             raise RunnerError(self._closed)
         with self._lock:
             self._pipe.put(letter)
-            if not self._is_flushing and not self._pipe.push():
-                self._is_flushing = True
-                start_new_thread(self.drain, ())
+            if self._is_flushing or self._pipe.push():
+                return
+            self._is_flushing = True
+        try:
+            start_new_thread(self.drain, ())
+        except RuntimeError:  # there are too many; then this one has to wait
+            self.drain()
 
     def drain(self) -> None:
         """Return when everything is out."""

@@ -20,12 +20,20 @@ def describe_heritage(cwd: str | None) -> dict[str, Any]:
     if cwd is not None:
         cwd = os.path.join(here or "", cwd)
     return {
-        # "" and relative entries mean this process's working directory, not the work's.
-        "path": [os.path.join(here, entry) if here else entry for entry in sys.path],
+        "path": [_absolute(entry, here) for entry in sys.path],
         "argv": list(sys.argv),
         "cwd": cwd or here,
         "log_level": _log_level(),
     }
+
+
+def _absolute(entry: str, here: str | None) -> str:
+    """Return an entry of the search path that means the same in another working directory."""
+    if here is None or os.path.isabs(entry):
+        return entry
+    if entry and not os.path.exists(entry):
+        return entry  # not a path: the name of an import hook, as editable installs have
+    return os.path.normpath(os.path.join(here, entry))
 
 
 def _log_level() -> int | None:

@@ -6,6 +6,7 @@ is killed. So all works are started by one thread that lives as long as the runn
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import sys
@@ -18,6 +19,8 @@ from typing import Any
 from lightning_lite.runners.adopt import adopt
 from lightning_lite.runners.stacks import STACK_SIGNAL
 from lightning_lite.runners.work_process import WorkProcess
+
+logger = logging.getLogger(__name__)
 
 _BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot.py")
 
@@ -60,7 +63,7 @@ class Launcher:
             # Children first: `multiprocess` takes longer to import than a work to start.
             if self._queue.empty():
                 for process in orphans:
-                    adopt(process)
+                    self._adopt(process)
                 orphans.clear()
             next_one = self._queue.get()
             if next_one is None:
@@ -76,6 +79,13 @@ class Launcher:
         except Exception as error:  # noqa: BLE001 - whatever the system refuses, the others still have to start
             process.start_error = error
         self._report(process)
+
+    def _adopt(self, process: WorkProcess) -> None:
+        try:
+            adopt(process)
+        except Exception:
+            # This thread has to live on: all works would die with it.
+            logger.warning("multiprocess can't show %s among its children", process.name, exc_info=True)
 
     def _report(self, process: WorkProcess) -> None:
         # In this order: when our copies are closed, the pipe of letters may end.

@@ -27,6 +27,7 @@ from weakref import WeakSet
 from lightning_lite import settings
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
+    AcknowledgeState,
     DumpStack,
     Failure,
     KillWork,
@@ -38,11 +39,14 @@ from lightning_lite.messages import (
     StartWork,
     StopWork,
     WorkExited,
+    WriteState,
 )
 from lightning_lite.packing import pack
 from lightning_lite.runners.guardian import Guardian
 from lightning_lite.runners.heritage import describe_heritage
 from lightning_lite.runners.launch import Launcher
+from lightning_lite.runners.lending import Lender
+from lightning_lite.runners.letters import TerminalLent, TerminalReturned, TerminalWanted
 from lightning_lite.runners.limits import name_limit
 from lightning_lite.runners.loop import Loop
 from lightning_lite.runners.output import Display, OutputPump
@@ -82,6 +86,7 @@ class ProcessRunner:
         self._is_to_kill_all = False
         self._is_closed = False
         self._output = OutputPump(logs, display)
+        self._lender = Lender(self._output, display, self._tell)
         self._guardian = Guardian()
         self._launcher = Launcher(self._hear_launch)
         self._loop = Loop(self._take_launched)
@@ -105,8 +110,7 @@ class ProcessRunner:
             elif isinstance(request, DumpStack):
                 process.ask_for_stacks()
             else:
-                process.control.put(request)
-                self._loop.push(process.control)
+                self._tell(process, request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
         """Return all letters that have arrived, in order per work; see `seam.Runner`."""
@@ -220,8 +224,7 @@ class ProcessRunner:
 
     def _stop(self, process: WorkProcess, request: StopWork) -> None:
         process.is_doomed = True
-        process.control.put(request)
-        self._loop.push(process.control)
+        self._tell(process, request)
         due = monotonic() + request.timeout
         ladder = self._ladders.setdefault(process, Ladder(process, due))
         ladder.due = min(ladder.due, due)
@@ -243,6 +246,7 @@ class ProcessRunner:
         while self._read(process):
             pass
         exitcode = process.reap()
+        self._lender.forget(process)
         self._output.detach(process.name)
         for writer in (process.calls, process.control):
             self._loop.drop(writer)
@@ -294,6 +298,13 @@ class ProcessRunner:
         if self._ladders:
             self._climb()
 
+    def _tell(
+        self, process: WorkProcess, letter: StopWork | WriteState | AcknowledgeState | TerminalLent
+    ) -> None:
+        """Send a letter that is for the helper thread of the work."""
+        process.control.put(letter)
+        self._loop.push(process.control)
+
     def _hear(self, process: WorkProcess) -> None:
         self._read(process)
         if process.is_mute:
@@ -307,10 +318,15 @@ class ProcessRunner:
         """Take what has arrived from a process; return whether there may be more at once."""
         letters, has_more = process.read()
         for letter in letters:
-            if type(letter) is RunEnded:
+            kind = type(letter)
+            if kind is TerminalWanted or kind is TerminalReturned:
+                self._lender.hear(process, letter)
+                continue
+            if kind is RunEnded:
                 # What a call has printed is shown before its end is acted on.
+                self._lender.end_call(process)
                 self._output.flush(process.name)
-        self._letters += letters
+            self._letters.append(letter)
         return has_more
 
 
@@ -327,4 +343,5 @@ def _disown_after_fork() -> None:
         runner.disown_all()
 
 
-os.register_at_fork(after_in_child=_disown_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_after_fork)

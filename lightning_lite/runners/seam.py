@@ -71,8 +71,9 @@ class Host(Protocol):
         """
 
     def interrupt(self) -> None:
-        """Raise `StopRun` in the main thread of the work: at once if it is called there, as soon as what is
-        under way is whole; from another thread at the work's next change of state.
+        """Raise `StopRun` in the main thread of the work as soon as what is under way is whole.
+
+        Called there, that is at once; from another thread, at the work's next change of state.
         """
 
     def close(self) -> None:

@@ -84,9 +84,7 @@ class EndingSignals:
             self._first = error
             self._runner.interrupt(error)
         elif self._first is None:
-            self._first = self._late = (
-                error  # the app ends by itself: in order, and then as if it had come first
-            )
+            self._first = self._late = error  # the app is ending by itself, and goes on doing so
         else:
             self._runner.kill_all()
 

@@ -16,7 +16,15 @@ from typing import Any
 import psutil
 from hosts import TaskHost
 
-from lightning_lite.messages import Report, RunCall, RunEnded, StartWork, StateChanged, WorkExited, WorkStarted
+from lightning_lite.messages import (
+    Report,
+    RunCall,
+    RunEnded,
+    StartWork,
+    StateChanged,
+    WorkExited,
+    WorkStarted,
+)
 from lightning_lite.packing import pack, unpack
 from lightning_lite.runners.processes import ProcessRunner
 
@@ -79,7 +87,9 @@ class Bench:
 
     def hangs(self, name: str = "root.a") -> dict[str, bytes]:
         """Wait until a task says that it hangs now, and return what else it says."""
-        return self.until(lambda letter: isinstance(letter, StateChanged) and "hanging" in letter.changes, name).changes
+        return self.until(
+            lambda letter: isinstance(letter, StateChanged) and "hanging" in letter.changes, name
+        ).changes
 
     def log(self, name: str = "root.a") -> str:
         try:
@@ -128,7 +138,14 @@ class Flow:
 
     def __init__(self, folder: str, number: int, task: str, **options: Any) -> None:
         program = os.path.join(os.path.dirname(__file__), "flow.py")
-        command = [sys.executable, program, str(folder), str(number), task, str(options.pop("grace", DEADLINE))]
+        command = [
+            sys.executable,
+            program,
+            str(folder),
+            str(number),
+            task,
+            str(options.pop("grace", DEADLINE)),
+        ]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **options.pop("env", {})}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, **options)
         self.pids: list[int] = json.loads(self.line())

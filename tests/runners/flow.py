@@ -5,6 +5,8 @@
 It prints the process ids of all that it has started, says how it was ended, and exits as a script would.
 """
 
+# ruff: noqa: T201 - a program that talks to the test that has started it
+
 from __future__ import annotations
 
 import json

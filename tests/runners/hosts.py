@@ -5,12 +5,18 @@ Works import this module, so it is light.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 
 from lightning_lite.errors import StopRun
-from lightning_lite.messages import AcknowledgeState, Failure, Report, RunCall, RunEnded, StateChanged, WriteState
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
+    Report,
+    RunCall,
+    RunEnded,
+    StateChanged,
+    WriteState,
+)
 from lightning_lite.packing import pack, unpack
 
 
@@ -36,7 +42,7 @@ class TaskHost:
         value, failure = None, None
         try:
             value = pack(task(self, *args), to_main=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as a real host does
             failure = Failure("user_exception", f"{type(error).__name__}: {error}")
         self.send(RunEnded(self.name, call.key, call.attempt, {}, 0, value, failure))
 

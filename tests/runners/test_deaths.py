@@ -184,7 +184,9 @@ def test_a_kill_while_the_kernel_counts_one_for_want_of_memory_says_so(bench: Be
 
 def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_path):
     (tmp_path / "memory.events").write_text("low 0\noom 7\noom_kill 3\noom_group_kill 1\n")
-    monkeypatch.setattr(memory, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"])
+    monkeypatch.setattr(
+        memory, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"]
+    )
 
     assert memory.count_out_of_memory_kills() == 3
 
@@ -269,7 +271,13 @@ def kill_at_random_moments(bench: Bench, kills: int) -> None:
 
 @pytest.mark.parametrize(
     ("exitcode", "words"),
-    [(0, "exit code 0"), (3, "exit code 3"), (-9, "SIGKILL (signal 9)"), (-63, "signal 63"), (None, "unknown exit code")],
+    [
+        (0, "exit code 0"),
+        (3, "exit code 3"),
+        (-9, "SIGKILL (signal 9)"),
+        (-63, "signal 63"),
+        (None, "unknown exit code"),
+    ],
 )
 def test_an_exit_code_is_named(exitcode: int | None, words: str):
     assert describe_exit(exitcode) == words

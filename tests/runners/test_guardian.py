@@ -113,4 +113,8 @@ def test_the_guardian_hears_no_signal_of_the_terminal(bench: Bench):
 def guardians() -> list[int]:
     """Return the guardians that this process has started and that are alive."""
     children = psutil.Process().children()
-    return [child.pid for child in children if child.is_running() and any("guardian" in arg for arg in child.cmdline())]
+    return [
+        child.pid
+        for child in children
+        if child.is_running() and any("guardian" in arg for arg in child.cmdline())
+    ]

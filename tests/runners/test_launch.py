@@ -51,10 +51,17 @@ def test_an_environment_that_can_not_be_fails_to_start(bench: Bench, env):
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "memory"), (errno.EMFILE, "ulimit -n"), (errno.ENFILE, "fs.file-max")],
+    [
+        (errno.EAGAIN, "ulimit -u"),
+        (errno.ENOMEM, "memory"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.ENFILE, "fs.file-max"),
+    ],
 )
 @pytest.mark.parametrize("where", ["spawn", "guardian", "pipes"])
-def test_a_limit_of_the_machine_is_named_and_others_start(bench: Bench, monkeypatch, where: str, number: int, words: str):
+def test_a_limit_of_the_machine_is_named_and_others_start(
+    bench: Bench, monkeypatch, where: str, number: int, words: str
+):
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -87,7 +94,9 @@ def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(bench: B
         names = [f"root.w{i}" for i in range(20)]
         for name in names:
             bench.start(name)
-        ends = [bench.until(lambda letter: isinstance(letter, WorkStarted | WorkExited), name) for name in names]
+        ends = [
+            bench.until(lambda letter: isinstance(letter, WorkStarted | WorkExited), name) for name in names
+        ]
         failures = [letter.failure.message for letter in bench.letters if isinstance(letter, StartFailed)]
 
         assert 0 < sum(isinstance(end, WorkStarted) for end in ends) < 20
@@ -126,7 +135,7 @@ def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
 def test_a_work_has_one_process_at_a_time(bench: Bench):
     bench.start()
 
-    with pytest.raises(RunnerError, match="root.a has a process already"):
+    with pytest.raises(RunnerError, match=r"root\.a has a process already"):
         bench.start()
 
 

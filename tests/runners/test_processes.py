@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import multiprocess
 import pytest
 import tasks
 from bench import DEADLINE, Bench
@@ -103,7 +104,11 @@ def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(bench: Bench):
     bench.start()
     bench.call(tasks.receive_all, 3)
     bench.until(StateChanged)
-    letters = [WriteState("root.a", {"x": b"1"}, 1), AcknowledgeState("root.a"), WriteState("root.a", {"x": b"2"}, 2)]
+    letters = [
+        WriteState("root.a", {"x": b"1"}, 1),
+        AcknowledgeState("root.a"),
+        WriteState("root.a", {"x": b"2"}, 2),
+    ]
 
     for letter in letters:
         bench.runner.send(letter)
@@ -135,7 +140,7 @@ def test_a_process_takes_over_what_the_parent_is(bench: Bench, monkeypatch, tmp_
     seen = bench.run(tasks.environment)
 
     assert seen["argv"] == ["app.py", "--fast"]
-    assert seen["path"] == [str(tmp_path) + "/", *sys.path[1:]]
+    assert seen["path"] == [str(tmp_path), *sys.path[1:]]
     assert seen["cwd"] == str(tmp_path)
     assert seen["environ"]["FROM_PARENT"] == "1"
     assert seen["environ"]["FROM_WORK"] == "2"
@@ -175,7 +180,17 @@ def test_a_work_loads_no_more_than_it_needs(bench: Bench, monkeypatch):
 
     modules = set(bench.run(tasks.environment)["modules"])
 
-    heavy = {"multiprocess", "dill", "cloudpickle", "asyncio", "rich", "logging", "dataclasses", "inspect", "pickle"}
+    heavy = {
+        "multiprocess",
+        "dill",
+        "cloudpickle",
+        "asyncio",
+        "rich",
+        "logging",
+        "dataclasses",
+        "inspect",
+        "pickle",
+    }
     assert modules & heavy == set()
 
 
@@ -332,8 +347,6 @@ def test_a_work_that_has_exited_can_be_started_again(bench: Bench):
 
 
 def test_works_are_process_objects_of_multiprocess(bench: Bench):
-    import multiprocess
-
     pid = bench.up()["root.a"]
     while not (children := multiprocess.active_children()):
         bench.runner.wait(0.01)
@@ -379,4 +392,6 @@ def test_close_ends_what_is_just_being_started(tmp_path):
 
     letters = bench.runner.close(DEADLINE)
 
-    assert sorted(letter.work for letter in letters if isinstance(letter, WorkExited)) == [f"root.w{i}" for i in range(5)]
+    assert sorted(letter.work for letter in letters if isinstance(letter, WorkExited)) == [
+        f"root.w{i}" for i in range(5)
+    ]

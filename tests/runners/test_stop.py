@@ -28,7 +28,9 @@ def stop(bench: Bench, timeout: float = DEADLINE, name: str = "root.a") -> WorkE
     return bench.exit_of(name)
 
 
-@pytest.mark.parametrize("task", [None, tasks.hang, tasks.spin, tasks.swallow_exceptions, tasks.block_in_a_read])
+@pytest.mark.parametrize(
+    "task", [None, tasks.hang, tasks.spin, tasks.swallow_exceptions, tasks.block_in_a_read]
+)
 def test_a_work_that_listens_ends_in_order(bench: Bench, tmp_path, task):
     bench.start()
     bench.run(tasks.report_exit, str(tmp_path / "exits"))

@@ -107,7 +107,7 @@ def test_other_threads_are_left_alone(bench: Bench):
         try:
             with EndingSignals(bench.runner):
                 pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it would be lost in the thread
             failures.append(error)
 
     thread = threading.Thread(target=run)
