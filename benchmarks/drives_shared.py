@@ -110,7 +110,7 @@ def copies(place: Path, lock: Callable[[Path], Lock]) -> float:
                 locked(),
                 (folder / "file").open("rb") as source,
                 (folder / f"{number}-{turn}").open("wb") as target,
-            ):  # type: ignore[attr-defined]
+            ):
                 os.sendfile(target.fileno(), source.fileno(), None, SIZE)
 
     return at_once(job)

@@ -1,0 +1,58 @@
+"""Files: drives, and the store and the lock that they stand on.
+
+    drive       Drive, what users hold          handle    its id, its root, who acts
+    store       the seam: put, list, get and delete of files and folders
+    local       … as plain files in a folder of this machine
+    names       what may be a name        modes     permissions in a drive
+    links       opening what is put       copying   the bytes of one file
+    trees       whole folders             listing   names and entries
+    staging     what is not to be seen    placing   bringing it to its place in a drive
+    swapping    two folders change places intents   … where that takes two steps
+    pinning     reading while others put  locking   the lock of a drive
+    delivering  the user's side of a get  watching  waiting for something new
+    folders     the user's own folder     selecting which paths a user means
+    probing     what file system it is    progress  a bar for long transfers
+    showing     a table for notebooks     moving    a put that uses up its source
+    path        Path, files that works hand on                   seen       … unchanged since they were kept
+    payload     Payload, objects that works hand on              buffers    … one of them in one file
+    file_system FileSystem, files of nobody                      artifacts  where the store keeps all these
+    mount       Mount, kept for apps that have one
+    errors      everything that can go wrong
+    disk        the only door to the file system
+
+Names are loaded on first use, so that a process that moves no files does not pay for them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_lite.storage.drive import Drive as Drive
+    from lightning_lite.storage.file_system import FileSystem as FileSystem
+    from lightning_lite.storage.mount import Mount as Mount
+    from lightning_lite.storage.path import Path as Path
+    from lightning_lite.storage.payload import Payload as Payload
+    from lightning_lite.storage.store import Entry as Entry
+
+_HOMES = {
+    "Drive": "drive",
+    "Entry": "store",
+    "FileSystem": "file_system",
+    "Mount": "mount",
+    "Path": "path",
+    "Payload": "payload",
+}
+
+__all__ = ["Drive", "Entry", "FileSystem", "Mount", "Path", "Payload"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,303 @@
+"""`Drive`: a named folder that works, scripts and notebooks share, and that nobody can break."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import IO, Any, overload
+
+from lightning_lite.context import current_caller
+from lightning_lite.storage.errors import (
+    DriveError,
+    DriveNotFound,
+    DrivePathError,
+    DriveSourceMissing,
+    DriveTimeout,
+    shown,
+    system_error,
+)
+from lightning_lite.storage.folders import PathLike
+from lightning_lite.storage.handle import DriveHandle
+from lightning_lite.storage.names import component_folder, path_parts
+from lightning_lite.storage.progress import progress
+from lightning_lite.storage.selecting import Given, Selection, given, select
+from lightning_lite.storage.showing import table
+from lightning_lite.storage.store import Entry, Parts
+
+Names = list[str]
+Entries = list[Entry]
+
+
+class Drive(DriveHandle):
+    """A named folder that components share: put files and folders into it, list, get and delete them.
+
+    What is put belongs to the component that runs the code: the work in whose `run` it is, else
+    `main`. A flow only hands drives on.
+
+    Args:
+        id: `lit://` and a name; drives of the same name under the same root are the same drive.
+        allow_duplicates: Whether a path may be put that another component has put.
+        component_name: Act as this component.
+        root_folder: Folder that relative paths of the user's files refer to; the working directory at
+            each call if not given.
+        root_dir: Folder that holds all drives; if not given, that of the app, else `LIGHTNING_LITE_ROOT`,
+            else `./.lightning_lite` at first use.
+        durable: Whether what was put survives the loss of power; if not given, as the app or
+            `LIGHTNING_LITE_DURABLE` says.
+        portable_names: Whether names that Windows or macOS would not keep are refused.
+
+    Example:
+        >>> import os, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> drive = Drive("lit://models", root_folder=folder.name, root_dir=os.path.join(folder.name, "root"))
+        >>> with open(os.path.join(folder.name, "best.txt"), "w") as file:
+        ...     _ = file.write("0.93")
+        >>> drive.put("best.txt")
+        >>> drive.list()
+        ['best.txt']
+        >>> with open(drive.get("best.txt", to="copy.txt")) as file:
+        ...     file.read()
+        '0.93'
+        >>> drive.delete("best.txt")
+        >>> drive.list()
+        []
+        >>> folder.cleanup()
+    """
+
+    def put(
+        self,
+        path: PathLike | Iterable[PathLike],
+        to: PathLike | None = None,
+        *,
+        follow_symlinks: bool = False,
+        move: bool = False,
+    ) -> None:
+        """Store a file or a whole folder: all of it or nothing, whatever happens meanwhile.
+
+        Args:
+            path: A file or folder in `root_folder`; a folder replaces the one that was put before. Or
+                several, or a pattern like `*.ckpt`: each is put for itself.
+            to: Its path in the drive, if not the same; of several, the folder for them.
+            follow_symlinks: Whether symbolic links may lead out of `root_folder`.
+            move: Whether the source may be used up, so that nothing has to be copied where that is possible.
+
+        Raises:
+            DriveDuplicate: Another component has put this path, and `allow_duplicates` is false.
+            DriveError: See `lightning_lite.storage.errors` for all others.
+        """
+        caller = self._admit("put")
+        with _told("put", path, "what was there is kept"):
+            folder = self._folder()
+            paths, several = select(given(path), folder, folder.names, folder.exists)
+            if not paths:
+                raise DriveSourceMissing(
+                    f"The provided path {shown(path)} doesn't exists; no file has such a name."
+                )
+            target = None if to is None else path_parts(to, portable=self.portable_names)
+            for parts in paths:
+                name = _named(_target(parts, target, several), path if to is None else to)
+                source = folder.source(parts, name, self.root_dir, follow_symlinks=follow_symlinks)
+                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as told:
+                    self._store().put(
+                        self._owner(caller),
+                        name,
+                        source,
+                        exclusive=not self.allow_duplicates,
+                        move=move,
+                        durable=self._is_durable(caller),
+                        told=told,
+                    )
+
+    def list(
+        self, path: PathLike = ".", component_name: str | None = None, *, recursive: bool = False
+    ) -> Names:
+        """Return what is in a folder of the drive: sorted, each path once.
+
+        Args:
+            path: A folder, or a file, which is then the only path; nothing if it is not there.
+            component_name: Only what this component has put.
+            recursive: The files at any depth, instead of files and folders at one.
+        """
+        self._admit("list")
+        owner = _component(component_name)
+        with _told("list", path):
+            return self._store().names(self._folder().parts(path), owner=owner, recursive=recursive)
+
+    def entries(
+        self, path: PathLike = ".", component_name: str | None = None, *, recursive: bool = False
+    ) -> Entries:
+        """Return the same as `list`, with sizes, times and owners; a path once for each of its owners."""
+        self._admit("list")
+        owner = _component(component_name)
+        with _told("list", path):
+            return self._store().entries(self._folder().parts(path), owner=owner, recursive=recursive)
+
+    def exists(self, path: PathLike, component_name: str | None = None) -> bool:
+        """Return whether somebody, or the component of that name, has put this path."""
+        self._admit("list")
+        owner = _component(component_name)
+        with _told("exists", path):
+            return self._has(self._folder().named(path), owner)
+
+    @overload
+    def get(
+        self,
+        path: PathLike,
+        to: PathLike | None = None,
+        component_name: str | None = None,
+        timeout: float | None = None,
+        overwrite: bool = False,
+    ) -> Any: ...
+
+    @overload
+    def get(
+        self,
+        path: Iterable[PathLike],
+        to: PathLike | None = None,
+        component_name: str | None = None,
+        timeout: float | None = None,
+        overwrite: bool = False,
+    ) -> Names: ...
+
+    def get(
+        self,
+        path: PathLike | Iterable[PathLike],
+        to: PathLike | None = None,
+        component_name: str | None = None,
+        timeout: float | None = None,
+        overwrite: bool = False,
+    ) -> Any:
+        """Bring one version of a file or a folder into `root_folder`.
+
+        Args:
+            path: Path in the drive. Or several, or a pattern like `*.ckpt`: each is one version for itself.
+            to: Where to, in `root_folder`, if not to the same path; of several, the folder for them.
+            component_name: Whose; needed if several components have put this path.
+            timeout: Seconds to wait for what is not there yet.
+            overwrite: Whether a folder that is there may be replaced; a file always is.
+
+        Returns:
+            The local path, absolute; a list of them for several paths or a pattern.
+
+        Raises:
+            DriveNotFound: It is not in the drive.
+            DriveTimeout: It did not come in time.
+            DriveAmbiguous: Several components have put it.
+            DriveExists: A folder is there locally, and `overwrite` is false.
+        """
+        self._admit("get")
+        owner = _component(component_name)
+        with _told("get", path, "what was there is kept"):
+            folder = self._folder()
+            target = None if to is None else folder.named(to)
+            paths, several = self._awaited(given(path), owner, timeout)
+            found = []
+            for parts in paths:
+                destination = folder.destination(_target(parts, target, several), overwrite=overwrite)
+                with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as told:
+                    self._store().get(parts, destination, owner=owner, told=told)
+                found.append(destination.path)
+        return found if several else found[0]
+
+    def delete(self, path: PathLike) -> None:
+        """Remove a file or a folder that this component has put.
+
+        Raises:
+            DriveNotOwner: Another component has put it.
+            DriveNotFound: It is not in the drive.
+        """
+        caller = self._admit("delete")
+        with _told("delete", path, "nothing was removed"):
+            parts = self._folder().named(path)
+            self._store().delete(self._owner(caller), parts, durable=self._is_durable(caller))
+
+    def open(
+        self, path: PathLike, mode: str = "r", component_name: str | None = None, encoding: str | None = None
+    ) -> IO[Any]:
+        """Open a file where it is in the drive, for reading; it stays that version while it is open.
+
+        Args:
+            path: Path in the drive.
+            mode: `r` for text or `rb` for bytes.
+            component_name: Whose; needed if several components have put this path.
+            encoding: Of the text; UTF-8 if not given.
+        """
+        self._admit("open")
+        if mode not in ("r", "rt", "rb"):
+            raise DrivePathError(
+                f"open mode {shown(mode)}: a drive's files are only read; use 'r' or 'rb', or put."
+            )
+        owner = _component(component_name)
+        with _told("open", path):
+            binary = self._store().open(self._folder().named(path), owner=owner)
+        return binary if mode == "rb" else io.TextIOWrapper(binary, encoding=encoding or "utf-8")
+
+    def _repr_html_(self) -> str:
+        may_look = current_caller().kind in ("script", "work")
+        return table(repr(self), self.entries() if may_look else [])
+
+    def _has(self, parts: Parts, owner: str | None) -> bool:
+        owners = self._store().owners(parts)
+        return bool(owners) if owner is None else owner in owners
+
+    def _size(self, parts: Parts, owner: str | None) -> int:
+        return sum(entry.size for entry in self._store().entries(parts, owner=owner, recursive=True))
+
+    def _select(self, path: Given, owner: str | None) -> Selection:
+        """Return the paths in the drive that the user means."""
+        selection = select(
+            path,
+            self._folder(),
+            lambda parts: self._store().names(parts, owner=owner, recursive=False),
+            lambda parts: self._has(parts, owner),
+        )
+        for parts in selection.paths:
+            _named(parts, path)
+        return selection
+
+    def _awaited(self, path: Given, owner: str | None, timeout: float | None) -> Selection:
+        """Return the same, as soon as all of it is there."""
+        selection = self._select(path, owner)
+
+        def is_there() -> bool:
+            nonlocal selection
+            selection = self._select(path, owner)
+            return bool(selection.paths) and all(self._has(parts, owner) for parts in selection.paths)
+
+        if timeout is not None and not self._store().wait(is_there, timeout):
+            raise DriveTimeout(
+                f"The following {shown(path)} wasn't found in {timeout:g} seconds; does the component that "
+                f"puts it run?"
+            )
+        if not selection.paths:
+            raise DriveNotFound(f"We didn't find any match for the associated {shown(path)}; see list().")
+        return selection
+
+
+@contextmanager
+def _told(operation: str, path: object, outcome: str = "") -> Iterator[None]:
+    """Let what the system refuses be told as an error of the drive."""
+    try:
+        yield
+    except DriveError:
+        raise
+    except OSError as error:
+        raise system_error(operation, path, error, outcome) from error
+
+
+def _target(parts: Parts, to: Parts | None, several: bool) -> Parts:
+    if to is None:
+        return parts
+    return to + parts if several else to
+
+
+def _named(parts: Parts, path: object) -> Parts:
+    if not parts:
+        raise DrivePathError(f"The name {shown(path)} is empty; name a file or a folder in the drive.")
+    return parts
+
+
+def _component(name: str | None) -> str | None:
+    return None if name is None else component_folder(name)

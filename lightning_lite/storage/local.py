@@ -1,0 +1,157 @@
+"""The store that keeps the files of a drive as plain files in a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from stat import S_ISDIR
+from typing import BinaryIO
+
+from lightning_lite.storage import disk
+from lightning_lite.storage.copying import Told
+from lightning_lite.storage.delivering import Destination, needs_other_place
+from lightning_lite.storage.errors import DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
+from lightning_lite.storage.finding import Finder
+from lightning_lite.storage.layout import Layout
+from lightning_lite.storage.listing import entries_of, names_of
+from lightning_lite.storage.modes import restored_mode
+from lightning_lite.storage.placing import Placer
+from lightning_lite.storage.putting import Put
+from lightning_lite.storage.staging import Aside
+from lightning_lite.storage.store import Entry, Parts, Source
+from lightning_lite.storage.trees import TreeCopier
+from lightning_lite.storage.watching import Arrivals
+
+
+class LocalStore:
+    """Keeps one drive in a folder of this machine.
+
+    Args:
+        root: Absolute folder that holds all drives.
+        name: Name of the drive.
+    """
+
+    def __init__(self, root: str, name: str) -> None:
+        self._layout = Layout(root, name)
+        self._finder = Finder(self._layout)
+
+    def put(
+        self,
+        owner: str,
+        parts: Parts,
+        source: Source,
+        *,
+        exclusive: bool,
+        move: bool,
+        durable: bool,
+        told: Told,
+    ) -> None:
+        """Store a file or a folder; see `Store`."""
+        fd = source.bounds.open(source.path)
+        try:
+            self._layout.prepare(durable=durable)
+            self._layout.aside.sweep()
+            put = Put(self._layout, owner, parts, source, fd, exclusive=exclusive, durable=durable)
+            put.admit()
+            if move:
+                put.move(told)
+            else:
+                put.copy(told)
+        finally:
+            disk.close(fd)
+
+    def get(self, parts: Parts, destination: Destination, *, owner: str | None, told: Told) -> None:
+        """Bring one version of a file or a folder to `destination`; see `Store`."""
+        with self._finder.opened(parts, owner) as fd:
+            is_folder = S_ISDIR(disk.fstat(fd).st_mode)
+            destination.admit(is_folder=is_folder)
+            for aside in destination.asides(self._layout.aside):
+                if self._bring(fd, destination, aside, is_folder=is_folder, told=told):
+                    return
+
+    def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
+        """Remove what `owner` has put there; see `Store`."""
+        if not self._layout.exists():
+            raise _not_owned(owner, parts, [])
+        self._layout.aside.sweep()
+        with self._layout.changing():
+            owners = self._layout.owners(parts)
+            if owner not in owners:
+                raise _not_owned(owner, parts, owners)
+            Placer(self._layout.base, self._layout.aside, durable=durable).remove((owner, *parts))
+        self._layout.aside.sweep()
+
+    def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
+        """Return paths at and below `parts`; see `Store`."""
+        found = self._finder.read(
+            parts, owner, lambda fd, path, _: names_of(fd, path, recursive=recursive), deep=recursive
+        )
+        if len(found) == 1:
+            return sorted(found[0])
+        return sorted({name for names in found for name in names})
+
+    def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
+        """Return entries at and below `parts`; see `Store`."""
+        found = self._finder.read(
+            parts,
+            owner,
+            lambda fd, path, who: entries_of(fd, path, who, recursive=recursive),
+            deep=recursive,
+        )
+        return sorted(entry for entries in found for entry in entries)
+
+    def owners(self, parts: Parts) -> list[str]:
+        """Return the components that have something at `parts`; see `Store`."""
+        return self._finder.owners(parts)
+
+    def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
+        """Open a file for reading; see `Store`."""
+        with self._finder.opened(parts, owner) as fd:
+            if S_ISDIR(disk.fstat(fd).st_mode):
+                raise DriveIsDirectory(f"{shown('/'.join(parts))} is a folder; open a file in it, or get it.")
+            return os.fdopen(disk.dup(fd), "rb")
+
+    def wait(self, is_there: Callable[[], bool], timeout: float) -> bool:
+        """Wait for something new; see `Store`."""
+        deadline = time.monotonic() + timeout
+        self._layout.prepare(durable=False)
+        with Arrivals(self._layout.aside.folder) as arrivals:
+            while not is_there():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                arrivals.wait(left)
+        return True
+
+    def _bring(self, fd: int, destination: Destination, aside: Aside, *, is_folder: bool, told: Told) -> bool:
+        """Copy to aside and move from there to the destination; say whether it can be moved from there."""
+        try:
+            staging = aside.new_folder() if is_folder else aside.new_file()
+        except OSError as error:
+            if aside is not self._layout.aside or not needs_other_place(error):
+                raise
+            return False
+        with staging as staged:
+            copier = TreeCopier(
+                mode=restored_mode, admit=None, admit_folder=None, open_link=None, durable=False, told=told
+            )
+            if is_folder:
+                copier.copy_folder(fd, staged.fd)
+            else:
+                copier.copy_file(fd, staged.fd, destination.path)
+            if not destination.place(staged, aside, is_folder=is_folder):
+                return False
+            disk.fchmod(staged.fd, restored_mode(disk.fstat(fd).st_mode))
+            return True
+
+
+def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
+    text = f"The file {shown('/'.join(parts))} doesn't exists in the component_name space {shown(owner)}"
+    if not owners:
+        return DriveNotFound(f"{text}, nor in another one; list() tells what is there.")
+    return DriveNotOwner(
+        f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
+        f"Drive(..., component_name={owners[0]!r}) to act as it.",
+        owner=owners[0],
+    )

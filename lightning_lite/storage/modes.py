@@ -1,0 +1,37 @@
+"""Permissions on their way into a drive and out of it.
+
+Stored files lose the owner's right to write, so that nobody edits a drive by hand by mistake (the
+root is closed to everybody else); stored folders must be open to their owner. What the right was
+is kept exactly: the sticky bit, which means nothing to a file and nothing to the only user of a
+closed folder, marks what was read-only at its source. Set-id bits never travel.
+"""
+
+from __future__ import annotations
+
+from stat import S_ISDIR, S_ISVTX, S_IWUSR
+
+_PERMISSIONS = 0o777
+
+
+def stored_mode(mode: int) -> int:
+    """Return the permissions in the drive for a source of this mode.
+
+    Example:
+        >>> oct(stored_mode(0o100644)), oct(stored_mode(0o100444))
+        ('0o444', '0o1444')
+    """
+    mark = 0 if mode & S_IWUSR else S_ISVTX
+    if S_ISDIR(mode):
+        return mode & _PERMISSIONS | 0o700 | mark
+    return mode & _PERMISSIONS & ~S_IWUSR | mark
+
+
+def restored_mode(mode: int) -> int:
+    """Return the permissions that the source had of what is stored with this mode.
+
+    Example:
+        >>> oct(restored_mode(0o100444)), oct(restored_mode(0o101444))
+        ('0o644', '0o444')
+    """
+    permissions = mode & _PERMISSIONS
+    return permissions & ~S_IWUSR if mode & S_ISVTX else permissions | S_IWUSR

@@ -1,0 +1,185 @@
+"""The rules for the names of drives, components and paths.
+
+All are checked before anything is touched. Names are plain text: `~`, `$` and `%2e` are only
+characters, nothing is expanded or decoded.
+"""
+
+from __future__ import annotations
+
+import os
+from unicodedata import is_normalized
+
+from lightning_lite.storage.errors import DriveIdError, DrivePathError, DriveTypeError, shown
+
+PROTOCOL = "lit://"
+
+#: The one name that no file, folder or component may have: our own folder in a drive, and the usual root.
+RESERVED = ".lightning_lite"
+
+#: Bytes in one part of a path; what Linux and macOS allow.
+MAX_PART = 255
+
+#: Bytes in a path, and parts of it: with the root before it, it has to fit into the system's 4,096 bytes.
+MAX_PATH = 2048
+MAX_DEPTH = 100
+
+#: Characters up to which a path can't be longer or deeper than that.
+SURELY_SHORT = 2 * MAX_DEPTH - 2
+
+#: What ids are made of, and nearly all names.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_MAX_ID = 128
+
+_CONTROLS = (
+    (0x00, 0x1F),
+    (0x7F, 0x9F),
+    (0x2028, 0x202E),  # line separators and overrides of the direction of writing
+    (0x2066, 0x2069),
+    (0xD800, 0xDFFF),  # bytes that are no text
+)
+_MAGIC = frozenset("*?[")
+_NOT_ON_WINDOWS = frozenset('\\:*?"<>|')
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+)
+_DEVICE_STARTS = frozenset(name[:3] for name in _DEVICES)
+
+
+def drive_name(drive_id: object) -> str:
+    """Return the name in the id of a drive.
+
+    Example:
+        >>> drive_name("lit://models")
+        'models'
+    """
+    if not isinstance(drive_id, str):
+        raise DriveTypeError(f"The Drive id must be a str like 'lit://name', got {type(drive_id).__name__}.")
+    if drive_id.startswith("s3://"):
+        raise DriveIdError("Using S3 buckets in a Drive is no longer supported; use an id like 'lit://name'.")
+    if not drive_id:
+        raise DriveIdError("The Drive id needs to start with one of the following protocols: ['lit://'].")
+    if not drive_id.startswith(PROTOCOL):
+        raise DriveIdError(
+            f"Unknown protocol for the drive 'id' argument {shown(drive_id)}; use an id like 'lit://name'."
+        )
+    name = drive_id.removeprefix(PROTOCOL)
+    if "/" in name:
+        raise DriveIdError(
+            f"The id should be unique to identify your drive. Found {shown(name)}, which has a '/'."
+        )
+    if not name or not _PLAIN.issuperset(name) or name[0] == "." or len(name) > _MAX_ID:
+        raise DriveIdError(
+            f"The Drive id {shown(drive_id)} is wrong: after 'lit://' the allowed characters are letters, "
+            f"digits, '.', '_' and '-', not a '.' first, at most {_MAX_ID}."
+        )
+    return name
+
+
+def component_folder(name: object) -> str:
+    """Return `name` if it may be the name of a component's folder."""
+    if not isinstance(name, str):
+        raise DriveTypeError(f"component_name must be a str, got {type(name).__name__}.")
+    if not name.strip() or name in (".", "..") or "/" in name:
+        raise DrivePathError(
+            f"component_name {shown(name)} is no name of a folder; use one like 'root.work'."
+        )
+    check_part(name, name, portable=False)
+    return name
+
+
+def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ...]:
+    """Return the parts of a path in a drive; none for the top.
+
+    Args:
+        path: Relative, with `/` between its parts.
+        portable: Whether names that Windows does not allow are refused.
+
+    Example:
+        >>> path_parts("runs/./1/model.ckpt", portable=True)
+        ('runs', '1', 'model.ckpt')
+    """
+    text = path_text(path)
+    if text.startswith("/"):
+        raise DrivePathError(f"{shown(text)} is an absolute path; names in a drive are relative.")
+    parts = tuple(part for part in text.split("/") if part not in ("", "."))
+    if len(parts) > MAX_DEPTH:
+        raise DrivePathError(
+            f"{shown(text)} has {len(parts)} parts, the limit is {MAX_DEPTH}; use a shorter path."
+        )
+    for part in parts:
+        check_part(part, text, portable=portable)
+    check_length("/".join(parts))
+    return parts
+
+
+def path_text(path: object) -> str:
+    """Return `path` as text, or say that it is none."""
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise DriveTypeError(f"A name in a drive must be str or Path, got {type(text).__name__}.")
+    return text
+
+
+def has_magic(text: str) -> bool:
+    """Return whether a path is a pattern: has `*`, `?` or `[`."""
+    return not _MAGIC.isdisjoint(text)
+
+
+def check_length(path: str) -> None:
+    """Refuse a path that is too long or too deep."""
+    depth = path.count("/") + 1
+    if depth > MAX_DEPTH:
+        raise DrivePathError(
+            f"{shown(path)} has {depth} parts, the limit is {MAX_DEPTH}; use a shorter path."
+        )
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise DrivePathError(f"{shown(path)} is longer than {MAX_PATH} bytes; use a shorter path.")
+
+
+def check_part(part: str, whole: str, *, portable: bool) -> None:
+    """Refuse `part` of the path `whole` if no file in a drive may have that name."""
+    is_plain = _PLAIN.issuperset(part) and part[-1] != "." and len(part) <= MAX_PART
+    if is_plain and part != RESERVED and part[:3].lower() not in _DEVICE_STARTS:
+        return  # as nearly all names, and trees have many
+    if part == "..":
+        raise DrivePathError(f"'..' is not allowed in {shown(whole)}; a path can't leave the drive.")
+    if part == RESERVED:
+        raise DrivePathError(f"{shown(part)} in {shown(whole)} is a reserved name; use another one.")
+    if not part.isprintable():
+        _refuse_controls(part, whole)
+    if len(part) * 4 > MAX_PART and len(os.fsencode(part)) > MAX_PART:
+        size = len(os.fsencode(part))
+        raise DrivePathError(
+            f"A component of {shown(whole)} is {size} bytes, the limit is {MAX_PART}; shorten it."
+        )
+    if not part.strip():
+        raise DrivePathError(f"A name in {shown(whole)} is empty but for spaces; use another one.")
+    if portable:
+        _refuse_unportable(part, whole)
+
+
+def _refuse_controls(part: str, whole: str) -> None:
+    for position, character in enumerate(part):
+        code = ord(character)
+        if any(low <= code <= high for low, high in _CONTROLS):
+            raise DrivePathError(
+                f"{shown(whole)} has the control character U+{code:04X} at position {position} of a name; "
+                f"remove it."
+            )
+
+
+def _refuse_unportable(part: str, whole: str) -> None:
+    if not _NOT_ON_WINDOWS.isdisjoint(part):
+        reason = f"Windows does not allow {min(_NOT_ON_WINDOWS.intersection(part))!r} in names"
+    elif part[-1] in ". ":
+        reason = "Windows drops the last character of such names"
+    elif part.partition(".")[0].lower() in _DEVICES:
+        reason = "Windows keeps that name for a device"
+    elif not part.isascii() and not is_normalized("NFC", part):
+        reason = "macOS spells it differently (it is not in Unicode's NFC form)"
+    else:
+        return
+    raise DrivePathError(
+        f"The name {shown(part)} in {shown(whole)} is not portable: {reason}; rename it, or use "
+        f"Drive(..., portable_names=False)."
+    )

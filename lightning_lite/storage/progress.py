@@ -1,0 +1,83 @@
+"""A progress bar for long transfers, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lightning_lite.storage.copying import Told
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+#: Seconds that a transfer takes before it gets a bar.
+PATIENCE = 0.5
+
+
+@contextmanager
+def progress(label: str, measure: Callable[[], int]) -> Iterator[Told]:
+    """Give what is to be told the bytes of a transfer, and show them if it takes long.
+
+    Args:
+        label: What is transferred.
+        measure: Returns how many bytes there will be; asked only if there is a bar.
+    """
+    if not _on_terminal():
+        yield _ignore
+        return
+    bar = _Bar(label, measure)
+    try:
+        yield bar.told
+    finally:
+        bar.stop()
+
+
+class _Bar:
+    def __init__(self, label: str, measure: Callable[[], int]) -> None:
+        self._label = label
+        self._measure = measure
+        self._done = 0
+        self._begin = time.monotonic() + PATIENCE
+        self._shown: tuple[Progress, TaskID] | None = None
+
+    def told(self, count: int) -> None:
+        self._done += count
+        if self._shown is None:
+            if time.monotonic() < self._begin:
+                return
+            self._shown = self._start()
+        shown, task = self._shown
+        shown.update(task, completed=self._done)
+
+    def stop(self) -> None:
+        if self._shown is not None:
+            self._shown[0].stop()
+
+    def _start(self) -> tuple[Progress, TaskID]:
+        from rich import progress as parts  # noqa: PLC0415 - 70 ms that only a long transfer pays
+        from rich.console import Console  # noqa: PLC0415 - the same
+        from rich.markup import escape  # noqa: PLC0415 - the same
+
+        shown = parts.Progress(
+            parts.TextColumn("{task.description}"),
+            parts.BarColumn(),
+            parts.DownloadColumn(),
+            parts.TransferSpeedColumn(),
+            parts.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        task = shown.add_task(escape(self._label), total=self._measure())
+        shown.start()
+        return shown, task
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+
+def _ignore(count: int) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,138 @@
+"""One `put` into a drive on this machine: staged aside without the lock, then brought to its place."""
+
+from __future__ import annotations
+
+from stat import S_ISDIR
+
+from lightning_lite.storage import disk
+from lightning_lite.storage.copying import Told
+from lightning_lite.storage.errors import DriveDuplicate, DriveError, DriveSourceChanged, shown
+from lightning_lite.storage.layout import CLOSED, Layout
+from lightning_lite.storage.modes import stored_mode
+from lightning_lite.storage.moving import give_up, is_movable, protect, stage_link
+from lightning_lite.storage.placing import Placer, admit_replacement
+from lightning_lite.storage.staging import Staged
+from lightning_lite.storage.store import Parts, Source
+from lightning_lite.storage.trees import TreeCopier
+
+
+class Put:
+    """What one `put` has to do.
+
+    Args:
+        layout: The folders of the drive.
+        owner: Component that puts.
+        parts: Path below it.
+        source: What is put.
+        fd: The same, open.
+        exclusive: Refuse if another component has something there.
+        durable: Whether it survives the loss of power.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        owner: str,
+        parts: Parts,
+        source: Source,
+        fd: int,
+        *,
+        exclusive: bool,
+        durable: bool,
+    ) -> None:
+        self._layout = layout
+        self._owner = owner
+        self._parts = parts
+        self._source = source
+        self._fd = fd
+        self._is_folder = S_ISDIR(disk.fstat(fd).st_mode)
+        self._exclusive = exclusive
+        self._durable = durable
+        self._placer = Placer(layout.base, layout.aside, durable=durable)
+
+    def admit(self) -> None:
+        """Refuse at once what would be refused after a long copy."""
+        self._admit_owner()
+        path = "/".join(self._parts)
+        admit_replacement(f"{self._layout.space(self._owner)}/{path}", path, is_folder=self._is_folder)
+
+    def copy(self, told: Told) -> None:
+        """Bring a copy of the source into the drive."""
+        aside = self._layout.aside
+        with aside.new_folder() if self._is_folder else aside.new_file() as staged:
+            self._fill(staged, told)
+            self._place(staged.path)
+
+    def move(self, told: Told) -> None:
+        """Bring the source itself into the drive if that is possible, else a copy, and remove the source."""
+        moved = self._move_folder() if self._is_folder else self._move_file()
+        if not moved:
+            self.copy(told)
+        if not (moved and self._is_folder):
+            give_up(self._fd, self._source.path)
+
+    def _admit_owner(self) -> None:
+        if not self._exclusive:
+            return
+        others = [name for name in self._layout.owners(self._parts) if name != self._owner]
+        if others:
+            raise DriveDuplicate(
+                f"The file {shown('/'.join(self._parts))} can't be added as already found in the Drive. "
+                f"It belongs to {shown(others[0])}: use another name, Drive(..., "
+                f"component_name={others[0]!r}) to act as its owner, or Drive(..., allow_duplicates=True).",
+                owner=others[0],
+            )
+
+    def _place(self, staged: str) -> None:
+        with self._layout.changing():
+            self._admit_owner()
+            self._placer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
+
+    def _move_file(self) -> bool:
+        aside = self._layout.aside
+        with aside.new_folder() as top:
+            link = stage_link(self._fd, self._source, top.path)
+            if link is None:
+                return False
+            if self._durable:
+                disk.fsync(self._fd)
+            self._place(link)
+            protect(self._fd)
+        return True
+
+    def _move_folder(self) -> bool:
+        if self._durable or not is_movable(self._fd, self._source):
+            return False  # to flush all of it takes as long as a copy
+        # What goes away aside wakes those who wait for something to arrive.
+        with self._layout.aside.new_file(), self._layout.changing():
+            self._admit_owner()
+            space = self._layout.space(self._owner)
+            if disk.look(space) is None:
+                disk.mkdir(space, CLOSED)
+            if not self._placer.adopt(self._source.path, (self._owner, *self._parts)):
+                return False
+        protect(self._fd)
+        return True
+
+    def _fill(self, staged: Staged, told: Told) -> None:
+        source = self._source
+        copier = TreeCopier(
+            mode=stored_mode,
+            admit=source.admit,
+            admit_folder=source.bounds.refuse_root,
+            open_link=lambda path: source.bounds.open(f"{source.path}/{path}"),
+            durable=self._durable,
+            told=told,
+        )
+        try:
+            if self._is_folder:
+                copier.copy_folder(self._fd, staged.fd)
+            else:
+                copier.copy_file(self._fd, staged.fd, source.path)
+        except DriveError:
+            raise
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DriveSourceChanged(
+                f"{shown(source.path)} changed while it was copied: {shown(error.filename)} is not there "
+                f"any more; do it again."
+            ) from error

@@ -1,0 +1,126 @@
+"""The folder aside: what is not yet, or no longer, to be seen in a drive.
+
+Whoever makes something there holds its lock until it has been moved to its place. What has no
+holder is left by the dead, or replaced and thrown away: the next user removes it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from itertools import count
+from stat import S_ISDIR
+from types import TracebackType
+from typing import Self
+
+from lightning_lite.storage import disk
+from lightning_lite.storage.intents import is_needed
+from lightning_lite.storage.names import RESERVED
+from lightning_lite.storage.trees import empty_folder, is_same
+
+#: What the names of all things aside begin with, also in folders that are not ours alone.
+PREFIX = f"{RESERVED}-"
+
+_numbers = count()
+
+
+class Staged:
+    """A new file or folder aside, locked; what is left of it goes at the end of the `with` block.
+
+    Attributes:
+        path: Where it is, until it is moved to its place.
+        fd: Its descriptor, for writing if it is a file.
+    """
+
+    def __init__(self, folder: str, fd: int, name: str) -> None:
+        self.path = f"{folder}/{name}"
+        self.fd = fd
+        self._folder = folder
+        self._name = name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        disk.close(self.fd)
+        # A failure to clean hides no other failure and loses nothing: the next user cleans.
+        with suppress(OSError):
+            remove_if_dead(self._folder, self._name)
+
+
+class Aside:
+    """A folder for what is not to be seen.
+
+    Args:
+        folder: Where; must be on the file system of the place that things will be moved to.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def new_file(self) -> Staged:
+        """Make an empty file, open for writing."""
+        while True:
+            name = _new_name()
+            fd = disk.open_file(f"{self.folder}/{name}", disk.CREATE, 0o600)
+            if self._is_held(fd, name):
+                return Staged(self.folder, fd, name)
+
+    def new_folder(self) -> Staged:
+        """Make an empty folder."""
+        while True:
+            name = _new_name()
+            path = f"{self.folder}/{name}"
+            disk.mkdir(path, 0o700)
+            try:
+                fd = disk.open_file(path, disk.FOLDER)
+            except FileNotFoundError:
+                continue  # cleaned away before we could hold it
+            if self._is_held(fd, name):
+                return Staged(self.folder, fd, name)
+
+    def new_path(self) -> str:
+        """Return a free path, for something to be thrown away."""
+        return f"{self.folder}/{_new_name()}"
+
+    def sweep(self) -> None:
+        """Remove everything that nobody holds."""
+        for name in disk.listdir(self.folder):
+            if name.startswith(PREFIX):
+                with suppress(OSError):  # somebody else cleans as well, or the next user can
+                    remove_if_dead(self.folder, name)
+
+    def _is_held(self, fd: int, name: str) -> bool:
+        """Lock what was just made, and say whether no cleaner came in between."""
+        try:
+            if disk.try_lock(fd) and is_same(fd, f"{self.folder}/{name}"):
+                return True
+        except BaseException:
+            disk.close(fd)
+            raise
+        disk.close(fd)
+        return False
+
+
+def remove_if_dead(folder: str, name: str) -> None:
+    """Remove what lies aside, unless somebody holds it or a half-done exchange needs it."""
+    path = f"{folder}/{name}"
+    found = disk.look(path)
+    if found is None:
+        return  # moved to its place
+    fd = disk.open_file(path, disk.FOLDER if S_ISDIR(found.st_mode) else disk.READ)
+    try:
+        if not disk.try_lock(fd) or not is_same(fd, path) or is_needed(folder, name):
+            return
+        if not S_ISDIR(found.st_mode):
+            disk.unlink(path)
+        elif empty_folder(fd):
+            disk.rmdir(path)
+    finally:
+        disk.close(fd)
+
+
+def _new_name() -> str:
+    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{os.urandom(4).hex()}"

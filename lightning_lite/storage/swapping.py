@@ -1,0 +1,70 @@
+"""Two folders change places: in one step where the system can, else in two under an intent.
+
+Called with the drive's lock held. Whoever takes the lock next finishes what a dead holder began.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from lightning_lite.storage import disk
+from lightning_lite.storage.intents import INTENT, TWO_STEPS, Intent, read_intent
+from lightning_lite.storage.staging import Aside, remove_if_dead
+
+
+def swap(new: str, target: str, base: str, aside: Aside) -> None:
+    """Bring the folder `new`, which lies aside, to the place of the folder `target`, which goes aside.
+
+    Args:
+        new: Path of the new folder.
+        target: Path of the one that it replaces.
+        base: Folder of the drive, in which both are.
+        aside: Where replaced folders go.
+    """
+    if disk.exchange(new, target):
+        return
+    _announce_two_steps(aside)
+    old = aside.new_path()
+    _write_intent(aside, Intent(os.path.basename(new), os.path.relpath(target, base), os.path.basename(old)))
+    try:
+        disk.rename(target, old)
+        disk.rename(new, target)
+    except OSError:
+        if disk.look(target) is None:
+            disk.rename(old, target)
+        disk.unlink(f"{aside.folder}/{INTENT}")
+        raise
+    disk.unlink(f"{aside.folder}/{INTENT}")
+    with suppress(OSError):  # the next user can clean as well
+        remove_if_dead(aside.folder, os.path.basename(old))
+
+
+def recover(base: str, aside: Aside) -> None:
+    """Finish what a holder of the lock began and did not live to finish."""
+    intent = read_intent(aside.folder)
+    if intent is None:
+        return
+    new = f"{aside.folder}/{intent.new}"
+    target = f"{base}/{intent.target}"
+    if disk.look(target) is None and disk.look(new) is not None:
+        disk.rename(new, target)
+    disk.unlink(f"{aside.folder}/{INTENT}")
+
+
+def reads_need_lock(aside: Aside) -> bool:
+    """Return whether a folder may be out of sight for a moment while it is being replaced."""
+    return disk.look(f"{aside.folder}/{TWO_STEPS}") is not None
+
+
+def _announce_two_steps(aside: Aside) -> None:
+    path = f"{aside.folder}/{TWO_STEPS}"
+    if disk.look(path) is None:
+        disk.close(disk.open_file(path, disk.CREATE & ~os.O_EXCL, 0o600))
+
+
+def _write_intent(aside: Aside, intent: Intent) -> None:
+    with aside.new_file() as staged:
+        disk.write(staged.fd, "\n".join(intent).encode())
+        disk.fsync(staged.fd)  # an intent that is empty after a loss of power would be worse than none
+        disk.rename(staged.path, f"{aside.folder}/{INTENT}")

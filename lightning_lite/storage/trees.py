@@ -1,0 +1,181 @@
+"""Whole folders: copied, cloned by hard links, and removed, by descriptors, one level at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from stat import S_ISREG
+
+from lightning_lite.storage import disk
+from lightning_lite.storage.copying import Told, copy_bytes
+from lightning_lite.storage.errors import DriveSourceChanged, DriveSymlink, shown
+from lightning_lite.storage.links import admit_kind
+
+
+class TreeCopier:
+    """Copies files and folders, with their permissions and times.
+
+    Args:
+        mode: Permissions of a copy, from the mode of its source.
+        admit: Refuses a name that may not be copied, given with its path below the top; `None` refuses none.
+        admit_folder: Refuses an open folder that may not be copied, given with its path; `None` refuses none.
+        open_link: Opens what the symbolic link at a path below the top points to; `None` refuses links.
+        durable: Whether each copy is flushed to the disk.
+        told: Is told the number of bytes after each piece.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Callable[[int], int],
+        admit: Callable[[str, str], None] | None,
+        admit_folder: Callable[[int, str], None] | None,
+        open_link: Callable[[str], int] | None,
+        durable: bool,
+        told: Told,
+    ) -> None:
+        self._mode = mode
+        self._admit = admit
+        self._admit_folder = admit_folder
+        self._open_link = open_link
+        self._durable = durable
+        self._told = told
+        self._modes: dict[int, int] = {}
+        self._open_folders: list[tuple[int, int]] = []
+
+    def copy_file(self, source: int, target: int, path: str) -> None:
+        """Copy the open file `source` into the open empty file `target`."""
+        info = disk.fstat(source)
+        copy_bytes(source, target, info, path, self._told)
+        self._finish(target, info)
+
+    def copy_folder(self, source: int, target: int, path: str = "") -> None:
+        """Copy all that is in the open folder `source` into the open empty folder `target`."""
+        before = disk.fstat(source)
+        identity = (before.st_dev, before.st_ino)
+        if identity in self._open_folders:
+            raise DriveSymlink(
+                f"A symbolic link at {shown(path)} leads back to a folder above it; remove it."
+            )
+        if self._admit_folder is not None:
+            self._admit_folder(source, path)
+        self._open_folders.append(identity)
+        prefix = f"{path}/" if path else ""
+        with disk.scandir(source) as entries:
+            for entry in entries:
+                name = entry.name
+                inner_path = prefix + name
+                if self._admit is not None:
+                    self._admit(name, inner_path)
+                inner = self._open(source, entry, inner_path)
+                try:
+                    self._copy_open(inner, target, name, inner_path)
+                finally:
+                    disk.close(inner)
+        self._open_folders.remove(identity)
+        if disk.fstat(source).st_mtime_ns != before.st_mtime_ns:
+            raise DriveSourceChanged(
+                f"The folder {shown(path or '.')} changed while it was copied; do it again."
+            )
+        # The owner may write to the top until it is where it belongs: moving a folder needs that.
+        self._finish(target, before, 0 if path else 0o700)
+
+    def _open(self, folder: int, entry: os.DirEntry[str], path: str) -> int:
+        if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
+            return disk.open_file(entry.name, disk.READ, dir_fd=folder)
+        if not entry.is_symlink():
+            admit_kind(entry.stat(follow_symlinks=False).st_mode, path)
+        if self._open_link is None:
+            raise DriveSymlink(
+                f"{shown(path)} is a symbolic link that somebody made in the drive; remove it."
+            )
+        return self._open_link(path)
+
+    def _copy_open(self, source: int, folder: int, name: str, path: str) -> None:
+        info = disk.fstat(source)
+        if S_ISREG(info.st_mode):
+            copy = disk.open_file(name, disk.CREATE, 0o600, dir_fd=folder)
+            try:
+                copy_bytes(source, copy, info, path, self._told)
+                self._finish(copy, info)
+            finally:
+                disk.close(copy)
+            return
+        admit_kind(info.st_mode, path)
+        disk.mkdir(name, 0o700, dir_fd=folder)
+        copy = disk.open_file(name, disk.FOLDER, dir_fd=folder)
+        try:
+            self.copy_folder(source, copy, path)
+        finally:
+            disk.close(copy)
+
+    def _finish(self, target: int, info: os.stat_result, extra: int = 0) -> None:
+        mode = self._modes.get(info.st_mode)
+        if mode is None:
+            mode = self._modes[info.st_mode] = self._mode(info.st_mode)
+        disk.fchmod(target, mode | extra)
+        disk.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+        if self._durable:
+            disk.fsync(target)
+
+
+def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
+    """Fill the empty folder `target` with hard links to the files in `source`, but for the path `skip`."""
+    before = disk.fstat(source)
+    with disk.scandir(source) as entries:
+        for entry in entries:
+            skipped = bool(skip) and entry.name == skip[0]
+            if skipped and len(skip) == 1:
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                disk.link(entry.name, entry.name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+                continue
+            disk.mkdir(entry.name, 0o700, dir_fd=target)
+            inner = disk.open_file(entry.name, disk.FOLDER, dir_fd=source)
+            try:
+                copy = disk.open_file(entry.name, disk.FOLDER, dir_fd=target)
+                try:
+                    clone_tree(inner, copy, skip[1:] if skipped else ())
+                finally:
+                    disk.close(copy)
+            finally:
+                disk.close(inner)
+    disk.fchmod(target, before.st_mode & 0o7777)
+    disk.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def empty_folder(fd: int) -> bool:
+    """Remove all that is in a folder that nobody can reach any more; the caller holds its lock.
+
+    Returns:
+        Whether it is empty now. A folder that somebody still reads stays, for the next one who cleans.
+    """
+    if disk.fstat(fd).st_mode & 0o700 != 0o700:
+        disk.fchmod(fd, 0o700)
+    with disk.scandir(fd) as found:
+        entries = list(found)
+    emptied = True
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            disk.unlink(entry.name, dir_fd=fd)
+        elif not _remove_folder(fd, entry.name):
+            emptied = False
+    return emptied
+
+
+def _remove_folder(parent: int, name: str) -> bool:
+    fd = disk.open_file(name, disk.FOLDER, dir_fd=parent)
+    try:
+        if not disk.try_lock(fd) or not empty_folder(fd):
+            return False
+    finally:
+        disk.close(fd)
+    disk.rmdir(name, dir_fd=parent)
+    return True
+
+
+def is_same(fd: int, path: str) -> bool:
+    """Return whether the open file or folder is still the one at `path`."""
+    there = disk.look(path)
+    here = disk.fstat(fd)
+    return there is not None and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)

@@ -1,0 +1,249 @@
+"""What drives can do that Lightning's could not."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.context import Caller, acting_as
+from lightning_lite.storage import Drive, Entry, progress, showing
+from lightning_lite.storage.errors import (
+    DriveIsDirectory,
+    DriveNotFound,
+    DrivePathError,
+    DriveSourceMissing,
+    DriveTypeError,
+)
+
+
+def write(path: str, text: str = "text") -> Path:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+    return Path(path)
+
+
+@pytest.fixture
+def full(drive: Drive) -> Drive:
+    for name in ("a.txt", "b.txt", "c.csv", "x/d.txt", "x/y/e.txt", ".hidden.txt"):
+        write(name, name)
+        drive.put(name)
+    return drive
+
+
+def test_a_recursive_list_names_the_files_at_any_depth(full: Drive):
+    assert full.list(recursive=True) == [".hidden.txt", "a.txt", "b.txt", "c.csv", "x/d.txt", "x/y/e.txt"]
+    assert full.list("x", recursive=True) == ["x/d.txt", "x/y/e.txt"]
+
+
+def test_entries_tell_size_time_and_owner(full: Drive):
+    os.utime("a.txt", (1, 1_234_567_890))
+    full.put("a.txt")
+    entries = {entry.name: entry for entry in full.entries()}
+    assert entries["a.txt"] == Entry("a.txt", 5, 1_234_567_890.0, "main", is_folder=False)
+    assert entries["x"].is_folder
+    assert entries["x"].size == 0
+    assert [entry.name for entry in full.entries("x", recursive=True)] == ["x/d.txt", "x/y/e.txt"]
+    assert full.entries("a.txt")[0] == entries["a.txt"]
+    assert full.entries("nothing") == []
+
+
+def test_entries_of_several_owners_stand_side_by_side(full: Drive):
+    Drive("lit://d", allow_duplicates=True, component_name="other").put("a.txt")
+    assert [(entry.name, entry.owner) for entry in full.entries("a.txt")] == [
+        ("a.txt", "main"),
+        ("a.txt", "other"),
+    ]
+
+
+def test_exists_says_whether_somebody_or_a_component_has_it(full: Drive):
+    assert full.exists("a.txt")
+    assert full.exists("x")
+    assert full.exists("x/y/e.txt")
+    assert not full.exists("nothing")
+    assert not full.exists("a.txt/below")
+    assert full.exists("a.txt", component_name="main")
+    assert not full.exists("a.txt", component_name="other")
+
+
+def test_open_reads_in_place_and_keeps_its_version(full: Drive):
+    with full.open("a.txt") as text, full.open("a.txt", "rb") as data:
+        write("a.txt", "new")
+        full.put("a.txt")
+        full.delete("b.txt")
+        assert text.read() == "a.txt"
+        assert data.read() == b"a.txt"
+        assert isinstance(data, io.BufferedReader)
+        assert not data.writable()
+    with full.open("a.txt") as text:
+        assert text.read() == "new"
+    for mode in ("w", "a", "r+", "rb+", "x", "rw"):
+        with pytest.raises(DrivePathError, match="only read"):
+            full.open("a.txt", mode)
+    with pytest.raises(DriveIsDirectory):
+        full.open("x")
+    with pytest.raises(DriveNotFound):
+        full.open("nothing")
+
+
+def test_a_moved_file_is_not_copied(drive: Drive):
+    write("a")
+    number = os.stat("a").st_ino
+    drive.put("a", move=True)
+    assert not os.path.exists("a")
+    with drive.open("a") as file:
+        assert os.fstat(file.fileno()).st_ino == number
+    assert os.stat(drive.get("a")).st_mode & 0o777 == 0o644
+
+
+def test_a_moved_folder_is_not_copied_when_nothing_is_there_yet(drive: Drive):
+    write("folder/x/a")
+    number = os.stat("folder/x/a").st_ino
+    drive.put("folder", move=True)
+    assert not os.path.exists("folder")
+    with drive.open("folder/x/a") as file:
+        assert os.fstat(file.fileno()).st_ino == number
+        assert not os.fstat(file.fileno()).st_mode & 0o200
+    write("folder/x/b")
+    drive.put("folder", move=True)
+    assert not os.path.exists("folder")
+    assert drive.list(recursive=True) == ["folder/x/b"]
+
+
+def test_what_has_a_second_name_is_copied_when_it_is_moved(drive: Drive):
+    write("a", "old")
+    os.link("a", "second")
+    write("folder/b", "old")
+    os.link("folder/b", "third")
+    drive.put("a", move=True)
+    drive.put("folder", move=True)
+    write("second", "new")
+    write("third", "new")
+    for name in ("a", "folder/b"):
+        with drive.open(name) as file:
+            assert file.read() == "old"
+    assert not os.path.exists("a")
+    assert not os.path.exists("folder")
+
+
+def test_a_put_that_is_refused_moves_nothing(drive: Drive):
+    write("folder/con")
+    with pytest.raises(DrivePathError):
+        drive.put("folder", move=True)
+    assert os.path.exists("folder/con")
+
+
+def test_several_paths_are_put_and_got_at_once(drive: Drive):
+    for name in ("a", "x/b", "c"):
+        write(name, name)
+    drive.put(["a", Path("x/b")])
+    drive.put(["a", "c"], to="folder")
+    assert drive.list(recursive=True) == ["a", "folder/a", "folder/c", "x/b"]
+    assert drive.get(["a", "x/b"], to="got") == [os.path.abspath("got/a"), os.path.abspath("got/x/b")]
+    with pytest.raises(DriveNotFound):
+        drive.get([])
+
+
+def test_a_pattern_stands_for_all_that_fits(full: Drive):
+    assert full.get("*.txt", to="got") == [os.path.abspath("got/a.txt"), os.path.abspath("got/b.txt")]
+    assert full.get("x/*/e.t?t", to="got") == [os.path.abspath("got/x/y/e.txt")]
+    assert full.get(["[ab].txt", ".h*"], to="more") == [
+        os.path.abspath(f"more/{name}") for name in ("a.txt", "b.txt", ".hidden.txt")
+    ]
+    other = Drive("lit://e")
+    other.put("*.txt")
+    other.put("x/*", to="deep")
+    assert other.list(recursive=True) == ["a.txt", "b.txt", "deep/x/d.txt", "deep/x/y/e.txt"]
+    with pytest.raises(DriveNotFound):
+        full.get("*.nothing")
+    with pytest.raises(DriveSourceMissing):
+        full.put("*.nothing")
+
+
+def test_a_pattern_that_is_the_name_of_a_file_is_that_file(drive: Drive):
+    write("a[1].txt", "brackets")
+    write("a1.txt")
+    drive.put("a[1].txt")
+    assert drive.list() == ["a[1].txt"]
+    assert Path(drive.get("a[1].txt", to="b")).read_text() == "brackets"
+
+
+@pytest.mark.parametrize("path", [3, b"a", None, [3]])
+def test_what_is_no_path_and_no_list_of_them_is_refused(drive: Drive, path):
+    for verb in (drive.put, drive.get):
+        with pytest.raises(DriveTypeError, match="must be str or Path"):
+            verb(path)
+
+
+def test_a_notebook_shows_a_table_and_never_fails(full: Drive):
+    write("<b>.html")
+    Drive("lit://d", portable_names=False).put("<b>.html")
+    table = full._repr_html_()
+    assert "&lt;b&gt;.html" in table
+    assert "<b>.html" not in table
+    assert "5 B" in table
+    assert "x/" in table
+    assert "main" in table
+    with acting_as(Caller("flow", "root")):
+        assert "Drive(" in full._repr_html_()
+    many = [Entry(f"{n}", 1 << n, 0.0, "main", is_folder=False) for n in range(50)] * 3
+    assert "and 50 more" in showing.table("many", many)
+    assert "512.0 TiB" in showing.table("many", many)
+
+
+def test_a_bar_is_shown_on_a_terminal_only_and_only_if_it_takes_long(drive: Drive, monkeypatch):
+    write("a", "x" * 300_000)
+    monkeypatch.setattr(progress, "PATIENCE", 0)
+    drive.put("a")  # nothing to see, and no terminal to see it on
+    main, terminal = pty.openpty()
+    with open(terminal, "w") as stderr, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        patch.setenv("TERM", "xterm")
+        drive.put("a", to="[red]b")
+        drive.get("[red]b", to="c")
+        drive.delete("a")
+        said = os.read(main, 100_000).decode()
+    os.close(main)
+    assert "put [red]b" in said
+    assert "get [red]b" in said
+    assert "delete" not in said
+
+
+def test_a_short_transfer_on_a_terminal_shows_nothing(drive: Drive, monkeypatch):
+    write("a")
+    main, terminal = pty.openpty()
+    os.set_blocking(main, False)
+    with open(terminal, "w") as stderr, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stderr)
+        drive.put("a")
+        with pytest.raises(BlockingIOError):
+            os.read(main, 1000)
+    os.close(main)
+
+
+def test_threads_may_share_a_handle(drive: Drive):
+    errors = []
+
+    def use(number: int) -> None:
+        try:
+            for turn in range(10):
+                name = f"{number}-{turn}"
+                write(name)
+                drive.put(name)
+                drive.get(name, to=f"copy-{name}")
+                drive.delete(name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the main thread tells
+            errors.append(error)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert drive.list() == []

@@ -1,0 +1,286 @@
+"""A process is killed at each file operation of a verb: all is old or new, and the next verb cleans up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faults import CHANGING, ERRNOS, OPERATIONS, Plan, content, fail, guarded, killed_at, rubbish
+
+from lightning_lite.storage import Drive, disk
+from lightning_lite.storage.errors import DriveError, DriveOSError
+
+
+class Case:
+    """One verb in one situation.
+
+    Args:
+        verb: Does it, in the current folder.
+        before: Makes what is there before, in an empty drive and an empty folder.
+    """
+
+    def __init__(
+        self, name: str, verb: Callable[[Drive], object], *before: Callable[[Drive], object]
+    ) -> None:
+        self.name = name
+        self.verb = verb
+        self.before = before
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def files(text: str, folder: str = "folder") -> Callable[[Drive], object]:
+    def make(drive: Drive) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(f"{folder}/inner/empty")
+        for name in ("a", "inner/b"):
+            Path(folder, name).write_text(f"{text} of {name}")
+
+    return make
+
+
+def file(text: str, name: str = "file") -> Callable[[Drive], object]:
+    return lambda drive: Path(name).write_text(text)
+
+
+def put(*args, **kwargs) -> Callable[[Drive], object]:
+    return lambda drive: drive.put(*args, **kwargs)
+
+
+def get(*args, **kwargs) -> Callable[[Drive], object]:
+    return lambda drive: drive.get(*args, **kwargs)
+
+
+def delete(*args) -> Callable[[Drive], object]:
+    return lambda drive: drive.delete(*args)
+
+
+def while_read(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
+    """Do it while somebody reads the folder `folder` of the drive."""
+
+    def do(drive: Drive) -> None:
+        path = f"{drive.root_dir}/drives/d/main/folder"
+        fd = os.open(path, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_SH)  # not through the door: it is not what is tested
+        try:
+            verb(drive)
+        finally:
+            os.close(fd)
+
+    return do
+
+
+def durable(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
+    return lambda drive: verb(Drive(drive.id, root_dir=drive.root_dir, durable=True))
+
+
+PUT_FOLDER = (files("old"), put("folder"))
+PUT_FILE = (file("old"), put("file"))
+
+DRIVE_CASES = [
+    Case("put a new file", put("file"), file("new")),
+    Case("put a file again", put("file"), *PUT_FILE, file("new")),
+    Case("put a file below new folders", put("file", to="x/y/z"), file("new")),
+    Case("put a file into a folder", put("file", to="folder/inner/b"), *PUT_FOLDER, file("new")),
+    Case(
+        "put a file into one that is read", while_read(put("file", to="folder/a")), *PUT_FOLDER, file("new")
+    ),
+    Case(
+        "put a file deep into one that is read",
+        while_read(put("file", to="folder/p/q")),
+        *PUT_FOLDER,
+        file("n"),
+    ),
+    Case("put a new folder", put("folder"), files("new")),
+    Case("put a folder again", put("folder"), *PUT_FOLDER, files("new")),
+    Case(
+        "put a folder into one that is read",
+        while_read(put("folder", to="folder/x")),
+        *PUT_FOLDER,
+        files("new"),
+    ),
+    Case("put a folder, durable", durable(put("folder")), *PUT_FOLDER, files("new")),
+    Case("put a file below new folders, durable", durable(put("file", to="x/y")), file("new")),
+    Case("delete a file", delete("file"), *PUT_FILE),
+    Case("delete a folder", delete("folder"), *PUT_FOLDER),
+    Case("delete a file in a folder that is read", while_read(delete("folder/inner/b")), *PUT_FOLDER),
+    Case("delete a folder in a folder that is read", while_read(delete("folder/inner")), *PUT_FOLDER),
+]
+
+GET_CASES = [
+    Case("get a new file", get("file", to="copy"), *PUT_FILE),
+    Case("get a file onto a file", get("file", to="copy"), *PUT_FILE, file("mine", "copy")),
+    Case("get a file below new folders", get("file", to="x/y/z"), *PUT_FILE),
+    Case("get a new folder", get("folder", to="copy"), *PUT_FOLDER),
+    Case(
+        "get a folder onto one", get("folder", to="copy", overwrite=True), *PUT_FOLDER, files("mine", "copy")
+    ),
+]
+
+MOVE_CASES = [
+    Case("move a new file", put("file", move=True), file("new")),
+    Case("move a file onto one", put("file", move=True), *PUT_FILE, file("new")),
+    Case("move a new folder", put("folder", move=True), files("new")),
+    Case("move a folder onto one", put("folder", move=True), *PUT_FOLDER, files("new")),
+]
+
+
+class Stage:
+    """Sets a case up again and again, and tells what is to be seen."""
+
+    def __init__(self, case: Case, place: Path) -> None:
+        self.case = case
+        self.root = place / "stage-root"
+        self.here = place / "stage"
+
+    def set_up(self) -> Drive:
+        os.chdir(self.here.parent)
+        for folder in (self.root, self.here):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.here.mkdir()
+        os.chdir(self.here)
+        drive = self.drive()
+        drive.put(self.unrelated(), to="unrelated")
+        for step in self.case.before:
+            step(drive)
+        return drive
+
+    def drive(self) -> Drive:
+        return Drive("lit://d", root_dir=self.root)
+
+    def unrelated(self) -> str:
+        Path(".unrelated").write_text("unrelated")
+        return ".unrelated"
+
+    def seen(self) -> tuple[object, object]:
+        """Return what is in the drive and in the user's folder, as a reader finds it."""
+        self.drive().list(recursive=True)  # finishes what needs two steps
+        return content(self.root / "drives/d/main"), content(self.here)
+
+    def outcomes(self) -> tuple[object, object]:
+        self.set_up()
+        before = self.seen()
+        self.case.verb(self.drive())
+        after = self.seen()
+        assert before != after
+        self.check((after,))
+        return before, after
+
+    def check(self, allowed: tuple[object, ...]) -> None:
+        assert self.seen() in allowed
+        self.drive().put(self.unrelated(), to="unrelated")
+        assert self.seen() in allowed
+        assert not rubbish(self.root)
+
+
+@contextmanager
+def without_exchange(monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "exchange", lambda one, other: False)
+        yield
+
+
+def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING) -> int:
+    allowed = stage.outcomes()
+    number = 0
+    killed = True
+    while killed:
+        number += 1
+        drive = stage.set_up()
+        killed = killed_at(number, lambda drive=drive: stage.case.verb(drive), operations)
+        stage.check(allowed)
+    return number - 1
+
+
+@pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
+def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, quick_place: Path):
+    assert survives_each_kill(Stage(case, quick_place)) > 5
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
+def test_a_verb_that_is_killed_while_it_only_looks_has_happened_or_has_not(case: Case, quick_place: Path):
+    assert survives_each_kill(Stage(case, quick_place), OPERATIONS) > 10
+
+
+@pytest.mark.parametrize("case", [DRIVE_CASES[4], DRIVE_CASES[7], DRIVE_CASES[8]], ids=repr)
+def test_the_same_holds_where_folders_are_replaced_in_two_steps(case: Case, quick_place: Path, monkeypatch):
+    with without_exchange(monkeypatch):
+        assert survives_each_kill(Stage(case, quick_place)) > 10
+
+
+@pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
+def test_what_is_moved_is_never_lost(case: Case, quick_place: Path):
+    stage = Stage(case, quick_place)
+    (old, source), (new, _) = stage.outcomes()
+    number, killed = 0, True
+    while killed:
+        number += 1
+        drive = stage.set_up()
+        killed = killed_at(number, lambda drive=drive: case.verb(drive))
+        there, here = stage.seen()
+        # The drive has all of it, or the source still has: a folder being removed may be half gone by then.
+        assert there == new or (there, here) == (old, source)
+        stage.check(((there, here),))
+
+
+def test_a_recovery_that_is_killed_anywhere_is_finished_by_the_next_one(quick_place: Path, monkeypatch):
+    with without_exchange(monkeypatch):
+        stage = Stage(DRIVE_CASES[7], quick_place)
+        allowed = stage.outcomes()
+
+        def half_done() -> Drive:
+            drive = stage.set_up()
+            plan = Plan()
+            with guarded(plan, ("rename",)):
+                stage.case.verb(drive)
+            drive = stage.set_up()
+            assert killed_at(plan.count, lambda: stage.case.verb(drive), ("rename",))
+            return stage.drive()
+
+        number, killed = 0, True
+        while killed:
+            number += 1
+            drive = half_done()
+            killed = killed_at(number, lambda drive=drive: drive.list())
+            stage.check(allowed)
+        assert number > 5
+
+
+@pytest.mark.parametrize("case", [DRIVE_CASES[1], DRIVE_CASES[2], DRIVE_CASES[7], *GET_CASES[2:]], ids=repr)
+def test_a_verb_that_fails_anywhere_has_happened_or_has_not(case: Case, quick_place: Path):
+    fails_everywhere(Stage(case, quick_place), ERRNOS[::3])
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
+def test_each_errno_at_each_operation_of_each_verb(case: Case, quick_place: Path):
+    fails_everywhere(Stage(case, quick_place), ERRNOS)
+
+
+def fails_everywhere(stage: Stage, codes: tuple[int, ...]) -> None:
+    allowed = stage.outcomes()
+    for code in codes:
+        number, failed = 0, True
+        while failed:
+            number += 1
+            drive = stage.set_up()
+            plan = Plan(number, fail(code))
+            error = None
+            with guarded(plan):
+                try:
+                    stage.case.verb(drive)
+                except DriveError as caught:
+                    error = caught
+            failed = plan.count >= number
+            if error is not None:
+                assert isinstance(error, DriveOSError), error
+                assert "\n" not in str(error)
+            stage.check(allowed)
+        assert number > 3

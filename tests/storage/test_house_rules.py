@@ -1,0 +1,110 @@
+"""The one door to the file system, and what stands behind it."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from pathlib import Path
+
+import pytest
+
+import lightning_lite.storage
+from lightning_lite.storage import Drive, disk, probing
+from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning
+
+FOLDER = Path(lightning_lite.storage.__file__).parent
+
+#: What only tells, or is not about files.
+HARMLESS = {
+    "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
+    "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "getpid",
+    "makedirs", "path", "stat_result", "strerror", "urandom",
+}  # fmt: skip
+HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
+
+
+def test_only_the_door_touches_files():
+    found = []
+    for path in sorted(FOLDER.glob("*.py")):
+        if path.name == "disk.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+                if node.attr not in HARMLESS:
+                    found.append(f"{path.name}:{node.lineno} os.{node.attr}")
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os.path":
+                if node.attr not in HARMLESS_PATHS:
+                    found.append(f"{path.name}:{node.lineno} os.path.{node.attr}")
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
+                if path.name != "probing.py":  # the list of mounts
+                    found.append(f"{path.name}:{node.lineno} open()")
+            elif isinstance(node, ast.Import) and any(name.name == "shutil" for name in node.names):
+                found.append(f"{path.name}:{node.lineno} shutil")
+    assert found == []
+
+
+def test_the_exchange_is_atomic_where_there_is_one(quick_place: Path):
+    for name in ("one", "other"):
+        Path(name).mkdir()
+        Path(name, name).touch()
+    if not disk.exchange("one", "other"):
+        pytest.skip("no exchange here")
+    assert Path("one/other").exists()
+    assert Path("other/one").exists()
+    with pytest.raises(FileNotFoundError):
+        disk.exchange("one", "nothing")
+
+
+MOUNTS = """27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+28 27 0:25 / {place} rw,relatime shared:1 - {kind} server:/x rw
+29 28 0:26 / {place}/with\\040space rw - tmpfs none rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("", "nfs4"), ("/deep/er", "nfs4"), ("-not", "ext4"), ("/with space/x", "tmpfs")]
+)
+def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path: str, kind: str):
+    Path("mounts").write_text(MOUNTS.format(place=own_place, kind="nfs4"))
+    assert probing.kind_of(f"{own_place}{path}", "mounts") == kind
+
+
+def test_a_system_that_does_not_tell_its_mounts_says_nothing(own_place: Path):
+    assert probing.kind_of(str(own_place), "nothing") == ""
+    probing.admit_file_system(str(own_place), "nothing")
+
+
+@pytest.fixture
+def on_network(own_place: Path, monkeypatch) -> Drive:
+    monkeypatch.setattr(probing, "kind_of", lambda folder, mounts: "fuse.sshfs")
+    monkeypatch.setattr(probing, "_admitted", set())
+    Path("a").write_text("a")
+    return Drive("lit://d")
+
+
+def test_a_network_folder_gives_one_warning_with_its_type(on_network: Drive):
+    with pytest.warns(DriveWarning, match=r"network file system \(fuse.sshfs\)") as caught:
+        on_network.put("a")
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        on_network.put("a")
+        Drive("lit://d").put("a")
+    assert on_network.list() == ["a"]
+    assert not list(Path(on_network.root_dir).glob("drives/d/.lightning_lite/aside/*"))
+
+
+@pytest.mark.parametrize("broken", ["locks", "create-only"])
+def test_a_network_folder_that_does_not_keep_what_drives_stand_on_is_refused(
+    on_network: Drive, monkeypatch, broken
+):
+    cure = {"locks": ("fcntl.LOCK_EX", "fcntl.LOCK_SH"), "create-only": ("os.O_EXCL", "0")}[broken]
+    monkeypatch.setattr(probing, "_RIVAL", probing._RIVAL.replace(*cure))
+    if broken == "locks":
+        monkeypatch.setattr(probing.disk, "LOCK_EX", disk.LOCK_SH)
+    for _ in range(2):
+        with (
+            pytest.warns(DriveWarning),
+            pytest.raises(DriveUnsupportedFS, match=f"{broken} do not hold on .*fuse.sshfs"),
+        ):
+            Drive("lit://d").put("a")

@@ -1,0 +1,202 @@
+"""What every store does, whatever keeps the files: the suite that a new one has to pass.
+
+A store is made by a function of an empty folder; add it to `STORES`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.storage.delivering import Destination
+from lightning_lite.storage.errors import (
+    DriveAmbiguous,
+    DriveDuplicate,
+    DriveIsDirectory,
+    DriveNotADirectory,
+    DriveNotFound,
+    DriveNotOwner,
+)
+from lightning_lite.storage.links import Bounds
+from lightning_lite.storage.local import LocalStore
+from lightning_lite.storage.store import Source, Store
+
+STORES: dict[str, Callable[[Path], Store]] = {"local": lambda folder: LocalStore(str(folder), "drive")}
+
+
+@pytest.fixture(params=STORES)
+def store(request, own_place: Path) -> Store:
+    return STORES[request.param](own_place.parent / "store")
+
+
+class User:
+    """Puts and gets by text and dicts."""
+
+    def __init__(self, store: Store, here: Path) -> None:
+        self.store = store
+        self.here = here
+
+    def put(self, path: str, content: object, owner: str = "anna", **options) -> None:
+        make(self.here / "source", content)
+        source = Source(
+            str(self.here / "source"),
+            Bounds(str(self.here), str(self.here.parent / "store"), follow_symlinks=False),
+            lambda name, path: None,
+        )
+        options = {"exclusive": True, "move": False, "durable": False, "told": lambda count: None, **options}
+        try:
+            self.store.put(owner, tuple(path.split("/")), source, **options)
+        finally:
+            remove(self.here / "source")
+
+    def get(self, path: str, owner: str | None = None) -> object:
+        target = Destination(str(self.here), ("target",), overwrite=True)
+        self.store.get(tuple(path.split("/")), target, owner=owner, told=lambda count: None)
+        content = look(self.here / "target")
+        remove(self.here / "target")
+        return content
+
+    def delete(self, path: str, owner: str = "anna") -> None:
+        self.store.delete(owner, tuple(path.split("/")), durable=False)
+
+    def list(self, path: str = "", owner: str | None = None, recursive: bool = False) -> list[str]:
+        parts = tuple(path.split("/")) if path else ()
+        names = self.store.names(parts, owner=owner, recursive=recursive)
+        entries = self.store.entries(parts, owner=owner, recursive=recursive)
+        assert names == sorted({entry.name for entry in entries})
+        return names
+
+
+@pytest.fixture
+def user(store: Store, own_place: Path) -> User:
+    return User(store, own_place)
+
+
+def make(path: Path, content: object) -> None:
+    if isinstance(content, dict):
+        path.mkdir()
+        for name, inner in content.items():
+            make(path / name, inner)
+    else:
+        path.write_text(str(content))
+
+
+def look(path: Path) -> object:
+    return {inner.name: look(inner) for inner in path.iterdir()} if path.is_dir() else path.read_text()
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        for inner in path.iterdir():
+            remove(inner)
+        path.rmdir()
+    elif path.exists():
+        path.unlink()
+
+
+TREE = {"a": "1", "inner": {"b": "2", "empty": {}}}
+
+
+@pytest.mark.parametrize(
+    "content", ["text", "", "x" * 300_000, TREE, {}], ids=["text", "empty", "big", "tree", "{}"]
+)
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_was_put_is_got(user: User, content: object, durable: bool):
+    user.put("x/y", content, durable=durable)
+    assert user.get("x/y") == content
+    user.delete("x/y")
+    with pytest.raises(DriveNotFound):
+        user.get("x/y")
+
+
+def test_a_second_put_replaces_the_first(user: User):
+    for content in ("one", "two"):
+        user.put("a", content)
+        assert user.get("a") == content
+    for content in (TREE, {"only": "this"}):
+        user.put("tree", content)
+        assert user.get("tree") == content
+
+
+def test_parts_of_a_tree_are_there_for_themselves(user: User):
+    user.put("tree", TREE)
+    assert user.get("tree/inner/b") == "2"
+    assert user.get("tree/inner") == TREE["inner"]
+    user.put("tree/inner/c", "3")
+    user.delete("tree/a")
+    assert user.get("tree") == {"inner": {"b": "2", "c": "3", "empty": {}}}
+
+
+def test_lists(user: User):
+    assert user.list() == user.list("x") == []
+    user.put("b", "1")
+    user.put("a", TREE)
+    assert user.list() == ["a", "b"]
+    assert user.list("a") == ["a/a", "a/inner"]
+    assert user.list(recursive=True) == ["a/a", "a/inner/b", "b"]
+    assert user.list("b") == user.list("b", recursive=True) == ["b"]
+    assert user.list("a/nothing") == user.list("b/nothing") == []
+
+
+def test_owners(user: User):
+    user.put("a", "anna's")
+    with pytest.raises(DriveDuplicate) as caught:
+        user.put("a", "berta's", owner="berta")
+    assert caught.value.owner == "anna"
+    assert user.store.owners(("a",)) == ["anna"]
+    user.put("a", "berta's", owner="berta", exclusive=False)
+    assert user.store.owners(("a",)) == ["anna", "berta"]
+    with pytest.raises(DriveAmbiguous):
+        user.get("a")
+    assert user.get("a", owner="berta") == "berta's"
+    assert user.list() == user.list(owner="berta") == ["a"]
+    user.delete("a")
+    with pytest.raises(DriveNotOwner):
+        user.delete("a")
+    assert user.get("a") == "berta's"
+
+
+def test_files_and_folders_do_not_replace_each_other(user: User):
+    user.put("file", "text")
+    user.put("folder", TREE)
+    with pytest.raises(DriveIsDirectory):
+        user.put("folder", "text")
+    with pytest.raises(DriveNotADirectory):
+        user.put("file", TREE)
+    with pytest.raises(DriveNotADirectory):
+        user.put("file/below", "text")
+    assert (user.get("file"), user.get("folder")) == ("text", TREE)
+
+
+@pytest.mark.parametrize("content", ["text", TREE], ids=["file", "tree"])
+def test_what_was_moved_is_in_the_drive_only(user: User, content: object):
+    user.put("x", content, move=True)
+    assert user.get("x") == content
+    assert os.listdir(user.here) == []
+
+
+def test_open_reads_one_version(user: User):
+    user.put("a", "old")
+    with user.store.open(("a",), owner=None) as file:
+        user.put("a", "new")
+        assert file.read() == b"old"
+    with pytest.raises(DriveNotFound):
+        user.store.open(("nothing",), owner=None)
+
+
+def test_a_wait_ends_with_the_arrival_or_in_time(user: User):
+    assert not user.store.wait(lambda: bool(user.store.owners(("a",))), 0.1)
+    thread = threading.Timer(0.1, lambda: user.put("a", "text"))
+    thread.start()
+    assert user.store.wait(lambda: bool(user.store.owners(("a",))), 60)
+    thread.join()
+
+
+def test_progress_is_told(user: User):
+    told: list[int] = []
+    user.put("a", "x" * 500_000, told=told.append)
+    assert sum(told) == 500_000
