@@ -160,8 +160,8 @@ class WorkExited(NamedTuple):
 
     Attributes:
         work: Name of the work.
-        exitcode: As `subprocess` has it: negative for a signal; `None` if there never was a process, or nobody
-            knows it; `detail` says which.
+        exitcode: As `subprocess` has it: negative for a signal. `None` if there never was a process, or if
+            nobody knows; `detail` says which.
         detail: What else the system tells, for example that it ran out of memory; or "".
     """
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 #: Seconds that one `flush` waits for the display at most.
-STALL = 0.5
+STALL = 2.0
 
 #: Pieces from which on new ones are joined to the last of the same work: bounds the memory, and
 #: costs only the order between works in what is shown late.
