@@ -3,7 +3,7 @@
     python app.py           # press Ctrl-C somewhere in the middle
     python app.py           # finds the run, takes over what is done, and finishes
 
-Each shard is counted once, however often the app is killed in between.
+No shard that was counted is counted again, however often the app is killed in between.
 """
 
 import sys
@@ -12,16 +12,12 @@ import threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 SHARDS = 8
+SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 0.5
 
 
 class CountWords(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.num_words = 0
-
     def run(self, shard):
-        threading.Event().wait(float(sys.argv[1]) if len(sys.argv) > 1 else 0.5)  # a long job
-        self.num_words += 100 + shard
+        threading.Event().wait(SECONDS)  # a long job
         return 100 + shard
 
 
@@ -29,15 +25,15 @@ class Count(LightningFlow):
     def __init__(self):
         super().__init__()
         self.count = CountWords()
-        self.shown = 0
+        self.words = {}
 
     def run(self):
         for shard in range(SHARDS):
             words = self.count.run(shard)
-            if shard == self.shown:
-                self.shown += 1
-                print(f"shard {shard}: {words} words")
-        self.stop(f"{self.count.num_words} words in {SHARDS} shards")
+            if shard not in self.words:
+                self.words[shard] = words
+                print(f"shard {shard}: {words} words", flush=True)
+        self.stop(f"{sum(self.words.values())} words in {SHARDS} shards")
 
 
 app = LightningApp(Count())

@@ -18,7 +18,14 @@ from lightning_lite.core.component import Component
 from lightning_lite.core.outbox import CallAsked, Outbox, RestartAsked, StacksAsked, StartAsked, StopAsked
 from lightning_lite.core.policy import WorkPolicy
 from lightning_lite.core.status import WorkStageStatus, WorkStatus
-from lightning_lite.errors import ArgumentError, DetachedError, InvalidValue, PauseSwallowed
+from lightning_lite.errors import (
+    ArgumentError,
+    ComponentError,
+    DetachedError,
+    InvalidValue,
+    JournalError,
+    PauseSwallowed,
+)
 from lightning_lite.packing import PackingError, pack
 from lightning_lite.state.keys import call_key
 
@@ -36,7 +43,7 @@ class Asked(Component):
         Raises:
             ArgumentError: An argument has no key.
         """
-        return self._book.current.get(self._key(args, kwargs))
+        return self._book.find(self._key(args, kwargs))
 
     def start(self) -> None:
         """Start the work's process without a call; nothing happens if it is up.
@@ -52,14 +59,13 @@ class Asked(Component):
         A call that this cuts has ended, with `None` as its answer.
 
         Args:
-            timeout: Seconds that `on_exit` gets before the process is terminated, and then killed.
+            timeout: Seconds that `on_exit` gets before its process is terminated, then killed; 5 if `None`.
 
         Raises:
+            ComponentError: `timeout` is no number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        if timeout is None:
-            timeout = settings.STOP_TIMEOUT
-        self._outbox("stop").ask(StopAsked(self, timeout))
+        self._outbox("stop").ask(StopAsked(self, _grace(timeout)))
 
     def kill(self) -> None:
         """End the work's process and all that it started, at once and without `on_exit`.
@@ -76,11 +82,10 @@ class Asked(Component):
             timeout: Seconds, as for `stop`.
 
         Raises:
+            ComponentError: `timeout` is no number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        if timeout is None:
-            timeout = settings.STOP_TIMEOUT
-        self._outbox("restart").ask(RestartAsked(self, timeout))
+        self._outbox("restart").ask(RestartAsked(self, _grace(timeout)))
 
     def dump_stack(self) -> None:
         """Let the work's process write the stacks of all its Python threads to its output, even if it hangs.
@@ -134,6 +139,8 @@ class Asked(Component):
     def _answer(self, call: Call) -> Any:
         try:
             return call.value
+        except JournalError:  # it was kept in a file, and that is damaged
+            raise
         except Exception as error:
             raise InvalidValue(
                 f"The answer of {self.name}.run can't be read here: {type(error).__name__}: {error}. "
@@ -169,6 +176,15 @@ class Asked(Component):
                 f"({self.name or type(self).__qualname__!r}) to {verb}."
             )
         return link
+
+
+def _grace(timeout: Any) -> float:
+    """Return how long a work may take to end, in seconds."""
+    if timeout is None:
+        return settings.STOP_TIMEOUT
+    if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
+        raise ComponentError(f"timeout is a number of seconds, 0 or more, or None. Found {timeout!r}.")
+    return float(timeout)
 
 
 def swallowed_at(outbox: Outbox) -> str:

@@ -11,6 +11,7 @@ from lightning_lite.packing import unpack
 
 _UNREAD = object()
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
+_MAX_PROCESS_STATUSES = 1000  # a work may be stopped and started for months
 
 
 class Stored(Protocol):
@@ -79,6 +80,7 @@ class Call:
         if self._value is _UNREAD:
             packed = self._packed
             self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
+            self._packed = b""  # once is enough for what may be big
         return self._value
 
     @property
@@ -115,7 +117,7 @@ class CallBook:
         current: The calls that answer for their arguments, by key.
         newest: The call that the flow asked for last.
         status: What happened last to the newest call, or to the process once that call has ended.
-        process_statuses: What happened to the work outside its calls.
+        process_statuses: What happened to the work outside its calls; the latest thousand.
         num_failures: Attempts that failed, over all calls.
         num_successes: Calls that succeeded.
         num_timeouts: Attempts that ran into the time limit.
@@ -143,6 +145,11 @@ class CallBook:
         self.was_read = True
         return self.status
 
+    def find(self, key: str) -> Call | None:
+        """Return the record of a call, and remember that its status may be read."""
+        self.was_read = True
+        return self.current.get(key)
+
     def open(self, key: str, arguments: bytes) -> Call:
         """Enter a call that the flow asks for."""
         return self.enter(Call(key, self.num_calls + 1, arguments))
@@ -157,6 +164,7 @@ class CallBook:
         """Enter what happened to a call, or to the work's process if `call` is `None`."""
         if call is None:
             self.process_statuses.append(status)
+            del self.process_statuses[:-_MAX_PROCESS_STATUSES]
         else:
             call.statuses.append(status)
         self.has_started = self.has_started or status.stage in _UP

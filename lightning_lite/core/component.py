@@ -65,7 +65,7 @@ class Component(metaclass=ComponentType):
             raise StateError(
                 f"Did you forget to call super().__init__() in {type(self).__qualname__}.__init__?"
             )
-        raise AttributeError(f"{type(self).__qualname__!r} object has no attribute {name!r}")
+        return object.__getattribute__(self, name)  # raises; in a property of the user's, what that raised
 
     def __delattr__(self, name: str) -> None:
         if name in self._node.names or name in self._node.children:

@@ -186,7 +186,7 @@ class LightningFlow(Recurring):
         """
         self.set_state(flow_state, recurse=False)
         taken = ""
-        for name, state in sorted(children_states.items()):
+        for name, state in sorted(children_states.items(), key=lambda item: item[0].split(".")):
             if taken and name.startswith(taken):
                 continue  # a child flow has taken it with its own
             try:

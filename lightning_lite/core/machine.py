@@ -79,7 +79,7 @@ class Machine:
         self._supervisors: dict[str, Supervisor] = {}
         self._retiring: dict[str, Supervisor] = {}  # taken out of the tree, their processes not gone yet
         self._active: dict[Supervisor, None] = {}  # those to look at before the step ends
-        self._held: dict[Supervisor, None] = {}  # those that wait for `max_running`
+        self._held: dict[Supervisor, None] = {}  # those that wait for `max_running`, in their order
         self._busy: set[str] = set()
         self._num_running = 0
         self._timers = Timers()
@@ -320,32 +320,43 @@ class Machine:
     def _collect(self, now: Moment) -> list[Request]:
         """Let the works send what they have to, as far as `max_running` allows, and set their timers."""
         requests, self._acknowledged = self._acknowledged, []
-        active, self._active = {**self._held, **self._active}, {}
-        self._held = {}
-        present = {
-            supervisor for supervisor in active if self._supervisors.get(supervisor.name) is supervisor
-        }
+        active, self._active = self._active, {}
         for supervisor in active:
-            if supervisor.error is not None and supervisor in present and not self.ended:
+            if supervisor.error is not None and self._is_present(supervisor) and not self.ended:
                 self.ended, self.error = True, supervisor.error
         if self.ended:
             return []  # nothing begins after the end
+        active |= self._dispatch(active, now)
         for supervisor in active:
             name = supervisor.name
-            if supervisor.is_ready(now):
-                if self._max_running is None or self._num_running < self._max_running:
-                    supervisor.dispatch(now)
-                    self._num_running += 1
-                else:
-                    self._held[supervisor] = None
             requests += supervisor.take_requests()
-            if supervisor not in present:
-                continue  # it was taken out of the tree, and another one may have its name
+            if not self._is_present(supervisor):
+                continue
             self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
             if supervisor.take_noted():
                 self._outbox.changed(f"{name}: {supervisor.work.status.stage}")
         return requests
+
+    def _dispatch(self, active: Iterable[Supervisor], now: Moment) -> dict[Supervisor, None]:
+        """Let works begin a call, first those that have waited for it longest; return which."""
+        for supervisor in active:
+            if supervisor.is_ready(now):
+                self._held.setdefault(supervisor)
+            else:
+                self._held.pop(supervisor, None)
+        begun: dict[Supervisor, None] = {}
+        while self._held and (self._max_running is None or self._num_running < self._max_running):
+            supervisor = next(iter(self._held))
+            del self._held[supervisor]
+            supervisor.dispatch(now)
+            self._num_running += 1
+            begun[supervisor] = None
+        return begun
+
+    def _is_present(self, supervisor: Supervisor) -> bool:
+        """Return whether it was not taken out of the tree; another one may have its name."""
+        return self._supervisors.get(supervisor.name) is supervisor
 
 
 def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -119,12 +119,12 @@ class Outbox:
     def note(self, work: Any, call: Call | None, status: WorkStatus) -> None:
         """Enter what happened to a call, or to the work's process, in the work's book."""
         work._book.note(call, status)
-        if work.name:  # it has none once it was taken out of the tree
+        if work._node.link is self:  # not taken out of the tree meanwhile, where names mean nothing
             self.facts.notes.append((work.name, call.key if call else "", call.number if call else 0, status))
 
     def completed(self, work: Any, call: Call, failure: Failure) -> None:
         """Note that a call has failed, and that the flow goes on."""
-        if work.name:
+        if work._node.link is self:
             self.facts.completed.append((work.name, call.key, failure))
 
     def answered(self, work: Any, call: Call) -> None:
@@ -151,6 +151,8 @@ class Outbox:
         touched, self._touched = self._touched, {}
         for key, component in touched.items():
             node = component._node
+            if node.link is not self:
+                continue  # taken out of the tree in this pass
             for name in node.look(component):
                 self._note(component, name)
             node.settle(component)

@@ -35,6 +35,8 @@ def is_answering(host: str, port: int) -> bool:
     try:
         probe.settimeout(settings.PROBE_TIMEOUT)
         return probe.connect_ex((host, port)) == 0
+    except OSError:  # the address has no meaning here, or not yet
+        return False
     finally:
         probe.close()
 

@@ -64,7 +64,6 @@ class Supervisor:
         self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
         self._process = "blocked" if blocked else "absent"
         self._pid: int | None = None
-        self._host: bytes | None = None
         self._wanted = False  # somebody asked for a process, without a call
         self._waiting: deque[Call] = deque()
         self._cut: deque[Call] = deque()  # those that end as stopped when the process is gone
@@ -124,14 +123,6 @@ class Supervisor:
         return noted
 
     # What the flow asks for.
-
-    def pack_host(self) -> None:
-        """Pack the work as it is now for the process that starts next.
-
-        Raises:
-            ArgumentError: An attribute can't travel; the message names it.
-        """
-        self._host = _pack_host(self.work)
 
     def ask_start(self, now: Moment) -> None:
         """Have a process, without a call."""
@@ -251,6 +242,7 @@ class Supervisor:
         failure, self._start_failure = self._start_failure, None
         call, self._running = self._running, None
         self._unconfirmed.clear()  # the next process begins with all that the flow knows
+        self.work._url = ""  # nobody answers there any more
         if ending == "restart" and call is not None:
             self._waiting.appendleft(call)
             self._note(call, WorkStageStatus.PENDING, now)
@@ -284,12 +276,8 @@ class Supervisor:
         needed = self._wanted or (self._waiting and now.monotonic >= self._not_before)
         if self._process != "absent" or not needed or self.error is not None or self._is_at_limit(now):
             return
-        if self._host is None:
-            self.pack_host()
-        assert self._host is not None
-        policy = self._policy
-        self._requests.append(StartWork(self.name, self._host, policy.parallel, policy.env, policy.cwd))
-        self._host = None
+        policy, host = self._policy, _pack_host(self.work)
+        self._requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
         self._process = "starting"
 
     def _is_at_limit(self, now: Moment) -> bool:
@@ -396,6 +384,7 @@ class Supervisor:
 
 
 def _pack_host(work: LightningWork) -> bytes:
+    """Return the child-side machine of a work as it is now; an error names what can't travel."""
     try:
         return pack(WorkHost(work))
     except PackingError as error:

@@ -81,13 +81,28 @@ def connect(component: Any, link: Link | None) -> None:
 def wait_for(component: Any, name: str, take: Callable[[Any], None]) -> None:
     """Call `take` with the component named `name`, now or as soon as it enters the tree of `component`."""
     top = _top_of(component)
-    top._node.waiting[name] = take
-    _end_waiting(top, top._node.waiting)
+    found = _find(top, name)
+    if found is None:
+        top._node.waiting[name] = take
+    else:
+        take(found)
 
 
 def _top_of(component: Any) -> Any:
     while component._node.parent is not None:
         component = component._node.parent
+    return component
+
+
+def _find(top: Any, name: str) -> Any:
+    """Return the component with this full name, or `None`."""
+    if name == top._node.name:
+        return top
+    component = top
+    for key in name.removeprefix(f"{top._node.name}.").split("."):
+        component = component._node.children.get(key)
+        if component is None:
+            return None
     return component
 
 

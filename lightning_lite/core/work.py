@@ -98,6 +98,12 @@ class LightningWork(Asked, Outcome):
                 stacklevel=2,
             )
             cache_calls = run_once
+        if port is not None and (type(port) is not int or not 0 < port < 65536):
+            raise ComponentError(
+                f"{type(self).__qualname__}(port={port!r}): port is a whole number from 1 to 65535, or None.",
+                argument="port",
+                found=port,
+            )
         self._policy = WorkPolicy(
             parallel=parallel,
             cache_calls=cache_calls,
@@ -193,7 +199,7 @@ class LightningWork(Asked, Outcome):
 
     @property
     def url(self) -> str:
-        """`http://host:port` once the work answers there, "" before."""
+        """`http://host:port` once the work answers there; "" before, and when its process has gone."""
         return self._url
 
     @url.setter

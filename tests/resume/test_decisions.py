@@ -1,0 +1,114 @@
+"""What `log_level="debug"` shows: one line for each decision about a call, and one for each pass."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from tests.core.stage import Work, play
+
+
+@pytest.fixture
+def lines(caplog):
+    """Return a function that gives the lines since the last time."""
+    caplog.set_level(logging.DEBUG, "lightning_lite")
+
+    def take():
+        found = [record.getMessage() for record in caplog.records]
+        caplog.clear()
+        return found
+
+    return take
+
+
+def test_each_decision_about_a_call_is_one_line(lines):
+    stage = play(lambda flow: flow.work.run(1, rate=0.5), work=Work(retries=1))
+
+    assert "root.work.run(1, rate=0.5): new, call 1" in lines()
+    stage.change("root.work", loss=1.0)
+    assert "root.work.run(1, rate=0.5): same as call 1, still running" in lines()
+    stage.fail("root.work")
+    assert "root.work.run(1, rate=0.5): retried in 1 s" in lines()
+    stage.advance(1.0)
+    stage.answer("root.work")
+    assert "root.work.run(1, rate=0.5): same as call 1, succeeded" in lines()
+
+
+def test_a_call_that_is_not_remembered_is_new_each_time(lines):
+    def script(flow):
+        flow.answers = [*flow.answers, flow.work.run()]
+
+    stage = play(script, work=Work(cache_calls=False), answers=[])
+    stage.answer("root.work", 7)
+
+    told = [line for line in lines() if line.startswith("root.work.run()")]
+    assert told == [
+        "root.work.run(): new, call 1",
+        "root.work.run(): same as call 1, still running",
+        "root.work.run(): same as call 1, succeeded",
+        "root.work.run(): new, call 2",
+    ]
+
+
+def test_each_pass_is_one_line_that_says_what_has_changed(lines):
+    stage = play(lambda flow: None, work=Work(), seen=0)
+    lines()
+
+    stage.change("root.work", loss=1.0)
+
+    assert lines() == [f"pass {stage.machine.num_passes} of the flow: root.work: StateChanged"]
+
+
+def test_arguments_that_can_not_be_shown_do_not_matter(lines):
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError("no repr")
+
+    broken = Broken()
+    stage = play(lambda flow: flow.work.run(broken), work=Work(call_key=lambda value: 1))
+
+    assert any(line.endswith(": new, call 1") for line in lines())
+    assert "root.work" in stage.calls
+
+
+def test_a_conflict_between_flow_and_work_is_one_line(lines):
+    def script(flow):
+        flow.work.run()
+        flow.work.loss = 5.0
+
+    stage = play(script, work=Work(parallel=True))
+    lines()
+
+    stage.change("root.work", loss=1.0)  # written before the work has heard of the flow's value
+
+    assert lines()[0] == "root.work.loss: the flow's newer value stays, the work's is dropped"
+    assert stage.root.work.loss == 5.0
+
+
+class Once(LightningWork):
+    def run(self, x):
+        return x
+
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.once = Once()
+
+    def run(self):
+        self.once.run(3)
+        self.stop()
+
+
+def test_the_lines_come_with_log_level_debug_and_not_without(capfd):
+    LightningApp(Root(), log_level="debug").run()
+    loud = capfd.readouterr().err
+    LightningApp(Root()).run()
+    quiet = capfd.readouterr().err
+
+    assert "root.once.run(3): new, call 1" in loud
+    assert "root.once, call 1: succeeded" in loud
+    assert "pass 1 of the flow: the app has started" in loud
+    assert quiet == ""

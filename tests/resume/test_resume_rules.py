@@ -1,0 +1,494 @@
+"""What is taken over and what is run again, rule by rule; each app is built afresh, as by another start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.clock import ManualClock
+from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
+from lightning_lite.structures import Dict
+
+#: Seconds. A bound on hanging, not on speed.
+DEADLINE = 60
+
+ran: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_ran():
+    ran.clear()
+
+
+class Step(LightningWork):
+    """Notes that it ran; what it does, the test says by its argument."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table = {}
+        self.total = 0
+
+    def run(self, what, fails=False):
+        ran.append(what)
+        if fails:
+            raise ValueError(f"no {what}")
+        self.table[what] = len(what)
+        self.total += 1
+        return [what]
+
+
+class Scripted(LightningFlow):
+    """Runs what the test gives."""
+
+    def __init__(self, script, **attributes):
+        super().__init__()
+        self._script = script
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def run(self):
+        self._script(self)
+
+
+class End(Exception):
+    """Ends an app in the middle, as an error in the flow does."""
+
+
+def start(script, resume=False, retry_failed=False, clock=None, **attributes):
+    """Run an app until its end; return its root, and its error if it had one."""
+    root, error = Scripted(script, **attributes), None
+    app = LightningApp(root, clock=clock)
+    try:
+        app.run("inline", resume=resume, retry_failed=retry_failed)
+    except (End, ValueError, AppFailed) as raised:
+        error = raised
+    return root, error
+
+
+def last_run():
+    return max(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").iterdir()).name
+
+
+def test_values_state_statuses_and_numbers_are_as_they_were():
+    def first(flow):
+        flow.seen = [*flow.step.run("a"), *flow.step.run("bb")]
+        flow.step.total = 40
+        raise End
+
+    def second(flow):
+        views.append((flow.step.status, flow.step.table, flow.step.total, flow.step.num_successes, flow.seen))
+        flow.step.run("bb")
+        flow.step.run("ccc")
+        flow.stop()
+
+    views = []
+    before, _ = start(first, step=Step(), seen=[])
+    after, error = start(second, resume=True, step=Step(), seen=[])
+
+    assert error is None
+    assert ran == ["a", "bb", "ccc"]
+    # A pass that has raised did not happen: its writes are not taken over.
+    assert views[0] == (before.step.status, {"a": 1, "bb": 2}, 2, 2, [])
+    assert after.step.table == {"a": 1, "bb": 2, "ccc": 3}
+    assert after.step.total == after.step.num_successes == 3
+
+
+def test_what_a_pass_has_written_is_taken_over_and_one_that_raised_is_repeated():
+    def script(flow):
+        flow.passes += 1
+        flow.items.append(flow.passes)
+        flow.step.run("a")
+        if not fixed:
+            raise End
+        flow.stop()
+
+    fixed = []
+    start(script, step=Step(), passes=0, items=[])
+    fixed.append(True)
+    after, _ = start(script, resume=True, step=Step(), passes=0, items=[])
+
+    assert ran == ["a"]
+    assert after.items == list(range(1, after.passes + 1))
+
+
+def test_the_failure_that_ended_the_app_is_run_again():
+    def script(flow):
+        flow.step.run("a")
+        flow.step.run("b", fails=True)
+        flow.stop()
+
+    _, error = start(script, step=Step())
+    _, again = start(script, resume=True, step=Step())
+
+    assert str(error) == str(again) == "no b"
+    assert ran == ["a", "b", "b"]
+
+
+def test_a_failure_that_the_flow_has_seen_is_completed_unless_it_is_to_be_retried():
+    def script(flow):
+        flow.step.run("a", fails=True)
+        flow.fail(f"{flow.step.has_failed} {flow.step.num_failures} {flow.step.status.message}")
+
+    failure = "ValueError: no a in root.step.run('a', fails=True)"
+    first = start(script, step=Step(raise_exception=False))[1]
+    second = start(script, resume=True, step=Step(raise_exception=False))[1]
+    assert str(first) == str(second) == f"True 1 {failure}"
+    assert ran == ["a"]
+
+    third = start(script, resume=True, retry_failed=True, step=Step(raise_exception=False))[1]
+    assert str(third) == f"True 2 {failure}"
+    assert ran == ["a", "a"]
+
+
+def test_an_answer_that_is_not_remembered_is_given_once_over_all_lives():
+    def script(flow):
+        flow.answers = [*flow.answers, flow.step.run("a")]
+        if len(flow.answers) == wanted[0]:
+            raise End
+        if len(flow.answers) == 5:
+            flow.stop()
+
+    wanted = [3]
+    start(script, step=Step(cache_calls=False), answers=[])
+    assert ran == ["a"] * 3
+    wanted[0] = 9
+    after, _ = start(script, resume=True, step=Step(cache_calls=False), answers=[])
+
+    assert ran == ["a"] * 5
+    assert after.answers == [["a"]] * 5
+    assert after.step.num_successes == 5
+
+
+def test_an_answer_that_was_used_up_before_the_end_is_not_given_again():
+    def script(flow):
+        flow.answers = [*flow.answers, flow.step.run("a")]
+        flow.fail()
+
+    start(script, step=Step(cache_calls=False), answers=[])
+    after, _ = start(script, resume=True, step=Step(cache_calls=False), answers=[])
+
+    assert ran == ["a", "a"]
+    assert after.answers == [["a"], ["a"]]
+
+
+def test_dynamic_works_find_their_state_when_they_are_created_again():
+    def script(flow):
+        for name in ("x", "y"):
+            if name not in flow.steps:
+                flow.steps[name] = Step()
+            flow.steps[name].run(name)
+        flow.late = flow.steps["y"].total
+        flow.fail()
+
+    start(script, steps=Dict(), late=0)
+    after, _ = start(script, resume=True, steps=Dict(), late=0)
+
+    assert ran == ["x", "y"]
+    assert [work.table for work in after.steps.values()] == [{"x": 1}, {"y": 1}]
+    assert after.late == 1
+
+
+def test_a_work_that_was_taken_out_leaves_nothing_to_another_of_its_name():
+    def script(flow):
+        if flow.phase == 0:
+            if "x" not in flow.steps:
+                flow.steps["x"] = Step()
+            flow.steps["x"].run("old")
+            del flow.steps["x"]
+            flow.phase = 1
+        if "x" not in flow.steps:
+            flow.steps["x"] = Step()
+        flow.steps["x"].run("new")
+        flow.fail()
+
+    start(script, steps=Dict(), phase=0)
+    after, _ = start(script, resume=True, steps=Dict(), phase=0)
+
+    assert ran == ["old", "new"]
+    assert after.steps["x"].table == {"new": 3}
+    assert after.steps["x"].num_successes == 1
+
+
+def test_the_source_may_change_other_calls_and_other_attributes():
+    start(lambda flow: flow.step.run("a") and flow.fail(), step=Step(), gone=1, kept=2)
+
+    def script(flow):
+        flow.step.run("b")
+        flow.step.run("a")
+        flow.other.run("c")
+        flow.stop()
+
+    after, error = start(script, resume=True, step=Step(), other=Step(), kept=3, new=4)
+
+    assert error is None
+    assert ran == ["a", "b", "c"]
+    assert (after.kept, after.new) == (3, 4)
+
+
+def test_schedules_and_loops_go_on_where_they_were():
+    def script(flow):
+        if flow.schedule("hourly", timezone="UTC"):
+            flow.events += 1
+        for item in flow.experimental_iterate("abc"):
+            flow.items = [*flow.items, item]
+            if item == stop_at[0]:
+                flow.fail()
+        flow.stop()
+
+    clock, stop_at = ManualClock(), ["b"]
+    start(script, clock=clock, events=0, items=[])
+    stop_at[0] = "c"
+    soon, _ = start(script, resume=True, clock=clock, events=0, items=[])
+    assert (soon.events, soon.items) == (1, ["a", "b", "b", "c"])
+
+    clock.advance(5 * 3600.0)
+    stop_at[0] = ""
+    late, _ = start(script, resume=True, clock=clock, events=0, items=[])
+    assert (late.events, late.items) == (2, ["a", "b", "b", "c", "c"])
+
+
+def test_a_work_that_the_flow_has_stopped_stays_stopped():
+    def script(flow):
+        flow.step.run("a")
+        if flow.step.has_succeeded and not flow.step.has_stopped:
+            flow.step.stop()
+            return
+        flow.seen = [*flow.seen, flow.step.status.stage]
+        flow.fail()
+
+    start(script, step=Step(), seen=[])
+    after, _ = start(script, resume=True, step=Step(), seen=[])
+
+    assert after.seen == ["stopped", "stopped"]
+    assert ran == ["a"]
+
+
+def test_a_run_that_its_flow_has_stopped_is_not_resumed_unasked(capfd):
+    def script(flow):
+        flow.step.run("a")
+        flow.stop()
+
+    start(script, step=Step())
+    run = last_run()
+    start(script, resume=True, step=Step())
+    assert ran == ["a", "a"]
+    assert f"nothing to resume for Scripted in {os.environ['LIGHTNING_LITE_ROOT']}" in capfd.readouterr().err
+
+    start(script, resume=run, step=Step())
+    assert ran == ["a", "a"]
+    assert f"Run {run} goes on: calls that are taken over: 1, calls" in capfd.readouterr().err
+
+
+def test_a_run_is_resumed_under_its_id_and_in_its_folder():
+    start(lambda flow: flow.fail(), step=Step())
+    run = last_run()
+    start(lambda flow: flow.fail(), resume=True, step=Step())
+    start(lambda flow: flow.stop(), resume=run, step=Step())
+
+    assert last_run() == run
+    facts = json.loads(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs", run, "run.json").read_text())
+    assert facts["state"] == "stopped"
+
+
+@pytest.mark.parametrize("run", ["20200101-000000000-abcdef", "../runs", "no such run"])
+def test_a_run_that_does_not_exist_is_refused_by_name(run):
+    with pytest.raises(NothingToResume, match=f"there is no run '{run}'"):
+        start(lambda flow: flow.stop(), resume=run)
+    assert not Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").exists()
+
+
+class Other(Scripted):
+    pass
+
+
+def test_another_app_is_refused_by_name_and_takes_no_run_of_ours():
+    start(lambda flow: flow.fail())
+    run = last_run()
+
+    with pytest.raises(JournalMismatch, match="Scripted"):
+        LightningApp(Other(lambda flow: flow.stop())).run("inline", resume=run)
+    LightningApp(Other(lambda flow: flow.stop())).run("inline", resume=True)
+
+    assert last_run() != run
+
+
+class Different(Step):
+    pass
+
+
+def test_a_work_of_another_class_is_refused_by_both_names():
+    start(lambda flow: flow.step.run("a") and flow.fail(), step=Step())
+
+    with pytest.raises(JournalMismatch, match=r"has root\.step as .*\.Step, .* as .*\.Different\."):
+        start(lambda flow: flow.stop(), resume=True, step=Different())
+
+
+def test_old_runs_are_cleaned_but_never_the_one_that_is_resumed(monkeypatch):
+    start(lambda flow: flow.fail())
+    run, runs = last_run(), Path(os.environ["LIGHTNING_LITE_ROOT"], "runs")
+    for number in range(120):
+        newer = runs / f"20991231-{number:09}-abcdef"
+        newer.mkdir()
+        (newer / "run.json").write_text(json.dumps({"state": "failed"}))
+        (newer / "journal.db").write_text("")
+        for path in (newer, *newer.iterdir()):
+            os.utime(path, (0, 0))
+    for path in (runs / run).rglob("*"):
+        os.utime(path, (0, 0))
+
+    start(lambda flow: flow.stop(), resume=run)
+
+    assert (runs / run).exists()
+    assert len(list(runs.iterdir())) < 121
+
+
+# Real deaths.
+
+SCRIPT = """
+    import os, signal, sys, threading
+    from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+    class Deadly(LightningWork):
+        def run(self):
+            with open("ran.txt", "a") as file:
+                file.write("deadly\\n")
+            if not os.path.exists("antidote"):
+                os.kill(int(os.environ["FLOW"]), signal.SIGKILL)
+                threading.Event().wait()
+
+    class Cut(LightningWork):
+        def run(self):
+            with open("ran.txt", "a") as file:
+                file.write("cut\\n")
+            if not os.path.exists("antidote"):
+                print("waiting", flush=True)
+                threading.Event().wait()
+
+    class Fails(LightningWork):
+        def __init__(self):
+            super().__init__(raise_exception=False)
+        def run(self):
+            with open("ran.txt", "a") as file:
+                file.write("fails\\n")
+            raise ValueError
+
+    class Big(LightningWork):
+        def run(self, number):
+            return Answer(number)
+
+    class Answer:
+        def __init__(self, number):
+            self.number, self.fill = number, b"x" * 1_000_000
+        def __setstate__(self, state):
+            print("read", state["number"], flush=True)
+            self.__dict__.update(state)
+
+    class Flow(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = globals()[sys.argv[1]]()
+        def run(self):
+            if sys.argv[1] == "Big":
+                calls = [self.work.run(number) for number in range(3 if len(sys.argv) > 2 else 1, 4)]
+                if len(sys.argv) == 2:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                assert all(type(answer) is Answer for answer in calls)
+            else:
+                self.work.run()
+            if self.work.has_failed and not os.path.exists("antidote"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.stop("the end")
+
+    os.environ["FLOW"] = str(os.getpid())
+    LightningApp(Flow()).run(resume=True, retry_failed="retry" in sys.argv)
+"""
+
+
+def launch(*arguments):
+    Path("app.py").write_text(textwrap.dedent(SCRIPT))
+    return subprocess.Popen(
+        [sys.executable, "app.py", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=DEADLINE)
+    return process.returncode, out, err
+
+
+def test_a_call_of_which_the_flow_died_three_times_is_given_up_with_the_advice_how_to_run_it():
+    times = 0
+    while (done := finish(launch("Deadly")))[0] == -signal.SIGKILL:
+        times += 1
+        assert times <= 5
+
+    code, _, err = done
+    assert code == 1
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        f"{PoisonCall.__module__}.PoisonCall: The flow died 3 times in a row within seconds"
+    )
+    assert "root.work" in last
+    assert "retry_failed=True" in last
+    # One that kills the flow before that has noted the sending of the call is not put down to it.
+    assert Path("ran.txt").read_text() == "deadly\n" * times
+    assert times >= 3
+
+    Path("antidote").touch()
+    code, out, err = finish(launch("Deadly", "retry"))
+    assert (code, out) == (0, "the end\n"), err
+
+
+def test_a_call_that_ctrl_c_has_cut_is_run_again_and_is_no_poison():
+    for _ in range(4):
+        process = launch("Cut")
+        assert process.stdout.readline() == "root.work | waiting\n"
+        process.send_signal(signal.SIGINT)
+        finish(process)
+
+    Path("antidote").touch()
+    code, out, err = finish(launch("Cut"))
+    assert (code, out) == (0, "the end\n"), err
+    assert "calls that are taken over: 0, calls that are run again when the flow asks for them: 1." in err
+    assert Path("ran.txt").read_text() == "cut\n" * 5
+
+
+def test_a_failure_that_a_pass_has_seen_is_completed_even_if_the_flow_died_in_that_pass():
+    assert finish(launch("Fails"))[0] == -signal.SIGKILL
+    Path("antidote").touch()
+
+    code, out, err = finish(launch("Fails"))
+
+    assert (code, out) == (0, "the end\n"), err
+    assert Path("ran.txt").read_text() == "fails\n"
+
+
+def test_a_big_value_stays_on_disk_until_it_is_asked_for_and_is_of_the_scripts_own_class():
+    assert finish(launch("Big"))[0] == -signal.SIGKILL
+    values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
+    assert len(values) == 3
+    for value in values[:2]:
+        value.write_bytes(bytes(value.stat().st_size))  # who reads these sees it
+
+    code, out, err = finish(launch("Big", "the last one only"))
+
+    assert (code, out) == (0, "read 3\nthe end\n"), err
+
+
+def test_a_big_value_that_is_damaged_is_refused_by_name_when_it_is_asked_for():
+    assert finish(launch("Big"))[0] == -signal.SIGKILL
+    values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
+    values[0].write_bytes(bytes(values[0].stat().st_size))
+
+    code, _, err = finish(launch("Big"))
+
+    assert code == 1
+    assert f"lightning_lite.errors.JournalCorrupt: the value {str(values[0])!r}" in err.splitlines()[-1]

@@ -1,0 +1,198 @@
+"""State on its way between real processes: nothing lost, out of order or mixed, and at a fair cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.core.host import WorkHost
+from lightning_lite.messages import RunCall, StateChanged
+from lightning_lite.packing import pack
+from lightning_lite.testing import poll_until
+from tests.core.stage import Desk, only
+
+
+class Numbers(LightningWork):
+    """Writes numbers as fast as it can: into an attribute, a list and a dict."""
+
+    def __init__(self):
+        super().__init__(parallel=True)
+        self.last = 0
+        self.items = []
+        self.table = {}
+
+    def run(self, count):
+        for number in range(1, count + 1):
+            self.last = number
+            if not number % 50:
+                self.items.append(number)
+                self.table[str(number % 7)] = number
+
+
+class Watch(LightningFlow):
+    """Sees that numbers only grow, and that a list only gets longer."""
+
+    def __init__(self, num_works, count):
+        super().__init__()
+        self.numbers = [Numbers() for _ in range(num_works)]
+        self._count = count
+        self._seen = [(0, [])] * num_works
+
+    def run(self):
+        for position, work in enumerate(self.numbers):
+            last, items = self._seen[position]
+            assert work.last >= last
+            assert work.items[: len(items)] == items
+            self._seen[position] = work.last, list(work.items)
+            work.run(self._count)
+        if all(work.has_succeeded for work in self.numbers):
+            self.stop()
+
+
+def count_up(num_works, count):
+    root = Watch(num_works, count)
+    LightningApp(root).run()
+
+    for work in root.numbers:
+        assert work.last == count
+        assert work.items == list(range(50, count + 1, 50))
+        assert work.table == {str(number % 7): number for number in work.items}
+
+
+def test_numbered_changes_of_four_works_all_arrive_in_order():
+    count_up(4, 1_000)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(0)
+def test_a_hundred_thousand_numbered_changes_all_arrive_in_order():
+    count_up(4, 25_000)
+
+
+class Heavy(LightningWork):
+    """Changes 16 MB as a whole, again and again."""
+
+    def __init__(self, nbytes):
+        super().__init__(parallel=True, raise_exception=False, cache_calls=False, max_restarts=1000)
+        self.block = "0" * nbytes
+        self.pid = 0
+        self._nbytes = nbytes
+
+    def run(self):
+        self.pid = os.getpid()
+        digit = int(self.block[0])
+        while True:
+            digit = (digit + 1) % 10
+            self.block = str(digit) * self._nbytes
+            threading.Event().wait(0.001)
+
+
+class Killer(LightningFlow):
+    """Lets the work be killed at any moment of its changes, and looks at each state that arrives."""
+
+    def __init__(self, num_kills, nbytes):
+        super().__init__()
+        self.heavy = Heavy(nbytes)
+        self._nbytes = nbytes
+        self._kills = num_kills
+        self._killed = set()
+        self._seen = set()
+
+    def run(self):
+        self.heavy.run()
+        block = self.heavy.block
+        assert block == block[0] * self._nbytes, "a state is mixed"
+        self._seen.add(block[0])
+        pid = self.heavy.pid
+        if pid and pid not in self._killed and len(self._seen) > 1:
+            if len(self._killed) == self._kills:
+                self.stop()
+            self._seen.clear()
+            self._killed.add(pid)
+            # Anywhere in the next changes, also while one of them is on its way through the pipe.
+            pause = threading.Timer(0.002 * (len(self._killed) % 17), os.kill, (pid, signal.SIGKILL))
+            pause.start()
+            pause.join()
+
+
+def kill_during_changes(num_kills):
+    root = Killer(num_kills, 16_000_000)
+    LightningApp(root).run()
+
+    assert len(root._killed) == num_kills
+    assert root.heavy.num_failures >= num_kills
+
+
+def test_a_kill_during_a_big_change_leaves_the_state_before_or_after_it():
+    kill_during_changes(3)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(0)
+def test_two_hundred_kills_during_big_changes():
+    kill_during_changes(200)
+
+
+class Big(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.numbers = list(range(100_000))
+        self.step = 0
+
+    def run(self):
+        for step in range(10_000):
+            self.step = step
+
+
+def test_an_assignment_costs_what_it_touches_not_the_size_of_the_state():
+    desk = Desk(WorkHost(Big()))
+    desk.host.open(desk.send, desk.nudge)
+
+    desk.host.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
+
+    letters = desk.take()
+    changed = {name for letter in letters for name in letter.changes}
+    assert changed == {"step"}
+    assert sum(len(value) for letter in letters for value in letter.changes.values()) < 1_000
+    assert len(only(letters, StateChanged)) == 1  # the others wait behind its acknowledgement, merged
+    assert desk.num_nudges == 0  # and nobody has looked into the list
+
+
+class Follower(LightningWork):
+    """Waits until the flow has written what it waits for."""
+
+    def __init__(self, wanted):
+        super().__init__(parallel=True)
+        self.goal = None
+        self.done = False
+        self._wanted = wanted
+
+    def run(self):
+        poll_until(lambda: self.goal == self._wanted and type(self.goal) is type(self._wanted))
+        self.done = True
+
+
+@pytest.mark.parametrize(
+    "value", [1, 2.5, "é", True, [1, [2, {"a": None}]], {"a": (1, 2), "3": [4]}, {1: "int key"}, -0.0, [], {}]
+)
+def test_a_running_work_hears_of_any_json_value(value):
+    class Root(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.follower = Follower(value)
+
+        def run(self):
+            self.follower.run()
+            if self.follower.is_running and self.follower.goal is None:
+                self.follower.goal = value
+            if self.follower.done:
+                self.stop()
+
+    root = Root()
+    LightningApp(root).run("inline")
+
+    assert repr(root.follower.goal) == repr(value)
