@@ -25,7 +25,7 @@ test: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture"
 
 torture: .venv/installed-test
-	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0
+	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
 
 check: .venv/installed-check
 	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .

@@ -115,13 +115,13 @@ class LightningApp:
             resume=resume,
             retry_failed=retry_failed,
         )
-        with _Logging(self._log_level), EndingSignals(session.runner, session.on_resume):
+        with _Logging(self._log_level), EndingSignals(session.runner, session.on_resume) as signals:
             state: Literal["stopped", "failed", "interrupted"] = "failed"
             try:
                 self.stage = AppStage.RUNNING
                 session.open()
                 while not self.run_once():
-                    pass
+                    signals.check()
                 if session.error is not None:
                     raise session.error
                 state = "stopped"

@@ -50,6 +50,7 @@ class EndingSignals:
 
     def __init__(self, runner: Runner, on_resume: Callable[[float], None] | None = None) -> None:
         self._runner = runner if isinstance(runner, Interruptible) else None
+        self._wake = runner.wake
         self._on_resume = on_resume
         self._previous: dict[int, Any] = {}
         self._first: BaseException | None = None
@@ -72,6 +73,14 @@ class EndingSignals:
         if self._late is not None and error is None:
             raise self._late
 
+    def check(self) -> None:
+        """Raise what a signal has asked for once more, if somebody has swallowed it.
+
+        A bare `except:` of the flow does that, and so does Python in a finaliser.
+        """
+        if self._first is not None:
+            raise self._first
+
     def _handle(self, signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
         if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
             self._previous[signum] = signal.signal(signum, handler)
@@ -82,6 +91,7 @@ class EndingSignals:
             raise error
         if not self._runner.is_ending:
             self._first = error
+            self._wake()
             self._runner.interrupt(error)
         elif self._first is None:
             self._first = self._late = error  # the app is ending by itself, and goes on doing so

@@ -56,6 +56,19 @@ class Waits(LightningWork):
         poll_until(lambda: os.path.exists(path))
 
 
+class Leap(LightningFlow):
+    """Has an event next leap year, and a work that takes a moment to start."""
+
+    def __init__(self):
+        super().__init__()
+        self.echo = Echo(parallel=True)
+
+    def run(self):
+        self.schedule("0 0 29 2 *")
+        if self.echo.run() is not None:
+            self.stop()
+
+
 class Once(LightningFlow):
     """Runs one call of one work and keeps the answer."""
 
@@ -545,3 +558,7 @@ def test_a_hanging_work_shows_what_it_is_doing(tmp_path):
             return poll_until(lambda: any("in hang_here" in log.read_text() for log in tmp_path.glob(logs)))
 
     Reads(Looks(), root_dir=tmp_path).run()
+
+
+def test_an_app_may_wait_longer_than_the_system_lets_anybody_sleep():
+    LightningApp(Leap()).run()

@@ -190,6 +190,34 @@ def test_sigterm_ends_works_in_order_with_exit_code_143(script):
     wait_until_gone(pids_of(line))
 
 
+def test_a_flow_cannot_swallow_a_signal(script):
+    process = script(
+        """
+        class Flow(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.work = Forever(parallel=True)
+            def run(self):
+                self.work.run()
+                if self.work.pids:
+                    try:
+                        print("deaf", flush=True)
+                        threading.Event().wait(60)
+                    except:
+                        print("swallowed", flush=True)
+        LightningApp(Flow()).run()
+        """
+    )
+    lines = [process.stdout.readline() for _ in range(2)]
+
+    process.send_signal(signal.SIGTERM)
+    code, out, _ = finish(process)
+
+    assert code == 143
+    assert out.startswith("swallowed\n")
+    wait_until_gone(pids_of("".join(lines)))
+
+
 def test_nothing_outlives_a_killed_flow(script):
     process = script(RUN_FOREVER)
     line = process.stdout.readline()
