@@ -4,7 +4,7 @@ A flow coordinates in this process, each work does its job in a process of its o
 files between them. The house, lowest floor first; a module imports its own floor or lower:
 
     cli · testing                                           what tests and terminals use
-    core.app                                                puts machine, runner and run together
+    core.app core.session                                   put machine, runner and run together
     core.machine                                            letters in, a pass of the flow, letters out
     core.component core.flow core.work core.calls …         the tree that users write
     structures                                              lists and dicts of components

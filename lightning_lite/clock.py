@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+_LONGEST_SLEEP = 86_400.0  # seconds; the system refuses to sleep for more than 24 days
+
 
 class Moment(NamedTuple):
     """A point in time.
@@ -26,7 +28,10 @@ class Clock(Protocol):
         """Return the present moment."""
 
     def seconds_until(self, monotonic: float) -> float | None:
-        """Return how long to sleep until a moment, 0 if it has come, `None` until `watch` says so."""
+        """Return how long to sleep before asking again whether a moment has come, in seconds.
+
+        0 if it has come; `None` to sleep until `watch` says so.
+        """
 
     def watch(self, turned: Callable[[], None] | None) -> None:
         """Call `turned` whenever the clock is turned by hand; `None` ends that."""
@@ -40,8 +45,8 @@ class RealClock:
         return Moment(time.monotonic(), time.time())
 
     def seconds_until(self, monotonic: float) -> float | None:
-        """Return the seconds until a moment, at least 0."""
-        return max(0.0, monotonic - time.monotonic())
+        """Return the seconds until a moment, at least 0 and at most a day."""
+        return min(max(0.0, monotonic - time.monotonic()), _LONGEST_SLEEP)
 
     def watch(self, turned: Callable[[], None] | None) -> None:
         """Do nothing: nobody turns this clock."""

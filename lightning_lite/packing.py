@@ -148,7 +148,8 @@ def _find_importable(name: str) -> bool:
         return False
     path = getattr(sys.modules[parent], "__path__", None) if parent else None
     for finder in sys.meta_path:
-        found = finder.find_spec(name, path)
+        find_spec = getattr(finder, "find_spec", None)  # some programs put other things there
+        found = find_spec(name, path) if find_spec is not None else None
         if found is not None:
             return bool(found.origin == spec.origin)
     return False

@@ -116,7 +116,7 @@ class Dict(Structure, dict[str, Any]):
 
     def __setitem__(self, key: str, child: Any) -> None:
         check_name(key, f"{type(self).__name__} {self.name}")
-        if self.get(key) is child:
+        if key in self and self[key] is child:
             return
         self._check(key, child)
         if key in self:

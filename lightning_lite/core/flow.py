@@ -304,8 +304,10 @@ class RootFlow(LightningFlow):
         return bool(getattr(self.work, "ready", self.work.url != ""))
 
     def run(self) -> None:
-        """Run the work, and end the app when it has succeeded."""
+        """Run the work, and end the app when its call has ended: as failed, if that has failed."""
         self.work.run()
-        if self.work.has_succeeded:
-            self.work.stop()
+        call = self.work.call()
+        if call is not None and call.ended:
+            if call.failure is not None:
+                self.fail(call.failure.message)
             self.stop()

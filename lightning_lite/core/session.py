@@ -7,6 +7,7 @@ runner.wait ──reports──▶ recorder.hear ──▶ machine.step ──re
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -85,12 +86,10 @@ class Session:
         self._has_said_rest = False
         self._machine = Machine(root, Caller("flow", "root", root_dir, durable), max_running)
         path = _find_run(root, root_dir, resume) if resume else None
-        self._folder, journal = _open_run(root, root_dir, durable, path)
+        self._folder, journal = _open_run(root, root_dir, durable, path, retry_failed)
         try:
             self.run_id = self._folder.id
             clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
-            if path is not None:
-                _hand_over(Past(self.run_id, journal.records()), root, retry_failed)
             self._terminal = Terminal()
             self.runner = _RUNNERS[runner](root_dir, self._folder.logs, self._terminal, durable)
         except BaseException:
@@ -214,15 +213,17 @@ def _find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | N
 
 
 def _open_run(
-    root: LightningFlow, root_dir: str, durable: bool, path: str | None
+    root: LightningFlow, root_dir: str, durable: bool, path: str | None, retry_failed: bool
 ) -> tuple[RunFolder, Journal]:
-    """Return the folder and the journal of the run in `path`, or of a new one."""
+    """Return the folder and the journal of the run in `path`, its past handed over; or of a new run."""
     identity = _identity(root)
     if path is None:
         folder = RunFolder.create(root_dir, app=_top(root).__qualname__, identity=identity)
         return folder, Journal.create(folder.path, identity, durable=durable)
     journal = Journal.open(path, identity, durable=durable)
     try:
+        # First, because a run that is refused stays as it was.
+        _hand_over(Past(os.path.basename(path), journal.records()), root, retry_failed)
         return RunFolder.reopen(path), journal
     except BaseException:
         journal.close()

@@ -62,10 +62,7 @@ class Borrower:
         """
         __import__(_DEBUGGER)
         self.take()
-        debugger = sys.modules[_DEBUGGER].Debugger(self)
-        if header is not None:
-            debugger.message(header)
-        debugger.set_trace(sys._getframe(1))
+        sys.modules[_DEBUGGER].Debugger(self).debug(sys._getframe(1), header)
 
     def take(self) -> None:
         """Return when this thread has the terminal.
@@ -88,8 +85,10 @@ class Borrower:
             self.reader = open(_TERMINAL, encoding="utf-8", errors="replace")  # noqa: SIM115 - `give_back` closes it
             self.writer = open(_TERMINAL, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         except BaseException:
-            self._free.release()
-            self._send(TerminalReturned(self.work, is_done=True))
+            try:
+                self._send(TerminalReturned(self.work, is_done=True))
+            finally:
+                self._free.release()
             raise
         self._owner = get_ident()
 

@@ -27,12 +27,18 @@ class Debugger(pdb.Pdb):
         super().__init__(
             stdin=borrower.reader,
             stdout=borrower.writer,
-            skip=[_PACKAGE, f"{_PACKAGE}.*"],
             nosigint=True,  # Ctrl-C is the debugger's at the prompt only
         )
         self.prompt = f"(Pdb {borrower.work}) "
         self._borrower = borrower
-        self._outermost: FrameType | None = None
+        self._outermost: FrameType | None = None  # of the user's frames around the one that is debugged
+
+    def debug(self, frame: FrameType, header: str | None) -> None:
+        """Ask in `frame`, after showing `header` if there is one."""
+        if header is not None:
+            self.message(header)
+        self._outermost = _outermost_of_user(frame)
+        self.set_trace(frame)
 
     # Whatever it says, it says on the terminal; whatever comes next, the terminal is given back before.
 
@@ -68,6 +74,15 @@ class Debugger(pdb.Pdb):
         finally:
             signal.signal(signal.SIGINT, previous)
 
+    def stop_here(self, frame: FrameType) -> bool:
+        """Return whether a step ends in `frame`: not in this package, nor in what it calls."""
+        one: FrameType | None = frame
+        while one is not None and one is not self._outermost:
+            if _is_ours(one):
+                return False
+            one = one.f_back
+        return super().stop_here(frame)
+
     # The end of a turn.
 
     def set_continue(self) -> None:
@@ -94,23 +109,10 @@ class Debugger(pdb.Pdb):
 
 
 def _outermost_of_user(frame: FrameType) -> FrameType:
-    """Return the frame of the user's that this package has called: of the frames around `frame`, the last."""
-    frames: list[FrameType] = []
-    outer: FrameType | None = frame
-    while outer is not None:
-        frames.append(outer)
-        outer = outer.f_back
-    ours = [i for i, one in enumerate(frames) if _is_child(one)]
-    if not ours:
-        return frames[-1]  # a thread that the work has started
-    outermost = ours[0]
-    while outermost > 0 and _is_ours(frames[outermost - 1]):
-        outermost -= 1
-    return frames[max(0, outermost - 1)]
-
-
-def _is_child(frame: FrameType) -> bool:
-    return frame.f_globals.get("__name__") == f"{_PACKAGE}.runners.child"
+    """Return the frame around `frame` that this package has called, or in which its thread has begun."""
+    while (outer := frame.f_back) is not None and not _is_ours(outer):
+        frame = outer
+    return frame
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -23,7 +23,8 @@ from lightning_lite.runners.work_process import WorkProcess
 #: The terminal is where the app reads from: elsewhere nobody may be there to answer.
 _STDIN = 0
 
-_CONTROL_CHARACTERS = 6  # index in what `tcgetattr` returns
+# Indices in what `tcgetattr` returns.
+_LOCAL_FLAGS, _CONTROL_CHARACTERS = 3, 6
 
 
 class Lender:
@@ -89,19 +90,15 @@ class Lender:
     def _lend(self, process: WorkProcess) -> str:
         """Lend the terminal; return why that can't be, or ""."""
         self._output.flush(process.name)
-        if self._display is not None:
-            self._display.hold()
         try:
             self._loan = _Loan.to(process.pid)
         except (OSError, termios.error):
-            refusal = "its standard input is no terminal"
-        else:
-            if self._loan is not None:
-                return ""
-            refusal = "the app runs in the background"
+            return "standard input of the app is no terminal"
+        if self._loan is None:
+            return "the app runs in the background"
         if self._display is not None:
-            self._display.release()
-        return refusal
+            self._display.hold()
+        return ""
 
     def _take_back(self) -> None:
         assert self._loan is not None
@@ -133,9 +130,11 @@ class _Loan(NamedTuple):
         if os.tcgetpgrp(_STDIN) != os.getpgrp():
             return None
         modes = termios.tcgetattr(_STDIN)
-        # Without Ctrl-Z: it would stop the work behind the back of the flow and of the shell.
         changed = termios.tcgetattr(_STDIN)
+        # Ctrl-Z would stop the work behind the back of the flow and of the shell.
         changed[_CONTROL_CHARACTERS][termios.VSUSP] = b"\0"
+        # The flow may go on printing from behind.
+        changed[_LOCAL_FLAGS] &= ~termios.TOSTOP
         termios.tcsetattr(_STDIN, termios.TCSANOW, changed)
         try:
             os.tcsetpgrp(_STDIN, group)

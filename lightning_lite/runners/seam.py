@@ -1,6 +1,6 @@
 """The seam between the app and what carries its letters: two protocols.
 
-    core.app ── Runner ──▶ processes | inline ── Host ──▶ core.host
+    core.session ── Runner ──▶ processes | inline ── Host ──▶ core.host
                  send, wait, close                open, perform, receive, look, interrupt, close
 
 A runner knows processes, pipes and threads; a host knows one work and its calls. Neither knows flows.

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.errors import InvalidValue, WorkCrashed, WorkStartFailed
+from lightning_lite.errors import AppFailed, InvalidValue, WorkCrashed, WorkStartFailed
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import LightningTestApp, poll_until, run_work_isolated
 
@@ -562,3 +562,12 @@ def test_a_hanging_work_shows_what_it_is_doing(tmp_path):
 
 def test_an_app_may_wait_longer_than_the_system_lets_anybody_sleep():
     LightningApp(Leap()).run()
+
+
+def test_a_root_work_whose_call_has_failed_fails_the_app():
+    class Root(LightningWork):
+        def run(self):
+            raise ArithmeticError("no such number")
+
+    with pytest.raises(AppFailed, match=r"ArithmeticError: no such number in root\.work\.run\(\)"):
+        LightningApp(Root(raise_exception=False)).run()

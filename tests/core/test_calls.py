@@ -6,6 +6,7 @@ import pytest
 from stage import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
 
 from lightning_lite.core.failure import RemoteTraceback
+from lightning_lite.core.status import WorkStatus
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ArgumentError, DetachedError, InvalidValue, WorkCrashed, WorkFailed
 from lightning_lite.messages import Failure
@@ -319,6 +320,30 @@ def test_a_flow_that_has_read_a_status_runs_again_when_it_changes():
 
     assert seen[-1] == "succeeded"
     assert "running" in seen
+
+
+def test_a_flow_that_has_read_the_record_of_a_call_runs_again_when_that_changes():
+    seen = []
+
+    def run(flow):
+        if flow.go:
+            flow.work.run()
+            seen.append(flow.work.call().statuses[-1].stage)
+
+    stage = play(run, work=Work(parallel=True), go=False)
+    stage.root.go = True
+    stage.settle()
+
+    assert seen[-1] == "running"
+
+
+def test_a_work_may_be_stopped_and_started_for_months():
+    book = Work()._book
+    for number in range(3000):
+        book.note(None, WorkStatus("started", float(number)))
+
+    assert len(book.process_statuses) == 1000
+    assert book.status.timestamp == 2999.0
 
 
 def test_timestamps_are_those_of_the_clock():

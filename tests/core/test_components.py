@@ -404,6 +404,17 @@ def test_an_attribute_that_is_not_there_is_an_attribute_error():
         _ = Work().nobody
 
 
+def test_a_property_that_meets_an_attribute_that_is_not_there_names_that_attribute():
+    class Misspelled(Work):
+        @property
+        def best(self):
+            return min(self.curv)
+
+    with pytest.raises(AttributeError, match=r"has no attribute 'curv'") as missing:
+        _ = Misspelled().best
+    assert (missing.value.name, type(missing.value.obj)) == ("curv", Misspelled)  # for "Did you mean"
+
+
 @pytest.mark.parametrize("name", ["run", "state_like"])
 def test_a_value_can_not_take_the_name_of_a_method(name):
     if name == "run":

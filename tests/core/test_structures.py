@@ -7,6 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import ScriptedFlow, Stage, StartWork, StopWork, Work, WorkExited, kinds, only, play
 
+from lightning_lite.clock import ManualClock
+from lightning_lite.context import SCRIPT
+from lightning_lite.core.machine import Machine
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ComponentError, DetachedError
 from lightning_lite.structures import Dict, List
@@ -285,6 +288,16 @@ def test_the_same_component_under_its_own_key_is_no_change():
     assert works["a"] is work
 
 
+@pytest.mark.parametrize("put", [lambda crew: crew.setdefault("a"), lambda crew: crew.update(a=None)])
+def test_none_is_no_component(put):
+    crew = Dict()
+
+    with pytest.raises(ComponentError, match=r"found None for 'a'"):
+        put(crew)
+
+    assert crew == {}
+
+
 def test_one_component_can_not_be_put_under_many_keys():
     with pytest.raises(ComponentError, match="create one for each"):
         Dict.fromkeys(["a", "b"], Tiny())
@@ -447,6 +460,7 @@ def test_a_call_of_a_work_that_is_taken_out_in_the_same_pass_is_not_sent():
 
     assert stage.sent == []
     assert works[0].call().failure.reason == "stopped"
+    assert works[0].has_stopped
 
 
 def test_a_work_that_was_taken_out_can_not_be_run():
@@ -495,6 +509,38 @@ def test_a_change_of_a_structure_makes_the_flow_run_again():
     stage = Stage(ScriptedFlow(run, crew=List()))
 
     assert len(stage.root.crew) == 3
+
+
+def test_what_was_changed_in_a_flow_that_is_taken_out_in_the_same_pass_is_no_state_of_the_app():
+    def run(flow):
+        if flow.crew:
+            flow.crew["a"].curve.append(1)
+            flow.turn += 1
+            flow.crew.clear()
+
+    inner = ScriptedFlow(lambda flow: None, curve=[])
+    machine = Machine(ScriptedFlow(run, turn=0, crew=Dict(a=inner)), SCRIPT)
+    now = ManualClock().now()
+    machine.open(now)
+    machine.run(now)
+
+    assert {name: names for name, (_, names) in machine.take_facts().writes.items()} == {"root": {"turn"}}
+
+
+def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
+    def run(flow):
+        if flow.crew:
+            flow.crew["a"].work.run()
+            if flow.crew["a"].work.step:
+                flow.crew.clear()
+
+    inner = ScriptedFlow(lambda flow: None, work=Work(parallel=True))
+    stage = play(run, crew=Dict(a=inner))
+    stage.change("root.crew.a.work", step=1)
+    stage.machine.apply(stage.clock.now(), [WorkExited("root.crew.a.work", 0)])
+
+    assert inner.work.has_stopped
+    assert stage.machine.take_facts().notes == []
 
 
 def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():

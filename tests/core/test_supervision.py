@@ -282,6 +282,16 @@ def test_a_death_while_idle_is_seen_and_the_next_call_starts_another_process():
     assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
 
 
+def test_a_work_whose_process_is_gone_answers_nowhere():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, retry_delay=0.0))
+    stage.change("root.work", _url="http://127.0.0.1:80")
+
+    (start,) = stage.exit("root.work")
+
+    assert stage.root.work.url == ""
+    assert unpack(start.host)._work.url == ""
+
+
 def test_a_death_while_idle_does_not_touch_a_call_that_waits():
     stage = play(
         lambda flow: [work.run() for work in flow.works()],
@@ -345,6 +355,21 @@ def test_max_running_limits_how_many_works_run_a_call_at_once():
 
     assert kinds(stage.answer("root.w1")) == [("RunCall", "root.w2")]
     assert kinds(stage.answer("root.w0")) == [("RunCall", "root.w3")]
+
+
+def test_works_that_wait_for_a_place_get_it_in_the_order_in_which_they_began_to_wait():
+    def run(flow):
+        for work in flow.works():
+            work.run(1)
+        flow.a.run(2)
+
+    stage = play(run, max_running=1, **{name: Work(parallel=True) for name in "abc"})
+    turns = [stage.sent[-1].work]
+    for _ in range(3):
+        stage.answer(turns[-1])
+        turns.append(stage.sent[-1].work)
+
+    assert turns == ["root.a", "root.b", "root.c", "root.a"]
 
 
 def test_no_call_begins_after_the_failure_that_ends_the_app():
@@ -490,6 +515,13 @@ def test_stopping_twice_is_one_stop():
     stage.exit("root.work", 0)
 
     assert len(only(stage.sent, StopWork)) == 1
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+@pytest.mark.parametrize("timeout", ["5", -1, float("inf"), float("nan"), True])
+def test_a_time_to_stop_that_makes_no_sense_is_refused(verb, timeout):
+    with pytest.raises(ComponentError, match="timeout is a number of seconds"):
+        play(lambda flow: getattr(flow.work, verb)(timeout), work=Work())
 
 
 def test_a_work_that_never_ran_can_be_stopped():
@@ -736,6 +768,8 @@ def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
         ("env", ["A=B"], "a dict of texts"),
         ("cwd", 3, "the path of a folder"),
         ("call_key", "key", "a function"),
+        ("port", "8000", "a whole number from 1 to 65535, or None"),
+        ("port", 0, "a whole number from 1 to 65535, or None"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused_with_its_name(argument, value, expected):

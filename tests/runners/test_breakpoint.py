@@ -15,29 +15,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 
-import psutil
 import pytest
-from bench import DEADLINE, poll_until
-DEADLINE=8
+from bench import DEADLINE, poll_until, wait_until_gone
 
 PROJECT = str(Path(__file__).parents[2])
 
-#: The beginning of each app; `END` runs one.
-APP = """
-import os, signal, subprocess, sys, threading
+#: The beginning of each app; `END` runs its `Flow`.
+BEGIN = """
+import os, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 class Work(LightningWork):
+    def __init__(self, **options):
+        super().__init__(raise_exception=False, **options)
+        self.y = 0
+
     def run(self, x):
         print('before')
         y = x + 1
         breakpoint()
         print('after', y)
         self.y = y
-
-    def __init__(self, **options):
-        super().__init__(raise_exception=False, **options)
-        self.y = 0
 
 class Flow(LightningFlow):
     def __init__(self):
@@ -46,21 +44,49 @@ class Flow(LightningFlow):
 
     def run(self):
         self.work.run(41)
-        self.stop(f'{self.work.y} {self.work.status.message or "is the end"}')
+        self.stop(f'{self.work.y} {self.work.status.message}')
 """
-END = "\nLightningApp(Flow()).run(runner='processes')\n"
+END = """
+if __name__ == '__main__':
+    LightningApp(Flow()).run(runner='processes')
+"""
+
+#: Two works that come to their breakpoints at the same time.
+TWO = """
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = Work(parallel=True), Work(parallel=True)
+
+    def run(self):
+        for work in (self.a, self.b):
+            work.run(41)
+        if all(work.has_succeeded or work.has_failed for work in (self.a, self.b)):
+            self.stop(f'a: {self.a.y} {self.a.status.message} b: {self.b.y} {self.b.status.message}')
+"""
+
+PROMPT = r"\(Pdb root\.(\w+)\) "
 
 
 class Session:
-    """An app on a terminal of its own, and who sits there."""
+    """An app on a terminal of its own, and who sits there.
 
-    def __init__(self, folder: Path, code: str, *, env: dict[str, str] | None = None) -> None:
-        script = folder / "app.py"
-        script.write_text(APP + code + END)
+    Args:
+        folder: Where the app is written to.
+        code: Its code, between `BEGIN` and `END`.
+        shell: What starts `$0`, the app, if it is not started directly.
+        env: Variables to add.
+    """
+
+    def __init__(
+        self, folder: Path, code: str = "", *, shell: str = "", env: dict[str, str] | None = None
+    ) -> None:
+        command = write_app(folder, code)
         self.seen = ""
         self.master, self.slave = pty.openpty()
+        self.modes = termios.tcgetattr(self.slave)
         self.app = subprocess.Popen(
-            [sys.executable, script],
+            ["sh", "-c", shell, *command] if shell else command,
             stdin=self.slave, stdout=self.slave, stderr=self.slave, cwd=folder,
             env={**os.environ, "PYTHONPATH": PROJECT, "NO_COLOR": "1", **(env or {})},
             start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -79,19 +105,18 @@ class Session:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def answer(self, text: str, prompt: str = r"\(Pdb root\.work\) ") -> None:
-        """Wait for the prompt, type a line, and see its echo."""
-        self.expect(prompt)
+    def answer(self, text: str) -> str:
+        """Wait for a prompt, type a line, see its echo, and return the work that has asked."""
+        work = self.expect(PROMPT)[1]
         self.type(f"{text}\n")
         self.expect(re.escape(f"{text}\n"))
-
-    @property
-    def work(self) -> int:
-        """The process that has the terminal."""
-        return os.tcgetpgrp(self.slave)
+        return work
 
     def end(self) -> int:
-        return self.app.wait(DEADLINE)
+        """Wait for the end; return the exit code, when the terminal is set as it was."""
+        exitcode = self.app.wait(DEADLINE)
+        assert termios.tcgetattr(self.slave) == self.modes
+        return exitcode
 
     def close(self) -> None:
         if self.app.poll() is None:
@@ -99,6 +124,33 @@ class Session:
             self.app.wait()
         os.close(self.master)
         os.close(self.slave)
+
+
+def write_app(folder: Path, code: str) -> list[str]:
+    """Write an app and return its command."""
+    script = folder / "app.py"
+    script.write_text(BEGIN + code + END)
+    return [sys.executable, str(script)]
+
+
+def run_without_terminal(folder: Path, **env: str) -> str:
+    """Return what an app shows that nobody sits at."""
+    done = subprocess.run(
+        write_app(folder, ""),
+        env={**os.environ, "PYTHONPATH": PROJECT, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def logs_that_say(text: str, folder: Path) -> list[Path]:
+    """Return the logs of the works that have printed `text`."""
+    return [log for log in folder.glob("root/runs/*/logs/*.log") if text in log.read_text()]
 
 
 @pytest.fixture
@@ -116,29 +168,201 @@ def sit_down(tmp_path: Path) -> Iterator[Callable[..., Session]]:
 
 def test_a_work_asks_and_goes_on(sit_down):
     app = sit_down()
-    app.expect(r"root\.work \| before\n> \S+app\.py\(\d+\)run\(\)\n")
+    app.expect(r"^root\.work \| before\n> \S+app\.py\(\d+\)run\(\)\n")
     app.answer("p y")
-    app.expect("42\n")
+    app.expect("^42\n")
     app.answer("y = 7")
     app.answer("c")
 
-    app.expect(r"^root\.work \| after 7\n7 is the end\n")
+    app.expect(r"^root\.work \| after 7\n7 \n")
     assert app.end() == 0
 
 
-def test_x(sit_down):
+def test_steps_show_what_they_print_and_do_not_lead_out_of_the_users_code(sit_down):
     app = sit_down()
-    app.answer("n")
-    app.expect(r"^root\.work \| after 42\n> .*\n-> self.y = y\n")
-    app.answer("n")
-    app.expect("--Return--\n")
-    app.answer("n")
-    app.expect("42 is the end\n")
+    app.answer(f"until {BEGIN.splitlines().index('        self.y = y') + 1}")
+    app.expect(r"^root\.work \| after 42\n> .*\n-> self\.y = y\n")
+    app.answer("s")
+    app.expect(r"^--Return--\n> .*run\(\)->None\n")
+    app.answer("s")
+
+    app.expect("^42 \n")
     assert app.end() == 0
 
 
-def test_q(sit_down):
+def test_quitting_fails_the_call(sit_down):
     app = sit_down()
     app.answer("q")
-    app.expect("0 BdbQuit: quit at the prompt of the debugger in root.work.run.41.\n")
+
+    app.expect(r"0 BdbQuit: quit at the prompt of the debugger in root\.work\.run\(41\)\n")
     assert app.end() == 0
+
+
+def test_ctrl_c_cuts_what_was_asked_for_and_nothing_else(sit_down):
+    app = sit_down()
+    app.expect(PROMPT)
+    app.type("\x03")
+    app.expect("--KeyboardInterrupt--\n")
+    app.answer("print('waiting'), __import__('threading').Event().wait()")
+    app.expect("^waiting\n")
+    app.type("\x03")
+    app.expect(r"\*\*\* KeyboardInterrupt\n")
+    app.answer("c")
+
+    app.expect("42 \n")
+    assert app.end() == 0
+
+
+def test_ctrl_c_is_the_flows_again_when_the_work_goes_on(sit_down):
+    app = sit_down(
+        "class Work(Work):\n"
+        "    def run(self, x):\n"
+        "        super().run(x)\n"
+        "        print('going on')\n"
+        "        threading.Event().wait()\n"
+    )
+    app.answer("c")
+    app.expect("going on\n")
+    app.type("\x03")
+
+    assert app.end() == -signal.SIGINT
+
+
+def test_ctrl_z_stops_nobody_at_the_prompt(sit_down):
+    app = sit_down()
+    app.expect(PROMPT)
+    app.type("\x1a\x15p y\n")  # and Ctrl-U, which takes it out of the line
+    app.expect("\n42\n")
+    app.answer("c")
+
+    app.expect("42 \n")
+    assert app.end() == 0
+
+
+def test_others_are_held_back_meanwhile_and_nothing_of_them_is_lost(sit_down, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    app = sit_down(
+        "class Talker(LightningWork):\n"
+        "    def run(self):\n"
+        "        open('fifo').read()\n"
+        "        print('spoken')\n"
+        "class Flow(Flow):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.talker = Talker(parallel=True)\n"
+        "    def run(self):\n"
+        "        self.talker.run()\n"
+        "        super().run()\n"
+    )
+    app.expect(PROMPT)
+    (tmp_path / "fifo").write_text("speak")
+    poll_until(lambda: logs_that_say("spoken", tmp_path), "the other work has spoken")
+    app.type("p y\n")
+    app.expect("^p y\n42\n")
+    app.answer("c")
+
+    app.expect(r"root\.talker \| spoken\n")
+    assert app.end() == 0
+
+
+def test_works_ask_one_after_the_other_and_keep_their_turn_while_they_step(sit_down):
+    app = sit_down(TWO)
+    first = app.answer("n")
+
+    assert app.answer("n") == app.answer("c") == first
+    assert app.answer("n") == app.answer("c") != first
+    app.expect("a: 42  b: 42 \n")
+    assert app.end() == 0
+
+
+def test_a_death_at_the_prompt_gives_the_terminal_back(sit_down):
+    app = sit_down(TWO)
+    first = app.answer("__import__('os').kill(__import__('os').getpid(), 9)")
+
+    assert app.answer("c") != first
+    app.expect(rf"{first}: 0 [^:]*SIGKILL")
+    assert app.end() == 0
+
+
+def test_a_stop_cuts_those_who_ask_and_those_who_wait_for_their_turn(sit_down, tmp_path):
+    app = sit_down(
+        "class Work(Work):\n"
+        "    def on_exit(self):\n"
+        "        print('exit')\n" + TWO
+    )  # fmt: skip
+    app.expect(PROMPT)
+    poll_until(lambda: len(logs_that_say("before", tmp_path)) == 2, "both have come to their breakpoints")
+    app.app.send_signal(signal.SIGTERM)
+
+    app.expect(r"\| exit\n")
+    app.expect(r"\| exit\n")
+    assert app.end() == 143
+
+
+def test_a_work_at_the_prompt_does_not_outlive_the_app(sit_down):
+    app = sit_down()
+    app.answer("__import__('os').getpid()")
+    work = int(app.expect(r"^(\d+)\n")[1])
+    app.app.kill()
+
+    wait_until_gone(work)
+
+
+def test_a_thread_of_a_work_may_ask(sit_down):
+    app = sit_down(
+        "class Work(Work):\n"
+        "    def run(self, x):\n"
+        "        thread = threading.Thread(target=super().run, args=[x])\n"
+        "        thread.start()\n"
+        "        thread.join()\n"
+    )
+    app.answer("y = 5")
+    app.answer("c")
+
+    app.expect("5 \n")
+    assert app.end() == 0
+
+
+def test_a_forked_process_of_a_work_does_not_ask(sit_down):
+    app = sit_down(
+        "class Work(Work):\n"
+        "    def run(self, x):\n"
+        "        if (forked := os.fork()) == 0:\n"
+        "            try:\n"
+        "                breakpoint()\n"
+        "            except Exception as error:\n"
+        "                print(error)\n"
+        "            os._exit(0)\n"
+        "        os.waitpid(forked, 0)\n"
+    )
+
+    app.expect(r"breakpoint\(\) in a process that root\.work has forked can't ask")
+    assert app.end() == 0
+
+
+def test_an_app_in_the_background_does_not_ask(sit_down):
+    app = sit_down(shell='set -m; "$0" "$@" & wait')
+
+    app.expect("has nobody to ask: the app runs in the background")
+    assert app.end() == 0
+
+
+def test_without_a_terminal_the_call_fails(tmp_path):
+    shown = run_without_terminal(tmp_path)
+
+    assert (
+        "RunnerError: breakpoint() in root.work has nobody to ask: standard input of the app is no terminal"
+        in shown
+    )
+
+
+def test_a_breakpoint_may_be_passed_over(tmp_path):
+    assert run_without_terminal(tmp_path, PYTHONBREAKPOINT="0").endswith("after 42\n42 \n")
+
+
+def test_another_debugger_is_taken_as_it_is(tmp_path):
+    (tmp_path / "other.py").write_text("def debugger(): print('another one')")
+
+    shown = run_without_terminal(tmp_path, PYTHONBREAKPOINT="other.debugger")
+
+    assert shown == "root.work | before\nroot.work | another one\nroot.work | after 42\n42 \n"
