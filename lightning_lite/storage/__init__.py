@@ -8,14 +8,19 @@
     trees       whole folders             listing   names and entries
     staging     what is not to be seen    placing   bringing it to its place in a drive
     swapping    two folders change places intents   … where that takes two steps
+    replacing   … in the user's own folder
     pinning     reading while others put  locking   the lock of a drive
     delivering  the user's side of a get  watching  waiting for something new
     folders     the user's own folder     selecting which paths a user means
     probing     what file system it is    progress  a bar for long transfers
     showing     a table for notebooks     moving    a put that uses up its source
-    path        Path, files that works hand on                   seen       … unchanged since they were kept
-    payload     Payload, objects that works hand on              buffers    … one of them in one file
-    file_system FileSystem, files of nobody                      artifacts  where the store keeps all these
+    path        Path, files that works hand on
+    segments    … derived alike on all Pythons
+    seen        … not kept again unchanged
+    payload     Payload, objects they hand on
+    buffers     … one of them in one file
+    file_system FileSystem, files of nobody
+    artifacts   where the store keeps these
     mount       Mount, kept for apps that have one
     errors      everything that can go wrong
     disk        the only door to the file system

@@ -1,0 +1,159 @@
+"""`FileSystem`: files of the root that belong to nobody, put and got from anywhere, the flow included."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
+from lightning_lite.storage.errors import (
+    DriveExists,
+    DriveNotFound,
+    DriveNotStored,
+    DriveOSError,
+    DrivePathError,
+    DriveSourceMissing,
+    shown,
+    telling,
+)
+from lightning_lite.storage.folders import PathLike
+from lightning_lite.storage.names import path_parts, path_text
+from lightning_lite.storage.store import Entry, Parts
+
+#: The one owner of all files.
+_OWNER = "files"
+
+#: What Lightning's platform kept beside its files, and never showed.
+_HIDDEN = "info.txt"
+
+
+class FileSystem:
+    """The files of a root that belong to no component: whoever comes may put, get and remove them.
+
+    What is in it is named by absolute paths, `/` being its top. Like a `Drive`, it never shows half of
+    a file or a folder. Files whose names end in `info.txt` are not listed.
+
+    Args:
+        root_dir: Folder that holds everything; if not given, that of the app, else `LIGHTNING_LITE_ROOT`,
+            else `./.lightning_lite` at first use.
+
+    Example:
+        >>> import os, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> files = FileSystem(root_dir=os.path.join(folder.name, "root"))
+        >>> note = os.path.join(folder.name, "note.txt")
+        >>> with open(note, "w") as file:
+        ...     _ = file.write("remember")
+        >>> files.put(note, "/notes/1.txt")
+        >>> files.walk("/")
+        ['notes/1.txt']
+        >>> files.get("/notes/1.txt", note)
+        >>> files.rm("/notes/1.txt")
+        >>> files.listdir("/notes")
+        []
+        >>> folder.cleanup()
+    """
+
+    def __init__(self, *, root_dir: PathLike | None = None) -> None:
+        self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
+
+    def put(self, source_path: PathLike, destination_path: PathLike) -> None:
+        """Store a file or a folder, all of it or nothing, in the place of what is there.
+
+        Args:
+            source_path: What.
+            destination_path: Where; `/` alone means the top, under its own name.
+        """
+        source = os.path.abspath(path_text(source_path))
+        parts = _parts(destination_path, "destination")
+        if not is_there(source):
+            raise DriveSourceMissing(f"The provided path {shown(source)} doesn't exist; nothing was put.")
+        with telling("put", source_path, "what was there is kept"):
+            self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
+
+    def get(self, source_path: PathLike, destination_path: PathLike, overwrite: bool = True) -> None:
+        """Bring a file or a folder, one version of it, to a place of the user's.
+
+        Args:
+            source_path: Which.
+            destination_path: Where to.
+            overwrite: Whether what is there is replaced; a folder is replaced as a whole.
+        """
+        parts = self._known(source_path)
+        place = os.path.abspath(path_text(destination_path))
+        if not overwrite and is_there(place):
+            raise DriveExists(
+                f"The file or folder {shown(place)} exists. Pass `overwrite=True` to replace it."
+            )
+        with telling("get", source_path, "what was there is kept"):
+            self._files().get(parts, destination(place, overwrite=overwrite), owner=_OWNER, told=untold)
+
+    def listdir(self, path: PathLike) -> list[str]:
+        """Return the sorted names in a folder."""
+        return [entry.name.rpartition("/")[2] for entry in self._entries(path, recursive=False)]
+
+    def walk(self, path: PathLike) -> list[str]:
+        """Return the sorted paths of all files at any depth of a folder, from that folder on."""
+        top = "".join(f"{part}/" for part in _parts(path, "source"))
+        return [entry.name.removeprefix(top) for entry in self._entries(path, recursive=True)]
+
+    def rm(self, path: PathLike) -> None:
+        """Remove a file or an empty folder."""
+        parts = self._known(path)
+        if self.isdir(path) and self._files().entries(parts, owner=_OWNER, recursive=False):
+            raise DriveOSError(
+                f"The folder {shown(path)} is not empty; remove what is in it first.", errno=errno.ENOTEMPTY
+            )
+        with telling("rm", path, "nothing was removed"):
+            self._files().delete(_OWNER, parts, durable=False)
+
+    def isfile(self, path: PathLike) -> bool:
+        """Return whether a file is at `path`."""
+        return self._kind(_parts(path, "source")) == "file"
+
+    def isdir(self, path: PathLike) -> bool:
+        """Return whether a folder is at `path`; the top is always there."""
+        return self._kind(_parts(path, "source")) == "folder"
+
+    def _files(self) -> Artifacts:
+        artifacts = Artifacts(".files", self._root)
+        self._root = artifacts.root
+        return artifacts
+
+    def _known(self, path: PathLike) -> Parts:
+        parts = _parts(path, "source")
+        if not parts:
+            raise DrivePathError(f"{shown(path)} is the top, which always stays; name what is in it.")
+        if self._kind(parts) is None:
+            raise _missing(path)
+        return parts
+
+    def _entries(self, path: PathLike, *, recursive: bool) -> list[Entry]:
+        parts = _parts(path, "source")
+        if self._kind(parts) != "folder":
+            raise _missing(path)
+        with telling("list", path):
+            entries = self._files().entries(parts, owner=_OWNER, recursive=recursive)
+        return [entry for entry in entries if not entry.name.endswith(_HIDDEN)]
+
+    def _kind(self, parts: Parts) -> str | None:
+        if not parts:
+            return "folder"
+        try:
+            with telling("look at", "/".join(parts)), self._files().open(parts, owner=_OWNER):
+                return "file"
+        except IsADirectoryError:
+            return "folder"
+        except DriveNotFound:
+            return None
+
+
+def _parts(path: PathLike, role: str) -> Parts:
+    text = path_text(path)
+    if not text.startswith("/"):
+        raise DrivePathError(f"The provided {role} {shown(text)} needs to start with `/`.")
+    return path_parts(text.lstrip("/"), portable=False)
+
+
+def _missing(path: PathLike) -> DriveNotStored:
+    return DriveNotStored(f"The provided path {shown(path)} doesn't exist. See listdir() and walk().")

@@ -1,0 +1,221 @@
+"""`Payload`: an object that one work makes and another one gets, past the flow.
+
+What the flow sees is a reference: which work, which attribute, which version. The object itself goes into
+the store when it is assigned, and out of it when a work that is not its origin begins to run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from hashlib import sha1
+from typing import Any, Self
+
+from lightning_lite.context import current_caller
+from lightning_lite.errors import StateError
+from lightning_lite.storage import buffers, disk
+from lightning_lite.storage.artifacts import Artifacts
+from lightning_lite.storage.errors import (
+    DriveContextError,
+    DriveDetached,
+    DriveNotFound,
+    DriveNotStored,
+    telling,
+)
+from lightning_lite.storage.store import Parts
+from lightning_lite.travel import Traveller
+
+#: Seconds for which what a process that is gone has left stays in any case.
+_WEEK = 7 * 24 * 3600.0
+
+#: Versions that this process has stored, by root, work and attribute; the oldest first.
+_stored: dict[tuple[str, str, str], list[str]] = {}
+
+
+class Payload(Traveller):
+    """An object that travels from work to work; the flow only hands on a reference.
+
+    Assign it to a public attribute in the `run` of a work: that stores it. In a flow its `value` is
+    `None`; a work that gets it, as an argument or an attribute, reads the object from it. Big buffers, as
+    those of NumPy arrays, are neither copied through memory nor through the flow; the receiver may write to
+    them without anybody else seeing it. A new object is a new payload, and a new argument of a call.
+
+    Args:
+        value: Any object that can be pickled.
+
+    Attributes:
+        name: Attribute that it was assigned to first, or `None`.
+        origin_name: Work that has made it, or `None`.
+        consumer_name: Work that has got it last, or `None`.
+        keep: Class attribute: how many versions a process of a work keeps of each attribute, the newest
+            ones. What a process that has ended has left goes a week later.
+
+    Example:
+        >>> Payload([1, 2]).value
+        [1, 2]
+    """
+
+    keep = 8
+
+    def __init__(self, value: Any) -> None:
+        self.name: str | None = None
+        self.origin_name: str | None = None
+        self.consumer_name: str | None = None
+        self._version = ""
+        self._root: str | None = None
+        self._value = value
+        self._is_here = True
+
+    @property
+    def value(self) -> Any:
+        """The object; `None` in a flow."""
+        if not self._is_here and current_caller().kind in ("work", "script"):
+            self._fetch()
+        return self._value
+
+    @property
+    def hash(self) -> str | None:
+        """What tells its place from all others: origin, consumer and name; `None` without an origin."""
+        if self.origin_name is None:
+            return None
+        return sha1(f"{self.origin_name}/{self.consumer_name}/{self.name}".encode()).hexdigest()
+
+    def save(self, obj: Any, path: str) -> None:
+        """Write `obj` to the new file or folder at `path`; override it together with `load`."""
+        buffers.dump(obj, path)
+
+    def load(self, path: str) -> Any:
+        """Return the object that `save` has written to `path`; what is there may not be changed."""
+        return buffers.load(path)
+
+    def exists_remote(self) -> bool:
+        """Return whether the store has it.
+
+        Raises:
+            DriveDetached: It was never assigned in the run of a work.
+        """
+        return self._artifacts().has(self._origin("check whether it exists"), self._parts)
+
+    def get(self) -> Any:
+        """Read the object from the store anew, and return it.
+
+        Raises:
+            DriveContextError: The flow asks.
+            DriveDetached: It was never assigned in the run of a work.
+            DriveNotStored: Newer versions have taken its place.
+        """
+        if current_caller().kind in ("flow", "init"):
+            raise DriveContextError(
+                "`Payload.get()` can only be called from within the `run()` method of LightningWork."
+            )
+        self._fetch()
+        return self._value
+
+    # How it travels: without the object.
+
+    def call_key(self) -> tuple[str, str | None, str]:
+        """Return what makes two payloads the same for a call."""
+        return self._origin("pass it to a work"), self.name, self._version
+
+    def attached(self, work: str, attribute: str) -> None:
+        """Hear that it becomes an attribute of a work; the first one stores it."""
+        kind = current_caller().kind
+        if self.origin_name is None and kind != "script":
+            if kind != "work":
+                raise StateError(
+                    "The Payload object should be set only within the run method of the work. "
+                    f"In __init__ declare self.{attribute} = None.",
+                    attribute=attribute,
+                )
+            self._store(work, attribute)
+        self.consumer_name = work or None
+
+    def before_run(self, work: str) -> Self:
+        """Get the object for `work`, unless it is the one that has made it."""
+        self.consumer_name = work
+        if self.origin_name != work and not self._is_here and self.exists_remote():
+            self._fetch()
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        reference = (self.name, self.origin_name, self.consumer_name, self._version, self._root)
+        return _revive, (type(self), *reference)
+
+    def __repr__(self) -> str:
+        if self.origin_name is None:
+            return f"{type(self).__name__}({self._value!r})"
+        return f"<{type(self).__name__} {self.name} of {self.origin_name}, version {self._version}>"
+
+    @property
+    def _parts(self) -> Parts:
+        return (self.name or "", self._version)
+
+    def _artifacts(self) -> Artifacts:
+        # A script that reads it when the app has ended has another root, or none.
+        return Artifacts(".payloads", current_caller().root or self._root)
+
+    def _origin(self, purpose: str) -> str:
+        if self.origin_name is None:
+            raise DriveDetached(
+                f"Trying to {purpose}, but the Payload is not attached to a LightningWork. "
+                "Assign it to an attribute of a work, within its run method, before you hand it on."
+            )
+        return self.origin_name
+
+    def _store(self, work: str, attribute: str) -> None:
+        version = f"{time.time_ns():016x}-{os.urandom(4).hex()}"
+        artifacts = self._artifacts()
+        with telling("store", f"{work}.{attribute}", "nothing was assigned"), artifacts.drafting() as draft:
+            self.save(self._value, draft)
+            artifacts.keep(work, (attribute, version), draft, move=True)
+        self.name, self.origin_name, self._version, self._root = attribute, work, version, artifacts.root
+        with suppress(OSError):  # what can't be removed now can the next time
+            _forget_old(artifacts, work, attribute, version, self.keep)
+
+    def _fetch(self) -> None:
+        origin = self._origin("get its value")
+        path = self._artifacts().path(origin, self._parts)
+        with telling("get", self):
+            try:
+                self._value = self.load(path)
+            except FileNotFoundError as error:
+                if disk.look(path) is not None:
+                    raise
+                raise DriveNotStored(
+                    f"The value of {self!r} is not in the store any more: the work has assigned {self.keep} "
+                    "newer ones since, or somebody has removed it. Read it earlier, or keep more of them: "
+                    "the class attribute `keep` of a Payload class of your own."
+                ) from error
+        self._is_here = True
+
+
+def _forget_old(artifacts: Artifacts, work: str, attribute: str, version: str, keep: int) -> None:
+    """Remove the versions that nobody is going to read any more."""
+    place = artifacts.root, work, attribute
+    if place not in _stored:
+        _stored[place] = []
+        limit = time.time() - _WEEK
+        for entry in artifacts.entries((attribute,), owner=work, recursive=False):
+            if entry.time < limit:
+                artifacts.delete(work, tuple(entry.name.split("/")), durable=False)
+    versions = _stored[place]
+    versions.append(version)
+    while len(versions) > max(keep, 1):
+        with suppress(DriveNotFound):
+            artifacts.delete(work, (attribute, versions.pop(0)), durable=False)
+
+
+def _revive(
+    cls: type[Payload],
+    name: str | None,
+    origin: str | None,
+    consumer: str | None,
+    version: str,
+    root: str | None,
+) -> Payload:
+    payload = cls.__new__(cls)
+    payload.name, payload.origin_name, payload.consumer_name = name, origin, consumer
+    payload._version, payload._root = version, root
+    payload._value, payload._is_here = None, False
+    return payload

@@ -1,0 +1,322 @@
+"""Files go from work to work by their paths, in real apps."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.storage import Path
+
+
+class Make(LightningWork):
+    """Makes a file or a folder, and hands on its path."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.path = None
+
+    def run(self, text, path="out.txt"):
+        self.path = Path(path)
+        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        pathlib.Path(path).write_text(text)
+
+
+class Read(LightningWork):
+    """Reads a file, wherever in the arguments its path is, or from its own attribute."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.path = None
+
+    def run(self, where=None, number=0):
+        path = self.path if where is None else where["paths"][0][number] if isinstance(where, dict) else where
+        return str(path), path.read_text(), path.origin_name, path.consumer_name
+
+
+class Do(LightningWork):
+    """Does something once, which a flow would do again in each pass."""
+
+    def run(self, action):
+        return action()
+
+
+class Steps(LightningFlow):
+    """Takes a function of itself as its `run`."""
+
+    def __init__(self, steps, **works):
+        super().__init__()
+        for name, work in works.items():
+            setattr(self, name, work)
+        self._steps = steps
+        self._answer = None
+
+    def run(self):
+        self._answer = self._steps(self)
+        self.stop()
+
+
+def run(steps, runner="processes", **works):
+    root = Steps(steps, **works)
+    LightningApp(root).run(runner)
+    return root
+
+
+def test_a_path_that_a_run_makes_is_read_by_the_next_work(own_place):
+    def steps(flow):
+        flow.make.run("hello")
+        return flow.read.run(flow.make.path)
+
+    root = run(steps, "inline", make=Make(), read=Read())
+
+    assert root._answer == ("out.txt", "hello", "root.make", "root.read")
+    assert root.make.path.origin_name == "root.make"
+    assert sorted(os.listdir()) == ["out.txt"]
+
+
+def test_a_path_arrives_at_any_depth_of_the_arguments_and_in_an_attribute(own_place):
+    def steps(flow):
+        flow.make.run("hello", "deep/er/out.txt")
+        flow.read.path = flow.make.path.parent / "out.txt"
+        return flow.read.run({"paths": [(flow.make.path,)]}), flow.read.run()
+
+    root = run(steps, "inline", make=Make(), read=Read())
+
+    assert root._answer == (("deep/er/out.txt", "hello", "root.make", "root.read"),) * 2
+
+
+class Declared(LightningWork):
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def run(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(type(self.path).__name__)
+
+
+def test_a_lit_string_becomes_a_path_in_the_root(tmp_path):
+    def steps(flow):
+        flow.make.run()
+        return flow.read.run(flow.make.path)
+
+    root = run(steps, "inline", make=Declared("lit://data/x.txt"), read=Read())
+
+    assert root._answer == (f"{tmp_path}/root/paths/data/x.txt", "Path", "root.make", "root.read")
+    assert list((tmp_path / "root/drives/.paths/root.make").rglob("x.txt"))
+
+
+def test_a_lit_string_lies_in_the_root_of_the_app_also_if_that_was_not_known_when_it_was_made(own_place):
+    def steps(flow):
+        flow.make.run()
+        return flow.read.run(flow.make.path), flow.read.run(flow.path)
+
+    root = Steps(steps, make=Declared("lit://data/x.txt"), read=Read(), path="lit://data/x.txt")
+    LightningApp(root, root_dir=own_place / "app").run("inline")
+
+    place = f"{own_place}/app/paths/data/x.txt"
+    assert root._answer == ((place, "Path", "root.make", "root.read"), (place, "Path", None, None))
+    assert str(root.make.path) == place
+    assert os.listdir() == ["app"]
+
+
+def test_a_lit_string_becomes_a_path_in_a_flow_and_when_it_is_assigned_later():
+    def steps(flow):
+        flow.read.path = "lit://data/x.txt"
+        return flow.read.path
+
+    root = run(steps, "inline", read=Read())
+
+    assert isinstance(root._answer, Path)
+    assert root._answer.origin_name == "root.read"
+
+
+def test_other_strings_stay_strings():
+    make = Declared("s3://x")
+
+    assert type(make.path) is str
+
+
+def test_what_is_gone_comes_back_as_it_was_when_the_run_ended(own_place):
+    def steps(flow):
+        flow.make.run("hello", "folder/out.txt")
+        flow.do.run(lambda: shutil.rmtree("folder"))
+        return flow.read.run(flow.make.path)
+
+    root = run(steps, "inline", make=Make(), do=Do(), read=Read())
+
+    assert root._answer[1] == "hello"
+    assert pathlib.Path("folder/out.txt").read_text() == "hello"
+
+
+def test_newer_data_of_the_producer_is_preferred_to_what_is_kept_and_is_not_touched(own_place):
+    def steps(flow):
+        flow.make.run("old")
+        before = flow.do.run(lambda: (pathlib.Path("out.txt").write_text("newer"), _seen("out.txt")))
+        return flow.read.run(flow.make.path)[1], before[1] == _seen("out.txt")
+
+    assert run(steps, "inline", make=Make(), do=Do(), read=Read())._answer == ("newer", True)
+
+
+def _seen(path):
+    info = os.stat(path)
+    return info.st_ino, info.st_mtime_ns, info.st_ctime_ns, info.st_mode
+
+
+def test_works_in_different_folders_find_each_others_files(own_place):
+    for name in "one", "other":
+        (own_place / name).mkdir()
+    (own_place / "other/out.txt").write_text("of the other work's own")
+
+    def steps(flow):
+        flow.make.run("hello")
+        flow.declared.run()
+        return flow.read.run(flow.make.path), flow.read.run(flow.declared.path)
+
+    root = run(
+        steps,
+        make=Make(cwd="one"),
+        declared=_in_folder("one", Path("declared.txt")),
+        read=Read(cwd="other"),
+    )
+
+    assert root._answer[0][:2] == (f"{own_place}/one/out.txt", "hello")
+    assert root._answer[1][:2] == (f"{own_place}/one/declared.txt", "Path")
+    assert (own_place / "other/out.txt").read_text() == "of the other work's own"
+    assert os.listdir("other") == ["out.txt"]
+
+
+def _in_folder(folder, path):
+    work = Declared(path)
+    work._policy = work._policy._replace(cwd=os.path.abspath(folder))
+    return work
+
+
+class Moves(LightningWork):
+    """Changes its directory in its run."""
+
+    def __init__(self):
+        super().__init__()
+        self.path = None
+
+    def run(self):
+        self.path = Path("out.txt")
+        self.path.write_text("hello")
+        os.mkdir("elsewhere")
+        os.chdir("elsewhere")
+
+
+def test_a_work_that_changes_its_directory_moves_nothing(own_place):
+    def steps(flow):
+        flow.make.run()
+        flow.do.run(lambda: os.remove("out.txt"))
+        return flow.read.run(flow.make.path)
+
+    assert run(steps, make=Moves(), do=Do(), read=Read())._answer[:2] == ("out.txt", "hello")
+
+
+class Forgets(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.path = Path("never.txt")
+
+    def run(self):
+        return self.path.exists()
+
+
+def test_a_file_that_is_missing_at_the_end_of_a_run_gives_a_warning(own_place):
+    with pytest.warns(UserWarning, match="1 artifacts could not be saved because they don't exist") as caught:
+        root = run(lambda flow: flow.forgets.run(), "inline", forgets=Forgets())
+
+    assert len(caught) == 1
+    assert root._answer is False
+
+
+def test_the_content_does_not_make_another_call(own_place):
+    def steps(flow):
+        flow.make.run("one")
+        first = flow.read.run(flow.make.path)
+        flow.do.run(lambda: pathlib.Path("out.txt").write_text("two"))
+        return first, flow.read.run(flow.make.path), flow.read.run(flow.make.path, number=1)
+
+    root = run(steps, "inline", make=Make(), do=Do(), read=Read())
+
+    assert [answer[1] for answer in root._answer] == ["one", "one", "two"]
+
+
+def test_works_can_be_used_without_an_app(own_place):
+    make, read = Make(), Read()
+    make.run("hello")
+
+    assert read.run(make.path) == ("out.txt", "hello", None, None)
+
+
+APP = """
+import os, pathlib, signal, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.storage import Path, disk
+
+class Make(LightningWork):
+    def __init__(self):
+        super().__init__(raise_exception=False, max_restarts=1000)
+        self.path = Path("folder")
+
+    def run(self, text, kill_at):
+        os.makedirs("folder", exist_ok=True)
+        for name in "ab":
+            (self.path / name).write_text(text)
+        if kill_at:
+            count = 0
+            def counting(name, operation):
+                def counted(*args, **kwargs):
+                    nonlocal count
+                    count += 1
+                    if count == kill_at:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return operation(*args, **kwargs)
+                return counted
+            for name in ("open_file", "mkdir", "write", "rename", "exchange", "unlink", "fchmod"):
+                setattr(disk, name, counting(name, getattr(disk, name)))
+
+class Read(LightningWork):
+    def run(self, path, number):
+        path.get(to=f"copy{number}")
+        return sorted((file.name, file.read_text()) for file in pathlib.Path(f"copy{number}").iterdir())
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.make, self.read = Make(), Read()
+
+    def run(self):
+        self.make.run("old", 0)
+        assert self.read.run(self.make.path, 0) == [("a", "old"), ("b", "old")]
+        for number in range(1, 100, 9):
+            self.make.run(f"new{number}", number)
+            found = self.read.run(self.make.path, number)
+            assert len({text for _, text in found}) == 1 and len(found) == 2, found
+            if self.make.call(f"new{number}", number).succeeded:
+                assert found == [("a", f"new{number}"), ("b", f"new{number}")], found
+                assert number > 10
+                self.stop(f"whole after {number}")
+        self.fail("the count never ended")
+
+if __name__ == "__main__":
+    LightningApp(Root()).run()
+"""
+
+
+def test_a_producer_that_is_killed_while_its_files_are_kept_leaves_the_old_version_or_the_new_one(own_place):
+    (own_place / "app.py").write_text(APP)
+
+    done = subprocess.run(
+        [sys.executable, "app.py"], capture_output=True, text=True, timeout=100, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "whole after" in done.stdout

@@ -1,0 +1,382 @@
+"""Objects go from work to work by reference, past the flow, in real apps."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pickle
+import re
+import threading
+
+import numpy as np
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.context import Caller, acting_as
+from lightning_lite.errors import ArgumentError, StateError
+from lightning_lite.storage import Payload
+from lightning_lite.storage.errors import DriveContextError, DriveDetached, DriveNotStored
+from lightning_lite.testing import poll_until
+
+MIB = 1024 * 1024
+
+
+class Make(LightningWork):
+    """Makes an object and hands it on."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.data = None
+
+    def run(self, make, number=0):
+        self.data = Payload(make())
+
+
+class Use(LightningWork):
+    """Applies a function to an object, from its argument or its attribute."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.data = None
+        self.runs = 0
+
+    def run(self, use, data=None, number=0):
+        self.runs += 1
+        return use((self.data if data is None else data).value)
+
+
+class Steps(LightningFlow):
+    """Takes a function of itself as its `run`."""
+
+    def __init__(self, steps, **works):
+        super().__init__()
+        for name, work in works.items():
+            setattr(self, name, work)
+        self._steps = steps
+        self._answer = None
+
+    def run(self):
+        self._answer = self._steps(self)
+        self.stop()
+
+
+def run(steps, runner="processes", **works):
+    root = Steps(steps, **works)
+    LightningApp(root).run(runner)
+    return root
+
+
+class Model:
+    """Of a module that a work's process can't import."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own_place, runner):
+    def steps(flow):
+        flow.make.run(lambda: Model({1: (2, {3})}))
+        assert flow.make.data.value is None
+        assert flow.make.data.exists_remote()
+        return flow.use.run(lambda model: (type(model).__name__, model.weights), flow.make.data)
+
+    root = run(steps, runner, make=Make(), use=Use())
+
+    assert root._answer == ("Model", {1: (2, {3})})
+    data = root.make.data
+    assert (data.name, data.origin_name, data.consumer_name) == ("data", "root.make", "root.make")
+    assert re.fullmatch("[0-9a-f]{40}", data.hash)
+    assert os.listdir() == []
+
+
+class Deep(LightningWork):
+    def run(self, nested):
+        return sum(nested["here"][0].value)
+
+
+def test_an_object_arrives_in_an_attribute_and_deep_in_an_argument():
+    def steps(flow):
+        flow.make.run(lambda: [1, 2])
+        flow.use.data = flow.make.data
+        return flow.use.run(sum), flow.deep.run({"here": (flow.make.data,)})
+
+    root = run(steps, "inline", make=Make(), use=Use(), deep=Deep())
+
+    assert root._answer == (3, 3)
+
+
+def test_a_new_object_is_a_new_call_and_the_same_one_is_not():
+    def steps(flow):
+        flow.make.run(lambda: 1)
+        for _ in range(2):
+            flow.use.run(float, flow.make.data)
+        flow.make.run(lambda: 1, number=2)
+        return [flow.use.run(float, flow.make.data) for _ in range(2)]
+
+    root = run(steps, "inline", make=Make(), use=Use())
+
+    assert root._answer == [1.0, 1.0]
+    assert root.use.runs == 2
+
+
+def test_equal_objects_made_twice_are_two_versions(tmp_path):
+    one, two = Payload(1), Payload(1)
+    with acting_as(Caller("work", "root.make")):
+        one.attached("root.make", "data")
+        two.attached("root.make", "data")
+
+    assert one.call_key() != two.call_key()
+    assert one.call_key()[:2] == two.call_key()[:2] == ("root.make", "data")
+    assert one.hash == two.hash
+    assert pickle.loads(pickle.dumps(one)).call_key() == one.call_key()
+
+
+def test_the_object_of_a_work_that_has_stopped_is_still_there():
+    def steps(flow):
+        flow.make.run(lambda: np.arange(10_000))
+        flow.make.stop()
+        if not flow.make.has_stopped:
+            return None
+        return flow.use.run(lambda array: int(array.sum()), flow.make.data)
+
+    class Patient(Steps):
+        def run(self):
+            self._answer = self._steps(self)
+            if self._answer is not None:
+                self.stop()
+
+    root = Patient(steps, make=Make(), use=Use())
+    LightningApp(root).run()
+
+    assert root._answer == 49_995_000
+
+
+class Anonymous(LightningWork):
+    """Looks at a big array, changes a part of it, and tells how much memory of its own that took."""
+
+    def run(self, data):
+        before = _own_memory()
+        array = data.value
+        total = int(array[:: 4096 // 8].sum())
+        array[0] = 7
+        return total, int(array[0]), array.flags.writeable, (_own_memory() - before) // MIB
+
+
+def _own_memory():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) * 1024
+
+
+def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
+    size = 128 * MIB // 8
+
+    def steps(flow):
+        flow.make.run(lambda: np.ones(size, dtype=np.int64))
+        return flow.use.run(flow.make.data), flow.other.run(flow.make.data)
+
+    root = run(steps, make=Make(), use=Anonymous(), other=Anonymous())
+
+    for total, first, writeable, grown in root._answer:
+        assert (total, first, writeable) == (size // 512, 7, True)
+        assert grown < 16
+
+
+class Folder(Payload):
+    """Saves itself as a folder of text files."""
+
+    def save(self, obj, path):
+        os.mkdir(path)
+        for name, text in obj.items():
+            pathlib.Path(path, name).write_text(text)
+
+    def load(self, path):
+        return {file.name: file.read_text() for file in pathlib.Path(path).iterdir()}
+
+
+class MakeFolder(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.data = None
+
+    def run(self):
+        self.data = Folder({"a": "1", "b": "2"})
+
+
+def test_a_subclass_says_how_it_is_saved_and_loaded(own_place, tmp_path):
+    def steps(flow):
+        flow.make.run()
+        return flow.use.run(dict, flow.make.data)
+
+    root = run(steps, "inline", make=MakeFolder(), use=Use())
+
+    assert root._answer == {"a": "1", "b": "2"}
+    assert len(list((tmp_path / "root/drives/.payloads/root.make/data").glob("*/a"))) == 1
+    assert list((tmp_path / "root/drafts").iterdir()) == []
+
+
+def test_what_an_app_has_handed_on_can_be_read_by_the_script_behind_it(own_place):
+    root = Steps(lambda flow: flow.make.run(lambda: Model(1)), make=Make())
+    LightningApp(root, root_dir=own_place / "app").run("inline")
+
+    assert type(root.make.data.value) is Model
+
+
+def test_an_app_that_goes_on_still_has_what_was_handed_on(own_place):
+    def steps(flow):
+        flow.make.run(lambda: [1, 2])
+        if not os.path.exists("repaired"):
+            raise ArithmeticError
+        return flow.use.run(sum, flow.make.data)
+
+    with pytest.raises(ArithmeticError):
+        run(steps, "inline", make=Make(), use=Use())
+    pathlib.Path("repaired").touch()
+    root = Steps(steps, make=Make(), use=Use())
+    LightningApp(root).run("inline", resume=True)
+
+    assert root._answer == 3
+
+
+def test_a_payload_is_refused_in_init_and_in_the_flow():
+    class Early(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self.data = Payload(1)
+
+        def run(self):
+            """Do nothing."""
+
+    with pytest.raises(StateError, match="should be set only within the run method of the work") as caught:
+        Early()
+    assert isinstance(caught.value, AttributeError)
+
+    def assign(flow):
+        flow.use.data = Payload(1)
+
+    def hand_on(flow):
+        flow.use.run(float, Payload(1))
+
+    with pytest.raises(StateError, match="should be set only"):
+        run(assign, "inline", use=Use())
+    with pytest.raises(ArgumentError, match="the Payload is not attached to a LightningWork"):
+        run(hand_on, "inline", use=Use())
+
+
+def test_without_an_app_a_payload_is_a_box():
+    make, use = Make(), Use()
+    make.run(lambda: [1, 2])
+
+    assert use.run(sum, make.data) == 3
+    assert make.data.origin_name is None
+    with pytest.raises(DriveDetached):
+        make.data.exists_remote()
+
+
+@pytest.fixture
+def payloads():
+    """Return a function that stores objects as a work would, and gives the references that others get."""
+
+    def store(*values, kind=Payload, attribute="data"):
+        references = []
+        for value in values:
+            payload = kind(value)
+            with acting_as(Caller("work", "root.make")):
+                payload.attached("root.make", attribute)
+            references.append(pickle.loads(pickle.dumps(payload)))
+        return references
+
+    return store
+
+
+class KeepTwo(Payload):
+    keep = 2
+
+
+def test_old_versions_go_and_say_so(payloads, tmp_path):
+    one, two, three = payloads(1, 2, 3, kind=KeepTwo)
+
+    assert (two.value, three.value) == (2, 3)
+    with pytest.raises(DriveNotStored, match="is not in the store any more: the work has assigned 2 newer"):
+        one.value  # noqa: B018 - reading it is the test
+    assert not one.exists_remote()
+    assert one.before_run("root.use") is one
+    assert len(list((tmp_path / "root/drives/.payloads/root.make/data").iterdir())) == 2
+
+
+def test_what_a_dead_process_has_left_stays_for_a_week(payloads, tmp_path, monkeypatch):
+    for name in ("old", "young"):
+        folder = tmp_path / "root/drives/.payloads/root.make/data"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    os.utime(folder / "old", (1, 1))
+
+    payloads(1)
+
+    assert len(list(folder.iterdir())) == 2
+    assert (folder / "young").exists()
+
+
+def test_what_was_read_outlives_its_version(payloads):
+    (array,) = payloads(np.arange(MIB), kind=KeepTwo)
+    value = array.value
+    payloads(1, 2, 3, kind=KeepTwo)
+
+    assert not array.exists_remote()
+    assert int(value.sum()) == MIB * (MIB - 1) // 2
+
+
+def test_get_reads_anew_but_not_for_the_flow(payloads):
+    (data,) = payloads([1])
+    data.value.append(2)
+
+    assert data.value == [1, 2]
+    assert data.get() == data.value == [1]
+    with acting_as(Caller("flow", "root")), pytest.raises(DriveContextError, match="can only be called from"):
+        data.get()
+    with pytest.raises(RuntimeError, match="not attached to a LightningWork"):
+        Payload(1).get()
+
+
+def test_an_object_that_can_not_be_pickled_is_not_assigned(tmp_path):
+    make = Make()
+    make._node.name = "root.make"
+    with acting_as(Caller("work", "root.make")), pytest.raises(TypeError, match="cannot pickle"):
+        make.data = Payload(threading.Lock())
+    assert make.data is None
+    assert list((tmp_path / "root/drafts").iterdir()) == []
+    assert not (tmp_path / "root/drives/.payloads/root.make").exists()
+
+
+class Dies(LightningWork):
+    """Dies while it writes its second object."""
+
+    def __init__(self):
+        super().__init__(raise_exception=False)
+        self.data = None
+
+    def run(self, deadly):
+        self.data = Deadly(deadly) if deadly else Payload("whole")
+
+
+class Deadly(Payload):
+    def save(self, obj, path):
+        pathlib.Path(path).write_text("half")
+        os.kill(os.getpid(), 9)
+
+
+def test_a_producer_that_dies_while_it_writes_leaves_the_version_before(tmp_path):
+    def steps(flow):
+        flow.make.run(False)
+        flow.make.run(True)
+        return flow.use.run(str, flow.make.data)
+
+    root = run(steps, make=Dies(), use=Use())
+
+    assert root._answer == "whole"
+    assert root.make.call(True).succeeded is False
+    assert len(list((tmp_path / "root/drives/.payloads/root.make/data").iterdir())) == 1
+    payload = Payload(1)
+    with acting_as(Caller("work", "root.make")):
+        payload.attached("root.make", "data")
+    poll_until(lambda: list((tmp_path / "root/drafts").iterdir()) == [])
