@@ -20,7 +20,7 @@ from lightning_lite.core.failure import describe_exception
 from lightning_lite.core.guard import Guard
 from lightning_lite.core.port import PortWatch
 from lightning_lite.core.work import LightningWork
-from lightning_lite.errors import StateError, StopRun
+from lightning_lite.errors import ArgumentError, StateError, StopRun
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
@@ -269,3 +269,30 @@ def _receive_traveller(value: Traveller, work: str, guests: list[Traveller]) -> 
     received = value.before_run(work)
     guests.append(received)
     return received
+
+
+def pack_host(work: LightningWork) -> bytes:
+    """Return the child-side machine of a work as it is now, packed.
+
+    Raises:
+        ArgumentError: An attribute can't travel; the message names it.
+    """
+    try:
+        return pack(WorkHost(work))
+    except PackingError as error:
+        for name, value in work.__dict__.items():
+            _try_attribute(work, name, value)
+        raise ArgumentError(f"{work.name} can't be sent to its process: {error}", work=work.name) from error
+
+
+def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
+    try:
+        pack(value)
+    except PackingError as error:
+        raise ArgumentError(
+            f"{work.name} can't be sent to its process: its attribute {name!r} holds "
+            f"<{type(value).__module__}.{type(value).__qualname__}>: {error}. "
+            "Create it in on_start() or run().",
+            work=work.name,
+            attribute=name,
+        ) from error

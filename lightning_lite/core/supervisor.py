@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Any, Literal
+from typing import Literal
 
 from lightning_lite.clock import Moment
 from lightning_lite.core.calls import Call, CallBook
 from lightning_lite.core.failure import describe_call, error_of
-from lightning_lite.core.host import WorkHost
+from lightning_lite.core.host import pack_host
 from lightning_lite.core.outbox import Outbox
 from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.core.work import LightningWork
-from lightning_lite.errors import ArgumentError, RestartLimitReached
+from lightning_lite.core.writes import FlowWrites
+from lightning_lite.errors import RestartLimitReached
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -33,7 +34,6 @@ from lightning_lite.messages import (
     StopWork,
     WriteState,
 )
-from lightning_lite.packing import PackingError, pack
 from lightning_lite.runners.exits import describe_exit
 
 _log = logging.getLogger("lightning_lite")
@@ -74,8 +74,7 @@ class Supervisor:
         self._ending: Failure | Literal["stop", "restart"] | None = None  # why we end the process
         self._start_failure: Failure | None = None
         self._deaths: deque[float] = deque()
-        self._written = 0
-        self._unconfirmed: dict[str, int] = {}  # what the flow wrote: attribute → number of the write
+        self._writes = FlowWrites(work)
 
     @property
     def is_busy(self) -> bool:
@@ -156,10 +155,9 @@ class Supervisor:
 
     def ask_write(self, names: set[str]) -> None:
         """Send what the flow wrote: now if a call runs, else with the next call."""
-        self._written += 1
-        self._unconfirmed |= dict.fromkeys(names, self._written)
+        self._writes.add(names)
         if self._running is not None and self._process == "up":
-            self._requests.append(WriteState(self.name, self._frozen_writes(), self._written))
+            self._requests.append(WriteState(self.name, self._writes.unconfirmed(), self._writes.newest))
 
     def unblock(self, now: Moment) -> None:
         """The process that had this name is gone."""
@@ -184,9 +182,9 @@ class Supervisor:
         self._began = now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._note(call, WorkStageStatus.RUNNING, now)
-        writes = self._frozen_writes()
+        writes = self._writes
         self._requests.append(
-            RunCall(self.name, call.key, call.attempt, call.arguments, writes, self._written)
+            RunCall(self.name, call.key, call.attempt, call.arguments, writes.unconfirmed(), writes.newest)
         )
 
     # What happened.
@@ -206,11 +204,11 @@ class Supervisor:
             self.work._node.store_frozen(self.work, name, frozen)
         for name in changes.keys() - accepted.keys():
             _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
-        self._unconfirmed = {name: number for name, number in self._unconfirmed.items() if number > applied}
+        self._writes.confirm(applied)
 
     def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
         """Return the changes that count: the flow has not written anything newer."""
-        newer = {name for name, number in self._unconfirmed.items() if number > applied and name in changes}
+        newer = self._writes.newer_than(applied)
         return {name: frozen for name, frozen in changes.items() if name not in newer} if newer else changes
 
     def awaits(self, letter: RunEnded) -> bool:
@@ -241,7 +239,7 @@ class Supervisor:
         ending, self._ending = self._ending, None
         failure, self._start_failure = self._start_failure, None
         call, self._running = self._running, None
-        self._unconfirmed.clear()  # the next process begins with all that the flow knows
+        self._writes.forget()  # the next process begins with all that the flow knows
         self.work._url = ""  # nobody answers there any more
         if ending == "restart" and call is not None:
             self._waiting.appendleft(call)
@@ -276,7 +274,7 @@ class Supervisor:
         needed = self._wanted or (self._waiting and now.monotonic >= self._not_before)
         if self._process != "absent" or not needed or self.error is not None or self._is_at_limit(now):
             return
-        policy, host = self._policy, _pack_host(self.work)
+        policy, host = self._policy, pack_host(self.work)
         self._requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
         self._process = "starting"
 
@@ -369,10 +367,6 @@ class Supervisor:
     def _describe(self, call: Call) -> str:
         return describe_call(self.name, call.arguments)
 
-    def _frozen_writes(self) -> dict[str, tuple[int, bytes]]:
-        node = self.work._node
-        return {name: (number, node.freeze(self.work, name)) for name, number in self._unconfirmed.items()}
-
     def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
         count = call.attempt if call is not None else 0
@@ -381,26 +375,3 @@ class Supervisor:
         if _log.isEnabledFor(logging.DEBUG):
             what = f"{self.name}, call {call.number}" if call is not None else self.name
             _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")
-
-
-def _pack_host(work: LightningWork) -> bytes:
-    """Return the child-side machine of a work as it is now; an error names what can't travel."""
-    try:
-        return pack(WorkHost(work))
-    except PackingError as error:
-        for name, value in work.__dict__.items():
-            _try_attribute(work, name, value)
-        raise ArgumentError(f"{work.name} can't be sent to its process: {error}", work=work.name) from error
-
-
-def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
-    try:
-        pack(value)
-    except PackingError as error:
-        raise ArgumentError(
-            f"{work.name} can't be sent to its process: its attribute {name!r} holds "
-            f"<{type(value).__module__}.{type(value).__qualname__}>: {error}. "
-            "Create it in on_start() or run().",
-            work=work.name,
-            attribute=name,
-        ) from error
