@@ -16,6 +16,7 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.links import is_inside
+from lightning_lite.storage.replacing import move_folder, replace_folder, restore_replaced
 from lightning_lite.storage.staging import Aside, Staged
 
 #: What a system says if things can't be staged in the drive: another disk, or one that is read-only.
@@ -42,7 +43,9 @@ class Destination:
 
     def admit(self, *, is_folder: bool) -> None:
         """Refuse what can't be brought here, before anything is copied."""
-        self._known_parent()
+        parent, missing = self._known_parent()
+        if not missing:
+            restore_replaced(parent)
         there = disk.look(self.path)
         if there is None:
             return
@@ -92,14 +95,14 @@ class Destination:
             if missing:
                 if self._place_with_parents(staged, parent, missing, aside):
                     return
-            elif is_folder and disk.look(self.path) is not None:
-                self.admit(is_folder=True)
-                if not disk.exchange(staged.path, self.path):
-                    disk.rename(self.path, aside.new_path())
-                    disk.rename(staged.path, self.path)
-                return
-            else:
+            elif not is_folder:
                 disk.rename(staged.path, self.path)
+                return
+            elif disk.look(self.path) is not None:
+                self.admit(is_folder=True)
+                if replace_folder(staged.path, self.path):
+                    return
+            elif move_folder(staged.path, self.path):
                 return
 
     def _place_with_parents(

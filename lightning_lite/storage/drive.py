@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
+from numbers import Real
 from typing import IO, Any, overload
 
 from lightning_lite.context import current_caller
 from lightning_lite.storage.errors import (
-    DriveError,
     DriveNotFound,
     DrivePathError,
     DriveSourceMissing,
     DriveTimeout,
+    DriveTypeError,
     shown,
-    system_error,
+    telling,
 )
-from lightning_lite.storage.folders import PathLike
+from lightning_lite.storage.folders import PathLike, admit_named
 from lightning_lite.storage.handle import DriveHandle
 from lightning_lite.storage.names import component_folder, path_parts
 from lightning_lite.storage.progress import progress
@@ -88,7 +88,7 @@ class Drive(DriveHandle):
             DriveError: See `lightning_lite.storage.errors` for all others.
         """
         caller = self._admit("put")
-        with _told("put", path, "what was there is kept"):
+        with telling("put", path, "what was there is kept"):
             folder = self._folder()
             paths, several = select(given(path), folder, folder.names, folder.exists)
             if not paths:
@@ -97,7 +97,7 @@ class Drive(DriveHandle):
                 )
             target = None if to is None else path_parts(to, portable=self.portable_names)
             for parts in paths:
-                name = _named(_target(parts, target, several), path if to is None else to)
+                name = admit_named(_target(parts, target, several), path if to is None else to)
                 source = folder.source(parts, name, self.root_dir, follow_symlinks=follow_symlinks)
                 with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as told:
                     self._store().put(
@@ -122,7 +122,7 @@ class Drive(DriveHandle):
         """
         self._admit("list")
         owner = _component(component_name)
-        with _told("list", path):
+        with telling("list", path):
             return self._store().names(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def entries(
@@ -131,14 +131,14 @@ class Drive(DriveHandle):
         """Return the same as `list`, with sizes, times and owners; a path once for each of its owners."""
         self._admit("list")
         owner = _component(component_name)
-        with _told("list", path):
+        with telling("list", path):
             return self._store().entries(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def exists(self, path: PathLike, component_name: str | None = None) -> bool:
         """Return whether somebody, or the component of that name, has put this path."""
         self._admit("list")
         owner = _component(component_name)
-        with _told("exists", path):
+        with telling("exists", path):
             return self._has(self._folder().named(path), owner)
 
     @overload
@@ -189,7 +189,9 @@ class Drive(DriveHandle):
         """
         self._admit("get")
         owner = _component(component_name)
-        with _told("get", path, "what was there is kept"):
+        if timeout is not None:
+            _admit_seconds(timeout)
+        with telling("get", path, "what was there is kept"):
             folder = self._folder()
             target = None if to is None else folder.named(to)
             paths, several = self._awaited(given(path), owner, timeout)
@@ -209,7 +211,7 @@ class Drive(DriveHandle):
             DriveNotFound: It is not in the drive.
         """
         caller = self._admit("delete")
-        with _told("delete", path, "nothing was removed"):
+        with telling("delete", path, "nothing was removed"):
             parts = self._folder().named(path)
             self._store().delete(self._owner(caller), parts, durable=self._is_durable(caller))
 
@@ -230,7 +232,7 @@ class Drive(DriveHandle):
                 f"open mode {shown(mode)}: a drive's files are only read; use 'r' or 'rb', or put."
             )
         owner = _component(component_name)
-        with _told("open", path):
+        with telling("open", path):
             binary = self._store().open(self._folder().named(path), owner=owner)
         return binary if mode == "rb" else io.TextIOWrapper(binary, encoding=encoding or "utf-8")
 
@@ -254,7 +256,7 @@ class Drive(DriveHandle):
             lambda parts: self._has(parts, owner),
         )
         for parts in selection.paths:
-            _named(parts, path)
+            admit_named(parts, path)
         return selection
 
     def _awaited(self, path: Given, owner: str | None, timeout: float | None) -> Selection:
@@ -276,27 +278,15 @@ class Drive(DriveHandle):
         return selection
 
 
-@contextmanager
-def _told(operation: str, path: object, outcome: str = "") -> Iterator[None]:
-    """Let what the system refuses be told as an error of the drive."""
-    try:
-        yield
-    except DriveError:
-        raise
-    except OSError as error:
-        raise system_error(operation, path, error, outcome) from error
-
-
 def _target(parts: Parts, to: Parts | None, several: bool) -> Parts:
     if to is None:
         return parts
     return to + parts if several else to
 
 
-def _named(parts: Parts, path: object) -> Parts:
-    if not parts:
-        raise DrivePathError(f"The name {shown(path)} is empty; name a file or a folder in the drive.")
-    return parts
+def _admit_seconds(timeout: object) -> None:
+    if isinstance(timeout, bool) or not isinstance(timeout, Real) or timeout != timeout:  # NaN is not
+        raise DriveTypeError(f"timeout must be a number of seconds, got {shown(timeout)}.")
 
 
 def _component(name: str | None) -> str | None:

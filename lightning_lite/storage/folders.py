@@ -33,6 +33,13 @@ def existing_folder(path: PathLike) -> str:
     return folder
 
 
+def admit_named(parts: Parts, path: object) -> Parts:
+    """Return the parts of what the user calls `path`, unless they are the top of the drive."""
+    if not parts:
+        raise DrivePathError(f"The name {shown(path)} is empty; name a file or a folder in the drive.")
+    return parts
+
+
 class UserFolder:
     """A folder of the user's.
 
@@ -59,10 +66,7 @@ class UserFolder:
 
     def named(self, path: PathLike) -> Parts:
         """Return the parts of a path that is not the folder itself."""
-        parts = self.parts(path)
-        if not parts:
-            raise DrivePathError(f"The name {shown(path)} is empty; name a file or a folder in the drive.")
-        return parts
+        return admit_named(self.parts(path), path)
 
     def source(self, parts: Parts, name: Parts, root: str, *, follow_symlinks: bool) -> Source:
         """Return what is to be put.
@@ -113,7 +117,6 @@ class UserFolder:
             if path == folder or path.startswith(f"{folder.rstrip('/')}/"):
                 return path[len(folder) :].lstrip("/")
         raise DrivePathError(
-            f"{shown(path)} is an absolute path outside of {shown(self._path)}; names in a drive are "
-            "relative, "
-            f"or pass Drive(..., root_folder=...)."
+            f"{shown(path)} is an absolute path outside of {shown(self._path)}; names in a drive "
+            f"are relative, or pass Drive(..., root_folder=...)."
         )

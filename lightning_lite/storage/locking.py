@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from lightning_lite.storage import disk
@@ -76,9 +77,14 @@ class DriveLock:
             ) from error
 
     def _admit(self, lock: BaseFileLock) -> None:
-        """Refuse what `filelock` takes in its place where the file system has no locks."""
+        """Refuse a FIFO or the like, and what `filelock` takes where the file system has no locks."""
         import filelock  # noqa: PLC0415 - loaded by `_new_lock`
 
+        there = disk.look(self._path)
+        if there is not None and not S_ISREG(there.st_mode):
+            raise DriveLockError(
+                f"The lock {shown(self._path)} of the drive is no regular file; look what it is."
+            )
         if not isinstance(lock, filelock.UnixFileLock):
             raise DriveLockError(
                 f"The file system of {shown(self._path)} has no locks; put the root elsewhere."

@@ -54,9 +54,8 @@ def admit_file_system(folder: str, mounts: str = _MOUNTS) -> None:
     if kind not in NETWORK:
         return
     warn(
-        f"The root of the drive {shown(folder)} is on a network file system ({kind}): what other machines "
-        "put "
-        f"is seen late, and waiting is slower. Use a local folder if one machine is enough.",
+        f"The root of the drive {shown(folder)} is on a network file system ({kind}): what other "
+        f"machines put is seen late, and waiting is slower. Use a local folder if one machine is enough.",
         DriveWarning,
         stacklevel=2,
     )
@@ -64,9 +63,8 @@ def admit_file_system(folder: str, mounts: str = _MOUNTS) -> None:
     if broken:
         _admitted.discard(folder)
         raise DriveUnsupportedFS(
-            f"{' and '.join(broken)} do not hold on {shown(folder)} ({kind}): two processes got the same "
-            "one. "
-            f"Put the root on another file system."
+            f"{' and '.join(broken)} do not hold on {shown(folder)} ({kind}): two processes "
+            f"got the same one. Put the root on another file system."
         )
 
 

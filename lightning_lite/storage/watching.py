@@ -27,6 +27,9 @@ _EVENTS = 64 * 1024
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.02
 
+#: Seconds after which the waiter looks without an event, too: `poll` takes no more than 24 days.
+LONGEST_SLEEP = 3600.0
+
 
 class Arrivals:
     """Hears that something has moved out of a folder; from `with` on, none is missed.
@@ -58,7 +61,7 @@ class Arrivals:
             return
         events = poll()
         events.register(self._fd)
-        if events.poll(max(timeout, 0.0) * 1000):
+        if events.poll(min(max(timeout, 0.0), LONGEST_SLEEP) * 1000):
             disk.read(self._fd, _EVENTS)
 
 

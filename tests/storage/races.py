@@ -13,8 +13,8 @@ from pathlib import Path
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveDuplicate, DriveNotFound
 
-#: Seconds after which a process that hangs is ended.
-DEADLINE = 100
+#: Seconds after which a process that hangs is ended; the long runs take minutes where the machine is busy.
+DEADLINE = 1800
 
 
 def together(*jobs: Callable[[], object]) -> None:
@@ -24,7 +24,9 @@ def together(*jobs: Callable[[], object]) -> None:
     for pid, pipe in ends:
         with open(pipe) as report:
             reports.append(report.read())
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+            reports.append(f"a process did not end within {DEADLINE} s")
     for report in reports:
         assert not report, report
 

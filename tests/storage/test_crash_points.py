@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from faults import CHANGING, ERRNOS, OPERATIONS, Plan, content, fail, guarded, killed_at, rubbish
 
-from lightning_lite.storage import Drive, disk
-from lightning_lite.storage.errors import DriveError, DriveOSError
+from lightning_lite.storage import Drive, disk, layout, replacing
+from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError
+from lightning_lite.storage.staging import Aside
 
 
 class Case:
@@ -179,6 +180,14 @@ class Stage:
         assert not rubbish(self.root)
 
 
+class StageOfTwoSteps(Stage):
+    """… where a `get` into a folder restores what another one took from its place there."""
+
+    def seen(self) -> tuple[object, object]:
+        self.drive().get("unrelated", to=".unrelated")
+        return super().seen()
+
+
 @contextmanager
 def without_exchange(monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
@@ -213,6 +222,46 @@ def test_a_verb_that_is_killed_while_it_only_looks_has_happened_or_has_not(case:
 def test_the_same_holds_where_folders_are_replaced_in_two_steps(case: Case, quick_place: Path, monkeypatch):
     with without_exchange(monkeypatch):
         assert survives_each_kill(Stage(case, quick_place)) > 10
+
+
+def test_the_same_holds_where_a_get_replaces_a_folder_in_two_steps(quick_place: Path, monkeypatch):
+    with without_exchange(monkeypatch):
+        assert survives_each_kill(StageOfTwoSteps(GET_CASES[4], quick_place)) > 10
+        fails_everywhere(StageOfTwoSteps(GET_CASES[4], quick_place), ERRNOS[::3])
+
+
+def test_the_user_finds_his_old_folder_where_a_get_was_killed_between_its_two_steps(
+    quick_place: Path, monkeypatch
+):
+    with without_exchange(monkeypatch):
+        stage = Stage(GET_CASES[4], quick_place)
+        before, _ = stage.outcomes()
+        drive = stage.set_up()
+        assert killed_at(2, lambda: stage.case.verb(drive), ("rename",))
+        assert content(stage.here / ".lightning_lite.replaced/copy") == before[1]["copy"]
+        assert not (stage.here / "copy").exists()
+        with pytest.raises(DriveExists):
+            stage.drive().get("folder", to="copy")
+        assert stage.seen() == before
+
+
+@pytest.mark.parametrize(
+    ("case", "module", "recovery"),
+    [
+        (DRIVE_CASES[7], layout, "recover"),
+        (DRIVE_CASES[7], Aside, "sweep"),
+        (GET_CASES[4], replacing, "_restore"),
+    ],
+    ids=["no recovery of a put", "no sweep", "no recovery of a get"],
+)
+def test_without_recovery_the_harness_turns_red(
+    case: Case, module: object, recovery: str, quick_place: Path, monkeypatch
+):
+    stage = StageOfTwoSteps(case, quick_place)
+    with without_exchange(monkeypatch), monkeypatch.context() as patch:
+        patch.setattr(module, recovery, lambda *args: None)
+        with pytest.raises(AssertionError):
+            survives_each_kill(stage)
 
 
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)

@@ -170,9 +170,10 @@ def test_a_stopped_holder_is_named_by_the_verbs_that_wait_and_does_not_block_a_g
     [
         lambda path: os.symlink("elsewhere", path),
         os.mkdir,
+        os.mkfifo,
         lambda path: os.close(os.open(path, os.O_CREAT)) or os.chmod(path, 0),
     ],
-    ids=["a link", "a folder", "closed to everybody"],
+    ids=["a link", "a folder", "a FIFO", "closed to everybody"],
 )
 def test_a_lock_file_that_is_something_else_is_an_error_with_its_path(quick_place: Path, make):
     path = lock_file(quick_place)

@@ -40,6 +40,27 @@ def test_no_folder_is_mixed_where_folders_are_replaced_in_two_steps(drive: Drive
     races.no_folder_is_mixed(drive, gets=15)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_gets_that_replace_the_same_folder_do_not_disturb_each_other(drive: Drive, monkeypatch, steps: int):
+    if steps == 2:
+        monkeypatch.setattr(disk, "exchange", lambda one, other: False)
+    os.makedirs("folder/inner")
+    for name in ("folder/a", "folder/inner/b"):
+        Path(name).write_text(name)
+    drive.put("folder")
+
+    def replace() -> None:
+        for _ in range(100):
+            drive.get("folder", to="copy", overwrite=True)
+
+    races.together(*[replace] * 3)
+    drive.get("folder", to="copy", overwrite=True)  # cleans what was held when it was thrown away
+    drive.put("folder")
+    assert content(Path("copy")) == content(Path("folder"))
+    assert set(os.listdir()) == {"copy", "folder", "root"}
+    assert not rubbish(Path(drive.root_dir))
+
+
 def test_no_folder_changes_while_it_is_read(drive: Drive):
     races.no_folder_changes_while_it_is_read(drive, gets=40)
     drive.put("folder/b", to="unrelated")
@@ -123,8 +144,8 @@ def history_of(
                 begin = time.monotonic()
                 log.write(json.dumps([name, kind, value if kind == "put" else None, begin]) + "\n")
                 if turn == killed_at:
-                    signal.setitimer(signal.ITIMER_REAL, random_.random() * 0.002)
                     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+                    signal.setitimer(signal.ITIMER_REAL, random_.random() * 0.002)
                 try:
                     if kind == "put":
                         Path(folder, name).write_text(str(value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.storage import Drive, disk, watching
-from lightning_lite.storage.errors import DriveNotFound, DriveTimeout
+from lightning_lite.storage.errors import DriveNotFound, DriveTimeout, DriveTypeError
 
 LONG = 100.0
 
@@ -98,6 +99,20 @@ def test_no_time_means_one_look(drive: Drive, timeout: float):
     make()
     drive.put("file")
     assert drive.get("file", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [1e12, math.inf])
+def test_one_may_wait_for_ever(drive: Drive, way: str, timeout: float):
+    make()
+    thread = later(lambda: drive.put("file"))
+    assert drive.get("file", to="copy", timeout=timeout)
+    thread.join()
+
+
+@pytest.mark.parametrize("timeout", ["3", True, math.nan, [1]])
+def test_what_is_no_number_of_seconds_is_refused(drive: Drive, timeout):
+    with pytest.raises(DriveTypeError, match="timeout must be a number of seconds"):
+        drive.get("file", timeout=timeout)
 
 
 def test_a_waiter_sleeps(drive: Drive, monkeypatch):
