@@ -1,8 +1,8 @@
 """One run of an app: machine, runner, journal and terminal, and the one place that all letters pass.
 
-runner.wait ──reports──▶ recorder.hear ──▶ machine.step ──requests──▶ runner.send ──▶ recorder.follow
-     ▲                                                                    │
-     └────────────────────────────────────────────────────────────────────┘
+runner.wait ──reports──▶ recorder.hear ──▶ machine ──▶ recorder.follow ──requests──▶ runner.send
+     ▲                                                                                    │
+     └──────────────────────────────────── works ◀───────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lightning_lite.core.machine import Machine
 from lightning_lite.core.past import Past
 from lightning_lite.core.recorder import Recorder
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import Report, Request
+from lightning_lite.messages import Report, Request, RunCall
 from lightning_lite.runners.inline import InlineRunner
 from lightning_lite.runners.processes import ProcessRunner
 from lightning_lite.runners.seam import Runner
@@ -124,13 +124,15 @@ class Session:
         """Take letters to the journal and to the machine, and the machine's letters to the runner."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._recorder.hear(reports, machine)
+        requests = machine.apply(now, reports)
+        if machine.has_failures or any(type(request) is RunCall for request in requests):
+            self._write_down(now)  # failures before the flow sees them, calls before they are sent
+        self._send(requests)  # at once: no work waits for the pass
         try:
-            self._send(machine.apply(now, reports))  # at once: no work waits for the pass
-            if machine.has_failures:
-                self._write_down(now)  # as answers are: before the flow sees them
-            self._send(machine.run(now))
+            requests = machine.run(now)
         finally:
             self._write_down(now)
+        self._send(requests)
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
         if machine.is_at_rest and not self._has_said_rest and not machine.ended:
