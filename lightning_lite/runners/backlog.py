@@ -18,6 +18,9 @@ from typing import NamedTuple, Protocol
 #: Seconds that one `flush` waits for the display at most.
 STALL = 2.0
 
+#: Seconds after which a signal is noticed at the latest while the end of the showing is awaited.
+_NOTICE = 0.2
+
 #: Pieces from which on new ones are joined to the last of the same work: bounds the memory, and
 #: costs only the order between works in what is shown late.
 _MANY_PIECES = 10_000
@@ -112,7 +115,9 @@ class Backlog:
             self._closing = True
             self._changed.notify_all()
         try:
-            self._thread.join()
+            while self._thread.is_alive():
+                # Not without a limit: a signal that comes just before the wait does not end it.
+                self._thread.join(_NOTICE)
         except BaseException:
             self._display.close()
             self._thread.join(STALL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import select
+import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -35,6 +37,7 @@ class Loop:
         self._ear = open(ear, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
         self._bell = open(bell, "wb", buffering=0)  # noqa: SIM115
         self.watch(ear, self._hear)
+        self._rings_for_signals = _ring_for_signals(bell)
 
     def watch(self, fd: int, on_readable: Callable[[], Any]) -> None:
         """Call `on_readable` in each turn in which `fd` can be read."""
@@ -80,6 +83,8 @@ class Loop:
 
     def close(self) -> None:
         """Give back the poller and the bell."""
+        if self._rings_for_signals:
+            signal.set_wakeup_fd(-1)
         if self._is_epoll:
             self._poller.close()
         self._bell.close()
@@ -88,3 +93,17 @@ class Loop:
     def _hear(self) -> None:
         self._ear.read(4096)
         self._on_ring()
+
+
+def _ring_for_signals(bell: int) -> bool:
+    """Let each signal write to `bell`, and return whether that could be had.
+
+    Python runs its handlers in the main thread only between two instructions: a signal that comes just
+    before that falls asleep would else be heard when something wakes it, which may be never.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    others = signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    if others != -1:
+        signal.set_wakeup_fd(others)  # an event loop of the user's, which wakes the thread as well
+    return others == -1
