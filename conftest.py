@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 import threading
 import uuid
@@ -18,6 +19,11 @@ import pytest
 
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
+
+# Who was started in the background by a shell ignores Ctrl-C, and so would all that the tests start.
+for _signum in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_signum) is signal.SIG_IGN:
+        signal.signal(_signum, signal.default_int_handler if _signum == signal.SIGINT else signal.SIG_DFL)
 
 #: Children inherit this variable, so that a process is found even when its parent has died before it.
 MARK = "LIGHTNING_LITE_TEST"
