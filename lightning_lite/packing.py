@@ -52,6 +52,16 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def pack_error(error: BaseException) -> bytes | None:
+    """Return an exception as bytes for the main process; `None` if it can't or must not be raised there."""
+    if not isinstance(error, Exception):
+        return None  # SystemExit and its like would end the app without a word
+    try:
+        return pack(error, to_main=True)
+    except PackingError:
+        return None
+
+
 def unpack(data: bytes) -> Any:
     """Return the value that `pack` turned into `data`.
 

@@ -17,7 +17,7 @@ from lightning_lite.errors import (
     WorkTimeout,
 )
 from lightning_lite.messages import Failure, RunCall
-from lightning_lite.packing import PackingError, pack, unpack
+from lightning_lite.packing import PackingError, pack_error, unpack
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,
@@ -57,7 +57,7 @@ def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failur
         code = f"({error.code!r})" if isinstance(error, SystemExit) else f"({error})"
         what = f"sys.exit{code}" if isinstance(error, SystemExit) else f"{type(error).__name__}{code}"
     message = f"{what.splitlines()[0] if what else what} in {describe_call(work.name, call.arguments)}"
-    return Failure(reason, message, format_user_frames(error), _packed(error), captured)
+    return Failure(reason, message, format_user_frames(error), pack_error(error), captured)
 
 
 def describe_call(work: str, arguments: bytes) -> str:
@@ -128,12 +128,3 @@ def _said(error: Exception) -> str:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - the user's class decides what its __str__ raises
         return f"its text can't be read, {type(broken).__name__}"
-
-
-def _packed(error: BaseException) -> bytes | None:
-    if not isinstance(error, Exception):
-        return None
-    try:
-        return pack(error, to_main=True)
-    except PackingError:
-        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightning_lite.messages import Failure
-from lightning_lite.packing import PackingError, pack
+from lightning_lite.packing import pack_error
 
 
 def start_failure(work: str, error: BaseException) -> Failure:
@@ -13,13 +13,4 @@ def start_failure(work: str, error: BaseException) -> Failure:
     lines = str(error).splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     text = "".join(traceback.format_exception(error))
-    return Failure("start_failed", f"{work} could not start: {what}", text, _packed(error))
-
-
-def _packed(error: BaseException) -> bytes | None:
-    if not isinstance(error, Exception):
-        return None  # SystemExit and its like would end the app without a word if they were raised there
-    try:
-        return pack(error, to_main=True)
-    except PackingError:
-        return None
+    return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
