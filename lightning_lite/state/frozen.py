@@ -114,6 +114,8 @@ def _advice(value: Any) -> str:
         return "Use value.tolist(), or return the array from run()."
     if "enum.Enum" in mro:
         return "Use its value or its name."
+    if isinstance(value, Traveller):
+        return "Assign it to an attribute of its own: within others it can't travel."
     if hasattr(kind, "__fspath__"):
         return "Use str(path)."
     if "pydantic.main.BaseModel" in mro:

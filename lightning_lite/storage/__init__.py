@@ -10,18 +10,21 @@
     swapping    two folders change places intents   … where that takes two steps
     replacing   … in the user's own folder
     pinning     reading while others put  locking   the lock of a drive
-    delivering  the user's side of a get  watching  waiting for something new
+    delivering  the user's side of a get  rooms     ours in a folder of the user's
     folders     the user's own folder     selecting which paths a user means
+    spelling    one name in two spellings watching  waiting for something new
     probing     what file system it is    progress  a bar for long transfers
     showing     a table for notebooks     moving    a put that uses up its source
     path        Path, files that works hand on
     segments    … derived alike on all Pythons
-    seen        … not kept again unchanged
+    locating    … of `lit://` texts       seen      … not kept again unchanged
     payload     Payload, objects they hand on
     buffers     … one of them in one file
     file_system FileSystem, files of nobody
     artifacts   where the store keeps these
     mount       Mount, kept for apps that have one
+    verifying   a drive against its promises
+    catalogue   which drives there are    streaming a file to a terminal or a pipe
     errors      everything that can go wrong
     disk        the only door to the file system
 

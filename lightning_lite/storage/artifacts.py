@@ -26,7 +26,7 @@ from lightning_lite.storage.folders import PathLike
 from lightning_lite.storage.layout import CLOSED
 from lightning_lite.storage.links import Bounds
 from lightning_lite.storage.local import LocalStore
-from lightning_lite.storage.names import RESERVED, check_length, check_part, path_text
+from lightning_lite.storage.names import RESERVED, check_length, check_names, check_part, path_text
 from lightning_lite.storage.staging import Aside
 from lightning_lite.storage.store import Parts, Source
 
@@ -101,7 +101,7 @@ def untold(count: int) -> None:
 
 
 def absolute_parts(path: PathLike) -> Parts:
-    """Return the parts of an absolute path; our own folder may be among them, as in `lit://` paths."""
+    """Return the parts of an absolute path; the usual root may be among them, as in `lit://` paths."""
     text = path_text(path)
     parts = tuple(part for part in text.split("/") if part)
     for part in parts:
@@ -127,5 +127,5 @@ def _path(parts: Parts) -> str:
     return f"/{'/'.join(parts)}"
 
 
-def _admit(name: str, path: str) -> None:
-    check_part(name, path, portable=False)
+def _admit(names: list[str], folder: str) -> None:
+    check_names(names, folder, portable=False)

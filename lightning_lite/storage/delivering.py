@@ -1,11 +1,16 @@
-"""Where a `get` brings things: a place in the user's own folders, changed in one step."""
+"""Where a `get` brings things: a place in the user's own folders, changed in one step.
+
+The folder of that place is opened, and all work goes by its descriptor: a folder that becomes a link
+meanwhile leads nothing anywhere else.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 from collections.abc import Iterator
-from stat import S_ISDIR
+from contextlib import contextmanager
+from stat import S_ISDIR, S_ISLNK
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.errors import (
@@ -15,12 +20,16 @@ from lightning_lite.storage.errors import (
     DriveSymlink,
     shown,
 )
-from lightning_lite.storage.links import is_inside
+from lightning_lite.storage.links import is_inside, open_beneath
 from lightning_lite.storage.replacing import move_folder, replace_folder, restore_replaced
+from lightning_lite.storage.rooms import OpenFolder, staging_beside
 from lightning_lite.storage.staging import Aside, Staged
 
 #: What a system says if things can't be staged in the drive: another disk, or one that is read-only.
 _NOT_THERE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
+
+#: What it says if something is a link or a file and no folder.
+_NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
 class Destination:
@@ -39,14 +48,69 @@ class Destination:
         self.path = "/".join((folder, *parts))
         self._folder = folder
         self._parts = parts
+        self._name = parts[-1]
         self._overwrite = overwrite
 
     def admit(self, *, is_folder: bool) -> None:
         """Refuse what can't be brought here, before anything is copied."""
-        parent, missing = self._known_parent()
-        if not missing:
-            restore_replaced(parent)
-        there = disk.look(self.path)
+        with self._parent() as (parent, missing):
+            if not missing:
+                restore_replaced(parent)
+                self._admit_in(parent, is_folder=is_folder)
+
+    def is_near(self, aside: Aside) -> bool:
+        """Return whether `aside` is on the same file system, so that things can be moved here from there."""
+        there = disk.look(aside.folder)
+        with self._parent() as (parent, _):
+            return there is not None and there.st_dev == disk.fstat(parent.fd).st_dev
+
+    @contextmanager
+    def beside(self) -> Iterator[Aside]:
+        """Give a place for staging on the file system of the destination itself."""
+        with self._parent() as (parent, _), staging_beside(parent) as aside:
+            yield aside
+
+    def place(self, staged: Staged, aside: Aside, *, is_folder: bool) -> None:
+        """Bring what is staged to its place."""
+        placed = False
+        while not placed:  # somebody else may make or remove things there at the same time
+            with self._parent() as (parent, missing):
+                if missing:
+                    placed = self._place_with_parents(staged, parent, missing, aside)
+                else:
+                    placed = self._place(staged, parent, is_folder=is_folder)
+
+    def _place(self, staged: Staged, parent: OpenFolder, *, is_folder: bool) -> bool:
+        if not is_folder:
+            disk.rename(staged.path, self._name, src_dir_fd=staged.dir_fd, dst_dir_fd=parent.fd)
+            return True
+        if disk.look(self._name, parent.fd) is None:
+            return move_folder(staged, parent, self._name)
+        self._admit_in(parent, is_folder=True)
+        return replace_folder(staged, parent, self._name)
+
+    def _place_with_parents(
+        self, staged: Staged, parent: OpenFolder, missing: tuple[str, ...], aside: Aside
+    ) -> bool:
+        with aside.new_folder() as top:
+            folder = top.path
+            for part in missing:
+                folder = f"{folder}/{part}"
+                disk.mkdir(folder, 0o777, dir_fd=top.dir_fd)
+            inner = f"{folder}/{self._name}"
+            disk.rename(staged.path, inner, src_dir_fd=staged.dir_fd, dst_dir_fd=top.dir_fd)
+            highest = f"{top.path}/{missing[0]}"
+            try:
+                disk.rename(highest, missing[0], src_dir_fd=top.dir_fd, dst_dir_fd=parent.fd)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+                disk.rename(inner, staged.path, src_dir_fd=top.dir_fd, dst_dir_fd=staged.dir_fd)
+                return False  # somebody made the parents at the same time
+        return True
+
+    def _admit_in(self, parent: OpenFolder, *, is_folder: bool) -> None:
+        there = disk.look(self._name, parent.fd)
         if there is None:
             return
         if not S_ISDIR(there.st_mode):
@@ -65,85 +129,47 @@ class Destination:
                 f"The file {shown(self.path)} was found. Add get(..., overwrite=True) to replace it."
             )
 
-    def asides(self, preferred: Aside) -> Iterator[Aside]:
-        """Return where things may be staged on the file system of the destination, the best place first."""
-        parent, _ = self._known_parent()
-        there = disk.look(preferred.folder)
-        if there is not None and there.st_dev == disk.stat(parent).st_dev:
-            yield preferred
-        beside = Aside(parent)
-        beside.sweep()
-        yield beside
-
-    def place(self, staged: Staged, aside: Aside, *, is_folder: bool) -> bool:
-        """Bring what is staged to its place.
-
-        Returns:
-            Whether it could be moved there; if not, it has to be staged elsewhere.
-        """
+    @contextmanager
+    def _parent(self) -> Iterator[tuple[OpenFolder, tuple[str, ...]]]:
+        """Open the lowest parent that exists, and give it with the names of those that do not."""
+        path, missing = self._folder, self._parts[:-1]
+        fd = disk.open_file(path, disk.FOLDER & ~os.O_NOFOLLOW)
         try:
-            self._place(staged, aside, is_folder=is_folder)
+            while missing:
+                try:
+                    inner = disk.open_file(missing[0], disk.FOLDER, dir_fd=fd)
+                except FileNotFoundError:
+                    break
+                except OSError as error:
+                    if error.errno not in _NO_FOLDER:
+                        raise
+                    inner = self._open_linked(f"{path}/{missing[0]}")
+                disk.close(fd)
+                fd, path, missing = inner, f"{path}/{missing[0]}", missing[1:]
+            yield OpenFolder(fd, path), missing
+        finally:
+            disk.close(fd)
+
+    def _open_linked(self, path: str) -> int:
+        """Open the folder that a parent is a link to, if it lies where it may."""
+        there = disk.look(path)
+        if there is not None and not S_ISLNK(there.st_mode):
+            raise DriveNotADirectory(
+                f"{shown(path)} is a file, so nothing can be brought below it; remove it."
+            )
+        folder, real = disk.realpath(self._folder), disk.realpath(path)
+        if not is_inside(real, folder):
+            raise DriveSymlink(
+                f"{shown(path)} leads out of {shown(self._folder)} by a symbolic link; remove it."
+            )
+        try:
+            return open_beneath(folder, real[len(folder) :].split("/"), last=disk.FOLDER)
         except OSError as error:
-            if error.errno != errno.EXDEV:
+            if error.errno not in (*_NO_FOLDER, errno.ENOENT):
                 raise
-            return False
-        return True
-
-    def _place(self, staged: Staged, aside: Aside, *, is_folder: bool) -> None:
-        while True:
-            parent, missing = self._known_parent()
-            if missing:
-                if self._place_with_parents(staged, parent, missing, aside):
-                    return
-            elif not is_folder:
-                disk.rename(staged.path, self.path)
-                return
-            elif disk.look(self.path) is not None:
-                self.admit(is_folder=True)
-                if replace_folder(staged.path, self.path):
-                    return
-            elif move_folder(staged.path, self.path):
-                return
-
-    def _place_with_parents(
-        self, staged: Staged, parent: str, missing: tuple[str, ...], aside: Aside
-    ) -> bool:
-        with aside.new_folder() as top:
-            folder = top.path
-            for part in missing:
-                folder = f"{folder}/{part}"
-                disk.mkdir(folder, 0o777)
-            inner = f"{folder}/{self._parts[-1]}"
-            disk.rename(staged.path, inner)
-            try:
-                disk.rename(f"{top.path}/{missing[0]}", f"{parent}/{missing[0]}")
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                    raise
-                disk.rename(inner, staged.path)
-                return False  # somebody made the parents at the same time
-        return True
-
-    def _known_parent(self) -> tuple[str, tuple[str, ...]]:
-        """Return the lowest parent that exists, without links, and the names of those that do not."""
-        parents = self._parts[:-1]
-        for known in range(len(parents), -1, -1):
-            path = "/".join((self._folder, *parents[:known]))
-            try:
-                found = disk.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            if not S_ISDIR(found.st_mode):
-                raise DriveNotADirectory(
-                    f"{shown(path)} is a file, so nothing can be brought below it; remove it."
-                )
-            real = disk.realpath(path)
-            if not is_inside(real, disk.realpath(self._folder)):
-                raise DriveSymlink(
-                    f"{shown(path)} leads out of {shown(self._folder)} by a symbolic link; remove it."
-                )
-            return real, parents[known:]
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._folder)
+            raise DriveSymlink(
+                f"{shown(path)} is a symbolic link that leads to no folder; remove it."
+            ) from None
 
 
 def needs_other_place(error: OSError) -> bool:

@@ -72,8 +72,14 @@ def clone(source: int, target: int) -> bool:
     return True
 
 
-def exchange(one: str, other: str) -> bool:
+def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | None = None) -> bool:
     """Let two paths change places, atomically.
+
+    Args:
+        one: The first.
+        other: The second.
+        one_fd: Open folder that the first refers to, if it is relative.
+        other_fd: Open folder that the second refers to, if it is relative.
 
     Returns:
         Whether the system can do that; if not, nothing has happened.
@@ -83,7 +89,8 @@ def exchange(one: str, other: str) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
         return False
-    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+    places = (_at(one_fd), os.fsencode(one), _at(other_fd), os.fsencode(other))
+    if libc.renameat2(*places, _RENAME_EXCHANGE) == 0:
         return True
     code = ctypes.get_errno()
     if code in UNKNOWN:
@@ -91,12 +98,23 @@ def exchange(one: str, other: str) -> bool:
     raise OSError(code, os.strerror(code), other)
 
 
-def look(path: str) -> os.stat_result | None:
+def look(path: str, dir_fd: int | None = None) -> os.stat_result | None:
     """Return what is at `path`, without following a link, or `None` if nothing is."""
     try:
-        return stat(path, follow_symlinks=False)
+        return stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def make_folders(path: str) -> None:
+    """Make a folder, and those above it, as far as they are not there."""
+    try:
+        mkdir(path)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_folders(os.path.dirname(path))
+        make_folders(path)
 
 
 def flush_folder(path: str) -> None:
@@ -115,3 +133,7 @@ def try_lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _at(dir_fd: int | None) -> int:
+    return _AT_FDCWD if dir_fd is None else dir_fd

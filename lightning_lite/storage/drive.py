@@ -37,7 +37,8 @@ class Drive(DriveHandle):
     `main`. A flow only hands drives on.
 
     Args:
-        id: `lit://` and a name; drives of the same name under the same root are the same drive.
+        id: `lit://` and a name; drives of the same name under the same root are the same drive. A `Path`
+            that a component has made of such a text will do as well.
         allow_duplicates: Whether a path may be put that another component has put.
         component_name: Act as this component.
         root_folder: Folder that relative paths of the user's files refer to; the working directory at

@@ -16,7 +16,8 @@ DriveError
     ├── DriveSourceMissing    what is to be put is not there (FileNotFoundError)
     ├── DriveSourceChanged    what is to be put changed meanwhile
     ├── DriveExists           something is there already (FileExistsError)
-    │   └── DriveDuplicate    … put by another component
+    │   ├── DriveDuplicate    … put by another component
+    │   └── DriveNameClash    … under a name that is the same one on macOS or Windows
     ├── DriveIsDirectory      a folder where a file is wanted (IsADirectoryError)
     ├── DriveNotADirectory    a file where a folder is wanted (NotADirectoryError)
     ├── DrivePermissionError  the system does not allow it (PermissionError)
@@ -119,6 +120,10 @@ class DriveExists(DriveOSError, FileExistsError):
 
 class DriveDuplicate(DriveExists):
     """Another component has put this path, and `allow_duplicates` is false."""
+
+
+class DriveNameClash(DriveExists):
+    """A name that macOS or Windows could not tell from another one in its folder."""
 
 
 class DriveIsDirectory(DriveOSError, IsADirectoryError):

@@ -85,10 +85,10 @@ class Finder:
 
     def _open(self, space: str, parts: Parts) -> int | None:
         with suppress(FileNotFoundError):
-            return open_pinned(space, parts)
+            return open_pinned(space, parts, self._layout.lock.path)
         if reads_need_lock(self._layout.aside):
             with self._layout.changing(), suppress(FileNotFoundError):
-                return open_pinned(space, parts)
+                return open_pinned(space, parts, self._layout.lock.path)
         return None
 
     def _read(
@@ -99,7 +99,7 @@ class Finder:
             space = self._layout.space(name)
             for path in [parts] if parts or not deep else _children(space):
                 try:
-                    fd = open_pinned(space, path)
+                    fd = open_pinned(space, path, self._layout.lock.path)
                 except FileNotFoundError:
                     continue
                 try:

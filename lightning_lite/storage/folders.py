@@ -12,11 +12,12 @@ from lightning_lite.storage.links import Bounds
 from lightning_lite.storage.names import (
     SURELY_SHORT,
     check_length,
-    check_part,
+    check_names,
     has_magic,
     path_parts,
     path_text,
 )
+from lightning_lite.storage.spelling import refuse_two_spellings
 from lightning_lite.storage.store import Parts, Source
 
 #: What a path may be given as.
@@ -79,13 +80,17 @@ class UserFolder:
         """
         top = "/".join(name)
 
-        def admit(part: str, path: str) -> None:
-            check_part(part, path, portable=self._portable)
-            if len(top) + len(path) > SURELY_SHORT:
-                check_length(f"{top}/{path}")
+        def admit(names: list[str], folder: str) -> None:
+            check_names(names, folder, portable=self._portable)
+            if self._portable:
+                refuse_two_spellings(names, folder)
+            longest = max(map(len, names), default=0)
+            if len(top) + len(folder) + longest + 1 > SURELY_SHORT:
+                for inner in names:
+                    check_length("/".join(filter(None, (top, folder, inner))))
 
         bounds = Bounds(self._path, root, follow_symlinks=follow_symlinks)
-        return Source("/".join((self._path, *parts)), bounds, admit)
+        return Source("/".join((self._path, *parts)), bounds, admit, self._portable)
 
     def destination(self, parts: Parts, *, overwrite: bool) -> Destination:
         """Return the place for what is got."""

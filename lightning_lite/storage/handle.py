@@ -14,6 +14,9 @@ from lightning_lite.storage.names import component_folder, drive_name, path_text
 from lightning_lite.storage.store import Store
 from lightning_lite.travel import Traveller
 
+#: What tells the plain data of a drive from that of other things.
+_TYPE = "__drive__"
+
 #: What the flow is not allowed to do, by verb.
 _REFUSED = {
     "put": "put files into",
@@ -29,7 +32,7 @@ class DriveHandle(Traveller):
 
     def __init__(
         self,
-        id: str,
+        id: str | os.PathLike[str],
         allow_duplicates: bool = False,
         component_name: str | None = None,
         root_folder: PathLike | None = None,
@@ -38,8 +41,9 @@ class DriveHandle(Traveller):
         durable: bool | None = None,
         portable_names: bool = True,
     ) -> None:
-        self._name = drive_name(id)
-        self.id = id
+        text = getattr(id, "located", None) or id  # components make a `Path` of the text of an id
+        self._name = drive_name(text)
+        self.id = str(text)
         self.allow_duplicates = allow_duplicates
         self.component_name = None if component_name is None else component_folder(component_name)
         self.root_folder = None if root_folder is None else existing_folder(root_folder)
@@ -63,6 +67,24 @@ class DriveHandle(Traveller):
         """Resolve the root for the work that gets the drive, whatever directory it changes to."""
         self._root = self._resolved_root()
         return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments that make the same drive as plain data, for `from_dict`."""
+        return {
+            "type": _TYPE,
+            "id": self.id,
+            "allow_duplicates": self.allow_duplicates,
+            "component_name": self.component_name,
+            "root_folder": self.root_folder,
+            "root_dir": self._root,
+            "durable": self.durable,
+            "portable_names": self.portable_names,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Return the drive of which `to_dict` has made `content`."""
+        return cls(**{name: value for name, value in content.items() if name != "type"})
 
     def __repr__(self) -> str:
         options = [

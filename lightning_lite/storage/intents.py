@@ -31,10 +31,10 @@ class Intent(NamedTuple):
     old: str
 
 
-def read_intent(aside: str) -> Intent | None:
+def read_intent(aside: str, dir_fd: int | None = None) -> Intent | None:
     """Return what a holder of the lock did not finish, or `None`."""
     try:
-        fd = disk.open_file(f"{aside}/{INTENT}", disk.READ)
+        fd = disk.open_file(f"{aside}/{INTENT}", disk.READ, dir_fd=dir_fd)
     except FileNotFoundError:
         return None
     try:
@@ -46,7 +46,7 @@ def read_intent(aside: str) -> Intent | None:
     return Intent(*lines)
 
 
-def is_needed(aside: str, name: str) -> bool:
+def is_needed(aside: str, name: str, dir_fd: int | None = None) -> bool:
     """Return whether the thing `name` aside is part of what is not finished."""
-    intent = read_intent(aside)
+    intent = read_intent(aside, dir_fd)
     return intent is not None and name in (intent.new, intent.old)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.errors import DriveGone, shown
@@ -35,6 +35,7 @@ class Layout:
     Attributes:
         base: Folder of the drive.
         aside: For what is not to be seen.
+        lock: Held by who changes what is to be seen.
     """
 
     def __init__(self, root: str, name: str) -> None:
@@ -42,8 +43,9 @@ class Layout:
         self.base = f"{root}/drives/{name}"
         self.aside = Aside(f"{own}/aside")
         self._root = root
-        self._lock = DriveLock(f"{own}/lock")
+        self.lock = DriveLock(f"{own}/lock")
         self._seen = False
+        self._flushed = False
 
     def exists(self) -> bool:
         """Say whether the drive is there.
@@ -51,38 +53,47 @@ class Layout:
         Raises:
             DriveGone: It was there, and is not any more.
         """
-        there = disk.look(self.aside.folder) is not None
-        if self._seen and not there:
+        seen = self._seen  # asked first: another thread may make it between two looks
+        if disk.look(self.aside.folder) is not None:
+            self._seen = True
+        elif seen:
             raise DriveGone(
                 f"The folder {shown(self.base)} of the drive was removed while it was in use; bring it back, "
                 f"or make a new Drive to begin anew."
             )
-        self._seen = there
-        return there
+        return self._seen
 
     def prepare(self, *, durable: bool) -> None:
         """Make the folders of the drive, if they are not there yet."""
-        first = not self._seen
         if not self.exists():
-            os.makedirs(os.path.dirname(self._root), exist_ok=True)
+            disk.make_folders(os.path.dirname(self._root))
             own = os.path.dirname(self.aside.folder)
             for folder in (self._root, f"{self._root}/drives", self.base, own, self.aside.folder):
-                try:
+                with suppress(FileExistsError):
                     disk.mkdir(folder, CLOSED)
-                except FileExistsError:
-                    continue
-                if durable:
-                    disk.flush_folder(os.path.dirname(folder))
-        if first:
-            admit_file_system(self.aside.folder)
-            self._seen = True
+        admit_file_system(self.aside.folder)
+        self._seen = True
+        if durable and not self._flushed:
+            self._flush_ancestors()
+            self._flushed = True
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold the lock, after having finished what the last holder did not live to finish."""
-        with self._lock.held():
+        with self.lock.held():
             recover(self.base, self.aside)
             yield
+
+    def _flush_ancestors(self) -> None:
+        """Let the way to this drive survive the loss of power, whoever made it, up to the top of the disk."""
+        folder = self.aside.folder
+        device = disk.stat(folder).st_dev
+        while folder != "/":
+            folder = os.path.dirname(folder)
+            if disk.stat(folder).st_dev != device:
+                return
+            with suppress(PermissionError):  # who may not look into it has not made what is in it
+                disk.flush_folder(folder)
 
     def space(self, component: str) -> str:
         """Return the folder of what a component has put."""
@@ -95,7 +106,10 @@ class Layout:
         except FileNotFoundError:
             return []
 
+    def has(self, component: str, parts: Parts) -> bool:
+        """Return whether a component has something at `parts` right now."""
+        return disk.look("/".join((self.base, component, *parts))) is not None
+
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts` right now, sorted."""
-        path = "/".join(parts)
-        return [name for name in self.components() if disk.look(f"{self.base}/{name}/{path}") is not None]
+        return [name for name in self.components() if self.has(name, parts)]

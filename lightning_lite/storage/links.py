@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from lightning_lite.storage import disk
@@ -93,10 +94,9 @@ class Bounds:
     def _open_real(self, real: str, path: str, base: str) -> int:
         if is_inside(self._root, real) or is_inside(real, f"{self._root}/drives"):
             raise _recursive(path)
-        parts = [part for part in real[len(base) :].split("/") if part]
         try:
             admit_kind(disk.stat(real, follow_symlinks=False).st_mode, path)
-            fd = open_beneath(base, parts)
+            fd = open_beneath(base, real[len(base) :].split("/"))
         except FileNotFoundError:
             raise _missing(path) from None
         try:
@@ -124,17 +124,22 @@ def admit_kind(mode: int, path: str) -> None:
         raise DriveSpecialFile(f"{shown(path)} is {kind}; only files and folders can be in a drive.")
 
 
-def open_beneath(folder: str, parts: list[str] | tuple[str, ...]) -> int:
+def open_beneath(folder: str, parts: Sequence[str], last: int = disk.READ) -> int:
     """Open a file or folder below `folder`, following no link below it.
+
+    Args:
+        folder: Absolute.
+        parts: Path below it; empty parts do not count.
+        last: Flags for the last part.
 
     Raises:
         OSError: `ENOENT` if it is not there, `ELOOP` or `ENOTDIR` if a part is a link or a file.
     """
+    parts = [part for part in parts if part]
     fd = disk.open_file(folder, disk.FOLDER & ~os.O_NOFOLLOW)
-    for position, part in enumerate(parts):
-        last = position == len(parts) - 1
+    for position, part in enumerate(parts, start=1):
         try:
-            inner = disk.open_file(part, disk.READ if last else disk.FOLDER, dir_fd=fd)
+            inner = disk.open_file(part, last if position == len(parts) else disk.FOLDER, dir_fd=fd)
         finally:
             disk.close(fd)
         fd = inner

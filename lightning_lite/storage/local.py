@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import chain
 from stat import S_ISDIR
 from typing import BinaryIO
 
@@ -66,9 +68,16 @@ class LocalStore:
         with self._finder.opened(parts, owner) as fd:
             is_folder = S_ISDIR(disk.fstat(fd).st_mode)
             destination.admit(is_folder=is_folder)
-            for aside in destination.asides(self._layout.aside):
-                if self._bring(fd, destination, aside, is_folder=is_folder, told=told):
+            bring = partial(self._bring, fd, destination, is_folder=is_folder, told=told)
+            if destination.is_near(self._layout.aside):
+                try:
+                    bring(self._layout.aside)
                     return
+                except OSError as error:
+                    if not needs_other_place(error):
+                        raise
+            with destination.beside() as aside:
+                bring(aside)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
         """Remove what `owner` has put there; see `Store`."""
@@ -99,7 +108,7 @@ class LocalStore:
             lambda fd, path, who: entries_of(fd, path, who, recursive=recursive),
             deep=recursive,
         )
-        return sorted(entry for entries in found for entry in entries)
+        return sorted(chain.from_iterable(found))
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`; see `Store`."""
@@ -124,26 +133,19 @@ class LocalStore:
                 arrivals.wait(left)
         return True
 
-    def _bring(self, fd: int, destination: Destination, aside: Aside, *, is_folder: bool, told: Told) -> bool:
-        """Copy to aside and move from there to the destination; say whether it can be moved from there."""
-        try:
-            staging = aside.new_folder() if is_folder else aside.new_file()
-        except OSError as error:
-            if aside is not self._layout.aside or not needs_other_place(error):
-                raise
-            return False
-        with staging as staged:
+    def _bring(self, fd: int, destination: Destination, aside: Aside, *, is_folder: bool, told: Told) -> None:
+        """Copy to aside, and move from there to the destination."""
+        with aside.new_folder() if is_folder else aside.new_file() as staged:
             copier = TreeCopier(
                 mode=restored_mode, admit=None, admit_folder=None, open_link=None, durable=False, told=told
             )
             if is_folder:
                 copier.copy_folder(fd, staged.fd)
             else:
+                disk.lseek(fd, 0, disk.SEEK_SET)  # it may have been copied to another place in vain
                 copier.copy_file(fd, staged.fd, destination.path)
-            if not destination.place(staged, aside, is_folder=is_folder):
-                return False
+            destination.place(staged, aside, is_folder=is_folder)
             disk.fchmod(staged.fd, restored_mode(disk.fstat(fd).st_mode))
-            return True
 
 
 def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:

@@ -1,15 +1,18 @@
 """The lock of a drive: one holder at a time, on any number of processes and threads.
 
 Who dies gives it back, a forked child does not keep it, and the file of the lock is never deleted:
-a second holder could get in beside the first one.
+a second holder could get in beside the first one. The holder signs, so that who waits too long for this
+lock, or for one that is held along with it, can say whom he waited for.
 """
 
 from __future__ import annotations
 
+import _thread  # the lock of threading without the rest of it
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from select import select
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
@@ -22,8 +25,14 @@ if TYPE_CHECKING:
 #: Seconds after which waiting for a lock that is held for milliseconds ends with an error.
 LOCK_TIMEOUT = 60.0
 
-#: Seconds between two looks at a lock that somebody else holds.
-LOOK_AGAIN = 0.001
+#: Seconds between two looks at a lock that somebody else holds: the first, and the longest.
+FIRST_PAUSE = 0.0001
+LONGEST_PAUSE = 0.002
+
+#: Held while a lock is taken or given back: a process that is forked in between would have it, too. Of all
+#: others that are forked, filelock itself takes care.
+_no_fork = _thread.RLock()
+_is_guarded = False
 
 
 class DriveLock:
@@ -31,11 +40,14 @@ class DriveLock:
 
     Args:
         path: File of the lock.
-        timeout: Seconds to wait for it.
+        timeout: Seconds to wait for it; `LOCK_TIMEOUT` if not given.
+
+    Attributes:
+        path: The same.
     """
 
-    def __init__(self, path: str, timeout: float = LOCK_TIMEOUT) -> None:
-        self._path = path
+    def __init__(self, path: str, timeout: float | None = None) -> None:
+        self.path = path
         self._timeout = timeout
         self._lock: BaseFileLock | None = None
         self._pid = 0
@@ -57,59 +69,127 @@ class DriveLock:
             self._sign()
             yield
         finally:
-            lock.release()
+            with _no_fork:
+                lock.release()
 
     def _new_lock(self) -> BaseFileLock:
         import filelock  # noqa: PLC0415 - 75 ms that only those who write to a drive pay
 
-        return filelock.FileLock(self._path, timeout=self._timeout, mode=0o600, poll_interval=LOOK_AGAIN)
+        _guard_forks()
+        return filelock.FileLock(self.path, timeout=0, mode=0o600)
 
     def _acquire(self, lock: BaseFileLock) -> None:
         import filelock  # noqa: PLC0415 - loaded by `_new_lock`
 
+        def is_taken() -> bool:
+            try:
+                with _no_fork:
+                    lock.acquire()
+            except filelock.Timeout:
+                return False
+            return True
+
         try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise DriveLockTimeout(self._waited_for()) from None
+            _insist(is_taken, self.path, self.path, self._timeout)
+        except DriveLockTimeout:
+            raise
         except (OSError, NotImplementedError) as error:
             raise DriveLockError(
-                f"The lock {shown(self._path)} of the drive can't be used: {error}; look what is there."
+                f"The lock {shown(self.path)} of the drive can't be used: {error}; look what is there."
             ) from error
 
     def _admit(self, lock: BaseFileLock) -> None:
         """Refuse a FIFO or the like, and what `filelock` takes where the file system has no locks."""
         import filelock  # noqa: PLC0415 - loaded by `_new_lock`
 
-        there = disk.look(self._path)
+        there = disk.look(self.path)
         if there is not None and not S_ISREG(there.st_mode):
             raise DriveLockError(
-                f"The lock {shown(self._path)} of the drive is no regular file; look what it is."
+                f"The lock {shown(self.path)} of the drive is no regular file; look what it is."
             )
         if not isinstance(lock, filelock.UnixFileLock):
             raise DriveLockError(
-                f"The file system of {shown(self._path)} has no locks; put the root elsewhere."
+                f"The file system of {shown(self.path)} has no locks; put the root elsewhere."
             )
 
     def _sign(self) -> None:
-        """Write down who holds it and since when, for the error of those who wait too long."""
         with suppress(OSError):  # nothing else depends on it
-            fd = disk.open_file(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = disk.open_file(self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                disk.pwrite(fd, f"{os.getpid():<10} {time.time():<18.3f}\n".encode(), 0)
+                sign(fd)
             finally:
                 disk.close(fd)
 
-    def _waited_for(self) -> str:
-        try:
-            fd = disk.open_file(self._path, disk.READ)
-            try:
-                pid, since = disk.pread(fd, 64, 0).split()
-            finally:
-                disk.close(fd)
-            holder = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
-        except (OSError, ValueError):
-            holder = "nobody knows who holds it"
-        return (
-            f"The lock {shown(self._path)} of the drive was not free within {self._timeout:g} s: {holder}; "
-            f"look what that process does, continue or end it."
+
+def _guard_forks() -> None:
+    global _is_guarded
+    if not _is_guarded:
+        _is_guarded = True
+        # After filelock has registered its own: what comes last is called first, and who takes a lock holds
+        # ours, then filelock's.
+        os.register_at_fork(
+            before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
         )
+
+
+def wait_for(
+    fd: int, kind: int, path: str, holder: str, dir_fd: int | None = None, timeout: float | None = None
+) -> None:
+    """Take a lock of an open file or folder that others hold for milliseconds.
+
+    Args:
+        fd: Its descriptor.
+        kind: `disk.LOCK_SH` or `disk.LOCK_EX`.
+        path: Where it is, for the error.
+        holder: File in which the holder signs.
+        dir_fd: Open folder that `holder` refers to, if it is relative.
+        timeout: Seconds to wait; `LOCK_TIMEOUT` if not given.
+
+    Raises:
+        DriveLockTimeout: Somebody else did not give it back; the message says who.
+    """
+
+    def is_taken() -> bool:
+        try:
+            disk.flock(fd, kind | disk.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    _insist(is_taken, path, holder, timeout, dir_fd)
+
+
+def _insist(
+    is_taken: Callable[[], bool], path: str, holder: str, timeout: float | None, dir_fd: int | None = None
+) -> None:
+    """Try again and again to take a lock, soon at first."""
+    timeout = LOCK_TIMEOUT if timeout is None else timeout
+    deadline = time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while not is_taken():
+        if time.monotonic() > deadline:
+            raise _timed_out(path, holder, timeout, dir_fd)
+        select([], [], [], pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def sign(fd: int) -> None:
+    """Write into an open file who holds a lock and since when."""
+    with suppress(OSError):  # only the error of those who wait too long depends on it
+        disk.pwrite(fd, f"{os.getpid():<10} {time.time():<18.3f}\n".encode(), 0)
+
+
+def _timed_out(path: str, holder: str, timeout: float, dir_fd: int | None = None) -> DriveLockTimeout:
+    try:
+        fd = disk.open_file(holder, disk.READ, dir_fd=dir_fd)
+        try:
+            pid, since = disk.pread(fd, 64, 0).split()
+        finally:
+            disk.close(fd)
+        who = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
+    except (OSError, ValueError):
+        who = "nobody knows who holds it"
+    return DriveLockTimeout(
+        f"The lock {shown(path)} of the drive was not free within {timeout:g} s: {who}; "
+        f"look what that process does, continue or end it."
+    )

@@ -3,17 +3,26 @@
 A source is given up only when the drive has it. A file becomes a second name of the same data and
 then loses its first one; a folder is renamed into the drive if nothing is there yet. What can't be
 moved is copied and then removed.
+
+Files lose the right to write before they are in the drive, and get it back if they do not come there. Who
+is killed in between leaves read-only files where they came from, and never writable ones in the drive.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from stat import S_ISDIR, S_ISREG
 
 from lightning_lite.storage import disk
-from lightning_lite.storage.modes import stored_mode
+from lightning_lite.storage.modes import restored_mode, stored_mode
 from lightning_lite.storage.store import Source
 from lightning_lite.storage.trees import empty_folder, is_same
+
+
+class HasSecondName(Exception):
+    """A file that is to be moved with its folder could be changed under another name, or is none any more."""
 
 
 def stage_link(fd: int, source: Source, top: str) -> str | None:
@@ -32,18 +41,23 @@ def stage_link(fd: int, source: Source, top: str) -> str | None:
     return path if is_same(fd, path) else None
 
 
-def protect(fd: int) -> None:
-    """Give an open file or folder, and all that is in it, the permissions that things in a drive have."""
-    info = disk.fstat(fd)
-    if S_ISDIR(info.st_mode):
-        with disk.scandir(fd) as entries:
-            for entry in entries:
-                inner = disk.open_file(entry.name, disk.READ, dir_fd=fd)
-                try:
-                    protect(inner)
-                finally:
-                    disk.close(inner)
-    disk.fchmod(fd, stored_mode(info.st_mode))
+@contextmanager
+def protected(fd: int, path: str) -> Iterator[None]:
+    """Give what is moved in the `with` block the permissions of things in a drive.
+
+    Args:
+        fd: A file, or a folder with all that is in it.
+        path: Where it comes from; if it is there afterwards, it gets its own permissions back.
+
+    Raises:
+        HasSecondName: A file in the folder can't be moved; nothing has changed.
+    """
+    _protect(fd)
+    try:
+        yield
+    finally:
+        if is_same(fd, path):
+            _unprotect(fd)
 
 
 def give_up(fd: int, path: str) -> None:
@@ -58,7 +72,7 @@ def give_up(fd: int, path: str) -> None:
 
 
 def is_movable(fd: int, source: Source, path: str = "") -> bool:
-    """Say whether an open folder may be in a drive as it is, without links and second names in it.
+    """Say whether an open folder may be in a drive as it is, without links in it.
 
     Args:
         fd: The folder.
@@ -68,18 +82,58 @@ def is_movable(fd: int, source: Source, path: str = "") -> bool:
     if not path and not is_same(fd, source.path):
         return False  # the source is a link itself
     source.bounds.refuse_root(fd, path)
+    with disk.scandir(fd) as found:
+        entries = list(found)
+    source.admit([entry.name for entry in entries], path)
     prefix = f"{path}/" if path else ""
-    with disk.scandir(fd) as entries:
-        return all(_is_entry_movable(fd, entry, source, prefix + entry.name) for entry in entries)
+    return all(_is_entry_movable(fd, entry, source, prefix) for entry in entries)
 
 
-def _is_entry_movable(folder: int, entry: os.DirEntry[str], source: Source, path: str) -> bool:
-    source.admit(entry.name, path)
-    info = entry.stat(follow_symlinks=False)
-    if not S_ISDIR(info.st_mode):
-        return S_ISREG(info.st_mode) and info.st_nlink == 1
+def _is_entry_movable(folder: int, entry: os.DirEntry[str], source: Source, prefix: str) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return entry.is_file(follow_symlinks=False)
     fd = disk.open_file(entry.name, disk.FOLDER, dir_fd=folder)
     try:
-        return is_movable(fd, source, path)
+        return is_movable(fd, source, prefix + entry.name)
+    finally:
+        disk.close(fd)
+
+
+def _protect(fd: int) -> None:
+    mode = disk.fstat(fd).st_mode
+    names = disk.listdir(fd) if S_ISDIR(mode) else []
+    done = 0
+    try:
+        for name in names:
+            _with_entry(fd, name, _protect_within)
+            done += 1
+        disk.fchmod(fd, stored_mode(mode))
+    except BaseException:
+        for name in names[:done]:
+            _with_entry(fd, name, _unprotect)
+        raise
+
+
+def _protect_within(fd: int) -> None:
+    info = disk.fstat(fd)
+    if S_ISDIR(info.st_mode):
+        _protect(fd)
+    elif S_ISREG(info.st_mode) and info.st_nlink == 1:
+        disk.fchmod(fd, stored_mode(info.st_mode))
+    else:
+        raise HasSecondName
+
+
+def _unprotect(fd: int) -> None:
+    mode = disk.fstat(fd).st_mode
+    for name in disk.listdir(fd) if S_ISDIR(mode) else []:
+        _with_entry(fd, name, _unprotect)
+    disk.fchmod(fd, restored_mode(mode))
+
+
+def _with_entry(folder: int, name: str, action: Callable[[int], None]) -> None:
+    fd = disk.open_file(name, disk.READ, dir_fd=folder)
+    try:
+        action(fd)
     finally:
         disk.close(fd)

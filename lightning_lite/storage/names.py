@@ -7,13 +7,14 @@ characters, nothing is expanded or decoded.
 from __future__ import annotations
 
 import os
+import re
 from unicodedata import is_normalized
 
 from lightning_lite.storage.errors import DriveIdError, DrivePathError, DriveTypeError, shown
 
 PROTOCOL = "lit://"
 
-#: The one name that no file, folder or component may have: our own folder in a drive, and the usual root.
+#: What no name of a file, a folder or a component may begin with: those of our own folders and files do.
 RESERVED = ".lightning_lite"
 
 #: Bytes in one part of a path; what Linux and macOS allow.
@@ -26,9 +27,13 @@ MAX_DEPTH = 100
 #: Characters up to which a path can't be longer or deeper than that.
 SURELY_SHORT = 2 * MAX_DEPTH - 2
 
-#: What ids are made of, and nearly all names.
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 _MAX_ID = 128
+
+#: What nearly all names are like, and none that is refused.
+_PLAIN = re.compile(
+    rf"(?!{re.escape(RESERVED)}|(?i:con|prn|aux|nul|com|lpt))[A-Za-z0-9._-]{{0,{MAX_PART - 1}}}[A-Za-z0-9_-]"
+)
 
 _CONTROLS = (
     (0x00, 0x1F),
@@ -42,7 +47,6 @@ _NOT_ON_WINDOWS = frozenset('\\:*?"<>|')
 _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 )
-_DEVICE_STARTS = frozenset(name[:3] for name in _DEVICES)
 
 
 def drive_name(drive_id: object) -> str:
@@ -67,7 +71,7 @@ def drive_name(drive_id: object) -> str:
         raise DriveIdError(
             f"The id should be unique to identify your drive. Found {shown(name)}, which has a '/'."
         )
-    if not name or not _PLAIN.issuperset(name) or name[0] == "." or len(name) > _MAX_ID:
+    if not _ID.fullmatch(name) or len(name) > _MAX_ID:
         raise DriveIdError(
             f"The Drive id {shown(drive_id)} is wrong: after 'lit://' the allowed characters are letters, "
             f"digits, '.', '_' and '-', not a '.' first, at most {_MAX_ID}."
@@ -136,14 +140,26 @@ def check_length(path: str) -> None:
         raise DrivePathError(f"{shown(path)} is longer than {MAX_PATH} bytes; use a shorter path.")
 
 
+def check_names(names: list[str], folder: str, *, portable: bool) -> None:
+    """Refuse a folder with names that no files in a drive may have.
+
+    Args:
+        names: The names in it.
+        folder: Its path, for the error.
+        portable: Whether names that Windows or macOS would not keep are refused.
+    """
+    if not all(map(_PLAIN.fullmatch, names)):
+        for name in names:
+            check_part(name, f"{folder}/{name}" if folder else name, portable=portable)
+
+
 def check_part(part: str, whole: str, *, portable: bool) -> None:
     """Refuse `part` of the path `whole` if no file in a drive may have that name."""
-    is_plain = _PLAIN.issuperset(part) and part[-1] != "." and len(part) <= MAX_PART
-    if is_plain and part != RESERVED and part[:3].lower() not in _DEVICE_STARTS:
-        return  # as nearly all names, and trees have many
+    if _PLAIN.fullmatch(part):
+        return
     if part == "..":
         raise DrivePathError(f"'..' is not allowed in {shown(whole)}; a path can't leave the drive.")
-    if part == RESERVED:
+    if part.startswith(RESERVED):
         raise DrivePathError(f"{shown(part)} in {shown(whole)} is a reserved name; use another one.")
     if not part.isprintable():
         _refuse_controls(part, whole)

@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from hashlib import sha1
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_root
@@ -30,9 +30,11 @@ from lightning_lite.storage.errors import (
     telling,
 )
 from lightning_lite.storage.folders import PathLike
-from lightning_lite.storage.names import PROTOCOL, path_parts
+from lightning_lite.storage.locating import is_located, names_drive, place_of, text_of
 from lightning_lite.storage.segments import SegmentsPath
 from lightning_lite.travel import Traveller
+
+P = TypeVar("P", bound="Path")
 
 
 class Path(Traveller, SegmentsPath):
@@ -65,12 +67,12 @@ class Path(Traveller, SegmentsPath):
 
     def __new__(cls, *segments: PathLike) -> Self:
         """Make the path; up to Python 3.11 it is taken apart here, later in `__init__`."""
-        return super().__new__(cls, *map(_located, segments))
+        return super().__new__(cls, *map(place_of, segments))
 
     def __init__(self, *segments: PathLike) -> None:
         if sys.version_info >= (3, 12):
-            super().__init__(*map(_located, segments))
-        if current_caller().root is None and any(map(_is_located, segments)):
+            super().__init__(*map(place_of, segments))
+        if current_caller().root is None and any(map(is_located, segments)):
             self._guess = resolve_root(None)
         self._inherit(_common_parent(segments))
 
@@ -89,12 +91,41 @@ class Path(Traveller, SegmentsPath):
         journey = (self.origin_name, self.consumer_name, self._folder, self._guess)
         return _revive, (type(self), str(self), *journey)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that it knows as plain data, for `from_dict`."""
+        return {
+            "path": str(self),
+            "origin_name": self.origin_name,
+            "consumer_name": self.consumer_name,
+            "metadata": {"folder": self._folder, "guess": self._guess},
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Return the path of which `to_dict` has made `content`.
+
+        Example:
+            >>> Path.from_dict(Path("best.ckpt").to_dict())
+            Path('best.ckpt')
+        """
+        metadata = content.get("metadata", {})
+        names = content["origin_name"], content["consumer_name"]
+        return _revive(cls, content["path"], *names, metadata.get("folder"), metadata.get("guess"))
+
+    def __json__(self) -> dict[str, Any]:
+        return self.to_dict()
+
     @property
     def hash(self) -> str | None:
         """What tells it from all others: made of its origin and its text, `None` without an origin."""
         if self.origin_name is None:
             return None
         return sha1(f"{self.origin_name}/{self}".encode(errors="surrogateescape")).hexdigest()
+
+    @property
+    def located(self) -> str | None:
+        """The `lit://` text that stands for it, `None` if it does not lie in the folder `paths` of a root."""
+        return text_of(pathlib.PurePath(self), self._guess)
 
     def exists(self, **options: bool) -> bool:
         """Return whether the file or folder is here, or where its origin has it."""
@@ -178,7 +209,7 @@ class Path(Traveller, SegmentsPath):
             return
         if is_there(self._home):
             self._keep(work)
-        else:
+        elif not names_drive(self.located):  # the id of a drive becomes a path, too, in an attribute
             warnings.warn(
                 f"1 artifacts could not be saved because they don't exist: {shown(self._home)}. "
                 f"The run of {work} has ended without making it.",
@@ -238,18 +269,6 @@ class Path(Traveller, SegmentsPath):
             self._folder, self._guess = path._folder, path._guess
 
 
-def _is_located(segment: PathLike) -> bool:
-    return isinstance(segment, str) and segment.startswith(PROTOCOL)
-
-
-def _located(segment: PathLike) -> PathLike:
-    """Return where in the file system a `lit://` path is; others are what they are."""
-    if not _is_located(segment):
-        return segment
-    parts = path_parts(str(segment).removeprefix(PROTOCOL), portable=False)
-    return "/".join((resolve_root(current_caller().root), "paths", *parts))
-
-
 def _common_parent(segments: Iterable[object]) -> Path | None:
     """Return the segment that says where a path made of all of them comes from."""
     found = {path.origin_name: path for path in segments if isinstance(path, Path) and path.origin_name}
@@ -262,13 +281,13 @@ def _common_parent(segments: Iterable[object]) -> Path | None:
 
 
 def _revive(
-    cls: type[Path],
+    cls: type[P],
     text: str,
     origin: str | None,
     consumer: str | None,
     folder: str | None,
     guess: str | None,
-) -> Path:
+) -> P:
     path = cls(text)
     path.origin_name, path.consumer_name = origin, consumer
     path._folder, path._guess = folder, guess

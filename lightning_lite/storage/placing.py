@@ -51,6 +51,13 @@ class Placer:
             else:
                 self._replace(staged, "/".join((self._base, *parts)), is_folder=is_folder)
 
+    def may_adopt(self, source: int, parts: tuple[str, ...]) -> bool:
+        """Return whether the open folder `source` could be moved to the path `parts`, as things are now."""
+        path = "/".join((self._base, *parts))
+        parent = disk.look(os.path.dirname(path))
+        is_near = parent is not None and parent.st_dev == disk.fstat(source).st_dev
+        return is_near and disk.look(path) is None
+
     def adopt(self, source: str, parts: tuple[str, ...]) -> bool:
         """Move the folder `source` from anywhere to the path `parts`, if one `rename` is enough for that.
 
@@ -122,9 +129,7 @@ class Placer:
                 folder = f"{folder}/{part}"
                 disk.mkdir(folder, 0o777)
             disk.rename(staged, f"{folder}/{parts[-1]}")
-            while self._durable and folder != top.path:
-                disk.flush_folder(folder)
-                folder = os.path.dirname(folder)
+            self._flush(folder, top.path)
             self._replace(
                 f"{top.path}/{parts[known]}", "/".join((self._base, *parts[: known + 1])), is_folder=True
             )
@@ -153,15 +158,22 @@ class Placer:
                     if disk.look(folder) is None:
                         disk.mkdir(folder, 0o777)
                 disk.rename(staged, f"{folder}/{inner[-1]}")
+                self._flush(folder, clone.path)
             self._swap(clone.path, path)
         self._flush(os.path.dirname(path))
 
     def _swap(self, new: str, target: str) -> None:
         swap(new, target, self._base, self._aside)
 
-    def _flush(self, folder: str) -> None:
-        if self._durable:
+    def _flush(self, folder: str, top: str | None = None) -> None:
+        """Let what is in a folder survive the loss of power, and in those above it up to `top`, or the base.
+
+        An earlier put that was not durable may have made some of them.
+        """
+        end = len(top or self._base)
+        while self._durable and len(folder) >= end:
             disk.flush_folder(folder)
+            folder = os.path.dirname(folder)
 
 
 def admit_replacement(path: str, name: str, *, is_folder: bool) -> None:

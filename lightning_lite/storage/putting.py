@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from stat import S_ISDIR
 
 from lightning_lite.storage import disk
-from lightning_lite.storage.copying import Told
+from lightning_lite.storage.copying import SMALL, Told
 from lightning_lite.storage.errors import DriveDuplicate, DriveError, DriveSourceChanged, shown
 from lightning_lite.storage.layout import CLOSED, Layout
 from lightning_lite.storage.modes import stored_mode
-from lightning_lite.storage.moving import give_up, is_movable, protect, stage_link
+from lightning_lite.storage.moving import HasSecondName, give_up, is_movable, protected, stage_link
 from lightning_lite.storage.placing import Placer, admit_replacement
+from lightning_lite.storage.spelling import refuse_other_spelling
 from lightning_lite.storage.staging import Staged
 from lightning_lite.storage.store import Parts, Source
 from lightning_lite.storage.trees import TreeCopier
@@ -52,7 +54,10 @@ class Put:
 
     def admit(self) -> None:
         """Refuse at once what would be refused after a long copy."""
-        self._admit_owner()
+        info = disk.fstat(self._fd)
+        if not self._is_folder and info.st_size <= SMALL:
+            return  # that will be as soon
+        self._admit_place()
         path = "/".join(self._parts)
         admit_replacement(f"{self._layout.space(self._owner)}/{path}", path, is_folder=self._is_folder)
 
@@ -71,21 +76,25 @@ class Put:
         if not (moved and self._is_folder):
             give_up(self._fd, self._source.path)
 
-    def _admit_owner(self) -> None:
-        if not self._exclusive:
-            return
-        others = [name for name in self._layout.owners(self._parts) if name != self._owner]
-        if others:
-            raise DriveDuplicate(
-                f"The file {shown('/'.join(self._parts))} can't be added as already found in the Drive. "
-                f"It belongs to {shown(others[0])}: use another name, Drive(..., "
-                f"component_name={others[0]!r}) to act as its owner, or Drive(..., allow_duplicates=True).",
-                owner=others[0],
-            )
+    def _admit_place(self) -> None:
+        """Refuse what belongs to others, and what is another spelling of what is there."""
+        components = self._layout.components() if self._exclusive else [self._owner]
+        for component in components:
+            if component != self._owner and self._layout.has(component, self._parts):
+                raise DriveDuplicate(
+                    f"The file {shown('/'.join(self._parts))} can't be added as already found in the Drive. "
+                    f"It belongs to {shown(component)}: use another name, "
+                    f"Drive(..., component_name={component!r}) to act as its owner, "
+                    f"or Drive(..., allow_duplicates=True).",
+                    owner=component,
+                )
+        if self._source.portable:
+            for component in components:
+                refuse_other_spelling(self._layout.space(component), self._parts)
 
     def _place(self, staged: str) -> None:
         with self._layout.changing():
-            self._admit_owner()
+            self._admit_place()
             self._placer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
 
     def _move_file(self) -> bool:
@@ -94,25 +103,30 @@ class Put:
             link = stage_link(self._fd, self._source, top.path)
             if link is None:
                 return False
-            if self._durable:
-                disk.fsync(self._fd)
-            self._place(link)
-            protect(self._fd)
+            with protected(self._fd, link):
+                if self._durable:
+                    disk.fsync(self._fd)
+                self._place(link)
         return True
 
     def _move_folder(self) -> bool:
-        if self._durable or not is_movable(self._fd, self._source):
+        parts = (self._owner, *self._parts)
+        if self._durable:
             return False  # to flush all of it takes as long as a copy
-        # What goes away aside wakes those who wait for something to arrive.
-        with self._layout.aside.new_file(), self._layout.changing():
-            self._admit_owner()
-            space = self._layout.space(self._owner)
-            if disk.look(space) is None:
-                disk.mkdir(space, CLOSED)
-            if not self._placer.adopt(self._source.path, (self._owner, *self._parts)):
-                return False
-        protect(self._fd)
-        return True
+        with suppress(FileExistsError):
+            disk.mkdir(self._layout.space(self._owner), CLOSED)
+        if not self._placer.may_adopt(self._fd, parts) or not is_movable(self._fd, self._source):
+            return False
+        try:
+            with (
+                protected(self._fd, self._source.path),
+                self._layout.aside.new_file(),  # when it goes away, that wakes those who wait for arrivals
+                self._layout.changing(),
+            ):
+                self._admit_place()
+                return self._placer.adopt(self._source.path, parts)
+        except HasSecondName:
+            return False
 
     def _fill(self, staged: Staged, told: Told) -> None:
         source = self._source

@@ -18,7 +18,7 @@ from lightning_lite.storage.intents import is_needed
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.trees import empty_folder, is_same
 
-#: What the names of all things aside begin with, also in folders that are not ours alone.
+#: What the names of all things aside begin with.
 PREFIX = f"{RESERVED}-"
 
 _numbers = count()
@@ -29,13 +29,15 @@ class Staged:
 
     Attributes:
         path: Where it is, until it is moved to its place.
+        dir_fd: Folder that `path` refers to, if it is relative.
         fd: Its descriptor, for writing if it is a file.
     """
 
-    def __init__(self, folder: str, fd: int, name: str) -> None:
-        self.path = f"{folder}/{name}"
+    def __init__(self, aside: Aside, fd: int, name: str) -> None:
+        self.path = f"{aside.folder}/{name}"
+        self.dir_fd = aside.dir_fd
         self.fd = fd
-        self._folder = folder
+        self._aside = aside
         self._name = name
 
     def __enter__(self) -> Self:
@@ -47,7 +49,7 @@ class Staged:
         disk.close(self.fd)
         # A failure to clean hides no other failure and loses nothing: the next user cleans.
         with suppress(OSError):
-            remove_if_dead(self._folder, self._name)
+            self._aside.remove_if_dead(self._name)
 
 
 class Aside:
@@ -55,31 +57,33 @@ class Aside:
 
     Args:
         folder: Where; must be on the file system of the place that things will be moved to.
+        dir_fd: Open folder that `folder` refers to, if that is relative.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, dir_fd: int | None = None) -> None:
         self.folder = folder
+        self.dir_fd = dir_fd
 
     def new_file(self) -> Staged:
         """Make an empty file, open for writing."""
         while True:
             name = _new_name()
-            fd = disk.open_file(f"{self.folder}/{name}", disk.CREATE, 0o600)
+            fd = disk.open_file(f"{self.folder}/{name}", disk.CREATE, 0o600, dir_fd=self.dir_fd)
             if self._is_held(fd, name):
-                return Staged(self.folder, fd, name)
+                return Staged(self, fd, name)
 
     def new_folder(self) -> Staged:
         """Make an empty folder."""
         while True:
             name = _new_name()
             path = f"{self.folder}/{name}"
-            disk.mkdir(path, 0o700)
+            disk.mkdir(path, 0o700, dir_fd=self.dir_fd)
             try:
-                fd = disk.open_file(path, disk.FOLDER)
+                fd = disk.open_file(path, disk.FOLDER, dir_fd=self.dir_fd)
             except FileNotFoundError:
                 continue  # cleaned away before we could hold it
             if self._is_held(fd, name):
-                return Staged(self.folder, fd, name)
+                return Staged(self, fd, name)
 
     def new_path(self) -> str:
         """Return a free path, for something to be thrown away."""
@@ -87,39 +91,41 @@ class Aside:
 
     def sweep(self) -> None:
         """Remove everything that nobody holds."""
-        for name in disk.listdir(self.folder):
+        for name in disk.listdir(self.folder if self.dir_fd is None else self.dir_fd):
             if name.startswith(PREFIX):
                 with suppress(OSError):  # somebody else cleans as well, or the next user can
-                    remove_if_dead(self.folder, name)
+                    self.remove_if_dead(name)
+
+    def remove_if_dead(self, name: str) -> None:
+        """Remove what is called `name`, unless somebody holds it or a half-done exchange needs it."""
+        path = f"{self.folder}/{name}"
+        found = disk.look(path, self.dir_fd)
+        if found is None:
+            return  # moved to its place
+        flags = disk.FOLDER if S_ISDIR(found.st_mode) else disk.READ
+        fd = disk.open_file(path, flags, dir_fd=self.dir_fd)
+        try:
+            if not disk.try_lock(fd) or not is_same(fd, path, self.dir_fd):
+                return
+            if is_needed(self.folder, name, self.dir_fd):
+                return
+            if not S_ISDIR(found.st_mode):
+                disk.unlink(path, dir_fd=self.dir_fd)
+            elif empty_folder(fd):
+                disk.rmdir(path, dir_fd=self.dir_fd)
+        finally:
+            disk.close(fd)
 
     def _is_held(self, fd: int, name: str) -> bool:
         """Lock what was just made, and say whether no cleaner came in between."""
         try:
-            if disk.try_lock(fd) and is_same(fd, f"{self.folder}/{name}"):
+            if disk.try_lock(fd) and is_same(fd, f"{self.folder}/{name}", self.dir_fd):
                 return True
         except BaseException:
             disk.close(fd)
             raise
         disk.close(fd)
         return False
-
-
-def remove_if_dead(folder: str, name: str) -> None:
-    """Remove what lies aside, unless somebody holds it or a half-done exchange needs it."""
-    path = f"{folder}/{name}"
-    found = disk.look(path)
-    if found is None:
-        return  # moved to its place
-    fd = disk.open_file(path, disk.FOLDER if S_ISDIR(found.st_mode) else disk.READ)
-    try:
-        if not disk.try_lock(fd) or not is_same(fd, path) or is_needed(folder, name):
-            return
-        if not S_ISDIR(found.st_mode):
-            disk.unlink(path)
-        elif empty_folder(fd):
-            disk.rmdir(path)
-    finally:
-        disk.close(fd)
 
 
 def _new_name() -> str:

@@ -41,12 +41,14 @@ class Source(NamedTuple):
     Attributes:
         path: Absolute path of a file or folder.
         bounds: Opens it and what links in it point to.
-        admit: Refuses names in a folder that no drive may have; gets a name and its path in that folder.
+        admit: Refuses a folder with names that no drive may have; gets them, and its path below `path`.
+        portable: Whether a name is refused that is another spelling of one which is there.
     """
 
     path: str
     bounds: Bounds
-    admit: Callable[[str, str], None]
+    admit: Callable[[list[str], str], None]
+    portable: bool = False
 
 
 class Store(Protocol):

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.intents import INTENT, TWO_STEPS, Intent, read_intent
-from lightning_lite.storage.staging import Aside, remove_if_dead
+from lightning_lite.storage.staging import Aside
 
 
 def swap(new: str, target: str, base: str, aside: Aside) -> None:
@@ -37,7 +37,7 @@ def swap(new: str, target: str, base: str, aside: Aside) -> None:
         raise
     disk.unlink(f"{aside.folder}/{INTENT}")
     with suppress(OSError):  # the next user can clean as well
-        remove_if_dead(aside.folder, os.path.basename(old))
+        aside.remove_if_dead(os.path.basename(old))
 
 
 def recover(base: str, aside: Aside) -> None:

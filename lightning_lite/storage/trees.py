@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from stat import S_ISREG
+from stat import S_IMODE, S_ISREG
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.copying import Told, copy_bytes
@@ -17,7 +17,8 @@ class TreeCopier:
 
     Args:
         mode: Permissions of a copy, from the mode of its source.
-        admit: Refuses a name that may not be copied, given with its path below the top; `None` refuses none.
+        admit: Refuses a folder with names that may not be copied, given with its path below the top; `None`
+            refuses none.
         admit_folder: Refuses an open folder that may not be copied, given with its path; `None` refuses none.
         open_link: Opens what the symbolic link at a path below the top points to; `None` refuses links.
         durable: Whether each copy is flushed to the disk.
@@ -28,7 +29,7 @@ class TreeCopier:
         self,
         *,
         mode: Callable[[int], int],
-        admit: Callable[[str, str], None] | None,
+        admit: Callable[[list[str], str], None] | None,
         admit_folder: Callable[[int, str], None] | None,
         open_link: Callable[[str], int] | None,
         durable: bool,
@@ -41,6 +42,7 @@ class TreeCopier:
         self._durable = durable
         self._told = told
         self._modes: dict[int, int] = {}
+        self._kept_modes: set[int] = set()  # those that a new file has at once: no umask takes from them
         self._open_folders: list[tuple[int, int]] = []
 
     def copy_file(self, source: int, target: int, path: str) -> None:
@@ -60,18 +62,18 @@ class TreeCopier:
         if self._admit_folder is not None:
             self._admit_folder(source, path)
         self._open_folders.append(identity)
+        with disk.scandir(source) as found:
+            entries = list(found)
+        if self._admit is not None:
+            self._admit([entry.name for entry in entries], path)
         prefix = f"{path}/" if path else ""
-        with disk.scandir(source) as entries:
-            for entry in entries:
-                name = entry.name
-                inner_path = prefix + name
-                if self._admit is not None:
-                    self._admit(name, inner_path)
-                inner = self._open(source, entry, inner_path)
-                try:
-                    self._copy_open(inner, target, name, inner_path)
-                finally:
-                    disk.close(inner)
+        for entry in entries:
+            name = entry.name
+            inner = self._open(source, entry, prefix + name)
+            try:
+                self._copy_open(inner, target, name, prefix + name)
+            finally:
+                disk.close(inner)
         self._open_folders.remove(identity)
         if disk.fstat(source).st_mtime_ns != before.st_mtime_ns:
             raise DriveSourceChanged(
@@ -94,10 +96,15 @@ class TreeCopier:
     def _copy_open(self, source: int, folder: int, name: str, path: str) -> None:
         info = disk.fstat(source)
         if S_ISREG(info.st_mode):
-            copy = disk.open_file(name, disk.CREATE, 0o600, dir_fd=folder)
+            mode = self._new_mode(info)
+            copy = disk.open_file(name, disk.CREATE, mode, dir_fd=folder)
             try:
                 copy_bytes(source, copy, info, path, self._told)
-                self._finish(copy, info)
+                if mode not in self._kept_modes:
+                    self._set_mode(copy, mode)
+                disk.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
+                if self._durable:
+                    disk.fsync(copy)
             finally:
                 disk.close(copy)
             return
@@ -110,17 +117,29 @@ class TreeCopier:
             disk.close(copy)
 
     def _finish(self, target: int, info: os.stat_result, extra: int = 0) -> None:
-        mode = self._modes.get(info.st_mode)
-        if mode is None:
-            mode = self._modes[info.st_mode] = self._mode(info.st_mode)
-        disk.fchmod(target, mode | extra)
+        disk.fchmod(target, self._new_mode(info) | extra)
         disk.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
         if self._durable:
             disk.fsync(target)
 
+    def _new_mode(self, info: os.stat_result) -> int:
+        mode = self._modes.get(info.st_mode)
+        if mode is None:
+            mode = self._modes[info.st_mode] = self._mode(info.st_mode)
+        return mode
+
+    def _set_mode(self, target: int, mode: int) -> None:
+        if S_IMODE(disk.fstat(target).st_mode) == mode:
+            self._kept_modes.add(mode)
+        else:
+            disk.fchmod(target, mode)
+
 
 def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
-    """Fill the empty folder `target` with hard links to the files in `source`, but for the path `skip`."""
+    """Fill the empty folder `target` with hard links to the files in `source`, but for the path `skip`.
+
+    The clone survives the loss of power, as what is in `source` may have done.
+    """
     before = disk.fstat(source)
     with disk.scandir(source) as entries:
         for entry in entries:
@@ -142,6 +161,7 @@ def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
                 disk.close(inner)
     disk.fchmod(target, before.st_mode & 0o7777)
     disk.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    disk.fsync(target)
 
 
 def empty_folder(fd: int) -> bool:
@@ -174,8 +194,8 @@ def _remove_folder(parent: int, name: str) -> bool:
     return True
 
 
-def is_same(fd: int, path: str) -> bool:
+def is_same(fd: int, path: str, dir_fd: int | None = None) -> bool:
     """Return whether the open file or folder is still the one at `path`."""
-    there = disk.look(path)
+    there = disk.look(path, dir_fd)
     here = disk.fstat(fd)
     return there is not None and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)

@@ -43,6 +43,11 @@ class Arrivals:
         self._fd: int | None = None
         self._pause = FIRST_PAUSE
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the system tells; else the waiter looks again and again."""
+        return self._fd is not None
+
     def __enter__(self) -> Self:
         self._fd = _open_inotify(self._folder)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pathlib
 import pickle
@@ -12,13 +13,15 @@ import sys
 import pytest
 
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.storage import Path
+from lightning_lite.storage import Drive, Path
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
     DriveExists,
+    DriveIdError,
     DriveNotStored,
     DrivePathError,
+    DriveTypeError,
 )
 
 FLOW = Caller("flow", "root")
@@ -140,6 +143,34 @@ def test_a_lit_path_lies_in_the_root_whatever_directory_one_is_in(tmp_path: path
     assert Path("lit://models", "best.ckpt") == path
     with acting_as(Caller("work", "root.train", "/app")):
         assert Path("lit://models") == pathlib.Path("/app/paths/models")
+
+
+def test_plain_data_say_all_that_a_path_knows(path: Path):
+    assert path.to_dict() == {
+        "path": "a/b",
+        "origin_name": "root.train",
+        "consumer_name": "root.train",
+        "metadata": {"folder": None, "guess": None},
+    }
+    assert path.__json__() == path.to_dict()
+    with acting_as(Caller("work", "root.use")):
+        path.attached("root.use", "path")
+        again = Path.from_dict(json.loads(json.dumps(path.to_dict())))
+    assert again == path
+    assert again.to_dict() == path.to_dict()
+    bare = {"path": "a", "origin_name": None, "consumer_name": None}
+    assert Path.from_dict(bare) == Path("a")
+
+
+def test_a_drive_takes_the_path_that_a_component_has_made_of_its_id():
+    assert Path("lit://models").located == "lit://models"
+    assert Drive(Path("lit://models")) == Drive("lit://models")
+    assert Path("lit://a/b").located == "lit://a/b"
+    assert Path("models").located is None
+    with pytest.raises(DriveTypeError, match="got Path"):
+        Drive(Path("models"))
+    with pytest.raises(DriveIdError, match="has a '/'"):
+        Drive(Path("lit://a/b"))
 
 
 @pytest.mark.parametrize("text", ["lit:///etc", "lit://../a", "lit://a/../../b", "lit://a\0b"])

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.storage import Path
+from lightning_lite.storage import Drive, Path
 
 
 class Make(LightningWork):
@@ -134,6 +134,25 @@ def test_a_lit_string_becomes_a_path_in_a_flow_and_when_it_is_assigned_later():
 
     assert isinstance(root._answer, Path)
     assert root._answer.origin_name == "root.read"
+
+
+class Shares(LightningWork):
+    def __init__(self, drive_id):
+        super().__init__()
+        self.drive_id = drive_id
+        self.drive = Drive(self.drive_id)
+
+    def run(self):
+        pathlib.Path("note").write_text("note")
+        Drive(self.drive_id).put("note")
+        return self.drive.id, self.drive.list()
+
+
+@pytest.mark.parametrize("root_dir", [None, "app"])
+def test_a_component_may_keep_the_id_of_a_drive_in_its_state(own_place, root_dir):
+    root = Steps(lambda flow: flow.shares.run(), shares=Shares("lit://shared"))
+    LightningApp(root, root_dir=root_dir).run("inline")
+    assert root._answer == ("lit://shared", ["note"])
 
 
 def test_other_strings_stay_strings():

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock  # noqa: F401 - loaded here, so that forked processes need not
 import pytest
 
 from lightning_lite.storage import Drive

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.storage import Drive, Entry, progress, showing
+from lightning_lite.storage import Drive, Entry, disk, progress, showing
 from lightning_lite.storage.errors import (
     DriveIsDirectory,
     DriveNotFound,
@@ -224,6 +224,22 @@ def test_a_short_transfer_on_a_terminal_shows_nothing(drive: Drive, monkeypatch)
         with pytest.raises(BlockingIOError):
             os.read(main, 1000)
     os.close(main)
+
+
+def test_a_drive_that_another_thread_makes_between_two_looks_has_not_vanished(drive: Drive, monkeypatch):
+    write("a")
+    look = disk.look
+
+    def make_it_behind_its_back(path: str, dir_fd: int | None = None):
+        found = look(path, dir_fd)
+        if path.endswith("/aside") and found is None:
+            monkeypatch.setattr(disk, "look", look)
+            drive.put("a")
+        return found
+
+    monkeypatch.setattr(disk, "look", make_it_behind_its_back)
+    drive.put("a", to="b")
+    assert drive.list() == ["a", "b"]
 
 
 def test_threads_may_share_a_handle(drive: Drive):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,7 +192,7 @@ class StageOfTwoSteps(Stage):
 @contextmanager
 def without_exchange(monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "exchange", lambda one, other: False)
+        patch.setattr(disk, "exchange", lambda *places: False)
         yield
 
 
@@ -274,9 +275,44 @@ def test_what_is_moved_is_never_lost(case: Case, quick_place: Path):
         drive = stage.set_up()
         killed = killed_at(number, lambda drive=drive: case.verb(drive))
         there, here = stage.seen()
+        assert not writable(stage.root / "drives/d/main")
         # The drive has all of it, or the source still has: a folder being removed may be half gone by then.
         assert there == new or (there, here) == (old, source)
         stage.check(((there, here),))
+
+
+def writable(folder: Path) -> list[Path]:
+    """Return the files in a folder whose owner may write to them."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & stat.S_IWUSR]
+
+
+@pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
+def test_what_can_not_be_moved_stays_as_it_was(case: Case, quick_place: Path):
+    stage = Stage(case, quick_place)
+    stage.outcomes()
+    number, failed = 0, True
+    while failed:
+        number += 1
+        drive = stage.set_up()
+        for path in stage.here.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o640 if path.name == "a" else 0o440)
+        before = modes(stage.here)
+        plan = Plan(number, fail(ERRNOS[0]))
+        refused = False
+        with guarded(plan):
+            try:
+                case.verb(drive)
+            except DriveError:
+                refused = True
+        failed = plan.count >= number
+        assert not writable(stage.root / "drives/d/main")
+        if refused and not {"rename", "exchange"}.intersection(plan.log[: number - 1]):
+            assert modes(stage.here) == before, plan.log[number - 1]
+    assert number > 5
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mode for path in sorted(folder.rglob("*"))}
 
 
 def test_a_recovery_that_is_killed_anywhere_is_finished_by_the_next_one(quick_place: Path, monkeypatch):

@@ -17,8 +17,8 @@ FOLDER = Path(lightning_lite.storage.__file__).parent
 #: What only tells, or is not about files.
 HARMLESS = {
     "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
-    "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "getpid",
-    "makedirs", "path", "stat_result", "strerror", "urandom",
+    "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "geteuid",
+    "getpid", "path", "register_at_fork", "stat_result", "strerror", "urandom",
 }  # fmt: skip
 HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
 
@@ -92,6 +92,16 @@ def test_a_network_folder_gives_one_warning_with_its_type(on_network: Drive):
         Drive("lit://d").put("a")
     assert on_network.list() == ["a"]
     assert not list(Path(on_network.root_dir).glob("drives/d/.lightning_lite/aside/*"))
+
+
+def test_who_has_only_looked_so_far_is_warned_as_well(on_network: Drive):
+    with pytest.warns(DriveWarning):
+        on_network.put("a")
+    probing._admitted.clear()
+    other = Drive("lit://d")
+    assert other.list() == ["a"]
+    with pytest.warns(DriveWarning, match="network file system"):
+        other.put("a")
 
 
 @pytest.mark.parametrize("broken", ["locks", "create-only"])

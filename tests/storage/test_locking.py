@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 import races
 
@@ -50,6 +51,17 @@ def test_there_are_never_two_holders_in_eight_times_five_hundred_turns(quick_pla
     nobody_holds_it_twice(lock_file(quick_place), processes=8, turns=500)
 
 
+def test_it_is_the_lock_that_filelock_takes(quick_place: Path):
+    ours = DriveLock(lock_file(quick_place), timeout=0)
+    theirs = filelock.FileLock(lock_file(quick_place), timeout=0)
+    with theirs, pytest.raises(DriveLockTimeout), ours.held():
+        pass
+    with ours.held(), pytest.raises(filelock.Timeout):
+        theirs.acquire()
+    with theirs:
+        pass
+
+
 def test_threads_exclude_each_other_as_well(quick_place: Path):
     lock = DriveLock(lock_file(quick_place))
     inside, most = [0], [0]
@@ -75,7 +87,7 @@ def test_a_lock_that_is_deleted_on_release_turns_the_harness_red(quick_place: Pa
 
     def forgetful(self, lock):
         real(self, lock)
-        Path(self._path).unlink(missing_ok=True)
+        Path(self.path).unlink(missing_ok=True)
 
     monkeypatch.setattr(DriveLock, "_acquire", forgetful)
     with pytest.raises(AssertionError):
@@ -123,6 +135,52 @@ def test_a_forked_child_does_not_keep_the_lock(quick_place: Path):
         end(pid, pipe)
 
 
+def test_a_child_that_was_forked_by_another_thread_keeps_no_lock_either(quick_place: Path):
+    path = lock_file(quick_place)
+    stop = threading.Event()
+
+    def take() -> None:
+        while not stop.is_set():
+            with DriveLock(path).held():
+                pass
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    children = [races.fork(signal.pause) for _ in range(30)]
+    stop.set()
+    thread.join()
+    try:
+        with DriveLock(path, timeout=5).held():
+            pass
+    finally:
+        for child in children:
+            end(*child)
+
+
+def test_a_forked_child_that_goes_on_where_its_parent_holds_the_lock_lets_go_of_nothing(quick_place: Path):
+    path = lock_file(quick_place)
+    reader, writer = os.pipe()
+    with DriveLock(path).held():
+        pid = os.fork()
+        if pid == 0:
+            other = os.open("other", os.O_CREAT | os.O_RDWR)  # gets the number of what was closed
+    if pid == 0:
+        os.write(writer, str(os.fstat(other).st_size).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(reader, 10) == b"0"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_lock_file_that_is_deleted_by_hand_is_made_again(quick_place: Path):
+    lock = DriveLock(lock_file(quick_place))
+    with lock.held():
+        os.unlink(lock.path)
+    with lock.held():
+        assert os.path.exists(lock.path)
+
+
 def test_a_forked_child_can_take_the_lock_itself(quick_drive: Drive):
     Path("a").write_text("a")
     quick_drive.put("a")
@@ -157,7 +215,7 @@ def test_a_stopped_holder_is_named_by_the_verbs_that_wait_and_does_not_block_a_g
         other = Drive("lit://d", root_dir=quick_drive.root_dir)
         assert other.list() == ["a"]
         assert Path(other.get("a", to="b")).read_text() == "a"
-        monkeypatch.setattr(other._store()._layout._lock, "_timeout", 0.2)
+        monkeypatch.setattr(other._store()._layout.lock, "_timeout", 0.2)
         with pytest.raises(DriveLockTimeout, match=f"process {pid}"):
             other.put("a")
         assert other.list() == ["a"]
@@ -190,8 +248,6 @@ def test_a_lock_file_that_is_something_else_is_an_error_with_its_path(quick_plac
 
 
 def test_a_file_system_without_locks_is_refused(quick_place: Path, monkeypatch):
-    import filelock  # noqa: PLC0415 - only this test looks into it
-
     lock = DriveLock(lock_file(quick_place))
     monkeypatch.setattr(DriveLock, "_new_lock", lambda self: filelock.SoftFileLock(lock_file(quick_place)))
     with pytest.raises(DriveLockError, match="has no locks"), lock.held():

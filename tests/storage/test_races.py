@@ -36,14 +36,14 @@ def test_no_folder_is_mixed(drive: Drive):
 
 
 def test_no_folder_is_mixed_where_folders_are_replaced_in_two_steps(drive: Drive, monkeypatch):
-    monkeypatch.setattr(disk, "exchange", lambda one, other: False)
+    monkeypatch.setattr(disk, "exchange", lambda *places: False)
     races.no_folder_is_mixed(drive, gets=15)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_gets_that_replace_the_same_folder_do_not_disturb_each_other(drive: Drive, monkeypatch, steps: int):
     if steps == 2:
-        monkeypatch.setattr(disk, "exchange", lambda one, other: False)
+        monkeypatch.setattr(disk, "exchange", lambda *places: False)
     os.makedirs("folder/inner")
     for name in ("folder/a", "folder/inner/b"):
         Path(name).write_text(name)
@@ -232,6 +232,13 @@ def test_reading_without_a_pin_turns_the_mixed_harness_red(drive: Drive, monkeyp
 
 
 def test_no_lock_turns_the_harness_of_the_race_red(drive: Drive, monkeypatch):
+    admit = putting.Put._admit_place
+
+    def admit_and_sleep(self: putting.Put) -> None:
+        admit(self)
+        pause(0.001)  # here the others come in
+
     monkeypatch.setattr(locking.DriveLock, "held", nullcontext)
+    monkeypatch.setattr(putting.Put, "_admit_place", admit_and_sleep)
     with pytest.raises(AssertionError):
-        races.one_component_wins(drive, rounds=3000)
+        races.one_component_wins(drive, rounds=100)

@@ -127,7 +127,7 @@ def test_a_waiter_sleeps(drive: Drive, monkeypatch):
 
 
 def test_two_steps_wake_a_waiter_too(drive: Drive, monkeypatch):
-    monkeypatch.setattr(disk, "exchange", lambda one, other: False)
+    monkeypatch.setattr(disk, "exchange", lambda *places: False)
     make()
     drive.put("folder")
     Path("folder/new").write_text("new")

@@ -1,0 +1,78 @@
+"""Names that are two here and one elsewhere: macOS and Windows do not tell `File` from `file`."""
+
+from __future__ import annotations
+
+from unicodedata import normalize
+
+from lightning_lite.storage import disk
+from lightning_lite.storage.errors import DriveNameClash, shown
+
+
+def refuse_other_spelling(folder: str, parts: tuple[str, ...]) -> None:
+    """Refuse a path of which another spelling is there.
+
+    Args:
+        folder: Where the path begins; nothing is refused if it does not exist.
+        parts: The path.
+    """
+    try:
+        fd = disk.open_file(folder, disk.FOLDER)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        for depth, part in enumerate(parts):
+            if part.lower() != part.upper():  # what has no letters has one spelling
+                _refuse_other(part, disk.listdir(fd), "/".join(parts[:depth]))
+            if depth < len(parts) - 1:
+                inner = disk.open_file(part, disk.FOLDER, dir_fd=fd)
+                disk.close(fd)
+                fd = inner
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    finally:
+        disk.close(fd)
+
+
+def refuse_two_spellings(names: list[str], folder: str) -> None:
+    """Refuse a folder in which one name has two spellings.
+
+    Args:
+        names: The names in it.
+        folder: Its path, for the error.
+    """
+    if "".join(names).isascii() and len(set(map(str.lower, names))) == len(names):
+        return  # as nearly all folders
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(_folded(name), name)
+        if other != name:
+            raise _clash(name, other, folder)
+
+
+def _refuse_other(name: str, names: list[str], folder: str) -> None:
+    if name.isascii() and "".join(names).isascii():
+        spellings = list(map(str.lower, names)).count(name.lower())
+        if spellings == (name in names):
+            return
+    folded = _folded(name)
+    for other in names:
+        if other != name and _folded(other) == folded:
+            raise _clash(name, other, folder)
+
+
+def _folded(name: str) -> str:
+    r"""Return what all spellings of a name have in common.
+
+    Example:
+        >>> _folded("Stra\u00dfe") == _folded("STRASSE"), _folded("\u00e9") == _folded("E\u0301")
+        (True, True)
+    """
+    return name.lower() if name.isascii() else normalize("NFD", normalize("NFD", name).casefold())
+
+
+def _clash(name: str, other: str, folder: str) -> DriveNameClash:
+    where = f" in {shown(folder)}" if folder else ""
+    return DriveNameClash(
+        f"The names {shown(name)} and {shown(other)}{where} are one on macOS and Windows; rename one of "
+        f"them, or use Drive(..., portable_names=False)."
+    )

@@ -1,0 +1,216 @@
+"""A disk that loses its power: what is left of the operations that went through the door, by a model.
+
+The model keeps names and contents apart, as file systems do. A content is safe when its file was flushed,
+a name when its folder was. What is not safe may be lost; the system may also have written some of it: then
+names reach the disk in the order in which they were made, contents not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from lightning_lite.storage import disk
+
+#: What a file holds that was never flushed.
+LOST = b"<lost>"
+
+#: What is at a path: bytes of a file, a dict of a folder.
+Tree = bytes | dict[str, "Tree"]
+
+_RECORDED = ("open_file", "mkdir", "link", "rename", "exchange", "unlink", "rmdir", "fsync")
+
+
+class Node:
+    """A file or a folder, whatever its names are."""
+
+    def __init__(self, *, is_folder: bool) -> None:
+        self.is_folder = is_folder
+        self.names: dict[str, Node] = {}  # as a running process sees them
+
+
+class Change(NamedTuple):
+    """An operation gives and takes names, all in one step.
+
+    Attributes:
+        names: Folders, names in them, and what they stand for afterwards.
+        folder: When this one is flushed, the change is safe: the last one, where a rename leads to.
+    """
+
+    names: tuple[tuple[Node, str, Node | None], ...]
+    folder: Node
+
+
+class Flush(NamedTuple):
+    """A file or folder is safe as it is now."""
+
+    node: Node
+    content: bytes
+
+
+class Power:
+    """Records what happens below a folder of a real disk.
+
+    Args:
+        top: The folder; what is in it when the recording begins is safe.
+
+    Attributes:
+        log: What happened so far.
+    """
+
+    def __init__(self, top: str) -> None:
+        self.log: list[Change | Flush] = []
+        self._top = os.path.realpath(top)
+        self._contents: dict[Node, bytes] = {}
+        self._linked: dict[int, Node] = {}
+        self._root = self._load(self._top)
+        self._before = self._frozen(self._root)
+
+    def left(self, count: int, written: int) -> Tree:
+        """Return what is on the disk if the power fails after so many records.
+
+        Args:
+            count: How many records there are by then.
+            written: How many of them have reached the disk although nobody flushed them.
+        """
+        names = {node: dict(inner) for node, inner in self._before.items()}
+        contents = dict(self._contents)
+        log = self.log[:count]
+        flushed: set[Node] = set()  # later than the record that is looked at
+        safe: set[int] = set()
+        for position, record in reversed(list(enumerate(log))):
+            if isinstance(record, Flush):
+                flushed.add(record.node)
+            elif position < written or record.folder in flushed:
+                safe.add(position)
+        for position, record in enumerate(log):
+            if isinstance(record, Flush):
+                contents[record.node] = record.content
+            elif position in safe:
+                for folder, name, node in record.names:
+                    inner = names.setdefault(folder, {})
+                    if node is None:
+                        inner.pop(name, None)
+                    else:
+                        inner[name] = node
+
+        def tree(node: Node) -> Tree:
+            if not node.is_folder:
+                return contents.get(node, LOST)
+            return {name: tree(inner) for name, inner in names.get(node, {}).items()}
+
+        return tree(self._root)
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Let all operations of the door be recorded in the `with` block."""
+        originals = {name: getattr(disk, name) for name in _RECORDED}
+        for name in _RECORDED:
+            setattr(disk, name, self._door(name, originals[name]))
+        try:
+            yield
+        finally:
+            for name, original in originals.items():
+                setattr(disk, name, original)
+
+    def _door(self, name: str, original):
+        def operation(*args, **kwargs):
+            note = getattr(self, f"_{name}")(*args, **kwargs)  # first: afterwards the old name is gone
+            result = original(*args, **kwargs)
+            if note is not None and result is not False:
+                note()
+            return result
+
+        return operation
+
+    # One for each operation: looks at what it means, and returns what has to be done if it succeeds.
+
+    def _open_file(self, path, flags, mode=0o777, *, dir_fd=None):
+        if flags & os.O_CREAT and (place := self._place(path, dir_fd)) and place[1] not in place[0].names:
+            return lambda: self._change((*place, Node(is_folder=False)))
+        return None
+
+    def _mkdir(self, path, mode=0o777, *, dir_fd=None):
+        place = self._place(path, dir_fd)
+        return place and (lambda: self._change((*place, Node(is_folder=True))))
+
+    def _link(self, source, target, *, src_dir_fd=None, dst_dir_fd=None, follow_symlinks=True):
+        place = self._place(target, dst_dir_fd)
+        node = self._node(source, src_dir_fd) or Node(is_folder=False)
+        self._linked[os.stat(source, dir_fd=src_dir_fd).st_ino] = node  # its other name may be anywhere
+        return lambda: self._change((*place, node))
+
+    def _rename(self, source, target, *, src_dir_fd=None, dst_dir_fd=None):
+        one, other = self._place(source, src_dir_fd), self._place(target, dst_dir_fd)
+        node = one[0].names[one[1]]
+        return lambda: self._change((*one, None), (*other, node))
+
+    def _exchange(self, one, other, one_fd=None, other_fd=None):
+        places = self._place(one, one_fd), self._place(other, other_fd)
+        nodes = [folder.names[name] for folder, name in places]
+        return lambda: self._change((*places[0], nodes[1]), (*places[1], nodes[0]))
+
+    def _unlink(self, path, *, dir_fd=None):
+        place = self._place(path, dir_fd)
+        if not place or place[1] not in place[0].names:
+            return None
+        return lambda: self._change((*place, None))
+
+    _rmdir = _unlink
+
+    def _fsync(self, fd):
+        node = self._node(os.readlink(f"/proc/self/fd/{fd}"), None) or self._linked.get(os.fstat(fd).st_ino)
+        if node is None:
+            return None
+        return lambda: self.log.append(Flush(node, b"" if node.is_folder else _content(fd)))
+
+    def _change(self, *names: tuple[Node, str, Node | None]) -> None:
+        for folder, name, node in names:
+            if node is None:
+                folder.names.pop(name, None)
+            else:
+                folder.names[name] = node
+        self.log.append(Change(names, names[-1][0]))
+
+    def _place(self, path: str, dir_fd: int | None) -> tuple[Node, str] | None:
+        path = self._absolute(path, dir_fd)
+        folder = self._node(os.path.dirname(path), None)
+        return folder and (folder, os.path.basename(path))
+
+    def _node(self, path: str, dir_fd: int | None) -> Node | None:
+        path = self._absolute(path, dir_fd)
+        if path != self._top and not path.startswith(f"{self._top}/"):
+            return None
+        node = self._root
+        for part in filter(None, path[len(self._top) :].split("/")):
+            node = node.names.get(part)
+            if node is None:
+                return None
+        return node
+
+    def _absolute(self, path: str, dir_fd: int | None) -> str:
+        folder = os.getcwd() if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
+        path = os.path.normpath(os.path.join(folder, path))
+        return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+    def _load(self, path: str) -> Node:
+        node = Node(is_folder=os.path.isdir(path))
+        if node.is_folder:
+            node.names = {name: self._load(f"{path}/{name}") for name in os.listdir(path)}
+        else:
+            with open(path, "rb") as file:
+                self._contents[node] = file.read()
+        return node
+
+    def _frozen(self, node: Node) -> dict[Node, dict[str, Node]]:
+        found = {node: dict(node.names)}
+        for inner in node.names.values():
+            found.update(self._frozen(inner))
+        return found
+
+
+def _content(fd: int) -> bytes:
+    with open(f"/proc/self/fd/{fd}", "rb") as file:
+        return file.read()
