@@ -6,9 +6,7 @@ block of code may have another (`acting_as`: a pass of the flow, a work run inli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Literal, NamedTuple
 
 
@@ -46,11 +44,22 @@ def set_process_caller(caller: Caller) -> None:
     _process_caller = caller
 
 
-@contextmanager
-def acting_as(caller: Caller) -> Iterator[None]:
-    """Let the code of the `with` block act as `caller`."""
-    token = _caller.set(caller)
-    try:
-        yield
-    finally:
-        _caller.reset(token)
+def acting_as(caller: Caller) -> _Acting:
+    """Let the code of a `with` block act as `caller`."""
+    return _Acting(caller)
+
+
+class _Acting:
+    """The `with` block; a class, because each pass of a flow enters one, and a generator costs twice that."""
+
+    __slots__ = ("_caller", "_token")
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._token: Token[Caller | None]
+
+    def __enter__(self) -> None:
+        self._token = _caller.set(self._caller)
+
+    def __exit__(self, *_: object) -> None:
+        _caller.reset(self._token)

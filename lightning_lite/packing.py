@@ -14,6 +14,7 @@ import sys
 from types import FunctionType
 from typing import Any
 
+from lightning_lite.by_value import ByValue, introduce_classes
 from lightning_lite.errors import LightningLiteError
 
 _PROTOCOL = 5
@@ -42,7 +43,7 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
         >>> unpack(pack({"a": (1, 2.5)}))
         {'a': (1, 2.5)}
     """
-    if type(value) in _SCALARS:
+    if _is_plain(value):
         return _pickle.dumps(value, _PROTOCOL)
     buffer = io.BytesIO()
     try:
@@ -50,6 +51,21 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
     except (Exception, SystemExit):  # noqa: BLE001 - whatever pickle can't do is tried by value, which names the reason
         return _pack_by_value(value, to_main)
     return buffer.getvalue()
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a look shows that nothing in it has to be named, as in most arguments and answers."""
+    if type(value) is tuple:
+        for item in value:  # noqa: SIM110 - a generator would cost more than what it saves
+            if type(item) not in _SCALARS and not _is_plain(item):
+                return False
+        return True
+    return type(value) in _SCALARS or (type(value) is dict and not value)
+
+
+def pack_plain(value: Any) -> bytes:
+    """Return `value` as bytes, at half the cost of `pack`: plain data alone, no object of a user's."""
+    return _pickle.dumps(value, _PROTOCOL)
 
 
 def pack_error(error: BaseException) -> bytes | None:
@@ -105,6 +121,8 @@ def _reduce_definition(obj: Any, to_main: bool) -> Any:
 def _pack_by_value(value: Any, to_main: bool) -> bytes:
     import cloudpickle  # noqa: PLC0415 - 30 to 50 ms, and most children never send a definition
 
+    introduce_classes()
+
     class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, type | FunctionType):
@@ -128,7 +146,7 @@ def _pack_by_value(value: Any, to_main: bool) -> bytes:
         ValuePickler(buffer, protocol=_PROTOCOL).dump(value)
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
-    return buffer.getvalue()
+    return _pickle.dumps(ByValue(buffer.getvalue(), cloudpickle.__version__), _PROTOCOL)
 
 
 _importable: dict[str, bool] = {}

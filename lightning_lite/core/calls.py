@@ -167,10 +167,14 @@ class CallBook:
             del self.process_statuses[:-_MAX_PROCESS_STATUSES]
         else:
             call.statuses.append(status)
-        self.has_started = self.has_started or status.stage in _UP
-        self.num_successes += status.stage == WorkStageStatus.SUCCEEDED
-        self.num_failures += status.stage == WorkStageStatus.FAILED
-        self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
+        stage = status.stage
+        if stage in _UP:
+            self.has_started = True
+        elif stage == WorkStageStatus.SUCCEEDED:
+            self.num_successes += 1
+        elif stage == WorkStageStatus.FAILED:
+            self.num_failures += 1
+            self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
         if call is self.newest or (call is None and self._describes(status)):
             self.status = status
 

@@ -20,6 +20,7 @@ class Facts:
         works: Module and name of the class of each work that came into the tree, by name.
         writes: What the flow wrote: the component and the names of its attributes, by name.
         gone: Names of the components that were taken out of the tree; all else is about what came after.
+        asked: Packed arguments of new calls, for people who look later: work, key, number, arguments.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class Facts:
         self.works: dict[str, tuple[str, str]] = {}
         self.writes: dict[str, tuple[Component, set[str]]] = {}
         self.gone: list[str] = []
+        self.asked: list[tuple[str, str, int, bytes]] = []
 
     def __bool__(self) -> bool:
         return bool(self.notes or self.completed or self.answered or self.works or self.writes or self.gone)
@@ -38,6 +40,7 @@ class Facts:
         self.notes = [note for note in self.notes if not is_below(note[0], name)]
         self.completed = [fact for fact in self.completed if not is_below(fact[0], name)]
         self.answered = [fact for fact in self.answered if not is_below(fact[0], name)]
+        self.asked = [fact for fact in self.asked if not is_below(fact[0], name)]
         self.works = {work: value for work, value in self.works.items() if not is_below(work, name)}
         self.writes = {key: value for key, value in self.writes.items() if not is_below(key, name)}
         self.gone.append(name)
@@ -49,6 +52,7 @@ class Facts:
         self.notes += later.notes
         self.completed += later.completed
         self.answered += later.answered
+        self.asked += later.asked
         self.works |= later.works
         for name, (component, attributes) in later.writes.items():
             self.write(component, name, attributes)
@@ -67,7 +71,7 @@ class Facts:
         }
         notes = [(work, key, number, tuple(status)) for work, key, number, status in self.notes]
         completed = [(work, key, tuple(failure)) for work, key, failure in self.completed]
-        return self.gone, completed, self.answered, notes, self.works, written
+        return self.gone, completed, self.answered, notes, self.works, written, self.asked
 
 
 def is_below(name: str, top: str) -> bool:

@@ -213,7 +213,10 @@ class LightningFlow(Recurring):
 
     def __setattr__(self, name: str, value: Any) -> None:
         node = self.__dict__.get("_node")
-        if node is not None and name in node.children:
+        if node is None or name[:1] == "_":
+            super().__setattr__(name, value)
+            return
+        if name in node.children:
             if value is not node.children[name]:
                 kind = "work" if isinstance(node.children[name], LightningWork) else "flow"
                 raise StateError(
@@ -221,11 +224,10 @@ class LightningFlow(Recurring):
                     "Use a Dict or a List for components that come and go."
                 )
             return
-        is_public = node is not None and name[:1] != "_"
-        if is_public and type(value) in (list, dict):
+        if type(value) in (list, dict):
             value = as_structure(value)
         has_setter = hasattr(getattr(type(self), name, None), "__set__")
-        if is_public and not has_setter and isinstance(value, Component | Structure):
+        if not has_setter and isinstance(value, Component | Structure):
             self._attach(name, value)
         else:
             super().__setattr__(name, value)

@@ -10,6 +10,7 @@ It travels to the work's process packed. What it sends and receives through is t
 
 from __future__ import annotations
 
+from _operator import is_
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -31,6 +32,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.packing import PackingError, pack, unpack
+from lightning_lite.state.frozen import SCALARS
 from lightning_lite.travel import Traveller
 
 
@@ -199,8 +201,12 @@ class WorkHost:
 
     def _travellers(self) -> dict[str, Traveller]:
         """Return the travellers among the attributes, by name."""
-        values = ((name, self._work.__dict__.get(name)) for name in self._work._node.names)
-        return {name: value for name, value in values if isinstance(value, Traveller)}
+        found, attributes = {}, self._work.__dict__
+        for name in self._work._node.names:
+            value = attributes.get(name)
+            if type(value) not in SCALARS and isinstance(value, Traveller):
+                found[name] = value
+        return found
 
     # How state travels. The guard is held in all of them.
 
@@ -212,9 +218,11 @@ class WorkHost:
 
     def _take_changes(self) -> dict[str, bytes]:
         node = self._work._node
+        self._owes_applied = False
+        if not self._dirty:
+            return {}
         changes = {name: node.frozen.get(name) or node.freeze(self._work, name) for name in self._dirty}
         self._dirty.clear()
-        self._owes_applied = False
         return changes
 
     def _apply(self, changes: dict[str, tuple[int, bytes]], written: int) -> None:
@@ -233,8 +241,9 @@ class WorkHost:
                 self._work._node.settle(self._work)
 
     def _note_changes(self) -> None:
-        for name in self._work._node.look(self._work):
-            self._dirty[name] = None
+        if self._work._node.touched:
+            for name in self._work._node.look(self._work):
+                self._dirty[name] = None
 
     def _watch_port(self) -> None:
         work = self._work
@@ -254,11 +263,13 @@ class WorkHost:
 def _receive_all(value: Any, work: str, guests: list[Traveller]) -> Any:
     """Return `value` with every traveller in it received, at any depth of lists, tuples and dicts."""
     kind = type(value)
+    if kind in SCALARS:
+        return value
     if isinstance(value, Traveller):
         return _receive_traveller(value, work, guests)
     if kind is list or kind is tuple:
         items = [_receive_all(item, work, guests) for item in value]
-        return value if all(new is old for new, old in zip(items, value, strict=True)) else kind(items)
+        return value if all(map(is_, items, value)) else kind(items)
     if kind is dict:
         pairs = {key: _receive_all(item, work, guests) for key, item in value.items()}
         return value if all(pairs[key] is value[key] for key in value) else pairs

@@ -14,16 +14,15 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lightning_lite import settings
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.core.asking import swallowed_at
 from lightning_lite.core.calls import Call
 from lightning_lite.core.component import Component
+from lightning_lite.core.crew import Crew
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.failure import show_call
 from lightning_lite.core.flow import LightningFlow
-from lightning_lite.core.identity import class_identity
 from lightning_lite.core.outbox import (
     CallAsked,
     Detached,
@@ -42,11 +41,14 @@ from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, Sto
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
+    PrepareWork,
     Report,
     Request,
+    RestartWanted,
     RunEnded,
     StartFailed,
     StateChanged,
+    StopWanted,
     WorkExited,
     WorkStarted,
 )
@@ -65,6 +67,7 @@ class Machine:
     Attributes:
         ended: Whether the app is over; `error` says how.
         error: What `app.run()` has to raise, or `None`.
+        failed_work: Name of the work whose failure that is, or "".
         num_passes: How often the root flow has run.
     """
 
@@ -72,17 +75,12 @@ class Machine:
         self.root = root
         self.ended = False
         self.error: BaseException | None = None
+        self.failed_work = ""
         self.num_passes = 0
         self._caller = caller
-        self._max_running = max_running
         self._outbox = Outbox()
-        self._supervisors: dict[str, Supervisor] = {}
-        self._retiring: dict[str, Supervisor] = {}  # taken out of the tree, their processes not gone yet
-        self._active: dict[Supervisor, None] = {}  # those to look at before the step ends
-        self._held: dict[Supervisor, None] = {}  # those that wait for `max_running`, in their order
-        self._busy: set[str] = set()
-        self._num_running = 0
         self._timers = Timers()
+        self._crew = Crew(self._outbox, self._timers, max_running)
         self._acknowledged: list[Request] = []
 
     def open(self, now: Moment) -> list[Request]:
@@ -96,22 +94,32 @@ class Machine:
         self._outbox.wall = now.wall
         self._outbox.changed("the app has started")
         for _, work in self.root.named_works():
-            supervisor = self._supervise(work)
-            was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the run that is resumed
-            if work._policy.start_with_flow and not was_stopped:
+            supervisor = self._crew.supervise(work)
+            if _starts_with_flow(work):
                 supervisor.ask_start(now)
         return self._collect(now)
 
+    def prepare(self) -> list[Request]:
+        """Return the letters that let the runner begin with what `open` will start."""
+        return [
+            PrepareWork(work.name, work._policy.env, work._policy.cwd)
+            for _, work in self.root.named_works()
+            if _starts_with_flow(work)
+        ]
+
     def close(self, now: Moment) -> None:
         """Let go of the tree; what it knows stays readable."""
-        for supervisor in (*self._supervisors.values(), *self._retiring.values()):
-            supervisor.abandon(now)
+        self._crew.abandon(now)
         connect(self.root, None)
 
     @property
     def wake_at(self) -> float | None:
         """When `step` wants to be called without a letter, in monotonic seconds, or `None`."""
         return self._timers.next
+
+    def supervisors(self) -> list[Supervisor]:
+        """Return those of all works in the tree; for any thread, and for looking only."""
+        return self._crew.all()
 
     @property
     def wants_pass(self) -> bool:
@@ -121,7 +129,7 @@ class Machine:
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing is under way that could change anything."""
-        return not (self.wants_pass or self._busy or self._timers.next is not None)
+        return not (self.wants_pass or self._crew.is_busy or self._timers.next is not None)
 
     def step(self, now: Moment, reports: Iterable[Report] = ()) -> list[Request]:
         """Apply what arrived, run the flow once if something changed, and return what is to be sent.
@@ -140,11 +148,14 @@ class Machine:
         for report in reports:
             self._apply(report, now)
         for name in self._timers.pop_due(now):
-            if name in self._supervisors:
-                self._supervisors[name].tick(now)
-                self._active[self._supervisors[name]] = None
+            if (supervisor := self._crew.find(name)) is not None:
+                was_running = supervisor.is_running
+                supervisor.tick(now)
+                self._crew.changed(supervisor, was_running)
             else:
                 self._outbox.changed(name)  # an event of a schedule
+        if self.wants_pass and not (self._acknowledged or self._crew.failed or self._crew.has_requests(now)):
+            return []  # `run` follows, and sends it all
         return self._collect(now)
 
     def run(self, now: Moment) -> list[Request]:
@@ -164,8 +175,10 @@ class Machine:
             self._outbox.facts = arrived  # for the journal a pass that raised did not happen
         if self.ended:
             return []
-        self._take_asks(now)
-        self._take_writes(written, now)
+        if self._outbox.asks:
+            self._take_asks(now)
+        if written or self._outbox.wakes:
+            self._take_writes(written, now)
         return self._collect(now)
 
     @property
@@ -180,11 +193,12 @@ class Machine:
 
     def accepted(self, report: StateChanged | RunEnded) -> tuple[dict[str, bytes], bytes | None]:
         """Return what counts of a letter: changes that the flow has not written over, an answer it awaits."""
-        supervisor = None if report.work in self._retiring else self._supervisors.get(report.work)
-        if supervisor is None:
+        supervisor = self._crew.of_process(report.work)
+        if supervisor is None or not self._crew.has(supervisor):
             return {}, None
-        answer = report.value if isinstance(report, RunEnded) and supervisor.awaits(report) else None
-        return supervisor.accepted(report.changes, report.applied), answer
+        answer = report.value if type(report) is RunEnded and supervisor.awaits(report) else None
+        changes = report.changes
+        return supervisor.accepted(changes, report.applied) if changes else changes, answer
 
     def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
         """Apply the states and ends of calls that came while the works were ended; nothing is sent.
@@ -192,7 +206,7 @@ class Machine:
         That their processes are gone then says nothing about the works.
         """
         for report in reports:
-            supervisor = self._supervisors.get(report.work)
+            supervisor = self._crew.find(report.work)
             if supervisor is not None and isinstance(report, StateChanged):
                 supervisor.state_changed(report.changes, report.applied)
             elif supervisor is not None and isinstance(report, RunEnded):
@@ -201,7 +215,7 @@ class Machine:
     # What arrived.
 
     def _apply(self, report: Report, now: Moment) -> None:
-        supervisor = self._retiring.get(report.work) or self._supervisors.get(report.work)
+        supervisor = self._crew.of_process(report.work)
         if supervisor is None:
             return
         was_running = supervisor.is_running
@@ -219,9 +233,12 @@ class Machine:
                 supervisor.start_failed(report.failure)
             case WorkExited():
                 supervisor.exited(report.exitcode, report.detail, now)
-                self._retired(report.work, now)
-        self._num_running += supervisor.is_running - was_running
-        self._active[supervisor] = None
+                self._crew.process_gone(report.work, now)
+            case StopWanted():
+                supervisor.ask_stop(report.timeout, now)
+            case RestartWanted() if self._crew.has(supervisor):
+                supervisor.ask_restart(report.timeout, now)
+        self._crew.changed(supervisor, was_running)
         self._outbox.changed(f"{report.work}: {type(report).__name__}")
 
     # The pass.
@@ -229,7 +246,7 @@ class Machine:
     def _run_pass(self) -> None:
         outbox = self._outbox
         self.num_passes += 1
-        if _log.isEnabledFor(logging.DEBUG):
+        if outbox.explain is not None:
             _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
         outbox.begin_pass()
         arrived: Pause | None = None
@@ -254,7 +271,7 @@ class Machine:
         asks, outbox.asks = outbox.asks, []
         for ask in asks:
             if isinstance(ask, Detached):
-                self._dismiss(ask.name, now)
+                self._crew.dismiss(ask.name, now)
             elif ask.work._node.link is not outbox:
                 if isinstance(ask, CallAsked):
                     ask.call.fail(
@@ -266,9 +283,9 @@ class Machine:
     def _take_writes(self, written: Mapping[str, tuple[Component, set[str]]], now: Moment) -> None:
         """Hand on what the pass wrote to works, and when its schedules are due."""
         for name, (_, attributes) in written.items():
-            if name in self._supervisors:
-                self._supervisors[name].ask_write(attributes)
-                self._active[self._supervisors[name]] = None
+            if (supervisor := self._crew.find(name)) is not None:
+                supervisor.ask_write(attributes)
+                self._crew.changed(supervisor, supervisor.is_running)
         wakes, self._outbox.wakes = self._outbox.wakes, {}
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
@@ -276,7 +293,7 @@ class Machine:
     def _hand_on(
         self, ask: CallAsked | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
     ) -> None:
-        supervisor = self._supervise(ask.work)
+        supervisor = self._crew.supervise(ask.work)
         match ask:
             case CallAsked():
                 supervisor.ask_call(ask.call, now)
@@ -289,74 +306,17 @@ class Machine:
             case StacksAsked():
                 supervisor.ask_stacks()
 
-    # The works.
-
-    def _supervise(self, work: LightningWork) -> Supervisor:
-        """Return the supervisor of a work; a work that is new gets one."""
-        supervisor = self._supervisors.get(work.name)
-        if supervisor is None:
-            supervisor = Supervisor(work, self._outbox, blocked=work.name in self._retiring)
-            self._supervisors[work.name] = supervisor
-            self._outbox.facts.works[work.name] = class_identity(type(work))
-        self._active[supervisor] = None
-        return supervisor
-
-    def _dismiss(self, detached: str, now: Moment) -> None:
-        """End the processes of what was taken out of the tree; their names are free when they are gone."""
-        for name in [name for name in self._supervisors if f"{name}.".startswith(f"{detached}.")]:
-            supervisor = self._supervisors.pop(name)
-            supervisor.ask_stop(settings.STOP_TIMEOUT, now)
-            self._busy.discard(name)
-            self._timers.set(name, None)
-            if supervisor.has_process:
-                self._retiring[name] = supervisor
-                self._active[supervisor] = None
-
-    def _retired(self, name: str, now: Moment) -> None:
-        if self._retiring.pop(name, None) is not None and name in self._supervisors:
-            self._supervisors[name].unblock(now)
-            self._active[self._supervisors[name]] = None
-
     def _collect(self, now: Moment) -> list[Request]:
-        """Let the works send what they have to, as far as `max_running` allows, and set their timers."""
+        """Return what is to be sent, unless the failure of a work has ended the app: nothing begins then."""
         requests, self._acknowledged = self._acknowledged, []
-        active, self._active = self._active, {}
-        for supervisor in active:
-            if supervisor.error is not None and self._is_present(supervisor) and not self.ended:
-                self.ended, self.error = True, supervisor.error
-        if self.ended:
-            return []  # nothing begins after the end
-        active |= self._dispatch(active, now)
-        for supervisor in active:
-            name = supervisor.name
-            requests += supervisor.take_requests()
-            if not self._is_present(supervisor):
-                continue
-            self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
-            (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
-            if supervisor.take_noted():
-                self._outbox.changed(f"{name}: {supervisor.work.status.stage}")
-        return requests
+        if not self.ended and (failed := self._crew.failed) is not None:
+            self.ended, self.error, self.failed_work = True, failed.error, failed.name
+        return [] if self.ended else requests + self._crew.collect(now)
 
-    def _dispatch(self, active: Iterable[Supervisor], now: Moment) -> dict[Supervisor, None]:
-        """Let works begin a call, first those that have waited for it longest; return which."""
-        for supervisor in active:
-            if supervisor.is_ready(now):
-                self._held.setdefault(supervisor)
-            else:
-                self._held.pop(supervisor, None)
-        begun: dict[Supervisor, None] = {}
-        while self._held and (self._max_running is None or self._num_running < self._max_running):
-            supervisor = next(iter(self._held))
-            del self._held[supervisor]
-            supervisor.dispatch(now)
-            self._num_running += 1
-            begun[supervisor] = None
-        return begun
 
-    def _is_present(self, supervisor: Supervisor) -> bool:
-        """Return whether it was not taken out of the tree; another one may have its name."""
-        return self._supervisors.get(supervisor.name) is supervisor
+def _starts_with_flow(work: LightningWork) -> bool:
+    was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the run that is resumed
+    return work._policy.start_with_flow and not was_stopped
 
 
 def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -12,6 +12,9 @@ from lightning_lite.core.status import WorkStatus
 from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
 from lightning_lite.messages import Failure
 
+#: Bytes up to which the arguments of a call are written down, for people who look later.
+_SHOWN_ARGUMENTS = 1024
+
 
 class CallAsked(NamedTuple):
     """The flow asked for a call that was never asked before."""
@@ -115,6 +118,9 @@ class Outbox:
         self.asks.append(ask)
         if isinstance(ask, Detached):
             self.facts.leave(ask.name)
+        elif isinstance(ask, CallAsked) and len(ask.call.arguments) <= _SHOWN_ARGUMENTS:
+            call = ask.call
+            self.facts.asked.append((ask.work.name, call.key, call.number, call.arguments))
 
     def note(self, work: Any, call: Call | None, status: WorkStatus) -> None:
         """Enter what happened to a call, or to the work's process, in the work's book."""

@@ -5,7 +5,7 @@ The tree is built afresh; each component takes what is here under its name when 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -119,6 +119,7 @@ class Past:
         notes: list[Any],
         works: dict[str, Any],
         written: dict[str, Any],
+        asked: Sequence[Any] = (),  # for people who look later, and absent in old journals
     ) -> None:
         for name in gone:
             self._forget(name)

@@ -1,8 +1,9 @@
 """Which letters and facts become records of the journal.
 
-    runner.wait ──reports──▶ hear: states and ends of calls, committed ──▶ machine.step
-                                                                              │ facts
-                             follow: what the flow did with them  ◀───────────┘
+    runner.wait ──reports──▶ hear: states and ends of calls, secured ──▶ machine.step
+                                                                            │ facts
+    runner.send ◀──requests─ follow: what the flow did with them  ◀─────────┘
+                             settle: both committed, when there is nothing else to do
 
 So when the flow sees that a call has ended, that end is on disk; a failure is followed before the pass as
 well. What the flow then does is written down together with the use that it made of the answers.
@@ -11,14 +12,13 @@ well. What the flow then does is written down together with the use that it made
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from lightning_lite.clock import Moment
 from lightning_lite.core.facts import Facts
 from lightning_lite.core.machine import Machine
 from lightning_lite.core.status import WorkStageStatus
 from lightning_lite.messages import Report, RunEnded, StateChanged
-from lightning_lite.packing import pack
+from lightning_lite.packing import pack_plain
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Record
 
@@ -44,30 +44,39 @@ class Recorder:
 
     def begin(self, now: Moment) -> None:
         """Note that a process takes up the run."""
-        self._journal.append(Record("begun", "", "", pack(now.wall)))
+        self._journal.append(Record("begun", "", "", pack_plain(now.wall)))
 
     def hear(self, reports: Iterable[Report], machine: Machine) -> None:
         """Write down what has arrived, before the flow sees it."""
         for report in reports:
-            if isinstance(report, StateChanged | RunEnded):
-                changes, answer = machine.accepted(report)
-                if changes:
-                    self._journal.append(Record("state", report.work, "", pack(changes)))
-                if isinstance(report, RunEnded) and answer is not None:
-                    self._journal.append(Record("value", report.work, report.key, answer))
-        self._journal.commit()
+            if type(report) is not StateChanged and type(report) is not RunEnded:
+                continue
+            changes, answer = machine.accepted(report)
+            if changes:
+                self._journal.append(Record("state", report.work, "", pack_plain(changes)))
+            if type(report) is RunEnded and answer is not None:
+                self._journal.append(Record("value", report.work, report.key, answer))
+        self._journal.secure()
 
     def follow(self, facts: Facts, now: Moment) -> None:
         """Write down what the turn has changed."""
         self._note_survivors(now)
         if facts:
-            data: tuple[Any, ...] = facts.to_data()
-            self._journal.append(Record("turn", "", "", pack(data)))
+            self._journal.append(Record("turn", "", "", pack_plain(facts.to_data())))
             for work, key, _, status in facts.notes:
                 if status.stage == WorkStageStatus.RUNNING:
                     self._young[work, key] = now.monotonic + SURVIVAL
                 elif key:
                     self._young.pop((work, key), None)
+        self._journal.secure()
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something is safe, but not committed."""
+        return self._journal.is_ahead
+
+    def settle(self) -> None:
+        """Commit what is written down."""
         self._journal.commit()
 
     def close(self) -> None:
@@ -76,7 +85,7 @@ class Recorder:
         self._journal.close()
 
     def _note_survivors(self, now: Moment) -> None:
-        while self._young and (oldest := next(iter(self._young.items())))[1] <= now.monotonic:
-            (work, key), _ = oldest
+        while (due := self.wake_at) is not None and due <= now.monotonic:
+            work, key = next(iter(self._young))
             self._journal.append(Record("survived", work, key, b""))
             del self._young[work, key]

@@ -94,6 +94,11 @@ class Supervisor:
         return self._running is not None
 
     @property
+    def running(self) -> Call | None:
+        """The call of which an attempt was sent and has not ended."""
+        return self._running
+
+    @property
     def wake_at(self) -> float | None:
         """When it has something to do by itself, in monotonic seconds, or `None`."""
         if self._running is not None:
@@ -110,6 +115,11 @@ class Supervisor:
             and self._waiting
             and now.monotonic >= self._not_before
         )
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether there are letters to send."""
+        return bool(self._requests)
 
     def take_requests(self) -> list[Request]:
         """Return the letters to send, once."""
@@ -199,6 +209,9 @@ class Supervisor:
 
     def state_changed(self, changes: dict[str, bytes], applied: int) -> None:
         """The work has new values; one that the flow wrote over meanwhile is older than the flow's."""
+        if not changes:
+            self._writes.confirm(applied)
+            return
         accepted = self.accepted(changes, applied)
         for name, frozen in accepted.items():
             self.work._node.store_frozen(self.work, name, frozen)
@@ -318,9 +331,11 @@ class Supervisor:
             self.error = error_of(failure, self.name)
 
     def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
-        self._note(call, WorkStageStatus.FAILED, now, failure)
         # Not the number of attempts: one that a restart has cut did not fail.
-        num_failed = sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)
+        num_failed = 1 + sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)
+        attempt = f", attempt {num_failed} of {self._policy.retries + 1}" if self._policy.retries else ""
+        failure = failure._replace(message=f"{failure.message}{attempt}")
+        self._note(call, WorkStageStatus.FAILED, now, failure)
         if num_failed <= self._policy.retries:
             if self._ending == "stop":
                 self._cut.append(call)
@@ -331,12 +346,13 @@ class Supervisor:
             _log.debug("%s: retried in %g s", self._describe(call), delay)
             self._note(call, WorkStageStatus.PENDING, now)
             return
-        call.fail(failure)
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
+        where = "" if goes_on else f"{self._describe(call)}{attempt}"  # as long as it has its arguments
+        call.fail(failure)
         if goes_on:
             self._outbox.completed(self.work, call, failure)
         else:
-            self.error = error_of(failure, self.name)
+            self.error = error_of(failure, self.name, where)
 
     def _end_stopped(self, now: Moment) -> None:
         """The process is gone, as the flow has asked."""
@@ -372,6 +388,6 @@ class Supervisor:
         count = call.attempt if call is not None else 0
         self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
         self._noted = self._noted or self._book.was_read
-        if _log.isEnabledFor(logging.DEBUG):
+        if self._outbox.explain is not None:
             what = f"{self.name}, call {call.number}" if call is not None else self.name
             _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")

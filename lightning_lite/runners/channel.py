@@ -119,16 +119,21 @@ class LetterReader:
             data = self._piece
         letters: list[Any] = []
         view = memoryview(data)
+        start, size = 0, len(data)
         self._wanted = _HEADER
-        while len(view) >= _HEADER:
-            end = _HEADER + int.from_bytes(view[:_HEADER], "big")
-            if end > _LARGEST:
+        while size - start >= _HEADER:
+            nbytes = int.from_bytes(view[start : start + _HEADER], "big")
+            if nbytes > _LARGEST:
                 raise RunnerError("the pipe holds something else than letters")
-            if len(view) < end:
-                self._wanted = end
+            if size - start < _HEADER + nbytes:
+                self._wanted = _HEADER + nbytes
                 break
-            number, *fields = _pickle.loads(view[_HEADER:end])
+            start += _HEADER
+            number, *fields = _pickle.loads(view[start : start + nbytes])
             letters.append(tuple.__new__(_KINDS[number], fields))
-            view = view[end:]
-        self._piece = bytearray(view)
+            start += nbytes
+        if start < size:
+            self._piece = bytearray(view[start:])
+        elif self._piece:
+            self._piece = bytearray()
         return letters

@@ -284,9 +284,11 @@ def _stop_here() -> NoReturn:
 
 
 def _flush_output() -> None:
-    with suppress(AttributeError, OSError, ValueError):  # the user has closed or replaced them
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        pass  # the user has closed or replaced them
 
 
 def _end_with_the_main_process() -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from lightning_lite.errors import (
@@ -48,7 +49,21 @@ def check_files(path: str) -> None:
         NothingToResume: There is no journal.
         JournalError: It, or what SQLite keeps beside it, is of another kind, of another user, or read-only.
     """
-    for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+    for name, found in look_at_files(path):
+        if found.st_uid != os.geteuid():
+            raise _in_the_way(name, f"it belongs to user {found.st_uid}; resume as that user")
+        if not found.st_mode & stat.S_IWUSR:
+            raise _in_the_way(name, "it is read-only; give it write permission")
+
+
+def look_at_files(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the journal and what SQLite keeps beside it, as far as they are there.
+
+    Raises:
+        NothingToResume: There is no journal.
+        JournalError: One of them is of another kind, or can't be looked at.
+    """
+    for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal", f"{path}-ahead"):
         try:
             found = os.lstat(name)
         except FileNotFoundError:
@@ -60,10 +75,7 @@ def check_files(path: str) -> None:
         if not stat.S_ISREG(found.st_mode):
             kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a special file")
             raise corrupt(name, None, f"it is {kind}, not a regular file")
-        if found.st_uid != os.geteuid():
-            raise _in_the_way(name, f"it belongs to user {found.st_uid}; resume as that user")
-        if not found.st_mode & stat.S_IWUSR:
-            raise _in_the_way(name, "it is read-only; give it write permission")
+        yield name, found
 
 
 def check_header(path: str) -> None:
@@ -84,7 +96,15 @@ def check_header(path: str) -> None:
         raise corrupt(path, None, "it is something else than a journal")
     if header[18:20] != _WITH_LOG:
         raise corrupt(path, None, "SQLite keeps it in another form")
-    version = int.from_bytes(header[60:64])
+    check_version(path, int.from_bytes(header[60:64]))
+
+
+def check_version(path: str, version: int) -> None:
+    """Refuse a journal of another version.
+
+    Raises:
+        JournalVersion: It is kept in another form.
+    """
     if version != database.VERSION:
         raise JournalVersion(
             f"the journal {path!r} has version {version}, this lightning_lite knows {database.VERSION}; "

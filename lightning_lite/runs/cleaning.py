@@ -51,38 +51,56 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
             spared += 1
             stays = True
         limit = max_age if stays else 0.0
-        if limit is not None and now - _last_change(path) > max(limit, _GRACE):
-            _remove(runs, run_id)
-    _remove_rests(runs)
+        if limit is not None and now - last_change(path) > max(limit, _GRACE):
+            with suppress(JournalError, OSError):  # it is in use, or not ours to remove
+                remove_run(path)
+    remove_rests(root)
 
 
-def _last_change(path: str) -> float:
-    """Return when a run wrote something the last time, in seconds since 1970."""
+def last_change(path: str) -> float:
+    """Return when the run in this folder wrote something the last time, in seconds since 1970."""
     moments = [0.0]
-    for name in ("", "run.json", "journal.db", "journal.db-wal"):
+    for name in ("", "run.json", "journal.db", "journal.db-wal", "journal.db-ahead"):
         with suppress(OSError):
             moments.append(os.stat(os.path.join(path, name)).st_mtime)
     return max(moments)
 
 
-def _remove(runs: str, run_id: str) -> None:
-    path = os.path.join(runs, run_id)
+def size_of(path: str) -> int:
+    """Return how many bytes of the disk a run takes; what goes away meanwhile takes none."""
+    size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += os.lstat(os.path.join(folder, name)).st_blocks * 512
+    return size
+
+
+def remove_run(path: str) -> None:
+    """Remove a run with all that belongs to it.
+
+    Args:
+        path: Absolute path of its folder.
+
+    Raises:
+        JournalInUse: Somebody uses it; it stays.
+        JournalError: It is not ours to remove; it stays.
+        OSError: The system refuses; it stays.
+    """
     lock = RunLock(path)
+    lock.acquire()
     try:
-        lock.acquire()
-    except JournalError:  # it is in use, or not ours to remove
-        return
-    try:
-        with suppress(OSError):
-            aside = os.path.join(runs, _REMOVED + run_id)
-            os.rename(path, aside)  # at once, so that who dies from here on leaves no half of a run
-            shutil.rmtree(aside, ignore_errors=True)
+        runs, run_id = os.path.split(path)
+        aside = os.path.join(runs, _REMOVED + run_id)
+        os.rename(path, aside)  # at once, so that who dies from here on leaves no half of a run
+        shutil.rmtree(aside, ignore_errors=True)
     finally:
         lock.release()
 
 
-def _remove_rests(runs: str) -> None:
+def remove_rests(root: str) -> None:
     """Remove what a cleaner that died had put aside."""
+    runs = os.path.join(root, "runs")
     for name in os.listdir(runs):
         if name.startswith(_REMOVED):
             shutil.rmtree(os.path.join(runs, name), ignore_errors=True)

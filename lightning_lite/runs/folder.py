@@ -2,7 +2,7 @@
 
 <root>/runs/20261122-035501123-9f3ac2/
     run.json         for people and programs; always whole
-    logs/<work>.log  what the works printed
+    logs/<work>.log  what the works printed, and <work>.times when
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.errors import RunnerError
+from lightning_lite.runs.resumable import read_facts
 
 
 class RunFolder:
@@ -83,6 +84,8 @@ class RunFolder:
         try:
             with open(os.path.join(path, "run.json"), encoding="ascii") as file:
                 facts = json.load(file)
+            facts.pop("works", None)  # how it ended before
+            facts.pop("error", None)
             begun = {"started": facts["started"], "resumed": _iso(time.time())}
             run = cls(path, {**facts, **_describe_process(None, time.time()), **begun})
             os.makedirs(run.logs, mode=0o700, exist_ok=True)
@@ -94,16 +97,22 @@ class RunFolder:
             ) from error
         return run
 
-    def ended(self, state: str) -> None:
+    def ended(self, state: str, works: Mapping[str, int] | None = None, error: str | None = None) -> None:
         """Note how the run has ended.
 
         Args:
             state: `stopped` by the flow, `failed`, or `interrupted` by a signal.
+            works: How many works were in which state.
+            error: What it failed of, in one line.
 
         Raises:
             RunnerError: The note can't be written.
         """
         self._facts |= {"state": state, "ended": _iso(time.time())}
+        if works is not None:
+            self._facts["works"] = dict(works)
+        if error is not None:
+            self._facts["error"] = error
         try:
             self._write()
         except OSError as error:
@@ -119,6 +128,19 @@ class RunFolder:
         with open(fd, "w", encoding="ascii") as file:
             file.write(data)
         os.replace(f"{path}.new", path)
+
+
+def note_end(path: str, state: str) -> None:
+    """Note how a run has ended that could not say so itself; for who holds its lock.
+
+    Args:
+        path: Absolute path of its folder.
+        state: `killed`.
+
+    Raises:
+        RunnerError: The note can't be written.
+    """
+    RunFolder(path, read_facts(path)).ended(state)
 
 
 def _make_folder(runs: str, now: float) -> str:
@@ -139,6 +161,7 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
         "state": "running",
         "started": _iso(now),
         "ended": None,
+        "executable": sys.executable,
         "command": list(sys.orig_argv if command is None else command),
         "cwd": os.getcwd(),
         "user": _user(),

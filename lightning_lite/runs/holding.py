@@ -15,11 +15,13 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
-from typing import Any
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.safe_text import one_line
+
+_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class RunLock:
@@ -94,6 +96,43 @@ class RunLock:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+
+
+class Holder(NamedTuple):
+    """Who holds a run, as far as it has said so.
+
+    Attributes:
+        pid: Its process id on `host`, or `None`.
+        host: Name of its computer, or `None`.
+        since: When it began, in ISO 8601, or `None`.
+    """
+
+    pid: int | None
+    host: str | None
+    since: str | None
+
+
+def find_holder(folder: str) -> Holder | None:
+    """Return who holds a run, or `None`; nobody is kept from taking it meanwhile.
+
+    Args:
+        folder: Absolute path of the folder of the run.
+
+    Raises:
+        OSError: This user may not look into the run.
+    """
+    with _alone_at(folder):
+        try:
+            fd = os.open(os.path.join(folder, "journal.lock"), _LOOK)
+        except FileNotFoundError:
+            return None
+        try:
+            flock(fd, LOCK_SH | LOCK_NB)
+        except BlockingIOError:
+            return Holder(**(_read_signature(os.pread(fd, 4096, 0)) or dict.fromkeys(Holder._fields)))
+        finally:
+            os.close(fd)  # and with it what was taken
+    return None
 
 
 @contextmanager

@@ -78,9 +78,10 @@ def seal(
 
     Lengths are part of it, so that no two rows give the same bytes.
     """
-    texts = kind.encode(), component.encode(), key.encode()
-    frame = _FRAME.pack(sequence, in_file, ends, *map(len, texts), len(data))
-    return blake2b(b"".join((previous, frame, *texts, data)), digest_size=CHECKSUM_SIZE).digest()
+    what, where, which = kind.encode(), component.encode(), key.encode()
+    frame = _FRAME.pack(sequence, in_file, ends, len(what), len(where), len(which), len(data))
+    sealed = b"".join((previous, frame, what, where, which, data))
+    return blake2b(sealed, digest_size=CHECKSUM_SIZE).digest()
 
 
 def seal_head(version: int, identity: bytes, nonce: bytes) -> bytes:

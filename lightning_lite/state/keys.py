@@ -19,6 +19,7 @@ _DIGEST_SIZE = 8  # bytes; 64 bits make a collision among a million calls less l
 _MAX_DEPTH = 200
 
 _Above = frozenset[int]  # the ids of what a part lies in: who meets himself there would never end
+_TOP: _Above = frozenset()
 
 
 def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], where: str = "run") -> str:
@@ -39,33 +40,33 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], where: str = "run") 
         True
     """
     parts: list[bytes] = [b"%d;" % len(args)]
-    for position, value in enumerate(args):
-        _encode_argument(value, parts, f"{where}: argument {position}")
-    for name in sorted(kwargs):
-        parts.append(_text(name))
-        _encode_argument(kwargs[name], parts, f"{where}: argument {name!r}")
-    return _digest(parts).hex()
-
-
-def _encode_argument(value: Any, parts: list[bytes], where: str) -> None:
+    which: int | str = 0  # the argument that is looked at
     try:
-        _encode(value, parts, frozenset())
+        for position, value in enumerate(args):
+            which = position
+            _encode(value, parts, _TOP)
+        for which in sorted(kwargs):
+            parts.append(_text(which))
+            _encode(kwargs[which], parts, _TOP)
     except ArgumentError:
         raise
     except (Exception, SystemExit) as error:  # whatever the way that the user's class is taken apart raises
+        where = f"{where}: argument {which!r}"
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {error}. "
             "Pass plain data, or give the work a function of its own: LightningWork(call_key=...).",
             where=where,
         ) from error
+    return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).hexdigest()
 
 
 def _encode(value: Any, parts: list[bytes], above: _Above) -> None:
     """Append the parts of `value`: a letter for its kind, then its content, never ambiguous."""
-    encoder = _ENCODERS.get(type(value))
-    if encoder is not None:
-        encoder(value, parts, above)
-    elif isinstance(value, Traveller):
+    _ENCODERS.get(type(value), _encode_other)(value, parts, above)
+
+
+def _encode_other(value: Any, parts: list[bytes], above: _Above) -> None:
+    if isinstance(value, Traveller):
         parts.append(b"t" + _name(type(value)))
         _encode(value.call_key(), parts, above)
     elif isinstance(value, type):
@@ -166,9 +167,7 @@ def _digest_of(value: Any, above: _Above) -> bytes:
 
 
 def _digest(parts: list[bytes]) -> bytes:
-    digest = blake2b(digest_size=_DIGEST_SIZE)
-    digest.update(b"".join(parts))
-    return digest.digest()
+    return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).digest()
 
 
 def _bytes(value: bytes) -> bytes:

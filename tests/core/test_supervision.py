@@ -414,10 +414,12 @@ def test_never_more_than_max_running_run_and_no_place_stays_empty(seed):
 
     for _ in range(300):
         running = [
-            work.name for work in stage.root.works() if stage.machine._supervisors[work.name].is_running
+            work.name for work in stage.root.works() if stage.machine._crew._supervisors[work.name].is_running
         ]
         ready = [
-            name for name, found in stage.machine._supervisors.items() if found.is_ready(stage.clock.now())
+            name
+            for name, found in stage.machine._crew._supervisors.items()
+            if found.is_ready(stage.clock.now())
         ]
         assert len(running) <= limit
         assert len(running) == limit or not ready
@@ -798,3 +800,26 @@ def test_a_work_has_the_defaults_of_lightning_app():
     assert (work.parallel, work.cache_calls, work.host, work.url) == (False, True, "127.0.0.1", "")
     assert (work._policy.retries, work._policy.retry_delay, work._policy.timeout) == (0, 1.0, None)
     assert (work._policy.max_restarts, work._policy.restart_period) == (3, 60.0)
+
+
+# What is told of failures.
+
+
+def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=1, raise_exception=False))
+    stage.fail("root.work")
+    stage.advance(1)
+    stage.fail("root.work")
+
+    failed = [status.message for status in stage.root.work.call(1).statuses if status.stage == "failed"]
+    assert failed == ["ValueError: no good, attempt 1 of 2", "ValueError: no good, attempt 2 of 2"]
+
+
+def test_the_exception_that_ends_the_app_names_the_call_and_the_attempt():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=1))
+    stage.fail("root.work")
+    stage.advance(1)
+    stage.fail("root.work")
+
+    assert stage.machine.error.__notes__ == ["in root.work.run(1), attempt 2 of 2"]
+    assert stage.machine.failed_work == "root.work"

@@ -173,18 +173,28 @@ def look(before: Counter[str], done: set[str], num_kills: int) -> None:
 
 def die_at(number: int, when: str) -> None:
     """Let this process kill itself at a write of its journal: `before` it or `after` it."""
-    commit, writes = Journal.commit, [0]
+    writes = [0]
 
-    def commit_or_die(self: Journal) -> None:
-        writes[0] += bool(self._waiting)
-        is_last = self._waiting and writes[0] == number
-        if is_last and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        commit(self)
-        if is_last:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def dying(
+        write: Callable[[Journal], None], waits: Callable[[Journal], bool]
+    ) -> Callable[[Journal], None]:
+        def write_or_die(self: Journal) -> None:
+            is_write = waits(self)
+            writes[0] += is_write
+            is_last = is_write and writes[0] == number
+            if is_last and when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(self)
+            if is_last:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    Journal.commit = commit_or_die  # type: ignore[method-assign]
+        return write_or_die
+
+    secure, commit = Journal.secure, Journal.commit
+    Journal.secure = dying(secure, lambda self: bool(self._waiting))  # type: ignore[method-assign]
+    Journal.commit = dying(  # type: ignore[method-assign]
+        commit, lambda self: bool(self._waiting or self._secured)
+    )
 
 
 def fork(life: Callable[[], None]) -> int:

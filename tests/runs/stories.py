@@ -32,10 +32,13 @@ def write(folder: Path, story: list[list[Record]] = STORY) -> None:
     journal.close()
 
 
-def write_and_die(folder: Path, story: list[list[Record]] = STORY, *, moved: int = 0) -> None:
+def write_and_die(
+    folder: Path, story: list[list[Record]] = STORY, *, moved: int = 0, secured: int = 0
+) -> None:
     """Write a journal in a process that is killed before it closes it, so that its log stays.
 
-    After `moved` transactions the log is moved into the database; the next one begins it anew.
+    After `moved` transactions the log is moved into the database; the next one begins it anew. The last
+    `secured` transactions are safe, but not in the database yet.
     """
     folder.mkdir()
     pid = os.fork()
@@ -45,7 +48,12 @@ def write_and_die(folder: Path, story: list[list[Record]] = STORY, *, moved: int
             commit_all(journal, story[:moved])
             if moved:
                 journal._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            commit_all(journal, story[moved:])
+            committed = len(story) - secured
+            commit_all(journal, story[moved:committed])
+            for transaction in story[committed:]:
+                for record in transaction:
+                    journal.append(record)
+                journal.secure()
             os.kill(os.getpid(), signal.SIGKILL)
         finally:
             os._exit(1)
@@ -71,7 +79,7 @@ def read(folder: Path, identity: str = IDENTITY) -> list[Record]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the bytes of what is kept of a journal; `-shm` is memory of those who have it open."""
-    files = [folder / "journal.db", folder / "journal.db-wal"]
+    files = [folder / f"journal.db{ending}" for ending in ("", "-wal", "-ahead")]
     return {file.name: file.read_bytes() for file in files if file.exists() and file.stat().st_size}
 
 

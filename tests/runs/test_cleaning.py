@@ -107,7 +107,7 @@ def test_what_does_not_look_like_a_run_stays(tmp_path: Path):
 def test_with_few_runs_nothing_but_one_folder_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     make_run(tmp_path, 1)
     monkeypatch.setattr(cleaning, "can_resume", pytest.fail)
-    monkeypatch.setattr(cleaning, "_last_change", pytest.fail)
+    monkeypatch.setattr(cleaning, "last_change", pytest.fail)
 
     clean_runs(str(tmp_path), now=NOW)
 

@@ -21,6 +21,7 @@ from lightning_lite.errors import (
     NothingToResume,
 )
 from lightning_lite.runs import checking, database, journal
+from lightning_lite.runs.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,13 @@ def killed(place: Path) -> Path:
     """A journal whose writer was killed: all of it is in the log."""
     write_and_die(place / "killed")
     return place / "killed"
+
+
+@pytest.fixture
+def ahead(place: Path) -> Path:
+    """A journal whose writer was killed when its last three transactions were not in the database yet."""
+    write_and_die(place / "ahead", secured=3)
+    return place / "ahead"
 
 
 @pytest.fixture(params=[3, 5], ids=["part of the log", "all of the log"])
@@ -84,6 +92,40 @@ def test_a_log_that_is_cut_leaves_whole_transactions(killed: Path):
 
 def test_a_log_that_is_cut_after_some_of_it_was_moved_gives_no_wrong_record(moved: Path):
     assert len(STORY) in cut(moved, "journal.db-wal", 29)
+
+
+def test_what_is_ahead_of_the_database_is_there_up_to_where_it_is_cut(ahead: Path):
+    seen = cut(ahead, "journal.db-ahead", 7)
+
+    assert set(seen) == {2, 3, 4, 5}
+    assert seen == sorted(seen)
+
+
+def test_no_flipped_bit_of_what_is_ahead_of_the_database_gives_a_wrong_record(ahead: Path):
+    assert set(flipped(ahead, "journal.db-ahead")) == {"recovered"}
+
+
+def test_what_was_taken_over_from_ahead_of_the_database_is_in_it(ahead: Path):
+    assert len(read(ahead)) == sum(map(len, STORY))
+    assert not (ahead / "journal.db-ahead").exists()
+    assert len(read(ahead)) == sum(map(len, STORY))
+
+
+def test_a_write_that_was_cut_and_tried_again_with_more_is_there_once(place: Path):
+    (place / "run").mkdir()
+    journal = Journal.create(str(place / "run"), IDENTITY)
+    first, second = STORY[0][0], STORY[2][0]
+    journal.append(first)
+    journal._ahead.write(journal._seal_waiting())  # cut here, before it was noted
+    journal.append(second)
+    journal.secure()
+    copy = place / "copy"
+    copy.mkdir()
+    for name, data in contents(place / "run").items():
+        (copy / name).write_bytes(data)
+    journal.close()
+
+    assert read(copy) == read(place / "run") == [first, second]
 
 
 def test_a_database_that_is_cut_is_refused(closed: Path):
@@ -254,7 +296,9 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, data: bytes, what:
     assert error.what == what
 
 
-@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"])
+@pytest.mark.parametrize(
+    "name", [f"journal.db{ending}" for ending in ("", "-wal", "-shm", "-journal", "-ahead")]
+)
 @pytest.mark.parametrize(
     ("make", "what"),
     [

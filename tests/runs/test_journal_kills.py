@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from stories import IDENTITY, read
 
-from lightning_lite.runs import database, journal
+from lightning_lite.runs import ahead, database, journal
 from lightning_lite.runs.journal import Journal, Record
 
 
@@ -38,7 +38,7 @@ def write_on(folder: Path, acknowledge: int, seed: int) -> None:
             mine.append(record(count))
         mine.append(Record("whole", "root", "", count.to_bytes(4)))
         count += 1
-        mine.commit()
+        random_.choice([mine.secure, mine.commit])()
         os.write(acknowledge, count.to_bytes(4))
 
 
@@ -94,6 +94,7 @@ def kill_writers(folder: Path, kills: int, seed: int) -> list[int]:
 def all_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite move its log often, and let some values be big, so that kills hit that, too."""
     monkeypatch.setattr(database, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(ahead, "LIMIT", 4_000)
     monkeypatch.setattr(journal, "INLINE_LIMIT", 4_000)
 
 
@@ -110,6 +111,7 @@ def test_a_journal_that_acknowledges_before_it_writes_would_be_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(Journal, "commit", lambda self: None)
+    monkeypatch.setattr(Journal, "secure", lambda self: None)
 
     acknowledged = kill_a_writer(tmp_path, seed=3, seconds=0.5)
 
@@ -126,8 +128,10 @@ mine = Journal.create(sys.argv[1], "app.py:Root", durable=sys.argv[2] == "durabl
 for number in range(1, 5):
     mine.append(Record("ended", "root.train", str(number), b"x" * (100_000 if number == 3 else 3_000)))
     mine.append(Record("whole", "root", "", b""))
-    mine.commit()
+    mine.secure()
     os.write(1, b"*")
+    if number % 2 == 0:
+        mine.commit()
 mine.close()
 """
 
