@@ -24,6 +24,7 @@
     │   ├── JournalVersion            … another version of this package wrote it
     │   ├── JournalMismatch           … it belongs to another app
     │   └── JournalInUse              … another process holds it
+    ├── CommandError                  a command from another terminal can't be carried out
     └── DriveError                    everything about files in drives, see `storage.errors`
 
     Unwind (BaseException)            control flow, so that `except Exception` does not swallow it
@@ -211,6 +212,10 @@ class JournalInUse(JournalError):
     pid: int | None
     host: str | None
     since: str | None
+
+
+class CommandError(LightningLiteError):
+    """A command from another terminal can't be carried out; the message says why."""
 
 
 class Unwind(BaseException):

@@ -1,9 +1,11 @@
 """Every letter that crosses a process, one small immutable class each.
 
-    main → runner   StartWork, StopWork, KillWork, DumpStack      what to do with a process
+    main → runner   PrepareWork, StartWork, StopWork, KillWork,   what to do with a process
+                    DumpStack
     main → work     RunCall, WriteState, AcknowledgeState         carried by the runner
     work → main     WorkStarted, StateChanged, RunEnded           carried by the runner
     runner → main   StartFailed, WorkExited                       what became of a process
+    outside → main  StopWanted, RestartWanted                     what somebody asks for at another terminal
 
 A verb and a noun is a request, a past participle is a fact. Values of the state travel *frozen*
 (`state.frozen`), arguments and answers *packed* (`packing`): both are bytes, so a letter is cheap
@@ -31,6 +33,20 @@ class Failure(NamedTuple):
     traceback: str = ""
     error: bytes | None = None
     captured: bool | None = None
+
+
+class PrepareWork(NamedTuple):
+    """Begin with the process of a work, whose `StartWork` follows at once: it boots while that is packed.
+
+    Attributes:
+        work: Name of the work.
+        env: See `StartWork`.
+        cwd: See `StartWork`.
+    """
+
+    work: str
+    env: dict[str, str] | None = None
+    cwd: str | None = None
 
 
 class StartWork(NamedTuple):
@@ -170,8 +186,31 @@ class WorkExited(NamedTuple):
     detail: str = ""
 
 
+class StopWanted(NamedTuple):
+    """Somebody outside wants a work to end, as by the flow's `work.stop(timeout)`; 0 means at once.
+
+    The runner may have begun with it already, because the flow may be busy.
+    """
+
+    work: str
+    timeout: float
+
+
+class RestartWanted(NamedTuple):
+    """Somebody outside wants a fresh process of a work, as by the flow's `work.restart(timeout)`.
+
+    The runner may have begun to end the old one already.
+    """
+
+    work: str
+    timeout: float
+
+
+#: What somebody outside asks for.
+Wish = StopWanted | RestartWanted
+
 #: What the machine sends.
-Request = StartWork | StopWork | KillWork | RunCall | WriteState | AcknowledgeState | DumpStack
+Request = PrepareWork | StartWork | StopWork | KillWork | RunCall | WriteState | AcknowledgeState | DumpStack
 
 #: What the machine receives.
-Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited
+Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | Wish

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 VERSION = "0.1.0"
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
 DURABLE_VARIABLE = "LIGHTNING_LITE_DURABLE"
 RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
+START_METHOD_VARIABLE = "LIGHTNING_LITE_START_METHOD"
+RESUME_VARIABLE = "LIGHTNING_LITE_RESUME"
+RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
+LOG_LEVEL_VARIABLE = "LIGHTNING_LITE_LOG_LEVEL"
+COMMAND_CHANNEL_VARIABLE = "LIGHTNING_LITE_COMMAND_CHANNEL"
+VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off"})
 
 #: Folder in the working directory that holds everything if nobody says otherwise.
 DEFAULT_ROOT = ".lightning_lite"
@@ -52,7 +61,7 @@ def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ)
     """
     if given is not None:
         return given
-    return environ.get(DURABLE_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"}
+    return environ.get(DURABLE_VARIABLE, "").strip().lower() in _YES
 
 
 def resolve_runner(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -63,3 +72,79 @@ def resolve_runner(given: str | None, environ: Mapping[str, str] = os.environ) -
         environ: Where `LIGHTNING_LITE_RUNNER` is looked up; without it, `processes`.
     """
     return given or environ.get(RUNNER_VARIABLE) or "processes"
+
+
+def resolve_start_method(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return how the processes of works come into being.
+
+    Args:
+        given: What the user said, or `None`.
+        environ: Where `LIGHTNING_LITE_START_METHOD` is looked up; without it, `spawn`.
+    """
+    return given or environ.get(START_METHOD_VARIABLE) or "spawn"
+
+
+def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return how much the framework logs.
+
+    Args:
+        given: What the user said, or `None`.
+        environ: Where `LIGHTNING_LITE_LOG_LEVEL` is looked up; without it, `info`.
+    """
+    return given or environ.get(LOG_LEVEL_VARIABLE) or "info"
+
+
+def resolve_command_channel(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a running app takes commands from other terminals.
+
+    Args:
+        given: What the user said, or `None`.
+        environ: Where `LIGHTNING_LITE_COMMAND_CHANNEL` is looked up; `0`, `false`, `no` and `off` mean no.
+    """
+    if given is not None:
+        return given
+    return environ.get(COMMAND_CHANNEL_VARIABLE, "").strip().lower() not in _NO
+
+
+def resolve_view(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether a running app may show its works at the bottom of the terminal, where there is one.
+
+    Args:
+        given: What the user said, or `None`.
+        environ: Where `LIGHTNING_LITE_VIEW` is looked up; `0`, `false`, `no` and `off` mean no.
+    """
+    if given is not None:
+        return given
+    return environ.get(VIEW_VARIABLE, "").strip().lower() not in _NO
+
+
+def take_resume(given: bool | str | None, environ: MutableMapping[str, str] = os.environ) -> bool | str:
+    """Return what is to be resumed: a run by its id, the latest one (`True`), or nothing (`False`).
+
+    Args:
+        given: What the user said, or `None`.
+        environ: Where `LIGHTNING_LITE_RESUME` is looked up: an id, or a yes or no as for the others. It is
+            taken out of there: it means the next run of this process, not those that its works start.
+
+    Example:
+        >>> environ = {"LIGHTNING_LITE_RESUME": "1"}
+        >>> take_resume(None, environ), take_resume(None, environ)
+        (True, False)
+    """
+    asked = environ.pop(RESUME_VARIABLE, "").strip()
+    if given is not None:
+        return given
+    if not asked or asked.lower() in _NO:
+        return False
+    return asked.lower() in _YES or asked
+
+
+def take_retry_failed(given: bool | None, environ: MutableMapping[str, str] = os.environ) -> bool:
+    """Return whether calls that have failed are run again on resume.
+
+    Args:
+        given: What the user said, or `None`.
+        environ: Where `LIGHTNING_LITE_RETRY_FAILED` is looked up, and taken out.
+    """
+    asked = environ.pop(RETRY_FAILED_VARIABLE, "").strip().lower() in _YES
+    return asked if given is None else given

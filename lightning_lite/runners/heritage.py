@@ -13,18 +13,28 @@ def describe_heritage(cwd: str | None) -> dict[str, Any]:
     Args:
         cwd: Working directory that the work asks for instead, or `None`.
     """
-    try:
-        here = os.getcwd()
-    except FileNotFoundError:
-        here = None  # it was removed; the work's process stands in the same nowhere
+    here = _working_directory()
     if cwd is not None:
         cwd = os.path.join(here or "", cwd)
     return {
-        "path": [_absolute(entry, here) for entry in sys.path],
+        "path": search_path(),
         "argv": list(sys.argv),
         "cwd": cwd or here,
         "log_level": _log_level(),
     }
+
+
+def search_path() -> list[str]:
+    """Return the search path of this process, so that it means the same in any working directory."""
+    here = _working_directory()
+    return [_absolute(entry, here) for entry in sys.path]
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None  # it was removed; the work's process stands in the same nowhere
 
 
 def _absolute(entry: str, here: str | None) -> str:

@@ -14,6 +14,7 @@ directory and modules with the flow.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections import deque
@@ -28,6 +29,7 @@ from lightning_lite.messages import (
     DumpStack,
     Failure,
     KillWork,
+    PrepareWork,
     Report,
     Request,
     RunCall,
@@ -36,6 +38,7 @@ from lightning_lite.messages import (
     StartWork,
     StateChanged,
     StopWork,
+    Wish,
     WorkExited,
 )
 from lightning_lite.packing import pack
@@ -80,6 +83,8 @@ class InlineRunner:
 
     def send(self, request: Request) -> None:
         """Take one letter for a work, or about its process; see `seam.Runner`."""
+        if isinstance(request, PrepareWork):
+            return  # it needs no process
         if isinstance(request, StartWork):
             self._start(request)
             return
@@ -91,7 +96,7 @@ class InlineRunner:
         elif isinstance(request, StopWork | KillWork):
             work.stop(gracefully=isinstance(request, StopWork))
         elif isinstance(request, DumpStack):
-            self._output.feed(request.work, _stacks().encode())
+            self.write_stacks(request.work)
         else:
             work.receive(request)
 
@@ -149,6 +154,28 @@ class InlineRunner:
             self._streams.close()
             self._output.close()
         return letters
+
+    # What commands from outside ask for, see `seam.Steerable`; in any thread.
+
+    def pids(self) -> dict[str, int]:
+        """Return the id of this process for each work that is up."""
+        return dict.fromkeys(list(self._works), os.getpid())
+
+    def take_wish(self, wish: Wish) -> None:
+        """Begin to cut a call, and let the next `wait` say so."""
+        if wish.timeout == 0:
+            raise RunnerError(
+                f"{wish.work} has no process that could be killed: with the inline runner works live in the "
+                "app's own. Stop it; that takes effect at its next change of state"
+            )
+        work = self._works.get(wish.work)
+        self._arrived.put(wish)
+        if work is not None:
+            work.stop(gracefully=True)
+
+    def write_stacks(self, work: str) -> None:
+        """Write the stacks of all threads of this process to the output of a work."""
+        self._output.feed(work, _stacks().encode())
 
     # What the signals of the terminal ask of a runner, see `signals.Interruptible`.
 

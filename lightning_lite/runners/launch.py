@@ -1,4 +1,4 @@
-"""The start of processes: one thread per app, one `posix_spawn` per work.
+"""The start of processes: one thread per app, one `posix_spawn` or one fork per work.
 
 The parent-death signal is tied to the thread that has started a process: when that thread ends, the process
 is killed. So all works are started by one thread that lives as long as the runner, while the flow goes on.
@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import sys
 from collections.abc import Callable
-from queue import SimpleQueue
-from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
+from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
 
 from lightning_lite.runners.adopt import adopt
-from lightning_lite.runners.stacks import STACK_SIGNAL
+from lightning_lite.runners.spawning import spawn_program
 from lightning_lite.runners.work_process import WorkProcess
 
 logger = logging.getLogger(__name__)
 
-_BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot.py")
+#: Seconds without a new process after which `multiprocess` is imported: that takes longer than a work to
+#: start, and would take the time from those that are starting.
+_QUIET = 0.5
 
 
 class Launcher:
@@ -60,12 +59,14 @@ class Launcher:
     def _work(self) -> None:
         orphans: list[WorkProcess] = []
         while True:
-            # Children first: `multiprocess` takes longer to import than a work to start.
-            if self._queue.empty():
+            is_quick = "multiprocess.process" in sys.modules
+            try:
+                next_one = self._queue.get(timeout=(0 if is_quick else _QUIET) if orphans else None)
+            except Empty:
                 for process in orphans:
                     self._adopt(process)
                 orphans.clear()
-            next_one = self._queue.get()
+                continue
             if next_one is None:
                 return
             self._start(next_one)
@@ -75,7 +76,7 @@ class Launcher:
     def _start(self, process: WorkProcess) -> None:
         try:
             if not process.is_doomed:
-                process.begin(spawn(process))
+                process.begin(process.origin.start(process))
         except Exception as error:  # noqa: BLE001 - whatever the system refuses, the others still have to start
             process.start_error = error
         self._report(process)
@@ -93,6 +94,21 @@ class Launcher:
         process.close_child_ends()
 
 
+class Spawner:
+    """Starts a fresh interpreter for each work; see `work_process.Origin`."""
+
+    def start(self, process: WorkProcess) -> int:
+        """Start the process of a work, in a process group of its own, and return its id."""
+        return spawn(process)
+
+    def reap(self, process: WorkProcess) -> int:
+        """Return the wait status of a process that has ended."""
+        try:
+            return os.waitpid(process.pid, 0)[1]
+        except ChildProcessError:
+            raise ChildProcessError("other code of the app has taken its exit code") from None
+
+
 def spawn(process: WorkProcess) -> int:
     """Start the process of a work, in a process group of its own, and return its id.
 
@@ -100,29 +116,5 @@ def spawn(process: WorkProcess) -> int:
         OSError: The system refuses.
         ValueError: No environment can hold what it should.
     """
-    argv = [sys.executable, *_args_from_interpreter_flags(), _BOOT, process.name]
-    argv += map(str, (*process.child_ends, os.getpid()))
-    actions: list[Any] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()]
-    actions += [
-        (os.POSIX_SPAWN_DUP2, process.output_end, 1),
-        (os.POSIX_SPAWN_DUP2, process.output_end, 2),
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-    ]
-    actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in process.child_ends]  # onto itself: inherited
-    return os.posix_spawn(
-        sys.executable, argv, process.env, file_actions=actions, setpgroup=0, setsigmask=[STACK_SIGNAL]
-    )
-
-
-def _inheritable_fds() -> list[int]:
-    """Return what this process would hand on besides: what its shell or its user left open for children."""
-    found = []
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # above it, nothing can be asked for
-    for name in os.listdir("/dev/fd"):
-        fd = int(name)
-        try:
-            if 2 < fd < limit and os.get_inheritable(fd):
-                found.append(fd)
-        except OSError:
-            pass  # closed meanwhile, as the one that listed the folder is
-    return found
+    arguments = (process.name, *process.child_ends, os.getpid())
+    return spawn_program("boot.py", arguments, process.env, process.child_ends, process.output_end)

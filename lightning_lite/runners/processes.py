@@ -31,6 +31,7 @@ from lightning_lite.messages import (
     DumpStack,
     Failure,
     KillWork,
+    PrepareWork,
     Report,
     Request,
     RunCall,
@@ -38,13 +39,15 @@ from lightning_lite.messages import (
     StartFailed,
     StartWork,
     StopWork,
+    Wish,
     WorkExited,
     WriteState,
 )
 from lightning_lite.packing import pack
+from lightning_lite.runners.fork_server import ForkServer
 from lightning_lite.runners.guardian import Guardian
 from lightning_lite.runners.heritage import describe_heritage
-from lightning_lite.runners.launch import Launcher
+from lightning_lite.runners.launch import Launcher, Spawner
 from lightning_lite.runners.lending import Lender
 from lightning_lite.runners.letters import TerminalLent, TerminalReturned, TerminalWanted
 from lightning_lite.runners.limits import name_limit
@@ -52,7 +55,7 @@ from lightning_lite.runners.loop import Loop
 from lightning_lite.runners.output import Display, OutputPump
 from lightning_lite.runners.stopping import Ladder
 from lightning_lite.runners.whole import Whole
-from lightning_lite.runners.work_process import WorkProcess
+from lightning_lite.runners.work_process import Origin, WorkProcess
 
 
 class ProcessRunner:
@@ -63,6 +66,8 @@ class ProcessRunner:
         logs: Folder of the logs of works.
         display: Where the output of works is shown, or `None` for nowhere.
         durable: Whether what works put into drives must survive the loss of power.
+        start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
+        preload: Modules that every work needs, for the fork server.
 
     Raises:
         RunnerError: This system has no processes that could be used.
@@ -71,7 +76,15 @@ class ProcessRunner:
     #: Works can be killed and can crash, at any time, and the flow goes on.
     can_kill: ClassVar[bool] = True
 
-    def __init__(self, root: str, logs: str, display: Display | None = None, durable: bool = False) -> None:
+    def __init__(
+        self,
+        root: str,
+        logs: str,
+        display: Display | None = None,
+        durable: bool = False,
+        start_method: str = "spawn",
+        preload: Sequence[str] = (),
+    ) -> None:
         if not hasattr(os, "posix_spawn") or not sys.executable:
             lacking = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
             raise RunnerError(f"Works in processes need {lacking}, which is not there. Use runner='inline'.")
@@ -81,22 +94,28 @@ class ProcessRunner:
         self._processes: dict[str, WorkProcess] = {}
         self._ladders: dict[WorkProcess, Ladder] = {}
         self._letters: list[Report] = []
+        self._prepared: dict[str, WorkProcess | None] = {}
         self._launched: deque[WorkProcess] = deque()
+        self._wishes: deque[Wish] = deque()
         self._is_awake = False
         self._is_to_kill_all = False
         self._is_closed = False
         self._output = OutputPump(logs, display)
         self._lender = Lender(self._output, display, self._tell)
         self._guardian = Guardian()
+        self._spawner = Spawner()
+        self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
         self._launcher = Launcher(self._hear_launch)
-        self._loop = Loop(self._take_launched)
+        self._loop = Loop(self._hear_bell)
         self._whole = Whole(self._loop.ring)
         _runners.add(self)
 
     def send(self, request: Request) -> None:
         """Take one letter for a work, or about its process; see `seam.Runner`."""
         with self._whole:
-            if isinstance(request, StartWork):
+            if isinstance(request, PrepareWork):
+                self._prepared[request.work] = self._prepare(request)
+            elif isinstance(request, StartWork):
                 self._start(request)
             elif (process := self._processes.get(request.work)) is None:
                 pass  # it has died, and `wait` has said so or will say it now
@@ -139,6 +158,9 @@ class ProcessRunner:
         self._is_closing = True
         if not self._is_closed:
             try:
+                for process in self._prepared.values():
+                    if process is not None:
+                        self._kill(process)  # it waits for what it is, and hears nothing else
                 # All at once, and the last one started first: it may lean on the others.
                 for process in reversed(self._processes.values()):
                     self._stop(process, StopWork(process.name, timeout))
@@ -148,6 +170,26 @@ class ProcessRunner:
                 self._release()
         letters, self._letters = self._letters, []
         return letters
+
+    # What commands from outside ask for, see `seam.Steerable`; in any thread.
+
+    def pids(self) -> dict[str, int]:
+        """Return the ids of the processes of the works that have one, by name."""
+        return {name: process.pid for name, process in list(self._processes.items()) if process.pid}
+
+    def take_wish(self, wish: Wish) -> None:
+        """Begin to end a process, and let the next `wait` say so."""
+        process = self._processes.get(wish.work)  # now: when the wish is heard, another may have its name
+        self._wishes.append(wish)
+        self._loop.ring()
+        if process is not None:
+            process.begin_end(at_once=wish.timeout == 0)
+
+    def write_stacks(self, work: str) -> None:
+        """Let a work write the Python stacks of its threads to its output."""
+        process = self._processes.get(work)
+        if process is not None:
+            process.ask_for_stacks()
 
     # What signals of the terminal ask for; called in their handlers.
 
@@ -180,6 +222,17 @@ class ProcessRunner:
     # The beginning of a process.
 
     def _start(self, request: StartWork) -> None:
+        """Send what the work is to its process, which may have been begun already, or may have failed to."""
+        if request.work in self._prepared:
+            process = self._prepared.pop(request.work)
+        else:
+            process = self._prepare(request)
+        if process is not None:
+            process.calls.put_bytes(request.host)
+            self._loop.push(process.calls)
+
+    def _prepare(self, request: PrepareWork | StartWork) -> WorkProcess | None:
+        """Begin with a process, and return it unless the system refuses."""
         name = request.work
         if self._is_closed:
             raise RunnerError(f"{name} can't start: its runner is closed, or belongs to another process.")
@@ -189,26 +242,41 @@ class ProcessRunner:
         try:
             output = self._output.attach(name)
             try:
-                process = WorkProcess(name, env, output, self._guardian)
+                process = WorkProcess(name, env, output, self._guardian, self._origin_of(env))
             except BaseException:
                 os.close(output)
                 raise
         except (OSError, RuntimeError) as error:
             self._output.detach(name)
             self._letters += _start_failed(name, error), WorkExited(name, None)
-            return
+            return None
         self._processes[name] = process
         self._loop.watch(process.letters, partial(self._hear, process))
         setup = describe_heritage(request.cwd) | {"root": self._root, "durable": self._durable}
+        if process.origin is self._server:
+            setup |= {"work": name, "env": env}  # the others are started with them
         process.calls.put_bytes(marshal.dumps(setup))
-        process.calls.put_bytes(request.host)
         self._loop.push(process.calls)
         self._launcher.launch(process)
+        return process
+
+    def _origin_of(self, env: dict[str, str]) -> Origin:
+        if self._server is not None and self._server.suits(env):
+            return self._server
+        return self._spawner
 
     def _hear_launch(self, process: WorkProcess) -> None:
         """Take note of a process that is up, or never will be; called in the launcher's thread."""
         self._launched.append(process)
         self._loop.ring()
+
+    def _hear_bell(self) -> None:
+        self._take_wishes()
+        self._take_launched()
+
+    def _take_wishes(self) -> None:
+        while self._wishes:
+            self._letters.append(self._wishes.popleft())
 
     def _take_launched(self) -> None:
         while self._launched:
@@ -254,7 +322,9 @@ class ProcessRunner:
             self._loop.unwatch(fd)
         process.close()
         self._ladders.pop(process, None)
+        self._prepared.pop(process.name, None)
         del self._processes[process.name]
+        self._take_wishes()  # what has led to this end stands before it
         self._letters.append(WorkExited(process.name, exitcode, process.detail))
 
     def _release(self) -> None:
@@ -266,6 +336,8 @@ class ProcessRunner:
         self._take_launched()
         for process in list(self._processes.values()):
             self._bury(process)
+        if self._server is not None:
+            self._server.close()
         self._guardian.close()
         self._output.close()
         self._loop.close()
@@ -277,6 +349,8 @@ class ProcessRunner:
             for process in self._processes.values():
                 process.disown()
             self._processes.clear()
+            if self._server is not None:
+                self._server.disown()
             self._guardian.disown()
             self._loop.close()
 

@@ -9,9 +9,9 @@ A runner knows processes, pipes and threads; a host knows one work and its calls
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from lightning_lite.messages import AcknowledgeState, Report, Request, RunCall, WriteState
+from lightning_lite.messages import AcknowledgeState, Report, Request, RunCall, Wish, WriteState
 
 
 class Runner(Protocol):
@@ -43,6 +43,26 @@ class Runner(Protocol):
         Returns:
             The letters that still came: the last changes of state, and one `WorkExited` for each work.
         """
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A runner as commands from outside use it: for any thread, and also while the flow is busy."""
+
+    def pids(self) -> dict[str, int]:
+        """Return the ids of the processes of the works that have one, by name; the app's own for a thread."""
+
+    def take_wish(self, wish: Wish) -> None:
+        """Begin with what somebody outside wants, and let the next `wait` return it.
+
+        It stands there before the `WorkExited` that follows from it: an end that was wanted is no crash.
+
+        Raises:
+            RunnerError: This runner can't do it.
+        """
+
+    def write_stacks(self, work: str) -> None:
+        """Let a work write the Python stacks of its threads to its output, if it has a process."""
 
 
 class Host(Protocol):

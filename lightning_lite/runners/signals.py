@@ -46,12 +46,19 @@ class EndingSignals:
     Args:
         runner: The runner of the app.
         on_resume: Called with the seconds that the app was suspended, so that time limits can be moved.
+        on_suspend: Called before that, in the handler of the signal.
     """
 
-    def __init__(self, runner: Runner, on_resume: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        on_resume: Callable[[float], None] | None = None,
+        on_suspend: Callable[[], None] | None = None,
+    ) -> None:
         self._runner = runner if isinstance(runner, Interruptible) else None
         self._wake = runner.wake
         self._on_resume = on_resume
+        self._on_suspend = on_suspend
         self._previous: dict[int, Any] = {}
         self._first: BaseException | None = None
         self._late: BaseException | None = None
@@ -81,6 +88,14 @@ class EndingSignals:
         if self._first is not None:
             raise self._first
 
+    def end_from_outside(self) -> bool:
+        """Do what SIGTERM does, from any thread; return whether this is where such signals are heard."""
+        if signal.SIGTERM not in self._previous:
+            return False
+        # To that thread, so that also what it waits for is interrupted.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        return True
+
     def _handle(self, signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
         if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
             self._previous[signum] = signal.signal(signum, handler)
@@ -102,6 +117,8 @@ class EndingSignals:
         assert self._runner is not None
         begun = monotonic()
         self._runner.suspend()
+        if self._on_suspend is not None:
+            self._on_suspend()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
         # Here the whole process stands still, until `fg` or `bg`.

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from contextlib import suppress
 from threading import RLock
-from typing import Any
+from typing import Any, Protocol
 
 from lightning_lite.runners.channel import CHUNK, LetterReader, PipeWriter
 from lightning_lite.runners.guardian import Guardian
 from lightning_lite.runners.memory import OUT_OF_MEMORY, count_out_of_memory_kills
 from lightning_lite.runners.stacks import STACK_SIGNAL
+
+
+class Origin(Protocol):
+    """Where processes come from: `launch.Spawner` or `fork_server.ForkServer`."""
+
+    def start(self, process: WorkProcess) -> int:
+        """Start a process, in a process group of its own, and return its id.
+
+        Raises:
+            OSError: The system refuses.
+            ValueError: No environment can hold what it should.
+        """
+
+    def reap(self, process: WorkProcess) -> int:
+        """Return the wait status of a process that has ended.
+
+        Raises:
+            ChildProcessError: Nobody can tell; the error says why.
+        """
 
 
 class WorkProcess:
@@ -22,8 +42,10 @@ class WorkProcess:
         env: The whole environment of the process.
         output: Write end of a pipe that becomes its standard output and standard error; it is taken over.
         guardian: Ends the group of the process if the flow is killed.
+        origin: What starts it, and knows its exit code.
 
     Attributes:
+        origin: See above.
         pid: Its id, also that of its process group; 0 as long as there is none.
         sentinel: Readable when the process has ended; -1 as long as there is none, and on systems without
             pidfds, where the end of `letters` has to do.
@@ -32,6 +54,7 @@ class WorkProcess:
         letters: Read end of what it reports.
         child_ends: Its own ends of these three, until it has them.
         output_end: See `output`.
+        report: Read end of what the fork server tells about it; -1 if it was not forked.
         start_error: Why it could not be started, or `None`.
         is_doomed: It is to be killed, or not to be started at all.
         is_mute: No letter can come any more.
@@ -43,9 +66,17 @@ class WorkProcess:
         OSError: There are too many open files.
     """
 
-    def __init__(self, name: str, env: dict[str, str], output: int, guardian: Guardian) -> None:
+    def __init__(
+        self,
+        name: str,
+        env: dict[str, str],
+        output: int,
+        guardian: Guardian,
+        origin: Origin,
+    ) -> None:
         self.name = name
         self.env = env
+        self.origin = origin
         self.pid = 0
         self.sentinel = -1
         self.start_error: Exception | None = None
@@ -55,7 +86,8 @@ class WorkProcess:
         self.adopted: Any = None
         self.detail = ""
         self.output_end = output
-        fds = _open_pipes(3)
+        self.report = -1
+        fds = open_pipes(3)
         calls_of_child, calls, control_of_child, control, self.letters, letters_of_child = fds
         self.calls = PipeWriter(calls)
         self.control = PipeWriter(control)
@@ -107,17 +139,33 @@ class WorkProcess:
             if self.pid and not self.is_reaped:
                 self._signal_group(signum)
 
+    def begin_end(self, *, at_once: bool) -> None:
+        """Begin to end it, from any thread; whoever runs it leads it further down.
+
+        Args:
+            at_once: Whether it is killed with all that it has started, else it is told to stop in order.
+        """
+        self.is_doomed = True
+        if at_once:
+            self.signal_group(signal.SIGKILL)
+            return
+        self._signal(signal.SIGTERM)  # to the work alone: for its main thread it is a stop
+
     def ask_for_stacks(self) -> None:
         """Let the process write the Python stacks of its threads to its output."""
-        with self._reaping:
-            if self.pid and not self.is_reaped:
-                os.kill(self.pid, STACK_SIGNAL)
+        self._signal(STACK_SIGNAL)
 
     def has_ended(self) -> bool:
         """Return whether the process has ended, also if nobody has reaped it yet."""
         with self._reaping:
             if self.is_reaped:
                 return True
+            if self.sentinel >= 0:
+                poller = select.poll()
+                poller.register(self.sentinel, select.POLLIN)
+                return bool(poller.poll(0))
+            if not hasattr(os, "waitid"):
+                return self.is_mute
             try:
                 return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
             except ChildProcessError:
@@ -127,7 +175,7 @@ class WorkProcess:
         """End what is left of its group, and return the exit code of the process.
 
         Returns:
-            As `subprocess` has it; `None` if other code of this process has taken it by its own `wait`.
+            As `subprocess` has it; `None` if nobody can tell.
         """
         with self._reaping:
             if not self.is_reaped and self.pid:
@@ -136,9 +184,9 @@ class WorkProcess:
                 self._guardian.forget(self.pid)
                 self.is_reaped = True
                 try:
-                    self._exitcode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-                except ChildProcessError:
-                    self.detail = "other code of the app has taken its exit code"
+                    self._exitcode = os.waitstatus_to_exitcode(self.origin.reap(self))
+                except ChildProcessError as error:
+                    self.detail = str(error)
                 if self._exitcode == -signal.SIGKILL and not self.is_doomed:
                     self.detail = self.detail or self._explain_kill()
             return self._exitcode
@@ -160,12 +208,17 @@ class WorkProcess:
         """Close our ends; the process is reaped."""
         if self.adopted is not None:
             self.adopted.join()
-        for fd in (self.calls.fd, self.control.fd, self.letters, self.sentinel):
+        for fd in (self.calls.fd, self.control.fd, self.letters, self.sentinel, self.report):
             if fd >= 0:
                 os.close(fd)
 
     def _explain_kill(self) -> str:
         return OUT_OF_MEMORY if count_out_of_memory_kills() > self._kills_before else ""
+
+    def _signal(self, signum: int) -> None:
+        with self._reaping, suppress(ProcessLookupError):  # others may have reaped it
+            if self.pid and not self.is_reaped:
+                os.kill(self.pid, signum)
 
     def _signal_group(self, signum: int) -> None:
         # Some systems refuse to signal a group of which only the remains are left.
@@ -173,7 +226,7 @@ class WorkProcess:
             os.killpg(self.pid, signum)
 
 
-def _open_pipes(count: int) -> list[int]:
+def open_pipes(count: int) -> list[int]:
     """Return read and write ends of new pipes, none of which stands where standard streams belong."""
     fds: list[int] = []
     low: list[int] = []

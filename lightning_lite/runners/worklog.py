@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from lightning_lite.runners.backlog import Piece
+from lightning_lite.runners.log_times import TimesWriter
 from lightning_lite.safe_text import HarmlessStream
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -31,6 +32,7 @@ class WorkLog:
         self._path = path
         self._complain = complain
         self._stream = HarmlessStream()
+        self._times = TimesWriter(path)
         self._fd: int | None = None
         self._missing = 0  # bytes that the file lacks at its end
         self._rest = ""  # the line that has no newline yet
@@ -54,17 +56,12 @@ class WorkLog:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+        self._times.close()
         return piece
 
     def tail(self, nlines: int) -> str:
         """Return the last lines of the file, or nothing if there is none."""
-        try:
-            with open(self._path, "rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
-                text = log.read().decode("utf-8", "replace")
-        except OSError:
-            return ""  # the work has printed nothing, or there has been a complaint
-        return "".join(text.splitlines(keepends=True)[-nlines:])
+        return read_tail(self._path, nlines)
 
     def _append(self, text: str) -> Piece | None:
         if not text:
@@ -98,8 +95,25 @@ class WorkLog:
                 self._missing = 0
             while left:
                 left = left[os.write(self._fd, left) :]
+            self._times.note(os.lseek(self._fd, 0, os.SEEK_CUR) - len(data))
         except OSError as error:
             self._missing += len(left)
             self._complain(error)
             return False
         return True
+
+
+def read_tail(path: str, nlines: int) -> str:
+    """Return the last lines of a log, or nothing if there is none.
+
+    Args:
+        path: The file.
+        nlines: How many lines; of very long ones, it may be fewer.
+    """
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""  # the work has printed nothing, or there has been a complaint
+    return "".join(text.splitlines(keepends=True)[-nlines:])

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 from hosts import TaskHost
 
+from lightning_lite import settings
 from lightning_lite.messages import (
     Report,
     RunCall,
@@ -38,7 +39,9 @@ class Bench:
     def __init__(self, folder: str, **options: Any) -> None:
         self.logs = os.path.join(folder, "logs")
         os.makedirs(self.logs, exist_ok=True)
-        self.runner = ProcessRunner(folder, self.logs, **options)
+        self.runner = ProcessRunner(
+            folder, self.logs, start_method=settings.resolve_start_method(None), **options
+        )
         self.letters: list[Report] = []
         self._keys = count()
 

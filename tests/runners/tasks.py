@@ -5,10 +5,13 @@ from __future__ import annotations
 import builtins
 import ctypes
 import fcntl
+import gc
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from _thread import allocate_lock
 
@@ -142,6 +145,22 @@ def environment(host: TaskHost) -> dict[str, object]:
         "fds": {int(fd): _target(fd) for fd in os.listdir("/proc/self/fd")},
         "modules": sorted(sys.modules),
     }
+
+
+def facts(host: TaskHost) -> dict[str, object]:
+    """Return what tells a forked process from a fresh one, or must not."""
+    return {
+        "parent": os.getppid(),
+        "random": random.random(),
+        "threads": threading.active_count(),
+        "collects": gc.isenabled(),
+        "frozen": gc.get_freeze_count(),
+        "optimize": sys.flags.optimize,
+    }
+
+
+def import_answer(host: TaskHost, module: str) -> object:
+    return __import__(module).answer
 
 
 def log_level(host: TaskHost) -> int:

@@ -6,7 +6,7 @@ A runner joins with three lines, at the end of this file. What it can't do is wh
 import os
 import threading
 from collections import defaultdict, deque
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from time import monotonic
 
@@ -416,6 +416,10 @@ class Conformance:
 
 class TestProcesses(Conformance):
     runner_class = ProcessRunner
+
+
+class TestForkServer(Conformance):
+    runner_class = partial(ProcessRunner, start_method="forkserver")
 
 
 class TestInline(Conformance):

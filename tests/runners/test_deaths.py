@@ -254,7 +254,7 @@ def kill_at_random_moments(bench: Bench, kills: int) -> None:
     for where in itertools.islice(itertools.cycle(("start", "idle", "run", "send")), kills):
         bench.start()
         while not (pid := bench.runner._processes["root.a"].pid):
-            bench.runner.wait(0.001)
+            bench.letters += bench.runner.wait(0.001)
         if where == "start":
             bench.letters += bench.runner.wait(dice.uniform(0, 0.05))
         else:

@@ -14,7 +14,14 @@ import tasks
 from bench import DEADLINE, Bench
 
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
+from lightning_lite.messages import (
+    KillWork,
+    PrepareWork,
+    StartFailed,
+    StopWork,
+    WorkExited,
+    WorkStarted,
+)
 from lightning_lite.packing import unpack
 from lightning_lite.runners import launch, work_process
 from lightning_lite.runners.guardian import Guardian
@@ -72,7 +79,7 @@ def test_a_limit_of_the_machine_is_named_and_others_start(
         elif where == "guardian":
             patch.setattr(Guardian, "watch", refuse)
         else:
-            patch.setattr(work_process, "_open_pipes", refuse)
+            patch.setattr(work_process, "open_pipes", refuse)
         bench.start()
         failure = bench.until(StartFailed).failure
         assert bench.exit_of().exitcode in (None, -9)
@@ -129,7 +136,48 @@ def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
         bench.runner.send(request_)
 
         assert bench.exit_of().exitcode in (None, 0, -9)
-        assert bench.letters == []
+        # It may have come up before it heard of that.
+        assert all(isinstance(letter, WorkStarted) for letter in bench.letters)
+        bench.letters.clear()
+
+
+def test_a_process_begins_before_it_is_said_what_it_is(bench: Bench, tmp_path):
+    bench.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
+    while not (pid := bench.runner._processes["root.a"].pid):
+        bench.runner.wait(0.001)
+
+    bench.start()
+
+    seen = bench.run(tasks.environment)
+    assert (seen["environ"]["SET"], seen["cwd"], seen["group"]) == ("1", str(tmp_path), pid)
+
+
+def test_a_process_that_could_not_begin_fails_once(bench: Bench, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work_process, "open_pipes", refuse)
+        bench.runner.send(PrepareWork("root.a"))
+    bench.start()
+    bench.exit_of()
+
+    assert [type(letter) for letter in bench.letters] == [StartFailed]
+    bench.letters.clear()
+    bench.start()
+    assert bench.run(tasks.answer, 1) == 1
+
+
+def test_a_process_that_is_never_said_what_it_is_is_ended_at_once(tmp_path):
+    bench = Bench(str(tmp_path))
+    bench.runner.send(PrepareWork("root.a"))
+    bench.runner.send(PrepareWork("root.b"))
+    while not bench.runner._processes["root.b"].pid:
+        bench.runner.wait(0.001)
+
+    ends = bench.runner.close(3600.0)
+
+    assert {end.work for end in ends if isinstance(end, WorkExited)} == {"root.a", "root.b"}
 
 
 def test_a_work_has_one_process_at_a_time(bench: Bench):

@@ -1,0 +1,296 @@
+"""The private channel by which other terminals steer a running app: a socket in the folder of its run.
+
+    lightning-lite stop train ── a line of JSON ──▶ CommandChannel ── in its thread ──▶ answer(request)
+                              ◀── a line of JSON ──
+
+Nobody but the same user gets through. Words arrive and no objects: nothing is unpickled. One thread serves
+all and waits for nobody; what is no request is answered with what is wrong, or dropped.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket itself would cost each app 10 ms
+import json
+import os
+import select
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from lightning_lite.errors import CommandError, LightningLiteError
+
+#: Version of what both sides say; it stands in every line.
+VERSION = 1
+
+#: Bytes of a request; the longest of ours has some hundred.
+REQUEST_LIMIT = 64 * 1024
+
+#: Name of the socket in the folder of the run.
+SOCKET_NAME = "commands.sock"
+
+#: Bytes that the path of a socket may have; Linux takes 107, macOS 103.
+LONGEST_ADDRESS = 100
+
+_MAX_PEERS = 32
+_PATIENCE = 10.0  # seconds that a peer gets to say what it wants, and to take the answer
+_PAUSE = 1.0  # seconds until a connection is taken again, after there were too many open files
+_CHUNK = 64 * 1024
+_CREDENTIALS = struct.Struct("3i")  # process, user, group
+
+#: A request, or the answer to one.
+Message = dict[str, Any]
+
+
+class CommandChannel:
+    """Takes commands for one run from other processes of the same user, as long as it is open.
+
+    Args:
+        folder: Absolute path of the folder of the run, which this process holds.
+        answer: Called in the thread of the channel with each request; returns what to say, or raises why it
+            can't be done.
+
+    Raises:
+        OSError: The file system has no sockets, or there are too many open files.
+        RuntimeError: There are too many threads.
+    """
+
+    def __init__(self, folder: str, answer: Callable[[Message], Message]) -> None:
+        self._path = os.path.join(folder, SOCKET_NAME)
+        self._answer = answer
+        self._peers: dict[int, _Peer] = {}
+        if not hasattr(_socket, "AF_UNIX") or not hasattr(select, "poll"):
+            raise OSError("this system has no Unix sockets")
+        self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        try:
+            _bind(self._listener, self._path)
+            self._listener.setblocking(False)
+            self._end, self._close = os.pipe()
+        except BaseException:
+            self._listener.close()
+            raise
+        self._poller = select.poll()
+        self._poller.register(self._end, select.POLLIN)
+        self._poller.register(self._listener.fileno(), select.POLLIN)
+        self._thread = Thread(target=self._serve, name="lightning-lite-commands", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._give_back()
+            raise
+
+    def close(self) -> None:
+        """Hear nobody any more, and leave nothing behind."""
+        os.write(self._close, b"!")
+        self._thread.join()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        _remove(self._path)
+        self._listener.close()
+        os.close(self._end)
+        os.close(self._close)
+
+    # The thread.
+
+    def _serve(self) -> None:
+        while True:
+            dues = [peer.due for peer in self._peers.values()]
+            for fd, _ in self._poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None):
+                if fd == self._end:
+                    for peer in list(self._peers.values()):
+                        self._drop(peer)
+                    return
+                if fd in self._peers:
+                    self._attend(self._peers[fd])
+                else:
+                    self._accept()
+            now = monotonic()
+            for peer in [peer for peer in self._peers.values() if peer.due <= now]:
+                self._drop(peer)
+
+    def _accept(self) -> None:
+        try:
+            fd, _ = self._listener._accept()  # type: ignore[attr-defined] # what socket.accept calls
+        except BlockingIOError:
+            return  # it has gone again
+        except OSError:  # too many open files: later there may be fewer
+            pause = select.poll()
+            pause.register(self._end, select.POLLIN)
+            pause.poll(_PAUSE * 1000)
+            return
+        peer = _Peer(_socket.socket(fileno=fd))
+        if len(self._peers) < _MAX_PEERS and peer.is_same_user():
+            self._peers[fd] = peer
+            self._poller.register(fd, select.POLLIN)
+        else:
+            peer.socket.close()
+
+    def _attend(self, peer: _Peer) -> None:
+        """Read or write what can be read or written now."""
+        try:
+            if not peer.answer:
+                request = peer.read()
+                if request is None:
+                    return
+                peer.answer = self._reply_to(request)
+                self._poller.modify(peer.socket.fileno(), select.POLLOUT)
+            elif peer.write():
+                self._drop(peer)
+        except BlockingIOError:
+            return
+        except OSError:  # it has gone away
+            self._drop(peer)
+
+    def _reply_to(self, line: bytes) -> bytes:
+        try:
+            if len(line) > REQUEST_LIMIT:
+                raise CommandError(f"the line is longer than {REQUEST_LIMIT} bytes")
+            reply = {"ok": True, **self._answer(_parse(line))}
+        except LightningLiteError as error:
+            reply = {"ok": False, "error": str(error)}
+        except Exception as error:  # noqa: BLE001 - a command must never harm the app, nor the channel
+            reply = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        return json.dumps({"version": VERSION, **reply}).encode() + b"\n"
+
+    def _drop(self, peer: _Peer) -> None:
+        fd = peer.socket.fileno()
+        del self._peers[fd]
+        self._poller.unregister(fd)
+        peer.socket.close()
+
+
+class _Peer:
+    """One connection: a request comes in, an answer goes out."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self.socket = connection
+        self.answer = b""
+        self.due = monotonic() + _PATIENCE
+        self._request = bytearray()
+        connection.setblocking(False)
+
+    def is_same_user(self) -> bool:
+        """Return whether it is a process of our user; where nobody tells, the mode of the file decides."""
+        if not hasattr(_socket, "SO_PEERCRED"):
+            return True
+        credentials = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, uid, _ = _CREDENTIALS.unpack(credentials)
+        return bool(uid == os.geteuid())
+
+    def read(self) -> bytes | None:
+        """Return the request if it is whole, or as much of it as shows that it is none.
+
+        Raises:
+            OSError: Nothing more will come.
+        """
+        data = self.socket.recv(_CHUNK)
+        if not data:
+            raise ConnectionResetError
+        self._request += data
+        line, newline, _ = self._request.partition(b"\n")
+        return bytes(line) if newline or len(line) > REQUEST_LIMIT else None
+
+    def write(self) -> bool:
+        """Write as much as the connection takes; return whether all is out."""
+        self.answer = self.answer[self.socket.send(self.answer) :]
+        return not self.answer
+
+
+def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> Message:
+    """Send a command to the app that runs in another process, and return its answer.
+
+    Args:
+        folder: Absolute path of the folder of the run.
+        command: What it is to do.
+        timeout: Seconds to wait for the answer.
+        **arguments: Plain data.
+
+    Raises:
+        CommandError: There is no channel, nobody answers, or the app says why it can't be done.
+    """
+    run = os.path.basename(folder)
+    request = json.dumps({"version": VERSION, "command": command, **arguments}).encode() + b"\n"
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        with _short(os.path.join(folder, SOCKET_NAME)) as address:
+            connection.connect(address)
+        connection.sendall(request)
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            data = connection.recv(_CHUNK)
+            if not data:
+                raise CommandError(f"run {run} has closed its command channel without an answer", run=run)
+            line += data
+    except TimeoutError:
+        raise CommandError(
+            f"run {run} does not answer within {timeout:g} s: it hangs, or was suspended (Ctrl-Z)", run=run
+        ) from None
+    except (FileNotFoundError, ConnectionError):
+        raise CommandError(
+            f"run {run} takes no commands: it is ending, or they are switched off", run=run
+        ) from None
+    except OSError as error:
+        raise CommandError(f"run {run} can't be reached: {error.strerror or error}", run=run) from error
+    finally:
+        connection.close()
+    answer = _parse(line)
+    if not answer.get("ok"):
+        raise CommandError(str(answer.get("error")), run=run)
+    return answer
+
+
+def _parse(line: bytes | bytearray) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise CommandError("the line is no JSON") from None
+    if not isinstance(message, dict) or message.get("version") != VERSION:
+        found = message.get("version") if isinstance(message, dict) else None
+        raise CommandError(f"version {found!r} of the protocol is not known here, only {VERSION}")
+    return message
+
+
+# Where the socket is.
+
+
+def _bind(listener: _socket.socket, path: str) -> None:
+    """Make the socket, readable by its user alone; what a dead process has left at its place goes."""
+    _remove(path)
+    with _short(path, new=True) as address:
+        listener.bind(address)
+        os.chmod(address, 0o600)  # nobody can connect before it listens
+    listener.listen(_MAX_PEERS)
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        if os.path.islink(path):
+            elsewhere = os.readlink(path)
+            os.unlink(path)
+            os.unlink(elsewhere)
+            os.rmdir(os.path.dirname(elsewhere))
+        else:
+            os.unlink(path)
+
+
+@contextmanager
+def _short(path: str, *, new: bool = False) -> Iterator[str]:
+    """Let the block use a name for `path` that is short enough for a socket."""
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+        yield path
+    elif os.path.isdir("/proc/self/fd"):
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield f"/proc/self/fd/{folder}/{SOCKET_NAME}"
+        finally:
+            os.close(folder)
+    else:
+        if new:
+            import tempfile  # noqa: PLC0415 - 10 ms that only a long path on such a system has to pay
+
+            os.symlink(os.path.join(tempfile.mkdtemp(prefix="lightning-lite-"), "socket"), path)
+        yield os.readlink(path)

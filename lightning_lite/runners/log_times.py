@@ -1,0 +1,110 @@
+"""When the lines of a log came: an index beside it, so that the log stays as it was printed.
+
+    0 1763794522.113        what begins at byte 0 of the log came then
+    5120 1763794524.870     and from there on then
+
+The log `root.train.log` has the index `root.train.times`.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable
+from time import time
+
+#: Seconds that what came together may differ: bounds the index of a work that prints without a break.
+_RESOLUTION = 0.001
+
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class TimesWriter:
+    """Writes the index of one log.
+
+    Args:
+        log: Path of the log.
+        clock: Tells the seconds since 1970.
+    """
+
+    def __init__(self, log: str, clock: Callable[[], float] = time) -> None:
+        self._path = times_path(log)
+        self._clock = clock
+        self._fd: int | None = None
+        self._last = 0.0
+
+    def note(self, place: int) -> None:
+        """Note that what begins at byte `place` of the log has come now.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        now = self._clock()
+        if abs(now - self._last) < _RESOLUTION:
+            return
+        if self._fd is None:
+            self._fd = os.open(self._path, _APPEND, 0o600)
+        os.write(self._fd, b"%d %.3f\n" % (place, now))
+        self._last = now
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class LogTimes:
+    """The index of one log, as it was when it was read.
+
+    Args:
+        log: Path of the log.
+    """
+
+    def __init__(self, log: str) -> None:
+        self._path = times_path(log)
+        self._size = 0
+        self._places: list[int] = []
+        self._times: list[float] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read what has been added; nothing if there is no index."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._size)
+                data = file.read()
+        except OSError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        self._size += len(whole)
+        for line in whole.splitlines():
+            place, _, moment = line.partition(b" ")
+            try:
+                entry = int(place), float(moment)
+            except ValueError:
+                continue  # somebody has written into it
+            self._places.append(entry[0])
+            self._times.append(entry[1])
+
+    def at(self, place: int) -> float | None:
+        """Return when the byte at `place` came, in seconds since 1970; `None` if nobody knows."""
+        index = bisect_right(self._places, place)
+        return self._times[index - 1] if index else None
+
+    def place_after(self, moment: float) -> int | None:
+        """Return from which byte on all came at `moment` or later; `None` if nothing did.
+
+        Without an index nobody knows, and it is 0.
+        """
+        if not self._times:
+            return 0
+        for index, time_ in enumerate(self._times):
+            if time_ >= moment:
+                return self._places[index]
+        return None
+
+
+def times_path(log: str) -> str:
+    """Return where the index of a log is."""
+    return f"{os.path.splitext(log)[0]}.times"

@@ -1,0 +1,73 @@
+"""One start of a fresh Python program, with what it shall inherit and nothing else."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
+from typing import Any
+
+from lightning_lite.runners.stacks import STACK_SIGNAL
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def spawn_program(
+    file: str,
+    arguments: Sequence[object],
+    env: Mapping[str, str],
+    inherited: Sequence[int],
+    output: int | None,
+) -> int:
+    """Start a program of this folder in a process group of its own, and return its process id.
+
+    It has the flags of this interpreter and the null device as its standard input.
+
+    Args:
+        file: Name of the program's file.
+        arguments: What it is told, as text.
+        env: Its whole environment.
+        inherited: Ends of pipes that it gets under the same numbers.
+        output: What becomes its standard output and standard error; `None` for the null device and our own.
+
+    Raises:
+        OSError: The system refuses.
+        ValueError: No environment can hold what it should.
+    """
+    argv = [sys.executable, *_args_from_interpreter_flags(), os.path.join(_HERE, file), *map(str, arguments)]
+    actions: list[Any] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()]
+    if output is not None:
+        actions += [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+    if output is None:
+        actions.append((os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0))
+        if not _is_open(2):
+            actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+    actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited]  # onto itself: inherited
+    return os.posix_spawn(
+        sys.executable, argv, env, file_actions=actions, setpgroup=0, setsigmask=[STACK_SIGNAL]
+    )
+
+
+def _inheritable_fds() -> list[int]:
+    """Return what this process would hand on besides: what its shell or its user left open for children."""
+    found = []
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # above it, nothing can be asked for
+    for name in os.listdir("/dev/fd"):
+        fd = int(name)
+        try:
+            if 2 < fd < limit and os.get_inheritable(fd):
+                found.append(fd)
+        except OSError:
+            pass  # closed meanwhile, as the one that listed the folder is
+    return found
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
