@@ -16,18 +16,20 @@ The path of one call: `core.work` → `core.machine` → `runners` → `core.hos
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_lite.core.app import LightningApp
+    from lightning_lite.core.background import RunningApp
     from lightning_lite.core.cloud import BuildConfig, CloudCompute
     from lightning_lite.core.flow import LightningFlow
     from lightning_lite.core.work import LightningWork
 
 __version__ = "0.1.0"
 
-__all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "LightningWork"]
+__all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "LightningWork", "RunningApp"]
 
 # Loaded on first use: every work's process imports this module, and few need all of it.
 _HOMES = {
@@ -36,6 +38,7 @@ _HOMES = {
     "LightningApp": "lightning_lite.core.app",
     "LightningFlow": "lightning_lite.core.flow",
     "LightningWork": "lightning_lite.core.work",
+    "RunningApp": "lightning_lite.core.background",
 }
 
 
@@ -43,6 +46,8 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'lightning_lite' has no attribute {name!r}")
+    if sys.platform == "win32":
+        raise ImportError("lightning_lite runs on Linux and macOS. On Windows, run it within WSL.")
     return getattr(import_module(home), name)
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from lightning_lite import settings
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
+from lightning_lite.core.background import RunningApp
 from lightning_lite.core.cloud import CloudCompute
 from lightning_lite.core.flow import LightningFlow, RootFlow
-from lightning_lite.core.session import Session
+from lightning_lite.core.frames import leave_out_own_frames
+from lightning_lite.core.session import Session, name_of_app
+from lightning_lite.core.showing import show_works
 from lightning_lite.core.status import AppStage, AppStatus
 from lightning_lite.core.work import LightningWork
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.structures import flatten_states
+from lightning_lite.ui.html import html_title
 
 _log = logging.getLogger("lightning_lite")
 
@@ -27,7 +33,8 @@ class LightningApp:
     Args:
         root: The root flow; a work is run once by a flow of its own.
         flow_cloud_compute: Kept and shown, without effect on one machine.
-        log_level: `info` or `debug`; `debug` logs each pass of the flow and what became of each call.
+        log_level: `info` or `debug`; `debug` logs each pass of the flow and what became of each call. Else
+            `LIGHTNING_LITE_LOG_LEVEL`, else `info`.
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
         durable: Whether what is put into drives must survive the loss of power; else
@@ -51,13 +58,14 @@ class LightningApp:
         self,
         root: LightningFlow | LightningWork,
         flow_cloud_compute: CloudCompute | None = None,
-        log_level: str = "info",
+        log_level: str | None = None,
         *,
         root_dir: str | os.PathLike[str] | None = None,
         durable: bool | None = None,
         max_running: int | None = None,
         clock: Clock | None = None,
     ) -> None:
+        log_level = settings.resolve_log_level(log_level)
         if log_level not in ("debug", "info"):
             raise ComponentError(f"Log Level should be in ['debug', 'info']. Found {log_level}")
         if max_running is not None and (type(max_running) is not int or max_running < 1):
@@ -71,9 +79,17 @@ class LightningApp:
         self._max_running = max_running
         self._clock: Clock = clock or RealClock()
         self._session: Session | None = None
+        self._background: RunningApp | None = None
 
     def run(
-        self, runner: str | None = None, *, resume: bool | str = False, retry_failed: bool = False
+        self,
+        runner: str | None = None,
+        *,
+        resume: bool | str | None = None,
+        retry_failed: bool | None = None,
+        start_method: str | None = None,
+        command_channel: bool | None = None,
+        view: bool | None = None,
     ) -> None:
         """Run the app until its flow ends it.
 
@@ -82,7 +98,16 @@ class LightningApp:
                 debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
             resume: Whether to go on with the latest run of this app that `flow.stop()` did not end; or the id
                 of a run. Calls that had ended are not run again. With nothing to resume, a new run begins.
-            retry_failed: Whether calls that have failed in that run are run again.
+                Else `LIGHTNING_LITE_RESUME`, else a new run begins.
+            retry_failed: Whether calls that have failed in that run are run again; else
+                `LIGHTNING_LITE_RETRY_FAILED`.
+            start_method: `spawn` starts an interpreter for each work; `forkserver` starts one and forks all
+                works from it, much quicker if they are many. Else `LIGHTNING_LITE_START_METHOD`, else
+                `spawn`.
+            command_channel: Whether `lightning-lite` can ask something of the app from other terminals, by a
+                private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
+            view: Whether to show the works at the bottom of the terminal while they run, and a summary at the
+                end; else `LIGHTNING_LITE_VIEW`, else yes. Where there is no terminal, nothing of it is shown.
 
         Raises:
             AppFailed: The flow called `self.fail(message)`.
@@ -90,32 +115,93 @@ class LightningApp:
                 the cause; or what the flow raised.
             WorkFailed: A work failed without an exception of its own.
             NestedAppError: Called inside a work or a flow, or twice at once.
-            RunnerError: The machine refuses what is needed; or there is no such runner.
+            RunnerError: The machine refuses what is needed; or there is no such runner or start method.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
             PoisonCall: The run died of the same call again and again.
             KeyboardInterrupt: Ctrl-C, after the works have been ended in order.
             SystemExit: SIGTERM, SIGHUP, or a reader of the output that went away, after the same; its code is
                 128 plus the number of the signal.
         """
+        view = settings.resolve_view(view)
+        begin = self._prepare("run", runner, resume, retry_failed, start_method, command_channel, view)
+        try:
+            self._run(begin)  # between this line and yours, the frames of lightning_lite are left out
+        except BaseException as error:
+            if self._log_level != "debug":
+                leave_out_own_frames(error)
+            raise
+
+    def start(
+        self,
+        runner: str | None = None,
+        *,
+        resume: bool | str | None = None,
+        retry_failed: bool | None = None,
+        start_method: str | None = None,
+        command_channel: bool | None = None,
+        view: bool = False,
+    ) -> RunningApp:
+        """Run the app in a thread, and return at once: for notebooks, the prompt, and busy programs.
+
+        The arguments are those of `run`, but there is no view unless `view=True` asks for it. An app that
+        still runs when Python exits is ended in order.
+
+        Returns:
+            The handle, to wait for the app and to stop it; its `wait` raises what `run` would.
+
+        Raises:
+            NestedAppError: Called inside a work or a flow, or while the app is running.
+        """
+        begin = self._prepare("start", runner, resume, retry_failed, start_method, command_channel, view)
+        self._background = RunningApp(name_of_app(self.root), partial(self._run, begin))
+        return self._background
+
+    def _prepare(
+        self,
+        verb: str,
+        runner: str | None,
+        resume: bool | str | None,
+        retry_failed: bool | None,
+        start_method: str | None,
+        command_channel: bool | None,
+        view: bool,
+    ) -> Callable[[], Session]:
+        """Return what begins a session with these settings.
+
+        Raises:
+            NestedAppError: There is one already.
+        """
         caller = current_caller()
         if caller.kind != "script":
             raise NestedAppError(
-                f"app.run() was called inside {caller.component!r}, which an app is running already. "
+                f"app.{verb}() was called inside {caller.component!r}, which an app is running already. "
                 "Call it once, at the end of the script."
             )
-        if self._session is not None:
-            raise NestedAppError("app.run() was called while this app is running already.")
-        session = self._session = Session(
+        if self._session is not None or (self._background is not None and self._background.running):
+            raise NestedAppError(f"app.{verb}() was called while this app is running already.")
+        return partial(
+            Session,
             self.root,
             runner=settings.resolve_runner(runner),
             root_dir=settings.resolve_root(self._root_dir),
             durable=settings.resolve_durable(self._durable),
             max_running=self._max_running,
             clock=self._clock,
-            resume=resume,
-            retry_failed=retry_failed,
+            resume=settings.take_resume(resume),
+            retry_failed=settings.take_retry_failed(retry_failed),
+            start_method=settings.resolve_start_method(start_method),
+            command_channel=settings.resolve_command_channel(command_channel),
+            view=view,
         )
-        with _Logging(self._log_level), EndingSignals(session.runner, session.on_resume) as signals:
+
+    def _run(self, begin: Callable[[], Session], hear: Callable[[Session], None] | None = None) -> None:
+        """Run the app from the beginning of a session to its end, and let others hear of the session."""
+        session = self._session = begin()
+        if hear is not None:
+            hear(session)
+        ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)
+        with _Logging(self._log_level), ending as signals:
+            session.signals = signals
             state: Literal["stopped", "failed", "interrupted"] = "failed"
             try:
                 self.stage = AppStage.RUNNING
@@ -213,6 +299,9 @@ class LightningApp:
     def ready(self) -> bool:
         """Whether the root flow is ready."""
         return self.root.ready
+
+    def _repr_html_(self) -> str:
+        return html_title(f"{name_of_app(self.root)}: {self.stage}") + show_works(self.named_works)
 
 
 def _as_root(root: Any) -> LightningFlow:

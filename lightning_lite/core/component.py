@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABCMeta
 from typing import Any
 
@@ -12,6 +13,9 @@ from lightning_lite.core.tree import check_name
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.state.frozen import freeze, is_container, thaw
 from lightning_lite.travel import Traveller
+
+#: Imported by name when a notebook asks for it: the processes of works do without.
+_SHOWING = "lightning_lite.core.showing"
 
 
 class ComponentType(ABCMeta):
@@ -87,6 +91,10 @@ class Component(metaclass=ComponentType):
     def state_vars(self) -> dict[str, Any]:
         """The values of the state alone, see `state`."""
         return {"vars": self._values()}
+
+    def _repr_html_(self) -> str:
+        __import__(_SHOWING)
+        return str(sys.modules[_SHOWING].show_component(self))
 
     def _values(self) -> dict[str, Any]:
         return {name: self._copied(name) for name in self._node.names}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import reprlib
-from types import TracebackType
 from typing import Any
 
+from lightning_lite.core.frames import RemoteTraceback, fill_in_source, format_user_frames
 from lightning_lite.core.status import WorkFailureReasons
 from lightning_lite.errors import (
     InvalidValue,
@@ -25,19 +24,6 @@ _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.START_FAILED: WorkStartFailed,
     WorkFailureReasons.INVALID_VALUE: InvalidValue,
 }
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-class RemoteTraceback(Exception):
-    """The traceback of an exception in the process of a work, as text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"\n{self.text.rstrip()}"
 
 
 def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failure:
@@ -81,18 +67,15 @@ def show_call(work: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return " ".join(f"{work}.run({', '.join(parts)})".split())
 
 
-def format_user_frames(error: BaseException) -> str:
-    """Return the traceback of `error` without the frames of this package that led to the user's code."""
-    import traceback  # noqa: PLC0415 - 10 ms that only a failure has to pay
-
-    trace = _skip_own_frames(error.__traceback__)
-    return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def error_of(failure: Failure, work: str) -> BaseException:
+def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
     """Return what `app.run()` raises for a failure: the work's own exception, if that could travel.
 
-    The text of its traceback in the other process is its cause.
+    The text of its traceback in the other process is its cause, and a note says which call it was.
+
+    Args:
+        failure: What became of a call or of the start of a process.
+        work: Name of the work.
+        where: The call and its attempt.
     """
     found: Any = None
     if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
@@ -104,7 +87,9 @@ def error_of(failure: Failure, work: str) -> BaseException:
     ours = kind(failure.message, work=work, reason=failure.reason)
     error = found if isinstance(found, BaseException) else ours
     if failure.traceback:
-        error.__cause__ = RemoteTraceback(failure.traceback)
+        error.__cause__ = RemoteTraceback(f"in the process of {work}:\n\n{fill_in_source(failure.traceback)}")
+    if error is not ours and where:  # whose message says it
+        error.add_note(f"in {where}")
     return error
 
 
@@ -115,12 +100,6 @@ def _ask_work(error: Exception, work: Any) -> tuple[Exception, bool]:
     except Exception as raised_again:  # noqa: BLE001 - that is how `on_exception` says that it counts
         return raised_again, False
     return error, True
-
-
-def _skip_own_frames(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE + os.sep):
-        trace = trace.tb_next
-    return trace
 
 
 def _said(error: Exception) -> str:

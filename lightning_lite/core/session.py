@@ -7,35 +7,46 @@ runner.wait ──reports──▶ recorder.hear ──▶ machine ──▶ rec
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import time
 import warnings
-from collections import deque
+from _thread import allocate_lock, get_ident
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lightning_lite import settings
 from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
 from lightning_lite.core.calls import CallBook
+from lightning_lite.core.commands import Commands
 from lightning_lite.core.flow import LightningFlow, LightningFlowWarning, RootFlow
 from lightning_lite.core.identity import class_identity
 from lightning_lite.core.machine import Machine
+from lightning_lite.core.overview import see_work
 from lightning_lite.core.past import Past
 from lightning_lite.core.recorder import Recorder
+from lightning_lite.core.telling import note_output, tell_failure
+from lightning_lite.core.view import AppView
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import Report, Request, RunCall
+from lightning_lite.messages import Report, Request
+from lightning_lite.runners.commands import CommandChannel
 from lightning_lite.runners.inline import InlineRunner
 from lightning_lite.runners.processes import ProcessRunner
-from lightning_lite.runners.seam import Runner
+from lightning_lite.runners.seam import Runner, Steerable
+from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.cleaning import clean_runs
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.resumable import find_resumable, run_path
-from lightning_lite.ui.report import show_failure
+from lightning_lite.safe_text import one_line
+from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
+
+_log = logging.getLogger("lightning_lite")
 
 _SLOW_SECONDS = 1.0
 _SLOW_SAMPLES = 5
@@ -53,16 +64,24 @@ class Session:
         clock: What tells the time.
         resume: Whether to go on with the latest run that its flow did not end, or the id of a run.
         retry_failed: Whether calls that have failed in that run are run again.
+        start_method: `spawn` or `forkserver`.
+        command_channel: Whether other terminals may ask for something.
+        view: Whether to show the works at the bottom of the terminal, where there is one.
 
     Raises:
-        RunnerError: The machine refuses what is needed; or there is no such runner.
+        RunnerError: The machine refuses what is needed; or there is no such runner or start method.
         JournalError: The run can't be resumed; the error says why.
         PoisonCall: The run that is to be resumed died of the same call again and again.
 
     Attributes:
         run_id: Id of the run, the name of its folder.
         runner: What carries the letters.
+        num_begun: How many runs there were in this process.
+        signals: What ends the app when it runs in the main thread, or `None`.
+        thread: Identifier of the thread in which the flow runs.
     """
+
+    num_begun: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -75,11 +94,28 @@ class Session:
         clock: Clock,
         resume: bool | str,
         retry_failed: bool,
+        start_method: str = "spawn",
+        command_channel: bool = True,
+        view: bool = False,
     ) -> None:
         if runner not in _RUNNERS:
             raise RunnerError(f"There is no runner {runner!r}; there are 'processes' and 'inline'.")
+        if start_method not in ("spawn", "forkserver"):
+            raise RunnerError(
+                f"There is no start method {start_method!r}; there are 'spawn' and 'forkserver'."
+            )
         for work in root.works():
             work._book = CallBook()
+        Session.num_begun += 1
+        self.signals: EndingSignals | None = None
+        self._end_wanted = allocate_lock()  # locked once somebody outside has asked for the end
+        self._is_to_end = False
+        self._wants_channel = command_channel
+        self._channel: CommandChannel | None = None
+        self._view: AppView | None = None
+        self.thread = 0
+        self._busy_since: float | None = None  # when the turn began that is under way
+        self._untaken: list[Report] = []  # letters that came when the app was to end
         self._clock = clock
         self._suspended = 0.0  # seconds that Ctrl-Z took: time limits pause meanwhile
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
@@ -91,12 +127,21 @@ class Session:
             self.run_id = self._folder.id
             clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
             self._terminal = Terminal()
-            self.runner = _RUNNERS[runner](root_dir, self._folder.logs, self._terminal, durable)
+            if view:  # before the runner, which may have streams of its own
+                self._view = AppView.open(name_of_app(root), self._terminal, self.see_works)
+            self.runner = _RUNNERS[runner](root_dir, self._folder.logs, self._terminal, durable, start_method)
         except BaseException:
+            if self._view is not None:
+                self._view.close("failed", [])
             self._folder.ended("failed")
             journal.close()
             raise
         self._recorder = Recorder(journal)
+
+    @property
+    def folder(self) -> str:
+        """Absolute path of the folder of the run."""
+        return self._folder.path
 
     @property
     def error(self) -> BaseException | None:
@@ -109,33 +154,57 @@ class Session:
         self._terminal.on_gone = self.runner.wake
         now = self._now()
         self._recorder.begin(now)
+        self._send(self._machine.prepare())
         self._send(self._machine.open(now))
         self._write_down(now)
+        self._listen()  # last: the works are on their way
+        if self._view is not None:
+            self._view.start()
 
     def turn(self) -> bool:
         """Wait for letters, apply them, run the flow if something changed; return whether the app is over."""
-        reports = self.runner.wait(self._patience())
-        if self._terminal.gone:
+        self._busy_since = None
+        reports = self._wait()
+        if self._is_to_end or self._terminal.gone:
+            self._untaken += reports
             # As every program in a pipe does: who reads `app.py | head` has seen enough.
-            raise SystemExit(128 + signal.SIGPIPE)
+            raise SystemExit(128 + (signal.SIGTERM if self._is_to_end else signal.SIGPIPE))
         return self.deliver(reports)
+
+    def end_from_outside(self) -> None:
+        """End the app in order, as SIGTERM does; for any thread, at any time, and once is enough.
+
+        `app.run()` raises `SystemExit` with the code 143. In the main thread that cuts a pass of the flow
+        that is under way. Where Python hears no signals, in another thread or beside a handler of the user's
+        own, the app ends when the pass is over.
+        """
+        if not self._end_wanted.acquire(blocking=False):
+            return
+        if self.signals is None or not self.signals.end_from_outside():
+            self._is_to_end = True
+            self.runner.wake()
 
     def deliver(self, reports: Sequence[Report]) -> bool:
         """Take letters to the journal and to the machine, and the machine's letters to the runner."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
+        self._busy_since = now.monotonic
         self._recorder.hear(reports, machine)
         requests = machine.apply(now, reports)
-        if machine.has_failures or any(type(request) is RunCall for request in requests):
-            self._write_down(now)  # failures before the flow sees them, calls before they are sent
-        self._send(requests)  # at once: no work waits for the pass
+        if requests or machine.has_failures:
+            self._write_down(now)  # calls before they are sent, failures before the flow sees them
+            self._send(requests)  # at once: no work waits for the pass
         try:
             requests = machine.run(now)
         finally:
             self._write_down(now)
         self._send(requests)
+        if self._view is not None:
+            self._view.poke()
+        if machine.error is not None and machine.failed_work:
+            note_output(machine.error, machine.failed_work, self._folder.logs)
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
-        if machine.is_at_rest and not self._has_said_rest and not machine.ended:
+        if not self._has_said_rest and machine.is_at_rest and not machine.ended:
             self._has_said_rest = True
             _say(
                 "Nothing can change any more: no call is under way and the flow has nothing to do. "
@@ -147,40 +216,85 @@ class Session:
         """End all works in order, take what they still had to say, and write down how the run ended."""
         machine = self._machine
         try:
-            reports = self.runner.close(settings.STOP_TIMEOUT)
+            reports = [*self._untaken, *self.runner.close(settings.STOP_TIMEOUT)]
             self._recorder.hear(reports, machine)
             machine.apply_last(self._now(), reports)
         finally:
+            if self._channel is not None:
+                self._channel.close()
             self._clock.watch(None)
             machine.close(self._now())
+            if self._view is not None:
+                self._view.close(state, machine.root.works())
             self._terminal.close()
             try:
                 self._write_down(self._now())
-                self._folder.ended(state)  # while nobody else can take up the run
+                self._recorder.settle()
+                works = Counter(row.state for row in self.see_works())
+                # While nobody else can take up the run.
+                self._folder.ended(state, works, _describe_end(state))
             finally:
                 self._recorder.close()
+
+    def on_suspend(self) -> None:
+        """Hear of Ctrl-Z, before the app stands still; called in the handler of the signal."""
+        if self._view is not None:
+            self._view.hide()
 
     def on_resume(self, seconds: float) -> None:
         """Hear that the app stood still, after Ctrl-Z."""
         self._suspended += seconds
+        if self._view is not None:
+            self._view.poke()
+
+    def see_works(self) -> list[WorkRow]:
+        """Return what is to be seen of all works in the tree; for any thread."""
+        pids = self._pids()
+        return [see_work(supervisor, pids) for supervisor in self._machine.supervisors()]
+
+    def _pids(self) -> dict[str, int]:
+        return self.runner.pids() if isinstance(self.runner, Steerable) else {}
+
+    def busy_for(self) -> float | None:
+        """Return for how many seconds the flow has been busy, `None` if it waits; for any thread."""
+        since = self._busy_since
+        return None if since is None else self._now().monotonic - since
+
+    def _listen(self) -> None:
+        """Open the channel for commands; without it the app runs as well."""
+        self.thread = get_ident()
+        if self._wants_channel:
+            try:
+                self._channel = CommandChannel(self._folder.path, Commands(self).answer)
+            except (OSError, RuntimeError) as error:
+                _log.info("the app takes no commands from other terminals: %s", error)
 
     def _write_down(self, now: Moment) -> None:
         """Take what has changed to the journal, and failures that the app survives to the terminal."""
         facts = self._machine.take_facts()
         self._recorder.follow(facts, now)
         for work, _, failure in facts.completed:
-            show_failure(work, failure)
+            tell_failure(work, failure, self._folder.logs)
 
     def _send(self, requests: list[Request]) -> None:
         for request in requests:
             self.runner.send(request)
 
+    def _wait(self) -> Sequence[Report]:
+        if self._recorder.is_ahead:
+            if reports := self.runner.wait(0.0):
+                return reports
+            self._recorder.settle()  # nobody waits for us now
+        return self.runner.wait(self._patience())
+
     def _patience(self) -> float | None:
         """Return how long to wait for letters, in seconds."""
         if self._machine.wants_pass:
             return 0.0
-        moments = [at for at in (self._machine.wake_at, self._recorder.wake_at) if at is not None]
-        return self._clock.seconds_until(min(moments) + self._suspended) if moments else None
+        timer, survival = self._machine.wake_at, self._recorder.wake_at
+        if timer is None or (survival is not None and survival < timer):
+            timer = survival
+        return None if timer is None else self._clock.seconds_until(timer + self._suspended)
 
     def _now(self) -> Moment:
         now = self._clock.now()
@@ -188,7 +302,7 @@ class Session:
 
     def _warn_if_slow(self, seconds: float) -> None:
         self._durations.append(seconds)
-        if len(self._durations) == _SLOW_SAMPLES and sum(self._durations) / _SLOW_SAMPLES > _SLOW_SECONDS:
+        if sum(self._durations) > _SLOW_SECONDS * _SLOW_SAMPLES and len(self._durations) == _SLOW_SAMPLES:
             self._durations.clear()
             warnings.warn(
                 f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s each on "
@@ -198,10 +312,21 @@ class Session:
             )
 
 
-_RUNNERS: dict[str, Callable[[str, str, Terminal, bool], Runner]] = {
-    "processes": ProcessRunner,
-    "inline": InlineRunner,
+def _processes(root: str, logs: str, terminal: Terminal, durable: bool, start_method: str) -> Runner:
+    return ProcessRunner(root, logs, terminal, durable, start_method, _NEEDED_BY_WORKS)
+
+
+def _inline(root: str, logs: str, terminal: Terminal, durable: bool, _: str) -> Runner:
+    return InlineRunner(root, logs, terminal, durable)
+
+
+_RUNNERS: dict[str, Callable[[str, str, Terminal, bool, str], Runner]] = {
+    "processes": _processes,
+    "inline": _inline,
 }
+
+# What a fork server loads once for all works, as far as this app uses it.
+_NEEDED_BY_WORKS = ("lightning_lite.core.host", "lightning_lite.storage.drive")
 
 
 def _find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | None:
@@ -210,7 +335,7 @@ def _find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | N
         return run_path(root_dir, resume)
     path = find_resumable(root_dir, _identity(root))
     if path is None:
-        _say(f"There is nothing to resume for {_top(root).__qualname__} in {root_dir}: a new run begins.")
+        _say(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run begins.")
     return path
 
 
@@ -220,7 +345,7 @@ def _open_run(
     """Return the folder and the journal of the run in `path`, its past handed over; or of a new run."""
     identity = _identity(root)
     if path is None:
-        folder = RunFolder.create(root_dir, app=_top(root).__qualname__, identity=identity)
+        folder = RunFolder.create(root_dir, app=name_of_app(root), identity=identity)
         return folder, Journal.create(folder.path, identity, durable=durable)
     journal = Journal.open(path, identity, durable=durable)
     try:
@@ -230,6 +355,11 @@ def _open_run(
     except BaseException:
         journal.close()
         raise
+
+
+def name_of_app(root: LightningFlow) -> str:
+    """Return how people call an app: by the class of its root."""
+    return _top(root).__qualname__
 
 
 def _top(root: LightningFlow) -> type[Any]:
@@ -251,6 +381,12 @@ def _hand_over(past: Past, root: LightningFlow, retry_failed: bool) -> None:
         f"calls that are run again when the flow asks for them: {past.num_again}."
     )
     past.hand_over(root)
+
+
+def _describe_end(state: str) -> str | None:
+    """Return what an app is failing of at this moment."""
+    error = sys.exception()
+    return one_line(f"{type(error).__name__}: {error}") if state == "failed" and error is not None else None
 
 
 def _say(line: str) -> None:

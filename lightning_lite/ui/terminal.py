@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from lightning_lite.ui.colours import in_colour
+from lightning_lite.ui.footer import Footer
 
 #: Characters that are written at once: what a pipe or terminal that is ready takes without blocking.
 _WRITE_SIZE = 1024
 
 #: Nobody is there to read: `app.py | head` has ended, the terminal was closed.
 _GONE = frozenset({errno.EPIPE, errno.EIO})
+
+#: Characters that are kept of the last line of a work.
+_LAST_LINE_LIMIT = 500
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
@@ -31,6 +35,7 @@ class Terminal:
     `show` blocks as long as the terminal does; everything else is quick, and for any thread.
 
     Attributes:
+        footer: What stays below the output, if anything; it goes while somebody else has the terminal.
         gone: Whether the reader went away: `app.py | head` has ended, the terminal was closed.
         on_gone: What to call then, in any thread.
 
@@ -41,12 +46,16 @@ class Terminal:
     """
 
     def __init__(self) -> None:
+        self.footer: Footer | None = None
         self.gone = False
         self.on_gone: Callable[[], None] = _nothing
         self._is_broken = False
+        self._num_holds = 0
+        self._holding = threading.Lock()  # guards the last one
         self._free = threading.Event()  # cleared while somebody else has the terminal
         self._free.set()
         self._writing = threading.Lock()
+        self._last_lines: dict[str, str] = {}
         self._waiting = threading.Lock()  # guards the next
         self._waker: int | None = None  # write end of a pipe that ends the wait for the terminal
         self._colours: dict[str, str] = {}
@@ -63,12 +72,20 @@ class Terminal:
 
         Blocks as long as the terminal does, or somebody holds it.
         """
+        self._last_lines[work] = text.rstrip("\n").rpartition("\n")[2][:_LAST_LINE_LIMIT]
+        self._show(lambda stream: self._add_prefix(stream, work, text))
+
+    def tell(self, text: str) -> None:
+        """Write lines of our own, as they are; blocks like `show`."""
+        self._show(lambda _: text)
+
+    def _show(self, make_text: Callable[[TextIO], str]) -> None:
         stream: TextIO | None = sys.stdout
         if stream is None:  # a program without a console
             self._is_broken = True
             return
         try:
-            for lines in _portions(self._add_prefix(stream, work, text)):
+            for lines in _portions(make_text(stream)):
                 self._write(stream, lines)
         except (OSError, ValueError) as error:  # nobody reads, the disk is full; it was closed
             self._is_broken = True
@@ -77,15 +94,28 @@ class Terminal:
                 _discard_rest(stream)
                 self.on_gone()
 
+    def last_line(self, work: str) -> str:
+        """Return what a work has printed last, "" before that."""
+        return self._last_lines.get(work, "")
+
     def hold(self) -> None:
-        """Hand the terminal over: nothing is shown until `release`, and nothing of it is lost."""
-        self._free.clear()
+        """Hand the terminal over: nothing is shown before the `release` of each `hold`, nothing is lost."""
+        with self._holding:
+            self._num_holds += 1
+            self._free.clear()
         with self._writing:
             pass  # a write that was under way has ended
+        if self.footer is not None:
+            self.footer.hold()
 
     def release(self) -> None:
         """Take the terminal back."""
-        self._free.set()
+        with self._holding:
+            self._num_holds -= 1
+            if self._num_holds == 0:
+                self._free.set()
+        if self.footer is not None:
+            self.footer.release()
 
     def close(self) -> None:
         """Let a `show` that blocks return, and show nothing from now on."""
@@ -94,6 +124,8 @@ class Terminal:
         with self._waiting:
             if self._waker is not None:
                 os.write(self._waker, b"!")
+        if self.footer is not None:
+            self.footer.interrupt()
 
     def _write(self, stream: TextIO, lines: str) -> None:
         while not self._is_broken:

@@ -42,7 +42,7 @@ def test_the_root_of_an_app_stands_alone():
         LightningApp(parent.child)
 
 
-@pytest.mark.parametrize("level", ["warning", "INFO", None])
+@pytest.mark.parametrize("level", ["warning", "INFO", 7])
 def test_the_log_level_is_info_or_debug(level):
     with pytest.raises(ComponentError, match=r"Log Level should be in \['debug', 'info'\]\. Found"):
         LightningApp(ScriptedFlow(nothing), log_level=level)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from stage import ScriptedFlow, Stage, StateChanged, Work, kinds, only, play
 
+from lightning_lite.context import Caller
 from lightning_lite.core.flow import LightningFlow
+from lightning_lite.core.machine import Machine
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StateError, StopApp
+from lightning_lite.messages import StartWork
 from lightning_lite.state.frozen import freeze
 
 
@@ -15,6 +18,17 @@ def test_the_flow_runs_once_when_the_app_starts():
 
     assert stage.machine.num_passes == 1
     assert stage.machine.is_at_rest
+
+
+def test_what_the_runner_may_begin_with_is_what_is_started_then():
+    works = {"a": Work(env={"X": "1"}), "b": Work(cwd="/tmp"), "c": Work(start_with_flow=False)}
+    root = ScriptedFlow(lambda flow: None, **works)
+    prepared = Machine(root, Caller("flow", "root", "/nowhere")).prepare()
+
+    started = only(Stage(root).sent, StartWork)
+
+    assert [tuple(letter) for letter in prepared] == [("root.a", {"X": "1"}, None), ("root.b", None, "/tmp")]
+    assert [(letter.work, letter.env, letter.cwd) for letter in started] == prepared
 
 
 def test_a_step_in_which_nothing_happened_does_not_run_the_flow():

@@ -34,6 +34,18 @@ def test_a_reason_that_is_no_exception_is_named():
     assert report == "root.train failed (timeout): no answer after 3 s in root.train.run(1)\n"
 
 
+def test_a_report_ends_with_what_the_work_printed_last():
+    failure = Failure("user_exception", "ZeroDivisionError: no in root.train.run(1)", TRACEBACK)
+    report = describe_failure("root.train", failure, "epoch 3\nepoch \x1b[2J4\n")
+
+    assert report.splitlines()[-4:] == [
+        "    ZeroDivisionError: no",
+        "    root.train printed last:",
+        "        epoch 3",
+        "        epoch \\x1b[2J4",
+    ]
+
+
 def test_a_report_can_not_be_forged_by_what_it_reports():
     failure = Failure(
         "user_exception", "E: \x1b[2J\nroot.other failed", "Traceback\n\x1b]0;t\x07[/red]\r\u202e"

@@ -287,3 +287,26 @@ def test_ctrl_c_ends_a_program_whose_terminal_stands_still(tmp_path):
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "Fatal" not in errors
     assert program.returncode == -signal.SIGINT
+
+
+def test_each_hold_needs_its_release(capsys):
+    terminal = Terminal()
+    terminal.hold()
+    terminal.hold()
+    terminal.release()
+    thread = threading.Thread(target=terminal.show, args=("a", "text"))
+    thread.start()
+    thread.join(0.05)
+    assert capsys.readouterr().out == ""
+
+    terminal.release()
+    thread.join(DEADLINE)
+
+    assert capsys.readouterr().out == "a | text\n"
+
+
+def test_it_remembers_what_a_work_printed_last():
+    terminal = Terminal()
+    terminal.show("a", "one\ntwo\n")
+
+    assert (terminal.last_line("a"), terminal.last_line("b")) == ("two", "")

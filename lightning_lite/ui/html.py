@@ -1,0 +1,39 @@
+"""Plain tables for notebooks; nothing in them is markup but the tables themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning_lite.safe_text import one_line
+
+#: Rows that a table shows; the others are counted.
+MOST_ROWS = 100
+
+
+def html_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table as HTML, "" if it has no rows.
+
+    Example:
+        >>> html_table(["name", "value"], [["loss", "<0.3>"]])
+        '<table><tr><th>name</th><th>value</th></tr><tr><td>loss</td><td>&lt;0.3&gt;</td></tr></table>'
+    """
+    if not rows:
+        return ""
+    shown = "".join(_row("td", row) for row in rows[:MOST_ROWS])
+    more = f"<p>... and {len(rows) - MOST_ROWS} more</p>" if len(rows) > MOST_ROWS else ""
+    return f"<table>{_row('th', head)}{shown}</table>{more}"
+
+
+def html_title(text: str) -> str:
+    """Return a line above a table as HTML."""
+    return f"<b>{_escaped(text)}</b>"
+
+
+def _row(kind: str, cells: Sequence[object]) -> str:
+    return f"<tr>{''.join(f'<{kind}>{_escaped(cell)}</{kind}>' for cell in cells)}</tr>"
+
+
+def _escaped(value: object) -> str:
+    from html import escape  # noqa: PLC0415 - 3 ms that only a notebook pays
+
+    return escape(one_line(str(value)))

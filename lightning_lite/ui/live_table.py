@@ -1,0 +1,269 @@
+"""The table of works: plain rows in, something that rich can show out.
+
+    title         Train · 2:05 · 2 of 40 works are busy
+    head          work         state      call  progress          since   cpu   memory  last output
+    busy works    root.train   running       3  ━━━━━━━───  75%    0:12   98%  120 MiB  epoch 12
+    others        root.eval    succeeded     1                 14:02:11    0%   80 MiB  accuracy 0.9
+    what is left  ... and 37 more: 30 succeeded, 7 pending
+
+`live_table` draws it; the live view of `app.run()` and `lightning-lite top` show the same.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+#: How states are coloured; others are plain.
+STYLES = {
+    "running": "green",
+    "pending": "yellow",
+    "failed": "bold red",
+    "stopped": "dim",
+    "not started": "dim",
+}
+
+#: States that end by themselves: time passes for them.
+BUSY = frozenset({"running", "pending"})
+
+#: What is shown first when there is no room for all; states that are not named come behind these.
+_ORDER = ("running", "failed", "pending")
+
+_GAP = "  "
+_BAR = 10  # characters
+
+
+class WorkRow(NamedTuple):
+    """What is to be seen of one work.
+
+    Attributes:
+        name: Full name of the work.
+        state: One word of its status, `running`; those of `WorkStageStatus`, with spaces.
+        call: Number of the call it is about; 0 if there was none.
+        attempt: Number of the attempt of that call; shown from the second on.
+        progress: What part of the call is done, from 0 to 1, or `None` if the work does not say.
+        since: When it came into that state, in seconds since 1970; `None` if it is not known.
+        pid: Id of its process, or `None` if there is none; not shown.
+        cpu: What part of one CPU its process uses, or `None` if there is none.
+        memory: Bytes of main memory of its process, or `None` if there is none.
+        last_line: What it printed last, harmless.
+    """
+
+    name: str
+    state: str
+    call: int = 0
+    attempt: int = 0
+    progress: float | None = None
+    since: float | None = None
+    pid: int | None = None
+    cpu: float | None = None
+    memory: int | None = None
+    last_line: str = ""
+
+
+def live_table(rows: Sequence[WorkRow], *, title: str, now: float, width: int, height: int) -> RenderableType:
+    """Return a renderable of rich that shows works on `width` times `height` characters, or less.
+
+    Where there is no room for all, those that are busy come first and the others are counted.
+
+    Args:
+        rows: The works in the order of the tree.
+        title: The line above them.
+        now: The present time, seconds since 1970.
+        width: Columns of the terminal; narrow ones do without some columns of the table.
+        height: Lines that may be used, the title included.
+    """
+    from rich.console import Group  # noqa: PLC0415 - 70 ms, and only a terminal needs it
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    shown, hidden = _choose(rows, max(1, height - 2))  # below the title and the head
+    lines = [Text(title, style="bold")]
+    if shown:
+        lines += _lines(shown, now, width)
+    if hidden:
+        lines.append(Text(describe_rest(hidden), style="dim"))
+    for line in lines:
+        line.no_wrap = True
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines)
+
+
+def read_progress(value: object) -> float | None:
+    """Return what the attribute `progress` of a work says, from 0 to 1; `None` if it says nothing.
+
+    Example:
+        >>> read_progress(0.5), read_progress((30, 120)), read_progress("soon")
+        (0.5, 0.25, None)
+    """
+    if isinstance(value, tuple | list) and len(value) == 2 and all(map(_is_number, value)):
+        done, total = value
+        value = done / total if total > 0 else None
+    return min(max(0.0, float(value)), 1.0) if _is_number(value) else None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def describe_rest(rows: Sequence[WorkRow]) -> str:
+    """Return one line about works that are not shown.
+
+    Example:
+        >>> describe_rest([WorkRow("root.a", "failed"), WorkRow("root.b", "pending")])
+        '... and 2 more: 1 failed, 1 pending'
+    """
+    states = Counter(row.state for row in rows).most_common()
+    return f"... and {len(rows)} more: {', '.join(f'{count} {state}' for state, count in states)}"
+
+
+def readable_duration(seconds: float) -> str:
+    """Return a duration for people, in hours, minutes and seconds.
+
+    Example:
+        >>> readable_duration(7.9), readable_duration(125), readable_duration(90_061)
+        ('0:07', '2:05', '25:01:01')
+    """
+    minutes, seconds = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def readable_memory(nbytes: int) -> str:
+    """Return an amount of memory for people, in few digits.
+
+    Example:
+        >>> readable_memory(120 * 2**20), readable_memory(3 * 2**30)
+        ('120 MiB', '3.0 GiB')
+    """
+    mebibytes = nbytes / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def _choose(rows: Sequence[WorkRow], room: int) -> tuple[list[WorkRow], list[WorkRow]]:
+    """Return the rows to show, in their order, and those for which there is no room."""
+    if len(rows) <= room:
+        return list(rows), []
+    ranks = {state: rank for rank, state in enumerate(_ORDER)}
+    by_rank = sorted(range(len(rows)), key=lambda index: ranks.get(rows[index].state, len(ranks)))
+    chosen = set(by_rank[: room - 1])  # the last line counts the others
+    return (
+        [row for index, row in enumerate(rows) if index in chosen],
+        [row for index, row in enumerate(rows) if index not in chosen],
+    )
+
+
+def _lines(rows: Sequence[WorkRow], now: float, width: int) -> Iterator[Text]:
+    """Yield the head, and a line for each row.
+
+    A `Table` of rich would take ten times as long, which counts for what is drawn several times a second.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    cells = {column: [column.cell(row, now) for row in rows] for column in _COLUMNS}
+    cells = {column: found for column, found in cells.items() if any(found)}
+    sizes = {
+        column: max(column.min_size, len(column.name), *(_size(cell, cell_len) for cell in found))
+        for column, found in cells.items()
+    }
+    for column in sorted(sizes, key=lambda column: column.rank)[:0:-1]:
+        taken = sum(min(size, column.max_size) + len(_GAP) for column, size in sizes.items()) - len(_GAP)
+        if taken > width:
+            del sizes[column]
+    for index in range(-1, len(rows)):
+        line = Text()
+        for column, size in sizes.items():
+            cell = cells[column][index] if index >= 0 else [(column.name, "dim")]
+            gap = " " * (size - _size(cell, cell_len))
+            line.append_tokens([(gap, ""), *cell] if column.is_number else [*cell, (gap, "")])
+            line.append(_GAP)
+        line.rstrip()
+        yield line
+
+
+#: Pieces of text with their styles.
+_Cell = list[tuple[str, str]]
+
+
+class _Column(NamedTuple):
+    """One column of the table; it is left out where no row has anything for it.
+
+    Attributes:
+        name: What stands above it.
+        cell: Makes what stands in it of a row and the present time.
+        rank: Where there is no room for all columns, the ones with the highest rank are left out.
+        min_size: Characters that it has at least, so that the columns behind it stand still.
+        max_size: Characters that it wants at most, where there is no room.
+        is_number: Whether it is written to the right.
+    """
+
+    name: str
+    cell: Callable[[WorkRow, float], _Cell]
+    rank: int
+    min_size: int = 0
+    max_size: int = 1000
+    is_number: bool = False
+
+
+def _size(cell: _Cell, cell_len: Callable[[str], int]) -> int:
+    return sum(cell_len(text) for text, _ in cell)
+
+
+def _name(row: WorkRow, now: float) -> _Cell:
+    return [(row.name, "")]
+
+
+def _state(row: WorkRow, now: float) -> _Cell:
+    return [(row.state, STYLES.get(row.state, ""))]
+
+
+def _call(row: WorkRow, now: float) -> _Cell:
+    attempt = f" ({row.attempt})" if row.attempt > 1 else ""
+    return [(f"{row.call}{attempt}", "")] if row.call else []
+
+
+def _progress(row: WorkRow, now: float) -> _Cell:
+    if row.progress is None or row.state == "not started":
+        return []
+    done = int(row.progress * _BAR)
+    return [("━" * done, "green"), ("─" * (_BAR - done), "dim"), (f"{int(row.progress * 100):>4}%", "")]
+
+
+def _since(row: WorkRow, now: float) -> _Cell:
+    """For how long a busy work is so, and since when another one is: only the first one changes."""
+    if row.since is None or row.state == "not started":
+        return []
+    if row.state in BUSY:
+        return [(readable_duration(now - row.since), "")]
+    return [(time.strftime("%H:%M:%S", time.localtime(row.since)), "")]
+
+
+def _cpu(row: WorkRow, now: float) -> _Cell:
+    return [] if row.cpu is None else [(f"{row.cpu:.0%}", "")]
+
+
+def _memory(row: WorkRow, now: float) -> _Cell:
+    return [] if row.memory is None else [(readable_memory(row.memory), "")]
+
+
+def _last_line(row: WorkRow, now: float) -> _Cell:
+    return [(row.last_line, "dim")] if row.last_line else []
+
+
+_COLUMNS = [
+    _Column("work", _name, rank=0),
+    _Column("state", _state, rank=1, min_size=len("not started")),
+    _Column("call", _call, rank=3, is_number=True, min_size=len("3 (2)")),
+    _Column("progress", _progress, rank=4, min_size=_BAR + len(" 100%")),
+    _Column("since", _since, rank=2, is_number=True, min_size=len("14:02:11")),
+    _Column("cpu", _cpu, rank=6, is_number=True, min_size=len("100%")),
+    _Column("memory", _memory, rank=7, is_number=True, min_size=len("999 MiB")),
+    _Column("last output", _last_line, rank=5, max_size=15),
+]

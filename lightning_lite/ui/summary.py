@@ -1,0 +1,101 @@
+"""The last words of an app on a terminal: what ran, how long, what failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lightning_lite.safe_text import one_line
+from lightning_lite.ui.live_table import readable_duration
+from lightning_lite.ui.terminal import Terminal
+
+# Not by `rich`, which would take longer to import than a short app runs.
+_BOLD, _BOLD_RED, _PLAIN = "\x1b[1m", "\x1b[1;31m", "\x1b[0m"
+
+#: Works, and failures, that are named; the others are counted.
+_MOST_LINES = 10
+
+
+class WorkSummary(NamedTuple):
+    """What became of one work.
+
+    Attributes:
+        name: Full name of the work.
+        num_calls: Calls that it was asked for and that have begun.
+        seconds: How long these ran, all attempts together; `None` if nobody knows.
+        failures: One line for each call that has failed: what, and where.
+    """
+
+    name: str
+    num_calls: int
+    seconds: float | None
+    failures: tuple[str, ...] = ()
+
+
+class RunSummary(NamedTuple):
+    """What became of a whole app.
+
+    Attributes:
+        app: Name of the app.
+        ending: `stopped`, `failed` or `interrupted`.
+        seconds: How long it ran.
+        works: What became of its works.
+    """
+
+    app: str
+    ending: str
+    seconds: float
+    works: Sequence[WorkSummary]
+
+
+def describe_run(summary: RunSummary) -> str:
+    """Return the summary as harmless text that ends in a newline.
+
+    Example:
+        >>> works = [
+        ...     WorkSummary("root.train", 12, 70.0),
+        ...     WorkSummary("root.eval", 1, 0.3, ("ZeroDivisionError: no in root.eval.run(0)",)),
+        ... ]
+        >>> print(describe_run(RunSummary("Flow", "stopped", 75.2, works)), end="")
+        Flow ended after 1:15: 13 calls, 1 failed.
+          root.train  12 calls  1:10
+          root.eval   1 call    0.3 s
+          root.eval failed: ZeroDivisionError: no in root.eval.run(0)
+    """
+    works = [work for work in summary.works if work.num_calls or work.failures]
+    failures = [f"{work.name} failed: {failure}" for work in works for failure in work.failures]
+    num_calls = sum(work.num_calls for work in works)
+    counts = f"{_count(num_calls, 'call')}{f', {len(failures)} failed' if failures else ''}"
+    how = {"stopped": "ended", "interrupted": "was interrupted"}.get(summary.ending, summary.ending)
+    lines = [f"{summary.app} {how} after {_duration(summary.seconds)}: {counts}."]
+    shown, rest = works[:_MOST_LINES], works[_MOST_LINES:]
+    width = max((len(work.name) for work in shown), default=0)
+    lines += [
+        f"{work.name:{width}}  {_count(work.num_calls, 'call'):8}  {_duration(work.seconds)}".rstrip()
+        for work in shown
+    ]
+    if rest:
+        num_calls = sum(work.num_calls for work in rest)
+        lines.append(f"... and {_count(len(rest), 'work')} more with {_count(num_calls, 'call')}")
+    lines += failures[:_MOST_LINES]
+    if failures[_MOST_LINES:]:
+        lines.append(f"... and {_count(len(failures) - _MOST_LINES, 'failure')} more")
+    return "\n  ".join(one_line(line, 500) for line in lines) + "\n"
+
+
+def show_run(summary: RunSummary, terminal: Terminal) -> None:
+    """Show the summary on a terminal that has shown the view, its first line in bold."""
+    headline, newline, rest = describe_run(summary).partition("\n")
+    before = "\r" if summary.ending == "interrupted" else ""  # over the "^C" that the terminal shows
+    style = _BOLD_RED if summary.ending == "failed" else _BOLD
+    terminal.tell(f"{before}{style}{headline}{_PLAIN}{newline}{rest}")
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f} s" if seconds < 60 else readable_duration(seconds)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,45 @@
+"""Plays the cells of a notebook in a real Jupyter kernel: cells as JSON in, what they put out as JSON out.
+
+A cell is its code; one that has to be interrupted is a dict with its `code` and the file `when` that it makes
+when it is time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+
+from lightning_lite.testing import poll_until
+
+#: Seconds. A bound on hanging, not on speed.
+DEADLINE = 100
+
+
+def interrupt(kernel: int, when: str) -> None:
+    poll_until(lambda: os.path.exists(when), timeout=DEADLINE)
+    os.kill(kernel, signal.SIGINT)
+
+
+def play(cells: list[str | dict[str, str]]) -> list[list[dict[str, object]]]:
+    import nbformat  # noqa: PLC0415 - a second, also for pytest, which imports all files of tests
+    from nbclient import NotebookClient  # noqa: PLC0415 - as above
+
+    notebook = nbformat.v4.new_notebook()
+    client = NotebookClient(notebook, timeout=DEADLINE, kernel_name="python3", allow_errors=True)
+    outputs = []
+    with client.setup_kernel():
+        for index, cell in enumerate(cells):
+            code = cell if isinstance(cell, str) else cell["code"]
+            notebook.cells.append(nbformat.v4.new_code_cell(code))
+            if not isinstance(cell, str):
+                arguments = (client.km.provisioner.pid, cell["when"])
+                threading.Thread(target=interrupt, args=arguments, daemon=True).start()
+            outputs.append(client.execute_cell(notebook.cells[index], index)["outputs"])
+    return outputs
+
+
+if __name__ == "__main__":
+    json.dump(play(json.load(sys.stdin)), sys.stdout)
