@@ -1,0 +1,1 @@
+"""The command line: `lightning-lite` and `python -m lightning_lite`, one module per verb."""

@@ -1,0 +1,171 @@
+"""The machine: Python, packages, system, limits and terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+import psutil
+
+from lightning_lite import settings
+from lightning_lite.cli.checks.finding import FAILURE, OK, WARNING, Check, Finding
+from lightning_lite.cli.output import show_bytes
+
+if sys.platform != "win32":
+    import resource
+
+_NEEDED = ("multiprocess", "cloudpickle", "filelock", "rich", "cronsim", "click", "rich-click", "psutil")
+
+#: Below these, apps of some dozen works get into trouble. A work takes about ten open files of the flow.
+_FEW_FILES = 512
+_FEW_PROCESSES = 512
+_LITTLE_MEMORY = 512 * 1024**2
+
+_CGROUP = "/sys/fs/cgroup"
+
+
+def checks() -> Iterator[tuple[str, Check]]:
+    """Yield what is looked at, in the order of the page."""
+    yield "python", _python
+    yield "packages", _packages
+    yield "sqlite", _sqlite
+    yield "system", _system
+    yield "cpus", _cpus
+    yield "memory", _memory
+    yield "open files", _open_files
+    yield "processes", _processes
+    yield "ends of processes", _ends_of_processes
+    yield "start method", _start_method
+    yield "settings", _settings
+    yield "terminal", _terminal
+
+
+def _python() -> Finding:
+    value = f"{platform.python_version()} ({platform.python_implementation()}) {sys.executable}"
+    return Finding("python", value)
+
+
+def _packages() -> Finding:
+    versions, missing = [], []
+    for name in _NEEDED:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        advice = f"pip install {' '.join(missing)}"
+        return Finding("packages", f"{', '.join(versions)}; missing: {', '.join(missing)}", FAILURE, advice)
+    return Finding("packages", ", ".join(versions))
+
+
+def _sqlite() -> Finding:
+    return Finding("sqlite", sqlite3.sqlite_version)
+
+
+def _system() -> Finding:
+    return Finding("system", f"{platform.platform()}, {platform.machine()}")
+
+
+def _cpus() -> Finding:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota, _, period = _read_limit("cpu.max").partition(" ")
+    limit = f", limited to {int(quota) / int(period):g}" if quota.isdigit() and period.isdigit() else ""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return Finding("cpus", f"{usable} of {os.cpu_count()}{limit}, load {load}")
+
+
+def _memory() -> Finding:
+    memory = psutil.virtual_memory()
+    limit = _read_limit("memory.max")
+    within = f", limited to {show_bytes(int(limit))}" if limit.isdigit() else ""
+    value = f"{show_bytes(memory.total)}, {show_bytes(memory.available)} available{within}"
+    if memory.available < _LITTLE_MEMORY:
+        return Finding(
+            "memory", value, WARNING, "end other programs; each work takes some ten MiB to begin with"
+        )
+    return Finding("memory", value)
+
+
+def _open_files() -> Finding:
+    if sys.platform == "win32":
+        return Finding("open files", "not limited")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    value = f"{_count(soft)} (hard limit {_count(hard)})"
+    if soft != resource.RLIM_INFINITY and soft < _FEW_FILES:
+        command = f"ulimit -n {min(hard, 4096)}" if hard > soft else "the hard limit, in limits.conf"
+        return Finding("open files", value, WARNING, f"raise it for many works: {command}")
+    return Finding("open files", value)
+
+
+def _processes() -> Finding:
+    if sys.platform == "win32":
+        return Finding("processes", "not limited")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    most = _read_limit("pids.max")
+    within = f", {most} in this container" if most.isdigit() else ""
+    value = f"{_count(soft)} (hard limit {_count(hard)}){within}"
+    few = [limit for limit in (soft, int(most) if most.isdigit() else -1) if 0 <= limit < _FEW_PROCESSES]
+    if few:
+        return Finding(
+            "processes", value, WARNING, "raise it for many works: ulimit -u, or the container's limit"
+        )
+    return Finding("processes", value)
+
+
+def _ends_of_processes() -> Finding:
+    """Say how the end of a work is noticed, and how works end if the flow is killed."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+        notices = "pidfd"
+    except (AttributeError, OSError):
+        notices = "pipe"
+    ends = "parent-death signal" if sys.platform == "linux" else "end of the pipe"
+    hangup = "" if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else "; Ctrl-C is ignored here"
+    advice = "started by a shell with & and without job control? Ctrl-C and SIGINT will not end an app"
+    return Finding(
+        "ends of processes", f"{notices}, {ends}{hangup}", WARNING if hangup else OK, advice if hangup else ""
+    )
+
+
+def _start_method() -> Finding:
+    return Finding(
+        "start method", f"{settings.resolve_start_method(None)}, runner {settings.resolve_runner(None)}"
+    )
+
+
+def _settings() -> Finding:
+    found = [
+        f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("LIGHTNING_LITE_")
+    ]
+    return Finding("settings", ", ".join(found) or "none in the environment")
+
+
+def _terminal() -> Finding:
+    if not sys.stdout.isatty():
+        return Finding("terminal", f"none; output in {sys.stdout.encoding}")
+    columns, lines = shutil.get_terminal_size()
+    term = os.environ.get("TERM", "")
+    plain = ", NO_COLOR" if os.environ.get("NO_COLOR") else ""
+    value = f"{term or 'TERM is not set'}, {columns} x {lines}, {sys.stdout.encoding}{plain}"
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        return Finding("terminal", value, WARNING, "set LANG to one with UTF-8, such as C.UTF-8")
+    return Finding("terminal", value)
+
+
+def _read_limit(name: str) -> str:
+    """Return a limit of the container, or "" if there is none or nobody tells."""
+    try:
+        with open(os.path.join(_CGROUP, name), encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _count(limit: int) -> str:
+    return "unlimited" if limit < 0 or limit >= sys.maxsize else str(limit)

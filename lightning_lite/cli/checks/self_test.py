@@ -1,0 +1,56 @@
+"""The self-test: a small app is run as a program of its own, so that nothing it meets can hurt the doctor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from time import perf_counter
+
+from lightning_lite import settings
+from lightning_lite.cli.checks.finding import FAILURE, WARNING, Finding
+from lightning_lite.safe_text import one_line
+
+_APP = "lightning_lite.cli.checks.small_app"
+_SLOW = 5.0  # seconds
+_TIMEOUT = 60.0
+
+
+def check(folder: str) -> Finding:
+    """Run the app in a process of its own and say how that went.
+
+    Args:
+        folder: Empty folder for its root and its files.
+    """
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in (settings.RUNNER_VARIABLE, settings.RESUME_VARIABLE, settings.RETRY_FAILED_VARIABLE)
+    }
+    environ |= {
+        settings.ROOT_VARIABLE: os.path.join(folder, "root"),
+        settings.VIEW_VARIABLE: "0",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    began = perf_counter()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", _APP],
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("self-test", f"not over after {_TIMEOUT:g} s", FAILURE, f"run it: python -m {_APP}")
+    took = perf_counter() - began
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Finding("self-test", one_line(last), FAILURE, f"see all that it says: python -m {_APP}")
+    value = f"two works and a drive in {took:.1f} s"
+    if took > _SLOW:
+        return Finding("self-test", value, WARNING, "about one second is usual: is the machine busy?")
+    return Finding("self-test", value)

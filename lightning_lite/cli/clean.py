@@ -1,0 +1,149 @@
+"""`lightning-lite clean`: remove old runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from typing import NamedTuple
+
+import click
+
+from lightning_lite.cli.options import (
+    BadInput,
+    ParamType,
+    check_root,
+    examples,
+    json_option,
+    plain_option,
+    root_option,
+)
+from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment
+from lightning_lite.cli.pages import Command
+from lightning_lite.errors import JournalError
+from lightning_lite.runs.cleaning import KEEP_RUNS, last_change, remove_rests, remove_run, size_of
+from lightning_lite.runs.directory import SeenRun, see_runs
+from lightning_lite.runs.resumable import can_resume
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+class Age(ParamType[float]):
+    """A duration such as `7d`, `12h` or `90s`; the value is in seconds."""
+
+    name = "age"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value.strip())
+        if match is None:
+            self.fail(f"{value!r} is no age; say a number and s, m, h, d or w, such as 7d.", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+class _Old(NamedTuple):
+    run: SeenRun
+    changed: float
+    size: int
+
+
+@click.command(
+    "clean",
+    cls=Command,
+    epilog=examples("clean --older-than 7d --dry-run", "clean --keep 10", "clean --all --yes"),
+)
+@root_option
+@json_option
+@plain_option
+@click.option("--keep", metavar="N", type=click.IntRange(min=0), help="Keep the N newest runs.")
+@click.option(
+    "--older-than", metavar="AGE", type=Age(), help="Only runs unchanged for so long: 7d, 12h, 30m."
+)
+@click.option("--all", "takes_all", is_flag=True, help="All runs that have ended; asks first.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
+def command(
+    root: str,
+    keep: int | None,
+    older_than: float | None,
+    takes_all: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove old runs with their journals, values and logs. A run that goes on is never touched.
+
+    With --keep and --older-than, a run goes that both let go. Without options it is what each new run
+    does by itself: the 50 newest runs stay, and 50 older ones that can be resumed. Drives stay as they
+    are.
+    """
+    if takes_all and (keep is not None or older_than is not None):
+        raise BadInput("--all takes every run that has ended; it goes with neither --keep nor --older-than.")
+    newest_first = see_runs(check_root(root))[::-1]
+    if takes_all:
+        chosen = newest_first
+    elif keep is None and older_than is None:
+        chosen = _spare_resumable(newest_first[KEEP_RUNS:])
+    else:
+        chosen = newest_first[keep or 0 :]
+    now = time.time()
+    old = [
+        _Old(run, changed, size_of(run.path))
+        for run in chosen
+        if run.state != "running" and now - (changed := last_change(run.path)) >= (older_than or 0.0)
+    ]
+    if takes_all and old and not (yes or dry_run):
+        _ask(old)
+    removed = old if dry_run else [each for each in old if _remove(each.run)]
+    if not dry_run:
+        remove_rests(root)
+    _report(removed, dry_run, as_json)
+
+
+def _spare_resumable(newest_first: list[SeenRun]) -> list[SeenRun]:
+    """Return the runs without the newest that can be resumed."""
+    spared = [run for run in newest_first if can_resume(run.path)][:KEEP_RUNS]
+    return [run for run in newest_first if run not in spared]
+
+
+def _ask(old: list[_Old]) -> None:
+    if not sys.stdin.isatty():
+        raise BadInput("--all asks before it removes anything, and nobody is there to ask; add --yes.")
+    size = show_bytes(sum(each.size for each in old))
+    if not click.confirm(f"Remove {_count(old)} ({size}), also those that could be resumed?", err=True):
+        click.echo("Nothing was removed.", err=True)
+        click.get_current_context().exit(1)
+
+
+def _remove(run: SeenRun) -> bool:
+    """Remove a run, or say why not."""
+    try:
+        remove_run(run.path)
+    except JournalError as error:
+        click.echo(f"Kept: {error}.", err=True)
+    except FileNotFoundError:
+        pass  # somebody else was faster
+    except OSError as error:
+        click.echo(f"Kept: {run.id} can't be removed: {error.strerror}.", err=True)
+    else:
+        return True
+    return False
+
+
+def _report(removed: list[_Old], dry_run: bool, as_json: bool) -> None:
+    freed = sum(each.size for each in removed)
+    if as_json:
+        runs = [{"id": run.id, "app": run.app, "state": run.state, "size": size} for run, _, size in removed]
+        say_json({"removed": runs, "freed": freed, "dry_run": dry_run})
+        return
+    if removed:
+        rows = [(run.id, run.app, run.state, show_moment(at), show_bytes(size)) for run, at, size in removed]
+        say_table(["ID", "APP", "STATE", "CHANGED", "SIZE"], rows)
+    verb = "Would remove" if dry_run else "Removed"
+    say(f"{verb} {_count(removed)}, {show_bytes(freed)}." if removed else "There is nothing to remove.")
+
+
+def _count(runs: list[_Old]) -> str:
+    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"

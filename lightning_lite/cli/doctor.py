@@ -1,0 +1,82 @@
+"""`lightning-lite doctor`: whether this machine is fine, in one page to paste."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import click
+
+from lightning_lite import settings
+from lightning_lite.cli.checks import machine, place, self_test
+from lightning_lite.cli.checks.finding import FAILURE, OK, WARNING, Finding, examine
+from lightning_lite.cli.options import examples, json_option, plain_option, root_option
+from lightning_lite.cli.output import say, say_json
+from lightning_lite.cli.pages import Command
+from lightning_lite.safe_text import one_line
+
+_MARKS = {OK: " ", WARNING: "!", FAILURE: "x"}
+_COLOURS = {OK: None, WARNING: "yellow", FAILURE: "red"}
+_PROBE = ".lightning_lite-doctor-"
+
+
+@click.command("doctor", cls=Command, epilog=examples("doctor", "doctor --root /data/root --json"))
+@root_option
+@json_option
+@plain_option
+def command(root: str, as_json: bool) -> None:
+    """Look whether this machine is fine, and run a small app; to be pasted into an issue.
+
+    It changes nothing: what it tries out is in a temporary folder beside the root. The exit code is 1
+    if something is broken.
+    """
+    sections = {
+        "machine": list(examine(machine.checks())),
+        "root": list(_look_at_root(root)),
+    }
+    findings = [finding for section in sections.values() for finding in section]
+    if as_json:
+        say_json(
+            {
+                "lightning_lite": settings.VERSION,
+                "findings": [
+                    {"section": name, **finding._asdict()}
+                    for name, section in sections.items()
+                    for finding in section
+                ],
+            }
+        )
+    else:
+        _show(sections)
+    if any(finding.state == FAILURE for finding in findings):
+        click.get_current_context().exit(1)
+
+
+def _look_at_root(root: str) -> Iterator[Finding]:
+    """Look at the place of the root and run the app there, in a folder that is gone afterwards."""
+    try:
+        probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=place.nearest_folder(root))
+    except OSError as error:
+        value = f"{root}: {(error.strerror or str(error)).lower()}"
+        yield Finding("root", value, FAILURE, "name a folder that you may write to: --root DIR")
+        return
+    with probe as folder:
+        os.mkdir(f"{folder}/probe")
+        os.mkdir(f"{folder}/app")
+        yield from examine(place.checks(root, f"{folder}/probe"))
+        yield from examine(iter([("self-test", lambda: self_test.check(f"{folder}/app"))]))
+
+
+def _show(sections: dict[str, list[Finding]]) -> None:
+    findings = [finding for section in sections.values() for finding in section]
+    counts = [sum(finding.state == state for finding in findings) for state in (OK, WARNING, FAILURE)]
+    say("lightning_lite {}: {} fine, {} to look at, {} broken".format(settings.VERSION, *counts))
+    width = max(len(finding.about) for finding in findings)
+    for section in sections.values():
+        say()
+        for finding in section:
+            value = one_line(finding.value, limit=2000)
+            say(f"{_MARKS[finding.state]} {finding.about:<{width}}  {value}", _COLOURS[finding.state])
+            if finding.advice:
+                say(f"  {'':<{width}}  {one_line(finding.advice)}")

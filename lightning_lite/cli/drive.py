@@ -1,0 +1,24 @@
+"""`lightning-lite drive`: the group of what can be done with drives."""
+
+from __future__ import annotations
+
+from lightning_lite.cli.drives.looking import cat, du, ls, tree
+from lightning_lite.cli.drives.moving import get, put, rm
+from lightning_lite.cli.drives.verifying import verify
+from lightning_lite.cli.options import examples
+from lightning_lite.cli.pages import Group
+
+_HELP = """Look into drives, put files in and get them out.
+
+A DRIVE is its name, with or without "lit://" before it. A PATH in it may be a pattern such as
+'*.ckpt'; quote it, so that the shell leaves it alone.
+"""
+
+_EXAMPLES = examples(
+    "drive ls",
+    "drive ls models -l",
+    "drive get models 'run-1/*.ckpt' --to here/",
+    "drive put models weights",
+)
+
+command = Group("drive", commands=[ls, tree, get, put, cat, rm, du, verify], help=_HELP, epilog=_EXAMPLES)

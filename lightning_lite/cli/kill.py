@@ -1,0 +1,66 @@
+"""`lightning-lite kill`: end a run or works at once."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+import psutil
+
+from lightning_lite.cli.completing import complete_targets
+from lightning_lite.cli.options import examples, plain_option, root_option
+from lightning_lite.cli.output import say
+from lightning_lite.cli.pages import Command
+from lightning_lite.cli.steering import find_process, find_works, has_ended, is_gone, wait_until
+from lightning_lite.errors import CommandError, JournalInUse
+from lightning_lite.runners.commands import ask
+from lightning_lite.runs.directory import SeenRun
+from lightning_lite.runs.folder import note_end
+from lightning_lite.runs.holding import RunLock
+
+#: Seconds that what was killed may take to be gone.
+_PATIENCE = 30.0
+
+
+@click.command("kill", cls=Command, epilog=examples("kill", "kill 9f3ac2", "kill train"))
+@click.argument("target", nargs=-1, shell_complete=complete_targets, metavar="[RUN] [WORK]...")
+@root_option
+@plain_option
+def command(root: str, target: tuple[str, ...]) -> None:
+    """End a run at once, also if it hangs; or some of its works.
+
+    Nothing is tidied up: the process of the app gets SIGKILL, and its works go with it. What was written
+    down stays whole, and the run can be resumed.
+    """
+    run, works = find_works(root, target)
+    if not works:
+        _kill_run(run)
+        return
+    for name in works:
+        ask(run.path, "kill", work=name)
+    for name, pid in works.items():
+        if pid is not None and not wait_until(partial(is_gone, pid), _PATIENCE):
+            raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+        say(f"{name}: killed")
+
+
+def _kill_run(run: SeenRun) -> None:
+    process = find_process(run)
+    family = process.children(recursive=True)
+    process.kill()
+    if not wait_until(partial(has_ended, run), _PATIENCE):
+        raise CommandError(f"run {run.id} (process {process.pid}) was killed, but hangs in the kernel")
+    _, left = psutil.wait_procs(family, timeout=_PATIENCE)
+    if left:
+        numbers = ", ".join(str(one.pid) for one in left)
+        raise CommandError(f"run {run.id} was killed, but of what it has started there is left: {numbers}")
+    lock = RunLock(run.path)
+    try:
+        lock.acquire()
+    except JournalInUse:
+        return  # somebody has resumed it already
+    try:
+        note_end(run.path, "killed")
+    finally:
+        lock.release()
+    say(f"{run.id}: killed")

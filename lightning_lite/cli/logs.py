@@ -1,0 +1,145 @@
+"""`lightning-lite logs`: what the works of a run have printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from threading import Event
+from time import time
+
+import click
+
+from lightning_lite.cli.completing import complete_targets
+from lightning_lite.cli.finding import find_target, find_work
+from lightning_lite.cli.options import ParamType, examples, plain_option, root_option
+from lightning_lite.cli.pages import Command
+from lightning_lite.cli.sight import look
+from lightning_lite.runners.log_lines import Line, RunLogs, list_logs
+from lightning_lite.runs.directory import SeenRun, see_run
+from lightning_lite.safe_text import harmless
+
+#: Seconds between two looks for new lines.
+_PAUSE = 0.1
+
+#: Lines that are written at once.
+_BATCH = 1000
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class _Moment(ParamType[float]):
+    """`10m` ago, or a date, a time, or both in ISO 8601."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value)
+        ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+        if ago:
+            return time() - float(ago[1]) * _UNITS[ago[2]]
+        today = datetime.now().date().isoformat()
+        for candidate in (text, f"{today}T{text}"):
+            try:
+                return datetime.fromisoformat(candidate).timestamp()
+            except ValueError:
+                continue
+        return self.fail(
+            f"{text!r} is neither 90s, 10m, 2h or 1d, nor a time like 14:30 or 2026-11-22T14:30:00."
+        )
+
+
+@click.command(
+    "logs",
+    cls=Command,
+    epilog=examples(
+        "logs", "logs -f train", "logs 9f3ac2 train evaluate -n 20", "logs --since 10m --timestamps"
+    ),
+)
+@click.argument("target", nargs=-1, shell_complete=complete_targets, metavar="[RUN] [WORK]...")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the run ends.")
+@click.option(
+    "-n",
+    "--tail",
+    "nlines",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only the last N lines of each work.",
+)
+@click.option("--since", type=_Moment(), metavar="WHEN", help="Only what came since: 10m, or a time.")
+@click.option("-t", "--timestamps", is_flag=True, help="Say when each line came.")
+@click.option("--no-prefix", is_flag=True, help="Lines without the names of their works.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object on each line: time, work, line.")
+@root_option
+@plain_option
+def command(
+    root: str,
+    target: tuple[str, ...],
+    follow: bool,
+    nlines: int | None,
+    since: float | None,
+    timestamps: bool,
+    no_prefix: bool,
+    as_json: bool,
+) -> None:
+    """Show what the works of a run have printed, in the order in which it came.
+
+    What the flow prints is not in the logs: it goes to where the app was started.
+    """
+    run, words = find_target(root, target)
+    works = {find_work(run.id, word, _known_works(run)) for word in words}
+    logs = RunLogs(run.path, works, nlines=nlines, since=since)
+    show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)
+    pause = Event()
+    while True:
+        goes_on = follow and see_run(run.path).state == "running"  # before the look at the logs
+        _write(logs.read(to_end=not goes_on), show)
+        if not goes_on:
+            return
+        pause.wait(_PAUSE)
+
+
+def _known_works(run: SeenRun) -> set[str]:
+    works = {work.name for work in look(run, journal=False).works}
+    return works.union(list_logs(os.path.join(run.path, "logs")))
+
+
+def _write(lines: Iterable[Line], show: Callable[[Line], str]) -> None:
+    batch: list[str] = []
+    for line in lines:
+        batch.append(show(line))
+        if len(batch) == _BATCH:
+            click.echo("\n".join(batch))
+            batch.clear()
+    if batch:
+        click.echo("\n".join(batch))
+
+
+def _to_json(line: Line) -> str:
+    return json.dumps({"time": line.time, "work": line.work, "line": line.text}, ensure_ascii=False)
+
+
+class _Text:
+    """Makes lines for people, as they stood on the terminal of the app."""
+
+    def __init__(self, *, timestamps: bool, prefix: bool) -> None:
+        self._timestamps = timestamps
+        self._prefix = prefix
+        self._colours: dict[str, str] = {}
+
+    def __call__(self, line: Line) -> str:
+        text = harmless(line.text)
+        if self._prefix:
+            colour = self._colours.setdefault(line.work, _COLOURS[len(self._colours) % len(_COLOURS)])
+            text = click.style(f"{line.work} | ", fg=colour) + text
+        return f"{_show_time(line.time)} {text}" if self._timestamps else text
+
+
+def _show_time(moment: float | None) -> str:
+    if moment is None:
+        return "-" * len("2026-11-22T14:30:00.000")
+    return datetime.fromtimestamp(moment).isoformat(timespec="milliseconds")

@@ -1,0 +1,79 @@
+"""Options that several verbs have, always with the same meaning.
+
+A verb puts them above its function: `@root_option`, `@json_option`, `@plain_option`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from lightning_lite import settings
+
+if TYPE_CHECKING:
+    from click import ParamType as ParamType
+else:
+
+    class ParamType(click.ParamType):
+        """That of click, generic also in those releases in which it is not: `ParamType[float]`."""
+
+        def __class_getitem__(cls, item):  # noqa: ANN001, ANN204 - typed above
+            return cls
+
+
+class BadInput(click.ClickException):
+    """What the user has asked for is not there, or not clear; one line says why."""
+
+    exit_code = 2
+
+
+def _resolve_root(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
+    return settings.resolve_root(given)
+
+
+#: `root`: the absolute folder that holds everything; it need not be there.
+root_option = click.option(
+    "--root",
+    metavar="DIR",
+    type=click.Path(readable=False),  # what is wrong with it `check_root` says in one line
+    callback=_resolve_root,
+    help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else ./{settings.DEFAULT_ROOT}.",
+)
+
+#: `as_json`: whether the answer is for programs.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+#: No parameter: `pages.is_plain` knows it, also where no option has been read yet.
+plain_option = click.option(
+    "--plain",
+    is_flag=True,
+    expose_value=False,
+    help="No colours, and nothing that moves; as with $NO_COLOR and where there is no terminal.",
+)
+
+
+def check_root(root: str) -> str:
+    """Return the root if it is one.
+
+    Raises:
+        BadInput: There is nothing of an app in it, or this user may not look into it.
+    """
+    if any(os.path.isdir(os.path.join(root, part)) for part in ("runs", "drives")):
+        return root
+    if not os.path.exists(root):
+        what = "there is no such folder"
+    elif not os.path.isdir(root):
+        what = "it is a file"
+    elif not os.access(root, os.R_OK | os.X_OK):
+        raise BadInput(f"{root!r} is not open to this user: permission denied.")
+    else:
+        what = "no app has ever run in it"
+    raise BadInput(f"{root!r} is not the root of an app: {what}; name it with --root DIR.")
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help page: what people type, one line each, without the name of the program."""
+    return "\n".join(["\b", "Examples:", *(f"  lightning-lite {line}" for line in lines)])

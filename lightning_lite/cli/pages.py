@@ -1,0 +1,36 @@
+"""The classes of our commands: rich-click's at a terminal, else click's own, which start faster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+
+def is_plain() -> bool:
+    """Return whether colours and all that moves are unwanted: no terminal, `NO_COLOR`, or `--plain`."""
+    return (
+        bool(os.environ.get("NO_COLOR"))
+        or os.environ.get("TERM") == "dumb"
+        or "--plain" in sys.argv
+        or not (sys.stdout is not None and sys.stdout.isatty())
+    )
+
+
+if TYPE_CHECKING or is_plain():
+    from click import Command, Group
+else:
+    from rich.padding import Padding
+    from rich_click import RichCommand
+    from rich_click import RichGroup as Group
+
+    class Command(RichCommand):
+        """A command whose examples stay lines, which rich-click would make a paragraph of."""
+
+        def format_epilog(self, ctx: Any, formatter: Any) -> None:
+            """Write the examples."""
+            if self.epilog:
+                formatter.write(Padding(self.epilog.removeprefix("\b\n"), (0, 1)))
+
+
+__all__ = ["Command", "Group", "is_plain"]

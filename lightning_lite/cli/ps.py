@@ -1,0 +1,89 @@
+"""`lightning-lite ps`: the runs of a root."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from time import time
+from typing import Any
+
+import click
+
+from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
+from lightning_lite.cli.output import say, say_json, say_table, show_moment, show_seconds
+from lightning_lite.cli.pages import Command
+from lightning_lite.cli.sight import look
+from lightning_lite.runs.directory import SeenRun, see_runs
+
+#: How many runs are listed if nobody asks for all.
+_MANY = 20
+
+
+@click.command(
+    "ps",
+    cls=Command,
+    epilog=examples("ps", "ps --running --json", "stop $(lightning-lite ps -q --running)"),
+)
+@click.option("-a", "--all", "shows_all", is_flag=True, help=f"All runs, not only the latest {_MANY}.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the ids.")
+@click.option("--running", is_flag=True, help="Only runs that go on.")
+@root_option
+@json_option
+@plain_option
+def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: bool) -> None:
+    """List the runs: the latest first.
+
+    A run whose process is gone without a word has died, whatever its files say.
+    """
+    runs = see_runs(check_root(root))[::-1]
+    if running:
+        runs = [run for run in runs if run.state == "running"]
+    hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MANY)
+    shown = runs[: len(runs) - hidden]
+    if quiet:
+        for run in shown:
+            say(run.id)
+    elif as_json:
+        say_json([_describe(run) for run in shown])
+    elif not runs:
+        say(f"No run {'goes on' if running else 'is there'} in {root}.")
+    else:
+        say_table(["ID", "APP", "STATE", "STARTED", "TOOK", "WORKS"], map(_row, shown))
+        if hidden:
+            say(f"... and {hidden} older ones: lightning-lite ps --all")
+
+
+def _row(run: SeenRun) -> tuple[object, ...]:
+    end = run.ended if run.state != "running" else time()
+    took = None if run.started is None or end is None else show_seconds(max(0.0, end - run.started))
+    return run.id, run.app, run.state, show_moment(run.started), took, _show_works(_count_works(run))
+
+
+def _describe(run: SeenRun) -> dict[str, Any]:
+    facts = run.facts
+    return {
+        "id": run.id,
+        "app": run.app,
+        "state": run.state,
+        "started": facts.get("started"),
+        "ended": facts.get("ended") if run.state != "running" else None,
+        "pid": run.holder.pid if run.holder is not None else None,
+        "command": facts.get("command"),
+        "cwd": facts.get("cwd"),
+        "folder": run.path,
+        "works": _count_works(run),
+    }
+
+
+def _count_works(run: SeenRun) -> dict[str, int]:
+    """Return how many works are in which state, as the run has written down at its end, else its journal."""
+    counted = run.facts.get("works")
+    if run.state != "running" and isinstance(counted, dict):
+        return {str(state): int(count) for state, count in counted.items()}
+    if not os.path.exists(os.path.join(run.path, "journal.db")):
+        return {}
+    return dict(Counter(work.state for work in look(run, journal=False).works))
+
+
+def _show_works(states: dict[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"

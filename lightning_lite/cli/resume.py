@@ -1,0 +1,80 @@
+"""`lightning-lite resume`: go on with a run, by the command that has begun it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import NoReturn
+
+import click
+
+from lightning_lite import settings
+from lightning_lite.cli.completing import complete_runs
+from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.options import BadInput, check_root, examples, root_option
+from lightning_lite.cli.output import complain
+from lightning_lite.cli.pages import Command
+from lightning_lite.runs.directory import SeenRun, see_runs
+from lightning_lite.runs.resumable import can_resume
+
+#: Programs in which an app runs that can't be had again by starting them.
+_INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest")
+
+
+@click.command(
+    "resume", cls=Command, epilog=examples("resume", "resume 9f3ac2", "resume 9f3ac2 --retry-failed")
+)
+@click.argument("run", required=False, shell_complete=complete_runs)
+@click.option("--retry-failed", is_flag=True, help="Run calls again that have failed.")
+@root_option
+def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
+    """Go on with a run that has failed, was interrupted or has died; the latest one if none is named.
+
+    Calls that had ended are not run again. The program is started by its own command, in the folder where it
+    was started first, with the environment of now.
+    """
+    found = _choose(root) if run is None else find_run(root, run)
+    argv = _check(found)
+    os.environ[settings.ROOT_VARIABLE] = root
+    os.environ[settings.RESUME_VARIABLE] = found.id
+    if retry_failed:
+        os.environ[settings.RETRY_FAILED_VARIABLE] = "1"
+    cwd = str(found.facts.get("cwd"))
+    complain(f"In {cwd}: {shlex.join(argv)}")
+    try:
+        os.chdir(cwd)
+        sys.stdout.flush()
+        os.execv(argv[0], argv)
+    except OSError as error:
+        raise BadInput(f"run {found.id} can't be begun anew: {error.strerror} ({error.filename}).") from error
+
+
+def _choose(root: str) -> SeenRun:
+    """Return the latest run that can go on."""
+    for run in see_runs(check_root(root))[::-1]:
+        if run.state != "running" and can_resume(run.path):
+            return run
+    raise BadInput(f"there is no run in {root} that could go on: all have come to their ends, or go on.")
+
+
+def _check(run: SeenRun) -> list[str]:
+    """Return the command that goes on with a run.
+
+    Raises:
+        BadInput: It goes on already, has come to its end, or has no command that could be repeated.
+    """
+    if run.state == "running":
+        raise BadInput(f"run {run.id} goes on.")
+    if not can_resume(run.path):
+        why = "its flow has ended it" if run.facts.get("state") == "stopped" else "it has no journal"
+        raise BadInput(f"run {run.id} can't go on: {why}.")
+    given = run.facts.get("command")
+    argv = [str(word) for word in given] if isinstance(given, list) else []
+    is_script = len(argv) > 1 and not {"-", "-c", "-i"}.intersection(argv[1:2])
+    if not is_script or any(os.path.basename(word) in _INTERACTIVE for word in argv):
+        raise BadInput(
+            f"run {run.id} was not begun by a program that can be started again ({shlex.join(argv) or '?'}); "
+            f"call app.run(resume={run.id!r}) where it was begun."
+        )
+    return [str(run.facts.get("executable") or sys.executable), *argv[1:]]

@@ -1,0 +1,118 @@
+"""`lightning-lite run`: run the app in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from importlib import import_module
+
+import click
+
+from lightning_lite import settings
+from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.options import BadInput, examples
+from lightning_lite.cli.pages import Command
+
+_LATEST = "latest"
+
+#: What separates our options from those of the app; the first as Lightning has it.
+_SEPARATORS = ("--app_args", "--app-args", "--")
+
+
+class _Run(Command):
+    """Leaves all that stands behind `--app_args` to the app."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = min(
+            (args.index(separator) for separator in _SEPARATORS if separator in args), default=len(args)
+        )
+        ctx.obj = args[end + 1 :]
+        return super().parse_args(ctx, args[:end])
+
+
+@click.command(
+    "run",
+    cls=_Run,
+    epilog=examples(
+        "run app.py",
+        "run app.py --env EPOCHS=3 --app_args --rate 0.1",
+        "run app.py --resume",
+        "run app.py --runner inline --log-level debug",
+    ),
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True))
+@click.option("--runner", type=click.Choice(["processes", "inline"]), help="Where works run; else processes.")
+@click.option("--start-method", type=click.Choice(["spawn", "forkserver"]), help="How their processes start.")
+@click.option("--root", type=click.Path(file_okay=False), metavar="DIR", help="Folder of runs and drives.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=_LATEST,
+    metavar="[RUN]",
+    help="Go on with the latest run of this app that has not come to its end; or with RUN.",
+)
+@click.option("--retry-failed", is_flag=True, help="On resume, run calls again that have failed.")
+@click.option(
+    "--env", multiple=True, metavar="K=V", help="Set a variable of the environment; may be repeated."
+)
+@click.option("--log-level", type=click.Choice(["info", "debug"]), help="How much the framework says.")
+@click.option(
+    "--view/--no-view", default=None, help="Whether to show the works at the bottom of the terminal."
+)
+@click.option("--app_args", metavar="ARGS...", expose_value=False, help="All that follows is for the app.")
+@click.option("--plain", is_flag=True, help="No colours, and nothing that moves.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: str,
+    runner: str | None,
+    start_method: str | None,
+    root: str | None,
+    resume: str | None,
+    retry_failed: bool,
+    env: tuple[str, ...],
+    log_level: str | None,
+    view: bool | None,
+    plain: bool,
+) -> None:
+    """Run the app in FILE.
+
+    FILE is run as by `python FILE`. If it does not call `app.run()` itself, the one LightningApp at its top
+    level is run. What is said here counts where the code does not say otherwise.
+
+    The exit code is 0 if the app came to its end, 1 if it failed, 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    variables = {
+        settings.RUNNER_VARIABLE: runner,
+        settings.START_METHOD_VARIABLE: start_method,
+        settings.ROOT_VARIABLE: os.path.abspath(root) if root else None,
+        settings.RESUME_VARIABLE: _find_resumed(resume, root),
+        settings.RETRY_FAILED_VARIABLE: "1" if retry_failed else None,
+        settings.LOG_LEVEL_VARIABLE: log_level,
+        settings.VIEW_VARIABLE: "0" if plain else None if view is None else str(int(view)),
+        "NO_COLOR": "1" if plain else None,
+    }
+    os.environ.update(_parse_env(env))
+    os.environ.update({name: value for name, value in variables.items() if value is not None})
+    # Loaded here, as verbs are: help and completion need not wait for the framework.
+    import_module("lightning_lite.cli.script").run_file(file, ctx.obj)
+
+
+def _find_resumed(resume: str | None, root: str | None) -> str | None:
+    """Return what the variable for the run to resume is to say."""
+    if resume == _LATEST:
+        # `lightning-lite resume` repeats a command, and says there which run it means.
+        return os.environ.get(settings.RESUME_VARIABLE) or "1"
+    return None if resume is None else find_run(settings.resolve_root(root), resume).id
+
+
+def _parse_env(pairs: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise BadInput(f"Invalid format of environment variable entered: {pair!r}. It should be K=V.")
+        if name in found:
+            raise BadInput(f"Environment variable {name!r} is duplicated. Please only include it once.")
+        found[name] = value
+    return found

@@ -1,0 +1,60 @@
+"""`lightning-lite stop`: end a run or works in order."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from lightning_lite.cli.completing import complete_targets
+from lightning_lite.cli.options import examples, plain_option, root_option
+from lightning_lite.cli.output import say
+from lightning_lite.cli.pages import Command
+from lightning_lite.cli.steering import (
+    end_in_order,
+    find_works,
+    has_ended,
+    is_gone,
+    timeout_option,
+    wait_until,
+)
+from lightning_lite.errors import CommandError
+from lightning_lite.runners.commands import ask
+from lightning_lite.runs.directory import see_run
+
+#: Seconds that a run may take to end, beyond what its works get.
+_PATIENCE = 30.0
+
+
+@click.command(
+    "stop", cls=Command, epilog=examples("stop", "stop 9f3ac2", "stop train", "stop 9f3ac2 train -t 60")
+)
+@click.argument("target", nargs=-1, shell_complete=complete_targets, metavar="[RUN] [WORK]...")
+@timeout_option
+@root_option
+@plain_option
+def command(root: str, target: tuple[str, ...], timeout: float) -> None:
+    """End a run in order, as Ctrl-C does; or some of its works.
+
+    A run that is ended so has the exit code 143 and can be resumed. The calls of a work that is stopped
+    end as stopped, and the app goes on. Returns when all is over.
+    """
+    run, works = find_works(root, target)
+    if not works:
+        end_in_order(run)
+        if not wait_until(partial(has_ended, run), _PATIENCE):
+            raise CommandError(f"run {run.id} is still ending; `lightning-lite kill {run.id}` does not wait")
+        say(f"{run.id}: {see_run(run.path).state}")
+        return
+    for name in works:
+        ask(run.path, "stop", work=name, timeout=timeout)
+    for name, pid in works.items():
+        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+            say(f"{name}: told to stop; it does at its next change of state")
+        elif pid is not None and not wait_until(partial(is_gone, pid), timeout):
+            ask(run.path, "kill", work=name)  # also if the flow is busy, which would else do it
+            if not wait_until(partial(is_gone, pid), _PATIENCE):
+                raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+            say(f"{name}: killed, because it did not end within {timeout:g} s", "yellow")
+        else:
+            say(f"{name}: stopped")

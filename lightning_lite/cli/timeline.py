@@ -1,0 +1,56 @@
+"""`lightning-lite timeline`: the calls of a run as a trace."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from lightning_lite.cli.completing import complete_runs
+from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.options import examples, plain_option, root_option
+from lightning_lite.cli.pages import Command
+from lightning_lite.cli.trace import trace
+from lightning_lite.runs.history import read_history
+
+
+@click.command(
+    "timeline",
+    cls=Command,
+    epilog=examples(
+        "timeline",
+        "timeline 20261122-035501123-9f3ac2 -o monday.json",
+        "timeline -o - | gzip > trace.json.gz",
+    ),
+)
+@root_option
+@plain_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="trace.json",
+    show_default=True,
+    help="File to write; - for the standard output.",
+)
+@click.argument("run", required=False, shell_complete=complete_runs)
+def command(root: str, output: str, run: str | None) -> None:
+    """Write the calls of a run as a trace in the Trace Event Format.
+
+    Open it in https://ui.perfetto.dev or chrome://tracing: a track for each work with the attempts of its
+    calls, one for the flow, and how many works run. Of a run that goes on, it has what happened so far.
+    """
+    found = find_run(root, run)
+    events = trace(found, read_history(found.path), time.time())
+    text = json.dumps(events, separators=(",", ":"))
+    try:
+        with click.open_file(output, "w", encoding="ascii", atomic=True) as file:
+            file.write(f"{text}\n")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise click.ClickException(f"{output!r} can't be written: {error.strerror}.") from error
+    if output != "-":
+        calls = sum(event["ph"] == "X" for event in events["traceEvents"])
+        click.echo(f"{output}: run {found.id}, {calls} attempts of calls; open it in https://ui.perfetto.dev")

@@ -1,0 +1,180 @@
+"""`lightning-lite clean`: old runs go, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from verbs import call, says_in_one_line
+
+from lightning_lite.cli.clean import Age
+from lightning_lite.runs import cleaning
+from lightning_lite.runs.journal import Journal
+
+_DAY = 86_400.0
+
+
+def runs() -> Path:
+    return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
+
+
+def make_run(number: int, *, state: str = "stopped", days: float = 0.0) -> Path:
+    """Make a run that has ended so many days ago."""
+    path = runs() / f"20260101-00000000{number}-abcdef"
+    (path / "logs").mkdir(parents=True)
+    (path / "logs" / "root.log").write_bytes(b"x" * 10_000)
+    facts = {"app": "Root", "state": state, "started": "2026-01-01T00:00:00+00:00"}
+    (path / "run.json").write_text(json.dumps(facts))
+    Journal.create(str(path), "app").close()
+    moment = time.time() - days * _DAY
+    for name in (path / "run.json", path / "journal.db", path):
+        os.utime(name, (moment, moment))
+    return path
+
+
+def left() -> list[int]:
+    return sorted(int(path.name[17]) for path in runs().iterdir())
+
+
+def test_the_newest_are_kept(capfd: pytest.CaptureFixture[str]):
+    for number in range(5):
+        make_run(number)
+
+    said = call(capfd, "clean", "--keep", "2")
+
+    assert said.code == 0
+    assert left() == [3, 4]
+    assert said.out.splitlines()[-1].startswith("Removed 3 runs, ")
+    assert "20260101-000000002-abcdef  Root  stopped" in said.out
+
+
+def test_only_those_that_are_old_enough_go(capfd: pytest.CaptureFixture[str]):
+    for number, days in enumerate((30, 10, 6, 0)):
+        make_run(number, days=days)
+
+    assert "Removed 2 runs" in call(capfd, "clean", "--older-than", "7d").out
+    assert left() == [2, 3]
+    assert call(capfd, "clean", "--older-than", "1h", "--keep", "2").out == "There is nothing to remove.\n"
+    assert left() == [2, 3]
+
+
+def test_a_dry_run_removes_nothing_and_says_what_it_would(capfd: pytest.CaptureFixture[str]):
+    make_run(0)
+
+    said = call(capfd, "clean", "--all", "-n", "--json")
+
+    (run,) = said.data["removed"]
+    assert (run["id"], run["state"], said.data["dry_run"]) == ("20260101-000000000-abcdef", "stopped", True)
+    assert said.data["freed"] == run["size"] >= 10_000
+    assert "Would remove 1 run" in call(capfd, "clean", "--keep", "0", "--dry-run").out
+    assert left() == [0]
+
+
+def test_a_run_in_use_is_never_touched(capfd: pytest.CaptureFixture[str]):
+    free, used = make_run(0, state="failed"), make_run(1, state="running")
+    journal = Journal.open(str(used), "app")
+
+    assert call(capfd, "clean", "--all", "--yes").code == 0
+    journal.close()
+
+    assert not free.exists()
+    assert (used / "logs" / "root.log").exists()
+
+
+def test_a_run_that_is_taken_up_meanwhile_is_kept_and_named(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    make_run(0)
+    used = make_run(1)
+    taken = []
+
+    def take(path: str) -> int:
+        if path == str(used):
+            taken.append(Journal.open(path, "app"))
+        return 0
+
+    monkeypatch.setattr("lightning_lite.cli.clean.size_of", take)
+
+    said = call(capfd, "clean", "--all", "--yes")
+    taken[0].close()
+
+    assert left() == [1]
+    assert said.err.startswith("Kept: the run '20260101-000000001-abcdef' is in use by process")
+    assert "Removed 1 run" in said.out
+
+
+def test_without_options_it_does_what_each_new_run_does(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("lightning_lite.cli.clean.KEEP_RUNS", 1)
+    for number, state in enumerate(("stopped", "failed", "failed", "stopped", "stopped")):
+        make_run(number, state=state)
+
+    call(capfd, "clean")
+
+    assert left() == [2, 4]
+
+
+def test_all_asks_and_does_nothing_if_nobody_can_answer(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    make_run(0)
+    with open(os.devnull) as nobody:
+        monkeypatch.setattr("sys.stdin", nobody)
+        says_in_one_line(call(capfd, "clean", "--all"), 2, "--yes")
+    assert left() == [0]
+
+
+def test_all_takes_no_for_an_answer(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    make_run(0)
+    controller, terminal = os.openpty()
+    with open(controller, "wb", buffering=0) as keys, open(terminal, encoding="ascii") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        keys.write(b"n\n")
+        said = call(capfd, "clean", "--all")
+        assert (said.code, left()) == (1, [0])
+        assert "Remove 1 run (" in said.err
+        assert "Nothing was removed." in said.err
+
+        keys.write(b"y\n")
+        assert call(capfd, "clean", "--all").code == 0
+    assert left() == []
+
+
+def test_what_a_dead_cleaner_has_left_goes_too(capfd: pytest.CaptureFixture[str]):
+    make_run(0)
+    (runs() / ".removed-20250101-000000000-abcdef").mkdir()
+
+    call(capfd, "clean")
+
+    assert left() == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7d", 7 * _DAY), ("1.5h", 5400.0), ("30m", 1800.0), ("0s", 0.0)]
+)
+def test_ages(text: str, seconds: float):
+    assert Age().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--older-than", "soon"), "'soon' is no age"),
+        (("--keep", "-1"), "-1"),
+        (("--all", "--keep", "3"), "--all"),
+        (("--root", "nowhere"), "nowhere"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str], words: tuple[str, ...], part: str):
+    says_in_one_line(call(capfd, "clean", *words), 2, part)
+
+
+def test_the_size_is_what_the_disk_gives_back(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"x" * 100_000)
+
+    assert cleaning.size_of(str(tmp_path)) >= 100_000
+    assert cleaning.size_of(str(tmp_path / "nothing")) == 0

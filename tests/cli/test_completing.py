@@ -1,0 +1,58 @@
+"""What the shell is told when somebody presses the tab key behind a run or a work."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.shell_completion import ShellComplete
+
+from lightning_lite.cli.main import group
+
+FIRST, SECOND = "20260101-000000000-abcdef", "20260202-000000000-123456"
+
+
+def complete(*words: str) -> list[str]:
+    shell = ShellComplete(group, {}, "lightning-lite", "_LIGHTNING_LITE_COMPLETE")
+    return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+
+@pytest.fixture
+def runs() -> Path:
+    """Two runs, each with works of its own."""
+    runs = Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
+    for run, works in ((FIRST, ["root.train"]), (SECOND, ["root.serve", "root.score"])):
+        (runs / run / "logs").mkdir(parents=True)
+        (runs / run / "run.json").write_text(json.dumps({"app": "Root", "started": "2026"}))
+        for work in works:
+            (runs / run / "logs" / f"{work}.log").touch()
+    return runs
+
+
+@pytest.mark.usefixtures("runs")
+def test_runs_are_completed_by_their_beginning_and_their_end():
+    assert complete("timeline", "") == [SECOND, FIRST]
+    assert complete("timeline", "202601") == [FIRST]
+    assert complete("top", "123456") == [SECOND]
+    assert complete("resume", "nothing") == []
+
+
+@pytest.mark.usefixtures("runs")
+def test_works_are_those_of_the_run_that_was_typed_or_of_the_latest():
+    assert complete("logs", FIRST, "") == ["root.train"]
+    assert complete("stop", "abcdef", "root.") == ["root.train"]
+    assert complete("status", "s") == ["score", "serve"]
+    assert complete("logs", "") == ["root.score", "root.serve", SECOND, FIRST]
+
+
+def test_a_root_that_is_not_there_completes_nothing():
+    assert complete("logs", "--root", "nowhere", "") == []
+    assert complete("kill", "x") == []
+    assert complete("drive", "ls", "") == []
+
+
+def test_verbs_are_completed():
+    assert complete("ti") == ["timeline"]
+    assert set(complete("dr") + complete("drive", "t")) == {"drive", "tree"}

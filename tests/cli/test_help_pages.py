@@ -1,0 +1,125 @@
+"""Help, version, completion and colours: what everybody meets first, and how quickly."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+from verbs import call
+
+from lightning_lite import settings
+from lightning_lite.cli.main import VERBS, group
+
+PROGRAM = [sys.executable, "-m", "lightning_lite"]
+
+
+def output(*words: str, **environ: str) -> str:
+    return subprocess.run(
+        [*PROGRAM, *words], env={**os.environ, **environ}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def on_a_terminal(*words: str, **environ: str) -> str:
+    """Return what a program prints on a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **environ}
+    environment.pop("NO_COLOR", None) if "NO_COLOR" not in environ else None
+    process = subprocess.Popen(
+        [*PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    printed = b""
+    try:
+        while piece := os.read(ours, 65536):
+            printed += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    return printed.decode()
+
+
+def test_help_names_all_verbs_in_their_order():
+    text = output("-h")
+
+    assert re.findall(r"^  (\w+)  ", text, re.MULTILINE) == list(VERBS)
+    assert "lightning-lite run app.py" in text
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_a_help_page_with_examples(verb: str, capfd: pytest.CaptureFixture[str]):
+    said = call(capfd, verb, "--help")
+
+    assert said.code == 0
+    assert "Examples:" in said.out
+    assert f"lightning-lite {verb}" in said.out
+    assert call(capfd, verb, "-h").out == said.out
+
+
+def test_the_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]):
+    assert call(capfd, "--version").out == f"lightning-lite {settings.VERSION}\n"
+
+
+def test_an_unknown_verb_is_refused(capfd: pytest.CaptureFixture[str]):
+    said = call(capfd, "stauts")
+
+    assert said.code == 2
+    assert "No such command 'stauts'" in said.err  # newer releases of click say what is near
+
+
+def test_help_and_completion_load_no_verb_and_nothing_that_is_slow():
+    """Their time is what click takes; that of the machine is no measure."""
+    for words, environ in (
+        (["--help"], {}),
+        (
+            [],
+            {
+                "_LIGHTNING_LITE_COMPLETE": "bash_complete",
+                "COMP_WORDS": "lightning-lite st",
+                "COMP_CWORD": "1",
+            },
+        ),
+    ):
+        code = (
+            f"import sys; sys.argv = ['lightning-lite', *{words!r}]\n"
+            "from lightning_lite.cli.main import main\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "slow = {'rich', 'rich_click', 'psutil', 'sqlite3', 'multiprocess', 'lightning_lite.core'}\n"
+            "ours = {name for name in sys.modules if name.startswith('lightning_lite.cli.')}\n"
+            "print('loaded', sorted(ours | slow & set(sys.modules)))"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert said.splitlines()[-1] == "loaded ['lightning_lite.cli.main', 'lightning_lite.cli.pages']"
+        assert "status" in said
+
+
+def test_completion_knows_verbs_and_options():
+    def complete(words: str) -> list[str]:
+        said = output(
+            _LIGHTNING_LITE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
+        )
+        return [line.partition(",")[2] for line in said.splitlines()]
+
+    assert complete("lightning-lite st") == ["status", "stop", "stack"]
+    assert "--follow" in complete("lightning-lite logs --f")
+
+
+def test_a_terminal_gets_colours_and_a_rich_help_unless_it_wants_none():
+    assert "╭─" in on_a_terminal("--help")
+    assert "╭─" not in on_a_terminal("--help", NO_COLOR="1")
+    assert "╭─" not in on_a_terminal("--help", TERM="dumb")
+
+
+def test_the_group_knows_no_verb_without_a_line():
+    assert all(group.commands[name].get_short_help_str() == line for name, line in VERBS.items())

@@ -1,0 +1,212 @@
+"""`run FILE` and `resume`, as processes of their own: what they find, what they hand on, how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from short_apps import BUSY, PATIENCE
+from verbs import call, says_in_one_line
+
+from lightning_lite.cli.steering import wait_until
+from lightning_lite.runs.directory import see_runs
+
+APP = """
+import os, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Work(LightningWork):
+    def run(self, x):
+        with open("ran", "a") as file:
+            file.write(f"{x}\\n")
+        if x == "bad" and not os.path.exists("mended"):
+            raise ValueError("no such luck")
+        return os.environ.get("EPOCHS"), sys.argv[1:]
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work, self.other = Work(), Work()
+    def run(self):
+        print(self.work.run("good"), __name__, flush=True)
+        if "--flow-raises" in sys.argv:
+            raise EOFError("from the flow")
+        if "--flow-fails" in sys.argv:
+            self.fail("not good enough")
+        if "--work-raises" in sys.argv:
+            self.other.run("bad")
+        self.stop("done")
+
+app = same = LightningApp(Root())
+print("loaded", flush=True)
+"""
+
+RUNS_ITSELF = APP + "\nif __name__ == '__main__':\n    app.run()\n"
+IN_A_FUNCTION = APP.replace("app = same =", "def main(): return") + "\nmain().run()\n"
+
+
+def lite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call a verb in a process of its own."""
+    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root")}
+    command = [sys.executable, "-m", "lightning_lite", *words]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
+    (folder / "app.py").write_text(source)
+    return lite(folder, "run", "app.py", *words)
+
+
+@pytest.mark.parametrize("source", [APP, RUNS_ITSELF, IN_A_FUNCTION], ids=["app", "runs itself", "function"])
+def test_an_app_is_run_once_whether_its_file_does_so_or_not(tmp_path: Path, source: str):
+    done = run(tmp_path, source, "--env", "EPOCHS=3", "--app_args", "--rate", "0.1", "--root", "x")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "loaded",
+        "('3', ['--rate', '0.1', '--root', 'x']) __main__",
+        "done",
+    ]
+    assert (tmp_path / "ran").read_text() == "good\n"
+    assert len(see_runs(str(tmp_path / "root"))) == 1
+
+
+def test_options_reach_an_app_that_runs_itself(tmp_path: Path):
+    root = tmp_path / "elsewhere"
+
+    done = run(tmp_path, RUNS_ITSELF, "--root", str(root), "--log-level", "debug", "--runner", "inline")
+
+    assert done.returncode == 0, done.stderr
+    assert [seen.state for seen in see_runs(str(root))] == ["stopped"]
+    assert "pass 1 of the flow" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("x = 1\n", "does not contain a LightningApp. Instantiate your app at the module level"),
+        (
+            APP + "\napp2 = LightningApp(Root())\n",
+            "should not be multiple apps instantiated within a file. Found same, app2",
+        ),
+    ],
+)
+def test_a_file_without_an_app_or_with_two_is_refused(tmp_path: Path, source: str, complaint: str):
+    done = run(tmp_path, source)
+
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["nowhere.py"], "'nowhere.py' does not exist"),
+        (["app.py", "--env", "EPOCHS"], "Invalid format of environment variable entered: 'EPOCHS'"),
+        (["app.py", "--env", "A=1", "--env", "A=2"], "Environment variable 'A' is duplicated"),
+        (["app.py", "--runner", "cloud"], "'cloud' is not one of"),
+        (["app.py", "--resume", "abcdef"], "is not the root of an app"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(capfd: pytest.CaptureFixture[str], words: list[str], complaint: str):
+    Path("app.py").write_text(RUNS_ITSELF)
+
+    says_in_one_line(call(capfd, "run", *words), 2, complaint)
+
+
+def test_a_file_that_raises_shows_its_own_lines_only(tmp_path: Path):
+    done = run(tmp_path, "def f():\n    return 1 / 0\n\nf()\n")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f'Traceback (most recent call last):\n  File "{tmp_path}/app.py", line 4')
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
+    assert "lightning_lite" not in done.stderr
+
+
+def test_a_file_that_is_no_python_shows_where(tmp_path: Path):
+    done = run(tmp_path, "x = (\n")
+
+    assert done.returncode == 1
+    assert f'File "{tmp_path}/app.py", line 1' in done.stderr
+    assert "cli/script.py" not in done.stderr
+
+
+def test_an_app_that_fails_has_the_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    failed = run(tmp_path, APP, "--", "--flow-fails")
+    status = call(capfd, "status", "--json", "--root", tmp_path / "root").data
+    raised = run(tmp_path, RUNS_ITSELF, "--", "--flow-raises")
+
+    assert (failed.returncode, raised.returncode) == (1, 1)
+    assert failed.stderr == "Error: not good enough\n"
+    assert (status["state"], status["error"]) == ("failed", "AppFailed: not good enough")
+    assert raised.stderr.endswith("EOFError: from the flow\n")
+    assert "cli/script.py" not in raised.stderr
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_app_that_is_interrupted_or_terminated_says_so_by_its_exit_code(
+    tmp_path: Path, signum: signal.Signals, code: int
+):
+    (tmp_path / "app.py").write_text(BUSY)
+    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
+    out = tmp_path / "out"
+    with open(out, "wb") as stream:
+        command = [sys.executable, "-m", "lightning_lite", "run", "app.py"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=stream, stderr=stream)
+    try:
+        assert wait_until(lambda: "up" in out.read_text(), PATIENCE)
+        process.send_signal(signum)
+        assert process.wait(PATIENCE) == code
+        assert "one | tidied up" in out.read_text()
+        assert "Traceback" not in out.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_resume_goes_on_with_the_command_of_the_run_and_runs_no_ended_call_again(tmp_path: Path):
+    first = run(tmp_path, RUNS_ITSELF, "--env", "EPOCHS=3", "--app_args", "--work-raises")
+    assert first.returncode == 1
+    assert "ValueError: no such luck" in first.stderr
+    (tmp_path / "mended").touch()
+
+    resumed = lite(tmp_path, "resume")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.splitlines()[-1] == "done"
+    assert f"In {tmp_path}: " in resumed.stderr
+    assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
+    assert [seen.state for seen in see_runs(str(tmp_path / "root"))] == ["stopped"]
+    again = lite(tmp_path, "resume")
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+    assert "there is no run" in again.stderr
+
+
+def test_run_with_resume_goes_on_with_the_latest_run_of_the_app(tmp_path: Path):
+    assert run(tmp_path, RUNS_ITSELF, "--app_args", "--work-raises").returncode == 1
+    (seen,) = see_runs(str(tmp_path / "root"))
+    (tmp_path / "mended").touch()
+
+    resumed = lite(tmp_path, "run", "app.py", "--resume", seen.id[-6:], "--app_args", "--work-raises")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
+
+
+def test_a_run_that_no_program_has_begun_is_not_resumed_by_the_command_line(tmp_path: Path):
+    (tmp_path / "app.py").write_text(RUNS_ITSELF.replace("'__main__'", "'app'"))
+    command = [sys.executable, "-c", "import app"]
+    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
+    command_line = [*command, "--work-raises"]
+    subprocess.run(command_line, cwd=tmp_path, env=environ, capture_output=True, timeout=PATIENCE)
+
+    said = lite(tmp_path, "resume")
+
+    assert said.returncode == 2
+    assert "can be started again" in said.stderr
+    assert "call app.run(resume=" in said.stderr

@@ -1,0 +1,183 @@
+"""`lightning-lite timeline`: traces that a viewer can open."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trace_format import check_trace
+from verbs import call, says_in_one_line
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.cli.trace import trace
+from lightning_lite.runs.directory import SeenRun
+from lightning_lite.runs.history import Event, History
+from lightning_lite.testing import LightningTestApp
+
+
+class Train(LightningWork):
+    def __init__(self):
+        super().__init__(raise_exception=False, retries=1, retry_delay=0.0)
+
+    def run(self, step, note=""):
+        if step == 2:
+            raise ValueError("unlucky")
+
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.train, self.other = Train(), Train()
+
+    def run(self):
+        self.train.run(1, note="x" * 200)
+        self.train.run(2)
+        self.other.run(3)
+        self.stop()
+
+
+def run_app(app: LightningApp | None = None) -> None:
+    (app or LightningApp(Root())).run(runner="inline")
+
+
+def runs() -> Path:
+    return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
+
+
+def pick(events: Iterable[dict[str, Any]], phase: str, **fields: Any) -> list[dict[str, Any]]:
+    return [event for event in events if event["ph"] == phase and fields.items() <= event.items()]
+
+
+def test_a_trace_has_a_slice_for_each_attempt_on_the_track_of_its_work(capfd: pytest.CaptureFixture[str]):
+    run_app()
+
+    said = call(capfd, "timeline", "-o", "t.json")
+
+    assert said.code == 0
+    assert said.out.startswith("t.json: run 2")
+    assert "4 attempts of calls; open it in https://ui.perfetto.dev" in said.out
+    data = json.loads(Path("t.json").read_text())
+    events = check_trace(data)
+    tracks = {
+        event["tid"]: event["args"]["name"] for event in pick(data["traceEvents"], "M", name="thread_name")
+    }
+    assert tracks == {0: "flow", 1: "root.other", 2: "root.train"}
+    slices = pick(events, "X")
+    assert [
+        (tracks[event["tid"]], event["args"]["attempt"], event["args"]["outcome"]) for event in slices
+    ] == [
+        ("root.train", 1, "succeeded"),
+        ("root.train", 1, "failed"),
+        ("root.train", 2, "failed"),
+        ("root.other", 1, "succeeded"),
+    ]
+    assert slices[0]["name"].startswith("run(1, note='xxx")
+    assert len(slices[0]["name"]) <= 120
+    assert slices[1]["name"] == "run(2)"
+    assert slices[1]["args"]["message"].startswith("ValueError: unlucky in root.train.run(2)")
+    assert {event["args"]["works"] for event in pick(events, "C")} == {0, 1}
+    assert pick(events, "C")[-1]["args"] == {"works": 0}
+    assert [event["name"] for event in pick(events, "i", cat="run")] == ["begun", "stopped"]
+    assert pick(events, "i", name="turn")
+    assert data["otherData"]["app"] == "Root"
+
+
+def test_the_standard_output_gets_nothing_but_the_trace(capfd: pytest.CaptureFixture[str]):
+    run_app()
+    (run,) = runs().iterdir()
+
+    said = call(capfd, "timeline", run.name, "-o", "-")
+
+    check_trace(said.data)
+    assert said.err == ""
+
+
+def test_a_run_that_goes_on_is_drawn_up_to_now_and_one_that_died_up_to_its_last_word(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+):
+    outcomes, copies = [], []
+
+    class Watched(LightningTestApp):
+        def on_after_run_once(self):
+            events = check_trace(call(capfd, "timeline", "-o", "-").data)
+            outcomes.append({event["args"]["outcome"] for event in pick(events, "X")})
+            assert pick(events, "i", name="stopped") == []
+            running = [event for event in pick(events, "X") if event["args"]["outcome"] == "running"]
+            assert not running or pick(events, "C")[-1]["args"] == {"works": len(running)}
+            (run,) = runs().iterdir()
+            target = tmp_path / f"copy-{len(copies)}" / "runs" / run.name
+            shutil.copytree(run, target, ignore=shutil.ignore_patterns("*.sock"))
+            facts = json.loads((target / "run.json").read_text())
+            facts["started"] = "2026-01-01T00:00:00+00:00"  # not just now
+            (target / "run.json").write_text(json.dumps(facts))
+            copies.append(target.parent.parent)
+
+    run_app(Watched(Root()))
+
+    assert {"running", "succeeded"} in outcomes
+    for copy in copies:
+        events = check_trace(call(capfd, "timeline", "--root", copy, "-o", "-").data)
+        assert pick(events, "i", name="died")
+        assert "running" not in {event["args"]["outcome"] for event in pick(events, "X")}
+
+
+def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative():
+    history = History("/nowhere")
+    history.begun.append(100.0)
+    work = history._work("root.a")
+    history._note("root.a", "k", 1, Event("pending", 101.0))
+    history._note("root.a", "k", 1, Event("running", 102.0, attempt=1))
+    history._note("root.a", "k", 1, Event("failed", 90.0, "crashed", "signal 9", 1))
+    history._note("root.a", "k", 1, Event("running", 103.0, attempt=2))
+    work.events.append(Event("stopped", 95.0))
+    run = SeenRun("run", "/nowhere", {"started": "garbage"}, "died", None)
+
+    events = check_trace(trace(run, history, 200.0))
+
+    assert [(event["ts"], event["dur"]) for event in pick(events, "X")] == [(2_000_000, 0), (3_000_000, 0)]
+    assert [event["args"]["outcome"] for event in pick(events, "X")] == ["failed", "lost"]
+    assert pick(events, "i", name="crashed")[0]["args"] == {"message": "signal 9"}
+    assert pick(events, "i", name="stopped", cat="process")[0]["ts"] == 0
+
+
+def test_what_was_lost_ends_where_the_app_was_last_heard_of():
+    history = History("/nowhere")
+    for begun in (100.0, 200.0):
+        history._begin(begun)
+        history._work("root.a")
+        history._note("root.a", "k", 1, Event("pending", begun + 1))
+        history._note("root.a", "k", 1, Event("running", begun + 2, attempt=1))
+        history.turns.append(begun + 5)
+
+    events = check_trace(trace(SeenRun("run", "/nowhere", {}, "running", None), history, 300.0))
+
+    assert [(event["args"]["outcome"], event["dur"]) for event in pick(events, "X")] == [
+        ("lost", 3_000_000),
+        ("running", 98_000_000),
+    ]
+    assert [event["args"]["works"] for event in pick(events, "C")] == [1, 0, 1]
+    assert [event["name"] for event in pick(events, "i", cat="run")] == ["begun", "resumed"]
+
+
+def test_a_run_without_calls_is_a_trace_too():
+    check_trace(trace(SeenRun("run", "/nowhere", {}, "unknown", None), History("/nowhere"), 200.0))
+
+
+def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str]):
+    says_in_one_line(call(capfd, "timeline"), 2, "is not the root of an app")
+    run_app()
+    (run,) = runs().iterdir()
+
+    says_in_one_line(call(capfd, "timeline", "20991231"), 2, "'20991231'")
+    says_in_one_line(call(capfd, "timeline", "-o", "/nowhere/t.json"), 1, "/nowhere/t.json")
+    journal = run / "journal.db"
+    journal.write_bytes(journal.read_bytes()[:2000])
+    says_in_one_line(call(capfd, "timeline"), 1, "journal.db", "damaged")
+    journal.unlink()
+    says_in_one_line(call(capfd, "timeline"), 1, "there is no journal")
+    assert not Path("trace.json").exists()
