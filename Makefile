@@ -5,13 +5,14 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test check bench torture docs clean
+.PHONY: help demo test check bench bench-peers torture docs clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
 	@echo "make test      run the tests"
 	@echo "make check     look at format, style and types"
-	@echo "make bench     measure against the limits of this machine"
+	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
+	@echo "make bench-peers  install the peers that make bench then measures, too (800 MB)"
 	@echo "make torture   run the long kill and race tests"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
 	@echo "make clean     remove all that these verbs made"
@@ -22,7 +23,7 @@ demo: .venv/installed
 	"$(CURDIR)/$(PYTHON_IN_VENV)" "$(CURDIR)/examples/drive/app.py"
 
 test: .venv/installed-test
-	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture"
+	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
 
 torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
@@ -33,14 +34,16 @@ check: .venv/installed-check
 	@$(PYTHON_IN_VENV) -m mypy
 
 bench: .venv/installed-test
-	@$(PYTHON_IN_VENV) -m benchmarks
+	@$(PYTHON_IN_VENV) -m benchmarks $(if $(RELEASE),--release) $(NAMES)
+
+bench-peers: .venv-peers/installed
 
 docs: .venv/installed-docs
 	@$(PYTHON_IN_VENV) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 clean:
-	@rm -rf .venv build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf .venv .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):
@@ -52,6 +55,12 @@ $(PYTHON_IN_VENV):
 .venv/installed: pyproject.toml | $(PYTHON_IN_VENV)
 	@echo "installing into .venv ..." >&2
 	@$(PIP_INSTALL) .
+	@touch $@
+
+.venv-peers/installed: benchmarks/peers/requirements.txt
+	@echo "installing into .venv-peers ..." >&2
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 .venv/installed-%: pyproject.toml | $(PYTHON_IN_VENV)

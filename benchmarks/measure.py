@@ -20,6 +20,7 @@ class Measure(NamedTuple):
         limit: Takes one figure of the limit.
         rounds: How often both are taken.
         difference: Whether the goal is about `ours - limit` in place of `ours / limit`.
+        peer: Name of the function in `benchmarks.peers` that does the same with a peer, in the same unit.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Measure(NamedTuple):
     limit: Callable[[], float]
     rounds: int = 7
     difference: bool = False
+    peer: str = ""
 
 
 class Outcome(NamedTuple):

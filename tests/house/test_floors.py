@@ -18,12 +18,23 @@ HOUSE = Path(lightning_lite.__file__).parent
 
 # Lowest first. An entry stands for the module or folder of that name; the longest one that fits counts.
 FLOORS = [
-    {"errors", "messages", "clock", "settings", "context", "travel", "packing", "safe_text", "state"},
+    {
+        "errors",
+        "messages",
+        "clock",
+        "settings",
+        "context",
+        "travel",
+        "packing",
+        "by_value",
+        "safe_text",
+        "state",
+    },
     {"storage", "runners", "runs", "ui"},
     {"core", "structures"},
     {"core.machine", "core.recorder", "components"},
     {"core.session", "core.app"},
-    {"cli", "testing"},
+    {"cli", "testing", "__main__"},
 ]
 
 # Side by side on floor 1: none knows the others.

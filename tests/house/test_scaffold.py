@@ -17,8 +17,8 @@ def text(name: str) -> str:
 def test_the_readme_and_the_help_name_every_verb():
     verbs = set(re.findall(r"^\.PHONY: (.*)$", text("Makefile"), re.MULTILINE)[0].split()) - {"help"}
 
-    assert set(re.findall(r"^\| `make (\w+)` \|", text("README.md"), re.MULTILINE)) == verbs
-    assert set(re.findall(r'echo "make (\w+)', text("Makefile"))) == verbs
+    assert set(re.findall(r"^\| `make ([\w-]+)` \|", text("README.md"), re.MULTILINE)) == verbs
+    assert set(re.findall(r'echo "make ([\w-]+)', text("Makefile"))) == verbs
 
 
 def test_the_newest_version_of_the_changelog_is_that_of_the_package_or_not_yet_released():

@@ -1,0 +1,23 @@
+"""The work of P9 to P11: busy in Python code that never ends."""
+
+from __future__ import annotations
+
+import os
+
+from lightning_lite import LightningWork
+
+NUMBER = 8
+
+
+class Busy(LightningWork):
+    """Says which process it is, and computes until somebody ends it."""
+
+    def __init__(self) -> None:
+        super().__init__(parallel=True, raise_exception=False)
+        self.pid = 0
+
+    def run(self) -> None:
+        """Compute for ever."""
+        self.pid = os.getpid()
+        while True:
+            pass

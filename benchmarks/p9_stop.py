@@ -1,0 +1,77 @@
+"""P9: from the decision to stop until 8 busy works are gone and the app has ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from functools import partial
+from multiprocessing.connection import Connection
+
+from benchmarks.busy import NUMBER, Busy
+from benchmarks.measure import Measure
+from benchmarks.programs import figure_of
+from lightning_lite import LightningApp, LightningFlow
+
+
+class Root(LightningFlow):
+    """Stops when all works are busy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.busy = [Busy() for _ in range(NUMBER)]
+        self.decided = 0.0
+
+    def run(self) -> None:
+        """Keep the moment of the decision."""
+        for work in self.busy:
+            work.run()
+        if all(work.pid for work in self.busy):
+            self.decided = time.monotonic()
+            self.stop()
+
+
+def ours(start_method: str = "spawn") -> None:
+    """Print the milliseconds from `flow.stop()` to the end of `app.run()`."""
+    root = Root()
+    LightningApp(root).run(start_method=start_method)
+    print((time.monotonic() - root.decided) * 1000)
+
+
+def work_for_ever(connection: Connection) -> None:
+    """Be busy."""
+    connection.send("up")
+    while True:
+        pass
+
+
+def bare() -> None:
+    """Print the milliseconds to terminate and reap as many processes of the standard library."""
+    context = multiprocessing.get_context("spawn")
+    processes = []
+    for _ in range(NUMBER):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=work_for_ever, args=(sender,))
+        process.start()
+        receiver.recv()
+        processes.append(process)
+    began = time.monotonic()
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join()
+    print((time.monotonic() - began) * 1000)
+
+
+MEASURES = [
+    Measure(
+        name=name,
+        what=f"stop 8 busy works, all gone, {start_method}",
+        limit_name="terminate and join",
+        unit="ms",
+        goal=1.5,
+        ours=partial(figure_of, __name__, "ours", start_method),
+        limit=partial(figure_of, __name__, "bare"),
+        rounds=5,
+    )
+    for name, start_method in (("P9", "spawn"), ("P9f", "forkserver"))
+]

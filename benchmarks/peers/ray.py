@@ -1,0 +1,63 @@
+"""Ray: actors of a cluster of one machine."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ray
+
+from benchmarks.peers.executor import CALLS
+
+
+@ray.remote
+class Echo:
+    """An actor that gives back what it gets."""
+
+    def echo(self, number: int) -> int:
+        """Return `number`."""
+        return number
+
+    def entered(self) -> float:
+        """Say when it was entered."""
+        return time.monotonic()
+
+
+def actors(number: int) -> list[Any]:
+    """Start a cluster and return so many actors."""
+    ray.init(num_cpus=number, include_dashboard=False, logging_level="error", log_to_driver=False)
+    return [Echo.remote() for _ in range(number)]
+
+
+def body() -> None:
+    """Print the seconds from the start of a cluster to the body."""
+    began = time.monotonic()
+    (actor,) = actors(1)
+    print(ray.get(actor.entered.remote()) - began)
+
+
+def call() -> None:
+    """Print the microseconds of one call."""
+    (actor,) = actors(1)
+    ray.get(actor.echo.remote(-1))
+    began = time.monotonic()
+    for number in range(CALLS):
+        assert ray.get(actor.echo.remote(number)) == number
+    print((time.monotonic() - began) / CALLS * 1e6)
+
+
+def fan_out() -> None:
+    """Print the milliseconds of 200 calls over four actors."""
+    workers = actors(4)
+    ray.get([actor.echo.remote(-1) for actor in workers])
+    began = time.monotonic()
+    lines = {actor.echo.remote(number): number for number, actor in enumerate(workers)}
+    answers = set()
+    while lines:
+        (done,), _ = ray.wait(list(lines), num_returns=1)
+        number = lines.pop(done)
+        answers.add(ray.get(done))
+        if number + 4 < 200:
+            lines[workers[number % 4].echo.remote(number + 4)] = number + 4
+    assert len(answers) == 200
+    print((time.monotonic() - began) * 1e3)
