@@ -12,10 +12,11 @@ from lightning_lite import settings
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
 from lightning_lite.core.background import RunningApp
+from lightning_lite.core.beginning import name_of_app
 from lightning_lite.core.cloud import CloudCompute
 from lightning_lite.core.flow import LightningFlow, RootFlow
 from lightning_lite.core.frames import leave_out_own_frames
-from lightning_lite.core.session import Session, name_of_app
+from lightning_lite.core.session import Session
 from lightning_lite.core.showing import show_works
 from lightning_lite.core.status import AppStage, AppStatus
 from lightning_lite.core.work import LightningWork

@@ -8,7 +8,6 @@ app.start() ─▶ RunningApp ── thread ──▶ what app.run() does
 from __future__ import annotations
 
 import atexit
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Protocol, Self
 
 from lightning_lite import settings
 from lightning_lite.core.frames import leave_out_own_frames
+from lightning_lite.core.saying import say
 from lightning_lite.errors import ComponentError
 from lightning_lite.runners.log_lines import RunLogs
 from lightning_lite.safe_text import one_line
@@ -184,7 +184,7 @@ class RunningApp:
             self._state, self._error, self._trace = "failed", error, error.__traceback__
             if not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()
-                _say(f"{self._name} failed: {what}; its handle's wait() raises it.")
+                say(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
         finally:
             atexit.unregister(self._end_at_exit)
             self._has_ended.set()
@@ -205,9 +205,3 @@ class RunningApp:
     def _end_at_exit(self) -> None:
         with suppress(TimeoutError):  # its flow is busy for ever; the works end themselves
             self.stop(2 * settings.STOP_TIMEOUT)
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"{one_line(line, 500)}\n")
-        sys.stderr.flush()

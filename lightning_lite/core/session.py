@@ -8,7 +8,6 @@ runner.wait ──reports──▶ recorder.hear ──▶ machine ──▶ rec
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import time
@@ -16,19 +15,19 @@ import warnings
 from _thread import allocate_lock, get_ident
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from lightning_lite import settings
 from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
+from lightning_lite.core.beginning import find_run, name_of_app, open_run
 from lightning_lite.core.calls import CallBook
 from lightning_lite.core.commands import Commands
-from lightning_lite.core.flow import LightningFlow, LightningFlowWarning, RootFlow
-from lightning_lite.core.identity import class_identity
+from lightning_lite.core.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.core.machine import Machine
 from lightning_lite.core.overview import see_work
-from lightning_lite.core.past import Past
 from lightning_lite.core.recorder import Recorder
+from lightning_lite.core.saying import say
 from lightning_lite.core.telling import note_output, tell_failure
 from lightning_lite.core.view import AppView
 from lightning_lite.errors import RunnerError
@@ -39,14 +38,14 @@ from lightning_lite.runners.processes import ProcessRunner
 from lightning_lite.runners.seam import Runner, Steerable
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.cleaning import clean_runs
-from lightning_lite.runs.folder import RunFolder
-from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.resumable import find_resumable, run_path
 from lightning_lite.safe_text import one_line
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
 
 _log = logging.getLogger("lightning_lite")
+
+#: Seconds without a letter after which what is safe is also committed.
+_SETTLE_AFTER = 0.005
 
 _SLOW_SECONDS = 1.0
 _SLOW_SAMPLES = 5
@@ -121,8 +120,8 @@ class Session:
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_said_rest = False
         self._machine = Machine(root, Caller("flow", "root", root_dir, durable), max_running)
-        path = _find_run(root, root_dir, resume) if resume else None
-        self._folder, journal = _open_run(root, root_dir, durable, path, retry_failed)
+        path = find_run(root, root_dir, resume) if resume else None
+        self._folder, journal = open_run(root, root_dir, durable, path, retry_failed)
         try:
             self.run_id = self._folder.id
             clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
@@ -206,7 +205,7 @@ class Session:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
         if not self._has_said_rest and machine.is_at_rest and not machine.ended:
             self._has_said_rest = True
-            _say(
+            say(
                 "Nothing can change any more: no call is under way and the flow has nothing to do. "
                 "Press Ctrl-C to end the app, or let the flow call self.stop()."
             )
@@ -281,11 +280,13 @@ class Session:
             self.runner.send(request)
 
     def _wait(self) -> Sequence[Report]:
-        if self._recorder.is_ahead:
-            if reports := self.runner.wait(0.0):
-                return reports
+        patience = self._patience()
+        if not self._recorder.is_ahead:
+            return self.runner.wait(patience)
+        reports = self.runner.wait(_SETTLE_AFTER if patience is None else min(patience, _SETTLE_AFTER))
+        if not reports:
             self._recorder.settle()  # nobody waits for us now
-        return self.runner.wait(self._patience())
+        return reports
 
     def _patience(self) -> float | None:
         """Return how long to wait for letters, in seconds."""
@@ -329,67 +330,7 @@ _RUNNERS: dict[str, Callable[[str, str, Terminal, bool, str], Runner]] = {
 _NEEDED_BY_WORKS = ("lightning_lite.core.host", "lightning_lite.storage.drive")
 
 
-def _find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | None:
-    """Return the folder of the run that is to be resumed, or `None` if there is none."""
-    if isinstance(resume, str):
-        return run_path(root_dir, resume)
-    path = find_resumable(root_dir, _identity(root))
-    if path is None:
-        _say(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run begins.")
-    return path
-
-
-def _open_run(
-    root: LightningFlow, root_dir: str, durable: bool, path: str | None, retry_failed: bool
-) -> tuple[RunFolder, Journal]:
-    """Return the folder and the journal of the run in `path`, its past handed over; or of a new run."""
-    identity = _identity(root)
-    if path is None:
-        folder = RunFolder.create(root_dir, app=name_of_app(root), identity=identity)
-        return folder, Journal.create(folder.path, identity, durable=durable)
-    journal = Journal.open(path, identity, durable=durable)
-    try:
-        # First, because a run that is refused stays as it was.
-        _hand_over(Past(os.path.basename(path), journal.records()), root, retry_failed)
-        return RunFolder.reopen(path), journal
-    except BaseException:
-        journal.close()
-        raise
-
-
-def name_of_app(root: LightningFlow) -> str:
-    """Return how people call an app: by the class of its root."""
-    return _top(root).__qualname__
-
-
-def _top(root: LightningFlow) -> type[Any]:
-    """Return the class that the user calls the root of the app."""
-    return type(root.work if isinstance(root, RootFlow) else root)
-
-
-def _identity(root: LightningFlow) -> str:
-    return ":".join(class_identity(_top(root)))
-
-
-def _hand_over(past: Past, root: LightningFlow, retry_failed: bool) -> None:
-    if retry_failed:
-        past.forget_failures()
-    else:
-        past.check_poison()
-    _say(
-        f"Run {past.run} goes on: calls that are taken over: {past.num_completed}, "
-        f"calls that are run again when the flow asks for them: {past.num_again}."
-    )
-    past.hand_over(root)
-
-
 def _describe_end(state: str) -> str | None:
     """Return what an app is failing of at this moment."""
     error = sys.exception()
     return one_line(f"{type(error).__name__}: {error}") if state == "failed" and error is not None else None
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()

@@ -33,7 +33,7 @@ FLOORS = [
     {"storage", "runners", "runs", "ui"},
     {"core", "structures"},
     {"core.machine", "core.recorder", "components"},
-    {"core.session", "core.app"},
+    {"core.beginning", "core.session", "core.app"},
     {"cli", "testing", "__main__"},
 ]
 
