@@ -67,7 +67,7 @@ def measure(number: int, start_method: str) -> Measure:
         goal=GOALS[start_method],
         ours=partial(figure_of, __name__, "ours", number, start_method),
         limit=partial(figure_of, __name__, "bare", number),
-        rounds=3 if number == 100 else 5,
+        rounds=5,
     )
 
 

@@ -124,7 +124,7 @@ MEASURES = [
         goal=0.01,
         ours=partial(idle_minute, "ours"),
         limit=partial(idle_minute, "bare"),
-        rounds=3,
+        rounds=5,
         difference=True,
     )
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from typing import NamedTuple
 
 import click
 
+from lightning_lite.cli.ages import read_age
 from lightning_lite.cli.options import (
     BadInput,
     ParamType,
@@ -25,8 +25,6 @@ from lightning_lite.runs.cleaning import KEEP_RUNS, last_change, remove_rests, r
 from lightning_lite.runs.directory import SeenRun, see_runs
 from lightning_lite.runs.resumable import can_resume
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
-
 
 class Age(ParamType[float]):
     """A duration such as `7d`, `12h` or `90s`; the value is in seconds."""
@@ -37,10 +35,10 @@ class Age(ParamType[float]):
         """Return the seconds."""
         if isinstance(value, float):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", value.strip())
-        if match is None:
+        seconds = read_age(value)
+        if seconds is None:
             self.fail(f"{value!r} is no age; say a number and s, m, h, d or w, such as 7d.", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+        return seconds
 
 
 class _Old(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from threading import Event
@@ -12,6 +11,7 @@ from time import time
 
 import click
 
+from lightning_lite.cli.ages import read_age
 from lightning_lite.cli.completing import complete_targets
 from lightning_lite.cli.finding import find_target, find_work
 from lightning_lite.cli.options import ParamType, examples, plain_option, root_option
@@ -29,8 +29,6 @@ _BATCH = 1000
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
 
 class _Moment(ParamType[float]):
     """`10m` ago, or a date, a time, or both in ISO 8601."""
@@ -39,9 +37,9 @@ class _Moment(ParamType[float]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         text = str(value)
-        ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-        if ago:
-            return time() - float(ago[1]) * _UNITS[ago[2]]
+        age = read_age(text)
+        if age is not None:
+            return time() - age
         today = datetime.now().date().isoformat()
         for candidate in (text, f"{today}T{text}"):
             try:
@@ -49,7 +47,7 @@ class _Moment(ParamType[float]):
             except ValueError:
                 continue
         return self.fail(
-            f"{text!r} is neither 90s, 10m, 2h or 1d, nor a time like 14:30 or 2026-11-22T14:30:00."
+            f"{text!r} is neither 90s, 10m, 2h, 1d or 1w, nor a time like 14:30 or 2026-11-22T14:30:00."
         )
 
 

@@ -12,7 +12,7 @@ import click
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment, show_seconds
 from lightning_lite.cli.pages import Command
-from lightning_lite.cli.sight import look
+from lightning_lite.cli.sight import look, state_at_the_end
 from lightning_lite.runs.directory import SeenRun, see_runs
 
 #: How many runs are listed if nobody asks for all.
@@ -79,7 +79,10 @@ def _count_works(run: SeenRun) -> dict[str, int]:
     """Return how many works are in which state, as the run has written down at its end, else its journal."""
     counted = run.facts.get("works")
     if run.state != "running" and isinstance(counted, dict):
-        return {str(state): int(count) for state, count in counted.items()}
+        works: Counter[str] = Counter()
+        for state, count in counted.items():
+            works[state_at_the_end(state)] += int(count)
+        return dict(works)
     if not os.path.exists(os.path.join(run.path, "journal.db")):
         return {}
     return dict(Counter(work.state for work in look(run, journal=False).works))

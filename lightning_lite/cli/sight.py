@@ -82,6 +82,11 @@ def look(run: SeenRun, *, journal: bool = True, usage: bool = False) -> Sight:
     )
 
 
+def state_at_the_end(state: str) -> str:
+    """Return what is said of a work that was in this state when its app ended."""
+    return _AT_THE_END.get(state, state)
+
+
 def measure(works: Iterable[WorkRow]) -> list[WorkRow]:
     """Return works with what their processes use, and all that these have started.
 
@@ -162,7 +167,7 @@ def _see(run: SeenRun, history: History, work: WorkHistory) -> WorkRow:
     event = _last(work)
     state = event.stage
     if run.state != "running":
-        state = _AT_THE_END.get(state, state)
+        state = state_at_the_end(state)
     call = work.calls[-1] if work.calls and event in work.calls[-1].events else None
     return WorkRow(
         work.name,

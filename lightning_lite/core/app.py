@@ -215,6 +215,11 @@ class LightningApp:
             except (KeyboardInterrupt, SystemExit):
                 state = "interrupted"
                 raise
+            except Exception as error:
+                if signals.has_caused(error):
+                    state = "interrupted"
+                    signals.check()
+                raise
             finally:
                 self.stage = AppStage.STOPPING if state == "stopped" else AppStage.FAILED
                 self._session = None

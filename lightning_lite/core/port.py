@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _socket  # socket itself would cost each child another 10 ms
 import os
-import threading
+from _thread import get_ident
 from collections.abc import Callable
 
 from lightning_lite import settings
@@ -51,6 +51,8 @@ class PortWatch:
     """
 
     def __init__(self, host: str, port: int, answered: Callable[[], None]) -> None:
+        import threading  # noqa: PLC0415 - 4 ms, and most works serve nothing
+
         self._host = host
         self._port = port
         self._answered = answered
@@ -61,7 +63,7 @@ class PortWatch:
     def close(self) -> None:
         """Stop trying, and wait for the thread."""
         self._ended.set()
-        if self._thread is not threading.current_thread():
+        if self._thread.ident != get_ident():
             self._thread.join()
 
     def _watch(self) -> None:

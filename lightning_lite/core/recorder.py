@@ -81,7 +81,6 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is left, and let go of the journal."""
-        self._journal.commit()
         self._journal.close()
 
     def _note_survivors(self, now: Moment) -> None:

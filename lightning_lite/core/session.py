@@ -15,6 +15,7 @@ import warnings
 from _thread import allocate_lock, get_ident
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import ClassVar, Literal
 
 from lightning_lite import settings
@@ -219,21 +220,24 @@ class Session:
             self._recorder.hear(reports, machine)
             machine.apply_last(self._now(), reports)
         finally:
-            if self._channel is not None:
-                self._channel.close()
-            self._clock.watch(None)
-            machine.close(self._now())
-            if self._view is not None:
-                self._view.close(state, machine.root.works())
-            self._terminal.close()
-            try:
-                self._write_down(self._now())
-                self._recorder.settle()
-                works = Counter(row.state for row in self.see_works())
-                # While nobody else can take up the run.
-                self._folder.ended(state, works, _describe_end(state))
-            finally:
-                self._recorder.close()
+            # Each for itself: what goes wrong in one keeps nothing of the others.
+            with ExitStack() as ends:
+                ends.callback(self._recorder.close)
+                ends.callback(self._note_end, state)
+                ends.callback(self._terminal.close)
+                if self._view is not None:
+                    ends.callback(self._view.close, state, machine.root.works())
+                ends.callback(machine.close, self._now())
+                ends.callback(self._clock.watch, None)
+                if self._channel is not None:
+                    ends.callback(self._channel.close)
+
+    def _note_end(self, state: str) -> None:
+        """Write down the rest, and how the run has ended, while nobody else can take it up."""
+        self._write_down(self._now())
+        self._recorder.settle()
+        works = Counter(row.state for row in self.see_works())
+        self._folder.ended(state, works, _describe_end(state))
 
     def on_suspend(self) -> None:
         """Hear of Ctrl-Z, before the app stands still; called in the handler of the signal."""

@@ -18,6 +18,9 @@ from typing import NamedTuple, Protocol
 #: Seconds that one `flush` waits for the display at most.
 STALL = 2.0
 
+#: Seconds that the end waits for a display that was told to show nothing more.
+_LAST_STALL = 5.0
+
 #: Seconds after which a signal is noticed at the latest while the end of the showing is awaited.
 _NOTICE = 0.2
 
@@ -87,6 +90,8 @@ class Backlog:
         self._shown = 0
         self._stalled = False
         self._closing = False
+        self._is_hurried = False
+        self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lightning-lite-display", daemon=True)
         self._thread.start()
 
@@ -110,18 +115,36 @@ class Backlog:
                 self._stalled = not self._changed.wait_for(lambda: self._shown >= added, STALL)
 
     def close(self) -> None:
-        """Wait until all is shown, however long that takes; Ctrl-C ends the waiting and the showing."""
+        """Wait until all is shown, however long that takes; `hurry` or Ctrl-C end that."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         try:
-            while self._thread.is_alive():
-                # Not without a limit: a signal that comes just before the wait does not end it.
-                self._thread.join(_NOTICE)
+            # Not without a limit: a signal that comes just before the wait does not end it. And not
+            # `Thread.join`: before Python 3.13, Ctrl-C makes it believe that the thread has ended.
+            while not self._has_ended.wait(_NOTICE):
+                if self._is_hurried and not self._has_ended.wait(STALL):
+                    self.cut()
+                    return
         except BaseException:
-            self._display.close()
-            self._thread.join(STALL)
+            self.cut()
             raise
+        self._thread.join()
+
+    def hurry(self) -> None:
+        """Let `close` wait `STALL` seconds more at most; for handlers of signals, too."""
+        self._is_hurried = True
+
+    def cut(self) -> None:
+        """Show nothing from now on, and wait for the thread, `_LAST_STALL` seconds at most.
+
+        A thread that still imports something while Python ends may take the exit code of a Ctrl-C from it.
+        """
+        self._display.close()
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._has_ended.wait(_LAST_STALL)
 
     def _join(self, piece: Piece) -> None:
         """Append `piece`, or lengthen the piece that it goes on from."""
@@ -159,6 +182,7 @@ class Backlog:
             with self._changed:
                 self._shown = self._added
                 self._changed.notify_all()
+            self._has_ended.set()
 
     def _take(self) -> tuple[list[Piece], int]:
         pieces, self._pieces = self._pieces, []

@@ -120,16 +120,26 @@ class OutputPump:
         """Return the last lines of the log of `work`, harmless; "" if it has none."""
         return self._new_log(work).tail(nlines)
 
+    def hurry(self) -> None:
+        """Let `close` not wait for a display that stands still; for handlers of signals, too."""
+        if self._backlog is not None:
+            self._backlog.hurry()
+
     def close(self) -> None:
-        """Detach all works, and wait until everything is shown; Ctrl-C ends the waiting."""
-        for work in list(self._outputs):
-            self.detach(work)
+        """Detach all works, and wait until everything is shown; Ctrl-C ends the waiting and the showing."""
+        try:
+            for work in list(self._outputs):
+                self.detach(work)
+        except BaseException:
+            if self._backlog is not None:
+                self._backlog.cut()
+            raise
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
-        backlog, self._backlog = self._backlog, None
-        if backlog is not None:
-            backlog.close()
+        if self._backlog is not None:
+            self._backlog.close()
+            self._backlog = None
 
     def _output(self, work: str) -> _Output:
         if self._display is not None and self._backlog is None:

@@ -203,8 +203,9 @@ class ProcessRunner:
         self._whole.interrupt(error)
 
     def kill_all(self) -> None:
-        """End all works at once."""
+        """End all works at once, and wait no longer for a display that stands still."""
         self._is_to_kill_all = True
+        self._output.hurry()
         self._loop.ring()
 
     def suspend(self) -> None:

@@ -80,6 +80,16 @@ class EndingSignals:
         if self._late is not None and error is None:
             raise self._late
 
+    def has_caused(self, error: BaseException) -> bool:
+        """Return whether `error` was raised from what a signal has asked for.
+
+        Who packs a value takes all that its pickling raises for a refusal, a `SystemExit` as well.
+        """
+        cause: BaseException | None = error
+        while cause is not None and cause is not self._first:
+            cause = cause.__cause__
+        return cause is not None
+
     def check(self) -> None:
         """Raise what a signal has asked for once more, if somebody has swallowed it.
 

@@ -46,10 +46,11 @@ class Ahead:
             self._size = os.fstat(self._fd).st_size
         data = b"".join(map(_encode, rows))
         written = os.write(self._fd, data)
+        size = os.fstat(self._fd).st_size  # not reckoned: Ctrl-C may have come just behind an earlier write
         if written < len(data):
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size += written
+        self._size = size
 
     def let_go(self) -> None:
         """Hear that all rows are in the database."""

@@ -157,7 +157,8 @@ class WorkHistory:
     @property
     def last(self) -> Event:
         """What happened last, to its newest call or to its process; `not_started` if nothing has."""
-        events = [*self.events[-1:], *(self.calls[-1].events[-1:] if self.calls else ())]
+        # Of two at the same moment the call counts: a process that has started runs it.
+        events = [*(self.calls[-1].events[-1:] if self.calls else ()), *self.events[-1:]]
         return max(events, key=lambda event: event.time, default=Event("not_started", 0.0))
 
 

@@ -219,7 +219,8 @@ class Journal:
         """
         try:
             self.commit()
-            self._ahead.remove()
+            if self._pid == os.getpid():  # a forked process holds a copy of what is its parent's
+                self._ahead.remove()
         finally:
             self._waiting.clear()
             self._ahead.close()

@@ -7,7 +7,6 @@ lock, or for one that is held along with it, can say whom he waited for.
 
 from __future__ import annotations
 
-import _thread  # the lock of threading without the rest of it
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -28,11 +27,6 @@ LOCK_TIMEOUT = 60.0
 #: Seconds between two looks at a lock that somebody else holds: the first, and the longest.
 FIRST_PAUSE = 0.0001
 LONGEST_PAUSE = 0.002
-
-#: Held while a lock is taken or given back: a process that is forked in between would have it, too. Of all
-#: others that are forked, filelock itself takes care.
-_no_fork = _thread.RLock()
-_is_guarded = False
 
 
 class DriveLock:
@@ -63,19 +57,17 @@ class DriveLock:
         if self._lock is None or self._pid != os.getpid():
             self._lock, self._pid = self._new_lock(), os.getpid()  # a forked child needs one of its own
         lock = self._lock
-        self._acquire(lock)
-        try:
+        try:  # before it is taken: who is interrupted just after that gives it back, too
+            self._acquire(lock)
             self._admit(lock)
             self._sign()
             yield
         finally:
-            with _no_fork:
-                lock.release()
+            lock.release()
 
     def _new_lock(self) -> BaseFileLock:
         import filelock  # noqa: PLC0415 - 75 ms that only those who write to a drive pay
 
-        _guard_forks()
         return filelock.FileLock(self.path, timeout=0, mode=0o600)
 
     def _acquire(self, lock: BaseFileLock) -> None:
@@ -83,8 +75,7 @@ class DriveLock:
 
         def is_taken() -> bool:
             try:
-                with _no_fork:
-                    lock.acquire()
+                lock.acquire()
             except filelock.Timeout:
                 return False
             return True
@@ -93,7 +84,7 @@ class DriveLock:
             _insist(is_taken, self.path, self.path, self._timeout)
         except DriveLockTimeout:
             raise
-        except (OSError, NotImplementedError) as error:
+        except (OSError, RuntimeError) as error:  # the latter in a signal handler in the midst of it
             raise DriveLockError(
                 f"The lock {shown(self.path)} of the drive can't be used: {error}; look what is there."
             ) from error
@@ -119,17 +110,6 @@ class DriveLock:
                 sign(fd)
             finally:
                 disk.close(fd)
-
-
-def _guard_forks() -> None:
-    global _is_guarded
-    if not _is_guarded:
-        _is_guarded = True
-        # After filelock has registered its own: what comes last is called first, and who takes a lock holds
-        # ours, then filelock's.
-        os.register_at_fork(
-            before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
-        )
 
 
 def wait_for(

@@ -218,6 +218,32 @@ def test_a_flow_cannot_swallow_a_signal(script):
     wait_until_gone(pids_of("".join(lines)))
 
 
+def test_a_signal_that_comes_while_a_work_is_packed_ends_the_app_as_at_any_time(script):
+    process = script(
+        """
+        class Untimely:
+            def __reduce__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                return Untimely, ()
+        class Work(LightningWork):
+            def __init__(self):
+                super().__init__()
+                self._value = Untimely()
+            def run(self):
+                pass
+        class Flow(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.work = Work()
+            def run(self):
+                self.work.run()
+        LightningApp(Flow()).run()
+        """
+    )
+
+    assert finish(process) == (143, "", "")
+
+
 def test_nothing_outlives_a_killed_flow(script):
     process = script(RUN_FOREVER)
     line = process.stdout.readline()

@@ -163,7 +163,7 @@ def test_move_uses_up_the_source(drive: DriveVerb):
 
 
 def test_a_folder_that_is_there_is_replaced_only_if_that_is_said(drive: DriveVerb, models: Drive):
-    says_in_one_line(drive("get", "models", "weights"), 1, "--overwrite")
+    says_in_one_line(drive("get", "models", "weights"), 1, "Add --overwrite to replace it.")
     assert drive("get", "models", "weights", "--overwrite") == (0, "weights\n", "")
 
 

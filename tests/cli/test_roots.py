@@ -63,6 +63,14 @@ def test_ps_lists_the_latest_runs_first_and_no_more_than_are_wanted(tmp_path: Pa
     says_in_one_line(call(capfd, "status", "20260101", "--root", tmp_path), 2, "fits 25 runs", "and 20 more")
 
 
+def test_ps_calls_works_as_status_does_when_the_run_has_ended(tmp_path: Path, capfd: Capture):
+    works = {"started": 1, "not started": 2, "stopped": 1}
+    make_run(tmp_path, "20260101-000000000-abcdef", state="interrupted", works=works)
+
+    (run,) = call(capfd, "ps", "--json", "--root", tmp_path).data
+    assert run["works"] == {"not started": 3, "stopped": 1}
+
+
 def test_what_is_not_known_of_a_run_is_left_out(tmp_path: Path, capfd: Capture):
     path = make_run(tmp_path, "20260101-000000000-abcdef")
     (path / "run.json").write_text("garbage")

@@ -204,7 +204,9 @@ def test_an_end_from_somewhere_else_is_told_by_wait():
 
 SCRIPT = """
 import sys, threading
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow, LightningWork, settings
+
+settings.STOP_TIMEOUT = 60.0  # a busy machine shall not look like a work that does not end
 
 class Work(LightningWork):
     def run(self):

@@ -184,6 +184,16 @@ def test_a_display_that_has_caught_up_is_waited_for_again(pump, pipe, display):
         assert display.lines[-1] == f"root.a | {i}"
 
 
+def test_who_is_in_a_hurry_waits_for_no_display_that_stands_still(pump, pipe, display, log, monkeypatch):
+    monkeypatch.setattr("lightning_lite.runners.backlog.STALL", 0.01)
+    display.hold()
+    os.write(pipe, b"one\n")
+    pump.hurry()
+    pump.close()
+
+    assert (display.lines, log()) == ([], "one\n")
+
+
 def test_what_waits_for_the_display_takes_little_memory_and_keeps_its_order(tmp_path, display):
     backlog = Backlog(display)
     paths = {work: tmp_path / work for work in "ab"}

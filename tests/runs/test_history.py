@@ -188,7 +188,7 @@ def test_the_last_thing_about_a_work_is_about_its_newest_call_or_its_process():
 
     tell(history, ("root.a", "", 0, ("started", 1.0)))
     assert work.last.stage == "started"
-    tell(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
+    tell(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))  # of the same moment
     assert work.last.stage == "running"
     tell(history, ("root.a", "", 0, ("stopped", 3.0)))
     assert work.last.stage == "stopped"

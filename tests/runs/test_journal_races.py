@@ -202,6 +202,30 @@ def test_a_forked_child_that_ends_takes_nothing_from_its_parent(run: Path):
     assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
 
 
+CLOSING_IN_A_CHILD = """
+import os, sys
+from lightning_lite.runs.journal import Journal, Record
+mine = Journal.open(sys.argv[1], "app.py:Root")
+mine.append(Record("one", "root", "", b""))
+mine.secure()
+mine.commit()
+if os.fork() == 0:
+    mine.close()
+    sys.exit()
+assert os.wait()[1] == 0
+mine.append(Record("two", "root", "", b""))
+mine.secure()
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_forked_child_that_closes_the_journal_leaves_what_its_parent_secures(run: Path):
+    parent = subprocess.run([sys.executable, "-c", CLOSING_IN_A_CHILD, str(run)], check=False)
+
+    assert parent.returncode == -signal.SIGKILL
+    assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
+
+
 def test_a_forked_child_that_outlives_its_parent_takes_nothing_from_who_resumes(run: Path):
     parent = forking(run, "os.kill(os.getpid(), 9)")
     assert parent.wait() == -signal.SIGKILL

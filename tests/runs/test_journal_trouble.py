@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -13,9 +14,13 @@ from types import FrameType
 import pytest
 from stories import BIG, IDENTITY, SMALL, STORY, commit_all, flat, read
 
+from lightning_lite.core.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.runs import database
 from lightning_lite.runs.journal import Journal, Record
+
+MORE = SMALL._replace(key="more")
+LARGE = SMALL._replace(data=b"x" * 60_000)
 
 
 @contextmanager
@@ -29,7 +34,7 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("record", [SMALL._replace(data=b"x" * 60_000), BIG], ids=["in the log", "in a file"])
+@pytest.mark.parametrize("record", [LARGE, BIG], ids=["in the log", "in a file"])
 @pytest.mark.parametrize("more", [[], [SMALL]], ids=["alone", "with another one"])
 def test_a_commit_that_fails_writes_nothing_and_can_be_tried_again(
     new: Journal, tmp_path: Path, record: Record, more: list[Record]
@@ -54,7 +59,7 @@ def test_closing_gives_the_run_back_even_if_the_disk_is_full(new: Journal, tmp_p
     new.append(BIG)
 
     with full_disk(), pytest.raises(JournalError):
-        new.close()
+        Recorder(new).close()
 
     assert read(tmp_path) == [SMALL]
 
@@ -96,6 +101,34 @@ def test_a_commit_that_is_interrupted_at_any_line_is_made_once(tmp_path: Path, r
             mine.commit()
         mine.close()
         assert read(tmp_path / str(line)) == records
+    assert line > 20
+
+
+# See above.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("records", [[SMALL], [SMALL, BIG]], ids=["one", "with a big one"])
+def test_what_is_secured_survives_ctrl_c_at_any_line_then_a_full_disk_and_then_a_death(
+    tmp_path: Path, records: list[Record]
+):
+    line, count = 0, [0]
+    while count[0] >= line:
+        line += 1
+        folder, left = tmp_path / str(line), tmp_path / f"{line} as death leaves it"
+        folder.mkdir()
+        mine = Journal.create(str(folder), IDENTITY)
+        for record in records:
+            mine.append(record)
+        with suppress(KeyboardInterrupt), interrupted_at(line) as count:
+            mine.secure()
+        mine.append(MORE)
+        mine.secure()
+        mine.append(LARGE)
+        with full_disk(), pytest.raises(JournalError):
+            mine.secure()
+        shutil.copytree(folder, left)
+        mine.close()
+        assert read(left) == [*records, MORE]
+        assert read(folder) == [*records, MORE, LARGE]
     assert line > 20
 
 

@@ -135,6 +135,45 @@ def test_a_forked_child_does_not_keep_the_lock(quick_place: Path):
         end(pid, pipe)
 
 
+def test_a_forked_child_does_not_keep_the_lock_of_a_holder_that_is_killed(quick_place: Path):
+    path = lock_file(quick_place)
+    reader, writer = os.pipe()
+
+    def hold_and_fork() -> None:
+        signal.alarm(LONG)
+        with DriveLock(path).held():
+            child, _ = races.fork(signal.pause)
+            os.write(writer, str(child).encode())
+            signal.pause()
+
+    holder, pipe = races.fork(hold_and_fork)
+    os.close(writer)
+    child = int(os.read(reader, 10))
+    os.close(reader)
+    end(holder, pipe)
+    try:
+        with DriveLock(path, timeout=5).held():
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_who_is_interrupted_just_after_he_took_the_lock_gives_it_back(quick_place: Path, monkeypatch):
+    lock = DriveLock(lock_file(quick_place))
+    real = DriveLock._acquire
+
+    def interrupted(self, lock):
+        real(self, lock)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DriveLock, "_acquire", interrupted)
+    with pytest.raises(KeyboardInterrupt), lock.held():
+        pass
+    monkeypatch.setattr(DriveLock, "_acquire", real)
+    with DriveLock(lock.path, timeout=0).held():
+        pass
+
+
 def test_a_child_that_was_forked_by_another_thread_keeps_no_lock_either(quick_place: Path):
     path = lock_file(quick_place)
     stop = threading.Event()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lightning_lite.testing import poll_until
 from lightning_lite.ui.terminal import Terminal
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
@@ -287,6 +288,35 @@ def test_ctrl_c_ends_a_program_whose_terminal_stands_still(tmp_path):
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "Fatal" not in errors
     assert program.returncode == -signal.SIGINT
+
+
+def test_a_second_ctrl_c_ends_an_app_whose_reader_stands_still(tmp_path):
+    script = (
+        "import pathlib, threading\n"
+        "from lightning_lite import LightningApp, LightningFlow, LightningWork\n"
+        "from lightning_lite.runners import backlog\n"
+        "backlog.STALL = 0.1\n"
+        "class Work(LightningWork):\n"
+        "    def run(self):\n"
+        "        print('x\\n' * 200_000)\n"
+        f"        pathlib.Path({str(tmp_path)!r}, 'printed').touch()\n"
+        "        threading.Event().wait(60)\n"
+        "    def on_exit(self):\n"
+        f"        pathlib.Path({str(tmp_path)!r}, 'exits').touch()\n"
+        "class Flow(LightningFlow):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.work = Work()\n"
+        "    def run(self):\n"
+        "        self.work.run()\n"
+        "LightningApp(Flow()).run()\n"
+    )
+    with start(script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
+        for sign in ("printed", "exits"):
+            poll_until((tmp_path / sign).exists, timeout=DEADLINE)
+            program.send_signal(signal.SIGINT)
+
+        assert program.wait(DEADLINE) == -signal.SIGINT
 
 
 def test_each_hold_needs_its_release(capsys):

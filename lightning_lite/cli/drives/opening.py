@@ -26,7 +26,8 @@ _IN_OUR_WORDS = (
     (r"Drive\(\.\.\., portable_names=False\)", "--any-names"),
     (r"(?:Drive\(\.\.\., )?allow_duplicates=True\)?", "--allow-duplicates"),
     (r"follow_symlinks=True", "--follow-symlinks"),
-    (r"`?overwrite=True`?", "--overwrite"),
+    (r"get\(\.\.\., overwrite=True\)", "--overwrite"),
+    (r"\bto=\.\.\.", "--to PATH."),
     (r"\blist\(\)", "`drive ls`"),
 )
 
