@@ -20,14 +20,13 @@ from lightning_lite.cli.sight import look
 from lightning_lite.runners.log_lines import Line, RunLogs, list_logs
 from lightning_lite.runs.directory import SeenRun, see_run
 from lightning_lite.safe_text import harmless
+from lightning_lite.ui.colours import Palette
 
 #: Seconds between two looks for new lines.
 _PAUSE = 0.1
 
 #: Lines that are written at once.
 _BATCH = 1000
-
-_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
 
 class _Moment(ParamType[float]):
@@ -127,12 +126,12 @@ class _Text:
     def __init__(self, *, timestamps: bool, prefix: bool) -> None:
         self._timestamps = timestamps
         self._prefix = prefix
-        self._colours: dict[str, str] = {}
+        self._palette = Palette()
 
     def __call__(self, line: Line) -> str:
         text = harmless(line.text)
         if self._prefix:
-            colour = self._colours.setdefault(line.work, _COLOURS[len(self._colours) % len(_COLOURS)])
+            colour = self._palette.colour_of(line.work)
             text = click.style(f"{line.work} | ", fg=colour) + text
         return f"{_show_time(line.time)} {text}" if self._timestamps else text
 

@@ -81,7 +81,7 @@ def _count_works(run: SeenRun) -> dict[str, int]:
     if run.state != "running" and isinstance(counted, dict):
         works: Counter[str] = Counter()
         for state, count in counted.items():
-            works[state_at_the_end(state)] += int(count)
+            works[state_at_the_end(state)] += count if type(count) is int else 0  # somebody has edited it
         return dict(works)
     if not os.path.exists(os.path.join(run.path, "journal.db")):
         return {}

@@ -37,7 +37,8 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
     """End a run in order, as Ctrl-C does; or some of its works.
 
     A run that is ended so has the exit code 143 and can be resumed. The calls of a work that is stopped
-    end as stopped, and the app goes on. Returns when all is over.
+    end as stopped, and the app goes on. Returns when all is over. `-t` is for works that are named: where
+    the whole run ends, each work gets 5 seconds.
     """
     run, works = find_works(root, target)
     if not works:

@@ -131,10 +131,19 @@ class ForkServer:
             raise
         finally:
             there.close()
-        self._door = here
         self._has_answered = False
-        self._guardian.watch(self._pid)
-        self._send(marshal.dumps({"path": search_path(), "preload": self._preload}))
+        try:
+            self._guardian.watch(self._pid)
+            with suppress(BrokenPipeError, ConnectionResetError):  # dead already: the first report tells
+                here.sendmsg([marshal.dumps({"path": search_path(), "preload": self._preload})])
+        except BaseException:
+            here.close()
+            with suppress(ProcessLookupError, ChildProcessError):  # other code of the app has reaped it
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+            raise
+        # Only now: the main thread may have an exit to be reaped at this moment, and the setup comes first.
+        self._door = here
 
     def _bury(self, grace: float = 0.0) -> int | None:
         """Let nothing of the server be left, and return its exit code if it is known."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from lightning_lite.ui.colours import in_colour
+from lightning_lite.ui.colours import Palette, in_colour
 from lightning_lite.ui.footer import Footer
 
 #: Characters that are written at once: what a pipe or terminal that is ready takes without blocking.
@@ -21,8 +21,6 @@ _GONE = frozenset({errno.EPIPE, errno.EIO})
 
 #: Characters that are kept of the last line of a work.
 _LAST_LINE_LIMIT = 500
-
-_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
 
 class Terminal:
@@ -58,7 +56,7 @@ class Terminal:
         self._last_lines: dict[str, str] = {}
         self._waiting = threading.Lock()  # guards the next
         self._waker: int | None = None  # write end of a pipe that ends the wait for the terminal
-        self._colours: dict[str, str] = {}
+        self._palette = Palette()
         self._styled: TextIO | None = None  # the stream that the prefixes are made for
         self._prefixes: dict[str, str] = {}
 
@@ -164,7 +162,7 @@ class Terminal:
             self._styled, self._prefixes = stream, {}
         prefix = self._prefixes.get(work)
         if prefix is None:
-            colour = self._colours.setdefault(work, _COLOURS[len(self._colours) % len(_COLOURS)])
+            colour = self._palette.colour_of(work)
             prefix = self._prefixes[work] = in_colour(stream, f"{work} | ", colour)
         lines = prefix + text.removesuffix("\n").replace("\n", "\n" + prefix) + "\n"
         encoding = getattr(stream, "encoding", None) or "utf-8"

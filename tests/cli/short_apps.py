@@ -91,7 +91,12 @@ def running(folder: Path, *args: str, source: str = BUSY, root: str | None = Non
     environ = {**os.environ, "LIGHTNING_LITE_ROOT": root}
     with open(out, "wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, str(file), *args], stdout=stream, stderr=stream, env=environ, cwd=folder
+            [sys.executable, str(file), *args],
+            stdout=stream,
+            stderr=stream,
+            env=environ,
+            cwd=folder,
+            process_group=0,  # as a shell does: who has no parent in its session can't be suspended
         )
     app = RunningApp(process, out, root)
     try:
