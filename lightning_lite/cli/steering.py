@@ -116,9 +116,18 @@ def end_in_order(run: SeenRun) -> None:
         OSError: It is another user's.
     """
     try:
+        if _is_suspended(run):  # it would hear of both when it goes on, and a second wish means at once
+            raise CommandError("it stands still")
         ask(run.path, "stop", ANSWER_TIMEOUT)
     except CommandError:
         if not has_ended(run):
             pid = find_process(run).pid
             os.kill(pid, signal.SIGTERM)
-            os.kill(pid, signal.SIGCONT)  # it may have been suspended by Ctrl-Z
+            os.kill(pid, signal.SIGCONT)
+
+
+def _is_suspended(run: SeenRun) -> bool:
+    """Return whether somebody has stopped its process, as Ctrl-Z does."""
+    with suppress(BadInput, psutil.Error):
+        return bool(find_process(run).status() == psutil.STATUS_STOPPED)
+    return False

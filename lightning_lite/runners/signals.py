@@ -102,6 +102,8 @@ class EndingSignals:
         """Do what SIGTERM does, from any thread; return whether this is where such signals are heard."""
         if signal.SIGTERM not in self._previous:
             return False
+        if self._first is not None:
+            return True  # it is ending; a second signal would kill the works
         # To that thread, so that also what it waits for is interrupted.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         return True
@@ -130,10 +132,13 @@ class EndingSignals:
         if self._on_suspend is not None:
             self._on_suspend()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTSTP)
-        # Here the whole process stands still, until `fg` or `bg`.
-        signal.signal(signal.SIGTSTP, self._suspend)
-        seconds = monotonic() - begun
-        self._runner.resume(seconds)
-        if self._on_resume is not None:
-            self._on_resume(seconds)
+        try:
+            signal.raise_signal(signal.SIGTSTP)
+            # Here the whole process stands still, until `fg` or `bg`.
+        finally:
+            # Also if what woke it ends it: works that stand still could not end in order.
+            signal.signal(signal.SIGTSTP, self._suspend)
+            seconds = monotonic() - begun
+            self._runner.resume(seconds)
+            if self._on_resume is not None:
+                self._on_resume(seconds)
