@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import statistics
 import time
 from functools import partial
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from benchmarks.busy import Busy
+from benchmarks.busy_bare import busy_process
 from benchmarks.measure import Measure
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow
@@ -46,22 +46,11 @@ def ours(start_method: str) -> None:
     LightningApp(Root()).run(start_method=start_method)
 
 
-def work_for_ever(connection: Connection) -> None:
-    """Be busy."""
-    connection.send("up")
-    while True:
-        pass
-
-
 def bare() -> None:
     """Print the milliseconds from a kill to the sentinel of a process of the standard library."""
-    context = multiprocessing.get_context("spawn")
     durations = []
     for _ in range(TIMES):
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=work_for_ever, args=(sender,))
-        process.start()
-        receiver.recv()
+        process = busy_process()
         began = time.monotonic()
         process.kill()
         wait([process.sentinel])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from functools import partial
-from multiprocessing.connection import Connection
 
 from benchmarks.busy import NUMBER, Busy
+from benchmarks.busy_bare import busy_process
 from benchmarks.measure import Measure
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow
@@ -37,23 +36,9 @@ def ours(start_method: str = "spawn") -> None:
     print((time.monotonic() - root.decided) * 1000)
 
 
-def work_for_ever(connection: Connection) -> None:
-    """Be busy."""
-    connection.send("up")
-    while True:
-        pass
-
-
 def bare() -> None:
     """Print the milliseconds to terminate and reap as many processes of the standard library."""
-    context = multiprocessing.get_context("spawn")
-    processes = []
-    for _ in range(NUMBER):
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=work_for_ever, args=(sender,))
-        process.start()
-        receiver.recv()
-        processes.append(process)
+    processes = [busy_process() for _ in range(NUMBER)]
     began = time.monotonic()
     for process in processes:
         process.terminate()

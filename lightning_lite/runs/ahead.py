@@ -33,7 +33,6 @@ class Ahead:
     def __init__(self, path: str) -> None:
         self._path = f"{path}-ahead"
         self._fd = -1
-        self._size = 0
 
     def write(self, rows: list[Row]) -> None:
         """Write rows behind those before, all or none.
@@ -43,20 +42,20 @@ class Ahead:
         """
         if self._fd < 0:
             self._fd = os.open(self._path, _MODE, 0o600)
-            self._size = os.fstat(self._fd).st_size
         data = b"".join(map(_encode, rows))
         written = os.write(self._fd, data)
-        size = os.fstat(self._fd).st_size  # not reckoned: Ctrl-C may have come just behind an earlier write
         if written < len(data):
-            os.ftruncate(self._fd, size - written)
+            os.ftruncate(self._fd, self._size() - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._size = size
 
     def let_go(self) -> None:
         """Hear that all rows are in the database."""
-        if self._size > LIMIT:
+        if self._fd >= 0 and self._size() > LIMIT:
             os.ftruncate(self._fd, 0)
-            self._size = 0
+
+    def _size(self) -> int:
+        # Asked, not reckoned: Ctrl-C may come just behind a write.
+        return os.fstat(self._fd).st_size
 
     def read(self, sequence: int, checksum: bytes) -> list[Row]:
         """Return the rows that follow on a row of the database, up to the last whole transaction.

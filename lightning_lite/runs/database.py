@@ -26,8 +26,6 @@ READ = "SELECT sequence, kind, component, key, data, in_file, ends, checksum FRO
 FIND = "SELECT 1 FROM record WHERE sequence = ?"
 CUT = "DELETE FROM record WHERE sequence > ?"
 WRITE = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-#: The same for two rows: one statement is a transaction by itself, and costs less than one around two.
-WRITE_TWO = f"{WRITE}, (?, ?, ?, ?, ?, ?, ?, ?)"
 
 _PAGE_SIZE = 4096
 #: Pages of the write-ahead log (16 MiB) after which SQLite moves them into the database, in milliseconds.

@@ -258,9 +258,6 @@ class Journal:
         if len(rows) == 1:  # a transaction by itself
             self._connection.execute(database.WRITE, rows[0])
             return
-        if len(rows) == 2:
-            self._connection.execute(database.WRITE_TWO, (*rows[0], *rows[1]))
-            return
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.executemany(database.WRITE, rows)
         self._connection.execute("COMMIT")
