@@ -33,7 +33,7 @@ check: .venv/installed-check
 	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
 	@$(PYTHON_IN_VENV) -m mypy
 
-bench: .venv/installed-test
+bench: .venv/installed-bench
 	@$(PYTHON_IN_VENV) -m benchmarks $(if $(RELEASE),--release) $(NAMES)
 
 bench-peers: .venv-peers/installed

@@ -6,44 +6,47 @@ import argparse
 import importlib
 import json
 import pkgutil
+import re
 import statistics
-import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 import benchmarks
+from benchmarks.g1_plot import take_points
 from benchmarks.measure import Measure, spread, take
 from benchmarks.programs import installed_peers, peer_figure
-from benchmarks.results import describe_machine, write_results
+from benchmarks.results import describe_run, write_results
 
-_PEER_ROUNDS = 3
+HEADINGS = ["", "measure", "ours", "limit", "ratio", "goal", "", "peers, to the limit"]
 
 
 def measures() -> list[Measure]:
-    """Return all measures of this folder, in the order of their names."""
+    """Return all measures of this folder, in the order of their names: D, G, P, each by number."""
     modules = (
         importlib.import_module(f"benchmarks.{m.name}")
         for m in pkgutil.iter_modules(benchmarks.__path__)
         if m.name != "__main__"
     )
     found = (measure for module in modules for measure in getattr(module, "MEASURES", ()))
-    return sorted(
-        found, key=lambda measure: (measure.name[0], len(measure.name.rstrip("abcm+")), measure.name)
-    )
+    return sorted(found, key=lambda measure: _place(measure.name))
+
+
+def _place(name: str) -> tuple[str, int, str]:
+    letter, number, rest = re.fullmatch(r"([A-Z])(\d+)(.*)", name).groups()  # type: ignore[union-attr]
+    return letter, int(number), rest
 
 
 def take_row(measure: Measure, peers: list[str]) -> dict[str, Any]:
     """Take a measure, and what the peers reach on it; return all that the table shows, as plain data."""
-    outcome = take(measure)
-    score = statistics.median(outcome.scores)
-    limit = statistics.median(outcome.limits)
-    others = {}
-    for peer in peers if measure.peer else ():
-        figures = [peer_figure(peer, measure.peer) for _ in range(_PEER_ROUNDS)]
-        others[peer] = statistics.median(figures) / limit
+    others = {peer: partial(peer_figure, peer, measure.peer) for peer in peers if measure.peer}
+    try:
+        outcome = take(measure, others)
+    finally:
+        measure.end()
     return {
         "name": measure.name,
         "what": measure.what,
@@ -54,13 +57,16 @@ def take_row(measure: Measure, peers: list[str]) -> dict[str, Any]:
         "scores": outcome.scores,
         "is_difference": measure.difference,
         "goal": measure.goal,
-        "is_reached": score <= measure.goal,
-        "peers": others,
+        "is_reached": statistics.median(outcome.scores) <= measure.goal,
+        "peers": outcome.peers,
     }
 
 
 def cells_of(row: dict[str, Any]) -> list[str]:
     """Return a row as the table shows it."""
+    if "error" in row:
+        reason, *_ = row["error"].splitlines() or ["it says nothing"]
+        return [row["name"], row["what"], f"no figure: {reason}", "", "", "", "missed", ""]
     sign, unit = ("+ ", f" {row['unit']}") if row["is_difference"] else ("", "")
     return [
         row["name"],
@@ -70,8 +76,14 @@ def cells_of(row: dict[str, Any]) -> list[str]:
         f"{sign}{spread(row['scores'], 2)}{unit}",
         f"≤ {sign}{row['goal']:g}{unit}",
         "reached" if row["is_reached"] else "missed",
-        "\n".join(f"{peer} {ratio:.3g}" for peer, ratio in row["peers"].items()),
+        "\n".join(f"{peer} {_ratios(found, row['limit'])}" for peer, found in row["peers"].items()),
     ]
+
+
+def _ratios(figures: list[float], limits: list[float]) -> str:
+    if not figures:
+        return "no figure"
+    return spread([figure / limit for figure, limit in zip(figures, limits, strict=True)])
 
 
 def main(arguments: list[str]) -> None:
@@ -86,28 +98,34 @@ def main(arguments: list[str]) -> None:
     if unknown := set(wanted.names) - {measure.name for measure in known}:
         names = ", ".join(dict.fromkeys(measure.name for measure in known))
         sys.exit(f"no measure {', '.join(sorted(unknown))}; there are {names}")
+    if wanted.release and wanted.names:
+        sys.exit("a release takes all measures: leave out the names")
 
-    headings = ["", "measure", "ours", "limit", "ratio", "goal", "", "peers, to the limit"]
-    table = Table(*headings, title=describe_machine())
+    peers = installed_peers()
+    run, rows, points = describe_run(peers), [], {}
     progress = Console(stderr=True)
-    peers, rows = installed_peers(), []
     for measure in known:
         if wanted.names and measure.name not in wanted.names:
             continue
         with progress.status(f"{measure.name}: {measure.what}"):
             try:
-                row = take_row(measure, peers)
-            except subprocess.SubprocessError as error:
-                progress.print(f"{measure.name}: no figure: {error}")
-                continue
-        rows.append(row)
-        table.add_row(*cells_of(row), end_section=True)
-    if wanted.json:
-        sys.stdout.write(json.dumps({"machine": describe_machine(), "measures": rows}, indent=2) + "\n")
-    else:
-        Console(width=None if sys.stdout.isatty() else 150).print(table)
+                rows.append(take_row(measure, list(peers)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other measures go on
+                progress.print(f"{measure.name}: no figure: {error}", markup=False)
+                rows.append({"name": measure.name, "what": measure.what, "error": str(error)})
     if wanted.release:
-        write_results(headings, [cells_of(row) for row in rows], peers)
+        with progress.status("G1: the points of the plot"):
+            points = take_points()
+        write_results(run, HEADINGS, list(map(cells_of, rows)), points)
+    if wanted.json:
+        sys.stdout.write(json.dumps({**run, "measures": rows, "G1": points}, indent=2) + "\n")
+    else:
+        table = Table(*HEADINGS, title=run["machine"])
+        for row in rows:
+            table.add_row(*cells_of(row), end_section=True)
+        Console(width=None if sys.stdout.isatty() else 150).print(table)
+    if any("error" in row for row in rows):
+        sys.exit("some measures have no figure")
 
 
 if __name__ == "__main__":

@@ -1,150 +1,114 @@
 """G1: what a call costs beside idle works, remembered calls, and state that the pass does not read.
 
-`python -m benchmarks.g1_scale [file.svg]` prints the costs between the ends, too, and draws them.
+Two apps of different size are up at the same time and make 40 calls in turns, so that both see the same
+machine; the figure of a turn is the median of its calls. Every call that is remembered was a real one.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+import warnings
 from functools import partial
-
-from rich.console import Console
-from rich.table import Table
+from itertools import pairwise
 
 from benchmarks.measure import Measure
 from benchmarks.p4_call import Echo
-from benchmarks.programs import figure_of
+from benchmarks.programs import AskedProgram
 from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.core.flow import LightningFlowWarning
 
-CALLS = 2000
-VARIABLE = "BENCHMARK_SIZE"
+#: Calls of one turn. They are remembered, too: few, so that the smallest app stays small.
+CALLS = 40
+ROUNDS = 15
 
-#: Sizes of the scale, and how many figures are taken at each.
-IDLE_WORKS = (4, 16, 64, 256)
-REMEMBERED = (10, 100, 1_000, 10_000, 100_000)
-STATE_BYTES = (1_000, 100_000, 10_000_000)
-ROUNDS = 5
+#: Of what there is more and more, and how much.
+SCALES = {
+    "idle works": (4, 16, 64, 256),
+    "remembered calls": (10, 100, 1_000, 10_000, 100_000),
+    "bytes of state": (1_000, 100_000, 10_000_000),
+}
+
+#: Seconds until the biggest app has made its calls. A bound on hanging, not on speed.
+READY = 600
+
+_programs: dict[tuple[str, int], AskedProgram] = {}
 
 
 class Root(LightningFlow):
-    """Asks for call after call, beside much that has nothing to do with it."""
+    """Makes a turn of calls whenever it is asked, beside much that has nothing to do with it."""
 
-    def __init__(self, num_idle: int = 0, num_remembered: int = 0, num_bytes: int = 0) -> None:
+    def __init__(self, num_idle: int, num_remembered: int, num_bytes: int) -> None:
         super().__init__()
         self.echo = Echo()
         self.idlers = [Echo(parallel=True) for _ in range(num_idle)]
         self.ballast = list(range(num_bytes // 8))
-        self._first = max(num_remembered, 1)
+        self._are_idlers_up = False
         self._number = 0
+        self._turn_ends = num_remembered
         self._moments: list[float] = []
 
     def run(self) -> None:
         """Go on with the call that the last pass has asked for."""
-        if None in [work.run(0) for work in self.idlers if not self._moments]:
-            return
-        while self._number <= self._first + CALLS:
+        self._are_idlers_up = self._are_idlers_up or None not in [work.run(0) for work in self.idlers]
+        while self._are_idlers_up:
+            if self._number == self._turn_ends:
+                print(median_step(self._moments), flush=True)
+                if not sys.stdin.readline():
+                    self.stop()
+                    return
+                self._turn_ends += CALLS
+                self._moments = [time.monotonic()]
             self.echo.run(self._number)
-            if self._number >= self._first:
-                self._moments.append(time.monotonic())
             self._number += 1
-        # The fastest of its parts: what else the machine does is not what is asked.
-        parts = [self._moments[at + 100] - self._moments[at] for at in range(0, CALLS - 100, 100)]
-        print(statistics.quantiles(parts, n=10)[0] / 100 * 1e6)
-        self.stop()
+            self._moments.append(time.monotonic())
 
 
-def beside_idle_works() -> None:
-    """Print the microseconds of a call beside so many works that are up."""
-    LightningApp(Root(num_idle=size())).run(start_method="forkserver")
+def median_step(moments: list[float]) -> float:
+    """Return the microseconds from one moment to the next, in the middle of all."""
+    return statistics.median(after - before for before, after in pairwise(moments)) * 1e6
 
 
-def after_remembered_calls() -> None:
-    """Print the microseconds of a call after so many others."""
-    LightningApp(Root(num_remembered=size())).run()
+def app(scale: str, size: int) -> None:
+    """Print the microseconds of a call beside so much, for each line that is read."""
+    sizes = {name: ends[0] for name, ends in SCALES.items()} | {scale: size}
+    warnings.simplefilter("ignore", LightningFlowWarning)  # the flow waits for its turn in a pass
+    start_method = "forkserver" if scale == "idle works" else "spawn"
+    LightningApp(Root(*sizes.values())).run(start_method=start_method)
 
 
-def beside_state() -> None:
-    """Print the microseconds of a call in a flow with so many bytes of state."""
-    LightningApp(Root(num_bytes=size())).run()
+def cost(scale: str, size: int) -> float:
+    """Return the microseconds of a call beside so much, taken in an app that stays up for the next figure."""
+    if (scale, size) not in _programs:
+        _programs[scale, size] = AskedProgram(__name__, "app", scale, size, deadline=READY)
+    return _programs[scale, size].figure()
 
 
-def size() -> int:
-    """Return the size that is measured now."""
-    return int(os.environ[VARIABLE])
+def end() -> None:
+    """End all apps."""
+    while _programs:
+        _, program = _programs.popitem()
+        program.end()
 
 
-def figure_at(function: str, size: int) -> float:
-    """Return what `function` prints for a size."""
-    os.environ[VARIABLE] = str(size)
-    return figure_of(__name__, function)
-
-
-def _measure(name: str, what: str, limit_name: str, function: str, sizes: tuple[int, ...]) -> Measure:
+def _measure(name: str, what: str, limit_name: str, scale: str) -> Measure:
+    smallest, *_, biggest = SCALES[scale]
     return Measure(
         name=name,
-        what=f"a call {what}",
+        what=f"a call {what}, median of {CALLS} in each turn",
         limit_name=limit_name,
         unit="µs",
         goal=1.1,
-        ours=partial(figure_at, function, sizes[-1]),
-        limit=partial(figure_at, function, sizes[0]),
+        ours=partial(cost, scale, biggest),
+        limit=partial(cost, scale, smallest),
         rounds=ROUNDS,
+        end=end,
     )
 
 
 MEASURES = [
-    _measure("G1a", "beside 256 idle works", "beside 4", "beside_idle_works", IDLE_WORKS),
-    _measure("G1b", "after 100,000 others", "after 10", "after_remembered_calls", REMEMBERED),
-    _measure("G1c", "beside 10 MB of state", "beside 1 kB", "beside_state", STATE_BYTES),
+    _measure("G1a", "beside 256 idle works", "beside 4", "idle works"),
+    _measure("G1b", "after 100,000 others", f"after 10 to {10 + ROUNDS * CALLS}", "remembered calls"),
+    _measure("G1c", "beside 10 MB of state", "beside 1 kB", "bytes of state"),
 ]
-
-SCALES: dict[str, tuple[Callable[[int], float], tuple[int, ...]]] = {
-    "idle works": (partial(figure_at, "beside_idle_works"), IDLE_WORKS),
-    "remembered calls": (partial(figure_at, "after_remembered_calls"), REMEMBERED),
-    "bytes of state": (partial(figure_at, "beside_state"), STATE_BYTES),
-}
-
-
-def draw(figures: dict[str, dict[int, list[float]]], file: str) -> None:
-    """Draw all scales side by side."""
-    from matplotlib import pyplot  # noqa: PLC0415 - only who draws needs it: pip install matplotlib
-
-    _, panels = pyplot.subplots(1, len(figures), figsize=(11, 3.2), sharey=True)
-    for panel, (name, by_size) in zip(panels, figures.items(), strict=True):
-        middles = [statistics.median(found) for found in by_size.values()]
-        panel.plot(list(by_size), middles, marker="o")
-        panel.fill_between(
-            list(by_size), [min(f) for f in by_size.values()], [max(f) for f in by_size.values()], alpha=0.2
-        )
-        panel.set(xscale="log", xlabel=name, ylim=(0, None))
-        panel.grid(alpha=0.3)
-    panels[0].set_ylabel("µs per call")
-    pyplot.tight_layout()
-    pyplot.savefig(file)
-
-
-def main(arguments: list[str]) -> None:
-    """Take all figures, print them as a table, and draw them if a file is named."""
-    figures: dict[str, dict[int, list[float]]] = {name: {} for name in SCALES}
-    for _ in range(ROUNDS):
-        for name, (figure, sizes) in SCALES.items():
-            for one in sizes:
-                figures[name].setdefault(one, []).append(figure(one))
-    table = Table("beside", "size", "µs per call: median (min to max)", title="G1: what a call costs")
-    for name, by_size in figures.items():
-        for one, found in by_size.items():
-            table.add_row(
-                name, f"{one:,}", f"{statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f})"
-            )
-        table.add_section()
-    Console(width=100).print(table)
-    if arguments:
-        draw(figures, arguments[0])
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,10 +1,17 @@
-"""One measure: ours and its limit, taken in turns, and what became of the goal."""
+"""One measure: ours, its limit and the peers, taken in turns, and what became of the goal."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+from benchmarks.programs import NoFigure
+
+
+def nothing_to_end() -> None:
+    """End a measure whose rounds share nothing."""
 
 
 class Measure(NamedTuple):
@@ -18,9 +25,10 @@ class Measure(NamedTuple):
         goal: The biggest good ratio of ours to the limit; with `difference`, the biggest good difference.
         ours: Takes one figure of ours.
         limit: Takes one figure of the limit.
-        rounds: How often both are taken.
+        rounds: How often all are taken.
         difference: Whether the goal is about `ours - limit` in place of `ours / limit`.
         peer: Name of the function in `benchmarks.peers` that does the same with a peer, in the same unit.
+        end: Ends what the rounds have shared.
     """
 
     name: str
@@ -33,6 +41,7 @@ class Measure(NamedTuple):
     rounds: int = 7
     difference: bool = False
     peer: str = ""
+    end: Callable[[], None] = nothing_to_end
 
 
 class Outcome(NamedTuple):
@@ -42,26 +51,35 @@ class Outcome(NamedTuple):
         ours: One figure of ours per round.
         limits: The limit's figure of the same round.
         scores: What the goal is about, per round: the ratio or the difference.
+        peers: The figures of each peer, one per round; none for a peer that could not do it.
     """
 
     ours: list[float]
     limits: list[float]
     scores: list[float]
+    peers: dict[str, list[float]]
 
 
-def take(measure: Measure) -> Outcome:
-    """Take both figures in turns; the side that goes first changes from round to round."""
-    ours, limits = [], []
-    for round_number in range(measure.rounds):
-        if round_number % 2:
-            limits.append(measure.limit())
-            ours.append(measure.ours())
-        else:
-            ours.append(measure.ours())
-            limits.append(measure.limit())
+def take(measure: Measure, peers: Mapping[str, Callable[[], float]]) -> Outcome:
+    """Take all figures in turns; each round begins with another one."""
+    takers = {"ours": measure.ours, "limit": measure.limit, **peers}
+    figures: dict[str, list[float]] = {name: [] for name in takers}
+    for number in range(measure.rounds):
+        names = list(takers)
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            try:
+                figures[name].append(takers[name]())
+            except NoFigure as error:
+                if name not in peers:
+                    raise
+                print(f"{measure.name}: {name} has no figure: {error}", file=sys.stderr)
+                del takers[name]
+                figures[name] = []
+    ours, limits = figures.pop("ours"), figures.pop("limit")
     pairs = zip(ours, limits, strict=True)
     scores = [mine - limit if measure.difference else mine / limit for mine, limit in pairs]
-    return Outcome(ours, limits, scores)
+    return Outcome(ours, limits, scores, figures)
 
 
 def spread(figures: list[float], digits: int = 3) -> str:

@@ -1,36 +1,32 @@
-"""P10: from the kill of a flow with 8 busy works until none of them is left."""
+"""P10: from the kill of a flow with 8 busy works until none of them is left, nor what they have started."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import select
 import subprocess
 import sys
 import tempfile
 import time
-from ctypes import CDLL
 from functools import partial
-from multiprocessing.connection import Connection
 
 from benchmarks.busy import NUMBER, Busy
 from benchmarks.measure import Measure
-from benchmarks.programs import environment
+from benchmarks.p10_parent import BusyParent
+from benchmarks.programs import DEADLINE, environment
 from lightning_lite import LightningApp, LightningFlow
-
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
 
 class Root(LightningFlow):
     """Says which processes there are when all works are busy, and goes on until it is killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: type[Busy]) -> None:
         super().__init__()
-        self.busy = [Busy() for _ in range(NUMBER)]
+        self.busy = [work() for _ in range(NUMBER)]
         self.has_said = False
 
     def run(self) -> None:
-        """Print the process ids of all works in one line."""
+        """Print the process ids in one line: of the works, or of the programs that they have started."""
         for work in self.busy:
             work.run()
         if not self.has_said and all(work.pid for work in self.busy):
@@ -40,35 +36,18 @@ class Root(LightningFlow):
 
 def ours(start_method: str) -> None:
     """Run the app until it is killed."""
-    LightningApp(Root()).run(start_method=start_method)
+    LightningApp(Root(Busy)).run(start_method=start_method)
 
 
-def work_for_ever(connection: Connection) -> None:
-    """Ask the kernel for the parent-death signal, and be busy."""
-    CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    connection.send("up")
-    while True:
-        pass
+def ours_with_programs(start_method: str) -> None:
+    """Run an app whose works have started programs until it is killed."""
+    LightningApp(Root(BusyParent)).run(start_method=start_method)
 
 
-def bare() -> None:
-    """Start as many processes of the standard library and wait to be killed."""
-    context = multiprocessing.get_context("spawn")
-    pids = []
-    for _ in range(NUMBER):
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=work_for_ever, args=(sender,))
-        process.start()
-        receiver.recv()
-        pids.append(process.pid)
-    print(*pids, flush=True)
-    process.join()
-
-
-def left_for(call: str) -> float:
-    """Return the milliseconds from the kill of the program until all works are gone."""
-    function, _, _ = call.partition("(")
-    command = [sys.executable, "-c", f"from {__name__} import {function}; {call}"]
+def left_for(module: str, function: str, *arguments: object) -> float:
+    """Return the milliseconds from the kill of the program until all processes that it names are gone."""
+    call = f"{function}({', '.join(map(repr, arguments))})"
+    command = [sys.executable, "-c", f"from {module} import {function}; {call}"]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(
@@ -77,30 +56,39 @@ def left_for(call: str) -> float:
     ):
         assert program.stdout is not None
         pids = [int(word) for word in program.stdout.readline().split()]
-        works = [os.pidfd_open(pid) for pid in pids]
+        if len(pids) != NUMBER:
+            program.kill()
+            raise RuntimeError(f"the program named {len(pids)} processes, not {NUMBER}")
+        processes = [os.pidfd_open(pid) for pid in pids]
         began = time.monotonic()
         program.kill()
-        for work in works:
-            select.select([work], [], [])
+        are_gone = [select.select([process], [], [], DEADLINE)[0] for process in processes]
         ended = time.monotonic()
-        for work in works:
-            os.close(work)
-    if len(pids) != NUMBER:
-        raise RuntimeError(f"the program had {len(pids)} works, not {NUMBER}")
+        for process in processes:
+            os.close(process)
+    if not all(are_gone):
+        raise RuntimeError(f"of the processes {pids} some were left after {DEADLINE} s")
     return (ended - began) * 1000
 
 
-MEASURES = [
-    Measure(
+def measure(name: str, what: str, goal: float, suffix: str, start_method: str) -> Measure:
+    """Return the measure of one kind of process and one start method."""
+    return Measure(
         name=name,
-        what=f"flow killed (-9) with 8 busy works, none left, {start_method}",
-        limit_name="parent-death signal alone",
+        what=f"flow killed (-9) with 8 busy works, {what}, {start_method}",
+        limit_name="parent-death signals alone",
         unit="ms",
-        goal=46,  # 50 ms, of which the limit is 4
-        ours=partial(left_for, f"ours({start_method!r})"),
-        limit=partial(left_for, "bare()"),
+        goal=goal - 4,  # of which the limit takes 4
+        ours=partial(left_for, __name__, f"ours{suffix}", start_method),
+        limit=partial(left_for, "benchmarks.p10_bare", f"bare{suffix}", NUMBER),
         rounds=5,
         difference=True,
     )
-    for name, start_method in (("P10", "spawn"), ("P10f", "forkserver"))
+
+
+MEASURES = [
+    measure("P10", "none left", 50, "", "spawn"),
+    measure("P10f", "none left", 50, "", "forkserver"),
+    measure("P10g", "none of a program of each left", 2000, "_with_programs", "spawn"),
+    measure("P10gf", "none of a program of each left", 2000, "_with_programs", "forkserver"),
 ]

@@ -1,7 +1,11 @@
-"""P11: from the kill of a work until the flow knows of it."""
+"""P11: from the kill of a work until the flow knows of it, while the others go on.
+
+A call of another work is under way at each kill, and must be answered all the same.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import statistics
@@ -12,33 +16,55 @@ from multiprocessing.connection import wait
 from benchmarks.busy import Busy
 from benchmarks.busy_bare import busy_process
 from benchmarks.measure import Measure
+from benchmarks.p4_call import echo
 from benchmarks.programs import figure_of
-from lightning_lite import LightningApp, LightningFlow
+from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 TIMES = 5
 
 
+class Other(LightningWork):
+    """Goes on while others die."""
+
+    def run(self, number: int) -> int:
+        """Return the process id."""
+        return os.getpid()
+
+
 class Root(LightningFlow):
-    """Kills one work after the other as soon as it is busy."""
+    """Kills one work after the other as soon as it is busy, with a call of another one under way."""
 
     def __init__(self) -> None:
         super().__init__()
         self.victims = [Busy() for _ in range(TIMES)]
+        self.other = Other(parallel=True)
         self._killed: list[float] = []
         self._known: list[float] = []
+        self._number = 0
 
     def run(self) -> None:
-        """Kill the next one, or note how long it took to hear of the last one."""
-        work = self.victims[len(self._known)]
-        work.run()
-        if work.has_failed:
-            self._known.append(time.monotonic() - self._killed[-1])
-            if len(self._known) == TIMES:
+        """Go from one to the next until all deaths are known, and all calls of the other work answered."""
+        while self._is_over(self._number, self.victims[self._number]):
+            self._number += 1
+            if self._number == TIMES:
                 print(statistics.median(self._known) * 1000)
                 self.stop()
-        elif work.pid and len(self._killed) == len(self._known):
+                return
+
+    def _is_over(self, number: int, victim: Busy) -> bool:
+        """Kill this one when it is busy; return whether its death is known and the other has answered."""
+        victim.run()
+        process = self.other.run(-1)
+        if process is None or not victim.pid:
+            return False
+        answer = self.other.run(number)
+        if len(self._killed) == number:  # the call is on its way at the end of this pass
             self._killed.append(time.monotonic())
-            os.kill(work.pid, signal.SIGKILL)
+            os.kill(victim.pid, signal.SIGKILL)
+        elif victim.has_failed and len(self._known) == number:
+            self._known.append(time.monotonic() - self._killed[-1])
+        assert answer in (None, process), "the other work did not go on: it has a new process"
+        return len(self._known) > number and answer is not None
 
 
 def ours(start_method: str) -> None:
@@ -48,21 +74,32 @@ def ours(start_method: str) -> None:
 
 def bare() -> None:
     """Print the milliseconds from a kill to the sentinel of a process of the standard library."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    other = context.Process(target=echo, args=(there,))
+    other.start()
+    there.close()
+    here.send((-1,))
+    here.recv()
     durations = []
-    for _ in range(TIMES):
-        process = busy_process()
+    for number in range(TIMES):
+        victim = busy_process()
+        here.send((number,))
         began = time.monotonic()
-        process.kill()
-        wait([process.sentinel])
+        victim.kill()
+        wait([victim.sentinel])
         durations.append(time.monotonic() - began)
-        process.join()
+        assert here.recv() == (number,)
+        victim.join()
     print(statistics.median(durations) * 1000)
+    here.close()
+    other.join()
 
 
 MEASURES = [
     Measure(
         name=name,
-        what=f"a killed work is known, {start_method}",
+        what=f"a killed work is known, another one answers its call meanwhile, {start_method}",
         limit_name="sentinel of multiprocessing",
         unit="ms",
         goal=2,

@@ -54,6 +54,7 @@ MEASURES = [
         goal=0.5,
         ours=partial(figure_of, __name__, "ours"),
         limit=partial(figure_of, "benchmarks.p1_bare", "bare"),
+        rounds=5,
         peer="body",
     ),
     Measure(

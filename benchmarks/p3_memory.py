@@ -7,11 +7,11 @@ import os
 import statistics
 import sys
 from functools import partial
-from multiprocessing.connection import Connection
 
 import psutil
 
 from benchmarks.measure import Measure
+from benchmarks.p3_bare import idle
 from benchmarks.p3_idler import Idler
 from benchmarks.programs import figure_of, figure_of_script
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -57,19 +57,13 @@ def ours(start_method: str, idler: type[LightningWork] = Idler) -> None:
     LightningApp(Root(idler)).run(start_method=start_method)
 
 
-def wait(connection: Connection) -> None:
-    """Say that it is up and wait for the end."""
-    connection.send("up")
-    connection.recv()
-
-
 def bare() -> None:
     """Print the MiB of one idle process of the standard library."""
     context = multiprocessing.get_context("spawn")
     processes, connections = [], []
     for _ in range(NUMBER):
         here, there = context.Pipe()
-        process = context.Process(target=wait, args=(there,))
+        process = context.Process(target=idle, args=(there,))
         process.start()
         processes.append(process)
         connections.append(here)
@@ -109,11 +103,12 @@ MEASURES = [
     Measure(
         name="P3f",
         what="memory of an idle work, importable class, fork server (without what they share)",
-        limit_name="multiprocessing, spawn",
+        limit_name="nothing",
         unit="MiB",
-        goal=0.29,  # 2.5 MiB of 8.7
+        goal=2.5,
         ours=partial(figure_of, __name__, "ours", "forkserver"),
-        limit=LIMIT,
+        limit=float,
         rounds=5,
+        difference=True,
     ),
 ]

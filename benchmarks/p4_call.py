@@ -1,4 +1,8 @@
-"""P4: one call, from the line of the flow to its next line."""
+"""P4: one call, from the line of the flow to its next line.
+
+P4n is the same without a journal. Apps always have one, so it is replaced by one that writes nothing; what
+the flow's side spends on making the records still counts.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,15 @@ import multiprocessing
 import time
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
+from unittest import mock
 
 from benchmarks.measure import Measure
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.core import beginning
+from lightning_lite.runs.history import read_history
+from lightning_lite.runs.journal import Journal, Record
 
 CALLS = 3000
 
@@ -44,6 +53,27 @@ class Root(LightningFlow):
 def ours() -> None:
     """Print the microseconds of one call."""
     LightningApp(Root()).run()
+
+
+class NoJournal(Journal):
+    """A journal that writes nothing of what it is given."""
+
+    def append(self, record: Record) -> None:
+        """Leave it."""
+
+    def secure(self) -> None:
+        """There is nothing to write."""
+
+    def commit(self) -> None:
+        """There is nothing to write."""
+
+
+def ours_without_journal() -> None:
+    """Print the microseconds of one call of which nothing is written down."""
+    with mock.patch.object(beginning, "Journal", NoJournal):
+        ours()
+    (run,) = Path(".lightning_lite/runs").glob("*/")
+    assert not read_history(str(run)).works, "there was a journal after all"
 
 
 def echo(connection: Connection) -> None:
@@ -82,6 +112,16 @@ MEASURES = [
         goal=2.0,
         ours=partial(figure_of, __name__, "ours"),
         limit=partial(figure_of, __name__, "pipe"),
+        rounds=5,
         peer="call",
-    )
+    ),
+    Measure(
+        name="P4n",
+        what="one call, the journal replaced by one that writes nothing",
+        limit_name="pipe round trip",
+        unit="µs",
+        goal=1.5,
+        ours=partial(figure_of, __name__, "ours_without_journal"),
+        limit=partial(figure_of, __name__, "pipe"),
+    ),
 ]

@@ -68,12 +68,12 @@ def pipes() -> None:
     for here, number in lines.items():
         here.send((number,))
     while len(answers) < CALLS:
-        for here in wait(list(lines)):
-            assert isinstance(here, Connection)
-            (number,) = here.recv()
+        for ready in wait(list(lines)):
+            assert isinstance(ready, Connection)
+            (number,) = ready.recv()
             answers.add(number)
             if number + WORKS < CALLS:
-                here.send((number + WORKS,))
+                ready.send((number + WORKS,))
     print((time.monotonic() - began) * 1e3)
     for here, process in zip(lines, processes, strict=True):
         here.close()
@@ -89,6 +89,7 @@ MEASURES = [
         goal=2.0,
         ours=partial(figure_of, __name__, "ours"),
         limit=partial(figure_of, __name__, "pipes"),
+        rounds=5,
         peer="fan_out",
     )
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import select
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,10 @@ PEERS_PYTHON = HOUSE / ".venv-peers" / "bin" / "python"
 
 #: Seconds. A bound on hanging, not on speed.
 DEADLINE = 120
+
+
+class NoFigure(RuntimeError):
+    """A program did not print a figure; the error says what it printed in place of it."""
 
 
 def environment() -> dict[str, str]:
@@ -42,20 +47,18 @@ def figure_of_script(file: str, *arguments: object) -> float:
     return _figure(file, *map(str, arguments))
 
 
-def installed_peers() -> list[str]:
-    """Return the modules of `benchmarks.peers` whose packages are installed in `.venv-peers`."""
+def installed_peers() -> dict[str, str]:
+    """Return the modules of `benchmarks.peers` whose packages are in `.venv-peers`, and their versions."""
     if not PEERS_PYTHON.exists():
-        return []
-    peers = [module.name for module in pkgutil.iter_modules(benchmarks.peers.__path__)]
-    look = "import importlib, sys; importlib.import_module('benchmarks.peers.' + sys.argv[1])"
-    command = [str(PEERS_PYTHON), "-c", look]
-    return [
-        peer
-        for peer in peers
-        if not subprocess.run(
-            [*command, peer], env=environment(), capture_output=True, check=False
-        ).returncode
-    ]
+        return {}
+    found = {}
+    for module in pkgutil.iter_modules(benchmarks.peers.__path__):
+        look = f"from benchmarks.peers.{module.name} import VERSION; print(VERSION)"
+        command = [str(PEERS_PYTHON), "-c", look]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            found[module.name] = done.stdout.strip()
+    return found
 
 
 def peer_figure(peer: str, function: str) -> float:
@@ -64,15 +67,63 @@ def peer_figure(peer: str, function: str) -> float:
     return _figure("-c", program, python=str(PEERS_PYTHON))
 
 
+class AskedProgram:
+    """A program that stays, and takes one figure whenever it is asked: it answers each line with a line.
+
+    Args:
+        module: Where the function is.
+        function: What runs; its first line says that it is ready.
+        arguments: What it gets.
+        deadline: Seconds until it is ready. A bound on hanging, not on speed.
+    """
+
+    def __init__(self, module: str, function: str, *arguments: object, deadline: float = DEADLINE) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        call = f"{function}({', '.join(map(repr, arguments))})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from {module} import {function}; {call}"],
+            cwd=self._folder.name,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        self._read_line(deadline)
+
+    def figure(self) -> float:
+        """Return the next figure."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+        return float(self._read_line(DEADLINE))
+
+    def end(self) -> None:
+        """Let the program end, and wait for that."""
+        self._process.communicate(timeout=DEADLINE)  # closes what it reads
+        self._folder.cleanup()
+
+    def _read_line(self, deadline: float) -> bytes:
+        output = self._process.stdout
+        assert output is not None
+        if not select.select([output], [], [], deadline)[0]:
+            self._process.kill()
+            raise NoFigure(f"{self._process.args!r} had none after {deadline:g} s")
+        line = output.readline()
+        if not line:
+            raise NoFigure(f"{self._process.args!r} ended with {self._process.wait()}")
+        return line
+
+
 def _figure(*arguments: str, python: str = sys.executable) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [python, *arguments],
-            cwd=folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=DEADLINE,
-            check=True,
-        )
+        try:
+            done = subprocess.run(
+                [python, *arguments],
+                cwd=folder,
+                env=environment(),
+                capture_output=True,
+                timeout=DEADLINE,
+                check=True,
+            )
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            raise NoFigure(f"{error}\n{(error.stderr or b'').decode(errors='replace')[-2000:]}") from error
     return float(done.stdout.split()[-1])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import platform
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+
+VERSION = f"ProcessPoolExecutor of Python {platform.python_version()}"
 
 CALLS = 1000
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import loky
 from loky import get_reusable_executor
 
 from benchmarks.peers.executor import CALLS, entered, seconds_of_calls, seconds_of_fan_out
+
+VERSION = f"loky {loky.__version__}"
 
 
 def body() -> None:

@@ -9,6 +9,8 @@ import ray
 
 from benchmarks.peers.executor import CALLS
 
+VERSION = f"Ray {ray.__version__}"
+
 
 @ray.remote
 class Echo:

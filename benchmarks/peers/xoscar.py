@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from importlib.metadata import version
 from typing import Any
 
 import xoscar
 
 from benchmarks.peers.executor import CALLS
+
+VERSION = f"xoscar {version('xoscar')}"
 
 
 class Echo(xoscar.Actor):

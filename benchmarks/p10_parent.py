@@ -1,0 +1,18 @@
+"""The work of P10g: busy, like that of P10, and the parent of a program."""
+
+from __future__ import annotations
+
+import subprocess
+
+from benchmarks.busy import Busy
+
+
+class BusyParent(Busy):
+    """Says which process its program is, and computes until somebody ends it."""
+
+    def run(self) -> None:
+        """Start what would sleep for an hour, and compute for ever."""
+        with subprocess.Popen(["sleep", "3600"]) as program:
+            self.pid = program.pid
+            while True:
+                pass
