@@ -33,10 +33,13 @@ Names are loaded on first use, so that a process that moves no files does not pa
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import sys
+
+from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lightning_lite.storage.drive import Drive as Drive
     from lightning_lite.storage.file_system import FileSystem as FileSystem
     from lightning_lite.storage.mount import Mount as Mount
@@ -59,7 +62,9 @@ __all__ = ["Drive", "Entry", "FileSystem", "Mount", "Path", "Payload"]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    home = f"{__name__}.{_HOMES[name]}"
+    __import__(home)  # importlib would cost each child another millisecond
+    return getattr(sys.modules[home], name)
 
 
 def __dir__() -> list[str]:

@@ -25,7 +25,7 @@ _FICLONE = 0x40049409
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
-LOCK_SH, LOCK_EX, LOCK_NB = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_NB
+LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
 SEEK_SET = os.SEEK_SET
 
 close = os.close

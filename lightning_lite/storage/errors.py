@@ -32,8 +32,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Self
 
 from lightning_lite.errors import LightningLiteError
@@ -179,12 +177,22 @@ def system_error(operation: str, name: object, error: OSError, outcome: str = ""
     return kind(message, errno=error.errno)
 
 
-@contextmanager
-def telling(operation: str, name: object, outcome: str = "") -> Iterator[None]:
+def telling(operation: str, name: object, outcome: str = "") -> _Telling:
     """Let what the system refuses in the `with` block be told as one of our errors; see `system_error`."""
-    try:
-        yield
-    except DriveError:
-        raise
-    except OSError as error:
-        raise system_error(operation, name, error, outcome) from error
+    return _Telling(operation, name, outcome)
+
+
+class _Telling:
+    """The `with` block; a class, because each verb enters one, and a generator costs twice that."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, operation: str, name: object, outcome: str) -> None:
+        self._told = operation, name, outcome
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, DriveError):
+            raise system_error(*self._told[:2], error, self._told[2]) from error

@@ -136,10 +136,13 @@ def open_beneath(folder: str, parts: Sequence[str], last: int = disk.READ) -> in
         OSError: `ENOENT` if it is not there, `ELOOP` or `ENOTDIR` if a part is a link or a file.
     """
     parts = [part for part in parts if part]
-    fd = disk.open_file(folder, disk.FOLDER & ~os.O_NOFOLLOW)
-    for position, part in enumerate(parts, start=1):
+    if not parts:
+        return disk.open_file(folder, disk.FOLDER & ~os.O_NOFOLLOW)
+    flags = [disk.FOLDER] * (len(parts) - 1) + [last]
+    fd = disk.open_file(f"{folder}/{parts[0]}", flags[0])
+    for part, flag in zip(parts[1:], flags[1:], strict=True):
         try:
-            inner = disk.open_file(part, last if position == len(parts) else disk.FOLDER, dir_fd=fd)
+            inner = disk.open_file(part, flag, dir_fd=fd)
         finally:
             disk.close(fd)
         fd = inner

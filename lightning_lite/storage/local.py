@@ -22,7 +22,7 @@ from lightning_lite.storage.placing import Placer
 from lightning_lite.storage.putting import Put
 from lightning_lite.storage.staging import Aside
 from lightning_lite.storage.store import Entry, Parts, Source
-from lightning_lite.storage.trees import TreeCopier
+from lightning_lite.storage.trees import TreeCopier, copy_file
 from lightning_lite.storage.watching import Arrivals
 
 
@@ -66,9 +66,9 @@ class LocalStore:
     def get(self, parts: Parts, destination: Destination, *, owner: str | None, told: Told) -> None:
         """Bring one version of a file or a folder to `destination`; see `Store`."""
         with self._finder.opened(parts, owner) as fd:
-            is_folder = S_ISDIR(disk.fstat(fd).st_mode)
-            destination.admit(is_folder=is_folder)
-            bring = partial(self._bring, fd, destination, is_folder=is_folder, told=told)
+            info = disk.fstat(fd)
+            destination.admit(is_folder=S_ISDIR(info.st_mode))
+            bring = partial(self._bring, fd, info, destination, told=told)
             if destination.is_near(self._layout.aside):
                 try:
                     bring(self._layout.aside)
@@ -133,19 +133,30 @@ class LocalStore:
                 arrivals.wait(left)
         return True
 
-    def _bring(self, fd: int, destination: Destination, aside: Aside, *, is_folder: bool, told: Told) -> None:
+    def _bring(
+        self, fd: int, info: os.stat_result, destination: Destination, aside: Aside, *, told: Told
+    ) -> None:
         """Copy to aside, and move from there to the destination."""
+        is_folder = S_ISDIR(info.st_mode)
         with aside.new_folder() if is_folder else aside.new_file() as staged:
-            copier = TreeCopier(
-                mode=restored_mode, admit=None, admit_folder=None, open_link=None, durable=False, told=told
-            )
+            mode = restored_mode(info.st_mode)
             if is_folder:
-                copier.copy_folder(fd, staged.fd)
+                TreeCopier(
+                    mode=restored_mode,
+                    admit=None,
+                    admit_folder=None,
+                    open_link=None,
+                    durable=False,
+                    told=told,
+                ).copy_folder(fd, staged.fd)
             else:
                 disk.lseek(fd, 0, disk.SEEK_SET)  # it may have been copied to another place in vain
-                copier.copy_file(fd, staged.fd, destination.path)
+                copy_file(fd, staged.fd, info, mode, name=destination.path, durable=False, told=told)
             destination.place(staged, aside, is_folder=is_folder)
-            disk.fchmod(staged.fd, restored_mode(disk.fstat(fd).st_mode))
+            if is_folder:
+                disk.fchmod(staged.fd, mode)  # its owner could write to it until it was where it belongs
+            else:
+                staged.is_placed = True
 
 
 def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:

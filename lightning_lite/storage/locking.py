@@ -7,19 +7,17 @@ lock, or for one that is held along with it, can say whom he waited for.
 
 from __future__ import annotations
 
+import _thread  # the lock and the names of threads, without the rest of threading
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from select import select
 from stat import S_ISREG
-from typing import TYPE_CHECKING
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout, shown
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 #: Seconds after which waiting for a lock that is held for milliseconds ends with an error.
 LOCK_TIMEOUT = 60.0
@@ -28,9 +26,23 @@ LOCK_TIMEOUT = 60.0
 FIRST_PAUSE = 0.0001
 LONGEST_PAUSE = 0.002
 
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+#: What the system says where it has no locks.
+_NO_LOCKS = disk.UNKNOWN | {errno.ENOLCK}
+
+#: Who holds a lock: its file, and the thread.
+_Holder = tuple[str, int]
+
+#: All who hold one in this process, with its descriptor.
+_held: dict[_Holder, int] = {}
+
+#: Held while a descriptor comes or goes: a process that is forked in between would keep it.
+_no_fork = _thread.RLock()
+
 
 class DriveLock:
-    """The lock of one drive.
+    """The lock of one drive; a thread that holds it may take it again.
 
     Args:
         path: File of the lock.
@@ -43,8 +55,6 @@ class DriveLock:
     def __init__(self, path: str, timeout: float | None = None) -> None:
         self.path = path
         self._timeout = timeout
-        self._lock: BaseFileLock | None = None
-        self._pid = 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -54,62 +64,70 @@ class DriveLock:
             DriveLockTimeout: Somebody else did not give it back; the message says who.
             DriveLockError: The file of the lock is something else, or locks do not work here.
         """
-        if self._lock is None or self._pid != os.getpid():
-            self._lock, self._pid = self._new_lock(), os.getpid()  # a forked child needs one of its own
-        lock = self._lock
+        holder = self.path, _thread.get_ident()
+        if holder in _held:
+            yield  # in a signal handler: whom it interrupts goes on only after it
+            return
         try:  # before it is taken: who is interrupted just after that gives it back, too
-            self._acquire(lock)
-            self._admit(lock)
-            self._sign()
+            self._take(holder)
             yield
         finally:
-            lock.release()
+            _give_back(holder)
 
-    def _new_lock(self) -> BaseFileLock:
-        import filelock  # noqa: PLC0415 - 75 ms that only those who write to a drive pay
-
-        return filelock.FileLock(self.path, timeout=0, mode=0o600)
-
-    def _acquire(self, lock: BaseFileLock) -> None:
-        import filelock  # noqa: PLC0415 - loaded by `_new_lock`
-
-        def is_taken() -> bool:
-            try:
-                lock.acquire()
-            except filelock.Timeout:
-                return False
-            return True
-
+    def _take(self, holder: _Holder) -> None:
         try:
-            _insist(is_taken, self.path, self.path, self._timeout)
-        except DriveLockTimeout:
+            while not self._is_taken(holder):
+                _give_back(holder)  # somebody deleted the file meanwhile: there may be a new one
+        except DriveLockError:
             raise
-        except (OSError, RuntimeError) as error:  # the latter in a signal handler in the midst of it
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise DriveLockError(
+                    f"The file system of {shown(self.path)} has no locks; put the root elsewhere."
+                ) from error
             raise DriveLockError(
                 f"The lock {shown(self.path)} of the drive can't be used: {error}; look what is there."
             ) from error
 
-    def _admit(self, lock: BaseFileLock) -> None:
-        """Refuse a FIFO or the like, and what `filelock` takes where the file system has no locks."""
-        import filelock  # noqa: PLC0415 - loaded by `_new_lock`
+    def _is_taken(self, holder: _Holder) -> bool:
+        """Take the lock, and say whether its file is still there."""
+        import filelock  # noqa: PLC0415 - 75 ms that only those who write to a drive pay
 
-        there = disk.look(self.path)
-        if there is not None and not S_ISREG(there.st_mode):
+        with _no_fork:
+            _held[holder] = fd = disk.open_file(self.path, _OPEN, 0o600)
+        if not filelock.lock_descriptor(fd, blocking=False):
+            _insist(lambda: filelock.lock_descriptor(fd, blocking=False), self.path, self.path, self._timeout)
+        there = disk.fstat(fd)
+        if not S_ISREG(there.st_mode):
             raise DriveLockError(
                 f"The lock {shown(self.path)} of the drive is no regular file; look what it is."
             )
-        if not isinstance(lock, filelock.UnixFileLock):
-            raise DriveLockError(
-                f"The file system of {shown(self.path)} has no locks; put the root elsewhere."
-            )
+        sign(fd)
+        return there.st_nlink > 0
 
-    def _sign(self) -> None:
-        with suppress(OSError):  # nothing else depends on it
-            fd = disk.open_file(self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                sign(fd)
-            finally:
-                disk.close(fd)
+
+def _give_back(holder: _Holder) -> None:
+    with _no_fork:
+        fd = _held.pop(holder, None)
+        if fd is not None:  # else it was not taken, or this is a forked child
+            with suppress(
+                OSError
+            ):  # what a copy of the descriptor keeps in a child that Python does not know of
+                disk.flock(fd, disk.LOCK_UN)
+            disk.close(fd)
+
+
+def _let_go_in_child() -> None:
+    """Close what belongs to the parent; whoever gives something back here finds that it is gone."""
+    for fd in _held.values():
+        disk.close(fd)
+    _held.clear()
+    _no_fork.release()
+
+
+os.register_at_fork(
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_let_go_in_child
+)
 
 
 def wait_for(
@@ -156,7 +174,7 @@ def _insist(
 def sign(fd: int) -> None:
     """Write into an open file who holds a lock and since when."""
     with suppress(OSError):  # only the error of those who wait too long depends on it
-        disk.pwrite(fd, f"{os.getpid():<10} {time.time():<18.3f}\n".encode(), 0)
+        disk.pwrite(fd, b"%-10d %-18.3f\n" % (os.getpid(), time.time()), 0)
 
 
 def _timed_out(path: str, holder: str, timeout: float, dir_fd: int | None = None) -> DriveLockTimeout:

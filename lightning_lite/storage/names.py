@@ -103,6 +103,8 @@ def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ..
         ('runs', '1', 'model.ckpt')
     """
     text = path_text(path)
+    if _PLAIN.fullmatch(text):
+        return (text,)
     if text.startswith("/"):
         raise DrivePathError(f"{shown(text)} is an absolute path; names in a drive are relative.")
     parts = tuple(part for part in text.split("/") if part not in ("", "."))
@@ -118,6 +120,8 @@ def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ..
 
 def path_text(path: object) -> str:
     """Return `path` as text, or say that it is none."""
+    if isinstance(path, str):
+        return path
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
         raise DriveTypeError(f"A name in a drive must be str or Path, got {type(text).__name__}.")
@@ -136,7 +140,7 @@ def check_length(path: str) -> None:
         raise DrivePathError(
             f"{shown(path)} has {depth} parts, the limit is {MAX_DEPTH}; use a shorter path."
         )
-    if len(os.fsencode(path)) > MAX_PATH:
+    if len(path) * 4 > MAX_PATH and len(os.fsencode(path)) > MAX_PATH:
         raise DrivePathError(f"{shown(path)} is longer than {MAX_PATH} bytes; use a shorter path.")
 
 

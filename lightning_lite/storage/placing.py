@@ -42,14 +42,20 @@ class Placer:
             DriveIsDirectory: A file would replace a folder.
             DriveNotADirectory: A folder would replace a file, or a parent is a file.
         """
+        path = "/".join((self._base, *parts))
         with self._parents(parts) as (known, busy):
-            admit_replacement("/".join((self._base, *parts)), "/".join(parts[1:]), is_folder=is_folder)
-            if busy:
-                self._change_clone(busy, parts, staged)
-            elif known < len(parts) - 1:
-                self._place_with_parents(staged, parts, known)
-            else:
-                self._replace(staged, "/".join((self._base, *parts)), is_folder=is_folder)
+            if is_folder:  # a file finds out when it is brought there
+                admit_replacement(path, "/".join(parts[1:]), is_folder=True)
+            try:
+                if busy:
+                    self._change_clone(busy, parts, staged)
+                elif known < len(parts) - 1:
+                    self._place_with_parents(staged, parts, known)
+                else:
+                    self._replace(staged, path, is_folder=is_folder)
+            except IsADirectoryError:
+                admit_replacement(path, "/".join(parts[1:]), is_folder=is_folder)
+                raise
 
     def may_adopt(self, source: int, parts: tuple[str, ...]) -> bool:
         """Return whether the open folder `source` could be moved to the path `parts`, as things are now."""
@@ -74,7 +80,7 @@ class Placer:
                 if error.errno != errno.EXDEV:
                     raise
                 return False
-            self._flush(os.path.dirname(path))
+            self._flush(path)
             return True
 
     def remove(self, parts: tuple[str, ...]) -> None:
@@ -85,10 +91,10 @@ class Placer:
                 self._change_clone(busy, parts, None)
             elif S_ISDIR(disk.stat(path, follow_symlinks=False).st_mode):
                 disk.rename(path, self._aside.new_path())
-                self._flush(os.path.dirname(path))
+                self._flush(path)
             else:
                 disk.unlink(path)
-                self._flush(os.path.dirname(path))
+                self._flush(path)
 
     @contextmanager
     def _parents(self, parts: tuple[str, ...]) -> Iterator[tuple[int, int]]:
@@ -100,9 +106,8 @@ class Placer:
         held: list[int] = []
         busy = 0
         try:
-            fd = disk.open_file(self._base, disk.FOLDER & ~os.O_NOFOLLOW)
-            held.append(fd)
-            for depth, part in enumerate(parts[:-1], start=1):
+            fd, path = None, f"{self._base}/{parts[0]}"
+            for depth, part in enumerate((path, *parts[1:-1]), start=1):
                 try:
                     fd = disk.open_file(part, disk.FOLDER, dir_fd=fd)
                 except FileNotFoundError:
@@ -116,7 +121,7 @@ class Placer:
                 # Nobody pins the space of a component itself, the first part.
                 if depth > 1 and not busy and not disk.try_lock(fd):
                     busy = depth
-            yield len(held) - 1, busy
+            yield len(held), busy
         finally:
             for fd in held:
                 disk.close(fd)
@@ -128,8 +133,9 @@ class Placer:
             for part in parts[known:-1]:
                 folder = f"{folder}/{part}"
                 disk.mkdir(folder, 0o777)
-            disk.rename(staged, f"{folder}/{parts[-1]}")
-            self._flush(folder, top.path)
+            place = f"{folder}/{parts[-1]}"
+            disk.rename(staged, place)
+            self._flush(place, top.path)
             self._replace(
                 f"{top.path}/{parts[known]}", "/".join((self._base, *parts[: known + 1])), is_folder=True
             )
@@ -139,7 +145,7 @@ class Placer:
             self._swap(staged, path)
         else:
             disk.rename(staged, path)
-        self._flush(os.path.dirname(path))
+        self._flush(path)
 
     def _change_clone(self, depth: int, parts: tuple[str, ...], staged: str | None) -> None:
         """Change a folder that somebody reads: change a clone of it, and let the two change places."""
@@ -157,23 +163,23 @@ class Placer:
                     folder = f"{folder}/{part}"
                     if disk.look(folder) is None:
                         disk.mkdir(folder, 0o777)
-                disk.rename(staged, f"{folder}/{inner[-1]}")
-                self._flush(folder, clone.path)
+                place = f"{folder}/{inner[-1]}"
+                disk.rename(staged, place)
+                self._flush(place, clone.path)
             self._swap(clone.path, path)
-        self._flush(os.path.dirname(path))
+        self._flush(path)
 
     def _swap(self, new: str, target: str) -> None:
         swap(new, target, self._base, self._aside)
 
-    def _flush(self, folder: str, top: str | None = None) -> None:
-        """Let what is in a folder survive the loss of power, and in those above it up to `top`, or the base.
+    def _flush(self, path: str, top: str | None = None) -> None:
+        """Let the name at `path` survive the loss of power, and those above it up to `top`, or the base.
 
         An earlier put that was not durable may have made some of them.
         """
         end = len(top or self._base)
-        while self._durable and len(folder) >= end:
-            disk.flush_folder(folder)
-            folder = os.path.dirname(folder)
+        while self._durable and len(path := os.path.dirname(path)) >= end:
+            disk.flush_folder(path)
 
 
 def admit_replacement(path: str, name: str, *, is_folder: bool) -> None:

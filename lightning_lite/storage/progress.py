@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from lightning_lite.storage.copying import Told
@@ -17,22 +17,14 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 
 
-@contextmanager
-def progress(label: str, measure: Callable[[], int]) -> Iterator[Told]:
-    """Give what is to be told the bytes of a transfer, and show them if it takes long.
+def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[Told]:
+    """Give what is to be told the bytes of a transfer, for a `with` block, and show them if it takes long.
 
     Args:
         label: What is transferred.
         measure: Returns how many bytes there will be; asked only if there is a bar.
     """
-    if not _on_terminal():
-        yield _ignore
-        return
-    bar = _Bar(label, measure)
-    try:
-        yield bar.told
-    finally:
-        bar.stop()
+    return _Bar(label, measure) if _on_terminal() else _UNSEEN
 
 
 class _Bar:
@@ -52,7 +44,10 @@ class _Bar:
         shown, task = self._shown
         shown.update(task, completed=self._done)
 
-    def stop(self) -> None:
+    def __enter__(self) -> Told:
+        return self.told
+
+    def __exit__(self, *_: object) -> None:
         if self._shown is not None:
             self._shown[0].stop()
 
@@ -81,3 +76,6 @@ def _on_terminal() -> bool:
 
 def _ignore(count: int) -> None:
     """Nobody wants to know."""
+
+
+_UNSEEN = nullcontext(_ignore)

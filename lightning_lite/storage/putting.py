@@ -15,7 +15,7 @@ from lightning_lite.storage.placing import Placer, admit_replacement
 from lightning_lite.storage.spelling import refuse_other_spelling
 from lightning_lite.storage.staging import Staged
 from lightning_lite.storage.store import Parts, Source
-from lightning_lite.storage.trees import TreeCopier
+from lightning_lite.storage.trees import TreeCopier, copy_file
 
 
 class Put:
@@ -47,15 +47,15 @@ class Put:
         self._parts = parts
         self._source = source
         self._fd = fd
-        self._is_folder = S_ISDIR(disk.fstat(fd).st_mode)
+        self._info = disk.fstat(fd)
+        self._is_folder = S_ISDIR(self._info.st_mode)
         self._exclusive = exclusive
         self._durable = durable
         self._placer = Placer(layout.base, layout.aside, durable=durable)
 
     def admit(self) -> None:
         """Refuse at once what would be refused after a long copy."""
-        info = disk.fstat(self._fd)
-        if not self._is_folder and info.st_size <= SMALL:
+        if not self._is_folder and self._info.st_size <= SMALL:
             return  # that will be as soon
         self._admit_place()
         path = "/".join(self._parts)
@@ -67,6 +67,7 @@ class Put:
         with aside.new_folder() if self._is_folder else aside.new_file() as staged:
             self._fill(staged, told)
             self._place(staged.path)
+            staged.is_placed = not self._is_folder  # a folder may have changed places with another one
 
     def move(self, told: Told) -> None:
         """Bring the source itself into the drive if that is possible, else a copy, and remove the source."""
@@ -130,6 +131,12 @@ class Put:
 
     def _fill(self, staged: Staged, told: Told) -> None:
         source = self._source
+        if not self._is_folder:
+            mode = stored_mode(self._info.st_mode)
+            copy_file(
+                self._fd, staged.fd, self._info, mode, name=source.path, durable=self._durable, told=told
+            )
+            return
         copier = TreeCopier(
             mode=stored_mode,
             admit=source.admit,
@@ -139,10 +146,7 @@ class Put:
             told=told,
         )
         try:
-            if self._is_folder:
-                copier.copy_folder(self._fd, staged.fd)
-            else:
-                copier.copy_file(self._fd, staged.fd, source.path)
+            copier.copy_folder(self._fd, staged.fd)
         except DriveError:
             raise
         except (FileNotFoundError, NotADirectoryError) as error:

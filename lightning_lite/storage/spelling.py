@@ -15,22 +15,14 @@ def refuse_other_spelling(folder: str, parts: tuple[str, ...]) -> None:
         folder: Where the path begins; nothing is refused if it does not exist.
         parts: The path.
     """
-    try:
-        fd = disk.open_file(folder, disk.FOLDER)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    try:
-        for depth, part in enumerate(parts):
-            if part.lower() != part.upper():  # what has no letters has one spelling
-                _refuse_other(part, disk.listdir(fd), "/".join(parts[:depth]))
-            if depth < len(parts) - 1:
-                inner = disk.open_file(part, disk.FOLDER, dir_fd=fd)
-                disk.close(fd)
-                fd = inner
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    finally:
-        disk.close(fd)
+    for depth, part in enumerate(parts):
+        if part.lower() == part.upper():
+            continue  # what has no letters has one spelling
+        try:
+            names = disk.listdir("/".join((folder, *parts[:depth])))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        _refuse_other(part, names, "/".join(parts[:depth]))
 
 
 def refuse_two_spellings(names: list[str], folder: str) -> None:

@@ -7,7 +7,9 @@ holder is left by the dead, or replaced and thrown away: the next user removes i
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from stat import S_ISDIR
 from types import TracebackType
@@ -22,6 +24,7 @@ from lightning_lite.storage.trees import empty_folder, is_same
 PREFIX = f"{RESERVED}-"
 
 _numbers = count()
+_process = os.urandom(4).hex()  # two containers may count their processes alike
 
 
 class Staged:
@@ -31,12 +34,14 @@ class Staged:
         path: Where it is, until it is moved to its place.
         dir_fd: Folder that `path` refers to, if it is relative.
         fd: Its descriptor, for writing if it is a file.
+        is_placed: Whether nothing is left of it here.
     """
 
     def __init__(self, aside: Aside, fd: int, name: str) -> None:
         self.path = f"{aside.folder}/{name}"
         self.dir_fd = aside.dir_fd
         self.fd = fd
+        self.is_placed = False
         self._aside = aside
         self._name = name
 
@@ -47,9 +52,10 @@ class Staged:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         disk.close(self.fd)
-        # A failure to clean hides no other failure and loses nothing: the next user cleans.
-        with suppress(OSError):
-            self._aside.remove_if_dead(self._name)
+        if not self.is_placed:
+            # A failure to clean hides no other failure and loses nothing: the next user cleans.
+            with suppress(OSError):
+                self._aside.remove_if_dead(self._name)
 
 
 class Aside:
@@ -69,7 +75,7 @@ class Aside:
         while True:
             name = _new_name()
             fd = disk.open_file(f"{self.folder}/{name}", disk.CREATE, 0o600, dir_fd=self.dir_fd)
-            if self._is_held(fd, name):
+            if _is_held(fd, partial(_has_name, fd)):
                 return Staged(self, fd, name)
 
     def new_folder(self) -> Staged:
@@ -82,7 +88,7 @@ class Aside:
                 fd = disk.open_file(path, disk.FOLDER, dir_fd=self.dir_fd)
             except FileNotFoundError:
                 continue  # cleaned away before we could hold it
-            if self._is_held(fd, name):
+            if _is_held(fd, partial(is_same, fd, path, self.dir_fd)):
                 return Staged(self, fd, name)
 
     def new_path(self) -> str:
@@ -99,34 +105,38 @@ class Aside:
     def remove_if_dead(self, name: str) -> None:
         """Remove what is called `name`, unless somebody holds it or a half-done exchange needs it."""
         path = f"{self.folder}/{name}"
-        found = disk.look(path, self.dir_fd)
-        if found is None:
+        try:
+            fd = disk.open_file(path, disk.READ, dir_fd=self.dir_fd)
+        except FileNotFoundError:
             return  # moved to its place
-        flags = disk.FOLDER if S_ISDIR(found.st_mode) else disk.READ
-        fd = disk.open_file(path, flags, dir_fd=self.dir_fd)
         try:
             if not disk.try_lock(fd) or not is_same(fd, path, self.dir_fd):
                 return
             if is_needed(self.folder, name, self.dir_fd):
                 return
-            if not S_ISDIR(found.st_mode):
+            if not S_ISDIR(disk.fstat(fd).st_mode):
                 disk.unlink(path, dir_fd=self.dir_fd)
             elif empty_folder(fd):
                 disk.rmdir(path, dir_fd=self.dir_fd)
         finally:
             disk.close(fd)
 
-    def _is_held(self, fd: int, name: str) -> bool:
-        """Lock what was just made, and say whether no cleaner came in between."""
-        try:
-            if disk.try_lock(fd) and is_same(fd, f"{self.folder}/{name}", self.dir_fd):
-                return True
-        except BaseException:
-            disk.close(fd)
-            raise
+
+def _is_held(fd: int, is_there: Callable[[], bool]) -> bool:
+    """Lock what was just made, and say whether it is still there."""
+    try:
+        if disk.try_lock(fd) and is_there():
+            return True
+    except BaseException:
         disk.close(fd)
-        return False
+        raise
+    disk.close(fd)
+    return False
+
+
+def _has_name(fd: int) -> bool:
+    return disk.fstat(fd).st_nlink > 0
 
 
 def _new_name() -> str:
-    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{os.urandom(4).hex()}"
+    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{_process}"

@@ -12,8 +12,26 @@ from lightning_lite.storage.errors import DriveSourceChanged, DriveSymlink, show
 from lightning_lite.storage.links import admit_kind
 
 
+def copy_file(
+    source: int, target: int, info: os.stat_result, mode: int, *, name: str, durable: bool, told: Told
+) -> None:
+    """Copy an open file into an open empty one, with its time.
+
+    Args:
+        source: Descriptor, at its beginning.
+        target: Descriptor of the copy.
+        info: What the source was when it was opened.
+        mode: Permissions of the copy.
+        name: For errors.
+        durable: Whether the copy is flushed to the disk.
+        told: Is told the number of bytes after each piece.
+    """
+    copy_bytes(source, target, info, name, told)
+    _finish(target, info, mode, durable=durable)
+
+
 class TreeCopier:
-    """Copies files and folders, with their permissions and times.
+    """Copies folders, with permissions and times of all that is in them.
 
     Args:
         mode: Permissions of a copy, from the mode of its source.
@@ -45,12 +63,6 @@ class TreeCopier:
         self._kept_modes: set[int] = set()  # those that a new file has at once: no umask takes from them
         self._open_folders: list[tuple[int, int]] = []
 
-    def copy_file(self, source: int, target: int, path: str) -> None:
-        """Copy the open file `source` into the open empty file `target`."""
-        info = disk.fstat(source)
-        copy_bytes(source, target, info, path, self._told)
-        self._finish(target, info)
-
     def copy_folder(self, source: int, target: int, path: str = "") -> None:
         """Copy all that is in the open folder `source` into the open empty folder `target`."""
         before = disk.fstat(source)
@@ -80,7 +92,8 @@ class TreeCopier:
                 f"The folder {shown(path or '.')} changed while it was copied; do it again."
             )
         # The owner may write to the top until it is where it belongs: moving a folder needs that.
-        self._finish(target, before, 0 if path else 0o700)
+        mode = self._new_mode(before) | (0 if path else 0o700)
+        _finish(target, before, mode, durable=self._durable)
 
     def _open(self, folder: int, entry: os.DirEntry[str], path: str) -> int:
         if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
@@ -116,12 +129,6 @@ class TreeCopier:
         finally:
             disk.close(copy)
 
-    def _finish(self, target: int, info: os.stat_result, extra: int = 0) -> None:
-        disk.fchmod(target, self._new_mode(info) | extra)
-        disk.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
-        if self._durable:
-            disk.fsync(target)
-
     def _new_mode(self, info: os.stat_result) -> int:
         mode = self._modes.get(info.st_mode)
         if mode is None:
@@ -133,6 +140,13 @@ class TreeCopier:
             self._kept_modes.add(mode)
         else:
             disk.fchmod(target, mode)
+
+
+def _finish(target: int, info: os.stat_result, mode: int, *, durable: bool) -> None:
+    disk.fchmod(target, mode)
+    disk.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+    if durable:
+        disk.fsync(target)
 
 
 def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:

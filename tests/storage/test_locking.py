@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -83,13 +84,13 @@ def test_threads_exclude_each_other_as_well(quick_place: Path):
 
 
 def test_a_lock_that_is_deleted_on_release_turns_the_harness_red(quick_place: Path, monkeypatch):
-    real = DriveLock._acquire
+    real = DriveLock._take
 
-    def forgetful(self, lock):
-        real(self, lock)
+    def forgetful(self, holder):
+        real(self, holder)
         Path(self.path).unlink(missing_ok=True)
 
-    monkeypatch.setattr(DriveLock, "_acquire", forgetful)
+    monkeypatch.setattr(DriveLock, "_take", forgetful)
     with pytest.raises(AssertionError):
         nobody_holds_it_twice(lock_file(quick_place), processes=4, turns=2000)
 
@@ -160,16 +161,16 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_holder_that_is_killed(quick_
 
 def test_who_is_interrupted_just_after_he_took_the_lock_gives_it_back(quick_place: Path, monkeypatch):
     lock = DriveLock(lock_file(quick_place))
-    real = DriveLock._acquire
+    real = DriveLock._take
 
-    def interrupted(self, lock):
-        real(self, lock)
+    def interrupted(self, holder):
+        real(self, holder)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(DriveLock, "_acquire", interrupted)
+    monkeypatch.setattr(DriveLock, "_take", interrupted)
     with pytest.raises(KeyboardInterrupt), lock.held():
         pass
-    monkeypatch.setattr(DriveLock, "_acquire", real)
+    monkeypatch.setattr(DriveLock, "_take", real)
     with DriveLock(lock.path, timeout=0).held():
         pass
 
@@ -210,6 +211,41 @@ def test_a_forked_child_that_goes_on_where_its_parent_holds_the_lock_lets_go_of_
     assert os.read(reader, 10) == b"0"
     os.close(reader)
     os.close(writer)
+
+
+def test_a_signal_handler_that_puts_while_its_thread_holds_the_lock_gets_in(quick_drive: Drive):
+    Path("a").write_text("a")
+    quick_drive.put("a")
+    lock = DriveLock(f"{quick_drive.root_dir}/drives/d/.lightning_lite/lock")
+    before = signal.signal(signal.SIGUSR1, lambda *_: quick_drive.put("a", to="b"))
+    try:
+        with lock.held():
+            signal.raise_signal(signal.SIGUSR1)
+            assert quick_drive.list() == ["a", "b"]
+            with pytest.raises(filelock.Timeout):  # the handler has not given it back
+                filelock.FileLock(lock.path, timeout=0).acquire()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_file_that_is_deleted_while_others_wait_for_it_never_lets_two_of_them_in(quick_place: Path):
+    path = lock_file(quick_place)
+    pid, reader = hold(path)
+    inside = []
+
+    def wait() -> None:
+        with DriveLock(path).held():
+            inside.append(os.stat(path).st_ino)
+
+    waiters = [threading.Thread(target=wait) for _ in range(3)]
+    for waiter in waiters:
+        waiter.start()
+    os.unlink(path)
+    end(pid, reader)
+    for waiter in waiters:
+        waiter.join()
+    assert len(set(inside)) == 1
+    assert len(inside) == 3
 
 
 def test_a_lock_file_that_is_deleted_by_hand_is_made_again(quick_place: Path):
@@ -287,11 +323,12 @@ def test_a_lock_file_that_is_something_else_is_an_error_with_its_path(quick_plac
 
 
 def test_a_file_system_without_locks_is_refused(quick_place: Path, monkeypatch):
-    lock = DriveLock(lock_file(quick_place))
-    monkeypatch.setattr(DriveLock, "_new_lock", lambda self: filelock.SoftFileLock(lock_file(quick_place)))
-    with pytest.raises(DriveLockError, match="has no locks"), lock.held():
+    def without_locks(fd: int, *, blocking: bool) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(filelock, "lock_descriptor", without_locks)
+    with pytest.raises(DriveLockError, match="has no locks"), DriveLock(lock_file(quick_place)).held():
         pass
-    assert not disk.look(lock_file(quick_place))
 
 
 def test_the_dead_leave_no_pin(quick_drive: Drive):
