@@ -11,12 +11,13 @@ is killed in between leaves read-only files where they came from, and never writ
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISREG
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.modes import restored_mode, stored_mode
+from lightning_lite.storage.staging import Aside
 from lightning_lite.storage.store import Source
 from lightning_lite.storage.trees import empty_folder, is_same
 
@@ -25,20 +26,33 @@ class HasSecondName(Exception):
     """A file that is to be moved with its folder could be changed under another name, or is none any more."""
 
 
-def stage_link(fd: int, source: Source, top: str) -> str | None:
-    """Give the open source file a second name in the folder `top`, aside.
+@contextmanager
+def second_name(fd: int, source: Source, aside: Aside) -> Iterator[str | None]:
+    """Give the open source file a second name aside, for the `with` block.
 
-    Returns:
+    Who cleans there leaves it alone, because the file itself is locked until its descriptor is closed.
+
+    Yields:
         Its path there, or `None` if it has to be copied.
     """
-    if disk.fstat(fd).st_nlink != 1 or not is_same(fd, source.path):
-        return None  # somebody could change it under another name, or it is behind a link
-    path = f"{top}/moved"
+    path = aside.new_path()
     try:
+        yield path if _is_linked(fd, source, path) else None
+    finally:
+        with suppress(OSError):  # it is in the drive, or there was none
+            disk.unlink(path)
+
+
+def _is_linked(fd: int, source: Source, path: str) -> bool:
+    if disk.fstat(fd).st_nlink != 1 or not is_same(fd, source.path):
+        return False  # somebody could change it under another name, or it is behind a link
+    try:
+        if not disk.try_lock(fd):
+            return False  # its user has locked it
         disk.link(source.path, path, follow_symlinks=False)
     except OSError:
-        return None  # another file system, or one without links
-    return path if is_same(fd, path) else None
+        return False  # another file system, or one without links
+    return is_same(fd, path)
 
 
 @contextmanager
@@ -105,21 +119,25 @@ def _protect(fd: int) -> None:
     done = 0
     try:
         for name in names:
-            _with_entry(fd, name, _protect_within)
+            inner = disk.open_file(name, disk.READ, dir_fd=fd)
+            try:
+                _protect_within(inner)
+            finally:
+                disk.close(inner)
             done += 1
         disk.fchmod(fd, stored_mode(mode))
     except BaseException:
         for name in names[:done]:
-            _with_entry(fd, name, _unprotect)
+            _unprotect_at(fd, name)
         raise
 
 
 def _protect_within(fd: int) -> None:
     info = disk.fstat(fd)
-    if S_ISDIR(info.st_mode):
-        _protect(fd)
-    elif S_ISREG(info.st_mode) and info.st_nlink == 1:
+    if S_ISREG(info.st_mode) and info.st_nlink == 1:
         disk.fchmod(fd, stored_mode(info.st_mode))
+    elif S_ISDIR(info.st_mode):
+        _protect(fd)
     else:
         raise HasSecondName
 
@@ -127,13 +145,13 @@ def _protect_within(fd: int) -> None:
 def _unprotect(fd: int) -> None:
     mode = disk.fstat(fd).st_mode
     for name in disk.listdir(fd) if S_ISDIR(mode) else []:
-        _with_entry(fd, name, _unprotect)
+        _unprotect_at(fd, name)
     disk.fchmod(fd, restored_mode(mode))
 
 
-def _with_entry(folder: int, name: str, action: Callable[[int], None]) -> None:
+def _unprotect_at(folder: int, name: str) -> None:
     fd = disk.open_file(name, disk.READ, dir_fd=folder)
     try:
-        action(fd)
+        _unprotect(fd)
     finally:
         disk.close(fd)

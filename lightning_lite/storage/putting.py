@@ -10,7 +10,7 @@ from lightning_lite.storage.copying import SMALL, Told
 from lightning_lite.storage.errors import DriveDuplicate, DriveError, DriveSourceChanged, shown
 from lightning_lite.storage.layout import CLOSED, Layout
 from lightning_lite.storage.modes import stored_mode
-from lightning_lite.storage.moving import HasSecondName, give_up, is_movable, protected, stage_link
+from lightning_lite.storage.moving import HasSecondName, give_up, is_movable, protected, second_name
 from lightning_lite.storage.placing import Placer, admit_replacement
 from lightning_lite.storage.spelling import refuse_other_spelling
 from lightning_lite.storage.staging import Staged
@@ -99,9 +99,7 @@ class Put:
             self._placer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
 
     def _move_file(self) -> bool:
-        aside = self._layout.aside
-        with aside.new_folder() as top:
-            link = stage_link(self._fd, self._source, top.path)
+        with second_name(self._fd, self._source, self._layout.aside) as link:
             if link is None:
                 return False
             with protected(self._fd, link):
