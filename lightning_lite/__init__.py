@@ -17,10 +17,12 @@ The path of one call: `core.work` → `core.machine` → `runners` → `core.hos
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # see light_typing; typing itself would cost each child 20 ms
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lightning_lite.core.app import LightningApp
     from lightning_lite.core.background import RunningApp
     from lightning_lite.core.cloud import BuildConfig, CloudCompute
@@ -48,7 +50,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lightning_lite' has no attribute {name!r}")
     if sys.platform == "win32":
         raise ImportError("lightning_lite runs on Linux and macOS. On Windows, run it within WSL.")
-    return getattr(import_module(home), name)
+    __import__(home)  # importlib would cost each child another millisecond
+    return getattr(sys.modules[home], name)
 
 
 def __dir__() -> list[str]:

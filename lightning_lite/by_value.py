@@ -12,8 +12,12 @@ import _pickle  # pickle itself would cost each child another 8 ms
 import io
 import sys
 import types
-from collections.abc import Callable
-from typing import Any
+
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 #: Versions whose way of writing is the one that is read here; what others write is left to themselves.
 KNOWN_VERSIONS = frozenset({"3.1.0", "3.1.1", "3.1.2"})

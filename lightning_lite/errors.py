@@ -38,7 +38,10 @@ All of them survive pickling with their attributes.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 def _rebuild(cls: type[LightningLiteError], message: str, fields: dict[str, Any]) -> Any:

@@ -8,14 +8,16 @@ finds its own class again: an answer is an instance of the script's class, also 
 from __future__ import annotations
 
 import _pickle  # pickle itself would cost each child another 8 ms
-import importlib
 import io
 import sys
 from types import FunctionType
-from typing import Any
 
 from lightning_lite.by_value import ByValue, introduce_classes
 from lightning_lite.errors import LightningLiteError
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _PROTOCOL = 5
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
@@ -89,7 +91,8 @@ def unpack(data: bytes) -> Any:
 
 def find_global(module: str, qualname: str) -> Any:
     """Return the class or function `qualname` of `module`; the way back of what is named, not copied."""
-    found: Any = importlib.import_module(module)
+    __import__(module)
+    found: Any = sys.modules[module]
     for name in qualname.split("."):
         found = getattr(found, name)
     return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from _collections_abc import Iterable
 
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.travel import Traveller
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
 
 _MAX_GROUP_LENGTH = 64
 
@@ -167,6 +170,8 @@ def _read_requirements(lines: Iterable[str]) -> list[str]:
 
     As Lightning App reads them: a bound stays where its comment says `strict`.
     """
+    import re  # noqa: PLC0415 - 6 ms for each child
+
     found = []
     for line in lines:
         requirement, _, comment = line.partition("#")

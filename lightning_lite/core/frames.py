@@ -7,15 +7,16 @@ in the main process   leave_out_own_frames    the exception itself, before it le
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from lightning_lite.errors import LightningLiteError
+from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterator
     from traceback import StackSummary, TracebackException
+    from types import TracebackType
+    from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from _thread import RLock, get_ident
-from types import TracebackType
 
 from lightning_lite.errors import StopRun
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class Guard:

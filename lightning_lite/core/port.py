@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import _socket  # socket itself would cost each child another 10 ms
 import os
 from _thread import get_ident
-from collections.abc import Callable
 
 from lightning_lite import settings
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def addresses() -> tuple[str, str]:
@@ -21,6 +23,8 @@ def find_free_port(host: str) -> int:
     Raises:
         OSError: `host` is no address of this machine.
     """
+    import _socket  # noqa: PLC0415 - 1 ms for each child; socket itself would be 10
+
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
         probe.bind((host, 0))
@@ -31,6 +35,8 @@ def find_free_port(host: str) -> int:
 
 def is_answering(host: str, port: int) -> bool:
     """Return whether a server accepts connections there."""
+    import _socket  # noqa: PLC0415
+
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
         probe.settimeout(settings.PROBE_TIMEOUT)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from lightning_lite.core.node import Link
 from lightning_lite.errors import ComponentError
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _FORBIDDEN_IN_NAMES = frozenset('/\\:*?"<>|') | {chr(code) for code in (*range(32), *range(127, 160))}
 _MAX_NAME_NBYTES = 200  # a component's name is also a folder and, with a suffix, a file

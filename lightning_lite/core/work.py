@@ -7,9 +7,7 @@ own process, or outside an app, it is the user's method and nothing else.
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from _collections_abc import Mapping
 
 from lightning_lite.core.asking import Asked, asking
 from lightning_lite.core.calls import CallBook
@@ -20,7 +18,12 @@ from lightning_lite.core.outcome import Outcome
 from lightning_lite.core.policy import WorkPolicy
 from lightning_lite.core.port import addresses, find_free_port
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.state.frozen import SCALARS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 
@@ -92,6 +95,8 @@ class LightningWork(Asked, Outcome):
         super().__init__()
         _check_run(type(self))
         if run_once is not None:
+            import warnings  # noqa: PLC0415 - 1 ms for each child
+
             warnings.warn(
                 "LightningWork(run_once=...) is the old name of cache_calls=...",
                 DeprecationWarning,

@@ -1,6 +1,6 @@
 """The program of a work's process, up to the moment when it can import the rest.
 
-    python … boot.py <work> <calls> <control> <letters> <parent>
+    python … boot <work> <calls> <control> <letters> <parent>
 
 It knows the standard library only: where this package and the user's modules are found is told by the first
 frame of the pipe. The user's script is never executed again; `__main__` is an empty module here.
@@ -13,8 +13,41 @@ import marshal
 import os
 import sys
 
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
+
+#: Imported by name, because it is found only when the first frame has come.
+_CHILD = "lightning_lite.runners.child"
+
+
+def main() -> NoReturn:
+    """Be the process of a work."""
+    gc.disable()  # nothing of what is loaded here becomes garbage, and to look for it costs 2 ms
+    work = sys.argv[1]
+    calls, control, letters, parent = map(int, sys.argv[2:])
+    for fd in (calls, control, letters):
+        os.set_inheritable(fd, False)
+    die_with(parent)
+    setup = marshal.loads(read_frame(calls))
+    sys.path[:] = setup["path"]
+    sys.argv[:] = setup["argv"]
+    hide(__name__)
+    for module in (_CHILD, *setup["preload"]):
+        __import__(module)
+    gc.freeze()  # all this lives as long as the process; to look through it again at the end costs 5 ms
+    gc.enable()
+    sys.exit(sys.modules[_CHILD].Child(work, calls, control, letters).live(setup, read_frame(calls)))
+
+
+def hide(program: str) -> None:
+    """Leave nothing of a program of this folder where user code looks for its own modules."""
+    sys.modules["__main__"] = type(sys)("__main__")
+    del sys.modules[program]
 
 
 def die_with(parent: int) -> None:
@@ -45,22 +78,3 @@ def _read_exactly(fd: int, nbytes: int) -> bytes:
         parts.append(part)
         nbytes -= len(part)
     return b"".join(parts)
-
-
-if __name__ == "__main__":
-    work = sys.argv[1]
-    calls, control, letters, parent = map(int, sys.argv[2:])
-    for fd in (calls, control, letters):
-        os.set_inheritable(fd, False)
-    die_with(parent)
-    setup = marshal.loads(read_frame(calls))
-    sys.path[:] = setup["path"]
-    sys.argv[:] = setup["argv"]
-    # Kept by a name, because what is defined here is still needed.
-    boot, sys.modules["__main__"] = sys.modules["__main__"], type(sys)("__main__")
-
-    from lightning_lite.runners.child import Child
-
-    gc.freeze()  # all this lives as long as the process; to look through it again at the end costs 5 ms
-
-    sys.exit(Child(work, calls, control, letters).live(setup, read_frame(calls)))

@@ -1,6 +1,6 @@
 """The program of the fork server: one thread that forks a process for each work, and keeps what they leave.
 
-    python … fork_boot.py <socket> <parent>
+    python … fork_boot <socket> <parent>
 
 It imports what every work needs, and nothing of the user's, before the first request; what it has then is
 shared by all works until one of them changes it. It ends when the other end of its socket is closed.
@@ -16,7 +16,16 @@ import os
 import sys
 from array import array
 from contextlib import suppress
-from importlib import import_module, invalidate_caches
+from importlib import invalidate_caches
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import NoReturn
+
+#: Imported by name, because they are found only when the first message has come.
+_BOOT, _CHILD = "lightning_lite.runners.boot", "lightning_lite.runners.child"
 
 #: Bytes of a number in a report.
 _REPORT_SIZE = 8
@@ -28,7 +37,35 @@ _LARGEST = 1 << 20
 _NUM_ENDS = 5
 
 
-def serve(door: _socket.socket) -> tuple[int, int, int]:
+def main() -> NoReturn:
+    """Be the fork server, and in its forks the processes of works."""
+    gc.disable()
+    number, parent = map(int, sys.argv[1:])
+    os.set_inheritable(number, False)
+    door = _socket.socket(fileno=number)
+    setup = marshal.loads(door.recv(_LARGEST))
+    sys.path[:] = setup["path"]
+    for module in (_BOOT, _CHILD, *setup["preload"]):
+        __import__(module)
+    boot = sys.modules[_BOOT]
+    boot.hide(__name__)
+    boot.die_with(parent)
+    gc.freeze()  # what is here now is never looked through, so it stays shared
+
+    calls, control, letters = serve(door, boot)
+
+    gc.enable()
+    setup = marshal.loads(boot.read_frame(calls))
+    os.environ.clear()
+    os.environ.update(setup["env"])
+    sys.path[:] = setup["path"]
+    sys.argv[:] = setup["argv"]
+    invalidate_caches()  # there may be modules that were not there when the server started
+    child = sys.modules[_CHILD].Child(setup["work"], calls, control, letters)
+    sys.exit(child.live(setup, boot.read_frame(calls)))
+
+
+def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
     """Answer requests; return in each process that is forked for one, with its calls, control and letters."""
     server = os.getpid()
     reports: dict[int, int] = {}
@@ -53,7 +90,7 @@ def serve(door: _socket.socket) -> tuple[int, int, int]:
             if pid == 0:
                 os.setpgid(0, 0)
                 _close([door.detach(), report, *reports.values()])
-                die_with(server)
+                boot.die_with(server)
                 _open_streams(output)
                 return calls, control, letters
             with suppress(OSError):  # it has done so itself and has ended already
@@ -99,33 +136,3 @@ def _open_streams(output: int) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     os.close(output)
-
-
-if __name__ == "__main__":
-    number, parent = map(int, sys.argv[1:])
-    os.set_inheritable(number, False)
-    entrance = _socket.socket(fileno=number)
-    setup = marshal.loads(entrance.recv(_LARGEST))
-    sys.path[:] = setup["path"]
-    # Kept by a name, because what is defined here is still needed.
-    server, sys.modules["__main__"] = sys.modules["__main__"], type(sys)("__main__")
-
-    from lightning_lite.runners.boot import die_with, read_frame
-    from lightning_lite.runners.child import Child
-
-    die_with(parent)
-    gc.disable()
-    for module in setup["preload"]:
-        import_module(module)
-    gc.freeze()  # what is here now is never looked through, so it stays shared
-
-    calls, control, letters = serve(entrance)
-
-    gc.enable()
-    setup = marshal.loads(read_frame(calls))
-    os.environ.clear()
-    os.environ.update(setup["env"])
-    sys.path[:] = setup["path"]
-    sys.argv[:] = setup["argv"]
-    invalidate_caches()  # there may be modules that were not there when the server started
-    sys.exit(Child(setup["work"], calls, control, letters).live(setup, read_frame(calls)))

@@ -125,7 +125,7 @@ class ForkServer:
         here, there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
             arguments = (there.fileno(), os.getpid())
-            self._pid = spawn_program("fork_boot.py", arguments, self._environ, [there.fileno()], None)
+            self._pid = spawn_program("fork_boot", arguments, self._environ, [there.fileno()], None)
         except BaseException:
             here.close()
             raise

@@ -14,6 +14,9 @@ import select
 import sys
 from _thread import allocate_lock
 
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PROGRAM = f"import sys; sys.path.insert(0, {_HERE!r}); import guardian; guardian.main()"
+
 _SIGHUP, _SIGINT, _SIGKILL, _SIGTERM = 1, 2, 9, 15
 
 
@@ -95,7 +98,7 @@ def _spawn(pipe: int) -> int:
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", __file__, str(pipe), str(os.getpid())],
+            [sys.executable, "-I", "-S", "-c", _PROGRAM, str(pipe), str(os.getpid())],
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, *ends) for ends in ((null, 0), (null, 1), (null, 2), (pipe, pipe))
@@ -137,6 +140,7 @@ def guard(pipe: int, flow: int) -> None:
             pass  # it is gone, or no longer ours
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Be the guardian."""
     guard(*map(int, sys.argv[1:]))
     os._exit(0)

@@ -117,4 +117,4 @@ def spawn(process: WorkProcess) -> int:
         ValueError: No environment can hold what it should.
     """
     arguments = (process.name, *process.child_ends, os.getpid())
-    return spawn_program("boot.py", arguments, process.env, process.child_ends, process.output_end)
+    return spawn_program("boot", arguments, process.env, process.child_ends, process.output_end)

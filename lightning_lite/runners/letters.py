@@ -6,7 +6,7 @@ runner → work   TerminalLent
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lightning_lite.light_typing import NamedTuple
 
 
 class TerminalWanted(NamedTuple):

@@ -67,7 +67,8 @@ class ProcessRunner:
         display: Where the output of works is shown, or `None` for nowhere.
         durable: Whether what works put into drives must survive the loss of power.
         start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
-        preload: Modules that every work needs, for the fork server.
+        preload: Modules that works need, first the one that all need: that one each process loads while it
+            waits to hear which work it is, and the fork server loads all that this process has.
 
     Raises:
         RunnerError: This system has no processes that could be used.
@@ -91,6 +92,7 @@ class ProcessRunner:
         self._is_closing = False
         self._root = root
         self._durable = durable
+        self._preload = list(preload[:1])
         self._processes: dict[str, WorkProcess] = {}
         self._ladders: dict[WorkProcess, Ladder] = {}
         self._letters: list[Report] = []
@@ -254,6 +256,7 @@ class ProcessRunner:
         self._processes[name] = process
         self._loop.watch(process.letters, partial(self._hear, process))
         setup = describe_heritage(request.cwd) | {"root": self._root, "durable": self._durable}
+        setup |= {"preload": self._preload}
         if process.origin is self._server:
             setup |= {"work": name, "env": env}  # the others are started with them
         process.calls.put_bytes(marshal.dumps(setup))

@@ -15,7 +15,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def spawn_program(
-    file: str,
+    program: str,
     arguments: Sequence[object],
     env: Mapping[str, str],
     inherited: Sequence[int],
@@ -26,7 +26,7 @@ def spawn_program(
     It has the flags of this interpreter and the null device as its standard input.
 
     Args:
-        file: Name of the program's file.
+        program: Name of its module, which has a `main`.
         arguments: What it is told, as text.
         env: Its whole environment.
         inherited: Ends of pipes that it gets under the same numbers.
@@ -36,7 +36,7 @@ def spawn_program(
         OSError: The system refuses.
         ValueError: No environment can hold what it should.
     """
-    argv = [sys.executable, *_args_from_interpreter_flags(), os.path.join(_HERE, file), *map(str, arguments)]
+    argv = [sys.executable, *_args_from_interpreter_flags(), *command(program), *map(str, arguments)]
     actions: list[Any] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()]
     if output is not None:
         actions += [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
@@ -49,6 +49,11 @@ def spawn_program(
     return os.posix_spawn(
         sys.executable, argv, env, file_actions=actions, setpgroup=0, setsigmask=[STACK_SIGNAL]
     )
+
+
+def command(program: str) -> tuple[str, str]:
+    """Return what runs a program of this folder; a script would be compiled at each start, for 3 ms."""
+    return "-c", f"import sys; sys.path.insert(0, {_HERE!r}); import {program}; {program}.main()"
 
 
 def _inheritable_fds() -> list[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
 import faulthandler
-import signal
 import sys
 
 #: A real-time signal where there are any, because people use the others. A work starts with it blocked, so

@@ -27,6 +27,7 @@ FLOORS = [
         "travel",
         "packing",
         "by_value",
+        "light_typing",
         "safe_text",
         "state",
     },
