@@ -7,7 +7,11 @@ block of code may have another (`acting_as`: a pass of the flow, a work run inli
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import Literal, NamedTuple
+
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class Caller(NamedTuple):
@@ -44,13 +48,12 @@ def set_process_caller(caller: Caller) -> None:
     _process_caller = caller
 
 
-def acting_as(caller: Caller) -> _Acting:
-    """Let the code of a `with` block act as `caller`."""
-    return _Acting(caller)
+class acting_as:  # noqa: N801 - it reads as what it does, and a generator would cost twice as much
+    """Let the code of a `with` block act as `caller`; may be entered again and again, but not within itself.
 
-
-class _Acting:
-    """The `with` block; a class, because each pass of a flow enters one, and a generator costs twice that."""
+    Args:
+        caller: Who runs the code.
+    """
 
     __slots__ = ("_caller", "_token")
 

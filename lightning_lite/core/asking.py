@@ -7,17 +7,14 @@ flow: work.run(x) ──▶ never asked ──▶ outbox ← CallAsked; Pause, o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from lightning_lite import settings
 from lightning_lite.context import current_caller
 from lightning_lite.core.calls import Call, CallBook
 from lightning_lite.core.component import Component
-from lightning_lite.core.outbox import CallAsked, Outbox, RestartAsked, StacksAsked, StartAsked, StopAsked
+from lightning_lite.core.outbox import Outbox, RestartAsked, StacksAsked, StartAsked, StopAsked
 from lightning_lite.core.policy import WorkPolicy
-from lightning_lite.core.status import WorkStageStatus, WorkStatus
 from lightning_lite.errors import (
     ArgumentError,
     ComponentError,
@@ -26,8 +23,13 @@ from lightning_lite.errors import (
     JournalError,
     PauseSwallowed,
 )
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.packing import PackingError, pack
 from lightning_lite.state.keys import call_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Asked(Component):
@@ -114,49 +116,43 @@ class Asked(Component):
 
     def _ask(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a call of the flow from the record, or enter it there."""
-        key = self._key(args, kwargs)
+        key, policy = self._key(args, kwargs), self._policy
         book = self._book
         call = book.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
             call = book.open(key, self._pack_arguments(args, kwargs))
-            outbox.note(self, call, WorkStatus(WorkStageStatus.PENDING, outbox.wall))
-            outbox.ask(CallAsked(self, call))
-            if book.was_read:
-                outbox.changed(f"{self.name}: {WorkStageStatus.PENDING}")
+            outbox.ask_call(self, call)
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
         if call.ended:
-            if not self._policy.cache_calls:
+            if not policy.cache_calls:
                 outbox.answered(self, call)
-            return self._answer(call)
-        if self._policy.parallel:
+            try:
+                return call.value
+            except JournalError:  # it was kept in a file, and that is damaged
+                raise
+            except Exception as error:
+                raise self._unreadable(error) from error
+        if policy.parallel:
             return None
         if outbox.pause is not None:
             raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
         raise outbox.paused()
 
-    def _answer(self, call: Call) -> Any:
-        try:
-            return call.value
-        except JournalError:  # it was kept in a file, and that is damaged
-            raise
-        except Exception as error:
-            raise InvalidValue(
-                f"The answer of {self.name}.run can't be read here: {type(error).__name__}: {error}. "
-                "Its class has to exist in the main process as well.",
-                work=self.name,
-                reason="invalid_value",
-            ) from error
+    def _unreadable(self, error: Exception) -> InvalidValue:
+        return InvalidValue(
+            f"The answer of {self.name}.run can't be read here: {type(error).__name__}: {error}. "
+            "Its class has to exist in the main process as well.",
+            work=self.name,
+            reason="invalid_value",
+        )
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        where = f"{self.name or type(self).__qualname__}.run"
         custom = self._policy.call_key
-        return (
-            call_key(args, kwargs, where)
-            if custom is None
-            else call_key((custom(*args, **kwargs),), {}, where)
-        )
+        if custom is not None:
+            args, kwargs = (custom(*args, **kwargs),), {}
+        return call_key(args, kwargs, self._node.name or type(self).__qualname__)
 
     def _pack_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
-from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.core.status import StatusFields, WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.light_typing import TYPE_CHECKING, Protocol
 from lightning_lite.messages import Failure
 from lightning_lite.packing import unpack
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 _UNREAD = object()
+_NOT_STARTED: StatusFields = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a work may be stopped and started for months
 
@@ -29,13 +32,13 @@ class Call:
         number: 1 for the first call that the work was asked for.
         attempt: 0 before it was sent for the first time.
         arguments: Packed `(args, kwargs)`; dropped when the call has ended.
-        statuses: What happened to it, in order.
         failure: Why its last attempt failed, or `None`.
         ended: Whether it will not run any more: succeeded, failed after the last attempt, or stopped.
     """
 
     __slots__ = (
         "_packed",
+        "_statuses",
         "_value",
         "answered",
         "arguments",
@@ -44,7 +47,6 @@ class Call:
         "failure",
         "key",
         "number",
-        "statuses",
     )
 
     def __init__(self, key: str, number: int, arguments: bytes) -> None:
@@ -52,16 +54,21 @@ class Call:
         self.number = number
         self.attempt = 0
         self.arguments = arguments
-        self.statuses: list[WorkStatus] = []
         self.failure: Failure | None = None
         self.ended = False
         self.answered = False
+        self._statuses: list[StatusFields] = []
         self._packed: bytes | Stored | None = None
         self._value: Any = _UNREAD
 
     def __repr__(self) -> str:
-        stage = self.statuses[-1].stage if self.statuses else "asked"
+        stage = self._statuses[-1][0] if self._statuses else "asked"
         return f"<call {self.number}, key {self.key}: {stage}>"
+
+    @property
+    def statuses(self) -> list[WorkStatus]:
+        """What happened to it, in order."""
+        return [WorkStatus(*fields) for fields in self._statuses]
 
     @property
     def succeeded(self) -> bool:
@@ -75,10 +82,10 @@ class Call:
         Raises:
             Exception: What the value's own way back raises.
         """
-        if self._packed is None:
-            return None
         if self._value is _UNREAD:
             packed = self._packed
+            if packed is None:
+                return None
             self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
             self._packed = b""  # once is enough for what may be big
         return self._value
@@ -98,14 +105,12 @@ class Call:
         """Take the packed answer, or where it is."""
         self._packed = packed
         self.failure = None
-        self._end()
+        self.ended = True
+        self.arguments = b""
 
     def fail(self, failure: Failure) -> None:
         """Take the failure that no further attempt follows; or the stop that cut the call."""
         self.failure = failure
-        self._end()
-
-    def _end(self) -> None:
         self.ended = True
         self.arguments = b""
 
@@ -116,8 +121,6 @@ class CallBook:
     Attributes:
         current: The calls that answer for their arguments, by key.
         newest: The call that the flow asked for last.
-        status: What happened last to the newest call, or to the process once that call has ended.
-        process_statuses: What happened to the work outside its calls; the latest thousand.
         num_failures: Attempts that failed, over all calls.
         num_successes: Calls that succeeded.
         num_timeouts: Attempts that ran into the time limit.
@@ -127,8 +130,8 @@ class CallBook:
     def __init__(self) -> None:
         self.current: dict[str, Call] = {}
         self.newest: Call | None = None
-        self.status = WorkStatus(WorkStageStatus.NOT_STARTED)
-        self.process_statuses: list[WorkStatus] = []
+        self._status: StatusFields = _NOT_STARTED
+        self._process_statuses: list[StatusFields] = []
         self.num_calls = 0
         self.num_failures = 0
         self.num_successes = 0
@@ -139,6 +142,16 @@ class CallBook:
     def __reduce__(self) -> tuple[Any, ...]:
         # The record stays with the flow; the work's process starts with an empty one.
         return CallBook, ()
+
+    @property
+    def status(self) -> WorkStatus:
+        """What happened last to the newest call, or to the process once that call has ended."""
+        return WorkStatus(*self._status)
+
+    @property
+    def process_statuses(self) -> list[WorkStatus]:
+        """What happened to the work outside its calls; the latest thousand."""
+        return [WorkStatus(*fields) for fields in self._process_statuses]
 
     def read_status(self) -> WorkStatus:
         """Return the status, and remember that it was asked for."""
@@ -160,23 +173,23 @@ class CallBook:
         self.current[call.key] = self.newest = call
         return call
 
-    def note(self, call: Call | None, status: WorkStatus) -> None:
+    def note(self, call: Call | None, fields: StatusFields) -> None:
         """Enter what happened to a call, or to the work's process if `call` is `None`."""
+        stage = fields[0]
         if call is None:
-            self.process_statuses.append(status)
-            del self.process_statuses[:-_MAX_PROCESS_STATUSES]
+            self._process_statuses.append(fields)
+            del self._process_statuses[:-_MAX_PROCESS_STATUSES]
         else:
-            call.statuses.append(status)
-        stage = status.stage
+            call._statuses.append(fields)
         if stage in _UP:
             self.has_started = True
         elif stage == WorkStageStatus.SUCCEEDED:
             self.num_successes += 1
         elif stage == WorkStageStatus.FAILED:
             self.num_failures += 1
-            self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
-        if call is self.newest or (call is None and self._describes(status)):
-            self.status = status
+            self.num_timeouts += fields[2] == WorkFailureReasons.TIMEOUT
+        if self._describes(stage) if call is None else call is self.newest:
+            self._status = fields
 
     def keep(self, keep: Callable[[Call], bool]) -> None:
         """Forget all calls but some; the newest of these describes the work then."""
@@ -184,17 +197,18 @@ class CallBook:
         if self.newest is not None and keep(self.newest):
             return
         self.newest = max(self.current.values(), key=lambda call: call.number, default=None)
-        self.status = self.newest.statuses[-1] if self.newest else WorkStatus(WorkStageStatus.NOT_STARTED)
-        for status in self.process_statuses[-1:]:
-            if status.timestamp >= self.status.timestamp and self._describes(status):
-                self.status = status
+        self._status = self.newest.statuses[-1] if self.newest else _NOT_STARTED
+        for fields in self._process_statuses[-1:]:
+            stage, timestamp = fields[:2]
+            if timestamp >= self._status[1] and self._describes(stage):
+                self._status = fields
 
-    def _describes(self, status: WorkStatus) -> bool:
+    def _describes(self, stage: str) -> bool:
         """Return whether what happened to the process says more than how the newest call has ended."""
         if self.newest is None:
             return True
-        if status.stage == WorkStageStatus.STARTED:
-            return self.status.stage == WorkStageStatus.STOPPED
+        if stage == WorkStageStatus.STARTED:
+            return self._status[0] == WorkStageStatus.STOPPED
         return self.newest.ended
 
     def to_dict(self) -> dict[str, Any]:

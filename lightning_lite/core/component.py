@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from abc import ABCMeta
-from typing import Any
 
 from lightning_lite import storage
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.core.node import Node
 from lightning_lite.core.tree import check_name
 from lightning_lite.errors import ComponentDefinitionError, StateError
-from lightning_lite.state.frozen import freeze, is_container, thaw
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.state.frozen import NUMBERS, freeze, is_container, thaw
 from lightning_lite.travel import Traveller
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Imported by name when a notebook asks for it: the processes of works do without.
 _SHOWING = "lightning_lite.core.showing"
@@ -46,7 +49,10 @@ class Component(metaclass=ComponentType):
     def __setattr__(self, name: str, value: Any) -> None:
         node = self.__dict__.get("_node")
         if node is not None and name in node.names:
-            self._write(node, name, value)
+            if type(value) in NUMBERS and node.link is not None:  # nothing to look into
+                node.link.write(self, name, value)
+            else:
+                self._write(node, name, value)
         elif name[:1] == "_" or hasattr(getattr(type(self), name, None), "__set__"):
             object.__setattr__(self, name, value)
         elif node is None:

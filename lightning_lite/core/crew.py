@@ -8,6 +8,7 @@ from lightning_lite import settings
 from lightning_lite.clock import Moment
 from lightning_lite.core.identity import class_identity
 from lightning_lite.core.outbox import Outbox
+from lightning_lite.core.slots import Slots
 from lightning_lite.core.supervisor import Supervisor
 from lightning_lite.core.timers import Timers
 from lightning_lite.core.work import LightningWork
@@ -26,13 +27,12 @@ class Crew:
     def __init__(self, outbox: Outbox, timers: Timers, max_running: int | None) -> None:
         self._outbox = outbox
         self._timers = timers
-        self._max_running = max_running
+        self._slots = Slots(max_running)
         self._supervisors: dict[str, Supervisor] = {}
         self._retiring: dict[str, Supervisor] = {}  # taken out of the tree, their processes not gone yet
         self._active: dict[Supervisor, None] = {}  # those to look at before the step ends
         self._held: dict[Supervisor, None] = {}  # those that wait for `max_running`, in their order
         self._busy: set[str] = set()
-        self._num_running = 0
 
     @property
     def is_busy(self) -> bool:
@@ -57,7 +57,9 @@ class Crew:
 
     def of_process(self, name: str) -> Supervisor | None:
         """Return the supervisor of the process called `name`, which may belong to a work that has left."""
-        return self._retiring.get(name) or self._supervisors.get(name)
+        if self._retiring and name in self._retiring:
+            return self._retiring[name]
+        return self._supervisors.get(name)
 
     def has(self, supervisor: Supervisor) -> bool:
         """Return whether its work is in the tree; another one may have its name."""
@@ -65,11 +67,12 @@ class Crew:
 
     def supervise(self, work: LightningWork) -> Supervisor:
         """Return the supervisor of a work; a work that is new gets one."""
-        supervisor = self._supervisors.get(work.name)
+        name = work.name
+        supervisor = self._supervisors.get(name)
         if supervisor is None:
-            supervisor = Supervisor(work, self._outbox, blocked=work.name in self._retiring)
-            self._supervisors[work.name] = supervisor
-            self._outbox.facts.works[work.name] = class_identity(type(work))
+            supervisor = Supervisor(work, self._outbox, self._slots, blocked=name in self._retiring)
+            self._supervisors[name] = supervisor
+            self._outbox.facts.enter(name, class_identity(type(work)))
         self._active[supervisor] = None
         return supervisor
 
@@ -89,9 +92,8 @@ class Crew:
         for supervisor in (*self._supervisors.values(), *self._retiring.values()):
             supervisor.abandon(now)
 
-    def changed(self, supervisor: Supervisor, was_running: bool) -> None:
+    def changed(self, supervisor: Supervisor) -> None:
         """Hear that something has happened to a work."""
-        self._num_running += supervisor.is_running - was_running
         self._active[supervisor] = None
 
     def process_gone(self, name: str, now: Moment) -> None:
@@ -100,11 +102,14 @@ class Crew:
             self._supervisors[name].unblock(now)
             self._active[self._supervisors[name]] = None
 
-    def has_requests(self, now: Moment) -> bool:
-        """Return whether `collect` would find anything to send."""
+    def has_news(self, now: Moment) -> bool:
+        """Return whether there is anything to send, or a failure that has to end the app."""
         if self._held:
             return True
-        return any(supervisor.has_requests or supervisor.is_ready(now) for supervisor in self._active)
+        for supervisor in self._active:
+            if supervisor.has_requests or supervisor.error is not None or supervisor.is_ready(now):
+                return True
+        return False
 
     def collect(self, now: Moment) -> list[Request]:
         """Let the works send what they have to, as far as `max_running` allows, and set their timers."""
@@ -115,8 +120,9 @@ class Crew:
         active |= self._dispatch(active, now)
         for supervisor in active:
             name = supervisor.name
-            requests += supervisor.take_requests()
-            if not self.has(supervisor):
+            if supervisor.has_requests:
+                requests += supervisor.take_requests()
+            if self._supervisors.get(name) is not supervisor:
                 continue
             self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
@@ -125,17 +131,18 @@ class Crew:
         return requests
 
     def _dispatch(self, active: Iterable[Supervisor], now: Moment) -> dict[Supervisor, None]:
-        """Let works begin a call, first those that have waited for it longest; return which."""
+        """Let works begin a call, first those that have waited for it longest; return which of those did."""
+        begun: dict[Supervisor, None] = {}
         for supervisor in active:
-            if supervisor.is_ready(now):
+            if not supervisor.is_ready(now):
+                self._held.pop(supervisor, None)
+            elif self._held or not self._slots.is_free:
                 self._held.setdefault(supervisor)
             else:
-                self._held.pop(supervisor, None)
-        begun: dict[Supervisor, None] = {}
-        while self._held and (self._max_running is None or self._num_running < self._max_running):
+                supervisor.dispatch(now)
+        while self._held and self._slots.is_free:
             supervisor = next(iter(self._held))
             del self._held[supervisor]
             supervisor.dispatch(now)
-            self._num_running += 1
             begun[supervisor] = None
         return begun

@@ -2,76 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from lightning_lite.core.component import Component
-from lightning_lite.core.status import WorkStatus
+from lightning_lite.core.status import StatusFields
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+#: Bytes up to which the arguments of a call are written down, for people who look later.
+_SHOWN_ARGUMENTS = 1024
+
+#: A kind and what belongs to it, see `Facts`.
+Event = tuple["Any", ...]
 
 
 class Facts:
     """Collects what a turn changed; taken, and thereby emptied, when the turn is over.
 
     Attributes:
-        notes: What happened to calls: work, key, number of the call, status; key "" for the process itself.
-        completed: Calls that ended as failed without ending the app: work, key, failure.
-        answered: Calls whose answer the flow has used up: work, key.
-        works: Module and name of the class of each work that came into the tree, by name.
+        events: What happened, in order:
+
+            ("asked", work, key, number of the call, seconds since 1970, packed arguments or `None`)
+            ("status", work, key, number of the call, fields)   key "" and number 0 for the process itself
+            ("failed", work, key, failure)   a call has ended without ending the app
+            ("answered", work, key)          the flow has used up the answer of a call
+            ("entered", work, class)         a work came into the tree; module and name of its class
+            ("left", name)                   a component was taken out of it; older events are about others
+            ("wrote", name, values)          what the flow wrote; frozen, by attribute, at the end of the turn
         writes: What the flow wrote: the component and the names of its attributes, by name.
-        gone: Names of the components that were taken out of the tree; all else is about what came after.
-        asked: Packed arguments of new calls, for people who look later: work, key, number, arguments.
+        failures: The calls that failed without ending the app: work, failure.
     """
 
+    __slots__ = ("events", "failures", "writes")
+
     def __init__(self) -> None:
-        self.notes: list[tuple[str, str, int, WorkStatus]] = []
-        self.completed: list[tuple[str, str, Failure]] = []
-        self.answered: list[tuple[str, str]] = []
-        self.works: dict[str, tuple[str, str]] = {}
+        self.events: list[Event] = []
         self.writes: dict[str, tuple[Component, set[str]]] = {}
-        self.gone: list[str] = []
-        self.asked: list[tuple[str, str, int, bytes]] = []
+        self.failures: list[tuple[str, Failure]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.notes or self.completed or self.answered or self.works or self.writes or self.gone)
+        return bool(self.events or self.writes)
+
+    def ask(self, work: str, key: str, number: int, wall: float, arguments: bytes) -> None:
+        """Note a call that the flow has asked for."""
+        shown = arguments if len(arguments) <= _SHOWN_ARGUMENTS else None
+        self.events.append(("asked", work, key, number, wall, shown))
+
+    def note(self, work: str, key: str, number: int, fields: StatusFields) -> None:
+        """Note what happened to a call of a work, or to its process."""
+        self.events.append(("status", work, key, number, fields))
+
+    def fail(self, work: str, key: str, failure: Failure) -> None:
+        """Note that a call has failed and the app goes on."""
+        self.events.append(("failed", work, key, tuple(failure)))
+        self.failures.append((work, failure))
+
+    def answer(self, work: str, key: str) -> None:
+        """Note that the flow has used up the answer of a call that is not remembered."""
+        self.events.append(("answered", work, key))
+
+    def enter(self, work: str, identity: tuple[str, str]) -> None:
+        """Note that a work came into the tree."""
+        self.events.append(("entered", work, identity))
 
     def leave(self, name: str) -> None:
         """Note that a component was taken out of the tree, with all below it."""
-        self.notes = [note for note in self.notes if not is_below(note[0], name)]
-        self.completed = [fact for fact in self.completed if not is_below(fact[0], name)]
-        self.answered = [fact for fact in self.answered if not is_below(fact[0], name)]
-        self.asked = [fact for fact in self.asked if not is_below(fact[0], name)]
-        self.works = {work: value for work, value in self.works.items() if not is_below(work, name)}
-        self.writes = {key: value for key, value in self.writes.items() if not is_below(key, name)}
-        self.gone.append(name)
-
-    def add(self, later: Facts) -> None:
-        """Take the facts of what came after."""
-        for name in later.gone:
-            self.leave(name)
-        self.notes += later.notes
-        self.completed += later.completed
-        self.answered += later.answered
-        self.asked += later.asked
-        self.works |= later.works
-        for name, (component, attributes) in later.writes.items():
-            self.write(component, name, attributes)
+        self.events.append(("left", name))
+        self._drop(name)
 
     def write(self, component: Component, name: str, attributes: Iterable[str]) -> None:
         """Note that the flow wrote attributes of the component called `name`."""
         self.writes.setdefault(name, (component, set()))[1].update(attributes)
 
-    def to_data(self) -> tuple[Any, ...]:
-        """Return the facts as plain data, with the values that the flow wrote."""
-        written = {
-            name: {
-                attribute: component._node.freeze(component, attribute) for attribute in sorted(attributes)
-            }
+    def add(self, later: Facts) -> None:
+        """Take the facts of what came after."""
+        if self.writes or self.failures:
+            for kind, name, *_ in later.events:
+                if kind == "left":
+                    self._drop(name)
+        self.events += later.events
+        self.failures += later.failures
+        for name, (component, attributes) in later.writes.items():
+            self.write(component, name, attributes)
+
+    def _drop(self, top: str) -> None:
+        self.writes = {name: value for name, value in self.writes.items() if not is_below(name, top)}
+        self.failures = [failure for failure in self.failures if not is_below(failure[0], top)]
+
+    def to_data(self) -> list[Event]:
+        """Return the events as plain data, with the values that the flow wrote."""
+        if not self.writes:
+            return self.events
+        return self.events + [
+            ("wrote", name, {key: component._node.freeze(component, key) for key in sorted(attributes)})
             for name, (component, attributes) in self.writes.items()
-        }
-        notes = [(work, key, number, tuple(status)) for work, key, number, status in self.notes]
-        completed = [(work, key, tuple(failure)) for work, key, failure in self.completed]
-        return self.gone, completed, self.answered, notes, self.works, written, self.asked
+        ]
 
 
 def is_below(name: str, top: str) -> bool:

@@ -77,7 +77,7 @@ class Machine:
         self.error: BaseException | None = None
         self.failed_work = ""
         self.num_passes = 0
-        self._caller = caller
+        self._acting = acting_as(caller)
         self._outbox = Outbox()
         self._timers = Timers()
         self._crew = Crew(self._outbox, self._timers, max_running)
@@ -149,12 +149,11 @@ class Machine:
             self._apply(report, now)
         for name in self._timers.pop_due(now):
             if (supervisor := self._crew.find(name)) is not None:
-                was_running = supervisor.is_running
                 supervisor.tick(now)
-                self._crew.changed(supervisor, was_running)
+                self._crew.changed(supervisor)
             else:
                 self._outbox.changed(name)  # an event of a schedule
-        if self.wants_pass and not (self._acknowledged or self._crew.failed or self._crew.has_requests(now)):
+        if self._outbox.reasons and not (self._acknowledged or self.ended or self._crew.has_news(now)):
             return []  # `run` follows, and sends it all
         return self._collect(now)
 
@@ -164,27 +163,28 @@ class Machine:
         Raises:
             Exception: Whatever the flow raises.
         """
-        if not self.wants_pass:
+        outbox = self._outbox
+        if self.ended or not outbox.reasons:
             return []
         arrived = self.take_facts()
         try:
             self._run_pass()
-            written = self._outbox.facts.writes
-            arrived.add(self._outbox.facts)
+            written = outbox.facts.writes
+            arrived.add(outbox.facts)
         finally:
-            self._outbox.facts = arrived  # for the journal a pass that raised did not happen
+            outbox.facts = arrived  # for the journal a pass that raised did not happen
         if self.ended:
             return []
-        if self._outbox.asks:
+        if outbox.asks:
             self._take_asks(now)
-        if written or self._outbox.wakes:
+        if written or outbox.wakes:
             self._take_writes(written, now)
         return self._collect(now)
 
     @property
     def has_failures(self) -> bool:
         """Whether calls have failed that the flow has not seen yet."""
-        return bool(self._outbox.facts.completed)
+        return bool(self._outbox.facts.failures)
 
     def take_facts(self) -> Facts:
         """Return what has changed since the last time."""
@@ -218,7 +218,6 @@ class Machine:
         supervisor = self._crew.of_process(report.work)
         if supervisor is None:
             return
-        was_running = supervisor.is_running
         match report:
             case StateChanged():
                 supervisor.state_changed(report.changes, report.applied)
@@ -238,7 +237,7 @@ class Machine:
                 supervisor.ask_stop(report.timeout, now)
             case RestartWanted() if self._crew.has(supervisor):
                 supervisor.ask_restart(report.timeout, now)
-        self._crew.changed(supervisor, was_running)
+        self._crew.changed(supervisor)
         self._outbox.changed(f"{report.work}: {type(report).__name__}")
 
     # The pass.
@@ -249,15 +248,17 @@ class Machine:
         if outbox.explain is not None:
             _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
         outbox.begin_pass()
-        arrived: Pause | None = None
+        was_swallowed = False
         try:
-            with acting_as(self._caller):
+            with self._acting:
                 self.root.run()
+            was_swallowed = outbox.pause is not None
         except Pause as pause:
-            arrived = pause
+            # Not kept in a variable: with its traceback it would be a cycle, and garbage of each pass.
+            was_swallowed = pause is not outbox.pause
         except (StopApp, FailApp) as ending:
             outbox.ending = ending
-        if outbox.pause is not arrived and outbox.ending is None:
+        if was_swallowed and outbox.ending is None:
             raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
         outbox.look()
         if outbox.ending is not None:
@@ -285,7 +286,7 @@ class Machine:
         for name, (_, attributes) in written.items():
             if (supervisor := self._crew.find(name)) is not None:
                 supervisor.ask_write(attributes)
-                self._crew.changed(supervisor, supervisor.is_running)
+                self._crew.changed(supervisor)
         wakes, self._outbox.wakes = self._outbox.wakes, {}
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))

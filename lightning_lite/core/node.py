@@ -6,12 +6,14 @@ that reading one is seen, and only those that were read are looked into for chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
-
 from lightning_lite.errors import StateError
+from lightning_lite.light_typing import TYPE_CHECKING, Protocol
 from lightning_lite.state.frozen import SCALARS, freeze, is_container, thaw
 from lightning_lite.travel import Traveller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 
 class Link(Protocol):
@@ -91,8 +93,7 @@ class Node:
             self.frozen[name] = frozen
             self.touched.add(name)
         else:
-            old = attributes.get(name, _UNSET)
-            changed = old is not value and (type(old) is not type(value) or _differ(old, value))
+            changed = differ(attributes.get(name, UNSET), value)
             if changed:
                 if type(value) not in SCALARS:
                     freeze(value, self.where(component, name))
@@ -150,11 +151,16 @@ class Node:
         self.touched.discard(name)
 
 
-_UNSET = object()
+#: The old value of an attribute that has none.
+UNSET = object()
 
 
-def _differ(old: Any, new: Any) -> bool:
-    """Return whether two values of one type differ: NaN is NaN, but 0.0 is not -0.0."""
+def differ(old: Any, new: Any) -> bool:
+    """Return whether two values differ: `1` from `1.0`, `0.0` from `-0.0`, but NaN is NaN."""
+    if old is new:
+        return False
+    if type(old) is not type(new):
+        return True
     if isinstance(old, Traveller):  # equal paths may come from different works
         return bool(old.__reduce_ex__(4) != new.__reduce_ex__(4))
     return bool(old.hex() != new.hex() if type(old) is float else old != new)

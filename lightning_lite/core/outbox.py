@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 from lightning_lite.core.calls import Call
 from lightning_lite.core.component import Component
 from lightning_lite.core.facts import Facts
-from lightning_lite.core.status import WorkStatus
+from lightning_lite.core.status import StatusFields, WorkStageStatus, pending_since
 from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.messages import Failure
 
-#: Bytes up to which the arguments of a call are written down, for people who look later.
-_SHOWN_ARGUMENTS = 1024
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class CallAsked(NamedTuple):
@@ -90,7 +89,8 @@ class Outbox:
         """Forget what led to the pass that begins now."""
         self.reasons = {}
         self.pause = self.ending = None
-        self._used.clear()
+        if self._used:
+            self._used.clear()
 
     def use(self, what: str) -> None:
         """Note that a pass has come to a schedule or a loop.
@@ -118,25 +118,36 @@ class Outbox:
         self.asks.append(ask)
         if isinstance(ask, Detached):
             self.facts.leave(ask.name)
-        elif isinstance(ask, CallAsked) and len(ask.call.arguments) <= _SHOWN_ARGUMENTS:
-            call = ask.call
-            self.facts.asked.append((ask.work.name, call.key, call.number, call.arguments))
 
-    def note(self, work: Any, call: Call | None, status: WorkStatus) -> None:
+    def ask_call(self, work: Any, call: Call) -> None:
+        """Take a call that the flow has never asked for before."""
+        book, name = work._book, work._node.name
+        book.note(call, pending_since(self.wall))
+        self.facts.ask(name, call.key, call.number, self.wall, call.arguments)
+        self.asks.append(CallAsked(work, call))
+        if book.was_read:
+            self.changed(f"{name}: {WorkStageStatus.PENDING}")
+
+    def note(self, work: Any, call: Call | None, fields: StatusFields) -> None:
         """Enter what happened to a call, or to the work's process, in the work's book."""
-        work._book.note(call, status)
-        if work._node.link is self:  # not taken out of the tree meanwhile, where names mean nothing
-            self.facts.notes.append((work.name, call.key if call else "", call.number if call else 0, status))
+        work._book.note(call, fields)
+        node = work._node
+        if node.link is not self:
+            return  # taken out of the tree meanwhile, where names mean nothing
+        if call is None:
+            self.facts.note(node.name, "", 0, fields)
+        else:
+            self.facts.note(node.name, call.key, call.number, fields)
 
     def completed(self, work: Any, call: Call, failure: Failure) -> None:
         """Note that a call has failed, and that the flow goes on."""
         if work._node.link is self:
-            self.facts.completed.append((work.name, call.key, failure))
+            self.facts.fail(work.name, call.key, failure)
 
     def answered(self, work: Any, call: Call) -> None:
         """Note that the flow has used up the answer of a call that is not remembered."""
         call.answered = True
-        self.facts.answered.append((work.name, call.key))
+        self.facts.answer(work.name, call.key)
         self.changed(f"{work.name} has answered")
 
     def changed(self, reason: str) -> None:
@@ -154,6 +165,8 @@ class Outbox:
         Raises:
             StateError: Something that is not plain data was put into one.
         """
+        if not self._touched:
+            return
         touched, self._touched = self._touched, {}
         for key, component in touched.items():
             node = component._node

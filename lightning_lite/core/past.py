@@ -5,15 +5,15 @@ The tree is built afresh; each component takes what is here under its name when 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from lightning_lite.core.calls import Call, CallBook
-from lightning_lite.core.facts import is_below
+from lightning_lite.core.facts import Event, is_below
 from lightning_lite.core.flow import LightningFlow
 from lightning_lite.core.identity import class_identity
-from lightning_lite.core.status import WorkStageStatus, WorkStatus
+from lightning_lite.core.status import StatusFields, WorkStageStatus, pending_since
 from lightning_lite.core.tree import wait_for
 from lightning_lite.errors import JournalMismatch, PoisonCall
 from lightning_lite.messages import Failure
@@ -109,44 +109,39 @@ class Past:
             case "survived":
                 self._absolve(record.component, record.key)
             case "turn":
-                self._replay_turn(*unpack(record.load()))
+                for event in unpack(record.load()):
+                    self._replay_event(event)
 
-    def _replay_turn(
-        self,
-        gone: list[str],
-        completed: list[Any],
-        answered: list[Any],
-        notes: list[Any],
-        works: dict[str, Any],
-        written: dict[str, Any],
-        asked: Sequence[Any] = (),  # for people who look later, and absent in old journals
-    ) -> None:
-        for name in gone:
-            self._forget(name)
-        for work, key, failure in completed:
-            self._call(work, key).fail(Failure(*failure))
-        for work, key in answered:
-            self._call(work, key).answered = True
-        for work, key, number, fields in notes:  # may say that the same call was asked for once more
-            self._replay_note(work, key, number, WorkStatus(*fields))
-        for name, identity in works.items():
-            self._trace(name).identity = identity
-        for name, values in written.items():
-            self._trace(name).state.update(values)
+    def _replay_event(self, event: Event) -> None:
+        match event:
+            case "asked", work, key, number, wall, _:  # perhaps once more
+                book = self._trace(work).book
+                book.note(book.enter(Call(key, number, b"")), pending_since(wall))
+            case "status", work, "", _, fields:
+                self._trace(work).book.note(None, fields)
+            case "status", work, key, number, fields:
+                self._replay_status(work, key, number, fields)
+            case "failed", work, key, failure:
+                self._call(work, key).fail(Failure(*failure))
+            case "answered", work, key:
+                self._call(work, key).answered = True
+            case "entered", work, identity:
+                self._trace(work).identity = identity
+            case "left", name:
+                self._forget(name)
+            case "wrote", name, values:
+                self._trace(name).state.update(values)
 
-    def _replay_note(self, work: str, key: str, number: int, status: WorkStatus) -> None:
+    def _replay_status(self, work: str, key: str, number: int, fields: StatusFields) -> None:
         book = self._trace(work).book
-        if not key:
-            book.note(None, status)
-            return
         call = book.current.get(key)
         if call is None or call.number != number:
-            call = book.enter(Call(key, number, b""))
-        book.note(call, status)
-        call.attempt = max(call.attempt, status.count)
-        if status.stage == WorkStageStatus.RUNNING:
+            return  # it was asked for again meanwhile
+        book.note(call, fields)
+        call.attempt = max(call.attempt, fields[4])
+        if fields[0] == WorkStageStatus.RUNNING:
             self._under_way.add((work, key))
-        elif status.stage not in _UNDER_WAY:
+        elif fields[0] not in _UNDER_WAY:
             self._absolve(work, key)
 
     def _end_process(self) -> None:
@@ -158,8 +153,8 @@ class Past:
             for call in trace.book.current.values():
                 last = call.statuses[-1]
                 if call.succeeded and last.stage != WorkStageStatus.SUCCEEDED:  # it died between the two
-                    succeeded = WorkStatus(WorkStageStatus.SUCCEEDED, last.timestamp, count=call.attempt)
-                    trace.book.note(call, succeeded)
+                    fields = (WorkStageStatus.SUCCEEDED, last.timestamp, None, "", call.attempt, "")
+                    trace.book.note(call, fields)
 
     def _forget(self, name: str) -> None:
         """Forget a component that was taken out of the tree, and all below it."""

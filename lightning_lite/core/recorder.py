@@ -60,14 +60,17 @@ class Recorder:
 
     def follow(self, facts: Facts, now: Moment) -> None:
         """Write down what the turn has changed."""
-        self._note_survivors(now)
+        if self._young:
+            self._note_survivors(now)
         if facts:
             self._journal.append(Record("turn", "", "", pack_plain(facts.to_data())))
-            for work, key, _, status in facts.notes:
-                if status.stage == WorkStageStatus.RUNNING:
-                    self._young[work, key] = now.monotonic + SURVIVAL
-                elif key:
-                    self._young.pop((work, key), None)
+            for event in facts.events:
+                if event[0] == "status":
+                    _, work, key, _, fields = event
+                    if fields[0] == WorkStageStatus.RUNNING:
+                        self._young[work, key] = now.monotonic + SURVIVAL
+                    elif key:
+                        self._young.pop((work, key), None)
         self._journal.secure()
 
     @property

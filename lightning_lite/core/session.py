@@ -276,7 +276,7 @@ class Session:
         """Take what has changed to the journal, and failures that the app survives to the terminal."""
         facts = self._machine.take_facts()
         self._recorder.follow(facts, now)
-        for work, _, failure in facts.completed:
+        for work, failure in facts.failures:
             tell_failure(work, failure, self._folder.logs)
 
     def _send(self, requests: list[Request]) -> None:

@@ -6,7 +6,7 @@ process that did not start, a value that can't travel.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lightning_lite.light_typing import NamedTuple
 
 
 class WorkStageStatus:
@@ -49,6 +49,15 @@ class WorkStatus(NamedTuple):
     message: str = ""
     count: int = 0  # type: ignore[assignment]  # the name is Lightning's; it hides tuple.count
     traceback: str = ""
+
+
+#: The fields of a `WorkStatus`, as they are kept: each call has three, which nobody may ever read.
+StatusFields = tuple[str, float, str | None, str, int, str]
+
+
+def pending_since(wall: float) -> StatusFields:
+    """Return the first status of a call, which the flow asked for at a time in seconds since 1970."""
+    return WorkStageStatus.PENDING, wall, None, "", 0, ""
 
 
 class AppStage:

@@ -19,7 +19,8 @@ from lightning_lite.core.calls import Call, CallBook
 from lightning_lite.core.failure import describe_call, error_of
 from lightning_lite.core.host import pack_host
 from lightning_lite.core.outbox import Outbox
-from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.core.slots import Slots
+from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus
 from lightning_lite.core.work import LightningWork
 from lightning_lite.core.writes import FlowWrites
 from lightning_lite.errors import RestartLimitReached
@@ -45,6 +46,7 @@ class Supervisor:
     Args:
         work: The work.
         outbox: Where it notes what becomes of the calls.
+        slots: How many works run a call at once.
         blocked: Whether a process with this name still has to end before one may start.
 
     Attributes:
@@ -52,11 +54,12 @@ class Supervisor:
         error: What has to end the app, or `None`.
     """
 
-    def __init__(self, work: LightningWork, outbox: Outbox, *, blocked: bool = False) -> None:
+    def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
         self._outbox = outbox
+        self._slots = slots
         self._requests: list[Request] = []
         self._noted = False
         self._book: CallBook = work._book
@@ -87,11 +90,6 @@ class Supervisor:
     def has_process(self) -> bool:
         """Whether a process of the work is there, or on its way."""
         return self._process in ("starting", "up", "stopping")
-
-    @property
-    def is_running(self) -> bool:
-        """Whether an attempt was sent and has not ended."""
-        return self._running is not None
 
     @property
     def running(self) -> Call | None:
@@ -177,16 +175,16 @@ class Supervisor:
 
     def abandon(self, now: Moment) -> None:
         """The app is over: what has not ended is cut."""
-        if self._running is not None:
-            self._cut.append(self._running)
+        if (call := self._end_attempt()) is not None:
+            self._cut.append(call)
         self._cut += self._waiting
-        self._running = None
         self._waiting.clear()
         self._cut_calls(now)
 
     def dispatch(self, now: Moment) -> None:
         """Send the next call; only if `is_ready`."""
         call = self._running = self._waiting.popleft()
+        self._slots.take()
         call.attempt += 1
         self._not_before = 0.0
         self._began = now.monotonic
@@ -227,15 +225,13 @@ class Supervisor:
     def awaits(self, letter: RunEnded) -> bool:
         """Return whether a letter is about the attempt under way."""
         call = self._running
-        return call is not None and (call.key, call.attempt) == (letter.key, letter.attempt)
+        return call is not None and call.key == letter.key and call.attempt == letter.attempt
 
     def run_ended(self, letter: RunEnded, now: Moment) -> None:
         """An attempt has ended by itself."""
         self.state_changed(letter.changes, letter.applied)
-        call = self._running
-        if call is None or not self.awaits(letter):
+        if not self.awaits(letter) or (call := self._end_attempt()) is None:
             return
-        self._running = None
         if letter.failure is not None:
             self._attempt_failed(call, letter.failure, now)
         elif letter.value is not None:
@@ -251,7 +247,7 @@ class Supervisor:
         was, self._process = self._process, "absent"
         ending, self._ending = self._ending, None
         failure, self._start_failure = self._start_failure, None
-        call, self._running = self._running, None
+        call = self._end_attempt()
         self._writes.forget()  # the next process begins with all that the flow knows
         self.work._url = ""  # nobody answers there any more
         if ending == "restart" and call is not None:
@@ -282,10 +278,19 @@ class Supervisor:
 
     # What it does.
 
+    def _end_attempt(self) -> Call | None:
+        """Return the call of which an attempt was under way, and take note that it is not."""
+        call, self._running = self._running, None
+        if call is not None:
+            self._slots.give_back()
+        return call
+
     def _ensure_process(self, now: Moment) -> None:
         """Start a process if one is wanted and there is none."""
+        if self._process != "absent":
+            return
         needed = self._wanted or (self._waiting and now.monotonic >= self._not_before)
-        if self._process != "absent" or not needed or self.error is not None or self._is_at_limit(now):
+        if not needed or self.error is not None or self._is_at_limit(now):
             return
         policy, host = self._policy, pack_host(self.work)
         self._requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
@@ -386,8 +391,9 @@ class Supervisor:
     def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
         count = call.attempt if call is not None else 0
-        self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
-        self._noted = self._noted or self._book.was_read
+        self._outbox.note(self.work, call, (stage, now.wall, reason, message, count, trace))
+        if self._book.was_read:
+            self._noted = True
         if self._outbox.explain is not None:
             what = f"{self.name}, call {call.number}" if call is not None else self.name
             _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")

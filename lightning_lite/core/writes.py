@@ -29,6 +29,8 @@ class FlowWrites:
 
     def unconfirmed(self) -> dict[str, tuple[int, bytes]]:
         """Return number and frozen value of what is not confirmed, by attribute."""
+        if not self._numbers:
+            return {}
         node = self._work._node
         return {name: (number, node.freeze(self._work, name)) for name, number in self._numbers.items()}
 

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
-from collections.abc import Iterator
 from contextlib import suppress
 
-from lightning_lite.runs.records import CHECKSUM_SIZE, Row, seal
+from lightning_lite.runs.records import Row, frame, read_frames, seal
 
 #: Size in bytes from which the file begins anew, when all in it is in the database.
 LIMIT = 256 * 1024
 
-_HEAD = struct.Struct("<QBBIIII")  # number, in a file, ends; bytes of kind, component, key and data
 _MODE = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -34,15 +31,17 @@ class Ahead:
         self._path = f"{path}-ahead"
         self._fd = -1
 
-    def write(self, rows: list[Row]) -> None:
+    def write(self, data: bytes) -> None:
         """Write rows behind those before, all or none.
+
+        Args:
+            data: Their frames, each followed by its checksum.
 
         Raises:
             OSError: They can't be written.
         """
         if self._fd < 0:
             self._fd = os.open(self._path, _MODE, 0o600)
-        data = b"".join(map(_encode, rows))
         written = os.write(self._fd, data)
         if written < len(data):
             os.ftruncate(self._fd, self._size() - written)
@@ -73,13 +72,13 @@ class Ahead:
                 data = file.read()
         except FileNotFoundError:
             return rows
-        for row in _decode(data):
+        for row in read_frames(data):
             if row.sequence <= sequence:
                 continue
             # One that comes again was written by a try that was interrupted, and replaced.
             del rows[row.sequence - sequence - 1 :]
             before = rows[-1].checksum if rows else checksum
-            if row.sequence != sequence + len(rows) + 1 or row.checksum != seal(before, *row[:-1]):
+            if row.sequence != sequence + len(rows) + 1 or row.checksum != seal(before, frame(*row[:-1])):
                 break
             rows.append(row)
         while rows and not rows[-1].ends:
@@ -97,28 +96,3 @@ class Ahead:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _encode(row: Row) -> bytes:
-    what, where, which = row.kind.encode(), row.component.encode(), row.key.encode()
-    head = _HEAD.pack(row.sequence, row.in_file, row.ends, len(what), len(where), len(which), len(row.data))
-    return b"".join((head, what, where, which, row.data, row.checksum))
-
-
-def _decode(data: bytes) -> Iterator[Row]:
-    """Yield the rows in `data`, up to the first that is not whole."""
-    start = 0
-    while start + _HEAD.size <= len(data):
-        sequence, in_file, ends, *sizes = _HEAD.unpack_from(data, start)
-        start += _HEAD.size
-        if start + sum(sizes) + CHECKSUM_SIZE > len(data):
-            return
-        parts = []
-        for size in (*sizes, CHECKSUM_SIZE):
-            parts.append(data[start : start + size])
-            start += size
-        try:
-            kind, component, key = (part.decode() for part in parts[:3])
-        except UnicodeDecodeError:
-            return
-        yield Row(sequence, kind, component, key, parts[3], bool(in_file), bool(ends), parts[4])

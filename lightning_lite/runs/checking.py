@@ -16,14 +16,13 @@ from lightning_lite.errors import (
 )
 from lightning_lite.runs import database
 from lightning_lite.runs.database import corrupt, refuse
-from lightning_lite.runs.records import Row, seal, seal_head
+from lightning_lite.runs.records import frame, read_frames, seal, seal_head, write_frames
 from lightning_lite.runs.values import ValueFile
 from lightning_lite.safe_text import one_line
 
 _HEADER_SIZE = 100
 _MAGIC = b"SQLite format 3\0"
 _WITH_LOG = b"\2\2"  # how SQLite marks a database that has a write-ahead log
-_ROW_TYPES = (int, str, str, str, bytes, int, int, bytes)
 
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO"}
 
@@ -32,14 +31,12 @@ class End(NamedTuple):
     """Where a journal ends.
 
     Attributes:
-        sequence: Number of the last record of the last whole transaction, 0 if there is none.
-        checksum: Its checksum.
-        torn: Whether records of a transaction that is not whole come after it.
+        sequence: Number of the last record, 0 if there is none.
+        checksum: Its checksum, or that of the head.
     """
 
     sequence: int
     checksum: bytes
-    torn: bool
 
 
 def check_files(path: str) -> None:
@@ -124,20 +121,26 @@ def check_content(connection: sqlite3.Connection, path: str, identity: bytes) ->
         sqlite3.Error: SQLite can't read it.
     """
     _check_pages(connection, path)
-    checksum = _check_head(connection, path, identity)
-    end = End(0, checksum, torn=False)
-    for expected, found in enumerate(connection.execute(database.READ), 1):
-        row = Row._make(found)
-        if tuple(map(type, row)) != _ROW_TYPES:
-            raise corrupt(path, expected, "it is no record")
+    end = End(0, _check_head(connection, path, identity))
+    for sequence, frames in connection.execute(database.READ):
+        end = _check_batch(path, end, sequence, frames)
+    return end
+
+
+def _check_batch(path: str, end: End, sequence: int, frames: bytes) -> End:
+    """Look at the records of one batch, and return where the journal ends with them."""
+    rows = [*read_frames(frames)] if type(frames) is bytes else []
+    for row in rows:
+        expected = end.sequence + 1
         if row.sequence != expected:
             raise corrupt(path, expected, f"record {row.sequence} stands in its place")
-        if row.checksum != seal(checksum, *row[:-1]):
+        if row.checksum != seal(end.checksum, frame(*row[:-1])):
             raise corrupt(path, expected, "its checksum is wrong")
         if row.in_file:
             ValueFile.from_reference(os.path.dirname(path), row.sequence, row.data)
-        checksum = row.checksum
-        end = End(expected, checksum, torn=False) if row.ends else end._replace(torn=True)
+        end = End(expected, row.checksum)
+    if not rows or end.sequence != sequence or not rows[-1].ends or write_frames(rows) != frames:
+        raise corrupt(path, end.sequence + 1, "it is no record")
     return end
 
 

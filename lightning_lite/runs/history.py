@@ -22,7 +22,7 @@ from lightning_lite.runs import database
 from lightning_lite.runs.ahead import Ahead
 from lightning_lite.runs.checking import check_content, check_version, look_at_files
 from lightning_lite.runs.glimpse import show_arguments, unpack_plain
-from lightning_lite.runs.records import Record, Row
+from lightning_lite.runs.records import Record, Row, read_frames
 from lightning_lite.runs.values import ValueFile
 
 _ENDS = frozenset({"succeeded", "failed", "stopped"})
@@ -81,13 +81,13 @@ class CallHistory:
             note of the end; a resumed app asks for what was lost again, as another call. Else `None`.
     """
 
-    def __init__(self, work: str, key: str, number: int) -> None:
+    def __init__(self, work: str, key: str, number: int, arguments: bytes | None) -> None:
         self.work = work
         self.key = key
         self.number = number
         self.events: list[Event] = []
         self.cut: float | None = None
-        self._packed: bytes | None = None
+        self._packed = arguments
         self._has_value = False
 
     @property
@@ -206,7 +206,11 @@ class History:
                     if call is not None:
                         call._has_value = True
                 case "turn":
-                    self._replay_turn(*unpack_plain(record.load()))
+                    events = unpack_plain(record.load())
+                    for event in events:
+                        self._replay_event(event)
+                    if last := max(map(_time_of, events), default=0.0):
+                        self.turns.append(last)
 
     def _begin(self, moment: float) -> None:
         """A process takes up the run; what an earlier one had under way is lost."""
@@ -215,42 +219,26 @@ class History:
                 call.cut = self.last_time
         self.begun.append(moment)
 
-    def _replay_turn(
-        self,
-        gone: list[str],
-        completed: list[Any],
-        answered: list[Any],
-        notes: list[Any],
-        works: dict[str, tuple[str, str]],
-        written: dict[str, dict[str, bytes]],
-        asked: Iterable[Any] = (),
-    ) -> None:
-        for name in gone:
-            self._forget(name)
-        for name, identity in works.items():
-            work = self._work(name)
-            work.identity, work.is_gone = identity, False
-        for name, key, number, fields in notes:
-            self._note(name, key, number, Event(*fields))
-        for name, key, number, arguments in asked:
-            call = self._current.get((name, key))
-            if call is not None and call.number == number:
-                call._packed = arguments
-        for name, values in written.items():
-            self.states.setdefault(name, {}).update(values)
-        if notes:
-            self.turns.append(max(fields[1] for _, _, _, fields in notes))
-
-    def _note(self, name: str, key: str, number: int, event: Event) -> None:
-        work = self._work(name)
-        if not key:
-            work.events.append(event)
-            return
-        call = self._current.get((name, key))
-        if call is None or call.number != number or call.cut is not None:
-            call = self._current[name, key] = CallHistory(name, key, number)
-            work.calls.append(call)
-        call.events.append(event)
+    def _replay_event(self, event: tuple[Any, ...]) -> None:
+        """Take one event of `core.facts.Facts`."""
+        match event:
+            case "asked", work, key, number, wall, arguments:
+                call = self._current[work, key] = CallHistory(work, key, number, arguments)
+                call.events.append(Event("pending", wall))
+                self._work(work).calls.append(call)
+            case "status", work, "", _, fields:
+                self._work(work).events.append(Event(*fields))
+            case "status", work, key, number, fields:
+                known = self._current.get((work, key))
+                if known is not None and known.number == number:
+                    known.events.append(Event(*fields))
+            case "entered", work, identity:
+                entered = self._work(work)
+                entered.identity, entered.is_gone = identity, False
+            case "left", name:
+                self._forget(name)
+            case "wrote", name, values:
+                self.states.setdefault(name, {}).update(values)
 
     def _forget(self, top: str) -> None:
         """Take a component out of the tree, with all below it; what it did stays known."""
@@ -262,6 +250,16 @@ class History:
 
     def _work(self, name: str) -> WorkHistory:
         return self.works.setdefault(name, WorkHistory(name))
+
+
+def _time_of(event: tuple[Any, ...]) -> float:
+    """Return when an event happened, in seconds since 1970; 0 where that is not written down."""
+    match event:
+        case "asked", _, _, _, time, _:
+            return float(time)
+        case "status", _, _, _, (_, time, *_):
+            return float(time)
+    return 0.0
 
 
 def read_history(path: str) -> History:
@@ -296,7 +294,7 @@ def _read(path: str, file: str) -> list[Record]:
     try:
         connection.execute("BEGIN")  # one and the same moment for all that is read
         end = check_content(connection, file, _identity(connection, file))
-        rows = [*map(Row._make, connection.execute(database.READ).fetchmany(end.sequence))]
+        rows = [row for _, frames in connection.execute(database.READ) for row in read_frames(frames)]
         rows += Ahead(file).read(end.sequence, end.checksum)
         return [_record(path, row) for row in rows]
     finally:

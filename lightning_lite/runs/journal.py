@@ -21,14 +21,22 @@ from lightning_lite.runs.ahead import Ahead
 from lightning_lite.runs.checking import End, check_content, check_files, check_header
 from lightning_lite.runs.database import refuse
 from lightning_lite.runs.holding import RunLock
-from lightning_lite.runs.records import CHECKSUM_SIZE, Record, Row, seal, seal_head
+from lightning_lite.runs.records import (
+    CHECKSUM_SIZE,
+    Record,
+    frame,
+    read_frames,
+    seal,
+    seal_head,
+    write_frames,
+)
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, flush_folder, remove_unnamed
 
 __all__ = ["Journal", "Record"]
 
 
-#: Records after which what was secured is committed: a transaction of so many costs 4 µs each, not 20.
-_MAX_SECURED = 64
+#: Bytes from which what was secured is committed: a transaction costs 20 µs, and one of so much hardly more.
+_MAX_SECURED = 32 * 1024
 
 
 class Journal:
@@ -60,10 +68,11 @@ class Journal:
         self._lock = lock
         self._connection = connection
         self._durable = durable
-        self._end: End | Row = end
+        self._end = end
         self._waiting: list[Record] = []
         self._ahead = Ahead(self.path)
-        self._secured: list[Row] = []  # in the file ahead of the database
+        self._secured: list[bytes] = []  # frames in the file ahead of the database
+        self._num_secured = 0  # bytes
         self._pid = os.getpid()
 
     @classmethod
@@ -89,7 +98,7 @@ class Journal:
             if durable:
                 flush_folder(folder)
             connection = database.connect(path, durable=durable)
-            return cls(folder, lock, connection, durable, End(0, checksum, torn=False))
+            return cls(folder, lock, connection, durable, End(0, checksum))
 
     @classmethod
     def open(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
@@ -120,10 +129,9 @@ class Journal:
                     ValueFile.from_reference(folder, row.sequence, row.data)  # refused if it is gone
             journal = cls(folder, lock, database.connect(path, durable=durable), durable, end)
             try:
-                if end.torn:
-                    journal._connection.execute(database.CUT, (end.sequence,))
-                journal._write(rows)
-                journal._let_go(rows)
+                if rows:
+                    journal._end = End(rows[-1].sequence, rows[-1].checksum)
+                    journal._write(journal._end, write_frames(rows))
                 journal._ahead.remove()
                 remove_unnamed(folder, journal._end.sequence)
             except BaseException:
@@ -137,11 +145,12 @@ class Journal:
         The data of big ones stays on disk: `Record.load` fetches and checks it.
         """
         try:
-            for row in map(Row._make, self._connection.execute(database.READ)):
-                data: bytes | ValueFile = row.data
-                if row.in_file:
-                    data = ValueFile.from_reference(self._folder, row.sequence, row.data)
-                yield Record(row.kind, row.component, row.key, data)
+            for _, frames in self._connection.execute(database.READ):
+                for row in read_frames(frames):
+                    data: bytes | ValueFile = row.data
+                    if row.in_file:
+                        data = ValueFile.from_reference(self._folder, row.sequence, row.data)
+                    yield Record(row.kind, row.component, row.key, data)
         except database.FAILURES as error:
             refuse(error, self.path)
 
@@ -159,24 +168,25 @@ class Journal:
         """
         if not self._waiting:
             return
-        if self._durable or len(self._secured) >= _MAX_SECURED:
+        if self._durable or self._num_secured > _MAX_SECURED:
             self.commit()
             return
         self._check_process()
-        before, is_written = len(self._secured), False
-        rows: list[Row] = []
+        num_before, is_written = len(self._secured), False
+        data, end = b"", self._end
         try:
-            rows = self._seal_waiting()
-            self._ahead.write(rows)
+            data, end = self._seal_waiting()
+            self._ahead.write(data)
             is_written = True
-            self._secured += rows
-            self._note_end(rows)
+            self._secured.append(data)
+            self._num_secured += len(data)
+            self._note_end(end)
         except database.FAILURES as error:
             refuse(error, self.path)
         except BaseException:  # Ctrl-C comes between any two lines
-            self._secured[before:] = rows if is_written else []
             if is_written:
-                self._note_end(rows)
+                self._secured[num_before:] = [data]
+                self._note_end(end)
             raise
 
     @property
@@ -197,18 +207,16 @@ class Journal:
         if not self._waiting and not self._secured:
             return
         self._check_process()
-        rows: list[Row] = []
+        end: End | None = None
         try:
-            rows = [*self._secured, *self._seal_waiting()]
-            self._write(rows)
-            self._let_go(rows)
+            data, end = self._seal_waiting()
+            self._write(end, b"".join((*self._secured, data)))
+            self._let_go(end)
         except database.FAILURES as error:
-            self._roll_back()
             refuse(error, self.path)
         except BaseException:  # Ctrl-C comes between any two lines
-            self._roll_back()
-            if rows and self._has(rows[-1]):
-                self._let_go(rows)
+            if end is not None and self._has(end):
+                self._let_go(end)
             raise
 
     def close(self) -> None:
@@ -235,51 +243,42 @@ class Journal:
                 file=self.path,
             )
 
-    def _seal_waiting(self) -> list[Row]:
-        """Return what waits as rows, after the files of the big values are written."""
-        rows: list[Row] = []
+    def _seal_waiting(self) -> tuple[bytes, End]:
+        """Return the frames of what waits, after the files of the big values are written, and their end."""
+        parts: list[bytes] = []
         number, checksum = self._end.sequence, self._end.checksum
         last = number + len(self._waiting)
         for kind, component, key, data in self._waiting:
             number += 1
-            if isinstance(data, ValueFile):
+            if not isinstance(data, bytes):
                 data = data.load()
             in_file = len(data) > INLINE_LIMIT
             if in_file:
                 data = ValueFile.write(self._folder, number, data, durable=self._durable).reference
             ends = number == last
-            checksum = seal(checksum, number, kind, component, key, data, in_file, ends)
-            rows.append(Row(number, kind, component, key, data, in_file, ends, checksum))
-        return rows
+            framed = frame(number, kind, component, key, data, in_file, ends)
+            checksum = seal(checksum, framed)
+            parts += framed, checksum
+        return b"".join(parts), End(number, checksum)
 
-    def _write(self, rows: list[Row]) -> None:
-        if not rows:
-            return
-        if len(rows) == 1:  # a transaction by itself
-            self._connection.execute(database.WRITE, rows[0])
-            return
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany(database.WRITE, rows)
-        self._connection.execute("COMMIT")
+    def _write(self, end: End, frames: bytes) -> None:
+        """Write a batch; the statement is a transaction by itself."""
+        self._connection.execute(database.WRITE, (end.sequence, frames))
 
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+    def _has(self, end: End) -> bool:
+        """Return whether a batch was written after all."""
+        return self._connection.execute(database.FIND, (end.sequence,)).fetchone() is not None
 
-    def _has(self, row: Row) -> bool:
-        """Return whether a row was written after all."""
-        return self._connection.execute(database.FIND, (row.sequence,)).fetchone() is not None
-
-    def _note_end(self, rows: list[Row]) -> None:
-        """Take note that what waited is safe, as rows."""
-        if rows:
-            self._end = rows[-1]
+    def _note_end(self, end: End) -> None:
+        """Take note that what waited is safe."""
+        self._end = end
         self._waiting.clear()
 
-    def _let_go(self, rows: list[Row]) -> None:
+    def _let_go(self, end: End) -> None:
         """Take note that all is in the database."""
-        self._note_end(rows)
+        self._note_end(end)
         self._secured.clear()
+        self._num_secured = 0
         self._ahead.let_go()
 
 

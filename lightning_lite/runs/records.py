@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from _blake2 import blake2b  # hashlib would load OpenSSL
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from lightning_lite.runs.values import ValueFile
 
 CHECKSUM_SIZE = 16
-_FRAME = struct.Struct("<QqqIIIQ")
+_HEAD = struct.Struct("<QBBIIIQ")  # number, in a file, ends; bytes of kind, component, key and data
 
 
 class Record(NamedTuple):
@@ -41,7 +42,7 @@ class Record(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A record as it stands in the database.
+    """A record as it stands in the journal.
 
     Attributes:
         sequence: Its number, from 1, without a gap.
@@ -49,8 +50,8 @@ class Row(NamedTuple):
         component: As in `Record`.
         key: As in `Record`.
         data: The data, or the reference to a file.
-        in_file: Whether `data` is a reference.
-        ends: Whether it is the last record of its transaction.
+        in_file: 1 if `data` is a reference, else 0.
+        ends: 1 if it is the last record of its transaction, else 0.
         checksum: Of all these and the checksum of the row before.
     """
 
@@ -59,29 +60,45 @@ class Row(NamedTuple):
     component: str
     key: str
     data: bytes
-    in_file: bool
-    ends: bool
+    in_file: int
+    ends: int
     checksum: bytes
 
 
-def seal(
-    previous: bytes,
-    sequence: int,
-    kind: str,
-    component: str,
-    key: str,
-    data: bytes,
-    in_file: bool,
-    ends: bool,
-) -> bytes:
-    """Return the checksum of a row; `previous` is that of the row before.
-
-    Lengths are part of it, so that no two rows give the same bytes.
-    """
+def frame(sequence: int, kind: str, component: str, key: str, data: bytes, in_file: int, ends: int) -> bytes:
+    """Return a row without its checksum as bytes; lengths are part of them, so no two rows give the same."""
     what, where, which = kind.encode(), component.encode(), key.encode()
-    frame = _FRAME.pack(sequence, in_file, ends, len(what), len(where), len(which), len(data))
-    sealed = b"".join((previous, frame, what, where, which, data))
-    return blake2b(sealed, digest_size=CHECKSUM_SIZE).digest()
+    head = _HEAD.pack(sequence, in_file, ends, len(what), len(where), len(which), len(data))
+    return b"".join((head, what, where, which, data))
+
+
+def seal(previous: bytes, framed: bytes) -> bytes:
+    """Return the checksum of a row; `previous` is that of the row before."""
+    return blake2b(previous + framed, digest_size=CHECKSUM_SIZE).digest()
+
+
+def write_frames(rows: Iterable[Row]) -> bytes:
+    """Return the frames of rows, each followed by its checksum."""
+    return b"".join(part for row in rows for part in (frame(*row[:-1]), row.checksum))
+
+
+def read_frames(data: bytes) -> Iterator[Row]:
+    """Yield the rows that `write_frames` wrote, up to the first that is not whole."""
+    start = 0
+    while start + _HEAD.size <= len(data):
+        sequence, in_file, ends, *sizes = _HEAD.unpack_from(data, start)
+        start += _HEAD.size
+        if start + sum(sizes) + CHECKSUM_SIZE > len(data):
+            return
+        parts = []
+        for size in (*sizes, CHECKSUM_SIZE):
+            parts.append(data[start : start + size])
+            start += size
+        try:
+            kind, component, key = (part.decode() for part in parts[:3])
+        except UnicodeDecodeError:
+            return
+        yield Row(sequence, kind, component, key, parts[3], in_file, ends, parts[4])
 
 
 def seal_head(version: int, identity: bytes, nonce: bytes) -> bytes:

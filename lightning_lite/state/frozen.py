@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import _pickle  # pickle itself would cost each child another 8 ms
 import io
-from typing import Any
 
 from lightning_lite.errors import StateError
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.travel import Traveller
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _PROTOCOL = 5
 #: Values that can't change in place and need no check.
 SCALARS = frozenset({type(None), bool, int, float, str})
+#: Those that are never anything else; a text may be the address of a file.
+NUMBERS = SCALARS - {str}
 
 
 def is_container(value: Any) -> bool:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import copyreg
 from _blake2 import blake2b  # hashlib would load OpenSSL
-from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any
 
 from lightning_lite.errors import ArgumentError
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.travel import Traveller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _DIGEST_SIZE = 8  # bytes; 64 bits make a collision among a million calls less likely than 1 in 10 million
 _MAX_DEPTH = 200
@@ -22,13 +25,13 @@ _Above = frozenset[int]  # the ids of what a part lies in: who meets himself the
 _TOP: _Above = frozenset()
 
 
-def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], where: str = "run") -> str:
+def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> str:
     """Return the key of a call with these arguments, 16 hexadecimal digits.
 
     Args:
         args: Positional arguments.
         kwargs: Keyword arguments.
-        where: What is called, for the message: `root.train.run`.
+        work: Whose `run` is called, for the message: `root.train`.
 
     Raises:
         ArgumentError: An argument has no key that is the same in every run; the message names it.
@@ -44,14 +47,14 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], where: str = "run") 
     try:
         for position, value in enumerate(args):
             which = position
-            _encode(value, parts, _TOP)
-        for which in sorted(kwargs):
+            _ENCODERS.get(type(value), _encode_other)(value, parts, _TOP)
+        for which in sorted(kwargs) if kwargs else ():
             parts.append(_text(which))
             _encode(kwargs[which], parts, _TOP)
     except ArgumentError:
         raise
     except (Exception, SystemExit) as error:  # whatever the way that the user's class is taken apart raises
-        where = f"{where}: argument {which!r}"
+        where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {error}. "
             "Pass plain data, or give the work a function of its own: LightningWork(call_key=...).",

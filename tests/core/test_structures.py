@@ -540,7 +540,7 @@ def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
     stage.machine.apply(stage.clock.now(), [WorkExited("root.crew.a.work", 0)])
 
     assert inner.work.has_stopped
-    assert stage.machine.take_facts().notes == []
+    assert stage.machine.take_facts().events == []
 
 
 def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():

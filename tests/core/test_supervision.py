@@ -414,7 +414,7 @@ def test_never_more_than_max_running_run_and_no_place_stays_empty(seed):
 
     for _ in range(300):
         running = [
-            work.name for work in stage.root.works() if stage.machine._crew._supervisors[work.name].is_running
+            work.name for work in stage.root.works() if stage.machine._crew._supervisors[work.name].running
         ]
         ready = [
             name

@@ -11,7 +11,9 @@ import pytest
 from stories import IDENTITY, STORY, contents, flat, read
 
 from lightning_lite.errors import JournalError
+from lightning_lite.runs import database
 from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.records import Row, read_frames, write_frames
 
 
 def tamper(folder: Path, *statements: str) -> None:
@@ -19,6 +21,19 @@ def tamper(folder: Path, *statements: str) -> None:
     connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
     for statement in statements:
         connection.execute(statement)
+    connection.close()
+
+
+def change(folder: Path, change_rows: Callable[[list[Row]], object]) -> None:
+    """Change the records of a journal as somebody could who knows its form, without sealing them anew."""
+    connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
+    rows = [row for _, frames in connection.execute(database.READ) for row in read_frames(frames)]
+    change_rows(rows)
+    connection.execute("DELETE FROM batch")
+    while rows:
+        size = next((size for size, row in enumerate(rows, 1) if row.ends), len(rows))
+        connection.execute(database.WRITE, (rows[size - 1].sequence, write_frames(rows[:size])))
+        del rows[:size]
     connection.close()
 
 

@@ -60,10 +60,21 @@ def run_app(app: LightningTestApp | None = None) -> History:
     return read_history(only_run())
 
 
-def tell(history: History, *notes: tuple[str, str, int, tuple[object, ...]], **more: object) -> None:
-    """Replay a turn with these notes."""
-    data = (more.get("gone", []), [], [], list(notes), more.get("works", {}), {}, more.get("asked", []))
-    history.replay([Record("turn", "", "", pickle.dumps(data))])
+def tell(
+    history: History,
+    *notes: tuple[str, str, int, tuple[object, ...]],
+    entered: tuple[str, ...] = (),
+    left: tuple[str, ...] = (),
+) -> None:
+    """Replay a turn in which works came and went, and then this happened; a call is first of all pending."""
+    events: list[tuple[object, ...]] = [("left", name) for name in left]
+    events += [("entered", name, ("m", "A")) for name in entered]
+    for work, key, number, (stage, time, *rest) in notes:
+        if stage == "pending" and not rest:
+            events.append(("asked", work, key, number, time, None))
+        else:
+            events.append(("status", work, key, number, (stage, time, *rest)))
+    history.replay([Record("turn", "", "", pickle.dumps(events))])
 
 
 def test_calls_are_known_with_their_arguments_attempts_and_times():
@@ -153,11 +164,11 @@ def test_what_a_dead_process_had_under_way_is_lost_and_asked_again_as_another_ca
 
 def test_what_was_taken_out_of_the_tree_stays_known_and_its_name_may_come_again():
     history = History("/nowhere")
-    tell(history, ("root.a", "k", 1, ("pending", 1.0)), works={"root.a": ("m", "A"), "root.ab": ("m", "A")})
-    tell(history, gone=["root.a"])
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a", "root.ab"))
+    tell(history, left=("root.a",))
     assert [work.is_gone for work in history.works.values()] == [True, False]
 
-    tell(history, ("root.a", "k", 1, ("pending", 2.0)), works={"root.a": ("m", "A")})
+    tell(history, ("root.a", "k", 1, ("pending", 2.0)), entered=("root.a",))
 
     assert not history.works["root.a"].is_gone
     assert [call.asked for call in history.works["root.a"].calls] == [1.0, 2.0]
@@ -182,13 +193,14 @@ def test_attempts(events: list[tuple[object, ...]], attempts: list[tuple[int, st
 
 def test_the_last_thing_about_a_work_is_about_its_newest_call_or_its_process():
     history = History("/nowhere")
-    tell(history, works={"root.a": ("m", "A")})
+    tell(history, entered=("root.a",))
     work = history.works["root.a"]
     assert work.last == Event("not_started", 0.0)
 
     tell(history, ("root.a", "", 0, ("started", 1.0)))
     assert work.last.stage == "started"
-    tell(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))  # of the same moment
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)))  # of the same moment
+    tell(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))
     assert work.last.stage == "running"
     tell(history, ("root.a", "", 0, ("stopped", 3.0)))
     assert work.last.stage == "stopped"

@@ -153,7 +153,7 @@ def test_another_program_that_has_the_journal_locked_is_named_as_what_is_in_the_
 def test_a_reader_may_look_while_the_journal_is_written(new: Journal, tmp_path: Path):
     commit_all(new, STORY[:1])
     reader = sqlite3.connect(f"file:{tmp_path}/journal.db?mode=ro", uri=True)
-    count = reader.execute("SELECT count(*) FROM record").fetchone()
+    count = reader.execute("SELECT count(*) FROM batch").fetchone()
 
     commit_all(new, STORY[1:])
     reader.close()

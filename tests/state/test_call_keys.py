@@ -323,9 +323,9 @@ def test_what_has_no_stable_key_is_named_at_once(bad):
         with pytest.raises(
             ArgumentError, match=rf"root\.work\.run: {where} has no key.*LightningWork\(call_key=\.\.\.\)"
         ):
-            call_key(arguments, {}, "root.work.run")
+            call_key(arguments, {}, "root.work")
     with pytest.raises(ArgumentError, match=r"argument 'model' has no key"):
-        call_key((), {"model": bad()}, "root.work.run")
+        call_key((), {"model": bad()}, "root.work")
 
 
 def test_a_key_is_not_made_from_addresses():
