@@ -1,6 +1,8 @@
 """Letters on a one-way pipe: whole, in order, and never blocking who sends.
 
-    │ 8 bytes: size, big-endian │ number of the kind and fields, pickled │ 8 bytes: … │
+    │ 1 byte: number of the kind │ 7 bytes: size, big-endian │ the fields, pickled │ 1 byte: … │
+
+What is no letter, but bytes for the boot of a work, has the kind 0.
 
 Both sides use these rooms: the main process writes calls and reads letters, a work the other way round.
 """
@@ -10,9 +12,9 @@ from __future__ import annotations
 import _pickle  # pickle itself would cost each child another 8 ms
 import os
 from collections import deque
-from typing import Any
 
 from lightning_lite.errors import RunnerError
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import (
     AcknowledgeState,
     RunCall,
@@ -24,6 +26,9 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.runners.letters import TerminalLent, TerminalReturned, TerminalWanted
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Bytes that one read asks for: what a pipe holds.
 CHUNK = 65536
@@ -42,9 +47,11 @@ _KINDS: tuple[type[tuple[Any, ...]], ...] = (
     TerminalLent,
     TerminalReturned,
 )
-_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+_NUMBERS = {kind: number for number, kind in enumerate(_KINDS, 1)}
 
 _HEADER = 8
+_SIZE_BITS = 56
+_SIZE = (1 << _SIZE_BITS) - 1
 _PROTOCOL = 5
 _LARGEST = 1 << 40
 
@@ -63,11 +70,11 @@ class PipeWriter:
 
     def put(self, letter: tuple[Any, ...]) -> None:
         """Take `letter` behind all that came before; `push` sends it."""
-        self.put_bytes(_pickle.dumps((_NUMBERS[type(letter)], *letter), _PROTOCOL))
+        self.put_bytes(_pickle.dumps(tuple(letter), _PROTOCOL), _NUMBERS[type(letter)])
 
-    def put_bytes(self, body: bytes) -> None:
+    def put_bytes(self, body: bytes, kind: int = 0) -> None:
         """Take one frame that holds `body`."""
-        header = len(body).to_bytes(_HEADER, "big")
+        header = (kind << _SIZE_BITS | len(body)).to_bytes(_HEADER, "big")
         if len(body) < CHUNK:
             self._rest.append(header + body)
         else:
@@ -122,15 +129,16 @@ class LetterReader:
         start, size = 0, len(data)
         self._wanted = _HEADER
         while size - start >= _HEADER:
-            nbytes = int.from_bytes(view[start : start + _HEADER], "big")
-            if nbytes > _LARGEST:
+            head = int.from_bytes(view[start : start + _HEADER], "big")
+            number, nbytes = head >> _SIZE_BITS, head & _SIZE
+            if nbytes > _LARGEST or not 0 < number <= len(_KINDS):
                 raise RunnerError("the pipe holds something else than letters")
             if size - start < _HEADER + nbytes:
                 self._wanted = _HEADER + nbytes
                 break
             start += _HEADER
-            number, *fields = _pickle.loads(view[start : start + nbytes])
-            letters.append(tuple.__new__(_KINDS[number], fields))
+            fields = _pickle.loads(view[start : start + nbytes])
+            letters.append(tuple.__new__(_KINDS[number - 1], fields))
             start += nbytes
         if start < size:
             self._piece = bytearray(view[start:])

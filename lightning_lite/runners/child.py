@@ -11,29 +11,33 @@ No thread stands on the way of a call, because handing it over would cost more t
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
 import io
 import os
 import select
-import signal
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread  # threading would cost each child 6 ms
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
-from types import FrameType
-from typing import Any, NoReturn
 
 from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.packing import unpack
 from lightning_lite.runners.borrowing import Borrower
 from lightning_lite.runners.channel import CHUNK, LetterReader, PipeWriter
 from lightning_lite.runners.failures import start_failure
 from lightning_lite.runners.letters import TerminalLent
-from lightning_lite.runners.seam import Host
+from lightning_lite.runners.spinning import spin
 from lightning_lite.runners.stacks import write_stacks_on_demand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, NoReturn
+
+    from lightning_lite.runners.seam import Host
 
 #: Seconds until the main thread is told again to stop: the signal may come just before it falls asleep.
 _TELL_AGAIN = 0.05
@@ -125,9 +129,12 @@ class Child:
     def _serve(self) -> NoReturn:
         reader = LetterReader()
         calls: deque[RunCall] = deque()
+        poller = select.poll()
+        poller.register(self._calls, select.POLLIN)
         while True:
             self._allow_stop(_stop_here)
             while not calls:
+                spin(poller)
                 data = os.read(self._calls, CHUNK)
                 if not data:
                     _end_with_the_main_process()
@@ -214,8 +221,10 @@ class Child:
         return now + _TELL_AGAIN
 
     def _wake_helper(self) -> None:
-        with suppress(BlockingIOError):  # it has not even begun to read the earlier ones
+        try:  # noqa: SIM105 - contextlib costs each child 2 ms
             os.write(self._nudge, b"\0")
+        except BlockingIOError:
+            pass  # it has not even begun to read the earlier ones
 
     # A work that forks.
 
