@@ -298,9 +298,14 @@ def _receive_all(value: Any, work: str, guests: list[Traveller]) -> Any:
     if isinstance(value, Traveller):
         return _receive_traveller(value, work, guests)
     if kind is list or kind is tuple:
+        # One pass at the speed of C is all that numbers and texts need.
+        if set(map(type, value)) <= SCALARS:
+            return value
         items = [_receive_all(item, work, guests) for item in value]
         return value if all(map(is_, items, value)) else kind(items)
     if kind is dict:
+        if set(map(type, value.values())) <= SCALARS:
+            return value
         pairs = {key: _receive_all(item, work, guests) for key, item in value.items()}
         return value if all(pairs[key] is value[key] for key in value) else pairs
     return value
