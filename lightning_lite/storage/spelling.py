@@ -42,10 +42,13 @@ def refuse_two_spellings(names: list[str], folder: str) -> None:
 
 
 def _refuse_other(name: str, names: list[str], folder: str) -> None:
-    if name.isascii() and "".join(names).isascii():
-        spellings = list(map(str.lower, names)).count(name.lower())
-        if spellings == (name in names):
-            return
+    text = f"/{'//'.join(names)}/"  # searched as a whole: folders may have very many names
+    if (
+        text.isascii()
+        and name.isascii()
+        and text.lower().count(f"/{name.lower()}/") == text.count(f"/{name}/")
+    ):
+        return
     folded = _folded(name)
     for other in names:
         if other != name and _folded(other) == folded:

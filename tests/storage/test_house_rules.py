@@ -18,7 +18,7 @@ FOLDER = Path(lightning_lite.storage.__file__).parent
 HARMLESS = {
     "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
     "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "geteuid",
-    "getpid", "path", "register_at_fork", "stat_result", "strerror", "urandom",
+    "getpid", "path", "register_at_fork", "sched_yield", "stat_result", "strerror", "urandom",
 }  # fmt: skip
 HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
 
