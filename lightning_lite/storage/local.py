@@ -141,14 +141,15 @@ class LocalStore:
         with aside.new_folder() if is_folder else aside.new_file() as staged:
             mode = restored_mode(info.st_mode)
             if is_folder:
-                TreeCopier(
+                copier = TreeCopier(
                     mode=restored_mode,
                     admit=None,
                     admit_folder=None,
                     open_link=None,
                     durable=False,
                     told=told,
-                ).copy_folder(fd, staged.fd)
+                )
+                copier.copy_folder(fd, staged.fd)
             else:
                 disk.lseek(fd, 0, disk.SEEK_SET)  # it may have been copied to another place in vain
                 copy_file(fd, staged.fd, info, mode, name=destination.path, durable=False, told=told)

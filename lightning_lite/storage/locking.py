@@ -114,9 +114,7 @@ def _give_back(holder: _Holder) -> None:
     with _no_fork:
         fd = _held.pop(holder, None)
         if fd is not None:  # else it was not taken, or this is a forked child
-            with suppress(
-                OSError
-            ):  # what a copy of the descriptor keeps in a child that Python does not know of
+            with suppress(OSError):  # not only closed: a child that Python has not forked may have it, too
                 disk.flock(fd, disk.LOCK_UN)
             disk.close(fd)
 

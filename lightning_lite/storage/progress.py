@@ -78,4 +78,5 @@ def _ignore(count: int) -> None:
     """Nobody wants to know."""
 
 
+#: What takes the place of a bar where there is no terminal.
 _UNSEEN = nullcontext(_ignore)

@@ -7,6 +7,7 @@ holder is left by the dead, or replaced and thrown away: the next user removes i
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,7 +25,6 @@ from lightning_lite.storage.trees import empty_folder, is_same
 PREFIX = f"{RESERVED}-"
 
 _numbers = count()
-_process = os.urandom(4).hex()  # two containers may count their processes alike
 
 
 class Staged:
@@ -139,4 +139,5 @@ def _has_name(fd: int) -> bool:
 
 
 def _new_name() -> str:
-    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{_process}"
+    # The time, because two containers may count their processes alike, and the system uses numbers again.
+    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{time.time_ns():x}"
