@@ -56,8 +56,7 @@ def main() -> NoReturn:
 
     gc.enable()
     setup = marshal.loads(boot.read_frame(calls))
-    os.environ.clear()
-    os.environ.update(setup["env"])
+    _take_environment(setup["env"])
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
     invalidate_caches()  # there may be modules that were not there when the server started
@@ -98,6 +97,15 @@ def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
             reports[pid] = report
             _tell(report, pid)
             _close([calls, control, letters, output])
+
+
+def _take_environment(env: dict[str, str]) -> None:
+    """Make `env` the environment; most of it is there already, and to set it costs 1 ms."""
+    for name in os.environ.keys() - env.keys():
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _receive(door: _socket.socket) -> tuple[bytes, list[int]]:
