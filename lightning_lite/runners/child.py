@@ -175,6 +175,7 @@ class Child:
     # The helper thread.
 
     def _help(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a stop is for the main thread alone
         try:
             self._listen()
         except BaseException:  # noqa: BLE001 - without its helper a work could not be stopped any more

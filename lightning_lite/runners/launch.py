@@ -35,6 +35,7 @@ class Launcher:
         self._launched = launched
         self._queue: SimpleQueue[WorkProcess | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._is_hurried = False
 
     def launch(self, process: WorkProcess) -> None:
         """Start `process` soon; returns at once."""
@@ -48,6 +49,10 @@ class Launcher:
                 return
             self._thread = thread
         self._queue.put(process)
+
+    def hurry(self) -> None:
+        """Show no further process to `multiprocess`: all are about to end."""
+        self._is_hurried = True
 
     def close(self) -> None:
         """End the thread, and with it whatever it has started; all works are gone by now."""
@@ -63,7 +68,7 @@ class Launcher:
             try:
                 next_one = self._queue.get(timeout=(0 if is_quick else _QUIET) if orphans else None)
             except Empty:
-                for process in orphans:
+                for process in [] if self._is_hurried else orphans:
                     self._adopt(process)
                 orphans.clear()
                 continue

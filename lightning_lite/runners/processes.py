@@ -158,6 +158,7 @@ class ProcessRunner:
     def close(self, timeout: float) -> Sequence[Report]:
         """End all works in order within about `timeout` seconds, then kill; leave nothing behind."""
         self._is_closing = True
+        self._launcher.hurry()
         if not self._is_closed:
             try:
                 for process in self._prepared.values():
@@ -295,8 +296,8 @@ class ProcessRunner:
     # The end of a process.
 
     def _stop(self, process: WorkProcess, request: StopWork) -> None:
-        process.is_doomed = True
         self._tell(process, request)
+        process.begin_end(at_once=False)
         due = monotonic() + request.timeout
         ladder = self._ladders.setdefault(process, Ladder(process, due))
         ladder.due = min(ladder.due, due)

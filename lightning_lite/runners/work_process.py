@@ -98,6 +98,7 @@ class WorkProcess:
         self._reaping = RLock()  # a signal handler may come back while it is held
         self._exitcode: int | None = None
         self._kills_before = 0
+        self._has_reported = False
 
     def begin(self, pid: int) -> None:
         """Take charge of the process that was started.
@@ -131,6 +132,7 @@ class WorkProcess:
             self.detail = f"its letters are damaged: {type(error).__name__}: {error}"
             letters, data = [], b""
         self.is_mute = not data
+        self._has_reported = self._has_reported or bool(letters)
         return letters, not self.is_mute
 
     def signal_group(self, signum: int) -> None:
@@ -148,8 +150,11 @@ class WorkProcess:
         self.is_doomed = True
         if at_once:
             self.signal_group(signal.SIGKILL)
-            return
-        self._signal(signal.SIGTERM)  # to the work alone: for its main thread it is a stop
+        elif self._has_reported:
+            # To the work alone: for its main thread it is a stop. The letter of a stop has to be read by its
+            # other thread, which a busy one lets wait for the interpreter's lock, 5 ms each time. Before the
+            # first letter nobody there would hear it.
+            self._signal(signal.SIGTERM)
 
     def ask_for_stacks(self) -> None:
         """Let the process write the Python stacks of its threads to its output."""
