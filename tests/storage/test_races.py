@@ -226,8 +226,8 @@ def test_copying_a_tree_into_its_place_turns_the_mixed_harness_red(drive: Drive,
 
 
 def test_reading_without_a_pin_turns_the_mixed_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(pinning, "_pin", lambda fd, path: True)
-    with pytest.raises(AssertionError, match=r"mixed|changed while it was copied"):
+    monkeypatch.setattr(pinning, "_pin", lambda fd, path, lock: True)
+    with pytest.raises(AssertionError, match=r"mixed: |changed while it was copied"):
         races.no_folder_changes_while_it_is_read(drive, gets=2000)
 
 
