@@ -29,7 +29,7 @@ from lightning_lite.runners.borrowing import Borrower
 from lightning_lite.runners.channel import CHUNK, LetterReader, PipeWriter
 from lightning_lite.runners.failures import start_failure
 from lightning_lite.runners.letters import TerminalLent
-from lightning_lite.runners.spinning import spin
+from lightning_lite.runners.spinning import Spinner
 from lightning_lite.runners.stacks import write_stacks_on_demand
 
 if TYPE_CHECKING:
@@ -131,16 +131,20 @@ class Child:
         calls: deque[RunCall] = deque()
         poller = select.poll()
         poller.register(self._calls, select.POLLIN)
+        spinner = Spinner(poller)
         while True:
             self._allow_stop(_stop_here)
             while not calls:
-                spin(poller)
+                if not spinner.spin():
+                    poller.poll()
+                spinner.answered()
                 data = os.read(self._calls, CHUNK)
                 if not data:
                     _end_with_the_main_process()
                 calls += reader.feed(data)
             self._allow_stop(self._host.interrupt)
             self._host.perform(calls.popleft())
+            spinner.sent()
 
     def _allow_stop(self, interrupt: Callable[[], None]) -> None:
         self._interrupt = interrupt

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from lightning_lite.runners.channel import PipeWriter
-from lightning_lite.runners.spinning import spin
+from lightning_lite.runners.spinning import Spinner
 
 
 class Loop:
@@ -31,7 +31,7 @@ class Loop:
         self._is_epoll = hasattr(select, "epoll")
         self._poller: Any = select.epoll() if self._is_epoll else select.poll()
         self._full: set[PipeWriter] = set()
-        self._is_expecting = False  # something was sent that may be answered at once
+        self._spinner = Spinner(self._poller)
         ear, bell = os.pipe()
         os.set_blocking(ear, False)
         os.set_blocking(bell, False)
@@ -53,7 +53,7 @@ class Loop:
 
     def push(self, writer: PipeWriter) -> None:
         """Write as much as the pipe takes, the rest when it takes more."""
-        self._is_expecting = True
+        self._spinner.sent()
         try:
             is_out = writer.push()
         except BrokenPipeError:
@@ -79,11 +79,10 @@ class Loop:
         """Wait until something happens, at most `timeout` seconds, and call those whom it concerns."""
         if timeout is not None and not self._is_epoll:
             timeout = math.ceil(timeout * 1000)
-        ready = None
-        if self._is_expecting and timeout != 0:
-            self._is_expecting = False
-            ready = spin(self._poller)
-        for fd, _ in ready or self._poller.poll(timeout):
+        ready = (timeout != 0 and self._spinner.spin()) or self._poller.poll(timeout)
+        if ready:
+            self._spinner.answered()
+        for fd, _ in ready:
             # What was called before may have ended what this one is about.
             if (callback := self._callbacks.get(fd)) is not None:
                 callback()

@@ -1,7 +1,7 @@
-"""Waits for an answer that is near: for as long as falling asleep and being woken would take, awake.
+"""Waits for an answer that is near: awake, as long as falling asleep and being woken would take.
 
-A processor that sleeps is woken through its host or its clock, which takes longer than a short call. Whoever
-has just sent something therefore looks a few more times, and lets all others run in between.
+A processor that sleeps is woken through its host or its clock, which takes longer than a short call. Who has
+just sent something therefore looks a few more times, if the last answer came as quickly.
 """
 
 from __future__ import annotations
@@ -14,15 +14,39 @@ from lightning_lite.light_typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-#: Seconds. A few times what a sleep and its end cost: what a short call takes, too.
+#: Seconds after sending. A few times what a sleep and its end cost: what a short call takes, too.
 LONGEST = 200e-6
 
 _let_others_run = getattr(os, "sched_yield", lambda: None)
 
 
-def spin(poller: Any) -> list[tuple[int, int]]:
-    """Return what is ready within `LONGEST` seconds, as `poller.poll` does; empty if nothing is."""
-    until = perf_counter() + LONGEST
-    while not (ready := poller.poll(0)) and perf_counter() < until:
-        _let_others_run()
-    return list(ready)
+class Spinner:
+    """Looks for answers, as long as they come quickly.
+
+    Args:
+        poller: What is looked at, as in `select`.
+    """
+
+    def __init__(self, poller: Any) -> None:
+        self._poller = poller
+        self._sent_at = 0.0  # 0 if nothing was sent since the last answer
+        self._is_quick = False
+
+    def sent(self) -> None:
+        """Hear that something was sent that may be answered at once."""
+        self._sent_at = perf_counter()
+
+    def answered(self) -> None:
+        """Hear that something has come; how soon that was, the next one may be."""
+        if self._sent_at:
+            self._is_quick = perf_counter() - self._sent_at < LONGEST
+            self._sent_at = 0.0
+
+    def spin(self) -> list[tuple[int, int]]:
+        """Return what is ready soon after the sending, as `poller.poll` does; empty if nothing is."""
+        ready: list[tuple[int, int]] = []
+        if self._is_quick:
+            until = self._sent_at + LONGEST
+            while not (ready := self._poller.poll(0)) and perf_counter() < until:
+                _let_others_run()
+        return ready
