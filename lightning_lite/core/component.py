@@ -65,13 +65,16 @@ class Component(metaclass=ComponentType):
 
     def __getattr__(self, name: str) -> Any:
         node = self.__dict__.get("_node")
-        if node is not None and name in node.containers:
-            if name not in node.touched:
-                node.touched.add(name)
-                if node.link is not None:
-                    node.link.touch(self)
-            return node.containers[name]
-        if node is None and name[:1] != "_":
+        if node is not None:
+            # Fetched before it is marked: in a work, what the flow wrote may take its place at any moment.
+            container = node.containers.get(name)
+            if container is not None:
+                if name not in node.touched:
+                    node.touched.add(name)
+                    if node.link is not None:
+                        node.link.touch(self)
+                return container
+        elif name[:1] != "_":
             raise StateError(
                 f"Did you forget to call super().__init__() in {type(self).__qualname__}.__init__?"
             )

@@ -31,7 +31,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.packing import PackingError, pack, unpack
-from lightning_lite.state.frozen import NUMBERS, SCALARS
+from lightning_lite.state.frozen import NUMBERS, SCALARS, is_container
 from lightning_lite.travel import Traveller
 
 if TYPE_CHECKING:
@@ -190,9 +190,9 @@ class WorkHost:
             dirty[name] = None
             attributes[name] = value
             dirty[name] = None
-            if not self._unacknowledged:
-                with self._guard:
-                    self._report()
+        if self._is_stopped or (self._dirty and not self._unacknowledged):
+            with self._guard:  # behind which a stop is raised in a work that has no process of its own
+                self._report()
 
     def touch(self, component: Component) -> None:
         """Note that the work holds one of its lists or dicts and may change it in place."""
@@ -247,11 +247,13 @@ class WorkHost:
         self._owes_applied = False
         if not self._dirty:
             return {}
-        node, attributes = self._work._node, self._work.__dict__
+        work, node = self._work, self._work._node
         changes = {}
         for name in list(self._dirty):
             del self._dirty[name]
-            changes[name] = node.freeze(self._work, name) if name in attributes else node.frozen[name]
+            # Of a list or dict what the last look has seen: by now it may hold what is refused.
+            is_seen = is_container(node.value(work, name))
+            changes[name] = node.frozen[name] if is_seen else node.freeze(work, name)
         return changes
 
     def _apply(self, changes: dict[str, tuple[int, bytes]], written: int) -> None:

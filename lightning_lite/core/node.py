@@ -82,16 +82,8 @@ class Node:
         """Store a checked value and return whether it differs from the one before."""
         attributes = component.__dict__
         if is_container(value):
-            frozen = freeze(value, self.where(component, name))
-            changed = self.frozen.get(name) != frozen
-            if hasattr(type(component), name):
-                # A class attribute of that name would hide the node; such containers are always looked at.
-                attributes[name] = value
-            else:
-                attributes.pop(name, None)
-            self.containers[name] = value
-            self.frozen[name] = frozen
-            self.touched.add(name)
+            changed = self._store_container(component, name, value)
+            self.touched.add(name)  # who has assigned it still holds it
         else:
             changed = differ(attributes.get(name, UNSET), value)
             if changed:
@@ -101,14 +93,17 @@ class Node:
             if name in self.containers:
                 self._forget_container(name)
                 changed = True
-        self.names[name] = None
+            self.names[name] = None
         return changed
 
     def store_frozen(self, component: Any, name: str, frozen: bytes) -> None:
         """Store a value that came in a letter."""
-        self.store(component, name, thaw(frozen))
-        if name not in component.__dict__:
-            self.touched.discard(name)
+        value = thaw(frozen)
+        if is_container(value):
+            self.touched.discard(name)  # first: who reads it from now on, in another thread, touches it
+            self._store_container(component, name, value)
+        else:
+            self.store(component, name, value)
 
     def freeze(self, component: Any, name: str) -> bytes:
         """Return the present value of a state attribute, frozen."""
@@ -127,6 +122,8 @@ class Node:
         """
         refused: StateError | None = None
         for name in sorted(self.touched):
+            if name not in self.containers:
+                continue  # the flow has written a number while the work was reading the list
             try:
                 frozen = self.freeze(component, name)
             except StateError as error:
@@ -145,6 +142,21 @@ class Node:
     def where(self, component: Any, name: str) -> str:
         """Return how messages call an attribute: `root.train.loss`."""
         return f"{self.name or type(component).__qualname__}.{name}"
+
+    def _store_container(self, component: Any, name: str, value: Any) -> bool:
+        frozen = freeze(value, self.where(component, name))
+        changed = self.frozen.get(name) != frozen
+        # First here, then gone from there: a thread that reads it meanwhile finds the one or the other.
+        self.containers[name] = value
+        self.frozen[name] = frozen
+        if hasattr(type(component), name):
+            # A class attribute of that name would hide the node; such containers are always looked at.
+            component.__dict__[name] = value
+            self.touched.add(name)
+        else:
+            component.__dict__.pop(name, None)
+        self.names[name] = None
+        return changed
 
     def _forget_container(self, name: str) -> None:
         del self.containers[name], self.frozen[name]

@@ -393,6 +393,14 @@ def test_a_change_inside_a_list_is_reported_by_the_look_that_was_asked_for(work,
     assert [thawed(letter.changes) for letter in letters] == [{"curve": [1]}]
 
 
+class Carries(Task):
+    items: list = []  # noqa: RUF012 - what the test is about
+
+    def __init__(self):
+        super().__init__()
+        self.items = []
+
+
 class Defaults(LightningWork):
     items: list = []  # noqa: RUF012 - what the test is about
 
@@ -410,6 +418,27 @@ def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_th
     host.perform(run_call())
 
     assert thawed(desk.take()[0].changes) == {"items": [1]}
+
+
+def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_it_has_seen_before():
+    desk, host, _ = open_host(Carries())
+    seen = []
+
+    def run(work):
+        work.items.append(1)
+        host.look()
+        work.items.append(2)
+        host.look()  # noted, while the letter before is on its way
+        work.items.append({3})
+        desk.take()
+        host.receive(ACKNOWLEDGE)
+        seen.extend(desk.take())
+
+    perform(host, run)
+
+    (change,) = seen
+    assert thawed(change.changes) == {"items": [1, 2]}
+    assert desk.take()[-1].failure.reason == "invalid_value"
 
 
 def test_only_what_was_read_is_looked_into():
