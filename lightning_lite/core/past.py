@@ -124,7 +124,8 @@ class Past:
             case "failed", work, key, failure:
                 self._call(work, key).fail(Failure(*failure))
             case "answered", work, key:
-                self._call(work, key).answered = True
+                if (call := self._trace(work).book.current.get(key)) is not None:  # as above
+                    call.answered = True
             case "entered", work, identity:
                 self._trace(work).identity = identity
             case "left", name:
@@ -136,7 +137,7 @@ class Past:
         book = self._trace(work).book
         call = book.current.get(key)
         if call is None or call.number != number:
-            return  # it was asked for again meanwhile
+            call = book.enter(Call(key, number, b""))  # asked for before the work got this name
         book.note(call, fields)
         call.attempt = max(call.attempt, fields[4])
         if fields[0] == WorkStageStatus.RUNNING:

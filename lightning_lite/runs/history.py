@@ -92,7 +92,7 @@ class CallHistory:
 
     @property
     def arguments(self) -> str:
-        """The arguments as they stand in the flow, shortened; `...` if they are long or of an old run."""
+        """The arguments as they stand in the flow, shortened; `...` if they are long."""
         return "..." if self._packed is None else show_arguments(self._packed)
 
     @property
@@ -223,15 +223,14 @@ class History:
         """Take one event of `core.facts.Facts`."""
         match event:
             case "asked", work, key, number, wall, arguments:
-                call = self._current[work, key] = CallHistory(work, key, number, arguments)
-                call.events.append(Event("pending", wall))
-                self._work(work).calls.append(call)
+                self._enter(work, key, number, arguments).events.append(Event("pending", wall))
             case "status", work, "", _, fields:
                 self._work(work).events.append(Event(*fields))
             case "status", work, key, number, fields:
                 known = self._current.get((work, key))
-                if known is not None and known.number == number:
-                    known.events.append(Event(*fields))
+                if known is None or known.number != number:  # asked for before the work got this name
+                    known = self._enter(work, key, number, None)
+                known.events.append(Event(*fields))
             case "entered", work, identity:
                 entered = self._work(work)
                 entered.identity, entered.is_gone = identity, False
@@ -240,11 +239,18 @@ class History:
             case "wrote", name, values:
                 self.states.setdefault(name, {}).update(values)
 
+    def _enter(self, work: str, key: str, number: int, arguments: bytes | None) -> CallHistory:
+        """Take a call that is new."""
+        call = self._current[work, key] = CallHistory(work, key, number, arguments)
+        self._work(work).calls.append(call)
+        return call
+
     def _forget(self, top: str) -> None:
         """Take a component out of the tree, with all below it; what it did stays known."""
-        for name, work in self.works.items():
-            work.is_gone = work.is_gone or f"{name}.".startswith(f"{top}.")
-        self._current = {key: call for key, call in self._current.items() if not self.works[key[0]].is_gone}
+        for work, key in [called for called in self._current if f"{called[0]}.".startswith(f"{top}.")]:
+            del self._current[work, key]
+        for name, known in self.works.items():
+            known.is_gone = known.is_gone or f"{name}.".startswith(f"{top}.")
         for name in [name for name in self.states if f"{name}.".startswith(f"{top}.")]:
             del self.states[name]
 

@@ -217,6 +217,41 @@ def test_a_work_that_was_taken_out_leaves_nothing_to_another_of_its_name():
     assert after.steps["x"].num_successes == 1
 
 
+def test_a_call_that_was_asked_for_before_its_work_got_another_name_is_remembered_under_that_one():
+    def script(flow):
+        if "x" in flow.steps:
+            flow.steps["x"].run("a")
+            flow.steps["y"] = flow.steps.pop("x")
+        if flow.steps["y"].run("a"):
+            flow.fail()
+
+    start(script, steps=Dict(x=Step(parallel=True)))
+    after, _ = start(script, resume=True, steps=Dict(y=Step(parallel=True)))
+
+    assert ran == ["a"]
+    assert after.steps["y"].num_successes == 1
+
+
+def test_an_answer_that_was_used_up_after_its_work_got_another_name_is_in_nobodys_way():
+    def script(flow):
+        if flow.steps["x"].call("a") and flow.steps["x"].call("a").ended:
+            flow.steps["y"] = flow.steps.pop("x")
+            flow.answers = flow.steps["y"].run("a")
+        elif "y" not in flow.steps:
+            flow.steps["x"].run("a")
+
+    def until_the_answer(flow):
+        if flow.answers:
+            flow.fail()
+        script(flow)
+
+    start(until_the_answer, steps=Dict(x=Step(cache_calls=False)), answers=[])
+    after, _ = start(until_the_answer, resume=True, steps=Dict(x=Step(cache_calls=False)), answers=[])
+
+    assert ran == ["a"]
+    assert after.answers == ["a"]
+
+
 def test_the_source_may_change_other_calls_and_other_attributes():
     start(lambda flow: flow.step.run("a") and flow.fail(), step=Step(), gone=1, kept=2)
 

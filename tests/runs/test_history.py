@@ -174,6 +174,25 @@ def test_what_was_taken_out_of_the_tree_stays_known_and_its_name_may_come_again(
     assert [call.asked for call in history.works["root.a"].calls] == [1.0, 2.0]
 
 
+def test_a_call_goes_on_whatever_else_was_taken_out_before_its_work_was_noted():
+    history = History("/nowhere")
+    tell(history, entered=("root.a", "root.b"))
+    events = [("left", "root.a"), ("asked", "root.a", "k", 1, 1.0, None), ("left", "root.b")]
+    history.replay([Record("turn", "", "", pickle.dumps([*events, ("entered", "root.a", ("m", "A"))]))])
+    tell(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
+
+    assert [work.is_gone for work in history.works.values()] == [False, True]
+    assert [call.stage for call in history.works["root.a"].calls] == ["running"]
+
+
+def test_a_call_whose_work_has_got_another_name_goes_on_under_that_one():
+    history = History("/nowhere")
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a",))
+    tell(history, ("root.b", "k", 1, ("running", 2.0, None, "", 1)), left=("root.a",), entered=("root.b",))
+
+    assert [call.stage for call in history.calls] == ["pending", "running"]
+
+
 @pytest.mark.parametrize(
     ("events", "attempts"),
     [
