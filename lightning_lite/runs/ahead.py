@@ -75,12 +75,12 @@ class Ahead:
         for row in read_frames(data):
             if row.sequence <= sequence:
                 continue
-            # One that comes again was written by a try that was interrupted, and replaced.
-            del rows[row.sequence - sequence - 1 :]
-            before = rows[-1].checksum if rows else checksum
-            if row.sequence != sequence + len(rows) + 1 or row.checksum != seal(before, frame(*row[:-1])):
+            num_before = row.sequence - sequence - 1
+            before = rows[num_before - 1].checksum if 0 < num_before <= len(rows) else checksum
+            if num_before > len(rows) or row.checksum != seal(before, frame(*row[:-1])):
                 break
-            rows.append(row)
+            # One that comes again was written by a try that was interrupted, and replaced.
+            rows[num_before:] = [row]
         while rows and not rows[-1].ends:
             rows.pop()
         return rows

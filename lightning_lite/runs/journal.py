@@ -74,6 +74,7 @@ class Journal:
         self._secured: list[bytes] = []  # frames in the file ahead of the database
         self._num_secured = 0  # bytes
         self._pid = os.getpid()
+        self._is_closed = False
 
     @classmethod
     def create(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
@@ -225,11 +226,14 @@ class Journal:
         Raises:
             JournalError: What waits can't be written; the run is given back all the same.
         """
+        if self._is_closed:
+            return
         try:
             self.commit()
             if self._pid == os.getpid():  # a forked process holds a copy of what is its parent's
                 self._ahead.remove()
         finally:
+            self._is_closed = True  # what could not be committed stays in the file ahead of the database
             self._waiting.clear()
             self._ahead.close()
             self._connection.close()

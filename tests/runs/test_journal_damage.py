@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from damage import change, cut_at, each_damaged, flip, refusal_of, tamper
-from stories import IDENTITY, STORY, contents, read, write, write_and_die
+from stories import IDENTITY, STORY, contents, flat, read, write, write_and_die
 
 from lightning_lite.errors import (
     JournalCorrupt,
@@ -22,7 +22,7 @@ from lightning_lite.errors import (
 )
 from lightning_lite.runs import checking, database, journal
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.records import Row
+from lightning_lite.runs.records import Row, read_frames, write_frames
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +104,17 @@ def test_what_is_ahead_of_the_database_is_there_up_to_where_it_is_cut(ahead: Pat
 
 def test_no_flipped_bit_of_what_is_ahead_of_the_database_gives_a_wrong_record(ahead: Path):
     assert set(flipped(ahead, "journal.db-ahead")) == {"recovered"}
+
+
+def test_a_record_ahead_of_the_database_whose_number_is_wrong_takes_none_of_those_before_it_along(
+    ahead: Path,
+):
+    data = (ahead / "journal.db-ahead").read_bytes()
+    rows = [*read_frames(data)]
+    wrong = rows[-1]._replace(sequence=rows[0].sequence)
+    (ahead / "journal.db-ahead").write_bytes(write_frames([*rows[:-1], wrong]))
+
+    assert read(ahead) == flat(STORY[:-1])
 
 
 def test_what_was_taken_over_from_ahead_of_the_database_is_in_it(ahead: Path):

@@ -64,6 +64,20 @@ def test_closing_gives_the_run_back_even_if_the_disk_is_full(new: Journal, tmp_p
     assert read(tmp_path) == [SMALL]
 
 
+def test_closing_again_does_nothing_even_if_what_was_secured_could_not_be_written(
+    new: Journal, tmp_path: Path
+):
+    new.append(SMALL)
+    new.secure()
+    new.append(LARGE)
+    with full_disk(), pytest.raises(JournalError):
+        new.close()
+
+    new.close()
+
+    assert read(tmp_path) == [SMALL]
+
+
 @contextmanager
 def interrupted_at(line: int) -> Iterator[list[int]]:
     """Let Ctrl-C come at the n-th line of the package that is run; give how many were run."""
