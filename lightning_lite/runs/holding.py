@@ -16,10 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+from select import select
+from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.safe_text import one_line
+
+#: Seconds that are left to a holder that is dead: who is killed while it starts a process leaves that a copy
+#: of all it had open, until it has become another program.
+_LAST_BREATH = 1.0
+_BETWEEN_TRIES = 0.002
 
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -37,16 +44,23 @@ class RunLock:
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or say at once who has it.
+        """Take the lock, or say who has it: at once, unless that one is dead.
 
         Raises:
             JournalInUse: Another process, or another journal in this one, holds it.
             JournalError: The file of the lock is something else, or locks do not work here.
         """
+        until = monotonic() + _LAST_BREATH
         try:
-            # Whoever looks or signs does it alone, so the name that a loser reads is the winner's.
-            with _alone_at(self._folder):
-                self._fd = self._take()
+            while self._fd is None:
+                try:
+                    # Whoever looks or signs does it alone, so the name that a loser reads is the winner's.
+                    with _alone_at(self._folder):
+                        self._fd = self._take()
+                except JournalInUse as error:
+                    if not _is_dead(error) or monotonic() >= until:
+                        raise
+                    select((), (), (), _BETWEEN_TRIES)
         except OSError as error:
             raise JournalError(
                 f"the lock {self.path!r} of the run can't be used: {error.strerror}; "
@@ -144,6 +158,19 @@ def _alone_at(folder: str) -> Iterator[None]:
     finally:
         flock(fd, LOCK_UN)
         os.close(fd)
+
+
+def _is_dead(error: JournalInUse) -> bool:
+    """Return whether the process that signed a lock was one of this computer and is gone."""
+    if error.pid is None or error.host != os.uname().nodename:
+        return False
+    try:
+        os.kill(error.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _sign() -> bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
@@ -17,6 +19,7 @@ from stories import IDENTITY, STORY, flat, read, write
 
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs import holding
+from lightning_lite.runs.holding import RunLock
 from lightning_lite.runs.journal import Journal, Record
 
 RESUMERS = 8
@@ -243,3 +246,46 @@ def test_a_forked_child_that_outlives_its_parent_takes_nothing_from_who_resumes(
     resumed.close()
 
     assert [record.kind for record in read(run)[-3:]] == ["one", "resumed", "resumed"]
+
+
+CAT = shutil.which("cat") or "cat"
+
+
+def leave_a_copy(run: Path) -> int:
+    """Let a process die that holds the run, beside one with a copy of its lock; return what ends that one.
+
+    So it is for a moment when a process is killed while it starts another one.
+    """
+    mine, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        lock = RunLock(str(run))
+        lock.acquire()
+        assert lock._fd is not None
+        os.set_inheritable(lock._fd, True)
+        if os.posix_spawn(CAT, [CAT], {}, file_actions=[(os.POSIX_SPAWN_DUP2, mine, 0)]):
+            os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    os.close(mine)
+    return theirs
+
+
+def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started(run: Path):
+    copy = leave_a_copy(run)
+    threading.Timer(0.1, os.close, [copy]).start()
+
+    Journal.open(str(run), IDENTITY).close()
+
+
+def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(holding, "_LAST_BREATH", 0.05)
+    copy = leave_a_copy(run)
+
+    with pytest.raises(JournalInUse, match="is in use by process"):
+        Journal.open(str(run), IDENTITY)
+
+    os.close(copy)
+    monkeypatch.setattr(holding, "_LAST_BREATH", 60.0)
+    Journal.open(str(run), IDENTITY).close()
