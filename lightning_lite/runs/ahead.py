@@ -93,6 +93,6 @@ class Ahead:
 
     def close(self) -> None:
         """Leave the file as it is."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

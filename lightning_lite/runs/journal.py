@@ -233,11 +233,11 @@ class Journal:
             if self._pid == os.getpid():  # a forked process holds a copy of what is its parent's
                 self._ahead.remove()
         finally:
-            self._is_closed = True  # what could not be committed stays in the file ahead of the database
             self._waiting.clear()
-            self._ahead.close()
+            self._ahead.close()  # what could not be committed stays there
             self._connection.close()
             self._lock.release()
+            self._is_closed = True
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
