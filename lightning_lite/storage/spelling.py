@@ -16,10 +16,11 @@ def refuse_other_spelling(folder: str, parts: tuple[str, ...]) -> None:
         parts: The path.
     """
     for depth, part in enumerate(parts):
-        if part.lower() == part.upper():
-            continue  # what has no letters has one spelling
+        place = "/".join((folder, *parts[:depth]))
+        if part.lower() == part.upper() or _is_there(place, part):
+            continue  # what has no letters has one spelling, and what is there was let in
         try:
-            names = disk.listdir("/".join((folder, *parts[:depth])))
+            names = disk.listdir(place)
         except (FileNotFoundError, NotADirectoryError):
             return
         _refuse_other(part, names, "/".join(parts[:depth]))
@@ -39,6 +40,11 @@ def refuse_two_spellings(names: list[str], folder: str) -> None:
         other = seen.setdefault(_folded(name), name)
         if other != name:
             raise _clash(name, other, folder)
+
+
+def _is_there(folder: str, name: str) -> bool:
+    """Return whether a name is there as it is spelled, not just found so where the system ignores case."""
+    return disk.look(f"{folder}/{name}") is not None and disk.look(f"{folder}/{name.swapcase()}") is None
 
 
 def _refuse_other(name: str, names: list[str], folder: str) -> None:

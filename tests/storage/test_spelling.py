@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import races
 
-from lightning_lite.storage import Drive
+from lightning_lite.storage import Drive, spelling
 from lightning_lite.storage.errors import DriveExists, DriveNameClash
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
@@ -64,6 +64,26 @@ def test_two_spellings_of_an_accent_are_one_name(own_place: Path):
     Drive("lit://d", portable_names=False).put("source", to=DECOMPOSED)
     with pytest.raises(DriveNameClash):
         Drive("lit://d").put("source", to=COMPOSED)
+
+
+def test_what_is_there_is_replaced_without_a_look_at_all_its_neighbours(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+):
+    write("source")
+    drive.put("source", to="Models/best.bin")
+    listed: list[str] = []
+
+    def listdir(path: str) -> list[str]:
+        listed.append(Path(path).name)
+        return os.listdir(path)
+
+    monkeypatch.setattr(spelling.disk, "listdir", listdir)
+
+    drive.put("source", to="Models/best.bin")
+    assert "Models" not in listed
+    with pytest.raises(DriveNameClash):
+        drive.put("source", to="Models/BEST.bin")
+    assert "Models" in listed
 
 
 def test_names_that_differ_in_more_than_their_spelling_are_two(drive: Drive):
