@@ -75,6 +75,8 @@ class Restless(ScriptedFlow):
         elif fate < 0.3:
             del crew[name]
             crew[name] = self.make()
+            if crew[name]._policy.parallel:
+                crew[name].run(self.turn % 3)
         elif fate < 0.5:
             self.turn += 1
         elif fate < 0.52:
