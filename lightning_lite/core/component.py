@@ -11,7 +11,7 @@ from lightning_lite.core.node import Node
 from lightning_lite.core.tree import check_name
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.state.frozen import NUMBERS, freeze, is_container, thaw
+from lightning_lite.state.frozen import ATOMS, freeze, is_container, thaw
 from lightning_lite.travel import Traveller
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Component(metaclass=ComponentType):
     def __setattr__(self, name: str, value: Any) -> None:
         node = self.__dict__.get("_node")
         if node is not None and name in node.names:
-            if type(value) in NUMBERS and node.link is not None:  # nothing to look into
+            if type(value) in ATOMS and node.link is not None:  # nothing to look into
                 node.link.write(self, name, value)
             else:
                 self._write(node, name, value)

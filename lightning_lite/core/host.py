@@ -31,7 +31,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.packing import PackingError, pack, unpack
-from lightning_lite.state.frozen import NUMBERS, SCALARS, is_container
+from lightning_lite.state.frozen import ATOMS, SCALARS, is_container
 from lightning_lite.travel import Traveller
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ class WorkHost:
 
     def write(self, component: Component, name: str, value: Any) -> None:
         """Store what the work assigned and report it."""
-        if type(value) in NUMBERS and name not in component._node.containers:
-            self._write_number(component.__dict__, name, value)
+        if type(value) in ATOMS and name not in component._node.containers:
+            self._write_atom(component.__dict__, name, value)
         else:
             with self._guard:
                 if component._node.store(component, name, value):
@@ -179,8 +179,8 @@ class WorkHost:
         if name == "_port":
             self._watch_port()
 
-    def _write_number(self, attributes: dict[str, Any], name: str, value: Any) -> None:
-        """Store a number, and report it unless the helper thread will: the guard would take most of the time.
+    def _write_atom(self, attributes: dict[str, Any], name: str, value: Any) -> None:
+        """Store a number or its like, and report it unless the helper thread will; the guard would cost most.
 
         Who stores marks last, who reports unmarks first: so at worst a value is reported twice. It is marked
         first as well, because a stop may come before the second.

@@ -20,7 +20,7 @@ _PROTOCOL = 5
 #: Values that can't change in place and need no check.
 SCALARS = frozenset({type(None), bool, int, float, str})
 #: Those that are never anything else; a text may be the address of a file.
-NUMBERS = SCALARS - {str}
+ATOMS = SCALARS - {str}
 
 
 def is_container(value: Any) -> bool:

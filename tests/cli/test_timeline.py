@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,8 @@ from verbs import call, says_in_one_line
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.cli.trace import trace
 from lightning_lite.runs.directory import SeenRun
-from lightning_lite.runs.history import Event, History
+from lightning_lite.runs.history import History
+from lightning_lite.runs.records import Record
 from lightning_lite.testing import LightningTestApp
 
 
@@ -126,15 +128,30 @@ def test_a_run_that_goes_on_is_drawn_up_to_now_and_one_that_died_up_to_its_last_
         assert "running" not in {event["args"]["outcome"] for event in pick(events, "X")}
 
 
+def told(history: History, begun: float, *statuses: tuple[Any, ...], last: float = 0.0) -> None:
+    """Replay what a process has written down: a call of `root.a`, what became of it, a last moment."""
+    events: list[tuple[Any, ...]] = [("asked", "root.a", "k", 1, begun + 1, None)]
+    events += [("status", "root.a", "k", 1, status) for status in statuses]
+    if last:
+        events.append(("status", "root.b", "", 0, ("stopped", last)))
+    history.replay(
+        [
+            Record("begun", "", "", pickle.dumps(begun)),
+            Record("turn", "", "", pickle.dumps(events)),
+        ]
+    )
+
+
 def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative():
     history = History("/nowhere")
-    history.begun.append(100.0)
-    work = history._work("root.a")
-    history._note("root.a", "k", 1, Event("pending", 101.0))
-    history._note("root.a", "k", 1, Event("running", 102.0, attempt=1))
-    history._note("root.a", "k", 1, Event("failed", 90.0, "crashed", "signal 9", 1))
-    history._note("root.a", "k", 1, Event("running", 103.0, attempt=2))
-    work.events.append(Event("stopped", 95.0))
+    told(
+        history,
+        100.0,
+        ("running", 102.0, None, "", 1),
+        ("failed", 90.0, "crashed", "signal 9", 1),
+        ("running", 103.0, None, "", 2),
+        last=95.0,
+    )
     run = SeenRun("run", "/nowhere", {"started": "garbage"}, "died", None)
 
     events = check_trace(trace(run, history, 200.0))
@@ -148,11 +165,7 @@ def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative(
 def test_what_was_lost_ends_where_the_app_was_last_heard_of():
     history = History("/nowhere")
     for begun in (100.0, 200.0):
-        history._begin(begun)
-        history._work("root.a")
-        history._note("root.a", "k", 1, Event("pending", begun + 1))
-        history._note("root.a", "k", 1, Event("running", begun + 2, attempt=1))
-        history.turns.append(begun + 5)
+        told(history, begun, ("running", begun + 2, None, "", 1), last=begun + 5)
 
     events = check_trace(trace(SeenRun("run", "/nowhere", {}, "running", None), history, 300.0))
 

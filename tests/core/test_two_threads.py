@@ -25,7 +25,7 @@ def codes_of(*functions):
 #: What the work's thread does without the guard.
 OF_THE_WORK = codes_of(
     WorkHost.write,
-    WorkHost._write_number,
+    WorkHost._write_atom,
     WorkHost._want_look,
     WorkHost.touch,
     Component.__setattr__,
