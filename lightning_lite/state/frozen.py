@@ -43,6 +43,8 @@ def freeze(value: Any, where: str) -> bytes:
         >>> freeze([1, {"a": 2.0}], "root.x") == freeze([1, {"a": 2}], "root.x")
         False
     """
+    if type(value) in ATOMS:
+        return _pickle.dumps(value, _PROTOCOL)
     buffer = io.BytesIO()
     pickler = _pickle.Pickler(buffer, _PROTOCOL)
     if not isinstance(value, Traveller):
