@@ -78,6 +78,7 @@ class Child:
             self._serve()
         except StopRun:
             self._interrupt = None
+            self._has_heard_stop = True
             if self._is_open:
                 self._host.close()
             return 0
@@ -153,13 +154,17 @@ class Child:
 
     def _hear_stop(self, signum: int, frame: FrameType | None) -> None:
         if not self._has_heard_stop:
-            self._has_heard_stop = self._is_stop_due = True
+            self._is_stop_due = True
             self._stop_now()
 
     def _stop_now(self) -> None:
-        if self._interrupt is not None:
+        interrupt = self._interrupt
+        if interrupt is not None:
             self._is_stop_due = False
-            self._interrupt()
+            # A call is told once, because it may be tidying up. Between calls the exception may get lost in a
+            # callback of the interpreter's, as one of `import`, so it is raised until it is heard.
+            self._has_heard_stop = interrupt is not _stop_here
+            interrupt()
 
     def _send(self, letter: Report) -> None:
         """Send a letter, whole; what was printed before a call's end is out before its letter."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from _thread import allocate_lock
 
 from hosts import TaskHost
@@ -320,3 +321,22 @@ def _target(fd: str) -> str:
         return os.readlink(f"/proc/self/fd/{fd}")
     except OSError:
         return "gone"
+
+
+def lose_an_exception(mark: str) -> None:
+    """Be where the interpreter prints an exception and goes on, until there is one."""
+
+    def wait(_: object) -> None:
+        with open(mark, "w"):
+            pass
+        while True:
+            pass
+
+    thing = Thing()
+    reference = weakref.ref(thing, wait)
+    del thing
+    assert reference() is None
+
+
+class Thing:
+    """Something that can be referred to."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from time import monotonic
 
 import psutil
 import pytest
 import tasks
 from bench import DEADLINE, Bench, poll_until, wait_until_gone
-from hosts import BrokenHost
+from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
 
@@ -155,6 +156,14 @@ def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(bench: Ben
         assert stop(bench).exitcode in (0, None)
         assert sum(isinstance(letter, RunEnded) for letter in bench.letters) <= i
         bench.letters.clear()
+
+
+def test_a_stop_that_gets_lost_in_the_interpreter_is_said_again(bench: Bench, tmp_path):
+    mark = tmp_path / "waits"
+    bench.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
+    poll_until(mark.exists, "the work waits")
+
+    assert stop(bench) == WorkExited("root.a", 0)
 
 
 def test_close_keeps_its_time_with_works_of_every_kind(bench: Bench):
