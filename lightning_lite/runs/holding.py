@@ -25,7 +25,7 @@ from lightning_lite.safe_text import one_line
 
 #: Seconds that are left to a holder that is dead: who is killed while it starts a process leaves that a copy
 #: of all it had open, until it has become another program.
-_LAST_BREATH = 1.0
+_LAST_BREATH = 5.0
 _BETWEEN_TRIES = 0.002
 
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
