@@ -153,7 +153,7 @@ class Machine:
                 self._crew.changed(supervisor)
             else:
                 self._outbox.changed(name)  # an event of a schedule
-        if self._outbox.reasons and not (self._acknowledged or self.ended or self._crew.has_news(now)):
+        if self.wants_pass and not (self._acknowledged or self._crew.has_news(now)):
             return []  # `run` follows, and sends it all
         return self._collect(now)
 
@@ -163,9 +163,9 @@ class Machine:
         Raises:
             Exception: Whatever the flow raises.
         """
-        outbox = self._outbox
-        if self.ended or not outbox.reasons:
+        if not self.wants_pass:
             return []
+        outbox = self._outbox
         arrived = self.take_facts()
         try:
             self._run_pass()
