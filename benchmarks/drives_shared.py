@@ -174,7 +174,7 @@ def shared(
 ) -> list[Measure]:
     """Return the measures of puts in one place, which shall reach this share of the limit's rate.
 
-    New names with letters are compared with those that are there: a drive takes no two spellings of one.
+    A drive takes no two spellings of one name, so new names with letters cost it more than those without.
     """
     return [
         Measure(

@@ -12,7 +12,8 @@
     pinning     reading while others put  locking   the lock of a drive
     delivering  the user's side of a get  rooms     ours in a folder of the user's
     folders     the user's own folder     selecting which paths a user means
-    spelling    one name in two spellings watching  waiting for something new
+    spelling    one name in two spellings name_index  … and whether one is there
+    watching    waiting for something new
     probing     what file system it is    progress  a bar for long transfers
     showing     a table for notebooks     moving    a put that uses up its source
     path        Path, files that works hand on

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from functools import cache
 
 #: How files and folders are opened for reading: links are never followed, a FIFO never blocks.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -103,6 +104,16 @@ def look(path: str, dir_fd: int | None = None) -> os.stat_result | None:
     try:
         return stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@cache
+def boot_id() -> str | None:
+    """Return what the machine calls the time since its last start, or `None` if it has no name for it."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
         return None
 
 

@@ -4,6 +4,7 @@
   drives/<name>/<component>/<path>        what is to be seen
   drives/<name>/.lightning_lite/lock      who changes it now
   drives/<name>/.lightning_lite/aside/    what is in preparation, and what is thrown away
+  drives/<name>/.lightning_lite/names/    indexes of big folders, which may be lost at any time
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from lightning_lite.storage import disk
 from lightning_lite.storage.errors import DriveGone, shown
 from lightning_lite.storage.locking import DriveLock
+from lightning_lite.storage.name_index import NameIndex
 from lightning_lite.storage.names import RESERVED
 from lightning_lite.storage.probing import admit_file_system
 from lightning_lite.storage.staging import Aside
@@ -35,6 +37,7 @@ class Layout:
     Attributes:
         base: Folder of the drive.
         aside: For what is not to be seen.
+        name_index: Which names are in big folders.
         lock: Held by who changes what is to be seen.
     """
 
@@ -42,6 +45,7 @@ class Layout:
         own = f"{root}/drives/{name}/{RESERVED}"
         self.base = f"{root}/drives/{name}"
         self.aside = Aside(f"{own}/aside")
+        self.name_index = NameIndex(f"{own}/names", self.aside)
         self._root = root
         self.lock = DriveLock(f"{own}/lock")
         self._seen = False

@@ -16,6 +16,7 @@ from stat import S_ISDIR
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory, shown
+from lightning_lite.storage.name_index import NameIndex
 from lightning_lite.storage.staging import Aside
 from lightning_lite.storage.swapping import swap
 from lightning_lite.storage.trees import clone_tree
@@ -27,12 +28,14 @@ class Placer:
     Args:
         base: Folder of the drive.
         aside: For what is in preparation and what is thrown away.
+        name_index: Is told of each name that is changed.
         durable: Whether a change is flushed to the disk before it counts.
     """
 
-    def __init__(self, base: str, aside: Aside, *, durable: bool) -> None:
+    def __init__(self, base: str, aside: Aside, name_index: NameIndex, *, durable: bool) -> None:
         self._base = base
         self._aside = aside
+        self._name_index = name_index
         self._durable = durable
 
     def place(self, staged: str, parts: tuple[str, ...], *, is_folder: bool) -> None:
@@ -75,7 +78,8 @@ class Placer:
             if busy or known < len(parts) - 1 or disk.look(path) is not None:
                 return False
             try:
-                disk.rename(source, path)
+                with self._name_index.told(path):
+                    disk.rename(source, path)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
@@ -89,12 +93,14 @@ class Placer:
             path = "/".join((self._base, *parts))
             if busy:
                 self._change_clone(busy, parts, None)
-            elif S_ISDIR(disk.stat(path, follow_symlinks=False).st_mode):
-                disk.rename(path, self._aside.new_path())
-                self._flush(path)
-            else:
-                disk.unlink(path)
-                self._flush(path)
+                return
+            is_folder = S_ISDIR(disk.stat(path, follow_symlinks=False).st_mode)
+            with self._name_index.told(path):
+                if is_folder:
+                    disk.rename(path, self._aside.new_path())
+                else:
+                    disk.unlink(path)
+            self._flush(path)
 
     @contextmanager
     def _parents(self, parts: tuple[str, ...]) -> Iterator[tuple[int, int]]:
@@ -144,7 +150,8 @@ class Placer:
         if is_folder and disk.look(path) is not None:
             self._swap(staged, path)
         else:
-            disk.rename(staged, path)
+            with self._name_index.told(path):
+                disk.rename(staged, path)
         self._flush(path)
 
     def _change_clone(self, depth: int, parts: tuple[str, ...], staged: str | None) -> None:
@@ -170,7 +177,8 @@ class Placer:
         self._flush(path)
 
     def _swap(self, new: str, target: str) -> None:
-        swap(new, target, self._base, self._aside)
+        with self._name_index.told(target):
+            swap(new, target, self._base, self._aside)
 
     def _flush(self, path: str, top: str | None = None) -> None:
         """Let the name at `path` survive the loss of power, and those above it up to `top`, or the base.

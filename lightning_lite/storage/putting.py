@@ -12,7 +12,6 @@ from lightning_lite.storage.layout import CLOSED, Layout
 from lightning_lite.storage.modes import stored_mode
 from lightning_lite.storage.moving import HasSecondName, give_up, is_movable, protected, second_name
 from lightning_lite.storage.placing import Placer, admit_replacement
-from lightning_lite.storage.spelling import refuse_other_spelling
 from lightning_lite.storage.staging import Staged
 from lightning_lite.storage.store import Parts, Source
 from lightning_lite.storage.trees import TreeCopier, copy_file
@@ -51,13 +50,13 @@ class Put:
         self._is_folder = S_ISDIR(self._info.st_mode)
         self._exclusive = exclusive
         self._durable = durable
-        self._placer = Placer(layout.base, layout.aside, durable=durable)
+        self._placer = Placer(layout.base, layout.aside, layout.name_index, durable=durable)
 
     def admit(self) -> None:
         """Refuse at once what would be refused after a long copy."""
         if not self._is_folder and self._info.st_size <= SMALL:
             return  # that will be as soon
-        self._admit_place()
+        self._admit_place(is_locked=False)
         path = "/".join(self._parts)
         admit_replacement(f"{self._layout.space(self._owner)}/{path}", path, is_folder=self._is_folder)
 
@@ -77,7 +76,7 @@ class Put:
         if not (moved and self._is_folder):
             give_up(self._fd, self._source.path)
 
-    def _admit_place(self) -> None:
+    def _admit_place(self, *, is_locked: bool) -> None:
         """Refuse what belongs to others, and what is another spelling of what is there."""
         components = self._layout.components() if self._exclusive else [self._owner]
         for component in components:
@@ -91,11 +90,12 @@ class Put:
                 )
         if self._source.portable:
             for component in components:
-                refuse_other_spelling(self._layout.space(component), self._parts)
+                space = self._layout.space(component)
+                self._layout.name_index.refuse_other_spelling(space, self._parts, is_locked=is_locked)
 
     def _place(self, staged: str) -> None:
         with self._layout.changing():
-            self._admit_place()
+            self._admit_place(is_locked=True)
             self._placer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
 
     def _move_file(self) -> bool:
@@ -122,7 +122,7 @@ class Put:
                 self._layout.aside.new_file(),  # when it goes away, that wakes those who wait for arrivals
                 self._layout.changing(),
             ):
-                self._admit_place()
+                self._admit_place(is_locked=True)
                 return self._placer.adopt(self._source.path, parts)
         except HasSecondName:
             return False

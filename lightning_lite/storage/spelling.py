@@ -8,22 +8,35 @@ from lightning_lite.storage import disk
 from lightning_lite.storage.errors import DriveNameClash, shown
 
 
-def refuse_other_spelling(folder: str, parts: tuple[str, ...]) -> None:
-    """Refuse a path of which another spelling is there.
+def has_one_spelling(name: str) -> bool:
+    """Return whether a name is the same on all systems, as it has no letters, nor any sign beyond ASCII."""
+    return name.isascii() and name.lower() == name.upper()
+
+
+def is_there(folder: str, name: str) -> bool:
+    """Return whether a name is there as it is spelled, not just found so where the system ignores case."""
+    return disk.look(f"{folder}/{name}") is not None and disk.look(f"{folder}/{name.swapcase()}") is None
+
+
+def refuse_other(name: str, names: list[str], folder: str) -> None:
+    """Refuse a name of which another spelling is among `names`.
 
     Args:
-        folder: Where the path begins; nothing is refused if it does not exist.
-        parts: The path.
+        name: The new name.
+        names: Those that are there.
+        folder: Path of all, for the error.
     """
-    for depth, part in enumerate(parts):
-        place = "/".join((folder, *parts[:depth]))
-        if part.lower() == part.upper() or _is_there(place, part):
-            continue  # what has no letters has one spelling, and what is there was let in
-        try:
-            names = disk.listdir(place)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        _refuse_other(part, names, "/".join(parts[:depth]))
+    text = f"/{'//'.join(names)}/"  # searched as a whole: folders may have very many names
+    if (
+        text.isascii()
+        and name.isascii()
+        and text.lower().count(f"/{name.lower()}/") == text.count(f"/{name}/")
+    ):
+        return
+    fold = folded(name)
+    for other in names:
+        if other != name and folded(other) == fold:
+            raise _clash(name, other, folder)
 
 
 def refuse_two_spellings(names: list[str], folder: str) -> None:
@@ -37,35 +50,16 @@ def refuse_two_spellings(names: list[str], folder: str) -> None:
         return  # as nearly all folders
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(_folded(name), name)
+        other = seen.setdefault(folded(name), name)
         if other != name:
             raise _clash(name, other, folder)
 
 
-def _is_there(folder: str, name: str) -> bool:
-    """Return whether a name is there as it is spelled, not just found so where the system ignores case."""
-    return disk.look(f"{folder}/{name}") is not None and disk.look(f"{folder}/{name.swapcase()}") is None
-
-
-def _refuse_other(name: str, names: list[str], folder: str) -> None:
-    text = f"/{'//'.join(names)}/"  # searched as a whole: folders may have very many names
-    if (
-        text.isascii()
-        and name.isascii()
-        and text.lower().count(f"/{name.lower()}/") == text.count(f"/{name}/")
-    ):
-        return
-    folded = _folded(name)
-    for other in names:
-        if other != name and _folded(other) == folded:
-            raise _clash(name, other, folder)
-
-
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     r"""Return what all spellings of a name have in common.
 
     Example:
-        >>> _folded("Stra\u00dfe") == _folded("STRASSE"), _folded("\u00e9") == _folded("E\u0301")
+        >>> folded("Stra\u00dfe") == folded("STRASSE"), folded("\u00e9") == folded("E\u0301")
         (True, True)
     """
     return name.lower() if name.isascii() else normalize("NFD", normalize("NFD", name).casefold())

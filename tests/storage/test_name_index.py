@@ -1,0 +1,335 @@
+"""New names in big folders are not compared with all names, and no second spelling gets in for that."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import races
+from faults import CHANGING, ERRNOS, Plan, fail, guarded, killed_at, rubbish
+
+from lightning_lite.storage import Drive, disk, name_index
+from lightning_lite.storage.errors import DriveError, DriveNameClash, DriveNotFound, DriveNotOwner
+from lightning_lite.storage.spelling import folded
+
+MANY = 300
+
+
+@pytest.fixture
+def big(quick_drive: Drive, monkeypatch: pytest.MonkeyPatch) -> Drive:
+    """Return a drive with a big folder `x`, on any file system, that has an index."""
+    monkeypatch.setattr(name_index, "BIG", 1)
+    return fill(quick_drive)
+
+
+def fill(drive: Drive) -> Drive:
+    Path("file").write_text("file")
+    shutil.rmtree("x", ignore_errors=True)
+    Path("x").mkdir()
+    for number in range(MANY):
+        Path(f"x/Name-{number}").touch()
+    drive.put("x")
+    drive.put("file", to="x/The-first")
+    assert index(drive).exists()
+    return drive
+
+
+def place(drive: Drive) -> Path:
+    return Path(drive.root_dir, "drives/d/main/x")
+
+
+def index(drive: Drive) -> Path:
+    """Return the file of the big folder's index."""
+    return Path(drive.root_dir, f"drives/d/.lightning_lite/names/{place(drive).stat().st_ino:x}")
+
+
+def indexes(drive: Drive) -> list[Path]:
+    """Return the files of all indexes."""
+    return sorted(Path(drive.root_dir, "drives/d/.lightning_lite/names").glob("*"))
+
+
+def listings(do: Callable[[], object]) -> int:
+    """Return how often something looks at all names of the big folder."""
+    count = 0
+
+    def listdir(path: str) -> list[str]:
+        nonlocal count
+        count += str(path).endswith("/main/x")
+        return os.listdir(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "listdir", listdir)
+        do()
+    return count
+
+
+def refused(drive: Drive, name: str) -> None:
+    with pytest.raises(DriveNameClash, match="are one on macOS and Windows"):
+        drive.put("file", to=f"x/{name}")
+
+
+def test_a_new_name_in_a_big_folder_is_not_compared_with_all(quick_drive: Drive):
+    drive = fill(quick_drive)
+
+    def puts() -> None:
+        for number in range(20):
+            drive.put("file", to=f"x/New-{number}")
+            drive.put("file", to=f"x/New-{number}")
+            drive.put("file", to=f"x/{number}")
+            drive.delete(f"x/Name-{number}")
+            races.together(lambda number=number: drive.put("file", to=f"x/Others-{number}"))
+
+    assert listings(puts) == 0
+    refused(drive, "OTHERS-19")
+
+
+def test_what_is_there_is_replaced_without_an_index(big: Drive):
+    by_hand(big)
+    assert listings(lambda: big.put("file", to="x/Name-3")) == 0
+    assert listings(lambda: big.put("file", to="x/3")) == 0
+    assert listings(lambda: big.delete("x/Name-3")) == 0
+    assert listings(lambda: big.put("file", to="x/New")) > 0
+
+
+def test_a_small_folder_needs_no_index(quick_drive: Drive):
+    Path("file").touch()
+    for number in range(10):
+        quick_drive.put("file", to=f"x/Name-{number}")
+    assert not indexes(quick_drive)
+    refused(quick_drive, "name-3")
+
+
+def put_file(drive: Drive) -> None:
+    drive.put("file", to="x/File")
+
+
+def put_elsewhere(drive: Drive) -> None:
+    races.together(lambda: put_file(drive))
+
+
+def put_folder(drive: Drive) -> None:
+    Path("File").mkdir()
+    drive.put("File", to="x/File")
+
+
+def put_below(drive: Drive) -> None:
+    drive.put("file", to="x/File/inner/file")
+
+
+def move_file(drive: Drive) -> None:
+    Path("File").touch()
+    drive.put("File", to="x/File", move=True)
+
+
+def move_folder(drive: Drive) -> None:
+    Path("File").mkdir()
+    drive.put("File", to="x/File", move=True)
+    assert not Path("File").exists()
+
+
+def put_in_two_steps(drive: Drive) -> None:
+    put_folder(drive)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "exchange", lambda *places: False)
+        drive.put("File", to="x/File")
+
+
+def put_while_read(drive: Drive) -> None:
+    fd = os.open(place(drive), os.O_RDONLY)
+    try:
+        disk.flock(fd, disk.LOCK_SH)
+        put_file(drive)
+    finally:
+        os.close(fd)
+
+
+def replace_all(drive: Drive) -> None:
+    Path("x/File").touch()
+    drive.put("x")
+
+
+def delete_and_put_all(drive: Drive) -> None:
+    drive.delete("x")
+    replace_all(drive)
+
+
+def by_hand(drive: Drive) -> None:
+    Path(place(drive), "File").touch()
+
+
+def by_hand_and_by_name(drive: Drive) -> None:
+    by_hand(drive)
+    drive.put("file", to="x/Name-3")
+    drive.delete("x/Name-4")
+    drive.put("file", to="x/1")
+
+
+@pytest.mark.parametrize(
+    "come",
+    [
+        put_file,
+        put_elsewhere,
+        put_folder,
+        put_below,
+        put_in_two_steps,
+        put_while_read,
+        move_file,
+        move_folder,
+        replace_all,
+        delete_and_put_all,
+        by_hand,
+        by_hand_and_by_name,
+    ],
+)
+def test_a_second_spelling_is_refused_however_the_first_one_came(big: Drive, come: Callable[[Drive], None]):
+    come(big)
+    refused(big, "FILE")
+    big.put("file", to="x/Next")
+    refused(big, "fILE")
+    refused(big, "next")
+    refused(big, "name-8")
+    if come not in (by_hand, by_hand_and_by_name):
+        big.delete("x/File")
+        big.put("file", to="x/FILE")
+        refused(big, "File")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Straße", "STRASSE"), ("\u00e9", "E\u0301"), ("=\u0338", "\u2260")]
+)
+def test_letters_and_signs_beyond_ascii_are_found_again(big: Drive, one: str, other: str):
+    anything = Drive(big.id, root_dir=big.root_dir, portable_names=False)
+    anything.put("file", to=f"x/{one}")
+    if other.isascii() or len(other) == 1:
+        refused(big, other)
+    big.put("file", to="x/Next")
+    anything.put("file", to=f"x/{other}")
+    big.put("file", to="x/Last")
+    assert {one, other} < set(os.listdir(place(big)))
+
+
+def test_a_put_that_dies_anywhere_leaves_no_name_that_the_index_lacks(big: Drive):
+    number, killed = 0, True
+    while killed:
+        number += 1
+        killed = killed_at(number, lambda number=number: big.put("file", to=f"x/Killed-{number}"))
+        if Path(place(big), f"Killed-{number}").exists():
+            refused(big, f"KILLED-{number}")
+        else:
+            big.put("file", to=f"x/KILLED-{number}")
+            refused(big, f"Killed-{number}")
+        assert not rubbish(Path(big.root_dir))
+    assert number > 15
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+@pytest.mark.parametrize("code", ERRNOS[::3])
+def test_an_index_that_can_not_be_written_neither_hinders_a_put_nor_lacks_a_name(
+    big: Drive, code: int, is_built: bool
+):
+    number, failed = 0, True
+    while failed:
+        number += 1
+        if not is_built:
+            by_hand(big)
+        plan = Plan(number, fail(code))
+        with guarded(plan, CHANGING):
+            try:
+                big.put("file", to=f"x/Failed-{number}")
+            except DriveError:
+                assert not Path(place(big), f"Failed-{number}").exists()
+        failed = plan.count >= number
+        big.put("file", to=f"x/Failed-{number}")
+        refused(big, f"FAILED-{number}")
+    assert number > 15
+
+
+def test_a_disk_that_takes_half_of_an_index_leaves_none(big: Drive, monkeypatch: pytest.MonkeyPatch):
+    by_hand(big)
+    monkeypatch.setattr(name_index, "_PAGE", 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "write", lambda fd, data: os.write(fd, data[:1000]))
+        big.put("file", to="x/New")
+    refused(big, "name-7")
+    refused(big, "new")
+    assert not rubbish(Path(big.root_dir))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.unlink(),
+        lambda path: shutil.rmtree(path.parent),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:128]),
+        lambda path: path.write_bytes(path.read_bytes()[:4000]),
+        lambda path: path.write_bytes(os.urandom(9000)),
+        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+    ],
+    ids=["gone", "all gone", "empty", "no page", "half a page", "nonsense", "a folder", "a FIFO", "a link"],
+)
+def test_a_damaged_index_is_none(big: Drive, harm: Callable[[Path], object]):
+    harm(index(big))
+    refused(big, "name-7")
+    big.put("file", to="x/New")
+    refused(big, "NEW")
+    refused(big, "the-FIRST")
+
+
+def test_after_a_start_of_the_machine_an_index_is_built_anew(big: Drive, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(disk, "boot_id", lambda: "another start")
+    assert listings(lambda: big.put("file", to="x/New")) > 0
+    assert listings(lambda: big.put("file", to="x/Newer")) == 0
+    refused(big, "new")
+
+
+def test_where_starts_of_the_machine_have_no_name_all_names_are_looked_at(
+    quick_drive: Drive, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(name_index, "BIG", 1)
+    monkeypatch.setattr(disk, "boot_id", lambda: None)
+    Path("file").touch()
+    for number in range(5):
+        quick_drive.put("file", to=f"x/Name-{number}")
+    assert not indexes(quick_drive)
+    refused(quick_drive, "name-3")
+
+
+def test_indexes_do_not_outlive_their_folders_for_ever(big: Drive, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(name_index, "MOST", 5)
+    for number in range(20):
+        big.put("file", to=f"folder-{number}/Name")
+        big.put("file", to=f"folder-{number}/Other")
+        assert len(indexes(big)) <= 5
+        refused(big, "name-7")
+
+
+@pytest.mark.parametrize("page", [8, 64, 4096])
+def test_processes_that_put_and_delete_at_random_never_let_two_spellings_in(
+    big: Drive, page: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(name_index, "_PAGE", page)  # small ones are full again and again
+
+    def change(seed: int) -> None:
+        luck = random.Random(seed)
+        for _ in range(300):
+            name = "".join(luck.choice((letter.lower(), letter.upper())) for letter in luck.choice(words))
+            try:
+                if luck.random() < 0.6:
+                    big.put("file", to=f"x/{name}")
+                else:
+                    big.delete(f"x/{name}")
+            except (DriveNameClash, DriveNotFound, DriveNotOwner):
+                continue
+
+    words = [f"{one}{other}" for one in "abcdef" for other in "uvw"]
+    races.together(*(lambda seed=seed: change(seed) for seed in range(4)))
+    names = os.listdir(place(big))
+    assert len({folded(name) for name in names}) == len(names)
+    assert len(names) > MANY
