@@ -11,11 +11,12 @@ when in, letters out.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import Literal
 
 from lightning_lite.clock import Moment
+from lightning_lite.core.call_queue import CallQueue
 from lightning_lite.core.calls import Call, CallBook
+from lightning_lite.core.deaths import Deaths, describe_death
 from lightning_lite.core.failure import describe_call, error_of
 from lightning_lite.core.host import pack_host
 from lightning_lite.core.outbox import Outbox
@@ -23,7 +24,6 @@ from lightning_lite.core.slots import Slots
 from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus
 from lightning_lite.core.work import LightningWork
 from lightning_lite.core.writes import FlowWrites
-from lightning_lite.errors import RestartLimitReached
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -35,7 +35,6 @@ from lightning_lite.messages import (
     StopWork,
     WriteState,
 )
-from lightning_lite.runners.exits import describe_exit
 
 _log = logging.getLogger("lightning_lite")
 
@@ -52,12 +51,14 @@ class Supervisor:
     Attributes:
         name: Name of the work.
         error: What has to end the app, or `None`.
+        writes: What the flow and the work write to each other.
     """
 
     def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
+        self.writes = FlowWrites(work)
         self._outbox = outbox
         self._slots = slots
         self._requests: list[Request] = []
@@ -68,23 +69,18 @@ class Supervisor:
         self._process = "blocked" if blocked else "absent"
         self._pid: int | None = None
         self._wanted = False  # somebody asked for a process, without a call
-        self._waiting: deque[Call] = deque()
-        self._cut: deque[Call] = deque()  # those that end as stopped when the process is gone
-        self._not_before = 0.0  # when the first of them may be sent, after a failure
+        self._queue = CallQueue()
         self._running: Call | None = None
         self._began = 0.0
         self._deadline: float | None = None
         self._ending: Failure | Literal["stop", "restart"] | None = None  # why we end the process
         self._start_failure: Failure | None = None
-        self._deaths: deque[float] = deque()
-        self._writes = FlowWrites(work)
+        self._deaths = Deaths(work.name, work._policy)
 
     @property
     def is_busy(self) -> bool:
         """Whether anything is under way that will end by itself."""
-        return bool(
-            self._running or self._waiting or self._wanted or self._process in ("starting", "stopping")
-        )
+        return bool(self._running or self._queue or self._wanted or self._process in ("starting", "stopping"))
 
     @property
     def has_process(self) -> bool:
@@ -102,17 +98,11 @@ class Supervisor:
         if self._running is not None:
             return self._deadline
         # While a process comes or goes, its next letter wakes us.
-        delayed = self._waiting and self._not_before and self._process in ("absent", "up")
-        return self._not_before if delayed else None
+        return self._queue.due if self._process in ("absent", "up") else None
 
     def is_ready(self, now: Moment) -> bool:
         """Return whether its next call can be sent."""
-        return bool(
-            self._process == "up"
-            and self._running is None
-            and self._waiting
-            and now.monotonic >= self._not_before
-        )
+        return self._process == "up" and self._running is None and self._queue.is_due(now.monotonic)
 
     @property
     def has_requests(self) -> bool:
@@ -138,14 +128,13 @@ class Supervisor:
 
     def ask_call(self, call: Call, now: Moment) -> None:
         """Run a call when its turn comes."""
-        self._waiting.append(call)
+        self._queue.add(call)
         self._ensure_process(now)
 
     def ask_stop(self, timeout: float, now: Moment) -> None:
         """End the process, and with it the calls that have not ended."""
         self._wanted = False
-        self._cut += self._waiting
-        self._waiting.clear()
+        self._queue.cut_waiting()
         self._end_process("stop", timeout)
         if not self.has_process:
             self._end_stopped(now)
@@ -163,9 +152,9 @@ class Supervisor:
 
     def ask_write(self, names: set[str]) -> None:
         """Send what the flow wrote: now if a call runs, else with the next call."""
-        self._writes.add(names)
+        self.writes.add(names)
         if self._running is not None and self._process == "up":
-            self._requests.append(WriteState(self.name, self._writes.unconfirmed(), self._writes.newest))
+            self._requests.append(WriteState(self.name, self.writes.unconfirmed(), self.writes.newest))
 
     def unblock(self, now: Moment) -> None:
         """The process that had this name is gone."""
@@ -176,21 +165,19 @@ class Supervisor:
     def abandon(self, now: Moment) -> None:
         """The app is over: what has not ended is cut."""
         if (call := self._end_attempt()) is not None:
-            self._cut.append(call)
-        self._cut += self._waiting
-        self._waiting.clear()
+            self._queue.cut(call)
+        self._queue.cut_waiting()
         self._cut_calls(now)
 
     def dispatch(self, now: Moment) -> None:
         """Send the next call; only if `is_ready`."""
-        call = self._running = self._waiting.popleft()
+        call = self._running = self._queue.take()
         self._slots.take()
         call.attempt += 1
-        self._not_before = 0.0
         self._began = now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._note(call, WorkStageStatus.RUNNING, now)
-        writes = self._writes
+        writes = self.writes
         self._requests.append(
             RunCall(self.name, call.key, call.attempt, call.arguments, writes.unconfirmed(), writes.newest)
         )
@@ -205,23 +192,6 @@ class Supervisor:
             self._wanted = False
             self._note(None, WorkStageStatus.STARTED, now)
 
-    def state_changed(self, changes: dict[str, bytes], applied: int) -> None:
-        """The work has new values; one that the flow wrote over meanwhile is older than the flow's."""
-        if not changes:
-            self._writes.confirm(applied)
-            return
-        accepted = self.accepted(changes, applied)
-        for name, frozen in accepted.items():
-            self.work._node.store_frozen(self.work, name, frozen)
-        for name in changes.keys() - accepted.keys():
-            _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self.name, name)
-        self._writes.confirm(applied)
-
-    def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
-        """Return the changes that count: the flow has not written anything newer."""
-        newer = self._writes.newer_than(applied)
-        return {name: frozen for name, frozen in changes.items() if name not in newer} if newer else changes
-
     def awaits(self, letter: RunEnded) -> bool:
         """Return whether a letter is about the attempt under way."""
         call = self._running
@@ -229,7 +199,7 @@ class Supervisor:
 
     def run_ended(self, letter: RunEnded, now: Moment) -> None:
         """An attempt has ended by itself."""
-        self.state_changed(letter.changes, letter.applied)
+        self.writes.take(letter.changes, letter.applied)
         if not self.awaits(letter) or (call := self._end_attempt()) is None:
             return
         if letter.failure is not None:
@@ -248,21 +218,26 @@ class Supervisor:
         ending, self._ending = self._ending, None
         failure, self._start_failure = self._start_failure, None
         call = self._end_attempt()
-        self._writes.forget()  # the next process begins with all that the flow knows
+        self.writes.forget()  # the next process begins with all that the flow knows
         self.work._url = ""  # nobody answers there any more
         if ending == "restart" and call is not None:
-            self._waiting.appendleft(call)
+            self._queue.put_back(call)
             self._note(call, WorkStageStatus.PENDING, now)
         elif ending in ("stop", "restart"):
             if call is not None:
-                self._cut.append(call)
+                self._queue.cut(call)
             self._end_stopped(now)
         elif isinstance(ending, Failure):
             if call is not None:
                 self._attempt_failed(call, ending, now)
         else:
-            self._deaths.append(now.monotonic)
-            self._died(failure or self._describe_death(was, call, exitcode, detail, now), was, call, now)
+            self._deaths.add(now.monotonic)
+            if failure is None:
+                during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}" if call else ""
+                failure = describe_death(
+                    self.name, self._pid, exitcode, detail, during, was_starting=was == "starting"
+                )
+            self._died(failure, was, call, now)
         self._ensure_process(now)
 
     def tick(self, now: Moment) -> None:
@@ -289,26 +264,15 @@ class Supervisor:
         """Start a process if one is wanted and there is none."""
         if self._process != "absent":
             return
-        needed = self._wanted or (self._waiting and now.monotonic >= self._not_before)
-        if not needed or self.error is not None or self._is_at_limit(now):
+        needed = self._wanted or self._queue.is_due(now.monotonic)
+        if not needed or self.error is not None:
+            return
+        self.error = self._deaths.error(now.monotonic, self._book.status)
+        if self.error is not None:
             return
         policy, host = self._policy, pack_host(self.work)
         self._requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
         self._process = "starting"
-
-    def _is_at_limit(self, now: Moment) -> bool:
-        while self._deaths and self._deaths[0] <= now.monotonic - self._policy.restart_period:
-            self._deaths.popleft()
-        if len(self._deaths) <= self._policy.max_restarts:
-            return False
-        self.error = RestartLimitReached(
-            f"The process of {self.name} died {len(self._deaths)} times within "
-            f"{self._policy.restart_period:g} s (max_restarts={self._policy.max_restarts}); "
-            f"last: {self._book.status.message or 'see its log'}",
-            work=self.name,
-            reason=self._book.status.reason,
-        )
-        return True
 
     def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:
         if not self.has_process:
@@ -322,8 +286,8 @@ class Supervisor:
 
     def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
         """The process has ended, and nobody had asked for it."""
-        if call is None and was == "starting" and self._waiting:
-            call = self._waiting.popleft()
+        if call is None and was == "starting" and self._queue:
+            call = self._queue.take()
             call.attempt += 1
         if call is not None:
             self._attempt_failed(call, failure, now)
@@ -343,11 +307,10 @@ class Supervisor:
         self._note(call, WorkStageStatus.FAILED, now, failure)
         if num_failed <= self._policy.retries:
             if self._ending == "stop":
-                self._cut.append(call)
+                self._queue.cut(call)
                 return
-            self._waiting.appendleft(call)
             delay = self._policy.delay_after(num_failed)
-            self._not_before = now.monotonic + delay
+            self._queue.put_back(call, now.monotonic + delay)
             _log.debug("%s: retried in %g s", self._describe(call), delay)
             self._note(call, WorkStageStatus.PENDING, now)
             return
@@ -367,23 +330,9 @@ class Supervisor:
             self._note(None, WorkStageStatus.STOPPED, now)
 
     def _cut_calls(self, now: Moment) -> None:
-        while self._cut:
-            call = self._cut.popleft()
+        for call in self._queue.take_cut():
             call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
             self._note(call, WorkStageStatus.STOPPED, now)
-
-    def _describe_death(
-        self, was: str, call: Call | None, exitcode: int | None, detail: str, now: Moment
-    ) -> Failure:
-        how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
-        if call is not None:
-            where = f"after {now.monotonic - self._began:.1f} s in {self._describe(call)}"
-        else:
-            where = "while it started" if was == "starting" else "while idle"
-        pid = f" (pid {self._pid})" if self._pid is not None else ""
-        message = f"The process of {self.name}{pid} ended with {how} {where}"
-        reason = WorkFailureReasons.START_FAILED if was == "starting" else WorkFailureReasons.CRASHED
-        return Failure(reason, message)
 
     def _describe(self, call: Call) -> str:
         return describe_call(self.name, call.arguments)

@@ -1,8 +1,12 @@
-"""What the flow wrote to one work and the work has not confirmed yet."""
+"""The values that a flow and one work write to each other: which of two counts."""
 
 from __future__ import annotations
 
+import logging
+
 from lightning_lite.core.work import LightningWork
+
+_log = logging.getLogger("lightning_lite")
 
 
 class FlowWrites:
@@ -34,12 +38,28 @@ class FlowWrites:
         node = self._work._node
         return {name: (number, node.freeze(self._work, name)) for name, number in self._numbers.items()}
 
-    def newer_than(self, applied: int) -> set[str]:
-        """Return the attributes that the flow wrote after the work had applied write `applied`."""
-        return {name for name, number in self._numbers.items() if number > applied}
+    def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
+        """Return those of the work's new values that count: the flow has not written anything newer.
 
-    def confirm(self, applied: int) -> None:
-        """The work has applied all writes up to this number."""
+        Args:
+            changes: Frozen values, by attribute.
+            applied: Number of the newest write that the work had applied by then.
+        """
+        numbers = self._numbers
+        if not numbers:
+            return changes
+        return {name: frozen for name, frozen in changes.items() if numbers.get(name, 0) <= applied}
+
+    def take(self, changes: dict[str, bytes], applied: int) -> None:
+        """Let the flow see those that count, and take note of what is applied."""
+        if changes:
+            accepted = self.accepted(changes, applied)
+            for name, frozen in accepted.items():
+                self._work._node.store_frozen(self._work, name, frozen)
+            for name in changes.keys() - accepted.keys():
+                _log.debug(
+                    "%s.%s: the flow's newer value stays, the work's is dropped", self._work.name, name
+                )
         if self._numbers:
             self._numbers = {name: number for name, number in self._numbers.items() if number > applied}
 

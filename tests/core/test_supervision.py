@@ -692,6 +692,23 @@ def test_restart_after_a_stop_starts_a_process_but_not_the_call_that_the_stop_cu
     assert stage.root.work.call(1).failure.reason == "stopped"
 
 
+def test_a_call_after_a_stop_does_not_wait_for_the_delay_of_one_that_was_cut():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.num_failures and not flow.has_stopped_it:
+            flow.has_stopped_it = True
+            flow.work.stop()
+        elif flow.work.has_stopped:
+            flow.work.run("other")
+
+    stage = play(run, work=Work(parallel=True, retries=1, retry_delay=60), has_stopped_it=False)
+    stage.fail("root.work")
+
+    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    assert stage.arguments("root.work") == (("other",), {})
+
+
 def test_a_stop_after_a_restart_wins():
     def run(flow):
         flow.work.run(1)
