@@ -8,6 +8,7 @@ Always the whole group: what a work has started goes with it.
 from __future__ import annotations
 
 import signal
+from time import monotonic
 
 from lightning_lite.runners.work_process import WorkProcess
 
@@ -55,3 +56,41 @@ class Ladder:
         else:
             return False
         return True
+
+
+class Ladders:
+    """All processes of a runner that are being ended."""
+
+    def __init__(self) -> None:
+        self._ladders: dict[WorkProcess, Ladder] = {}
+
+    @property
+    def due(self) -> float | None:
+        """Monotonic time at which the next rung is due, or `None`."""
+        return min(ladder.due for ladder in self._ladders.values()) if self._ladders else None
+
+    def stop(self, process: WorkProcess, timeout: float) -> None:
+        """Give a process that was told to end this many seconds, or what is left of those that it had."""
+        due = monotonic() + timeout
+        ladder = self._ladders.setdefault(process, Ladder(process, due))
+        ladder.due = min(ladder.due, due)
+
+    def kill(self, process: WorkProcess) -> None:
+        """Let a process be killed by the next `climb`."""
+        self._ladders[process] = Ladder(process, monotonic(), is_patient=False)
+
+    def climb(self) -> list[WorkProcess]:
+        """Take all rungs that are due, and return the processes that nothing can end."""
+        if not self._ladders:
+            return []
+        now = monotonic()
+        return [process for process, ladder in list(self._ladders.items()) if not ladder.climb(now)]
+
+    def postpone(self, seconds: float) -> None:
+        """Move all that is due: works and flow were stopped meanwhile."""
+        for ladder in list(self._ladders.values()):
+            ladder.due += seconds
+
+    def forget(self, process: WorkProcess) -> None:
+        """Take note that a process has ended."""
+        self._ladders.pop(process, None)

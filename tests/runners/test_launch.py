@@ -143,7 +143,7 @@ def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
 
 def test_a_process_begins_before_it_is_said_what_it_is(bench: Bench, tmp_path):
     bench.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
-    while not (pid := bench.runner._processes["root.a"].pid):
+    while not (pid := bench.runner._fleet.processes["root.a"].pid):
         bench.runner.wait(0.001)
 
     bench.start()
@@ -172,7 +172,7 @@ def test_a_process_that_is_never_said_what_it_is_is_ended_at_once(tmp_path):
     bench = Bench(str(tmp_path))
     bench.runner.send(PrepareWork("root.a"))
     bench.runner.send(PrepareWork("root.b"))
-    while not bench.runner._processes["root.b"].pid:
+    while not bench.runner._fleet.processes["root.b"].pid:
         bench.runner.wait(0.001)
 
     ends = bench.runner.close(3600.0)
@@ -195,7 +195,7 @@ import tasks
 from bench import Bench
 bench = Bench({str(tmp_path)!r})
 bench.up("root.a", "root.b")
-while not all(process.adopted for process in bench.runner._processes.values()):
+while not all(process.adopted for process in bench.runner._fleet.processes.values()):
     bench.runner.wait(0.01)
 pid = os.fork()
 if pid == 0:
