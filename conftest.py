@@ -25,6 +25,9 @@ for _signum in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, signal.default_int_handler if _signum == signal.SIGINT else signal.SIG_DFL)
 
+#: Not looked through for doctests: two folders of tests could not be named in one command.
+collect_ignore_glob = ["tests/*/conftest.py"]
+
 #: Children inherit this variable, so that a process is found even when its parent has died before it.
 MARK = "LIGHTNING_LITE_TEST"
 

@@ -3,7 +3,8 @@
 It says of a name that no spelling of it is there, or that one may be: then all names are looked at. It
 counts only while its folder is as it was told. Who holds the drive's lock tells it each change; one that
 somebody else made, or did not live to tell, shows in the folder's time of change, and the next new name
-lets it be built anew. So it may be lost or out of date at any time, and never lacks a name unnoticed.
+lets it be built anew. So it may be lost or out of date at any time; it lacks a name unnoticed only if that
+came by hand in the very moment of a put. Where times of change are too coarse to tell, there is none.
 
 Each folder has one file, called by its inode: what the folder was, then pages of hashes, 0 for none yet.
 """
@@ -13,9 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from sys import getfilesystemencoding
+from unicodedata import unidata_version
 from zlib import crc32
 
 from lightning_lite.storage import disk
+from lightning_lite.storage.probing import tells_changes
 from lightning_lite.storage.spelling import folded, has_one_spelling, is_there, refuse_other
 from lightning_lite.storage.staging import Aside
 
@@ -23,11 +27,11 @@ from lightning_lite.storage.staging import Aside
 BIG = 4097
 
 #: Indexes in a drive; all are removed when there would be more, so that none outlives its folder for long.
-MOST = 64
+MOST = 1024
 
-_HEAD = 128
-_PAGE = 4096
-_HASH = 4
+_HEAD_SIZE = 128
+_PAGE_SIZE = 4096
+_HASH_SIZE = 4
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -43,6 +47,7 @@ class NameIndex:
     def __init__(self, folder: str, aside: Aside) -> None:
         self._folder = folder
         self._aside = aside
+        self._is_possible: bool | None = None  # nobody has tried yet
 
     def refuse_other_spelling(self, folder: str, parts: tuple[str, ...], *, is_locked: bool) -> None:
         """Refuse a path of which another spelling is there.
@@ -62,14 +67,15 @@ class NameIndex:
             found = disk.look(place)
             if found is None:
                 return
-            if self._surely_lacks(found, part):
+            lacks = self._lacks(found, part)
+            if lacks:
                 continue
             try:
                 names = disk.listdir(place)
             except (FileNotFoundError, NotADirectoryError):
                 return
             refuse_other(part, names, "/".join(parts[:depth]))
-            if is_locked and _has_index(found):
+            if is_locked and lacks is None and found.st_size >= BIG:
                 with suppress(OSError):
                     self._build(found, names)
 
@@ -77,54 +83,63 @@ class NameIndex:
     def told(self, path: str) -> Iterator[None]:
         """Keep the index of a folder true while the name at `path` in it is changed in the `with` block.
 
-        Called with the drive's lock held. Where that fails, the index is out of date, and the change goes on.
+        Called with the drive's lock held. Where that fails, the index is void, and the change goes on.
         """
         folder, _, name = path.rpartition("/")
         found = disk.look(folder)
-        fd = None if found is None else self._open(found)
-        if fd is None:
+        if found is None or (fd := self._open(found)) is None:
             yield
             return
         try:
-            is_known = _add(fd, name)
-            yield
-            if is_known:
+            if not _add(fd, name):
                 with suppress(OSError):
+                    disk.pwrite(fd, bytes(_HEAD_SIZE), 0)
+            yield
+            with suppress(OSError):
+                if _is_true(fd, found):  # else it is void, or a signal handler has put here, too
                     disk.pwrite(fd, _head(disk.stat(folder)), 0)
         finally:
             disk.close(fd)
 
-    def _surely_lacks(self, folder: os.stat_result, name: str) -> bool:
+    def _lacks(self, folder: os.stat_result, name: str) -> bool | None:
+        """Return whether no spelling of a name is there for sure, or `None` if no index can say."""
         fd = self._open(folder)
         if fd is None:
-            return False
+            return None
         try:
             with suppress(OSError):
                 number = _hash(name)
-                return not _has(_page(fd, number)[1], number)
-            return False
+                return not _holds(_page(fd, number)[1], number)
+            return None
         finally:
             disk.close(fd)
 
     def _open(self, folder: os.stat_result) -> int | None:
         """Return the open index of a folder, or `None` if it has none that is up to date."""
-        if not _has_index(folder):
+        if folder.st_size < BIG:
             return None
         try:
             fd = disk.open_file(self._path(folder), _OPEN)
         except OSError:
             return None
         with suppress(OSError):
-            if disk.pread(fd, _HEAD, 0) == _head(folder) and disk.fstat(fd).st_size >= _HEAD + _PAGE:
+            if _is_true(fd, folder):
                 return fd
         disk.close(fd)
         return None
 
     def _build(self, folder: os.stat_result, names: list[str]) -> None:
         """Make the index of a folder in which these names were found after it was looked at."""
-        content = _head(folder) + b"".join(_pages({_hash(name) for name in names}))
-        self._make_room()
+        if self._is_possible is False:
+            return
         with self._aside.new_file() as staged:
+            if self._is_possible is None:
+                is_told = tells_changes(self._aside.folder, staged.fd)
+                self._is_possible = is_told and disk.boot_id() is not None
+                if not self._is_possible:
+                    return
+            self._make_room()
+            content = _head(folder) + b"".join(_pages({_hash(name) for name in names}))
             if disk.write(staged.fd, content) == len(content):  # else the disk is full
                 disk.rename(staged.path, self._path(folder))
                 staged.is_placed = True
@@ -133,70 +148,75 @@ class NameIndex:
         with suppress(FileExistsError):
             disk.mkdir(self._folder, 0o700)
         names = disk.listdir(self._folder)
-        for name in names if len(names) >= MOST else ():
-            disk.unlink(f"{self._folder}/{name}")
+        if len(names) >= MOST:
+            for name in names:
+                disk.unlink(f"{self._folder}/{name}")
 
     def _path(self, folder: os.stat_result) -> str:
         return f"{self._folder}/{folder.st_ino:x}"
 
 
-def _has_index(folder: os.stat_result) -> bool:
-    return folder.st_size >= BIG and disk.boot_id() is not None
-
-
 def _head(folder: os.stat_result) -> bytes:
     """Return what an index begins with if it is true for a folder that is as it is now.
 
-    The machine's start belongs to it: after a loss of power, parts of a file may be older than others.
+    The machine's start belongs to it, because after a loss of power parts of a file may be older than others,
+    and so does what the hash of a name depends on.
     """
-    text = f"1 {disk.boot_id()} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
-    return text.encode().ljust(_HEAD)
+    dialect = f"{unidata_version} {getfilesystemencoding()}"
+    text = f"1 {disk.boot_id()} {dialect} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
+    return text.encode().ljust(_HEAD_SIZE)
+
+
+def _is_true(fd: int, folder: os.stat_result) -> bool:
+    return (
+        disk.pread(fd, _HEAD_SIZE, 0) == _head(folder) and disk.fstat(fd).st_size >= _HEAD_SIZE + _PAGE_SIZE
+    )
 
 
 def _hash(name: str) -> int:
     """Return what all spellings of a name have in common, and seldom two names; not 0."""
-    return crc32(os.fsencode(folded(name))) or 1
+    return crc32(folded(name).encode(errors="surrogatepass")) or 1
 
 
 def _packed(number: int) -> bytes:
-    return number.to_bytes(_HASH, "little")
+    return number.to_bytes(_HASH_SIZE, "little")
 
 
 def _pages(numbers: set[int]) -> list[bytes]:
     """Return the pages of an index of these hashes, about half of them free."""
-    count = 2 * _HASH * len(numbers) // _PAGE + 1
+    count = 2 * _HASH_SIZE * len(numbers) // _PAGE_SIZE + 1
     while True:
         pages = [bytearray() for _ in range(count)]
         for number in numbers:
             pages[number % count] += _packed(number)
-        if max(map(len, pages)) <= _PAGE:
-            return [bytes(page).ljust(_PAGE, b"\0") for page in pages]
+        if max(map(len, pages)) <= _PAGE_SIZE:
+            return [bytes(page).ljust(_PAGE_SIZE, b"\0") for page in pages]
         count *= 2
 
 
 def _page(fd: int, number: int) -> tuple[int, bytes]:
     """Return where in an index the page of a hash begins, and the page."""
-    count = (disk.fstat(fd).st_size - _HEAD) // _PAGE
-    start = _HEAD + number % count * _PAGE
-    return start, disk.pread(fd, _PAGE, start)
+    count = (disk.fstat(fd).st_size - _HEAD_SIZE) // _PAGE_SIZE
+    start = _HEAD_SIZE + number % count * _PAGE_SIZE
+    return start, disk.pread(fd, _PAGE_SIZE, start)
 
 
-def _has(page: bytes, number: int) -> bool:
+def _holds(page: bytes, number: int) -> bool:
     at = page.find(_packed(number))
-    while at > 0 and at % _HASH:  # parts of two others
+    while at > 0 and at % _HASH_SIZE:  # parts of two others
         at = page.find(_packed(number), at + 1)
     return at >= 0
 
 
 def _add(fd: int, name: str) -> bool:
-    """Add a name to an open index; return whether it has it, or there is no room on the page or the disk."""
+    """Add a name to an open index; return whether it is in it, not so if its page or the disk is full."""
     if has_one_spelling(name):
         return True  # nobody asks for it
     number = _hash(name)
     with suppress(OSError):
         start, page = _page(fd, number)
-        if _has(page, number):
+        if _holds(page, number):
             return True
-        end = -(-len(page.rstrip(b"\0")) // _HASH) * _HASH
-        return end < _PAGE and disk.pwrite(fd, _packed(number), start + end) == _HASH
+        end = -(-len(page.rstrip(b"\0")) // _HASH_SIZE) * _HASH_SIZE
+        return end < _PAGE_SIZE and disk.pwrite(fd, _packed(number), start + end) == _HASH_SIZE
     return False

@@ -85,6 +85,25 @@ def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
     return kind
 
 
+def tells_changes(folder: str, fd: int) -> bool:
+    """Return whether each change of what is in `folder` shows at once, in a time of change of its own.
+
+    Local file systems of Linux 6.13 and later do that; before it, all changes in some milliseconds share one.
+
+    Args:
+        folder: A folder of ours.
+        fd: A file of ours in it; its time of change is changed.
+    """
+    if kind_of(folder) in NETWORK:
+        return False
+    for _ in range(10):
+        before = disk.fstat(fd).st_ctime_ns
+        disk.fchmod(fd, 0o600)
+        if disk.fstat(fd).st_ctime_ns == before:
+            return False
+    return True
+
+
 def try_out(folder: str) -> list[str]:
     """Return what does not hold in `folder`: `locks`, `create-only`, both or nothing."""
     import subprocess  # noqa: PLC0415 - 10 ms that only a network folder costs
