@@ -9,6 +9,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.safe_text import one_line
 
 #: Version of the form in which a journal is kept.
 VERSION = 2
@@ -158,7 +159,7 @@ def refuse(error: Exception, path: str) -> NoReturn:
     else:
         code = getattr(error, "sqlite_errorcode", -1) & 0xFF
         if code not in _IN_THE_WAY:
-            raise corrupt(path, None, f"SQLite says: {error}") from error
+            raise corrupt(path, None, f"SQLite says: {one_line(str(error))}") from error
         reason = _IN_THE_WAY[code]
     raise JournalError(
         f"the journal {path!r} can't be read or written: {reason}; what it holds stays as it is",

@@ -237,6 +237,7 @@ def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, mon
         ("UPDATE batch SET frames = substr(frames, 2) WHERE sequence = 3", 2),
         ("UPDATE journal SET identity = CAST('app.py:Other' AS BLOB)", None),
         ("UPDATE journal SET nonce = x'00'", None),
+        ("UPDATE journal SET checksum = CAST(x'ff0a1b' AS TEXT)", None),  # SQLite says it with its bytes
         ("DELETE FROM journal", None),
         ("INSERT INTO journal SELECT * FROM journal", None),
         ("DROP TABLE batch", None),
@@ -255,6 +256,7 @@ def test_a_journal_that_somebody_changed_is_refused(closed: Path, statement: str
     assert isinstance(error, JournalCorrupt)
     assert error.sequence == sequence
     assert error.file == str(closed / "journal.db")
+    assert str(error).isprintable()
 
 
 def put(position: int, **fields: object) -> Callable[[list[Row]], None]:
