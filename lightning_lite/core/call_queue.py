@@ -13,7 +13,7 @@ class CallQueue:
     def __init__(self) -> None:
         self._waiting: deque[Call] = deque()
         self._not_before = 0.0
-        self._cut: list[Call] = []
+        self._cut: deque[Call] = deque()
 
     def __bool__(self) -> bool:
         """Return whether calls wait for their turn."""
@@ -21,7 +21,7 @@ class CallQueue:
 
     @property
     def due(self) -> float | None:
-        """When the first one may be sent again, in monotonic seconds, or `None` if it has not failed."""
+        """When the first one may be sent again, in monotonic seconds, `None` if nothing waits for a delay."""
         return self._not_before if self._waiting and self._not_before else None
 
     def is_due(self, now: float) -> bool:
@@ -33,7 +33,7 @@ class CallQueue:
         self._waiting.append(call)
 
     def put_back(self, call: Call, not_before: float = 0.0) -> None:
-        """Let a call that was sent be the next one, at the given monotonic time or later."""
+        """Let a call that was taken be the next one, at the given monotonic time or later."""
         self._waiting.appendleft(call)
         self._not_before = not_before
 
@@ -47,12 +47,11 @@ class CallQueue:
         self._cut.append(call)
 
     def cut_waiting(self) -> None:
-        """Let all that wait end so, too."""
+        """Let all that wait end as stopped; a delay was for one of them."""
         self._cut += self._waiting
         self._waiting.clear()
         self._not_before = 0.0
 
-    def take_cut(self) -> list[Call]:
-        """Return those that were cut, once."""
-        cut, self._cut = self._cut, []
-        return cut
+    def take_cut(self) -> Call | None:
+        """Return one call that was cut, once, or `None`; whatever is raised amid them leaves the others."""
+        return self._cut.popleft() if self._cut else None

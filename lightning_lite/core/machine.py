@@ -198,7 +198,7 @@ class Machine:
             return {}, None
         answer = report.value if type(report) is RunEnded and supervisor.awaits(report) else None
         changes = report.changes
-        return supervisor.writes.accepted(changes, report.applied) if changes else changes, answer
+        return supervisor.exchange.accepted(changes, report.applied) if changes else changes, answer
 
     def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
         """Apply the states and ends of calls that came while the works were ended; nothing is sent.
@@ -208,7 +208,7 @@ class Machine:
         for report in reports:
             supervisor = self._crew.find(report.work)
             if supervisor is not None and isinstance(report, StateChanged):
-                supervisor.writes.take(report.changes, report.applied)
+                supervisor.exchange.take(report.changes, report.applied)
             elif supervisor is not None and isinstance(report, RunEnded):
                 supervisor.run_ended(report, now)
 
@@ -220,7 +220,7 @@ class Machine:
             return
         match report:
             case StateChanged():
-                supervisor.writes.take(report.changes, report.applied)
+                supervisor.exchange.take(report.changes, report.applied)
                 self._acknowledged.append(AcknowledgeState(report.work))
                 if not report.changes:
                     return  # it only confirms what the flow wrote

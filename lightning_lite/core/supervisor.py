@@ -17,13 +17,13 @@ from lightning_lite.clock import Moment
 from lightning_lite.core.call_queue import CallQueue
 from lightning_lite.core.calls import Call, CallBook
 from lightning_lite.core.deaths import Deaths, describe_death
+from lightning_lite.core.exchange import Exchange
 from lightning_lite.core.failure import describe_call, error_of
 from lightning_lite.core.host import pack_host
 from lightning_lite.core.outbox import Outbox
 from lightning_lite.core.slots import Slots
 from lightning_lite.core.status import WorkFailureReasons, WorkStageStatus
 from lightning_lite.core.work import LightningWork
-from lightning_lite.core.writes import FlowWrites
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -51,14 +51,14 @@ class Supervisor:
     Attributes:
         name: Name of the work.
         error: What has to end the app, or `None`.
-        writes: What the flow and the work write to each other.
+        exchange: What the flow and the work write to each other.
     """
 
     def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
-        self.writes = FlowWrites(work)
+        self.exchange = Exchange(work)
         self._outbox = outbox
         self._slots = slots
         self._requests: list[Request] = []
@@ -152,9 +152,9 @@ class Supervisor:
 
     def ask_write(self, names: set[str]) -> None:
         """Send what the flow wrote: now if a call runs, else with the next call."""
-        self.writes.add(names)
+        self.exchange.add(names)
         if self._running is not None and self._process == "up":
-            self._requests.append(WriteState(self.name, self.writes.unconfirmed(), self.writes.newest))
+            self._requests.append(WriteState(self.name, self.exchange.unconfirmed(), self.exchange.newest))
 
     def unblock(self, now: Moment) -> None:
         """The process that had this name is gone."""
@@ -177,10 +177,8 @@ class Supervisor:
         self._began = now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._note(call, WorkStageStatus.RUNNING, now)
-        writes = self.writes
-        self._requests.append(
-            RunCall(self.name, call.key, call.attempt, call.arguments, writes.unconfirmed(), writes.newest)
-        )
+        unconfirmed, newest = self.exchange.unconfirmed(), self.exchange.newest
+        self._requests.append(RunCall(self.name, call.key, call.attempt, call.arguments, unconfirmed, newest))
 
     # What happened.
 
@@ -199,7 +197,7 @@ class Supervisor:
 
     def run_ended(self, letter: RunEnded, now: Moment) -> None:
         """An attempt has ended by itself."""
-        self.writes.take(letter.changes, letter.applied)
+        self.exchange.take(letter.changes, letter.applied)
         if not self.awaits(letter) or (call := self._end_attempt()) is None:
             return
         if letter.failure is not None:
@@ -218,7 +216,7 @@ class Supervisor:
         ending, self._ending = self._ending, None
         failure, self._start_failure = self._start_failure, None
         call = self._end_attempt()
-        self.writes.forget()  # the next process begins with all that the flow knows
+        self.exchange.forget()  # the next process begins with all that the flow knows
         self.work._url = ""  # nobody answers there any more
         if ending == "restart" and call is not None:
             self._queue.put_back(call)
@@ -233,7 +231,11 @@ class Supervisor:
         else:
             self._deaths.add(now.monotonic)
             if failure is None:
-                during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}" if call else ""
+                during = (
+                    f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
+                    if call is not None
+                    else ""
+                )
                 failure = describe_death(
                     self.name, self._pid, exitcode, detail, during, was_starting=was == "starting"
                 )
@@ -330,7 +332,7 @@ class Supervisor:
             self._note(None, WorkStageStatus.STOPPED, now)
 
     def _cut_calls(self, now: Moment) -> None:
-        for call in self._queue.take_cut():
+        while (call := self._queue.take_cut()) is not None:
             call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
             self._note(call, WorkStageStatus.STOPPED, now)
 

@@ -47,16 +47,17 @@ class ProcessFactory:
         name = request.work
         env = {**os.environ, settings.ROOT_VARIABLE: self._root, **(request.env or {})}
         origin = self._origin_of(env)
+        setup = describe_heritage(request.cwd) | self._setup
+        if origin is self._server:
+            setup |= {"work": name, "env": env}  # the others are started with them
+        packed = marshal.dumps(setup)  # first: what it refuses must leave no pipes behind
         output = self._output.attach(name)
         try:
             process = WorkProcess(name, env, output, self._guardian, origin)
         except BaseException:
             os.close(output)
             raise
-        setup = describe_heritage(request.cwd) | self._setup
-        if origin is self._server:
-            setup |= {"work": name, "env": env}  # the others are started with them
-        process.calls.put_bytes(marshal.dumps(setup))
+        process.calls.put_bytes(packed)
         return process
 
     def close(self) -> None:

@@ -1,15 +1,18 @@
 """The processes of all works of an app, from their beginning to their end.
 
-    make ─▶ launched in a thread ─▶ watched: letters, sentinel ─▶ told to end, or died ─▶ buried
+    made ─▶ launched in a thread ─▶ up: its sentinel is watched ─▶ told to end, or died ─▶ buried
 
 What comes of it are letters, each behind all that has led to it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
 from functools import partial
+from time import monotonic
+from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
@@ -48,17 +51,14 @@ class Fleet:
 
     Attributes:
         processes: Those that are there, by the names of their works.
-        letters: What has arrived; whoever takes it empties the list.
-        loop: Where all that happens is waited for.
-        ladders: The processes that are being ended.
         is_closed: Whether no process may begin any more.
     """
 
     def __init__(self, factory: ProcessFactory, output: OutputPump, display: Display | None) -> None:
         self.processes: dict[str, WorkProcess] = {}
-        self.letters: list[Report] = []
-        self.loop = Loop(self._hear_bell)
-        self.ladders = Ladders()
+        self._letters: list[Report] = []
+        self._loop = Loop(self._hear_bell)
+        self._ladders = Ladders()
         self.is_closed = False
         self._factory = factory
         self._output = output
@@ -67,6 +67,35 @@ class Fleet:
         self._launched: deque[WorkProcess] = deque()
         self._prepared: dict[str, WorkProcess | None] = {}
         self._wishes: deque[Wish] = deque()
+        self._is_to_kill_all = False
+        _fleets.add(self)
+
+    # One turn of the loop.
+
+    def turn(self, timeout: float | None) -> None:
+        """Wait until something happens or a deadline is due, and do what follows from it."""
+        if (due := self._ladders.due) is not None:
+            pause = max(0.0, due - monotonic())
+            timeout = pause if timeout is None else min(pause, timeout)
+        self._loop.turn(timeout)
+        if self._is_to_kill_all:
+            self._is_to_kill_all = False
+            self.kill(*self.processes.values())
+        self._climb()
+
+    def ring(self) -> None:
+        """End the waiting of a turn; may be called from any thread and signal handler."""
+        self._loop.ring()
+
+    @property
+    def has_letters(self) -> bool:
+        """Whether letters have arrived."""
+        return bool(self._letters)
+
+    def take_letters(self) -> list[Report]:
+        """Return what has arrived, once."""
+        letters, self._letters = self._letters, []
+        return letters
 
     # The beginning of a process.
 
@@ -80,7 +109,7 @@ class Fleet:
         process = self._prepared.pop(request.work) if is_prepared else self._begin(request)
         if process is not None:
             process.calls.put_bytes(request.host)
-            self.loop.push(process.calls)
+            self._loop.push(process.calls)
 
     def _begin(self, request: PrepareWork | StartWork) -> WorkProcess | None:
         """Begin with a process, and return it unless the system refuses."""
@@ -93,47 +122,47 @@ class Fleet:
             process = self._factory.make(request)
         except (OSError, RuntimeError) as error:
             self._output.detach(name)
-            self.letters += _start_failed(name, error), WorkExited(name, None)
+            self._letters += _start_failed(name, error), WorkExited(name, None)
             return None
         self.processes[name] = process
-        self.loop.watch(process.letters, partial(self._hear, process))
-        self.loop.push(process.calls)
+        self._loop.watch(process.letters, partial(self._hear, process))
+        self._loop.push(process.calls)
         self._launcher.launch(process)
         return process
 
     def _hear_launch(self, process: WorkProcess) -> None:
         """Take note of a process that is up, or never will be; called in the launcher's thread."""
         self._launched.append(process)
-        self.loop.ring()
+        self._loop.ring()
 
     def _take_launched(self) -> None:
         while self._launched:
             process = self._launched.popleft()
             if process.start_error is not None:
-                self.letters.append(_start_failed(process.name, process.start_error))
+                self._letters.append(_start_failed(process.name, process.start_error))
             if process.start_error is not None or not process.pid:
                 self._bury(process)
             elif process.sentinel >= 0:
-                self.loop.watch(process.sentinel, partial(self._bury, process))
+                self._loop.watch(process.sentinel, partial(self._bury, process))
 
     # What it is told, and what it says.
 
     def call(self, process: WorkProcess, request: RunCall) -> None:
         """Send a call, behind those that are under way."""
         process.calls.put(request)
-        self.loop.push(process.calls)
+        self._loop.push(process.calls)
 
     def tell(
         self, process: WorkProcess, letter: StopWork | WriteState | AcknowledgeState | TerminalLent
     ) -> None:
         """Send a letter that is for the helper thread of the work."""
         process.control.put(letter)
-        self.loop.push(process.control)
+        self._loop.push(process.control)
 
     def wish(self, wish: Wish) -> None:
         """Let a wish from outside be among the next letters; may be called in any thread."""
         self._wishes.append(wish)
-        self.loop.ring()
+        self._loop.ring()
 
     def _hear_bell(self) -> None:
         self._take_wishes()
@@ -141,13 +170,13 @@ class Fleet:
 
     def _take_wishes(self) -> None:
         while self._wishes:
-            self.letters.append(self._wishes.popleft())
+            self._letters.append(self._wishes.popleft())
 
     def _hear(self, process: WorkProcess) -> None:
         self._read(process)
         if process.is_mute:
             # A process that can't report any more is of no use; most often it is just exiting.
-            self.loop.unwatch(process.letters)
+            self._loop.unwatch(process.letters)
             process.signal_group(signal.SIGKILL)
             if process.sentinel < 0:
                 self._bury(process)
@@ -164,7 +193,7 @@ class Fleet:
                 # What a call has printed is shown before its end is acted on.
                 self._lender.end_call(process)
                 self._output.flush(process.name)
-            self.letters.append(letter)
+            self._letters.append(letter)
         return has_more
 
     # The end of a process.
@@ -173,27 +202,36 @@ class Fleet:
         """Let a process end in order within so many seconds, else terminate and kill it."""
         self.tell(process, StopWork(process.name, timeout))
         process.begin_end(at_once=False)
-        self.ladders.stop(process, timeout)
+        self._ladders.stop(process, timeout)
 
-    def kill(self, process: WorkProcess) -> None:
-        """Kill a process, or do not let it begin."""
-        process.is_doomed = True
-        self.ladders.kill(process)
-        self.climb()
+    def kill(self, *processes: WorkProcess) -> None:
+        """Kill processes, or do not let them begin."""
+        for process in processes:
+            process.is_doomed = True
+            self._ladders.kill(process)
+        self._climb()
 
     def stop_all(self, timeout: float) -> None:
         """Let all processes end; no further one may be shown to `multiprocess`."""
         self._launcher.hurry()
-        for prepared in list(self._prepared.values()):
-            if prepared is not None:
-                self.kill(prepared)  # it waits for what it is, and hears nothing else
+        # They wait for what they are, and hear nothing else.
+        self.kill(*[process for process in self._prepared.values() if process is not None])
         # All at once, and the last one started first: it may lean on the others.
         for process in reversed(self.processes.values()):
             self.stop(process, timeout)
 
-    def climb(self) -> None:
+    def kill_all(self) -> None:
+        """Let the next turn kill all; may be called from any thread and signal handler."""
+        self._is_to_kill_all = True
+        self._loop.ring()
+
+    def postpone(self, seconds: float) -> None:
+        """Give all that are being ended more time: they were stopped as long."""
+        self._ladders.postpone(seconds)
+
+    def _climb(self) -> None:
         """Do to the processes that are being ended what is due, and give up those that nothing can end."""
-        for process in self.ladders.climb():
+        for process in self._ladders.climb():
             process.abandon()
             self._bury(process)
 
@@ -208,7 +246,7 @@ class Fleet:
             self._bury(process)
         self._factory.close()
         self._output.close()
-        self.loop.close()
+        self._loop.close()
 
     def disown(self) -> None:
         """Hold nothing of the works any more, in a process that this one has forked: they are not its own."""
@@ -218,7 +256,7 @@ class Fleet:
                 process.disown()
             self.processes.clear()
             self._factory.disown()
-            self.loop.close()
+            self._loop.close()
 
     def _bury(self, process: WorkProcess) -> None:
         """Let nothing of a process be left, and report its end behind everything that it has sent."""
@@ -228,17 +266,29 @@ class Fleet:
         self._lender.forget(process)
         self._output.detach(process.name)
         for writer in (process.calls, process.control):
-            self.loop.drop(writer)
+            self._loop.drop(writer)
         for fd in (process.letters, process.sentinel):
-            self.loop.unwatch(fd)
+            self._loop.unwatch(fd)
         process.close()
-        self.ladders.forget(process)
+        self._ladders.forget(process)
         self._prepared.pop(process.name, None)
         del self.processes[process.name]
         self._take_wishes()  # what has led to this end stands before it
-        self.letters.append(WorkExited(process.name, exitcode, process.detail))
+        self._letters.append(WorkExited(process.name, exitcode, process.detail))
 
 
 def _start_failed(work: str, error: Exception) -> StartFailed:
     message = f"{work} could not start: {name_limit(error)}"
     return StartFailed(work, Failure("start_failed", message, error=pack(RunnerError(message))))
+
+
+_fleets: WeakSet[Fleet] = WeakSet()
+
+
+def _disown_after_fork() -> None:
+    for fleet in list(_fleets):
+        fleet.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_after_fork)

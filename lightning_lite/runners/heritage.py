@@ -18,23 +18,26 @@ def describe_heritage(cwd: str | None) -> dict[str, Any]:
         cwd = os.path.join(here or "", cwd)
     return {
         "path": search_path(),
-        "argv": list(sys.argv),
+        "argv": list(map(str, sys.argv)),
         "cwd": cwd or here,
         "log_level": _log_level(),
     }
 
 
 def search_path() -> list[str]:
-    """Return the search path of this process, so that it means the same in any working directory."""
+    """Return the search path of this process, so that it means the same in any working directory.
+
+    Without what is no text, such as a `pathlib.Path`: Python ignores that, too.
+    """
     here = _working_directory()
-    return [_absolute(entry, here) for entry in sys.path]
+    return [_absolute(entry, here) for entry in sys.path if isinstance(entry, str)]
 
 
 def _working_directory() -> str | None:
     try:
         return os.getcwd()
-    except FileNotFoundError:
-        return None  # it was removed; the work's process stands in the same nowhere
+    except OSError:
+        return None  # it was removed, or may not be looked at; the work's process stands in the same nowhere
 
 
 def _absolute(entry: str, here: str | None) -> str:

@@ -19,7 +19,6 @@ import sys
 from collections.abc import Sequence
 from time import monotonic
 from typing import ClassVar
-from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
@@ -72,14 +71,12 @@ class ProcessRunner:
             raise RunnerError(f"Works in processes need {lacking}, which is not there. Use runner='inline'.")
         self._is_closing = False
         self._is_awake = False
-        self._is_to_kill_all = False
         self._output = OutputPump(logs, display)
         factory = ProcessFactory(
             root, self._output, durable=durable, start_method=start_method, preload=preload
         )
         self._fleet = Fleet(factory, self._output, display)
-        self._whole = Whole(self._fleet.loop.ring)
-        _runners.add(self)
+        self._whole = Whole(self._fleet.ring)
 
     def send(self, request: Request) -> None:
         """Take one letter for a work, or about its process; see `seam.Runner`."""
@@ -108,7 +105,7 @@ class ProcessRunner:
         with self._whole:
             patience = 0.0 if self._has_news() else timeout
             while True:
-                self._turn(patience)
+                self._fleet.turn(patience)
                 if self._has_news():
                     break
                 if until is not None:
@@ -116,12 +113,12 @@ class ProcessRunner:
                     if patience <= 0:
                         break
         self._is_awake = False
-        return self._take_letters()
+        return self._fleet.take_letters()
 
     def wake(self) -> None:
         """Let a `wait` that is under way return; may be called from any thread and signal handler."""
         self._is_awake = True
-        self._fleet.loop.ring()
+        self._fleet.ring()
 
     def close(self, timeout: float) -> Sequence[Report]:
         """End all works in order within about `timeout` seconds, then kill; leave nothing behind."""
@@ -130,10 +127,10 @@ class ProcessRunner:
             try:
                 self._fleet.stop_all(timeout)
                 while self._fleet.processes:
-                    self._turn(None)
+                    self._fleet.turn(None)
             finally:
                 self._fleet.release()
-        return self._take_letters()
+        return self._fleet.take_letters()
 
     # What commands from outside ask for, see `seam.Steerable`; in any thread.
 
@@ -167,9 +164,8 @@ class ProcessRunner:
 
     def kill_all(self) -> None:
         """End all works at once, and wait no longer for a display that stands still."""
-        self._is_to_kill_all = True
         self._output.hurry()
-        self._fleet.loop.ring()
+        self._fleet.kill_all()
 
     def suspend(self) -> None:
         """Stop all works, as Ctrl-Z does."""
@@ -180,42 +176,7 @@ class ProcessRunner:
         """Let all works go on that were stopped `seconds` ago."""
         for process in list(self._fleet.processes.values()):
             process.signal_group(signal.SIGCONT)
-        self._fleet.ladders.postpone(seconds)
-
-    def disown_all(self) -> None:
-        """Hold nothing of the works any more, in a process that this one has forked: they are not its own."""
-        self._fleet.disown()
-
-    # One turn of the loop.
+        self._fleet.postpone(seconds)
 
     def _has_news(self) -> bool:
-        return bool(self._fleet.letters) or self._is_awake or self._whole.is_interrupted
-
-    def _take_letters(self) -> list[Report]:
-        letters, self._fleet.letters = self._fleet.letters, []
-        return letters
-
-    def _turn(self, timeout: float | None) -> None:
-        """Wait until something happens or a deadline is due, and do what follows from it."""
-        fleet = self._fleet
-        if (due := fleet.ladders.due) is not None:
-            pause = max(0.0, due - monotonic())
-            timeout = pause if timeout is None else min(pause, timeout)
-        fleet.loop.turn(timeout)
-        if self._is_to_kill_all:
-            self._is_to_kill_all = False
-            for process in list(fleet.processes.values()):
-                fleet.kill(process)
-        fleet.climb()
-
-
-_runners: WeakSet[ProcessRunner] = WeakSet()
-
-
-def _disown_after_fork() -> None:
-    for runner in list(_runners):
-        runner.disown_all()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_after_fork)
+        return self._fleet.has_letters or self._is_awake or self._whole.is_interrupted

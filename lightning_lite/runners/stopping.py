@@ -22,7 +22,7 @@ KILL_PAUSE = 5.0
 _START_PAUSE = 0.02
 
 
-class Ladder:
+class _Ladder:
     """Leads one process down, rung by rung; the first one, telling it, is the caller's.
 
     Args:
@@ -62,7 +62,7 @@ class Ladders:
     """All processes of a runner that are being ended."""
 
     def __init__(self) -> None:
-        self._ladders: dict[WorkProcess, Ladder] = {}
+        self._ladders: dict[WorkProcess, _Ladder] = {}
 
     @property
     def due(self) -> float | None:
@@ -72,12 +72,12 @@ class Ladders:
     def stop(self, process: WorkProcess, timeout: float) -> None:
         """Give a process that was told to end this many seconds, or what is left of those that it had."""
         due = monotonic() + timeout
-        ladder = self._ladders.setdefault(process, Ladder(process, due))
+        ladder = self._ladders.setdefault(process, _Ladder(process, due))
         ladder.due = min(ladder.due, due)
 
     def kill(self, process: WorkProcess) -> None:
         """Let a process be killed by the next `climb`."""
-        self._ladders[process] = Ladder(process, monotonic(), is_patient=False)
+        self._ladders[process] = _Ladder(process, monotonic(), is_patient=False)
 
     def climb(self) -> list[WorkProcess]:
         """Take all rungs that are due, and return the processes that nothing can end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from unittest.mock import Mock
 
 import pytest
 from stage import (
@@ -707,6 +708,43 @@ def test_a_call_after_a_stop_does_not_wait_for_the_delay_of_one_that_was_cut():
     assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
     assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
     assert stage.arguments("root.work") == (("other",), {})
+
+
+def test_a_call_does_not_wait_for_the_delay_of_one_that_could_not_start_again():
+    def run(flow):
+        flow.work.run(1)
+        flow.work.run(2)
+        if flow.work.num_failures == 1 and not flow.has_restarted_it:
+            flow.has_restarted_it = True
+            flow.work.restart()
+
+    work = Work(parallel=True, raise_exception=False, retries=1, retry_delay=60)
+    stage = play(run, work=work, has_restarted_it=False)
+    stage.fail("root.work")
+    stage.exit("root.work", 0)
+    stage.fail_start("root.work")
+
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    assert stage.arguments("root.work") == ((2,), {})
+
+
+def test_an_interrupt_amid_the_cutting_of_calls_leaves_none_open(monkeypatch):
+    def run(flow):
+        for number in range(4):
+            flow.work.run(number)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.machine._outbox, "note", Mock(side_effect=[None, KeyboardInterrupt]))
+        with pytest.raises(KeyboardInterrupt):
+            stage.exit("root.work", 0)
+    stage.machine.close(stage.clock.now())
+
+    assert [stage.root.work.call(number).failure.reason for number in range(4)] == ["stopped"] * 4
 
 
 def test_a_stop_after_a_restart_wins():

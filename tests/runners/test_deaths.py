@@ -56,7 +56,7 @@ def test_a_death_while_starting_is_told(bench: Bench, host: type, how: str):
 
 def test_a_death_before_the_process_has_loaded_anything_is_told(bench: Bench):
     bench.start()
-    while not (pid := bench.runner._fleet.processes["root.a"].pid):
+    while not (pid := bench.runner.pids().get("root.a")):
         bench.runner.wait(0.001)
     os.kill(pid, signal.SIGKILL)
 
@@ -253,7 +253,7 @@ def kill_at_random_moments(bench: Bench, kills: int) -> None:
     dice = random.Random(11)
     for where in itertools.islice(itertools.cycle(("start", "idle", "run", "send")), kills):
         bench.start()
-        while not (pid := bench.runner._fleet.processes["root.a"].pid):
+        while not (pid := bench.runner.pids().get("root.a")):
             bench.letters += bench.runner.wait(0.001)
         if where == "start":
             bench.letters += bench.runner.wait(dice.uniform(0, 0.05))

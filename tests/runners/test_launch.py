@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import tasks
@@ -25,6 +26,13 @@ from lightning_lite.messages import (
 from lightning_lite.packing import unpack
 from lightning_lite.runners import launch, work_process
 from lightning_lite.runners.guardian import Guardian
+
+
+def test_what_is_no_text_in_the_search_path_or_the_arguments_does_no_harm(bench: Bench, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/nowhere"), 3])
+    monkeypatch.setattr(sys, "argv", ["app.py", Path("data"), 3])
+    bench.up()
+    assert bench.run(tasks.answer, 1) == 1
 
 
 def test_works_started_from_short_threads_live_on(bench: Bench):
@@ -143,7 +151,7 @@ def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
 
 def test_a_process_begins_before_it_is_said_what_it_is(bench: Bench, tmp_path):
     bench.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
-    while not (pid := bench.runner._fleet.processes["root.a"].pid):
+    while not (pid := bench.runner.pids().get("root.a")):
         bench.runner.wait(0.001)
 
     bench.start()
@@ -172,7 +180,7 @@ def test_a_process_that_is_never_said_what_it_is_is_ended_at_once(tmp_path):
     bench = Bench(str(tmp_path))
     bench.runner.send(PrepareWork("root.a"))
     bench.runner.send(PrepareWork("root.b"))
-    while not bench.runner._fleet.processes["root.b"].pid:
+    while "root.b" not in bench.runner.pids():
         bench.runner.wait(0.001)
 
     ends = bench.runner.close(3600.0)

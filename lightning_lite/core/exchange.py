@@ -1,4 +1,4 @@
-"""The values that a flow and one work write to each other: which of two counts."""
+"""What a flow and one work write to each other, and which of two values counts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from lightning_lite.core.work import LightningWork
 _log = logging.getLogger("lightning_lite")
 
 
-class FlowWrites:
-    """The flow's writes to a work, numbered; each is sent again and again until the work confirms it.
+class Exchange:
+    """Carries values between a flow and one work.
 
-    Until then the flow sees its own value, and what the work sent before it had that value is older.
+    The flow's writes are numbered, and each is sent again and again until the work confirms it. Until then
+    the flow sees its own value, and what the work sent before it had that value is older.
 
     Args:
         work: The work.
@@ -24,6 +25,7 @@ class FlowWrites:
     def __init__(self, work: LightningWork) -> None:
         self.newest = 0
         self._work = work
+        self._name = work.name  # out of the tree it has none
         self._numbers: dict[str, int] = {}  # attribute → number of the write, in order
 
     def add(self, names: set[str]) -> None:
@@ -57,9 +59,7 @@ class FlowWrites:
             for name, frozen in accepted.items():
                 self._work._node.store_frozen(self._work, name, frozen)
             for name in changes.keys() - accepted.keys():
-                _log.debug(
-                    "%s.%s: the flow's newer value stays, the work's is dropped", self._work.name, name
-                )
+                _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self._name, name)
         if self._numbers:
             self._numbers = {name: number for name, number in self._numbers.items() if number > applied}
 
