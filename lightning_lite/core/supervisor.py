@@ -231,11 +231,9 @@ class Supervisor:
         else:
             self._deaths.add(now.monotonic)
             if failure is None:
-                during = (
-                    f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
-                    if call is not None
-                    else ""
-                )
+                during = ""
+                if call is not None:
+                    during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
                 failure = describe_death(
                     self.name, self._pid, exitcode, detail, during, was_starting=was == "starting"
                 )

@@ -88,9 +88,7 @@ class LocalStore:
             owners = self._layout.owners(parts)
             if owner not in owners:
                 raise _not_owned(owner, parts, owners)
-            layout = self._layout
-            placer = Placer(layout.base, layout.aside, layout.name_index, durable=durable)
-            placer.remove((owner, *parts))
+            Placer(self._layout, durable=durable).remove((owner, *parts))
         self._layout.aside.sweep()
 
     def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:

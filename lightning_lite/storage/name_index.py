@@ -33,6 +33,9 @@ _HEAD_SIZE = 128
 _PAGE_SIZE = 4096
 _HASH_SIZE = 4
 
+#: What the hash of a name depends on.
+_DIALECT = f"{unidata_version} {getfilesystemencoding()}"
+
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -159,11 +162,9 @@ class NameIndex:
 def _head(folder: os.stat_result) -> bytes:
     """Return what an index begins with if it is true for a folder that is as it is now.
 
-    The machine's start belongs to it, because after a loss of power parts of a file may be older than others,
-    and so does what the hash of a name depends on.
+    The machine's start belongs to it, because after a loss of power parts of a file may be older than others.
     """
-    dialect = f"{unidata_version} {getfilesystemencoding()}"
-    text = f"1 {disk.boot_id()} {dialect} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
+    text = f"1 {disk.boot_id()} {_DIALECT} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
     return text.encode().ljust(_HEAD_SIZE)
 
 

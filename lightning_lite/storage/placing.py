@@ -16,8 +16,7 @@ from stat import S_ISDIR
 
 from lightning_lite.storage import disk
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory, shown
-from lightning_lite.storage.name_index import NameIndex
-from lightning_lite.storage.staging import Aside
+from lightning_lite.storage.layout import Layout
 from lightning_lite.storage.swapping import swap
 from lightning_lite.storage.trees import clone_tree
 
@@ -26,16 +25,14 @@ class Placer:
     """Changes what is visible below one folder.
 
     Args:
-        base: Folder of the drive.
-        aside: For what is in preparation and what is thrown away.
-        name_index: Is told of each name that is changed.
+        layout: The folders of the drive.
         durable: Whether a change is flushed to the disk before it counts.
     """
 
-    def __init__(self, base: str, aside: Aside, name_index: NameIndex, *, durable: bool) -> None:
-        self._base = base
-        self._aside = aside
-        self._name_index = name_index
+    def __init__(self, layout: Layout, *, durable: bool) -> None:
+        self._base = layout.base
+        self._aside = layout.aside
+        self._name_index = layout.name_index
         self._durable = durable
 
     def place(self, staged: str, parts: tuple[str, ...], *, is_folder: bool) -> None:

@@ -50,7 +50,7 @@ class Put:
         self._is_folder = S_ISDIR(self._info.st_mode)
         self._exclusive = exclusive
         self._durable = durable
-        self._placer = Placer(layout.base, layout.aside, layout.name_index, durable=durable)
+        self._placer = Placer(layout, durable=durable)
 
     def admit(self) -> None:
         """Refuse at once what would be refused after a long copy."""

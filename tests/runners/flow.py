@@ -12,12 +12,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 
 import psutil
 import tasks
 from bench import DEADLINE, Bench
 
 from lightning_lite.runners.signals import EndingSignals
+
+# Else it tries the folder with a file, which a kill in that moment leaves there.
+tempfile.tempdir = os.environ.get("TMPDIR")
 
 
 def main(folder: str, number: str, task: str) -> None:
