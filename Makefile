@@ -5,11 +5,13 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test check bench bench-peers torture docs clean
+.PHONY: help demo test test-newest test-oldest check bench bench-peers torture docs clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
 	@echo "make test      run the tests"
+	@echo "make test-newest  run the tests that use other packages with the newest version of each"
+	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
 	@echo "make check     look at format, style and types"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
 	@echo "make bench-peers  install the peers that make bench then measures, too (800 MB)"
@@ -24,6 +26,19 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
+
+# Both build their environment each time, because the newest version of today is not that of last week.
+test-newest:
+	@$(PYTHON) -m venv --clear .venv-newest
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@.venv-newest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
+
+test-oldest:
+	@$(PYTHON) -m venv --clear .venv-oldest
+	@.venv-oldest/bin/python tools/lowest_versions.py > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \
+	--constraint .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
 
 torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
@@ -43,7 +58,7 @@ docs: .venv/installed-docs
 	@echo "docs/_build/html/index.html"
 
 clean:
-	@rm -rf .venv .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf .venv .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):

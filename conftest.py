@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,12 +80,28 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def marked_processes(mark: str) -> Iterator[psutil.Process]:
     """Yield the processes whose environment carries `mark`: what this test started, at any depth."""
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if mark.encode() in path.read_bytes():
-                yield psutil.Process(int(path.parent.name))
-        except (OSError, psutil.NoSuchProcess):  # somebody else's, or gone by now
+            if mark.encode() in environment(folder):
+                yield psutil.Process(int(folder.name))
+        except (OSError, psutil.NoSuchProcess):  # see `environment`
             continue
+
+
+def environment(folder: Path) -> bytes:
+    """Return the environment of the process with this folder in /proc.
+
+    In the middle of `execve`, the kernel shows neither environment nor arguments: then it is asked again.
+
+    Raises:
+        OSError: The process is gone, is a zombie or a thread of the kernel, or belongs to another user.
+    """
+    until = time.monotonic() + PATIENCE
+    while not (found := (folder / "environ").read_bytes()) and time.monotonic() < until:
+        os.readlink(folder / "exe")  # a thread of the kernel has none
+        if (folder / "cmdline").read_bytes():
+            break  # its environment is empty
+    return found
 
 
 def open_files() -> set[tuple[int, str]]:

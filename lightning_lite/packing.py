@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import _pickle  # pickle itself would cost each child another 8 ms
 import io
+import marshal
 import sys
-from types import FunctionType
+from types import CodeType, FunctionType
 
-from lightning_lite.by_value import ByValue, introduce_classes
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
 
@@ -124,10 +124,10 @@ def _reduce_definition(obj: Any, to_main: bool) -> Any:
 def _pack_by_value(value: Any, to_main: bool) -> bytes:
     import cloudpickle  # noqa: PLC0415 - 30 to 50 ms, and most children never send a definition
 
-    introduce_classes()
-
-    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class ValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, CodeType):
+                return _reduce_code(obj)
             if isinstance(obj, type | FunctionType):
                 try:
                     named = _reduce_definition(obj, to_main)
@@ -149,7 +149,20 @@ def _pack_by_value(value: Any, to_main: bool) -> bytes:
         ValuePickler(buffer, protocol=_PROTOCOL).dump(value)
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
-    return _pickle.dumps(ByValue(buffer.getvalue(), cloudpickle.__version__), _PROTOCOL)
+    return buffer.getvalue()
+
+
+def _reduce_code(code: CodeType) -> Any:
+    """Return how a code object is rebuilt in the work, with the file name that the script gave it.
+
+    From version 3.1.3 on, cloudpickle replaces the name of the file with `<dynamic-code>`. Tracebacks,
+    debuggers, warnings and `inspect` would then show neither the file nor the line of code. `marshal` keeps
+    the whole code object, as in a .pyc file; both processes run the same interpreter.
+    """
+    try:
+        return marshal.loads, (marshal.dumps(code),)
+    except ValueError:  # a tool that rewrites bytecode put in a constant that no .pyc file can hold
+        return NotImplemented  # cloudpickle's own way, which keeps all but the name of the file
 
 
 _importable: dict[str, bool] = {}

@@ -126,7 +126,7 @@ class LightningApp:
         view = settings.resolve_view(view)
         begin = self._prepare("run", runner, resume, retry_failed, start_method, command_channel, view)
         try:
-            self._run(begin)  # between this line and yours, the frames of lightning_lite are left out
+            self._run(begin)
         except BaseException as error:
             if self._log_level != "debug":
                 leave_out_own_frames(error)

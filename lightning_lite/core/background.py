@@ -180,7 +180,7 @@ class RunningApp:
             self._state = "interrupted"
             self._error = None if self._is_to_stop else error
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
-            leave_out_own_frames(error, keeps_first=False)
+            leave_out_own_frames(error)
             self._state, self._error, self._trace = "failed", error, error.__traceback__
             if not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()

@@ -76,24 +76,19 @@ def fill_in_source(text: str) -> str:
     return re.sub(_FRAME_WITHOUT_LINE, with_line, text)
 
 
-def leave_out_own_frames(error: BaseException, *, keeps_first: bool = True) -> None:
-    """Take our own frames out of the traceback of `error`, and of what led to it.
-
-    Args:
-        error: The exception.
-        keeps_first: Whether its first frame stays, the line of `app.run()` that calls all others.
-    """
+def leave_out_own_frames(error: BaseException) -> None:
+    """Take our own frames out of the traceback of `error`, and of what led to it."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
         one = waiting.pop()
         if one is not None and id(one) not in seen:
             seen.add(id(one))
-            one.__traceback__ = _cut(one, is_last=one is error, keeps_first=keeps_first and one is error)
+            one.__traceback__ = _cut(one, is_last=one is error)
             waiting += one.__cause__, one.__context__
 
 
-def _cut(error: BaseException, *, is_last: bool, keeps_first: bool) -> TracebackType | None:
+def _cut(error: BaseException, *, is_last: bool) -> TracebackType | None:
     """Return the traceback of `error` without the frames that are to be hidden; it is changed."""
     entries = []
     entry = error.__traceback__
@@ -101,8 +96,6 @@ def _cut(error: BaseException, *, is_last: bool, keeps_first: bool) -> Traceback
         entries.append(entry)
         entry = entry.tb_next
     hidden = _hidden([entry.tb_frame.f_code.co_filename for entry in entries], error, is_last)
-    if keeps_first:
-        hidden[:1] = [False]
     shown = [entry for entry, is_hidden in zip(entries, hidden, strict=True) if not is_hidden]
     for above, below in zip(shown, [*shown[1:], None], strict=False):
         above.tb_next = below

@@ -14,7 +14,7 @@ import time
 import warnings
 from _thread import allocate_lock, get_ident
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import ClassVar, Literal
 
@@ -33,6 +33,7 @@ from lightning_lite.core.telling import note_output, tell_failure
 from lightning_lite.core.view import AppView
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import Report, Request
+from lightning_lite.packing import is_importable
 from lightning_lite.runners.commands import CommandChannel
 from lightning_lite.runners.inline import InlineRunner
 from lightning_lite.runners.processes import ProcessRunner
@@ -98,7 +99,7 @@ class Session:
         command_channel: bool = True,
         view: bool = False,
     ) -> None:
-        if runner not in _RUNNERS:
+        if runner not in ("processes", "inline"):
             raise RunnerError(f"There is no runner {runner!r}; there are 'processes' and 'inline'.")
         if start_method not in ("spawn", "forkserver"):
             raise RunnerError(
@@ -129,7 +130,13 @@ class Session:
             self._terminal = Terminal()
             if view:  # before the runner, which may have streams of its own
                 self._view = AppView.open(name_of_app(root), self._terminal, self.see_works)
-            self.runner = _RUNNERS[runner](root_dir, self._folder.logs, self._terminal, durable, start_method)
+            self.runner: Runner
+            logs, terminal = self._folder.logs, self._terminal
+            if runner == "inline":
+                self.runner = InlineRunner(root_dir, logs, terminal, durable)
+            else:
+                preload = _modules_for_works(root)
+                self.runner = ProcessRunner(root_dir, logs, terminal, durable, start_method, preload)
         except BaseException:
             if self._view is not None:
                 self._view.close("failed", [])
@@ -317,21 +324,15 @@ class Session:
             )
 
 
-def _processes(root: str, logs: str, terminal: Terminal, durable: bool, start_method: str) -> Runner:
-    return ProcessRunner(root, logs, terminal, durable, start_method, _NEEDED_BY_WORKS)
+def _modules_for_works(root: LightningFlow) -> list[str]:
+    """Return the modules that the works of this app need; they load while the main process pickles."""
+    modules = ["lightning_lite.core.host"]
+    if "lightning_lite.storage.drive" in sys.modules:
+        modules.append("lightning_lite.storage.drive")
+    if not all(is_importable(type(work).__module__) for work in root.works()):
+        modules.append("cloudpickle")  # their classes travel by value
+    return modules
 
-
-def _inline(root: str, logs: str, terminal: Terminal, durable: bool, _: str) -> Runner:
-    return InlineRunner(root, logs, terminal, durable)
-
-
-_RUNNERS: dict[str, Callable[[str, str, Terminal, bool, str], Runner]] = {
-    "processes": _processes,
-    "inline": _inline,
-}
-
-# What a fork server loads once for all works, as far as this app uses it.
-_NEEDED_BY_WORKS = ("lightning_lite.core.host", "lightning_lite.storage.drive")
 
 
 def _describe_end(state: str) -> str | None:

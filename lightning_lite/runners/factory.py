@@ -24,7 +24,7 @@ class ProcessFactory:
         output: Takes what works print.
         durable: Whether what works put into drives must survive the loss of power.
         start_method: `spawn` or `forkserver`.
-        preload: Modules that works need, first the one that all need.
+        preload: Modules that works need.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ProcessFactory:
         self._guardian = Guardian()
         self._spawner = Spawner()
         self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
-        self._setup = {"root": root, "durable": durable, "preload": list(preload[:1])}
+        self._setup = {"root": root, "durable": durable, "preload": list(preload)}
 
     def make(self, request: PrepareWork | StartWork) -> WorkProcess:
         """Return the process of a work, with what it has to know in its pipe of calls.

@@ -18,7 +18,6 @@ import marshal
 import os
 import select
 import signal
-import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -51,7 +50,7 @@ class ForkServer:
 
     Args:
         guardian: Ends the server if the flow is killed.
-        preload: Modules that the server imports, as far as this process has them: each work needs them.
+        preload: Modules that the server imports once for all works.
 
     Raises:
         RunnerError: This system lacks what it takes.
@@ -63,7 +62,7 @@ class ForkServer:
                 "start_method='forkserver' needs os.pidfd_open, which is not there. Use start_method='spawn'."
             )
         self._guardian = guardian
-        self._preload = [module for module in preload if module in sys.modules]
+        self._preload = list(preload)
         self._environ = dict(os.environ)
         self._pid = 0
         self._has_answered = False

@@ -47,8 +47,8 @@ class ProcessRunner:
         display: Where the output of works is shown, or `None` for nowhere.
         durable: Whether what works put into drives must survive the loss of power.
         start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
-        preload: Modules that works need, first the one that all need: that one each process loads while it
-            waits to hear which work it is, and the fork server loads all that this process has.
+        preload: Modules that works need: the fork server loads them once for all, a spawned process while
+            it waits to hear which work it is.
 
     Raises:
         RunnerError: This system has no processes that could be used.

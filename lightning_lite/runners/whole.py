@@ -51,4 +51,4 @@ class Whole:
 
     def _raise(self, error: BaseException) -> NoReturn:
         self.is_unwinding = True
-        raise error
+        raise error from None  # what the interrupted code was handling has nothing to do with it

@@ -13,6 +13,8 @@ import pytest
 
 from lightning_lite.testing import poll_until
 
+pytestmark = pytest.mark.dependencies
+
 DEADLINE = 60  # seconds; a bound on hanging, not on speed
 
 BEGINNING = """\

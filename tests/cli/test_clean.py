@@ -14,6 +14,8 @@ from lightning_lite.cli.clean import Age
 from lightning_lite.runs import cleaning
 from lightning_lite.runs.journal import Journal
 
+pytestmark = pytest.mark.dependencies
+
 _DAY = 86_400.0
 
 

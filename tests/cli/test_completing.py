@@ -11,6 +11,8 @@ from click.shell_completion import ShellComplete
 
 from lightning_lite.cli.main import group
 
+pytestmark = pytest.mark.dependencies
+
 FIRST, SECOND = "20260101-000000000-abcdef", "20260202-000000000-123456"
 
 

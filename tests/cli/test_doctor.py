@@ -12,6 +12,8 @@ from lightning_lite.cli.checks import machine, place, self_test
 from lightning_lite.cli.checks.finding import FAILURE, Finding, examine
 from lightning_lite.errors import RunnerError
 
+pytestmark = pytest.mark.dependencies
+
 
 @pytest.fixture
 def fine_app(monkeypatch: pytest.MonkeyPatch):

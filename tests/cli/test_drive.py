@@ -26,6 +26,8 @@ from lightning_lite.storage.locking import DriveLock
 from lightning_lite.storage.staging import Aside
 from lightning_lite.testing import poll_until
 
+pytestmark = pytest.mark.dependencies
+
 DriveVerb = Callable[..., Said]
 
 

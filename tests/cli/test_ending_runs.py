@@ -15,6 +15,8 @@ from verbs import call, says_in_one_line
 
 from lightning_lite.cli.steering import is_gone, wait_until
 
+pytestmark = pytest.mark.dependencies
+
 Capture = pytest.CaptureFixture[str]
 
 

@@ -14,6 +14,8 @@ from verbs import call
 from lightning_lite import settings
 from lightning_lite.cli.main import VERBS, group
 
+pytestmark = pytest.mark.dependencies
+
 PROGRAM = [sys.executable, "-m", "lightning_lite"]
 
 

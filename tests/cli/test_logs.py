@@ -14,6 +14,8 @@ from verbs import call
 from lightning_lite.runners.log_lines import LogReader, RunLogs
 from lightning_lite.runners.log_times import LogTimes, TimesWriter
 
+pytestmark = pytest.mark.dependencies
+
 TWO_AFTER_ANOTHER = """
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 

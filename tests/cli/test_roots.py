@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from verbs import call, says_in_one_line
 
+pytestmark = pytest.mark.dependencies
+
 Capture = pytest.CaptureFixture[str]
 
 VERBS = ["ps", "status", "top", "logs", "stop", "kill", "stack", "resume"]

@@ -15,6 +15,8 @@ from verbs import call, says_in_one_line
 from lightning_lite.cli.steering import wait_until
 from lightning_lite.runs.directory import see_runs
 
+pytestmark = pytest.mark.dependencies
+
 APP = """
 import os, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork

@@ -24,6 +24,8 @@ from verbs import Said, call, says_in_one_line
 from lightning_lite.cli.steering import is_gone, wait_until
 from lightning_lite.runs.directory import SeenRun, see_runs
 
+pytestmark = pytest.mark.dependencies
+
 PATIENCE = 60.0
 WORKS = ["killed", "once", "part.inner", "restarted", "stopped", "stubborn", "train"]
 

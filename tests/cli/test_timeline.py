@@ -21,6 +21,8 @@ from lightning_lite.runs.history import History
 from lightning_lite.runs.records import Record
 from lightning_lite.testing import LightningTestApp
 
+pytestmark = pytest.mark.dependencies
+
 
 class Train(LightningWork):
     def __init__(self):

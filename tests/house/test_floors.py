@@ -26,7 +26,6 @@ FLOORS = [
         "context",
         "travel",
         "packing",
-        "by_value",
         "light_typing",
         "safe_text",
         "state",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.dependencies
+
 #: Seconds. A bound on hanging, not on speed.
 DEADLINE = 110
 

@@ -13,6 +13,8 @@ from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
 from tests.core.stage import ScriptedFlow, Stage, Work, play
 
+pytestmark = pytest.mark.dependencies
+
 PRAGUE = ZoneInfo("Europe/Prague")
 
 

@@ -18,6 +18,8 @@ from time import monotonic
 import pytest
 from bench import DEADLINE, poll_until, wait_until_gone
 
+pytestmark = pytest.mark.dependencies
+
 PROJECT = str(Path(__file__).parents[2])
 
 #: The beginning of each app; `END` runs its `Flow`.

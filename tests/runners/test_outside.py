@@ -11,6 +11,8 @@ from bench import Bench, is_gone
 from lightning_lite.messages import RestartWanted, StopWanted, Wish, WorkExited
 from lightning_lite.testing import poll_until
 
+pytestmark = pytest.mark.dependencies
+
 
 def begin(bench: Bench, wish: Wish) -> None:
     """Let another thread say what is wanted, as the channel does."""

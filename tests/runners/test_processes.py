@@ -30,6 +30,8 @@ from lightning_lite.messages import (
 )
 from lightning_lite.packing import pack, unpack
 
+pytestmark = pytest.mark.dependencies
+
 
 def test_a_call_runs_in_another_process_and_its_answer_comes_back(bench: Bench):
     bench.start()

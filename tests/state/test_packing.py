@@ -12,6 +12,8 @@ import pytest
 
 from lightning_lite.packing import PackingError, is_importable, pack, unpack
 
+pytestmark = pytest.mark.dependencies
+
 
 def elsewhere(program, packed, tmp_path):
     """Return what a fresh process makes of `packed`, packed again for the main process."""

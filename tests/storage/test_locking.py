@@ -18,6 +18,8 @@ from lightning_lite.storage import Drive, disk
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout
 from lightning_lite.storage.locking import DriveLock
 
+pytestmark = pytest.mark.dependencies
+
 #: Seconds that are no measure of speed.
 LONG = 60
 

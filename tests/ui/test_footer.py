@@ -14,6 +14,8 @@ import pytest
 from lightning_lite.ui.footer import Footer, open_footer
 from lightning_lite.ui.tty import Tty
 
+pytestmark = pytest.mark.dependencies
+
 DEADLINE = 60.0
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from lightning_lite.ui.live_table import WorkRow, live_table
 
+pytestmark = pytest.mark.dependencies
+
 NOW = time.mktime((2026, 11, 22, 14, 0, 0, 0, 0, -1))
 
 

@@ -7,6 +7,8 @@ import re
 import pytest
 from screens import CTRL_C, CTRL_Q, CTRL_S, CTRL_Z, Screen
 
+pytestmark = pytest.mark.dependencies
+
 #: The beginning of each app. A work goes on when it finds a file of the name it waits for.
 BEGIN = """
 import logging, os, sys

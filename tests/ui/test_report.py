@@ -1,7 +1,11 @@
 import io
 
+import pytest
+
 from lightning_lite.messages import Failure
 from lightning_lite.ui.report import describe_failure, show_failure
+
+pytestmark = pytest.mark.dependencies
 
 TRACEBACK = """\
 Traceback (most recent call last):

@@ -16,6 +16,8 @@ import pytest
 from lightning_lite.testing import poll_until
 from lightning_lite.ui.terminal import Terminal
 
+pytestmark = pytest.mark.dependencies
+
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0
 

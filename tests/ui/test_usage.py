@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from lightning_lite.ui.usage import UsageMeter
+
+pytestmark = pytest.mark.dependencies
 
 
 def test_the_first_look_knows_the_memory_and_not_yet_the_cpu():
