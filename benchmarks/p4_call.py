@@ -16,7 +16,7 @@ from unittest import mock
 from benchmarks.measure import Measure
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.core import beginning
+from lightning_lite.app import resume
 from lightning_lite.runs.history import read_history
 from lightning_lite.runs.journal import Journal, Record
 
@@ -70,7 +70,7 @@ class NoJournal(Journal):
 
 def ours_without_journal() -> None:
     """Print the microseconds of one call of which nothing is written down."""
-    with mock.patch.object(beginning, "Journal", NoJournal):
+    with mock.patch.object(resume, "Journal", NoJournal):
         ours()
     (run,) = Path(".lightning_lite/runs").glob("*/")
     assert not read_history(str(run)).works, "there was a journal after all"

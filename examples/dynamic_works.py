@@ -1,7 +1,7 @@
 """Works that nobody knew when the app was written: one for each word that a first work finds."""
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.structures import Dict
+from lightning_lite.tree.structures import Dict
 
 TEXT = "to be or not to be that is the question whether tis nobler in the mind to suffer"
 

@@ -23,11 +23,11 @@ TYPE_CHECKING = False  # see light_typing; typing itself would cost each child 2
 if TYPE_CHECKING:
     from typing import Any
 
-    from lightning_lite.core.app import LightningApp
-    from lightning_lite.core.background import RunningApp
-    from lightning_lite.core.cloud import BuildConfig, CloudCompute
-    from lightning_lite.core.flow import LightningFlow
-    from lightning_lite.core.work import LightningWork
+    from lightning_lite.app.app import LightningApp
+    from lightning_lite.app.background import RunningApp
+    from lightning_lite.tree.cloud import BuildConfig, CloudCompute
+    from lightning_lite.tree.flow import LightningFlow
+    from lightning_lite.tree.work import LightningWork
 
 __version__ = "0.1.0"
 
@@ -35,12 +35,12 @@ __all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "Ligh
 
 # Loaded on first use: every work's process imports this module, and few need all of it.
 _HOMES = {
-    "BuildConfig": "lightning_lite.core.cloud",
-    "CloudCompute": "lightning_lite.core.cloud",
-    "LightningApp": "lightning_lite.core.app",
-    "LightningFlow": "lightning_lite.core.flow",
-    "LightningWork": "lightning_lite.core.work",
-    "RunningApp": "lightning_lite.core.background",
+    "BuildConfig": "lightning_lite.tree.cloud",
+    "CloudCompute": "lightning_lite.tree.cloud",
+    "LightningApp": "lightning_lite.app.app",
+    "LightningFlow": "lightning_lite.tree.flow",
+    "LightningWork": "lightning_lite.tree.work",
+    "RunningApp": "lightning_lite.app.background",
 }
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from lightning_lite.cli.ages import read_age
+from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import (
     BadInput,
     ParamType,
@@ -16,14 +16,13 @@ from lightning_lite.cli.options import (
     examples,
     json_option,
     plain_option,
+    read_age,
     root_option,
 )
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment
-from lightning_lite.cli.pages import Command
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.cleaning import KEEP_RUNS, last_change, remove_rests, remove_run, size_of
-from lightning_lite.runs.directory import SeenRun, see_runs
-from lightning_lite.runs.resumable import can_resume
+from lightning_lite.runs.catalog import SeenRun, can_resume, see_runs
+from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_rests, remove_run, size_of
 
 
 class Age(ParamType[float]):

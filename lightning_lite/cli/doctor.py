@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import click
 
 from lightning_lite import settings
-from lightning_lite.cli.checks import machine, place, self_test
-from lightning_lite.cli.checks.finding import FAILURE, OK, WARNING, Finding, examine
+from lightning_lite.cli.checks import file_system, machine, self_test
+from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding, examine
+from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
-from lightning_lite.cli.pages import Command
-from lightning_lite.safe_text import one_line
+from lightning_lite.text import one_line
 
 _MARKS = {OK: " ", WARNING: "!", FAILURE: "x"}
 _COLOURS = {OK: None, WARNING: "yellow", FAILURE: "red"}
@@ -56,7 +56,7 @@ def command(root: str, as_json: bool) -> None:
 def _look_at_root(root: str) -> Iterator[Finding]:
     """Look at the place of the root and run the app there, in a folder that is gone afterwards."""
     try:
-        probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=place.nearest_folder(root))
+        probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=file_system.nearest_folder(root))
     except OSError as error:
         value = f"{root}: {(error.strerror or str(error)).lower()}"
         yield Finding("root", value, FAILURE, "name a folder that you may write to: --root DIR")
@@ -64,7 +64,7 @@ def _look_at_root(root: str) -> Iterator[Finding]:
     with probe as folder:
         os.mkdir(f"{folder}/probe")
         os.mkdir(f"{folder}/app")
-        yield from examine(place.checks(root, f"{folder}/probe"))
+        yield from examine(file_system.checks(root, f"{folder}/probe"))
         yield from examine(iter([("self-test", lambda: self_test.check(f"{folder}/app"))]))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lightning_lite.cli.drives.looking import cat, du, ls, tree
-from lightning_lite.cli.drives.moving import get, put, rm
-from lightning_lite.cli.drives.verifying import verify
+from lightning_lite.cli.command_classes import Group
+from lightning_lite.cli.drives.listing import cat, du, ls, tree
+from lightning_lite.cli.drives.transfer import get, put, rm
+from lightning_lite.cli.drives.verify import verify
 from lightning_lite.cli.options import examples
-from lightning_lite.cli.pages import Group
 
 _HELP = """Look into drives, put files in and get them out.
 

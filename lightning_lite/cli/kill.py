@@ -7,16 +7,16 @@ from functools import partial
 import click
 import psutil
 
-from lightning_lite.cli.completing import complete_targets
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_targets
+from lightning_lite.cli.control import find_process, find_works, has_ended, is_gone, wait_until
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.steering import find_process, find_works, has_ended, is_gone, wait_until
 from lightning_lite.errors import CommandError, JournalInUse
-from lightning_lite.runners.commands import ask
-from lightning_lite.runs.directory import SeenRun
+from lightning_lite.runners.command_channel import ask
+from lightning_lite.runs.catalog import SeenRun
 from lightning_lite.runs.folder import note_end
-from lightning_lite.runs.holding import RunLock
+from lightning_lite.runs.lock import RunLock
 
 #: Seconds that what was killed may take to be gone.
 _PATIENCE = 30.0

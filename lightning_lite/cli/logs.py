@@ -11,16 +11,15 @@ from time import time
 
 import click
 
-from lightning_lite.cli.ages import read_age
-from lightning_lite.cli.completing import complete_targets
-from lightning_lite.cli.finding import find_target, find_work
-from lightning_lite.cli.options import ParamType, examples, plain_option, root_option
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.sight import look
-from lightning_lite.runners.log_lines import Line, RunLogs, list_logs
-from lightning_lite.runs.directory import SeenRun, see_run
-from lightning_lite.safe_text import harmless
-from lightning_lite.ui.colours import Palette
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_targets
+from lightning_lite.cli.options import ParamType, examples, plain_option, read_age, root_option
+from lightning_lite.cli.run_reader import look
+from lightning_lite.cli.targets import find_target, find_work
+from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
+from lightning_lite.runs.catalog import SeenRun, see_run
+from lightning_lite.text import harmless
+from lightning_lite.ui.colors import Palette
 
 #: Seconds between two looks for new lines.
 _PAUSE = 0.1

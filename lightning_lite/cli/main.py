@@ -11,9 +11,9 @@ from typing import NoReturn
 import click
 
 from lightning_lite import settings
-from lightning_lite.cli.pages import Command, Group, is_plain
+from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.errors import LightningLiteError
-from lightning_lite.safe_text import one_line
+from lightning_lite.text import one_line
 
 #: The verbs in the order of their help: `command` in `lightning_lite.cli.<verb>`.
 VERBS = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lightning_lite.safe_text import harmless, one_line
+from lightning_lite.text import harmless, one_line
 
 #: Characters of a cell: a table is for people, and none of ours has longer ones by nature.
 _CELL_LIMIT = 10_000

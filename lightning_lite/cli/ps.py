@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
+from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment, show_seconds
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.sight import look, state_at_the_end
-from lightning_lite.runs.directory import SeenRun, see_runs
+from lightning_lite.cli.run_reader import look, state_at_the_end
+from lightning_lite.runs.catalog import SeenRun, see_runs
 
 #: How many runs are listed if nobody asks for all.
 _MANY = 20

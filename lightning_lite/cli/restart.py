@@ -6,14 +6,14 @@ from functools import partial
 
 import click
 
-from lightning_lite.cli.completing import complete_targets
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_targets
+from lightning_lite.cli.control import find_works, is_gone, see_pids, timeout_option, wait_until
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.steering import find_works, is_gone, see_pids, timeout_option, wait_until
 from lightning_lite.errors import CommandError
-from lightning_lite.runners.commands import ask
-from lightning_lite.runs.directory import SeenRun
+from lightning_lite.runners.command_channel import ask
+from lightning_lite.runs.catalog import SeenRun
 
 #: Seconds that a new process may take to be there.
 _PATIENCE = 10.0

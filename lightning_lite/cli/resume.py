@@ -10,13 +10,12 @@ from typing import NoReturn
 import click
 
 from lightning_lite import settings
-from lightning_lite.cli.completing import complete_runs
-from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, root_option
 from lightning_lite.cli.output import complain
-from lightning_lite.cli.pages import Command
-from lightning_lite.runs.directory import SeenRun, see_runs
-from lightning_lite.runs.resumable import can_resume
+from lightning_lite.cli.targets import find_run
+from lightning_lite.runs.catalog import SeenRun, can_resume, see_runs
 
 #: Programs in which an app runs that can't be had again by starting them.
 _INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest")

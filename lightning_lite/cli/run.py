@@ -9,9 +9,9 @@ from importlib import import_module
 import click
 
 from lightning_lite import settings
-from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import BadInput, examples
-from lightning_lite.cli.pages import Command
+from lightning_lite.cli.targets import find_run
 
 _LATEST = "latest"
 
@@ -95,7 +95,7 @@ def command(
     os.environ.update(_parse_env(env))
     os.environ.update({name: value for name, value in variables.items() if value is not None})
     # Loaded here, as verbs are: help and completion need not wait for the framework.
-    import_module("lightning_lite.cli.script").run_file(file, ctx.obj)
+    import_module("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
 
 
 def _find_resumed(resume: str | None, root: str | None) -> str | None:

@@ -9,14 +9,14 @@ from time import monotonic
 
 import click
 
-from lightning_lite.cli.completing import complete_targets
-from lightning_lite.cli.finding import find_target
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_targets
+from lightning_lite.cli.control import find_works
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.steering import find_works
+from lightning_lite.cli.targets import find_target
 from lightning_lite.errors import CommandError
-from lightning_lite.runners.commands import ask
+from lightning_lite.runners.command_channel import ask
 
 #: Seconds that a work may take to write its stacks: its machine may be busy.
 _PATIENCE = 10.0

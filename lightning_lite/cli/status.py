@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from lightning_lite.cli.completing import complete_targets
-from lightning_lite.cli.finding import find_target, find_work
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_seconds
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.sight import Sight, look, natural
+from lightning_lite.cli.run_reader import Sight, look, natural
+from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.runs.history import CallHistory
 from lightning_lite.ui.live_table import WorkRow
 

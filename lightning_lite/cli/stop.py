@@ -6,11 +6,9 @@ from functools import partial
 
 import click
 
-from lightning_lite.cli.completing import complete_targets
-from lightning_lite.cli.options import examples, plain_option, root_option
-from lightning_lite.cli.output import say
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.steering import (
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_targets
+from lightning_lite.cli.control import (
     end_in_order,
     find_works,
     has_ended,
@@ -18,9 +16,11 @@ from lightning_lite.cli.steering import (
     timeout_option,
     wait_until,
 )
+from lightning_lite.cli.options import examples, plain_option, root_option
+from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
-from lightning_lite.runners.commands import ask
-from lightning_lite.runs.directory import see_run
+from lightning_lite.runners.command_channel import ask
+from lightning_lite.runs.catalog import see_run
 
 #: Seconds that a run may take to end, beyond what its works get.
 _PATIENCE = 30.0

@@ -7,11 +7,11 @@ import time
 
 import click
 
-from lightning_lite.cli.completing import complete_runs
-from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
-from lightning_lite.cli.pages import Command
-from lightning_lite.cli.trace import trace
+from lightning_lite.cli.targets import find_run
+from lightning_lite.cli.trace_format import trace
 from lightning_lite.runs.history import read_history
 
 

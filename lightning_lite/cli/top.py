@@ -10,15 +10,15 @@ from time import time
 
 import click
 
-from lightning_lite.cli.completing import complete_runs
-from lightning_lite.cli.finding import find_run
+from lightning_lite.cli.command_classes import Command, is_plain
+from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_seconds
-from lightning_lite.cli.pages import Command, is_plain
-from lightning_lite.cli.sight import Sight, look
+from lightning_lite.cli.run_reader import Sight, look
+from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
-from lightning_lite.runners.log_lines import last_line
-from lightning_lite.runs.directory import SeenRun, see_run
+from lightning_lite.runners.output.log_reader import last_line
+from lightning_lite.runs.catalog import SeenRun, see_run
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 
 

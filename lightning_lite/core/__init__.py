@@ -1,1 +1,1 @@
-"""The tree of components, the machine that drives it, and the app on top; import the rooms by full path."""
+"""Old import paths of Lightning App: `core.app`, `core.flow` and `core.work`."""

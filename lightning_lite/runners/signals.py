@@ -12,9 +12,56 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, NoReturn, Protocol, Self, runtime_checkable
 
-from lightning_lite.runners.seam import Runner
+from lightning_lite.runners.base import Runner
+
+
+class Whole:
+    """A block that no exception of a signal handler cuts in two.
+
+    A `KeyboardInterrupt` between two instructions would lose letters that were read and not yet taken.
+
+    Args:
+        hurry: Called when an exception has to wait for the block, to make it end soon.
+
+    Attributes:
+        is_unwinding: Whether an exception was raised and no block was entered since: whatever it ends, ends.
+    """
+
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        self._hurry = hurry
+        self._is_inside = False
+        self._error: BaseException | None = None
+        self.is_unwinding = False
+
+    def __enter__(self) -> None:
+        self._is_inside = True
+        self.is_unwinding = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_inside = False
+        if self._error is not None:
+            held_back, self._error = self._error, None
+            self._raise(held_back)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error`: now, or at the end of the block that is under way."""
+        if not self._is_inside:
+            self._raise(error)
+        self._error = error
+        self._hurry()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether an exception waits for the end of the block."""
+        return self._error is not None
+
+    def _raise(self, error: BaseException) -> NoReturn:
+        self.is_unwinding = True
+        raise error from None  # what the interrupted code was handling has nothing to do with it
 
 
 @runtime_checkable

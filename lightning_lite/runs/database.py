@@ -9,7 +9,7 @@ from typing import NoReturn
 from urllib.parse import quote
 
 from lightning_lite.errors import JournalCorrupt, JournalError
-from lightning_lite.safe_text import one_line
+from lightning_lite.text import one_line
 
 #: Version of the form in which a journal is kept.
 VERSION = 2

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.errors import RunnerError
-from lightning_lite.runs.resumable import read_facts
+from lightning_lite.runs.catalog import read_facts
 
 
 class RunFolder:

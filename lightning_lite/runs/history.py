@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs import database
-from lightning_lite.runs.ahead import Ahead
-from lightning_lite.runs.checking import check_content, check_version, look_at_files
-from lightning_lite.runs.glimpse import show_arguments, unpack_plain
 from lightning_lite.runs.records import Record, Row, read_frames
+from lightning_lite.runs.safe_unpickle import show_arguments, unpack_plain
+from lightning_lite.runs.validation import check_content, check_version, look_at_files
 from lightning_lite.runs.values import ValueFile
+from lightning_lite.runs.write_ahead import Ahead
 
 _ENDS = frozenset({"succeeded", "failed", "stopped"})
 

@@ -17,10 +17,8 @@ from typing import Self
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs import database
-from lightning_lite.runs.ahead import Ahead
-from lightning_lite.runs.checking import End, check_content, check_files, check_header
 from lightning_lite.runs.database import refuse
-from lightning_lite.runs.holding import RunLock
+from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.records import (
     CHECKSUM_SIZE,
     Record,
@@ -30,7 +28,9 @@ from lightning_lite.runs.records import (
     seal_head,
     write_frames,
 )
+from lightning_lite.runs.validation import End, check_content, check_files, check_header
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, flush_folder, remove_unnamed
+from lightning_lite.runs.write_ahead import Ahead
 
 __all__ = ["Journal", "Record"]
 

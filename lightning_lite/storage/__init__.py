@@ -41,16 +41,16 @@ from lightning_lite.light_typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from lightning_lite.storage.base import Entry as Entry
     from lightning_lite.storage.drive import Drive as Drive
     from lightning_lite.storage.file_system import FileSystem as FileSystem
     from lightning_lite.storage.mount import Mount as Mount
     from lightning_lite.storage.path import Path as Path
     from lightning_lite.storage.payload import Payload as Payload
-    from lightning_lite.storage.store import Entry as Entry
 
 _HOMES = {
     "Drive": "drive",
-    "Entry": "store",
+    "Entry": "base",
     "FileSystem": "file_system",
     "Mount": "mount",
     "Path": "path",

@@ -19,16 +19,16 @@ from typing import Literal
 
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_durable, resolve_root
-from lightning_lite.storage import disk
-from lightning_lite.storage.delivering import Destination
+from lightning_lite.storage.base import Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
-from lightning_lite.storage.folders import PathLike
-from lightning_lite.storage.layout import CLOSED
-from lightning_lite.storage.links import Bounds
-from lightning_lite.storage.local import LocalStore
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.symlinks import Bounds
+from lightning_lite.storage.local.delivery import Destination
+from lightning_lite.storage.local.layout import CLOSED
+from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.store import LocalStore
 from lightning_lite.storage.names import RESERVED, check_length, check_names, check_part, path_text
-from lightning_lite.storage.staging import Aside
-from lightning_lite.storage.store import Parts, Source
+from lightning_lite.storage.user_folder import PathLike
 
 
 class Artifacts(LocalStore):
@@ -82,7 +82,7 @@ class Artifacts(LocalStore):
         folder = f"{self.root}/drafts"
         self._layout.prepare(durable=False)
         with suppress(FileExistsError):
-            disk.mkdir(folder, CLOSED)
+            syscalls.mkdir(folder, CLOSED)
         aside = Aside(folder)
         aside.sweep()
         with aside.new_folder() as staged:

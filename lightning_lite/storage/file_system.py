@@ -6,6 +6,7 @@ import errno
 import os
 
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
+from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
     DriveExists,
     DriveNotFound,
@@ -16,9 +17,8 @@ from lightning_lite.storage.errors import (
     shown,
     telling,
 )
-from lightning_lite.storage.folders import PathLike
 from lightning_lite.storage.names import path_parts, path_text
-from lightning_lite.storage.store import Entry, Parts
+from lightning_lite.storage.user_folder import PathLike
 
 #: The one owner of all files.
 _OWNER = "files"

@@ -11,13 +11,14 @@ import os
 import pathlib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
+from pathlib import PosixPath, PurePath
 from typing import Any, Self, TypeVar
 
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_root
-from lightning_lite.storage import seen
+from lightning_lite.storage import stat_cache
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
 from lightning_lite.storage.errors import (
     DriveContextError,
@@ -29,10 +30,79 @@ from lightning_lite.storage.errors import (
     shown,
     telling,
 )
-from lightning_lite.storage.folders import PathLike
-from lightning_lite.storage.locating import is_located, names_drive, place_of, text_of
-from lightning_lite.storage.segments import SegmentsPath
-from lightning_lite.travel import Traveller
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.names import PROTOCOL, path_parts
+from lightning_lite.storage.user_folder import PathLike
+from lightning_lite.values.protocol import Traveller
+
+_FOLDER = "paths"
+
+
+def is_located(segment: PathLike) -> bool:
+    """Return whether a segment of a path is a `lit://` text."""
+    return isinstance(segment, str) and segment.startswith(PROTOCOL)
+
+
+def place_of(segment: PathLike) -> PathLike:
+    """Return where in the file system a `lit://` text points to; others are what they are."""
+    if not is_located(segment):
+        return segment
+    parts = path_parts(str(segment).removeprefix(PROTOCOL), portable=False)
+    return "/".join((resolve_root(current_caller().root), _FOLDER, *parts))
+
+
+def text_of(path: PurePath, guess: str | None) -> str | None:
+    """Return the `lit://` text that stands for a path, `None` if there is none.
+
+    Args:
+        path: Absolute.
+        guess: A root in which it may be, beside those of the app and of the environment.
+    """
+    for root in filter(None, (guess, current_caller().root, resolve_root(None))):
+        if path.is_relative_to(f"{root}/{_FOLDER}"):
+            return PROTOCOL + str(path.relative_to(f"{root}/{_FOLDER}"))
+    return None
+
+
+def names_drive(text: str | None) -> bool:
+    """Return whether there is a drive that has this text as its id."""
+    name = (text or "").removeprefix(PROTOCOL)
+    folder = f"{resolve_root(current_caller().root)}/drives/{name}"
+    return bool(name) and "/" not in name and syscalls.look(folder) is not None
+
+
+if sys.version_info >= (3, 12):
+    SegmentsPath = PosixPath
+else:
+
+    class _Derived:
+        """A class method of pathlib that makes a path; on a path, `with_segments` has the last word."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __get__(self, path: SegmentsPath | None, owner: type[SegmentsPath]) -> Any:
+            make = getattr(super(SegmentsPath, owner), self._name)
+            return make if path is None else lambda *args: path.with_segments(make(*args))
+
+    class SegmentsPath(PosixPath):
+        """Python 3.11's path, with a `with_segments` to override."""
+
+        _from_parts = _Derived("_from_parts")
+        _from_parsed_parts = _Derived("_from_parsed_parts")
+
+        def with_segments(self, *segments: PathLike) -> Self:
+            """Return a path derived from this one."""
+            return type(self)(*segments)
+
+        @property
+        def parents(self) -> Sequence[Self]:
+            """The folders above, the nearest one first."""
+            return tuple(map(self.with_segments, super().parents))
+
+        def _make_child(self, segments: Iterable[PathLike]) -> Self:
+            return self.with_segments(self, *segments)
+
 
 P = TypeVar("P", bound="Path")
 
@@ -236,10 +306,10 @@ class Path(Traveller, SegmentsPath):
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._home)
         with telling("keep", self, "what was kept before stays"):
-            look = seen.look(self._home)
-            if not (seen.is_unchanged(artifacts.root, self._home, look) and artifacts.has(work, parts)):
+            look = stat_cache.look(self._home)
+            if not (stat_cache.is_unchanged(artifacts.root, self._home, look) and artifacts.has(work, parts)):
                 artifacts.keep(work, parts, self._home)
-                seen.remember(artifacts.root, self._home, look)
+                stat_cache.remember(artifacts.root, self._home, look)
 
     def _bring(self, origin: str, place: str, *, overwrite: bool) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._home)

@@ -14,8 +14,9 @@ from typing import Any, Self
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import StateError
-from lightning_lite.storage import buffers, disk
+from lightning_lite.storage import pickle_file
 from lightning_lite.storage.artifacts import Artifacts
+from lightning_lite.storage.base import Parts
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -23,8 +24,8 @@ from lightning_lite.storage.errors import (
     DriveNotStored,
     telling,
 )
-from lightning_lite.storage.store import Parts
-from lightning_lite.travel import Traveller
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.values.protocol import Traveller
 
 #: Seconds for which what a process that is gone has left stays in any case.
 _WEEK = 7 * 24 * 3600.0
@@ -83,11 +84,11 @@ class Payload(Traveller):
 
     def save(self, obj: Any, path: str) -> None:
         """Write `obj` to the new file or folder at `path`; override it together with `load`."""
-        buffers.dump(obj, path)
+        pickle_file.dump(obj, path)
 
     def load(self, path: str) -> Any:
         """Return the object that `save` has written to `path`; what is there may not be changed."""
-        return buffers.load(path)
+        return pickle_file.load(path)
 
     def exists_remote(self) -> bool:
         """Return whether the store has it.
@@ -180,7 +181,7 @@ class Payload(Traveller):
             try:
                 self._value = self.load(path)
             except FileNotFoundError as error:
-                if disk.look(path) is not None:
+                if syscalls.look(path) is not None:
                     raise
                 raise DriveNotStored(
                     f"The value of {self!r} is not in the store any more: the work has assigned {self.keep} "

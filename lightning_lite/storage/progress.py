@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from lightning_lite.storage.copying import Told
+from lightning_lite.storage.fs.copy import Told
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -6,6 +6,6 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.testing.apps import LightningTestApp
 from lightning_lite.testing.components import EmptyFlow, EmptyWork
 from lightning_lite.testing.isolation import run_work_isolated
-from lightning_lite.testing.patience import poll_until
+from lightning_lite.testing.waiting import poll_until
 
 __all__ = ["EmptyFlow", "EmptyWork", "LightningTestApp", "ManualClock", "poll_until", "run_work_isolated"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_lite.core.app import LightningApp
+from lightning_lite.app.app import LightningApp
 from lightning_lite.messages import KillWork
 
 

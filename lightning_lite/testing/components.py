@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lightning_lite.core.flow import LightningFlow
-from lightning_lite.core.work import LightningWork
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.work import LightningWork
 
 
 class EmptyFlow(LightningFlow):

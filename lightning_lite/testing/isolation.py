@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_lite.core.app import LightningApp
-from lightning_lite.core.flow import LightningFlow
-from lightning_lite.core.work import LightningWork
+from lightning_lite.app.app import LightningApp
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.work import LightningWork
 
 
 class _OneCall(LightningFlow):

@@ -6,8 +6,8 @@ import sys
 from typing import TextIO
 
 from lightning_lite.messages import Failure
-from lightning_lite.safe_text import harmless, one_line
-from lightning_lite.ui.colours import in_colour
+from lightning_lite.text import harmless, one_line
+from lightning_lite.ui.colors import in_colour
 
 #: Characters of the first line: the message names the error and the call.
 _HEADLINE = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lightning_lite.safe_text import one_line
+from lightning_lite.text import one_line
 from lightning_lite.ui.live_table import readable_duration
 from lightning_lite.ui.terminal import Terminal
 

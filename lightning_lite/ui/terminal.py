@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from lightning_lite.ui.colours import Palette, in_colour
+from lightning_lite.ui.colors import Palette, in_colour
 from lightning_lite.ui.footer import Footer
 
 #: Characters that are written at once: what a pipe or terminal that is ready takes without blocking.

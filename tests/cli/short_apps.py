@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning_lite.cli.steering import wait_until
-from lightning_lite.runs.directory import SeenRun, see_runs
+from lightning_lite.cli.control import wait_until
+from lightning_lite.runs.catalog import SeenRun, see_runs
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 PATIENCE = 60.0

@@ -11,7 +11,7 @@ import pytest
 from verbs import call, says_in_one_line
 
 from lightning_lite.cli.clean import Age
-from lightning_lite.runs import cleaning
+from lightning_lite.runs import retention
 from lightning_lite.runs.journal import Journal
 
 pytestmark = pytest.mark.dependencies
@@ -178,5 +178,5 @@ def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str], words:
 def test_the_size_is_what_the_disk_gives_back(tmp_path: Path):
     (tmp_path / "a").write_bytes(b"x" * 100_000)
 
-    assert cleaning.size_of(str(tmp_path)) >= 100_000
-    assert cleaning.size_of(str(tmp_path / "nothing")) == 0
+    assert retention.size_of(str(tmp_path)) >= 100_000
+    assert retention.size_of(str(tmp_path / "nothing")) == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from verbs import call
 
-from lightning_lite.cli.checks import machine, place, self_test
-from lightning_lite.cli.checks.finding import FAILURE, Finding, examine
+from lightning_lite.cli.checks import file_system, machine, self_test
+from lightning_lite.cli.checks.result import FAILURE, Finding, examine
 from lightning_lite.errors import RunnerError
 
 pytestmark = pytest.mark.dependencies
@@ -105,14 +105,14 @@ def test_limits_that_are_tight_are_warned_of(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_locks_that_do_not_hold_are_a_failure(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(place, "try_out", lambda folder: ["locks"])
+    monkeypatch.setattr(file_system, "try_out", lambda folder: ["locks"])
 
-    assert place._locks("/nowhere")[1:3] == ("locks do not hold", FAILURE)
+    assert file_system._locks("/nowhere")[1:3] == ("locks do not hold", FAILURE)
 
 
 def test_a_root_that_others_may_look_into_is_warned_of(tmp_path: Path):
     tmp_path.chmod(0o755)
 
-    found = place._root(str(tmp_path))
+    found = file_system._root(str(tmp_path))
 
     assert (found.state, found.advice) == ("warning", f"other users may look into it: chmod 700 {tmp_path}")

@@ -21,9 +21,10 @@ from verbs import Said, call, says_in_one_line
 
 from lightning_lite.cli.drive import command
 from lightning_lite.cli.main import group
-from lightning_lite.storage import Drive, disk
-from lightning_lite.storage.locking import DriveLock
-from lightning_lite.storage.staging import Aside
+from lightning_lite.storage import Drive
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.locks import DriveLock
+from lightning_lite.storage.local.staging import Aside
 from lightning_lite.testing import poll_until
 
 pytestmark = pytest.mark.dependencies
@@ -310,7 +311,7 @@ def test_cat_streams_bytes_as_they_are_and_ends_quietly_when_nobody_reads(tmp_pa
 
 
 def test_cat_needs_no_help_of_the_kernel(drive: DriveVerb, models: Drive, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(disk, "sendfile", None)
+    monkeypatch.setattr(syscalls, "sendfile", None)
 
     assert drive("cat", "models", "weights/a.bin", "notes.txt").out == "a" * 2000 + "remember\n"
 
@@ -365,14 +366,14 @@ def test_verify_says_what_is_wrong_file_by_file(drive: DriveVerb, models: Drive)
 def test_a_file_that_the_disk_does_not_give_back_is_found(
     drive: DriveVerb, models: Drive, monkeypatch: pytest.MonkeyPatch
 ):
-    opened, read = disk.open_file, "main/weights/a.bin"
+    opened, read = syscalls.open_file, "main/weights/a.bin"
 
     def fail(path: str, *args: Any, **options: Any) -> int:
         if path.endswith(read):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return opened(path, *args, **options)
 
-    monkeypatch.setattr(disk, "open_file", fail)
+    monkeypatch.setattr(syscalls, "open_file", fail)
 
     said = drive("verify")
     assert said.code == 1

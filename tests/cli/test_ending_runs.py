@@ -13,7 +13,7 @@ import pytest
 from short_apps import PATIENCE, RunningApp, running
 from verbs import call, says_in_one_line
 
-from lightning_lite.cli.steering import is_gone, wait_until
+from lightning_lite.cli.control import is_gone, wait_until
 
 pytestmark = pytest.mark.dependencies
 
@@ -114,7 +114,7 @@ def test_a_run_that_takes_no_commands_is_looked_at_by_its_files(tmp_path: Path, 
 def test_a_run_that_was_suspended_is_ended_in_order(
     tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("lightning_lite.cli.steering.ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr("lightning_lite.cli.control.ANSWER_TIMEOUT", 0.2)
     with running(tmp_path) as app:
         assert app.says("up")
         app.process.send_signal(signal.SIGTSTP)

@@ -11,8 +11,8 @@ import pytest
 from short_apps import PATIENCE, running
 from verbs import call
 
-from lightning_lite.runners.log_lines import LogReader, RunLogs
-from lightning_lite.runners.log_times import LogTimes, TimesWriter
+from lightning_lite.runners.output.log_index import LogTimes, TimesWriter
+from lightning_lite.runners.output.log_reader import LogReader, RunLogs
 
 pytestmark = pytest.mark.dependencies
 

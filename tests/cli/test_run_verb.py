@@ -12,8 +12,8 @@ import pytest
 from short_apps import BUSY, PATIENCE
 from verbs import call, says_in_one_line
 
-from lightning_lite.cli.steering import wait_until
-from lightning_lite.runs.directory import see_runs
+from lightning_lite.cli.control import wait_until
+from lightning_lite.runs.catalog import see_runs
 
 pytestmark = pytest.mark.dependencies
 

@@ -21,8 +21,8 @@ import pytest
 import steered_app
 from verbs import Said, call, says_in_one_line
 
-from lightning_lite.cli.steering import is_gone, wait_until
-from lightning_lite.runs.directory import SeenRun, see_runs
+from lightning_lite.cli.control import is_gone, wait_until
+from lightning_lite.runs.catalog import SeenRun, see_runs
 
 pytestmark = pytest.mark.dependencies
 

@@ -15,8 +15,8 @@ from trace_format import check_trace
 from verbs import call, says_in_one_line
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.cli.trace import trace
-from lightning_lite.runs.directory import SeenRun
+from lightning_lite.cli.trace_format import trace
+from lightning_lite.runs.catalog import SeenRun
 from lightning_lite.runs.history import History
 from lightning_lite.runs.records import Record
 from lightning_lite.testing import LightningTestApp

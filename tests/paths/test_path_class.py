@@ -115,7 +115,7 @@ def test_a_work_that_stands_in_no_tree_is_no_origin():
 
 
 def test_a_work_that_uses_none_of_it_loads_none_of_it():
-    code = "import sys, lightning_lite.core.work; print([n for n in sys.modules if 'lite.storage.' in n])"
+    code = "import sys, lightning_lite.tree.work; print([n for n in sys.modules if 'lite.storage.' in n])"
 
     printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
 

@@ -278,7 +278,8 @@ def test_works_can_be_used_without_an_app(own_place):
 APP = """
 import os, pathlib, signal, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.storage import Path, disk
+from lightning_lite.storage import Path
+from lightning_lite.storage.fs import syscalls
 
 class Make(LightningWork):
     def __init__(self):
@@ -300,7 +301,7 @@ class Make(LightningWork):
                     return operation(*args, **kwargs)
                 return counted
             for name in ("open_file", "mkdir", "write", "rename", "exchange", "unlink", "fchmod"):
-                setattr(disk, name, counting(name, getattr(disk, name)))
+                setattr(syscalls, name, counting(name, getattr(syscalls, name)))
 
 class Read(LightningWork):
     def run(self, path, number):

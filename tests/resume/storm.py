@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.core.past import Past
+from lightning_lite.engine.replay import Past
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs.journal import Journal
-from lightning_lite.state.keys import call_key
-from lightning_lite.structures import Dict
 from lightning_lite.testing import poll_until
+from lightning_lite.tree.structures import Dict
+from lightning_lite.values.call_key import call_key
 
 CHAIN = range(6)
 SIDE = range(3)

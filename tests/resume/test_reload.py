@@ -8,9 +8,9 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import StateError
-from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow
-from tests.core.stage import Stage, Work
+from lightning_lite.tree.structures import Dict, List
+from tests.engine.simulation import Stage, Work
 
 
 class Inner(EmptyFlow):

@@ -15,7 +15,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.clock import ManualClock
 from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
-from lightning_lite.structures import Dict
+from lightning_lite.tree.structures import Dict
 
 #: Seconds. A bound on hanging, not on speed.
 DEADLINE = 60

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow
-from lightning_lite.core.schedule import next_event
 from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
-from tests.core.stage import ScriptedFlow, Stage, Work, play
+from lightning_lite.tree.schedule import next_event
+from tests.engine.simulation import ScriptedFlow, Stage, Work, play
 
 pytestmark = pytest.mark.dependencies
 

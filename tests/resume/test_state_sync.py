@@ -9,11 +9,11 @@ import threading
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.core.host import WorkHost
+from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.messages import RunCall, StateChanged
-from lightning_lite.packing import pack
 from lightning_lite.testing import poll_until
-from tests.core.stage import Desk, only
+from lightning_lite.values.pickling import pack
+from tests.engine.simulation import Desk, only
 
 
 class Numbers(LightningWork):

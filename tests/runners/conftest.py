@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bench import Bench
+from runner_bench import Bench
 
 MODULES = {
     "test_breakpoint", "test_deaths", "test_guardian", "test_launch", "test_output", "test_processes",

@@ -16,7 +16,7 @@ import tempfile
 
 import psutil
 import tasks
-from bench import DEADLINE, Bench
+from runner_bench import DEADLINE, Bench
 
 from lightning_lite.runners.signals import EndingSignals
 

@@ -17,7 +17,7 @@ from lightning_lite.messages import (
     StateChanged,
     WriteState,
 )
-from lightning_lite.packing import pack, unpack
+from lightning_lite.values.pickling import pack, unpack
 
 
 class TaskHost:

@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 from real_works import Answer, Root, Worker
 
-from lightning_lite.core.host import WorkHost
+from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.messages import (
     AcknowledgeState,
     KillWork,
@@ -27,10 +27,10 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
-from lightning_lite.packing import pack, unpack
-from lightning_lite.runners.inline import InlineRunner
-from lightning_lite.runners.processes import ProcessRunner
-from lightning_lite.state.frozen import freeze, thaw
+from lightning_lite.runners.inline.runner import InlineRunner
+from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.pickling import pack, unpack
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0

@@ -9,13 +9,13 @@ import signal
 
 import pytest
 import tasks
-from bench import Bench, is_gone, wait_until_gone
 from hosts import BrokenHost, Unloadable
+from runner_bench import Bench, is_gone, wait_until_gone
 
 from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
-from lightning_lite.packing import unpack
-from lightning_lite.runners import memory, work_process
-from lightning_lite.runners.exits import describe_exit
+from lightning_lite.runners.exit_status import describe_exit
+from lightning_lite.runners.processes import process
+from lightning_lite.values.pickling import unpack
 
 HOW = {
     "SIGKILL": -signal.SIGKILL,
@@ -174,21 +174,21 @@ def test_a_death_is_told_although_other_code_waits_for_all_children(bench: Bench
 
 def test_a_kill_while_the_kernel_counts_one_for_want_of_memory_says_so(bench: Bench, monkeypatch):
     pid = bench.up()["root.a"]
-    before = memory.count_out_of_memory_kills()
-    monkeypatch.setattr(work_process, "count_out_of_memory_kills", lambda: before + 1)
+    before = process.count_out_of_memory_kills()
+    monkeypatch.setattr(process, "count_out_of_memory_kills", lambda: before + 1)
 
     os.kill(pid, signal.SIGKILL)
 
-    assert bench.exit_of() == WorkExited("root.a", -9, memory.OUT_OF_MEMORY)
+    assert bench.exit_of() == WorkExited("root.a", -9, process.OUT_OF_MEMORY)
 
 
 def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_path):
     (tmp_path / "memory.events").write_text("low 0\noom 7\noom_kill 3\noom_group_kill 1\n")
     monkeypatch.setattr(
-        memory, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"]
+        process, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"]
     )
 
-    assert memory.count_out_of_memory_kills() == 3
+    assert process.count_out_of_memory_kills() == 3
 
 
 def test_a_crash_in_c_code_shows_where_the_python_code_was(bench: Bench):

@@ -10,13 +10,13 @@ import sys
 import psutil
 import pytest
 import tasks
-from bench import DEADLINE, Bench, wait_until_gone
+from runner_bench import DEADLINE, Bench, wait_until_gone
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
-from lightning_lite.packing import unpack
-from lightning_lite.runners import fork_server
-from lightning_lite.runners.fork_server import ForkServer
+from lightning_lite.runners.processes import forkserver
+from lightning_lite.runners.processes.forkserver import ForkServer
+from lightning_lite.values.pickling import unpack
 
 pytestmark = pytest.mark.dependencies
 
@@ -121,7 +121,7 @@ def test_works_of_a_server_that_has_died_are_reaped_beside_its_successor(bench: 
 
 def test_a_server_that_is_stopped_keeps_nobody_for_ever(bench: Bench, monkeypatch):
     bench.up("root.a")
-    monkeypatch.setattr(fork_server, "_PATIENCE", 0.05)
+    monkeypatch.setattr(forkserver, "_PATIENCE", 0.05)
     first = server_of(bench)
     first.suspend()
 

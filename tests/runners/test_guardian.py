@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 import tasks
-from bench import Bench, Flow, wait_until_gone
+from runner_bench import Bench, Flow, wait_until_gone
 
 STATES = ["idle", "spin", "hang_holding_the_gil", "stop_itself", "hang_with_grandchildren"]
 
@@ -41,7 +41,7 @@ def test_a_flow_killed_while_its_works_start_leaves_nothing(tmp_path, millisecon
     script = f"""
 import os, sys
 sys.path[:0] = {sys.path!r}
-from bench import Bench
+from runner_bench import Bench
 bench = Bench({str(tmp_path)!r})
 for i in range(3):
     bench.start(f"root.w{{i}}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from real_works import Root, Worker
 
-from lightning_lite.core.host import WorkHost
+from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.messages import (
     DumpStack,
     KillWork,
@@ -24,10 +24,10 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
-from lightning_lite.packing import pack, unpack
-from lightning_lite.runners.inline import InlineRunner
+from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.signals import Interruptible
-from lightning_lite.state.frozen import thaw
+from lightning_lite.values.codec import thaw
+from lightning_lite.values.pickling import pack, unpack
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tasks
-from bench import DEADLINE, Bench
+from runner_bench import DEADLINE, Bench
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
@@ -23,9 +23,9 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
-from lightning_lite.packing import unpack
-from lightning_lite.runners import launch, work_process
-from lightning_lite.runners.guardian import Guardian
+from lightning_lite.runners.processes import launcher, process
+from lightning_lite.runners.processes.guardian import Guardian
+from lightning_lite.values.pickling import unpack
 
 
 def test_what_is_no_text_in_the_search_path_or_the_arguments_does_no_harm(bench: Bench, monkeypatch):
@@ -83,11 +83,11 @@ def test_a_limit_of_the_machine_is_named_and_others_start(
     bench.up("root.before")
     with monkeypatch.context() as patch:
         if where == "spawn":
-            patch.setattr(launch, "spawn", refuse)
+            patch.setattr(launcher, "spawn", refuse)
         elif where == "guardian":
             patch.setattr(Guardian, "watch", refuse)
         else:
-            patch.setattr(work_process, "open_pipes", refuse)
+            patch.setattr(process, "open_pipes", refuse)
         bench.start()
         failure = bench.until(StartFailed).failure
         assert bench.exit_of().exitcode in (None, -9)
@@ -128,7 +128,7 @@ def test_too_many_threads_fail_the_work(bench: Bench, monkeypatch):
             raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(launch, "Thread", NoThread)
+        patch.setattr(launcher, "Thread", NoThread)
         bench.start()
         assert "ulimit -u" in bench.until(StartFailed).failure.message
         assert bench.exit_of() == WorkExited("root.a", None)
@@ -165,7 +165,7 @@ def test_a_process_that_could_not_begin_fails_once(bench: Bench, monkeypatch):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        patch.setattr(work_process, "open_pipes", refuse)
+        patch.setattr(process, "open_pipes", refuse)
         bench.runner.send(PrepareWork("root.a"))
     bench.start()
     bench.exit_of()
@@ -200,7 +200,7 @@ def test_a_process_that_the_flow_forks_leaves_its_works_alone(tmp_path):
 import os, sys
 sys.path[:0] = {sys.path!r}
 import tasks
-from bench import Bench
+from runner_bench import Bench
 bench = Bench({str(tmp_path)!r})
 bench.up("root.a", "root.b")
 while not all(process.adopted for process in bench.runner._fleet.processes.values()):
@@ -228,7 +228,7 @@ def test_standard_streams_that_are_closed_do_no_harm(tmp_path, closed: str):
 import sys
 sys.path[:0] = {sys.path!r}
 import tasks
-from bench import Bench
+from runner_bench import Bench
 bench = Bench({str(tmp_path)!r})
 bench.start()
 bench.run(tasks.say, "Hello")

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from lightning_lite.runners.backlog import Backlog, Piece
-from lightning_lite.runners.output import OutputPump
+from lightning_lite.runners.output.display_queue import Backlog, Piece
+from lightning_lite.runners.output.pump import OutputPump
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0
@@ -185,7 +185,7 @@ def test_a_display_that_has_caught_up_is_waited_for_again(pump, pipe, display):
 
 
 def test_who_is_in_a_hurry_waits_for_no_display_that_stands_still(pump, pipe, display, log, monkeypatch):
-    monkeypatch.setattr("lightning_lite.runners.backlog.STALL", 0.01)
+    monkeypatch.setattr("lightning_lite.runners.output.display_queue.STALL", 0.01)
     display.hold()
     os.write(pipe, b"one\n")
     pump.hurry()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import tasks
-from bench import Bench, is_gone
+from runner_bench import Bench, is_gone
 
 from lightning_lite.messages import RestartWanted, StopWanted, Wish, WorkExited
 from lightning_lite.testing import poll_until

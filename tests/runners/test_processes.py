@@ -12,8 +12,8 @@ import threading
 import multiprocess
 import pytest
 import tasks
-from bench import DEADLINE, Bench
 from hosts import TaskHost
+from runner_bench import DEADLINE, Bench
 
 from lightning_lite.messages import (
     AcknowledgeState,
@@ -28,7 +28,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
-from lightning_lite.packing import pack, unpack
+from lightning_lite.values.pickling import pack, unpack
 
 pytestmark = pytest.mark.dependencies
 
@@ -209,7 +209,7 @@ def test_a_process_has_the_flags_of_its_parent(tmp_path):
 import sys
 sys.path[:0] = {sys.path!r}
 import tasks
-from bench import Bench
+from runner_bench import Bench
 bench = Bench({str(tmp_path)!r})
 bench.start()
 seen = bench.run(tasks.environment)
@@ -227,7 +227,7 @@ def test_a_script_without_a_main_guard_is_not_executed_again(tmp_path):
 import sys
 sys.path[:0] = {sys.path!r}
 open({str(tmp_path / "lines")!r}, "a").write("imported\\n")
-from bench import Bench
+from runner_bench import Bench
 from hosts import TaskHost
 class Host(TaskHost):
     pass

@@ -10,8 +10,8 @@ from time import monotonic
 import psutil
 import pytest
 import tasks
-from bench import DEADLINE, Bench, poll_until, wait_until_gone
 from hosts import BrokenHost, Unloadable
+from runner_bench import DEADLINE, Bench, poll_until, wait_until_gone
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
 

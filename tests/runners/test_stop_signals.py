@@ -13,7 +13,7 @@ import threading
 import psutil
 import pytest
 import tasks
-from bench import Bench, Flow, poll_until, wait_until_gone
+from runner_bench import Bench, Flow, poll_until, wait_until_gone
 
 from lightning_lite.messages import StateChanged, StopWork, WorkExited
 from lightning_lite.runners.signals import EndingSignals

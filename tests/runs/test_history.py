@@ -15,13 +15,13 @@ import pytest
 from lightning_lite import LightningFlow, LightningWork
 from lightning_lite.errors import JournalCorrupt, JournalError, JournalVersion, NothingToResume
 from lightning_lite.runs import database
-from lightning_lite.runs.glimpse import NotPlain, show_arguments, unpack_plain
 from lightning_lite.runs.history import Event, History, read_history
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Record
-from lightning_lite.state.frozen import thaw
+from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
 from lightning_lite.storage import Drive
 from lightning_lite.testing import LightningTestApp
+from lightning_lite.values.codec import thaw
 
 
 class Add(LightningWork):

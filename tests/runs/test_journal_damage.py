@@ -20,7 +20,7 @@ from lightning_lite.errors import (
     JournalVersion,
     NothingToResume,
 )
-from lightning_lite.runs import checking, database, journal
+from lightning_lite.runs import database, journal, validation
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Row, read_frames, write_frames
 
@@ -184,7 +184,7 @@ def test_no_cut_and_no_flipped_bit_after_a_kill_and_a_move_at_all_gives_a_wrong_
 
 
 def test_without_checksums_flipped_bits_would_be_believed(place: Path, monkeypatch: pytest.MonkeyPatch):
-    for module in (journal, checking):
+    for module in (journal, validation):
         monkeypatch.setattr(module, "seal", lambda *row: bytes(16))
     write(place / "weak")
 
@@ -214,7 +214,7 @@ def test_two_journals_that_were_joined_are_refused(closed: Path, tmp_path: Path)
 
 def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     chained = journal.seal
-    for module in (journal, checking):
+    for module in (journal, validation):
         monkeypatch.setattr(module, "seal", lambda previous, *row: chained(b"", *row))
     for name in ("one", "other"):
         write(tmp_path / name)

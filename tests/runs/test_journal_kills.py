@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from stories import IDENTITY, read
 
-from lightning_lite.runs import ahead, database, journal
+from lightning_lite.runs import database, journal, write_ahead
 from lightning_lite.runs.journal import Journal, Record
 
 
@@ -94,7 +94,7 @@ def kill_writers(folder: Path, kills: int, seed: int) -> list[int]:
 def all_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite move its log often, and let some values be big, so that kills hit that, too."""
     monkeypatch.setattr(database, "_CHECKPOINT_PAGES", 20)
-    monkeypatch.setattr(ahead, "LIMIT", 4_000)
+    monkeypatch.setattr(write_ahead, "LIMIT", 4_000)
     monkeypatch.setattr(journal, "INLINE_LIMIT", 4_000)
 
 

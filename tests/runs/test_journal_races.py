@@ -18,9 +18,9 @@ import pytest
 from stories import IDENTITY, STORY, flat, read, write
 
 from lightning_lite.errors import JournalInUse
-from lightning_lite.runs import holding
-from lightning_lite.runs.holding import RunLock
+from lightning_lite.runs import lock
 from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.lock import RunLock
 
 RESUMERS = 8
 MORE = Record("resumed", "root", "", b"")
@@ -112,7 +112,7 @@ def test_of_eight_resumers_one_wins_two_hundred_times(run: Path):
 
 
 def test_without_the_lock_several_would_win(run: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(holding, "flock", lambda fd, how: None)
+    monkeypatch.setattr(lock, "flock", lambda fd, how: None)
 
     with pytest.raises(AssertionError, match="'won'"):
         race(run)
@@ -280,12 +280,12 @@ def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started
 def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(holding, "_LAST_BREATH", 0.05)
+    monkeypatch.setattr(lock, "_LAST_BREATH", 0.05)
     copy = leave_a_copy(run)
 
     with pytest.raises(JournalInUse, match="is in use by process"):
         Journal.open(str(run), IDENTITY)
 
     os.close(copy)
-    monkeypatch.setattr(holding, "_LAST_BREATH", 60.0)
+    monkeypatch.setattr(lock, "_LAST_BREATH", 60.0)
     Journal.open(str(run), IDENTITY).close()

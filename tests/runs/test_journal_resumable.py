@@ -8,9 +8,9 @@ import pytest
 from old_runs import IDENTITY, make_run
 
 from lightning_lite.errors import JournalInUse, NothingToResume
+from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.resumable import find_resumable, run_path
 
 
 def test_the_latest_run_that_the_flow_did_not_end_is_found(tmp_path: Path):

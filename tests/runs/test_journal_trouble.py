@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 from stories import BIG, IDENTITY, SMALL, STORY, commit_all, flat, read
 
-from lightning_lite.core.recorder import Recorder
+from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.runs import database
 from lightning_lite.runs.journal import Journal, Record

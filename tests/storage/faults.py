@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning_lite.storage import disk
+from lightning_lite.storage.fs import syscalls
 
 #: What changes a disk. Two kills between the same two of these leave the same, so these are all crash points.
 #: `close` is not among them, because nothing can be done about it.
@@ -53,7 +53,7 @@ class Plan:
 @contextmanager
 def guarded(plan: Plan, names: tuple[str, ...] = CHANGING) -> Iterator[Plan]:
     """Let all operations of the door pass by `plan` in the `with` block."""
-    originals = {name: getattr(disk, name) for name in names}
+    originals = {name: getattr(syscalls, name) for name in names}
 
     def door(name, original):
         def operation(*args, **kwargs):
@@ -63,12 +63,12 @@ def guarded(plan: Plan, names: tuple[str, ...] = CHANGING) -> Iterator[Plan]:
         return operation
 
     for name, original in originals.items():
-        setattr(disk, name, door(name, original))
+        setattr(syscalls, name, door(name, original))
     try:
         yield plan
     finally:
         for name, original in originals.items():
-            setattr(disk, name, original)
+            setattr(syscalls, name, original)
 
 
 def fail(code: int) -> Callable[[str], None]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from lightning_lite.storage import disk
+from lightning_lite.storage.fs import syscalls
 
 #: What a file holds that was never flushed.
 LOST = b"<lost>"
@@ -106,14 +106,14 @@ class Power:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Let all operations of the door be recorded in the `with` block."""
-        originals = {name: getattr(disk, name) for name in _RECORDED}
+        originals = {name: getattr(syscalls, name) for name in _RECORDED}
         for name in _RECORDED:
-            setattr(disk, name, self._door(name, originals[name]))
+            setattr(syscalls, name, self._door(name, originals[name]))
         try:
             yield
         finally:
             for name, original in originals.items():
-                setattr(disk, name, original)
+                setattr(syscalls, name, original)
 
     def _door(self, name: str, original):
         def operation(*args, **kwargs):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import races
 
-from lightning_lite.storage import Drive, disk, links
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import (
     DriveError,
     DriveGone,
@@ -28,6 +28,7 @@ from lightning_lite.storage.errors import (
     DriveSpecialFile,
     DriveSymlink,
 )
+from lightning_lite.storage.fs import symlinks, syscalls
 
 SECRET = "secret"
 
@@ -144,7 +145,7 @@ def test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place: Path):
 
 
 def test_comparing_beginnings_of_paths_turns_the_test_above_red(own_place: Path, monkeypatch):
-    monkeypatch.setattr(links, "is_inside", lambda path, folder: path.startswith(folder))
+    monkeypatch.setattr(symlinks, "is_inside", lambda path, folder: path.startswith(folder))
     with pytest.raises((pytest.fail.Exception, DriveSourceMissing)):
         test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place)
 
@@ -226,7 +227,7 @@ def test_a_link_that_somebody_made_in_the_drive_by_hand_is_not_followed(drive: D
 
 def test_a_source_that_is_written_meanwhile_is_refused(drive: Drive, monkeypatch):
     write("thing", "x" * 200_000)
-    real = disk.copy_file_range
+    real = syscalls.copy_file_range
 
     def slow(source, target, count):
         with open("thing", "a") as file:
@@ -234,14 +235,14 @@ def test_a_source_that_is_written_meanwhile_is_refused(drive: Drive, monkeypatch
         return real(source, target, count)
 
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "copy_file_range", slow)
+        patch.setattr(syscalls, "copy_file_range", slow)
         refused(drive, DriveSourceChanged, "changed while it was copied")
 
 
 def test_a_source_that_vanishes_meanwhile_is_refused(drive: Drive, monkeypatch):
     write("thing/a")
     write("thing/b")
-    real = disk.open_file
+    real = syscalls.open_file
 
     def vanishing(path, *args, **kwargs):
         if path in ("a", "b"):
@@ -250,7 +251,7 @@ def test_a_source_that_vanishes_meanwhile_is_refused(drive: Drive, monkeypatch):
         return real(path, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "open_file", vanishing)
+        patch.setattr(syscalls, "open_file", vanishing)
         refused(drive, DriveSourceChanged, "is not there any more")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.storage import Drive, Entry, disk, progress, showing
+from lightning_lite.storage import Drive, Entry, notebook, progress
 from lightning_lite.storage.errors import (
     DriveIsDirectory,
     DriveNotFound,
@@ -20,6 +20,7 @@ from lightning_lite.storage.errors import (
     DriveSourceMissing,
     DriveTypeError,
 )
+from lightning_lite.storage.fs import syscalls
 
 
 def write(path: str, text: str = "text") -> Path:
@@ -192,8 +193,8 @@ def test_a_notebook_shows_a_table_and_never_fails(full: Drive):
     with acting_as(Caller("flow", "root")):
         assert "Drive(" in full._repr_html_()
     many = [Entry(f"{n}", 1 << n, 0.0, "main", is_folder=False) for n in range(50)] * 3
-    assert "and 50 more" in showing.table("many", many)
-    assert "512.0 TiB" in showing.table("many", many)
+    assert "and 50 more" in notebook.table("many", many)
+    assert "512.0 TiB" in notebook.table("many", many)
 
 
 def test_a_bar_is_shown_on_a_terminal_only_and_only_if_it_takes_long(drive: Drive, monkeypatch):
@@ -228,16 +229,16 @@ def test_a_short_transfer_on_a_terminal_shows_nothing(drive: Drive, monkeypatch)
 
 def test_a_drive_that_another_thread_makes_between_two_looks_has_not_vanished(drive: Drive, monkeypatch):
     write("a")
-    look = disk.look
+    look = syscalls.look
 
     def make_it_behind_its_back(path: str, dir_fd: int | None = None):
         found = look(path, dir_fd)
         if path.endswith("/aside") and found is None:
-            monkeypatch.setattr(disk, "look", look)
+            monkeypatch.setattr(syscalls, "look", look)
             drive.put("a")
         return found
 
-    monkeypatch.setattr(disk, "look", make_it_behind_its_back)
+    monkeypatch.setattr(syscalls, "look", make_it_behind_its_back)
     drive.put("a", to="b")
     assert drive.list() == ["a", "b"]
 

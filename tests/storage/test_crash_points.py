@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from faults import CHANGING, ERRNOS, OPERATIONS, Plan, content, fail, guarded, killed_at, rubbish
 
-from lightning_lite.storage import Drive, disk, layout, replacing
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError
-from lightning_lite.storage.staging import Aside
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.local import delivery, layout
+from lightning_lite.storage.local.staging import Aside
 
 
 class Case:
@@ -192,7 +194,7 @@ class StageOfTwoSteps(Stage):
 @contextmanager
 def without_exchange(monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "exchange", lambda *places: False)
+        patch.setattr(syscalls, "exchange", lambda *places: False)
         yield
 
 
@@ -251,7 +253,7 @@ def test_the_user_finds_his_old_folder_where_a_get_was_killed_between_its_two_st
     [
         (DRIVE_CASES[7], layout, "recover"),
         (DRIVE_CASES[7], Aside, "sweep"),
-        (GET_CASES[4], replacing, "_restore"),
+        (GET_CASES[4], delivery, "_restore"),
     ],
     ids=["no recovery of a put", "no sweep", "no recovery of a get"],
 )

@@ -11,11 +11,10 @@ import pytest
 import races
 from faults import content
 
-from lightning_lite.storage import Drive, disk, locking
-from lightning_lite.storage.delivering import Destination
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveLockTimeout, DriveNotADirectory, DriveSymlink
-from lightning_lite.storage.replacing import REPLACED
-from lightning_lite.storage.rooms import STAGING
+from lightning_lite.storage.fs import locks, syscalls
+from lightning_lite.storage.local.delivery import REPLACED, STAGING, Destination
 
 
 def write(path: str, text: str = "text") -> None:
@@ -35,7 +34,7 @@ def full(quick_drive: Drive) -> Drive:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the drive be on another file system than everything else."""
-    rename = disk.rename
+    rename = syscalls.rename
 
     def far(source: str, target: str, *, src_dir_fd=None, dst_dir_fd=None) -> None:
         def is_drive(path: str) -> bool:
@@ -48,9 +47,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_link(*args, **kwargs) -> None:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
-    monkeypatch.setattr(disk, "rename", far)
-    monkeypatch.setattr(disk, "link", no_link)
-    monkeypatch.setattr(disk, "exchange", lambda *places: False)
+    monkeypatch.setattr(syscalls, "rename", far)
+    monkeypatch.setattr(syscalls, "link", no_link)
+    monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
 
 
 # Links.
@@ -137,7 +136,7 @@ OPERATIONS = ("mkdir", "open_file", "rename", "exchange", "unlink", "rmdir")
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_it_does_not_matter_at_which_operation_it_becomes_a_link(full: Drive, monkeypatch, operation: str):
-    monkeypatch.setattr(disk, operation, Swap.around(swap := Swap(), getattr(disk, operation)))
+    monkeypatch.setattr(syscalls, operation, Swap.around(swap := Swap(), getattr(syscalls, operation)))
     assert (swap.get(full, 6) == 0) == (operation == "open_file")  # that looks, and says so
 
 
@@ -145,18 +144,18 @@ def test_it_does_not_matter_at_which_operation_it_becomes_a_link(full: Drive, mo
 def test_nor_where_folders_are_replaced_beside_their_place(
     full: Drive, elsewhere: None, monkeypatch, operation: str
 ):
-    monkeypatch.setattr(disk, operation, Swap.around(swap := Swap(), getattr(disk, operation)))
+    monkeypatch.setattr(syscalls, operation, Swap.around(swap := Swap(), getattr(syscalls, operation)))
     assert (swap.get(full, 6) == 0) == (operation == "open_file")
 
 
 def test_going_by_path_turns_the_harness_red(full: Drive, monkeypatch):
-    rename = disk.rename
+    rename = syscalls.rename
 
     def by_path(source: str, target: str, *, src_dir_fd=None, dst_dir_fd=None) -> None:
         rename(source, os.path.abspath(f"work/target/{target}") if dst_dir_fd else target)
 
     swap = Swap()
-    monkeypatch.setattr(disk, "rename", swap.around(by_path))
+    monkeypatch.setattr(syscalls, "rename", swap.around(by_path))
     with pytest.raises(AssertionError):
         swap.get(full, 6, names=("file",))
 
@@ -212,7 +211,7 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
             return False
 
         Destination.is_near = lambda self, aside: False
-        disk.clone = tell
+        syscalls.clone = tell
         full.get("big", to="user/living")
 
     write("big", "x" * 100_000)
@@ -251,8 +250,8 @@ def test_gets_that_stage_beside_the_same_place_do_not_disturb_each_other(full: D
 
 
 def test_waiting_for_a_folder_that_somebody_else_replaces_ends_and_says_who(full: Drive, monkeypatch):
-    monkeypatch.setattr(disk, "exchange", lambda *places: False)
-    monkeypatch.setattr(locking, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", 0.2)
     full.get("folder", to="user/copy")
     pid, pipe = stopped(lambda: full.get("folder", to="user/copy", overwrite=True), "rename", after=0)
     try:
@@ -271,7 +270,7 @@ def test_waiting_for_a_folder_that_somebody_else_replaces_ends_and_says_who(full
 
 
 def test_waiting_for_a_folder_that_somebody_changes_in_the_drive_ends_and_says_who(full: Drive, monkeypatch):
-    monkeypatch.setattr(locking, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", 0.2)
     # The last rename of this put takes place while it keeps readers out of the folder.
     pid, pipe = stopped(lambda: full.put("file", to="folder/inner/b"), "rename", after=0)
     try:
@@ -294,7 +293,7 @@ def stopped(verb, operation: str, after: int) -> tuple[int, int]:
         signal.pause()
 
     def job() -> None:
-        setattr(disk, operation, stop)
+        setattr(syscalls, operation, stop)
         verb()
 
     pid, pipe = races.fork(job)

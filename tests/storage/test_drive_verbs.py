@@ -166,7 +166,7 @@ def test_each_way_of_copying_gives_the_same(drive: Drive, monkeypatch):
     for missing in ("copy_file_range", "sendfile"):
         drive.put("a")
         assert Path(drive.get("a", to="b")).read_bytes() == data
-        monkeypatch.setattr(f"lightning_lite.storage.disk.{missing}", None)
+        monkeypatch.setattr(f"lightning_lite.storage.fs.syscalls.{missing}", None)
     drive.put("a")
     assert Path(drive.get("a", to="b")).read_bytes() == data
 
@@ -379,7 +379,7 @@ def test_get_works_when_the_drive_can_only_be_read(drive: Drive, own_place: Path
             raise OSError(30, "Read-only file system", path)
         return real(path, flags, *args, **kwargs)
 
-    monkeypatch.setattr("lightning_lite.storage.disk.open_file", read_only)
+    monkeypatch.setattr("lightning_lite.storage.fs.syscalls.open_file", read_only)
     assert Path(drive.get("a", to="b")).read_text() == "text"
 
 

@@ -14,7 +14,8 @@ import pytest
 import races
 from faults import CHANGING, ERRNOS, Plan, fail, guarded, killed_at, rubbish
 
-from lightning_lite.storage import Drive, disk, name_index, probing
+from lightning_lite.storage import Drive
+from lightning_lite.storage.case_folding import folded
 from lightning_lite.storage.errors import (
     DriveError,
     DriveIsDirectory,
@@ -23,9 +24,10 @@ from lightning_lite.storage.errors import (
     DriveNotFound,
     DriveNotOwner,
 )
-from lightning_lite.storage.name_index import NameIndex
-from lightning_lite.storage.spelling import folded
-from lightning_lite.storage.staging import Aside
+from lightning_lite.storage.fs import probe, syscalls
+from lightning_lite.storage.local import name_index
+from lightning_lite.storage.local.name_index import NameIndex
+from lightning_lite.storage.local.staging import Aside
 
 MANY = 300
 
@@ -74,7 +76,7 @@ def listings(do: Callable[[], object]) -> int:
         return os.listdir(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disk, "listdir", listdir)
+        patch.setattr(syscalls, "listdir", listdir)
         do()
     return count
 
@@ -185,14 +187,14 @@ def move_folder(drive: Drive) -> None:
 def put_in_two_steps(drive: Drive) -> None:
     put_folder(drive)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disk, "exchange", lambda *places: False)
+        patch.setattr(syscalls, "exchange", lambda *places: False)
         drive.put("File", to="x/File")
 
 
 def put_while_read(drive: Drive) -> None:
     fd = os.open(place(drive), os.O_RDONLY)
     try:
-        disk.flock(fd, disk.LOCK_SH)
+        syscalls.flock(fd, syscalls.LOCK_SH)
         put_file(drive)
     finally:
         os.close(fd)
@@ -311,8 +313,8 @@ def test_where_times_are_coarse_all_names_are_looked_at(
             return value // tick * tick if name == "st_ctime_ns" else value
 
     for name in ("stat", "fstat"):
-        function = getattr(disk, name)
-        monkeypatch.setattr(disk, name, lambda *args, _f=function, **kwargs: Coarse(_f(*args, **kwargs)))
+        function = getattr(syscalls, name)
+        monkeypatch.setattr(syscalls, name, lambda *args, _f=function, **kwargs: Coarse(_f(*args, **kwargs)))
     monkeypatch.setattr(name_index, "BIG", 1)
     Path("file").touch()
     for number in range(50):
@@ -325,7 +327,7 @@ def test_on_a_network_all_names_are_looked_at(quick_drive: Drive, monkeypatch: p
     monkeypatch.setattr(name_index, "BIG", 1)
     Path("file").touch()
     quick_drive.put("file")
-    monkeypatch.setattr(probing, "kind_of", lambda folder: "nfs4")
+    monkeypatch.setattr(probe, "kind_of", lambda folder: "nfs4")
     for number in range(5):
         Drive(quick_drive.id, root_dir=quick_drive.root_dir).put("file", to=f"x/Name-{number}")
     assert not indexes(quick_drive)
@@ -371,7 +373,7 @@ def test_a_disk_that_takes_half_of_an_index_leaves_none(big: Drive, monkeypatch:
     by_hand(big)
     monkeypatch.setattr(name_index, "_PAGE_SIZE", 64)
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "write", lambda fd, data: os.write(fd, data[:1000]))
+        patch.setattr(syscalls, "write", lambda fd, data: os.write(fd, data[:1000]))
         big.put("file", to="x/New")
     refused(big, "name-7")
     refused(big, "new")
@@ -402,7 +404,7 @@ def test_a_damaged_index_is_none(big: Drive, harm: Callable[[Path], object]):
 
 
 def test_after_a_start_of_the_machine_an_index_is_built_anew(big: Drive, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(disk, "boot_id", lambda: "another start")
+    monkeypatch.setattr(syscalls, "boot_id", lambda: "another start")
     assert listings(lambda: big.put("file", to="x/New")) > 0
     assert listings(lambda: big.put("file", to="x/Newer")) == 0
     refused(big, "new")
@@ -412,7 +414,7 @@ def test_where_starts_of_the_machine_have_no_name_all_names_are_looked_at(
     quick_drive: Drive, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(name_index, "BIG", 1)
-    monkeypatch.setattr(disk, "boot_id", lambda: None)
+    monkeypatch.setattr(syscalls, "boot_id", lambda: None)
     Path("file").touch()
     for number in range(5):
         quick_drive.put("file", to=f"x/Name-{number}")

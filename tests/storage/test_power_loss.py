@@ -12,8 +12,9 @@ import pytest
 from faults import content
 from power import Power, Tree
 
-from lightning_lite.storage import Drive, disk
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
+from lightning_lite.storage.fs import syscalls
 
 Step = Callable[[Drive], object]
 
@@ -159,7 +160,7 @@ def test_what_a_put_has_brought_survives_the_loss_of_power(drive: Drive, case: s
 
 @pytest.mark.parametrize("case", ["a folder again", "into a folder that is read"])
 def test_the_same_holds_where_folders_are_replaced_in_two_steps(drive: Drive, case: str, monkeypatch):
-    monkeypatch.setattr(disk, "exchange", lambda *places: False)
+    monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
     assert check(drive, *CASES[case]) > 1
 
 
@@ -175,7 +176,7 @@ def test_the_same_holds_where_folders_are_replaced_in_two_steps(drive: Drive, ca
 )
 def test_without_flushing_the_model_turns_red(drive: Drive, case: str, what: str, monkeypatch):
     if what == "folders":
-        monkeypatch.setattr(disk, "flush_folder", lambda path: None)
+        monkeypatch.setattr(syscalls, "flush_folder", lambda path: None)
     else:
         monkeypatch.setattr(Power, "_fsync", lambda self, fd: None)
     with pytest.raises(AssertionError):

@@ -18,8 +18,10 @@ import races
 from faults import content, rubbish
 from linear import Operation, is_linearizable
 
-from lightning_lite.storage import Drive, disk, locking, pinning, putting
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
+from lightning_lite.storage.fs import locks, syscalls
+from lightning_lite.storage.local import lookup, put
 
 
 @pytest.fixture
@@ -36,14 +38,14 @@ def test_no_folder_is_mixed(drive: Drive):
 
 
 def test_no_folder_is_mixed_where_folders_are_replaced_in_two_steps(drive: Drive, monkeypatch):
-    monkeypatch.setattr(disk, "exchange", lambda *places: False)
+    monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
     races.no_folder_is_mixed(drive, gets=15)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_gets_that_replace_the_same_folder_do_not_disturb_each_other(drive: Drive, monkeypatch, steps: int):
     if steps == 2:
-        monkeypatch.setattr(disk, "exchange", lambda *places: False)
+        monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
     os.makedirs("folder/inner")
     for name in ("folder/a", "folder/inner/b"):
         Path(name).write_text(name)
@@ -200,7 +202,7 @@ def test_the_search_finds_a_stale_read_that_was_planted(drive: Drive):
 # Each harness turns red when what it looks for is broken.
 
 
-def put_in_place(self: putting.Put, told) -> None:
+def put_in_place(self: put.Put, told) -> None:
     target = Path(self._layout.space(self._owner), *self._parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     if self._is_folder:
@@ -214,31 +216,31 @@ def put_in_place(self: putting.Put, told) -> None:
 
 
 def test_writing_in_place_turns_the_torn_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(putting.Put, "copy", put_in_place)
+    monkeypatch.setattr(put.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"torn|changed while it was copied"):
         races.no_get_is_torn(drive, gets=4000)
 
 
 def test_copying_a_tree_into_its_place_turns_the_mixed_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(putting.Put, "copy", put_in_place)
+    monkeypatch.setattr(put.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"mixed|changed while it was copied"):
         races.no_folder_is_mixed(drive, gets=400)
 
 
 def test_reading_without_a_pin_turns_the_mixed_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(pinning, "_pin", lambda fd, path, lock: True)
+    monkeypatch.setattr(lookup, "_pin", lambda fd, path, lock: True)
     with pytest.raises(AssertionError, match=r"mixed: |changed while it was copied"):
         races.no_folder_changes_while_it_is_read(drive, gets=2000)
 
 
 def test_no_lock_turns_the_harness_of_the_race_red(drive: Drive, monkeypatch):
-    admit = putting.Put._admit_place
+    admit = put.Put._admit_place
 
-    def admit_and_sleep(self: putting.Put) -> None:
+    def admit_and_sleep(self: put.Put) -> None:
         admit(self)
         pause(0.001)  # here the others come in
 
-    monkeypatch.setattr(locking.DriveLock, "held", nullcontext)
-    monkeypatch.setattr(putting.Put, "_admit_place", admit_and_sleep)
+    monkeypatch.setattr(locks.DriveLock, "held", nullcontext)
+    monkeypatch.setattr(put.Put, "_admit_place", admit_and_sleep)
     with pytest.raises(AssertionError):
         races.one_component_wins(drive, rounds=100)

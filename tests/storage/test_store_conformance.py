@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.storage.delivering import Destination
+from lightning_lite.storage.base import Source, Store
 from lightning_lite.storage.errors import (
     DriveAmbiguous,
     DriveDuplicate,
@@ -21,9 +21,9 @@ from lightning_lite.storage.errors import (
     DriveNotFound,
     DriveNotOwner,
 )
-from lightning_lite.storage.links import Bounds
-from lightning_lite.storage.local import LocalStore
-from lightning_lite.storage.store import Source, Store
+from lightning_lite.storage.fs.symlinks import Bounds
+from lightning_lite.storage.local.delivery import Destination
+from lightning_lite.storage.local.store import LocalStore
 
 STORES: dict[str, Callable[[Path], Store]] = {"local": lambda folder: LocalStore(str(folder), "drive")}
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.storage import Drive, disk, watching
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound, DriveTimeout, DriveTypeError
+from lightning_lite.storage.fs import syscalls, watch
 
 LONG = 100.0
 
@@ -27,7 +28,7 @@ def later(action: Callable[[], object]) -> threading.Thread:
 @pytest.fixture(params=["inotify", "looking again"])
 def way(request, monkeypatch) -> str:
     if request.param == "looking again":
-        monkeypatch.setattr(watching, "_open_inotify", lambda folder: None)
+        monkeypatch.setattr(watch, "_open_inotify", lambda folder: None)
     return request.param
 
 
@@ -127,7 +128,7 @@ def test_a_waiter_sleeps(drive: Drive, monkeypatch):
 
 
 def test_two_steps_wake_a_waiter_too(drive: Drive, monkeypatch):
-    monkeypatch.setattr(disk, "exchange", lambda *places: False)
+    monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
     make()
     drive.put("folder")
     Path("folder/new").write_text("new")

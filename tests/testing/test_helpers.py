@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_lite.core.flow import LightningFlow
-from lightning_lite.core.work import LightningWork
 from lightning_lite.testing import (
     EmptyFlow,
     EmptyWork,
@@ -14,6 +12,8 @@ from lightning_lite.testing import (
     poll_until,
     run_work_isolated,
 )
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.work import LightningWork
 
 
 class Square(LightningWork):

@@ -236,7 +236,7 @@ def test_nothing_is_shown_while_the_terminal_is_held_and_nothing_is_lost(capsys)
 def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
     script = (
         "import os\n"
-        "from lightning_lite.runners.output import OutputPump\n"
+        "from lightning_lite.runners.output.pump import OutputPump\n"
         f"pump = OutputPump({str(tmp_path)!r}, t)\n"
         "end = pump.attach('root.a')\n"
         "os.write(2, b'ready')\n"
@@ -270,7 +270,7 @@ def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
 def test_ctrl_c_ends_a_program_whose_terminal_stands_still(tmp_path):
     script = (
         "import os\n"
-        "from lightning_lite.runners.output import OutputPump\n"
+        "from lightning_lite.runners.output.pump import OutputPump\n"
         f"pump = OutputPump({str(tmp_path)!r}, t)\n"
         "end = pump.attach('root.a')\n"
         "os.write(end, b'x\\n' * 30000)\n"
@@ -296,8 +296,8 @@ def test_a_second_ctrl_c_ends_an_app_whose_reader_stands_still(tmp_path):
     script = (
         "import pathlib, threading\n"
         "from lightning_lite import LightningApp, LightningFlow, LightningWork\n"
-        "from lightning_lite.runners import backlog\n"
-        "backlog.STALL = 0.1\n"
+        "from lightning_lite.runners.output import display_queue\n"
+        "display_queue.STALL = 0.1\n"
         "class Work(LightningWork):\n"
         "    def run(self):\n"
         "        print('x\\n' * 200_000)\n"

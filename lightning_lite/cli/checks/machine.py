@@ -14,7 +14,7 @@ from importlib import metadata
 import psutil
 
 from lightning_lite import settings
-from lightning_lite.cli.checks.finding import FAILURE, OK, WARNING, Check, Finding
+from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.cli.output import show_bytes
 
 if sys.platform != "win32":

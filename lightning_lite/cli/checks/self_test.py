@@ -8,10 +8,10 @@ import sys
 from time import perf_counter
 
 from lightning_lite import settings
-from lightning_lite.cli.checks.finding import FAILURE, WARNING, Finding
-from lightning_lite.safe_text import one_line
+from lightning_lite.cli.checks.result import FAILURE, WARNING, Finding
+from lightning_lite.text import one_line
 
-_APP = "lightning_lite.cli.checks.small_app"
+_APP = "lightning_lite.cli.checks.sample_app"
 _SLOW = 5.0  # seconds
 _TIMEOUT = 60.0
 

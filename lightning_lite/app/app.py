@@ -1,0 +1,347 @@
+"""`LightningApp`: what users hold. It checks what it is given and runs one session after another."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from lightning_lite import settings
+from lightning_lite.app.background import RunningApp
+from lightning_lite.app.notebook import show_works
+from lightning_lite.app.resume import name_of_app
+from lightning_lite.app.session import Session
+from lightning_lite.clock import Clock, RealClock
+from lightning_lite.context import current_caller
+from lightning_lite.engine.tracebacks import leave_out_own_frames
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
+from lightning_lite.runners.signals import EndingSignals
+from lightning_lite.status import AppStage, AppStatus
+from lightning_lite.tree.cloud import CloudCompute
+from lightning_lite.tree.flow import LightningFlow, RootFlow
+from lightning_lite.tree.structures import flatten_states
+from lightning_lite.tree.work import LightningWork
+from lightning_lite.ui.html import html_title
+
+_log = logging.getLogger("lightning_lite")
+
+
+class LightningApp:
+    """An app: a root flow, or a single work, that `run` brings to life.
+
+    Args:
+        root: The root flow; a work is run once by a flow of its own.
+        flow_cloud_compute: Kept and shown, without effect on one machine.
+        log_level: `info` or `debug`; `debug` logs each pass of the flow and what became of each call. Else
+            `LIGHTNING_LITE_LOG_LEVEL`, else `info`.
+        root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
+            `./.lightning_lite`.
+        durable: Whether what is put into drives must survive the loss of power; else
+            `LIGHTNING_LITE_DURABLE`.
+        max_running: How many works run a call at once, `None` for all.
+        clock: What tells the time; tests hand in one that they turn.
+
+    Raises:
+        ComponentDefinitionError: The root is no component, or a flow without a `run`.
+        ComponentError: Another argument makes no sense, or the root belongs to another flow.
+
+    Example:
+        >>> class Hello(LightningFlow):
+        ...     def run(self):
+        ...         self.stop("Hello!")
+        >>> LightningApp(Hello()).run()
+        Hello!
+    """
+
+    def __init__(
+        self,
+        root: LightningFlow | LightningWork,
+        flow_cloud_compute: CloudCompute | None = None,
+        log_level: str | None = None,
+        *,
+        root_dir: str | os.PathLike[str] | None = None,
+        durable: bool | None = None,
+        max_running: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        log_level = settings.resolve_log_level(log_level)
+        if log_level not in ("debug", "info"):
+            raise ComponentError(f"Log Level should be in ['debug', 'info']. Found {log_level}")
+        if max_running is not None and (type(max_running) is not int or max_running < 1):
+            raise ComponentError(f"max_running is a whole number, 1 or more, or None. Found {max_running!r}")
+        self.root = _as_root(root)
+        self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
+        self.stage = AppStage.BLOCKING
+        self._log_level = log_level
+        self._root_dir = root_dir
+        self._durable = durable
+        self._max_running = max_running
+        self._clock: Clock = clock or RealClock()
+        self._session: Session | None = None
+        self._background: RunningApp | None = None
+
+    def run(
+        self,
+        runner: str | None = None,
+        *,
+        resume: bool | str | None = None,
+        retry_failed: bool | None = None,
+        start_method: str | None = None,
+        command_channel: bool | None = None,
+        view: bool | None = None,
+    ) -> None:
+        """Run the app until its flow ends it.
+
+        Args:
+            runner: `processes` runs each work in a process of its own; `inline` runs all in this one, for
+                debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
+            resume: Whether to go on with the latest run of this app that `flow.stop()` did not end; or the id
+                of a run. Calls that had ended are not run again. With nothing to resume, a new run begins.
+                Else `LIGHTNING_LITE_RESUME`, else a new run begins.
+            retry_failed: Whether calls that have failed in that run are run again; else
+                `LIGHTNING_LITE_RETRY_FAILED`.
+            start_method: `spawn` starts an interpreter for each work; `forkserver` starts one and forks all
+                works from it, much quicker if they are many. Else `LIGHTNING_LITE_START_METHOD`, else
+                `spawn`.
+            command_channel: Whether `lightning-lite` can ask something of the app from other terminals, by a
+                private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
+            view: Whether to show the works at the bottom of the terminal while they run, and a summary at the
+                end; else `LIGHTNING_LITE_VIEW`, else yes. Where there is no terminal, nothing of it is shown.
+
+        Raises:
+            AppFailed: The flow called `self.fail(message)`.
+            Exception: What a work with `raise_exception=True` raised, with the traceback from its process as
+                the cause; or what the flow raised.
+            WorkFailed: A work failed without an exception of its own.
+            NestedAppError: Called inside a work or a flow, or twice at once.
+            RunnerError: The machine refuses what is needed; or there is no such runner or start method.
+            JournalError: The run can't be resumed: it is damaged, of another app, or in use.
+            PoisonCall: The run died of the same call again and again.
+            KeyboardInterrupt: Ctrl-C, after the works have been ended in order.
+            SystemExit: SIGTERM, SIGHUP, or a reader of the output that went away, after the same; its code is
+                128 plus the number of the signal.
+        """
+        view = settings.resolve_view(view)
+        begin = self._prepare("run", runner, resume, retry_failed, start_method, command_channel, view)
+        try:
+            self._run(begin)
+        except BaseException as error:
+            if self._log_level != "debug":
+                leave_out_own_frames(error)
+            raise
+
+    def start(
+        self,
+        runner: str | None = None,
+        *,
+        resume: bool | str | None = None,
+        retry_failed: bool | None = None,
+        start_method: str | None = None,
+        command_channel: bool | None = None,
+        view: bool = False,
+    ) -> RunningApp:
+        """Run the app in a thread, and return at once: for notebooks, the prompt, and busy programs.
+
+        The arguments are those of `run`, but there is no view unless `view=True` asks for it. An app that
+        still runs when Python exits is ended in order.
+
+        Returns:
+            The handle, to wait for the app and to stop it; its `wait` raises what `run` would.
+
+        Raises:
+            NestedAppError: Called inside a work or a flow, or while the app is running.
+        """
+        begin = self._prepare("start", runner, resume, retry_failed, start_method, command_channel, view)
+        self._background = RunningApp(name_of_app(self.root), partial(self._run, begin))
+        return self._background
+
+    def _prepare(
+        self,
+        verb: str,
+        runner: str | None,
+        resume: bool | str | None,
+        retry_failed: bool | None,
+        start_method: str | None,
+        command_channel: bool | None,
+        view: bool,
+    ) -> Callable[[], Session]:
+        """Return what begins a session with these settings.
+
+        Raises:
+            NestedAppError: There is one already.
+        """
+        caller = current_caller()
+        if caller.kind != "script":
+            raise NestedAppError(
+                f"app.{verb}() was called inside {caller.component!r}, which an app is running already. "
+                "Call it once, at the end of the script."
+            )
+        if self._session is not None or (self._background is not None and self._background.running):
+            raise NestedAppError(f"app.{verb}() was called while this app is running already.")
+        return partial(
+            Session,
+            self.root,
+            runner=settings.resolve_runner(runner),
+            root_dir=settings.resolve_root(self._root_dir),
+            durable=settings.resolve_durable(self._durable),
+            max_running=self._max_running,
+            clock=self._clock,
+            resume=settings.take_resume(resume),
+            retry_failed=settings.take_retry_failed(retry_failed),
+            start_method=settings.resolve_start_method(start_method),
+            command_channel=settings.resolve_command_channel(command_channel),
+            view=view,
+        )
+
+    def _run(self, begin: Callable[[], Session], hear: Callable[[Session], None] | None = None) -> None:
+        """Run the app from the beginning of a session to its end, and let others hear of the session."""
+        session = self._session = begin()
+        if hear is not None:
+            hear(session)
+        ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)
+        with _Logging(self._log_level), ending as signals:
+            session.signals = signals
+            state: Literal["stopped", "failed", "interrupted"] = "failed"
+            try:
+                self.stage = AppStage.RUNNING
+                session.open()
+                while not self.run_once():
+                    signals.check()
+                if session.error is not None:
+                    raise session.error
+                state = "stopped"
+            except (KeyboardInterrupt, SystemExit):
+                state = "interrupted"
+                raise
+            except Exception as error:
+                if signals.has_caused(error):
+                    state = "interrupted"
+                    signals.check()
+                raise
+            finally:
+                self.stage = AppStage.STOPPING if state == "stopped" else AppStage.FAILED
+                self._session = None
+                session.close(state)
+
+    def run_once(self) -> bool:
+        """Wait for the next letters, apply them, and run the flow if something changed.
+
+        Returns:
+            Whether the app is over.
+        """
+        assert self._session is not None
+        return self._session.turn()
+
+    # The tree.
+
+    @property
+    def flows(self) -> list[LightningFlow]:
+        """The root flow, then all flows below it."""
+        return [self.root, *self.root.flows.values()]
+
+    @property
+    def works(self) -> list[LightningWork]:
+        """All works."""
+        return self.root.works()
+
+    @property
+    def named_works(self) -> list[tuple[str, LightningWork]]:
+        """All works with their names."""
+        return self.root.named_works()
+
+    def get_component_by_name(self, name: str) -> Any:
+        """Return the flow, work or structure with this full name, `root.train`.
+
+        Raises:
+            ValueError: The name does not begin with `root`.
+            AttributeError: There is no such component.
+        """
+        return self.root.get_component_by_name(name)
+
+    # The state.
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The whole state as nested dicts, as Lightning App shows it."""
+        return {**self.root.state, "app_state": {"stage": self.stage}}
+
+    @property
+    def state_vars(self) -> dict[str, Any]:
+        """Like `state`, the values alone."""
+        return {**self.root.state_vars, "app_state": {"stage": self.stage}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Set the attributes of all components that `state` names.
+
+        Raises:
+            StateError: An attribute was never declared.
+            ComponentError: A component is not there.
+        """
+        self.root.set_state(state)
+        self.stage = state.get("app_state", {}).get("stage", self.stage)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the whole state, as `load_state_dict` takes it."""
+        return self.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take a whole state: each flow's `load_state_dict` gets its part.
+
+        The state of a component that is not there yet waits until it is attached.
+
+        Raises:
+            StateError: An attribute was never declared.
+        """
+        self.root.load_state_dict(state, flatten_states(state), strict=False)
+
+    @property
+    def status(self) -> AppStatus:
+        """Whether the root flow is ready, and the status of each work."""
+        return AppStatus(self.ready, {name: work.status for name, work in self.named_works})
+
+    @property
+    def ready(self) -> bool:
+        """Whether the root flow is ready."""
+        return self.root.ready
+
+    def _repr_html_(self) -> str:
+        return html_title(f"{name_of_app(self.root)}: {self.stage}") + show_works(self.named_works)
+
+
+def _as_root(root: Any) -> LightningFlow:
+    """Return the root flow, or a flow that runs the work that was given as root."""
+    if isinstance(root, LightningWork):
+        return RootFlow(root)
+    if not isinstance(root, LightningFlow):
+        raise ComponentDefinitionError(
+            f"LightningApp(root): a LightningFlow or a LightningWork, found {type(root).__qualname__}."
+        )
+    if type(root).run is LightningFlow.run:
+        raise ComponentDefinitionError(
+            "The root flow passed to LightningApp does not override the run() method. "
+            f"Define run() in {type(root).__qualname__}."
+        )
+    if root._node.parent is not None:
+        raise ComponentError(f"The root of an app stands alone, found {root.name}, a part of another flow.")
+    return root
+
+
+class _Logging:
+    """The log of the framework on standard error while an app runs, if it was asked for."""
+
+    def __init__(self, level: str) -> None:
+        self._handler = logging.StreamHandler() if level == "debug" else None
+        self._level_before = _log.level
+
+    def __enter__(self) -> None:
+        if self._handler is not None:
+            self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            _log.addHandler(self._handler)
+            _log.setLevel(logging.DEBUG)
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            _log.removeHandler(self._handler)
+            _log.setLevel(self._level_before)

@@ -1,0 +1,207 @@
+"""An app in a thread of its own, for notebooks, the prompt, and programs with something else to do.
+
+app.start() ─▶ RunningApp ── thread ──▶ what app.run() does
+                  │ stop ──────────────▶ Session.end_from_outside
+                  └ wait, logs, state
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import Protocol, Self
+
+from lightning_lite import settings
+from lightning_lite.app.reporting import say
+from lightning_lite.engine.tracebacks import leave_out_own_frames
+from lightning_lite.errors import ComponentError
+from lightning_lite.runners.output.log_reader import RunLogs
+from lightning_lite.text import one_line
+
+#: Seconds after which who waits notices a Ctrl-C at the latest: one that comes just before ends no waiting.
+_NOTICE = 0.5
+
+
+class Run(Protocol):
+    """What a handle needs of a session.
+
+    Attributes:
+        run_id: Id of the run, the name of its folder.
+    """
+
+    run_id: str
+
+    @property
+    def folder(self) -> str:
+        """Absolute path of the folder of the run."""
+
+    def end_from_outside(self) -> None:
+        """End the app in order; for any thread."""
+
+
+class RunningApp:
+    """An app that runs in a thread; what `app.start()` returns.
+
+    As a context manager it stops the app at the end of the block, and raises what made the app fail.
+
+    Example:
+        >>> from lightning_lite import LightningApp, LightningFlow
+        >>> class Hello(LightningFlow):
+        ...     def run(self):
+        ...         self.stop("Hello!")
+        >>> running = LightningApp(Hello()).start()
+        >>> running.wait()
+        Hello!
+        >>> running.state
+        'stopped'
+    """
+
+    def __init__(self, name: str, live: Callable[[Callable[[Run], None]], None]) -> None:
+        self._name = name
+        self._live = live
+        self._run: Run | None = None
+        self._has_begun = threading.Event()  # or has failed to
+        self._has_ended = threading.Event()
+        self._is_to_stop = False
+        self._num_waiting = 0
+        self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
+        self._state = "running"
+        # Python waits for threads that are no daemons before it calls who wants to be called at its exit.
+        self._thread = threading.Thread(target=self._main, name="lightning-lite-app", daemon=True)
+        atexit.register(self._end_at_exit)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether the app has not ended yet."""
+        return not self._has_ended.is_set()
+
+    @property
+    def done(self) -> bool:
+        """Whether the app has ended, well or not."""
+        return not self.running
+
+    @property
+    def state(self) -> str:
+        """`running`, or `stopping` after `stop`; then `stopped`, `failed` or `interrupted`.
+
+        `stopped` is an app that its flow has ended, `interrupted` one that `stop` or somebody outside has.
+        """
+        return "stopping" if self._is_to_stop and self.running else self._state
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run, the name of its folder; "" as long as it has not begun."""
+        return self._run.run_id if self._run is not None else ""
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the app has ended, and raise what `app.run()` would have raised.
+
+        Ctrl-C, and the interruption of a cell, end the waiting and not the app.
+
+        Args:
+            timeout: Seconds to wait at most, without limit if `None`.
+
+        Raises:
+            TimeoutError: The app goes on.
+            Exception: What made the app fail, see `LightningApp.run`.
+            SystemExit: Somebody else than `stop` has ended the app.
+        """
+        self._num_waiting += 1
+        try:
+            self._join(timeout)
+        finally:
+            self._num_waiting -= 1
+        if self._error is not None:
+            raise self._error.with_traceback(self._trace)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End the app in order, and wait until it has ended; nothing happens if it has.
+
+        A pass of the flow that is under way comes to its end first.
+
+        Args:
+            timeout: Seconds to wait at most, without limit if `None`.
+
+        Raises:
+            TimeoutError: The app has not ended yet.
+        """
+        self._is_to_stop = True
+        if threading.current_thread() is not self._thread:
+            self._has_begun.wait(timeout)
+        if self._run is not None and self.running:
+            self._run.end_from_outside()
+        if threading.current_thread() is not self._thread:
+            self._join(timeout)
+
+    def logs(self, work: str | None = None, n: int | None = None) -> str:
+        """Return what the works have printed so far.
+
+        Args:
+            work: Name of the work whose lines count, else those of all in the order of their times, each
+                with the name of its work before it.
+            n: How many lines of each work, counted from the end; all if `None`.
+
+        Raises:
+            ComponentError: `n` is no number of lines.
+        """
+        if n is not None and (type(n) is not int or n < 0):
+            raise ComponentError(f"n is a whole number, 0 or more, or None. Found {n!r}")
+        if self._run is None:
+            return ""
+        lines = RunLogs(self._run.folder, [] if work is None else [work], nlines=n).read(to_end=True)
+        return "".join(f"{line.work} | {line.text}\n" if work is None else f"{line.text}\n" for line in lines)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if error is None:
+            self.wait()
+
+    def __repr__(self) -> str:
+        run = f", run {self.run_id}" if self.run_id else ""
+        return f"<{self._name}: {self.state}{run}>"
+
+    def _main(self) -> None:
+        try:
+            self._live(self._take_run)
+            self._state = "stopped"
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._state = "interrupted"
+            self._error = None if self._is_to_stop else error
+        except BaseException as error:  # noqa: BLE001 - `wait` raises it
+            leave_out_own_frames(error)
+            self._state, self._error, self._trace = "failed", error, error.__traceback__
+            if not self._num_waiting:
+                what = traceback.format_exception_only(error)[0].strip()
+                say(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
+        finally:
+            atexit.unregister(self._end_at_exit)
+            self._has_ended.set()
+            self._has_begun.set()
+
+    def _take_run(self, run: Run) -> None:
+        self._run = run
+        self._has_begun.set()
+
+    def _join(self, timeout: float | None) -> None:
+        until = None if timeout is None else monotonic() + timeout
+        # Not `Thread.join`: before Python 3.13, Ctrl-C makes it believe that the thread has ended.
+        while not self._has_ended.wait(_NOTICE if until is None else min(_NOTICE, until - monotonic())):
+            if until is not None and monotonic() >= until:
+                raise TimeoutError(f"{self._name} has not ended within {timeout:g} s.")
+        self._thread.join()
+
+    def _end_at_exit(self) -> None:
+        with suppress(TimeoutError):  # its flow is busy for ever; the works end themselves
+            self.stop(2 * settings.STOP_TIMEOUT)

@@ -1,0 +1,338 @@
+"""One run of an app: machine, runner, journal and terminal, and the one place that all letters pass.
+
+runner.wait ──reports──▶ recorder.hear ──▶ machine ──▶ recorder.follow ──requests──▶ runner.send
+     ▲                                                                                    │
+     └──────────────────────────────────── works ◀───────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+import warnings
+from _thread import allocate_lock, get_ident
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import ClassVar, Literal
+
+from lightning_lite import settings
+from lightning_lite.app.commands import Commands
+from lightning_lite.app.reporting import note_output, say, tell_failure
+from lightning_lite.app.resume import find_run, name_of_app, open_run
+from lightning_lite.app.snapshots import AppView, see_work
+from lightning_lite.clock import Clock, Moment
+from lightning_lite.context import Caller
+from lightning_lite.engine.machine import Machine
+from lightning_lite.engine.recorder import Recorder
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import Report, Request
+from lightning_lite.runners.base import Runner, Steerable
+from lightning_lite.runners.command_channel import CommandChannel
+from lightning_lite.runners.inline.runner import InlineRunner
+from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.runners.signals import EndingSignals
+from lightning_lite.runs.retention import clean_runs
+from lightning_lite.text import one_line
+from lightning_lite.tree.calls import CallBook
+from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
+from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.ui.terminal import Terminal
+from lightning_lite.values.pickling import is_importable
+
+_log = logging.getLogger("lightning_lite")
+
+#: Seconds without a letter after which what is safe is also committed.
+_SETTLE_AFTER = 0.005
+
+_SLOW_SECONDS = 1.0
+_SLOW_SAMPLES = 5
+
+
+class Session:
+    """One run of an app, from its folder on disk to the end of its last process.
+
+    Args:
+        root: The root flow.
+        runner: `processes` or `inline`.
+        root_dir: Absolute folder that holds everything.
+        durable: Whether what is written must survive the loss of power.
+        max_running: How many works run a call at once, or `None`.
+        clock: What tells the time.
+        resume: Whether to go on with the latest run that its flow did not end, or the id of a run.
+        retry_failed: Whether calls that have failed in that run are run again.
+        start_method: `spawn` or `forkserver`.
+        command_channel: Whether other terminals may ask for something.
+        view: Whether to show the works at the bottom of the terminal, where there is one.
+
+    Raises:
+        RunnerError: The machine refuses what is needed; or there is no such runner or start method.
+        JournalError: The run can't be resumed; the error says why.
+        PoisonCall: The run that is to be resumed died of the same call again and again.
+
+    Attributes:
+        run_id: Id of the run, the name of its folder.
+        runner: What carries the letters.
+        num_begun: How many runs there were in this process.
+        signals: What ends the app when it runs in the main thread, or `None`.
+        thread: Identifier of the thread in which the flow runs.
+    """
+
+    num_begun: ClassVar[int] = 0
+
+    def __init__(
+        self,
+        root: LightningFlow,
+        *,
+        runner: str,
+        root_dir: str,
+        durable: bool,
+        max_running: int | None,
+        clock: Clock,
+        resume: bool | str,
+        retry_failed: bool,
+        start_method: str = "spawn",
+        command_channel: bool = True,
+        view: bool = False,
+    ) -> None:
+        if runner not in ("processes", "inline"):
+            raise RunnerError(f"There is no runner {runner!r}; there are 'processes' and 'inline'.")
+        if start_method not in ("spawn", "forkserver"):
+            raise RunnerError(
+                f"There is no start method {start_method!r}; there are 'spawn' and 'forkserver'."
+            )
+        for work in root.works():
+            work._book = CallBook()
+        Session.num_begun += 1
+        self.signals: EndingSignals | None = None
+        self._end_wanted = allocate_lock()  # locked once somebody outside has asked for the end
+        self._is_to_end = False
+        self._wants_channel = command_channel
+        self._channel: CommandChannel | None = None
+        self._view: AppView | None = None
+        self.thread = 0
+        self._busy_since: float | None = None  # when the turn began that is under way
+        self._untaken: list[Report] = []  # letters that came when the app was to end
+        self._clock = clock
+        self._suspended = 0.0  # seconds that Ctrl-Z took: time limits pause meanwhile
+        self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
+        self._has_said_rest = False
+        self._machine = Machine(root, Caller("flow", "root", root_dir, durable), max_running)
+        path = find_run(root, root_dir, resume) if resume else None
+        self._folder, journal = open_run(root, root_dir, durable, path, retry_failed)
+        try:
+            self.run_id = self._folder.id
+            clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
+            self._terminal = Terminal()
+            if view:  # before the runner, which may have streams of its own
+                self._view = AppView.open(name_of_app(root), self._terminal, self.see_works)
+            self.runner: Runner
+            logs, terminal = self._folder.logs, self._terminal
+            if runner == "inline":
+                self.runner = InlineRunner(root_dir, logs, terminal, durable)
+            else:
+                preload = _modules_for_works(root)
+                self.runner = ProcessRunner(root_dir, logs, terminal, durable, start_method, preload)
+        except BaseException:
+            if self._view is not None:
+                self._view.close("failed", [])
+            self._folder.ended("failed")
+            journal.close()
+            raise
+        self._recorder = Recorder(journal)
+
+    @property
+    def folder(self) -> str:
+        """Absolute path of the folder of the run."""
+        return self._folder.path
+
+    @property
+    def error(self) -> BaseException | None:
+        """What has ended the app, if it did not end well."""
+        return self._machine.error
+
+    def open(self) -> None:
+        """Start the declared works."""
+        self._clock.watch(self.runner.wake)
+        self._terminal.on_gone = self.runner.wake
+        now = self._now()
+        self._recorder.begin(now)
+        self._send(self._machine.prepare())
+        self._send(self._machine.open(now))
+        self._write_down(now)
+        self._listen()  # last: the works are on their way
+        if self._view is not None:
+            self._view.start()
+
+    def turn(self) -> bool:
+        """Wait for letters, apply them, run the flow if something changed; return whether the app is over."""
+        self._busy_since = None
+        reports = self._wait()
+        if self._is_to_end or self._terminal.gone:
+            self._untaken += reports
+            # As every program in a pipe does: who reads `app.py | head` has seen enough.
+            raise SystemExit(128 + (signal.SIGTERM if self._is_to_end else signal.SIGPIPE))
+        return self.deliver(reports)
+
+    def end_from_outside(self) -> None:
+        """End the app in order, as SIGTERM does; for any thread, at any time, and once is enough.
+
+        `app.run()` raises `SystemExit` with the code 143. In the main thread that cuts a pass of the flow
+        that is under way. Where Python hears no signals, in another thread or beside a handler of the user's
+        own, the app ends when the pass is over.
+        """
+        if not self._end_wanted.acquire(blocking=False):
+            return
+        if self.signals is None or not self.signals.end_from_outside():
+            self._is_to_end = True
+            self.runner.wake()
+
+    def deliver(self, reports: Sequence[Report]) -> bool:
+        """Take letters to the journal and to the machine, and the machine's letters to the runner."""
+        machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
+        self._busy_since = now.monotonic
+        self._recorder.hear(reports, machine)
+        requests = machine.apply(now, reports)
+        if requests or machine.has_failures:
+            self._write_down(now)  # calls before they are sent, failures before the flow sees them
+            self._send(requests)  # at once: no work waits for the pass
+        try:
+            requests = machine.run(now)
+        finally:
+            self._write_down(now)
+        self._send(requests)
+        if self._view is not None:
+            self._view.poke()
+        if machine.error is not None and machine.failed_work:
+            note_output(machine.error, machine.failed_work, self._folder.logs)
+        if machine.num_passes > num_passes:
+            self._warn_if_slow(self._now().monotonic - now.monotonic)
+        if not self._has_said_rest and machine.is_at_rest and not machine.ended:
+            self._has_said_rest = True
+            say(
+                "Nothing can change any more: no call is under way and the flow has nothing to do. "
+                "Press Ctrl-C to end the app, or let the flow call self.stop()."
+            )
+        return machine.ended
+
+    def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
+        """End all works in order, take what they still had to say, and write down how the run ended."""
+        machine = self._machine
+        try:
+            reports = [*self._untaken, *self.runner.close(settings.STOP_TIMEOUT)]
+            self._recorder.hear(reports, machine)
+            machine.apply_last(self._now(), reports)
+        finally:
+            # Each for itself: what goes wrong in one keeps nothing of the others.
+            with ExitStack() as ends:
+                ends.callback(self._recorder.close)
+                ends.callback(self._note_end, state)
+                ends.callback(self._terminal.close)
+                if self._view is not None:
+                    ends.callback(self._view.close, state, machine.root.works())
+                ends.callback(machine.close, self._now())
+                ends.callback(self._clock.watch, None)
+                if self._channel is not None:
+                    ends.callback(self._channel.close)
+
+    def _note_end(self, state: str) -> None:
+        """Write down the rest, and how the run has ended, while nobody else can take it up."""
+        self._write_down(self._now())
+        self._recorder.settle()
+        works = Counter(row.state for row in self.see_works())
+        self._folder.ended(state, works, _describe_end(state))
+
+    def on_suspend(self) -> None:
+        """Hear of Ctrl-Z, before the app stands still; called in the handler of the signal."""
+        if self._view is not None:
+            self._view.hide()
+
+    def on_resume(self, seconds: float) -> None:
+        """Hear that the app stood still, after Ctrl-Z."""
+        self._suspended += seconds
+        if self._view is not None:
+            self._view.poke()
+
+    def see_works(self) -> list[WorkRow]:
+        """Return what is to be seen of all works in the tree; for any thread."""
+        pids = self._pids()
+        return [see_work(supervisor, pids) for supervisor in self._machine.supervisors()]
+
+    def _pids(self) -> dict[str, int]:
+        return self.runner.pids() if isinstance(self.runner, Steerable) else {}
+
+    def busy_for(self) -> float | None:
+        """Return for how many seconds the flow has been busy, `None` if it waits; for any thread."""
+        since = self._busy_since
+        return None if since is None else self._now().monotonic - since
+
+    def _listen(self) -> None:
+        """Open the channel for commands; without it the app runs as well."""
+        self.thread = get_ident()
+        if self._wants_channel:
+            try:
+                self._channel = CommandChannel(self._folder.path, Commands(self).answer)
+            except (OSError, RuntimeError) as error:
+                _log.info("the app takes no commands from other terminals: %s", error)
+
+    def _write_down(self, now: Moment) -> None:
+        """Take what has changed to the journal, and failures that the app survives to the terminal."""
+        facts = self._machine.take_facts()
+        self._recorder.follow(facts, now)
+        for work, failure in facts.failures:
+            tell_failure(work, failure, self._folder.logs)
+
+    def _send(self, requests: list[Request]) -> None:
+        for request in requests:
+            self.runner.send(request)
+
+    def _wait(self) -> Sequence[Report]:
+        patience = self._patience()
+        if not self._recorder.is_ahead:
+            return self.runner.wait(patience)
+        reports = self.runner.wait(_SETTLE_AFTER if patience is None else min(patience, _SETTLE_AFTER))
+        if not reports:
+            self._recorder.settle()  # nobody waits for us now
+        return reports
+
+    def _patience(self) -> float | None:
+        """Return how long to wait for letters, in seconds."""
+        if self._machine.wants_pass:
+            return 0.0
+        timer, survival = self._machine.wake_at, self._recorder.wake_at
+        if timer is None or (survival is not None and survival < timer):
+            timer = survival
+        return None if timer is None else self._clock.seconds_until(timer + self._suspended)
+
+    def _now(self) -> Moment:
+        now = self._clock.now()
+        return now._replace(monotonic=now.monotonic - self._suspended) if self._suspended else now
+
+    def _warn_if_slow(self, seconds: float) -> None:
+        self._durations.append(seconds)
+        if sum(self._durations) > _SLOW_SECONDS * _SLOW_SAMPLES and len(self._durations) == _SLOW_SAMPLES:
+            self._durations.clear()
+            warnings.warn(
+                f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s each on "
+                "average. Meanwhile the app hears of nothing: move what takes long into a LightningWork.",
+                LightningFlowWarning,
+                stacklevel=2,
+            )
+
+
+def _modules_for_works(root: LightningFlow) -> list[str]:
+    """Return the modules that the works of this app need; they load while the main process pickles."""
+    modules = ["lightning_lite.engine.work_host"]
+    if "lightning_lite.storage.drive" in sys.modules:
+        modules.append("lightning_lite.storage.drive")
+    if not all(is_importable(type(work).__module__) for work in root.works()):
+        modules.append("cloudpickle")  # their classes travel by value
+    return modules
+
+
+def _describe_end(state: str) -> str | None:
+    """Return what an app is failing of at this moment."""
+    error = sys.exception()
+    return one_line(f"{type(error).__name__}: {error}") if state == "failed" and error is not None else None

@@ -1,0 +1,256 @@
+"""`drive ls`, `tree`, `du` and `cat`: what is in drives."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.drives.targets import (
+    DriveName,
+    PathInDrive,
+    any_paths_argument,
+    component_option,
+    drive_argument,
+    entries_at,
+    find_paths,
+    in_our_words,
+    open_drive,
+    open_known_drive,
+    paths_argument,
+)
+from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
+from lightning_lite.cli.output import say, say_json, say_table, show_bytes
+from lightning_lite.storage.base import Entry
+from lightning_lite.storage.drive import Drive
+from lightning_lite.storage.fs.copy import stream
+from lightning_lite.storage.local.store import drives_in
+from lightning_lite.storage.names import PROTOCOL
+from lightning_lite.text import one_line
+
+_NAME_LIMIT = 10_000  # characters; longer than any name can be
+
+
+@click.command(
+    "ls",
+    cls=Command,
+    short_help="List drives, or what is in one.",
+    epilog=examples(
+        "drive ls", "drive ls models", "drive ls models 'run-*/*.ckpt' -l", "drive ls models -R --json"
+    ),
+)
+@root_option
+@json_option
+@plain_option
+@component_option
+@click.option("-l", "--long", is_flag=True, help="With sizes, times and owners.")
+@click.option("-R", "--recursive", is_flag=True, help="The files at any depth.")
+@click.argument("drive", required=False, type=DriveName())
+@any_paths_argument
+def ls(
+    root: str,
+    as_json: bool,
+    component: str | None,
+    long: bool,
+    recursive: bool,
+    drive: str | None,
+    paths: tuple[str, ...],
+) -> None:
+    """List what is in a drive; without one, the drives."""
+    with in_our_words():
+        if drive is None:
+            _list_drives(root, as_json, long)
+            return
+        opened = open_known_drive(root, drive)
+        entries = entries_at(opened, find_paths(opened, paths, component), component, recursive=recursive)
+    if as_json:
+        say_json([_as_data(entry) for entry in entries])
+    elif long:
+        say_table(["SIZE", "TIME", "OWNER", "PATH"], [_as_row(entry) for entry in entries])
+    else:
+        _say_names(_shown(entry) for entry in entries)
+
+
+@click.command(
+    "tree",
+    cls=Command,
+    short_help="Show a drive as a tree.",
+    epilog=examples("drive tree models", "drive tree models run-1 -l"),
+)
+@root_option
+@json_option
+@plain_option
+@component_option
+@click.option("-l", "--long", is_flag=True, help="With sizes and owners.")
+@drive_argument
+@click.argument("path", default=".", type=PathInDrive())
+def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str, path: str) -> None:
+    """Show a drive, or a folder in it, as a tree."""
+    with in_our_words():
+        opened = open_known_drive(root, drive)
+        (top,) = find_paths(opened, (path,), component) or ["."]
+        branches = _grow(opened, top, component)
+    if as_json:
+        say_json({"drive": opened.id, "path": top, "entries": branches})
+        return
+    lines = [opened.id if top == "." else f"{opened.id}/{one_line(top, _NAME_LIMIT)}"]
+    _draw(branches, "", long, lines)
+    say("\n".join(lines))
+
+
+@click.command(
+    "du",
+    cls=Command,
+    short_help="Show how many bytes and files there are.",
+    epilog=examples("drive du", "drive du models", "drive du models run-1 run-2"),
+)
+@root_option
+@json_option
+@plain_option
+@component_option
+@click.argument("drive", required=False, type=DriveName())
+@any_paths_argument
+def du(root: str, as_json: bool, component: str | None, drive: str | None, paths: tuple[str, ...]) -> None:
+    """Show how many bytes and files there are below each path; without a drive, in each drive.
+
+    The bytes are those of the files' contents; on a file system that shares data, they take less.
+    """
+    with in_our_words():
+        if drive is None:
+            rows = [
+                _count(open_drive(root, name), ".", component, name) for name in drives_in(check_root(root))
+            ]
+        else:
+            opened = open_known_drive(root, drive)
+            found = find_paths(opened, paths, component) or opened.list(".", component)
+            rows = [_count(opened, path, component, path) for path in found]
+    if as_json:
+        say_json(
+            [{"path" if drive else "drive": name, "size": size, "files": files} for size, files, name in rows]
+        )
+        return
+    rows.append((sum(row[0] for row in rows), sum(row[1] for row in rows), "total"))
+    say_table(
+        ["SIZE", "FILES", "PATH" if drive else "DRIVE"],
+        [(show_bytes(size), files, name) for size, files, name in rows],
+    )
+
+
+@click.command(
+    "cat",
+    cls=Command,
+    short_help="Write files to the standard output.",
+    epilog=examples("drive cat models run-1/log.txt", "drive cat models weights.bin | sha256sum"),
+)
+@root_option
+@plain_option
+@component_option
+@drive_argument
+@paths_argument
+def cat(root: str, component: str | None, drive: str, paths: tuple[str, ...]) -> None:
+    """Write the content of files to the standard output, byte by byte as it is."""
+    with in_our_words():
+        opened = open_known_drive(root, drive)
+        sys.stdout.flush()
+        for path in find_paths(opened, paths, component):
+            with opened.open(path, "rb", component) as file:
+                stream(file.fileno(), sys.stdout.fileno())
+
+
+def _list_drives(root: str, as_json: bool, long: bool) -> None:
+    names = drives_in(check_root(root))
+    if not (as_json or long):
+        _say_names(names)
+        return
+    found = [(name, open_drive(root, name).entries(recursive=True)) for name in names]
+    if as_json:
+        say_json([_drive_as_data(name, entries) for name, entries in found])
+        return
+    say_table(
+        ["SIZE", "FILES", "CHANGED", "OWNERS", "DRIVE"],
+        [
+            (
+                show_bytes(sum(entry.size for entry in entries)),
+                len(entries),
+                _show_time(max((entry.time for entry in entries), default=None)),
+                ", ".join(sorted({entry.owner for entry in entries})),
+                name,
+            )
+            for name, entries in found
+        ],
+    )
+
+
+def _drive_as_data(name: str, entries: list[Entry]) -> dict[str, Any]:
+    return {
+        "id": PROTOCOL + name,
+        "size": sum(entry.size for entry in entries),
+        "files": len(entries),
+        "changed": _iso(max((entry.time for entry in entries), default=None)),
+        "owners": sorted({entry.owner for entry in entries}),
+    }
+
+
+def _as_data(entry: Entry) -> dict[str, Any]:
+    return {
+        "path": entry.name,
+        "size": entry.size,
+        "time": _iso(entry.time),
+        "owner": entry.owner,
+        "is_folder": entry.is_folder,
+    }
+
+
+def _as_row(entry: Entry) -> tuple[object, ...]:
+    size = None if entry.is_folder else show_bytes(entry.size)
+    return size, _show_time(entry.time), entry.owner, _shown(entry)
+
+
+def _shown(entry: Entry) -> str:
+    return one_line(entry.name, _NAME_LIMIT) + "/" * entry.is_folder
+
+
+def _say_names(names: Iterable[str]) -> None:
+    if lines := dict.fromkeys(names):  # several components may have put the same path
+        say("\n".join(lines))
+
+
+def _grow(drive: Drive, path: str, component: str | None) -> list[dict[str, Any]]:
+    """Return what is in a folder as nested data; empty folders, too."""
+    branches = []
+    for entry in drive.entries(path, component):
+        data = _as_data(entry)
+        if entry.is_folder:
+            data["entries"] = _grow(drive, entry.name, entry.owner)
+        branches.append(data)
+    return branches
+
+
+def _draw(branches: list[dict[str, Any]], indent: str, long: bool, lines: list[str]) -> None:
+    for number, data in enumerate(branches, 1):
+        is_last = number == len(branches)
+        name = one_line(data["path"].rpartition("/")[2], _NAME_LIMIT) + "/" * data["is_folder"]
+        details = [] if data["is_folder"] else [show_bytes(data["size"])]
+        extra = f"  ({', '.join([*details, data['owner']])})" if long else ""
+        lines.append(f"{indent}{'└── ' if is_last else '├── '}{name}{extra}")
+        _draw(data.get("entries", []), indent + ("    " if is_last else "│   "), long, lines)
+
+
+def _count(drive: Drive, path: str, component: str | None, name: str) -> tuple[int, int, str]:
+    entries = drive.entries(path, component, recursive=True)
+    return sum(entry.size for entry in entries), len(entries), name
+
+
+def _show_time(seconds: float | None) -> str | None:
+    """Return a moment for people, in local time."""
+    return None if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")

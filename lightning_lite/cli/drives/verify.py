@@ -1,0 +1,76 @@
+"""`drive verify`: whether a drive holds what it promises."""
+
+from __future__ import annotations
+
+import click
+
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.drives.targets import DriveName, open_known_drive
+from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
+from lightning_lite.cli.output import say, say_json, show_bytes
+from lightning_lite.storage.errors import telling
+from lightning_lite.storage.local.store import drives_in
+from lightning_lite.storage.local.verify import Checked, Finding
+from lightning_lite.storage.local.verify import verify as verify_drive
+from lightning_lite.text import one_line
+
+_NAME_LIMIT = 10_000
+
+
+@click.command(
+    "verify",
+    cls=Command,
+    short_help="Look whether drives hold what they promise.",
+    epilog=examples("drive verify", "drive verify models --hash > here.txt"),
+)
+@root_option
+@json_option
+@plain_option
+@click.option("--hash", "hashes", is_flag=True, help="Print the SHA-256 of each file, as sha256sum does.")
+@click.argument("drives", metavar="[DRIVE...]", nargs=-1, type=DriveName())
+def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> None:
+    """Look whether drives hold what they promise; without one, all of them.
+
+    It looks for what dead processes have left, files that can be written to or not be read, links and
+    special files, and names that no drive may have. The exit code is 1 if there is anything. It changes
+    nothing, and works may go on meanwhile. Two drives whose lists of --hash are the same hold the same.
+    """
+    names = drives or tuple(drives_in(check_root(root)))
+    for name in names:
+        open_known_drive(root, name)
+    report = [_verify(root, name, hashes, as_json) for name in names]
+    if as_json:
+        say_json(report)
+    if any(found["findings"] for found in report):
+        click.get_current_context().exit(1)
+
+
+def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, object]:
+    """Look through one drive, and return what there is to say about it."""
+    findings, files, size = [], [], 0
+    with telling("verify", name):
+        for thing in verify_drive(root, name, hashes=hashes):
+            if isinstance(thing, Finding):
+                findings.append(thing)
+                if not as_json:
+                    where = one_line(thing.path, _NAME_LIMIT)
+                    click.echo(f"{name}: {where}: {thing.what}; {thing.advice}", err=hashes)
+            else:
+                files.append(thing)
+                size += thing.size
+                if hashes and not as_json:
+                    say(f"{thing.digest}  {one_line(thing.path, _NAME_LIMIT)}")
+    if not as_json:
+        fine = "nothing is wrong" if not findings else f"{len(findings)} to look at"
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        click.echo(f"{name}: {count}, {show_bytes(size)}: {fine}", err=hashes)
+    return {
+        "drive": name,
+        "files": [_file_as_data(file) for file in files] if hashes else len(files),
+        "size": size,
+        "findings": [finding._asdict() for finding in findings],
+    }
+
+
+def _file_as_data(file: Checked) -> dict[str, object]:
+    return {"path": file.path, "size": file.size, "sha256": file.digest}

@@ -1,0 +1,205 @@
+"""What is to be seen of one run: by its own answers as long as it goes on, else by its files."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from threading import Event
+from typing import Any, NamedTuple
+
+import psutil
+
+from lightning_lite.errors import CommandError, JournalError, NothingToResume
+from lightning_lite.runners.command_channel import ask
+from lightning_lite.runs.catalog import SeenRun
+from lightning_lite.runs.history import Event as WorkEvent
+from lightning_lite.runs.history import History, WorkHistory, read_history
+from lightning_lite.runs.safe_unpickle import unpack_plain
+from lightning_lite.ui.live_table import WorkRow, read_progress
+
+#: Seconds over which the use of the CPU is measured.
+_SAMPLE = 0.1
+
+_ANSWER_TIMEOUT = 3.0
+
+#: What is said of what was under way when the app ended.
+_AT_THE_END = {"pending": "lost", "running": "lost", "started": "not started"}
+
+
+class Sight(NamedTuple):
+    """What is to be seen of one run.
+
+    Attributes:
+        run: The run.
+        works: Its works, in the order of their names.
+        history: What its journal says; without anything in it if nobody has asked, or if it says nothing.
+        is_answering: Whether the app itself has said what it is doing.
+        busy: For how many seconds its flow has been busy, `None` if it waits or nobody knows.
+        trouble: What could not be looked at, and why; "" if all could.
+    """
+
+    run: SeenRun
+    works: list[WorkRow]
+    history: History
+    is_answering: bool
+    busy: float | None
+    trouble: str
+
+    @property
+    def flows(self) -> list[str]:
+        """Names of its flows and structures, as far as they have state or works."""
+        works = {work.name for work in self.works}
+        found = {"root", *(name for name in self.history.states if name not in works)}
+        found.update(above for name in (*works, *found) for above in _above(name))
+        return sorted(found, key=natural)
+
+
+def look(run: SeenRun, *, journal: bool = True, usage: bool = False) -> Sight:
+    """Look at a run.
+
+    Args:
+        run: Which one.
+        journal: Whether to read its journal; it is read all the same if the app does not answer.
+        usage: Whether to measure what its processes use, which takes a tenth of a second.
+    """
+    answer, silence = _ask(run)
+    history, damage = _read(run) if journal or not answer else (History(run.path), "")
+    if answer:
+        works = [_to_row(fields) for fields in answer.get("works", ())]
+    else:
+        works = [_see(run, history, work) for work in history.works.values() if not work.is_gone]
+    if usage:
+        works = measure(works)
+    return Sight(
+        run,
+        sorted(works, key=lambda work: natural(work.name)),
+        history,
+        bool(answer),
+        answer.get("busy"),
+        "; ".join(filter(None, (silence, damage))),
+    )
+
+
+def state_at_the_end(state: str) -> str:
+    """Return what is said of a work that was in this state when its app ended."""
+    return _AT_THE_END.get(state, state)
+
+
+def measure(works: Iterable[WorkRow]) -> list[WorkRow]:
+    """Return works with what their processes use, and all that these have started.
+
+    A work whose process has ended while the flow, which is busy, has not heard of that is `gone`.
+    """
+    works = list(works)
+    families: dict[int, list[psutil.Process]] = {}
+    for pid in {work.pid for work in works if work.pid is not None}:
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                families[pid] = [process, *process.children(recursive=True)]
+    for family in families.values():
+        _sum_up(family)  # from here on the CPU is counted
+    if families:
+        Event().wait(_SAMPLE)
+    usage = {pid: _sum_up(family) for pid, family in families.items()}
+    return [_complete(work, usage) for work in works]
+
+
+def _complete(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
+    if work.pid is None:
+        return work
+    if work.pid not in usage:
+        return work._replace(state="gone", pid=None)
+    cpu, memory = usage[work.pid]
+    return work._replace(cpu=cpu, memory=memory)
+
+
+def natural(name: str) -> list[list[tuple[str, int]]]:
+    """Return what sorts components as a tree, and `work_10` behind `work_9`.
+
+    Example:
+        >>> sorted(["root.a10", "root.a.x", "root.a9", "root.a"], key=natural)
+        ['root.a', 'root.a.x', 'root.a9', 'root.a10']
+    """
+    return [
+        [("", int(part)) if part.isdecimal() else (part, 0) for part in re.split(r"(\d+)", level)]
+        for level in name.split(".")
+    ]
+
+
+def _sum_up(family: list[psutil.Process]) -> tuple[float, int]:
+    """Return what part of one CPU some processes have used since the last time, and their memory in bytes."""
+    cpu, memory = 0.0, 0
+    for process in family:
+        with suppress(psutil.Error):
+            cpu += process.cpu_percent() / 100
+            memory += process.memory_info().rss
+    return cpu, memory
+
+
+def _ask(run: SeenRun) -> tuple[dict[str, Any], str]:
+    """Return what the app itself says, if it goes on, or why it says nothing."""
+    if run.holder is None:
+        return {}, ""
+    try:
+        return ask(run.path, "status", _ANSWER_TIMEOUT), ""
+    except CommandError as error:
+        return {}, str(error)
+
+
+def _read(run: SeenRun) -> tuple[History, str]:
+    """Return what the journal says, or why it says nothing."""
+    try:
+        return read_history(run.path), ""
+    except NothingToResume:
+        return History(run.path), ""
+    except JournalError as error:
+        return History(run.path), str(error)
+
+
+def _to_row(fields: Mapping[str, Any]) -> WorkRow:
+    return WorkRow(**{name: value for name, value in fields.items() if name in WorkRow._fields})
+
+
+def _see(run: SeenRun, history: History, work: WorkHistory) -> WorkRow:
+    event = _last(work)
+    state = event.stage
+    if run.state != "running":
+        state = state_at_the_end(state)
+    call = work.calls[-1] if work.calls and event in work.calls[-1].events else None
+    return WorkRow(
+        work.name,
+        state.replace("_", " "),
+        call=call.number if call is not None else 0,
+        attempt=event.attempt,
+        progress=_read_progress(history.states.get(work.name, {}).get("progress")),
+        since=event.time or None,
+    )
+
+
+def _last(work: WorkHistory) -> WorkEvent:
+    """Return what the status of a work is about: its newest call, unless its process says more."""
+    process = work.events[-1] if work.events else WorkEvent("not_started", 0.0)
+    if not work.calls:
+        return process
+    call = work.calls[-1]
+    last = call.events[-1]
+    if call.ended and process.time > last.time and process.stage in ("failed", "stopped"):
+        return process
+    return last._replace(stage=call.stage)
+
+
+def _read_progress(frozen: bytes | None) -> float | None:
+    try:
+        value = unpack_plain(frozen or b"")
+    except (pickle.UnpicklingError, EOFError):  # there is none, or it is no number
+        return None
+    return read_progress(value)
+
+
+def _above(name: str) -> Iterator[str]:
+    """Yield the names of what a component stands in."""
+    while name := name.rpartition(".")[0]:
+        yield name

@@ -1,0 +1,112 @@
+"""How an exception of the user's becomes a `Failure` that travels, and an exception again."""
+
+from __future__ import annotations
+
+import reprlib
+
+from lightning_lite.engine.tracebacks import RemoteTraceback, fill_in_source, format_user_frames
+from lightning_lite.errors import (
+    InvalidValue,
+    StateError,
+    WorkCrashed,
+    WorkFailed,
+    WorkStartFailed,
+    WorkTimeout,
+)
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.messages import Failure, RunCall
+from lightning_lite.status import WorkFailureReasons
+from lightning_lite.values.pickling import PackingError, pack_error, unpack
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_ERRORS: dict[str, type[WorkFailed]] = {
+    WorkFailureReasons.CRASHED: WorkCrashed,
+    WorkFailureReasons.TIMEOUT: WorkTimeout,
+    WorkFailureReasons.START_FAILED: WorkStartFailed,
+    WorkFailureReasons.INVALID_VALUE: InvalidValue,
+}
+
+
+def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failure:
+    """Return the failure that `error`, raised by a call of `work`, means for the flow."""
+    captured: bool | None = None
+    reason = WorkFailureReasons.USER_EXCEPTION
+    if isinstance(error, Exception):
+        is_invalid = isinstance(error, PackingError | StateError)
+        error, captured = _ask_work(error, work)
+        what, kind = _said(error), type(error).__name__
+        if not is_invalid:
+            what = f"{kind}: {what}" if what else kind
+        reason = WorkFailureReasons.INVALID_VALUE if is_invalid else reason
+    else:
+        # SystemExit and its like would end the app without a word if they were raised there.
+        reason = WorkFailureReasons.CRASHED
+        code = f"({error.code!r})" if isinstance(error, SystemExit) else f"({error})"
+        what = f"sys.exit{code}" if isinstance(error, SystemExit) else f"{type(error).__name__}{code}"
+    message = f"{what.splitlines()[0] if what else what} in {describe_call(work.name, call.arguments)}"
+    return Failure(reason, message, format_user_frames(error), pack_error(error), captured)
+
+
+def describe_call(work: str, arguments: bytes) -> str:
+    """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
+    try:
+        args, kwargs = unpack(arguments)
+    except Exception:  # noqa: BLE001 - the message is about another failure; arguments that can't be read are not
+        return f"{work}.run(...)"
+    return show_call(work, args, kwargs)
+
+
+def show_call(work: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = 60
+    try:
+        parts = [shortener.repr(value) for value in args]
+        parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
+    except Exception:  # noqa: BLE001 - a broken repr of the user's must not hide what is to be said
+        parts = ["..."]
+    return " ".join(f"{work}.run({', '.join(parts)})".split())
+
+
+def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
+    """Return what `app.run()` raises for a failure: the work's own exception, if that could travel.
+
+    The text of its traceback in the other process is its cause, and a note says which call it was.
+
+    Args:
+        failure: What became of a call or of the start of a process.
+        work: Name of the work.
+        where: The call and its attempt.
+    """
+    found: Any = None
+    if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
+        try:
+            found = unpack(failure.error)
+        except Exception:  # noqa: BLE001 - the user's class decides what its way back raises; the text remains
+            found = None
+    kind = _ERRORS.get(failure.reason, WorkFailed)
+    ours = kind(failure.message, work=work, reason=failure.reason)
+    error = found if isinstance(found, BaseException) else ours
+    if failure.traceback:
+        error.__cause__ = RemoteTraceback(f"in the process of {work}:\n\n{fill_in_source(failure.traceback)}")
+    if error is not ours and where:  # whose message says it
+        error.add_note(f"in {where}")
+    return error
+
+
+def _ask_work(error: Exception, work: Any) -> tuple[Exception, bool]:
+    """Let the work's `on_exception` decide; return the exception, and whether it was taken."""
+    try:
+        work.on_exception(error)
+    except Exception as raised_again:  # noqa: BLE001 - that is how `on_exception` says that it counts
+        return raised_again, False
+    return error, True
+
+
+def _said(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - the user's class decides what its __str__ raises
+        return f"its text can't be read, {type(broken).__name__}"

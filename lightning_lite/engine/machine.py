@@ -1,0 +1,327 @@
+"""The main-side machine: letters and the time in, one pass of the flow, letters out.
+
+    step(now, letters)   1. apply all letters: states, ends of calls, deaths
+                         2. let the works' timers act
+                         3. run the root flow once, if something changed
+                         4. return what is to be sent
+
+It owns no process, no clock and no file, so all rules can be tested with no process at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lightning_lite.clock import Moment
+from lightning_lite.context import Caller, acting_as
+from lightning_lite.engine.failures import show_call
+from lightning_lite.engine.supervisor import Supervisor
+from lightning_lite.engine.supervisors import Crew
+from lightning_lite.engine.timers import Timers
+from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StopApp
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
+    PrepareWork,
+    Report,
+    Request,
+    RestartWanted,
+    RunEnded,
+    StartFailed,
+    StateChanged,
+    StopWanted,
+    WorkExited,
+    WorkStarted,
+)
+from lightning_lite.status import WorkStageStatus
+from lightning_lite.tree.calls import Call
+from lightning_lite.tree.component import Component
+from lightning_lite.tree.facts import Facts
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.node import connect
+from lightning_lite.tree.outbox import (
+    CallAsked,
+    Detached,
+    Outbox,
+    RestartAsked,
+    StacksAsked,
+    StartAsked,
+    StopAsked,
+)
+from lightning_lite.tree.work import LightningWork, swallowed_at
+
+_log = logging.getLogger("lightning_lite")
+
+
+class Machine:
+    """Drives one tree of components.
+
+    Args:
+        root: The root flow.
+        caller: Who the flow is for the drives: its folder, and whether it wants the disk's flush.
+        max_running: How many works run a call at once, or `None` for all.
+
+    Attributes:
+        ended: Whether the app is over; `error` says how.
+        error: What `app.run()` has to raise, or `None`.
+        failed_work: Name of the work whose failure that is, or "".
+        num_passes: How often the root flow has run.
+    """
+
+    def __init__(self, root: LightningFlow, caller: Caller, max_running: int | None = None) -> None:
+        self.root = root
+        self.ended = False
+        self.error: BaseException | None = None
+        self.failed_work = ""
+        self.num_passes = 0
+        self._acting = acting_as(caller)
+        self._outbox = Outbox()
+        self._timers = Timers()
+        self._crew = Crew(self._outbox, self._timers, max_running)
+        self._acknowledged: list[Request] = []
+
+    def open(self, now: Moment) -> list[Request]:
+        """Take the tree, and return the letters that start the declared works.
+
+        Raises:
+            ArgumentError: A work can't be sent to its process; the message names the attribute.
+        """
+        connect(self.root, self._outbox)
+        self._outbox.explain = _explain if _log.isEnabledFor(logging.DEBUG) else None
+        self._outbox.wall = now.wall
+        self._outbox.changed("the app has started")
+        for _, work in self.root.named_works():
+            supervisor = self._crew.supervise(work)
+            if _starts_with_flow(work):
+                supervisor.ask_start(now)
+        return self._collect(now)
+
+    def prepare(self) -> list[Request]:
+        """Return the letters that let the runner begin with what `open` will start."""
+        return [
+            PrepareWork(work.name, work._policy.env, work._policy.cwd)
+            for _, work in self.root.named_works()
+            if _starts_with_flow(work)
+        ]
+
+    def close(self, now: Moment) -> None:
+        """Let go of the tree; what it knows stays readable."""
+        self._crew.abandon(now)
+        connect(self.root, None)
+
+    @property
+    def wake_at(self) -> float | None:
+        """When `step` wants to be called without a letter, in monotonic seconds, or `None`."""
+        return self._timers.next
+
+    def supervisors(self) -> list[Supervisor]:
+        """Return those of all works in the tree; for any thread, and for looking only."""
+        return self._crew.all()
+
+    @property
+    def wants_pass(self) -> bool:
+        """Whether something changed since the last pass began."""
+        return bool(self._outbox.reasons) and not self.ended
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is under way that could change anything."""
+        return not (self.wants_pass or self._crew.is_busy or self._timers.next is not None)
+
+    def step(self, now: Moment, reports: Iterable[Report] = ()) -> list[Request]:
+        """Apply what arrived, run the flow once if something changed, and return what is to be sent.
+
+        Facts that nobody has taken are dropped.
+
+        Raises:
+            Exception: Whatever the flow raises.
+        """
+        self.take_facts()
+        return [*self.apply(now, reports), *self.run(now)]
+
+    def apply(self, now: Moment, reports: Iterable[Report]) -> list[Request]:
+        """Apply what arrived: the first half of `step`, before the flow sees it."""
+        self._outbox.wall = now.wall
+        for report in reports:
+            self._apply(report, now)
+        for name in self._timers.pop_due(now):
+            if (supervisor := self._crew.find(name)) is not None:
+                supervisor.tick(now)
+                self._crew.changed(supervisor)
+            else:
+                self._outbox.changed(name)  # an event of a schedule
+        if self.wants_pass and not (self._acknowledged or self._crew.has_news(now)):
+            return []  # `run` follows, and sends it all
+        return self._collect(now)
+
+    def run(self, now: Moment) -> list[Request]:
+        """Run the flow once if something changed: the second half of `step`.
+
+        Raises:
+            Exception: Whatever the flow raises.
+        """
+        if not self.wants_pass:
+            return []
+        outbox = self._outbox
+        arrived = self.take_facts()
+        try:
+            self._run_pass()
+            written = outbox.facts.writes
+            arrived.add(outbox.facts)
+        finally:
+            outbox.facts = arrived  # for the journal a pass that raised did not happen
+        if self.ended:
+            return []
+        if outbox.asks:
+            self._take_asks(now)
+        if written or outbox.wakes:
+            self._take_writes(written, now)
+        return self._collect(now)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether calls have failed that the flow has not seen yet."""
+        return bool(self._outbox.facts.failures)
+
+    def take_facts(self) -> Facts:
+        """Return what has changed since the last time."""
+        facts, self._outbox.facts = self._outbox.facts, Facts()
+        return facts
+
+    def accepted(self, report: StateChanged | RunEnded) -> tuple[dict[str, bytes], bytes | None]:
+        """Return what counts of a letter: changes that the flow has not written over, an answer it awaits."""
+        supervisor = self._crew.of_process(report.work)
+        if supervisor is None or not self._crew.has(supervisor):
+            return {}, None
+        answer = report.value if type(report) is RunEnded and supervisor.awaits(report) else None
+        changes = report.changes
+        return supervisor.exchange.accepted(changes, report.applied) if changes else changes, answer
+
+    def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
+        """Apply the states and ends of calls that came while the works were ended; nothing is sent.
+
+        That their processes are gone then says nothing about the works.
+        """
+        for report in reports:
+            supervisor = self._crew.find(report.work)
+            if supervisor is not None and isinstance(report, StateChanged):
+                supervisor.exchange.take(report.changes, report.applied)
+            elif supervisor is not None and isinstance(report, RunEnded):
+                supervisor.run_ended(report, now)
+
+    # What arrived.
+
+    def _apply(self, report: Report, now: Moment) -> None:
+        supervisor = self._crew.of_process(report.work)
+        if supervisor is None:
+            return
+        match report:
+            case StateChanged():
+                supervisor.exchange.take(report.changes, report.applied)
+                self._acknowledged.append(AcknowledgeState(report.work))
+                if not report.changes:
+                    return  # it only confirms what the flow wrote
+            case RunEnded():
+                supervisor.run_ended(report, now)
+            case WorkStarted():
+                supervisor.started(report.pid, now)
+            case StartFailed():
+                supervisor.start_failed(report.failure)
+            case WorkExited():
+                supervisor.exited(report.exitcode, report.detail, now)
+                self._crew.process_gone(report.work, now)
+            case StopWanted():
+                supervisor.ask_stop(report.timeout, now)
+            case RestartWanted() if self._crew.has(supervisor):
+                supervisor.ask_restart(report.timeout, now)
+        self._crew.changed(supervisor)
+        self._outbox.changed(f"{report.work}: {type(report).__name__}")
+
+    # The pass.
+
+    def _run_pass(self) -> None:
+        outbox = self._outbox
+        self.num_passes += 1
+        if outbox.explain is not None:
+            _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
+        outbox.begin_pass()
+        was_swallowed = False
+        try:
+            with self._acting:
+                self.root.run()
+            was_swallowed = outbox.pause is not None
+        except Pause as pause:
+            # Not kept in a variable: with its traceback it would be a cycle, and garbage of each pass.
+            was_swallowed = pause is not outbox.pause
+        except (StopApp, FailApp) as ending:
+            outbox.ending = ending
+        if was_swallowed and outbox.ending is None:
+            raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
+        outbox.look()
+        if outbox.ending is not None:
+            self.ended = True
+            if isinstance(outbox.ending, FailApp):
+                self.error = AppFailed(str(outbox.ending))
+
+    def _take_asks(self, now: Moment) -> None:
+        """Hand on what the pass asked for, in its order."""
+        outbox = self._outbox
+        asks, outbox.asks = outbox.asks, []
+        for ask in asks:
+            if isinstance(ask, Detached):
+                self._crew.dismiss(ask.name, now)
+            elif ask.work._node.link is not outbox:
+                if isinstance(ask, CallAsked):
+                    ask.call.fail(
+                        Failure("stopped", f"{type(ask.work).__qualname__} was taken out of the tree")
+                    )
+            else:
+                self._hand_on(ask, now)
+
+    def _take_writes(self, written: Mapping[str, tuple[Component, set[str]]], now: Moment) -> None:
+        """Hand on what the pass wrote to works, and when its schedules are due."""
+        for name, (_, attributes) in written.items():
+            if (supervisor := self._crew.find(name)) is not None:
+                supervisor.ask_write(attributes)
+                self._crew.changed(supervisor)
+        wakes, self._outbox.wakes = self._outbox.wakes, {}
+        for what, wall in wakes.items():
+            self._timers.set(what, now.monotonic + (wall - now.wall))
+
+    def _hand_on(
+        self, ask: CallAsked | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
+    ) -> None:
+        supervisor = self._crew.supervise(ask.work)
+        match ask:
+            case CallAsked():
+                supervisor.ask_call(ask.call, now)
+            case StartAsked():
+                supervisor.ask_start(now)
+            case StopAsked():
+                supervisor.ask_stop(ask.timeout, now)
+            case RestartAsked():
+                supervisor.ask_restart(ask.timeout, now)
+            case StacksAsked():
+                supervisor.ask_stacks()
+
+    def _collect(self, now: Moment) -> list[Request]:
+        """Return what is to be sent, unless the failure of a work has ended the app: nothing begins then."""
+        requests, self._acknowledged = self._acknowledged, []
+        if not self.ended and (failed := self._crew.failed) is not None:
+            self.ended, self.error, self.failed_work = True, failed.error, failed.name
+        return [] if self.ended else requests + self._crew.collect(now)
+
+
+def _starts_with_flow(work: LightningWork) -> bool:
+    was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the run that is resumed
+    return work._policy.start_with_flow and not was_stopped
+
+
+def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Say why a call is run, or why not."""
+    stage = call.statuses[-1].stage
+    known = f"same as call {call.number}, {'' if call.ended else 'still '}{stage}"
+    decision = f"new, call {call.number}" if is_new else known
+    _log.debug("%s: %s", show_call(work, args, kwargs), decision)

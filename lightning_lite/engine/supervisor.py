@@ -1,0 +1,408 @@
+"""What the machine knows about the process of one work, and what it does next.
+
+    absent ──StartWork──▶ starting ──WorkStarted──▶ up ──StopWork──▶ stopping ──WorkExited──▶ absent
+       ▲                      │                     │
+       └──────WorkExited──────┴─────────────────────┘   it died: the attempt under way has failed
+
+One call at a time is under way, the others wait here. Pure, like the machine: what happened and
+when in, letters out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Literal
+
+from lightning_lite.clock import Moment
+from lightning_lite.engine.call_queue import CallQueue, Slots
+from lightning_lite.engine.failures import describe_call, error_of
+from lightning_lite.engine.state_sync import Exchange
+from lightning_lite.engine.work_host import pack_host
+from lightning_lite.errors import RestartLimitReached
+from lightning_lite.messages import (
+    DumpStack,
+    Failure,
+    KillWork,
+    Request,
+    RunCall,
+    RunEnded,
+    StartWork,
+    StopWork,
+    WriteState,
+)
+from lightning_lite.runners.exit_status import describe_exit
+from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.outbox import Outbox
+from lightning_lite.tree.policy import WorkPolicy
+from lightning_lite.tree.work import LightningWork
+
+
+class Deaths:
+    """The deaths of the processes of one work, against the limit of its policy.
+
+    Args:
+        work: Name of the work.
+        policy: How it is run.
+    """
+
+    def __init__(self, work: str, policy: WorkPolicy) -> None:
+        self._work = work
+        self._policy = policy
+        self._moments: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        """Count one, at a monotonic time in seconds."""
+        self._moments.append(now)
+
+    def error(self, now: float, status: WorkStatus) -> RestartLimitReached | None:
+        """Return what has to end the app if no further process may be started now.
+
+        Args:
+            now: Monotonic time, in seconds.
+            status: The newest of the work, which says how the last one died.
+        """
+        moments, policy = self._moments, self._policy
+        while moments and moments[0] <= now - policy.restart_period:
+            moments.popleft()
+        if len(moments) <= policy.max_restarts:
+            return None
+        return RestartLimitReached(
+            f"The process of {self._work} died {len(moments)} times within {policy.restart_period:g} s "
+            f"(max_restarts={policy.max_restarts}); last: {status.message or 'see its log'}",
+            work=self._work,
+            reason=status.reason,
+        )
+
+
+def describe_death(
+    work: str, pid: int | None, exitcode: int | None, detail: str, during: str, *, was_starting: bool
+) -> Failure:
+    """Return what the death of a process means for the call under way.
+
+    Args:
+        work: Name of the work.
+        pid: Id of the process, if it has ever been up.
+        exitcode: How it ended, or `None` if nobody knows.
+        detail: What is known beside that.
+        during: How long it had been in which call; "" if none was under way.
+        was_starting: Whether it had not been up yet.
+    """
+    number = f" (pid {pid})" if pid is not None else ""
+    how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
+    when = f"after {during}" if during else "while it started" if was_starting else "while idle"
+    reason = WorkFailureReasons.START_FAILED if was_starting else WorkFailureReasons.CRASHED
+    return Failure(reason, f"The process of {work}{number} ended with {how} {when}")
+
+
+_log = logging.getLogger("lightning_lite")
+
+
+class Supervisor:
+    """Runs the calls of one work, one after the other, in a process that may have to be replaced.
+
+    Args:
+        work: The work.
+        outbox: Where it notes what becomes of the calls.
+        slots: How many works run a call at once.
+        blocked: Whether a process with this name still has to end before one may start.
+
+    Attributes:
+        name: Name of the work.
+        error: What has to end the app, or `None`.
+        exchange: What the flow and the work write to each other.
+    """
+
+    def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
+        self.work = work
+        self.name = work.name
+        self.error: BaseException | None = None
+        self.exchange = Exchange(work)
+        self._outbox = outbox
+        self._slots = slots
+        self._requests: list[Request] = []
+        self._noted = False
+        self._book: CallBook = work._book
+        self._policy = work._policy
+        self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
+        self._process = "blocked" if blocked else "absent"
+        self._pid: int | None = None
+        self._wanted = False  # somebody asked for a process, without a call
+        self._queue = CallQueue()
+        self._running: Call | None = None
+        self._began = 0.0
+        self._deadline: float | None = None
+        self._ending: Failure | Literal["stop", "restart"] | None = None  # why we end the process
+        self._start_failure: Failure | None = None
+        self._deaths = Deaths(work.name, work._policy)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way that will end by itself."""
+        return bool(self._running or self._queue or self._wanted or self._process in ("starting", "stopping"))
+
+    @property
+    def has_process(self) -> bool:
+        """Whether a process of the work is there, or on its way."""
+        return self._process in ("starting", "up", "stopping")
+
+    @property
+    def running(self) -> Call | None:
+        """The call of which an attempt was sent and has not ended."""
+        return self._running
+
+    @property
+    def wake_at(self) -> float | None:
+        """When it has something to do by itself, in monotonic seconds, or `None`."""
+        if self._running is not None:
+            return self._deadline
+        # While a process comes or goes, its next letter wakes us.
+        return self._queue.due if self._process in ("absent", "up") else None
+
+    def is_ready(self, now: Moment) -> bool:
+        """Return whether its next call can be sent."""
+        return self._process == "up" and self._running is None and self._queue.is_due(now.monotonic)
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether there are letters to send."""
+        return bool(self._requests)
+
+    def take_requests(self) -> list[Request]:
+        """Return the letters to send, once."""
+        requests, self._requests = self._requests, []
+        return requests
+
+    def take_noted(self) -> bool:
+        """Return, once, whether a status changed that the flow has read."""
+        noted, self._noted = self._noted, False
+        return noted
+
+    # What the flow asks for.
+
+    def ask_start(self, now: Moment) -> None:
+        """Have a process, without a call."""
+        self._wanted = self._process != "up"
+        self._ensure_process(now)
+
+    def ask_call(self, call: Call, now: Moment) -> None:
+        """Run a call when its turn comes."""
+        self._queue.add(call)
+        self._ensure_process(now)
+
+    def ask_stop(self, timeout: float, now: Moment) -> None:
+        """End the process, and with it the calls that have not ended."""
+        self._wanted = False
+        self._queue.cut_waiting()
+        self._end_process("stop", timeout)
+        if not self.has_process:
+            self._end_stopped(now)
+
+    def ask_restart(self, timeout: float, now: Moment) -> None:
+        """End the process and start another; the call under way is run again."""
+        self._wanted = True
+        self._end_process("restart", timeout)
+        self._ensure_process(now)
+
+    def ask_stacks(self) -> None:
+        """Have the process write what its threads are doing."""
+        if self.has_process:
+            self._requests.append(DumpStack(self.name))
+
+    def ask_write(self, names: set[str]) -> None:
+        """Send what the flow wrote: now if a call runs, else with the next call."""
+        self.exchange.add(names)
+        if self._running is not None and self._process == "up":
+            self._requests.append(WriteState(self.name, self.exchange.unconfirmed(), self.exchange.newest))
+
+    def unblock(self, now: Moment) -> None:
+        """The process that had this name is gone."""
+        if self._process == "blocked":
+            self._process = "absent"
+            self._ensure_process(now)
+
+    def abandon(self, now: Moment) -> None:
+        """The app is over: what has not ended is cut."""
+        if (call := self._end_attempt()) is not None:
+            self._queue.cut(call)
+        self._queue.cut_waiting()
+        self._cut_calls(now)
+
+    def dispatch(self, now: Moment) -> None:
+        """Send the next call; only if `is_ready`."""
+        call = self._running = self._queue.take()
+        self._slots.take()
+        call.attempt += 1
+        self._began = now.monotonic
+        self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
+        self._note(call, WorkStageStatus.RUNNING, now)
+        unconfirmed, newest = self.exchange.unconfirmed(), self.exchange.newest
+        self._requests.append(RunCall(self.name, call.key, call.attempt, call.arguments, unconfirmed, newest))
+
+    # What happened.
+
+    def started(self, pid: int, now: Moment) -> None:
+        """The process is up."""
+        self._pid = pid
+        if self._process == "starting":
+            self._process = "up"
+            self._wanted = False
+            self._note(None, WorkStageStatus.STARTED, now)
+
+    def awaits(self, letter: RunEnded) -> bool:
+        """Return whether a letter is about the attempt under way."""
+        call = self._running
+        return call is not None and call.key == letter.key and call.attempt == letter.attempt
+
+    def run_ended(self, letter: RunEnded, now: Moment) -> None:
+        """An attempt has ended by itself."""
+        self.exchange.take(letter.changes, letter.applied)
+        if not self.awaits(letter) or (call := self._end_attempt()) is None:
+            return
+        if letter.failure is not None:
+            self._attempt_failed(call, letter.failure, now)
+        elif letter.value is not None:
+            call.succeed(letter.value)
+            self._note(call, WorkStageStatus.SUCCEEDED, now)
+
+    def start_failed(self, failure: Failure) -> None:
+        """The process did not come up; `exited` follows."""
+        self._start_failure = failure
+
+    def exited(self, exitcode: int | None, detail: str, now: Moment) -> None:
+        """The process is gone."""
+        was, self._process = self._process, "absent"
+        ending, self._ending = self._ending, None
+        failure, self._start_failure = self._start_failure, None
+        call = self._end_attempt()
+        self.exchange.forget()  # the next process begins with all that the flow knows
+        self.work._url = ""  # nobody answers there any more
+        if ending == "restart" and call is not None:
+            self._queue.put_back(call)
+            self._note(call, WorkStageStatus.PENDING, now)
+        elif ending in ("stop", "restart"):
+            if call is not None:
+                self._queue.cut(call)
+            self._end_stopped(now)
+        elif isinstance(ending, Failure):
+            if call is not None:
+                self._attempt_failed(call, ending, now)
+        else:
+            self._deaths.add(now.monotonic)
+            if failure is None:
+                during = ""
+                if call is not None:
+                    during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
+                failure = describe_death(
+                    self.name, self._pid, exitcode, detail, during, was_starting=was == "starting"
+                )
+            self._died(failure, was, call, now)
+        self._ensure_process(now)
+
+    def tick(self, now: Moment) -> None:
+        """Time has passed: an attempt may have taken too long, a further one may be due."""
+        if self._running is not None and self._deadline is not None and now.monotonic >= self._deadline:
+            self._deadline = None
+            message = (
+                f"{self._describe(self._running)} took longer than its timeout of "
+                f"{self._policy.timeout:g} s; its process was killed"
+            )
+            self._end_process(Failure(WorkFailureReasons.TIMEOUT, message), 0.0)
+        self._ensure_process(now)
+
+    # What it does.
+
+    def _end_attempt(self) -> Call | None:
+        """Return the call of which an attempt was under way, and take note that it is not."""
+        call, self._running = self._running, None
+        if call is not None:
+            self._slots.give_back()
+        return call
+
+    def _ensure_process(self, now: Moment) -> None:
+        """Start a process if one is wanted and there is none."""
+        if self._process != "absent":
+            return
+        needed = self._wanted or self._queue.is_due(now.monotonic)
+        if not needed or self.error is not None:
+            return
+        self.error = self._deaths.error(now.monotonic, self._book.status)
+        if self.error is not None:
+            return
+        policy, host = self._policy, pack_host(self.work)
+        self._requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
+        self._process = "starting"
+
+    def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:
+        if not self.has_process:
+            return
+        if self._process != "stopping" or timeout == 0:
+            self._requests.append(StopWork(self.name, timeout) if timeout > 0 else KillWork(self.name))
+        if self._process != "stopping" or why == "stop":
+            self._ending = why
+        self._process = "stopping"
+        self._deadline = None
+
+    def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
+        """The process has ended, and nobody had asked for it."""
+        if call is None and was == "starting" and self._queue:
+            call = self._queue.take()
+            call.attempt += 1
+        if call is not None:
+            self._attempt_failed(call, failure, now)
+            return
+        # Without a call nothing is lost; the next call starts another process. A work that can't even
+        # start is different: the flow would wait for it in vain.
+        self._wanted = False
+        self._note(None, WorkStageStatus.FAILED, now, failure)
+        if was == "starting" and self._policy.raise_exception:
+            self.error = error_of(failure, self.name)
+
+    def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
+        # Not the number of attempts: one that a restart has cut did not fail.
+        num_failed = 1 + sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)
+        attempt = f", attempt {num_failed} of {self._policy.retries + 1}" if self._policy.retries else ""
+        failure = failure._replace(message=f"{failure.message}{attempt}")
+        self._note(call, WorkStageStatus.FAILED, now, failure)
+        if num_failed <= self._policy.retries:
+            if self._ending == "stop":
+                self._queue.cut(call)
+                return
+            delay = self._policy.delay_after(num_failed)
+            self._queue.put_back(call, now.monotonic + delay)
+            _log.debug("%s: retried in %g s", self._describe(call), delay)
+            self._note(call, WorkStageStatus.PENDING, now)
+            return
+        goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
+        where = "" if goes_on else f"{self._describe(call)}{attempt}"  # as long as it has its arguments
+        call.fail(failure)
+        if goes_on:
+            self._outbox.completed(self.work, call, failure)
+        else:
+            self.error = error_of(failure, self.name, where)
+
+    def _end_stopped(self, now: Moment) -> None:
+        """The process is gone, as the flow has asked."""
+        self._cut_calls(now)
+        # Said once: a flow that stops a work in each pass has to come to rest.
+        if self._book.status.stage != WorkStageStatus.STOPPED:
+            self._note(None, WorkStageStatus.STOPPED, now)
+
+    def _cut_calls(self, now: Moment) -> None:
+        while (call := self._queue.take_cut()) is not None:
+            call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
+            self._note(call, WorkStageStatus.STOPPED, now)
+
+    def _describe(self, call: Call) -> str:
+        return describe_call(self.name, call.arguments)
+
+    def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
+        reason, message, trace = failure[:3] if failure is not None else (None, "", "")
+        count = call.attempt if call is not None else 0
+        self._outbox.note(self.work, call, (stage, now.wall, reason, message, count, trace))
+        if self._book.was_read:
+            self._noted = True
+        if self._outbox.explain is not None:
+            what = f"{self.name}, call {call.number}" if call is not None else self.name
+            _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")

@@ -1,0 +1,1 @@
+"""Works in the flow's own process, for debugging and tests."""

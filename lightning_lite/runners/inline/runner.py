@@ -1,0 +1,309 @@
+"""Works in the flow's own process, for debugging and for tests: the same letters, no processes.
+
+    flow's thread    send(StartWork, RunCall, ...) ─▶ job ─▶ wait() runs it      works that are not parallel
+                                     │
+    thread of a work                 └──────────────▶ job ─▶ the thread runs it  parallel works
+                     wait() ◀── letters ── queue ◀──┘
+
+The code of a work that is not parallel runs in `wait`, in the flow's thread, so that `breakpoint()`
+and `pdb` work there; meanwhile nothing else happens. What only a process can do is not done: no call
+is killed, a stop cuts a call at its next change of state, and works share environment, working
+directory and modules with the flow.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import ClassVar
+
+from lightning_lite.context import Caller
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import (
+    DumpStack,
+    Failure,
+    KillWork,
+    PrepareWork,
+    Report,
+    Request,
+    RunCall,
+    RunEnded,
+    StartFailed,
+    StartWork,
+    StateChanged,
+    StopWork,
+    Wish,
+    WorkExited,
+)
+from lightning_lite.runners.inline.work import InlineWork, Job, Surroundings
+from lightning_lite.runners.output.pump import Display, OutputPump
+from lightning_lite.runners.output.redirect import WorkStreams
+from lightning_lite.values.pickling import pack
+
+logger = logging.getLogger(__name__)
+
+
+class InlineRunner:
+    """Runs all works in the flow's own process; see `seam.Runner`.
+
+    Args:
+        root: Absolute root folder of the app.
+        logs: Folder of the logs of works.
+        display: Where the output of works is shown, or `None` for nowhere.
+        durable: Whether what works put into drives must survive the loss of power.
+    """
+
+    #: Kills, time limits and crashes of a work need processes.
+    can_kill: ClassVar[bool] = False
+
+    def __init__(self, root: str, logs: str, display: Display | None = None, durable: bool = False) -> None:
+        self._root = root
+        self._durable = durable
+        self._works: dict[str, InlineWork] = {}
+        self._jobs: deque[Job] = deque()
+        # The one queue that may be put into from threads and signal handlers alike. `None` only wakes.
+        self._arrived: SimpleQueue[Report | InlineWork | None] = SimpleQueue()
+        self._looks: dict[InlineWork, float] = {}  # moment of the next look into each parallel work
+        self._is_awake = False
+        self._output = OutputPump(logs, display)
+        self._streams = WorkStreams(self._output, display)
+        self._is_closing = False
+        self._interruption: BaseException | None = None  # what `wait` has to raise yet
+        self._is_interrupted = False
+        self._undelivered: list[Report] = []  # letters that came when it did
+        self._is_taking = False
+        self._is_in_job = False
+        self._is_hurried = False
+
+    def send(self, request: Request) -> None:
+        """Take one letter for a work, or about its process; see `seam.Runner`."""
+        if isinstance(request, PrepareWork):
+            return  # it needs no process
+        if isinstance(request, StartWork):
+            self._start(request)
+            return
+        work = self._works.get(request.work)
+        if work is None:
+            return  # it is over, and `wait` has said so
+        if isinstance(request, RunCall):
+            work.run(request)
+        elif isinstance(request, StopWork | KillWork):
+            work.stop(gracefully=isinstance(request, StopWork))
+        elif isinstance(request, DumpStack):
+            self.write_stacks(request.work)
+        else:
+            work.receive(request)
+
+    def wait(self, timeout: float | None) -> Sequence[Report]:
+        """Return all letters that have arrived, in order per work; see `seam.Runner`.
+
+        Runs one job of a work that is not parallel if there is nothing to return, however long it takes.
+        """
+        until = None if timeout is None else monotonic() + timeout
+        pause: float | None = 0.0
+        while True:
+            letters = self._take(pause)
+            if self._interruption is not None:
+                self._undelivered = letters
+                error, self._interruption = self._interruption, None
+                raise error
+            if letters or self._is_awake:
+                self._is_awake = False
+                return letters
+            if self._jobs:
+                self._run_job()
+                pause = 0.0
+                continue
+            self._look()
+            now = monotonic()
+            if until is not None and now >= until:
+                return self._take(0.0)
+            dues = [*self._looks.values()] if until is None else [until, *self._looks.values()]
+            pause = max(0.0, min(dues) - now) if dues else None
+
+    def wake(self) -> None:
+        """Let a `wait` that is under way return; may be called from any thread and signal handler."""
+        self._is_awake = True
+        self._arrived.put(None)
+
+    def close(self, timeout: float) -> Sequence[Report]:
+        """End all works in order; one that does not end in `timeout` seconds is left to its thread."""
+        if self._is_closing:
+            return []
+        self._is_closing = True
+        letters = self._undelivered
+        until = monotonic() + timeout
+        try:
+            for work in reversed(self._works.values()):
+                work.stop(gracefully=True)
+            while self._works:
+                is_patient = not self._jobs and not self._is_hurried
+                letters += self._take(max(0.0, until - monotonic()) if is_patient else 0.0)
+                if self._jobs:
+                    self._run_job()
+                elif self._is_hurried or monotonic() >= until:
+                    break
+            letters += map(self._abandon, self._works)
+        finally:
+            self._streams.close()
+            self._output.close()
+        return letters
+
+    # What commands from outside ask for, see `seam.Steerable`; in any thread.
+
+    def pids(self) -> dict[str, int]:
+        """Return the id of this process for each work that is up."""
+        return dict.fromkeys(list(self._works), os.getpid())
+
+    def take_wish(self, wish: Wish) -> None:
+        """Begin to cut a call, and let the next `wait` say so."""
+        if wish.timeout == 0:
+            raise RunnerError(
+                f"{wish.work} has no process that could be killed: with the inline runner works live in the "
+                "app's own. Stop it; that takes effect at its next change of state"
+            )
+        work = self._works.get(wish.work)
+        self._arrived.put(wish)
+        if work is not None:
+            work.stop(gracefully=True)
+
+    def write_stacks(self, work: str) -> None:
+        """Write the stacks of all threads of this process to the output of a work."""
+        self._output.feed(work, _stacks().encode())
+
+    # What the signals of the terminal ask of a runner, see `signals.Interruptible`.
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the works are being ended, or an exception is on its way to that."""
+        return self._is_closing or self._is_interrupted
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error` in the flow's thread, which calls this: now, or when the letters are taken.
+
+        The host of a work takes it for an exception of the work's; so `wait` raises it again, and the
+        call has not failed but was cut.
+        """
+        self._interruption, self._is_interrupted = error, True
+        if not self._is_taking:
+            raise error
+        self._arrived.put(None)
+
+    def kill_all(self) -> None:
+        """Wait for no work any longer, and cut the one that runs in the flow's thread."""
+        self._is_hurried = True
+        self._arrived.put(None)
+        if self._is_in_job:
+            raise KeyboardInterrupt
+
+    def suspend(self) -> None:
+        """Do nothing: works stop with the flow."""
+
+    def resume(self, seconds: float) -> None:
+        """Do nothing: works go on with the flow."""
+
+    # The rest.
+
+    def _start(self, request: StartWork) -> None:
+        name = request.work
+        if name in self._works:
+            raise RunnerError(f"{name} has been started already, and it has not exited yet")
+        if request.env or request.cwd is not None:
+            self._refuse(name, 'env= and cwd= of a work need a process of its own: use runner="processes"')
+            return
+        self._output.open(name)
+        around = Surroundings(self._jobs.append, self._hear, self._arrived.put)
+        caller = Caller("work", name, self._root, self._durable)
+        work = InlineWork(name, caller, around, parallel=request.parallel)
+        try:
+            work.start(request.host)
+        except RuntimeError as error:
+            self._refuse(name, str(error))
+            return
+        self._works[name] = work
+
+    def _refuse(self, name: str, why: str) -> None:
+        message = f"{name} could not start: {why}"
+        failure = Failure("start_failed", message, error=pack(RunnerError(message)))
+        self._hear(StartFailed(name, failure))
+        self._hear(WorkExited(name, None))
+
+    def _hear(self, letter: Report) -> None:
+        """Take a letter of a work, from any thread; what was printed before it is out before it."""
+        if type(letter) is RunEnded:
+            self._streams.take_back()
+            self._output.flush(letter.work)
+            if letter.failure is not None and self._interruption is not None and self._runs_here(letter.work):
+                letter = StateChanged(letter.work, letter.changes, letter.applied)
+        elif type(letter) is WorkExited:
+            self._output.detach(letter.work)
+        self._arrived.put(letter)
+
+    def _runs_here(self, name: str) -> bool:
+        work = self._works.get(name)
+        return work is not None and not work.is_parallel
+
+    def _take(self, timeout: float | None) -> list[Report]:
+        """Return the letters that are there; wait for the first of them, or for a wake-up."""
+        letters: list[Report] = []
+        self._is_taking = True
+        try:
+            item = self._arrived.get(timeout=timeout)
+            while True:
+                if isinstance(item, InlineWork):
+                    self._looks[item] = monotonic()
+                elif item is not None:
+                    letters.append(item)
+                    if type(item) is WorkExited:
+                        self._forget(item.work)
+                item = self._arrived.get_nowait()
+        except Empty:
+            return letters
+        finally:
+            self._is_taking = False
+
+    def _forget(self, name: str) -> None:
+        work = self._works.pop(name, None)
+        if work is not None:
+            self._looks.pop(work, None)
+            work.join()
+
+    def _run_job(self) -> None:
+        job = self._jobs.popleft()
+        self._is_in_job = True
+        try:
+            job()
+        finally:
+            self._is_in_job = False
+            self._streams.take_back()
+
+    def _look(self) -> None:
+        now = monotonic()
+        for work in [work for work, due in self._looks.items() if due <= now]:
+            pause = work.look()
+            if pause is None:
+                del self._looks[work]
+            else:
+                self._looks[work] = now + pause
+
+    def _abandon(self, name: str) -> WorkExited:
+        logger.warning(
+            "%s goes on in its thread: what it does can't be cut from outside, and it changes no state. "
+            'With runner="processes" it would have been killed.',
+            name,
+        )
+        self._output.detach(name)
+        return WorkExited(name, None, "its thread goes on")
+
+
+def _stacks() -> str:
+    """Return the Python stacks of all threads."""
+    frames = sys._current_frames()
+    texts = [f"Thread {ident}:\n" + "".join(traceback.format_stack(frame)) for ident, frame in frames.items()]
+    return "\n".join(texts)

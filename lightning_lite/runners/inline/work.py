@@ -1,0 +1,201 @@
+"""One work of the inline runner: its host, and the thread that runs it if it is parallel."""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from lightning_lite.context import Caller, acting_as
+from lightning_lite.errors import StopRun
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Report,
+    RunCall,
+    StartFailed,
+    WorkExited,
+    WorkStarted,
+    WriteState,
+)
+from lightning_lite.runners.base import Host
+from lightning_lite.runners.worker.main import start_failure
+from lightning_lite.values.pickling import unpack
+
+#: What a work does next, in its thread.
+Job = Callable[[], None]
+
+
+class Surroundings(NamedTuple):
+    """What a work in this process has around it.
+
+    Attributes:
+        queue: Takes jobs for the flow's thread; called there.
+        report: Takes letters, from any thread.
+        nudge: Asks for a `look` soon, from any thread.
+    """
+
+    queue: Callable[[Job], None]
+    report: Callable[[Report], None]
+    nudge: Callable[[InlineWork], None]
+
+
+class InlineWork:
+    """A work that lives in the flow's process: does with threads what `child.Child` does in a process.
+
+    All methods are for the flow's thread and return at once; the work's code runs in jobs, in a
+    thread of its own if it is parallel, else in the flow's thread when that waits.
+
+    Args:
+        name: Name of the work.
+        caller: As whom its code acts.
+        around: Where its jobs and letters go.
+        parallel: Whether it gets a thread of its own.
+    """
+
+    def __init__(self, name: str, caller: Caller, around: Surroundings, *, parallel: bool) -> None:
+        self.name = name
+        self._caller = caller
+        self._around = around
+        self._host: Host | None = None
+        self._is_open = False
+        self._is_over = False
+        self._switch = threading.Lock()  # guards the next two: a stop cuts a call, and nothing else
+        self._is_performing = False
+        self._is_stopping = False
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True) if parallel else None
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether it has a thread of its own."""
+        return self._thread is not None
+
+    def start(self, packed_host: bytes) -> None:
+        """Load the work and run its `on_start`.
+
+        Raises:
+            RuntimeError: There are too many threads.
+        """
+        if self._thread is not None:
+            self._thread.start()
+        self._queue(partial(self._open, packed_host))
+
+    def run(self, call: RunCall) -> None:
+        """Run one attempt of a call."""
+        self._queue(partial(self._perform, call))
+
+    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+        """Take what came while a call runs."""
+        if self._thread is None:
+            self._queue(partial(self._receive, letter))  # behind the call that has not begun
+        else:
+            self._receive(letter)
+
+    def look(self) -> float | None:
+        """Look for changes inside lists and dicts of a parallel work; see `seam.Host`."""
+        return self._host.look() if self._is_open and self._host is not None else None
+
+    def stop(self, *, gracefully: bool) -> None:
+        """End the work; a call that runs is cut at its next change of state.
+
+        Args:
+            gracefully: Whether `on_exit` runs and the last changes are sent.
+        """
+        with self._switch:
+            if self._is_performing and self._host is not None:
+                self._host.interrupt()
+            self._is_stopping = True
+        self._queue(partial(self._end, gracefully=gracefully))
+
+    def join(self) -> None:
+        """Wait for the end of its thread, after its last letter."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _queue(self, job: Job) -> None:
+        if self._thread is None:
+            self._around.queue(job)
+        else:
+            self._jobs.put(job)
+
+    # For the work's code, in any thread.
+
+    def _nudge(self) -> None:
+        if self._thread is not None:  # else nobody could see the change before the call has ended
+            self._around.nudge(self)
+
+    # The thread of the work.
+
+    def _live(self) -> None:
+        while not self._is_over:
+            self._jobs.get()()
+
+    def _open(self, packed_host: bytes) -> None:
+        with acting_as(self._caller):
+            try:
+                self._host = unpack(packed_host)
+                self._host.open(self._around.report, self._nudge)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the flow has to hear of it
+                self._around.report(StartFailed(self.name, start_failure(self.name, error)))
+                self._exit(1)
+                return
+        self._is_open = True
+        self._around.report(WorkStarted(self.name, os.getpid()))
+
+    def _perform(self, call: RunCall) -> None:
+        assert self._host is not None
+        with self._switch:
+            if self._is_stopping or self._is_over:
+                return
+            self._is_performing = True
+        try:
+            with acting_as(self._caller):
+                self._host.perform(call)
+        except StopRun:
+            pass  # the job that ends the work comes next
+        except BaseException:  # noqa: BLE001 - a host that breaks is what a crash is in a process
+            self._complain()
+            self._exit(1)
+        finally:
+            with self._switch:
+                self._is_performing = False
+
+    def _receive(self, letter: WriteState | AcknowledgeState) -> None:
+        if self._host is not None and not self._is_over:
+            self._host.receive(letter)
+
+    def _end(self, *, gracefully: bool) -> None:
+        if self._is_over:
+            return
+        if self._is_open and gracefully and not self._close():
+            self._exit(1)
+        else:
+            self._exit(0)
+
+    def _close(self) -> bool:
+        assert self._host is not None
+        with acting_as(self._caller):
+            with suppress(StopRun):
+                # An interrupt that came when the call had just ended is still due. It is taken here, so that
+                # it does not cut `on_exit`.
+                self._host.look()
+            try:
+                self._host.close()
+            except BaseException:  # noqa: BLE001 - the user's `on_exit` must not keep the work from ending
+                self._complain()
+                return False
+        return True
+
+    def _complain(self) -> None:
+        """Print the exception to the output of the work, as the end of a process would."""
+        with acting_as(self._caller):
+            traceback.print_exc()
+
+    def _exit(self, exitcode: int) -> None:
+        self._is_over = True
+        self._around.report(WorkExited(self.name, exitcode))

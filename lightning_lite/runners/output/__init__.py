@@ -1,0 +1,1 @@
+"""What works print: from their pipes to log files and the terminal."""

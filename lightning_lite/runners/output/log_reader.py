@@ -1,0 +1,137 @@
+"""The lines of the logs of a run: from where somebody wants them, and as they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from heapq import merge
+from typing import NamedTuple
+
+from lightning_lite.runners.output.log_index import LogTimes
+
+_CHUNK = 64 * 1024
+
+
+class Line(NamedTuple):
+    """One line that a work has printed.
+
+    Attributes:
+        time: When it began to come, in seconds since 1970; `None` if nobody knows.
+        work: Name of the work.
+        text: The line, without its end.
+    """
+
+    time: float | None
+    work: str
+    text: str
+
+
+class LogReader:
+    """Reads one log from a place to its end, and later what has been added.
+
+    Args:
+        path: The log.
+        work: Name of the work.
+    """
+
+    def __init__(self, path: str, work: str) -> None:
+        self._path = path
+        self._work = work
+        self._place = 0
+        self._times = LogTimes(path)
+
+    def skip_to_tail(self, nlines: int) -> None:
+        """Begin `nlines` lines before the present end, unless it begins later already."""
+        with open(self._path, "rb") as log:
+            end = place = log.seek(0, os.SEEK_END)
+            data = b""
+            while place > 0 and data.count(b"\n") <= nlines:
+                size = min(_CHUNK, place)
+                place = log.seek(place - size)
+                data = log.read(size) + data
+        if nlines == 0:
+            data = b""
+        tail = b"\n".join(data.removesuffix(b"\n").split(b"\n")[-nlines:])
+        self._place = max(self._place, end - len(tail) - data.endswith(b"\n"))
+
+    def skip_to_moment(self, moment: float) -> None:
+        """Begin with what came at a moment, in seconds since 1970, or later."""
+        place = self._times.place_after(moment)
+        self._place = max(self._place, os.path.getsize(self._path) if place is None else place)
+
+    def read(self, *, to_end: bool) -> Iterator[Line]:
+        """Yield the lines that are there and were not yielded before.
+
+        Args:
+            to_end: Whether the last line counts also if its newline has not come.
+        """
+        if os.path.getsize(self._path) <= self._place:
+            return
+        self._times.refresh()
+        with open(self._path, "rb") as log:
+            log.seek(self._place)
+            for line in log:
+                if not line.endswith(b"\n") and not to_end:
+                    return
+                time = self._times.at(self._place)
+                self._place += len(line)
+                yield Line(time, self._work, line.decode("utf-8", "backslashreplace").rstrip("\n"))
+
+
+class RunLogs:
+    """The logs of one run.
+
+    Args:
+        folder: Folder of the run.
+        works: Names of the works that count; all, also those that begin later, if there are none.
+        nlines: How many lines of each count, counted from the end; all if `None`.
+        since: Seconds since 1970; what came before does not count.
+    """
+
+    def __init__(
+        self, folder: str, works: Collection[str], *, nlines: int | None = None, since: float | None = None
+    ) -> None:
+        self._folder = os.path.join(folder, "logs")
+        self._works = works
+        self._readers: dict[str, LogReader] = {}
+        self._open()
+        for reader in self._readers.values():
+            if since is not None:
+                reader.skip_to_moment(since)
+            if nlines is not None:
+                reader.skip_to_tail(nlines)
+
+    def read(self, *, to_end: bool) -> Iterable[Line]:
+        """Return the lines that are there and were not returned before, in the order of their times.
+
+        Args:
+            to_end: Whether last lines count also if their newlines have not come.
+        """
+        self._open()
+        lines = [reader.read(to_end=to_end) for _, reader in sorted(self._readers.items())]
+        return merge(*lines, key=lambda line: line.time or 0.0)
+
+    def _open(self) -> None:
+        for work in list_logs(self._folder):
+            if work not in self._readers and (not self._works or work in self._works):
+                self._readers[work] = LogReader(os.path.join(self._folder, f"{work}.log"), work)
+
+
+def list_logs(folder: str) -> list[str]:
+    """Return the names of the works that have a log in a folder."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(name.removesuffix(".log") for name in names if name.endswith(".log"))
+
+
+def last_line(path: str) -> str:
+    """Return the last line of a log that says something; "" if there is none."""
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _CHUNK))
+            lines = log.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line for line in reversed(lines) if line.strip()), "")

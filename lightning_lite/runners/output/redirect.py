@@ -1,0 +1,139 @@
+"""`sys.stdout` and `sys.stderr` while works run in this process: prints go where their callers belong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from threading import get_ident
+from typing import Any, TextIO
+
+from lightning_lite.context import current_caller
+from lightning_lite.runners.output.display_queue import Display
+from lightning_lite.runners.output.pump import OutputPump
+
+
+class WorkStreams:
+    """Stands in for the standard streams from its making until `close`.
+
+    What the code of a work prints goes to the output of that work; everything else, and what a
+    debugger says and asks, goes where it would have gone. What C code writes, and threads that a
+    work has started, is nobody's and stays without a name.
+
+    A debugger in the thread that made this has the terminal for itself, until the work prints by
+    itself again, or somebody in that thread takes it back.
+
+    Args:
+        output: Takes what works print.
+        display: Is told to hold while a debugger uses the terminal.
+    """
+
+    def __init__(self, output: OutputPump, display: Display | None) -> None:
+        self._output = output
+        self._display = display
+        self._thread = get_ident()
+        self._is_held = False
+        self._stdout = _WorkStream(sys.stdout, self)
+        self._stderr = _WorkStream(sys.stderr, self)
+        sys.stdout, sys.stderr = self._stdout, self._stderr
+
+    def take_back(self) -> None:
+        """Let the display go on if a debugger has stopped it; does nothing in other threads."""
+        if self._is_held and self._display is not None and get_ident() == self._thread:
+            self._is_held = False
+            self._display.release()
+
+    def feed(self, work: str, data: bytes) -> None:
+        """Take what a work prints by itself."""
+        self.take_back()
+        self._output.feed(work, data)
+
+    def hand_over(self, work: str) -> None:
+        """Let a debugger of `work` have the terminal, after all that was printed before."""
+        if not self._is_held and self._display is not None and get_ident() == self._thread:
+            self._output.flush(work)
+            self._display.hold()
+            self._is_held = True
+
+    def close(self) -> None:
+        """Put the streams back, unless somebody has put others in their place meanwhile."""
+        self.take_back()
+        if sys.stdout is self._stdout:
+            sys.stdout = self._stdout.real
+        if sys.stderr is self._stderr:
+            sys.stderr = self._stderr.real
+        self._stdout.is_closed = self._stderr.is_closed = True
+
+
+class _WorkStream:
+    """One standard stream; what it does not do itself, the real one does."""
+
+    def __init__(self, real: TextIO, streams: WorkStreams) -> None:
+        self.real = real
+        self.is_closed = False
+        self._streams = streams
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    @property
+    def buffer(self) -> Any:
+        return self.real.buffer if self._work() is None else _WorkBuffer(self)
+
+    def isatty(self) -> bool:
+        """Return what a work in a process of its own would hear: no."""
+        return self._work() is None and self.real is not None and self.real.isatty()
+
+    def write(self, text: str) -> int:
+        work = self._work()
+        if work is None:
+            return self.real.write(text) if self.real is not None else len(text)
+        self._streams.feed(work, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def write_bytes(self, data: bytes) -> int:
+        work = self._work()
+        if work is None:
+            return self.real.buffer.write(data)
+        self._streams.feed(work, data)
+        return len(data)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def flush(self) -> None:
+        if self.real is not None:
+            self.real.flush()
+
+    def _work(self) -> str | None:
+        """Return the work that writes, or `None` if it is not for its output."""
+        caller = current_caller()
+        if caller.kind != "work" or self.is_closed:
+            return None
+        if _is_debugging():
+            self._streams.hand_over(caller.component)
+            return None
+        return caller.component
+
+
+class _WorkBuffer:
+    """The bytes below a stream, as `sys.stdout.buffer.write(...)` wants them."""
+
+    def __init__(self, stream: _WorkStream) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream.real.buffer, name)
+
+    def write(self, data: bytes) -> int:
+        return self._stream.write_bytes(bytes(data))
+
+
+def _is_debugging() -> bool:
+    """Return whether a debugger follows this thread: pdb, or one that is built on it."""
+    bdb = sys.modules.get("bdb")
+    if bdb is None:
+        return False
+    if isinstance(getattr(sys.gettrace(), "__self__", None), bdb.Bdb):
+        return True
+    monitoring = getattr(sys, "monitoring", None)  # what pdb uses from Python 3.14 on
+    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None

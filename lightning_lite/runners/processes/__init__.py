@@ -1,0 +1,1 @@
+"""Works in processes of their own, seen from the main process."""

@@ -1,0 +1,78 @@
+"""Where the processes of works come from: each is a fresh interpreter, or a fork of the fork server."""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections.abc import Sequence
+
+from lightning_lite import settings
+from lightning_lite.messages import PrepareWork, StartWork
+from lightning_lite.runners.output.pump import OutputPump
+from lightning_lite.runners.processes.forkserver import ForkServer
+from lightning_lite.runners.processes.guardian import Guardian
+from lightning_lite.runners.processes.launcher import Spawner
+from lightning_lite.runners.processes.process import Origin, WorkProcess
+from lightning_lite.runners.processes.spawn import describe_heritage
+
+
+class ProcessFactory:
+    """Makes processes that are still to be launched; owns the fork server and the guardian of an app.
+
+    Args:
+        root: Absolute root folder of the app.
+        output: Takes what works print.
+        durable: Whether what works put into drives must survive the loss of power.
+        start_method: `spawn` or `forkserver`.
+        preload: Modules that works need.
+    """
+
+    def __init__(
+        self, root: str, output: OutputPump, *, durable: bool, start_method: str, preload: Sequence[str]
+    ) -> None:
+        self._output = output
+        self._root = root
+        self._guardian = Guardian()
+        self._spawner = Spawner()
+        self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
+        self._setup = {"root": root, "durable": durable, "preload": list(preload)}
+
+    def make(self, request: PrepareWork | StartWork) -> WorkProcess:
+        """Return the process of a work, with what it has to know in its pipe of calls.
+
+        Raises:
+            OSError: There are too many open files.
+            RuntimeError: There are too many threads.
+        """
+        name = request.work
+        env = {**os.environ, settings.ROOT_VARIABLE: self._root, **(request.env or {})}
+        origin = self._origin_of(env)
+        setup = describe_heritage(request.cwd) | self._setup
+        if origin is self._server:
+            setup |= {"work": name, "env": env}  # the others are started with them
+        packed = marshal.dumps(setup)  # first: what it refuses must leave no pipes behind
+        output = self._output.attach(name)
+        try:
+            process = WorkProcess(name, env, output, self._guardian, origin)
+        except BaseException:
+            os.close(output)
+            raise
+        process.calls.put_bytes(packed)
+        return process
+
+    def close(self) -> None:
+        """End the fork server and the guardian; all works are gone by now."""
+        if self._server is not None:
+            self._server.close()
+        self._guardian.close()
+
+    def disown(self) -> None:
+        """Hold nothing of them any more, in a process that this one has forked."""
+        if self._server is not None:
+            self._server.disown()
+        self._guardian.disown()
+
+    def _origin_of(self, env: dict[str, str]) -> Origin:
+        if self._server is not None and self._server.suits(env):
+            return self._server
+        return self._spawner

@@ -1,0 +1,219 @@
+"""The fork server, seen from the main process: one process per app, from which those of works are forked.
+
+    start ─ ends of the work's pipes ──▶ server ── fork ──▶ process of a work
+         ◀── report: its process id ────
+    reap ── its process id ────────────▶
+         ◀── report: its wait status ───    the end of this pipe: the server has died
+
+It is a fresh process with one thread that has loaded the framework once: a work costs a fork in place of the
+start of an interpreter. It is reached over a socket pair; nothing listens. Exits are seen by pidfds, as those
+of all works; the server keeps what remains of each until it is told, because others may get the number of a
+process as soon as it is reaped.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket itself would cost each app some milliseconds
+import marshal
+import os
+import select
+import signal
+from array import array
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.runners.exit_status import describe_exit
+from lightning_lite.runners.processes.guardian import Guardian
+from lightning_lite.runners.processes.process import WorkProcess, open_pipes
+from lightning_lite.runners.processes.spawn import search_path, spawn_program
+
+#: Bytes of a number in a report.
+_REPORT_SIZE = 8
+
+#: Seconds after which a server that does not answer is killed: somebody has stopped it.
+_PATIENCE = 20.0
+
+#: The same for its first answer, for which it has to load what works need.
+_PATIENCE_AT_START = 60.0
+
+#: Seconds that a server which has closed its ends gets to exit by itself, so that its exit code is known.
+_GRACE = 1.0
+
+#: Beginnings of variables that act when a program starts: a process that is forked does not heed them.
+_HEEDED_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "TZ")
+
+
+class ForkServer:
+    """Starts the server when the first process is wanted, and another when it has died.
+
+    Args:
+        guardian: Ends the server if the flow is killed.
+        preload: Modules that the server imports once for all works.
+
+    Raises:
+        RunnerError: This system lacks what it takes.
+    """
+
+    def __init__(self, guardian: Guardian, preload: Sequence[str] = ()) -> None:
+        if not hasattr(os, "pidfd_open") or not hasattr(_socket, "SOCK_SEQPACKET"):
+            raise RunnerError(
+                "start_method='forkserver' needs os.pidfd_open, which is not there. Use start_method='spawn'."
+            )
+        self._guardian = guardian
+        self._preload = list(preload)
+        self._environ = dict(os.environ)
+        self._pid = 0
+        self._has_answered = False
+        self._door: _socket.socket | None = None
+
+    def suits(self, env: Mapping[str, str]) -> bool:
+        """Return whether a forked process heeds all of `env`; one that does not has to be spawned."""
+        return _heeded_at_start(env) == _heeded_at_start(self._environ)
+
+    def start(self, process: WorkProcess) -> int:
+        """Have the process of a work forked, in a process group of its own, and return its id.
+
+        Called in a thread that lives as long as the runner, because the server dies with it.
+
+        Raises:
+            OSError: The system refuses.
+            ValueError: No environment can hold what it should.
+            RunnerError: The server does not start.
+        """
+        _check(process.env)
+        if self._door is None:
+            self._start_server()
+        number = self._ask(process)
+        if number is None:
+            self._bury(_GRACE)  # somebody has killed it, and with it all that it has forked
+            self._start_server()
+            number = self._ask(process)
+        if number is None:
+            raise RunnerError(f"the fork server has ended with {describe_exit(self._bury(_GRACE))}")
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
+        return number
+
+    def reap(self, process: WorkProcess) -> int:
+        """Return the wait status of a process that has ended.
+
+        Raises:
+            ChildProcessError: The server has died, and the status with it.
+        """
+        with suppress(OSError):  # the server has died, and is being replaced at this moment
+            self._send(b"%d" % process.pid)
+        status = self._read_report(process.report)
+        if status is None:
+            raise ChildProcessError("the fork server has died, and with it all that was forked from it")
+        return status
+
+    def close(self) -> None:
+        """End the server; all works are gone by now."""
+        if self._door is not None:
+            self._bury()
+
+    def disown(self) -> None:
+        """Hold nothing of it any more, in a process that this one has forked."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    def _start_server(self) -> None:
+        here, there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        try:
+            arguments = (there.fileno(), os.getpid())
+            self._pid = spawn_program("forkserver_main", arguments, self._environ, [there.fileno()], None)
+        except BaseException:
+            here.close()
+            raise
+        finally:
+            there.close()
+        self._has_answered = False
+        try:
+            self._guardian.watch(self._pid)
+            with suppress(BrokenPipeError, ConnectionResetError):  # dead already: the first report tells
+                here.sendmsg([marshal.dumps({"path": search_path(), "preload": self._preload})])
+        except BaseException:
+            here.close()
+            with suppress(ProcessLookupError, ChildProcessError):  # other code of the app has reaped it
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+            raise
+        # Only now: the main thread may have an exit to be reaped at this moment, and the setup comes first.
+        self._door = here
+
+    def _bury(self, grace: float = 0.0) -> int | None:
+        """Let nothing of the server be left, and return its exit code if it is known."""
+        assert self._door is not None
+        self._door.close()
+        self._door = None
+        with suppress(ProcessLookupError):  # other code of the app has reaped it
+            _wait_for_end(self._pid, grace)
+            os.kill(self._pid, signal.SIGKILL)
+        self._guardian.forget(self._pid)
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        except ChildProcessError:
+            return None
+
+    def _ask(self, process: WorkProcess) -> int | None:
+        """Return the id of the process that the server forks, a negative error, or `None` if it is dead."""
+        report, report_of_server = open_pipes(1)
+        try:
+            self._send(b"fork", [report_of_server, *process.child_ends, process.output_end])
+        except BaseException:
+            os.close(report)
+            raise
+        finally:
+            os.close(report_of_server)
+        number = self._read_report(report)
+        if number is None or number < 0:
+            os.close(report)
+        else:
+            process.report = report
+        return number
+
+    def _send(self, words: bytes, ends: Sequence[int] = ()) -> None:
+        """Send one message; that the server is dead is told by the report."""
+        door = self._door
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", ends))] if ends else []
+        if door is not None:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                door.sendmsg([words], rights)
+
+    def _read_report(self, report: int) -> int | None:
+        """Return the next number in a report, or `None` if the server is dead."""
+        poller = select.poll()
+        poller.register(report, select.POLLIN)
+        patience = _PATIENCE if self._has_answered else _PATIENCE_AT_START
+        if not poller.poll(patience * 1000):
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            poller.poll()
+        data = os.read(report, _REPORT_SIZE)
+        self._has_answered = bool(data)
+        return int.from_bytes(data, "big", signed=True) if data else None
+
+
+def _wait_for_end(pid: int, timeout: float) -> None:
+    pidfd = os.pidfd_open(pid)
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.poll(timeout * 1000)
+    os.close(pidfd)
+
+
+def _check(env: Mapping[str, str]) -> None:
+    """Refuse what `posix_spawn` would refuse.
+
+    Raises:
+        ValueError: No environment can hold it.
+    """
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"illegal environment variable {name!r}")
+
+
+def _heeded_at_start(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(_HEEDED_AT_START)}

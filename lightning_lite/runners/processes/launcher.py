@@ -1,0 +1,125 @@
+"""The start of processes: one thread per app, one `posix_spawn` or one fork per work.
+
+The parent-death signal is tied to the thread that has started a process: when that thread ends, the process
+is killed. So all works are started by one thread that lives as long as the runner, while the flow goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from lightning_lite.runners.processes.multiprocess_bridge import adopt
+from lightning_lite.runners.processes.process import WorkProcess
+from lightning_lite.runners.processes.spawn import spawn_program
+
+logger = logging.getLogger(__name__)
+
+#: Seconds without a new process after which `multiprocess` is imported: that takes longer than a work to
+#: start, and would take the time from those that are starting.
+_QUIET = 0.5
+
+
+class Launcher:
+    """The thread that starts the processes of works; it begins with the first one.
+
+    Args:
+        launched: Called in that thread with each process that is up, or failed to start.
+    """
+
+    def __init__(self, launched: Callable[[WorkProcess], None]) -> None:
+        self._launched = launched
+        self._queue: SimpleQueue[WorkProcess | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._is_hurried = False
+
+    def launch(self, process: WorkProcess) -> None:
+        """Start `process` soon; returns at once."""
+        if self._thread is None:
+            thread = Thread(target=self._work, name="lightning_lite launcher", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # too many threads
+                process.start_error = error
+                self._report(process)
+                return
+            self._thread = thread
+        self._queue.put(process)
+
+    def hurry(self) -> None:
+        """Show no further process to `multiprocess`: all are about to end."""
+        self._is_hurried = True
+
+    def close(self) -> None:
+        """End the thread, and with it whatever it has started; all works are gone by now."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        orphans: list[WorkProcess] = []
+        while True:
+            is_quick = "multiprocess.process" in sys.modules
+            try:
+                next_one = self._queue.get(timeout=(0 if is_quick else _QUIET) if orphans else None)
+            except Empty:
+                for process in [] if self._is_hurried else orphans:
+                    self._adopt(process)
+                orphans.clear()
+                continue
+            if next_one is None:
+                return
+            self._start(next_one)
+            if next_one.pid:
+                orphans.append(next_one)
+
+    def _start(self, process: WorkProcess) -> None:
+        try:
+            if not process.is_doomed:
+                process.begin(process.origin.start(process))
+        except Exception as error:  # noqa: BLE001 - whatever the system refuses, the others still have to start
+            process.start_error = error
+        self._report(process)
+
+    def _adopt(self, process: WorkProcess) -> None:
+        try:
+            adopt(process)
+        except Exception:
+            # This thread has to live on: all works would die with it.
+            logger.warning("multiprocess can't show %s among its children", process.name, exc_info=True)
+
+    def _report(self, process: WorkProcess) -> None:
+        # In this order: when our copies are closed, the pipe of letters may end.
+        self._launched(process)
+        process.close_child_ends()
+
+
+class Spawner:
+    """Starts a fresh interpreter for each work; see `work_process.Origin`."""
+
+    def start(self, process: WorkProcess) -> int:
+        """Start the process of a work, in a process group of its own, and return its id."""
+        return spawn(process)
+
+    def reap(self, process: WorkProcess) -> int:
+        """Return the wait status of a process that has ended."""
+        try:
+            return os.waitpid(process.pid, 0)[1]
+        except ChildProcessError:
+            raise ChildProcessError("other code of the app has taken its exit code") from None
+
+
+def spawn(process: WorkProcess) -> int:
+    """Start the process of a work, in a process group of its own, and return its id.
+
+    Raises:
+        OSError: The system refuses.
+        ValueError: No environment can hold what it should.
+    """
+    arguments = (process.name, *process.child_ends, os.getpid())
+    return spawn_program("boot", arguments, process.env, process.child_ends, process.output_end)

@@ -1,0 +1,285 @@
+"""The process of one work, seen from the main process: its pipes, its life and its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import RLock
+from typing import Any, Protocol
+
+from lightning_lite.runners.processes.guardian import Guardian
+from lightning_lite.runners.wire.channel import CHUNK, LetterReader, PipeWriter
+from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+
+OUT_OF_MEMORY = "the system has killed a process meanwhile because memory ran out"
+
+
+def count_out_of_memory_kills() -> int:
+    """Return how many processes the kernel has killed for want of memory; 0 where nobody counts.
+
+    Those of our own container or control group, where there is one, else those of the whole machine.
+    """
+    for path in _counters():
+        try:
+            with open(path, encoding="ascii") as file:
+                for line in file:
+                    name, _, number = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(number)
+        except OSError:
+            continue
+    return 0
+
+
+def _counters() -> Iterator[str]:
+    """Yield the files that may hold the counter, the narrowest first."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        groups = []
+    for _, controllers, path in groups:
+        if controllers == "":
+            yield f"/sys/fs/cgroup{path}/memory.events"
+        elif controllers == "memory":
+            yield f"/sys/fs/cgroup/memory{path}/memory.oom_control"
+    yield "/proc/vmstat"
+
+
+class Origin(Protocol):
+    """Where processes come from: `launch.Spawner` or `fork_server.ForkServer`."""
+
+    def start(self, process: WorkProcess) -> int:
+        """Start a process, in a process group of its own, and return its id.
+
+        Raises:
+            OSError: The system refuses.
+            ValueError: No environment can hold what it should.
+        """
+
+    def reap(self, process: WorkProcess) -> int:
+        """Return the wait status of a process that has ended.
+
+        Raises:
+            ChildProcessError: Nobody can tell; the error says why.
+        """
+
+
+class WorkProcess:
+    """One process, from before it starts until nothing of it is left.
+
+    Args:
+        name: Name of the work.
+        env: The whole environment of the process.
+        output: Write end of a pipe that becomes its standard output and standard error; it is taken over.
+        guardian: Ends the group of the process if the flow is killed.
+        origin: What starts it, and knows its exit code.
+
+    Attributes:
+        origin: See above.
+        pid: Its id, also that of its process group; 0 as long as there is none.
+        sentinel: Readable when the process has ended; -1 as long as there is none, and on systems without
+            pidfds, where the end of `letters` has to do.
+        calls: Carries calls to it.
+        control: Carries to it what a running work is told.
+        letters: Read end of what it reports.
+        child_ends: Its own ends of these three, until it has them.
+        output_end: See `output`.
+        report: Read end of what the fork server tells about it; -1 if it was not forked.
+        start_error: Why it could not be started, or `None`.
+        is_doomed: It is to be killed, or not to be started at all.
+        is_mute: No letter can come any more.
+        is_reaped: Nothing of it is left.
+        adopted: The process object of `multiprocess` that stands for it, or `None`.
+        detail: What is known about its end beside the exit code.
+
+    Raises:
+        OSError: There are too many open files.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        env: dict[str, str],
+        output: int,
+        guardian: Guardian,
+        origin: Origin,
+    ) -> None:
+        self.name = name
+        self.env = env
+        self.origin = origin
+        self.pid = 0
+        self.sentinel = -1
+        self.start_error: Exception | None = None
+        self.is_doomed = False
+        self.is_mute = False
+        self.is_reaped = False
+        self.adopted: Any = None
+        self.detail = ""
+        self.output_end = output
+        self.report = -1
+        fds = open_pipes(3)
+        calls_of_child, calls, control_of_child, control, self.letters, letters_of_child = fds
+        self.calls = PipeWriter(calls)
+        self.control = PipeWriter(control)
+        self.child_ends = (calls_of_child, control_of_child, letters_of_child)
+        os.set_blocking(self.letters, False)
+        self._reader = LetterReader()
+        self._guardian = guardian
+        self._reaping = RLock()  # a signal handler may come back while it is held
+        self._exitcode: int | None = None
+        self._kills_before = 0
+        self._has_reported = False
+
+    def begin(self, pid: int) -> None:
+        """Take charge of the process that was started.
+
+        Raises:
+            OSError: There are too many open files, or the guardian can't be started.
+        """
+        self.pid = pid
+        self._kills_before = count_out_of_memory_kills()
+        # Told before any of the work's own code runs: its interpreter takes longer to start than this.
+        self._guardian.watch(pid)
+        if hasattr(os, "pidfd_open"):
+            self.sentinel = os.pidfd_open(pid)
+
+    def close_child_ends(self) -> None:
+        """Close what the process has now, or will never need."""
+        for fd in (*self.child_ends, self.output_end):
+            os.close(fd)
+
+    def read(self) -> tuple[list[Any], bool]:
+        """Return the letters that have arrived, and whether there may be more at once; never waits."""
+        if self.is_mute:
+            return [], False
+        try:
+            data = os.read(self.letters, CHUNK)
+        except BlockingIOError:
+            return [], False
+        try:
+            letters = self._reader.feed(data)
+        except Exception as error:  # noqa: BLE001 - unpickling what is no letter may raise anything
+            self.detail = f"its letters are damaged: {type(error).__name__}: {error}"
+            letters, data = [], b""
+        self.is_mute = not data
+        self._has_reported = self._has_reported or bool(letters)
+        return letters, not self.is_mute
+
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to the process and all that it has started, unless they are gone."""
+        with self._reaping:
+            if self.pid and not self.is_reaped:
+                self._signal_group(signum)
+
+    def begin_end(self, *, at_once: bool) -> None:
+        """Begin to end it, from any thread; whoever runs it leads it further down.
+
+        Args:
+            at_once: Whether it is killed with all that it has started, else it is told to stop in order.
+        """
+        self.is_doomed = True
+        if at_once:
+            self.signal_group(signal.SIGKILL)
+        elif self._has_reported:
+            # To the work alone: for its main thread it is a stop. The letter of a stop has to be read by its
+            # other thread, which a busy one lets wait for the interpreter's lock, 5 ms each time. Before the
+            # first letter nobody there would hear it.
+            self._signal(signal.SIGTERM)
+
+    def ask_for_stacks(self) -> None:
+        """Let the process write the Python stacks of its threads to its output."""
+        self._signal(STACK_SIGNAL)
+
+    def has_ended(self) -> bool:
+        """Return whether the process has ended, also if nobody has reaped it yet."""
+        with self._reaping:
+            if self.is_reaped:
+                return True
+            if self.sentinel >= 0:
+                poller = select.poll()
+                poller.register(self.sentinel, select.POLLIN)
+                return bool(poller.poll(0))
+            if not hasattr(os, "waitid"):
+                return self.is_mute
+            try:
+                return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            except ChildProcessError:
+                return True
+
+    def reap(self) -> int | None:
+        """End what is left of its group, and return the exit code of the process.
+
+        Returns:
+            As `subprocess` has it; `None` if nobody can tell.
+        """
+        with self._reaping:
+            if not self.is_reaped and self.pid:
+                # In this order, because others may get the number as soon as the leader is reaped.
+                self._signal_group(signal.SIGKILL)
+                self._guardian.forget(self.pid)
+                self.is_reaped = True
+                try:
+                    self._exitcode = os.waitstatus_to_exitcode(self.origin.reap(self))
+                except ChildProcessError as error:
+                    self.detail = str(error)
+                if self._exitcode == -signal.SIGKILL and not self.is_doomed:
+                    self.detail = self.detail or self._explain_kill()
+            return self._exitcode
+
+    def disown(self) -> None:
+        """Hold nothing of it any more, in a process that this one has forked and that is not its parent."""
+        self._reaping = RLock()  # another thread may have held it
+        self.is_reaped = True
+        self.adopted = None
+        self.close()
+
+    def abandon(self) -> None:
+        """Leave a process alone that was killed and still does not end."""
+        with self._reaping:
+            self.is_reaped = True
+            self.detail = "it was killed, but hangs in the kernel"
+
+    def close(self) -> None:
+        """Close our ends; the process is reaped."""
+        if self.adopted is not None:
+            self.adopted.join()
+        for fd in (self.calls.fd, self.control.fd, self.letters, self.sentinel, self.report):
+            if fd >= 0:
+                os.close(fd)
+
+    def _explain_kill(self) -> str:
+        return OUT_OF_MEMORY if count_out_of_memory_kills() > self._kills_before else ""
+
+    def _signal(self, signum: int) -> None:
+        with self._reaping, suppress(ProcessLookupError):  # others may have reaped it
+            if self.pid and not self.is_reaped:
+                os.kill(self.pid, signum)
+
+    def _signal_group(self, signum: int) -> None:
+        # Some systems refuse to signal a group of which only the remains are left.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signum)
+
+
+def open_pipes(count: int) -> list[int]:
+    """Return read and write ends of new pipes, none of which stands where standard streams belong."""
+    fds: list[int] = []
+    low: list[int] = []
+    try:
+        while len(fds) < 2 * count:
+            for fd in os.pipe():
+                fds.append(fd)
+                while fds[-1] <= 2:  # this process was started with a standard stream closed
+                    low.append(fds[-1])
+                    fds[-1] = os.dup(fd)
+    except OSError:
+        low += fds
+        raise
+    finally:
+        for fd in low:
+            os.close(fd)
+    return fds

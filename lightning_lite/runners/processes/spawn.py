@@ -1,0 +1,127 @@
+"""One start of a fresh Python program, with what it shall inherit and nothing else."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
+from typing import Any
+
+from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+
+
+def describe_heritage(cwd: str | None) -> dict[str, Any]:
+    """Return the search path, arguments, working directory and log level of this process.
+
+    Args:
+        cwd: Working directory that the work asks for instead, or `None`.
+    """
+    here = _working_directory()
+    if cwd is not None:
+        cwd = os.path.join(here or "", cwd)
+    return {
+        "path": search_path(),
+        "argv": list(map(str, sys.argv)),
+        "cwd": cwd or here,
+        "log_level": _log_level(),
+    }
+
+
+def search_path() -> list[str]:
+    """Return the search path of this process, so that it means the same in any working directory.
+
+    Without what is no text, such as a `pathlib.Path`: Python ignores that, too.
+    """
+    here = _working_directory()
+    return [_absolute(entry, here) for entry in sys.path if isinstance(entry, str)]
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None  # it was removed, or may not be looked at; the work's process stands in the same nowhere
+
+
+def _absolute(entry: str, here: str | None) -> str:
+    """Return an entry of the search path that means the same in another working directory."""
+    if here is None or os.path.isabs(entry):
+        return entry
+    if entry and not os.path.exists(entry):
+        return entry  # not a path: the name of an import hook, as editable installs have
+    return os.path.normpath(os.path.join(here, entry))
+
+
+def _log_level() -> int | None:
+    """Return the level of the root logger, or `None` if this process has not configured logging."""
+    logging = sys.modules.get("logging")
+    return logging.root.level if logging is not None and logging.root.handlers else None
+
+
+_WORKER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "worker")
+
+
+def spawn_program(
+    program: str,
+    arguments: Sequence[object],
+    env: Mapping[str, str],
+    inherited: Sequence[int],
+    output: int | None,
+) -> int:
+    """Start a program of this folder in a process group of its own, and return its process id.
+
+    It has the flags of this interpreter and the null device as its standard input.
+
+    Args:
+        program: Name of its module, which has a `main`.
+        arguments: What it is told, as text.
+        env: Its whole environment.
+        inherited: Ends of pipes that it gets under the same numbers.
+        output: What becomes its standard output and standard error; `None` for the null device and our own.
+
+    Raises:
+        OSError: The system refuses.
+        ValueError: No environment can hold what it should.
+    """
+    argv = [sys.executable, *_args_from_interpreter_flags(), *command(program), *map(str, arguments)]
+    actions: list[Any] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()]
+    if output is not None:
+        actions += [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+    actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+    if output is None:
+        actions.append((os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0))
+        if not _is_open(2):
+            actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+    actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited]  # onto itself: inherited
+    return os.posix_spawn(
+        sys.executable, argv, env, file_actions=actions, setpgroup=0, setsigmask=[STACK_SIGNAL]
+    )
+
+
+def command(program: str) -> tuple[str, str]:
+    """Return what runs a program of this folder; a script would be compiled at each start, for 3 ms."""
+    return "-c", f"import sys; sys.path.insert(0, {_WORKER!r}); import {program}; {program}.main()"
+
+
+def _inheritable_fds() -> list[int]:
+    """Return what this process would hand on besides: what its shell or its user left open for children."""
+    found = []
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # above it, nothing can be asked for
+    for name in os.listdir("/dev/fd"):
+        fd = int(name)
+        try:
+            if 2 < fd < limit and os.get_inheritable(fd):
+                found.append(fd)
+        except OSError:
+            pass  # closed meanwhile, as the one that listed the folder is
+    return found
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Messages on pipes, and signals with a meaning."""

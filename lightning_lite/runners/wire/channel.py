@@ -1,0 +1,147 @@
+"""Letters on a one-way pipe: whole, in order, and never blocking who sends.
+
+    │ 1 byte: number of the kind │ 7 bytes: size, big-endian │ the fields, pickled │ 1 byte: … │
+
+What is no letter, but bytes for the boot of a work, has the kind 0.
+
+Both sides use these rooms: the main process writes calls and reads letters, a work the other way round.
+"""
+
+from __future__ import annotations
+
+import _pickle  # pickle itself would cost each child another 8 ms
+import os
+from collections import deque
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.messages import (
+    AcknowledgeState,
+    RunCall,
+    RunEnded,
+    StartFailed,
+    StateChanged,
+    StopWork,
+    WorkStarted,
+    WriteState,
+)
+from lightning_lite.runners.wire.terminal_messages import TerminalLent, TerminalReturned, TerminalWanted
+
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Bytes that one read asks for: what a pipe holds.
+CHUNK = 65536
+
+# Plain tuples take a third of the time of named ones to pickle; the names of their fields do not travel.
+_KINDS: tuple[type[tuple[Any, ...]], ...] = (
+    RunCall,
+    WriteState,
+    AcknowledgeState,
+    StopWork,
+    WorkStarted,
+    StateChanged,
+    RunEnded,
+    StartFailed,
+    TerminalWanted,
+    TerminalLent,
+    TerminalReturned,
+)
+_NUMBERS = {kind: number for number, kind in enumerate(_KINDS, 1)}
+
+_HEADER = 8
+_SIZE_BITS = 56
+_SIZE = (1 << _SIZE_BITS) - 1
+_PROTOCOL = 5
+_LARGEST = 1 << 40
+
+
+class PipeWriter:
+    """Writes letters into a pipe as far as it takes them, and keeps the rest.
+
+    Args:
+        fd: The write end; it is made non-blocking.
+    """
+
+    def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
+        self.fd = fd
+        self._rest: deque[bytes | memoryview] = deque()
+
+    def put(self, letter: tuple[Any, ...]) -> None:
+        """Take `letter` behind all that came before; `push` sends it."""
+        self.put_bytes(_pickle.dumps(tuple(letter), _PROTOCOL), _NUMBERS[type(letter)])
+
+    def put_bytes(self, body: bytes, kind: int = 0) -> None:
+        """Take one frame that holds `body`."""
+        header = (kind << _SIZE_BITS | len(body)).to_bytes(_HEADER, "big")
+        if len(body) < CHUNK:
+            self._rest.append(header + body)
+        else:
+            self._rest += header, body
+
+    def push(self) -> bool:
+        """Write as much as the pipe takes; return whether everything is out.
+
+        Raises:
+            BrokenPipeError: Nobody reads it any more; the rest is dropped.
+        """
+        while self._rest:
+            part = self._rest[0]
+            try:
+                nbytes = os.write(self.fd, part)
+            except BlockingIOError:
+                return False
+            except BrokenPipeError:
+                self._rest.clear()
+                raise
+            if nbytes < len(part):
+                self._rest[0] = memoryview(part)[nbytes:]
+            else:
+                self._rest.popleft()
+        return True
+
+
+class LetterReader:
+    """Puts letters together from the pieces in which a pipe delivers them.
+
+    A letter that was cut by a kill stays a piece, and so never becomes one.
+    """
+
+    def __init__(self) -> None:
+        self._piece = bytearray()
+        self._wanted = _HEADER
+
+    def feed(self, data: bytes | bytearray) -> list[Any]:
+        """Return the letters that are whole now that `data` has arrived.
+
+        Raises:
+            RunnerError: Something else than letters came out of the pipe.
+            Exception: Whatever unpickling a damaged letter raises.
+        """
+        if self._piece:
+            self._piece += data
+            if len(self._piece) < self._wanted:
+                return []
+            data = self._piece
+        letters: list[Any] = []
+        view = memoryview(data)
+        start, size = 0, len(data)
+        self._wanted = _HEADER
+        while size - start >= _HEADER:
+            head = int.from_bytes(view[start : start + _HEADER], "big")
+            number, nbytes = head >> _SIZE_BITS, head & _SIZE
+            if nbytes > _LARGEST or not 0 < number <= len(_KINDS):
+                raise RunnerError("the pipe holds something else than letters")
+            if size - start < _HEADER + nbytes:
+                self._wanted = _HEADER + nbytes
+                break
+            start += _HEADER
+            fields = _pickle.loads(view[start : start + nbytes])
+            letters.append(tuple.__new__(_KINDS[number - 1], fields))
+            start += nbytes
+        if start < size:
+            self._piece = bytearray(view[start:])
+        elif self._piece:
+            self._piece = bytearray()
+        return letters

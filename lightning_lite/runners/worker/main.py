@@ -1,0 +1,327 @@
+"""The process of a work: its main thread runs the calls, a helper listens to the control pipe.
+
+    calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
+    control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ letters
+               (asleep)        StopWork ─▶ SIGTERM to the main thread         ┘
+                               the pipe ends: the main process is lost ─▶ everything here ends
+
+No thread stands on the way of a call, because handing it over would cost more than the call. A stop is
+`StopRun`, raised in the main thread: once, never within a letter, and never within `on_exit`.
+"""
+
+from __future__ import annotations
+
+import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
+import io
+import os
+import select
+import sys
+from _thread import allocate_lock, get_ident, start_new_thread  # threading would cost each child 6 ms
+from collections import deque
+from time import monotonic
+
+from lightning_lite.context import Caller, set_process_caller
+from lightning_lite.errors import RunnerError, StopRun
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
+from lightning_lite.runners.wire.channel import CHUNK, LetterReader, PipeWriter
+from lightning_lite.runners.wire.spin_wait import Spinner
+from lightning_lite.runners.wire.stack_signal import write_stacks_on_demand
+from lightning_lite.runners.wire.terminal_messages import TerminalLent
+from lightning_lite.runners.worker.terminal import Borrower
+from lightning_lite.values.pickling import pack_error, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, NoReturn
+
+    from lightning_lite.runners.base import Host
+
+
+def start_failure(work: str, error: BaseException) -> Failure:
+    """Return what `error`, raised while `work` was loaded or in its `on_start`, means for the flow."""
+    import traceback  # noqa: PLC0415 - 10 ms that only a failure has to pay
+
+    lines = str(error).splitlines()
+    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = "".join(traceback.format_exception(error))
+    return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
+
+
+#: Seconds until the main thread is told again to stop: the signal may come just before it falls asleep.
+_TELL_AGAIN = 0.05
+
+
+class Child:
+    """One work in its own process.
+
+    Args:
+        work: Name of the work.
+        calls: Read end of the pipe of calls.
+        control: Read end of the pipe of what a running work is told.
+        letters: Write end of the pipe of what the work reports.
+    """
+
+    def __init__(self, work: str, calls: int, control: int, letters: int) -> None:
+        self._work = work
+        self._calls = calls
+        self._control = control
+        self._letters = LetterSender(letters)
+        self._borrower = Borrower(work, self._send)
+        self._nudged, self._nudge = os.pipe()
+        os.set_blocking(self._nudge, False)
+        self._main = get_ident()
+        self._host: Host
+        self._is_open = False
+        # How a stop gets into the main thread now; `None` while it must not.
+        self._interrupt: Callable[[], None] | None = None
+        self._is_stop_due = False
+        self._has_heard_stop = False
+
+    def live(self, setup: dict[str, Any], packed_host: bytes) -> int:
+        """Start the work, run its calls until it is stopped, and return the exit code of the process."""
+        self._settle(setup)
+        try:
+            if not self._start(setup, packed_host):
+                return 1
+            self._serve()
+        except StopRun:
+            self._interrupt = None
+            self._has_heard_stop = True
+            if self._is_open:
+                self._host.close()
+            return 0
+        finally:
+            self._interrupt = None
+            # Python takes its handlers back before the process ends; a late signal would look like a crash.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            self._letters.drain()
+
+    # The beginning.
+
+    def _settle(self, setup: dict[str, Any]) -> None:
+        """Make this process what the work expects, before any of its code runs."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        write_stacks_on_demand()
+        self._borrower.serve_breakpoints()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the flow's affair
+        signal.signal(signal.SIGTERM, self._hear_stop)
+        os.register_at_fork(after_in_child=self._after_fork)
+        if setup["log_level"] is not None:
+            import logging  # noqa: PLC0415 - 8 ms that only an app with logging has to pay
+
+            logging.basicConfig(level=setup["log_level"])
+        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
+        start_new_thread(self._help, ())
+
+    def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
+        self._allow_stop(_stop_here)
+        try:
+            if setup["cwd"] is not None:
+                os.chdir(setup["cwd"])
+            # Known to the helper from now on: what `on_start` changes is acknowledged, too.
+            host = self._host = unpack(packed_host)
+            host.open(self._send, self._wake_helper)
+        except StopRun:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the flow has to hear of it
+            self._interrupt = None
+            self._send(StartFailed(self._work, start_failure(self._work, error)))
+            return False
+        self._is_open = True
+        self._send(WorkStarted(self._work, os.getpid()))
+        return True
+
+    # The main thread.
+
+    def _serve(self) -> NoReturn:
+        reader = LetterReader()
+        calls: deque[RunCall] = deque()
+        poller = select.poll()
+        poller.register(self._calls, select.POLLIN)
+        spinner = Spinner(poller)
+        while True:
+            self._allow_stop(_stop_here)
+            while not calls:
+                if not spinner.spin():
+                    poller.poll()
+                spinner.answered()
+                data = os.read(self._calls, CHUNK)
+                if not data:
+                    _end_with_the_main_process()
+                calls += reader.feed(data)
+            self._allow_stop(self._host.interrupt)
+            self._host.perform(calls.popleft())
+            spinner.sent()
+
+    def _allow_stop(self, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
+        if self._is_stop_due:
+            self._stop_now()
+
+    def _hear_stop(self, signum: int, frame: FrameType | None) -> None:
+        if not self._has_heard_stop:
+            self._is_stop_due = True
+            self._stop_now()
+
+    def _stop_now(self) -> None:
+        interrupt = self._interrupt
+        if interrupt is not None:
+            self._is_stop_due = False
+            # A call is told once, because it may be tidying up. Between calls the exception may get lost in a
+            # callback of the interpreter's, as one of `import`, so it is raised until it is heard.
+            self._has_heard_stop = interrupt is not _stop_here
+            interrupt()
+
+    def _send(self, letter: Report) -> None:
+        """Send a letter, whole; what was printed before a call's end is out before its letter."""
+        if get_ident() != self._main:
+            self._letters.send(letter)
+            return
+        interrupt, self._interrupt = self._interrupt, None
+        try:
+            if type(letter) is RunEnded:
+                _flush_output()
+            self._letters.send(letter)
+        finally:
+            self._interrupt = interrupt
+        if self._is_stop_due:
+            self._stop_now()
+
+    # The helper thread.
+
+    def _help(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a stop is for the main thread alone
+        try:
+            self._listen()
+        except BaseException:  # noqa: BLE001 - without its helper a work could not be stopped any more
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+
+    def _listen(self) -> NoReturn:
+        reader = LetterReader()
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._nudged, select.POLLIN)
+        look_at: float | None = None
+        tell_at: float | None = None
+        while True:
+            dues = [due for due in (look_at, tell_at) if due is not None]
+            ready = poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None)
+            for fd, _ in ready:
+                if fd == self._nudged:
+                    os.read(fd, CHUNK)
+                    look_at = monotonic()
+                    continue
+                data = os.read(fd, CHUNK)
+                if not data:
+                    _end_with_the_main_process()
+                for letter in reader.feed(data):
+                    if type(letter) is StopWork:
+                        tell_at = monotonic()
+                    elif type(letter) is TerminalLent:
+                        self._borrower.hear(letter)
+                    else:
+                        self._host.receive(letter)
+            now = monotonic()
+            if tell_at is not None and now >= tell_at:
+                tell_at = self._tell_main(now)
+            if look_at is not None and now >= look_at:
+                pause = self._host.look()
+                look_at = None if pause is None else now + pause
+
+    def _tell_main(self, now: float) -> float | None:
+        """Signal the main thread that it is to stop; return when to do so again."""
+        if self._has_heard_stop:
+            return None
+        signal.pthread_kill(self._main, signal.SIGTERM)
+        return now + _TELL_AGAIN
+
+    def _wake_helper(self) -> None:
+        try:  # noqa: SIM105 - contextlib costs each child 2 ms
+            os.write(self._nudge, b"\0")
+        except BlockingIOError:
+            pass  # it has not even begun to read the earlier ones
+
+    # A work that forks.
+
+    def _after_fork(self) -> None:
+        """Hold none of the pipes in a forked child, so that they end when the work does."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for fd in (self._calls, self._control, self._nudged, self._nudge):
+            os.close(fd)
+        self._letters.close(f"a process that {self._work} has forked can't write to its state")
+
+
+class LetterSender:
+    """Sends letters from any thread, and never waits for who reads them.
+
+    What the pipe does not take is left to a thread that lives as long as it has something to write.
+
+    Args:
+        fd: Write end of the pipe.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._pipe = PipeWriter(fd)
+        self._lock = allocate_lock()
+        self._is_flushing = False
+        self._closed = ""
+
+    def send(self, letter: Report) -> None:
+        """Send `letter` behind all that came before.
+
+        Raises:
+            RunnerError: The sender is closed; the error says why.
+        """
+        if self._closed:
+            raise RunnerError(self._closed)
+        with self._lock:
+            self._pipe.put(letter)
+            if self._is_flushing or self._pipe.push():
+                return
+            self._is_flushing = True
+        try:
+            start_new_thread(self.drain, ())
+        except RuntimeError:  # there are too many; then this one has to wait
+            self.drain()
+
+    def drain(self) -> None:
+        """Return when everything is out."""
+        if self._closed:
+            return
+        poller = select.poll()
+        poller.register(self._pipe.fd, select.POLLOUT)
+        while True:
+            with self._lock:
+                if self._pipe.push():
+                    self._is_flushing = False
+                    return
+            poller.poll()
+
+    def close(self, why: str) -> None:
+        """Close the pipe and refuse all letters from now on."""
+        self._closed = why
+        os.close(self._pipe.fd)
+
+
+def _stop_here() -> NoReturn:
+    raise StopRun
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        pass  # the user has closed or replaced them
+
+
+def _end_with_the_main_process() -> NoReturn:
+    """End this process and all that it has started: nobody is left to whom they could report."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

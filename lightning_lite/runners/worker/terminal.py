@@ -1,0 +1,131 @@
+"""The terminal in a work's process: asked for by a debugger, and given back after each prompt.
+
+breakpoint() ─▶ Borrower.break_here ─▶ debugger.Debugger     loaded on first use
+                    │ take, give_back       │ prompts
+                    ▼                       ▼
+                lending.Lender          /dev/tty
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import allocate_lock, get_ident
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.runners.wire.terminal_messages import TerminalLent, TerminalReturned, TerminalWanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TextIO
+
+_TERMINAL = "/dev/tty"
+
+#: Imported by name at the first breakpoint: `pdb` takes longer to import than a work to start.
+_DEBUGGER = "lightning_lite.runners.worker.debugger"
+
+
+class Borrower:
+    """Borrows the terminal from the main process, for one thread at a time.
+
+    Args:
+        work: Name of the work.
+        send: Carries a letter to the runner.
+
+    Attributes:
+        reader: What is typed on the terminal; only for who has taken it.
+        writer: What is shown on it; only for who has taken it.
+    """
+
+    def __init__(self, work: str, send: Callable[[Any], None]) -> None:
+        self.work = work
+        self.reader: TextIO
+        self.writer: TextIO
+        self._send = send
+        self._pid = os.getpid()
+        self._free = allocate_lock()
+        self._owner: int | None = None  # the thread that has the terminal
+        self._number = 0
+        self._answer: TerminalLent | None = None
+        self._answered = allocate_lock()  # released by each answer
+        self._answered.acquire()
+
+    def serve_breakpoints(self) -> None:
+        """Let `breakpoint()` ask on the terminal, unless PYTHONBREAKPOINT says something else."""
+        if os.environ.get("PYTHONBREAKPOINT", "") in ("", "pdb.set_trace"):
+            sys.breakpointhook = self.break_here
+
+    def break_here(self, *, header: str | None = None) -> None:
+        """Debug the code that calls `breakpoint()`; see `pdb.set_trace`.
+
+        Raises:
+            RunnerError: There is nobody who could be asked.
+        """
+        __import__(_DEBUGGER)
+        self.take()
+        sys.modules[_DEBUGGER].Debugger(self).debug(sys._getframe(1), header)
+
+    def take(self) -> None:
+        """Return when this thread has the terminal.
+
+        Raises:
+            RunnerError: There is no terminal, or nobody at it.
+        """
+        if self._owner == get_ident():
+            return
+        if os.getpid() != self._pid:
+            raise RunnerError(
+                f"breakpoint() in a process that {self.work} has forked can't ask on the terminal. "
+                "Debug what it does in the work itself."
+            )
+        try:  # noqa: SIM105 - contextlib costs each child 2 ms
+            sys.stdout.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # the user has closed or replaced it
+        self._free.acquire()
+        try:
+            self._ask()
+            self.reader = open(_TERMINAL, encoding="utf-8", errors="replace")  # noqa: SIM115 - `give_back` closes it
+            self.writer = open(_TERMINAL, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+        except BaseException:
+            try:
+                self._send(TerminalReturned(self.work, is_done=True))
+            finally:
+                self._free.release()
+            raise
+        self._owner = get_ident()
+
+    def give_back(self, *, is_done: bool) -> None:
+        """Give the terminal back, if this thread has it.
+
+        Args:
+            is_done: Whether it is the turn of others now.
+        """
+        if self._owner == get_ident():
+            self._owner = None
+            self.reader.close()
+            self.writer.close()
+            self._send(TerminalReturned(self.work, is_done))
+            self._free.release()
+        elif is_done and self._free.acquire(blocking=False):  # else another thread has it
+            self._send(TerminalReturned(self.work, is_done))
+            self._free.release()
+
+    def hear(self, letter: TerminalLent) -> None:
+        """Take the answer of the runner; called in the helper thread."""
+        self._answer = letter
+        if self._answered.locked():
+            self._answered.release()
+
+    def _ask(self) -> None:
+        self._number += 1
+        self._send(TerminalWanted(self.work, self._number))
+        # An answer may come late, when a stop has cut the waiting for it: then it is not ours.
+        while self._answer is None or self._answer.number != self._number:
+            self._answered.acquire()
+        if self._answer.refusal:
+            raise RunnerError(
+                f"breakpoint() in {self.work} has nobody to ask: {self._answer.refusal}. Run the app in the "
+                "foreground of a terminal, or with PYTHONBREAKPOINT=0 in its environment to pass over it."
+            )

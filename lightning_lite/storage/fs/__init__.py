@@ -1,0 +1,1 @@
+"""What drives need of the file system, each in one call."""

@@ -1,0 +1,174 @@
+"""The bytes of one file, copied by the kernel.
+
+Small files are read and written in one piece. Big ones are shared with the source where the file
+system can (reflink), else the kernel copies them with `copy_file_range` (on some network file
+systems the server does), else with `sendfile`, else they go by hand. Holes stay holes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+
+from lightning_lite.storage.errors import DriveSourceChanged, shown
+from lightning_lite.storage.fs import syscalls
+
+#: What `sendfile` says to a target that it can't write to, such as a file that is open for appending.
+_REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
+
+
+def stream(source: int, target: int) -> None:
+    """Write all of an open file, from where it stands.
+
+    Args:
+        source: Descriptor of a regular file.
+        target: Descriptor of a file, a pipe, a socket or a terminal.
+
+    Raises:
+        BrokenPipeError: Who was to read it is gone.
+    """
+    try:
+        while syscalls.sendfile is not None and syscalls.sendfile(target, source, None, PIECE):
+            pass
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+    while data := syscalls.read(source, BUFFER):  # nothing, if the kernel has sent it all
+        rest = memoryview(data)
+        while rest:
+            rest = rest[syscalls.write(target, rest) :]
+
+
+#: Bytes up to which reading and writing beats every other way.
+SMALL = 64 * 1024
+
+#: Bytes after which a copy stops to tell how far it is, and hears signals.
+PIECE = 32 * 1024 * 1024
+
+#: Bytes that the portable way holds in memory.
+BUFFER = 1024 * 1024
+
+#: Bytes from which a copy first asks whether there is room.
+ASK_FOR_ROOM = 64 * 1024 * 1024
+
+#: Is told the number of bytes after each piece.
+Told = Callable[[int], None]
+
+#: What `sendfile` and `copy_file_range` say to files that they can't handle.
+_REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
+
+
+def copy_bytes(source: int, target: int, before: os.stat_result, name: str, told: Told) -> None:
+    """Copy an open file into an empty one.
+
+    Args:
+        source: Descriptor, at its beginning.
+        target: Descriptor of an empty file.
+        before: What the source was when it was opened.
+        name: For errors.
+        told: Is told the number of bytes after each piece.
+
+    Raises:
+        DriveSourceChanged: The source was written meanwhile.
+    """
+    size = before.st_size
+    if size <= SMALL:
+        data = syscalls.read(source, size + 1)
+        if len(data) != size:
+            raise _changed(name)
+        written = syscalls.write(target, data)
+        if written != size:
+            _write_all(target, data[written:])  # says why it was short
+        told(size)
+    else:
+        _copy_big(source, target, before, name, told)
+
+
+def _copy_big(source: int, target: int, before: os.stat_result, name: str, told: Told) -> None:
+    size = before.st_size
+    if before.st_blocks * 512 >= ASK_FOR_ROOM:
+        _ask_for_room(target, before.st_blocks * 512)
+    if syscalls.clone(source, target):
+        told(size)
+    else:
+        for start, end in _data(source, before):
+            _copy_range(source, target, start, end, told)
+        syscalls.ftruncate(target, size)
+    after = syscalls.fstat(source)
+    if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
+        raise _changed(name)
+
+
+def _changed(name: str) -> DriveSourceChanged:
+    return DriveSourceChanged(
+        f"{shown(name)} changed while it was copied; do it again when nobody writes to it."
+    )
+
+
+def _ask_for_room(target: int, size: int) -> None:
+    room = os.fstatvfs(target)
+    if room.f_bavail * room.f_frsize < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _data(source: int, info: os.stat_result) -> Iterator[tuple[int, int]]:
+    """Return the ranges of a file that are no holes."""
+    size = info.st_size
+    if info.st_blocks * 512 >= size or not hasattr(os, "SEEK_DATA"):
+        yield 0, size
+        return
+    end = 0
+    while end < size:
+        try:
+            start = syscalls.lseek(source, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+                return
+            raise
+        end = syscalls.lseek(source, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def _copy_range(source: int, target: int, start: int, end: int, told: Told) -> None:
+    syscalls.lseek(source, start, syscalls.SEEK_SET)
+    syscalls.lseek(target, start, syscalls.SEEK_SET)
+    for way in (_by_range, _by_pipe, _by_hand):
+        while start < end:
+            try:
+                count = way(source, target, min(end - start, PIECE))
+            except OSError as error:
+                if way is _by_hand or error.errno not in _REFUSALS:
+                    raise
+                break
+            if count == 0:
+                return  # shorter than it was; the caller sees that it changed
+            start += count
+            told(count)
+
+
+def _by_range(source: int, target: int, count: int) -> int:
+    return (
+        syscalls.copy_file_range(source, target, count)
+        if syscalls.copy_file_range
+        else _by_pipe(source, target, count)
+    )
+
+
+def _by_pipe(source: int, target: int, count: int) -> int:
+    return (
+        syscalls.sendfile(target, source, None, count)
+        if syscalls.sendfile
+        else _by_hand(source, target, count)
+    )
+
+
+def _by_hand(source: int, target: int, count: int) -> int:
+    data = syscalls.read(source, min(count, BUFFER))
+    _write_all(target, data)
+    return len(data)
+
+
+def _write_all(target: int, data: bytes) -> None:
+    while data:
+        data = data[syscalls.write(target, data) :]

@@ -1,0 +1,125 @@
+"""Whether the file system of a root keeps what drives stand on: locks, and files that must be new.
+
+Local file systems do. A network folder gives a warning, and two processes try it there; it is
+refused only if they both get what only one may have.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from warnings import warn
+
+from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
+from lightning_lite.storage.fs import syscalls
+
+#: File systems whose files other machines change as well.
+NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2",
+     "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
+)  # fmt: skip
+
+_MOUNTS = "/proc/self/mountinfo"
+
+# What the second process does: it says which of the two it got although the first one holds both.
+_RIVAL = """
+import fcntl, os, sys
+lock, new = sys.argv[1:]
+try:
+    fcntl.flock(os.open(lock, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("locks")
+except BlockingIOError:
+    pass
+try:
+    os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    print("create-only")
+except FileExistsError:
+    pass
+"""
+
+_admitted: set[str] = set()
+
+
+def admit_file_system(folder: str, mounts: str = _MOUNTS) -> None:
+    """Warn once if `folder` is on a network, and refuse it if locks or create-only do not hold there.
+
+    Args:
+        folder: An existing folder.
+        mounts: File with the mounts of this process, as Linux has it; without one nothing is said.
+    """
+    if folder in _admitted:
+        return
+    _admitted.add(folder)
+    kind = kind_of(folder, mounts)
+    if kind not in NETWORK:
+        return
+    warn(
+        f"The root of the drive {shown(folder)} is on a network file system ({kind}): what other "
+        f"machines put is seen late, and waiting is slower. Use a local folder if one machine is enough.",
+        DriveWarning,
+        stacklevel=2,
+    )
+    broken = try_out(folder)
+    if broken:
+        _admitted.discard(folder)
+        raise DriveUnsupportedFS(
+            f"{' and '.join(broken)} do not hold on {shown(folder)} ({kind}): two processes "
+            f"got the same one. Put the root on another file system."
+        )
+
+
+def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
+    """Return the type of the file system that `folder` is on, or "" if the system does not tell."""
+    try:
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return ""
+    real = syscalls.realpath(folder)
+    best, kind = "", ""
+    for fields in lines:
+        point = fields[4].replace("\\040", " ")
+        inside = point == "/" or real == point or real.startswith(f"{point}/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[fields.index("-") + 1]
+    return kind
+
+
+def tells_changes(folder: str, fd: int) -> bool:
+    """Return whether each change of what is in `folder` shows at once, in a time of change of its own.
+
+    Local file systems of Linux 6.13 and later do that; before it, all changes in some milliseconds share one.
+
+    Args:
+        folder: A folder of ours.
+        fd: A file of ours in it; its time of change is changed.
+    """
+    if kind_of(folder) in NETWORK:
+        return False
+    for _ in range(10):
+        before = syscalls.fstat(fd).st_ctime_ns
+        syscalls.fchmod(fd, 0o600)
+        if syscalls.fstat(fd).st_ctime_ns == before:
+            return False
+    return True
+
+
+def try_out(folder: str) -> list[str]:
+    """Return what does not hold in `folder`: `locks`, `create-only`, both or nothing."""
+    import subprocess  # noqa: PLC0415 - 10 ms that only a network folder costs
+
+    lock = f"{folder}/probe-{os.getpid()}.lock"
+    new = f"{folder}/probe-{os.getpid()}.new"
+    fd = syscalls.open_file(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        syscalls.flock(fd, syscalls.LOCK_EX)
+        syscalls.close(syscalls.open_file(new, syscalls.CREATE, 0o600))
+        rival = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _RIVAL, lock, new], capture_output=True, text=True, check=True
+        )
+        return rival.stdout.split()
+    finally:
+        syscalls.close(fd)
+        for path in (lock, new):
+            if syscalls.look(path) is not None:
+                syscalls.unlink(path)

@@ -1,0 +1,157 @@
+"""Opening what is to be put, so that no symbolic link leads anywhere it may not.
+
+A path is resolved first, checked, and then opened part by part from its folder, following no link:
+if somebody changes a part for a link in between, the opening fails instead of following it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+
+from lightning_lite.storage.errors import (
+    DriveError,
+    DriveSourceChanged,
+    DriveSourceMissing,
+    DriveSpecialFile,
+    DriveSymlink,
+    shown,
+)
+from lightning_lite.storage.fs import syscalls
+
+_KINDS = {
+    0o010000: "a FIFO",
+    0o020000: "a character device",
+    0o060000: "a block device",
+    0o140000: "a socket",
+}
+
+
+class Bounds:
+    """Where the content of a `put` may come from.
+
+    Args:
+        folder: Absolute folder outside of which nothing is read.
+        root: Absolute folder that holds all drives: they are not put into themselves.
+        follow_symlinks: Whether links may lead out of `folder`.
+    """
+
+    def __init__(self, folder: str, root: str, *, follow_symlinks: bool) -> None:
+        self._folder = folder
+        self._root = root
+        self._follow = follow_symlinks
+
+    def open(self, path: str) -> int:
+        """Open the file or folder at absolute `path` and return its descriptor.
+
+        Raises:
+            DriveSourceMissing: It is not there.
+            DriveSymlink: It is a link to something outside.
+            DriveSpecialFile: It is neither a file nor a folder.
+        """
+        if is_inside(path, self._folder):
+            try:
+                return self._open_real(path, path, self._folder)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+        return self._open_by_link(path)
+
+    def refuse_root(self, folder: int, path: str) -> None:
+        """Refuse an open folder if it is the root of the drives, by whatever way one came to it."""
+        root = syscalls.look(self._root)
+        here = syscalls.fstat(folder)
+        if root is not None and (here.st_dev, here.st_ino) == (root.st_dev, root.st_ino):
+            raise _recursive(path)
+
+    def _open_by_link(self, path: str) -> int:
+        try:
+            real = syscalls.realpath(path, strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            raise _missing(path) from None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise DriveSymlink(
+                f"{shown(path)} is a symbolic link that leads back to itself; remove it."
+            ) from None
+        folder = syscalls.realpath(self._folder)
+        inside = is_inside(real, folder)
+        if not inside and not self._follow:
+            raise DriveSymlink(
+                f"{shown(path)} is a symbolic link to {shown(real)}, which is outside of "
+                f"{shown(folder)}; copy what it points to, or pass follow_symlinks=True."
+            )
+        try:
+            return self._open_real(real, path, folder if inside else "/")
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            raise DriveSourceChanged(f"{shown(path)} changed during the operation; do it again.") from None
+
+    def _open_real(self, real: str, path: str, base: str) -> int:
+        if is_inside(self._root, real) or is_inside(real, f"{self._root}/drives"):
+            raise _recursive(path)
+        try:
+            admit_kind(syscalls.stat(real, follow_symlinks=False).st_mode, path)
+            fd = open_beneath(base, real[len(base) :].split("/"))
+        except FileNotFoundError:
+            raise _missing(path) from None
+        try:
+            admit_kind(syscalls.fstat(fd).st_mode, path)
+        except BaseException:
+            syscalls.close(fd)
+            raise
+        return fd
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Return whether `path` is `folder` or lies in it; both absolute and normal.
+
+    Example:
+        >>> is_inside("/a/b", "/a"), is_inside("/ab", "/a"), is_inside("/a", "/")
+        (True, False, True)
+    """
+    return path == folder or path.startswith(folder if folder[-1] == "/" else f"{folder}/")
+
+
+def admit_kind(mode: int, path: str) -> None:
+    """Refuse everything that is neither a file nor a folder, nor a link to one."""
+    if not S_ISREG(mode) and not S_ISDIR(mode) and not S_ISLNK(mode):
+        kind = _KINDS.get(mode & 0o170000, "no regular file")
+        raise DriveSpecialFile(f"{shown(path)} is {kind}; only files and folders can be in a drive.")
+
+
+def open_beneath(folder: str, parts: Sequence[str], last: int = syscalls.READ) -> int:
+    """Open a file or folder below `folder`, following no link below it.
+
+    Args:
+        folder: Absolute.
+        parts: Path below it; empty parts do not count.
+        last: Flags for the last part.
+
+    Raises:
+        OSError: `ENOENT` if it is not there, `ELOOP` or `ENOTDIR` if a part is a link or a file.
+    """
+    parts = [part for part in parts if part]
+    if not parts:
+        return syscalls.open_file(folder, syscalls.FOLDER & ~os.O_NOFOLLOW)
+    flags = [syscalls.FOLDER] * (len(parts) - 1) + [last]
+    fd = syscalls.open_file(f"{folder}/{parts[0]}", flags[0])
+    for part, flag in zip(parts[1:], flags[1:], strict=True):
+        try:
+            inner = syscalls.open_file(part, flag, dir_fd=fd)
+        finally:
+            syscalls.close(fd)
+        fd = inner
+    return fd
+
+
+def _recursive(path: str) -> DriveError:
+    return DriveError(f"The source {shown(path)} contains the drive or lies in one; put something else.")
+
+
+def _missing(path: str) -> DriveSourceMissing:
+    return DriveSourceMissing(f"The provided path {shown(path)} doesn't exists; nothing was put.")

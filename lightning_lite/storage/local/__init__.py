@@ -1,0 +1,1 @@
+"""The store of drives in plain files."""

@@ -1,0 +1,193 @@
+"""The store that keeps the files of a drive as plain files in a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
+from stat import S_ISDIR
+from typing import BinaryIO
+
+from lightning_lite.storage.base import Entry, Parts, Source
+from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.copy import Told
+from lightning_lite.storage.fs.permissions import restored_mode
+from lightning_lite.storage.fs.trees import TreeCopier, copy_file
+from lightning_lite.storage.fs.watch import Arrivals
+from lightning_lite.storage.local.commit import Placer
+from lightning_lite.storage.local.delivery import Destination, needs_other_place
+from lightning_lite.storage.local.layout import Layout
+from lightning_lite.storage.local.lookup import Finder, entries_of, names_of
+from lightning_lite.storage.local.put import Put
+from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.names import PROTOCOL, RESERVED, drive_name
+
+
+def drives_in(root: str) -> list[str]:
+    """Return the names of the drives in a root, sorted; of a folder that is no root, none.
+
+    Args:
+        root: Absolute folder that holds everything.
+    """
+    try:
+        names = syscalls.listdir(f"{root}/drives")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in names if _is_drive(f"{root}/drives/{name}", name))
+
+
+def _is_drive(path: str, name: str) -> bool:
+    try:
+        drive_name(PROTOCOL + name)
+    except DriveIdError:
+        return False
+    ours = syscalls.look(f"{path}/{RESERVED}")
+    return ours is not None and S_ISDIR(ours.st_mode)
+
+
+class LocalStore:
+    """Keeps one drive in a folder of this machine.
+
+    Args:
+        root: Absolute folder that holds all drives.
+        name: Name of the drive.
+    """
+
+    def __init__(self, root: str, name: str) -> None:
+        self._layout = Layout(root, name)
+        self._finder = Finder(self._layout)
+
+    def put(
+        self,
+        owner: str,
+        parts: Parts,
+        source: Source,
+        *,
+        exclusive: bool,
+        move: bool,
+        durable: bool,
+        told: Told,
+    ) -> None:
+        """Store a file or a folder; see `Store`."""
+        fd = source.bounds.open(source.path)
+        try:
+            self._layout.prepare(durable=durable)
+            self._layout.aside.sweep()
+            put = Put(self._layout, owner, parts, source, fd, exclusive=exclusive, durable=durable)
+            put.admit()
+            if move:
+                put.move(told)
+            else:
+                put.copy(told)
+        finally:
+            syscalls.close(fd)
+
+    def get(self, parts: Parts, destination: Destination, *, owner: str | None, told: Told) -> None:
+        """Bring one version of a file or a folder to `destination`; see `Store`."""
+        with self._finder.opened(parts, owner) as fd:
+            info = syscalls.fstat(fd)
+            destination.admit(is_folder=S_ISDIR(info.st_mode))
+            bring = partial(self._bring, fd, info, destination, told=told)
+            if destination.is_near(self._layout.aside):
+                try:
+                    bring(self._layout.aside)
+                    return
+                except OSError as error:
+                    if not needs_other_place(error):
+                        raise
+            with destination.beside() as aside:
+                bring(aside)
+
+    def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
+        """Remove what `owner` has put there; see `Store`."""
+        if not self._layout.exists():
+            raise _not_owned(owner, parts, [])
+        self._layout.aside.sweep()
+        with self._layout.changing():
+            owners = self._layout.owners(parts)
+            if owner not in owners:
+                raise _not_owned(owner, parts, owners)
+            Placer(self._layout, durable=durable).remove((owner, *parts))
+        self._layout.aside.sweep()
+
+    def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
+        """Return paths at and below `parts`; see `Store`."""
+        found = self._finder.read(
+            parts, owner, lambda fd, path, _: names_of(fd, path, recursive=recursive), deep=recursive
+        )
+        if len(found) == 1:
+            return sorted(found[0])
+        return sorted({name for names in found for name in names})
+
+    def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
+        """Return entries at and below `parts`; see `Store`."""
+        found = self._finder.read(
+            parts,
+            owner,
+            lambda fd, path, who: entries_of(fd, path, who, recursive=recursive),
+            deep=recursive,
+        )
+        return sorted(chain.from_iterable(found))
+
+    def owners(self, parts: Parts) -> list[str]:
+        """Return the components that have something at `parts`; see `Store`."""
+        return self._finder.owners(parts)
+
+    def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
+        """Open a file for reading; see `Store`."""
+        with self._finder.opened(parts, owner) as fd:
+            if S_ISDIR(syscalls.fstat(fd).st_mode):
+                raise DriveIsDirectory(f"{shown('/'.join(parts))} is a folder; open a file in it, or get it.")
+            return os.fdopen(syscalls.dup(fd), "rb")
+
+    def wait(self, is_there: Callable[[], bool], timeout: float) -> bool:
+        """Wait for something new; see `Store`."""
+        deadline = time.monotonic() + timeout
+        self._layout.prepare(durable=False)
+        with Arrivals(self._layout.aside.folder) as arrivals:
+            while not is_there():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                arrivals.wait(left)
+        return True
+
+    def _bring(
+        self, fd: int, info: os.stat_result, destination: Destination, aside: Aside, *, told: Told
+    ) -> None:
+        """Copy to aside, and move from there to the destination."""
+        is_folder = S_ISDIR(info.st_mode)
+        with aside.new_folder() if is_folder else aside.new_file() as staged:
+            mode = restored_mode(info.st_mode)
+            if is_folder:
+                copier = TreeCopier(
+                    mode=restored_mode,
+                    admit=None,
+                    admit_folder=None,
+                    open_link=None,
+                    durable=False,
+                    told=told,
+                )
+                copier.copy_folder(fd, staged.fd)
+            else:
+                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # it may have been copied to another place in vain
+                copy_file(fd, staged.fd, info, mode, name=destination.path, durable=False, told=told)
+            destination.place(staged, aside, is_folder=is_folder)
+            if is_folder:
+                syscalls.fchmod(staged.fd, mode)  # its owner could write to it until it was where it belongs
+            else:
+                staged.is_placed = True
+
+
+def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
+    text = f"The file {shown('/'.join(parts))} doesn't exists in the component_name space {shown(owner)}"
+    if not owners:
+        return DriveNotFound(f"{text}, nor in another one; list() tells what is there.")
+    return DriveNotOwner(
+        f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
+        f"Drive(..., component_name={owners[0]!r}) to act as it.",
+        owner=owners[0],
+    )

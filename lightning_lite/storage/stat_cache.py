@@ -1,0 +1,49 @@
+"""What files and folders looked like when they were kept, so that none is copied again unchanged."""
+
+from __future__ import annotations
+
+import os
+import time
+from stat import S_ISDIR, S_ISREG
+
+from lightning_lite.storage.fs import syscalls
+
+#: Size and times of a file, or of all that is in a folder.
+Look = tuple[object, ...]
+
+#: Nanoseconds after which a new change is sure to get a new time from the system.
+_TICK = 100_000_000
+
+#: What was kept by this process: root and path, and what was there.
+_kept: dict[tuple[str, str], Look] = {}
+
+
+def look(path: str) -> Look | None:
+    """Return what is at `path` looks like; `None` if a later change might look the same."""
+    newest = time.time_ns() - _TICK
+    return _look(path, newest)
+
+
+def is_unchanged(root: str, path: str, now: Look | None) -> bool:
+    """Return whether this process has kept exactly what is at `path`."""
+    return now is not None and _kept.get((root, path)) == now
+
+
+def remember(root: str, path: str, kept: Look | None) -> None:
+    """Note what `path` looked like before it was kept."""
+    if kept is None:
+        _kept.pop((root, path), None)
+    else:
+        _kept[root, path] = kept
+
+
+def _look(path: str | os.DirEntry[str], newest: int) -> Look | None:
+    info = syscalls.stat(path, follow_symlinks=False)
+    if info.st_ctime_ns > newest or not (S_ISREG(info.st_mode) or S_ISDIR(info.st_mode)):
+        return None
+    own: Look = (info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+    if S_ISREG(info.st_mode):
+        return own
+    with syscalls.scandir(path) as entries:
+        inner = {entry.name: _look(entry, newest) for entry in entries}
+    return None if None in inner.values() else (own, inner)

@@ -1,0 +1,1 @@
+"""What users write: components, flows, works, and the records of their calls."""

@@ -1,0 +1,315 @@
+"""`LightningFlow`: plain Python that coordinates, run again whenever something changed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import Any
+
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, FailApp, StateError, StopApp
+from lightning_lite.tree.component import Component
+from lightning_lite.tree.node import adopt, check_name, join, wait_for
+from lightning_lite.tree.schedule import Recurring
+from lightning_lite.tree.structures import Structure, as_structure, collect, find_component, named_components
+from lightning_lite.tree.work import LightningWork
+
+
+class LightningFlowWarning(UserWarning):
+    """A flow takes long for one pass; meanwhile it hears of nothing."""
+
+
+class LightningFlow(Recurring):
+    """Coordinates works and other flows; override `run`.
+
+    `run` of the root flow is called again whenever something changed: a state, a call, an attribute
+    of the flow itself. It is cut at the first call of a non-parallel work that has not ended.
+
+    Example:
+        >>> class Count(LightningFlow):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.counter = 0
+        ...     def run(self):
+        ...         self.counter += 1
+        >>> flow = Count()
+        >>> flow.run()
+        >>> flow.counter
+        1
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.run is not LightningFlow.run:  # its own, or that of a plain class that it is mixed with
+            cls.run = _counting(cls.run)  # type: ignore[method-assign]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._node.name = "root"
+
+    # What the user overrides and calls.
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Coordinate; override it."""
+        raise ComponentDefinitionError(
+            f"The flow `{type(self).__qualname__}` does not override the run() method."
+        )
+
+    def stop(self, end_msg: str = "") -> None:
+        """End the app well, with a last line for people.
+
+        Args:
+            end_msg: The line.
+        """
+        if end_msg and sys.stdout is not None:
+            sys.stdout.write(f"{end_msg}\n")
+            sys.stdout.flush()
+        self._end(StopApp(end_msg))
+
+    def fail(self, end_msg: str = "") -> None:
+        """End the app as failed: `app.run()` raises `AppFailed(end_msg)`.
+
+        Args:
+            end_msg: What went wrong.
+        """
+        self._end(FailApp(end_msg))
+
+    def stop_works(self, works: Iterable[LightningWork], timeout: float | None = None) -> None:
+        """End the processes of several works at once.
+
+        Args:
+            works: The works.
+            timeout: Seconds for each, see `LightningWork.stop`.
+        """
+        for work in works:
+            work.stop(timeout)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all child flows are ready; override it to say more."""
+        return all(flow.ready for flow in self.flows.values())
+
+    # The tree.
+
+    @property
+    def flows(self) -> dict[str, LightningFlow]:
+        """All flows below this one, at any depth, by name."""
+        return dict(named_components(self, works=False))
+
+    def works(self, recurse: bool = True) -> list[LightningWork]:
+        """Return the works below this flow.
+
+        Args:
+            recurse: Whether those of child flows and structures count too.
+        """
+        return [work for _, work in self.named_works(recurse)]
+
+    def named_works(self, recurse: bool = True) -> list[tuple[str, LightningWork]]:
+        """Return the works below this flow with their names.
+
+        Args:
+            recurse: Whether those of child flows and structures count too.
+        """
+        if recurse:
+            return named_components(self, works=True)
+        children = sorted(self._node.children.items())
+        return [(child.name, child) for _, child in children if isinstance(child, LightningWork)]
+
+    def get_component_by_name(self, name: str) -> Any:
+        """Return the flow, work or structure with this full name.
+
+        Raises:
+            ValueError: The name does not begin with the name of this flow.
+            AttributeError: There is no such component.
+        """
+        if name == self.name:
+            return self
+        if not name.startswith(f"{self.name}."):
+            raise ValueError(f"Invalid component name {name!r}. Name must start with '{self.name}'")
+        return find_component(self, name.removeprefix(f"{self.name}."))
+
+    # The state.
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """State of this flow and all below it as nested dicts, as Lightning App shows it."""
+        return {"vars": self._values(), "calls": {}, **collect(self, "state"), "changes": {}}
+
+    @property
+    def state_vars(self) -> dict[str, Any]:
+        """Like `state`, the values alone."""
+        return {"vars": self._values(), **collect(self, "state_vars")}
+
+    def set_state(self, state: dict[str, Any], recurse: bool = True) -> None:
+        """Set the attributes named in `state["vars"]`, and those of the components below.
+
+        Args:
+            state: What `state` or `state_vars` returned.
+            recurse: Whether to go below.
+
+        Raises:
+            StateError: An attribute was never declared.
+            ComponentError: A component is not there.
+        """
+        self._set_values(state.get("vars", {}))
+        if not recurse:
+            return
+        for kind in ("flows", "works", "structures"):
+            for key, part in state.get(kind, {}).items():
+                if key not in self._node.children:
+                    raise ComponentError(f"The state speaks of {join(self.name, key)}, which does not exist.")
+                self._node.children[key].set_state(part)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of this flow alone, as `load_state_dict` takes it."""
+        return {
+            "vars": self._values(),
+            "calls": {},
+            "flows": {},
+            "works": {},
+            "structures": {},
+            "changes": {},
+        }
+
+    def load_state_dict(
+        self, flow_state: dict[str, Any], children_states: dict[str, dict[str, Any]], strict: bool = True
+    ) -> None:
+        """Take the state of this flow and of all below it; override it to create dynamic components first.
+
+        Args:
+            flow_state: As `state_dict` returned it.
+            children_states: The states of the components below, by name relative to this flow: `works.0`.
+            strict: Whether a state without a component is an error; if not, it waits until there is one.
+
+        Raises:
+            ValueError: There is no component for a state.
+        """
+        self.set_state(flow_state, recurse=False)
+        taken = ""
+        for name, state in sorted(children_states.items(), key=lambda item: item[0].split(".")):
+            if taken and name.startswith(taken):
+                continue  # a child flow has taken it with its own
+            try:
+                child = find_component(self, name)
+            except AttributeError:
+                if strict:
+                    raise ValueError(
+                        f"The component {name} wasn't instantiated for the component {self.name}"
+                    ) from None
+                wait_for(self, join(self.name, name), partial(_set_own_state, state=state))
+                continue
+            if isinstance(child, LightningFlow):
+                taken = f"{name}."
+                inner = {
+                    key.removeprefix(taken): part
+                    for key, part in children_states.items()
+                    if key.startswith(taken)
+                }
+                child.load_state_dict(state, inner, strict)
+            else:
+                _set_own_state(child, state=state)
+
+    # How components are attached.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        node = self.__dict__.get("_node")
+        if node is None or name[:1] == "_":
+            super().__setattr__(name, value)
+            return
+        if name in node.children:
+            if value is not node.children[name]:
+                kind = "work" if isinstance(node.children[name], LightningWork) else "flow"
+                raise StateError(
+                    f"Cannot set attributes as the {kind} can't be changed once defined: {name}. "
+                    "Use a Dict or a List for components that come and go."
+                )
+            return
+        if type(value) in (list, dict):
+            value = as_structure(value)
+        has_setter = hasattr(getattr(type(self), name, None), "__set__")
+        if not has_setter and isinstance(value, Component | Structure):
+            self._attach(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _attach(self, name: str, child: Any) -> None:
+        node = self._node
+        if node.sealed and not node.depth:
+            raise StateError(
+                f"Cannot set attributes that were not defined in __init__: {name}. "
+                "A flow or work may be added in __init__ or in the flow's own run."
+            )
+        check_name(name, f"an attribute of {type(self).__qualname__}")
+        if callable(getattr(type(self), name, None)):
+            raise StateError(
+                f"{self.name}.{name} is a method of {type(self).__qualname__}; give it another name."
+            )
+        if name in node.names and self.__dict__.get(name, ...) is not None:
+            raise StateError(
+                f"{self.name}.{name} holds a value; only one that is None can become a component."
+            )
+        adopt(self, name, child)
+        node.names.pop(name, None)
+        node.children[name] = child
+        self.__dict__[name] = child
+        if node.link is not None:
+            node.link.changed(f"{child.name} was added")
+
+    def _entered(self, name: str) -> None:
+        super()._entered(name or "root")
+
+    def _end(self, ending: StopApp | FailApp) -> None:
+        if self._node.link is not None:
+            # Kept as well as raised: a flow that catches it has ended the app all the same.
+            self._node.link.ending = ending
+        raise ending
+
+
+def _set_own_state(component: Any, *, state: dict[str, Any]) -> None:
+    if isinstance(component, LightningFlow):
+        component.set_state(state, recurse=False)
+    elif isinstance(component, LightningWork):
+        component.set_state(state)
+
+
+def _counting(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `run` so that the flow knows while it is on the way: components may be added only then."""
+    if getattr(method, "_enters", False):
+        return method
+
+    @wraps(method)
+    def run(self: LightningFlow, *args: Any, **kwargs: Any) -> Any:
+        self._node.depth += 1
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._node.depth -= 1
+
+    run._enters = True  # type: ignore[attr-defined]
+    return run
+
+
+class RootFlow(LightningFlow):
+    """The flow of an app whose root is a work: it runs the work once.
+
+    Args:
+        work: The work.
+    """
+
+    def __init__(self, work: LightningWork) -> None:
+        super().__init__()
+        self.work = work
+
+    @property
+    def ready(self) -> bool:
+        """Whether the work says so, else whether it serves."""
+        return bool(getattr(self.work, "ready", self.work.url != ""))
+
+    def run(self) -> None:
+        """Run the work, and end the app when its call has ended: as failed, if that has failed."""
+        self.work.run()
+        call = self.work.call()
+        if call is not None and call.ended:
+            if call.failure is not None:
+                self.fail(call.failure.message)
+            self.stop()

@@ -1,0 +1,216 @@
+"""The key of a call, taken from its arguments.
+
+Exact in type and order, the same in every process and every run: never an address, a hash seed or
+the bytes of a pickle. Only the order of a dict's keys and of a set's items does not count.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from _blake2 import blake2b  # hashlib would load OpenSSL
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+
+from lightning_lite.errors import ArgumentError
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.protocol import Traveller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_DIGEST_SIZE = 8  # bytes; 64 bits make a collision among a million calls less likely than 1 in 10 million
+_MAX_DEPTH = 200
+
+_Above = frozenset[int]  # the ids of what a part lies in: who meets himself there would never end
+_TOP: _Above = frozenset()
+
+
+def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> str:
+    """Return the key of a call with these arguments, 16 hexadecimal digits.
+
+    Args:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        work: Whose `run` is called, for the message: `root.train`.
+
+    Raises:
+        ArgumentError: An argument has no key that is the same in every run; the message names it.
+
+    Example:
+        >>> call_key(([1, 2],), {}) == call_key(([2, 1],), {})
+        False
+        >>> call_key((), {"a": 1, "b": 2}) == call_key((), {"b": 2, "a": 1})
+        True
+    """
+    parts: list[bytes] = [b"%d;" % len(args)]
+    which: int | str = 0  # the argument that is looked at
+    try:
+        for position, value in enumerate(args):
+            which = position
+            _ENCODERS.get(type(value), _encode_other)(value, parts, _TOP)
+        for which in sorted(kwargs) if kwargs else ():
+            parts.append(_text(which))
+            _encode(kwargs[which], parts, _TOP)
+    except ArgumentError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the way that the user's class is taken apart raises
+        where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
+        raise ArgumentError(
+            f"{where} has no key that is the same in every run: {error}. "
+            "Pass plain data, or give the work a function of its own: LightningWork(call_key=...).",
+            where=where,
+        ) from error
+    return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).hexdigest()
+
+
+def _encode(value: Any, parts: list[bytes], above: _Above) -> None:
+    """Append the parts of `value`: a letter for its kind, then its content, never ambiguous."""
+    _ENCODERS.get(type(value), _encode_other)(value, parts, above)
+
+
+def _encode_other(value: Any, parts: list[bytes], above: _Above) -> None:
+    if isinstance(value, Traveller):
+        parts.append(b"t" + _name(type(value)))
+        _encode(value.call_key(), parts, above)
+    elif isinstance(value, type):
+        _encode_named(value, parts)
+    elif type(value).__name__ == "ndarray" and type(value).__module__ == "numpy":
+        _encode_array(value, parts, above)
+    else:
+        _encode_reduced(value, parts, above)
+
+
+def _enter(value: Any, above: _Above) -> _Above:
+    if id(value) in above or len(above) > _MAX_DEPTH:
+        raise ValueError("it is nested too deeply or contains itself")
+    return above | {id(value)}
+
+
+def _encode_sequence(value: Any, parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
+    parts.append(b"%s%d;" % (b"l" if type(value) is list else b"u", len(value)))
+    for item in value:
+        _encode(item, parts, above)
+
+
+def _encode_dict(value: dict[Any, Any], parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
+    items = sorted((_digest_of(key, above), _digest_of(item, above)) for key, item in value.items())
+    parts.append(b"d%d;" % len(items))
+    parts.extend(part for item in items for part in item)
+
+
+def _encode_set(value: Any, parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
+    parts.append(b"%s%d;" % (b"z" if type(value) is set else b"Z", len(value)))
+    parts.extend(sorted(_digest_of(item, above) for item in value))
+
+
+def _encode_array(value: Any, parts: list[bytes], above: _Above) -> None:
+    above = _enter(value, above)
+    if value.dtype.hasobject:
+        parts.append(b"A")
+        _encode(value.tolist(), parts, above)
+    else:
+        parts.append(b"a" + _text(value.dtype.str + repr(value.dtype.descr)) + _text(repr(value.shape)))
+        digest = blake2b(digest_size=_DIGEST_SIZE)
+        digest.update(value.tobytes())
+        parts.append(digest.digest())
+
+
+def _encode_function(value: FunctionType, parts: list[bytes], above: _Above) -> None:
+    if "<" not in value.__qualname__:
+        _encode_named(value, parts)
+        return
+    # A lambda or a local function has no name to go by: it is what its code and its surroundings say.
+    above = _enter(value, above)
+    parts.append(b"f" + _text(value.__module__ or ""))
+    _encode_code(value.__code__, parts, above)
+    cells = [cell.cell_contents for cell in value.__closure__ or ()]
+    _encode((value.__defaults__, value.__kwdefaults__, cells), parts, above)
+
+
+def _encode_code(code: CodeType, parts: list[bytes], above: _Above) -> None:
+    parts.append(b"c" + _bytes(code.co_code))
+    _encode((code.co_names, code.co_varnames), parts, above)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _encode_code(constant, parts, above)
+        else:
+            _encode(constant, parts, above)
+
+
+def _encode_named(value: Any, parts: list[bytes]) -> None:
+    if "<" in value.__qualname__ and not isinstance(value, type):
+        raise TypeError(f"{value!r} has no name that can be found again")
+    parts.append(b"g" + _name(value))
+
+
+def _encode_reduced(value: Any, parts: list[bytes], above: _Above) -> None:
+    """Encode an object by what pickle would rebuild it from."""
+    above = _enter(value, above)
+    reducer = copyreg.dispatch_table.get(type(value))
+    reduced = reducer(value) if reducer else value.__reduce_ex__(4)
+    if isinstance(reduced, str):
+        parts.append(b"g" + _text(type(value).__module__) + _text(reduced))
+        return
+    parts.append(b"o" + _name(type(value)))
+    build, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    _encode(build, parts, above)
+    _encode(arguments, parts, above)
+    _encode(state, parts, above)
+    _encode(None if items is None else list(items), parts, above)
+    _encode(None if pairs is None else dict(pairs), parts, above)
+
+
+def _digest_of(value: Any, above: _Above) -> bytes:
+    parts: list[bytes] = []
+    _encode(value, parts, above)
+    return _digest(parts)
+
+
+def _digest(parts: list[bytes]) -> bytes:
+    return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).digest()
+
+
+def _bytes(value: bytes) -> bytes:
+    return b"%d:%s" % (len(value), value)
+
+
+def _text(value: str) -> bytes:
+    return _bytes(value.encode("utf-8", "surrogatepass"))
+
+
+def _name(value: Any) -> bytes:
+    return _text(value.__module__ or "") + _text(value.__qualname__)
+
+
+def _encode_module(value: ModuleType, parts: list[bytes], above: _Above) -> None:
+    parts.append(b"m" + _text(value.__name__))
+
+
+def _encode_builtin(value: BuiltinFunctionType, parts: list[bytes], above: _Above) -> None:
+    owner = value.__self__
+    parts.append(b"b" + _text(value.__qualname__))
+    _encode(owner, parts, above)
+
+
+_ENCODERS: dict[type, Callable[[Any, list[bytes], _Above], None]] = {
+    type(None): lambda value, parts, above: parts.append(b"N"),
+    type(Ellipsis): lambda value, parts, above: parts.append(b"E"),
+    bool: lambda value, parts, above: parts.append(b"T" if value else b"F"),
+    int: lambda value, parts, above: parts.append(b"i%x;" % value),
+    float: lambda value, parts, above: parts.append(b"x" + _text(value.hex())),
+    complex: lambda value, parts, above: parts.append(b"j" + _text(f"{value.real.hex()}{value.imag.hex()}")),
+    str: lambda value, parts, above: parts.append(b"s" + _text(value)),
+    bytes: lambda value, parts, above: parts.append(b"y" + _bytes(value)),
+    bytearray: lambda value, parts, above: parts.append(b"Y" + _bytes(bytes(value))),
+    list: _encode_sequence,
+    tuple: _encode_sequence,
+    dict: _encode_dict,
+    set: _encode_set,
+    frozenset: _encode_set,
+    FunctionType: _encode_function,
+    BuiltinFunctionType: _encode_builtin,
+    ModuleType: _encode_module,
+}

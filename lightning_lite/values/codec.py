@@ -1,0 +1,149 @@
+"""Values of the state as bytes: checked, copied and comparable in one go.
+
+Frozen bytes are equal exactly when the values are, types and order included, so they serve as the
+snapshot that a later look is compared with, and as what travels in a letter.
+"""
+
+from __future__ import annotations
+
+import _pickle  # pickle itself would cost each child another 8 ms
+import io
+
+from lightning_lite.errors import StateError
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.protocol import Traveller
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_PROTOCOL = 5
+#: Values that can't change in place and need no check.
+SCALARS = frozenset({type(None), bool, int, float, str})
+#: Those that are never anything else; a text may be the address of a file.
+ATOMS = SCALARS - {str}
+
+
+def is_container(value: Any) -> bool:
+    """Return whether `value` can be changed in place."""
+    return type(value) in (list, dict, tuple)
+
+
+def freeze(value: Any, where: str) -> bytes:
+    """Return `value` as bytes that are equal exactly for equal values.
+
+    Args:
+        value: None, a bool, int, float or str, lists, tuples and dicts of such with such keys, or a
+            `Traveller`.
+        where: What the value is, for the message: `root.train.metrics`.
+
+    Raises:
+        StateError: Some part is something else; the message says which, and what to do instead.
+
+    Example:
+        >>> freeze([1, {"a": 2.0}], "root.x") == freeze([1, {"a": 2}], "root.x")
+        False
+    """
+    if type(value) in ATOMS:
+        return _pickle.dumps(value, _PROTOCOL)
+    buffer = io.BytesIO()
+    pickler = _pickle.Pickler(buffer, _PROTOCOL)
+    if not isinstance(value, Traveller):
+        # Without the memo the bytes depend on the value alone, not on which parts are the same object.
+        pickler.fast = True
+        _check(value, where)
+    try:
+        pickler.dump(value)
+    except RecursionError:
+        raise _too_deep(where) from None
+    return buffer.getvalue()
+
+
+def thaw(frozen: bytes) -> Any:
+    """Return a fresh copy of the value that was frozen."""
+    return _pickle.loads(frozen)
+
+
+def _check(value: Any, where: str) -> None:
+    try:
+        _check_part(value, where)
+    except RecursionError:
+        raise _too_deep(where) from None
+
+
+def _check_part(value: Any, where: str) -> None:
+    kind = type(value)
+    if kind is list or kind is tuple:
+        # One pass at the speed of C is all that a list of numbers needs.
+        if not set(map(type, value)) <= SCALARS:
+            for position, item in enumerate(value):
+                if type(item) not in SCALARS:
+                    _check_part(item, f"{where}[{position}]")
+    elif kind is dict:
+        # Copies, because another thread may change the dict meanwhile.
+        if set(map(type, list(value))) <= SCALARS and set(map(type, list(value.values()))) <= SCALARS:
+            return
+        for key, item in list(value.items()):
+            if type(key) not in SCALARS:
+                raise _refusal(f"{where} with the key {_shown(key)}", key)
+            if type(item) not in SCALARS:
+                _check_part(item, f"{where}[{key!r}]")
+    elif kind not in SCALARS:
+        raise _refusal(where, value)
+
+
+def _too_deep(where: str) -> StateError:
+    return StateError(
+        f"{where} is nested too deeply or contains itself, so it can't be part of the state. "
+        "Flatten it, or keep it in a private attribute (self._x = y), which is not shared.",
+        where=where,
+    )
+
+
+def _refusal(where: str, value: Any) -> StateError:
+    return StateError(
+        "Only JSON-serializable attributes are currently supported (str, int, float, bool, tuple, list, "
+        f"dict etc.) to be part of the state. Found {where} with {_shown(value)} "
+        f"of type {type(value).__module__}.{type(value).__qualname__} instead. {_advice(value)}\n"
+        "HINT: Private attributes defined as follows self._x = y won't be shared between processes and can "
+        "hold anything.",
+        where=where,
+        found=type(value).__qualname__,
+    )
+
+
+def _advice(value: Any) -> str:
+    """Return what to use instead of `value`."""
+    kind = type(value)
+    mro = {f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__}
+    if "numpy.generic" in mro:
+        return "Use value.item()."
+    if "numpy.ndarray" in mro:
+        return "Use value.tolist(), or return the array from run()."
+    if "enum.Enum" in mro:
+        return "Use its value or its name."
+    if isinstance(value, Traveller):
+        return "Assign it to an attribute of its own: within others it can't travel."
+    if hasattr(kind, "__fspath__"):
+        return "Use str(path)."
+    if "pydantic.main.BaseModel" in mro:
+        return "Use model.model_dump(mode='json')."
+    if hasattr(kind, "__dataclass_fields__"):
+        return "Use dataclasses.asdict(value)."
+    if "lightning_lite.tree.component.Component" in mro:
+        return "Hold components in a structures.List or structures.Dict."
+    if kind in (set, frozenset):
+        return "Use sorted(value)."
+    if kind in (bytes, bytearray):
+        return "Use value.hex(), or return it from run()."
+    for plain in (bool, int, float, str, list, tuple, dict):
+        if isinstance(value, plain):
+            return f"Use {plain.__name__}(value)."
+    return "Use plain data, or return the object from run()."
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a broken repr of the user's must not hide our message
+        text = f"<{type(value).__qualname__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,573 @@
+"""Calls, values and states, with works in real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.errors import AppFailed, InvalidValue, WorkCrashed, WorkStartFailed
+from lightning_lite.testing import LightningTestApp, poll_until, run_work_isolated
+from lightning_lite.tree.structures import Dict, List
+
+
+class Echo(LightningWork):
+    def run(self, *args, **kwargs):
+        return args, kwargs
+
+
+class Pid(LightningWork):
+    def run(self):
+        return os.getpid()
+
+
+class Counter(LightningWork):
+    """Counts its runs in its state, in place as well."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.total = 0
+        self.history = []
+
+    def run(self, step):
+        self.total += step
+        self.history.append(step)
+        return self.total
+
+
+class Dies(LightningWork):
+    def run(self, how):
+        if how == "exit":
+            os._exit(3)
+        if how == "signal":
+            os.kill(os.getpid(), 9)
+        raise ArithmeticError("no such number")
+
+
+class Waits(LightningWork):
+    """Runs until the file is there."""
+
+    def run(self, path):
+        poll_until(lambda: os.path.exists(path))
+
+
+class Leap(LightningFlow):
+    """Has an event next leap year, and a work that takes a moment to start."""
+
+    def __init__(self):
+        super().__init__()
+        self.echo = Echo(parallel=True)
+
+    def run(self):
+        self.schedule("0 0 29 2 *")
+        if self.echo.run() is not None:
+            self.stop()
+
+
+class Once(LightningFlow):
+    """Runs one call of one work and keeps the answer."""
+
+    def __init__(self, work, *args, **kwargs):
+        super().__init__()
+        self.work = work
+        self._arguments = args, kwargs
+        self._answer = None
+
+    def run(self):
+        args, kwargs = self._arguments
+        self._answer = self.work.run(*args, **kwargs)
+        self.stop()
+
+
+def test_a_value_comes_back_as_it_was():
+    answer = run_work_isolated(Echo(), 1, [2.5, None], text="é", nested={"a": (1, {2})})
+
+    assert answer == ((1, [2.5, None]), {"text": "é", "nested": {"a": (1, {2})}})
+
+
+def test_every_work_runs_in_a_process_of_its_own():
+    class Two(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Pid(), Pid()
+            self.pids = []
+
+        def run(self):
+            self.pids = [self.first.run(), self.second.run()]
+            self.stop()
+
+    flow = Two()
+    LightningApp(flow).run()
+
+    assert len({os.getpid(), *flow.pids}) == 3
+
+
+def test_works_that_are_parallel_run_at_the_same_time(tmp_path):
+    class Meet(LightningWork):
+        def run(self, own, other):
+            open(own, "w").close()
+            poll_until(lambda: os.path.exists(other))
+
+    class Both(LightningFlow):
+        def __init__(self, a, b):
+            super().__init__()
+            self.left, self.right = Meet(parallel=True), Meet(parallel=True)
+            self._paths = a, b
+
+        def run(self):
+            a, b = self._paths
+            self.left.run(a, b)
+            self.right.run(b, a)
+            if self.left.has_succeeded and self.right.has_succeeded:
+                self.stop()
+
+    flow = Both(str(tmp_path / "a"), str(tmp_path / "b"))
+    LightningApp(flow).run()
+
+    assert flow.left.num_successes == flow.right.num_successes == 1
+
+
+def test_a_loop_of_calls_goes_on_from_the_remembered_ones():
+    class Loop(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Counter()
+            self.totals = []
+
+        def run(self):
+            self.totals = [self.work.run(step) for step in range(1, 30)]
+            self.stop()
+
+    flow = Loop()
+    LightningApp(flow).run()
+
+    assert flow.totals == [sum(range(1, n + 1)) for n in range(1, 30)]
+    assert flow.work.history == list(range(1, 30))
+    assert flow.work.num_successes == 29
+
+
+def test_a_call_without_cache_is_run_each_time_its_line_is_reached():
+    class Again(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Counter(cache_calls=False)
+            self.totals = []
+
+        def run(self):
+            total = self.work.run(2)
+            self.totals.append(total)
+            if len(self.totals) == 3:
+                self.stop()
+
+    flow = Again()
+    LightningApp(flow).run()
+
+    assert flow.totals == [2, 4, 6]
+
+
+def test_changes_of_state_arrive_while_the_call_runs(tmp_path):
+    class Trains(LightningWork):
+        def __init__(self):
+            super().__init__(parallel=True)
+            self.epoch = 0
+            self.losses = []
+
+        def run(self, seen):
+            for epoch in range(1, 4):
+                self.losses.append(1 / epoch)
+                self.epoch = epoch
+                poll_until(lambda epoch=epoch: os.path.exists(f"{seen}.{epoch}"))
+
+    class Watches(LightningFlow):
+        def __init__(self, seen):
+            super().__init__()
+            self.work = Trains()
+            self.seen = seen
+            self.epochs = []
+
+        def run(self):
+            self.work.run(self.seen)
+            if (
+                self.work.epoch
+                and self.work.epoch not in self.epochs
+                and len(self.work.losses) == self.work.epoch
+            ):
+                self.epochs.append(self.work.epoch)
+                open(f"{self.seen}.{self.work.epoch}", "w").close()
+            if self.work.has_succeeded:
+                self.stop()
+
+    flow = Watches(str(tmp_path / "seen"))
+    LightningApp(flow).run()
+
+    assert flow.epochs == [1, 2, 3]
+    assert flow.work.losses == [1.0, 0.5, 1 / 3]
+
+
+def test_a_running_work_sees_what_the_flow_writes():
+    class Obeys(LightningWork):
+        def __init__(self):
+            super().__init__(parallel=True)
+            self.order = None
+            self.ready = False
+
+        def run(self):
+            self.ready = True
+            poll_until(lambda: self.order is not None)
+            return self.order
+
+    class Orders(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Obeys()
+            self.answer = None
+
+        def run(self):
+            self.answer = self.work.run()
+            if self.work.ready:
+                self.work.order = {"go": ["north", 1.5, None]}
+            if self.work.has_succeeded:
+                self.stop()
+
+    flow = Orders()
+    LightningApp(flow).run()
+
+    assert flow.answer == {"go": ["north", 1.5, None]}
+
+
+def test_works_that_come_and_go_while_the_app_runs():
+    class Dynamic(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.works_by_name = Dict()
+            self.pool = List()
+            self.answers = {}
+
+        def run(self):
+            for name in ("a", "b"):
+                if name not in self.answers:
+                    self.works_by_name.setdefault(name, Counter())
+                    self.answers[name] = self.works_by_name[name].run(len(self.answers) + 1)
+                    del self.works_by_name[name]
+            if not self.pool:
+                self.pool.extend([Counter(), Counter()])
+            self.answers["pool"] = [work.run(5) for work in self.pool]
+            self.stop()
+
+    flow = Dynamic()
+    LightningApp(flow).run()
+
+    assert flow.answers == {"a": 1, "b": 2, "pool": [5, 5]}
+    assert [work.name for work in flow.works()] == ["root.pool.0", "root.pool.1"]
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message"),
+    [
+        (
+            "exit",
+            WorkCrashed,
+            r"root\.work \(pid \d+\) ended with exit code 3 after .* in root\.work\.run\('exit'\)",
+        ),
+        ("signal", WorkCrashed, r"ended with SIGKILL \(signal 9\)"),
+        ("error", ArithmeticError, "no such number"),
+    ],
+)
+def test_a_failed_work_ends_the_app_at_once_with_its_own_error(how, error, message):
+    flow = Once(Dies(), how)
+
+    with pytest.raises(error, match=message) as raised:
+        LightningApp(flow).run()
+
+    assert flow.work.has_failed
+    assert how != "error" or 'raise ArithmeticError("no such number")' in str(raised.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [("exit", "crashed"), ("signal", "crashed"), ("error", "user_exception")]
+)
+def test_a_failed_call_is_an_ended_call_if_the_flow_wants_to_go_on(how, reason):
+    flow = Once(Dies(raise_exception=False), how)
+
+    LightningApp(flow).run()
+
+    assert flow._answer is None
+    assert flow.work.has_failed
+    assert flow.work.status.reason == reason
+    assert flow.work.call(how).ended
+
+
+def test_a_process_that_died_is_replaced_for_the_next_call():
+    class Both(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Dies(raise_exception=False)
+
+        def run(self):
+            self.work.run("exit")
+            self.work.run("signal")
+            self.stop()
+
+    flow = Both()
+    LightningApp(flow).run()
+
+    assert flow.work.num_failures == 2
+
+
+def test_an_answer_that_cannot_travel_fails_the_call_and_the_work_stays_usable():
+    class Gives(LightningWork):
+        def run(self, what):
+            return threading.Lock() if what == "lock" else what
+
+    class Both(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Gives(raise_exception=False)
+            self.answers = []
+
+        def run(self):
+            self.answers = [self.work.run("lock"), self.work.run("text")]
+            self.stop()
+
+    flow = Both()
+    LightningApp(flow).run()
+
+    assert flow.answers == [None, "text"]
+    assert flow.work.call("lock").statuses[-1].reason == "invalid_value"
+    with pytest.raises(InvalidValue, match=r"run\(\) returned <_thread\.lock>, which can't be sent"):
+        run_work_isolated(Gives(), "lock")
+
+
+def test_a_work_as_root_runs_once_and_ends_the_app():
+    work = Pid()
+
+    LightningApp(work).run()
+
+    assert work.has_succeeded
+    assert work.name == "root.work"
+
+
+def test_an_app_can_be_run_again():
+    flow = Once(Counter(), 3)
+    app = LightningApp(flow)
+
+    app.run()
+    app.run()
+
+    assert flow.work.total == 6  # the state stays, the calls are new
+    assert flow.work.num_successes == 1
+
+
+def test_environment_and_working_directory_of_a_work_are_its_own(tmp_path):
+    class Looks(LightningWork):
+        def run(self):
+            return os.environ["COLOUR"], os.getcwd()
+
+    answer = run_work_isolated(Looks(env={"COLOUR": "blue"}, cwd=tmp_path))
+
+    assert answer == ("blue", str(tmp_path))
+    assert "COLOUR" not in os.environ
+
+
+def test_a_work_has_the_surroundings_of_the_parent_but_no_input(monkeypatch):
+    class Looks(LightningWork):
+        def run(self):
+            return sys.path, sys.argv, os.getcwd(), os.environ["COLOUR"], sys.stdin.read()
+
+    monkeypatch.setenv("COLOUR", "green")
+    path, argv, folder, colour, stdin = run_work_isolated(Looks())
+
+    assert [entry for entry in sys.path if entry and entry not in path] == []
+    assert argv == sys.argv
+    assert (folder, colour, stdin) == (os.getcwd(), "green", "")
+
+
+def test_a_work_may_start_processes_of_its_own():
+    class Starts(LightningWork):
+        def run(self):
+            child = subprocess.run(
+                [sys.executable, "-c", "print(6 * 7)"], capture_output=True, text=True, check=True
+            )
+            pid = os.fork()
+            if pid == 0:
+                os._exit(5)
+            return child.stdout.strip(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert run_work_isolated(Starts()) == ("42", 5)
+
+
+def test_hooks_run_in_the_process_of_the_work(tmp_path):
+    class Hooked(LightningWork):
+        def __init__(self, notes):
+            super().__init__()
+            self.notes = notes
+
+        def on_start(self):
+            self._note("start")
+
+        def run(self):
+            self._note("run")
+            return os.getpid()
+
+        def on_exit(self):
+            self._note("exit")
+
+        def _note(self, what):
+            with open(self.notes, "a") as notes:
+                notes.write(f"{what} {os.getpid()}\n")
+
+    pid = run_work_isolated(Hooked(str(tmp_path / "notes")))
+
+    assert (tmp_path / "notes").read_text() == f"start {pid}\nrun {pid}\nexit {pid}\n"
+
+
+def test_a_work_that_serves_gets_a_url_when_it_answers():
+    class Serves(LightningWork):
+        def run(self):
+            HTTPServer((self.host, self.port), BaseHTTPRequestHandler).serve_forever()
+
+    class Front(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.server = Serves(parallel=True)
+            self.url = ""
+
+        def run(self):
+            self.server.run()
+            if self.server.url:
+                self.url = self.server.url
+                assert self.server.internal_ip == "127.0.0.1"
+                self.stop()
+
+    flow = Front()
+    LightningApp(flow).run()
+
+    assert flow.url == f"http://127.0.0.1:{flow.server.port}"
+
+
+def test_a_stopped_call_has_ended_and_other_arguments_start_a_new_process(tmp_path):
+    never, now = str(tmp_path / "never"), str(tmp_path / "now")
+    open(now, "w").close()
+
+    class Stops(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Waits(parallel=True)
+            self.asked = False
+
+        def run(self):
+            self.work.run(never)
+            if self.work.is_running and not self.asked:
+                self.asked = True
+                self.work.stop()
+            if self.work.call(never).ended:
+                self.work.run(now)
+            if self.work.num_successes:
+                self.stop()
+
+    flow = Stops()
+    LightningApp(flow).run()
+
+    assert not flow.work.call(never).succeeded
+    assert [status.stage for status in flow.work.call(never).statuses] == ["pending", "running", "stopped"]
+    assert flow.work.call(now).succeeded
+
+
+def test_a_kill_from_outside_is_noticed():
+    class Forever(LightningWork):
+        def run(self):
+            threading.Event().wait()
+
+    class Waiting(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Forever(parallel=True)
+
+        def run(self):
+            self.work.run()
+
+    class Killing(LightningTestApp):
+        killed = False
+
+        def on_after_run_once(self):
+            if self.root.work.is_running and not self.killed:
+                self.killed = True
+                self.kill_work("root.work")
+
+    with pytest.raises(WorkCrashed, match="SIGKILL"):
+        Killing(Waiting()).run()
+
+
+def test_a_work_class_that_fails_to_unpickle_in_its_process_is_told_with_its_traceback():
+    class Strange(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self._broken = Unloadable()
+
+        def run(self):
+            pass
+
+    with pytest.raises(WorkStartFailed, match="I can't be loaded") as raised:
+        run_work_isolated(Strange())
+
+    assert "in refuse_to_load" in str(raised.value.__cause__)
+
+
+class Unloadable:
+    def __reduce__(self):
+        return refuse_to_load, ()
+
+
+def refuse_to_load():
+    raise RuntimeError("I can't be loaded")
+
+
+def test_a_hanging_work_shows_what_it_is_doing(tmp_path):
+    class Hangs(LightningWork):
+        def __init__(self):
+            super().__init__(parallel=True)
+            self.hangs = False
+
+        def run(self):
+            self.hang_here()
+
+        def hang_here(self):
+            self.hangs = True
+            threading.Event().wait()
+
+    class Looks(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Hangs()
+
+        def run(self):
+            self.work.run()
+            if self.work.hangs:
+                self.work.dump_stack()
+
+    class Reads(LightningTestApp):
+        def on_after_run_once(self):
+            if not self.root.work.hangs:
+                return None
+            logs = "runs/*/logs/root.work.log"
+            return poll_until(lambda: any("in hang_here" in log.read_text() for log in tmp_path.glob(logs)))
+
+    Reads(Looks(), root_dir=tmp_path).run()
+
+
+def test_an_app_may_wait_longer_than_the_system_lets_anybody_sleep():
+    LightningApp(Leap()).run()
+
+
+def test_a_root_work_whose_call_has_failed_fails_the_app():
+    class Root(LightningWork):
+        def run(self):
+            raise ArithmeticError("no such number")
+
+    with pytest.raises(AppFailed, match=r"ArithmeticError: no such number in root\.work\.run\(\)"):
+        LightningApp(Root(raise_exception=False)).run()

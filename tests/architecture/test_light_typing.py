@@ -1,0 +1,102 @@
+"""What stands in for `typing` where works pay for it: as good as the real one, and nothing else is loaded."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import lightning_lite
+from lightning_lite import light_typing
+
+
+class Light(light_typing.NamedTuple):
+    work: str
+    number: int = 1
+    rest: tuple[int, ...] = ()
+
+    def told(self) -> str:
+        return f"{self.work} {self.number}"
+
+
+class Real(typing.NamedTuple):
+    work: str
+    number: int = 1
+    rest: tuple[int, ...] = ()
+
+
+#: Modules that take milliseconds, and that no work's process needs before the user's own code.
+HEAVY = {
+    "contextlib",
+    "enum",
+    "importlib",
+    "logging",
+    "pickle",
+    "re",
+    "signal",
+    "threading",
+    "typing",
+    "warnings",
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [(("a",), {}), (("a", 2), {}), (("a", 2, (3,)), {}), ((), {"work": "a"}), (("a",), {"rest": (1,)})],
+)
+def test_a_light_tuple_takes_what_the_real_one_takes(values, named):
+    light, real = Light(*values, **named), Real(*values, **named)
+
+    assert light == real
+    assert repr(light) == repr(real).replace("Real", "Light")
+    assert light._asdict() == real._asdict()
+    assert (light.work, light.number, light.rest) == tuple(real)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [((), {}), (("a", 1, (), 4), {}), (("a",), {"work": "b"}), (("a",), {"unknown": 1}), ((), {"number": 2})],
+)
+def test_a_light_tuple_refuses_what_the_real_one_refuses(values, named):
+    with pytest.raises(TypeError):
+        Real(*values, **named)
+    with pytest.raises(TypeError, match="Light takes work, number, rest"):
+        Light(*values, **named)
+
+
+def test_a_light_tuple_is_replaced_copied_pickled_and_matched_like_the_real_one():
+    light = Light("a", 2)
+
+    assert light._replace(number=3) == Light("a", 3)
+    with pytest.raises(TypeError):
+        light._replace(unknown=3)
+    assert Light._make(["a", 2, ()]) == light
+    assert (Light._fields, Light._field_defaults) == (Real._fields, Real._field_defaults)
+    for twin in (copy.copy(light), copy.deepcopy(light), pickle.loads(pickle.dumps(light))):
+        assert (twin, type(twin), twin.told()) == (light, Light, "a 2")
+    match light:
+        case Light(work, number):
+            assert (work, number) == ("a", 2)
+    with pytest.raises(AttributeError):
+        light.work = "b"
+    assert not hasattr(light, "__dict__")
+
+
+def test_what_each_work_loads_needs_nothing_heavy():
+    house = Path(lightning_lite.__file__).parents[1]
+    program = (
+        f"import sys; sys.path.append({str(house)!r})\n"
+        "import lightning_lite.runners.worker.main, lightning_lite.engine.work_host; print(*sys.modules)"
+    )
+
+    # Without site, because environments have hooks that load what they like.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert HEAVY & {*done.stdout.split()} == set()

@@ -1,0 +1,207 @@
+"""A stage on which the machine plays without any process: works answer when the test says so."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from lightning_lite.clock import ManualClock
+from lightning_lite.context import Caller
+from lightning_lite.engine.machine import Machine
+from lightning_lite.messages import (
+    AcknowledgeState,
+    Failure,
+    KillWork,
+    RunCall,
+    RunEnded,
+    StartFailed,
+    StartWork,
+    StateChanged,
+    StopWork,
+    WorkExited,
+    WorkStarted,
+    WriteState,
+)
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.pickling import pack, unpack
+
+#: Passes after which a flow that is asked nothing and told nothing counts as spinning.
+_MAX_PASSES = 50
+
+
+class Stage:
+    """Drives a machine by hand and keeps what it sent."""
+
+    def __init__(self, root, max_running=None):
+        self.clock = ManualClock()
+        self.machine = Machine(root, Caller("flow", "root", "/nowhere"), max_running)
+        self.sent = list(self.machine.open(self.clock.now()))
+        self.machine.take_facts()  # what the journal does after each turn
+        self.calls = {}
+        self.settle()
+
+    @property
+    def root(self):
+        return self.machine.root
+
+    def step(self, *reports):
+        """One step; returns what the machine sent."""
+        sent = self.machine.step(self.clock.now(), reports)
+        self.machine.take_facts()
+        for letter in sent:
+            if isinstance(letter, RunCall):
+                self.calls[letter.work] = letter
+        self.sent += sent
+        return sent
+
+    def settle(self, *reports):
+        """Step until the flow has nothing more to do; returns all that was sent."""
+        sent = self.step(*reports)
+        for _ in range(_MAX_PASSES):
+            if not self.machine.wants_pass:
+                return sent
+            sent += self.step()
+        raise AssertionError(f"the flow does not come to rest: {list(self.machine._outbox.reasons)}")
+
+    def advance(self, seconds):
+        """Turn the clock and step."""
+        self.clock.advance(seconds)
+        return self.settle()
+
+    def up(self, *works):
+        """The processes of works have started."""
+        return self.settle(*[WorkStarted(work, 100 + position) for position, work in enumerate(works)])
+
+    def answer(self, work, value=None, **changes):
+        """The call under way has succeeded."""
+        return self.settle(self.ended(work, changes, pack(value), None))
+
+    def fail(self, work, error=None, reason="user_exception", captured=None):
+        """The call under way has failed."""
+        error = error or ValueError("no good")
+        failure = Failure(reason, f"{type(error).__name__}: {error}", "the traceback", pack(error), captured)
+        return self.settle(self.ended(work, {}, None, failure))
+
+    def change(self, work, applied=0, **changes):
+        """The work has new values."""
+        frozen = {name: freeze(value, name) for name, value in changes.items()}
+        return self.settle(StateChanged(work, frozen, applied))
+
+    def exit(self, work, exitcode=-9, detail=""):
+        """The process of the work is gone."""
+        return self.settle(WorkExited(work, exitcode, detail))
+
+    def fail_start(self, work, message="it can't be loaded"):
+        """The process of the work could not start."""
+        return self.settle(StartFailed(work, Failure("start_failed", message)), WorkExited(work, 1))
+
+    def arguments(self, work):
+        """Return the arguments of the call that was sent last."""
+        return unpack(self.calls[work].arguments)
+
+    def ended(self, work, changes=(), value=None, failure=None):
+        """Return the letter that ends the call under way."""
+        call = self.calls[work]
+        frozen = {name: freeze(item, name) for name, item in dict(changes).items()}
+        return RunEnded(work, call.key, call.attempt, frozen, call.written, value, failure)
+
+
+class ScriptedFlow(LightningFlow):
+    """A flow whose `run` is the function that the test gives."""
+
+    def __init__(self, script, **attributes):
+        super().__init__()
+        self._script = script
+        self._passes = 0
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def run(self):
+        self._passes += 1
+        self._script(self)
+
+
+class Work(LightningWork):
+    """A work with some state."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.loss = 0.0
+        self.step = 0
+        self.curve = []
+        self.table = {}
+
+    def run(self, *args, **kwargs):
+        return (args, kwargs)
+
+
+def play(script, max_running=None, **attributes):
+    """Return a stage with a flow that runs `script`, its works up."""
+    stage = Stage(ScriptedFlow(script, **attributes), max_running)
+    stage.up(*[work.name for work in stage.root.works()])
+    return stage
+
+
+class Desk:
+    """What a work's host writes to, in place of the pipes."""
+
+    def __init__(self, host):
+        self.letters = deque()
+        self.num_nudges = 0
+        self.host = host
+
+    def send(self, letter):
+        self.letters.append(letter)
+
+    def nudge(self):
+        self.num_nudges += 1
+
+    def take(self):
+        """Return the letters since the last time."""
+        letters = list(self.letters)
+        self.letters.clear()
+        return letters
+
+
+def kinds(letters):
+    """Return the letters in short: class and work."""
+    return [(type(letter).__name__, letter.work) for letter in letters]
+
+
+def only(letters, kind):
+    """Return the letters of one kind."""
+    return [letter for letter in letters if isinstance(letter, kind)]
+
+
+def thawed(changes):
+    """Return the values of a letter."""
+    return {name: thaw(value) for name, value in changes.items()}
+
+
+def stages(statuses):
+    """Return the stages of statuses."""
+    return [status.stage for status in statuses]
+
+
+__all__ = [
+    "AcknowledgeState",
+    "Desk",
+    "KillWork",
+    "RunCall",
+    "RunEnded",
+    "ScriptedFlow",
+    "Stage",
+    "StartWork",
+    "StateChanged",
+    "StopWork",
+    "Work",
+    "WorkExited",
+    "WorkStarted",
+    "WriteState",
+    "kinds",
+    "only",
+    "play",
+    "stages",
+    "thawed",
+]

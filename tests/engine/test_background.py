@@ -1,0 +1,260 @@
+"""Apps in threads: `app.start()` and its handle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.engine.tracebacks import RemoteTraceback
+from lightning_lite.errors import ComponentError, NestedAppError, RunnerError, WorkCrashed
+from lightning_lite.testing import poll_until
+
+#: Seconds. A bound on hanging, not on speed.
+DEADLINE = 60
+
+
+class Talker(LightningWork):
+    def run(self, *lines):
+        for line in lines:
+            print(line)  # noqa: T201 - that is what a work does
+            if line == "fail":
+                raise ValueError("no more")
+            if line == "crash":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if line == "wait":
+                threading.Event().wait(DEADLINE)
+
+
+class Talk(LightningFlow):
+    def __init__(self, *lines):
+        super().__init__()
+        self.a, self.b = Talker(), Talker()
+        self.lines = lines
+
+    def run(self):
+        self.a.run("one")
+        self.b.run("two", *self.lines)
+        self.a.run("three")
+        self.stop()
+
+
+class Idle(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.passes = 0
+
+    def run(self):
+        self.passes = 1
+
+
+def test_an_app_runs_while_its_starter_goes_on():
+    running = LightningApp(Talk("wait")).start()
+    poll_until(lambda: "two" in running.logs(), timeout=DEADLINE)
+
+    assert (running.running, running.done, running.state) == (True, False, "running")
+    with pytest.raises(TimeoutError, match=r"^Talk has not ended within 0\.01 s\.$"):
+        running.wait(0.01)
+
+    running.stop()
+    assert (running.running, running.done, running.state) == (False, True, "interrupted")
+    assert running.wait() is None  # that is what was asked for
+    running.stop()  # once more is fine
+
+
+def test_the_end_of_the_flow_is_the_end():
+    running = LightningApp(Talk()).start(runner="inline")
+    running.wait(DEADLINE)
+
+    assert running.state == "stopped"
+    # Lines that come in the same millisecond have no order.
+    assert sorted(running.logs().splitlines()) == ["root.a | one", "root.a | three", "root.b | two"]
+    assert running.logs("root.a") == "one\nthree\n"
+    assert running.logs("root.a", n=1) == "three\n"
+    assert running.logs(n=0) == running.logs("root.unknown") == ""
+    assert running.run_id in repr(running)
+
+
+@pytest.mark.parametrize("n", [-1, 1.0, "1", True])
+def test_logs_say_what_a_number_of_lines_is(n):
+    with (
+        LightningApp(Idle()).start(runner="inline") as running,
+        pytest.raises(ComponentError, match="whole number"),
+    ):
+        running.logs(n=n)
+
+
+def test_waiting_raises_the_works_own_exception_each_time_it_is_asked():
+    running = LightningApp(Talk("fail")).start(runner="inline")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no more") as raised:
+            running.wait(DEADLINE)
+        assert isinstance(raised.value.__cause__, RemoteTraceback)
+        assert raised.value.__notes__ == [
+            "in root.b.run('two', 'fail')",
+            "root.b printed last:\n    two\n    fail",
+        ]
+        assert [entry.name for entry in raised.traceback] == [
+            "test_waiting_raises_the_works_own_exception_each_time_it_is_asked",
+            "wait",
+        ]
+
+    assert running.state == "failed"
+
+
+def test_a_crash_is_raised_too():
+    running = LightningApp(Talk("crash")).start(runner="processes")
+
+    with pytest.raises(WorkCrashed, match="SIGKILL"):
+        running.wait(DEADLINE)
+
+
+def test_a_failure_for_which_nobody_waits_is_told(capsys):
+    running = LightningApp(Talk("fail")).start(runner="inline")
+    poll_until(lambda: running.done, timeout=DEADLINE)
+
+    assert capsys.readouterr().err == "Talk failed: ValueError: no more; its handle's wait() raises it.\n"
+
+
+def test_what_keeps_an_app_from_beginning_is_raised_as_well(capsys):
+    running = LightningApp(Idle()).start(runner="unknown")
+
+    with pytest.raises(RunnerError, match=r"There is no runner 'unknown'"):
+        running.wait(DEADLINE)
+    assert running.logs() == running.run_id == ""
+    running.stop()
+
+
+def test_a_block_ends_the_app_behind_it():
+    with LightningApp(Idle()).start(runner="inline") as running:
+        assert running.running
+
+    assert running.state == "interrupted"
+
+
+def test_a_block_raises_what_made_the_app_fail():
+    with (
+        pytest.raises(ValueError, match="no more"),
+        LightningApp(Talk("fail")).start(runner="inline") as running,
+    ):
+        poll_until(lambda: running.done, timeout=DEADLINE)
+
+
+def test_the_error_of_a_block_counts_more():
+    running = LightningApp(Talk("fail")).start(runner="inline")
+    poll_until(lambda: running.done, timeout=DEADLINE)
+
+    with pytest.raises(LookupError), running:
+        raise LookupError
+
+
+def test_an_app_that_runs_can_be_run_or_started_neither_here_nor_in_its_flow():
+    class Nested(LightningFlow):
+        def run(self):
+            LightningApp(Idle()).start()
+
+    app = LightningApp(Idle())
+    with app.start(runner="inline"):
+        with pytest.raises(NestedAppError, match=r"^app\.start\(\) was called while this app is running"):
+            app.start()
+        with pytest.raises(NestedAppError, match=r"^app\.run\(\) was called while this app is running"):
+            app.run()
+    with pytest.raises(NestedAppError, match=r"^app\.start\(\) was called inside 'root'"):
+        LightningApp(Nested()).run(runner="inline")
+
+    app.start(runner="inline").stop()  # and once more, when it has ended
+
+
+def test_an_app_may_stop_itself():
+    class Suicidal(LightningFlow):
+        def run(self):
+            handle.get().stop()
+
+    class Later:
+        def __init__(self):
+            self.has = threading.Event()
+
+        def get(self):
+            assert self.has.wait(DEADLINE)
+            return self.running
+
+    handle = Later()
+    handle.running = LightningApp(Suicidal()).start(runner="inline")
+    handle.has.set()
+    handle.running.wait(DEADLINE)
+
+    assert handle.running.state == "interrupted"
+
+
+def test_an_end_from_somewhere_else_is_told_by_wait():
+    app = LightningApp(Idle())
+    running = app.start(runner="inline")
+    poll_until(lambda: running.run_id, timeout=DEADLINE)
+    app._session.end_from_outside()  # as `lightning-lite stop` does
+
+    with pytest.raises(SystemExit, match="143"):
+        running.wait(DEADLINE)
+
+
+SCRIPT = """
+import sys, threading
+from lightning_lite import LightningApp, LightningFlow, LightningWork, settings
+
+settings.STOP_TIMEOUT = 60.0  # a busy machine shall not look like a work that does not end
+
+class Work(LightningWork):
+    def run(self):
+        print("begins", flush=True)
+        threading.Event().wait(60)
+    def on_exit(self):
+        print("tidied up")
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+    def run(self):
+        self.work.run()
+
+running = LightningApp(Flow()).start()
+"""
+
+
+def run_script(rest):
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT + textwrap.dedent(rest)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_an_app_that_still_runs_when_python_exits_is_ended_in_order():
+    program = run_script("sys.stdin.readline()")
+    assert program.stdout.readline() == "root.work | begins\n"
+    out, err = program.communicate("\n", timeout=DEADLINE)
+
+    assert (program.returncode, out, err) == (0, "root.work | tidied up\n", "")
+
+
+def test_ctrl_c_ends_the_waiting_and_then_the_app_with_its_program():
+    program = run_script(
+        """
+        try:
+            running.wait()
+        except KeyboardInterrupt:
+            print("interrupted", running.state, flush=True)
+        """
+    )
+    assert program.stdout.readline() == "root.work | begins\n"
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=DEADLINE)
+
+    assert (program.returncode, out, err) == (0, "interrupted running\nroot.work | tidied up\n", "")

@@ -1,0 +1,597 @@
+"""Calls: asked once, answered from the record, values come back, failures are ends."""
+
+from __future__ import annotations
+
+import pytest
+from simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
+
+from lightning_lite.engine.failures import RemoteTraceback
+from lightning_lite.errors import ArgumentError, DetachedError, InvalidValue, WorkCrashed, WorkFailed
+from lightning_lite.messages import Failure
+from lightning_lite.status import WorkStatus
+from lightning_lite.tree.work import LightningWork
+
+
+def calls_sent(stage, work="root.work"):
+    return [letter for letter in only(stage.sent, RunCall) if letter.work == work]
+
+
+# A call is run once.
+
+
+def test_the_work_gets_the_arguments_of_the_flow():
+    stage = play(lambda flow: flow.work.run(1, "two", three=[3.0]), work=Work())
+
+    assert stage.arguments("root.work") == ((1, "two"), {"three": [3.0]})
+
+
+def test_arguments_are_taken_as_they_are_at_the_moment_of_the_call():
+    def run(flow):
+        argument = [1]
+        flow.work.run(argument)
+        argument.append(2)
+
+    stage = play(run, work=Work(parallel=True))
+
+    assert stage.arguments("root.work") == (([1],), {})
+
+
+def test_a_call_is_run_once_however_often_its_line_is_reached():
+    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+
+    for loss in range(5):
+        stage.change("root.work", loss=float(loss))
+    stage.answer("root.work")
+    stage.change("root.work", loss=9.0)
+
+    assert len(calls_sent(stage)) == 1
+
+
+def test_equal_arguments_share_one_call():
+    def run(flow):
+        flow.values = [flow.work.run(1, x=[2]), flow.work.run(1, x=[2])]
+
+    stage = play(run, work=Work(parallel=True), values=None)
+    stage.answer("root.work", "once")
+
+    assert stage.root.values == ["once", "once"]
+    assert len(calls_sent(stage)) == 1
+
+
+def test_other_arguments_are_another_call_and_wait_for_their_turn():
+    def run(flow):
+        for number in range(3):
+            flow.work.run(number)
+
+    stage = play(run, work=Work(parallel=True))
+    assert stage.arguments("root.work") == ((0,), {})
+
+    stage.answer("root.work")
+    assert stage.arguments("root.work") == ((1,), {})
+    stage.answer("root.work")
+
+    assert [stage.machine.root.work.call(number).number for number in range(3)] == [1, 2, 3]
+    assert stage.arguments("root.work") == ((2,), {})
+
+
+def test_calls_of_several_works_run_side_by_side():
+    stage = play(
+        lambda flow: [work.run() for work in flow.works()], a=Work(parallel=True), b=Work(parallel=True)
+    )
+
+    assert sorted(letter.work for letter in only(stage.sent, RunCall)) == ["root.a", "root.b"]
+
+
+def test_a_call_waits_for_its_process():
+    stage = Stage(ScriptedFlow(lambda flow: flow.work.run(), work=Work()))
+    assert kinds(stage.sent) == [("StartWork", "root.work")]
+
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+
+
+def test_a_work_that_does_not_start_with_the_flow_starts_with_its_first_call():
+    stage = Stage(
+        ScriptedFlow(lambda flow: flow.go and flow.work.run(), go=False, work=Work(start_with_flow=False))
+    )
+    assert stage.sent == []
+
+    stage.root.go = True
+
+    assert kinds(stage.settle()) == [("StartWork", "root.work")]
+
+
+def test_one_call_is_one_letter_and_one_pass():
+    def run(flow):
+        for number in range(10):
+            flow.work.run(number)
+
+    stage = play(run, work=Work())
+    passes, sent = stage.machine.num_passes, len(stage.sent)
+
+    for _ in range(9):
+        stage.answer("root.work")
+
+    assert stage.machine.num_passes == passes + 9
+    assert len(stage.sent) == sent + 9
+
+
+# Values come back.
+
+
+def test_the_value_is_the_answer_once_the_call_has_ended():
+    def run(flow):
+        flow.value = flow.work.run(3)
+
+    stage = play(run, work=Work(), value=None)
+    stage.answer("root.work", {"nine": (9, [9.0])})
+
+    assert stage.root.value == {"nine": (9, [9.0])}
+
+
+def test_a_pending_parallel_call_answers_none():
+    seen = []
+    stage = play(lambda flow: seen.append(flow.work.run()), work=Work(parallel=True))
+
+    stage.answer("root.work", 5)
+
+    assert seen[0] is None
+    assert seen[-1] == 5
+
+
+def test_the_same_object_is_returned_at_each_pass():
+    seen = []
+    stage = play(lambda flow: seen.append(flow.work.run()), work=Work(parallel=True))
+    stage.answer("root.work", [1, 2])
+    stage.change("root.work", loss=1.0)
+
+    assert seen[-1] is seen[-2]
+    assert seen[-1] == [1, 2]
+
+
+def test_none_is_an_answer_like_any_other():
+    def run(flow):
+        flow.work.run()
+        flow.done = True
+
+    stage = play(run, work=Work(), done=False)
+    stage.answer("root.work", None)
+
+    assert stage.root.done is True
+    assert stage.root.work.has_succeeded
+
+
+class Unreadable:
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def test_an_answer_that_can_not_be_read_in_the_main_process_is_an_invalid_value():
+    def run(flow):
+        flow.work.run()
+
+    stage = play(run, work=Work())
+
+    with pytest.raises(InvalidValue, match=r"The answer of root\.work\.run can't be read here: ValueError"):
+        stage.answer("root.work", Unreadable())
+
+
+# Without the cache.
+
+
+def test_without_the_cache_the_answer_is_given_once_and_the_flow_goes_on():
+    seen = []
+
+    def run(flow):
+        seen.append(flow.work.run())
+
+    stage = play(run, work=Work(cache_calls=False))
+    stage.answer("root.work", "first")
+
+    assert seen == ["first"]
+    assert len(calls_sent(stage)) == 2
+
+    stage.answer("root.work", "second")
+
+    assert seen == ["first", "second"]
+    assert len(calls_sent(stage)) == 3
+
+
+def test_without_the_cache_a_pending_call_is_not_asked_again():
+    stage = play(lambda flow: flow.work.run(), work=Work(cache_calls=False, parallel=True))
+
+    stage.change("root.work", loss=1.0)
+    stage.change("root.work", loss=2.0)
+
+    assert len(calls_sent(stage)) == 1
+
+
+def test_without_the_cache_a_value_counts_as_a_change_so_the_line_is_reached_again():
+    def run(flow):
+        if flow.total < 3 and flow.work.run() is not None:
+            flow.total += 1
+
+    stage = play(run, work=Work(cache_calls=False, parallel=True), total=0)
+    for _ in range(3):
+        stage.answer("root.work", True)
+
+    assert stage.root.total == 3
+    assert stage.machine.is_at_rest
+
+
+# The record of a call.
+
+
+def test_call_starts_nothing_and_gives_none_for_a_call_that_was_never_asked():
+    stage = play(lambda flow: flow.work.call(1), work=Work())
+
+    assert stage.root.work.call(1) is None
+    assert calls_sent(stage) == []
+
+
+def test_the_record_of_a_call_tells_its_story():
+    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
+    call = stage.root.work.call(1)
+    assert (call.ended, call.succeeded, call.value, call.error) == (False, False, None, None)
+
+    stage.answer("root.work", "value")
+
+    assert (call.ended, call.succeeded, call.value, call.error) == (True, True, "value", None)
+    assert stages(call.statuses) == ["pending", "running", "succeeded"]
+
+
+def test_the_record_of_a_failed_call_has_its_error():
+    stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True, raise_exception=False))
+    stage.fail("root.work", KeyError("lost"))
+
+    call = stage.root.work.call(1)
+    assert (call.ended, call.succeeded, call.value) == (True, False, None)
+    assert isinstance(call.error, KeyError)
+    assert stages(call.statuses) == ["pending", "running", "failed"]
+    assert call.statuses[-1].traceback == "the traceback"
+
+
+def test_the_arguments_of_an_ended_call_are_dropped():
+    stage = play(lambda flow: flow.work.run(b"x" * 1000), work=Work(parallel=True))
+    stage.answer("root.work")
+
+    assert stage.root.work.call(b"x" * 1000).arguments == b""
+
+
+# The status is that of the newest call, from the moment the flow asked for it.
+
+
+def test_the_status_is_that_of_the_newest_call_from_the_moment_it_was_asked_for():
+    seen = []
+
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.call(1).ended:
+            flow.work.run(2)
+        seen.append((flow.work.has_succeeded, flow.work.status.stage))
+
+    stage = play(run, work=Work(parallel=True))
+    stage.answer("root.work")
+
+    assert seen[-2:] == [(False, "pending"), (False, "running")]
+
+
+def test_a_call_that_is_still_waiting_is_pending_though_its_process_has_started():
+    stage = play(
+        lambda flow: [work.run() for work in flow.works()],
+        max_running=1,
+        a=Work(parallel=True),
+        b=Work(parallel=True),
+    )
+
+    assert stage.root.a.is_running
+    assert stage.root.b.is_pending
+
+
+def test_statuses_go_from_not_started_to_succeeded():
+    stage = Stage(ScriptedFlow(lambda flow: flow.go and flow.work.run(), go=False, work=Work()))
+    work = stage.root.work
+    assert work.status.stage == "not_started"
+    assert not work.has_started
+
+    stage.up("root.work")
+    assert work.status.stage == "started"
+    assert work.has_started
+
+    stage.root.go = True
+    stage.settle()
+    assert work.is_running
+
+    stage.answer("root.work")
+    assert work.has_succeeded
+    assert stages(work.statuses) == ["started", "pending", "running", "succeeded"]
+    assert work.num_successes == 1
+
+
+def test_a_flow_that_has_read_a_status_runs_again_when_it_changes():
+    seen = []
+
+    def run(flow):
+        flow.work.run()
+        seen.append(flow.work.status.stage)
+
+    stage = Stage(ScriptedFlow(run, work=Work(parallel=True)))
+    stage.up("root.work")
+    stage.answer("root.work")
+
+    assert seen[-1] == "succeeded"
+    assert "running" in seen
+
+
+def test_a_flow_that_has_read_the_record_of_a_call_runs_again_when_that_changes():
+    seen = []
+
+    def run(flow):
+        if flow.go:
+            flow.work.run()
+            seen.append(flow.work.call().statuses[-1].stage)
+
+    stage = play(run, work=Work(parallel=True), go=False)
+    stage.root.go = True
+    stage.settle()
+
+    assert seen[-1] == "running"
+
+
+def test_a_work_may_be_stopped_and_started_for_months():
+    book = Work()._book
+    for number in range(3000):
+        book.note(None, WorkStatus("started", float(number)))
+
+    assert len(book.process_statuses) == 1000
+    assert book.status.timestamp == 2999.0
+
+
+def test_timestamps_are_those_of_the_clock():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True))
+    stage.clock.advance(2.5)
+    stage.answer("root.work")
+
+    pending, running, succeeded = stage.root.work.call().statuses
+    assert succeeded.timestamp - running.timestamp == 2.5
+    assert pending.timestamp == 1_700_000_000.0
+
+
+# Failures.
+
+
+def test_a_failure_ends_the_app_with_the_works_own_exception_and_its_traceback_as_the_cause():
+    stage = play(lambda flow: flow.work.run(), work=Work())
+    stage.fail("root.work", KeyError("lost"))
+
+    assert stage.machine.ended
+    assert isinstance(stage.machine.error, KeyError)
+    assert isinstance(stage.machine.error.__cause__, RemoteTraceback)
+    assert "the traceback" in str(stage.machine.error.__cause__)
+
+
+def test_a_failure_ends_the_app_at_once_without_another_pass():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True))
+    passes = stage.machine.num_passes
+
+    stage.fail("root.work")
+
+    assert stage.machine.num_passes == passes
+
+
+def test_without_raise_exception_the_call_has_ended_and_the_flow_goes_on():
+    def run(flow):
+        flow.value = flow.work.run()
+        flow.after = (flow.work.has_failed, flow.work.status.reason, flow.work.status.message)
+
+    stage = play(run, work=Work(raise_exception=False), value=5, after=None)
+    stage.fail("root.work")
+
+    assert not stage.machine.ended
+    assert stage.root.value is None
+    assert stage.root.after == (True, "user_exception", "ValueError: no good")
+    assert stage.root.work.num_failures == 1
+
+
+def test_a_failed_call_is_not_run_again():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
+    stage.fail("root.work")
+    stage.change("root.work", loss=1.0)
+
+    assert len(calls_sent(stage)) == 1
+
+
+@pytest.mark.parametrize(
+    ("raise_exception", "captured", "goes_on"), [(True, True, True), (False, False, False)]
+)
+def test_on_exception_has_the_last_word(raise_exception, captured, goes_on):
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=raise_exception))
+    stage.fail("root.work", captured=captured)
+
+    assert stage.machine.ended is not goes_on
+
+
+class TwoArguments(Exception):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def test_an_exception_that_does_not_come_back_becomes_a_work_failed_with_its_text():
+    stage = play(lambda flow: flow.work.run(), work=Work())
+    stage.fail("root.work", TwoArguments(1, 2))
+
+    assert type(stage.machine.error) is WorkFailed
+    assert str(stage.machine.error) == "TwoArguments: 1 and 2"
+    assert stage.machine.error.work == "root.work"
+
+
+def test_an_invalid_value_has_its_own_error():
+    stage = play(lambda flow: flow.work.run(), work=Work())
+    stage.settle(stage.ended("root.work", failure=Failure("invalid_value", "it can't travel")))
+
+    assert type(stage.machine.error) is InvalidValue
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "detail", "message"),
+    [
+        (
+            -9,
+            "",
+            r"The process of root\.work \(pid 100\) ended with .*SIGKILL.* after 3\.2 s in root\.work\.run",
+        ),
+        (-11, "", r"SIGSEGV"),
+        (3, "", r"exit code 3"),
+        (0, "", r"exit code 0"),
+        (-9, "out of memory", r"\(out of memory\)"),
+    ],
+)
+def test_a_crash_says_who_and_how_and_after_how_long_and_in_which_call(exitcode, detail, message):
+    stage = play(lambda flow: flow.work.run(x=1), work=Work())
+    stage.clock.advance(3.2)
+    stage.exit("root.work", exitcode, detail)
+
+    assert type(stage.machine.error) is WorkCrashed
+    assert "\n" not in str(stage.machine.error)
+    with pytest.raises(WorkCrashed, match=message):
+        raise stage.machine.error
+
+
+def test_a_crash_is_a_failed_call_with_a_reason():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
+    stage.exit("root.work")
+
+    work = stage.root.work
+    assert work.has_failed
+    assert work.status.reason == "crashed"
+    assert work.call().ended
+
+
+def test_an_answer_of_an_earlier_attempt_is_ignored():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, raise_exception=False))
+    late = stage.ended("root.work", value=b"late")
+    stage.exit("root.work")
+    stage.advance(1.0)
+    stage.up("root.work")
+
+    stage.settle(late)
+
+    assert not stage.root.work.call().ended
+
+
+# What can't be asked.
+
+
+class Lock:
+    def __reduce__(self):
+        raise TypeError("a lock stays here")
+
+
+class Leaves:
+    def __reduce__(self):
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    "make", [Lock, Leaves, lambda: (item for item in ())], ids=["lock", "leaves", "generator"]
+)
+def test_an_argument_that_can_not_travel_is_named_in_the_callers_line_and_no_call_is_made(make):
+    def run(flow):
+        with pytest.raises(ArgumentError, match=r"root\.work\.run: argument 'model'"):
+            flow.work.run(1, model=make())
+        flow.said = True
+
+    stage = play(run, work=Work(), said=False)
+
+    assert stage.root.said
+    assert calls_sent(stage) == []
+
+
+def test_a_call_key_of_the_works_own_decides_which_calls_are_the_same():
+    def run(flow):
+        flow.values = [flow.work.run(1, noise=object()), flow.work.run(1, noise=object())]
+
+    stage = play(run, work=Work(call_key=lambda x, noise: x, parallel=True), values=None)
+    stage.answer("root.work", 7)
+
+    assert stage.root.values == [7, 7]
+    assert len(calls_sent(stage)) == 1
+
+
+# Stand-alone, and detached.
+
+
+class Square(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.num_calls = 0
+
+    def run(self, x):
+        self.num_calls += 1
+        return x * x
+
+
+def test_without_an_app_run_is_the_users_method_with_no_cache_and_no_status():
+    work = Square()
+
+    assert [work.run(3), work.run(3)] == [9, 9]
+    assert work.num_calls == 2
+    assert work.status.stage == "not_started"
+    assert work.call(3) is None
+
+
+def test_a_flow_runs_without_an_app():
+    seen = []
+    flow = ScriptedFlow(lambda flow: seen.append(flow.work.run(4)), work=Square())
+
+    flow.run()
+
+    assert seen == [16]
+
+
+def test_a_work_that_is_in_no_flow_can_not_be_run_by_one():
+    loose = Square()
+
+    with pytest.raises(
+        DetachedError, match=r"Failed to create process for Square.*attribute of a LightningFlow"
+    ):
+        play(lambda flow: loose.run(1))
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "kill", "restart"])
+def test_only_a_flow_in_an_app_can_ask_for_the_process(verb):
+    with pytest.raises(
+        DetachedError, match=rf"Only the LightningFlow can request this work \('Square'\) to {verb}"
+    ):
+        getattr(Square(), verb)()
+
+
+def test_deleting_a_work_that_is_not_attached_is_refused():
+    with pytest.raises(DetachedError, match=r"Can't delete the work, it looks like it isn't attached"):
+        Square().delete()
+
+
+class Mixin:
+    def run(self):
+        raise AssertionError("run in the flow's process")
+
+
+class Mixed(Mixin, LightningWork):
+    pass
+
+
+def test_a_run_that_comes_from_a_plain_class_is_a_call_too():
+    stage = play(lambda flow: flow.work.run(), work=Mixed())
+
+    assert len(calls_sent(stage)) == 1
+
+
+class SquareAndOne(Square):
+    def run(self, x):
+        return super().run(x) + 1
+
+
+def test_a_work_that_builds_on_another_asks_for_one_call():
+    stage = play(lambda flow: flow.work.run(2), work=SquareAndOne())
+
+    assert len(calls_sent(stage)) == 1
+    assert SquareAndOne().run(2) == 5

@@ -1,0 +1,573 @@
+"""The tree and its rules: names, attributes, what is refused and with which words."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import pathlib
+import warnings
+
+import numpy
+import pytest
+from simulation import ScriptedFlow, Stage, StartWork, Work, only, play
+
+from lightning_lite.errors import (
+    ComponentDefinitionError,
+    ComponentError,
+    StateError,
+)
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.structures import Dict, List
+from lightning_lite.tree.work import LightningWork
+
+
+def nothing(flow):
+    pass
+
+
+class Bare(LightningFlow):
+    """A flow without a `run` of its own."""
+
+
+class NoSuper(LightningFlow):
+    def __init__(self):
+        self.counter = 0
+
+    def run(self):
+        pass
+
+
+class NoSuperWork(LightningWork):
+    def __init__(self):
+        self.counter = 0
+
+    def run(self):
+        pass
+
+
+class NoSuperNothing(LightningWork):
+    def __init__(self):
+        pass
+
+    def run(self):
+        pass
+
+
+class NoRun(LightningWork):
+    pass
+
+
+# Names.
+
+
+def test_names_are_the_path_in_the_tree():
+    child = ScriptedFlow(nothing, work=Work(), grandchild=ScriptedFlow(nothing, work=Work()))
+    root = ScriptedFlow(nothing, child=child, work=Work())
+
+    assert root.name == "root"
+    assert [name for name, _ in root.named_works()] == [
+        "root.work",
+        "root.child.work",
+        "root.child.grandchild.work",
+    ]
+    assert list(root.flows) == ["root.child", "root.child.grandchild"]
+    assert child.grandchild.work.name == "root.child.grandchild.work"
+
+
+def test_names_follow_a_flow_that_is_attached_after_its_works():
+    inner = ScriptedFlow(nothing, work=Work())
+    assert inner.work.name == "root.work"
+
+    outer = ScriptedFlow(nothing, inner=inner)
+
+    assert inner.work.name == "root.inner.work"
+    assert outer.get_component_by_name("root.inner.work") is inner.work
+
+
+def test_works_come_first_own_then_those_of_flows_then_those_of_structures():
+    root = ScriptedFlow(
+        nothing,
+        structure=Dict(x=Work()),
+        flow=ScriptedFlow(nothing, w=Work()),
+        zulu=Work(),
+        alpha=Work(),
+    )
+
+    names = [work.name for work in root.works()]
+
+    assert names == ["root.alpha", "root.zulu", "root.flow.w", "root.structure.x"]
+    assert [work.name for work in root.works(recurse=False)] == ["root.alpha", "root.zulu"]
+
+
+def test_components_are_found_by_name():
+    root = ScriptedFlow(nothing, flow=ScriptedFlow(nothing, crew=List(Work(), Work())))
+
+    assert root.get_component_by_name("root") is root
+    assert root.get_component_by_name("root.flow") is root.flow
+    assert root.get_component_by_name("root.flow.crew.1") is root.flow.crew[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("other.flow", ValueError, r"Invalid component name 'other\.flow'. Name must start with 'root'"),
+        ("rooted", ValueError, r"Invalid component name"),
+        ("root.nobody", AttributeError, r"Component 'root' has no child component with name 'nobody'\."),
+        (
+            "root.flow.nobody",
+            AttributeError,
+            r"Component 'root\.flow' has no child component with name 'nobody'\.",
+        ),
+        ("root.number", AttributeError, r"has no child component with name 'number'\."),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_named(name, error, message):
+    root = ScriptedFlow(nothing, flow=ScriptedFlow(nothing), number=3)
+
+    with pytest.raises(error, match=message):
+        root.get_component_by_name(name)
+
+
+# How classes are wrong.
+
+
+def test_a_work_without_run_is_refused_at_construction():
+    with pytest.raises(
+        ComponentDefinitionError,
+        match=r"The work `NoRun` is missing the `run\(\)` method\. This is required\. "
+        r"Implement it first and then call it in your Flow\.",
+    ):
+        NoRun()
+
+
+def test_a_component_definition_error_is_a_type_error_and_a_state_error_an_attribute_error():
+    assert issubclass(ComponentDefinitionError, TypeError)
+    assert issubclass(StateError, AttributeError)
+
+
+@pytest.mark.parametrize("kind", [NoSuper, NoSuperWork, NoSuperNothing])
+def test_a_forgotten_super_init_is_named(kind):
+    with pytest.raises(
+        (StateError, ComponentDefinitionError),
+        match=rf"Did you forget to call super\(\)\.__init__\(\) in {kind.__name__}\.__init__\?",
+    ):
+        kind()
+
+
+def test_a_flow_that_does_not_override_run_is_named():
+    with pytest.raises(
+        ComponentDefinitionError, match=r"The flow `Bare` does not override the run\(\) method"
+    ):
+        Bare().run()
+
+
+# The same component in two places.
+
+
+def test_a_work_can_not_stand_in_two_places_and_both_are_named():
+    work = Work()
+    ScriptedFlow(nothing, first=work)
+
+    with pytest.raises(
+        ComponentError,
+        match=r"The same Work can't stand in two places: it is 'root\.first' already.*'root\.second'",
+    ):
+        ScriptedFlow(nothing, second=work)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda work: ScriptedFlow(nothing, first=work, second=work),
+        lambda work: ScriptedFlow(nothing, first=work, child=ScriptedFlow(nothing, second=work)),
+        lambda work: ScriptedFlow(nothing, first=work, crew=List(work)),
+        lambda work: List(work, work),
+        lambda work: Dict(a=work, b=work),
+        lambda work: Dict(a=List(work), b=work),
+    ],
+    ids=["one flow", "two flows", "flow and list", "list", "dict", "nested"],
+)
+def test_the_same_work_in_two_places_is_refused_wherever(build):
+    with pytest.raises(ComponentError, match=r"(two places|several times)"):
+        build(Work())
+
+
+def test_a_flow_can_not_contain_itself():
+    root = ScriptedFlow(nothing, child=ScriptedFlow(nothing))
+    root.child._script = lambda child: setattr(child, "myself", root)
+
+    with pytest.raises(ComponentError, match=r"ScriptedFlow can't contain itself as 'myself'"):
+        root.child.run()
+
+
+def test_a_work_that_was_refused_can_still_be_attached():
+    work = Work()
+    structure = Dict()
+    with pytest.raises(ComponentError, match="bytes long, the limit is 200"):
+        structure["x" * 300] = work
+
+    structure["x"] = work
+
+    assert structure["x"].name == "x"
+
+
+# Components as attributes.
+
+
+class Grows(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.later = None
+
+    def run(self):
+        if self.later is None:
+            self.later = Work(parallel=True)
+        self.later.run()
+
+
+def test_a_work_may_be_created_in_run_and_gets_a_process_with_its_first_call():
+    stage = Stage(Grows())
+
+    assert stage.root.later.name == "root.later"
+    assert only(stage.sent, StartWork)[0].work == "root.later"
+    assert "later" not in stage.root.state["vars"]
+
+
+def test_a_component_that_is_set_outside_init_and_run_is_refused():
+    root = ScriptedFlow(nothing)
+
+    with pytest.raises(StateError, match=r"Cannot set attributes that were not defined in __init__: work"):
+        root.work = Work()
+
+
+@pytest.mark.parametrize(("old", "kind"), [(Work, "work"), (lambda: ScriptedFlow(nothing), "flow")])
+def test_a_component_can_not_be_replaced_by_assignment(old, kind):
+    root = ScriptedFlow(nothing, child=old())
+
+    with pytest.raises(
+        StateError, match=rf"Cannot set attributes as the {kind} can't be changed once defined: child"
+    ):
+        root.child = 3
+    root.child = root.child
+
+
+def test_an_attribute_that_holds_a_value_does_not_become_a_component():
+    with pytest.raises(
+        StateError, match=r"root\.x holds a value; only one that is None can become a component"
+    ):
+        play(lambda flow: setattr(flow, "x", Work()), x=3)
+
+
+@pytest.mark.parametrize("name", ["run", "stop", "works"])
+def test_a_component_can_not_take_the_name_of_a_method(name):
+    with pytest.raises(StateError, match=rf"root\.{name} is a method of ScriptedFlow"):
+        ScriptedFlow(nothing, **{name: Work()})
+
+
+def test_a_list_or_dict_of_nothing_but_components_becomes_a_structure():
+    root = ScriptedFlow(nothing, crew=[Work(), Work()], named={"a": Work()}, empty=[], mixed_values=[1, "a"])
+
+    assert type(root.crew) is List
+    assert type(root.named) is Dict
+    assert type(root.empty) is list
+    assert [work.name for work in root.works()] == ["root.crew.0", "root.crew.1", "root.named.a"]
+    assert root.named["a"].name == "root.named.a"
+
+
+def test_a_list_of_components_and_values_is_refused():
+    with pytest.raises(StateError, match=r"Only JSON-serializable.*root\.mixed\[0\].*structures\.List"):
+        ScriptedFlow(nothing, mixed=[Work(), 1])
+
+
+def test_a_private_attribute_may_hold_a_component_that_stands_elsewhere():
+    root = ScriptedFlow(nothing, work=Work())
+
+    root._best = root.work
+
+    assert [work.name for work in root.works()] == ["root.work"]
+
+
+@pytest.mark.parametrize(
+    "value", [lambda: Work(), lambda: ScriptedFlow(nothing), lambda: [Work()], lambda: {"a": Work()}]
+)
+def test_a_work_takes_no_children(value):
+    class Parent(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self.child = value()
+
+        def run(self):
+            pass
+
+    with pytest.raises(
+        ComponentError,
+        match=r"A LightningWork isn't allowed to take any children such as LightningWork or Light",
+    ):
+        Parent()
+
+
+# The state.
+
+
+def test_a_new_public_attribute_outside_init_is_refused():
+    with pytest.raises(StateError, match=r"Cannot set attributes that were not defined in __init__: new\b"):
+        Stage(ScriptedFlow(lambda flow: setattr(flow, "new", 1)))
+    with pytest.raises(
+        StateError, match=r"Cannot set attributes that were not defined in __init__: new\b.*self\._new"
+    ):
+        Work().new = 1
+
+
+class Color(enum.IntEnum):
+    RED = 1
+
+
+class Name(str):
+    __slots__ = ()
+
+
+@dataclasses.dataclass
+class Point:
+    x: int = 1
+
+
+class Mute:
+    def __repr__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("bad", "advice"),
+    [
+        (numpy.float32(1.5), r"value\.item\(\)"),
+        (numpy.float64(1.5), r"value\.item\(\)"),
+        (numpy.zeros(3), r"value\.tolist\(\)"),
+        (Color.RED, "its value or its name"),
+        (pathlib.Path("a"), r"str\(path\)"),
+        (Point(), r"dataclasses\.asdict\(value\)"),
+        (b"ab", r"value\.hex\(\)"),
+        (bytearray(b"ab"), r"value\.hex\(\)"),
+        ({1, 2}, r"sorted\(value\)"),
+        (frozenset(), r"sorted\(value\)"),
+        (Name("n"), r"str\(value\)"),
+        (Mute(), "plain data"),
+        (lambda: 0, "plain data"),
+        (1j, "plain data"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_json_is_refused_with_its_path_its_type_and_what_to_use_instead(bad, advice):
+    with pytest.raises(StateError) as refusal:
+        ScriptedFlow(nothing, table={"a": [0, {"b": bad}]})
+
+    message = str(refusal.value)
+    assert message.startswith(
+        "Only JSON-serializable attributes are currently supported (str, int, float, bool, tuple,"
+    )
+    assert "root.table['a'][1]['b']" in message
+    assert type(bad).__qualname__ in message
+    assert "HINT: Private attributes defined as follows self._x = y won't be shared" in message
+    with pytest.raises(StateError, match=advice):
+        raise refusal.value
+
+
+def test_a_refused_value_leaves_the_old_one():
+    root = ScriptedFlow(nothing, value=[1])
+
+    with pytest.raises(StateError):
+        root.value = {1}
+
+    assert root.value == [1]
+
+
+def test_values_keep_their_types_exactly():
+    value = {1: (1, [2.0, None]), False: "a.b", "x": math.inf, None: 10**5000}
+
+    root = ScriptedFlow(nothing, value=value)
+
+    assert repr(list(root.state["vars"]["value"])) == repr(list(value))
+    assert root.value[1] == (1, [2.0, None])
+    assert type(root.value[1]) is tuple
+
+
+def test_state_can_not_be_deleted():
+    root = ScriptedFlow(nothing, value=1, work=Work())
+
+    for name in ("value", "work"):
+        with pytest.raises(StateError, match=rf"root\.{name} is part of the state, which keeps its shape"):
+            delattr(root, name)
+
+
+def test_an_attribute_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"'Work' object has no attribute 'nobody'"):
+        _ = Work().nobody
+
+
+def test_a_property_that_meets_an_attribute_that_is_not_there_names_that_attribute():
+    class Misspelled(Work):
+        @property
+        def best(self):
+            return min(self.curv)
+
+    with pytest.raises(AttributeError, match=r"has no attribute 'curv'") as missing:
+        _ = Misspelled().best
+    assert (missing.value.name, type(missing.value.obj)) == ("curv", Misspelled)  # for "Did you mean"
+
+
+@pytest.mark.parametrize("name", ["run", "state_like"])
+def test_a_value_can_not_take_the_name_of_a_method(name):
+    if name == "run":
+        with pytest.raises(
+            StateError, match=r"root\.run is a method of ScriptedFlow; give the attribute another name"
+        ):
+            ScriptedFlow(nothing, run=3)
+    else:
+        assert ScriptedFlow(nothing, state_like=3).state_like == 3
+
+
+class WithProperty(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    @property
+    def doubled(self):
+        return self.number * 2
+
+    @doubled.setter
+    def doubled(self, value):
+        self.number = value // 2
+
+    def run(self):
+        pass
+
+
+def test_a_property_with_a_setter_is_called():
+    flow = WithProperty()
+
+    flow.doubled = 10
+
+    assert flow.number == 5
+    assert flow.state["vars"] == {"number": 5}
+
+
+def test_unicode_names_are_fine():
+    root = ScriptedFlow(nothing, größe=1, работа=Work())
+
+    assert root.state["vars"] == {"größe": 1}
+    assert root.works()[0].name == "root.работа"
+
+
+def test_state_is_nested_dicts_as_lightning_app_shows_them():
+    root = ScriptedFlow(
+        nothing, counter=1, flow=ScriptedFlow(nothing, x=[2]), work=Work(), crew=Dict(a=Work())
+    )
+
+    state = root.state
+
+    assert set(state) == {"vars", "calls", "flows", "works", "structures", "changes"}
+    assert state["vars"] == {"counter": 1}
+    assert state["flows"]["flow"]["vars"] == {"x": [2]}
+    assert state["works"]["work"]["vars"]["loss"] == 0.0
+    assert state["structures"]["crew"]["works"]["a"]["vars"]["step"] == 0
+    assert set(root.state_vars) == {"vars", "flows", "works", "structures"}
+
+
+def test_state_is_a_copy():
+    root = ScriptedFlow(nothing, items=[1])
+
+    root.state["vars"]["items"].append(2)
+
+    assert root.items == [1]
+
+
+def test_set_state_brings_back_what_state_has_given():
+    def build():
+        return ScriptedFlow(
+            nothing,
+            counter=1,
+            items=[1],
+            flow=ScriptedFlow(nothing, x=(1,)),
+            work=Work(),
+            crew=Dict(a=List(Work())),
+        )
+
+    source, target = build(), build()
+    source.counter, source.items, source.flow.x, source.work.loss = 7, [1, 2], (3,), 0.5
+    source.crew["a"][0].step = 9
+
+    target.set_state(source.state)
+
+    assert target.state == source.state
+
+
+def test_set_state_names_what_is_not_there():
+    root = ScriptedFlow(nothing, crew=Dict(a=Work()))
+
+    with pytest.raises(StateError, match=r"root\.unknown was never declared"):
+        root.set_state({"vars": {"unknown": 1}})
+    with pytest.raises(ComponentError, match=r"The state speaks of root\.gone"):
+        root.set_state({"works": {"gone": {}}})
+    with pytest.raises(
+        ComponentError, match=r"The provided state doesn't match the Dict root\.crew\. Found \['a', 'b'\]"
+    ):
+        root.set_state({"structures": {"crew": {"works": {"b": {}}, "flows": {}}}})
+
+
+# What else a work says about itself.
+
+
+def test_the_display_name_can_be_set_only_before_the_work_has_started():
+    stage = Stage(ScriptedFlow(nothing, work=Work()))
+    work = stage.root.work
+    assert work.display_name == "work"
+    work.display_name = "Trainer"
+    stage.up("root.work")
+
+    work.display_name = "Trainer"
+    with pytest.raises(RuntimeError, match=r"The display name can be set only before the work has started\."):
+        work.display_name = "other"
+
+
+def test_a_port_is_picked_once_and_is_state():
+    work = Work()
+
+    assert work.port == work.port
+    assert work.state["vars"]["_port"] == work.port
+    assert Work(port=4711).port == 4711
+
+
+def test_the_address_is_known_once_the_process_is_up():
+    stage = Stage(ScriptedFlow(nothing, work=Work()))
+    assert stage.root.work.internal_ip == ""
+
+    stage.up("root.work")
+
+    assert stage.root.work.internal_ip == "127.0.0.1"
+    assert stage.root.work.public_ip == ""
+
+
+def test_a_flow_is_ready_when_all_its_flows_are():
+    class Unready(ScriptedFlow):
+        @property
+        def ready(self):
+            return False
+
+    assert ScriptedFlow(nothing, child=ScriptedFlow(nothing)).ready
+    assert not ScriptedFlow(nothing, child=ScriptedFlow(nothing, grandchild=Unready(nothing))).ready
+
+
+def test_no_warning_comes_from_building_a_tree():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ScriptedFlow(nothing, work=Work(), crew=List(Work()), value=1)
+
+
+def test_ten_thousand_works_are_no_problem():
+    root = ScriptedFlow(nothing, many=List(*[Work(start_with_flow=False) for _ in range(10_000)]))
+
+    stage = Stage(root)
+
+    assert len(root.works()) == 10_000
+    assert stage.sent == []

@@ -1,0 +1,369 @@
+"""When the flow runs, what cuts it, and how the app ends."""
+
+from __future__ import annotations
+
+import pytest
+from simulation import ScriptedFlow, Stage, StateChanged, Work, kinds, only, play
+
+from lightning_lite.context import Caller
+from lightning_lite.engine.machine import Machine
+from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StateError, StopApp
+from lightning_lite.messages import StartWork
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.values.codec import freeze
+
+
+def test_the_flow_runs_once_when_the_app_starts():
+    stage = Stage(ScriptedFlow(lambda flow: None))
+
+    assert stage.machine.num_passes == 1
+    assert stage.machine.is_at_rest
+
+
+def test_what_the_runner_may_begin_with_is_what_is_started_then():
+    works = {"a": Work(env={"X": "1"}), "b": Work(cwd="/tmp"), "c": Work(start_with_flow=False)}
+    root = ScriptedFlow(lambda flow: None, **works)
+    prepared = Machine(root, Caller("flow", "root", "/nowhere")).prepare()
+
+    started = only(Stage(root).sent, StartWork)
+
+    assert [tuple(letter) for letter in prepared] == [("root.a", {"X": "1"}, None), ("root.b", None, "/tmp")]
+    assert [(letter.work, letter.env, letter.cwd) for letter in started] == prepared
+
+
+def test_a_step_in_which_nothing_happened_does_not_run_the_flow():
+    stage = Stage(ScriptedFlow(lambda flow: None))
+
+    for _ in range(100):
+        stage.advance(1.0)
+
+    assert stage.machine.num_passes == 1
+    assert stage.machine.wake_at is None
+
+
+def test_a_change_of_the_flows_own_attribute_makes_it_run_again():
+    def count(flow):
+        flow.counter = min(flow.counter + 1, 5)
+
+    stage = Stage(ScriptedFlow(count, counter=0))
+
+    assert stage.root.counter == 5
+    assert stage.machine.num_passes == 6
+
+
+def test_a_change_inside_a_list_or_dict_of_the_flow_makes_it_run_again():
+    def grow(flow):
+        if len(flow.items) < 3:
+            flow.items.append({"n": len(flow.items)})
+        elif flow.items[0]["n"] == 0:
+            flow.items[0]["n"] = 7
+
+    stage = Stage(ScriptedFlow(grow, items=[]))
+
+    assert stage.root.items == [{"n": 7}, {"n": 1}, {"n": 2}]
+    assert stage.machine.num_passes == 5
+
+
+class Defaults(LightningFlow):
+    items: list = []  # noqa: RUF012 - what the test is about
+
+    def __init__(self):
+        super().__init__()
+        self.items = []
+
+    def run(self):
+        if len(self.items) < 3:
+            self.items.append(1)
+
+
+def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_that_name():
+    stage = Stage(Defaults())
+
+    assert stage.root.items == [1, 1, 1]
+    assert Defaults.items == []
+
+
+def test_what_was_changed_before_the_app_started_is_no_change():
+    root = ScriptedFlow(lambda flow: len(flow.items), items=[])
+    root.items.append(1)
+
+    stage = Stage(root)
+
+    assert stage.machine.num_passes == 1
+
+
+def test_an_equal_value_is_no_change():
+    def assign(flow):
+        flow.number, flow.items, flow.nothing = float("nan"), [1, (2, 3)], None
+
+    stage = Stage(ScriptedFlow(assign, number=float("nan"), items=[1, (2, 3)], nothing=None))
+
+    assert stage.machine.num_passes == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(1, 1.0), (1, True), (0.0, -0.0), ("1", 1), ([1], (1,)), ([1], [1.0])]
+)
+def test_a_value_that_is_equal_but_not_the_same_is_a_change(old, new):
+    def assign(flow):
+        flow.value = new
+
+    stage = Stage(ScriptedFlow(assign, value=old))
+
+    assert repr(stage.root.value) == repr(new)
+    assert stage.machine.num_passes == 2
+
+
+def test_private_attributes_do_not_count_as_changes():
+    def write(flow):
+        flow._private = object()
+
+    stage = Stage(ScriptedFlow(write))
+
+    assert stage.machine.num_passes == 1
+
+
+def test_all_letters_that_have_arrived_are_applied_before_one_pass():
+    seen = []
+    stage = play(lambda flow: seen.append((flow.a.loss, flow.b.loss, flow.a.step)), a=Work(), b=Work())
+    passes = stage.machine.num_passes
+
+    letters = [changed("root.a", loss=1.0), changed("root.b", loss=2.0)]
+    stage.settle(*letters, changed("root.a", step=3))
+
+    assert stage.machine.num_passes == passes + 1
+    assert seen[-1] == (1.0, 2.0, 3)
+
+
+def changed(work, **changes):
+    return StateChanged(work, {name: freeze(value, name) for name, value in changes.items()}, 0)
+
+
+def test_a_letter_that_only_confirms_a_write_does_not_run_the_flow():
+    stage = play(lambda flow: None, work=Work())
+    passes = stage.machine.num_passes
+
+    stage.change("root.work", applied=1)
+
+    assert stage.machine.num_passes == passes
+
+
+def test_each_change_of_state_is_acknowledged_once():
+    stage = play(lambda flow: None, work=Work())
+
+    sent = stage.change("root.work", loss=1.0)
+
+    assert kinds(sent) == [("AcknowledgeState", "root.work")]
+
+
+def test_a_letter_from_a_work_that_nobody_knows_is_ignored():
+    stage = play(lambda flow: None)
+
+    assert stage.change("root.unknown", loss=1.0) == []
+
+
+# What cuts the flow.
+
+
+def test_a_call_of_a_work_that_is_not_parallel_cuts_the_flow_at_that_line():
+    def run(flow):
+        flow.work.run()
+        flow.after = True
+
+    stage = play(run, work=Work(), after=False)
+    assert stage.root.after is False
+
+    stage.answer("root.work")
+
+    assert stage.root.after is True
+
+
+def test_a_call_of_a_parallel_work_does_not_cut_the_flow():
+    def run(flow):
+        flow.work.run()
+        flow.after = True
+
+    stage = play(run, work=Work(parallel=True), after=False)
+
+    assert stage.root.after is True
+
+
+def test_what_cuts_the_flow_passes_except_exception():
+    def run(flow):
+        try:
+            flow.work.run()
+        except Exception:  # noqa: BLE001 - what the test is about
+            flow.caught = True
+
+    stage = play(run, work=Work(), caught=False)
+
+    assert stage.root.caught is False
+    assert issubclass(Pause, BaseException)
+    assert not issubclass(Pause, Exception)
+
+
+def swallow(flow):
+    try:
+        flow.work.run()
+    except:  # noqa: E722 - what the test is about
+        flow._swallowed = True
+
+
+def swallow_and_ask_another(flow):
+    swallow(flow)
+    flow.other.run()
+
+
+def leave_by_finally(flow):
+    try:
+        flow.work.run()
+    finally:
+        return  # noqa: B012 - what the test is about
+
+
+@pytest.mark.parametrize("run", [swallow, swallow_and_ask_another, leave_by_finally])
+def test_a_flow_that_swallows_the_pause_gets_an_error_naming_the_line(run):
+    line = (leave_by_finally if run is leave_by_finally else swallow).__code__.co_firstlineno + 2
+
+    with pytest.raises(PauseSwallowed, match=rf"test_loop\.py, line {line}\).*except Exception"):
+        play(run, work=Work(), other=Work())
+
+
+def test_cleaning_up_and_raising_again_is_no_swallowing():
+    def run(flow):
+        try:
+            flow.work.run()
+        except BaseException:
+            flow.cleaned = True
+            raise
+
+    stage = play(run, work=Work(), cleaned=False)
+
+    assert stage.root.cleaned is True
+
+
+def test_an_exception_of_the_flow_leaves_the_step_as_it_is():
+    def run(flow):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        Stage(ScriptedFlow(run))
+
+
+# How the app ends.
+
+
+def test_stop_ends_the_app_without_an_error_and_prints_its_line(capsys):
+    stage = Stage(ScriptedFlow(lambda flow: flow.stop("Application End!")))
+
+    assert stage.machine.ended
+    assert stage.machine.error is None
+    assert capsys.readouterr().out == "Application End!\n"
+
+
+def test_fail_ends_the_app_with_app_failed():
+    stage = Stage(ScriptedFlow(lambda flow: flow.fail("no data")))
+
+    assert stage.machine.ended
+    assert isinstance(stage.machine.error, AppFailed)
+    assert str(stage.machine.error) == "no data"
+
+
+def test_a_child_flow_can_end_the_app():
+    stage = Stage(ScriptedFlow(lambda flow: flow.child.run(), child=ScriptedFlow(lambda flow: flow.stop())))
+
+    assert stage.machine.ended
+
+
+@pytest.mark.parametrize(("verb", "error"), [("stop", type(None)), ("fail", AppFailed)])
+def test_an_end_that_the_flow_swallows_ends_the_app_all_the_same(verb, error):
+    def run(flow):
+        try:
+            getattr(flow, verb)("over")
+        except BaseException:  # noqa: BLE001 - what the test is about
+            flow._swallowed = True
+
+    stage = Stage(ScriptedFlow(run))
+
+    assert stage.machine.ended
+    assert isinstance(stage.machine.error, error)
+
+
+def test_stop_and_fail_pass_except_exception():
+    assert not issubclass(StopApp, Exception)
+    assert not issubclass(FailApp, Exception)
+
+
+def test_nothing_is_sent_and_no_pass_runs_after_the_end():
+    def run(flow):
+        flow.work.run()
+        flow.stop()
+
+    stage = play(run, work=Work(), late=Work(parallel=True))
+    stage.answer("root.work")
+    passes = stage.machine.num_passes
+
+    stage.change("root.late", loss=2.0)
+
+    assert stage.machine.num_passes == passes
+    assert not stage.machine.wants_pass
+
+
+def test_a_call_asked_in_the_pass_that_stops_the_app_is_not_sent():
+    def run(flow):
+        flow.work.run()
+        flow.stop()
+
+    stage = Stage(ScriptedFlow(run, work=Work(parallel=True, start_with_flow=False)))
+
+    assert only(stage.sent, object) == []
+
+
+def test_what_works_did_stays_readable_after_the_end():
+    def run(flow):
+        flow.value = flow.work.run(3)
+        flow.stop()
+
+    stage = play(run, work=Work(), value=None)
+    stage.answer("root.work", "nine", loss=0.5)
+    stage.machine.close(stage.clock.now())
+
+    work = stage.root.work
+    assert (stage.root.value, work.loss) == ("nine", 0.5)
+    assert work.has_succeeded
+    assert work.call(3).value == "nine"
+
+
+def test_calls_that_have_not_ended_are_stopped_at_the_end():
+    def run(flow):
+        flow.works_first.run(1)
+        flow.works_first.run(2)
+        if flow.works_first.step:
+            flow.stop()
+
+    stage = play(run, works_first=Work(parallel=True))
+    stage.change("root.works_first", step=1)
+    stage.machine.close(stage.clock.now())
+
+    for argument in (1, 2):
+        call = stage.root.works_first.call(argument)
+        assert call.ended
+        assert not call.succeeded
+        assert call.failure.reason == "stopped"
+
+
+def test_the_machine_is_at_rest_only_while_nothing_can_change():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, timeout=10))
+    assert not stage.machine.is_at_rest
+
+    stage.answer("root.work")
+
+    assert stage.machine.is_at_rest
+
+
+def test_something_that_is_no_data_in_a_list_of_the_flow_is_refused_at_the_end_of_the_pass():
+    def run(flow):
+        flow.items.append({1, 2})
+
+    with pytest.raises(StateError, match=r"root\.items\[0\] with \{1, 2\} of type builtins\.set"):
+        Stage(ScriptedFlow(run, items=[]))

@@ -1,0 +1,161 @@
+"""What the journal of any course of events says is what the flow knew when it was written."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict, deque
+
+import pytest
+from simulation import ScriptedFlow, Work
+from test_interleavings import CALLER, World
+
+from lightning_lite.clock import ManualClock
+from lightning_lite.engine.machine import Machine
+from lightning_lite.engine.recorder import Recorder
+from lightning_lite.engine.replay import Past
+from lightning_lite.runs.history import History
+from lightning_lite.tree.structures import Dict
+
+
+class NoGood(Exception):
+    """What a pass raises now and then."""
+
+
+class Pages:
+    """A journal in memory."""
+
+    is_ahead = False
+
+    def __init__(self):
+        self.records = []
+
+    def append(self, record):
+        self.records.append(record)
+
+    def secure(self):
+        pass
+
+
+class Restless(ScriptedFlow):
+    """A flow whose works come and go, are stopped and restarted, and asked again and again."""
+
+    def __init__(self, rng):
+        super().__init__(self.live)
+        self._rng = rng
+        self._wishes = 25
+        self.turn = 0
+        self.crew = Dict(a=self.make())
+
+    def make(self):
+        rng = self._rng
+        return Work(
+            parallel=rng.random() < 0.8,
+            cache_calls=rng.random() < 0.6,
+            raise_exception=rng.random() < 0.03,
+            retries=rng.choice([0, 1]),
+            retry_delay=0.5,
+            timeout=rng.choice([None, 5.0]),
+        )
+
+    def live(self, _):
+        rng = self._rng
+        for _ in range(min(rng.randrange(4), self._wishes)):
+            self._wishes -= 1
+            self.wish(rng.choice("abc"))
+        for work in self.crew.values():
+            if work._policy.cache_calls or rng.random() < 0.3:
+                work.run(self.turn % 3)
+
+    def wish(self, name):
+        rng, crew = self._rng, self.crew
+        if name not in crew:
+            crew[name] = self.make()
+        elif (fate := rng.random()) < 0.1:
+            del crew[name]
+        elif fate < 0.3:
+            del crew[name]
+            crew[name] = self.make()
+            if crew[name]._policy.parallel:
+                crew[name].run(self.turn % 3)
+        elif fate < 0.5:
+            self.turn += 1
+        elif fate < 0.52:
+            raise NoGood
+        else:
+            work = crew[name]
+            rng.choice([work.stop, work.kill, work.restart, work.start])()
+
+
+def remembered(book):
+    """Return what a book says about calls that were not cut: a resume asks for those again."""
+    calls = {
+        key: (call.number, call.ended, call.succeeded, call.answered, call.statuses)
+        for key, call in book.current.items()
+        if call.failure is None or call.failure.reason != "stopped"
+    }
+    return calls, book.num_calls, book.num_failures, book.num_successes, book.num_timeouts, book.has_started
+
+
+class Unfinished(Past):
+    """What a journal says while its process lives."""
+
+    def _end_process(self):
+        pass
+
+
+def compare(machine, records):
+    """Check that the journal says what the flow knows."""
+    past, history = Unfinished("now", records), History("/nowhere")
+    history.replay(records)
+    for supervisor in machine.supervisors():
+        name, known, told = supervisor.name, supervisor.work._book, past._traces[supervisor.name].book
+        cut = known.current.keys() - remembered(known)[0].keys()
+        for key in cut & told.current.keys():
+            assert not told.current.pop(key).ended
+        assert remembered(told) == remembered(known)
+        assert not history.works[name].is_gone
+        for key, call in told.current.items():
+            shown = history._current[name, key]
+            assert [event.stage for event in shown.events] == [status.stage for status in call.statuses]
+
+
+def play(seed):
+    """Play a course of events, and compare after each turn; return how many there were."""
+    rng = random.Random(seed)
+    clock, world, pages = ManualClock(), World(rng), Pages()
+    world.letters = defaultdict(deque)
+    machine = Machine(Restless(rng), CALLER, rng.choice([None, 1, 2]))
+    recorder = Recorder(pages)
+    requests = machine.open(clock.now())
+    for turn in range(60):
+        recorder.follow(machine.take_facts(), clock.now())
+        world.take(requests)
+        if machine.ended:
+            return turn
+        compare(machine, pages.records)
+        if rng.random() < 0.2:
+            clock.advance(rng.choice([0.1, 1.0, 10.0]))
+        now, reports = clock.now(), world.deliver(3)
+        recorder.hear(reports, machine)
+        requests = machine.apply(now, reports)
+        if requests or machine.has_failures:
+            recorder.follow(machine.take_facts(), now)
+            world.take(requests)
+        try:
+            requests = machine.run(now)
+        except NoGood:
+            machine.close(now)
+            recorder.follow(machine.take_facts(), now)
+            Past("over", pages.records)
+            return turn
+    return 60
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [range(100), pytest.param(range(100, 3000), marks=pytest.mark.torture)],
+    ids=["100", "the other 2,900"],
+)
+def test_whatever_happens_the_journal_says_what_the_flow_knew(seeds):
+    """A course that goes wrong is named by its seed in the traceback: `play(seed)` plays it again."""
+    assert sum(play(seed) for seed in seeds) > 20 * len(seeds)

@@ -1,0 +1,194 @@
+"""What is to be seen of works: rows of the live view, the summary, tables in notebooks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from simulation import ScriptedFlow, Work, play
+
+from lightning_lite import LightningApp
+from lightning_lite.app.snapshots import see_progress, see_work, sum_up_work
+from lightning_lite.settings import resolve_view
+from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
+
+BEGINNING = 1_700_000_000.0  # of the clock of a stage
+
+
+class Progressing(Work):
+    def __init__(self, progress, **options):
+        super().__init__(parallel=True, **options)
+        self.progress = progress
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (0, 0.0),
+        (1, 1.0),
+        (0.25, 0.25),
+        (7, 1.0),
+        (-1, 0.0),
+        ((3, 4), 0.75),
+        ([3, 4], 0.75),
+        ((5, 4), 1.0),
+        ((0, 0), None),
+        ((1, -2), None),
+        ((1, 2, 3), None),
+        (("a", "b"), None),
+        ((True, 2), None),
+        (math.nan, None),
+        ((math.inf, 2), None),
+        (None, None),
+        (True, None),
+        ("50%", None),
+        ({}, None),
+    ],
+    ids=repr,
+)
+def test_progress_is_what_the_attribute_says_if_that_makes_sense(value, seen):
+    assert see_progress(Progressing(value)) == seen
+
+
+def test_a_work_without_the_attribute_has_no_progress():
+    class WithMethod(Work):
+        def progress(self):
+            return 0.5
+
+    assert see_progress(Work()) is None
+    assert see_progress(WithMethod()) is None
+
+
+def test_looking_at_the_progress_is_no_reading():
+    stage = play(lambda flow: flow.work.run(), work=Progressing([0, 4]))
+
+    assert see_progress(stage.root.work) == 0.0
+    assert stage.root.work._node.touched == set()
+
+
+def test_a_row_is_about_the_call_under_way():
+    stage = play(lambda flow: [flow.work.run(n) for n in (1, 2)], work=Progressing((1, 4), retries=1))
+    (supervisor,) = stage.machine.supervisors()
+    row = see_work(supervisor, {"root.work": 4711})
+    assert row == WorkRow("root.work", "running", 1, 1, 0.25, BEGINNING, 4711)
+
+    stage.fail("root.work")
+    assert see_work(supervisor, {})[:4] == ("root.work", "pending", 2, 0)
+    stage.advance(1)
+    assert see_work(supervisor, {})[:4] == ("root.work", "running", 1, 2)
+    assert see_work(supervisor, {}).since == BEGINNING + 1
+
+    stage.answer("root.work")
+    assert see_work(supervisor, {})[:4] == ("root.work", "running", 2, 1)
+    stage.answer("root.work")
+    assert see_work(supervisor, {})[:4] == ("root.work", "succeeded", 2, 1)
+
+
+def test_a_row_without_a_call_is_about_the_process():
+    stage = play(lambda flow: None, work=Work())
+    (supervisor,) = stage.machine.supervisors()
+
+    assert see_work(supervisor, {})[:4] == ("root.work", "started", 0, 0)
+
+
+def test_a_summary_counts_calls_and_their_time_and_tells_of_failures():
+    def script(flow):
+        flow.work.run(1)
+        flow.work.run(2)
+
+    stage = play(script, work=Work(parallel=True, raise_exception=False, retries=1, retry_delay=1))
+    stage.clock.advance(2)
+    stage.answer("root.work")
+    stage.clock.advance(3)
+    stage.fail("root.work")
+    stage.advance(1)
+    stage.clock.advance(4)
+    stage.fail("root.work")
+
+    assert sum_up_work(stage.root.work, BEGINNING) == WorkSummary(
+        "root.work", 2, 9.0, ("ValueError: no good, attempt 2 of 2",)
+    )
+    assert sum_up_work(stage.root.work, BEGINNING + 100).num_calls == 0
+
+
+def test_a_summary_counts_calls_that_are_not_remembered():
+    def script(flow):
+        if flow.number < 3:
+            flow.work.run()
+            flow.number += 1
+
+    stage = play(script, work=Work(cache_calls=False), number=0)
+    for _ in range(3):
+        stage.answer("root.work")
+
+    assert sum_up_work(stage.root.work, BEGINNING) == WorkSummary("root.work", 3, None)
+
+
+def test_a_summary_tells_of_a_work_that_could_not_start():
+    stage = play(lambda flow: flow.work.start(), work=Work(raise_exception=False))
+    stage.exit("root.work")
+    stage.fail_start("root.work", "it can't be loaded")
+
+    assert sum_up_work(stage.root.work, BEGINNING).failures[-1] == "it can't be loaded"
+
+
+def test_a_long_summary_is_cut():
+    works = [WorkSummary(f"root.{n}", 1, 1.0, (f"E: {n}",)) for n in range(25)]
+    lines = describe_run(RunSummary("Flow", "failed", 3661.0, works)).splitlines()
+
+    assert lines[0] == "Flow failed after 1:01:01: 25 calls, 25 failed."
+    assert lines[11] == "  ... and 15 works more with 15 calls"
+    assert lines[12] == "  root.0 failed: E: 0"
+    assert lines[22:] == ["  ... and 15 failures more"]
+
+
+def test_nothing_in_a_summary_drives_a_terminal():
+    works = [WorkSummary("root.a", 1, 1.0, ("E: \x1b[2J\nforged",))]
+
+    assert "\x1b" not in describe_run(RunSummary("Flow", "stopped", 1.0, works))
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "wanted"),
+    [
+        (None, None, True),
+        (None, "0", False),
+        (None, "off", False),
+        (None, "1", True),
+        (True, "0", True),
+        (False, "1", False),
+    ],
+)
+def test_a_view_is_wanted_unless_somebody_says_no(given, variable, wanted):
+    environ = {} if variable is None else {"LIGHTNING_LITE_VIEW": variable}
+
+    assert resolve_view(given, environ) is wanted
+
+
+def test_tables_in_notebooks_escape_what_is_the_users():
+    class Evil(Work):
+        def __init__(self):
+            super().__init__(parallel=True, raise_exception=False)
+            self.text = "<script>alert(1)</script>"
+
+    flow = ScriptedFlow(lambda flow: flow.work.run("<i>"), work=Evil(), attribute="<b>")
+    app = LightningApp(flow)
+
+    for shown in (app, flow, flow.work):
+        html = shown._repr_html_()
+        assert "<script>" not in html
+        assert "<b>'" not in html
+    assert "&lt;script&gt;" in flow.work._repr_html_()
+    assert "&lt;b&gt;" in flow._repr_html_()
+    assert "<td>root.work</td>" in app._repr_html_()
+
+
+def test_a_table_in_a_notebook_tells_of_calls_and_failures():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
+    stage.fail("root.work")
+
+    html = stage.root.work._repr_html_()
+    assert html.startswith("<b>root.work (Work): failed</b>")
+    assert "<tr><td>1</td><td>failed</td><td>1</td><td>ValueError: no good</td></tr>" in html
+    assert "<td>loss</td><td>0.0</td>" in html

@@ -1,0 +1,553 @@
+"""`List` and `Dict`: the whole protocol of list and dict, names that stay, processes that follow."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import ScriptedFlow, Stage, StartWork, StopWork, Work, WorkExited, kinds, only, play
+
+from lightning_lite.clock import ManualClock
+from lightning_lite.context import SCRIPT
+from lightning_lite.engine.machine import Machine
+from lightning_lite.errors import ComponentError, DetachedError
+from lightning_lite.testing import EmptyFlow
+from lightning_lite.tree.structures import Dict, List
+from lightning_lite.tree.work import LightningWork
+
+
+class Tiny(LightningWork):
+    """A work that costs little to build."""
+
+    def run(self):
+        pass
+
+
+# A list is a list.
+
+
+@st.composite
+def edits(draw):
+    """Draw a sequence of edits of a list, each as name and arguments."""
+    names = [
+        "append",
+        "extend",
+        "insert",
+        "pop",
+        "remove",
+        "del",
+        "set",
+        "set slice",
+        "del slice",
+        "iadd",
+        "reverse",
+        "clear",
+    ]
+    return [
+        (
+            draw(st.sampled_from(names)),
+            draw(st.integers(-4, 4)),
+            draw(st.integers(-4, 4)),
+            draw(st.integers(0, 3)),
+        )
+        for _ in range(draw(st.integers(1, 12)))
+    ]
+
+
+def edit_list(items, edit, new):
+    """Apply an edit to a list; `new` are the items that it may take."""
+    name, first, second, _ = edit
+    match name:
+        case "append":
+            items.append(new[0])
+        case "extend":
+            items.extend(iter(new))
+        case "insert":
+            items.insert(first, new[0])
+        case "pop":
+            return items.pop(first)
+        case "remove":
+            items.remove(items[first])
+        case "del":
+            del items[first]
+        case "set":
+            items[first] = new[0]
+        case "set slice":
+            items[first:second] = new
+        case "del slice":
+            del items[first::2]
+        case "iadd":
+            items += new
+        case "reverse":
+            items.reverse()
+        case "clear":
+            items.clear()
+    return None
+
+
+@settings(max_examples=150, deadline=None)
+@given(edits())
+def test_a_list_behaves_as_a_list_and_its_names_are_unique_stay_and_never_come_back(sequence):
+    structure, model = List(), []
+    root = ScriptedFlow(lambda flow: None, crew=structure)
+    owners, names = {}, {}  # whoever had a name once, keeps it
+
+    for edit in sequence:
+        new = [Tiny() for _ in range(max(1, edit[3]))]
+        outcomes = []
+        for items in (model, structure):
+            try:
+                outcomes.append(edit_list(items, edit, new))
+            except (IndexError, ValueError) as error:
+                outcomes.append(type(error))
+
+        assert outcomes[0] is outcomes[1]
+        assert list(structure) == model
+        assert len(structure) == len(model)
+        for work in structure:
+            assert owners.setdefault(work.name, work) is work
+            assert names.setdefault(id(work), work.name) == work.name
+            assert root.get_component_by_name(work.name) is work
+        assert {work.name for work in root.works()} == {work.name for work in structure}
+
+
+def test_a_number_is_never_given_twice():
+    works = List(Tiny(), Tiny())
+
+    works.pop()
+    works.append(Tiny())
+    works.clear()
+    works.append(Tiny())
+
+    assert [work.name for work in works] == ["3"]
+
+
+def test_a_list_may_be_sorted_and_the_names_stay():
+    works = List(Tiny(), Tiny(), Tiny())
+
+    works.sort(key=lambda work: -int(work.name))
+
+    assert [work.name for work in works] == ["2", "1", "0"]
+
+
+def test_a_component_can_change_its_place_in_a_list():
+    works = List(Tiny(), Tiny(), Tiny())
+
+    works[:] = works[::-1]
+
+    assert [work.name for work in works] == ["2", "1", "0"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda works: works.append(3),
+        lambda works: works.extend([3]),
+        lambda works: works.insert(0, None),
+        lambda works: works.__setitem__(0, "x"),
+        lambda works: works.__setitem__(slice(0, 1), [Tiny(), 3]),
+        lambda works: works.append(works[0]),
+        lambda works: works.insert(0, works[1]),
+        lambda works: works.__setitem__(0, works[1]),
+        lambda works: works.__imul__(2),
+        lambda works: works.__setitem__(0, works),
+    ],
+)
+def test_a_refused_edit_of_a_list_changes_nothing(edit):
+    works = List(Tiny(), Tiny())
+    before = list(works)
+
+    with pytest.raises(ComponentError):
+        edit(works)
+
+    assert list(works) == before
+    assert [work.name for work in works] == ["0", "1"]
+    assert list(works._node.children) == ["0", "1"]
+
+
+def test_copies_of_structures_are_plain():
+    works = List(Tiny())
+    named = Dict(a=Tiny())
+
+    assert type(works.copy()) is list
+    assert type(works[:]) is list
+    assert type(works + works) is list
+    assert type(named.copy()) is dict
+    assert type(named | {}) is dict
+
+
+# A dict is a dict.
+
+KEYS = ["a", "b", "c"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["set", "del", "pop", "pop default", "popitem", "setdefault", "update", "ior", "clear"]
+            ),
+            st.sampled_from(KEYS),
+            st.sampled_from(KEYS),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_dict_behaves_as_a_dict_and_a_component_is_named_after_its_key(sequence):
+    structure, model = Dict(), {}
+    root = ScriptedFlow(lambda flow: None, crew=structure)
+
+    for name, key, other in sequence:
+        new = {key: Tiny(), other: Tiny()}
+        outcomes = []
+        for items in (model, structure):
+            try:
+                outcomes.append(edit_dict(items, name, key, new))
+            except KeyError as error:
+                outcomes.append(repr(error))
+
+        assert outcomes[0] == outcomes[1]
+        assert list(structure.items()) == list(model.items())
+        assert {work.name for work in root.works()} == {f"root.crew.{key}" for key in model}
+        assert all(work.name == f"root.crew.{key}" for key, work in structure.items())
+
+
+def edit_dict(items, name, key, new):
+    match name:
+        case "set":
+            items[key] = new[key]
+        case "del":
+            del items[key]
+        case "pop":
+            return items.pop(key)
+        case "pop default":
+            return items.pop(key, None)
+        case "popitem":
+            return items.popitem()
+        case "setdefault":
+            return items.setdefault(key, new[key])
+        case "update":
+            items.update(new)
+        case "ior":
+            items |= new
+        case "clear":
+            items.clear()
+    return None
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (3, r"The provided key should be an string"),
+        (None, r"The provided key should be an string"),
+        ("a.b", r"The provided name 'a\.b' contains \. which is forbidden"),
+        ("..", r"contains \. which is forbidden"),
+        ("a/b", r"The provided name 'a/b' contains '/', which is forbidden"),
+        ("a\\b", r"contains '\\\\', which is forbidden"),
+        ("a:b", r"contains ':'"),
+        ("a\0b", r"contains '\\x00'"),
+        ("a\x1b[31m", r"contains '\\x1b'"),
+        ("a\x85", r"contains '\\x85'"),
+        ("", r"is empty"),
+        (" a", r"begins or ends with a space"),
+        ("a\n", r"contains '\\n'"),
+        ("\ud800", r"is no valid text"),
+        ("x" * 300, r"is 310 bytes long, the limit is 200"),
+    ],
+)
+def test_a_key_that_is_no_safe_name_of_a_folder_is_refused(key, message):
+    root = ScriptedFlow(lambda flow: None, crew=Dict(a=Tiny()))
+
+    with pytest.raises(ComponentError, match=message):
+        root.crew[key] = Tiny()
+
+    assert list(root.crew) == ["a"]
+
+
+def test_a_refused_component_does_not_cost_the_one_that_is_there():
+    taken = Tiny()
+    works = Dict(a=Tiny(), b=taken)
+    before = works["a"]
+
+    for bad in (3, taken, works):
+        with pytest.raises(ComponentError):
+            works["a"] = bad
+
+    assert works["a"] is before
+    assert before.name == "a"
+
+
+def test_the_same_component_under_its_own_key_is_no_change():
+    work = Tiny()
+    works = Dict(a=work)
+
+    works["a"] = work
+
+    assert works["a"] is work
+
+
+@pytest.mark.parametrize("put", [lambda crew: crew.setdefault("a"), lambda crew: crew.update(a=None)])
+def test_none_is_no_component(put):
+    crew = Dict()
+
+    with pytest.raises(ComponentError, match=r"found None for 'a'"):
+        put(crew)
+
+    assert crew == {}
+
+
+def test_one_component_can_not_be_put_under_many_keys():
+    with pytest.raises(ComponentError, match="create one for each"):
+        Dict.fromkeys(["a", "b"], Tiny())
+
+
+# Nested.
+
+
+def test_structures_nest_to_any_depth_and_all_works_are_found():
+    deep = Dict(x=List(Dict(y=List(Tiny()))))
+    flow = EmptyFlow()
+    root = ScriptedFlow(lambda flow: None, crew=List(deep, flow))
+
+    assert [work.name for work in root.works()] == ["root.crew.0.x.0.y.0"]
+    assert list(root.flows) == ["root.crew.1"]
+    assert root.get_component_by_name("root.crew.0.x.0.y.0") is deep["x"][0]["y"][0]
+
+
+def test_works_of_flows_in_structures_are_found():
+    root = ScriptedFlow(
+        lambda flow: None, crew=Dict(a=ScriptedFlow(lambda flow: None, work=Tiny(), more=List(Tiny())))
+    )
+
+    assert [work.name for work in root.works()] == ["root.crew.a.work", "root.crew.a.more.0"]
+
+
+def test_names_below_follow_when_a_nested_structure_moves():
+    inner = List(Tiny())
+    root = ScriptedFlow(lambda flow: None, crew=Dict(a=inner))
+
+    root.crew["b"] = root.crew.pop("a")
+
+    assert inner[0].name == "root.crew.b.0"
+
+
+def test_a_component_that_was_taken_out_has_no_place_any_more():
+    root = ScriptedFlow(lambda flow: None, crew=List(Tiny()))
+
+    work = root.crew.pop()
+
+    assert work.name == ""
+    assert root.works() == []
+    root.crew.append(work)
+    assert work.name == "root.crew.1"
+
+
+# Processes follow.
+
+
+def test_a_work_added_in_run_gets_a_process_with_its_first_call():
+    def run(flow):
+        if not flow.crew:
+            flow.crew["new"] = Work(parallel=True)
+        for work in flow.crew.values():
+            work.run()
+
+    stage = Stage(ScriptedFlow(run, crew=Dict()))
+
+    assert kinds(stage.sent) == [("StartWork", "root.crew.new")]
+
+
+@pytest.mark.parametrize(
+    "take_out", [lambda crew: crew.pop("a"), lambda crew: crew.clear(), lambda crew: crew.__delitem__("a")]
+)
+def test_the_process_of_a_work_that_is_taken_out_is_ended(take_out):
+    def run(flow):
+        if flow.go:
+            flow.go = False
+            take_out(flow.crew)
+
+    stage = play(run, crew=Dict(a=Work()), go=False)
+    stage.root.go = True
+
+    assert kinds(stage.settle()) == [("StopWork", "root.crew.a")]
+    stage.exit("root.crew.a", 0)
+    assert stage.machine.is_at_rest
+
+
+def test_all_processes_below_what_is_taken_out_are_ended_and_no_others():
+    def run(flow):
+        if flow.go:
+            flow.go = False
+            flow.crew.pop("a")
+
+    flow = ScriptedFlow(lambda flow: None, work=Work(), more=List(Work()))
+    stage = play(run, crew=Dict(a=flow, ab=Work()), go=False)
+    stage.root.go = True
+
+    assert sorted(kinds(stage.settle())) == [
+        ("StopWork", "root.crew.a.more.0"),
+        ("StopWork", "root.crew.a.work"),
+    ]
+
+
+def replace_and_run(flow):
+    flow.crew["a"].run()
+    if flow.crew["a"].step == 1:
+        flow.crew["a"] = Work(parallel=True)
+        flow.crew["a"].run()
+
+
+def test_a_replacement_under_the_same_key_starts_only_after_the_old_process_has_gone():
+    stage = play(replace_and_run, crew=Dict(a=Work(parallel=True)))
+    old = stage.root.crew["a"]
+    sent = stage.change("root.crew.a", step=1)
+    assert only(sent, StopWork) != []
+    assert only(sent, StartWork) == []
+    assert not stage.machine.is_at_rest
+
+    late = stage.change("root.crew.a", loss=0.125)
+    assert only(late, StartWork) == []
+    assert (old.loss, stage.root.crew["a"].loss) == (0.125, 0.0)
+
+    assert kinds(stage.exit("root.crew.a", 0)) == [("StartWork", "root.crew.a")]
+    assert kinds(stage.up("root.crew.a")) == [("RunCall", "root.crew.a")]
+    stage.answer("root.crew.a", "new")
+    assert stage.root.crew["a"].call().value == "new"
+    assert old.call().failure.reason == "stopped"
+
+
+def test_many_replacements_in_one_pass_start_one_process():
+    def run(flow):
+        if flow.crew["a"].step == 1:
+            for _ in range(5):
+                flow.crew["a"] = Work(parallel=True)
+                flow.crew["a"].run()
+
+    stage = play(run, crew=Dict(a=Work()))
+    stage.change("root.crew.a", step=1)
+    stage.exit("root.crew.a", 0)
+
+    assert len(only(stage.sent, StopWork)) == 1
+    assert len(only(stage.sent, StartWork)) == 2
+
+
+def test_a_work_that_was_taken_out_can_not_end_the_app_any_more():
+    def run(flow):
+        if flow.crew:
+            flow.crew[0].run()
+            if flow.crew[0].step:
+                flow.crew.clear()
+
+    stage = play(run, crew=List(Work(parallel=True)))
+    stage.change("root.crew.0", step=1)
+    stage.fail("root.crew.0")
+    stage.exit("root.crew.0", 1)
+
+    assert not stage.machine.ended
+
+
+def test_a_call_of_a_work_that_is_taken_out_in_the_same_pass_is_not_sent():
+    works = []
+
+    def run(flow):
+        if flow.crew:
+            flow.crew[0].run()
+            works.append(flow.crew.pop())
+
+    stage = play(run, crew=List(Work(parallel=True, start_with_flow=False)))
+
+    assert stage.sent == []
+    assert works[0].call().failure.reason == "stopped"
+    assert works[0].has_stopped
+
+
+def test_a_work_that_was_taken_out_can_not_be_run():
+    def run(flow):
+        flow.crew.pop().run()
+
+    with pytest.raises(DetachedError, match="Failed to create process for Work"):
+        play(run, crew=List(Work()))
+
+
+def test_a_work_that_moves_gets_a_process_under_its_new_name():
+    def run(flow):
+        if flow.go:
+            flow.go = False
+            flow.crew["b"] = flow.crew.pop("a")
+            flow.crew["b"].run()
+
+    stage = play(run, crew=Dict(a=Work(parallel=True)), go=False)
+    stage.root.go = True
+
+    assert sorted(kinds(stage.settle())) == [("StartWork", "root.crew.b"), ("StopWork", "root.crew.a")]
+
+
+def test_a_place_of_max_running_is_free_when_the_work_that_was_taken_out_is_gone():
+    def run(flow):
+        for work in list(flow.crew.values()):
+            work.run()
+        if flow.go and "a" in flow.crew:
+            flow.crew.pop("a")
+
+    stage = play(run, max_running=1, crew=Dict(a=Work(parallel=True), b=Work(parallel=True)), go=False)
+    stage.root.go = True
+    stage.settle()
+    assert not stage.root.crew["b"].is_running
+
+    stage.exit("root.crew.a", 0)
+
+    assert stage.root.crew["b"].is_running
+
+
+def test_a_change_of_a_structure_makes_the_flow_run_again():
+    def run(flow):
+        if len(flow.crew) < 3:
+            flow.crew.append(Tiny(start_with_flow=False))
+
+    stage = Stage(ScriptedFlow(run, crew=List()))
+
+    assert len(stage.root.crew) == 3
+
+
+def test_what_was_changed_in_a_flow_that_is_taken_out_in_the_same_pass_is_no_state_of_the_app():
+    def run(flow):
+        if flow.crew:
+            flow.crew["a"].curve.append(1)
+            flow.turn += 1
+            flow.crew.clear()
+
+    inner = ScriptedFlow(lambda flow: None, curve=[])
+    machine = Machine(ScriptedFlow(run, turn=0, crew=Dict(a=inner)), SCRIPT)
+    now = ManualClock().now()
+    machine.open(now)
+    machine.run(now)
+
+    assert {name: names for name, (_, names) in machine.take_facts().writes.items()} == {"root": {"turn"}}
+
+
+def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
+    def run(flow):
+        if flow.crew:
+            flow.crew["a"].work.run()
+            if flow.crew["a"].work.step:
+                flow.crew.clear()
+
+    inner = ScriptedFlow(lambda flow: None, work=Work(parallel=True))
+    stage = play(run, crew=Dict(a=inner))
+    stage.change("root.crew.a.work", step=1)
+    stage.machine.apply(stage.clock.now(), [WorkExited("root.crew.a.work", 0)])
+
+    assert inner.work.has_stopped
+    assert stage.machine.take_facts().events == []
+
+
+def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():
+    stage = play(replace_and_run, crew=Dict(a=Work(parallel=True)))
+    stage.change("root.crew.a", step=1)
+
+    stage.settle(WorkExited("root.crew.a", -9))
+
+    assert not stage.root.crew["a"].has_failed
+    assert not stage.machine.ended

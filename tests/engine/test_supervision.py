@@ -1,0 +1,880 @@
+"""Policy: retries, time limits, restarts, how many at once; stopping and running again."""
+
+from __future__ import annotations
+
+import random
+from unittest.mock import Mock
+
+import pytest
+from simulation import (
+    KillWork,
+    RunCall,
+    ScriptedFlow,
+    Stage,
+    StartWork,
+    StopWork,
+    Work,
+    WorkStarted,
+    kinds,
+    only,
+    play,
+    stages,
+)
+
+from lightning_lite import settings
+from lightning_lite.errors import (
+    ArgumentError,
+    ComponentError,
+    RestartLimitReached,
+    WorkCrashed,
+    WorkStartFailed,
+    WorkTimeout,
+)
+from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.pickling import unpack
+
+
+def run_parallel(flow):
+    flow.work.run(1)
+
+
+# Further attempts.
+
+
+def test_without_retries_a_call_is_attempted_once():
+    stage = play(run_parallel, work=Work(parallel=True, raise_exception=False))
+    stage.fail("root.work")
+    stage.advance(3600)
+
+    assert len(only(stage.sent, RunCall)) == 1
+
+
+def test_a_failed_attempt_is_followed_by_another_after_the_delay():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=2.0))
+    stage.fail("root.work")
+    assert stages(stage.root.work.call(1).statuses) == ["pending", "running", "failed", "pending"]
+    assert not stage.root.work.call(1).ended
+
+    assert only(stage.advance(1.9), RunCall) == []
+    (again,) = only(stage.advance(0.2), RunCall)
+
+    assert again.attempt == 2
+    stage.answer("root.work", "at last")
+    assert stage.root.work.call(1).value == "at last"
+    assert (stage.root.work.num_failures, stage.root.work.num_successes) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("retry_delay", "delays"),
+    [(1.0, [1, 2, 4, 8, 16, 32, 60, 60]), (0.5, [0.5, 1, 2, 4]), (100, [60, 60]), (0, [0, 0])],
+)
+def test_the_delay_doubles_from_attempt_to_attempt_up_to_60_seconds(retry_delay, delays):
+    stage = play(run_parallel, work=Work(parallel=True, retries=len(delays), retry_delay=retry_delay))
+
+    found = []
+    for _ in delays:
+        failed_at = stage.clock.now().monotonic
+        stage.fail("root.work")
+        wake_at = stage.machine.wake_at
+        found.append(0 if wake_at is None else wake_at - failed_at)
+        stage.advance(found[-1])
+
+    assert found == delays
+
+
+def test_the_last_failure_counts_when_no_attempt_is_left():
+    stage = play(run_parallel, work=Work(parallel=True, retries=2, retry_delay=1))
+    for number in range(3):
+        stage.fail("root.work", ValueError(f"attempt {number}"))
+        stage.advance(60)
+
+    assert str(stage.machine.error) == "attempt 2"
+    assert stage.root.work.num_failures == 3
+    assert [status.count for status in stage.root.work.call(1).statuses if status.stage == "failed"] == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_a_call_that_waits_for_its_next_attempt_does_not_end_the_app():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1))
+    stage.fail("root.work")
+
+    assert not stage.machine.ended
+    assert not stage.machine.is_at_rest
+
+
+def test_each_attempt_starts_from_the_state_that_the_flow_knows():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1))
+    stage.change("root.work", loss=0.5)
+    stage.exit("root.work")
+    (start,) = only(stage.advance(1), StartWork)
+
+    assert unpack(start.host)._work.loss == 0.5
+
+
+def test_while_the_process_of_a_further_attempt_starts_nobody_is_woken_again_and_again():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1))
+    stage.exit("root.work")
+    stage.advance(1.0)
+
+    assert stage.machine.wake_at is None
+
+
+def test_an_attempt_that_a_restart_cut_did_not_fail():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.restart()
+
+    stage = play(run, work=Work(parallel=True, retries=1))
+    stage.change("root.work", step=1)
+    stage.exit("root.work", 0)
+    stage.up("root.work")
+    stage.fail("root.work")
+
+    assert not stage.machine.ended
+    assert stage.machine.wake_at == stage.clock.now().monotonic + 1.0
+
+
+# Time limits.
+
+
+def test_an_attempt_that_takes_too_long_is_killed_and_has_failed_by_timeout():
+    stage = play(run_parallel, work=Work(parallel=True, timeout=10, raise_exception=False))
+    assert stage.machine.wake_at == 10.0
+    assert stage.advance(9.9) == []
+
+    assert kinds(stage.advance(0.1)) == [("KillWork", "root.work")]
+    stage.exit("root.work")
+
+    work = stage.root.work
+    assert work.has_timeout
+    assert (work.status.reason, work.num_timeouts, work.num_failures) == ("timeout", 1, 1)
+    assert "root.work.run(1) took longer than its timeout of 10 s" in work.status.message
+
+
+def test_a_time_limit_ends_the_app_with_work_timeout():
+    stage = play(run_parallel, work=Work(parallel=True, timeout=0.5))
+    stage.advance(0.5)
+    stage.exit("root.work")
+
+    assert type(stage.machine.error) is WorkTimeout
+
+
+def test_the_time_limit_is_for_each_attempt():
+    stage = play(run_parallel, work=Work(parallel=True, timeout=10, retries=1, retry_delay=1))
+    stage.advance(10)
+    stage.exit("root.work")
+    stage.advance(1)
+    stage.up("root.work")
+
+    assert only(stage.advance(9), KillWork) == []
+    assert only(stage.advance(1), KillWork) == [KillWork("root.work")]
+
+
+def test_the_time_limit_does_not_count_the_wait_for_the_process():
+    stage = Stage(ScriptedFlow(run_parallel, work=Work(parallel=True, timeout=10)))
+    stage.advance(100)
+    stage.up("root.work")
+
+    assert stage.machine.wake_at == 110.0
+
+
+def test_an_answer_that_comes_before_the_kill_counts():
+    stage = play(run_parallel, work=Work(parallel=True, timeout=10))
+    stage.advance(10)
+    stage.answer("root.work", "just in time")
+    stage.exit("root.work")
+
+    assert stage.root.work.call(1).value == "just in time"
+    assert not stage.machine.ended
+
+
+def test_a_kill_for_a_time_limit_is_no_death_that_counts_for_the_restart_limit():
+    stage = play(run_parallel, work=Work(parallel=True, timeout=1, retries=20, retry_delay=0, max_restarts=0))
+    for _ in range(10):
+        stage.advance(1)
+        stage.exit("root.work")
+        stage.up("root.work")
+
+    assert not stage.machine.ended
+    assert len(only(stage.sent, StartWork)) == 11
+
+
+# How often a process is replaced.
+
+
+def test_a_process_that_dies_too_often_ends_the_app():
+    stage = play(run_parallel, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=2))
+    for _ in range(2):
+        stage.exit("root.work")
+        stage.advance(0)
+        stage.up("root.work")
+    assert not stage.machine.ended
+
+    stage.exit("root.work")
+    stage.advance(0)
+
+    assert type(stage.machine.error) is RestartLimitReached
+    assert "The process of root.work died 3 times within 60 s (max_restarts=2)" in str(stage.machine.error)
+    assert len(only(stage.sent, StartWork)) == 3
+
+
+def test_deaths_that_are_older_than_the_period_do_not_count():
+    stage = play(
+        run_parallel, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=1, restart_period=10)
+    )
+    for _ in range(20):
+        stage.exit("root.work")
+        stage.advance(10)
+        stage.up("root.work")
+
+    assert not stage.machine.ended
+
+
+def test_a_thousand_simulated_schedules_start_a_work_as_often_as_the_policy_says():
+    """P4: `max_restarts=n` within the period starts the work at most n+1 times, then the app ends."""
+    extra = []
+    for seed in range(1000):
+        rng = random.Random(seed)
+        limit, period = rng.randrange(4), rng.choice([1.0, 5.0, 60.0])
+        work = Work(parallel=True, retries=10**6, retry_delay=0, max_restarts=limit, restart_period=period)
+        stage = play(run_parallel, work=work)
+        deaths = []
+        for _ in range(40):
+            stage.clock.advance(rng.choice([0.0, period / 10, period / 3, period, 2 * period]))
+            now = stage.clock.now().monotonic
+            deaths = [death for death in deaths if death > now - period] + [now]
+            starts = len(only(stage.sent, StartWork))
+            if rng.random() < 0.3:
+                stage.fail_start("root.work")
+            else:
+                stage.exit("root.work", rng.choice([-9, -11, 0, 3]))
+            stage.advance(0)
+            started = len(only(stage.sent, StartWork)) - starts
+            if started != (len(deaths) <= limit) or stage.machine.ended == bool(started):
+                extra.append((seed, len(deaths), limit, started))
+            if stage.machine.ended:
+                assert type(stage.machine.error) is RestartLimitReached
+                break
+            if rng.random() < 0.8:
+                stage.up("root.work")
+
+    assert extra == []
+
+
+# Deaths without a call.
+
+
+def test_a_death_while_idle_is_seen_and_the_next_call_starts_another_process():
+    stage = play(lambda flow: flow.go and flow.work.run(1), work=Work(parallel=True), go=False)
+    stage.exit("root.work")
+
+    work = stage.root.work
+    assert not stage.machine.ended
+    assert (work.status.stage, work.status.reason) == ("failed", "crashed")
+    assert "while idle" in work.status.message
+
+    stage.root.go = True
+    assert kinds(stage.settle()) == [("StartWork", "root.work")]
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+
+
+def test_a_work_whose_process_is_gone_answers_nowhere():
+    stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, retries=1, retry_delay=0.0))
+    stage.change("root.work", _url="http://127.0.0.1:80")
+
+    (start,) = stage.exit("root.work")
+
+    assert stage.root.work.url == ""
+    assert unpack(start.host)._work.url == ""
+
+
+def test_a_death_while_idle_does_not_touch_a_call_that_waits():
+    stage = play(
+        lambda flow: [work.run() for work in flow.works()],
+        max_running=1,
+        a=Work(parallel=True),
+        b=Work(parallel=True),
+    )
+    stage.exit("root.b")
+
+    assert stage.root.b.is_pending
+    assert not stage.root.b.call().ended
+    assert kinds(stage.sent)[-1] == ("StartWork", "root.b")
+
+
+def test_a_work_that_can_not_start_ends_the_app_even_without_a_call():
+    stage = Stage(ScriptedFlow(lambda flow: None, work=Work()))
+    stage.fail_start("root.work", "No module named 'torhc'")
+
+    assert type(stage.machine.error) is WorkStartFailed
+    assert "torhc" in str(stage.machine.error)
+
+
+def test_a_call_whose_process_can_not_start_has_failed():
+    stage = Stage(ScriptedFlow(run_parallel, work=Work(parallel=True, raise_exception=False)))
+    stage.fail_start("root.work")
+
+    call = stage.root.work.call(1)
+    assert call.ended
+    assert stage.root.work.status.reason == "start_failed"
+    assert stages(call.statuses) == ["pending", "failed"]
+
+
+def test_a_death_at_the_start_without_a_word_is_a_failed_start():
+    stage = Stage(ScriptedFlow(run_parallel, work=Work(parallel=True, raise_exception=False)))
+    stage.exit("root.work", -11)
+
+    assert stage.root.work.status.reason == "start_failed"
+    assert "while it started" in stage.root.work.status.message
+
+
+def test_a_work_that_can_not_travel_is_refused_before_anything_is_sent():
+    work = Work()
+    work._held = (item for item in ())
+
+    with pytest.raises(
+        ArgumentError, match=r"root\.work can't be sent.*attribute '_held'.*on_start\(\) or run\(\)"
+    ):
+        Stage(ScriptedFlow(lambda flow: None, work=work))
+
+
+# How many at once.
+
+
+def four(**kwargs):
+    return {f"w{number}": Work(parallel=True, **kwargs) for number in range(4)}
+
+
+def test_max_running_limits_how_many_works_run_a_call_at_once():
+    stage = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
+    assert [letter.work for letter in only(stage.sent, RunCall)] == ["root.w0", "root.w1"]
+
+    assert kinds(stage.answer("root.w1")) == [("RunCall", "root.w2")]
+    assert kinds(stage.answer("root.w0")) == [("RunCall", "root.w3")]
+
+
+def test_works_that_wait_for_a_place_get_it_in_the_order_in_which_they_began_to_wait():
+    def run(flow):
+        for work in flow.works():
+            work.run(1)
+        flow.a.run(2)
+
+    stage = play(run, max_running=1, **{name: Work(parallel=True) for name in "abc"})
+    turns = [stage.sent[-1].work]
+    for _ in range(3):
+        stage.answer(turns[-1])
+        turns.append(stage.sent[-1].work)
+
+    assert turns == ["root.a", "root.b", "root.c", "root.a"]
+
+
+def test_no_call_begins_after_the_failure_that_ends_the_app():
+    stage = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
+
+    assert kinds(stage.exit("root.w0")) == []
+    assert type(stage.machine.error) is WorkCrashed
+
+
+def test_a_place_is_free_again_however_a_call_ends():
+    stage = play(
+        lambda flow: [work.run() for work in flow.works()], max_running=1, **four(raise_exception=False)
+    )
+
+    stage.answer("root.w0")
+    stage.fail("root.w1")
+    stage.exit("root.w2")
+
+    assert stage.root.w3.is_running
+
+
+def test_a_work_that_waits_for_its_next_attempt_holds_no_place():
+    works = {"a": Work(parallel=True, retries=1), "b": Work(parallel=True)}
+    stage = play(lambda flow: [work.run() for work in flow.works()], max_running=1, **works)
+
+    stage.fail("root.a")
+
+    assert stage.root.b.is_running
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_never_more_than_max_running_run_and_no_place_stays_empty(seed):
+    rng = random.Random(seed)
+    limit = rng.randrange(1, 4)
+    works = {
+        f"w{number}": Work(parallel=True, retries=3, retry_delay=0.5, raise_exception=False)
+        for number in range(6)
+    }
+    stage = play(
+        lambda flow: [work.run(n) for work in flow.works() for n in range(5)], max_running=limit, **works
+    )
+
+    for _ in range(300):
+        running = [
+            work.name for work in stage.root.works() if stage.machine._crew._supervisors[work.name].running
+        ]
+        ready = [
+            name
+            for name, found in stage.machine._crew._supervisors.items()
+            if found.is_ready(stage.clock.now())
+        ]
+        assert len(running) <= limit
+        assert len(running) == limit or not ready
+        if running and rng.random() < 0.8:
+            getattr(stage, rng.choice(["answer", "answer", "fail"]))(rng.choice(running))
+        else:
+            stage.advance(1.0)
+
+    assert all(work.call(n).ended for work in stage.root.works() for n in range(5))
+
+
+# Stopping.
+
+
+def run_and_stop(flow):
+    flow.work.run(1)
+    flow.work.run(2)
+    if flow.work.step == 1:
+        flow.work.step = 2
+        flow.work.stop()
+
+
+def stopped_stage(**kwargs):
+    stage = play(run_and_stop, work=Work(parallel=True, **kwargs))
+    stage.change("root.work", step=1)
+    return stage
+
+
+def test_stop_tells_the_process_and_the_status_is_stopped_when_it_is_gone():
+    stage = stopped_stage()
+    assert StopWork("root.work", settings.STOP_TIMEOUT) in stage.sent
+    assert not stage.root.work.has_stopped
+
+    stage.exit("root.work", 0)
+
+    assert stage.root.work.has_stopped
+
+
+def test_a_call_cut_by_a_stop_has_ended_as_stopped_and_is_not_run_again():
+    stage = stopped_stage()
+    stage.exit("root.work", 0)
+    stage.change("root.work", loss=1.0)
+
+    for number in (1, 2):
+        call = stage.root.work.call(number)
+        assert (call.ended, call.succeeded, call.value) == (True, False, None)
+        assert call.statuses[-1].stage == "stopped"
+        assert call.failure.reason == "stopped"
+    assert len(only(stage.sent, StartWork)) == 1
+    assert not stage.machine.ended
+
+
+def test_the_last_changes_before_a_stop_arrive():
+    stage = stopped_stage()
+    stage.change("root.work", loss=0.25)
+    stage.exit("root.work", 0)
+
+    assert stage.root.work.loss == 0.25
+
+
+def test_a_call_that_succeeds_while_it_is_being_stopped_has_succeeded():
+    stage = stopped_stage()
+    stage.answer("root.work", "done")
+    stage.exit("root.work", 0)
+
+    assert stage.root.work.call(1).value == "done"
+    assert stage.root.work.call(2).failure.reason == "stopped"
+
+
+def test_an_attempt_that_fails_while_it_is_being_stopped_is_not_followed_by_another():
+    stage = stopped_stage(retries=5)
+    stage.fail("root.work")
+    stage.exit("root.work", 0)
+    stage.advance(60)
+
+    assert stage.root.work.call(1).failure.reason == "stopped"
+    assert len(only(stage.sent, StartWork)) == 1
+    assert stage.machine.is_at_rest
+
+
+def test_stopping_ends_the_time_limit_of_the_call_that_it_cuts():
+    stage = stopped_stage(timeout=1.0)
+
+    assert only(stage.advance(2.0), KillWork) == []
+
+
+def test_stopping_twice_is_one_stop():
+    def run(flow):
+        flow.work.run(1)
+        flow.work.stop()
+        flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.exit("root.work", 0)
+    stage.exit("root.work", 0)
+
+    assert len(only(stage.sent, StopWork)) == 1
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+@pytest.mark.parametrize("timeout", ["5", -1, float("inf"), float("nan"), True])
+def test_a_time_to_stop_that_makes_no_sense_is_refused(verb, timeout):
+    with pytest.raises(ComponentError, match="timeout is a number of seconds"):
+        play(lambda flow: getattr(flow.work, verb)(timeout), work=Work())
+
+
+def test_a_work_that_never_ran_can_be_stopped():
+    def run(flow):
+        flow.work.stop()
+
+    stage = Stage(ScriptedFlow(run, work=Work(start_with_flow=False)))
+
+    assert stage.root.work.has_stopped
+    assert stage.sent == []
+
+
+def test_a_flow_that_stops_a_work_in_each_pass_comes_to_rest():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.has_succeeded:
+            flow.work.stop()
+        flow.seen = flow.work.has_stopped
+
+    stage = play(run, work=Work(parallel=True), seen=None)
+    stage.answer("root.work")
+    stage.exit("root.work", 0)
+
+    assert stage.root.seen is True
+    assert stage.machine.is_at_rest
+
+
+def test_kill_ends_the_process_at_once_also_after_a_stop():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.stop()
+            flow.work.kill()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+
+    ends = [letter for letter in stage.sent if isinstance(letter, StopWork | KillWork)]
+    assert kinds(ends) == [("StopWork", "root.work"), ("KillWork", "root.work")]
+    stage.exit("root.work", -9)
+    assert stage.root.work.has_stopped
+
+
+def test_stop_works_stops_several_at_once():
+    def run(flow):
+        flow.stop_works(flow.works(), timeout=1.5)
+
+    stage = play(run, a=Work(), b=Work())
+
+    assert only(stage.sent, StopWork) == [StopWork("root.a", 1.5), StopWork("root.b", 1.5)]
+
+
+def test_a_stop_while_the_process_starts_ends_it():
+    def run(flow):
+        flow.work.run(1)
+        flow.work.stop()
+
+    stage = Stage(ScriptedFlow(run, work=Work(parallel=True)))
+    assert kinds(stage.sent) == [("StartWork", "root.work"), ("StopWork", "root.work")]
+
+    stage.up("root.work")
+    stage.exit("root.work", 0)
+
+    assert only(stage.sent, RunCall) == []
+    assert stage.root.work.call(1).failure.reason == "stopped"
+
+
+# Running again.
+
+
+def test_a_call_with_other_arguments_starts_a_new_process_after_a_stop():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.stop()
+            flow.work.run("other")
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+    assert len(only(stage.sent, StartWork)) == 1
+
+    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert stage.root.work.is_pending
+    assert not stage.root.work.has_stopped
+
+    stage.up("root.work")
+    assert stage.arguments("root.work") == (("other",), {})
+
+
+def test_a_remembered_answer_starts_no_process_after_a_stop():
+    def run(flow):
+        flow.value = flow.work.run(1)
+        if flow.value and not flow.work.has_stopped:
+            flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True), value=None)
+    stage.answer("root.work", "kept")
+    stage.exit("root.work", 0)
+    stage.change("root.work", loss=1.0)
+
+    assert stage.root.value == "kept"
+    assert len(only(stage.sent, StartWork)) == 1
+
+
+def test_without_the_cache_a_stopped_work_runs_again():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True, cache_calls=False))
+    stage.change("root.work", step=1)
+    stage.exit("root.work", 0)
+
+    assert kinds(stage.sent)[-1] == ("StartWork", "root.work")
+
+
+def run_and_restart(flow):
+    flow.work.run(1)
+    if flow.work.step == 1:
+        flow.work.step = 2
+        flow.work.restart(timeout=3.0)
+
+
+def test_restart_ends_the_process_starts_another_and_runs_the_call_that_it_cut_again():
+    stage = play(run_and_restart, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+    assert StopWork("root.work", 3.0) in stage.sent
+
+    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert stage.root.work.is_pending
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    stage.answer("root.work", "second time")
+
+    assert stage.root.work.call(1).value == "second time"
+    assert stage.root.work.num_failures == 0
+
+
+def test_restart_of_an_idle_work_gives_a_fresh_process():
+    stage = play(lambda flow: flow.go and flow.work.restart(), work=Work(), go=False)
+    stage.root.go = True
+    stage.settle()
+    stage.root.go = False
+
+    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
+    stage.up("root.work")
+    assert stage.machine.is_at_rest
+
+
+def test_restart_after_a_stop_starts_a_process_but_not_the_call_that_the_stop_cut():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.stop()
+            flow.work.restart()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+
+    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert stage.up("root.work") == []
+    assert stage.root.work.call(1).failure.reason == "stopped"
+
+
+def test_a_call_after_a_stop_does_not_wait_for_the_delay_of_one_that_was_cut():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.num_failures and not flow.has_stopped_it:
+            flow.has_stopped_it = True
+            flow.work.stop()
+        elif flow.work.has_stopped:
+            flow.work.run("other")
+
+    stage = play(run, work=Work(parallel=True, retries=1, retry_delay=60), has_stopped_it=False)
+    stage.fail("root.work")
+
+    assert kinds(stage.exit("root.work", 0)) == [("StartWork", "root.work")]
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    assert stage.arguments("root.work") == (("other",), {})
+
+
+def test_a_call_does_not_wait_for_the_delay_of_one_that_could_not_start_again():
+    def run(flow):
+        flow.work.run(1)
+        flow.work.run(2)
+        if flow.work.num_failures == 1 and not flow.has_restarted_it:
+            flow.has_restarted_it = True
+            flow.work.restart()
+
+    work = Work(parallel=True, raise_exception=False, retries=1, retry_delay=60)
+    stage = play(run, work=work, has_restarted_it=False)
+    stage.fail("root.work")
+    stage.exit("root.work", 0)
+    stage.fail_start("root.work")
+
+    assert kinds(stage.up("root.work")) == [("RunCall", "root.work")]
+    assert stage.arguments("root.work") == ((2,), {})
+
+
+def test_an_interrupt_amid_the_cutting_of_calls_leaves_none_open(monkeypatch):
+    def run(flow):
+        for number in range(4):
+            flow.work.run(number)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.machine._outbox, "note", Mock(side_effect=[None, KeyboardInterrupt]))
+        with pytest.raises(KeyboardInterrupt):
+            stage.exit("root.work", 0)
+    stage.machine.close(stage.clock.now())
+
+    assert [stage.root.work.call(number).failure.reason for number in range(4)] == ["stopped"] * 4
+
+
+def test_a_stop_after_a_restart_wins():
+    def run(flow):
+        flow.work.run(1)
+        if flow.work.step == 1:
+            flow.work.step = 2
+            flow.work.restart()
+            flow.work.stop()
+
+    stage = play(run, work=Work(parallel=True))
+    stage.change("root.work", step=1)
+
+    assert stage.exit("root.work", 0) == []
+    assert stage.root.work.has_stopped
+
+
+def test_start_gives_a_process_without_a_call():
+    stage = Stage(ScriptedFlow(lambda flow: flow.work.start(), work=Work(start_with_flow=False)))
+    assert kinds(stage.sent) == [("StartWork", "root.work")]
+
+    stage.up("root.work")
+
+    assert stage.root.work.status.stage == "started"
+    assert stage.machine.is_at_rest
+
+
+def test_start_of_a_work_that_is_up_does_nothing():
+    stage = play(lambda flow: flow.work.start(), work=Work())
+
+    assert len(only(stage.sent, StartWork)) == 1
+    assert stage.machine.is_at_rest
+
+
+def test_a_work_can_be_started_again_after_a_stop():
+    def run(flow):
+        flow.work.stop() if flow.turn == 0 else flow.work.start()
+
+    stage = play(run, work=Work(), turn=0)
+    stage.exit("root.work", 0)
+    stage.root.turn = 1
+    stage.settle()
+
+    assert len(only(stage.sent, StartWork)) == 2
+
+
+def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
+    stage = stopped_stage()
+    sent = stage.settle(WorkStarted("root.work", 7))
+
+    assert only(sent, RunCall) == []
+
+
+# What the constructor is told.
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("parallel", 1, "True or False"),
+        ("cache_calls", "yes", "True or False"),
+        ("raise_exception", None, "True or False"),
+        ("start_with_flow", 0, "True or False"),
+        ("retries", -1, "a whole number, 0 or more"),
+        ("retries", 1.5, "a whole number, 0 or more"),
+        ("retries", True, "a whole number, 0 or more"),
+        ("max_restarts", -1, "a whole number, 0 or more"),
+        ("retry_delay", -0.1, "seconds"),
+        ("retry_delay", float("nan"), "seconds"),
+        ("retry_delay", "1", "seconds"),
+        ("timeout", 0, "seconds, more than 0"),
+        ("timeout", float("inf"), "seconds, more than 0"),
+        ("restart_period", 0, "seconds, more than 0"),
+        ("restart_period", None, "seconds, more than 0"),
+        ("env", {"A": 1}, "a dict of texts"),
+        ("env", {"A=B": "x"}, "a dict of texts"),
+        ("env", {"A": "x\0"}, "a dict of texts"),
+        ("env", ["A=B"], "a dict of texts"),
+        ("cwd", 3, "the path of a folder"),
+        ("call_key", "key", "a function"),
+        ("port", "8000", "a whole number from 1 to 65535, or None"),
+        ("port", 0, "a whole number from 1 to 65535, or None"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused_with_its_name(argument, value, expected):
+    with pytest.raises(ComponentError, match=rf"Work\({argument}=.*\): {argument} is {expected}") as refusal:
+        Work(**{argument: value})
+
+    assert refusal.value.argument == argument
+
+
+def test_environment_and_directory_travel_with_the_start(tmp_path):
+    stage = Stage(ScriptedFlow(lambda flow: None, work=Work(env={"A": "b"}, cwd=tmp_path)))
+
+    (start,) = only(stage.sent, StartWork)
+    assert (start.env, start.cwd) == ({"A": "b"}, str(tmp_path))
+
+
+def test_run_once_is_the_old_name_of_cache_calls():
+    with pytest.warns(DeprecationWarning, match="run_once"):
+        assert Work(run_once=False).cache_calls is False
+
+
+def test_a_work_has_the_defaults_of_lightning_app():
+    work = Work()
+
+    assert isinstance(work, LightningWork)
+    assert (work.parallel, work.cache_calls, work.host, work.url) == (False, True, "127.0.0.1", "")
+    assert (work._policy.retries, work._policy.retry_delay, work._policy.timeout) == (0, 1.0, None)
+    assert (work._policy.max_restarts, work._policy.restart_period) == (3, 60.0)
+
+
+# What is told of failures.
+
+
+def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=1, raise_exception=False))
+    stage.fail("root.work")
+    stage.advance(1)
+    stage.fail("root.work")
+
+    failed = [status.message for status in stage.root.work.call(1).statuses if status.stage == "failed"]
+    assert failed == ["ValueError: no good, attempt 1 of 2", "ValueError: no good, attempt 2 of 2"]
+
+
+def test_the_exception_that_ends_the_app_names_the_call_and_the_attempt():
+    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=1))
+    stage.fail("root.work")
+    stage.advance(1)
+    stage.fail("root.work")
+
+    assert stage.machine.error.__notes__ == ["in root.work.run(1), attempt 2 of 2"]
+    assert stage.machine.failed_work == "root.work"

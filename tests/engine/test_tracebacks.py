@@ -1,0 +1,147 @@
+"""Tracebacks: the frames of the user stay, ours are folded."""
+
+from __future__ import annotations
+
+import re
+import traceback
+
+import pytest
+
+from lightning_lite import LightningWork
+from lightning_lite.engine.tracebacks import RemoteTraceback, format_user_frames, leave_out_own_frames
+from lightning_lite.errors import ArgumentError, StateError
+from lightning_lite.values.call_key import call_key
+from lightning_lite.values.pickling import unpack
+
+pytestmark = pytest.mark.dependencies
+
+
+class Work(LightningWork):
+    def run(self, what):
+        if what == "state":
+            self.unknown = 1
+        return 1 / 0
+
+
+class Odd:
+    def __reduce__(self):
+        raise LookupError("not today")
+
+
+def caught(function, *arguments):
+    """Return what a call raises."""
+    try:
+        function(*arguments)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked at
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def names(trace):
+    return [frame.name for frame in traceback.extract_tb(trace)]
+
+
+def without_places(text):
+    return re.sub(r'File "[^"]*", line \d+', "File", re.sub(r"^ +[\^~]+\n", "", text, flags=re.MULTILINE))
+
+
+def test_our_frames_between_those_of_the_user_are_one_line_in_a_text():
+    error = caught(Work().run, "divide")
+
+    assert without_places(format_user_frames(error)) == (
+        "Traceback (most recent call last):\n"
+        "  File, in caught\n    function(*arguments)\n"
+        "  ... 1 frame of lightning_lite\n"
+        "  File, in run\n    return 1 / 0\n"
+        "ZeroDivisionError: division by zero\n"
+    )
+
+
+def test_our_frames_behind_those_of_the_user_are_folded_if_the_error_is_one_of_ours():
+    text = without_places(format_user_frames(caught(Work().run, "state")))
+
+    assert re.search(r"    self\.unknown = 1\n  \.\.\. [2-9] frames of lightning_lite\n.*StateError: ", text)
+
+
+def test_our_frames_before_those_of_the_user_are_left_out():
+    error = caught(Work().run, "divide")
+    error.__traceback__ = error.__traceback__.tb_next  # as in a work, where nobody of the user's has called
+
+    assert without_places(format_user_frames(error)).startswith(
+        "Traceback (most recent call last):\n  File, in run\n    return 1 / 0\n"
+    )
+
+
+def test_the_last_frames_of_an_error_that_nobody_has_foreseen_are_shown():
+    text = without_places(format_user_frames(caught(unpack, b"garbage")))
+
+    assert "  File, in unpack\n" in text
+    assert "frames of lightning_lite" not in text
+
+
+def test_what_led_to_an_error_is_folded_as_well():
+    text = without_places(format_user_frames(caught(call_key, ([Odd()],), {})))
+
+    first, _, second = text.partition("The above exception was the direct cause")
+    assert re.match(
+        r"Traceback .*\n  File, in __reduce__\n    raise LookupError.*\nLookupError: not today\n", first
+    )
+    assert re.search(
+        r"    function\(\*arguments\)\n  \.\.\. \d frames? of lightning_lite\n.*ArgumentError: ", second
+    )
+
+
+def test_an_exception_loses_our_frames():
+    error = caught(Work().run, "state")
+    assert len(names(error.__traceback__)) > 4
+
+    leave_out_own_frames(error)
+
+    assert isinstance(error, StateError)
+    assert names(error.__traceback__) == ["caught", "run"]
+
+    error.__traceback__ = caught(call_key, (Odd(),), {}).__traceback__.tb_next
+    leave_out_own_frames(error)
+    assert error.__traceback__ is None
+
+
+def test_an_exception_that_led_to_it_loses_all_of_them():
+    error = caught(call_key, (Odd(),), {})
+    leave_out_own_frames(error)
+
+    assert isinstance(error, ArgumentError)
+    assert names(error.__traceback__) == ["caught"]
+    assert names(error.__cause__.__traceback__) == ["__reduce__"]
+
+
+def test_an_error_that_nobody_has_foreseen_keeps_its_last_frames():
+    error = caught(unpack, b"garbage")
+    leave_out_own_frames(error)
+
+    assert names(error.__traceback__) == ["caught", "unpack"]
+
+
+def test_an_exception_of_a_work_has_only_the_line_of_the_user():
+    error = caught(unpack, b"garbage")
+    error.__cause__ = RemoteTraceback("Traceback ...")
+    leave_out_own_frames(error)
+
+    assert names(error.__traceback__) == ["caught"]
+
+
+def test_exceptions_that_led_to_each_other_in_a_ring_are_no_trap():
+    error = caught(Work().run, "divide")
+    error.__context__ = other = ValueError()
+    other.__context__ = error
+
+    leave_out_own_frames(error)
+
+    assert names(error.__traceback__) == ["caught", "run"]
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_ends_with_the_line_of_the_user(ending):
+    error = ending().with_traceback(caught(unpack, b"garbage").__traceback__)
+    leave_out_own_frames(error)
+
+    assert names(error.__traceback__) == ["caught"]

@@ -1,0 +1,194 @@
+"""A work and its helper thread, cut into each other between any two instructions: both sides end equal."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+import pytest
+from simulation import Desk, Work
+
+from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.errors import StopRun
+from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
+from lightning_lite.tree.component import Component
+from lightning_lite.tree.node import Node, enter
+from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.pickling import pack, unpack
+
+
+def codes_of(*functions):
+    return {function.__code__ for function in functions}
+
+
+#: What the work's thread does without the guard.
+OF_THE_WORK = codes_of(
+    WorkHost.write,
+    WorkHost._write_atom,
+    WorkHost._want_look,
+    WorkHost.touch,
+    Component.__setattr__,
+    Component.__getattr__,
+    Component._write,
+)
+#: What the helper thread does within it.
+OF_THE_HELPER = codes_of(
+    WorkHost.receive,
+    WorkHost.look,
+    WorkHost._apply,
+    WorkHost._note_changes,
+    WorkHost._report,
+    WorkHost._take_changes,
+    Node.store,
+    Node.store_frozen,
+    Node._store_container,
+    Node._forget_container,
+    Node.look,
+    Node.value,
+)
+
+
+class Plain(Work):
+    def run(self):
+        self._body(self)
+
+
+class OfTheClass(Plain):
+    step = 7  # a default, which hides nothing
+
+
+class TwoThreads:
+    """The host of a work, and what the flow knows of its attribute `step`."""
+
+    def __init__(self, kind, before):
+        work = kind()
+        enter(work, "root.work")
+        self.host = unpack(pack(WorkHost(work)))
+        self.work = self.host._work
+        self.desk = Desk(self.host)
+        self.host.open(self.desk.send, self.desk.nudge)
+        self.known = freeze(0, "step")
+        self.unconfirmed = 0
+        self.num_instructions = 0
+        self._before = before
+
+    def hear(self):
+        """The flow takes what the work has sent."""
+        for letter in self.desk.take():
+            if letter.applied >= self.unconfirmed:
+                self.known = letter.changes.get("step", self.known)
+            if isinstance(letter, StateChanged):
+                self.host.receive(AcknowledgeState("root.work"))
+
+    def flow_writes(self, value):
+        self.known, self.unconfirmed = freeze(value, "step"), self.unconfirmed + 1
+        changes = {"step": (self.unconfirmed, self.known)}
+        self.host.receive(WriteState("root.work", changes, self.unconfirmed))
+
+    def cut(self, codes, position, first, second):
+        """Run a call that does `first`, and `second` before the n-th instruction of these codes in it."""
+
+        def at_instruction(frame, event, _):
+            if event == "opcode" and not (codes is OF_THE_WORK and self.host._guard._depth):
+                self.num_instructions += 1
+                if self.num_instructions == position:
+                    sys.settrace(None)
+                    second(self)
+                    return None
+            return at_instruction
+
+        def at_call(frame, event, _):
+            if frame.f_code not in codes:
+                return None
+            frame.f_trace_opcodes = True
+            return at_instruction
+
+        def body(work):
+            work.step = self._before
+            self.hear()
+            trace = sys.gettrace()
+            sys.settrace(at_call)
+            try:
+                first(self)
+            finally:
+                sys.settrace(trace)
+            self.host.look()
+
+        self.work._body = body
+        with suppress(StopRun):
+            self.host.perform(RunCall("root.work", "key", 1, pack(((), {})), {}, 0))
+        failures = [letter.failure for letter in self.desk.letters if isinstance(letter, RunEnded)]
+        assert failures in ([], [None])
+        self.hear()
+        self.host.close()
+        self.hear()
+        node = self.work._node
+        assert repr(thaw(self.known)) == repr(thaw(freeze(node.value(self.work, "step"), "step")))
+
+
+def play(kind, before, codes, first, second):
+    """Cut the one into the other at each instruction; return how many there are."""
+    position = 0
+    while True:
+        position += 1
+        threads = TwoThreads(kind, list(before) if isinstance(before, list) else before)
+        threads.cut(codes, position, first, second)
+        if threads.num_instructions < position:
+            return position - 1
+
+
+def assigns_nine(threads):
+    threads.work.step = 9
+
+
+def grows(threads):
+    if isinstance(found := threads.work.step, list):
+        found.append(8)
+
+
+def writes(value):
+    return lambda threads: threads.flow_writes(value)
+
+
+def stops(threads):
+    threads.host.interrupt()
+
+
+def waits_for_an_answer(then):
+    """Return what does `then` while a letter of the work is on its way."""
+
+    def act(threads):
+        threads.work.loss += 1
+        then(threads)
+
+    return act
+
+
+def assigns_a_number(threads):
+    # One that has to be sent at once, or is a list by now, waits for the guard.
+    if threads.host._unacknowledged and "step" not in threads.work._node.containers:
+        threads.work.step = 9
+
+
+KINDS = pytest.mark.parametrize("kind", [Plain, OfTheClass])
+BEFORE = pytest.mark.parametrize("before", [3, [3]], ids=repr)
+
+
+@KINDS
+@BEFORE
+@pytest.mark.parametrize("work_does", [assigns_nine, grows])
+def test_nothing_is_lost_whatever_the_helper_does_between_two_instructions_of_the_work(
+    kind, before, work_does
+):
+    for helper_does in (writes(9), writes([1]), TwoThreads.hear, stops):
+        assert play(kind, before, OF_THE_WORK, waits_for_an_answer(work_does), helper_does) > 10
+
+
+@KINDS
+@BEFORE
+@pytest.mark.parametrize("work_does", [assigns_a_number, grows])
+def test_nothing_is_lost_whatever_the_work_does_between_two_instructions_of_the_helper(
+    kind, before, work_does
+):
+    for helper_does in (writes(9), writes([1])):
+        assert play(kind, before, OF_THE_HELPER, waits_for_an_answer(helper_does), work_does) > 10

@@ -1,0 +1,884 @@
+"""The machine in the work's process, driven by hand: letters in, the user's method, letters out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+
+import pytest
+from simulation import Desk, Work, kinds, thawed
+
+from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError, StateError, StopRun
+from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
+from lightning_lite.testing import poll_until
+from lightning_lite.tree.node import enter
+from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.codec import freeze
+from lightning_lite.values.pickling import pack, unpack
+from lightning_lite.values.protocol import Traveller
+
+
+class Task(Work):
+    """A work whose run is what the call carries."""
+
+    def run(self, task=None, *args, **kwargs):
+        return task(self, *args, **kwargs) if task is not None else None
+
+
+def open_host(work=None, name="root.work"):
+    """Return the desk, the host and the work, as if they had travelled."""
+    work = work or Task()
+    enter(work, name)
+    host = unpack(pack(WorkHost(work)))
+    desk = Desk(host)
+    host.open(desk.send, desk.nudge)
+    return desk, host, host._work
+
+
+def run_call(*args, attempt=1, changes=None, written=0, **kwargs):
+    frozen = {name: (written, freeze(value, name)) for name, value in (changes or {}).items()}
+    return RunCall("root.work", "key", attempt, pack((args, kwargs)), frozen, written)
+
+
+def write_state(number, **changes):
+    return WriteState(
+        "root.work", {name: (number, freeze(value, name)) for name, value in changes.items()}, number
+    )
+
+
+def perform(host, task):
+    """Run a call of a task that does not travel, so that it can look at what the test has."""
+    host._work._task = task
+    host.perform(run_call(_run_private))
+
+
+def _run_private(work):
+    return work._task(work)
+
+
+ACKNOWLEDGE = AcknowledgeState("root.work")
+
+
+# Calls.
+
+
+def test_a_call_gives_its_answer():
+    desk, host, _ = open_host()
+
+    host.perform(run_call(lambda work, x: x * x, 7))
+
+    (ended,) = desk.take()
+    assert (ended.work, ended.key, ended.attempt, ended.failure) == ("root.work", "key", 1, None)
+    assert unpack(ended.value) == 49
+
+
+def test_the_work_travels_with_its_state_and_its_private_attributes_but_without_the_tree():
+    work = Task(port=4711)
+    work.loss, work.curve, work._private = 0.5, [1, 2], {"a": object}
+
+    _, _, arrived = open_host(work)
+
+    assert (arrived.loss, arrived.curve, arrived._private) == (0.5, [1, 2], {"a": object})
+    assert (arrived.name, arrived.port) == ("root.work", 4711)
+    assert arrived._node.parent is None
+    assert arrived.call() is None
+
+
+def fail(work):
+    raise KeyError("lost")
+
+
+def test_an_exception_becomes_a_failure_with_the_users_frames_only():
+    desk, host, _ = open_host(Task(raise_exception=False))
+
+    host.perform(run_call(fail))
+
+    (ended,) = desk.take()
+    failure = ended.failure
+    assert ended.value is None
+    assert failure.reason == "user_exception"
+    assert failure.message.startswith("KeyError: 'lost' in root.work.run(<function fail")
+    assert isinstance(unpack(failure.error), KeyError)
+    assert "in fail" in failure.traceback
+    assert "core/host.py" not in failure.traceback
+    assert failure.captured is True
+
+
+@pytest.mark.parametrize("raise_exception", [True, False])
+def test_on_exception_is_asked_by_default_it_raises_if_raise_exception_is_true(raise_exception):
+    desk, host, _ = open_host(Task(raise_exception=raise_exception))
+
+    host.perform(run_call(fail))
+
+    assert desk.take()[0].failure.captured is not raise_exception
+
+
+class Careful(Task):
+    def on_exception(self, exception):
+        self.loss = -1.0
+        if not isinstance(exception, KeyError):
+            raise RuntimeError("worse") from exception
+
+
+def test_on_exception_may_take_the_exception_and_its_changes_travel():
+    desk, host, _ = open_host(Careful())
+
+    host.perform(run_call(fail))
+
+    change, ended = desk.take()
+    assert thawed(change.changes) == {"loss": -1.0}
+    assert ended.failure.captured is True
+
+
+def test_what_on_exception_raises_is_the_failure():
+    desk, host, _ = open_host(Careful())
+
+    host.perform(run_call(lambda work: 1 / 0))
+
+    failure = desk.take()[-1].failure
+    assert failure.captured is False
+    assert failure.message.startswith("RuntimeError: worse")
+    assert "ZeroDivisionError" in failure.traceback
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(0, "sys.exit(0)"), (3, "sys.exit(3)"), (None, "sys.exit(None)"), ("x", "sys.exit('x')")],
+)
+def test_sys_exit_in_run_is_a_crash_and_no_silent_end(code, message):
+    desk, host, _ = open_host()
+
+    host.perform(run_call(lambda work, code: sys.exit(code), code))
+
+    (ended,) = desk.take()
+    assert ended.failure.reason == "crashed"
+    assert ended.failure.message.startswith(message)
+    assert ended.failure.captured is None
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+class Local(Exception):
+    def __init__(self):
+        super().__init__("it holds a generator")
+        self.held = (item for item in ())
+
+
+def test_an_exception_whose_text_can_not_be_read_is_a_failure_all_the_same():
+    desk, host, _ = open_host()
+
+    def raise_mute(work):
+        raise Mute
+
+    host.perform(run_call(raise_mute))
+
+    assert desk.take()[0].failure.message.startswith("Mute: its text can't be read, ValueError")
+
+
+def test_an_exception_that_can_not_travel_travels_as_text():
+    desk, host, _ = open_host()
+
+    def raise_local(work):
+        raise Local
+
+    host.perform(run_call(raise_local))
+
+    failure = desk.take()[0].failure
+    assert failure.error is None
+    assert failure.message.startswith("Local: it holds a generator")
+
+
+def give_a_generator(work):
+    return (item for item in ())
+
+
+def give_a_lock(work):
+    return threading.Lock()
+
+
+def give_a_file(work):
+    with open(__file__) as file:
+        return file
+
+
+@pytest.mark.parametrize("give", [give_a_generator, give_a_lock, give_a_file])
+def test_an_answer_that_can_not_travel_is_an_invalid_value_and_the_work_stays_usable(give):
+    desk, host, _ = open_host()
+
+    host.perform(run_call(give))
+    host.perform(run_call(lambda work: 5))
+
+    broken, good = desk.take()
+    assert broken.failure.reason == "invalid_value"
+    assert "which can't be sent" in broken.failure.message
+    assert unpack(good.value) == 5
+
+
+def test_arguments_that_can_not_be_read_are_a_failure():
+    desk, host, _ = open_host()
+
+    host.perform(RunCall("root.work", "key", 1, b"\x80\x05cno_such_module\nname\n.", {}, 0))
+
+    assert "ModuleNotFoundError" in desk.take()[0].failure.message
+
+
+def test_a_long_argument_is_shortened_in_the_message():
+    desk, host, _ = open_host()
+
+    host.perform(run_call(fail, "x" * 10_000, table={"a": list(range(1000))}))
+
+    message = desk.take()[0].failure.message
+    assert len(message) < 500
+    assert "table=" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("a generator", "def run(self): yield 1"),
+        ("a coroutine", "async def run(self): pass"),
+        ("a coroutine", "async def run(self): yield 1"),
+    ],
+)
+def test_a_run_that_would_end_before_it_began_is_refused(kind, body):
+    space = {}
+    exec(body, space)
+    broken = type("Broken", (LightningWork,), {"run": space["run"]})
+
+    with pytest.raises(
+        ComponentDefinitionError, match=rf"The `run\(\)` method of the work `Broken` is {kind}"
+    ):
+        broken()
+
+
+# What the work writes.
+
+
+def test_an_assignment_is_sent_at_once():
+    desk, host, _ = open_host()
+    seen = []
+
+    def run(work):
+        work.loss = 0.5
+        seen.extend(desk.take())
+
+    perform(host, run)
+
+    (change,) = seen
+    assert change == StateChanged("root.work", {"loss": freeze(0.5, "loss")}, 0)
+
+
+def test_an_equal_assignment_is_not_sent():
+    desk, host, _ = open_host()
+
+    def run(work):
+        work.loss, work.curve = 0.0, []
+
+    perform(host, run)
+
+    assert kinds(desk.take()) == [("RunEnded", "root.work")]
+
+
+def test_changes_merge_behind_one_letter_until_it_is_acknowledged():
+    desk, host, _ = open_host()
+
+    def run(work):
+        for number in range(1000):
+            work.step = number
+            work.loss = float(number)
+
+    perform(host, run)
+
+    change, ended = desk.take()
+    assert thawed(change.changes) == {"loss": 0.0} or thawed(change.changes) == {"step": 1}
+    assert isinstance(ended, RunEnded)
+    assert thawed(ended.changes) == {"step": 999, "loss": 999.0}
+
+
+def test_an_acknowledgement_lets_the_gathered_changes_go_in_one_letter():
+    desk, host, _ = open_host()
+    seen = []
+
+    def run(work):
+        work.step, work.step, work.loss = 1, 2, 0.5
+        first = desk.take()
+        host.receive(ACKNOWLEDGE)
+        seen.extend([first, desk.take()])
+        host.receive(ACKNOWLEDGE)
+        seen.append(desk.take())
+
+    perform(host, run)
+
+    assert [[thawed(letter.changes) for letter in letters] for letters in seen] == [
+        [{"step": 1}],
+        [{"step": 2, "loss": 0.5}],
+        [],
+    ]
+
+
+def test_nothing_is_lost_or_doubled_however_acknowledgements_come():
+    for lag in (1, 2, 3, 7):
+        desk, host, _ = open_host()
+        known = {}
+
+        def run(work, lag=lag, host=host, desk=desk, known=known):
+            for number in range(50):
+                work.step = number
+                if number % lag == 0:
+                    for letter in desk.take():
+                        known.update(thawed(letter.changes))
+                        host.receive(ACKNOWLEDGE)
+
+        perform(host, run)
+        for letter in desk.take():
+            known.update(thawed(letter.changes))
+
+        assert known["step"] == 49
+
+
+def test_a_change_inside_a_list_or_dict_is_reported_before_the_end_of_the_call():
+    desk, host, _ = open_host()
+
+    def run(work):
+        work.curve.append(1)
+        work.table["a"] = {"b": [2]}
+
+    perform(host, run)
+
+    (ended,) = desk.take()
+    assert thawed(ended.changes) == {"curve": [1], "table": {"a": {"b": [2]}}}
+
+
+def append_and_look(work, desk, host, seen):
+    work.curve.append(1)
+    seen.append((desk.num_nudges, host.look(), desk.take()))
+
+
+def replace_and_look(work, desk, host, seen):
+    work.curve = []
+    work.curve.append(1)
+    seen.append((desk.num_nudges, host.look(), desk.take()))
+
+
+class Prepared(Task):
+    def on_start(self):
+        self._kept = self.curve
+
+
+def keep_and_look(work, desk, host, seen):
+    work._kept.append(1)
+    seen.append((desk.num_nudges, host.look(), desk.take()))
+
+
+@pytest.mark.parametrize(
+    ("work", "change"),
+    [(Task, append_and_look), (Task, replace_and_look), (Prepared, keep_and_look)],
+    ids=["read in the call", "assigned in the call", "read in on_start"],
+)
+def test_a_change_inside_a_list_is_reported_by_the_look_that_was_asked_for(work, change):
+    desk, host, _ = open_host(work())
+    seen = []
+
+    perform(host, lambda work: change(work, desk, host, seen))
+
+    ((num_nudges, pause, letters),) = seen
+    assert num_nudges == 1
+    assert pause == 0.1
+    assert [thawed(letter.changes) for letter in letters] == [{"curve": [1]}]
+
+
+class Carries(Task):
+    items: list = []  # noqa: RUF012 - what the test is about
+
+    def __init__(self):
+        super().__init__()
+        self.items = []
+
+
+class Defaults(LightningWork):
+    items: list = []  # noqa: RUF012 - what the test is about
+
+    def __init__(self):
+        super().__init__()
+        self.items = []
+
+    def run(self):
+        self.items.append(1)
+
+
+def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_that_name():
+    desk, host, _ = open_host(Defaults())
+
+    host.perform(run_call())
+
+    assert thawed(desk.take()[0].changes) == {"items": [1]}
+
+
+def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_it_has_seen_before():
+    desk, host, _ = open_host(Carries())
+    seen = []
+
+    def run(work):
+        work.items.append(1)
+        host.look()
+        work.items.append(2)
+        host.look()  # noted, while the letter before is on its way
+        work.items.append({3})
+        desk.take()
+        host.receive(ACKNOWLEDGE)
+        seen.extend(desk.take())
+
+    perform(host, run)
+
+    (change,) = seen
+    assert thawed(change.changes) == {"items": [1, 2]}
+    assert desk.take()[-1].failure.reason == "invalid_value"
+
+
+def test_only_what_was_read_is_looked_into():
+    desk, host, work = open_host()
+    work._node.containers["table"]["behind"] = 1
+
+    host.perform(run_call(lambda work: work.curve.append(1)))
+
+    assert thawed(desk.take()[0].changes) == {"curve": [1]}
+
+
+def test_values_stay_plain_lists_and_dicts():
+    _, host, work = open_host()
+    host.perform(run_call())
+
+    assert type(work.curve) is list
+    assert type(work.table) is dict
+
+
+def test_nobody_is_nudged_outside_a_call_or_without_need():
+    desk, host, work = open_host()
+    work.curve.append(1)
+    host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
+    nudges = desk.num_nudges
+    host.perform(run_call(lambda work: setattr(work, "loss", 2.0)))
+
+    assert desk.num_nudges == nudges
+    assert host.look() is None
+
+
+def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_rest_still_travels():
+    desk, host, _ = open_host()
+
+    def run(work):
+        work.curve.append({1})
+        work.table["good"] = True
+        assert host.look() == 0.1
+
+    perform(host, run)
+
+    change, ended = desk.take()
+    assert thawed(change.changes) == {"table": {"good": True}}
+    assert ended.failure.reason == "invalid_value"
+    assert "root.work.curve[0] with {1} of type builtins.set" in ended.failure.message
+
+
+def test_a_bad_list_does_not_hide_the_changes_of_the_others():
+    desk, host, _ = open_host()
+
+    def run(work):
+        work.table["late"] = 1
+        work.curve.append(b"no")
+
+    perform(host, run)
+
+    (ended,) = desk.take()
+    assert thawed(ended.changes) == {"table": {"late": 1}}
+
+
+@pytest.mark.parametrize("bad", [{1}, b"x", object(), 1j, print, [object()], {"a": {(1, 2): 3}}])
+def test_a_bad_value_is_refused_at_the_assignment_and_the_work_goes_on(bad):
+    desk, host, _ = open_host()
+
+    def run(work):
+        with pytest.raises(StateError, match=r"Only JSON-serializable.*root\.work\.table"):
+            work.table = bad
+        work.loss = 2.0
+        return work.table
+
+    work = host._work
+    perform(host, run)
+
+    assert unpack(desk.take()[-1].value) == {}
+    assert work.loss == 2.0
+
+
+def test_looks_while_the_work_changes_its_dict_never_fail():
+    _desk, host, _ = open_host()
+    over = threading.Event()
+    problems = []
+
+    def look():
+        while not over.is_set():
+            try:
+                host.look()
+                host.receive(ACKNOWLEDGE)
+            except BaseException:  # noqa: BLE001 - the test names what came
+                problems.append(traceback.format_exc())
+                return
+
+    def run(work):
+        table = work.table
+        for number in range(30_000):
+            table[f"key {number % 500}"] = [number]
+            if number % 3 == 0:
+                table.pop(f"key {(number * 7) % 500}", None)
+
+    thread = threading.Thread(target=look)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        thread.start()
+        perform(host, run)
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        thread.join()
+
+    assert problems == []
+
+
+# What the flow writes.
+
+
+def test_what_the_flow_wrote_is_there_before_run():
+    desk, host, _ = open_host()
+
+    host.perform(
+        run_call(lambda work: (work.loss, work.curve), changes={"loss": 9.0, "curve": [1]}, written=1)
+    )
+
+    (ended,) = desk.take()
+    assert unpack(ended.value) == (9.0, [1])
+    assert ended.applied == 1
+    assert ended.changes == {}
+
+
+def test_a_write_that_comes_while_a_call_runs_is_applied_and_confirmed_by_number():
+    desk, host, _ = open_host()
+    seen = []
+
+    def run(work):
+        host.receive(write_state(3, loss=9.0))
+        seen.append((work.loss, desk.take()))
+
+    perform(host, run)
+
+    ((loss, (confirmation,)),) = seen
+    assert loss == 9.0
+    assert confirmation == StateChanged("root.work", {}, 3)
+
+
+def test_a_write_of_the_flow_replaces_a_change_that_was_not_sent_yet():
+    desk, host, _ = open_host()
+
+    def run(work):
+        work.step = 1  # its letter is on the way, so the next change waits
+        work.loss = 1.0
+        host.receive(write_state(1, loss=9.0))
+
+    perform(host, run)
+
+    first, ended = desk.take()
+    assert thawed(first.changes) == {"step": 1}
+    assert (ended.changes, ended.applied) == ({}, 1)
+
+
+def test_after_the_flows_write_the_works_next_write_wins():
+    desk, host, _ = open_host()
+
+    def run(work):
+        host.receive(write_state(1, loss=9.0))
+        desk.take()
+        host.receive(ACKNOWLEDGE)
+        work.loss = 10.0
+
+    perform(host, run)
+
+    change, _ = desk.take()
+    assert (thawed(change.changes), change.applied) == ({"loss": 10.0}, 1)
+
+
+def test_an_older_write_that_comes_late_is_ignored():
+    _, host, work = open_host()
+
+    host.perform(run_call(changes={"loss": 2.0}, written=2))
+    host.receive(write_state(1, loss=1.0))
+
+    assert work.loss == 2.0
+
+
+def test_a_write_that_a_later_letter_repeats_does_not_undo_what_the_work_has_written_since():
+    _, host, work = open_host()
+
+    def run(work):
+        host.receive(write_state(1, loss=1.0))
+        work.loss = 5.0
+        repeated = {"loss": (1, freeze(1.0, "loss")), "step": (2, freeze(2, "step"))}
+        host.receive(WriteState("root.work", repeated, 2))
+
+    perform(host, run)
+
+    assert (work.loss, work.step) == (5.0, 2)
+
+
+def test_an_acknowledgement_that_came_during_on_start_is_not_needed_for_changes_in_a_call():
+    class Loads(Task):
+        def on_start(self):
+            self.step = 1
+
+    work = Loads()
+    desk, host, _ = open_host(work)
+    assert [thawed(letter.changes) for letter in desk.take()] == [{"step": 1}]
+    host.receive(ACKNOWLEDGE)
+
+    host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
+
+    assert thawed(desk.take()[0].changes) == {"loss": 1.0}
+
+
+# Stopping.
+
+
+def test_a_stop_raises_stop_run_in_the_users_code_and_no_end_is_reported():
+    desk, host, _ = open_host()
+
+    with pytest.raises(StopRun):
+        perform(host, lambda work: host.interrupt())
+
+    assert desk.take() == []
+
+
+def test_except_exception_does_not_catch_the_stop():
+    _, host, work = open_host()
+
+    def run(work):
+        try:
+            host.interrupt()
+        except Exception:  # noqa: BLE001 - what the test is about
+            work.step = 99
+
+    with pytest.raises(StopRun):
+        perform(host, run)
+
+    assert work.step == 0
+
+
+def swallow(work, host):
+    try:
+        host.interrupt()
+    except BaseException:  # noqa: BLE001 - what the test is about
+        return 5
+
+
+def turn_into_another(work, host):
+    try:
+        host.interrupt()
+    finally:
+        raise ValueError("the connection is gone")
+
+
+@pytest.mark.parametrize(("run", "reported"), [(swallow, ["RunEnded"]), (turn_into_another, [])])
+def test_a_stop_that_the_users_code_has_made_into_something_else_is_a_stop_all_the_same(run, reported):
+    desk, host, _work = open_host()
+
+    with pytest.raises(StopRun):
+        perform(host, lambda work: run(work, host))
+
+    assert [type(letter).__name__ for letter in desk.take()] == reported
+
+
+def test_a_stop_never_cuts_a_letter_in_two():
+    desk, host, work = open_host()
+
+    def send_interrupted(letter):
+        host.interrupt()
+        desk.letters.append(letter)
+
+    host._send = send_interrupted
+
+    with pytest.raises(StopRun):
+        perform(host, lambda work: setattr(work, "loss", 1.0))
+
+    assert [thawed(letter.changes) for letter in desk.take()] == [{"loss": 1.0}]
+    assert work.loss == 1.0
+
+
+def test_a_stop_from_another_thread_is_raised_at_the_next_change_of_state():
+    _, host, work = open_host()
+
+    def run(work):
+        thread = threading.Thread(target=host.interrupt)
+        thread.start()
+        thread.join()
+        work._reached = True
+        work.loss = 1.0
+        work._reached = "too far"
+
+    with pytest.raises(StopRun):
+        perform(host, run)
+
+    assert work._reached is True
+
+
+class Tidy(Task):
+    def on_exit(self):
+        self.loss = -1.0
+        self.curve.append("end")
+
+
+def test_on_exit_runs_at_the_end_and_the_last_changes_are_sent():
+    desk, host, _ = open_host(Tidy())
+
+    host.close()
+
+    changes = {}
+    for letter in desk.take():
+        changes |= thawed(letter.changes)
+    assert changes == {"loss": -1.0, "curve": ["end"]}
+
+
+def test_the_last_changes_are_sent_even_if_on_exit_raises():
+    class Breaks(Task):
+        def on_exit(self):
+            self.curve.append(1)
+            raise KeyError("mine")
+
+    desk, host, _ = open_host(Breaks())
+
+    with pytest.raises(KeyError):
+        host.close()
+
+    assert thawed(desk.take()[-1].changes) == {"curve": [1]}
+
+
+# Values that travel.
+
+
+class Parcel(Traveller):
+    def __init__(self, label, log):
+        self.label = label
+        self.log = log
+
+    def call_key(self):
+        return self.label
+
+    def before_run(self, work):
+        return Parcel(f"{self.label} for {work}", self.log)
+
+    def after_run(self, work):
+        with open(self.log, "a") as log:
+            log.write(f"{self.label} after {work}\n")
+
+
+def test_travellers_are_received_at_any_depth_and_hear_when_the_run_has_ended_well(tmp_path):
+    log = tmp_path / "log"
+    desk, host, _ = open_host()
+
+    def labels(work, one, nested, named):
+        return [one.label, nested[0]["a"][0].label, named.label]
+
+    parcels = [Parcel(name, log) for name in "abc"]
+    host.perform(run_call(labels, parcels[0], [{"a": (parcels[1],)}], named=parcels[2]))
+
+    assert unpack(desk.take()[0].value) == [f"{name} for root.work" for name in "abc"]
+    assert log.read_text().splitlines() == [f"{name} for root.work after root.work" for name in "abc"]
+
+
+def test_travellers_hear_nothing_of_a_run_that_failed(tmp_path):
+    log = tmp_path / "log"
+    _, host, _ = open_host()
+
+    host.perform(run_call(fail_with, Parcel("a", log)))
+
+    assert not log.exists()
+
+
+def fail_with(work, parcel):
+    raise ValueError
+
+
+def test_a_traveller_in_an_attribute_is_received_too(tmp_path):
+    class Holder(Task):
+        def __init__(self, parcel):
+            super().__init__()
+            self.parcel = parcel
+
+    desk, host, _ = open_host(Holder(Parcel("kept", tmp_path / "log")))
+
+    host.perform(run_call(lambda work: work.parcel.label))
+
+    assert unpack(desk.take()[-1].value) == "kept for root.work"
+
+
+# What only a flow may do.
+
+
+def test_a_work_can_not_ask_for_its_own_process():
+    _, _, work = open_host()
+
+    with pytest.raises(
+        DetachedError, match=r"Only the LightningFlow can request this work \('root\.work'\) to stop"
+    ):
+        work.stop()
+
+
+def test_calling_run_in_the_works_own_process_is_the_plain_method():
+    desk, host, _ = open_host()
+
+    host.perform(run_call(lambda work: work.run(lambda work: 3)))
+
+    assert unpack(desk.take()[0].value) == 3
+
+
+def test_a_work_in_its_process_takes_no_new_attributes():
+    _, _, work = open_host()
+
+    with pytest.raises(StateError, match="Cannot set attributes that were not defined in __init__: new"):
+        work.new = 1
+
+
+def test_a_work_takes_no_component_in_its_process():
+    _, _, work = open_host()
+
+    with pytest.raises(ComponentError, match="isn't allowed to take any children"):
+        work.loss = Task()
+
+
+# A work that serves.
+
+
+def test_the_url_is_reported_when_the_port_answers():
+    import socket  # noqa: PLC0415 - one test in this file needs it
+
+    desk, host, _work = open_host(Task())
+
+    def serve(work):
+        with socket.socket() as server:
+            port = work.port
+            server.bind((work.host, port))
+            server.listen()
+            poll_until(lambda: work.url)
+        return work.url, port
+
+    perform(host, serve)
+
+    letters = desk.take()
+    url, port = unpack(letters[-1].value)
+    assert url == f"http://127.0.0.1:{port}"
+    changes = {}
+    for letter in letters:
+        changes |= thawed(letter.changes)
+    assert changes == {"_port": port, "_url": url}

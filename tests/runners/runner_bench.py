@@ -1,0 +1,167 @@
+"""A runner on the test bench: works with hosts of the tests, and waits that name what did not come."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from itertools import count
+from time import monotonic
+from typing import Any
+
+import psutil
+from hosts import TaskHost
+
+from lightning_lite import settings
+from lightning_lite.messages import (
+    Report,
+    RunCall,
+    RunEnded,
+    StartWork,
+    StateChanged,
+    WorkExited,
+    WorkStarted,
+)
+from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.values.pickling import pack, unpack
+
+#: Seconds after which a test says that something hangs; not a measure of speed.
+DEADLINE = 60.0
+
+
+class Bench:
+    """A `ProcessRunner`, all letters that came from it, and shorthands for what tests ask of it."""
+
+    def __init__(self, folder: str, **options: Any) -> None:
+        self.logs = os.path.join(folder, "logs")
+        os.makedirs(self.logs, exist_ok=True)
+        self.runner = ProcessRunner(
+            folder, self.logs, start_method=settings.resolve_start_method(None), **options
+        )
+        self.letters: list[Report] = []
+        self._keys = count()
+
+    def start(self, name: str = "root.a", host: TaskHost | None = None, **options: Any) -> None:
+        self.runner.send(StartWork(name, pack(host or TaskHost(name)), **options))
+
+    def call(self, task: Callable[..., Any], *args: Any, name: str = "root.a") -> str:
+        """Send a call and return its key."""
+        key = str(next(self._keys))
+        self.runner.send(RunCall(name, key, 1, pack((task, *args)), {}, 0))
+        return key
+
+    def run(self, task: Callable[..., Any], *args: Any, name: str = "root.a") -> Any:
+        """Return the answer of a call."""
+        key = self.call(task, *args, name=name)
+        ended = self.until(lambda letter: isinstance(letter, RunEnded | WorkExited) and letter.work == name)
+        assert isinstance(ended, RunEnded), ended
+        assert ended.key == key
+        assert ended.failure is None, ended.failure
+        return unpack(ended.value)
+
+    def up(self, *names: str) -> dict[str, int]:
+        """Start works, and return their process ids when all are up."""
+        for name in names or ("root.a",):
+            self.start(name)
+        return {name: self.until(WorkStarted, name).pid for name in names or ("root.a",)}
+
+    def until(self, what: type | Callable[[Report], bool], name: str | None = None) -> Any:
+        """Wait for a letter of a class, or one that fits, and return it; letters are looked at only once."""
+
+        def fits(letter: Report) -> bool:
+            fitting = isinstance(letter, what) if isinstance(what, type) else what(letter)
+            return fitting and (name is None or letter.work == name)
+
+        deadline = monotonic() + DEADLINE
+        while True:
+            for i, letter in enumerate(self.letters):
+                if fits(letter):
+                    del self.letters[i]
+                    return letter
+            assert monotonic() < deadline, f"{what} did not come, but {self.letters[:20]}"
+            self.letters += self.runner.wait(DEADLINE)
+
+    def exit_of(self, name: str = "root.a") -> WorkExited:
+        return self.until(WorkExited, name)
+
+    def hangs(self, name: str = "root.a") -> dict[str, bytes]:
+        """Wait until a task says that it hangs now, and return what else it says."""
+        return self.until(
+            lambda letter: isinstance(letter, StateChanged) and "hanging" in letter.changes, name
+        ).changes
+
+    def log(self, name: str = "root.a") -> str:
+        try:
+            with open(os.path.join(self.logs, f"{name}.log"), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended; one that nobody has reaped yet has."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until_gone(*pids: int) -> None:
+    """Wait until all these processes have ended, children of ours or not."""
+    for pid in pids:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            assert select.select([pidfd], [], [], DEADLINE)[0], f"{pid} of {pids} is still there"
+        finally:
+            os.close(pidfd)
+
+
+def poll_until(condition: Callable[[], object], what: str) -> None:
+    """Look until `condition` holds; for what no event tells."""
+    deadline = monotonic() + DEADLINE
+    while not condition():
+        assert monotonic() < deadline, f"{what}: not within {DEADLINE} s"
+        threading.Event().wait(0.005)
+
+
+class Flow:
+    """An app in a process of its own, see `flow.py`.
+
+    Attributes:
+        process: The app.
+        pids: What it has started: guardian, works, and what these have started.
+    """
+
+    def __init__(self, folder: str, number: int, task: str, **options: Any) -> None:
+        program = os.path.join(os.path.dirname(__file__), "flow.py")
+        command = [
+            sys.executable,
+            program,
+            str(folder),
+            str(number),
+            task,
+            str(options.pop("grace", DEADLINE)),
+        ]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **options.pop("env", {})}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, **options)
+        self.pids: list[int] = json.loads(self.line())
+
+    def line(self) -> str:
+        """Return the next line that the app prints."""
+        return self.process.stdout.readline()
+
+    def end(self, signum: int) -> int:
+        """Send a signal, and return the exit code when the app has ended."""
+        self.process.send_signal(signum)
+        return self.wait()
+
+    def wait(self) -> int:
+        with self.process:
+            return self.process.wait(DEADLINE)

@@ -1,0 +1,88 @@
+"""Who waits awake, and for how long."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from lightning_lite.runners.wire import spin_wait
+from lightning_lite.runners.wire.spin_wait import Spinner
+
+
+class Pipe:
+    """A pipe, and a spinner that waits for what is written into it."""
+
+    def __init__(self) -> None:
+        self.end, self._start = os.pipe()
+        poller = select.poll()
+        poller.register(self.end, select.POLLIN)
+        self.spinner = Spinner(poller)
+
+    def answer(self) -> None:
+        """Write an answer, which nobody has read yet."""
+        os.write(self._start, b"x")
+
+    def take(self) -> None:
+        """Read an answer."""
+        self.spinner.answered()
+        os.read(self.end, 1)
+
+    def close(self) -> None:
+        os.close(self.end)
+        os.close(self._start)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+def ask_and_get(pipe: Pipe) -> None:
+    pipe.spinner.sent()
+    pipe.answer()
+    pipe.take()
+
+
+def test_nobody_waits_awake_before_an_answer_was_quick(pipe: Pipe):
+    pipe.spinner.sent()
+    pipe.answer()
+
+    assert pipe.spinner.spin() == []
+
+
+def test_after_a_quick_answer_the_next_one_is_awaited_awake(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
+    ask_and_get(pipe)
+    pipe.spinner.sent()
+    other = threading.Thread(target=pipe.answer)
+    other.start()
+
+    ready = pipe.spinner.spin()
+    other.join()
+
+    assert ready == [(pipe.end, select.POLLIN)]
+
+
+def test_after_a_slow_answer_nobody_waits_awake(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
+    ask_and_get(pipe)
+    monkeypatch.setattr(spin_wait, "LONGEST", 0.0)
+    ask_and_get(pipe)
+    pipe.answer()
+
+    assert pipe.spinner.spin() == []
+
+
+def test_waiting_awake_ends_when_no_answer_comes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
+    ask_and_get(pipe)
+    monkeypatch.setattr(spin_wait, "LONGEST", 1e-3)
+    pipe.spinner.sent()
+
+    assert pipe.spinner.spin() == []

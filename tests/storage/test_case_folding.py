@@ -1,0 +1,128 @@
+"""Names that macOS and Windows could not tell from each other are refused, unless one asks."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+import races
+
+from lightning_lite.storage import Drive, case_folding
+from lightning_lite.storage.errors import DriveExists, DriveNameClash
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+
+#: What is there, and what is one with it elsewhere.
+PAIRS = [
+    ("File", "file"),
+    ("file.TXT", "FILE.txt"),
+    ("Straße", "STRASSE"),
+    ("Été", "été"),
+    ("ﬁle", "file"),
+    ("x/File", "x/fIle"),
+    ("X/a", "x/b"),
+    ("x/Deep/a", "x/deep"),
+]
+
+
+def write(path: str, text: str = "text") -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_a_second_spelling_is_refused_and_the_first_one_stays(drive: Drive, one: str, other: str):
+    write("source", "old")
+    drive.put("source", to=one)
+    write("source", "new")
+    with pytest.raises(DriveNameClash, match="are one on macOS and Windows") as caught:
+        drive.put("source", to=other)
+    assert isinstance(caught.value, (DriveExists, FileExistsError))
+    assert drive.list(recursive=True) == [one]
+    drive.put("source", to=one)
+    with drive.open(one) as file:
+        assert file.read() == "new"
+    drive.delete(one.partition("/")[0])
+    drive.put("source", to=other)
+    assert drive.list(recursive=True) == [other]
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_a_folder_with_two_spellings_of_a_name_is_refused_whole(drive: Drive, move: bool):
+    write("folder/x/Straße")
+    write("folder/x/strasse")
+    with pytest.raises(DriveNameClash, match="'x'"):
+        drive.put("folder", move=move)
+    assert drive.list() == []
+    assert sorted(os.listdir("folder/x")) == ["Straße", "strasse"]
+
+
+def test_two_spellings_of_an_accent_are_one_name(own_place: Path):
+    write("source")
+    Drive("lit://d", portable_names=False).put("source", to=DECOMPOSED)
+    with pytest.raises(DriveNameClash):
+        Drive("lit://d").put("source", to=COMPOSED)
+
+
+def test_what_is_there_is_replaced_without_a_look_at_all_its_neighbours(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+):
+    write("source")
+    drive.put("source", to="Models/best.bin")
+    listed: list[str] = []
+
+    def listdir(path: str) -> list[str]:
+        listed.append(Path(path).name)
+        return os.listdir(path)
+
+    monkeypatch.setattr(case_folding.syscalls, "listdir", listdir)
+
+    drive.put("source", to="Models/best.bin")
+    assert "Models" not in listed
+    with pytest.raises(DriveNameClash):
+        drive.put("source", to="Models/BEST.bin")
+    assert "Models" in listed
+
+
+def test_names_that_differ_in_more_than_their_spelling_are_two(drive: Drive):
+    for name in ("1", "2", "a", "b", "A1", "ä", "o", "ö", "l", "\u0131"):
+        write("source")
+        drive.put("source", to=name)
+    assert len(drive.list()) == 10
+
+
+def test_one_may_ask_for_names_that_only_this_system_tells_apart(own_place: Path):
+    drive = Drive("lit://d", portable_names=False)
+    write("folder/File")
+    write("folder/file")
+    drive.put("folder")
+    drive.put("folder/file", to="Folder/x")
+    assert drive.list(recursive=True) == ["Folder/x", "folder/File", "folder/file"]
+
+
+def test_other_components_count_as_long_as_there_are_no_duplicates(drive: Drive):
+    write("source")
+    drive.put("source", to="File")
+    with pytest.raises(DriveNameClash):
+        Drive("lit://d", component_name="other").put("source", to="file")
+    Drive("lit://d", component_name="other", allow_duplicates=True).put("source", to="file")
+    assert drive.list() == ["File", "file"]
+
+
+def test_of_two_spellings_that_are_put_at_the_same_time_one_wins(quick_drive: Drive):
+    write("source")
+
+    def compete(spelling: str) -> None:
+        for turn in range(30):
+            races.meet("start", turn, 3)
+            try:
+                quick_drive.put("source", to=f"{turn}-{spelling}")
+            except DriveNameClash:
+                continue
+
+    races.together(*(lambda spelling=spelling: compete(spelling) for spelling in ("File", "file", "FILE")))
+    names = quick_drive.list()
+    assert sorted({name.partition("-")[0] for name in names}, key=int) == [str(turn) for turn in range(30)]
+    assert len(names) == 30

@@ -1,0 +1,121 @@
+"""The one door to the file system, and what stands behind it."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from pathlib import Path
+
+import pytest
+
+import lightning_lite.storage
+from lightning_lite.storage import Drive
+from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning
+from lightning_lite.storage.fs import probe, syscalls
+
+FOLDER = Path(lightning_lite.storage.__file__).parent
+
+#: What only tells, or is not about files.
+HARMLESS = {
+    "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
+    "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "geteuid",
+    "getpid", "path", "register_at_fork", "sched_yield", "stat_result", "strerror", "urandom",
+}  # fmt: skip
+HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
+
+
+def test_only_the_door_touches_files():
+    found = []
+    for path in sorted(FOLDER.glob("*.py")):
+        if path.name == "syscalls.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+                if node.attr not in HARMLESS:
+                    found.append(f"{path.name}:{node.lineno} os.{node.attr}")
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os.path":
+                if node.attr not in HARMLESS_PATHS:
+                    found.append(f"{path.name}:{node.lineno} os.path.{node.attr}")
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
+                if path.name != "probing.py":  # the list of mounts
+                    found.append(f"{path.name}:{node.lineno} open()")
+            elif isinstance(node, ast.Import) and any(name.name == "shutil" for name in node.names):
+                found.append(f"{path.name}:{node.lineno} shutil")
+    assert found == []
+
+
+def test_the_exchange_is_atomic_where_there_is_one(quick_place: Path):
+    for name in ("one", "other"):
+        Path(name).mkdir()
+        Path(name, name).touch()
+    if not syscalls.exchange("one", "other"):
+        pytest.skip("no exchange here")
+    assert Path("one/other").exists()
+    assert Path("other/one").exists()
+    with pytest.raises(FileNotFoundError):
+        syscalls.exchange("one", "nothing")
+
+
+MOUNTS = """27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+28 27 0:25 / {place} rw,relatime shared:1 - {kind} server:/x rw
+29 28 0:26 / {place}/with\\040space rw - tmpfs none rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("", "nfs4"), ("/deep/er", "nfs4"), ("-not", "ext4"), ("/with space/x", "tmpfs")]
+)
+def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path: str, kind: str):
+    Path("mounts").write_text(MOUNTS.format(place=own_place, kind="nfs4"))
+    assert probe.kind_of(f"{own_place}{path}", "mounts") == kind
+
+
+def test_a_system_that_does_not_tell_its_mounts_says_nothing(own_place: Path):
+    assert probe.kind_of(str(own_place), "nothing") == ""
+    probe.admit_file_system(str(own_place), "nothing")
+
+
+@pytest.fixture
+def on_network(own_place: Path, monkeypatch) -> Drive:
+    monkeypatch.setattr(probe, "kind_of", lambda folder, mounts: "fuse.sshfs")
+    monkeypatch.setattr(probe, "_admitted", set())
+    Path("a").write_text("a")
+    return Drive("lit://d")
+
+
+def test_a_network_folder_gives_one_warning_with_its_type(on_network: Drive):
+    with pytest.warns(DriveWarning, match=r"network file system \(fuse.sshfs\)") as caught:
+        on_network.put("a")
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        on_network.put("a")
+        Drive("lit://d").put("a")
+    assert on_network.list() == ["a"]
+    assert not list(Path(on_network.root_dir).glob("drives/d/.lightning_lite/aside/*"))
+
+
+def test_who_has_only_looked_so_far_is_warned_as_well(on_network: Drive):
+    with pytest.warns(DriveWarning):
+        on_network.put("a")
+    probe._admitted.clear()
+    other = Drive("lit://d")
+    assert other.list() == ["a"]
+    with pytest.warns(DriveWarning, match="network file system"):
+        other.put("a")
+
+
+@pytest.mark.parametrize("broken", ["locks", "create-only"])
+def test_a_network_folder_that_does_not_keep_what_drives_stand_on_is_refused(
+    on_network: Drive, monkeypatch, broken
+):
+    cure = {"locks": ("fcntl.LOCK_EX", "fcntl.LOCK_SH"), "create-only": ("os.O_EXCL", "0")}[broken]
+    monkeypatch.setattr(probe, "_RIVAL", probe._RIVAL.replace(*cure))
+    if broken == "locks":
+        monkeypatch.setattr(probe.syscalls, "LOCK_EX", syscalls.LOCK_SH)
+    for _ in range(2):
+        with (
+            pytest.warns(DriveWarning),
+            pytest.raises(DriveUnsupportedFS, match=f"{broken} do not hold on .*fuse.sshfs"),
+        ):
+            Drive("lit://d").put("a")

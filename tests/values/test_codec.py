@@ -1,0 +1,156 @@
+"""Values of the state: kept exactly or refused, copied, comparable."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import datetime
+import math
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightning_lite.errors import StateError
+from lightning_lite.values.codec import freeze, thaw
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text() | st.integers() | st.booleans() | st.none(), inner)
+    ),
+    max_leaves=12,
+)
+
+
+def exact(value):
+    """Return a text that is equal exactly for values that are equal in type and order, too."""
+    if isinstance(value, dict):
+        return f"dict({[(exact(key), exact(item)) for key, item in value.items()]})"
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({[exact(item) for item in value]})"
+    return f"{type(value).__name__}({value!r})"
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES)
+def test_every_accepted_value_comes_back_exactly(value):
+    assert exact(thaw(freeze(value, "x"))) == exact(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES, VALUES)
+def test_frozen_values_are_equal_exactly_when_the_values_are(one, other):
+    assert (freeze(one, "x") == freeze(other, "x")) == (exact(one) == exact(other))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (),
+        (1, (2,)),
+        {1: "a", "1": "b"},
+        {True: 1},
+        {None: 1},
+        math.inf,
+        -0.0,
+        10**5000,
+        "\ud800",
+        "a\0b",
+        {"a.b": 1},
+    ],
+    ids=lambda value: repr(value)[:20] if not isinstance(value, int) else "huge",
+)
+def test_nothing_is_altered_on_the_way(value):
+    back = thaw(freeze(value, "x"))
+
+    assert type(back) is type(value)
+    assert back == value
+    assert isinstance(value, int) or exact(back) == exact(value)  # an int this big has no text
+
+
+def test_nan_comes_back_as_nan():
+    assert math.isnan(thaw(freeze({"a": float("nan")}, "x"))["a"])
+
+
+def test_a_copy_shares_nothing_with_the_value():
+    value = {"a": [1]}
+
+    thaw(freeze(value, "x"))["a"].append(2)
+
+    assert value == {"a": [1]}
+
+
+def test_shared_parts_make_no_difference():
+    item = ["long enough not to be interned " * 3]
+
+    assert freeze([item, item], "x") == freeze([list(item), list(item)], "x")
+
+
+def test_a_string_of_100_million_characters_is_fine():
+    value = "x" * 100_000_000
+
+    assert len(thaw(freeze({"big": value}, "x"))["big"]) == len(value)
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_nesting_that_can_be_sent_is_sent():
+    assert thaw(freeze(nested(100), "x")) == nested(100)
+
+
+def cycle():
+    value = []
+    value.append({"me": value})
+    return value
+
+
+@pytest.mark.parametrize(
+    "make", [cycle, lambda: nested(sys.getrecursionlimit() + 10)], ids=["cycle", "endless"]
+)
+def test_what_contains_itself_or_is_nested_too_deeply_is_refused(make):
+    with pytest.raises(StateError, match=r"^root\.work\.tree is nested too deeply or contains itself"):
+        freeze(make(), "root.work.tree")
+
+
+@pytest.mark.parametrize("depth", range(100, 1000, 50))
+def test_at_any_depth_a_value_is_kept_exactly_or_refused(depth):
+    with contextlib.suppress(StateError):
+        assert thaw(freeze(nested(depth), "x")) == nested(depth)
+
+
+@pytest.mark.parametrize(
+    ("bad", "path"),
+    [
+        ([0, {1}], r"root\.x\[1\]"),
+        ({"a": {"b": (0, {1})}}, r"root\.x\['a'\]\['b'\]\[1\]"),
+        ({(1, 2): 3}, r"root\.x with the key \(1, 2\)"),
+        ({b"a": 1}, r"root\.x with the key b'a'"),
+        (collections.OrderedDict(a=1), r"root\.x with OrderedDict.*Use dict\(value\)"),
+        (collections.namedtuple("Pair", "a b")(1, 2), r"root\.x with Pair\(a=1, b=2\).*Use tuple\(value\)"),
+        (datetime.date(2026, 1, 1), r"root\.x with datetime\.date\(2026, 1, 1\) of type datetime\.date"),
+        (range(3), r"root\.x with range\(0, 3\)"),
+        ("x".__class__, r"root\.x with <class 'str'>"),
+    ],
+)
+def test_a_refusal_names_the_path_to_the_part_that_is_no_data(bad, path):
+    with pytest.raises(StateError, match=rf"(?s){path}") as refusal:
+        freeze(bad, "root.x")
+
+    assert refusal.value.where.startswith("root.x")
+    assert refusal.value.found
+
+
+def test_a_long_value_is_shortened_in_the_message():
+    with pytest.raises(StateError) as refusal:
+        freeze({"a": set(range(10_000))}, "root.x")
+
+    assert len(str(refusal.value)) < 1000

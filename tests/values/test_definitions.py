@@ -1,0 +1,174 @@
+"""Classes and functions of a script in another process: they behave as in the script, and show its lines."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from fractions import Fraction
+
+import cloudpickle
+import pytest
+
+from lightning_lite.values.pickling import pack
+
+pytestmark = pytest.mark.dependencies
+
+SCRIPT = """
+    import abc, collections
+
+    base = 10
+    empty = None
+
+    def outer(factor, offset=3, *, sign=1):
+        \"\"\"Multiply.\"\"\"
+        def inner(x):
+            return sign * (x * factor + offset + base)
+        inner.note = ["kept"]
+        return inner
+
+    def recursive(n):
+        return 1 if n < 2 else n * recursive(n - 1)
+
+    def late():
+        if empty:
+            cell = 1
+        return lambda: cell
+
+    class Meta(type):
+        def __new__(meta, name, bases, space, **options):
+            made = super().__new__(meta, name, bases, space)
+            made.options = options
+            return made
+
+    class Base(abc.ABC):
+        registry = collections.defaultdict(list)
+        @abc.abstractmethod
+        def area(self): ...
+
+    class Square(Base):
+        __slots__ = ("side",)
+        def __init__(self, side): self.side = side
+        def area(self): return self.side ** 2
+        @property
+        def double(self): return 2 * self.side
+        @classmethod
+        def unit(cls): return cls(1)
+        @staticmethod
+        def corners(): return 4
+
+    class Sub(Square):
+        def area(self): return super().area() + 1
+
+    class Odd(metaclass=Meta): pass
+
+    class Node:
+        def again(self): return Node
+        class Inner: x = 5
+
+    Base.register(Odd)
+
+    def fails(depth):
+        if depth:
+            return fails(depth - 1)
+        raise ValueError("at the end")  # marked
+
+    def warns():
+        import warnings
+        warnings.warn("look here")
+
+    def deep():
+        def inner():
+            return lambda: [1 / zero for zero in (0,)]  # marked
+        return inner()
+"""
+
+
+FILE = "<the script>"
+FAILING_LINES = [
+    "return fails(depth - 1)",
+    "return fails(depth - 1)",
+    'raise ValueError("at the end")  # marked',
+]
+
+# Expression of the sender: what the receiver makes of it, and what comes out.
+CASES = {
+    "outer(2)": ("value(5), value.note", (23, ["kept"])),
+    "outer": ("value(2, sign=-1)(0), value.__doc__, value.__kwdefaults__", (-13, "Multiply.", {"sign": 1})),
+    "recursive": ("value(5)", 120),
+    "late()": ("value.__closure__[0] == __import__('types').CellType()", True),
+    "Square(3)": ("value.area(), value.double, value.unit().side, value.corners()", (9, 6, 1, 4)),
+    "Sub(3)": ("value.area(), [c.__name__ for c in type(value).__mro__]",
+               (10, ["Sub", "Square", "Base", "ABC", "object"])),
+    "Base": ("value.__abstractmethods__, value.registry[1]", (frozenset({"area"}), [])),
+    "(Base, Odd())": ("isinstance(value[1], value[0]), type(type(value[1])).__name__", (True, "Meta")),
+    "Node()": ("value.again() is type(value), value.Inner.x, type(value).__qualname__", (True, 5, "Node")),
+    "fails": ("where(lambda: value(2))", FAILING_LINES),
+    "deep": ("where(value())[-1]", "return lambda: [1 / zero for zero in (0,)]  # marked"),
+    "warns": ("warned(value)", (FILE, 'warnings.warn("look here")')),
+    "Square": ("inspect.getsource(value.area).strip()", "def area(self): return self.side ** 2"),
+    "outer(3)": ("(value.__code__.co_filename, value.__code__.co_name)", (FILE, "inner")),
+    "[Square(1), Square]": ("type(value[0]) is value[1]", True),
+}  # fmt: skip
+
+
+READER = """
+import inspect, linecache, sys, traceback, warnings
+sys.path[:0] = {path!r}
+from lightning_lite.values.pickling import unpack
+
+def where(function):
+    try:
+        function()
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        return [frame.line for frame in frames if "script.py" in frame.filename]
+
+def warned(function):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function()
+    return caught[0].filename, linecache.getline(caught[0].filename, caught[0].lineno).strip()
+
+for i, program in enumerate({programs!r}):
+    value = unpack(open(f"{folder}/{{i}}", "rb").read())
+    print(repr(eval(program)))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """The answers of a fresh process that has read what this script's process has packed, by case."""
+    folder = tmp_path_factory.mktemp("definitions")
+    program, path = folder / "script.py", [path for path in sys.path if path]
+    program.write_text(
+        textwrap.dedent(SCRIPT)
+        + f"""
+import sys
+sys.path[:0] = {path!r}
+from lightning_lite.values.pickling import pack
+for i, case in enumerate({list(CASES)!r}):
+    open(f"{folder}/{{i}}", "wb").write(pack(eval(case)))
+"""
+    )
+    subprocess.run([sys.executable, program], check=True)
+    reader = READER.format(path=path, programs=[program for program, _ in CASES.values()], folder=folder)
+    done = subprocess.run([sys.executable, "-c", reader], stdout=subprocess.PIPE, text=True, check=True)
+    lines = done.stdout.replace(str(program), FILE).splitlines()
+    return dict(zip(CASES, lines, strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_script_defines_is_the_same_elsewhere(answers, case):
+    assert eval(answers[case]) == CASES[case][1]
+
+
+def test_code_that_no_file_of_bytecode_can_hold_travels_all_the_same():
+    def answer():
+        return "a constant"
+
+    consts = answer.__code__.co_consts
+    constants = tuple(Fraction(1, 3) if constant == "a constant" else constant for constant in consts)
+    answer.__code__ = answer.__code__.replace(co_consts=constants)
+
+    assert cloudpickle.loads(pack(answer))() == Fraction(1, 3)
