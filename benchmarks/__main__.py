@@ -36,8 +36,8 @@ def measures() -> list[Measure]:
 
 
 def _place(name: str) -> tuple[str, int, str]:
-    letter, number, rest = re.fullmatch(r"([A-Z])(\d+)(.*)", name).groups()  # type: ignore[union-attr]
-    return letter, int(number), rest
+    message, number, rest = re.fullmatch(r"([A-Z])(\d+)(.*)", name).groups()  # type: ignore[union-attr]
+    return message, int(number), rest
 
 
 def take_row(measure: Measure, peers: list[str]) -> dict[str, Any]:

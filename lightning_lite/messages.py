@@ -207,10 +207,10 @@ class RestartWanted(NamedTuple):
 
 
 #: What somebody outside asks for.
-Wish = StopWanted | RestartWanted
+ExternalRequest = StopWanted | RestartWanted
 
 #: What the machine sends.
 Request = PrepareWork | StartWork | StopWork | KillWork | RunCall | WriteState | AcknowledgeState | DumpStack
 
 #: What the machine receives.
-Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | Wish
+Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | ExternalRequest

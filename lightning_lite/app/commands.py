@@ -84,15 +84,15 @@ class Commands:
         if request.get("work") is None:
             self._app.end_from_outside()
         else:
-            self._runner().take_wish(StopWanted(self._work(request), _timeout(request)))
+            self._runner().take_external(StopWanted(self._work(request), _timeout(request)))
         return {}
 
     def _kill(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._runner().take_wish(StopWanted(self._work(request), 0.0))
+        self._runner().take_external(StopWanted(self._work(request), 0.0))
         return {}
 
     def _restart(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._runner().take_wish(RestartWanted(self._work(request), _timeout(request)))
+        self._runner().take_external(RestartWanted(self._work(request), _timeout(request)))
         return {}
 
     def _stack(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -191,9 +191,9 @@ def _last(work: WorkHistory) -> WorkEvent:
     return last._replace(stage=call.stage)
 
 
-def _read_progress(frozen: bytes | None) -> float | None:
+def _read_progress(encoded: bytes | None) -> float | None:
     try:
-        value = unpack_plain(frozen or b"")
+        value = unpack_plain(encoded or b"")
     except (pickle.UnpicklingError, EOFError):  # there is none, or it is no number
         return None
     return read_progress(value)

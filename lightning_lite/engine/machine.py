@@ -18,7 +18,7 @@ from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.failures import show_call
 from lightning_lite.engine.supervisor import Supervisor
-from lightning_lite.engine.supervisors import Crew
+from lightning_lite.engine.supervisors import Supervisors
 from lightning_lite.engine.timers import Timers
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StopApp
 from lightning_lite.messages import (
@@ -79,7 +79,7 @@ class Machine:
         self._acting = acting_as(caller)
         self._outbox = Outbox()
         self._timers = Timers()
-        self._crew = Crew(self._outbox, self._timers, max_running)
+        self._supervisors = Supervisors(self._outbox, self._timers, max_running)
         self._acknowledged: list[Request] = []
 
     def open(self, now: Moment) -> list[Request]:
@@ -93,7 +93,7 @@ class Machine:
         self._outbox.wall = now.wall
         self._outbox.changed("the app has started")
         for _, work in self.root.named_works():
-            supervisor = self._crew.supervise(work)
+            supervisor = self._supervisors.supervise(work)
             if _starts_with_flow(work):
                 supervisor.ask_start(now)
         return self._collect(now)
@@ -108,7 +108,7 @@ class Machine:
 
     def close(self, now: Moment) -> None:
         """Let go of the tree; what it knows stays readable."""
-        self._crew.abandon(now)
+        self._supervisors.abandon(now)
         connect(self.root, None)
 
     @property
@@ -118,7 +118,7 @@ class Machine:
 
     def supervisors(self) -> list[Supervisor]:
         """Return those of all works in the tree; for any thread, and for looking only."""
-        return self._crew.all()
+        return self._supervisors.all()
 
     @property
     def wants_pass(self) -> bool:
@@ -128,7 +128,7 @@ class Machine:
     @property
     def is_at_rest(self) -> bool:
         """Whether nothing is under way that could change anything."""
-        return not (self.wants_pass or self._crew.is_busy or self._timers.next is not None)
+        return not (self.wants_pass or self._supervisors.is_busy or self._timers.next is not None)
 
     def step(self, now: Moment, reports: Iterable[Report] = ()) -> list[Request]:
         """Apply what arrived, run the flow once if something changed, and return what is to be sent.
@@ -147,12 +147,12 @@ class Machine:
         for report in reports:
             self._apply(report, now)
         for name in self._timers.pop_due(now):
-            if (supervisor := self._crew.find(name)) is not None:
+            if (supervisor := self._supervisors.find(name)) is not None:
                 supervisor.tick(now)
-                self._crew.changed(supervisor)
+                self._supervisors.changed(supervisor)
             else:
                 self._outbox.changed(name)  # an event of a schedule
-        if self.wants_pass and not (self._acknowledged or self._crew.has_news(now)):
+        if self.wants_pass and not (self._acknowledged or self._supervisors.has_news(now)):
             return []  # `run` follows, and sends it all
         return self._collect(now)
 
@@ -192,12 +192,12 @@ class Machine:
 
     def accepted(self, report: StateChanged | RunEnded) -> tuple[dict[str, bytes], bytes | None]:
         """Return what counts of a letter: changes that the flow has not written over, an answer it awaits."""
-        supervisor = self._crew.of_process(report.work)
-        if supervisor is None or not self._crew.has(supervisor):
+        supervisor = self._supervisors.of_process(report.work)
+        if supervisor is None or not self._supervisors.has(supervisor):
             return {}, None
         answer = report.value if type(report) is RunEnded and supervisor.awaits(report) else None
         changes = report.changes
-        return supervisor.exchange.accepted(changes, report.applied) if changes else changes, answer
+        return supervisor.state_sync.accepted(changes, report.applied) if changes else changes, answer
 
     def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
         """Apply the states and ends of calls that came while the works were ended; nothing is sent.
@@ -205,21 +205,21 @@ class Machine:
         That their processes are gone then says nothing about the works.
         """
         for report in reports:
-            supervisor = self._crew.find(report.work)
+            supervisor = self._supervisors.find(report.work)
             if supervisor is not None and isinstance(report, StateChanged):
-                supervisor.exchange.take(report.changes, report.applied)
+                supervisor.state_sync.take(report.changes, report.applied)
             elif supervisor is not None and isinstance(report, RunEnded):
                 supervisor.run_ended(report, now)
 
     # What arrived.
 
     def _apply(self, report: Report, now: Moment) -> None:
-        supervisor = self._crew.of_process(report.work)
+        supervisor = self._supervisors.of_process(report.work)
         if supervisor is None:
             return
         match report:
             case StateChanged():
-                supervisor.exchange.take(report.changes, report.applied)
+                supervisor.state_sync.take(report.changes, report.applied)
                 self._acknowledged.append(AcknowledgeState(report.work))
                 if not report.changes:
                     return  # it only confirms what the flow wrote
@@ -231,12 +231,12 @@ class Machine:
                 supervisor.start_failed(report.failure)
             case WorkExited():
                 supervisor.exited(report.exitcode, report.detail, now)
-                self._crew.process_gone(report.work, now)
+                self._supervisors.process_gone(report.work, now)
             case StopWanted():
                 supervisor.ask_stop(report.timeout, now)
-            case RestartWanted() if self._crew.has(supervisor):
+            case RestartWanted() if self._supervisors.has(supervisor):
                 supervisor.ask_restart(report.timeout, now)
-        self._crew.changed(supervisor)
+        self._supervisors.changed(supervisor)
         self._outbox.changed(f"{report.work}: {type(report).__name__}")
 
     # The pass.
@@ -271,7 +271,7 @@ class Machine:
         asks, outbox.asks = outbox.asks, []
         for ask in asks:
             if isinstance(ask, Detached):
-                self._crew.dismiss(ask.name, now)
+                self._supervisors.dismiss(ask.name, now)
             elif ask.work._node.link is not outbox:
                 if isinstance(ask, CallAsked):
                     ask.call.fail(
@@ -283,9 +283,9 @@ class Machine:
     def _take_writes(self, written: Mapping[str, tuple[Component, set[str]]], now: Moment) -> None:
         """Hand on what the pass wrote to works, and when its schedules are due."""
         for name, (_, attributes) in written.items():
-            if (supervisor := self._crew.find(name)) is not None:
+            if (supervisor := self._supervisors.find(name)) is not None:
                 supervisor.ask_write(attributes)
-                self._crew.changed(supervisor)
+                self._supervisors.changed(supervisor)
         wakes, self._outbox.wakes = self._outbox.wakes, {}
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
@@ -293,7 +293,7 @@ class Machine:
     def _hand_on(
         self, ask: CallAsked | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
     ) -> None:
-        supervisor = self._crew.supervise(ask.work)
+        supervisor = self._supervisors.supervise(ask.work)
         match ask:
             case CallAsked():
                 supervisor.ask_call(ask.call, now)
@@ -309,9 +309,9 @@ class Machine:
     def _collect(self, now: Moment) -> list[Request]:
         """Return what is to be sent, unless the failure of a work has ended the app: nothing begins then."""
         requests, self._acknowledged = self._acknowledged, []
-        if not self.ended and (failed := self._crew.failed) is not None:
+        if not self.ended and (failed := self._supervisors.failed) is not None:
             self.ended, self.error, self.failed_work = True, failed.error, failed.name
-        return [] if self.ended else requests + self._crew.collect(now)
+        return [] if self.ended else requests + self._supervisors.collect(now)
 
 
 def _starts_with_flow(work: LightningWork) -> bool:

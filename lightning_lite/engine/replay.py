@@ -190,9 +190,9 @@ class Past:
                 work=name,
             )
         node = component._node
-        for attribute, frozen in trace.state.items():
+        for attribute, encoded in trace.state.items():
             if attribute in node.names and attribute not in _OF_THE_PROCESS:
-                node.store_frozen(component, attribute, frozen)
+                node.store_encoded(component, attribute, encoded)
         if component._travels:
             trace.book.keep(lambda call: call.ended)
             component._book = trace.book

@@ -9,7 +9,7 @@ from lightning_lite.tree.work import LightningWork
 _log = logging.getLogger("lightning_lite")
 
 
-class Exchange:
+class StateSync:
     """Carries values between a flow and one work.
 
     The flow's writes are numbered, and each is sent again and again until the work confirms it. Until then
@@ -38,7 +38,7 @@ class Exchange:
         if not self._numbers:
             return {}
         node = self._work._node
-        return {name: (number, node.freeze(self._work, name)) for name, number in self._numbers.items()}
+        return {name: (number, node.encode(self._work, name)) for name, number in self._numbers.items()}
 
     def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
         """Return those of the work's new values that count: the flow has not written anything newer.
@@ -50,14 +50,14 @@ class Exchange:
         numbers = self._numbers
         if not numbers:
             return changes
-        return {name: frozen for name, frozen in changes.items() if numbers.get(name, 0) <= applied}
+        return {name: encoded for name, encoded in changes.items() if numbers.get(name, 0) <= applied}
 
     def take(self, changes: dict[str, bytes], applied: int) -> None:
         """Let the flow see those that count, and take note of what is applied."""
         if changes:
             accepted = self.accepted(changes, applied)
-            for name, frozen in accepted.items():
-                self._work._node.store_frozen(self._work, name, frozen)
+            for name, encoded in accepted.items():
+                self._work._node.store_encoded(self._work, name, encoded)
             for name in changes.keys() - accepted.keys():
                 _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self._name, name)
         if self._numbers:

@@ -17,7 +17,7 @@ from typing import Literal
 from lightning_lite.clock import Moment
 from lightning_lite.engine.call_queue import CallQueue, Slots
 from lightning_lite.engine.failures import describe_call, error_of
-from lightning_lite.engine.state_sync import Exchange
+from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.engine.work_host import pack_host
 from lightning_lite.errors import RestartLimitReached
 from lightning_lite.messages import (
@@ -118,7 +118,7 @@ class Supervisor:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
-        self.exchange = Exchange(work)
+        self.state_sync = StateSync(work)
         self._outbox = outbox
         self._slots = slots
         self._requests: list[Request] = []
@@ -212,9 +212,11 @@ class Supervisor:
 
     def ask_write(self, names: set[str]) -> None:
         """Send what the flow wrote: now if a call runs, else with the next call."""
-        self.exchange.add(names)
+        self.state_sync.add(names)
         if self._running is not None and self._process == "up":
-            self._requests.append(WriteState(self.name, self.exchange.unconfirmed(), self.exchange.newest))
+            self._requests.append(
+                WriteState(self.name, self.state_sync.unconfirmed(), self.state_sync.newest)
+            )
 
     def unblock(self, now: Moment) -> None:
         """The process that had this name is gone."""
@@ -237,7 +239,7 @@ class Supervisor:
         self._began = now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._note(call, WorkStageStatus.RUNNING, now)
-        unconfirmed, newest = self.exchange.unconfirmed(), self.exchange.newest
+        unconfirmed, newest = self.state_sync.unconfirmed(), self.state_sync.newest
         self._requests.append(RunCall(self.name, call.key, call.attempt, call.arguments, unconfirmed, newest))
 
     # What happened.
@@ -250,20 +252,20 @@ class Supervisor:
             self._wanted = False
             self._note(None, WorkStageStatus.STARTED, now)
 
-    def awaits(self, letter: RunEnded) -> bool:
+    def awaits(self, message: RunEnded) -> bool:
         """Return whether a letter is about the attempt under way."""
         call = self._running
-        return call is not None and call.key == letter.key and call.attempt == letter.attempt
+        return call is not None and call.key == message.key and call.attempt == message.attempt
 
-    def run_ended(self, letter: RunEnded, now: Moment) -> None:
+    def run_ended(self, message: RunEnded, now: Moment) -> None:
         """An attempt has ended by itself."""
-        self.exchange.take(letter.changes, letter.applied)
-        if not self.awaits(letter) or (call := self._end_attempt()) is None:
+        self.state_sync.take(message.changes, message.applied)
+        if not self.awaits(message) or (call := self._end_attempt()) is None:
             return
-        if letter.failure is not None:
-            self._attempt_failed(call, letter.failure, now)
-        elif letter.value is not None:
-            call.succeed(letter.value)
+        if message.failure is not None:
+            self._attempt_failed(call, message.failure, now)
+        elif message.value is not None:
+            call.succeed(message.value)
             self._note(call, WorkStageStatus.SUCCEEDED, now)
 
     def start_failed(self, failure: Failure) -> None:
@@ -276,7 +278,7 @@ class Supervisor:
         ending, self._ending = self._ending, None
         failure, self._start_failure = self._start_failure, None
         call = self._end_attempt()
-        self.exchange.forget()  # the next process begins with all that the flow knows
+        self.state_sync.forget()  # the next process begins with all that the flow knows
         self.work._url = ""  # nobody answers there any more
         if ending == "restart" and call is not None:
             self._queue.put_back(call)

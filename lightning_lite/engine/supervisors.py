@@ -15,7 +15,7 @@ from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.work import LightningWork
 
 
-class Crew:
+class Supervisors:
     """Keeps one supervisor for each work, and looks only at those to which something has happened.
 
     Args:

@@ -32,7 +32,7 @@ from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, unpack
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Guard:
+class StopGuard:
     """Keeps what is under way whole: other threads wait, and `StopRun` is raised behind it.
 
     A work is stopped by an exception raised between two instructions of its main thread. Inside the
@@ -98,7 +98,7 @@ class WorkHost:
         """
         self._send = send
         self._nudge = nudge
-        self._guard = Guard()
+        self._guard = StopGuard()
         self._dirty: dict[str, None] = {}
         self._unacknowledged = False
         self._applied = 0
@@ -152,11 +152,11 @@ class WorkHost:
         if self._is_stopped:
             raise StopRun  # the user's code has swallowed it
 
-    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+    def receive(self, message: WriteState | AcknowledgeState) -> None:
         """Apply what came while a call runs; called in the helper thread."""
         with self._guard:
-            if isinstance(letter, WriteState):
-                self._apply(letter.changes, letter.written)
+            if isinstance(message, WriteState):
+                self._apply(message.changes, message.written)
                 self._owes_applied = True
             else:
                 self._unacknowledged = False
@@ -245,15 +245,15 @@ class WorkHost:
     def _run(self, call: RunCall) -> bytes:
         work = self._work
         args, kwargs = unpack(call.arguments)
-        for name, value in self._travellers().items():
+        for name, value in self._transferables().items():
             received = value.before_run(work.name)
             if received is not value:
                 self.write(work, name, received)
-        guests: list[Traveller] = []
+        guests: list[Transferable] = []
         args = _receive_all(args, work.name, guests)
         kwargs = _receive_all(kwargs, work.name, guests)
         answer = work.run(*args, **kwargs)
-        for guest in (*guests, *self._travellers().values()):  # also what the run itself has assigned
+        for guest in (*guests, *self._transferables().values()):  # also what the run itself has assigned
             guest.after_run(work.name)
         try:
             return pack(answer, to_main=True)
@@ -263,12 +263,12 @@ class WorkHost:
                 f"sent to the flow: {error}. Return plain data, or put it into a file."
             ) from error
 
-    def _travellers(self) -> dict[str, Traveller]:
+    def _transferables(self) -> dict[str, Transferable]:
         """Return the travellers among the attributes, by name."""
         found, attributes = {}, self._work.__dict__
         for name in self._work._node.names:
             value = attributes.get(name)
-            if type(value) not in SCALARS and isinstance(value, Traveller):
+            if type(value) not in SCALARS and isinstance(value, Transferable):
                 found[name] = value
         return found
 
@@ -290,15 +290,15 @@ class WorkHost:
             del self._dirty[name]
             # Of a list or dict what the last look has seen: by now it may hold what is refused.
             is_seen = is_container(node.value(work, name))
-            changes[name] = node.frozen[name] if is_seen else node.freeze(work, name)
+            changes[name] = node.encoded[name] if is_seen else node.encode(work, name)
         return changes
 
     def _apply(self, changes: dict[str, tuple[int, bytes]], written: int) -> None:
         """Take what the flow wrote; its letters repeat what is not confirmed, so none is missed."""
-        for name, (number, frozen) in changes.items():
+        for name, (number, encoded) in changes.items():
             if number > self._applied:
                 self._dirty.pop(name, None)
-                self._work._node.store_frozen(self._work, name, frozen)
+                self._work._node.store_encoded(self._work, name, encoded)
         self._applied = max(self._applied, written)
 
     def _look_inside(self) -> None:
@@ -329,12 +329,12 @@ class WorkHost:
             self._port_watch = None
 
 
-def _receive_all(value: Any, work: str, guests: list[Traveller]) -> Any:
+def _receive_all(value: Any, work: str, guests: list[Transferable]) -> Any:
     """Return `value` with every traveller in it received, at any depth of lists, tuples and dicts."""
     kind = type(value)
     if kind in SCALARS:
         return value
-    if isinstance(value, Traveller):
+    if isinstance(value, Transferable):
         return _receive_traveller(value, work, guests)
     if kind is list or kind is tuple:
         # One pass at the speed of C is all that numbers and texts need.
@@ -350,7 +350,7 @@ def _receive_all(value: Any, work: str, guests: list[Traveller]) -> Any:
     return value
 
 
-def _receive_traveller(value: Traveller, work: str, guests: list[Traveller]) -> Traveller:
+def _receive_traveller(value: Transferable, work: str, guests: list[Transferable]) -> Transferable:
     received = value.before_run(work)
     guests.append(received)
     return received

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from lightning_lite.messages import AcknowledgeState, Report, Request, RunCall, Wish, WriteState
+from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
 
 
 class Runner(Protocol):
@@ -52,7 +52,7 @@ class Steerable(Protocol):
     def pids(self) -> dict[str, int]:
         """Return the ids of the processes of the works that have one, by name; the app's own for a thread."""
 
-    def take_wish(self, wish: Wish) -> None:
+    def take_external(self, external: ExternalRequest) -> None:
         """Begin with what somebody outside wants, and let the next `wait` return it.
 
         It stands there before the `WorkExited` that follows from it: an end that was wanted is no crash.
@@ -80,7 +80,7 @@ class Host(Protocol):
     def perform(self, call: RunCall) -> None:
         """Run one attempt in the main thread of the work and send its `RunEnded`."""
 
-    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+    def receive(self, message: WriteState | AcknowledgeState) -> None:
         """Apply what came while a call runs; called in the helper thread."""
 
     def look(self) -> float | None:

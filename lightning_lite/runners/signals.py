@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol, Self, runtime_checkable
 from lightning_lite.runners.base import Runner
 
 
-class Whole:
+class CriticalSection:
     """A block that no exception of a signal handler cuts in two.
 
     A `KeyboardInterrupt` between two instructions would lose letters that were read and not yet taken.

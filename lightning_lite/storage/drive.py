@@ -28,7 +28,7 @@ from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.selection import Given, Selection, given, select
 from lightning_lite.storage.user_folder import PathLike, UserFolder, admit_named, existing_folder
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 #: What tells the plain data of a drive from that of other things.
 _TYPE = "__drive__"
@@ -43,7 +43,7 @@ _REFUSED = {
 }
 
 
-class DriveHandle(Traveller):
+class DriveHandle(Transferable):
     """The part of a `Drive` that travels; see there for the arguments."""
 
     def __init__(

@@ -33,7 +33,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, path_parts
 from lightning_lite.storage.user_folder import PathLike
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 _FOLDER = "paths"
 
@@ -107,7 +107,7 @@ else:
 P = TypeVar("P", bound="Path")
 
 
-class Path(Traveller, SegmentsPath):
+class Path(Transferable, SegmentsPath):
     """A path of a file or folder that works hand on to each other.
 
     It is a `pathlib.Path` in every way. The first work that has it as a public attribute is its origin;

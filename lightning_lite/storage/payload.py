@@ -25,7 +25,7 @@ from lightning_lite.storage.errors import (
     telling,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 #: Seconds for which what a process that is gone has left stays in any case.
 _WEEK = 7 * 24 * 3600.0
@@ -34,7 +34,7 @@ _WEEK = 7 * 24 * 3600.0
 _stored: dict[tuple[str, str, str], list[str]] = {}
 
 
-class Payload(Traveller):
+class Payload(Transferable):
     """An object that travels from work to work; the flow only hands on a reference.
 
     Assign it to a public attribute in the `run` of a work: that stores it. In a flow its `value` is

@@ -49,8 +49,8 @@ class LightningTestApp(LightningApp):
             return True
         done = super().run_once()
         self.counter += 1
-        wish = self.on_after_run_once()
-        return done if wish is None else wish
+        external = self.on_after_run_once()
+        return done if external is None else external
 
     def kill_work(self, name: str) -> None:
         """Kill the process of a work, unasked as far as the app knows."""

@@ -6,7 +6,7 @@ import os
 from _collections_abc import Iterable
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ class BuildConfig:
         )
 
 
-class CloudCompute(Traveller):
+class CloudCompute(Transferable):
     """The machine that a component asks for; kept and shown, without effect here.
 
     Args:

@@ -10,8 +10,8 @@ from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tree.node import Node, check_name
-from lightning_lite.values.codec import ATOMS, freeze, is_container, thaw
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.codec import ATOMS, decode, encode, is_container
+from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -115,12 +115,12 @@ class Component(metaclass=ComponentType):
 
     def _copied(self, name: str) -> Any:
         value = self._node.value(self, name)
-        return thaw(freeze(value, name)) if is_container(value) else value
+        return decode(encode(value, name)) if is_container(value) else value
 
     def _write(self, node: Node, name: str, value: Any) -> None:
         if type(value) is str and value.startswith("lit://"):
             value = storage.Path(value)
-        if isinstance(value, Traveller) and self._travels:
+        if isinstance(value, Transferable) and self._travels:
             value.attached(node.name, name)  # first, so that what it learns is sent as well
         if node.link is None:
             node.store(self, name, value)
@@ -150,5 +150,5 @@ class Component(metaclass=ComponentType):
         self._node.name = name
         for attribute in self._node.names:
             value = self.__dict__.get(attribute)
-            if isinstance(value, Traveller) and self._travels:
+            if isinstance(value, Transferable) and self._travels:
                 value.attached(name, attribute)

@@ -96,7 +96,7 @@ class Facts:
         if not self.writes:
             return self.events
         return self.events + [
-            ("wrote", name, {key: component._node.freeze(component, key) for key in sorted(attributes)})
+            ("wrote", name, {key: component._node.encode(component, key) for key in sorted(attributes)})
             for name, (component, attributes) in self.writes.items()
         ]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from lightning_lite.errors import ComponentError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING, Protocol
-from lightning_lite.values.codec import SCALARS, freeze, is_container, thaw
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.codec import SCALARS, decode, encode, is_container
+from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -191,7 +191,7 @@ class Node:
         "children",
         "containers",
         "depth",
-        "frozen",
+        "encoded",
         "link",
         "name",
         "names",
@@ -207,7 +207,7 @@ class Node:
         self.children: dict[str, Any] = {}
         self.names: dict[str, None] = {}
         self.containers: dict[str, Any] = {}
-        self.frozen: dict[str, bytes] = {}
+        self.encoded: dict[str, bytes] = {}
         self.touched: set[str] = set()
         self.link: Any = None
         self.sealed = False
@@ -219,7 +219,7 @@ class Node:
         return _revive_node, (
             self.name,
             self.names,
-            {name: freeze(value, name) for name, value in self.containers.items()},
+            {name: encode(value, name) for name, value in self.containers.items()},
         )
 
     def store(self, component: Any, name: str, value: Any) -> bool:
@@ -232,7 +232,7 @@ class Node:
             changed = differ(attributes.get(name, UNSET), value)
             if changed:
                 if type(value) not in SCALARS:
-                    freeze(value, self.where(component, name))
+                    encode(value, self.where(component, name))
                 attributes[name] = value
             if name in self.containers:
                 self._forget_container(name)
@@ -240,18 +240,18 @@ class Node:
             self.names[name] = None
         return changed
 
-    def store_frozen(self, component: Any, name: str, frozen: bytes) -> None:
+    def store_encoded(self, component: Any, name: str, encoded: bytes) -> None:
         """Store a value that came in a letter."""
-        value = thaw(frozen)
+        value = decode(encoded)
         if is_container(value):
             self.touched.discard(name)  # first: who reads it from now on, in another thread, touches it
             self._store_container(component, name, value)
         else:
             self.store(component, name, value)
 
-    def freeze(self, component: Any, name: str) -> bytes:
+    def encode(self, component: Any, name: str) -> bytes:
         """Return the present value of a state attribute, frozen."""
-        return freeze(self.value(component, name), self.where(component, name))
+        return encode(self.value(component, name), self.where(component, name))
 
     def value(self, component: Any, name: str) -> Any:
         """Return the present value of a state attribute, without noting that it was read."""
@@ -269,12 +269,12 @@ class Node:
             if name not in self.containers:
                 continue  # the flow has written a number while the work was reading the list
             try:
-                frozen = self.freeze(component, name)
+                encoded = self.encode(component, name)
             except StateError as error:
                 refused = refused or error
                 continue
-            if frozen != self.frozen[name]:
-                self.frozen[name] = frozen
+            if encoded != self.encoded[name]:
+                self.encoded[name] = encoded
                 yield name
         if refused is not None:
             raise refused
@@ -288,11 +288,11 @@ class Node:
         return f"{self.name or type(component).__qualname__}.{name}"
 
     def _store_container(self, component: Any, name: str, value: Any) -> bool:
-        frozen = freeze(value, self.where(component, name))
-        changed = self.frozen.get(name) != frozen
+        encoded = encode(value, self.where(component, name))
+        changed = self.encoded.get(name) != encoded
         # First here, then gone from there: a thread that reads it meanwhile finds the one or the other.
         self.containers[name] = value
-        self.frozen[name] = frozen
+        self.encoded[name] = encoded
         if hasattr(type(component), name):
             # A class attribute of that name would hide the node; such containers are always looked at.
             component.__dict__[name] = value
@@ -303,7 +303,7 @@ class Node:
         return changed
 
     def _forget_container(self, name: str) -> None:
-        del self.containers[name], self.frozen[name]
+        del self.containers[name], self.encoded[name]
         self.touched.discard(name)
 
 
@@ -317,16 +317,16 @@ def differ(old: Any, new: Any) -> bool:
         return False
     if type(old) is not type(new):
         return True
-    if isinstance(old, Traveller):  # equal paths may come from different works
+    if isinstance(old, Transferable):  # equal paths may come from different works
         return bool(old.__reduce_ex__(4) != new.__reduce_ex__(4))
     return bool(old.hex() != new.hex() if type(old) is float else old != new)
 
 
-def _revive_node(name: str, names: dict[str, None], frozen: dict[str, bytes]) -> Node:
+def _revive_node(name: str, names: dict[str, None], encoded: dict[str, bytes]) -> Node:
     node = Node()
     node.name = name
     node.names = names
-    node.frozen = frozen
-    node.containers = {key: thaw(value) for key, value in frozen.items()}
+    node.encoded = encoded
+    node.containers = {key: decode(value) for key, value in encoded.items()}
     node.sealed = True
     return node

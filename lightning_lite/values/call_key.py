@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def _encode(value: Any, parts: list[bytes], above: _Above) -> None:
 
 
 def _encode_other(value: Any, parts: list[bytes], above: _Above) -> None:
-    if isinstance(value, Traveller):
+    if isinstance(value, Transferable):
         parts.append(b"t" + _name(type(value)))
         _encode(value.call_key(), parts, above)
     elif isinstance(value, type):

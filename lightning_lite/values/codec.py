@@ -11,7 +11,7 @@ import io
 
 from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +28,7 @@ def is_container(value: Any) -> bool:
     return type(value) in (list, dict, tuple)
 
 
-def freeze(value: Any, where: str) -> bytes:
+def encode(value: Any, where: str) -> bytes:
     """Return `value` as bytes that are equal exactly for equal values.
 
     Args:
@@ -40,14 +40,14 @@ def freeze(value: Any, where: str) -> bytes:
         StateError: Some part is something else; the message says which, and what to do instead.
 
     Example:
-        >>> freeze([1, {"a": 2.0}], "root.x") == freeze([1, {"a": 2}], "root.x")
+        >>> encode([1, {"a": 2.0}], "root.x") == encode([1, {"a": 2}], "root.x")
         False
     """
     if type(value) in ATOMS:
         return _pickle.dumps(value, _PROTOCOL)
     buffer = io.BytesIO()
     pickler = _pickle.Pickler(buffer, _PROTOCOL)
-    if not isinstance(value, Traveller):
+    if not isinstance(value, Transferable):
         # Without the memo the bytes depend on the value alone, not on which parts are the same object.
         pickler.fast = True
         _check(value, where)
@@ -58,9 +58,9 @@ def freeze(value: Any, where: str) -> bytes:
     return buffer.getvalue()
 
 
-def thaw(frozen: bytes) -> Any:
+def decode(encoded: bytes) -> Any:
     """Return a fresh copy of the value that was frozen."""
-    return _pickle.loads(frozen)
+    return _pickle.loads(encoded)
 
 
 def _check(value: Any, where: str) -> None:
@@ -121,7 +121,7 @@ def _advice(value: Any) -> str:
         return "Use value.tolist(), or return the array from run()."
     if "enum.Enum" in mro:
         return "Use its value or its name."
-    if isinstance(value, Traveller):
+    if isinstance(value, Transferable):
         return "Assign it to an attribute of its own: within others it can't travel."
     if hasattr(kind, "__fspath__"):
         return "Use str(path)."

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
 
-class Traveller:
+class Transferable:
     """Base of the values that take part in their own journey (`Drive`, `Path`, `Payload`).
 
     A traveller may be an argument of `work.run(...)`, at any depth of lists, tuples and dicts, and

@@ -23,7 +23,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
 #: Passes after which a flow that is asked nothing and told nothing counts as spinning.
@@ -49,9 +49,9 @@ class Stage:
         """One step; returns what the machine sent."""
         sent = self.machine.step(self.clock.now(), reports)
         self.machine.take_facts()
-        for letter in sent:
-            if isinstance(letter, RunCall):
-                self.calls[letter.work] = letter
+        for message in sent:
+            if isinstance(message, RunCall):
+                self.calls[message.work] = message
         self.sent += sent
         return sent
 
@@ -85,8 +85,8 @@ class Stage:
 
     def change(self, work, applied=0, **changes):
         """The work has new values."""
-        frozen = {name: freeze(value, name) for name, value in changes.items()}
-        return self.settle(StateChanged(work, frozen, applied))
+        encoded = {name: encode(value, name) for name, value in changes.items()}
+        return self.settle(StateChanged(work, encoded, applied))
 
     def exit(self, work, exitcode=-9, detail=""):
         """The process of the work is gone."""
@@ -103,8 +103,8 @@ class Stage:
     def ended(self, work, changes=(), value=None, failure=None):
         """Return the letter that ends the call under way."""
         call = self.calls[work]
-        frozen = {name: freeze(item, name) for name, item in dict(changes).items()}
-        return RunEnded(work, call.key, call.attempt, frozen, call.written, value, failure)
+        encoded = {name: encode(item, name) for name, item in dict(changes).items()}
+        return RunEnded(work, call.key, call.attempt, encoded, call.written, value, failure)
 
 
 class ScriptedFlow(LightningFlow):
@@ -147,36 +147,36 @@ class Desk:
     """What a work's host writes to, in place of the pipes."""
 
     def __init__(self, host):
-        self.letters = deque()
+        self.messages = deque()
         self.num_nudges = 0
         self.host = host
 
-    def send(self, letter):
-        self.letters.append(letter)
+    def send(self, message):
+        self.messages.append(message)
 
     def nudge(self):
         self.num_nudges += 1
 
     def take(self):
         """Return the letters since the last time."""
-        letters = list(self.letters)
-        self.letters.clear()
-        return letters
+        messages = list(self.messages)
+        self.messages.clear()
+        return messages
 
 
-def kinds(letters):
+def kinds(messages):
     """Return the letters in short: class and work."""
-    return [(type(letter).__name__, letter.work) for letter in letters]
+    return [(type(message).__name__, message.work) for message in messages]
 
 
-def only(letters, kind):
+def only(messages, kind):
     """Return the letters of one kind."""
-    return [letter for letter in letters if isinstance(letter, kind)]
+    return [message for message in messages if isinstance(message, kind)]
 
 
 def thawed(changes):
     """Return the values of a letter."""
-    return {name: thaw(value) for name, value in changes.items()}
+    return {name: decode(value) for name, value in changes.items()}
 
 
 def stages(statuses):

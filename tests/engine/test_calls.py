@@ -13,7 +13,7 @@ from lightning_lite.tree.work import LightningWork
 
 
 def calls_sent(stage, work="root.work"):
-    return [letter for letter in only(stage.sent, RunCall) if letter.work == work]
+    return [message for message in only(stage.sent, RunCall) if message.work == work]
 
 
 # A call is run once.
@@ -79,7 +79,7 @@ def test_calls_of_several_works_run_side_by_side():
         lambda flow: [work.run() for work in flow.works()], a=Work(parallel=True), b=Work(parallel=True)
     )
 
-    assert sorted(letter.work for letter in only(stage.sent, RunCall)) == ["root.a", "root.b"]
+    assert sorted(message.work for message in only(stage.sent, RunCall)) == ["root.a", "root.b"]
 
 
 def test_a_call_waits_for_its_process():

@@ -26,7 +26,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.messages import Failure
-from lightning_lite.values.codec import freeze
+from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
 
 CALLER = Caller("flow", "root", "/nowhere")
@@ -76,46 +76,46 @@ class World:
 
     def __init__(self, rng):
         self.rng = rng
-        self.letters = {"root.a": deque(), "root.b": deque()}
+        self.messages = {"root.a": deque(), "root.b": deque()}
         self.living = set()
 
     def take(self, requests):
         for request in requests:
             name, rng = request.work, self.rng
-            letters = self.letters[name]
+            messages = self.messages[name]
             match request:
                 case StartWork():
                     self.living.add(name)
-                    letters.append(WorkStarted(name, 1) if rng.random() < 0.9 else WorkExited(name, 1))
-                    if isinstance(letters[-1], WorkExited):
+                    messages.append(WorkStarted(name, 1) if rng.random() < 0.9 else WorkExited(name, 1))
+                    if isinstance(messages[-1], WorkExited):
                         self.living.discard(name)
                 case RunCall() if name in self.living:
                     for number in range(rng.randrange(3)):
-                        change = {rng.choice(["loss", "curve"]): freeze(rng.choice([number, [number]]), "")}
-                        letters.append(StateChanged(name, change, request.written))
-                    self._end(request, letters)
+                        change = {rng.choice(["loss", "curve"]): encode(rng.choice([number, [number]]), "")}
+                        messages.append(StateChanged(name, change, request.written))
+                    self._end(request, messages)
                 case StopWork() | KillWork() if name in self.living:
                     self.living.discard(name)
-                    letters.append(WorkExited(name, 0))
+                    messages.append(WorkExited(name, 0))
                 case _:
                     pass
 
-    def _end(self, call, letters):
+    def _end(self, call, messages):
         fate = self.rng.random()
         if fate < 0.6:
-            letters.append(RunEnded(call.work, call.key, call.attempt, {}, call.written, pack(1), None))
+            messages.append(RunEnded(call.work, call.key, call.attempt, {}, call.written, pack(1), None))
         elif fate < 0.75:
             failure = Failure("user_exception", "no good")
-            letters.append(RunEnded(call.work, call.key, call.attempt, {}, call.written, None, failure))
+            messages.append(RunEnded(call.work, call.key, call.attempt, {}, call.written, None, failure))
         elif fate < 0.9:
             self.living.discard(call.work)
-            letters.append(WorkExited(call.work, -9))
+            messages.append(WorkExited(call.work, -9))
 
     def deliver(self, most):
         """Return letters in any order, but those of one work in theirs."""
         reports = []
         for _ in range(self.rng.randrange(most + 1)):
-            ready = [letters for letters in self.letters.values() if letters]
+            ready = [messages for messages in self.messages.values() if messages]
             if ready:
                 reports.append(self.rng.choice(ready).popleft())
         return reports
@@ -137,7 +137,7 @@ def play_schedule(seed):
             return None
         if not machine.wants_pass and flow._seen != repr(flow.view()):
             return seed, flow._seen, repr(flow.view())
-        if not any(world.letters.values()) and machine.wake_at is not None:
+        if not any(world.messages.values()) and machine.wake_at is not None:
             clock.advance(1.0)
     return None
 
@@ -203,12 +203,12 @@ class TwoSides:
     # What can happen at any moment.
 
     def flow_writes(self, name, value):
-        before = freeze(getattr(self.flow.work, name), "")
+        before = encode(getattr(self.flow.work, name), "")
         self.plan.append((name, value))
         self.machine._outbox.changed("the test")
         self.step()
-        if value is not ... and freeze(value, "") != before:
-            assert freeze(getattr(self.flow.work, name), "") == freeze(value, ""), (
+        if value is not ... and encode(value, "") != before:
+            assert encode(getattr(self.flow.work, name), "") == encode(value, ""), (
                 "the flow does not see its own value"
             )
 
@@ -217,7 +217,7 @@ class TwoSides:
             grow(self.work, name)
         else:
             setattr(self.work, name, value)
-        self.last[name] = freeze(getattr(self.work, name), "")
+        self.last[name] = encode(getattr(self.work, name), "")
 
     def flow_hears(self):
         if self.up:
@@ -225,17 +225,17 @@ class TwoSides:
 
     def work_hears(self):
         if self.control:
-            letter = self.control.popleft()
-            if isinstance(letter, WriteState):
-                self.note(letter)
-            self.host.receive(letter)
+            message = self.control.popleft()
+            if isinstance(message, WriteState):
+                self.note(message)
+            self.host.receive(message)
 
-    def note(self, letter):
+    def note(self, message):
         """Keep the model: a write of the flow counts once, when the work first hears of it."""
-        for name, (number, frozen) in letter.changes.items():
+        for name, (number, encoded) in message.changes.items():
             if number > self.applied:
-                self.last[name] = frozen
-        self.applied = max(self.applied, letter.written)
+                self.last[name] = encoded
+        self.applied = max(self.applied, message.written)
 
     def anything(self):
         draw = self.data.draw
@@ -303,9 +303,9 @@ def test_both_sides_of_a_works_state_end_equal_and_as_the_work_heard_them_last(d
 
     for name in NAMES:
         here, there = getattr(sides.flow.work, name), getattr(sides.work, name)
-        assert freeze(here, "") == freeze(there, ""), name
+        assert encode(here, "") == encode(there, ""), name
         if name in sides.last:
-            assert freeze(there, "") == sides.last[name], name
+            assert encode(there, "") == sides.last[name], name
 
 
 class Bodied(Work):

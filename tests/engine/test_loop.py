@@ -10,7 +10,7 @@ from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StateError, StopApp
 from lightning_lite.messages import StartWork
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.values.codec import freeze
+from lightning_lite.values.codec import encode
 
 
 def test_the_flow_runs_once_when_the_app_starts():
@@ -27,8 +27,11 @@ def test_what_the_runner_may_begin_with_is_what_is_started_then():
 
     started = only(Stage(root).sent, StartWork)
 
-    assert [tuple(letter) for letter in prepared] == [("root.a", {"X": "1"}, None), ("root.b", None, "/tmp")]
-    assert [(letter.work, letter.env, letter.cwd) for letter in started] == prepared
+    assert [tuple(message) for message in prepared] == [
+        ("root.a", {"X": "1"}, None),
+        ("root.b", None, "/tmp"),
+    ]
+    assert [(message.work, message.env, message.cwd) for message in started] == prepared
 
 
 def test_a_step_in_which_nothing_happened_does_not_run_the_flow():
@@ -128,15 +131,15 @@ def test_all_letters_that_have_arrived_are_applied_before_one_pass():
     stage = play(lambda flow: seen.append((flow.a.loss, flow.b.loss, flow.a.step)), a=Work(), b=Work())
     passes = stage.machine.num_passes
 
-    letters = [changed("root.a", loss=1.0), changed("root.b", loss=2.0)]
-    stage.settle(*letters, changed("root.a", step=3))
+    messages = [changed("root.a", loss=1.0), changed("root.b", loss=2.0)]
+    stage.settle(*messages, changed("root.a", step=3))
 
     assert stage.machine.num_passes == passes + 1
     assert seen[-1] == (1.0, 2.0, 3)
 
 
 def changed(work, **changes):
-    return StateChanged(work, {name: freeze(value, name) for name, value in changes.items()}, 0)
+    return StateChanged(work, {name: encode(value, name) for name, value in changes.items()}, 0)
 
 
 def test_a_letter_that_only_confirms_a_write_does_not_run_the_flow():

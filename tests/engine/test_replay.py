@@ -61,12 +61,12 @@ class Restless(ScriptedFlow):
         rng = self._rng
         for _ in range(min(rng.randrange(4), self._wishes)):
             self._wishes -= 1
-            self.wish(rng.choice("abc"))
+            self.external(rng.choice("abc"))
         for work in self.crew.values():
             if work._policy.cache_calls or rng.random() < 0.3:
                 work.run(self.turn % 3)
 
-    def wish(self, name):
+    def external(self, name):
         rng, crew = self._rng, self.crew
         if name not in crew:
             crew[name] = self.make()
@@ -123,7 +123,7 @@ def play(seed):
     """Play a course of events, and compare after each turn; return how many there were."""
     rng = random.Random(seed)
     clock, world, pages = ManualClock(), World(rng), Pages()
-    world.letters = defaultdict(deque)
+    world.messages = defaultdict(deque)
     machine = Machine(Restless(rng), CALLER, rng.choice([None, 1, 2]))
     recorder = Recorder(pages)
     requests = machine.open(clock.now())

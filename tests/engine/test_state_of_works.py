@@ -7,15 +7,15 @@ from simulation import Desk, RunCall, ScriptedFlow, Stage, StartWork, Work, Writ
 
 from lightning_lite.errors import StateError
 from lightning_lite.messages import AcknowledgeState, StateChanged, WorkStarted
-from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import unpack
 
 
 def wishing(flow):
     """Do what the test has put into `_wish`, then ask for the next call."""
-    wish, flow._wish = flow._wish, None
-    if wish is not None:
-        wish(flow.work)
+    external, flow._wish = flow._wish, None
+    if external is not None:
+        external(flow.work)
     flow.work.run(flow._call)
 
 
@@ -27,15 +27,15 @@ def wishing_stage(**kwargs):
     return stage
 
 
-def wish(stage, action, call=1):
+def external(stage, action, call=1):
     """Let the flow do something in its next pass; returns what was sent."""
     stage.root._wish, stage.root._call = action, call
     stage.machine._outbox.changed("the test")
     return stage.settle()
 
 
-def values(letter):
-    return thawed({name: frozen for name, (_, frozen) in letter.changes.items()})
+def values(message):
+    return thawed({name: encoded for name, (_, encoded) in message.changes.items()})
 
 
 # From the work to the flow.
@@ -63,7 +63,7 @@ def test_what_the_work_has_sent_is_no_write_of_the_flow():
     stage = wishing_stage()
 
     stage.change("root.work", curve=[1])
-    sent = wish(stage, lambda work: len(work.curve))
+    sent = external(stage, lambda work: len(work.curve))
 
     assert only(sent, WriteState) == []
 
@@ -74,31 +74,33 @@ def test_what_the_work_has_sent_is_no_write_of_the_flow():
 def test_what_the_flow_writes_while_a_call_runs_is_sent_at_once():
     stage = wishing_stage()
 
-    (letter,) = only(wish(stage, lambda work: setattr(work, "loss", 9.0)), WriteState)
+    (message,) = only(external(stage, lambda work: setattr(work, "loss", 9.0)), WriteState)
 
-    assert values(letter) == {"loss": 9.0}
-    assert letter.written == 1
+    assert values(message) == {"loss": 9.0}
+    assert message.written == 1
 
 
 def test_what_the_flow_changes_inside_a_list_or_dict_of_a_work_is_sent():
     stage = wishing_stage()
 
-    (letter,) = only(wish(stage, lambda work: (work.curve.append(1), work.table.update(a=[2]))), WriteState)
+    (message,) = only(
+        external(stage, lambda work: (work.curve.append(1), work.table.update(a=[2]))), WriteState
+    )
 
-    assert values(letter) == {"curve": [1], "table": {"a": [2]}}
+    assert values(message) == {"curve": [1], "table": {"a": [2]}}
 
 
 def test_what_the_flow_only_reads_is_not_sent():
     stage = wishing_stage()
 
-    assert only(wish(stage, lambda work: (work.curve, work.table, work.loss)), WriteState) == []
+    assert only(external(stage, lambda work: (work.curve, work.table, work.loss)), WriteState) == []
 
 
 def test_what_the_flow_writes_while_no_call_runs_goes_with_the_next_one():
     stage = wishing_stage()
     stage.answer("root.work")
 
-    sent = wish(stage, lambda work: setattr(work, "loss", 9.0), call=2)
+    sent = external(stage, lambda work: setattr(work, "loss", 9.0), call=2)
 
     assert only(sent, WriteState) == []
     (call,) = only(sent, RunCall)
@@ -128,7 +130,7 @@ def test_what_the_flow_writes_while_the_process_starts_goes_with_the_call():
 
 def test_until_its_write_is_confirmed_the_flow_sees_its_own_value():
     stage = wishing_stage()
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
 
     stage.change("root.work", applied=0, loss=1.0)
 
@@ -137,7 +139,7 @@ def test_until_its_write_is_confirmed_the_flow_sees_its_own_value():
 
 def test_older_values_of_other_attributes_are_taken_all_the_same():
     stage = wishing_stage()
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
 
     stage.change("root.work", applied=0, loss=1.0, step=4)
 
@@ -146,7 +148,7 @@ def test_older_values_of_other_attributes_are_taken_all_the_same():
 
 def test_after_the_confirmation_the_works_next_write_wins():
     stage = wishing_stage()
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
 
     stage.change("root.work", applied=1)
     stage.change("root.work", applied=1, loss=1.0)
@@ -156,8 +158,8 @@ def test_after_the_confirmation_the_works_next_write_wins():
 
 def test_the_confirmation_of_an_older_write_does_not_confirm_a_newer_one():
     stage = wishing_stage()
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
-    wish(stage, lambda work: setattr(work, "loss", 10.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 10.0))
 
     stage.change("root.work", applied=1, loss=1.0)
 
@@ -166,11 +168,11 @@ def test_the_confirmation_of_an_older_write_does_not_confirm_a_newer_one():
 
 def test_what_is_not_confirmed_is_repeated_with_its_own_number():
     stage = wishing_stage()
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
 
-    (letter,) = only(wish(stage, lambda work: setattr(work, "step", 3)), WriteState)
+    (message,) = only(external(stage, lambda work: setattr(work, "step", 3)), WriteState)
 
-    assert {name: (number, thaw(frozen)) for name, (number, frozen) in letter.changes.items()} == {
+    assert {name: (number, decode(encoded)) for name, (number, encoded) in message.changes.items()} == {
         "loss": (1, 9.0),
         "step": (2, 3),
     }
@@ -178,27 +180,27 @@ def test_what_is_not_confirmed_is_repeated_with_its_own_number():
 
 def test_what_is_confirmed_is_not_repeated():
     stage = wishing_stage()
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
     stage.change("root.work", applied=1)
 
-    (letter,) = only(wish(stage, lambda work: setattr(work, "step", 3)), WriteState)
+    (message,) = only(external(stage, lambda work: setattr(work, "step", 3)), WriteState)
 
-    assert values(letter) == {"step": 3}
+    assert values(message) == {"step": 3}
 
 
 def test_an_equal_value_is_no_write():
     stage = wishing_stage()
 
-    assert only(wish(stage, lambda work: setattr(work, "loss", 0.0)), WriteState) == []
+    assert only(external(stage, lambda work: setattr(work, "loss", 0.0)), WriteState) == []
 
 
 def test_a_new_process_begins_with_all_that_the_flow_knows():
     stage = wishing_stage(raise_exception=False)
     stage.change("root.work", curve=[1])
-    wish(stage, lambda work: setattr(work, "loss", 9.0))
+    external(stage, lambda work: setattr(work, "loss", 9.0))
     stage.exit("root.work")
 
-    sent = wish(stage, None, call=2)
+    sent = external(stage, None, call=2)
 
     (start,) = only(sent, StartWork)
     work = unpack(start.host)._work
@@ -214,7 +216,7 @@ def test_a_value_that_is_no_data_is_refused_in_the_flows_line():
         with pytest.raises(StateError, match=r"root\.work\.loss with \{1\}"):
             work.loss = {1}
 
-    assert only(wish(stage, write), WriteState) == []
+    assert only(external(stage, write), WriteState) == []
     assert stage.root.work.loss == 0.0
 
 
@@ -243,8 +245,8 @@ def test_numbered_changes_of_four_works_arrive_in_order_and_the_last_of_each(num
         for place, (host, desk) in enumerate(hosts.values()):
             host._work.step = number
             if number % (place * 7 + 1) == 0:
-                for letter in only(stage.step(*desk.take()), AcknowledgeState):
-                    hosts[letter.work][0].receive(letter)
+                for message in only(stage.step(*desk.take()), AcknowledgeState):
+                    hosts[message.work][0].receive(message)
     for host, desk in hosts.values():
         host.close()
         stage.settle(*desk.take())
@@ -258,6 +260,6 @@ def test_numbered_changes_of_four_works_arrive_in_order_and_the_last_of_each(num
 def test_nan_arrives_as_nan():
     stage = play(lambda flow: None, work=Work())
 
-    stage.settle(StateChanged("root.work", {"loss": freeze(float("nan"), "loss")}, 0))
+    stage.settle(StateChanged("root.work", {"loss": encode(float("nan"), "loss")}, 0))
 
     assert stage.root.work.loss != stage.root.work.loss

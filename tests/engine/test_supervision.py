@@ -352,7 +352,7 @@ def four(**kwargs):
 
 def test_max_running_limits_how_many_works_run_a_call_at_once():
     stage = play(lambda flow: [work.run() for work in flow.works()], max_running=2, **four())
-    assert [letter.work for letter in only(stage.sent, RunCall)] == ["root.w0", "root.w1"]
+    assert [message.work for message in only(stage.sent, RunCall)] == ["root.w0", "root.w1"]
 
     assert kinds(stage.answer("root.w1")) == [("RunCall", "root.w2")]
     assert kinds(stage.answer("root.w0")) == [("RunCall", "root.w3")]
@@ -415,11 +415,13 @@ def test_never_more_than_max_running_run_and_no_place_stays_empty(seed):
 
     for _ in range(300):
         running = [
-            work.name for work in stage.root.works() if stage.machine._crew._supervisors[work.name].running
+            work.name
+            for work in stage.root.works()
+            if stage.machine._supervisors._supervisors[work.name].running
         ]
         ready = [
             name
-            for name, found in stage.machine._crew._supervisors.items()
+            for name, found in stage.machine._supervisors._supervisors.items()
             if found.is_ready(stage.clock.now())
         ]
         assert len(running) <= limit
@@ -563,7 +565,7 @@ def test_kill_ends_the_process_at_once_also_after_a_stop():
     stage = play(run, work=Work(parallel=True))
     stage.change("root.work", step=1)
 
-    ends = [letter for letter in stage.sent if isinstance(letter, StopWork | KillWork)]
+    ends = [message for message in stage.sent if isinstance(message, StopWork | KillWork)]
     assert kinds(ends) == [("StopWork", "root.work"), ("KillWork", "root.work")]
     stage.exit("root.work", -9)
     assert stage.root.work.has_stopped

@@ -13,7 +13,7 @@ from lightning_lite.errors import StopRun
 from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, enter
-from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
 
@@ -40,7 +40,7 @@ OF_THE_HELPER = codes_of(
     WorkHost._report,
     WorkHost._take_changes,
     Node.store,
-    Node.store_frozen,
+    Node.store_encoded,
     Node._store_container,
     Node._forget_container,
     Node.look,
@@ -67,21 +67,21 @@ class TwoThreads:
         self.work = self.host._work
         self.desk = Desk(self.host)
         self.host.open(self.desk.send, self.desk.nudge)
-        self.known = freeze(0, "step")
+        self.known = encode(0, "step")
         self.unconfirmed = 0
         self.num_instructions = 0
         self._before = before
 
     def hear(self):
         """The flow takes what the work has sent."""
-        for letter in self.desk.take():
-            if letter.applied >= self.unconfirmed:
-                self.known = letter.changes.get("step", self.known)
-            if isinstance(letter, StateChanged):
+        for message in self.desk.take():
+            if message.applied >= self.unconfirmed:
+                self.known = message.changes.get("step", self.known)
+            if isinstance(message, StateChanged):
                 self.host.receive(AcknowledgeState("root.work"))
 
     def flow_writes(self, value):
-        self.known, self.unconfirmed = freeze(value, "step"), self.unconfirmed + 1
+        self.known, self.unconfirmed = encode(value, "step"), self.unconfirmed + 1
         changes = {"step": (self.unconfirmed, self.known)}
         self.host.receive(WriteState("root.work", changes, self.unconfirmed))
 
@@ -117,13 +117,13 @@ class TwoThreads:
         self.work._body = body
         with suppress(StopRun):
             self.host.perform(RunCall("root.work", "key", 1, pack(((), {})), {}, 0))
-        failures = [letter.failure for letter in self.desk.letters if isinstance(letter, RunEnded)]
+        failures = [message.failure for message in self.desk.messages if isinstance(message, RunEnded)]
         assert failures in ([], [None])
         self.hear()
         self.host.close()
         self.hear()
         node = self.work._node
-        assert repr(thaw(self.known)) == repr(thaw(freeze(node.value(self.work, "step"), "step")))
+        assert repr(decode(self.known)) == repr(decode(encode(node.value(self.work, "step"), "step")))
 
 
 def play(kind, before, codes, first, second):

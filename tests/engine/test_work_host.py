@@ -15,9 +15,9 @@ from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateCh
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.node import enter
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.codec import freeze
+from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 
 class Task(Work):
@@ -38,13 +38,13 @@ def open_host(work=None, name="root.work"):
 
 
 def run_call(*args, attempt=1, changes=None, written=0, **kwargs):
-    frozen = {name: (written, freeze(value, name)) for name, value in (changes or {}).items()}
-    return RunCall("root.work", "key", attempt, pack((args, kwargs)), frozen, written)
+    encoded = {name: (written, encode(value, name)) for name, value in (changes or {}).items()}
+    return RunCall("root.work", "key", attempt, pack((args, kwargs)), encoded, written)
 
 
 def write_state(number, **changes):
     return WriteState(
-        "root.work", {name: (number, freeze(value, name)) for name, value in changes.items()}, number
+        "root.work", {name: (number, encode(value, name)) for name, value in changes.items()}, number
     )
 
 
@@ -271,7 +271,7 @@ def test_an_assignment_is_sent_at_once():
     perform(host, run)
 
     (change,) = seen
-    assert change == StateChanged("root.work", {"loss": freeze(0.5, "loss")}, 0)
+    assert change == StateChanged("root.work", {"loss": encode(0.5, "loss")}, 0)
 
 
 def test_an_equal_assignment_is_not_sent():
@@ -315,7 +315,7 @@ def test_an_acknowledgement_lets_the_gathered_changes_go_in_one_letter():
 
     perform(host, run)
 
-    assert [[thawed(letter.changes) for letter in letters] for letters in seen] == [
+    assert [[thawed(message.changes) for message in messages] for messages in seen] == [
         [{"step": 1}],
         [{"step": 2, "loss": 0.5}],
         [],
@@ -331,13 +331,13 @@ def test_nothing_is_lost_or_doubled_however_acknowledgements_come():
             for number in range(50):
                 work.step = number
                 if number % lag == 0:
-                    for letter in desk.take():
-                        known.update(thawed(letter.changes))
+                    for message in desk.take():
+                        known.update(thawed(message.changes))
                         host.receive(ACKNOWLEDGE)
 
         perform(host, run)
-        for letter in desk.take():
-            known.update(thawed(letter.changes))
+        for message in desk.take():
+            known.update(thawed(message.changes))
 
         assert known["step"] == 49
 
@@ -387,10 +387,10 @@ def test_a_change_inside_a_list_is_reported_by_the_look_that_was_asked_for(work,
 
     perform(host, lambda work: change(work, desk, host, seen))
 
-    ((num_nudges, pause, letters),) = seen
+    ((num_nudges, pause, messages),) = seen
     assert num_nudges == 1
     assert pause == 0.1
-    assert [thawed(letter.changes) for letter in letters] == [{"curve": [1]}]
+    assert [thawed(message.changes) for message in messages] == [{"curve": [1]}]
 
 
 class Carries(Task):
@@ -626,7 +626,7 @@ def test_a_write_that_a_later_letter_repeats_does_not_undo_what_the_work_has_wri
     def run(work):
         host.receive(write_state(1, loss=1.0))
         work.loss = 5.0
-        repeated = {"loss": (1, freeze(1.0, "loss")), "step": (2, freeze(2, "step"))}
+        repeated = {"loss": (1, encode(1.0, "loss")), "step": (2, encode(2, "step"))}
         host.receive(WriteState("root.work", repeated, 2))
 
     perform(host, run)
@@ -641,7 +641,7 @@ def test_an_acknowledgement_that_came_during_on_start_is_not_needed_for_changes_
 
     work = Loads()
     desk, host, _ = open_host(work)
-    assert [thawed(letter.changes) for letter in desk.take()] == [{"step": 1}]
+    assert [thawed(message.changes) for message in desk.take()] == [{"step": 1}]
     host.receive(ACKNOWLEDGE)
 
     host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
@@ -697,22 +697,22 @@ def test_a_stop_that_the_users_code_has_made_into_something_else_is_a_stop_all_t
     with pytest.raises(StopRun):
         perform(host, lambda work: run(work, host))
 
-    assert [type(letter).__name__ for letter in desk.take()] == reported
+    assert [type(message).__name__ for message in desk.take()] == reported
 
 
 def test_a_stop_never_cuts_a_letter_in_two():
     desk, host, work = open_host()
 
-    def send_interrupted(letter):
+    def send_interrupted(message):
         host.interrupt()
-        desk.letters.append(letter)
+        desk.messages.append(message)
 
     host._send = send_interrupted
 
     with pytest.raises(StopRun):
         perform(host, lambda work: setattr(work, "loss", 1.0))
 
-    assert [thawed(letter.changes) for letter in desk.take()] == [{"loss": 1.0}]
+    assert [thawed(message.changes) for message in desk.take()] == [{"loss": 1.0}]
     assert work.loss == 1.0
 
 
@@ -745,8 +745,8 @@ def test_on_exit_runs_at_the_end_and_the_last_changes_are_sent():
     host.close()
 
     changes = {}
-    for letter in desk.take():
-        changes |= thawed(letter.changes)
+    for message in desk.take():
+        changes |= thawed(message.changes)
     assert changes == {"loss": -1.0, "curve": ["end"]}
 
 
@@ -767,7 +767,7 @@ def test_the_last_changes_are_sent_even_if_on_exit_raises():
 # Values that travel.
 
 
-class Parcel(Traveller):
+class Parcel(Transferable):
     def __init__(self, label, log):
         self.label = label
         self.log = log
@@ -875,10 +875,10 @@ def test_the_url_is_reported_when_the_port_answers():
 
     perform(host, serve)
 
-    letters = desk.take()
-    url, port = unpack(letters[-1].value)
+    messages = desk.take()
+    url, port = unpack(messages[-1].value)
     assert url == f"http://127.0.0.1:{port}"
     changes = {}
-    for letter in letters:
-        changes |= thawed(letter.changes)
+    for message in messages:
+        changes |= thawed(message.changes)
     assert changes == {"_port": port, "_url": url}

@@ -154,11 +154,11 @@ def test_an_assignment_costs_what_it_touches_not_the_size_of_the_state():
 
     desk.host.perform(RunCall("", "key", 1, pack(((), {})), {}, 0))
 
-    letters = desk.take()
-    changed = {name for letter in letters for name in letter.changes}
+    messages = desk.take()
+    changed = {name for message in messages for name in message.changes}
     assert changed == {"step"}
-    assert sum(len(value) for letter in letters for value in letter.changes.values()) < 1_000
-    assert len(only(letters, StateChanged)) == 1  # the others wait behind its acknowledgement, merged
+    assert sum(len(value) for message in messages for value in message.changes.values()) < 1_000
+    assert len(only(messages, StateChanged)) == 1  # the others wait behind its acknowledgement, merged
     assert desk.num_nudges == 0  # and nobody has looked into the list
 
 

@@ -46,8 +46,8 @@ class TaskHost:
             failure = Failure("user_exception", f"{type(error).__name__}: {error}")
         self.send(RunEnded(self.name, call.key, call.attempt, {}, 0, value, failure))
 
-    def receive(self, letter: WriteState | AcknowledgeState) -> None:
-        self.received.append(letter)
+    def receive(self, message: WriteState | AcknowledgeState) -> None:
+        self.received.append(message)
         self.on_receive()
 
     def look(self) -> float | None:

@@ -42,7 +42,7 @@ class Bench:
         self.runner = ProcessRunner(
             folder, self.logs, start_method=settings.resolve_start_method(None), **options
         )
-        self.letters: list[Report] = []
+        self.messages: list[Report] = []
         self._keys = count()
 
     def start(self, name: str = "root.a", host: TaskHost | None = None, **options: Any) -> None:
@@ -57,7 +57,9 @@ class Bench:
     def run(self, task: Callable[..., Any], *args: Any, name: str = "root.a") -> Any:
         """Return the answer of a call."""
         key = self.call(task, *args, name=name)
-        ended = self.until(lambda letter: isinstance(letter, RunEnded | WorkExited) and letter.work == name)
+        ended = self.until(
+            lambda message: isinstance(message, RunEnded | WorkExited) and message.work == name
+        )
         assert isinstance(ended, RunEnded), ended
         assert ended.key == key
         assert ended.failure is None, ended.failure
@@ -72,18 +74,18 @@ class Bench:
     def until(self, what: type | Callable[[Report], bool], name: str | None = None) -> Any:
         """Wait for a letter of a class, or one that fits, and return it; letters are looked at only once."""
 
-        def fits(letter: Report) -> bool:
-            fitting = isinstance(letter, what) if isinstance(what, type) else what(letter)
-            return fitting and (name is None or letter.work == name)
+        def fits(message: Report) -> bool:
+            fitting = isinstance(message, what) if isinstance(what, type) else what(message)
+            return fitting and (name is None or message.work == name)
 
         deadline = monotonic() + DEADLINE
         while True:
-            for i, letter in enumerate(self.letters):
-                if fits(letter):
-                    del self.letters[i]
-                    return letter
-            assert monotonic() < deadline, f"{what} did not come, but {self.letters[:20]}"
-            self.letters += self.runner.wait(DEADLINE)
+            for i, message in enumerate(self.messages):
+                if fits(message):
+                    del self.messages[i]
+                    return message
+            assert monotonic() < deadline, f"{what} did not come, but {self.messages[:20]}"
+            self.messages += self.runner.wait(DEADLINE)
 
     def exit_of(self, name: str = "root.a") -> WorkExited:
         return self.until(WorkExited, name)
@@ -91,7 +93,7 @@ class Bench:
     def hangs(self, name: str = "root.a") -> dict[str, bytes]:
         """Wait until a task says that it hangs now, and return what else it says."""
         return self.until(
-            lambda letter: isinstance(letter, StateChanged) and "hanging" in letter.changes, name
+            lambda message: isinstance(message, StateChanged) and "hanging" in message.changes, name
         ).changes
 
     def log(self, name: str = "root.a") -> str:

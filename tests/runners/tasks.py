@@ -50,7 +50,7 @@ def count_forever(host: TaskHost) -> None:
     while True:
         host.change(i=b"%d" % i, filling=bytes(i % 7 * 5000))
         i += 1
-        while host.send.__self__._letters._is_flushing and i % 100 == 0:
+        while host.send.__self__._messages._is_flushing and i % 100 == 0:
             time.sleep(0.001)  # noqa: TID251 - so that what is kept does not grow for ever
 
 
@@ -242,7 +242,7 @@ def report_exit(host: TaskHost, path: str) -> None:
 
 def write_rubbish(host: TaskHost, rubbish: bytes) -> None:
     """Write into the pipe of letters, as a wild file descriptor of the user's code could."""
-    os.write(host.send.__self__._letters._pipe.fd, rubbish)
+    os.write(host.send.__self__._messages._pipe.fd, rubbish)
     _wait_forever()
 
 
@@ -265,7 +265,7 @@ def die(host: TaskHost, how: str) -> None:
 
 def die_leaving_much_to_read(host: TaskHost) -> None:
     """Die with more letters in the pipe than one read takes."""
-    fcntl.fcntl(host.send.__self__._letters._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    fcntl.fcntl(host.send.__self__._messages._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
     count(host, 40, 10_000)
     os._exit(3)
 

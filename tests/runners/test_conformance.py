@@ -29,7 +29,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
-from lightning_lite.values.codec import freeze, thaw
+from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
@@ -51,7 +51,7 @@ class Desk:
         self._folder = str(folder)
         self._logs = str(folder / "logs")
         os.mkdir(self._logs)
-        self.letters = defaultdict(deque)  # by work
+        self.messages = defaultdict(deque)  # by work
         self.state = {}
         self._keys = count()
 
@@ -75,12 +75,12 @@ class Desk:
         """Return the next letter of this kind from a work; its letters before are passed over."""
         deadline = monotonic() + DEADLINE
         while True:
-            letters = self.letters[work]
-            while letters:
-                letter = letters.popleft()
-                if isinstance(letter, kind):
-                    return letter
-                assert not isinstance(letter, WorkExited), f"{letter}:\n{self.log(work)}"
+            messages = self.messages[work]
+            while messages:
+                message = messages.popleft()
+                if isinstance(message, kind):
+                    return message
+                assert not isinstance(message, WorkExited), f"{message}:\n{self.log(work)}"
             assert monotonic() < deadline, f"{kind} of {work} did not come"
             self.take(self.runner.wait(DEADLINE))
 
@@ -89,14 +89,14 @@ class Desk:
         while not is_so(self.state.get(work, {}).get(name)):
             self.until(StateChanged, work)
 
-    def take(self, letters):
-        for letter in letters:
-            if isinstance(letter, StateChanged | RunEnded):
-                changes = {name: thaw(frozen) for name, frozen in letter.changes.items()}
-                self.state.setdefault(letter.work, {}).update(changes)
-            if isinstance(letter, StateChanged):
-                self.runner.send(AcknowledgeState(letter.work))
-            self.letters[letter.work].append(letter)
+    def take(self, messages):
+        for message in messages:
+            if isinstance(message, StateChanged | RunEnded):
+                changes = {name: decode(encoded) for name, encoded in message.changes.items()}
+                self.state.setdefault(message.work, {}).update(changes)
+            if isinstance(message, StateChanged):
+                self.runner.send(AcknowledgeState(message.work))
+            self.messages[message.work].append(message)
 
     def run(self, *arguments, work="root.a"):
         """Return the answer of a call."""
@@ -285,7 +285,7 @@ class Conformance:
         desk.call("wait_for_write")
         desk.until_state("started", lambda started: started is False)
 
-        desk.runner.send(WriteState("root.a", {"number": (1, freeze(7, "number"))}, 1))
+        desk.runner.send(WriteState("root.a", {"number": (1, encode(7, "number"))}, 1))
 
         confirmed = desk.until(StateChanged | RunEnded)
         ended = confirmed if isinstance(confirmed, RunEnded) else desk.until(RunEnded)
@@ -297,7 +297,7 @@ class Conformance:
         desk.start(parallel=parallel)
         arguments = pack((("wait_for_write",), {}))
 
-        desk.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, freeze(5, "number"))}, 3))
+        desk.runner.send(RunCall("root.a", "key", 1, arguments, {"number": (3, encode(5, "number"))}, 3))
 
         ended = desk.until(RunEnded)
         assert (unpack(ended.value), ended.applied) == (5, 3)
@@ -315,7 +315,7 @@ class Conformance:
 
         assert desk.until(WorkExited) == WorkExited("root.a", 0)
         assert desk.state["root.a"]["exited"] is True
-        assert not desk.letters["root.a"]
+        assert not desk.messages["root.a"]
 
     @both_kinds
     def test_a_stop_right_after_the_start_ends_the_work(self, desk, parallel):
@@ -357,8 +357,8 @@ class Conformance:
         assert desk.runner.wait(0) == []
 
     def test_letters_for_a_work_that_is_not_there_are_no_error(self, desk):
-        for letter in (StopWork("root.x", 1.0), KillWork("root.x"), AcknowledgeState("root.x")):
-            desk.runner.send(letter)
+        for message in (StopWork("root.x", 1.0), KillWork("root.x"), AcknowledgeState("root.x")):
+            desk.runner.send(message)
         desk.call("echo", 1, work="root.x")
 
         assert list(desk.runner.wait(0)) == []
@@ -403,8 +403,8 @@ class Conformance:
         desk.take(desk.runner.close(DEADLINE))
 
         for name in ("root.a", "root.b", "root.c"):
-            assert desk.letters[name].pop() == WorkExited(name, 0)
-            assert not any(isinstance(letter, WorkExited) for letter in desk.letters[name])
+            assert desk.messages[name].pop() == WorkExited(name, 0)
+            assert not any(isinstance(message, WorkExited) for message in desk.messages[name])
             assert desk.state[name]["exited"] is True
 
     def test_a_second_close_does_nothing(self, desk):

@@ -51,7 +51,7 @@ def test_a_death_while_starting_is_told(bench: Bench, host: type, how: str):
     bench.start(host=host("root.a", tasks.Death(how)))
 
     assert bench.exit_of() == WorkExited("root.a", HOW[how])
-    assert bench.letters == []
+    assert bench.messages == []
 
 
 def test_a_death_before_the_process_has_loaded_anything_is_told(bench: Bench):
@@ -73,7 +73,7 @@ def test_a_death_while_sending_leaves_whole_letters_only(bench: Bench, size: int
     os.kill(pid, signal.SIGKILL)
 
     assert bench.exit_of() == WorkExited("root.a", -9)
-    changes = [int(letter.changes["i"]) for letter in bench.letters]
+    changes = [int(message.changes["i"]) for message in bench.messages]
     assert changes == list(range(3, 3 + len(changes)))
 
 
@@ -83,7 +83,7 @@ def test_a_death_is_told_behind_all_that_was_sent_before(bench: Bench):
     bench.call(tasks.die, "_exit 3")
     bench.exit_of()
 
-    assert [type(letter) for letter in bench.letters] == [
+    assert [type(message) for message in bench.messages] == [
         WorkStarted, *[StateChanged] * 500, RunEnded, StateChanged,
     ]  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_a_death_is_told_behind_more_than_one_read_takes(bench: Bench):
     wait_until_gone(pid)
     bench.exit_of()
 
-    assert [int(letter.changes["i"]) for letter in bench.letters] == list(range(40))
+    assert [int(message.changes["i"]) for message in bench.messages] == list(range(40))
 
 
 @pytest.mark.parametrize("host", [BrokenHost, Unloadable])
@@ -221,16 +221,16 @@ def storm(bench: Bench, kills: int) -> None:
         victim = dice.choice(names)
         os.kill(pids[victim], signal.SIGKILL)
         while pids.get(victim):
-            bench.letters += bench.runner.wait(60)
-            assert bench.letters, "the death of a work was not told within a minute"
-            for letter in bench.letters:
-                if isinstance(letter, StateChanged):
-                    assert int(letter.changes["i"]) == expected[letter.work]
-                    expected[letter.work] += 1
-                elif isinstance(letter, WorkExited):
-                    assert letter == WorkExited(victim, -9)
+            bench.messages += bench.runner.wait(60)
+            assert bench.messages, "the death of a work was not told within a minute"
+            for message in bench.messages:
+                if isinstance(message, StateChanged):
+                    assert int(message.changes["i"]) == expected[message.work]
+                    expected[message.work] += 1
+                elif isinstance(message, WorkExited):
+                    assert message == WorkExited(victim, -9)
                     del pids[victim]
-            bench.letters.clear()
+            bench.messages.clear()
         expected[victim] = 0
         bench.start(victim)
         bench.call(tasks.count_forever, name=victim)
@@ -254,19 +254,19 @@ def kill_at_random_moments(bench: Bench, kills: int) -> None:
     for where in itertools.islice(itertools.cycle(("start", "idle", "run", "send")), kills):
         bench.start()
         while not (pid := bench.runner.pids().get("root.a")):
-            bench.letters += bench.runner.wait(0.001)
+            bench.messages += bench.runner.wait(0.001)
         if where == "start":
-            bench.letters += bench.runner.wait(dice.uniform(0, 0.05))
+            bench.messages += bench.runner.wait(dice.uniform(0, 0.05))
         else:
             bench.until(WorkStarted)
             if where != "idle":
                 bench.call(tasks.spin if where == "run" else tasks.count_forever)
-            bench.letters += bench.runner.wait(dice.uniform(0, 0.02))
+            bench.messages += bench.runner.wait(dice.uniform(0, 0.02))
         os.kill(pid, signal.SIGKILL)
         assert bench.exit_of() == WorkExited("root.a", -9)
         assert is_gone(pid)
-        assert not any(isinstance(letter, WorkExited) for letter in bench.letters)
-        bench.letters.clear()
+        assert not any(isinstance(message, WorkExited) for message in bench.messages)
+        bench.messages.clear()
 
 
 @pytest.mark.parametrize(

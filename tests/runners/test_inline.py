@@ -26,7 +26,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.signals import Interruptible
-from lightning_lite.values.codec import thaw
+from lightning_lite.values.codec import decode
 from lightning_lite.values.pickling import pack, unpack
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
@@ -113,10 +113,10 @@ def call(runner, *arguments):
 
 
 def until(runner, kind):
-    letters = []
-    while not any(isinstance(letter, kind) for letter in letters):
-        letters += runner.wait(DEADLINE)
-    return next(letter for letter in letters if isinstance(letter, kind))
+    messages = []
+    while not any(isinstance(message, kind) for message in messages):
+        messages += runner.wait(DEADLINE)
+    return next(message for message in messages if isinstance(message, kind))
 
 
 @pytest.mark.parametrize("parallel", [False, True], ids=["in turn", "parallel"])
@@ -208,8 +208,8 @@ def test_ctrl_c_cuts_a_call_which_has_not_failed_then(make_runner):
         signal.signal(signal.SIGINT, handler)
     last = runner.close(DEADLINE)
 
-    assert [type(letter) for letter in last] == [StateChanged, WorkExited]
-    assert thaw(last[0].changes["number"]) == 1
+    assert [type(message) for message in last] == [StateChanged, WorkExited]
+    assert decode(last[0].changes["number"]) == 1
 
 
 def test_a_second_ctrl_c_cuts_an_on_exit_that_hangs(make_runner, tmp_path):
@@ -223,11 +223,11 @@ def test_a_second_ctrl_c_cuts_an_on_exit_that_hangs(make_runner, tmp_path):
         main = threading.main_thread().ident
         threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
 
-        letters = runner.close(DEADLINE)
+        messages = runner.close(DEADLINE)
     finally:
         signal.signal(signal.SIGINT, handler)
 
-    assert letters[-1] == WorkExited("root.a", 1)
+    assert messages[-1] == WorkExited("root.a", 1)
     assert "KeyboardInterrupt" in (tmp_path / "logs" / "root.a.log").read_text()
 
 
@@ -250,9 +250,9 @@ def test_a_thread_that_can_not_be_stopped_is_reported_and_left(make_runner, tmp_
     call(runner, "sleep", str(tmp_path / "bed"))
     until(runner, WorkStarted)
 
-    letters = runner.close(0.05)
+    messages = runner.close(0.05)
 
-    assert letters[-1] == WorkExited("root.a", None, "its thread goes on")
+    assert messages[-1] == WorkExited("root.a", None, "its thread goes on")
     assert "root.a goes on in its thread" in caplog.text
     (tmp_path / "bed").write_text("")  # wakes it
 

@@ -110,9 +110,9 @@ def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(bench: B
         for name in names:
             bench.start(name)
         ends = [
-            bench.until(lambda letter: isinstance(letter, WorkStarted | WorkExited), name) for name in names
+            bench.until(lambda message: isinstance(message, WorkStarted | WorkExited), name) for name in names
         ]
-        failures = [letter.failure.message for letter in bench.letters if isinstance(letter, StartFailed)]
+        failures = [message.failure.message for message in bench.messages if isinstance(message, StartFailed)]
 
         assert 0 < sum(isinstance(end, WorkStarted) for end in ends) < 20
         assert len(failures) == sum(isinstance(end, WorkExited) for end in ends)
@@ -145,8 +145,8 @@ def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
 
         assert bench.exit_of().exitcode in (None, 0, -9)
         # It may have come up before it heard of that.
-        assert all(isinstance(letter, WorkStarted) for letter in bench.letters)
-        bench.letters.clear()
+        assert all(isinstance(message, WorkStarted) for message in bench.messages)
+        bench.messages.clear()
 
 
 def test_a_process_begins_before_it_is_said_what_it_is(bench: Bench, tmp_path):
@@ -170,8 +170,8 @@ def test_a_process_that_could_not_begin_fails_once(bench: Bench, monkeypatch):
     bench.start()
     bench.exit_of()
 
-    assert [type(letter) for letter in bench.letters] == [StartFailed]
-    bench.letters.clear()
+    assert [type(message) for message in bench.messages] == [StartFailed]
+    bench.messages.clear()
     bench.start()
     assert bench.run(tasks.answer, 1) == 1
 
@@ -203,7 +203,7 @@ import tasks
 from runner_bench import Bench
 bench = Bench({str(tmp_path)!r})
 bench.up("root.a", "root.b")
-while not all(process.adopted for process in bench.runner._fleet.processes.values()):
+while not all(process.adopted for process in bench.runner._pool.processes.values()):
     bench.runner.wait(0.01)
 pid = os.fork()
 if pid == 0:
@@ -253,7 +253,7 @@ def test_everything_works_without_pidfds(bench: Bench, monkeypatch):
     bench.start()
     bench.call(tasks.die, "SIGSEGV")
     assert bench.exit_of() == WorkExited("root.a", -11)
-    bench.letters.clear()
+    bench.messages.clear()
 
     bench.start()
     bench.call(tasks.spin)

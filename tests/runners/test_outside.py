@@ -8,43 +8,43 @@ import pytest
 import tasks
 from runner_bench import Bench, is_gone
 
-from lightning_lite.messages import RestartWanted, StopWanted, Wish, WorkExited
+from lightning_lite.messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
 from lightning_lite.testing import poll_until
 
 pytestmark = pytest.mark.dependencies
 
 
-def begin(bench: Bench, wish: Wish) -> None:
+def begin(bench: Bench, external: ExternalRequest) -> None:
     """Let another thread say what is wanted, as the channel does."""
-    thread = threading.Thread(target=bench.runner.take_wish, args=(wish,))
+    thread = threading.Thread(target=bench.runner.take_external, args=(external,))
     thread.start()
     thread.join()
 
 
 @pytest.mark.parametrize(
-    ("wish", "exitcode"),
+    ("external", "exitcode"),
     [(StopWanted("root.a", 5.0), 0), (StopWanted("root.a", 0.0), -9), (RestartWanted("root.a", 5.0), 0)],
 )
 def test_a_work_ends_while_nobody_waits_and_the_wish_stands_before_its_end(
-    bench: Bench, wish: Wish, exitcode: int
+    bench: Bench, external: ExternalRequest, exitcode: int
 ):
     (pid,) = bench.up().values()
     bench.call(tasks.hang)
     bench.hangs()
 
-    begin(bench, wish)
+    begin(bench, external)
     poll_until(lambda: is_gone(pid))
     exited = bench.exit_of()
 
     assert exited == WorkExited("root.a", exitcode)
-    wishes = [letter for letter in bench.letters if isinstance(letter, Wish)]
-    assert wishes == [wish]  # taken together with the end, or before
+    wishes = [message for message in bench.messages if isinstance(message, ExternalRequest)]
+    assert wishes == [external]  # taken together with the end, or before
 
 
 def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(bench: Bench):
     """The machine may be quicker than the thread of the channel."""
     bench.up()
-    old = bench.runner._fleet.processes["root.a"]
+    old = bench.runner._pool.processes["root.a"]
     begin(bench, RestartWanted("root.a", 5.0))
     bench.exit_of()
     (pid,) = bench.up().values()
@@ -62,7 +62,7 @@ def test_a_wish_about_a_work_without_a_process_only_arrives(bench: Bench):
 
 def test_a_wish_ends_the_waiting_for_letters(bench: Bench):
     bench.up()
-    timer = threading.Timer(0.05, bench.runner.take_wish, [StopWanted("root.nobody", 0.0)])
+    timer = threading.Timer(0.05, bench.runner.take_external, [StopWanted("root.nobody", 0.0)])
     timer.start()
 
     assert bench.runner.wait(60.0) == [StopWanted("root.nobody", 0.0)]

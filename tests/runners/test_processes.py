@@ -45,7 +45,7 @@ def test_a_work_says_that_it_has_started_before_anything_else(bench: Bench):
 
     bench.until(RunEnded)
 
-    assert [type(letter) for letter in bench.letters] == [WorkStarted]
+    assert [type(message) for message in bench.messages] == [WorkStarted]
 
 
 def test_calls_sent_before_the_process_is_up_are_run_in_order(bench: Bench):
@@ -54,18 +54,18 @@ def test_calls_sent_before_the_process_is_up_are_run_in_order(bench: Bench):
 
     ended = [bench.until(RunEnded) for _ in keys]
 
-    assert [letter.key for letter in ended] == keys
-    assert [unpack(letter.value) for letter in ended] == list(range(100))
+    assert [message.key for message in ended] == keys
+    assert [unpack(message.value) for message in ended] == list(range(100))
 
 
 def test_changes_arrive_in_order_and_before_the_end_of_their_call(bench: Bench):
     bench.start()
     bench.call(tasks.count, 1000)
-    letters = []
-    while not letters or not isinstance(letters[-1], RunEnded):
-        letters += bench.runner.wait(DEADLINE)
+    messages = []
+    while not messages or not isinstance(messages[-1], RunEnded):
+        messages += bench.runner.wait(DEADLINE)
 
-    changes = [int(letter.changes["i"]) for letter in letters if isinstance(letter, StateChanged)]
+    changes = [int(message.changes["i"]) for message in messages if isinstance(message, StateChanged)]
 
     assert changes == list(range(1000))
 
@@ -98,7 +98,7 @@ def test_a_change_never_blocks_the_work_while_the_flow_is_busy(bench: Bench, tmp
     assert mark.read_text() == "here"
 
     bench.until(RunEnded)
-    changes = [int(letter.changes["i"]) for letter in bench.letters if isinstance(letter, StateChanged)]
+    changes = [int(message.changes["i"]) for message in bench.messages if isinstance(message, StateChanged)]
     assert changes == list(range(50))
 
 
@@ -106,16 +106,16 @@ def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(bench: Bench):
     bench.start()
     bench.call(tasks.receive_all, 3)
     bench.until(StateChanged)
-    letters = [
+    messages = [
         WriteState("root.a", {"x": b"1"}, 1),
         AcknowledgeState("root.a"),
         WriteState("root.a", {"x": b"2"}, 2),
     ]
 
-    for letter in letters:
-        bench.runner.send(letter)
+    for message in messages:
+        bench.runner.send(message)
 
-    assert unpack(bench.until(RunEnded).value) == letters
+    assert unpack(bench.until(RunEnded).value) == messages
 
 
 def test_a_work_looks_again_as_often_as_its_host_asks(bench: Bench):
@@ -316,7 +316,7 @@ def test_a_process_being_started_does_not_end_a_wait(bench: Bench):
 
 
 @pytest.mark.parametrize(
-    "letter",
+    "message",
     [
         RunCall("root.x", "k", 1, b"", {}, 0),
         WriteState("root.x", {}, 1),
@@ -326,13 +326,13 @@ def test_a_process_being_started_does_not_end_a_wait(bench: Bench):
         DumpStack("root.x"),
     ],
 )
-def test_a_letter_to_a_work_that_is_not_there_is_nobodys_problem(bench: Bench, letter):
-    bench.runner.send(letter)
+def test_a_letter_to_a_work_that_is_not_there_is_nobodys_problem(bench: Bench, message):
+    bench.runner.send(message)
 
     bench.up("root.x")
     os.kill(bench.run(tasks.pid, name="root.x"), signal.SIGKILL)
     bench.exit_of("root.x")
-    bench.runner.send(letter)
+    bench.runner.send(message)
 
     assert bench.runner.wait(0) == []
 
@@ -369,14 +369,14 @@ def test_close_ends_all_works_and_returns_their_last_letters(bench: Bench, tmp_p
     for name in ("root.a", "root.b"):
         bench.run(tasks.report_exit, str(tmp_path / name), name=name)
 
-    letters = bench.runner.close(DEADLINE)
+    messages = bench.runner.close(DEADLINE)
 
     for name in ("root.a", "root.b"):
-        assert [letter for letter in letters if letter.work == name] == [
+        assert [message for message in messages if message.work == name] == [
             StateChanged(name, {"last": b"words"}, 0),
             WorkExited(name, 0),
         ]
-    assert [letter for letter in letters if letter.work == "root.c"] == [WorkExited("root.c", 0)]
+    assert [message for message in messages if message.work == "root.c"] == [WorkExited("root.c", 0)]
 
 
 def test_close_may_be_called_again_and_before_anything_was_started(tmp_path):
@@ -392,8 +392,8 @@ def test_close_ends_what_is_just_being_started(tmp_path):
     for i in range(5):
         bench.runner.send(StartWork(f"root.w{i}", pack(TaskHost(f"root.w{i}"))))
 
-    letters = bench.runner.close(DEADLINE)
+    messages = bench.runner.close(DEADLINE)
 
-    assert sorted(letter.work for letter in letters if isinstance(letter, WorkExited)) == [
+    assert sorted(message.work for message in messages if isinstance(message, WorkExited)) == [
         f"root.w{i}" for i in range(5)
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from lightning_lite.runners.wire import spin_wait
-from lightning_lite.runners.wire.spin_wait import Spinner
+from lightning_lite.runners.wire.spin_wait import SpinWait
 
 
 class Pipe:
@@ -20,7 +20,7 @@ class Pipe:
         self.end, self._start = os.pipe()
         poller = select.poll()
         poller.register(self.end, select.POLLIN)
-        self.spinner = Spinner(poller)
+        self.spin_wait = SpinWait(poller)
 
     def answer(self) -> None:
         """Write an answer, which nobody has read yet."""
@@ -28,7 +28,7 @@ class Pipe:
 
     def take(self) -> None:
         """Read an answer."""
-        self.spinner.answered()
+        self.spin_wait.answered()
         os.read(self.end, 1)
 
     def close(self) -> None:
@@ -44,26 +44,26 @@ def pipe() -> Iterator[Pipe]:
 
 
 def ask_and_get(pipe: Pipe) -> None:
-    pipe.spinner.sent()
+    pipe.spin_wait.sent()
     pipe.answer()
     pipe.take()
 
 
 def test_nobody_waits_awake_before_an_answer_was_quick(pipe: Pipe):
-    pipe.spinner.sent()
+    pipe.spin_wait.sent()
     pipe.answer()
 
-    assert pipe.spinner.spin() == []
+    assert pipe.spin_wait.spin() == []
 
 
 def test_after_a_quick_answer_the_next_one_is_awaited_awake(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
     ask_and_get(pipe)
-    pipe.spinner.sent()
+    pipe.spin_wait.sent()
     other = threading.Thread(target=pipe.answer)
     other.start()
 
-    ready = pipe.spinner.spin()
+    ready = pipe.spin_wait.spin()
     other.join()
 
     assert ready == [(pipe.end, select.POLLIN)]
@@ -76,13 +76,13 @@ def test_after_a_slow_answer_nobody_waits_awake(pipe: Pipe, monkeypatch: pytest.
     ask_and_get(pipe)
     pipe.answer()
 
-    assert pipe.spinner.spin() == []
+    assert pipe.spin_wait.spin() == []
 
 
 def test_waiting_awake_ends_when_no_answer_comes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
     ask_and_get(pipe)
     monkeypatch.setattr(spin_wait, "LONGEST", 1e-3)
-    pipe.spinner.sent()
+    pipe.spin_wait.sent()
 
-    assert pipe.spinner.spin() == []
+    assert pipe.spin_wait.spin() == []

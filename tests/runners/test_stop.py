@@ -41,8 +41,8 @@ def test_a_work_that_listens_ends_in_order(bench: Bench, tmp_path, task):
 
     assert stop(bench) == WorkExited("root.a", 0)
     assert (tmp_path / "exits").read_text() == "exit\n"
-    assert isinstance(bench.letters[-1], StateChanged)
-    assert bench.letters[-1].changes == {"last": b"words"}
+    assert isinstance(bench.messages[-1], StateChanged)
+    assert bench.messages[-1].changes == {"last": b"words"}
 
 
 def test_a_second_signal_does_not_disturb_the_exit(bench: Bench, tmp_path):
@@ -61,7 +61,7 @@ def test_a_second_signal_does_not_cut_what_cleans_up(bench: Bench):
     bench.hangs()
 
     assert stop(bench) == WorkExited("root.a", 0)
-    assert "cleaned" in bench.letters[-1].changes
+    assert "cleaned" in bench.messages[-1].changes
 
 
 @pytest.mark.parametrize("task", STUBBORN)
@@ -100,7 +100,7 @@ def test_a_work_is_stopped_while_it_starts(bench: Bench, host: str):
         bench.start()
 
     assert stop(bench).exitcode in (0, None)
-    assert [letter for letter in bench.letters if not isinstance(letter, WorkStarted)] == []
+    assert [message for message in bench.messages if not isinstance(message, WorkStarted)] == []
 
 
 def test_stopping_again_shortens_the_time(bench: Bench):
@@ -131,7 +131,7 @@ def test_others_are_heard_while_one_is_being_stopped(bench: Bench):
     bench.runner.send(StopWork("root.a", 0.5))
 
     assert bench.run(tasks.answer, "here", name="root.b") == "here"
-    assert not any(isinstance(letter, WorkExited) for letter in bench.letters)
+    assert not any(isinstance(message, WorkExited) for message in bench.messages)
     bench.exit_of()
 
 
@@ -139,12 +139,14 @@ def test_a_stop_never_cuts_a_letter(bench: Bench):
     for _ in range(10):
         bench.start()
         bench.call(tasks.count_forever)
-        bench.until(lambda letter: isinstance(letter, StateChanged) and letter.changes["i"] == b"250")
+        bench.until(lambda message: isinstance(message, StateChanged) and message.changes["i"] == b"250")
 
         assert stop(bench) == WorkExited("root.a", 0)
-        changes = [int(letter.changes["i"]) for letter in bench.letters if isinstance(letter, StateChanged)]
+        changes = [
+            int(message.changes["i"]) for message in bench.messages if isinstance(message, StateChanged)
+        ]
         assert changes == list(range(len(changes))) or changes == sorted(changes)
-        bench.letters.clear()
+        bench.messages.clear()
 
 
 def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(bench: Bench):
@@ -154,8 +156,8 @@ def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(bench: Ben
             bench.call(tasks.answer, i)
 
         assert stop(bench).exitcode in (0, None)
-        assert sum(isinstance(letter, RunEnded) for letter in bench.letters) <= i
-        bench.letters.clear()
+        assert sum(isinstance(message, RunEnded) for message in bench.messages) <= i
+        bench.messages.clear()
 
 
 def test_a_stop_that_gets_lost_in_the_interpreter_is_said_again(bench: Bench, tmp_path):
@@ -173,9 +175,9 @@ def test_close_keeps_its_time_with_works_of_every_kind(bench: Bench):
         bench.call(task, name=name)
         bench.hangs(name)
 
-    letters = bench.runner.close(0.5)
+    messages = bench.runner.close(0.5)
 
-    codes = {letter.work: letter.exitcode for letter in letters if isinstance(letter, WorkExited)}
+    codes = {message.work: message.exitcode for message in messages if isinstance(message, WorkExited)}
     assert codes["root.hang"] == codes["root.hang_with_grandchildren"] == 0
     assert all(codes[f"root.{task.__name__}"] == exitcode for task, exitcode in STUBBORN.items())
 

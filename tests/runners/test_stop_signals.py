@@ -121,7 +121,7 @@ def test_other_threads_are_left_alone(bench: Bench):
 
 def test_a_signal_cuts_no_letter_in_two(bench: Bench):
     def interrupt(*_: object) -> None:
-        if bench.runner._whole._is_inside:
+        if bench.runner._critical._is_inside:
             bench.runner.interrupt(TimeoutError())
 
     bench.start()
@@ -133,11 +133,13 @@ def test_a_signal_cuts_no_letter_in_two(bench: Bench):
     try:
         while interrupts < 100:
             try:
-                letters = bench.runner.wait(60)
+                messages = bench.runner.wait(60)
             except TimeoutError:
                 interrupts += 1
             else:
-                seen += [int(letter.changes["i"]) for letter in letters if isinstance(letter, StateChanged)]
+                seen += [
+                    int(message.changes["i"]) for message in messages if isinstance(message, StateChanged)
+                ]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

@@ -21,7 +21,7 @@ from lightning_lite.runs.records import Record
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
 from lightning_lite.storage import Drive
 from lightning_lite.testing import LightningTestApp
-from lightning_lite.values.codec import thaw
+from lightning_lite.values.codec import decode
 
 
 class Add(LightningWork):
@@ -101,8 +101,8 @@ def test_calls_are_known_with_their_arguments_attempts_and_times():
 def test_states_are_known_without_the_classes_of_the_user():
     history = run_app()
 
-    assert thaw(history.states["root"]["passes"]) == 7
-    assert thaw(history.states["root.first"]["progress"]) == 1.0
+    assert decode(history.states["root"]["passes"]) == 7
+    assert decode(history.states["root.first"]["progress"]) == 1.0
 
 
 def test_a_run_is_read_while_it_goes_on_and_the_reader_leaves_nothing_behind():

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.values.call_key import call_key
-from lightning_lite.values.protocol import Traveller
+from lightning_lite.values.protocol import Transferable
 
 
 def key(*args, **kwargs):
@@ -47,7 +47,7 @@ class Number(enum.IntEnum):
     ONE = 1
 
 
-class Parcel(Traveller):
+class Parcel(Transferable):
     def __init__(self, label):
         self.label = label
         self.noise = object()
@@ -314,7 +314,7 @@ def recursive_closure():
         recursive_closure,
         lambda: numpy.array([threading.Lock()], dtype=object),
         threading.Thread,
-        Traveller,
+        Transferable,
     ],
     ids=lambda make: getattr(make, "__name__", str(make)),
 )

@@ -27,6 +27,7 @@ from lightning_lite.context import Caller
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
     DumpStack,
+    ExternalRequest,
     Failure,
     KillWork,
     PrepareWork,
@@ -38,7 +39,6 @@ from lightning_lite.messages import (
     StartWork,
     StateChanged,
     StopWork,
-    Wish,
     WorkExited,
 )
 from lightning_lite.runners.inline.work import InlineWork, Job, Surroundings
@@ -108,14 +108,14 @@ class InlineRunner:
         until = None if timeout is None else monotonic() + timeout
         pause: float | None = 0.0
         while True:
-            letters = self._take(pause)
+            messages = self._take(pause)
             if self._interruption is not None:
-                self._undelivered = letters
+                self._undelivered = messages
                 error, self._interruption = self._interruption, None
                 raise error
-            if letters or self._is_awake:
+            if messages or self._is_awake:
                 self._is_awake = False
-                return letters
+                return messages
             if self._jobs:
                 self._run_job()
                 pause = 0.0
@@ -137,23 +137,23 @@ class InlineRunner:
         if self._is_closing:
             return []
         self._is_closing = True
-        letters = self._undelivered
+        messages = self._undelivered
         until = monotonic() + timeout
         try:
             for work in reversed(self._works.values()):
                 work.stop(gracefully=True)
             while self._works:
                 is_patient = not self._jobs and not self._is_hurried
-                letters += self._take(max(0.0, until - monotonic()) if is_patient else 0.0)
+                messages += self._take(max(0.0, until - monotonic()) if is_patient else 0.0)
                 if self._jobs:
                     self._run_job()
                 elif self._is_hurried or monotonic() >= until:
                     break
-            letters += map(self._abandon, self._works)
+            messages += map(self._abandon, self._works)
         finally:
             self._streams.close()
             self._output.close()
-        return letters
+        return messages
 
     # What commands from outside ask for, see `seam.Steerable`; in any thread.
 
@@ -161,15 +161,15 @@ class InlineRunner:
         """Return the id of this process for each work that is up."""
         return dict.fromkeys(list(self._works), os.getpid())
 
-    def take_wish(self, wish: Wish) -> None:
+    def take_external(self, external: ExternalRequest) -> None:
         """Begin to cut a call, and let the next `wait` say so."""
-        if wish.timeout == 0:
+        if external.timeout == 0:
             raise RunnerError(
-                f"{wish.work} has no process that could be killed: with the inline runner works live in the "
-                "app's own. Stop it; that takes effect at its next change of state"
+                f"{external.work} has no process that could be killed: with the inline runner works live in "
+                "the app's own. Stop it; that takes effect at its next change of state"
             )
-        work = self._works.get(wish.work)
-        self._arrived.put(wish)
+        work = self._works.get(external.work)
+        self._arrived.put(external)
         if work is not None:
             work.stop(gracefully=True)
 
@@ -234,16 +234,20 @@ class InlineRunner:
         self._hear(StartFailed(name, failure))
         self._hear(WorkExited(name, None))
 
-    def _hear(self, letter: Report) -> None:
+    def _hear(self, message: Report) -> None:
         """Take a letter of a work, from any thread; what was printed before it is out before it."""
-        if type(letter) is RunEnded:
+        if type(message) is RunEnded:
             self._streams.take_back()
-            self._output.flush(letter.work)
-            if letter.failure is not None and self._interruption is not None and self._runs_here(letter.work):
-                letter = StateChanged(letter.work, letter.changes, letter.applied)
-        elif type(letter) is WorkExited:
-            self._output.detach(letter.work)
-        self._arrived.put(letter)
+            self._output.flush(message.work)
+            if (
+                message.failure is not None
+                and self._interruption is not None
+                and self._runs_here(message.work)
+            ):
+                message = StateChanged(message.work, message.changes, message.applied)
+        elif type(message) is WorkExited:
+            self._output.detach(message.work)
+        self._arrived.put(message)
 
     def _runs_here(self, name: str) -> bool:
         work = self._works.get(name)
@@ -251,7 +255,7 @@ class InlineRunner:
 
     def _take(self, timeout: float | None) -> list[Report]:
         """Return the letters that are there; wait for the first of them, or for a wake-up."""
-        letters: list[Report] = []
+        messages: list[Report] = []
         self._is_taking = True
         try:
             item = self._arrived.get(timeout=timeout)
@@ -259,12 +263,12 @@ class InlineRunner:
                 if isinstance(item, InlineWork):
                     self._looks[item] = monotonic()
                 elif item is not None:
-                    letters.append(item)
+                    messages.append(item)
                     if type(item) is WorkExited:
                         self._forget(item.work)
                 item = self._arrived.get_nowait()
         except Empty:
-            return letters
+            return messages
         finally:
             self._is_taking = False
 

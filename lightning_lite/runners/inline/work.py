@@ -89,12 +89,12 @@ class InlineWork:
         """Run one attempt of a call."""
         self._queue(partial(self._perform, call))
 
-    def receive(self, letter: WriteState | AcknowledgeState) -> None:
+    def receive(self, message: WriteState | AcknowledgeState) -> None:
         """Take what came while a call runs."""
         if self._thread is None:
-            self._queue(partial(self._receive, letter))  # behind the call that has not begun
+            self._queue(partial(self._receive, message))  # behind the call that has not begun
         else:
-            self._receive(letter)
+            self._receive(message)
 
     def look(self) -> float | None:
         """Look for changes inside lists and dicts of a parallel work; see `seam.Host`."""
@@ -165,9 +165,9 @@ class InlineWork:
             with self._switch:
                 self._is_performing = False
 
-    def _receive(self, letter: WriteState | AcknowledgeState) -> None:
+    def _receive(self, message: WriteState | AcknowledgeState) -> None:
         if self._host is not None and not self._is_over:
-            self._host.receive(letter)
+            self._host.receive(message)
 
     def _end(self, *, gracefully: bool) -> None:
         if self._is_over:

@@ -43,7 +43,7 @@ class AdoptedPopen:
     def __init__(self, process: WorkProcess) -> None:
         self._process = process
         self.pid = process.pid
-        self.sentinel = process.sentinel if process.sentinel >= 0 else process.letters
+        self.sentinel = process.sentinel if process.sentinel >= 0 else process.messages
 
     @property
     def returncode(self) -> int | None:

@@ -13,10 +13,10 @@ from functools import partial
 from typing import Any
 
 from lightning_lite.runners.wire.channel import PipeWriter
-from lightning_lite.runners.wire.spin_wait import Spinner
+from lightning_lite.runners.wire.spin_wait import SpinWait
 
 
-class Loop:
+class Poller:
     """Waits for readable ends of pipes, for pipes that take more, and for a bell.
 
     Args:
@@ -31,7 +31,7 @@ class Loop:
         self._is_epoll = hasattr(select, "epoll")
         self._poller: Any = select.epoll() if self._is_epoll else select.poll()
         self._full: set[PipeWriter] = set()
-        self._spinner = Spinner(self._poller)
+        self._spin_wait = SpinWait(self._poller)
         ear, bell = os.pipe()
         os.set_blocking(ear, False)
         os.set_blocking(bell, False)
@@ -53,7 +53,7 @@ class Loop:
 
     def push(self, writer: PipeWriter) -> None:
         """Write as much as the pipe takes, the rest when it takes more."""
-        self._spinner.sent()
+        self._spin_wait.sent()
         try:
             is_out = writer.push()
         except BrokenPipeError:
@@ -79,9 +79,9 @@ class Loop:
         """Wait until something happens, at most `timeout` seconds, and call those whom it concerns."""
         if timeout is not None and not self._is_epoll:
             timeout = math.ceil(timeout * 1000)
-        ready = (timeout != 0 and self._spinner.spin()) or self._poller.poll(timeout)
+        ready = (timeout != 0 and self._spin_wait.spin()) or self._poller.poll(timeout)
         if ready:
-            self._spinner.answered()
+            self._spin_wait.answered()
         for fd, _ in ready:
             # What was called before may have ended what this one is about.
             if (callback := self._callbacks.get(fd)) is not None:

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
     AcknowledgeState,
+    ExternalRequest,
     Failure,
     PrepareWork,
     Report,
@@ -25,7 +26,6 @@ from lightning_lite.messages import (
     StartFailed,
     StartWork,
     StopWork,
-    Wish,
     WorkExited,
     WriteState,
 )
@@ -33,7 +33,7 @@ from lightning_lite.runners.exit_status import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.factory import ProcessFactory
 from lightning_lite.runners.processes.launcher import Launcher
-from lightning_lite.runners.processes.poller import Loop
+from lightning_lite.runners.processes.poller import Poller
 from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Ladders
 from lightning_lite.runners.processes.terminal_lease import Lender
@@ -41,7 +41,7 @@ from lightning_lite.runners.wire.terminal_messages import TerminalLent, Terminal
 from lightning_lite.values.pickling import pack
 
 
-class Fleet:
+class ProcessPool:
     """Begins, hears and ends the processes of works, in the turns of its loop.
 
     Args:
@@ -56,8 +56,8 @@ class Fleet:
 
     def __init__(self, factory: ProcessFactory, output: OutputPump, display: Display | None) -> None:
         self.processes: dict[str, WorkProcess] = {}
-        self._letters: list[Report] = []
-        self._loop = Loop(self._hear_bell)
+        self._messages: list[Report] = []
+        self._loop = Poller(self._hear_bell)
         self._ladders = Ladders()
         self.is_closed = False
         self._factory = factory
@@ -66,9 +66,9 @@ class Fleet:
         self._launcher = Launcher(self._hear_launch)
         self._launched: deque[WorkProcess] = deque()
         self._prepared: dict[str, WorkProcess | None] = {}
-        self._wishes: deque[Wish] = deque()
+        self._wishes: deque[ExternalRequest] = deque()
         self._is_to_kill_all = False
-        _fleets.add(self)
+        _pools.add(self)
 
     # One turn of the loop.
 
@@ -88,14 +88,14 @@ class Fleet:
         self._loop.ring()
 
     @property
-    def has_letters(self) -> bool:
+    def has_messages(self) -> bool:
         """Whether letters have arrived."""
-        return bool(self._letters)
+        return bool(self._messages)
 
-    def take_letters(self) -> list[Report]:
+    def take_messages(self) -> list[Report]:
         """Return what has arrived, once."""
-        letters, self._letters = self._letters, []
-        return letters
+        messages, self._messages = self._messages, []
+        return messages
 
     # The beginning of a process.
 
@@ -122,10 +122,10 @@ class Fleet:
             process = self._factory.make(request)
         except (OSError, RuntimeError) as error:
             self._output.detach(name)
-            self._letters += _start_failed(name, error), WorkExited(name, None)
+            self._messages += _start_failed(name, error), WorkExited(name, None)
             return None
         self.processes[name] = process
-        self._loop.watch(process.letters, partial(self._hear, process))
+        self._loop.watch(process.messages, partial(self._hear, process))
         self._loop.push(process.calls)
         self._launcher.launch(process)
         return process
@@ -139,7 +139,7 @@ class Fleet:
         while self._launched:
             process = self._launched.popleft()
             if process.start_error is not None:
-                self._letters.append(_start_failed(process.name, process.start_error))
+                self._messages.append(_start_failed(process.name, process.start_error))
             if process.start_error is not None or not process.pid:
                 self._bury(process)
             elif process.sentinel >= 0:
@@ -153,15 +153,15 @@ class Fleet:
         self._loop.push(process.calls)
 
     def tell(
-        self, process: WorkProcess, letter: StopWork | WriteState | AcknowledgeState | TerminalLent
+        self, process: WorkProcess, message: StopWork | WriteState | AcknowledgeState | TerminalLent
     ) -> None:
         """Send a letter that is for the helper thread of the work."""
-        process.control.put(letter)
+        process.control.put(message)
         self._loop.push(process.control)
 
-    def wish(self, wish: Wish) -> None:
+    def external(self, external: ExternalRequest) -> None:
         """Let a wish from outside be among the next letters; may be called in any thread."""
-        self._wishes.append(wish)
+        self._wishes.append(external)
         self._loop.ring()
 
     def _hear_bell(self) -> None:
@@ -170,30 +170,30 @@ class Fleet:
 
     def _take_wishes(self) -> None:
         while self._wishes:
-            self._letters.append(self._wishes.popleft())
+            self._messages.append(self._wishes.popleft())
 
     def _hear(self, process: WorkProcess) -> None:
         self._read(process)
         if process.is_mute:
             # A process that can't report any more is of no use; most often it is just exiting.
-            self._loop.unwatch(process.letters)
+            self._loop.unwatch(process.messages)
             process.signal_group(signal.SIGKILL)
             if process.sentinel < 0:
                 self._bury(process)
 
     def _read(self, process: WorkProcess) -> bool:
         """Take what has arrived from a process; return whether there may be more at once."""
-        letters, has_more = process.read()
-        for letter in letters:
-            kind = type(letter)
+        messages, has_more = process.read()
+        for message in messages:
+            kind = type(message)
             if kind is TerminalWanted or kind is TerminalReturned:
-                self._lender.hear(process, letter)
+                self._lender.hear(process, message)
                 continue
             if kind is RunEnded:
                 # What a call has printed is shown before its end is acted on.
                 self._lender.end_call(process)
                 self._output.flush(process.name)
-            self._letters.append(letter)
+            self._messages.append(message)
         return has_more
 
     # The end of a process.
@@ -267,14 +267,14 @@ class Fleet:
         self._output.detach(process.name)
         for writer in (process.calls, process.control):
             self._loop.drop(writer)
-        for fd in (process.letters, process.sentinel):
+        for fd in (process.messages, process.sentinel):
             self._loop.unwatch(fd)
         process.close()
         self._ladders.forget(process)
         self._prepared.pop(process.name, None)
         del self.processes[process.name]
         self._take_wishes()  # what has led to this end stands before it
-        self._letters.append(WorkExited(process.name, exitcode, process.detail))
+        self._messages.append(WorkExited(process.name, exitcode, process.detail))
 
 
 def _start_failed(work: str, error: Exception) -> StartFailed:
@@ -282,12 +282,12 @@ def _start_failed(work: str, error: Exception) -> StartFailed:
     return StartFailed(work, Failure("start_failed", message, error=pack(RunnerError(message))))
 
 
-_fleets: WeakSet[Fleet] = WeakSet()
+_pools: WeakSet[ProcessPool] = WeakSet()
 
 
 def _disown_after_fork() -> None:
-    for fleet in list(_fleets):
-        fleet.disown()
+    for pool in list(_pools):
+        pool.disown()
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any, Protocol
 
 from lightning_lite.runners.processes.guardian import Guardian
-from lightning_lite.runners.wire.channel import CHUNK, LetterReader, PipeWriter
+from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
 
 OUT_OF_MEMORY = "the system has killed a process meanwhile because memory ran out"
@@ -122,12 +122,12 @@ class WorkProcess:
         self.output_end = output
         self.report = -1
         fds = open_pipes(3)
-        calls_of_child, calls, control_of_child, control, self.letters, letters_of_child = fds
+        calls_of_child, calls, control_of_child, control, self.messages, letters_of_child = fds
         self.calls = PipeWriter(calls)
         self.control = PipeWriter(control)
         self.child_ends = (calls_of_child, control_of_child, letters_of_child)
-        os.set_blocking(self.letters, False)
-        self._reader = LetterReader()
+        os.set_blocking(self.messages, False)
+        self._reader = MessageReader()
         self._guardian = guardian
         self._reaping = RLock()  # a signal handler may come back while it is held
         self._exitcode: int | None = None
@@ -157,17 +157,17 @@ class WorkProcess:
         if self.is_mute:
             return [], False
         try:
-            data = os.read(self.letters, CHUNK)
+            data = os.read(self.messages, CHUNK)
         except BlockingIOError:
             return [], False
         try:
-            letters = self._reader.feed(data)
+            messages = self._reader.feed(data)
         except Exception as error:  # noqa: BLE001 - unpickling what is no letter may raise anything
             self.detail = f"its letters are damaged: {type(error).__name__}: {error}"
-            letters, data = [], b""
+            messages, data = [], b""
         self.is_mute = not data
-        self._has_reported = self._has_reported or bool(letters)
-        return letters, not self.is_mute
+        self._has_reported = self._has_reported or bool(messages)
+        return messages, not self.is_mute
 
     def signal_group(self, signum: int) -> None:
         """Send a signal to the process and all that it has started, unless they are gone."""
@@ -247,7 +247,7 @@ class WorkProcess:
         """Close our ends; the process is reaped."""
         if self.adopted is not None:
             self.adopted.join()
-        for fd in (self.calls.fd, self.control.fd, self.letters, self.sentinel, self.report):
+        for fd in (self.calls.fd, self.control.fd, self.messages, self.sentinel, self.report):
             if fd >= 0:
                 os.close(fd)
 

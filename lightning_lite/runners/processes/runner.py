@@ -23,6 +23,7 @@ from typing import ClassVar
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
     DumpStack,
+    ExternalRequest,
     KillWork,
     PrepareWork,
     Report,
@@ -30,12 +31,11 @@ from lightning_lite.messages import (
     RunCall,
     StartWork,
     StopWork,
-    Wish,
 )
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.factory import ProcessFactory
-from lightning_lite.runners.processes.pool import Fleet
-from lightning_lite.runners.signals import Whole
+from lightning_lite.runners.processes.pool import ProcessPool
+from lightning_lite.runners.signals import CriticalSection
 
 
 class ProcessRunner:
@@ -75,37 +75,37 @@ class ProcessRunner:
         factory = ProcessFactory(
             root, self._output, durable=durable, start_method=start_method, preload=preload
         )
-        self._fleet = Fleet(factory, self._output, display)
-        self._whole = Whole(self._fleet.ring)
+        self._pool = ProcessPool(factory, self._output, display)
+        self._critical = CriticalSection(self._pool.ring)
 
     def send(self, request: Request) -> None:
         """Take one letter for a work, or about its process; see `seam.Runner`."""
-        fleet = self._fleet
-        with self._whole:
+        pool = self._pool
+        with self._critical:
             if isinstance(request, PrepareWork):
-                fleet.prepare(request)
+                pool.prepare(request)
             elif isinstance(request, StartWork):
-                fleet.start(request)
-            elif (process := fleet.processes.get(request.work)) is None:
+                pool.start(request)
+            elif (process := pool.processes.get(request.work)) is None:
                 pass  # it has died, and `wait` has said so or will say it now
             elif isinstance(request, RunCall):
-                fleet.call(process, request)
+                pool.call(process, request)
             elif isinstance(request, StopWork):
-                fleet.stop(process, request.timeout)
+                pool.stop(process, request.timeout)
             elif isinstance(request, KillWork):
-                fleet.kill(process)
+                pool.kill(process)
             elif isinstance(request, DumpStack):
                 process.ask_for_stacks()
             else:
-                fleet.tell(process, request)
+                pool.tell(process, request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
         """Return all letters that have arrived, in order per work; see `seam.Runner`."""
         until = None if timeout is None else monotonic() + timeout
-        with self._whole:
+        with self._critical:
             patience = 0.0 if self._has_news() else timeout
             while True:
-                self._fleet.turn(patience)
+                self._pool.turn(patience)
                 if self._has_news():
                     break
                 if until is not None:
@@ -113,41 +113,41 @@ class ProcessRunner:
                     if patience <= 0:
                         break
         self._is_awake = False
-        return self._fleet.take_letters()
+        return self._pool.take_messages()
 
     def wake(self) -> None:
         """Let a `wait` that is under way return; may be called from any thread and signal handler."""
         self._is_awake = True
-        self._fleet.ring()
+        self._pool.ring()
 
     def close(self, timeout: float) -> Sequence[Report]:
         """End all works in order within about `timeout` seconds, then kill; leave nothing behind."""
         self._is_closing = True
-        if not self._fleet.is_closed:
+        if not self._pool.is_closed:
             try:
-                self._fleet.stop_all(timeout)
-                while self._fleet.processes:
-                    self._fleet.turn(None)
+                self._pool.stop_all(timeout)
+                while self._pool.processes:
+                    self._pool.turn(None)
             finally:
-                self._fleet.release()
-        return self._fleet.take_letters()
+                self._pool.release()
+        return self._pool.take_messages()
 
     # What commands from outside ask for, see `seam.Steerable`; in any thread.
 
     def pids(self) -> dict[str, int]:
         """Return the ids of the processes of the works that have one, by name."""
-        return {name: process.pid for name, process in list(self._fleet.processes.items()) if process.pid}
+        return {name: process.pid for name, process in list(self._pool.processes.items()) if process.pid}
 
-    def take_wish(self, wish: Wish) -> None:
+    def take_external(self, external: ExternalRequest) -> None:
         """Begin to end a process, and let the next `wait` say so."""
-        process = self._fleet.processes.get(wish.work)  # now: another may have its name when it is heard
-        self._fleet.wish(wish)
+        process = self._pool.processes.get(external.work)  # now: another may have its name when it is heard
+        self._pool.external(external)
         if process is not None:
-            process.begin_end(at_once=wish.timeout == 0)
+            process.begin_end(at_once=external.timeout == 0)
 
     def write_stacks(self, work: str) -> None:
         """Let a work write the Python stacks of its threads to its output."""
-        process = self._fleet.processes.get(work)
+        process = self._pool.processes.get(work)
         if process is not None:
             process.ask_for_stacks()
 
@@ -156,27 +156,27 @@ class ProcessRunner:
     @property
     def is_ending(self) -> bool:
         """Whether the works are being ended, or an exception is on its way to that."""
-        return self._is_closing or self._whole.is_unwinding
+        return self._is_closing or self._critical.is_unwinding
 
     def interrupt(self, error: BaseException) -> None:
         """Raise `error`: now, or at the end of the `send` or `wait` that is under way."""
-        self._whole.interrupt(error)
+        self._critical.interrupt(error)
 
     def kill_all(self) -> None:
         """End all works at once, and wait no longer for a display that stands still."""
         self._output.hurry()
-        self._fleet.kill_all()
+        self._pool.kill_all()
 
     def suspend(self) -> None:
         """Stop all works, as Ctrl-Z does."""
-        for process in list(self._fleet.processes.values()):
+        for process in list(self._pool.processes.values()):
             process.signal_group(signal.SIGSTOP)
 
     def resume(self, seconds: float) -> None:
         """Let all works go on that were stopped `seconds` ago."""
-        for process in list(self._fleet.processes.values()):
+        for process in list(self._pool.processes.values()):
             process.signal_group(signal.SIGCONT)
-        self._fleet.postpone(seconds)
+        self._pool.postpone(seconds)
 
     def _has_news(self) -> bool:
-        return self._fleet.has_letters or self._is_awake or self._whole.is_interrupted
+        return self._pool.has_messages or self._is_awake or self._critical.is_interrupted

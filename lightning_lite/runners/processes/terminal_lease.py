@@ -49,12 +49,12 @@ class Lender:
         self._turns: dict[WorkProcess, int | None] = {}
         self._loan: _Loan | None = None
 
-    def hear(self, process: WorkProcess, letter: TerminalWanted | TerminalReturned) -> None:
+    def hear(self, process: WorkProcess, message: TerminalWanted | TerminalReturned) -> None:
         """Take what a work says about the terminal."""
-        if isinstance(letter, TerminalWanted):
-            self._turns[process] = letter.number
+        if isinstance(message, TerminalWanted):
+            self._turns[process] = message.number
             self._serve()
-        elif letter.is_done:
+        elif message.is_done:
             self.forget(process)
         elif self._is_lent_to(process):
             self._take_back()

@@ -68,9 +68,9 @@ class PipeWriter:
         self.fd = fd
         self._rest: deque[bytes | memoryview] = deque()
 
-    def put(self, letter: tuple[Any, ...]) -> None:
+    def put(self, message: tuple[Any, ...]) -> None:
         """Take `letter` behind all that came before; `push` sends it."""
-        self.put_bytes(_pickle.dumps(tuple(letter), _PROTOCOL), _NUMBERS[type(letter)])
+        self.put_bytes(_pickle.dumps(tuple(message), _PROTOCOL), _NUMBERS[type(message)])
 
     def put_bytes(self, body: bytes, kind: int = 0) -> None:
         """Take one frame that holds `body`."""
@@ -102,7 +102,7 @@ class PipeWriter:
         return True
 
 
-class LetterReader:
+class MessageReader:
     """Puts letters together from the pieces in which a pipe delivers them.
 
     A letter that was cut by a kill stays a piece, and so never becomes one.
@@ -124,7 +124,7 @@ class LetterReader:
             if len(self._piece) < self._wanted:
                 return []
             data = self._piece
-        letters: list[Any] = []
+        messages: list[Any] = []
         view = memoryview(data)
         start, size = 0, len(data)
         self._wanted = _HEADER
@@ -138,10 +138,10 @@ class LetterReader:
                 break
             start += _HEADER
             fields = _pickle.loads(view[start : start + nbytes])
-            letters.append(tuple.__new__(_KINDS[number - 1], fields))
+            messages.append(tuple.__new__(_KINDS[number - 1], fields))
             start += nbytes
         if start < size:
             self._piece = bytearray(view[start:])
         elif self._piece:
             self._piece = bytearray()
-        return letters
+        return messages

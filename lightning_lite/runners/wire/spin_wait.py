@@ -20,7 +20,7 @@ LONGEST = 200e-6
 _let_others_run = getattr(os, "sched_yield", lambda: None)
 
 
-class Spinner:
+class SpinWait:
     """Looks for answers, as long as they come quickly.
 
     Args:

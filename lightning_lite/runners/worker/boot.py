@@ -29,8 +29,8 @@ def main() -> NoReturn:
     """Be the process of a work."""
     gc.disable()  # nothing of what is loaded here becomes garbage, and to look for it costs 2 ms
     work = sys.argv[1]
-    calls, control, letters, parent = map(int, sys.argv[2:])
-    for fd in (calls, control, letters):
+    calls, control, messages, parent = map(int, sys.argv[2:])
+    for fd in (calls, control, messages):
         os.set_inheritable(fd, False)
     die_with(parent)
     setup = marshal.loads(read_frame(calls))
@@ -41,7 +41,7 @@ def main() -> NoReturn:
         __import__(module)
     gc.freeze()  # all this lives as long as the process; to look through it again at the end costs 5 ms
     gc.enable()
-    sys.exit(sys.modules[_CHILD].Child(work, calls, control, letters).live(setup, read_frame(calls)))
+    sys.exit(sys.modules[_CHILD].Child(work, calls, control, messages).live(setup, read_frame(calls)))
 
 
 def hide(program: str) -> None:

@@ -52,7 +52,7 @@ def main() -> NoReturn:
     boot.die_with(parent)
     gc.freeze()  # what is here now is never looked through, so it stays shared
 
-    calls, control, letters = serve(door, boot)
+    calls, control, messages = serve(door, boot)
 
     gc.enable()
     setup = marshal.loads(boot.read_frame(calls))
@@ -60,7 +60,7 @@ def main() -> NoReturn:
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
     invalidate_caches()  # there may be modules that were not there when the server started
-    child = sys.modules[_CHILD].Child(setup["work"], calls, control, letters)
+    child = sys.modules[_CHILD].Child(setup["work"], calls, control, messages)
     sys.exit(child.live(setup, boot.read_frame(calls)))
 
 
@@ -79,7 +79,7 @@ def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
                 _tell(report, -errno.EMFILE)
             _close(ends)
         else:
-            report, calls, control, letters, output = ends
+            report, calls, control, messages, output = ends
             try:
                 pid = os.fork()
             except OSError as error:
@@ -91,12 +91,12 @@ def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
                 _close([door.detach(), report, *reports.values()])
                 boot.die_with(server)
                 _open_streams(output)
-                return calls, control, letters
+                return calls, control, messages
             with suppress(OSError):  # it has done so itself and has ended already
                 os.setpgid(pid, pid)
             reports[pid] = report
             _tell(report, pid)
-            _close([calls, control, letters, output])
+            _close([calls, control, messages, output])
 
 
 def _take_environment(env: dict[str, str]) -> None:

@@ -24,8 +24,8 @@ from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
-from lightning_lite.runners.wire.channel import CHUNK, LetterReader, PipeWriter
-from lightning_lite.runners.wire.spin_wait import Spinner
+from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
+from lightning_lite.runners.wire.spin_wait import SpinWait
 from lightning_lite.runners.wire.stack_signal import write_stacks_on_demand
 from lightning_lite.runners.wire.terminal_messages import TerminalLent
 from lightning_lite.runners.worker.terminal import Borrower
@@ -63,11 +63,11 @@ class Child:
         letters: Write end of the pipe of what the work reports.
     """
 
-    def __init__(self, work: str, calls: int, control: int, letters: int) -> None:
+    def __init__(self, work: str, calls: int, control: int, messages: int) -> None:
         self._work = work
         self._calls = calls
         self._control = control
-        self._letters = LetterSender(letters)
+        self._messages = MessageSender(messages)
         self._borrower = Borrower(work, self._send)
         self._nudged, self._nudge = os.pipe()
         os.set_blocking(self._nudge, False)
@@ -96,7 +96,7 @@ class Child:
             self._interrupt = None
             # Python takes its handlers back before the process ends; a late signal would look like a crash.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            self._letters.drain()
+            self._messages.drain()
 
     # The beginning.
 
@@ -138,24 +138,24 @@ class Child:
     # The main thread.
 
     def _serve(self) -> NoReturn:
-        reader = LetterReader()
+        reader = MessageReader()
         calls: deque[RunCall] = deque()
         poller = select.poll()
         poller.register(self._calls, select.POLLIN)
-        spinner = Spinner(poller)
+        spin_wait = SpinWait(poller)
         while True:
             self._allow_stop(_stop_here)
             while not calls:
-                if not spinner.spin():
+                if not spin_wait.spin():
                     poller.poll()
-                spinner.answered()
+                spin_wait.answered()
                 data = os.read(self._calls, CHUNK)
                 if not data:
                     _end_with_the_main_process()
                 calls += reader.feed(data)
             self._allow_stop(self._host.interrupt)
             self._host.perform(calls.popleft())
-            spinner.sent()
+            spin_wait.sent()
 
     def _allow_stop(self, interrupt: Callable[[], None]) -> None:
         self._interrupt = interrupt
@@ -176,16 +176,16 @@ class Child:
             self._has_heard_stop = interrupt is not _stop_here
             interrupt()
 
-    def _send(self, letter: Report) -> None:
+    def _send(self, message: Report) -> None:
         """Send a letter, whole; what was printed before a call's end is out before its letter."""
         if get_ident() != self._main:
-            self._letters.send(letter)
+            self._messages.send(message)
             return
         interrupt, self._interrupt = self._interrupt, None
         try:
-            if type(letter) is RunEnded:
+            if type(message) is RunEnded:
                 _flush_output()
-            self._letters.send(letter)
+            self._messages.send(message)
         finally:
             self._interrupt = interrupt
         if self._is_stop_due:
@@ -202,7 +202,7 @@ class Child:
             os._exit(1)
 
     def _listen(self) -> NoReturn:
-        reader = LetterReader()
+        reader = MessageReader()
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._nudged, select.POLLIN)
@@ -219,13 +219,13 @@ class Child:
                 data = os.read(fd, CHUNK)
                 if not data:
                     _end_with_the_main_process()
-                for letter in reader.feed(data):
-                    if type(letter) is StopWork:
+                for message in reader.feed(data):
+                    if type(message) is StopWork:
                         tell_at = monotonic()
-                    elif type(letter) is TerminalLent:
-                        self._borrower.hear(letter)
+                    elif type(message) is TerminalLent:
+                        self._borrower.hear(message)
                     else:
-                        self._host.receive(letter)
+                        self._host.receive(message)
             now = monotonic()
             if tell_at is not None and now >= tell_at:
                 tell_at = self._tell_main(now)
@@ -253,10 +253,10 @@ class Child:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for fd in (self._calls, self._control, self._nudged, self._nudge):
             os.close(fd)
-        self._letters.close(f"a process that {self._work} has forked can't write to its state")
+        self._messages.close(f"a process that {self._work} has forked can't write to its state")
 
 
-class LetterSender:
+class MessageSender:
     """Sends letters from any thread, and never waits for who reads them.
 
     What the pipe does not take is left to a thread that lives as long as it has something to write.
@@ -271,7 +271,7 @@ class LetterSender:
         self._is_flushing = False
         self._closed = ""
 
-    def send(self, letter: Report) -> None:
+    def send(self, message: Report) -> None:
         """Send `letter` behind all that came before.
 
         Raises:
@@ -280,7 +280,7 @@ class LetterSender:
         if self._closed:
             raise RunnerError(self._closed)
         with self._lock:
-            self._pipe.put(letter)
+            self._pipe.put(message)
             if self._is_flushing or self._pipe.push():
                 return
             self._is_flushing = True

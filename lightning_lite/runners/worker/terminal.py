@@ -112,9 +112,9 @@ class Borrower:
             self._send(TerminalReturned(self.work, is_done))
             self._free.release()
 
-    def hear(self, letter: TerminalLent) -> None:
+    def hear(self, message: TerminalLent) -> None:
         """Take the answer of the runner; called in the helper thread."""
-        self._answer = letter
+        self._answer = message
         if self._answered.locked():
             self._answered.release()
 
