@@ -17,7 +17,7 @@ from benchmarks.measure import Measure
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.app import resume
-from lightning_lite.runs.history import read_history
+from lightning_lite.engine.history import read_history
 from lightning_lite.runs.journal import Journal, Record
 
 CALLS = 3000

@@ -51,15 +51,6 @@ class WorkStatus(NamedTuple):
     traceback: str = ""
 
 
-#: The fields of a `WorkStatus`, as they are kept: each call has three, which nobody may ever read.
-StatusFields = tuple[str, float, str | None, str, int, str]
-
-
-def pending_since(wall: float) -> StatusFields:
-    """Return the first status of a call, which the flow asked for at a time in seconds since 1970."""
-    return WorkStageStatus.PENDING, wall, None, "", 0, ""
-
-
 class AppStage:
     """The stages of an app."""
 

@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 from lightning_lite.app.reporting import say
-from lightning_lite.engine.replay import Past
+from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
+from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.tree.flow import LightningFlow, RootFlow
@@ -35,7 +36,9 @@ def open_run(
     journal = Journal.open(path, identity, durable=durable)
     try:
         # First, because a run that is refused stays as it was.
-        _hand_over(Past(os.path.basename(path), journal.records()), root, retry_failed)
+        _hand_over(
+            Replay(os.path.basename(path), decode_events(journal.records(), journal.path)), root, retry_failed
+        )
         return RunFolder.reopen(path), journal
     except BaseException:
         journal.close()
@@ -56,7 +59,7 @@ def _identity(root: LightningFlow) -> str:
     return ":".join(class_identity(_top(root)))
 
 
-def _hand_over(past: Past, root: LightningFlow, retry_failed: bool) -> None:
+def _hand_over(past: Replay, root: LightningFlow, retry_failed: bool) -> None:
     if retry_failed:
         past.forget_failures()
     else:

@@ -1,8 +1,8 @@
 """One run of an app: machine, runner, journal and terminal, and the one place that all letters pass.
 
-runner.wait ──reports──▶ recorder.hear ──▶ machine ──▶ recorder.follow ──requests──▶ runner.send
-     ▲                                                                                    │
-     └──────────────────────────────────── works ◀───────────────────────────────────────┘
+runner.wait ──reports──▶ machine.step ──events──▶ recorder.record, then requests ──▶ runner.send
+▲                                                                                   │
+└──────────────────────────────────── works ◀──────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.snapshots import AppView, see_work
 from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
-from lightning_lite.engine.machine import Machine
+from lightning_lite.engine.machine import Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import RunnerError
-from lightning_lite.messages import Report, Request
+from lightning_lite.events import CallFailed, Event
+from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, Steerable
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
@@ -159,9 +160,9 @@ class Session:
         self._terminal.on_gone = self.runner.wake
         now = self._now()
         self._recorder.begin(now)
-        self._send(self._machine.prepare())
-        self._send(self._machine.open(now))
-        self._write_down(now)
+        for request in self._machine.prepare():
+            self.runner.send(request)
+        self._carry_out(self._machine.open(now), now)
         self._listen()  # last: the works are on their way
         if self._view is not None:
             self._view.start()
@@ -190,19 +191,12 @@ class Session:
             self.runner.wake()
 
     def deliver(self, reports: Sequence[Report]) -> bool:
-        """Take letters to the journal and to the machine, and the machine's letters to the runner."""
+        """Let the machine apply reports and run a pass if it wants one; return whether the app is over."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._busy_since = now.monotonic
-        self._recorder.hear(reports, machine)
-        requests = machine.apply(now, reports)
-        if requests or machine.has_failures:
-            self._write_down(now)  # calls before they are sent, failures before the flow sees them
-            self._send(requests)  # at once: no work waits for the pass
-        try:
-            requests = machine.run(now)
-        finally:
-            self._write_down(now)
-        self._send(requests)
+        self._carry_out(machine.step(now, reports), now)
+        if machine.wants_pass and machine.num_passes == num_passes:
+            self._carry_out(machine.step(now), now)
         if self._view is not None:
             self._view.poke()
         if machine.error is not None and machine.failed_work:
@@ -218,12 +212,10 @@ class Session:
         return machine.ended
 
     def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
-        """End all works in order, take what they still had to say, and write down how the run ended."""
-        machine = self._machine
+        """End all works in order, take their last reports, and write down how the run ended."""
+        reports = list(self._untaken)
         try:
-            reports = [*self._untaken, *self.runner.close(settings.STOP_TIMEOUT)]
-            self._recorder.hear(reports, machine)
-            machine.apply_last(self._now(), reports)
+            reports += self.runner.close(settings.STOP_TIMEOUT)
         finally:
             # Each for itself: what goes wrong in one keeps nothing of the others.
             with ExitStack() as ends:
@@ -231,15 +223,18 @@ class Session:
                 ends.callback(self._note_end, state)
                 ends.callback(self._terminal.close)
                 if self._view is not None:
-                    ends.callback(self._view.close, state, machine.root.works())
-                ends.callback(machine.close, self._now())
+                    ends.callback(self._view.close, state, self._machine.root.works())
+                ends.callback(self._close_machine, reports)
                 ends.callback(self._clock.watch, None)
                 if self._channel is not None:
                     ends.callback(self._channel.close)
 
+    def _close_machine(self, reports: list[Report]) -> None:
+        now = self._now()
+        self._record(self._machine.close(now, reports), now)
+
     def _note_end(self, state: str) -> None:
-        """Write down the rest, and how the run has ended, while nobody else can take it up."""
-        self._write_down(self._now())
+        """Write down how the run has ended, as long as no other process can take it up."""
         self._recorder.settle()
         works = Counter(row.state for row in self.see_works())
         self._folder.ended(state, works, _describe_end(state))
@@ -277,16 +272,18 @@ class Session:
             except (OSError, RuntimeError) as error:
                 _log.info("the app takes no commands from other terminals: %s", error)
 
-    def _write_down(self, now: Moment) -> None:
-        """Take what has changed to the journal, and failures that the app survives to the terminal."""
-        facts = self._machine.take_facts()
-        self._recorder.follow(facts, now)
-        for work, failure in facts.failures:
-            tell_failure(work, failure, self._folder.logs)
-
-    def _send(self, requests: list[Request]) -> None:
-        for request in requests:
+    def _carry_out(self, step: Step, now: Moment) -> None:
+        """Write the events of a step to the journal, then send its requests."""
+        self._record(step.events, now)
+        for request in step.requests:
             self.runner.send(request)
+
+    def _record(self, events: list[Event], now: Moment) -> None:
+        """Take events to the journal, and failures that the app survives to the terminal."""
+        self._recorder.record(events, now)
+        for event in events:
+            if type(event) is CallFailed:
+                tell_failure(event.component, event.failure, self._folder.logs)
 
     def _wait(self) -> Sequence[Report]:
         patience = self._patience()

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import SeenRun
-from lightning_lite.runs.history import Event as WorkEvent
-from lightning_lite.runs.history import History, WorkHistory, read_history
 from lightning_lite.runs.safe_unpickle import unpack_plain
+from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.ui.live_table import WorkRow, read_progress
 
 #: Seconds over which the use of the CPU is measured.
@@ -42,7 +42,7 @@ class Sight(NamedTuple):
 
     run: SeenRun
     works: list[WorkRow]
-    history: History
+    history: RunHistory
     is_answering: bool
     busy: float | None
     trouble: str
@@ -65,11 +65,11 @@ def look(run: SeenRun, *, journal: bool = True, usage: bool = False) -> Sight:
         usage: Whether to measure what its processes use, which takes a tenth of a second.
     """
     answer, silence = _ask(run)
-    history, damage = _read(run) if journal or not answer else (History(run.path), "")
+    history, damage = _read(run) if journal or not answer else (RunHistory(), "")
     if answer:
         works = [_to_row(fields) for fields in answer.get("works", ())]
     else:
-        works = [_see(run, history, work) for work in history.works.values() if not work.is_gone]
+        works = [_see(run, history, work) for work in history.works.values() if not work.is_detached]
     if usage:
         works = measure(works)
     return Sight(
@@ -149,44 +149,44 @@ def _ask(run: SeenRun) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
-def _read(run: SeenRun) -> tuple[History, str]:
+def _read(run: SeenRun) -> tuple[RunHistory, str]:
     """Return what the journal says, or why it says nothing."""
     try:
         return read_history(run.path), ""
     except NothingToResume:
-        return History(run.path), ""
+        return RunHistory(), ""
     except JournalError as error:
-        return History(run.path), str(error)
+        return RunHistory(), str(error)
 
 
 def _to_row(fields: Mapping[str, Any]) -> WorkRow:
     return WorkRow(**{name: value for name, value in fields.items() if name in WorkRow._fields})
 
 
-def _see(run: SeenRun, history: History, work: WorkHistory) -> WorkRow:
+def _see(run: SeenRun, history: RunHistory, work: WorkHistory) -> WorkRow:
     event = _last(work)
     state = event.stage
     if run.state != "running":
         state = state_at_the_end(state)
-    call = work.calls[-1] if work.calls and event in work.calls[-1].events else None
+    call = work.calls[-1] if work.calls and event in work.calls[-1].statuses else None
     return WorkRow(
         work.name,
         state.replace("_", " "),
         call=call.number if call is not None else 0,
-        attempt=event.attempt,
+        attempt=event.count,
         progress=_read_progress(history.states.get(work.name, {}).get("progress")),
-        since=event.time or None,
+        since=event.timestamp or None,
     )
 
 
-def _last(work: WorkHistory) -> WorkEvent:
+def _last(work: WorkHistory) -> WorkStatus:
     """Return what the status of a work is about: its newest call, unless its process says more."""
-    process = work.events[-1] if work.events else WorkEvent("not_started", 0.0)
+    process = work.statuses[-1] if work.statuses else WorkStatus(WorkStageStatus.NOT_STARTED)
     if not work.calls:
         return process
     call = work.calls[-1]
-    last = call.events[-1]
-    if call.ended and process.time > last.time and process.stage in ("failed", "stopped"):
+    last = call.statuses[-1]
+    if call.ended and process.timestamp > last.timestamp and process.stage in ("failed", "stopped"):
         return process
     return last._replace(stage=call.stage)
 

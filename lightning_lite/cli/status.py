@@ -14,7 +14,7 @@ from lightning_lite.cli.options import examples, json_option, plain_option, root
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_seconds
 from lightning_lite.cli.run_reader import Sight, look, natural
 from lightning_lite.cli.targets import find_target, find_work
-from lightning_lite.runs.history import CallHistory
+from lightning_lite.engine.history import CallHistory
 from lightning_lite.ui.live_table import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]

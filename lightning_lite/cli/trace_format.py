@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from lightning_lite.engine.history import Attempt, CallHistory, RunHistory
 from lightning_lite.runs.catalog import SeenRun
-from lightning_lite.runs.history import Attempt, CallHistory, History
 
 _PID = 1
 _FLOW = 0  # the track of the flow; works come behind
@@ -30,7 +30,7 @@ class _Slice(NamedTuple):
     ended: float
 
 
-def trace(run: SeenRun, history: History, now: float) -> dict[str, Any]:
+def trace(run: SeenRun, history: RunHistory, now: float) -> dict[str, Any]:
     """Return a run as an object of the format, ready for JSON.
 
     Args:
@@ -38,7 +38,7 @@ def trace(run: SeenRun, history: History, now: float) -> dict[str, Any]:
         history: What has happened in it.
         now: The end of what has not ended yet if the run goes on, in seconds since 1970.
     """
-    zero = min(history.begun[:1] + history.turns[:1], default=run.started or now)
+    zero = min(history.begun[:1] + history.times[:1], default=run.started or now)
     end = now if run.state == "running" else max(run.ended or 0.0, history.last_time)
     clock = _Clock(zero)
     slices = list(_slices(history, end, goes_on=run.state == "running"))
@@ -73,7 +73,7 @@ class _Clock:
         return max(0, round((seconds - self._zero) * 1e6))
 
 
-def _tracks(run: SeenRun, history: History) -> Iterator[dict[str, Any]]:
+def _tracks(run: SeenRun, history: RunHistory) -> Iterator[dict[str, Any]]:
     yield _named("process_name", _FLOW, name=f"{run.app} ({run.id})")
     for track, name in enumerate(["flow", *history.works]):
         yield _named("thread_name", track, name=name)
@@ -84,7 +84,7 @@ def _named(what: str, track: int, **args: Any) -> dict[str, Any]:
     return {"ph": "M", "name": what, "pid": _PID, "tid": track, "args": args}
 
 
-def _slices(history: History, end: float, *, goes_on: bool) -> Iterator[_Slice]:
+def _slices(history: RunHistory, end: float, *, goes_on: bool) -> Iterator[_Slice]:
     for track, work in enumerate(history.works.values(), _FLOW + 1):
         for call in work.calls:
             for attempt in call.attempts:
@@ -129,17 +129,17 @@ def _deaths(slices: list[_Slice], clock: _Clock) -> Iterator[dict[str, Any]]:
             yield _instant(found.attempt.reason, "death", found.track, clock(found.ended), args)
 
 
-def _processes(history: History, clock: _Clock) -> Iterator[dict[str, Any]]:
+def _processes(history: RunHistory, clock: _Clock) -> Iterator[dict[str, Any]]:
     for track, work in enumerate(history.works.values(), _FLOW + 1):
-        for event in work.events:
+        for event in work.statuses:
             args = {"message": event.message} if event.message else {}
-            yield _instant(event.reason or event.stage, "process", track, clock(event.time), args)
+            yield _instant(event.reason or event.stage, "process", track, clock(event.timestamp), args)
 
 
-def _flow(run: SeenRun, history: History, clock: _Clock, end: float) -> Iterator[dict[str, Any]]:
+def _flow(run: SeenRun, history: RunHistory, clock: _Clock, end: float) -> Iterator[dict[str, Any]]:
     for number, moment in enumerate(history.begun):
         yield _instant("resumed" if number else "begun", "run", _FLOW, clock(moment), {}, scope="p")
-    for moment in history.turns:
+    for moment in history.times:
         yield _instant("turn", "flow", _FLOW, clock(moment), {})
     if run.state != "running":
         yield _instant(run.state, "run", _FLOW, clock(end), {}, scope="p")

@@ -1,18 +1,18 @@
-"""The main-side machine: letters and the time in, one pass of the flow, letters out.
+"""The state machine of the main side: reports and the time in; events and requests out.
 
-    step(now, letters)   1. apply all letters: states, ends of calls, deaths
-                         2. let the works' timers act
-                         3. run the root flow once, if something changed
-                         4. return what is to be sent
+    step(now, reports)   with reports or a timer that is due: apply them
+                         else, if something changed: run one pass of the flow
 
-It owns no process, no clock and no file, so all rules can be tested with no process at all.
+A pass never runs in the step that applies reports, so that the caller can write the events of a step to
+the journal before the flow sees what they say. The machine owns no process, no clock and no file: all rules
+can be tested without a process.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
@@ -21,6 +21,7 @@ from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.engine.supervisors import Supervisors
 from lightning_lite.engine.timers import Timers
 from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StopApp
+from lightning_lite.events import Event, ScheduleFired
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
@@ -37,12 +38,10 @@ from lightning_lite.messages import (
 )
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call
-from lightning_lite.tree.component import Component
-from lightning_lite.tree.facts import Facts
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import connect
 from lightning_lite.tree.outbox import (
-    CallAsked,
+    CallRequested,
     Detached,
     Outbox,
     RestartAsked,
@@ -53,6 +52,18 @@ from lightning_lite.tree.outbox import (
 from lightning_lite.tree.work import LightningWork, swallowed_at
 
 _log = logging.getLogger("lightning_lite")
+
+
+class Step(NamedTuple):
+    """What came of a step.
+
+    Attributes:
+        events: What happened, in order; to be written to the journal before the next step.
+        requests: What is to be sent, after the events were written.
+    """
+
+    events: list[Event]
+    requests: list[Request]
 
 
 class Machine:
@@ -82,21 +93,22 @@ class Machine:
         self._supervisors = Supervisors(self._outbox, self._timers, max_running)
         self._acknowledged: list[Request] = []
 
-    def open(self, now: Moment) -> list[Request]:
-        """Take the tree, and return the letters that start the declared works.
+    def open(self, now: Moment) -> Step:
+        """Take the tree, and start the declared works.
 
         Raises:
             ArgumentError: A work can't be sent to its process; the message names the attribute.
         """
+        self._outbox.wall = now.wall
         connect(self.root, self._outbox)
         self._outbox.explain = _explain if _log.isEnabledFor(logging.DEBUG) else None
-        self._outbox.wall = now.wall
         self._outbox.changed("the app has started")
         for _, work in self.root.named_works():
             supervisor = self._supervisors.supervise(work)
             if _starts_with_flow(work):
                 supervisor.ask_start(now)
-        return self._collect(now)
+        requests = self._collect(now)
+        return Step(self._outbox.take_events(), requests)
 
     def prepare(self) -> list[Request]:
         """Return the letters that let the runner begin with what `open` will start."""
@@ -106,10 +118,25 @@ class Machine:
             if _starts_with_flow(work)
         ]
 
-    def close(self, now: Moment) -> None:
-        """Let go of the tree; what it knows stays readable."""
+    def close(self, now: Moment, reports: Sequence[Report] = ()) -> list[Event]:
+        """Let go of the tree, and return the last events; what the tree knows stays readable.
+
+        Args:
+            now: The present time.
+            reports: What came while the works were ended. The last states and ends of calls count; the ends
+                of processes then say nothing about the works.
+        """
+        self._outbox.wall = now.wall
+        for report in reports:
+            supervisor = self._supervisors.find(report.work)
+            if supervisor is not None and isinstance(report, StateChanged):
+                supervisor.state_sync.take(report.changes, report.applied)
+            elif supervisor is not None and isinstance(report, RunEnded):
+                supervisor.run_ended(report, now)
         self._supervisors.abandon(now)
+        events = self._outbox.take_events()
         connect(self.root, None)
+        return events
 
     @property
     def wake_at(self) -> float | None:
@@ -130,86 +157,31 @@ class Machine:
         """Whether nothing is under way that could change anything."""
         return not (self.wants_pass or self._supervisors.is_busy or self._timers.next is not None)
 
-    def step(self, now: Moment, reports: Iterable[Report] = ()) -> list[Request]:
-        """Apply what arrived, run the flow once if something changed, and return what is to be sent.
+    def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:
+        """Apply what arrived. If nothing did, and something changed before, run one pass of the flow.
 
-        Facts that nobody has taken are dropped.
+        Args:
+            now: The present time.
+            reports: All messages that have arrived since the last step.
 
         Raises:
-            Exception: Whatever the flow raises.
+            Exception: Whatever the flow raises; for the journal such a pass did not happen.
         """
-        self.take_facts()
-        return [*self.apply(now, reports), *self.run(now)]
-
-    def apply(self, now: Moment, reports: Iterable[Report]) -> list[Request]:
-        """Apply what arrived: the first half of `step`, before the flow sees it."""
         self._outbox.wall = now.wall
-        for report in reports:
-            self._apply(report, now)
-        for name in self._timers.pop_due(now):
-            if (supervisor := self._supervisors.find(name)) is not None:
-                supervisor.tick(now)
-                self._supervisors.changed(supervisor)
-            else:
-                self._outbox.changed(name)  # an event of a schedule
-        if self.wants_pass and not (self._acknowledged or self._supervisors.has_news(now)):
-            return []  # `run` follows, and sends it all
-        return self._collect(now)
-
-    def run(self, now: Moment) -> list[Request]:
-        """Run the flow once if something changed: the second half of `step`.
-
-        Raises:
-            Exception: Whatever the flow raises.
-        """
-        if not self.wants_pass:
-            return []
-        outbox = self._outbox
-        arrived = self.take_facts()
-        try:
-            self._run_pass()
-            written = outbox.facts.writes
-            arrived.add(outbox.facts)
-        finally:
-            outbox.facts = arrived  # for the journal a pass that raised did not happen
-        if self.ended:
-            return []
-        if outbox.asks:
-            self._take_asks(now)
-        if written or outbox.wakes:
-            self._take_writes(written, now)
-        return self._collect(now)
-
-    @property
-    def has_failures(self) -> bool:
-        """Whether calls have failed that the flow has not seen yet."""
-        return bool(self._outbox.facts.failures)
-
-    def take_facts(self) -> Facts:
-        """Return what has changed since the last time."""
-        facts, self._outbox.facts = self._outbox.facts, Facts()
-        return facts
-
-    def accepted(self, report: StateChanged | RunEnded) -> tuple[dict[str, bytes], bytes | None]:
-        """Return what counts of a letter: changes that the flow has not written over, an answer it awaits."""
-        supervisor = self._supervisors.of_process(report.work)
-        if supervisor is None or not self._supervisors.has(supervisor):
-            return {}, None
-        answer = report.value if type(report) is RunEnded and supervisor.awaits(report) else None
-        changes = report.changes
-        return supervisor.state_sync.accepted(changes, report.applied) if changes else changes, answer
-
-    def apply_last(self, now: Moment, reports: Iterable[Report]) -> None:
-        """Apply the states and ends of calls that came while the works were ended; nothing is sent.
-
-        That their processes are gone then says nothing about the works.
-        """
-        for report in reports:
-            supervisor = self._supervisors.find(report.work)
-            if supervisor is not None and isinstance(report, StateChanged):
-                supervisor.state_sync.take(report.changes, report.applied)
-            elif supervisor is not None and isinstance(report, RunEnded):
-                supervisor.run_ended(report, now)
+        due = self._timers.pop_due(now)
+        if reports or due:
+            for report in reports:
+                self._apply(report, now)
+            for name in due:
+                self._wake(name, now)
+            # If a pass follows at once, its step sends all together, unless there is something to send now.
+            is_sent_later = self.wants_pass and not (self._acknowledged or self._supervisors.has_news(now))
+            requests = [] if is_sent_later else self._collect(now)
+        elif self.wants_pass:
+            requests = self._run_pass(now)
+        else:
+            requests = []
+        return Step(self._outbox.take_events(), requests)
 
     # What arrived.
 
@@ -239,9 +211,40 @@ class Machine:
         self._supervisors.changed(supervisor)
         self._outbox.changed(f"{report.work}: {type(report).__name__}")
 
+    def _wake(self, name: str, now: Moment) -> None:
+        """Take a timer that is due: of a work, or of a schedule of the flow."""
+        supervisor = self._supervisors.find(name)
+        if supervisor is not None:
+            supervisor.tick(now)
+            self._supervisors.changed(supervisor)
+        else:
+            self._outbox.events.append(ScheduleFired(name, now.wall))
+            self._outbox.changed(name)
+
     # The pass.
 
-    def _run_pass(self) -> None:
+    def _run_pass(self, now: Moment) -> list[Request]:
+        """Run the flow once, and return what is to be sent after it."""
+        outbox = self._outbox
+        try:
+            self._run_root()
+        except BaseException:
+            outbox.drop_events()
+            raise
+        if self.ended:
+            return []
+        written = list(outbox.writes.items())
+        if outbox.asks:
+            self._take_asks(now)
+        for name, (_, attributes) in written:
+            if (supervisor := self._supervisors.find(name)) is not None:
+                supervisor.ask_write(attributes)
+                self._supervisors.changed(supervisor)
+        if outbox.wakes:
+            self._set_schedules(now)
+        return self._collect(now)
+
+    def _run_root(self) -> None:
         outbox = self._outbox
         self.num_passes += 1
         if outbox.explain is not None:
@@ -273,29 +276,25 @@ class Machine:
             if isinstance(ask, Detached):
                 self._supervisors.dismiss(ask.name, now)
             elif ask.work._node.link is not outbox:
-                if isinstance(ask, CallAsked):
+                if isinstance(ask, CallRequested):
                     ask.call.fail(
                         Failure("stopped", f"{type(ask.work).__qualname__} was taken out of the tree")
                     )
             else:
                 self._hand_on(ask, now)
 
-    def _take_writes(self, written: Mapping[str, tuple[Component, set[str]]], now: Moment) -> None:
-        """Hand on what the pass wrote to works, and when its schedules are due."""
-        for name, (_, attributes) in written.items():
-            if (supervisor := self._supervisors.find(name)) is not None:
-                supervisor.ask_write(attributes)
-                self._supervisors.changed(supervisor)
+    def _set_schedules(self, now: Moment) -> None:
+        """Set the timers of the schedules that the pass came to."""
         wakes, self._outbox.wakes = self._outbox.wakes, {}
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
     def _hand_on(
-        self, ask: CallAsked | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
+        self, ask: CallRequested | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
     ) -> None:
         supervisor = self._supervisors.supervise(ask.work)
         match ask:
-            case CallAsked():
+            case CallRequested():
                 supervisor.ask_call(ask.call, now)
             case StartAsked():
                 supervisor.ask_start(now)

@@ -1,12 +1,9 @@
-"""Which letters and facts become records of the journal.
+"""Writes the events of a run to its journal.
 
-    runner.wait ──reports──▶ hear: states and ends of calls, secured ──▶ machine.step
-                                                                            │ facts
-    runner.send ◀──requests─ follow: what the flow did with them  ◀─────────┘
-                             settle: both committed, when there is nothing else to do
+    machine.step ──events──▶ record: encoded, secured ──▶ then the requests of that step are sent
+                             settle: committed, when there is nothing else to do
 
-So when the flow sees that a call has ended, that end is on disk; a failure is followed before the pass as
-well. What the flow then does is written down together with the use that it made of the answers.
+The flow sees what an event says in a later step. So when it sees that a call has ended, that end is on disk.
 """
 
 from __future__ import annotations
@@ -14,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lightning_lite.clock import Moment
-from lightning_lite.engine.machine import Machine
-from lightning_lite.messages import Report, RunEnded, StateChanged
+from lightning_lite.events import CallStatusChanged, CallSurvived, Event, RunBegun
+from lightning_lite.runs.event_codec import encode_event
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.records import Record
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tree.facts import Facts
-from lightning_lite.values.pickling import pack_plain
 
-#: Seconds that a call has to be under way before the death of the flow is not put down to it.
+#: Seconds that a call has to be under way before a death of the flow has another cause.
 SURVIVAL = 10.0
 
 
@@ -44,33 +38,24 @@ class Recorder:
 
     def begin(self, now: Moment) -> None:
         """Note that a process takes up the run."""
-        self._journal.append(Record("begun", "", "", pack_plain(now.wall)))
+        self._append(RunBegun(now.wall))
 
-    def hear(self, reports: Iterable[Report], machine: Machine) -> None:
-        """Write down what has arrived, before the flow sees it."""
-        for report in reports:
-            if type(report) is not StateChanged and type(report) is not RunEnded:
-                continue
-            changes, answer = machine.accepted(report)
-            if changes:
-                self._journal.append(Record("state", report.work, "", pack_plain(changes)))
-            if type(report) is RunEnded and answer is not None:
-                self._journal.append(Record("value", report.work, report.key, answer))
-        self._journal.secure()
+    def record(self, events: Iterable[Event], now: Moment) -> None:
+        """Write events; when this returns, they survive the death of any process.
 
-    def follow(self, facts: Facts, now: Moment) -> None:
-        """Write down what the turn has changed."""
+        Raises:
+            JournalError: They can't be written: no space, for example.
+        """
         if self._young:
             self._note_survivors(now)
-        if facts:
-            self._journal.append(Record("turn", "", "", pack_plain(facts.to_data())))
-            for event in facts.events:
-                if event[0] == "status":
-                    _, work, key, _, fields = event
-                    if fields[0] == WorkStageStatus.RUNNING:
-                        self._young[work, key] = now.monotonic + SURVIVAL
-                    elif key:
-                        self._young.pop((work, key), None)
+        for event in events:
+            self._append(event)
+            if type(event) is CallStatusChanged:
+                call = event.component, event.key
+                if event.status.stage == WorkStageStatus.RUNNING:
+                    self._young[call] = now.monotonic + SURVIVAL
+                else:
+                    self._young.pop(call, None)
         self._journal.secure()
 
     @property
@@ -86,8 +71,11 @@ class Recorder:
         """Write what is left, and let go of the journal."""
         self._journal.close()
 
+    def _append(self, event: Event) -> None:
+        self._journal.append(encode_event(event))
+
     def _note_survivors(self, now: Moment) -> None:
         while (due := self.wake_at) is not None and due <= now.monotonic:
             work, key = next(iter(self._young))
-            self._journal.append(Record("survived", work, key, b""))
+            self._append(CallSurvived(work, key, now.wall))
             del self._young[work, key]

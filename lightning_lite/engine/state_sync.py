@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.work import LightningWork
 
 _log = logging.getLogger("lightning_lite")
@@ -17,14 +18,16 @@ class StateSync:
 
     Args:
         work: The work.
+        outbox: Takes the event that the work has new values.
 
     Attributes:
         newest: Number of the newest write, 0 if there was none.
     """
 
-    def __init__(self, work: LightningWork) -> None:
+    def __init__(self, work: LightningWork, outbox: Outbox) -> None:
         self.newest = 0
         self._work = work
+        self._outbox = outbox
         self._name = work.name  # out of the tree it has none
         self._numbers: dict[str, int] = {}  # attribute → number of the write, in order
 
@@ -40,22 +43,22 @@ class StateSync:
         node = self._work._node
         return {name: (number, node.encode(self._work, name)) for name, number in self._numbers.items()}
 
-    def accepted(self, changes: dict[str, bytes], applied: int) -> dict[str, bytes]:
-        """Return those of the work's new values that count: the flow has not written anything newer.
+    def take(self, changes: dict[str, bytes], applied: int) -> None:
+        """Let the flow see the work's new values, but for those over which it has written something newer.
 
         Args:
-            changes: Frozen values, by attribute.
+            changes: Encoded values, by attribute.
             applied: Number of the newest write that the work had applied by then.
         """
-        numbers = self._numbers
-        if not numbers:
-            return changes
-        return {name: encoded for name, encoded in changes.items() if numbers.get(name, 0) <= applied}
-
-    def take(self, changes: dict[str, bytes], applied: int) -> None:
-        """Let the flow see those that count, and take note of what is applied."""
         if changes:
-            accepted = self.accepted(changes, applied)
+            numbers = self._numbers
+            accepted = changes
+            if numbers:
+                accepted = {
+                    name: encoded for name, encoded in changes.items() if numbers.get(name, 0) <= applied
+                }
+            if accepted:
+                self._outbox.report_state(self._work, accepted)
             for name, encoded in accepted.items():
                 self._work._node.store_encoded(self._work, name, encoded)
             for name in changes.keys() - accepted.keys():

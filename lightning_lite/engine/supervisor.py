@@ -20,6 +20,7 @@ from lightning_lite.engine.failures import describe_call, error_of
 from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.engine.work_host import pack_host
 from lightning_lite.errors import RestartLimitReached
+from lightning_lite.events import CallFailed, CallSucceeded
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -118,7 +119,7 @@ class Supervisor:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
-        self.state_sync = StateSync(work)
+        self.state_sync = StateSync(work, outbox)
         self._outbox = outbox
         self._slots = slots
         self._requests: list[Request] = []
@@ -265,7 +266,8 @@ class Supervisor:
         if message.failure is not None:
             self._attempt_failed(call, message.failure, now)
         elif message.value is not None:
-            call.succeed(message.value)
+            event = CallSucceeded(self.work.name, call.key, now.wall, message.value)
+            self._outbox.emit(self.work, event)
             self._note(call, WorkStageStatus.SUCCEEDED, now)
 
     def start_failed(self, failure: Failure) -> None:
@@ -378,10 +380,10 @@ class Supervisor:
             return
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
         where = "" if goes_on else f"{self._describe(call)}{attempt}"  # as long as it has its arguments
-        call.fail(failure)
         if goes_on:
-            self._outbox.completed(self.work, call, failure)
+            self._outbox.emit(self.work, CallFailed(self.work.name, call.key, now.wall, failure))
         else:
+            call.fail(failure)  # no event: a resumed app runs the call again that ended the app
             self.error = error_of(failure, self.name, where)
 
     def _end_stopped(self, now: Moment) -> None:
@@ -402,7 +404,7 @@ class Supervisor:
     def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
         count = call.attempt if call is not None else 0
-        self._outbox.note(self.work, call, (stage, now.wall, reason, message, count, trace))
+        self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
         if self._book.was_read:
             self._noted = True
         if self._outbox.explain is not None:

@@ -10,7 +10,6 @@ from lightning_lite.engine.call_queue import Slots
 from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.engine.timers import Timers
 from lightning_lite.messages import Request
-from lightning_lite.tree.identity import class_identity
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.work import LightningWork
 
@@ -72,7 +71,6 @@ class Supervisors:
         if supervisor is None:
             supervisor = Supervisor(work, self._outbox, self._slots, blocked=name in self._retiring)
             self._supervisors[name] = supervisor
-            self._outbox.facts.enter(name, class_identity(type(work)))
         self._active[supervisor] = None
         return supervisor
 

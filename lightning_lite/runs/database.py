@@ -12,7 +12,7 @@ from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.text import one_line
 
 #: Version of the form in which a journal is kept.
-VERSION = 2
+VERSION = 3
 
 #: Where SQLite keeps it, so that other programs know a journal from other databases.
 APPLICATION_ID = int.from_bytes(b"LLjr")

@@ -151,7 +151,7 @@ class Journal:
                     data: bytes | ValueFile = row.data
                     if row.in_file:
                         data = ValueFile.from_reference(self._folder, row.sequence, row.data)
-                    yield Record(row.kind, row.component, row.key, data)
+                    yield Record(row.kind, row.component, row.key, data, row.time)
         except database.FAILURES as error:
             refuse(error, self.path)
 
@@ -252,7 +252,7 @@ class Journal:
         parts: list[bytes] = []
         number, checksum = self._end.sequence, self._end.checksum
         last = number + len(self._waiting)
-        for kind, component, key, data in self._waiting:
+        for kind, component, key, data, time in self._waiting:
             number += 1
             if not isinstance(data, bytes):
                 data = data.load()
@@ -260,7 +260,7 @@ class Journal:
             if in_file:
                 data = ValueFile.write(self._folder, number, data, durable=self._durable).reference
             ends = number == last
-            framed = frame(number, kind, component, key, data, in_file, ends)
+            framed = frame(number, kind, component, key, data, time, in_file, ends)
             checksum = seal(checksum, framed)
             parts += framed, checksum
         return b"".join(parts), End(number, checksum)

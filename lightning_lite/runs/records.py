@@ -10,7 +10,7 @@ from typing import NamedTuple
 from lightning_lite.runs.values import ValueFile
 
 CHECKSUM_SIZE = 16
-_HEAD = struct.Struct("<QBBIIIQ")  # number, in a file, ends; bytes of kind, component, key and data
+_HEAD = struct.Struct("<QdBBIIIQ")  # number, time, in a file, ends; bytes of kind, component, key and data
 
 
 class Record(NamedTuple):
@@ -21,6 +21,7 @@ class Record(NamedTuple):
         component: Full name of the component to which it happened.
         key: Key of the call, or "".
         data: The rest, packed. In a record that was read from a journal, a big one is a `ValueFile`.
+        time: When it happened, in seconds since 1970.
 
     Example:
         >>> Record("asked", "root.train", "9f3a", b"arguments").load()
@@ -31,6 +32,7 @@ class Record(NamedTuple):
     component: str
     key: str
     data: bytes | ValueFile
+    time: float = 0.0
 
     def load(self) -> bytes:
         """Return the data, wherever it is.
@@ -50,6 +52,7 @@ class Row(NamedTuple):
         component: As in `Record`.
         key: As in `Record`.
         data: The data, or the reference to a file.
+        time: As in `Record`.
         in_file: 1 if `data` is a reference, else 0.
         ends: 1 if it is the last record of its transaction, else 0.
         checksum: Of all these and the checksum of the row before.
@@ -60,15 +63,18 @@ class Row(NamedTuple):
     component: str
     key: str
     data: bytes
+    time: float
     in_file: int
     ends: int
     checksum: bytes
 
 
-def frame(sequence: int, kind: str, component: str, key: str, data: bytes, in_file: int, ends: int) -> bytes:
+def frame(
+    sequence: int, kind: str, component: str, key: str, data: bytes, time: float, in_file: int, ends: int
+) -> bytes:
     """Return a row without its checksum as bytes; lengths are part of them, so no two rows give the same."""
     what, where, which = kind.encode(), component.encode(), key.encode()
-    head = _HEAD.pack(sequence, in_file, ends, len(what), len(where), len(which), len(data))
+    head = _HEAD.pack(sequence, time, in_file, ends, len(what), len(where), len(which), len(data))
     return b"".join((head, what, where, which, data))
 
 
@@ -86,7 +92,7 @@ def read_frames(data: bytes) -> Iterator[Row]:
     """Yield the rows that `write_frames` wrote, up to the first that is not whole."""
     start = 0
     while start + _HEAD.size <= len(data):
-        sequence, in_file, ends, *sizes = _HEAD.unpack_from(data, start)
+        sequence, time, in_file, ends, *sizes = _HEAD.unpack_from(data, start)
         start += _HEAD.size
         if start + sum(sizes) + CHECKSUM_SIZE > len(data):
             return
@@ -98,7 +104,7 @@ def read_frames(data: bytes) -> Iterator[Row]:
             kind, component, key = (part.decode() for part in parts[:3])
         except UnicodeDecodeError:
             return
-        yield Row(sequence, kind, component, key, parts[3], in_file, ends, parts[4])
+        yield Row(sequence, kind, component, key, parts[3], time, in_file, ends, parts[4])
 
 
 def seal_head(version: int, identity: bytes, nonce: bytes) -> bytes:

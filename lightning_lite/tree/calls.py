@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from lightning_lite.events import (
+    AnswerUsed,
+    CallAsked,
+    CallFailed,
+    CallStatusChanged,
+    CallSucceeded,
+    CallSurvived,
+    StoredValue,
+    WorkEvent,
+    WorkStatusChanged,
+)
 from lightning_lite.messages import Failure
-from lightning_lite.status import StatusFields, WorkFailureReasons, WorkStageStatus, WorkStatus
+from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.values.pickling import unpack
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
 _UNREAD = object()
-_NOT_STARTED: StatusFields = WorkStatus(WorkStageStatus.NOT_STARTED)
+_NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a work may be stopped and started for months
-
-
-class Stored(Protocol):
-    """A packed value that stays on disk until somebody asks for it."""
-
-    def load(self) -> bytes:
-        """Return the bytes."""
 
 
 class Call:
@@ -31,7 +33,7 @@ class Call:
         key: What its arguments say; equal arguments, equal key.
         number: 1 for the first call that the work was asked for.
         attempt: 0 before it was sent for the first time.
-        arguments: Packed `(args, kwargs)`; dropped when the call has ended.
+        arguments: Pickled `(args, kwargs)`; empty when the call has ended, and if they are not known.
         failure: Why its last attempt failed, or `None`.
         ended: Whether it will not run any more: succeeded, failed after the last attempt, or stopped.
     """
@@ -57,18 +59,18 @@ class Call:
         self.failure: Failure | None = None
         self.ended = False
         self.answered = False
-        self._statuses: list[StatusFields] = []
-        self._packed: bytes | Stored | None = None
+        self._statuses: list[WorkStatus] = []
+        self._packed: bytes | StoredValue | None = None
         self._value: Any = _UNREAD
 
     def __repr__(self) -> str:
-        stage = self._statuses[-1][0] if self._statuses else "asked"
+        stage = self._statuses[-1].stage if self._statuses else "asked"
         return f"<call {self.number}, key {self.key}: {stage}>"
 
     @property
     def statuses(self) -> list[WorkStatus]:
         """What happened to it, in order."""
-        return [WorkStatus(*fields) for fields in self._statuses]
+        return list(self._statuses)
 
     @property
     def succeeded(self) -> bool:
@@ -101,7 +103,7 @@ class Call:
             return None
         return error if isinstance(error, BaseException) else None
 
-    def succeed(self, packed: bytes | Stored) -> None:
+    def succeed(self, packed: bytes | StoredValue) -> None:
         """Take the packed answer, or where it is."""
         self._packed = packed
         self.failure = None
@@ -130,8 +132,8 @@ class CallBook:
     def __init__(self) -> None:
         self.current: dict[str, Call] = {}
         self.newest: Call | None = None
-        self._status: StatusFields = _NOT_STARTED
-        self._process_statuses: list[StatusFields] = []
+        self._status = _NOT_STARTED
+        self._process_statuses: list[WorkStatus] = []
         self.num_calls = 0
         self.num_failures = 0
         self.num_successes = 0
@@ -146,12 +148,12 @@ class CallBook:
     @property
     def status(self) -> WorkStatus:
         """What happened last to the newest call, or to the process once that call has ended."""
-        return WorkStatus(*self._status)
+        return self._status
 
     @property
     def process_statuses(self) -> list[WorkStatus]:
         """What happened to the work outside its calls; the latest thousand."""
-        return [WorkStatus(*fields) for fields in self._process_statuses]
+        return list(self._process_statuses)
 
     def read_status(self) -> WorkStatus:
         """Return the status, and remember that it was asked for."""
@@ -163,33 +165,60 @@ class CallBook:
         self.was_read = True
         return self.current.get(key)
 
-    def open(self, key: str, arguments: bytes) -> Call:
-        """Enter a call that the flow asks for."""
-        return self.enter(Call(key, self.num_calls + 1, arguments))
+    def apply(self, event: WorkEvent) -> None:
+        """Take what happened to the work or to one of its calls: while the app runs, and from the journal."""
+        match event:
+            case WorkStatusChanged():
+                self._process_statuses.append(event.status)
+                del self._process_statuses[:-_MAX_PROCESS_STATUSES]
+                self._count(event.status)
+                if self._describes(event.status.stage):
+                    self._status = event.status
+            case CallAsked():
+                call = self._enter(event.key, event.number, event.arguments or b"")
+                self._note(call, WorkStatus(WorkStageStatus.PENDING, event.time))
+            case CallStatusChanged():
+                known = self.current.get(event.key)
+                if known is not None and known.number > event.number:
+                    return  # about a call that a newer one with the same arguments has replaced
+                if known is None or known.number < event.number:
+                    # The flow asked for it while the work had another name, under which its record is.
+                    known = self._enter(event.key, event.number, b"")
+                known.attempt = max(known.attempt, event.status.count)
+                self._note(known, event.status)
+            case CallSucceeded():
+                self.current[event.key].succeed(event.value)
+            case CallFailed():
+                self.current[event.key].fail(event.failure)
+            case AnswerUsed():
+                if (used := self.current.get(event.key)) is not None:
+                    used.answered = True
+            case CallSurvived():
+                pass  # it says something about the flow, not about the call
+            case _:
+                assert_never(event)
 
-    def enter(self, call: Call) -> Call:
-        """Enter a call, newer than all others."""
-        self.num_calls = call.number
-        self.current[call.key] = self.newest = call
+    def _enter(self, key: str, number: int, arguments: bytes) -> Call:
+        call = self.current[key] = Call(key, number, arguments)
+        if number > self.num_calls:
+            self.num_calls = number
+            self.newest = call
         return call
 
-    def note(self, call: Call | None, fields: StatusFields) -> None:
-        """Enter what happened to a call, or to the work's process if `call` is `None`."""
-        stage = fields[0]
-        if call is None:
-            self._process_statuses.append(fields)
-            del self._process_statuses[:-_MAX_PROCESS_STATUSES]
-        else:
-            call._statuses.append(fields)
-        if stage in _UP:
+    def _note(self, call: Call, status: WorkStatus) -> None:
+        call._statuses.append(status)
+        self._count(status)
+        if call is self.newest:
+            self._status = status
+
+    def _count(self, status: WorkStatus) -> None:
+        if status.stage in _UP:
             self.has_started = True
-        elif stage == WorkStageStatus.SUCCEEDED:
+        elif status.stage == WorkStageStatus.SUCCEEDED:
             self.num_successes += 1
-        elif stage == WorkStageStatus.FAILED:
+        elif status.stage == WorkStageStatus.FAILED:
             self.num_failures += 1
-            self.num_timeouts += fields[2] == WorkFailureReasons.TIMEOUT
-        if self._describes(stage) if call is None else call is self.newest:
-            self._status = fields
+            self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
 
     def keep(self, keep: Callable[[Call], bool]) -> None:
         """Forget all calls but some; the newest of these describes the work then."""
@@ -198,17 +227,16 @@ class CallBook:
             return
         self.newest = max(self.current.values(), key=lambda call: call.number, default=None)
         self._status = self.newest.statuses[-1] if self.newest else _NOT_STARTED
-        for fields in self._process_statuses[-1:]:
-            stage, timestamp = fields[:2]
-            if timestamp >= self._status[1] and self._describes(stage):
-                self._status = fields
+        for status in self._process_statuses[-1:]:
+            if status.timestamp >= self._status.timestamp and self._describes(status.stage):
+                self._status = status
 
     def _describes(self, stage: str) -> bool:
         """Return whether what happened to the process says more than how the newest call has ended."""
         if self.newest is None:
             return True
         if stage == WorkStageStatus.STARTED:
-            return self._status[0] == WorkStageStatus.STOPPED
+            return self._status.stage == WorkStageStatus.STOPPED
         return self.newest.ended
 
     def to_dict(self) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def connect(component: Any, link: Link | None) -> None:
     if link is not None:
         list(node.look(component))  # what was changed before is no news
         node.settle(component)
+        link.attached(component)
         if node.touched:
             link.touch(component)
     for child in component._node.children.values():
@@ -165,6 +166,9 @@ class Link(Protocol):
 
     def write(self, component: Any, name: str, value: Any) -> None:
         """Store the new value of an attribute, and note that it changed."""
+
+    def attached(self, component: Any) -> None:
+        """Note that a component came into the tree."""
 
     def touch(self, component: Any) -> None:
         """Note that a container of the component was handed out and may be changed in place."""

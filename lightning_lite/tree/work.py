@@ -482,13 +482,12 @@ class LightningWork(Component):
         call = book.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
-            call = book.open(key, self._pack_arguments(args, kwargs))
-            outbox.ask_call(self, call)
+            call = outbox.ask_call(self, key, self._pack_arguments(args, kwargs))
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
         if call.ended:
             if not policy.cache_calls:
-                outbox.answered(self, call)
+                outbox.use_answer(self, call)
             try:
                 return call.value
             except JournalError:  # it was kept in a file, and that is damaged

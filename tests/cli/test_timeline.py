@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,9 +15,10 @@ from verbs import call, says_in_one_line
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.cli.trace_format import trace
+from lightning_lite.engine.history import RunHistory
+from lightning_lite.events import CallAsked, CallStatusChanged, RunBegun, WorkStatusChanged
 from lightning_lite.runs.catalog import SeenRun
-from lightning_lite.runs.history import History
-from lightning_lite.runs.records import Record
+from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp
 
 pytestmark = pytest.mark.dependencies
@@ -70,7 +70,7 @@ def test_a_trace_has_a_slice_for_each_attempt_on_the_track_of_its_work(capfd: py
     tracks = {
         event["tid"]: event["args"]["name"] for event in pick(data["traceEvents"], "M", name="thread_name")
     }
-    assert tracks == {0: "flow", 1: "root.other", 2: "root.train"}
+    assert tracks == {0: "flow", 1: "root.train", 2: "root.other"}
     slices = pick(events, "X")
     assert [
         (tracks[event["tid"]], event["args"]["attempt"], event["args"]["outcome"]) for event in slices
@@ -130,22 +130,18 @@ def test_a_run_that_goes_on_is_drawn_up_to_now_and_one_that_died_up_to_its_last_
         assert "running" not in {event["args"]["outcome"] for event in pick(events, "X")}
 
 
-def told(history: History, begun: float, *statuses: tuple[Any, ...], last: float = 0.0) -> None:
-    """Replay what a process has written down: a call of `root.a`, what became of it, a last moment."""
-    events: list[tuple[Any, ...]] = [("asked", "root.a", "k", 1, begun + 1, None)]
-    events += [("status", "root.a", "k", 1, status) for status in statuses]
+def told(history: RunHistory, begun: float, *statuses: tuple[Any, ...], last: float = 0.0) -> None:
+    """Apply what a process has written down: a call of `root.a`, what became of it, a last moment."""
+    history.apply(RunBegun(begun))
+    history.apply(CallAsked("root.a", "k", begun + 1, 1, None))
+    for status in statuses:
+        history.apply(CallStatusChanged("root.a", "k", status[1], 1, WorkStatus(*status)))
     if last:
-        events.append(("status", "root.b", "", 0, ("stopped", last)))
-    history.replay(
-        [
-            Record("begun", "", "", pickle.dumps(begun)),
-            Record("turn", "", "", pickle.dumps(events)),
-        ]
-    )
+        history.apply(WorkStatusChanged("root.b", last, WorkStatus("stopped", last)))
 
 
 def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative():
-    history = History("/nowhere")
+    history = RunHistory()
     told(
         history,
         100.0,
@@ -165,7 +161,7 @@ def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative(
 
 
 def test_what_was_lost_ends_where_the_app_was_last_heard_of():
-    history = History("/nowhere")
+    history = RunHistory()
     for begun in (100.0, 200.0):
         told(history, begun, ("running", begun + 2, None, "", 1), last=begun + 5)
 
@@ -180,7 +176,7 @@ def test_what_was_lost_ends_where_the_app_was_last_heard_of():
 
 
 def test_a_run_without_calls_is_a_trace_too():
-    check_trace(trace(SeenRun("run", "/nowhere", {}, "unknown", None), History("/nowhere"), 200.0))
+    check_trace(trace(SeenRun("run", "/nowhere", {}, "unknown", None), RunHistory(), 200.0))
 
 
 def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str]):

@@ -36,8 +36,8 @@ class Stage:
     def __init__(self, root, max_running=None):
         self.clock = ManualClock()
         self.machine = Machine(root, Caller("flow", "root", "/nowhere"), max_running)
-        self.sent = list(self.machine.open(self.clock.now()))
-        self.machine.take_facts()  # what the journal does after each turn
+        step = self.machine.open(self.clock.now())
+        self.sent, self.events = list(step.requests), list(step.events)
         self.calls = {}
         self.settle()
 
@@ -46,9 +46,15 @@ class Stage:
         return self.machine.root
 
     def step(self, *reports):
-        """One step; returns what the machine sent."""
-        sent = self.machine.step(self.clock.now(), reports)
-        self.machine.take_facts()
+        """Apply reports, then run a pass if the flow wants one; returns what the machine sent."""
+        now, num_passes = self.clock.now(), self.machine.num_passes
+        step = self.machine.step(now, reports)
+        self.events += step.events
+        sent = step.requests
+        if self.machine.wants_pass and self.machine.num_passes == num_passes:
+            step = self.machine.step(now)
+            self.events += step.events
+            sent = sent + step.requests
         for message in sent:
             if isinstance(message, RunCall):
                 self.calls[message.work] = message

@@ -7,6 +7,7 @@ from simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, st
 
 from lightning_lite.engine.failures import RemoteTraceback
 from lightning_lite.errors import ArgumentError, DetachedError, InvalidValue, WorkCrashed, WorkFailed
+from lightning_lite.events import WorkStatusChanged
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkStatus
 from lightning_lite.tree.work import LightningWork
@@ -340,7 +341,7 @@ def test_a_flow_that_has_read_the_record_of_a_call_runs_again_when_that_changes(
 def test_a_work_may_be_stopped_and_started_for_months():
     book = Work()._book
     for number in range(3000):
-        book.note(None, WorkStatus("started", float(number)))
+        book.apply(WorkStatusChanged("root.work", float(number), WorkStatus("started", float(number))))
 
     assert len(book.process_statuses) == 1000
     assert book.status.timestamp == 2999.0

@@ -126,13 +126,14 @@ def play_schedule(seed):
     rng = random.Random(seed)
     clock, world, flow = ManualClock(), World(rng), Watcher(rng)
     machine = Machine(flow, CALLER, rng.choice([None, 1, 2]))
-    world.take(machine.open(clock.now()))
-    machine.take_facts()  # what the journal does after each turn
+    world.take(machine.open(clock.now()).requests)
     for turn in range(40):
         if turn < 12 and rng.random() < 0.2:
             clock.advance(rng.choice([0.1, 1.0, 10.0]))
-        world.take(machine.step(clock.now(), world.deliver(3)))
-        machine.take_facts()
+        num_passes = machine.num_passes
+        world.take(machine.step(clock.now(), world.deliver(3)).requests)
+        if machine.wants_pass and machine.num_passes == num_passes:
+            world.take(machine.step(clock.now()).requests)
         if machine.ended:
             return None
         if not machine.wants_pass and flow._seen != repr(flow.view()):
@@ -175,8 +176,7 @@ class TwoSides:
         self.calls, self.control, self.up = deque(), deque(), deque()
         self.applied = 0
         self.last = {}  # what the work's side heard last of each attribute: the model
-        (start,) = self.machine.open(self.clock.now())
-        self.machine.take_facts()
+        (start,) = self.machine.open(self.clock.now()).requests
         self.host = unpack(start.host)
         self.work = self.host._work
         self.host.open(self.up.append, lambda: None)
@@ -193,9 +193,7 @@ class TwoSides:
         flow.work.run(flow._number)
 
     def step(self, *reports):
-        requests = self.machine.step(self.clock.now(), reports)
-        self.machine.take_facts()
-        for request in requests:
+        for request in self.machine.step(self.clock.now(), reports).requests:
             (self.calls if isinstance(request, RunCall) else self.control).append(request)
         while self.machine.wants_pass:
             self.step()

@@ -12,8 +12,8 @@ from test_interleavings import CALLER, World
 from lightning_lite.clock import ManualClock
 from lightning_lite.engine.machine import Machine
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.engine.replay import Past
-from lightning_lite.runs.history import History
+from lightning_lite.engine.replay import Replay
+from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.tree.structures import Dict
 
 
@@ -96,7 +96,7 @@ def remembered(book):
     return calls, book.num_calls, book.num_failures, book.num_successes, book.num_timeouts, book.has_started
 
 
-class Unfinished(Past):
+class Unfinished(Replay):
     """What a journal says while its process lives."""
 
     def _end_process(self):
@@ -105,18 +105,17 @@ class Unfinished(Past):
 
 def compare(machine, records):
     """Check that the journal says what the flow knows."""
-    past, history = Unfinished("now", records), History("/nowhere")
-    history.replay(records)
+    history = Unfinished("now", decode_events(records, "journal")).history
     for supervisor in machine.supervisors():
-        name, known, told = supervisor.name, supervisor.work._book, past._traces[supervisor.name].book
+        name, known, told = supervisor.name, supervisor.work._book, history.works[supervisor.name].book
         cut = known.current.keys() - remembered(known)[0].keys()
         for key in cut & told.current.keys():
             assert not told.current.pop(key).ended
         assert remembered(told) == remembered(known)
-        assert not history.works[name].is_gone
+        assert not history.works[name].is_detached
         for key, call in told.current.items():
             shown = history._current[name, key]
-            assert [event.stage for event in shown.events] == [status.stage for status in call.statuses]
+            assert [status.stage for status in shown.statuses] == [status.stage for status in call.statuses]
 
 
 def play(seed):
@@ -126,27 +125,26 @@ def play(seed):
     world.messages = defaultdict(deque)
     machine = Machine(Restless(rng), CALLER, rng.choice([None, 1, 2]))
     recorder = Recorder(pages)
-    requests = machine.open(clock.now())
+    step = machine.open(clock.now())
     for turn in range(60):
-        recorder.follow(machine.take_facts(), clock.now())
-        world.take(requests)
+        recorder.record(step.events, clock.now())
+        world.take(step.requests)
         if machine.ended:
             return turn
         compare(machine, pages.records)
         if rng.random() < 0.2:
             clock.advance(rng.choice([0.1, 1.0, 10.0]))
         now, reports = clock.now(), world.deliver(3)
-        recorder.hear(reports, machine)
-        requests = machine.apply(now, reports)
-        if requests or machine.has_failures:
-            recorder.follow(machine.take_facts(), now)
-            world.take(requests)
+        step = machine.step(now, reports)
+        if not machine.wants_pass:
+            continue
+        recorder.record(step.events, now)
+        world.take(step.requests)
         try:
-            requests = machine.run(now)
+            step = machine.step(now)
         except NoGood:
-            machine.close(now)
-            recorder.follow(machine.take_facts(), now)
-            Past("over", pages.records)
+            recorder.record(machine.close(now), now)
+            Replay("over", decode_events(pages.records, "journal"))
             return turn
     return 60
 

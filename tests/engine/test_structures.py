@@ -11,6 +11,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.context import SCRIPT
 from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import ComponentError, DetachedError
+from lightning_lite.events import StateWritten
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
@@ -522,9 +523,10 @@ def test_what_was_changed_in_a_flow_that_is_taken_out_in_the_same_pass_is_no_sta
     machine = Machine(ScriptedFlow(run, turn=0, crew=Dict(a=inner)), SCRIPT)
     now = ManualClock().now()
     machine.open(now)
-    machine.run(now)
+    events = machine.step(now).events
 
-    assert {name: names for name, (_, names) in machine.take_facts().writes.items()} == {"root": {"turn"}}
+    written = {event.component: set(event.values) for event in events if isinstance(event, StateWritten)}
+    assert written == {"root": {"turn"}}
 
 
 def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
@@ -537,10 +539,10 @@ def test_the_end_of_a_call_in_a_flow_that_was_taken_out_is_no_fact_of_the_app():
     inner = ScriptedFlow(lambda flow: None, work=Work(parallel=True))
     stage = play(run, crew=Dict(a=inner))
     stage.change("root.crew.a.work", step=1)
-    stage.machine.apply(stage.clock.now(), [WorkExited("root.crew.a.work", 0)])
+    events = stage.machine.step(stage.clock.now(), [WorkExited("root.crew.a.work", 0)]).events
 
     assert inner.work.has_stopped
-    assert stage.machine.take_facts().events == []
+    assert events == []
 
 
 def test_the_exit_of_an_old_process_says_nothing_about_the_new_work():

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.engine.replay import Past
+from lightning_lite.engine.history import fold
 from lightning_lite.errors import JournalInUse
+from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.structures import Dict
@@ -143,11 +144,11 @@ def completed() -> set[str]:
         facts = json.loads((folder / "run.json").read_text())
         journal = Journal.open(str(folder.absolute()), facts["identity"])
         with contextlib.closing(journal):
-            past = Past(facts["id"], journal.records())
-            for work, trace in past._traces.items():
-                if work != "root.fresh":
-                    calls = [call for call in trace.book.current.values() if call.ended]
-                    found |= {f"{work} {numbers[call.key]}" for call in calls}
+            history = fold(decode_events(journal.records(), journal.path))
+            for name, work in history.works.items():
+                if name != "root.fresh":
+                    calls = [call for call in work.book.current.values() if call.ended]
+                    found |= {f"{name} {numbers[call.key]}" for call in calls}
     return found
 
 

@@ -13,12 +13,22 @@ import numpy
 import pytest
 
 from lightning_lite import LightningFlow, LightningWork
+from lightning_lite.engine.history import RunHistory, read_history
 from lightning_lite.errors import JournalCorrupt, JournalError, JournalVersion, NothingToResume
+from lightning_lite.events import (
+    CallAsked,
+    CallStatusChanged,
+    CallSucceeded,
+    ComponentAttached,
+    ComponentDetached,
+    RunBegun,
+    WorkStatusChanged,
+)
 from lightning_lite.runs import database
-from lightning_lite.runs.history import Event, History, read_history
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Record
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
+from lightning_lite.status import WorkStatus
 from lightning_lite.storage import Drive
 from lightning_lite.testing import LightningTestApp
 from lightning_lite.values.codec import decode
@@ -55,26 +65,30 @@ def only_run() -> str:
     return str(path)
 
 
-def run_app(app: LightningTestApp | None = None) -> History:
+def run_app(app: LightningTestApp | None = None) -> RunHistory:
     (app or LightningTestApp(Root())).run(runner="inline")
     return read_history(only_run())
 
 
 def tell(
-    history: History,
+    history: RunHistory,
     *notes: tuple[str, str, int, tuple[object, ...]],
     entered: tuple[str, ...] = (),
     left: tuple[str, ...] = (),
 ) -> None:
-    """Replay a turn in which works came and went, and then this happened; a call is first of all pending."""
-    events: list[tuple[object, ...]] = [("left", name) for name in left]
-    events += [("entered", name, ("m", "A")) for name in entered]
+    """Apply that works came and went, and then what happened; a call is first of all pending."""
+    for name in left:
+        history.apply(ComponentDetached(name, 0.0))
+    for name in entered:
+        history.apply(ComponentAttached(name, 0.0, True, ("m", "A"), {}))
     for work, key, number, (stage, time, *rest) in notes:
+        status = WorkStatus(stage, time, *rest)
         if stage == "pending" and not rest:
-            events.append(("asked", work, key, number, time, None))
+            history.apply(CallAsked(work, key, time, number, None))
+        elif key:
+            history.apply(CallStatusChanged(work, key, time, number, status))
         else:
-            events.append(("status", work, key, number, (stage, time, *rest)))
-    history.replay([Record("turn", "", "", pickle.dumps(events))])
+            history.apply(WorkStatusChanged(work, time, status))
 
 
 def test_calls_are_known_with_their_arguments_attempts_and_times():
@@ -95,7 +109,7 @@ def test_calls_are_known_with_their_arguments_attempts_and_times():
         moments = [call.asked, *(at for try_ in call.attempts for at in (try_.began, try_.ended))]
         assert moments == sorted(moments)
         assert call.ended
-    assert history.begun[0] <= history.turns[0] <= history.last_time
+    assert history.begun[0] <= history.times[0] <= history.last_time
 
 
 def test_states_are_known_without_the_classes_of_the_user():
@@ -139,17 +153,16 @@ def test_a_run_that_died_is_read_up_to_its_last_whole_record(tmp_path: Path):
 
 
 def test_what_a_dead_process_had_under_way_is_lost_and_asked_again_as_another_call():
-    history = History("/nowhere")
-    begun = Record("begun", "", "", pickle.dumps(100.0))
-    history.replay([begun])
+    history = RunHistory()
+    history.apply(RunBegun(100.0))
     tell(history, ("root.a", "k", 1, ("pending", 101.0)), ("root.a", "k", 1, ("running", 102.0, None, "", 1)))
     tell(
         history,
         ("root.a", "done", 2, ("pending", 101.0)),
         ("root.a", "done", 2, ("running", 102.0, None, "", 1)),
     )
-    history.replay([Record("value", "root.a", "done", b"")])
-    history.replay([Record("begun", "", "", pickle.dumps(200.0))])
+    history.apply(CallSucceeded("root.a", "done", 103.0, b""))
+    history.apply(RunBegun(200.0))
     tell(history, ("root.a", "k", 1, ("pending", 201.0)), ("root.a", "k", 1, ("running", 202.0, None, "", 1)))
 
     assert history.begun == [100.0, 200.0]
@@ -163,30 +176,31 @@ def test_what_a_dead_process_had_under_way_is_lost_and_asked_again_as_another_ca
 
 
 def test_what_was_taken_out_of_the_tree_stays_known_and_its_name_may_come_again():
-    history = History("/nowhere")
+    history = RunHistory()
     tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a", "root.ab"))
     tell(history, left=("root.a",))
-    assert [work.is_gone for work in history.works.values()] == [True, False]
+    assert [work.is_detached for work in history.works.values()] == [True, False]
 
     tell(history, ("root.a", "k", 1, ("pending", 2.0)), entered=("root.a",))
 
-    assert not history.works["root.a"].is_gone
+    assert not history.works["root.a"].is_detached
     assert [call.asked for call in history.works["root.a"].calls] == [1.0, 2.0]
 
 
-def test_a_call_goes_on_whatever_else_was_taken_out_before_its_work_was_noted():
-    history = History("/nowhere")
+def test_a_call_goes_on_when_another_work_is_taken_out():
+    history = RunHistory()
     tell(history, entered=("root.a", "root.b"))
-    events = [("left", "root.a"), ("asked", "root.a", "k", 1, 1.0, None), ("left", "root.b")]
-    history.replay([Record("turn", "", "", pickle.dumps([*events, ("entered", "root.a", ("m", "A"))]))])
+    tell(history, left=("root.a",), entered=("root.a",))
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)))
+    tell(history, left=("root.b",))
     tell(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
 
-    assert [work.is_gone for work in history.works.values()] == [False, True]
+    assert [work.is_detached for work in history.works.values()] == [False, True]
     assert [call.stage for call in history.works["root.a"].calls] == ["running"]
 
 
 def test_a_call_whose_work_has_got_another_name_goes_on_under_that_one():
-    history = History("/nowhere")
+    history = RunHistory()
     tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a",))
     tell(history, ("root.b", "k", 1, ("running", 2.0, None, "", 1)), left=("root.a",), entered=("root.b",))
 
@@ -203,7 +217,7 @@ def test_a_call_whose_work_has_got_another_name_goes_on_under_that_one():
     ],
 )
 def test_attempts(events: list[tuple[object, ...]], attempts: list[tuple[int, str]]):
-    history = History("/nowhere")
+    history = RunHistory()
     tell(history, ("root.a", "k", 1, ("pending", 0.5)), *(("root.a", "k", 1, event) for event in events))
 
     (call,) = history.calls
@@ -211,10 +225,10 @@ def test_attempts(events: list[tuple[object, ...]], attempts: list[tuple[int, st
 
 
 def test_the_last_thing_about_a_work_is_about_its_newest_call_or_its_process():
-    history = History("/nowhere")
+    history = RunHistory()
     tell(history, entered=("root.a",))
     work = history.works["root.a"]
-    assert work.last == Event("not_started", 0.0)
+    assert work.last == WorkStatus("not_started", 0.0)
 
     tell(history, ("root.a", "", 0, ("started", 1.0)))
     assert work.last.stage == "started"
@@ -249,7 +263,7 @@ def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name
 
 def test_records_that_are_no_plain_data_are_not_unpickled(tmp_path: Path):
     journal = Journal.create(str(tmp_path), "app")
-    journal.append(Record("turn", "", "", pickle.dumps((print,) * 6)))
+    journal.append(Record("StateWritten", "root", "", pickle.dumps((print,))))
     journal.close()
 
     with pytest.raises(JournalError, match=r"builtins\.print"):

@@ -1,7 +1,8 @@
-"""Journals of each version of the form that was ever released are read by this one.
+"""Journals of the present version are read, those of an earlier one are refused by name.
 
-`journals/v1` and so on hold one that was closed, and one whose writer was killed. They are never made
-anew: a form that changes gets a new version and a new folder, by running this file as a program.
+`journals/v3` and so on hold a journal that was closed, and one whose writer was killed. They are never made
+again: a new form gets a new version and a new folder, by running this file as a program. Version 2 was never
+released.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from stories import IDENTITY, read, write, write_and_die
 
+from lightning_lite.engine.history import read_history
+from lightning_lite.errors import JournalVersion
 from lightning_lite.runs import database, journal
 from lightning_lite.runs.journal import Record
 
@@ -37,9 +40,11 @@ def make(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", sorted(KEPT.glob("v*/*")), ids=lambda path: f"{path.parent.name} {path.name}"
+    "kept",
+    sorted(KEPT.glob(f"v{database.VERSION}/*")),
+    ids=lambda path: f"{path.parent.name} {path.name}",
 )
-def test_a_journal_of_each_version_is_read_and_gone_on_with(kept: Path, tmp_path: Path):
+def test_a_journal_of_the_present_version_is_read_and_continued(kept: Path, tmp_path: Path):
     shutil.copytree(kept, tmp_path / "run", copy_function=shutil.copyfile)
 
     assert read(tmp_path / "run") == [record for transaction in TOLD for record in transaction]
@@ -47,6 +52,15 @@ def test_a_journal_of_each_version_is_read_and_gone_on_with(kept: Path, tmp_path
     more.append(Record("resumed", "root", "", b""))
     more.close()
     assert read(tmp_path / "run")[-1] == Record("resumed", "root", "", b"")
+
+
+@pytest.mark.parametrize("kept", sorted(KEPT.glob("v2/*")), ids=lambda path: path.name)
+def test_a_journal_of_an_earlier_version_is_refused_by_name(kept: Path, tmp_path: Path):
+    shutil.copytree(kept, tmp_path / "run", copy_function=shutil.copyfile)
+
+    for look in (read, lambda folder: read_history(str(folder))):
+        with pytest.raises(JournalVersion, match="has version 2, this lightning_lite knows 3"):
+            look(tmp_path / "run")
 
 
 def test_there_is_a_journal_of_the_present_version():

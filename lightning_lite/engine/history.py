@@ -1,0 +1,285 @@
+"""What has happened in a run, folded from its events: works, their calls, attempts and times, and the states.
+
+`read_history` is for people who look (`status`, `timeline`, pages). It works on runs that have ended, that
+died and that go on, changes nothing, holds no lock, and loads no class of a user. A resume folds the same
+events.
+
+    history = read_history("/root/runs/20261122-035501123-9f3ac2")
+    for work in history.works.values():
+        for call in work.calls:
+            print(work.name, call.number, call.arguments, call.stage, call.attempts)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, assert_never
+
+from lightning_lite.events import (
+    AnswerUsed,
+    CallAsked,
+    CallFailed,
+    CallStatusChanged,
+    CallSucceeded,
+    CallSurvived,
+    ComponentAttached,
+    ComponentDetached,
+    Event,
+    RunBegun,
+    ScheduleFired,
+    StateReported,
+    StateWritten,
+    WorkStatusChanged,
+    is_below,
+)
+from lightning_lite.runs.event_codec import decode_events
+from lightning_lite.runs.reader import read_records
+from lightning_lite.runs.safe_unpickle import show_arguments
+from lightning_lite.status import WorkStageStatus, WorkStatus
+from lightning_lite.tree.calls import Call, CallBook
+
+_NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
+
+_ENDS = frozenset({"succeeded", "failed", "stopped"})
+
+
+class Attempt(NamedTuple):
+    """One attempt of a call.
+
+    Attributes:
+        number: From 1.
+        began: When it was sent, in seconds since 1970.
+        ended: When it had ended; `None` if nobody has written that down.
+        outcome: `succeeded`, `failed`, `stopped`, `restarted` if the flow gave the work a new process
+            meanwhile, `lost` if the app died meanwhile, or `running`.
+        reason: Why it failed, or `None`.
+        message: One line for people, or "".
+    """
+
+    number: int
+    began: float
+    ended: float | None
+    outcome: str
+    reason: str | None
+    message: str
+
+
+class CallHistory:
+    """One call.
+
+    Attributes:
+        work: Name of the work.
+        cut: When the app was last heard of before it died, in seconds since 1970, if it died before it took
+            note of the end; a resumed app asks for what was lost again, as another call. Else `None`.
+    """
+
+    def __init__(self, work: str, call: Call, arguments: bytes | None) -> None:
+        self.work = work
+        self.cut: float | None = None
+        self._call = call
+        self._arguments = arguments
+
+    @property
+    def key(self) -> str:
+        """Key of the call."""
+        return self._call.key
+
+    @property
+    def number(self) -> int:
+        """1 for the first call of the work."""
+        return self._call.number
+
+    @property
+    def statuses(self) -> list[WorkStatus]:
+        """What happened to it, in order."""
+        return self._call.statuses
+
+    @property
+    def arguments(self) -> str:
+        """The arguments as they stand in the flow, shortened; `...` if they are long."""
+        return "..." if self._arguments is None else show_arguments(self._arguments)
+
+    @property
+    def asked(self) -> float:
+        """When the flow asked for it, in seconds since 1970."""
+        return self.statuses[0].timestamp
+
+    @property
+    def stage(self) -> str:
+        """What is known last: one of `WorkStageStatus`, or `lost`."""
+        if self._call.succeeded:
+            return WorkStageStatus.SUCCEEDED  # the app may have died before it took note of that
+        return self.statuses[-1].stage if self.cut is None else "lost"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to an end, or was lost."""
+        return self.cut is not None or self.stage in _ENDS
+
+    @property
+    def message(self) -> str:
+        """What there is to say about its last status, or ""."""
+        return self.statuses[-1].message
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What was sent to the process of the work, in order."""
+        found: list[Attempt] = []
+        statuses = self.statuses
+        for status, after in zip(statuses, (*statuses[1:], None), strict=True):
+            if status.stage == WorkStageStatus.RUNNING:
+                found.append(self._attempt(status, after))
+            elif status.stage == WorkStageStatus.FAILED and (not found or found[-1].number < status.count):
+                # Its process did not even start.
+                moment = status.timestamp
+                found.append(Attempt(status.count, moment, moment, "failed", status.reason, status.message))
+        return found
+
+    def _attempt(self, began: WorkStatus, after: WorkStatus | None) -> Attempt:
+        if after is None:
+            return Attempt(began.count, began.timestamp, None, self.stage, None, "")
+        outcome = "restarted" if after.stage == WorkStageStatus.PENDING else after.stage
+        return Attempt(began.count, began.timestamp, after.timestamp, outcome, after.reason, after.message)
+
+
+class WorkHistory:
+    """One work.
+
+    Attributes:
+        name: Its full name.
+        identity: Module, or path of the script, and name of its class; `None` if that is not known.
+        statuses: What happened to its process outside of calls.
+        calls: Its calls, in the order in which the flow asked for them.
+        is_detached: Whether the flow has taken it out of the tree.
+        book: The record of its calls, as the flow has it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.identity: tuple[str, str] | None = None
+        self.statuses: list[WorkStatus] = []
+        self.calls: list[CallHistory] = []
+        self.is_detached = False
+        self.book = CallBook()
+
+    @property
+    def last(self) -> WorkStatus:
+        """What happened last, to its newest call or to its process; `not_started` if nothing has."""
+        # Of two at the same moment the call counts: a process that has started runs it.
+        statuses = [*(self.calls[-1].statuses[-1:] if self.calls else ()), *self.statuses[-1:]]
+        return max(statuses, key=lambda status: status.timestamp, default=_NOT_STARTED)
+
+
+class RunHistory:
+    """What has happened in one run; `apply` folds its events.
+
+    Attributes:
+        works: All works that were ever in the tree, by name.
+        begun: When a process took up the run, in seconds since 1970: at its start, and at each resume.
+        times: When something happened, in seconds since 1970, each moment once.
+        states: Last values of the attributes of flows and works, encoded, by component.
+        written: Those of them that were written or reported since the component came into the tree.
+    """
+
+    def __init__(self) -> None:
+        self.works: dict[str, WorkHistory] = {}
+        self.begun: list[float] = []
+        self.times: list[float] = []
+        self.states: dict[str, dict[str, bytes]] = {}
+        self.written: dict[str, dict[str, bytes]] = {}
+        self._current: dict[tuple[str, str], CallHistory] = {}
+
+    @property
+    def calls(self) -> Iterator[CallHistory]:
+        """All calls of all works."""
+        for work in self.works.values():
+            yield from work.calls
+
+    @property
+    def last_time(self) -> float:
+        """The latest moment that was written down, in seconds since 1970; 0 if none was."""
+        return max([*self.begun[-1:], *self.times[-1:]], default=0.0)
+
+    def apply(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case RunBegun():
+                self._begin(event.time)
+                return
+            case ComponentAttached():
+                self.states[event.component] = dict(event.state)
+                if event.is_work:
+                    work = self._work(event.component)
+                    work.identity, work.is_detached = event.identity, False
+            case ComponentDetached():
+                self._detach(event.component)
+            case StateWritten() | StateReported():
+                self.states.setdefault(event.component, {}).update(event.values)
+                self.written.setdefault(event.component, {}).update(event.values)
+            case WorkStatusChanged():
+                work = self._work(event.component)
+                work.book.apply(event)
+                work.statuses.append(event.status)
+            case CallAsked() | CallStatusChanged():
+                self._apply_to_call(event)
+            case CallSucceeded() | CallFailed() | AnswerUsed():
+                self._work(event.component).book.apply(event)
+            case CallSurvived() | ScheduleFired():
+                pass
+            case _:
+                assert_never(event)
+        if self.times[-1:] != [event.time]:
+            self.times.append(event.time)
+
+    def _apply_to_call(self, event: CallAsked | CallStatusChanged) -> None:
+        work = self._work(event.component)
+        work.book.apply(event)
+        call, shown = work.book.current[event.key], self._current.get((work.name, event.key))
+        if shown is None or shown._call is not call:
+            arguments = event.arguments if isinstance(event, CallAsked) else None
+            shown = self._current[work.name, event.key] = CallHistory(work.name, call, arguments)
+            work.calls.append(shown)
+
+    def _begin(self, moment: float) -> None:
+        """A process takes up the run; what an earlier one had under way is lost."""
+        for call in self._current.values():
+            if call.cut is None and call.statuses[-1].stage not in _ENDS:
+                call.cut = self.last_time
+        self.begun.append(moment)
+
+    def _detach(self, top: str) -> None:
+        """Take a component out of the tree, with all below it; what it did stays known."""
+        for work, key in [called for called in self._current if is_below(called[0], top)]:
+            del self._current[work, key]
+        for name, known in self.works.items():
+            if is_below(name, top):
+                known.is_detached = True
+                known.book = CallBook()
+        for by_component in (self.states, self.written):
+            for name in [name for name in by_component if is_below(name, top)]:
+                del by_component[name]
+
+    def _work(self, name: str) -> WorkHistory:
+        return self.works.setdefault(name, WorkHistory(name))
+
+
+def fold(events: Iterable[Event]) -> RunHistory:
+    """Return what has happened in a run according to its events."""
+    history = RunHistory()
+    for event in events:
+        history.apply(event)
+    return history
+
+
+def read_history(path: str) -> RunHistory:
+    """Return what has happened in a run so far.
+
+    Args:
+        path: Absolute path of its folder.
+
+    Raises:
+        NothingToResume: It has no journal.
+        JournalError: The journal is damaged, of another version or another user, or can't be read.
+    """
+    return fold(decode_events(read_records(path), os.path.join(path, "journal.db")))
