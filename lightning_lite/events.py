@@ -116,7 +116,7 @@ class CallStatusChanged(NamedTuple):
 
 
 class CallSucceeded(NamedTuple):
-    """A call returned; `value` is its pickled answer, or where the journal keeps it."""
+    """A call returned, and is `succeeded` from now on; `value` is its pickled answer, or where it is kept."""
 
     component: str
     key: str

@@ -14,7 +14,7 @@ to send, can't change under way, and nothing is unpacked before somebody asks fo
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import NamedTuple
+from typing import NamedTuple
 
 
 class Failure(NamedTuple):

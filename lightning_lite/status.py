@@ -6,7 +6,7 @@ process that did not start, a value that can't travel.
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import NamedTuple
+from typing import NamedTuple
 
 
 class WorkStageStatus:

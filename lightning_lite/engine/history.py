@@ -108,8 +108,6 @@ class CallHistory:
     @property
     def stage(self) -> str:
         """What is known last: one of `WorkStageStatus`, or `lost`."""
-        if self._call.succeeded:
-            return WorkStageStatus.SUCCEEDED  # the app may have died before it took note of that
         return self.statuses[-1].stage if self.cut is None else "lost"
 
     @property

@@ -8,11 +8,11 @@ The flow sees what an event says in a later step. So when it sees that a call ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lightning_lite.clock import Moment
-from lightning_lite.events import CallStatusChanged, CallSurvived, Event, RunBegun
-from lightning_lite.runs.event_codec import encode_event
+from lightning_lite.events import CallStatusChanged, CallSucceeded, CallSurvived, Event, RunBegun
+from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkStageStatus
 
@@ -38,9 +38,9 @@ class Recorder:
 
     def begin(self, now: Moment) -> None:
         """Note that a process takes up the run."""
-        self._append(RunBegun(now.wall))
+        self._append([RunBegun(now.wall)])
 
-    def record(self, events: Iterable[Event], now: Moment) -> None:
+    def record(self, events: Sequence[Event], now: Moment) -> None:
         """Write events; when this returns, they survive the death of any process.
 
         Raises:
@@ -48,14 +48,16 @@ class Recorder:
         """
         if self._young:
             self._note_survivors(now)
+        self._append(events)
         for event in events:
-            self._append(event)
             if type(event) is CallStatusChanged:
                 call = event.component, event.key
                 if event.status.stage == WorkStageStatus.RUNNING:
                     self._young[call] = now.monotonic + SURVIVAL
                 else:
                     self._young.pop(call, None)
+            elif type(event) is CallSucceeded:
+                self._young.pop((event.component, event.key), None)
         self._journal.secure()
 
     @property
@@ -71,11 +73,12 @@ class Recorder:
         """Write what is left, and let go of the journal."""
         self._journal.close()
 
-    def _append(self, event: Event) -> None:
-        self._journal.append(encode_event(event))
+    def _append(self, events: Iterable[Event]) -> None:
+        for record in encode_events(events):
+            self._journal.append(record)
 
     def _note_survivors(self, now: Moment) -> None:
         while (due := self.wake_at) is not None and due <= now.monotonic:
             work, key = next(iter(self._young))
-            self._append(CallSurvived(work, key, now.wall))
+            self._append([CallSurvived(work, key, now.wall)])
             del self._young[work, key]

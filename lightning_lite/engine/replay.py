@@ -21,7 +21,7 @@ from lightning_lite.events import (
     RunBegun,
     is_below,
 )
-from lightning_lite.status import WorkStageStatus, WorkStatus
+from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call, CallBook
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.identity import class_identity
@@ -114,12 +114,6 @@ class Replay:
         for sent in self._under_way:
             self._deadly[sent] = self._deadly.get(sent, 0) + 1
         self._under_way.clear()
-        for name, work in self.history.works.items():
-            for call in work.book.current.values():
-                last = call.statuses[-1]
-                if call.succeeded and last.stage != WorkStageStatus.SUCCEEDED:  # it died between the two
-                    status = WorkStatus(WorkStageStatus.SUCCEEDED, last.timestamp, count=call.attempt)
-                    work.book.apply(CallStatusChanged(name, call.key, last.timestamp, call.number, status))
 
     def _absolve(self, work: str, key: str) -> None:
         self._under_way.discard((work, key))

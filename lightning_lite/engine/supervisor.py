@@ -268,7 +268,7 @@ class Supervisor:
         elif message.value is not None:
             event = CallSucceeded(self.work.name, call.key, now.wall, message.value)
             self._outbox.emit(self.work, event)
-            self._note(call, WorkStageStatus.SUCCEEDED, now)
+            self._status_changed(call, WorkStageStatus.SUCCEEDED, "")
 
     def start_failed(self, failure: Failure) -> None:
         """The process did not come up; `exited` follows."""
@@ -405,6 +405,9 @@ class Supervisor:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
         count = call.attempt if call is not None else 0
         self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
+        self._status_changed(call, stage, message)
+
+    def _status_changed(self, call: Call | None, stage: str, message: str) -> None:
         if self._book.was_read:
             self._noted = True
         if self._outbox.explain is not None:

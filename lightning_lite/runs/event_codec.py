@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator
-from typing import Any, assert_never, get_args
+from typing import Any, assert_never
 
 from lightning_lite.errors import JournalVersion
 from lightning_lite.events import (
@@ -36,34 +36,27 @@ from lightning_lite.text import one_line
 
 _PROTOCOL = 5
 
+#: Kind of a record that holds a list of events.
+_EVENTS = "events"
 
-def encode_event(event: Event) -> Record:
-    """Return the record of an event."""
-    match event:
-        case RunBegun():
-            return _record(event, "", "", ())
-        case ComponentAttached():
-            return _record(event, event.component, "", (event.is_work, event.identity, event.state))
-        case ComponentDetached() | ScheduleFired():
-            return _record(event, event.component, "", ())
-        case StateWritten() | StateReported():
-            return _record(event, event.component, "", (event.values,))
-        case WorkStatusChanged():
-            return _record(event, event.component, "", (tuple(event.status),))
-        case CallAsked():
-            return _record(event, event.component, event.key, (event.number, event.arguments))
-        case CallStatusChanged():
-            return _record(event, event.component, event.key, (event.number, tuple(event.status)))
-        case CallSucceeded():
-            # As it is, because the journal puts a big value into a file of its own.
-            value = event.value if isinstance(event.value, bytes) else event.value.load()
-            return Record("CallSucceeded", event.component, event.key, value, event.time)
-        case CallFailed():
-            return _record(event, event.component, event.key, (tuple(event.failure),))
-        case CallSurvived() | AnswerUsed():
-            return _record(event, event.component, event.key, ())
-        case _:
-            assert_never(event)
+#: Kind of a record that holds the pickled value of a call: the journal puts a big one into a file of its own.
+_SUCCEEDED = CallSucceeded.__name__
+
+
+def encode_events(events: Iterable[Event]) -> Iterator[Record]:
+    """Yield the records of events: one for all in a row, and one for each value of a call."""
+    rows: list[tuple[Any, ...]] = []
+    for event in events:
+        if type(event) is not CallSucceeded:
+            rows.append(_to_row(event))
+            continue
+        if rows:
+            yield Record(_EVENTS, "", "", pickle.dumps(rows, _PROTOCOL))
+            rows = []
+        value = event.value if isinstance(event.value, bytes) else event.value.load()
+        yield Record(_SUCCEEDED, event.component, event.key, value, event.time)
+    if rows:
+        yield Record(_EVENTS, "", "", pickle.dumps(rows, _PROTOCOL))
 
 
 def decode_events(records: Iterable[Record], file: str) -> Iterator[Event]:
@@ -74,87 +67,104 @@ def decode_events(records: Iterable[Record], file: str) -> Iterator[Event]:
         file: Absolute path of the journal, for the error.
 
     Raises:
-        JournalVersion: A record is of an unknown kind, or has unknown fields.
+        JournalVersion: A record or an event is of an unknown kind, or has unknown fields.
     """
     for record in records:
+        if record.kind == _SUCCEEDED:
+            yield CallSucceeded(record.component, record.key, record.time, record.data)
+            continue
+        if record.kind != _EVENTS:
+            raise _unknown(file, f"kind {record.kind!r}")
         try:
-            yield _decode(record)
-        except _UnknownRecord as error:
-            raise _version_error(record, str(error), file) from None
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise _version_error(record, f"{type(error).__name__}: {error}", file) from error
+            rows = unpack_plain(record.load())
+        except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
+            raise _unknown(file, f"{type(error).__name__}: {error}") from error
+        if type(rows) is not list:
+            raise _unknown(file, repr(rows))
+        for row in rows:
+            event = _from_row(row)
+            if event is None:
+                raise _unknown(file, repr(row))
+            yield event
 
 
-class _UnknownRecord(Exception):
-    """A record that this version of the package can't read."""
-
-
-def _record(event: Event, component: str, key: str, rest: tuple[Any, ...]) -> Record:
-    data = pickle.dumps(rest, _PROTOCOL) if rest else b""
-    return Record(type(event).__name__, component, key, data, event.time)
-
-
-def _decode(record: Record) -> Event:
-    kind, component, key, data, time = record
-    if kind == "CallSucceeded":
-        return CallSucceeded(component, key, time, data)
-    rest = unpack_plain(record.load()) if data else ()
-    match kind, rest:
-        case "RunBegun", ():
-            return RunBegun(time)
-        case "ComponentAttached", (bool(is_work), (str(module), str(name)), dict(state)):
-            return ComponentAttached(component, time, is_work, (module, name), _encoded(state))
-        case "ComponentDetached", ():
-            return ComponentDetached(component, time)
-        case "ScheduleFired", ():
-            return ScheduleFired(component, time)
-        case "StateWritten", (dict(values),):
-            return StateWritten(component, time, _encoded(values))
-        case "StateReported", (dict(values),):
-            return StateReported(component, time, _encoded(values))
-        case "WorkStatusChanged", (tuple(status),):
-            return WorkStatusChanged(component, time, _status(status))
-        case "CallAsked", (int(number), (bytes() | None) as arguments):
-            return CallAsked(component, key, time, number, arguments)
-        case "CallStatusChanged", (int(number), tuple(status)):
-            return CallStatusChanged(component, key, time, number, _status(status))
-        case "CallFailed", (tuple(failure),):
-            return CallFailed(component, key, time, _failure(failure))
-        case "CallSurvived", ():
-            return CallSurvived(component, key, time)
-        case "AnswerUsed", ():
-            return AnswerUsed(component, key, time)
+def _to_row(event: Event) -> tuple[Any, ...]:
+    """Return an event as plain data: the name of its class, and its fields."""
+    match event:
+        case CallStatusChanged() | WorkStatusChanged() | CallFailed():
+            return type(event).__name__, *event[:-1], tuple(event[-1])
+        case (
+            CallAsked()
+            | StateReported()
+            | StateWritten()
+            | AnswerUsed()
+            | CallSurvived()
+            | ScheduleFired()
+            | ComponentAttached()
+            | ComponentDetached()
+            | RunBegun()
+        ):
+            return type(event).__name__, *event
+        case CallSucceeded():
+            raise TypeError("the value of a call has a record of its own")
         case _:
-            raise _UnknownRecord(f"fields {rest!r}" if kind in _KINDS else "unknown kind")
+            assert_never(event)
 
 
-_KINDS = frozenset(kind.__name__ for kind in get_args(Event))
+def _from_row(row: Any) -> Event | None:
+    """Return the event of `_to_row`, or `None` if this version does not know its kind or its fields."""
+    match row:
+        case "RunBegun", float():
+            return RunBegun(*row[1:])
+        case "ComponentAttached", str(), float(), bool(), (str(), str()), dict(state) if _is_encoded(state):
+            return ComponentAttached(*row[1:])
+        case "ComponentDetached", str(), float():
+            return ComponentDetached(*row[1:])
+        case "ScheduleFired", str(), float():
+            return ScheduleFired(*row[1:])
+        case "StateWritten", str(), float(), dict(values) if _is_encoded(values):
+            return StateWritten(*row[1:])
+        case "StateReported", str(), float(), dict(values) if _is_encoded(values):
+            return StateReported(*row[1:])
+        case "WorkStatusChanged", str(work), float(time), tuple(status) if _is_status(status):
+            return WorkStatusChanged(work, time, WorkStatus(*status))
+        case "CallAsked", str(), str(), float(), int(), bytes() | None:
+            return CallAsked(*row[1:])
+        case "CallStatusChanged", str(work), str(key), float(time), int(number), tuple(status) if _is_status(
+            status
+        ):
+            return CallStatusChanged(work, key, time, number, WorkStatus(*status))
+        case "CallFailed", str(work), str(key), float(time), tuple(failure) if _is_failure(failure):
+            return CallFailed(work, key, time, Failure(*failure))
+        case "CallSurvived", str(), str(), float():
+            return CallSurvived(*row[1:])
+        case "AnswerUsed", str(), str(), float():
+            return AnswerUsed(*row[1:])
+    return None
 
 
-def _encoded(values: dict[Any, Any]) -> dict[str, bytes]:
-    if not all(type(name) is str and type(value) is bytes for name, value in values.items()):
-        raise _UnknownRecord(f"values {values!r}")
-    return values
+def _is_encoded(values: dict[Any, Any]) -> bool:
+    return all(type(name) is str and type(value) is bytes for name, value in values.items())
 
 
-def _status(fields: tuple[Any, ...]) -> WorkStatus:
+def _is_status(fields: tuple[Any, ...]) -> bool:
     match fields:
-        case str(), float(), (str() | None), str(), int(), str():
-            return WorkStatus(*fields)
-    raise _UnknownRecord(f"status {fields!r}")
+        case str(), float(), str() | None, str(), int(), str():
+            return True
+    return False
 
 
-def _failure(fields: tuple[Any, ...]) -> Failure:
+def _is_failure(fields: tuple[Any, ...]) -> bool:
     match fields:
-        case str(), str(), str(), (bytes() | None), (bool() | None):
-            return Failure(*fields)
-    raise _UnknownRecord(f"failure {fields!r}")
+        case str(), str(), str(), bytes() | None, bool() | None:
+            return True
+    return False
 
 
-def _version_error(record: Record, what: str, file: str) -> JournalVersion:
+def _unknown(file: str, what: str) -> JournalVersion:
     return JournalVersion(
-        f"Unknown record in the journal {file!r}: {record.kind!r}, {one_line(what, limit=200)}. Another "
-        "version of lightning_lite wrote it: resume with that version, or begin a new run.",
+        f"Unknown record in the journal {file!r}: {one_line(what, limit=200)}. Another version of "
+        "lightning_lite wrote it: resume with that version, or begin a new run.",
         file=file,
         found=VERSION,
         known=VERSION,

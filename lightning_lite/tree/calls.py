@@ -168,15 +168,6 @@ class CallBook:
     def apply(self, event: WorkEvent) -> None:
         """Take what happened to the work or to one of its calls: while the app runs, and from the journal."""
         match event:
-            case WorkStatusChanged():
-                self._process_statuses.append(event.status)
-                del self._process_statuses[:-_MAX_PROCESS_STATUSES]
-                self._count(event.status)
-                if self._describes(event.status.stage):
-                    self._status = event.status
-            case CallAsked():
-                call = self._enter(event.key, event.number, event.arguments or b"")
-                self._note(call, WorkStatus(WorkStageStatus.PENDING, event.time))
             case CallStatusChanged():
                 known = self.current.get(event.key)
                 if known is not None and known.number > event.number:
@@ -186,8 +177,19 @@ class CallBook:
                     known = self._enter(event.key, event.number, b"")
                 known.attempt = max(known.attempt, event.status.count)
                 self._note(known, event.status)
+            case CallAsked():
+                call = self._enter(event.key, event.number, event.arguments or b"")
+                self._note(call, WorkStatus(WorkStageStatus.PENDING, event.time))
             case CallSucceeded():
-                self.current[event.key].succeed(event.value)
+                call = self.current[event.key]
+                call.succeed(event.value)
+                self._note(call, WorkStatus(WorkStageStatus.SUCCEEDED, event.time, count=call.attempt))
+            case WorkStatusChanged():
+                self._process_statuses.append(event.status)
+                del self._process_statuses[:-_MAX_PROCESS_STATUSES]
+                self._count(event.status)
+                if self._describes(event.status.stage):
+                    self._status = event.status
             case CallFailed():
                 self.current[event.key].fail(event.failure)
             case AnswerUsed():

@@ -263,7 +263,7 @@ def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name
 
 def test_records_that_are_no_plain_data_are_not_unpickled(tmp_path: Path):
     journal = Journal.create(str(tmp_path), "app")
-    journal.append(Record("StateWritten", "root", "", pickle.dumps((print,))))
+    journal.append(Record("events", "", "", pickle.dumps([("StateWritten", "root", 1.0, print)])))
     journal.close()
 
     with pytest.raises(JournalError, match=r"builtins\.print"):
