@@ -1,13 +1,12 @@
-"""Environment and defaults, read once at the door."""
+"""Environment variables, defaults, and the options of a run made from them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, MutableMapping
+from typing import NamedTuple, Self
 
-from lightning_lite.light_typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+from lightning_lite.errors import ComponentError, RunnerError
 
 VERSION = "0.1.0"
 
@@ -24,7 +23,13 @@ VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
-#: Folder in the working directory that holds everything if nobody says otherwise.
+#: Names of the runners, the default first.
+RUNNERS = ("processes", "inline")
+
+#: Ways in which the processes of works start, the default first.
+START_METHODS = ("spawn", "forkserver")
+
+#: Folder in the working directory that holds everything by default.
 DEFAULT_ROOT = ".lightning_lite"
 
 #: Seconds that a work gets to end by itself when it is stopped, before it is terminated and killed.
@@ -57,85 +62,111 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
 
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether what was written must survive the loss of power.
+    """Return whether written data must survive the loss of power.
 
     Args:
-        given: What the user said, or `None`.
+        given: The argument of the user, or `None`.
         environ: Where `LIGHTNING_LITE_DURABLE` is looked up; `1`, `true`, `yes` and `on` mean yes.
     """
-    if given is not None:
-        return given
-    return environ.get(DURABLE_VARIABLE, "").strip().lower() in _YES
-
-
-def resolve_runner(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name of the runner.
-
-    Args:
-        given: What the user said, or `None`.
-        environ: Where `LIGHTNING_LITE_RUNNER` is looked up; without it, `processes`.
-    """
-    return given or environ.get(RUNNER_VARIABLE) or "processes"
-
-
-def resolve_start_method(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return how the processes of works come into being.
-
-    Args:
-        given: What the user said, or `None`.
-        environ: Where `LIGHTNING_LITE_START_METHOD` is looked up; without it, `spawn`.
-    """
-    return given or environ.get(START_METHOD_VARIABLE) or "spawn"
+    return _flag(given, environ.get(DURABLE_VARIABLE), default=False)
 
 
 def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return how much the framework logs.
+    """Return how much the framework logs: `info` or `debug`.
 
     Args:
-        given: What the user said, or `None`.
+        given: The argument of the user, or `None`.
         environ: Where `LIGHTNING_LITE_LOG_LEVEL` is looked up; without it, `info`.
+
+    Raises:
+        ComponentError: It is something else.
     """
-    return given or environ.get(LOG_LEVEL_VARIABLE) or "info"
+    level = given or environ.get(LOG_LEVEL_VARIABLE) or "info"
+    if level not in ("debug", "info"):
+        raise ComponentError(f"Log Level should be in ['debug', 'info']. Found {level}")
+    return level
 
 
-def resolve_command_channel(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether a running app takes commands from other terminals.
+class RunOptions(NamedTuple):
+    """How an app is run: made once, from arguments and environment, and handed down.
 
-    Args:
-        given: What the user said, or `None`.
-        environ: Where `LIGHTNING_LITE_COMMAND_CHANNEL` is looked up; `0`, `false`, `no` and `off` mean no.
+    Attributes:
+        root_dir: Absolute folder that holds drives, runs and logs.
+        runner: `processes` or `inline`.
+        start_method: `spawn` or `forkserver`.
+        durable: Whether written data must survive the loss of power.
+        max_running: How many works run a call at once, or `None` for all.
+        resume: Whether to continue the latest run that its flow did not end; or the id of a run.
+        retry_failed: Whether calls that have failed in that run are run again.
+        command_channel: Whether other terminals may send commands to the app.
+        view: Whether to show the works at the bottom of the terminal, where there is one.
     """
+
+    root_dir: str
+    runner: str = "processes"
+    start_method: str = "spawn"
+    durable: bool = False
+    max_running: int | None = None
+    resume: bool | str = False
+    retry_failed: bool = False
+    command_channel: bool = True
+    view: bool = True
+
+    @classmethod
+    def resolve(
+        cls,
+        *,
+        root_dir: str | os.PathLike[str] | None = None,
+        runner: str | None = None,
+        start_method: str | None = None,
+        durable: bool | None = None,
+        max_running: int | None = None,
+        resume: bool | str | None = None,
+        retry_failed: bool | None = None,
+        command_channel: bool | None = None,
+        view: bool | None = None,
+        environ: MutableMapping[str, str] = os.environ,
+    ) -> Self:
+        """Return the options: of each the argument if it is given, else its variable, else its default.
+
+        `LIGHTNING_LITE_RESUME` and `LIGHTNING_LITE_RETRY_FAILED` are removed from `environ`: they mean the
+        next run of this process, not the runs that its works start.
+
+        Raises:
+            RunnerError: There is no such runner or start method.
+
+        Example:
+            >>> environ = {"LIGHTNING_LITE_START_METHOD": "forkserver"}
+            >>> options = RunOptions.resolve(runner="inline", environ=environ)
+            >>> options.runner, options.start_method, options.resume
+            ('inline', 'forkserver', False)
+        """
+        asked_resume = environ.pop(RESUME_VARIABLE, None)
+        asked_retry = environ.pop(RETRY_FAILED_VARIABLE, None)
+        return cls(
+            root_dir=resolve_root(root_dir, environ),
+            runner=_one_of("runner", RUNNERS, runner or environ.get(RUNNER_VARIABLE)),
+            start_method=_one_of(
+                "start method", START_METHODS, start_method or environ.get(START_METHOD_VARIABLE)
+            ),
+            durable=resolve_durable(durable, environ),
+            max_running=max_running,
+            resume=_resume(resume, (asked_resume or "").strip()),
+            retry_failed=_flag(retry_failed, asked_retry, default=False),
+            command_channel=_flag(command_channel, environ.get(COMMAND_CHANNEL_VARIABLE), default=True),
+            view=_flag(view, environ.get(VIEW_VARIABLE), default=True),
+        )
+
+
+def _flag(given: bool | None, variable: str | None, *, default: bool) -> bool:
+    """Return `given`, else what the variable means: one of the words for the other value than the default."""
     if given is not None:
         return given
-    return environ.get(COMMAND_CHANNEL_VARIABLE, "").strip().lower() not in _NO
+    word = (variable or "").strip().lower()
+    return word not in _NO if default else word in _YES
 
 
-def resolve_view(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether a running app may show its works at the bottom of the terminal, where there is one.
-
-    Args:
-        given: What the user said, or `None`.
-        environ: Where `LIGHTNING_LITE_VIEW` is looked up; `0`, `false`, `no` and `off` mean no.
-    """
-    if given is not None:
-        return given
-    return environ.get(VIEW_VARIABLE, "").strip().lower() not in _NO
-
-
-def take_resume(given: bool | str | None, environ: MutableMapping[str, str] = os.environ) -> bool | str:
-    """Return what is to be resumed: a run by its id, the latest one (`True`), or nothing (`False`).
-
-    Args:
-        given: What the user said, or `None`.
-        environ: Where `LIGHTNING_LITE_RESUME` is looked up: an id, or a yes or no as for the others. It is
-            taken out of there: it means the next run of this process, not those that its works start.
-
-    Example:
-        >>> environ = {"LIGHTNING_LITE_RESUME": "1"}
-        >>> take_resume(None, environ), take_resume(None, environ)
-        (True, False)
-    """
-    asked = environ.pop(RESUME_VARIABLE, "").strip()
+def _resume(given: bool | str | None, asked: str) -> bool | str:
     if given is not None:
         return given
     if not asked or asked.lower() in _NO:
@@ -143,12 +174,13 @@ def take_resume(given: bool | str | None, environ: MutableMapping[str, str] = os
     return asked.lower() in _YES or asked
 
 
-def take_retry_failed(given: bool | None, environ: MutableMapping[str, str] = os.environ) -> bool:
-    """Return whether calls that have failed are run again on resume.
+def _one_of(what: str, known: tuple[str, ...], given: str | None) -> str:
+    """Return `given`, or the first that is known.
 
-    Args:
-        given: What the user said, or `None`.
-        environ: Where `LIGHTNING_LITE_RETRY_FAILED` is looked up, and taken out.
+    Raises:
+        RunnerError: It is none of those that are known.
     """
-    asked = environ.pop(RETRY_FAILED_VARIABLE, "").strip().lower() in _YES
-    return asked if given is None else given
+    if given is not None and given not in known:
+        there = " and ".join(map(repr, known))
+        raise RunnerError(f"There is no {what} {given!r}; there are {there}.")
+    return given or known[0]

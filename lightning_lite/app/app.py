@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from lightning_lite import settings
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.resume import name_of_app
@@ -18,6 +17,7 @@ from lightning_lite.context import current_caller
 from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.runners.signals import EndingSignals
+from lightning_lite.settings import RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
@@ -66,9 +66,7 @@ class LightningApp:
         max_running: int | None = None,
         clock: Clock | None = None,
     ) -> None:
-        log_level = settings.resolve_log_level(log_level)
-        if log_level not in ("debug", "info"):
-            raise ComponentError(f"Log Level should be in ['debug', 'info']. Found {log_level}")
+        log_level = resolve_log_level(log_level)
         if max_running is not None and (type(max_running) is not int or max_running < 1):
             raise ComponentError(f"max_running is a whole number, 1 or more, or None. Found {max_running!r}")
         self.root = _as_root(root)
@@ -123,10 +121,17 @@ class LightningApp:
             SystemExit: SIGTERM, SIGHUP, or a reader of the output that went away, after the same; its code is
                 128 plus the number of the signal.
         """
-        view = settings.resolve_view(view)
-        begin = self._prepare("run", runner, resume, retry_failed, start_method, command_channel, view)
+        self._check_not_running("run")
+        options = self._options(
+            runner=runner,
+            resume=resume,
+            retry_failed=retry_failed,
+            start_method=start_method,
+            command_channel=command_channel,
+            view=view,
+        )
         try:
-            self._run(begin)
+            self._run(options)
         except BaseException as error:
             if self._log_level != "debug":
                 leave_out_own_frames(error)
@@ -153,24 +158,23 @@ class LightningApp:
         Raises:
             NestedAppError: Called inside a work or a flow, or while the app is running.
         """
-        begin = self._prepare("start", runner, resume, retry_failed, start_method, command_channel, view)
-        self._background = RunningApp(name_of_app(self.root), partial(self._run, begin))
+        self._check_not_running("start")
+        options = self._options(
+            runner=runner,
+            resume=resume,
+            retry_failed=retry_failed,
+            start_method=start_method,
+            command_channel=command_channel,
+            view=view,
+        )
+        self._background = RunningApp(name_of_app(self.root), partial(self._run, options))
         return self._background
 
-    def _prepare(
-        self,
-        verb: str,
-        runner: str | None,
-        resume: bool | str | None,
-        retry_failed: bool | None,
-        start_method: str | None,
-        command_channel: bool | None,
-        view: bool,
-    ) -> Callable[[], Session]:
-        """Return what begins a session with these settings.
+    def _check_not_running(self, verb: str) -> None:
+        """Refuse to run the app inside a work or a flow, or twice at once.
 
         Raises:
-            NestedAppError: There is one already.
+            NestedAppError: The message says which.
         """
         caller = current_caller()
         if caller.kind != "script":
@@ -180,24 +184,16 @@ class LightningApp:
             )
         if self._session is not None or (self._background is not None and self._background.running):
             raise NestedAppError(f"app.{verb}() was called while this app is running already.")
-        return partial(
-            Session,
-            self.root,
-            runner=settings.resolve_runner(runner),
-            root_dir=settings.resolve_root(self._root_dir),
-            durable=settings.resolve_durable(self._durable),
-            max_running=self._max_running,
-            clock=self._clock,
-            resume=settings.take_resume(resume),
-            retry_failed=settings.take_retry_failed(retry_failed),
-            start_method=settings.resolve_start_method(start_method),
-            command_channel=settings.resolve_command_channel(command_channel),
-            view=view,
+
+    def _options(self, **arguments: Any) -> RunOptions:
+        """Return the options of a run: those of the app, the arguments of this run, and the environment."""
+        return RunOptions.resolve(
+            root_dir=self._root_dir, durable=self._durable, max_running=self._max_running, **arguments
         )
 
-    def _run(self, begin: Callable[[], Session], hear: Callable[[Session], None] | None = None) -> None:
+    def _run(self, options: RunOptions, hear: Callable[[Session], None] | None = None) -> None:
         """Run the app from the beginning of a session to its end, and let others hear of the session."""
-        session = self._session = begin()
+        session = self._session = Session(self.root, options, self._clock)
         if hear is not None:
             hear(session)
         ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)

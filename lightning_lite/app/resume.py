@@ -11,6 +11,7 @@ from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
+from lightning_lite.settings import RunOptions
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.identity import class_identity
 
@@ -25,20 +26,17 @@ def find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | No
     return path
 
 
-def open_run(
-    root: LightningFlow, root_dir: str, durable: bool, path: str | None, retry_failed: bool
-) -> tuple[RunFolder, Journal]:
+def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tuple[RunFolder, Journal]:
     """Return the folder and the journal of the run in `path`, its past handed over; or of a new run."""
     identity = _identity(root)
     if path is None:
-        folder = RunFolder.create(root_dir, app=name_of_app(root), identity=identity)
-        return folder, Journal.create(folder.path, identity, durable=durable)
-    journal = Journal.open(path, identity, durable=durable)
+        folder = RunFolder.create(options.root_dir, app=name_of_app(root), identity=identity)
+        return folder, Journal.create(folder.path, identity, durable=options.durable)
+    journal = Journal.open(path, identity, durable=options.durable)
     try:
         # First, because a run that is refused stays as it was.
-        _hand_over(
-            Replay(os.path.basename(path), decode_events(journal.records(), journal.path)), root, retry_failed
-        )
+        events = decode_events(journal.records(), journal.path)
+        _hand_over(Replay(os.path.basename(path), events), root, options.retry_failed)
         return RunFolder.reopen(path), journal
     except BaseException:
         journal.close()

@@ -27,7 +27,6 @@ from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import RunnerError
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, Steerable
@@ -36,6 +35,7 @@ from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
+from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
 from lightning_lite.tree.calls import CallBook
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
@@ -57,19 +57,11 @@ class Session:
 
     Args:
         root: The root flow.
-        runner: `processes` or `inline`.
-        root_dir: Absolute folder that holds everything.
-        durable: Whether what is written must survive the loss of power.
-        max_running: How many works run a call at once, or `None`.
-        clock: What tells the time.
-        resume: Whether to go on with the latest run that its flow did not end, or the id of a run.
-        retry_failed: Whether calls that have failed in that run are run again.
-        start_method: `spawn` or `forkserver`.
-        command_channel: Whether other terminals may ask for something.
-        view: Whether to show the works at the bottom of the terminal, where there is one.
+        options: How to run it.
+        clock: Source of the time.
 
     Raises:
-        RunnerError: The machine refuses what is needed; or there is no such runner or start method.
+        RunnerError: The system refuses what the runner needs.
         JournalError: The run can't be resumed; the error says why.
         PoisonCall: The run that is to be resumed died of the same call again and again.
 
@@ -83,34 +75,14 @@ class Session:
 
     num_begun: ClassVar[int] = 0
 
-    def __init__(
-        self,
-        root: LightningFlow,
-        *,
-        runner: str,
-        root_dir: str,
-        durable: bool,
-        max_running: int | None,
-        clock: Clock,
-        resume: bool | str,
-        retry_failed: bool,
-        start_method: str = "spawn",
-        command_channel: bool = True,
-        view: bool = False,
-    ) -> None:
-        if runner not in ("processes", "inline"):
-            raise RunnerError(f"There is no runner {runner!r}; there are 'processes' and 'inline'.")
-        if start_method not in ("spawn", "forkserver"):
-            raise RunnerError(
-                f"There is no start method {start_method!r}; there are 'spawn' and 'forkserver'."
-            )
+    def __init__(self, root: LightningFlow, options: RunOptions, clock: Clock) -> None:
         for work in root.works():
             work._book = CallBook()
         Session.num_begun += 1
         self.signals: EndingSignals | None = None
         self._end_wanted = allocate_lock()  # locked once somebody outside has asked for the end
         self._is_to_end = False
-        self._wants_channel = command_channel
+        self._wants_channel = options.command_channel
         self._channel: CommandChannel | None = None
         self._view: AppView | None = None
         self.thread = 0
@@ -120,22 +92,17 @@ class Session:
         self._suspended = 0.0  # seconds that Ctrl-Z took: time limits pause meanwhile
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_said_rest = False
-        self._machine = Machine(root, Caller("flow", "root", root_dir, durable), max_running)
-        path = find_run(root, root_dir, resume) if resume else None
-        self._folder, journal = open_run(root, root_dir, durable, path, retry_failed)
+        caller = Caller("flow", "root", options.root_dir, options.durable)
+        self._machine = Machine(root, caller, options.max_running)
+        path = find_run(root, options.root_dir, options.resume) if options.resume else None
+        self._folder, journal = open_run(root, options, path)
         try:
             self.run_id = self._folder.id
-            clean_runs(root_dir, now=time.time())  # now that the run is held, it is not an old one
+            clean_runs(options.root_dir, now=time.time())  # now that the run is locked, it is not an old one
             self._terminal = Terminal()
-            if view:  # before the runner, which may have streams of its own
+            if options.view:  # before the runner, which may replace the standard streams
                 self._view = AppView.open(name_of_app(root), self._terminal, self.see_works)
-            self.runner: Runner
-            logs, terminal = self._folder.logs, self._terminal
-            if runner == "inline":
-                self.runner = InlineRunner(root_dir, logs, terminal, durable)
-            else:
-                preload = _modules_for_works(root)
-                self.runner = ProcessRunner(root_dir, logs, terminal, durable, start_method, preload)
+            self.runner = self._make_runner(root, options)
         except BaseException:
             if self._view is not None:
                 self._view.close("failed", [])
@@ -143,6 +110,13 @@ class Session:
             journal.close()
             raise
         self._recorder = Recorder(journal)
+
+    def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
+        logs, terminal = self._folder.logs, self._terminal
+        if options.runner == "inline":
+            return InlineRunner(options.root_dir, logs, terminal, options.durable)
+        preload = _modules_for_works(root)
+        return ProcessRunner(options.root_dir, logs, terminal, options.durable, options.start_method, preload)
 
     @property
     def folder(self) -> str:

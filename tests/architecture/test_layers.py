@@ -20,6 +20,7 @@ HOUSE = Path(lightning_lite.__file__).parent
 FLOORS = [
     {
         "errors",
+        "events",
         "messages",
         "status",
         "clock",

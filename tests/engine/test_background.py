@@ -13,7 +13,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.engine.tracebacks import RemoteTraceback
-from lightning_lite.errors import ComponentError, NestedAppError, RunnerError, WorkCrashed
+from lightning_lite.errors import ComponentError, NestedAppError, NothingToResume, RunnerError, WorkCrashed
 from lightning_lite.testing import poll_until
 
 #: Seconds. A bound on hanging, not on speed.
@@ -122,10 +122,15 @@ def test_a_failure_for_which_nobody_waits_is_told(capsys):
     assert capsys.readouterr().err == "Talk failed: ValueError: no more; its handle's wait() raises it.\n"
 
 
-def test_what_keeps_an_app_from_beginning_is_raised_as_well(capsys):
-    running = LightningApp(Idle()).start(runner="unknown")
-
+def test_an_argument_that_is_wrong_is_refused_at_once():
     with pytest.raises(RunnerError, match=r"There is no runner 'unknown'"):
+        LightningApp(Idle()).start(runner="unknown")
+
+
+def test_an_error_at_the_beginning_is_raised_by_wait(capsys):
+    running = LightningApp(Idle()).start(runner="inline", resume="20200101-no-such-run")
+
+    with pytest.raises(NothingToResume, match=r"no-such-run"):
         running.wait(DEADLINE)
     assert running.logs() == running.run_id == ""
     running.stop()

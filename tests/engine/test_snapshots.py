@@ -9,7 +9,7 @@ from simulation import ScriptedFlow, Work, play
 
 from lightning_lite import LightningApp
 from lightning_lite.app.snapshots import see_progress, see_work, sum_up_work
-from lightning_lite.settings import resolve_view
+from lightning_lite.settings import RunOptions
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
 
@@ -163,7 +163,7 @@ def test_nothing_in_a_summary_drives_a_terminal():
 def test_a_view_is_wanted_unless_somebody_says_no(given, variable, wanted):
     environ = {} if variable is None else {"LIGHTNING_LITE_VIEW": variable}
 
-    assert resolve_view(given, environ) is wanted
+    assert RunOptions.resolve(view=given, environ=environ).view is wanted
 
 
 def test_tables_in_notebooks_escape_what_is_the_users():

@@ -16,7 +16,6 @@ from typing import Any
 import psutil
 from hosts import TaskHost
 
-from lightning_lite import settings
 from lightning_lite.messages import (
     Report,
     RunCall,
@@ -27,6 +26,7 @@ from lightning_lite.messages import (
     WorkStarted,
 )
 from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.settings import RunOptions
 from lightning_lite.values.pickling import pack, unpack
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
@@ -40,7 +40,7 @@ class Bench:
         self.logs = os.path.join(folder, "logs")
         os.makedirs(self.logs, exist_ok=True)
         self.runner = ProcessRunner(
-            folder, self.logs, start_method=settings.resolve_start_method(None), **options
+            folder, self.logs, start_method=RunOptions.resolve().start_method, **options
         )
         self.messages: list[Report] = []
         self._keys = count()

@@ -13,9 +13,9 @@ from importlib import metadata
 
 import psutil
 
-from lightning_lite import settings
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.cli.output import show_bytes
+from lightning_lite.settings import RunOptions
 
 if sys.platform != "win32":
     import resource
@@ -134,9 +134,8 @@ def _ends_of_processes() -> Finding:
 
 
 def _start_method() -> Finding:
-    return Finding(
-        "start method", f"{settings.resolve_start_method(None)}, runner {settings.resolve_runner(None)}"
-    )
+    options = RunOptions.resolve(environ=dict(os.environ))
+    return Finding("start method", f"{options.start_method}, runner {options.runner}")
 
 
 def _settings() -> Finding:
