@@ -16,6 +16,7 @@ from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
 from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
+from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.settings import RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
@@ -23,7 +24,6 @@ from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.structures import flatten_states
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.ui.html import html_title
 
 _log = logging.getLogger("lightning_lite")
 

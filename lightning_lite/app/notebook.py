@@ -6,10 +6,10 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
+from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.ui.html import html_table, html_title
 
 #: Calls of a work that are shown, the newest.
 _MOST_CALLS = 20

@@ -19,10 +19,11 @@ from lightning_lite.cli.options import (
     read_age,
     root_option,
 )
-from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment
+from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import SeenRun, can_resume, see_runs
 from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_rests, remove_run, size_of
+from lightning_lite.text import format_bytes
 
 
 class Age(ParamType[float]):
@@ -108,7 +109,7 @@ def _spare_resumable(newest_first: list[SeenRun]) -> list[SeenRun]:
 def _ask(old: list[_Old]) -> None:
     if not sys.stdin.isatty():
         raise BadInput("--all asks before it removes anything, and nobody is there to ask; add --yes.")
-    size = show_bytes(sum(each.size for each in old))
+    size = format_bytes(sum(each.size for each in old))
     if not click.confirm(f"Remove {_count(old)} ({size}), also those that could be resumed?", err=True):
         click.echo("Nothing was removed.", err=True)
         click.get_current_context().exit(1)
@@ -136,10 +137,12 @@ def _report(removed: list[_Old], dry_run: bool, as_json: bool) -> None:
         say_json({"removed": runs, "freed": freed, "dry_run": dry_run})
         return
     if removed:
-        rows = [(run.id, run.app, run.state, show_moment(at), show_bytes(size)) for run, at, size in removed]
+        rows = [
+            (run.id, run.app, run.state, show_moment(at), format_bytes(size)) for run, at, size in removed
+        ]
         say_table(["ID", "APP", "STATE", "CHANGED", "SIZE"], rows)
     verb = "Would remove" if dry_run else "Removed"
-    say(f"{verb} {_count(removed)}, {show_bytes(freed)}." if removed else "There is nothing to remove.")
+    say(f"{verb} {_count(removed)}, {format_bytes(freed)}." if removed else "There is nothing to remove.")
 
 
 def _count(runs: list[_Old]) -> str:

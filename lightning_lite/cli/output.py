@@ -74,37 +74,6 @@ def show_moment(moment: float | None) -> str:
     return then.strftime("%H:%M:%S" if then.date() == datetime.now().date() else "%Y-%m-%d %H:%M:%S")
 
 
-def show_bytes(nbytes: float) -> str:
-    """Return a size for people.
-
-    Example:
-        >>> show_bytes(512), show_bytes(1536 * 1024)
-        ('512 B', '1.5 MiB')
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if nbytes < 1024:
-            return f"{nbytes:.0f} B" if unit == "B" else f"{nbytes:.1f} {unit}"
-        nbytes /= 1024
-    return f"{nbytes:.1f} TiB"
-
-
-def show_seconds(seconds: float) -> str:
-    """Return a duration for people.
-
-    Example:
-        >>> show_seconds(0.25), show_seconds(75), show_seconds(7290), show_seconds(200000)
-        ('0.2 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 def _cell(value: object) -> str:
     return "" if value is None else one_line(str(value), _CELL_LIMIT)
 

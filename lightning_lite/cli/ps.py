@@ -11,9 +11,10 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_moment, show_seconds
+from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import look, state_at_the_end
 from lightning_lite.runs.catalog import SeenRun, see_runs
+from lightning_lite.text import format_seconds
 
 #: How many runs are listed if nobody asks for all.
 _MANY = 20
@@ -55,7 +56,7 @@ def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: boo
 
 def _row(run: SeenRun) -> tuple[object, ...]:
     end = run.ended if run.state != "running" else time()
-    took = None if run.started is None or end is None else show_seconds(max(0.0, end - run.started))
+    took = None if run.started is None or end is None else format_seconds(max(0.0, end - run.started))
     return run.id, run.app, run.state, show_moment(run.started), took, _show_works(_count_works(run))
 
 

@@ -11,10 +11,11 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_seconds
+from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import Sight, look, natural
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.engine.history import CallHistory
+from lightning_lite.text import format_bytes, format_seconds
 from lightning_lite.ui.live_table import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]
@@ -50,7 +51,7 @@ def _say_head(sight: Sight) -> None:
     run, facts = sight.run, sight.run.facts
     when = f"started {show_moment(run.started)}"
     if run.state == "running" and run.started is not None:
-        when += f", {show_seconds(time() - run.started)} ago"
+        when += f", {format_seconds(time() - run.started)} ago"
     elif run.ended is not None:
         when += f", ended {show_moment(run.ended)}"
     process = f", process {run.holder.pid}" if run.holder is not None and run.holder.pid else ""
@@ -71,7 +72,9 @@ def _tree(sight: Sight) -> Iterator[tuple[object, ...]]:
         if name in works:
             yield label, *_cells(sight, works[name])
         else:
-            busy = f"busy for {show_seconds(sight.busy)}" if name == "root" and sight.busy is not None else ""
+            busy = (
+                f"busy for {format_seconds(sight.busy)}" if name == "root" and sight.busy is not None else ""
+            )
             yield label, busy, *[""] * (len(_HEADINGS) - 2)
 
 
@@ -101,7 +104,7 @@ def _cells(sight: Sight, work: WorkRow) -> tuple[object, ...]:
         show_moment(work.since),
         work.pid,
         f"{work.cpu:.0%}" if work.cpu is not None else None,
-        show_bytes(work.memory) if work.memory is not None else None,
+        format_bytes(work.memory) if work.memory is not None else None,
     )
 
 
@@ -128,8 +131,8 @@ def _took(call: CallHistory) -> str:
         return ""
     end = attempts[-1].ended
     if end is None:
-        return "" if call.ended else f"{show_seconds(time() - attempts[0].began)} so far"
-    return show_seconds(end - attempts[0].began)
+        return "" if call.ended else f"{format_seconds(time() - attempts[0].began)} so far"
+    return format_seconds(end - attempts[0].began)
 
 
 def _calls(sight: Sight, name: str) -> list[CallHistory]:

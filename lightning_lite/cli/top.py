@@ -13,12 +13,13 @@ import click
 from lightning_lite.cli.command_classes import Command, is_plain
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_seconds
+from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import Sight, look
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import SeenRun, see_run
+from lightning_lite.text import format_bytes, format_seconds
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 
 
@@ -93,8 +94,8 @@ def _watch(sight: Sight, interval: float) -> None:
 
 def _title(sight: Sight) -> str:
     run = sight.run
-    since = f" · {show_seconds(time() - run.started)}" if run.started is not None else ""
-    busy = f" · the flow is busy for {show_seconds(sight.busy)}" if sight.busy is not None else ""
+    since = f" · {format_seconds(time() - run.started)}" if run.started is not None else ""
+    busy = f" · the flow is busy for {format_seconds(sight.busy)}" if sight.busy is not None else ""
     return f"{run.app} · {run.id}{since} · {_count(sight.works)}{busy}"
 
 
@@ -111,6 +112,6 @@ def _row(work: WorkRow) -> tuple[object, ...]:
         f"{work.progress:.0%}" if work.progress is not None else None,
         show_moment(work.since),
         f"{work.cpu:.0%}" if work.cpu is not None else None,
-        show_bytes(work.memory) if work.memory is not None else None,
+        format_bytes(work.memory) if work.memory is not None else None,
         work.last_line,
     )

@@ -19,8 +19,9 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from lightning_lite.text import format_clock
 from lightning_lite.ui.footer import Footer, open_footer
-from lightning_lite.ui.live_table import BUSY, WorkRow, live_table, readable_duration
+from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 from lightning_lite.ui.terminal import Terminal
 from lightning_lite.ui.usage import UsageMeter
 
@@ -172,7 +173,7 @@ class LiveView:
             return
         now = time.time()
         busy = f"{num_busy} of {len(rows)} works busy" if self._has_busy else "nothing to do"
-        title = f"{self._app} · {readable_duration(now - self._began)} · {busy}"
+        title = f"{self._app} · {format_clock(now - self._began)} · {busy}"
         table = live_table(rows, title=title, now=now, width=columns - 1, height=height)
         self._footer.draw(self._render(table, columns))
 

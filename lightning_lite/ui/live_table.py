@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
+from lightning_lite.text import format_bytes, format_clock
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
@@ -123,29 +125,6 @@ def describe_rest(rows: Sequence[WorkRow]) -> str:
     return f"... and {len(rows)} more: {', '.join(f'{count} {state}' for state, count in states)}"
 
 
-def readable_duration(seconds: float) -> str:
-    """Return a duration for people, in hours, minutes and seconds.
-
-    Example:
-        >>> readable_duration(7.9), readable_duration(125), readable_duration(90_061)
-        ('0:07', '2:05', '25:01:01')
-    """
-    minutes, seconds = divmod(max(0, int(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def readable_memory(nbytes: int) -> str:
-    """Return an amount of memory for people, in few digits.
-
-    Example:
-        >>> readable_memory(120 * 2**20), readable_memory(3 * 2**30)
-        ('120 MiB', '3.0 GiB')
-    """
-    mebibytes = nbytes / 2**20
-    return f"{mebibytes:.0f} MiB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GiB"
-
-
 def _choose(rows: Sequence[WorkRow], room: int) -> tuple[list[WorkRow], list[WorkRow]]:
     """Return the rows to show, in their order, and those for which there is no room."""
     if len(rows) <= room:
@@ -241,7 +220,7 @@ def _since(row: WorkRow, now: float) -> _Cell:
     if row.since is None or row.state == "not started":
         return []
     if row.state in BUSY:
-        return [(readable_duration(now - row.since), "")]
+        return [(format_clock(now - row.since), "")]
     return [(time.strftime("%H:%M:%S", time.localtime(row.since)), "")]
 
 
@@ -250,7 +229,7 @@ def _cpu(row: WorkRow, now: float) -> _Cell:
 
 
 def _memory(row: WorkRow, now: float) -> _Cell:
-    return [] if row.memory is None else [(readable_memory(row.memory), "")]
+    return [] if row.memory is None else [(format_bytes(row.memory), "")]
 
 
 def _last_line(row: WorkRow, now: float) -> _Cell:

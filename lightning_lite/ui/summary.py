@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lightning_lite.text import one_line
-from lightning_lite.ui.live_table import readable_duration
+from lightning_lite.text import format_seconds, one_line
 from lightning_lite.ui.terminal import Terminal
 
 # Not by `rich`, which would take longer to import than a short app runs.
@@ -57,7 +56,7 @@ def describe_run(summary: RunSummary) -> str:
         ...     WorkSummary("root.eval", 1, 0.3, ("ZeroDivisionError: no in root.eval.run(0)",)),
         ... ]
         >>> print(describe_run(RunSummary("Flow", "stopped", 75.2, works)), end="")
-        Flow ended after 1:15: 13 calls, 1 failed.
+        Flow ended after 1 min 15 s: 13 calls, 1 failed.
           root.train  12 calls  1:10
           root.eval   1 call    0.3 s
           root.eval failed: ZeroDivisionError: no in root.eval.run(0)
@@ -67,11 +66,11 @@ def describe_run(summary: RunSummary) -> str:
     num_calls = sum(work.num_calls for work in works)
     counts = f"{_count(num_calls, 'call')}{f', {len(failures)} failed' if failures else ''}"
     how = {"stopped": "ended", "interrupted": "was interrupted"}.get(summary.ending, summary.ending)
-    lines = [f"{summary.app} {how} after {_duration(summary.seconds)}: {counts}."]
+    lines = [f"{summary.app} {how} after {format_seconds(summary.seconds)}: {counts}."]
     shown, rest = works[:_MOST_LINES], works[_MOST_LINES:]
     width = max((len(work.name) for work in shown), default=0)
     lines += [
-        f"{work.name:{width}}  {_count(work.num_calls, 'call'):8}  {_duration(work.seconds)}".rstrip()
+        f"{work.name:{width}}  {_count(work.num_calls, 'call'):8}  {_seconds(work)}".rstrip()
         for work in shown
     ]
     if rest:
@@ -91,11 +90,9 @@ def show_run(summary: RunSummary, terminal: Terminal) -> None:
     terminal.tell(f"{before}{style}{headline}{_PLAIN}{newline}{rest}")
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds:.1f} s" if seconds < 60 else readable_duration(seconds)
-
-
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _seconds(work: WorkSummary) -> str:
+    return "" if work.seconds is None else format_seconds(work.seconds)

@@ -28,6 +28,7 @@ FLOORS = [
         "context",
         "light_typing",
         "text",
+        "html_tables",
     },
     {"values"},
     {"storage", "runners", "runs", "ui"},

@@ -137,7 +137,7 @@ def test_a_long_summary_is_cut():
     works = [WorkSummary(f"root.{n}", 1, 1.0, (f"E: {n}",)) for n in range(25)]
     lines = describe_run(RunSummary("Flow", "failed", 3661.0, works)).splitlines()
 
-    assert lines[0] == "Flow failed after 1:01:01: 25 calls, 25 failed."
+    assert lines[0] == "Flow failed after 1 h 1 min: 25 calls, 25 failed."
     assert lines[11] == "  ... and 15 works more with 15 calls"
     assert lines[12] == "  root.0 failed: E: 0"
     assert lines[22:] == ["  ... and 15 failures more"]

@@ -10,13 +10,13 @@ from stat import S_IMODE
 from time import perf_counter
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
-from lightning_lite.cli.output import show_bytes
 from lightning_lite.runners.command_channel import LONGEST_ADDRESS, SOCKET_NAME, CommandChannel, ask
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Record
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import NETWORK, kind_of, try_out
 from lightning_lite.storage.fs.watch import Arrivals
+from lightning_lite.text import format_bytes
 
 _LITTLE_ROOM = 1024**3
 _NO_ROOM = 16 * 1024**2
@@ -78,7 +78,7 @@ def _file_system(probe: str) -> Finding:
 def _room(probe: str) -> Finding:
     usage, nodes = shutil.disk_usage(probe), os.statvfs(probe)
     files = f", {nodes.f_favail} files" if nodes.f_files else ""
-    value = f"{show_bytes(usage.free)} of {show_bytes(usage.total)} free{files}"
+    value = f"{format_bytes(usage.free)} of {format_bytes(usage.total)} free{files}"
     if usage.free < _NO_ROOM:
         return Finding("room", value, FAILURE, "make room, or use a root elsewhere: --root DIR")
     if usage.free < _LITTLE_ROOM:

@@ -14,8 +14,8 @@ from importlib import metadata
 import psutil
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
-from lightning_lite.cli.output import show_bytes
 from lightning_lite.settings import RunOptions
+from lightning_lite.text import format_bytes
 
 if sys.platform != "win32":
     import resource
@@ -83,8 +83,8 @@ def _cpus() -> Finding:
 def _memory() -> Finding:
     memory = psutil.virtual_memory()
     limit = _read_limit("memory.max")
-    within = f", limited to {show_bytes(int(limit))}" if limit.isdigit() else ""
-    value = f"{show_bytes(memory.total)}, {show_bytes(memory.available)} available{within}"
+    within = f", limited to {format_bytes(int(limit))}" if limit.isdigit() else ""
+    value = f"{format_bytes(memory.total)}, {format_bytes(memory.available)} available{within}"
     if memory.available < _LITTLE_MEMORY:
         return Finding(
             "memory", value, WARNING, "end other programs; each work takes some ten MiB to begin with"

@@ -24,13 +24,13 @@ from lightning_lite.cli.drives.targets import (
     paths_argument,
 )
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_bytes
+from lightning_lite.cli.output import say, say_json, say_table
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.fs.copy import stream
 from lightning_lite.storage.local.store import drives_in
 from lightning_lite.storage.names import PROTOCOL
-from lightning_lite.text import one_line
+from lightning_lite.text import format_bytes, one_line
 
 _NAME_LIMIT = 10_000  # characters; longer than any name can be
 
@@ -136,7 +136,7 @@ def du(root: str, as_json: bool, component: str | None, drive: str | None, paths
     rows.append((sum(row[0] for row in rows), sum(row[1] for row in rows), "total"))
     say_table(
         ["SIZE", "FILES", "PATH" if drive else "DRIVE"],
-        [(show_bytes(size), files, name) for size, files, name in rows],
+        [(format_bytes(size), files, name) for size, files, name in rows],
     )
 
 
@@ -174,7 +174,7 @@ def _list_drives(root: str, as_json: bool, long: bool) -> None:
         ["SIZE", "FILES", "CHANGED", "OWNERS", "DRIVE"],
         [
             (
-                show_bytes(sum(entry.size for entry in entries)),
+                format_bytes(sum(entry.size for entry in entries)),
                 len(entries),
                 _show_time(max((entry.time for entry in entries), default=None)),
                 ", ".join(sorted({entry.owner for entry in entries})),
@@ -206,7 +206,7 @@ def _as_data(entry: Entry) -> dict[str, Any]:
 
 
 def _as_row(entry: Entry) -> tuple[object, ...]:
-    size = None if entry.is_folder else show_bytes(entry.size)
+    size = None if entry.is_folder else format_bytes(entry.size)
     return size, _show_time(entry.time), entry.owner, _shown(entry)
 
 
@@ -234,7 +234,7 @@ def _draw(branches: list[dict[str, Any]], indent: str, long: bool, lines: list[s
     for number, data in enumerate(branches, 1):
         is_last = number == len(branches)
         name = one_line(data["path"].rpartition("/")[2], _NAME_LIMIT) + "/" * data["is_folder"]
-        details = [] if data["is_folder"] else [show_bytes(data["size"])]
+        details = [] if data["is_folder"] else [format_bytes(data["size"])]
         extra = f"  ({', '.join([*details, data['owner']])})" if long else ""
         lines.append(f"{indent}{'└── ' if is_last else '├── '}{name}{extra}")
         _draw(data.get("entries", []), indent + ("    " if is_last else "│   "), long, lines)

@@ -7,12 +7,12 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import DriveName, open_known_drive
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, show_bytes
+from lightning_lite.cli.output import say, say_json
 from lightning_lite.storage.errors import telling
 from lightning_lite.storage.local.store import drives_in
 from lightning_lite.storage.local.verify import Checked, Finding
 from lightning_lite.storage.local.verify import verify as verify_drive
-from lightning_lite.text import one_line
+from lightning_lite.text import format_bytes, one_line
 
 _NAME_LIMIT = 10_000
 
@@ -63,7 +63,7 @@ def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, obje
     if not as_json:
         fine = "nothing is wrong" if not findings else f"{len(findings)} to look at"
         count = "1 file" if len(files) == 1 else f"{len(files)} files"
-        click.echo(f"{name}: {count}, {show_bytes(size)}: {fine}", err=hashes)
+        click.echo(f"{name}: {count}, {format_bytes(size)}: {fine}", err=hashes)
     return {
         "drive": name,
         "files": [_file_as_data(file) for file in files] if hashes else len(files),
