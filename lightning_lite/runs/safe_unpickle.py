@@ -22,6 +22,19 @@ _KNOWN = {
 }
 
 
+#: What an unpickler may raise for data that is damaged or that something else wrote.
+UNPICKLING_FAILURES = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+
+
 class NotPlain(pickle.UnpicklingError):
     """Packed data that should be plain names a class or a function."""
 
