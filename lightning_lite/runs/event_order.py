@@ -95,5 +95,5 @@ class _Order:
 
 
 def _impossible(file: str, event: Event, missing: str) -> JournalCorrupt:
-    what = f"{type(event).__name__} stands where {missing}"
+    what = f"{type(event).__name__}, but {missing}"
     return corrupt(file, None, one_line(what, limit=200))

@@ -275,7 +275,7 @@ def test_a_database_of_others_is_none_of_ours(tmp_path: Path):
     connection.execute("CREATE TABLE other (x)")
     connection.close()
 
-    with pytest.raises(JournalCorrupt, match=r"something else than a journal"):
+    with pytest.raises(JournalCorrupt, match=r"it is not a journal"):
         read_history(str(tmp_path))
 
 

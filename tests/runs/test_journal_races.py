@@ -280,12 +280,12 @@ def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started
 def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lock, "_LAST_BREATH", 0.05)
+    monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 0.05)
     copy = leave_a_copy(run)
 
     with pytest.raises(JournalInUse, match="is in use by process"):
         Journal.open(str(run), IDENTITY)
 
     os.close(copy)
-    monkeypatch.setattr(lock, "_LAST_BREATH", 60.0)
+    monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 60.0)
     Journal.open(str(run), IDENTITY).close()
