@@ -19,7 +19,7 @@ APPLICATION_ID = int.from_bytes(b"LLjr")
 
 TABLES = (
     "CREATE TABLE journal (identity BLOB, nonce BLOB, checksum BLOB)",
-    # A row holds many records, under the number of the last one: a row for each would cost five times as much.
+    # A row holds many records, under the number of the last: a row for each would cost five times as much.
     "CREATE TABLE batch (sequence INTEGER PRIMARY KEY, frames BLOB)",
 )
 

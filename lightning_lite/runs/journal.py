@@ -1,7 +1,7 @@
 """The journal of a run: its records in order, each written before the flow can see what it says.
 
-A journal is a SQLite database (`journal.db`) with a log next to it (`journal.db-wal`) until it is closed. So a
-transaction is complete or absent, even if the process dies in between. SQLite does not detect flipped bits.
+A journal is a SQLite database (`journal.db`) with a log next to it (`journal.db-wal`) until it is closed. So
+a transaction is complete or absent, even if the process dies in between. SQLite does not detect flipped bits.
 Therefore each record has a number and a checksum that includes the checksum of the record before, and all
 records are checked before the first is returned. An incomplete end is cut off after the last complete
 transaction; any other damage is refused by name. To copy a journal, copy the folder of its run.

@@ -78,8 +78,8 @@ def find_files(path: str) -> Iterator[tuple[str, os.stat_result]]:
 def check_header(path: str) -> None:
     """Refuse a file that is not a journal, or a journal of another version.
 
-    Call it only while SQLite does not have the file open in this process: closing a file drops the POSIX locks
-    that the process holds on it, including those of SQLite.
+    Call it only while SQLite does not have the file open in this process: closing a file drops the POSIX
+    locks that the process holds on it, including those of SQLite.
 
     Raises:
         JournalCorrupt: The file is empty, too short, or not a journal.

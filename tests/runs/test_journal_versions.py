@@ -7,17 +7,21 @@ released.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from stories import IDENTITY, read, write, write_and_die
+from stories import IDENTITY, contents, read, write, write_and_die
 
+from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.cli.main import main
 from lightning_lite.engine.history import read_history
 from lightning_lite.errors import JournalVersion
 from lightning_lite.runs import database, journal
 from lightning_lite.runs.journal import Record
+from lightning_lite.tree.identity import class_identity
 
 KEPT = Path(__file__).with_name("journals")
 
@@ -61,6 +65,45 @@ def test_a_journal_of_an_earlier_version_is_refused_by_name(kept: Path, tmp_path
     for look in (read, lambda folder: read_history(str(folder))):
         with pytest.raises(JournalVersion, match="has version 2, this lightning_lite knows 3"):
             look(tmp_path / "run")
+
+
+@pytest.mark.parametrize("kept", sorted(KEPT.glob("v2/*")), ids=lambda path: path.name)
+def test_a_run_of_an_earlier_version_is_listed_and_neither_resumed_nor_shown(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    class Root(LightningFlow):
+        def run(self):
+            self.stop()
+
+    identity = ":".join(class_identity(Root))
+    run = tmp_path / "runs" / "20261122-035501123-9f3ac2"
+    shutil.copytree(kept, run, copy_function=shutil.copyfile)
+    (run / "run.json").write_text(json.dumps({"app": "Root", "state": "failed", "identity": identity}))
+    before = contents(run)
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(tmp_path))
+
+    listed, shown, timeline = (call_verb(capfd, verb, run.name) for verb in ("ps", "status", "timeline"))
+
+    assert listed[0] == 0
+    assert run.name in listed[1]
+    refusal = "has version 2, this lightning_lite knows 3; resume with the lightning_lite that wrote it"
+    for code, text in (shown, timeline):
+        assert code in (0, 1)
+        assert refusal in text
+        assert "Traceback" not in text
+    assert timeline[0] == 1
+    for resume in (True, run.name):
+        with pytest.raises(JournalVersion, match=refusal):
+            LightningApp(Root()).run(resume=resume)
+    assert contents(run) == before
+    assert json.loads((run / "run.json").read_text())["state"] == "failed"
+
+
+def call_verb(capfd: pytest.CaptureFixture[str], verb: str, run_id: str) -> tuple[int, str]:
+    """Return the exit code and the output of a verb of the command line."""
+    with pytest.raises(SystemExit) as end:
+        main([verb] if verb == "ps" else [verb, run_id])
+    return int(end.value.code or 0), "".join(capfd.readouterr())
 
 
 def test_there_is_a_journal_of_the_present_version():
