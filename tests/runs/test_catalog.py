@@ -1,4 +1,4 @@
-"""How runs are seen by those who only look: by their locks and what is written down."""
+"""The summaries of runs, read from their locks and from `run.json`."""
 
 from __future__ import annotations
 

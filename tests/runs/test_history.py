@@ -1,4 +1,4 @@
-"""What can be read of a run while nobody is disturbed: calls, attempts, times and states."""
+"""The history of a run is read without a lock: calls, attempts, times and states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many that want one run: exactly one gets it, and says so; who dies or forks does not keep it."""
+"""Many processes want the lock of one run: one gets it; a dead or forked process does not keep it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def race(folder: Path) -> None:
 
     def resume_with_the_others() -> str:
         os.close(opener)
-        os.read(gate, 1)  # ends when nobody is left who could write
+        os.read(gate, 1)  # ends when the last writer has closed the pipe
         return resume(folder)
 
     with ExitStack() as losers:
@@ -252,9 +252,9 @@ CAT = shutil.which("cat") or "cat"
 
 
 def leave_a_copy(run: Path) -> int:
-    """Let a process die that holds the run, beside one with a copy of its lock; return what ends that one.
+    """Kill a process that holds the lock while its child has a copy of it; return the pipe that ends the child.
 
-    So it is for a moment when a process is killed while it starts another one.
+    The same happens for a moment when a process is killed while it starts another one.
     """
     mine, theirs = os.pipe()
     pid = os.fork()

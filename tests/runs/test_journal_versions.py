@@ -25,7 +25,7 @@ from lightning_lite.tree.identity import class_identity
 
 KEPT = Path(__file__).with_name("journals")
 
-TOLD = [
+WRITTEN = [
     [Record("asked", "root.train", "9f3a", b"\x80\x05arguments")],
     [Record("sent", "root.train", "9f3a", b"1"), Record("state", "root.train", "", b"loss" * 30)],
     [Record("ended", "root.train", "9f3a", b"a big value" * 40)],
@@ -37,9 +37,9 @@ def make(folder: Path) -> None:
     """Write the journals of the present version."""
     journal.INLINE_LIMIT = 400  # so that the big value need not be big
     folder.mkdir(parents=True)
-    write(folder / "closed", TOLD)
-    write_and_die(folder / "killed", TOLD, moved=2)
-    for rest in folder.glob("*/journal.[dl]*[kmh]"):  # the lock, and memory of those who have it open
+    write(folder / "closed", WRITTEN)
+    write_and_die(folder / "killed", WRITTEN, moved=2)
+    for rest in folder.glob("*/journal.[dl]*[kmh]"):  # the lock, and the shared memory of open connections
         rest.unlink()
 
 
@@ -51,7 +51,7 @@ def make(folder: Path) -> None:
 def test_a_journal_of_the_present_version_is_read_and_continued(kept: Path, tmp_path: Path):
     shutil.copytree(kept, tmp_path / "run", copy_function=shutil.copyfile)
 
-    assert read(tmp_path / "run") == [record for transaction in TOLD for record in transaction]
+    assert read(tmp_path / "run") == [record for transaction in WRITTEN for record in transaction]
     more = journal.Journal.open(str(tmp_path / "run"), IDENTITY)
     more.append(Record("resumed", "root", "", b""))
     more.close()
