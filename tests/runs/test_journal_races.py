@@ -252,7 +252,7 @@ CAT = shutil.which("cat") or "cat"
 
 
 def leave_a_copy(run: Path) -> int:
-    """Kill a process that holds the lock while its child has a copy of it; return the pipe that ends the child.
+    """Kill the holder of the lock while its child has a copy of it; return a pipe that ends the child.
 
     The same happens for a moment when a process is killed while it starts another one.
     """
