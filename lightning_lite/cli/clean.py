@@ -21,8 +21,8 @@ from lightning_lite.cli.options import (
 )
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.catalog import SeenRun, can_resume, see_runs
-from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_rests, remove_run, size_of
+from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
+from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_leftovers, remove_run, size_of
 from lightning_lite.text import format_bytes
 
 
@@ -42,7 +42,7 @@ class Age(ParamType[float]):
 
 
 class _Old(NamedTuple):
-    run: SeenRun
+    run: RunSummary
     changed: float
     size: int
 
@@ -79,7 +79,7 @@ def command(
     """
     if takes_all and (keep is not None or older_than is not None):
         raise BadInput("--all takes every run that has ended; it goes with neither --keep nor --older-than.")
-    newest_first = see_runs(check_root(root))[::-1]
+    newest_first = read_runs(check_root(root))[::-1]
     if takes_all:
         chosen = newest_first
     elif keep is None and older_than is None:
@@ -96,11 +96,11 @@ def command(
         _ask(old)
     removed = old if dry_run else [each for each in old if _remove(each.run)]
     if not dry_run:
-        remove_rests(root)
+        remove_leftovers(root)
     _report(removed, dry_run, as_json)
 
 
-def _spare_resumable(newest_first: list[SeenRun]) -> list[SeenRun]:
+def _spare_resumable(newest_first: list[RunSummary]) -> list[RunSummary]:
     """Return the runs without the newest that can be resumed."""
     spared = [run for run in newest_first if can_resume(run.path)][:KEEP_RUNS]
     return [run for run in newest_first if run not in spared]
@@ -115,7 +115,7 @@ def _ask(old: list[_Old]) -> None:
         click.get_current_context().exit(1)
 
 
-def _remove(run: SeenRun) -> bool:
+def _remove(run: RunSummary) -> bool:
     """Remove a run, or say why not."""
     try:
         remove_run(run.path)

@@ -10,7 +10,7 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
-from lightning_lite.runs.catalog import list_runs, read_facts
+from lightning_lite.runs.catalog import list_runs, read_details
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -57,5 +57,5 @@ def _fits(name: str, text: str) -> bool:
 
 
 def _describe(path: str) -> str:
-    facts = read_facts(path)
+    facts = read_details(path)
     return f"{facts.get('app', '?')}, {facts.get('started', '?')}"

@@ -19,7 +19,7 @@ from lightning_lite.cli.run_reader import look
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
-from lightning_lite.runs.catalog import SeenRun, see_run
+from lightning_lite.runs.catalog import RunSummary, read_run
 
 #: Seconds to wait for the answer of a run that may have been suspended.
 ANSWER_TIMEOUT = 5.0
@@ -41,7 +41,7 @@ timeout_option = click.option(
 )
 
 
-def find_works(root: str, words: Sequence[str]) -> tuple[SeenRun, dict[str, int | None]]:
+def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, int | None]]:
     """Return the run and the works that are meant, with the ids of their processes.
 
     Raises:
@@ -58,12 +58,12 @@ def find_works(root: str, words: Sequence[str]) -> tuple[SeenRun, dict[str, int 
     return run, {name: pids[name] for name in (find_work(run.id, text, pids) for text in texts)}
 
 
-def see_pids(run: SeenRun) -> dict[str, int]:
+def see_pids(run: RunSummary) -> dict[str, int]:
     """Return the ids of the processes of works now, by name; nothing if the run has ended."""
     try:
         return {row["name"]: row["pid"] for row in ask(run.path, "status")["works"] if row["pid"]}
     except CommandError:
-        if see_run(run.path).state == "running":
+        if read_run(run.path).state == "running":
             raise
         return {}
 
@@ -79,9 +79,9 @@ def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-def has_ended(run: SeenRun) -> bool:
+def has_ended(run: RunSummary) -> bool:
     """Return whether nobody runs a run any more."""
-    return see_run(run.path).state != "running"
+    return read_run(run.path).state != "running"
 
 
 def is_gone(pid: int) -> bool:
@@ -91,7 +91,7 @@ def is_gone(pid: int) -> bool:
     return True
 
 
-def find_process(run: SeenRun) -> psutil.Process:
+def find_process(run: RunSummary) -> psutil.Process:
     """Return the process that holds a run.
 
     Raises:
@@ -108,7 +108,7 @@ def find_process(run: SeenRun) -> psutil.Process:
     raise BadInput(f"the process of run {run.id}{where} is not to be seen from here; go where it runs.")
 
 
-def end_in_order(run: SeenRun) -> None:
+def end_in_order(run: RunSummary) -> None:
     """Let a run end as by SIGTERM, whether it takes commands or not.
 
     Raises:
@@ -126,7 +126,7 @@ def end_in_order(run: SeenRun) -> None:
             os.kill(pid, signal.SIGCONT)
 
 
-def _is_suspended(run: SeenRun) -> bool:
+def _is_suspended(run: RunSummary) -> bool:
     """Return whether somebody has stopped its process, as Ctrl-Z does."""
     with suppress(BadInput, psutil.Error):
         return bool(find_process(run).status() == psutil.STATUS_STOPPED)

@@ -14,7 +14,7 @@ from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError, JournalInUse
 from lightning_lite.runners.command_channel import ask
-from lightning_lite.runs.catalog import SeenRun
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.folder import note_end
 from lightning_lite.runs.lock import RunLock
 
@@ -44,7 +44,7 @@ def command(root: str, target: tuple[str, ...]) -> None:
         say(f"{name}: killed")
 
 
-def _kill_run(run: SeenRun) -> None:
+def _kill_run(run: RunSummary) -> None:
     process = find_process(run)
     family = process.children(recursive=True)
     process.kill()

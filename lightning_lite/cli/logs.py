@@ -17,7 +17,7 @@ from lightning_lite.cli.options import ParamType, examples, plain_option, read_a
 from lightning_lite.cli.run_reader import look
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
-from lightning_lite.runs.catalog import SeenRun, see_run
+from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.text import harmless
 from lightning_lite.ui.colors import Palette
 
@@ -92,14 +92,14 @@ def command(
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)
     pause = Event()
     while True:
-        goes_on = follow and see_run(run.path).state == "running"  # before the look at the logs
+        goes_on = follow and read_run(run.path).state == "running"  # before the look at the logs
         _write(logs.read(to_end=not goes_on), show)
         if not goes_on:
             return
         pause.wait(_PAUSE)
 
 
-def _known_works(run: SeenRun) -> set[str]:
+def _known_works(run: RunSummary) -> set[str]:
     works = {work.name for work in look(run, journal=False).works}
     return works.union(list_logs(os.path.join(run.path, "logs")))
 

@@ -13,7 +13,7 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import look, state_at_the_end
-from lightning_lite.runs.catalog import SeenRun, see_runs
+from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.text import format_seconds
 
 #: How many runs are listed if nobody asks for all.
@@ -36,7 +36,7 @@ def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: boo
 
     A run whose process is gone without a word has died, whatever its files say.
     """
-    runs = see_runs(check_root(root))[::-1]
+    runs = read_runs(check_root(root))[::-1]
     if running:
         runs = [run for run in runs if run.state == "running"]
     hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MANY)
@@ -54,14 +54,14 @@ def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: boo
             say(f"... and {hidden} older ones: lightning-lite ps --all")
 
 
-def _row(run: SeenRun) -> tuple[object, ...]:
+def _row(run: RunSummary) -> tuple[object, ...]:
     end = run.ended if run.state != "running" else time()
     took = None if run.started is None or end is None else format_seconds(max(0.0, end - run.started))
     return run.id, run.app, run.state, show_moment(run.started), took, _show_works(_count_works(run))
 
 
-def _describe(run: SeenRun) -> dict[str, Any]:
-    facts = run.facts
+def _describe(run: RunSummary) -> dict[str, Any]:
+    facts = run.details
     return {
         "id": run.id,
         "app": run.app,
@@ -76,9 +76,9 @@ def _describe(run: SeenRun) -> dict[str, Any]:
     }
 
 
-def _count_works(run: SeenRun) -> dict[str, int]:
+def _count_works(run: RunSummary) -> dict[str, int]:
     """Return how many works are in which state, as the run has written down at its end, else its journal."""
-    counted = run.facts.get("works")
+    counted = run.details.get("works")
     if run.state != "running" and isinstance(counted, dict):
         works: Counter[str] = Counter()
         for state, count in counted.items():

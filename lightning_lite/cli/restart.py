@@ -13,7 +13,7 @@ from lightning_lite.cli.options import BadInput, examples, plain_option, root_op
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
-from lightning_lite.runs.catalog import SeenRun
+from lightning_lite.runs.catalog import RunSummary
 
 #: Seconds that a new process may take to be there.
 _PATIENCE = 10.0
@@ -46,5 +46,5 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
             )
 
 
-def _has_new_process(run: SeenRun, name: str, old: int | None) -> bool:
+def _has_new_process(run: RunSummary, name: str, old: int | None) -> bool:
     return see_pids(run).get(name, old) != old

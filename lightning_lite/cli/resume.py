@@ -15,7 +15,7 @@ from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, root_option
 from lightning_lite.cli.output import complain
 from lightning_lite.cli.targets import find_run
-from lightning_lite.runs.catalog import SeenRun, can_resume, see_runs
+from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
 
 #: Programs in which an app runs that can't be had again by starting them.
 _INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest")
@@ -39,7 +39,7 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
     os.environ[settings.RESUME_VARIABLE] = found.id
     if retry_failed:
         os.environ[settings.RETRY_FAILED_VARIABLE] = "1"
-    cwd = str(found.facts.get("cwd"))
+    cwd = str(found.details.get("cwd"))
     complain(f"In {cwd}: {shlex.join(argv)}")
     try:
         os.chdir(cwd)
@@ -49,15 +49,15 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
         raise BadInput(f"run {found.id} can't be begun anew: {error.strerror} ({error.filename}).") from error
 
 
-def _choose(root: str) -> SeenRun:
+def _choose(root: str) -> RunSummary:
     """Return the latest run that can go on."""
-    for run in see_runs(check_root(root))[::-1]:
+    for run in read_runs(check_root(root))[::-1]:
         if run.state != "running" and can_resume(run.path):
             return run
     raise BadInput(f"there is no run in {root} that could go on: all have come to their ends, or go on.")
 
 
-def _check(run: SeenRun) -> list[str]:
+def _check(run: RunSummary) -> list[str]:
     """Return the command that goes on with a run.
 
     Raises:
@@ -66,9 +66,9 @@ def _check(run: SeenRun) -> list[str]:
     if run.state == "running":
         raise BadInput(f"run {run.id} goes on.")
     if not can_resume(run.path):
-        why = "its flow has ended it" if run.facts.get("state") == "stopped" else "it has no journal"
+        why = "its flow has ended it" if run.details.get("state") == "stopped" else "it has no journal"
         raise BadInput(f"run {run.id} can't go on: {why}.")
-    given = run.facts.get("command")
+    given = run.details.get("command")
     argv = [str(word) for word in given] if isinstance(given, list) else []
     is_script = len(argv) > 1 and not {"-", "-c", "-i"}.intersection(argv[1:2])
     if not is_script or any(os.path.basename(word) in _INTERACTIVE for word in argv):
@@ -76,4 +76,4 @@ def _check(run: SeenRun) -> list[str]:
             f"run {run.id} was not begun by a program that can be started again ({shlex.join(argv) or '?'}); "
             f"call app.run(resume={run.id!r}) where it was begun."
         )
-    return [str(run.facts.get("executable") or sys.executable), *argv[1:]]
+    return [str(run.details.get("executable") or sys.executable), *argv[1:]]

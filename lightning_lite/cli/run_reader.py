@@ -14,7 +14,7 @@ import psutil
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
 from lightning_lite.runners.command_channel import ask
-from lightning_lite.runs.catalog import SeenRun
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.safe_unpickle import unpack_plain
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.ui.live_table import WorkRow, read_progress
@@ -40,7 +40,7 @@ class Sight(NamedTuple):
         trouble: What could not be looked at, and why; "" if all could.
     """
 
-    run: SeenRun
+    run: RunSummary
     works: list[WorkRow]
     history: RunHistory
     is_answering: bool
@@ -56,7 +56,7 @@ class Sight(NamedTuple):
         return sorted(found, key=natural)
 
 
-def look(run: SeenRun, *, journal: bool = True, usage: bool = False) -> Sight:
+def look(run: RunSummary, *, journal: bool = True, usage: bool = False) -> Sight:
     """Look at a run.
 
     Args:
@@ -139,7 +139,7 @@ def _sum_up(family: list[psutil.Process]) -> tuple[float, int]:
     return cpu, memory
 
 
-def _ask(run: SeenRun) -> tuple[dict[str, Any], str]:
+def _ask(run: RunSummary) -> tuple[dict[str, Any], str]:
     """Return what the app itself says, if it goes on, or why it says nothing."""
     if run.holder is None:
         return {}, ""
@@ -149,7 +149,7 @@ def _ask(run: SeenRun) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
-def _read(run: SeenRun) -> tuple[RunHistory, str]:
+def _read(run: RunSummary) -> tuple[RunHistory, str]:
     """Return what the journal says, or why it says nothing."""
     try:
         return read_history(run.path), ""
@@ -163,7 +163,7 @@ def _to_row(fields: Mapping[str, Any]) -> WorkRow:
     return WorkRow(**{name: value for name, value in fields.items() if name in WorkRow._fields})
 
 
-def _see(run: SeenRun, history: RunHistory, work: WorkHistory) -> WorkRow:
+def _see(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
     event = _last(work)
     state = event.stage
     if run.state != "running":

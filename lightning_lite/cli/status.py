@@ -48,7 +48,7 @@ def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
 
 
 def _say_head(sight: Sight) -> None:
-    run, facts = sight.run, sight.run.facts
+    run, facts = sight.run, sight.run.details
     when = f"started {show_moment(run.started)}"
     if run.state == "running" and run.started is not None:
         when += f", {format_seconds(time() - run.started)} ago"
@@ -151,7 +151,7 @@ def _failures(sight: Sight, names: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _describe(sight: Sight, names: list[str]) -> dict[str, Any]:
-    run, facts = sight.run, sight.run.facts
+    run, facts = sight.run, sight.run.details
     kept = ("id", "app", "identity", "started", "resumed", "command", "cwd", "user", "host", "python")
     return {
         **{name: facts.get(name) for name in kept},

@@ -20,7 +20,7 @@ from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
-from lightning_lite.runs.catalog import see_run
+from lightning_lite.runs.catalog import read_run
 
 #: Seconds that a run may take to end, beyond what its works get.
 _PATIENCE = 30.0
@@ -45,7 +45,7 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         end_in_order(run)
         if not wait_until(partial(has_ended, run), _PATIENCE):
             raise CommandError(f"run {run.id} is still ending; `lightning-lite kill {run.id}` does not wait")
-        say(f"{run.id}: {see_run(run.path).state}")
+        say(f"{run.id}: {read_run(run.path).state}")
         return
     for name in works:
         ask(run.path, "stop", work=name, timeout=timeout)

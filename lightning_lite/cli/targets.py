@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
-from lightning_lite.runs.catalog import SeenRun, list_runs, see_run
+from lightning_lite.runs.catalog import RunSummary, list_runs, read_run
 
 #: How many names an error lists.
 _MANY = 5
@@ -17,7 +17,7 @@ _MANY = 5
 _RUN_LIKE = re.compile(r"\d{6,}")
 
 
-def find_run(root: str, text: str | None, *, running: bool = False) -> SeenRun:
+def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummary:
     """Return the run that is meant.
 
     Args:
@@ -34,7 +34,9 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> SeenRun:
     return run
 
 
-def find_target(root: str, words: Sequence[str], *, running: bool = False) -> tuple[SeenRun, tuple[str, ...]]:
+def find_target(
+    root: str, words: Sequence[str], *, running: bool = False
+) -> tuple[RunSummary, tuple[str, ...]]:
     """Return the run that is meant by the first word, if it is a run, and the other words, which are works.
 
     Raises:
@@ -73,11 +75,11 @@ def find_work(run: str, text: str, names: Collection[str]) -> str:
     raise BadInput(f"there is no work {text!r} in run {run}: {hint}")
 
 
-def _find(root: str, text: str) -> SeenRun:
+def _find(root: str, text: str) -> RunSummary:
     runs = os.path.join(check_root(root), "runs")
     fitting = _fitting(root, text)
     if len(fitting) == 1:
-        return see_run(os.path.join(runs, fitting[0]))
+        return read_run(os.path.join(runs, fitting[0]))
     if fitting:
         raise BadInput(f"{text!r} fits {len(fitting)} runs: {_list(fitting[::-1])}; type more of the id.")
     ids = list_runs(runs)
@@ -88,9 +90,9 @@ def _find(root: str, text: str) -> SeenRun:
     raise BadInput(f"there is no run {text!r} in {root}: {hint}")
 
 
-def _choose(root: str) -> SeenRun:
+def _choose(root: str) -> RunSummary:
     runs = os.path.join(check_root(root), "runs")
-    newest_first = [see_run(os.path.join(runs, name)) for name in reversed(list_runs(runs))]
+    newest_first = [read_run(os.path.join(runs, name)) for name in reversed(list_runs(runs))]
     if not newest_first:
         raise BadInput(f"there is no run in {root}.")
     going_on = [run for run in newest_first if run.state == "running"]
@@ -108,7 +110,7 @@ def _fitting(root: str, text: str) -> list[str]:
     return [name for name in ids if text and (name.startswith(text) or name.endswith(text))]
 
 
-def _describe(run: SeenRun) -> str:
+def _describe(run: RunSummary) -> str:
     known = {"died": "has died", "failed": "has failed", "unknown": "does not say how it ended"}
     return known.get(run.state, f"was {run.state}")
 

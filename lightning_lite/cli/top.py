@@ -18,7 +18,7 @@ from lightning_lite.cli.run_reader import Sight, look
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.output.log_reader import last_line
-from lightning_lite.runs.catalog import SeenRun, see_run
+from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.text import format_bytes, format_seconds
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 
@@ -60,14 +60,14 @@ def command(root: str, run: str | None, interval: float, as_json: bool) -> None:
         )
     else:
         _watch(sight, interval)
-        ended = see_run(found.path)
+        ended = read_run(found.path)
         say(f"{ended.app}, run {ended.id}: {ended.state}")
 
 
-def _look(run: SeenRun) -> Sight:
+def _look(run: RunSummary) -> Sight:
     """Look at a run that goes on; of one that has just ended nothing is seen."""
     sight = look(run, journal=False, usage=True)
-    if not sight.is_answering and see_run(run.path).state == "running":
+    if not sight.is_answering and read_run(run.path).state == "running":
         raise CommandError(sight.trouble)
     logs = os.path.join(run.path, "logs")
     works = [
@@ -89,7 +89,7 @@ def _watch(sight: Sight, interval: float) -> None:
                 refresh=True,
             )
             pause.wait(interval)
-            sight = _look(see_run(sight.run.path))
+            sight = _look(read_run(sight.run.path))
 
 
 def _title(sight: Sight) -> str:

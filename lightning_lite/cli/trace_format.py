@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from lightning_lite.engine.history import Attempt, CallHistory, RunHistory
-from lightning_lite.runs.catalog import SeenRun
+from lightning_lite.runs.catalog import RunSummary
 
 _PID = 1
 _FLOW = 0  # the track of the flow; works come behind
@@ -30,7 +30,7 @@ class _Slice(NamedTuple):
     ended: float
 
 
-def trace(run: SeenRun, history: RunHistory, now: float) -> dict[str, Any]:
+def trace(run: RunSummary, history: RunHistory, now: float) -> dict[str, Any]:
     """Return a run as an object of the format, ready for JSON.
 
     Args:
@@ -57,8 +57,8 @@ def trace(run: SeenRun, history: RunHistory, now: float) -> dict[str, Any]:
             "run": run.id,
             "app": run.app,
             "state": run.state,
-            "started": run.facts.get("started"),
-            "lightning_lite": run.facts.get("lightning_lite"),
+            "started": run.details.get("started"),
+            "lightning_lite": run.details.get("lightning_lite"),
         },
     }
 
@@ -73,7 +73,7 @@ class _Clock:
         return max(0, round((seconds - self._zero) * 1e6))
 
 
-def _tracks(run: SeenRun, history: RunHistory) -> Iterator[dict[str, Any]]:
+def _tracks(run: RunSummary, history: RunHistory) -> Iterator[dict[str, Any]]:
     yield _named("process_name", _FLOW, name=f"{run.app} ({run.id})")
     for track, name in enumerate(["flow", *history.works]):
         yield _named("thread_name", track, name=name)
@@ -136,7 +136,7 @@ def _processes(history: RunHistory, clock: _Clock) -> Iterator[dict[str, Any]]:
             yield _instant(event.reason or event.stage, "process", track, clock(event.timestamp), args)
 
 
-def _flow(run: SeenRun, history: RunHistory, clock: _Clock, end: float) -> Iterator[dict[str, Any]]:
+def _flow(run: RunSummary, history: RunHistory, clock: _Clock, end: float) -> Iterator[dict[str, Any]]:
     for number, moment in enumerate(history.begun):
         yield _instant("resumed" if number else "begun", "run", _FLOW, clock(moment), {}, scope="p")
     for moment in history.times:

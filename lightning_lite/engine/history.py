@@ -219,9 +219,9 @@ class RunHistory:
                 work = self._work(event.component)
                 work.book.apply(event)
                 work.statuses.append(event.status)
-            case CallAsked() | CallStatusChanged():
+            case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
                 self._apply_to_call(event)
-            case CallSucceeded() | CallFailed() | AnswerUsed():
+            case AnswerUsed():
                 self._work(event.component).book.apply(event)
             case CallSurvived() | ScheduleFired():
                 pass
@@ -230,7 +230,7 @@ class RunHistory:
         if self.times[-1:] != [event.time]:
             self.times.append(event.time)
 
-    def _apply_to_call(self, event: CallAsked | CallStatusChanged) -> None:
+    def _apply_to_call(self, event: CallAsked | CallStatusChanged | CallSucceeded | CallFailed) -> None:
         work = self._work(event.component)
         work.book.apply(event)
         call, shown = work.book.current[event.key], self._current.get((work.name, event.key))

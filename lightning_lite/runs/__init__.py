@@ -1,1 +1,1 @@
-"""The folder of a run: `run.json`, journal and logs; which runs there are, and which are old."""
+"""The folders of runs: `run.json`, the journal, the logs; the catalog of runs and the removal of old ones."""

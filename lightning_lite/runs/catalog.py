@@ -1,4 +1,7 @@
-"""The runs of a root as anybody can see them who may read it: who began them, and how they are."""
+"""Lists the runs below a root, describes each one, and finds the run to resume.
+
+Nothing here opens a journal: `run.json` and the lock of a run are enough.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,103 @@ from lightning_lite.text import one_line
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
 
+#: Seconds within which a new run takes its lock.
+_GRACE = 5.0
+
+
+class RunSummary(NamedTuple):
+    """What `run.json` and the lock of one run say.
+
+    Attributes:
+        id: Id of the run.
+        path: Absolute path of its folder.
+        details: The content of its `run.json`; empty if that can't be read.
+        state: `running`; `stopped` by its flow; `failed`; `interrupted` by a signal or from another terminal;
+            `killed` from another terminal; `died` if its process ended without a note; `unknown`.
+        holder: The process that runs it, or `None`.
+    """
+
+    id: str
+    path: str
+    details: dict[str, Any]
+    state: str
+    holder: Holder | None
+
+    @property
+    def app(self) -> str:
+        """Name of the app."""
+        return str(self.details.get("app", "?"))
+
+    @property
+    def started(self) -> float | None:
+        """Time of the start, in seconds since 1970."""
+        return _seconds(self.details.get("started"))
+
+    @property
+    def ended(self) -> float | None:
+        """Time of the end, in seconds since 1970; `None` if it is not known."""
+        return _seconds(self.details.get("ended"))
+
+    @property
+    def error(self) -> str | None:
+        """The error of a failed run, in one line, if the run recorded it."""
+        error = self.details.get("error")
+        return error if self.state == "failed" and isinstance(error, str) else None
+
+
+def read_runs(root: str) -> list[RunSummary]:
+    """Return the summaries of all runs of a root, the oldest first.
+
+    Args:
+        root: Absolute folder that holds everything.
+
+    Raises:
+        OSError: This user may not read one of them.
+    """
+    runs = os.path.join(root, "runs")
+    return [read_run(os.path.join(runs, name)) for name in list_runs(runs)]
+
+
+def read_run(path: str) -> RunSummary:
+    """Return the summary of a run.
+
+    The lock says whether a run is still running. Its pid does not: the system may have given that number to
+    another process.
+
+    Args:
+        path: Absolute path of the folder of the run.
+
+    Raises:
+        OSError: This user may not read the folder.
+    """
+    holder = find_holder(path)
+    # Read after the lock: a process writes how its run ended before it releases the lock.
+    details = read_details(path)
+    state = str(details.get("state", "unknown"))
+    if holder is not None:
+        state = "running"
+    elif state == "running":
+        begun = _seconds(details.get("resumed") or details.get("started"))
+        is_starting = begun is not None and 0 <= time() - begun < _GRACE and not _has_journal(path)
+        state = "running" if is_starting else "died"
+    return RunSummary(os.path.basename(path), path, details, state, holder)
+
+
+def list_runs(runs: str) -> list[str]:
+    """Return the ids of the runs in a folder, the oldest first."""
+    try:
+        names = os.listdir(runs)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(filter(_RUN_ID.fullmatch, names))
+
 
 def run_path(root: str, run_id: str) -> str:
     """Return the folder of a run.
 
     Args:
         root: Absolute folder that holds everything.
-        run_id: Name of the run, as `RunFolder.id` has it.
+        run_id: Id of the run, as in `RunFolder.id`.
 
     Raises:
         NothingToResume: There is no such run.
@@ -39,123 +132,34 @@ def run_path(root: str, run_id: str) -> str:
 def find_resumable(root: str, identity: str) -> str | None:
     """Return the folder of the latest run of an app that `flow.stop` did not end, or `None`.
 
-    A run that still goes on is such a run: `Journal.open` then says who holds it, instead of a second one
-    beginning beside it.
+    A run that is still running counts: `Journal.open` then refuses it and names its process. If it did not
+    count, a second run would start next to it.
 
     Args:
         root: Absolute folder that holds everything.
-        identity: Which app it is, as in `Journal.create`.
+        identity: Identity of the app, as in `Journal.create`.
     """
     runs = os.path.join(root, "runs")
     for run_id in reversed(list_runs(runs)):
         path = os.path.join(runs, run_id)
-        if can_resume(path) and read_facts(path).get("identity") == identity:
+        if can_resume(path) and read_details(path).get("identity") == identity:
             return path
     return None
 
 
-def list_runs(runs: str) -> list[str]:
-    """Return the names of the runs in a folder, the oldest first."""
-    try:
-        names = os.listdir(runs)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(filter(_RUN_ID.fullmatch, names))
-
-
 def can_resume(path: str) -> bool:
     """Return whether a run has a journal and was not ended by `flow.stop`."""
-    return os.path.lexists(os.path.join(path, "journal.db")) and read_facts(path).get("state") != "stopped"
+    return _has_journal(path) and read_details(path).get("state") != "stopped"
 
 
-def read_facts(path: str) -> dict[str, Any]:
-    """Return what `run.json` says about a run; nothing if it can't be read."""
+def read_details(path: str) -> dict[str, Any]:
+    """Return the content of `run.json` of a run; an empty dict if it can't be read."""
     try:
         with open(os.path.join(path, "run.json"), "rb") as file:
-            facts = json.load(file)
+            details = json.load(file)
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-#: Seconds in which a run that is just beginning takes its lock.
-_GRACE = 5.0
-
-
-class SeenRun(NamedTuple):
-    """One run.
-
-    Attributes:
-        id: Its name.
-        path: Absolute path of its folder.
-        facts: What its `run.json` says; nothing if that can't be read.
-        state: `running`; `stopped` by its flow, `failed`, `interrupted` by a signal or from another terminal,
-            `killed` from there; `died` if its process is gone without a word; `unknown`.
-        holder: The process that runs it, or `None`.
-    """
-
-    id: str
-    path: str
-    facts: dict[str, Any]
-    state: str
-    holder: Holder | None
-
-    @property
-    def app(self) -> str:
-        """Name of the app."""
-        return str(self.facts.get("app", "?"))
-
-    @property
-    def started(self) -> float | None:
-        """When it began, in seconds since 1970."""
-        return _seconds(self.facts.get("started"))
-
-    @property
-    def ended(self) -> float | None:
-        """When it ended, in seconds since 1970; `None` if nobody knows."""
-        return _seconds(self.facts.get("ended"))
-
-    @property
-    def error(self) -> str | None:
-        """What it failed of, in one line, if it has and could say so."""
-        error = self.facts.get("error")
-        return error if self.state == "failed" and isinstance(error, str) else None
-
-
-def see_runs(root: str) -> list[SeenRun]:
-    """Return all runs of a root, the oldest first.
-
-    Args:
-        root: Absolute folder that holds everything.
-
-    Raises:
-        OSError: This user may not look into it.
-    """
-    runs = os.path.join(root, "runs")
-    return [see_run(os.path.join(runs, name)) for name in list_runs(runs)]
-
-
-def see_run(path: str) -> SeenRun:
-    """Return how a run is.
-
-    Whether it goes on is told by its lock, not by a number that the system may have given to another process.
-
-    Args:
-        path: Absolute path of its folder.
-
-    Raises:
-        OSError: This user may not look into it.
-    """
-    holder = find_holder(path)
-    facts = read_facts(path)  # behind the lock: who gives that back has written down the end before
-    state = str(facts.get("state", "unknown"))
-    if holder is not None:
-        state = "running"
-    elif state == "running":
-        began = _seconds(facts.get("resumed") or facts.get("started"))
-        is_beginning = began is not None and 0 <= time() - began < _GRACE and not _has_journal(path)
-        state = "running" if is_beginning else "died"
-    return SeenRun(os.path.basename(path), path, facts, state, holder)
+    return details if isinstance(details, dict) else {}
 
 
 def _has_journal(path: str) -> bool:
@@ -165,5 +169,5 @@ def _has_journal(path: str) -> bool:
 def _seconds(iso: Any) -> float | None:
     try:
         return datetime.fromisoformat(iso).timestamp()
-    except (TypeError, ValueError):  # nothing, or what somebody else has written there
+    except (TypeError, ValueError):  # missing, or another program changed the file
         return None

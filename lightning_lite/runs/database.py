@@ -1,4 +1,4 @@
-"""The file of a journal as a SQLite database: its form, how it is made and opened."""
+"""The SQLite database of a journal: its tables, how it is created and opened, and its errors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from urllib.parse import quote
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.text import one_line
 
-#: Version of the form in which a journal is kept.
+#: Version of the format of a journal.
 VERSION = 3
 
-#: Where SQLite keeps it, so that other programs know a journal from other databases.
+#: SQLite stores it in the header of the file, so that other programs can recognize a journal.
 APPLICATION_ID = int.from_bytes(b"LLjr")
 
 TABLES = (
     "CREATE TABLE journal (identity BLOB, nonce BLOB, checksum BLOB)",
-    # Many records in one row, under the number of the last: one row for each would cost five times as much.
+    # A row holds many records, under the number of the last: a row for each would cost five times as much.
     "CREATE TABLE batch (sequence INTEGER PRIMARY KEY, frames BLOB)",
 )
 
@@ -28,16 +28,17 @@ FIND = "SELECT 1 FROM batch WHERE sequence = ?"
 WRITE = "INSERT INTO batch VALUES (?, ?)"
 
 _PAGE_SIZE = 4096
-#: Pages of the write-ahead log (16 MiB) after which SQLite moves them into the database, in milliseconds.
+#: Pages in SQLite's write-ahead log (16 MiB) after which SQLite copies them into the database, which takes
+#: milliseconds.
 _CHECKPOINT_PAGES = 4096
-#: Seconds to wait for another program that looks into the journal with tools of its own.
+#: Seconds to wait for another program that has locked the database.
 _BUSY_TIMEOUT = 5.0
 
-#: What reading and writing may raise; the last one if SQLite's own message holds bytes of a damaged file.
+#: What reading and writing may raise; the last one if SQLite's message contains bytes of a damaged file.
 FAILURES = (sqlite3.Error, OSError, UnicodeDecodeError)
 
-#: What says that the disk or another program is in the way, not that the file is damaged.
-_IN_THE_WAY = {
+#: Error codes of SQLite whose cause is the disk or another program, not a damaged file.
+_EXTERNAL_CAUSES = {
     sqlite3.SQLITE_FULL: "no space left",
     sqlite3.SQLITE_IOERR: "input/output error",
     sqlite3.SQLITE_CANTOPEN: "it can't be opened",
@@ -49,16 +50,16 @@ _IN_THE_WAY = {
 
 
 def build(path: str, head: tuple[bytes, bytes, bytes], *, durable: bool) -> None:
-    """Make the file of an empty journal, at once whole: who dies before leaves nothing at `path`.
+    """Create the database of an empty journal atomically: a crash before the end leaves nothing at `path`.
 
     Args:
-        path: The file.
-        head: Identity, nonce and checksum with which the chain begins.
-        durable: Whether it must survive the loss of power.
+        path: Absolute path of the file.
+        head: Identity of the app, nonce, and first checksum of the chain.
+        durable: Whether the file must survive the loss of power.
 
     Raises:
-        OSError: It can't be made.
-        sqlite3.Error: It can't be written.
+        OSError: The file can't be created.
+        sqlite3.Error: The file can't be written.
     """
     new = f"{path}.new"
     with suppress(FileNotFoundError):
@@ -88,23 +89,23 @@ def build(path: str, head: tuple[bytes, bytes, bytes], *, durable: bool) -> None
 
 
 def connect(path: str, *, durable: bool) -> sqlite3.Connection:
-    """Open the file for writing.
+    """Open the database for writing.
 
     Raises:
-        sqlite3.Error: It can't be opened.
+        sqlite3.Error: The database can't be opened.
     """
     return _connect(
         path, "rw", synchronous="FULL" if durable else "NORMAL", wal_autocheckpoint=_CHECKPOINT_PAGES
     )
 
 
-def connect_to_look(path: str) -> sqlite3.Connection:
-    """Open the file for reading; whatever is found, the file and its log stay as they are.
+def connect_read_only(path: str) -> sqlite3.Connection:
+    """Open the database for reading; the file and its log are not changed.
 
     Raises:
-        sqlite3.Error: It can't be opened.
+        sqlite3.Error: The database can't be opened.
     """
-    # Without a log nobody writes to it, and SQLite need not make one to read.
+    # Without a log no process writes to the database, and SQLite must not create a log in order to read.
     mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
     return _connect(path, mode, trusted_schema="OFF", cell_size_check="ON")
 
@@ -127,16 +128,16 @@ def _set(connection: sqlite3.Connection, **settings: str | int) -> None:
 
 
 def corrupt(path: str, sequence: int | None, what: str) -> JournalCorrupt:
-    """Return the error for a journal that is damaged.
+    """Return the error for a damaged journal.
 
     Args:
-        path: The file.
-        sequence: Number of the record that is wrong, or `None`.
-        what: What is wrong.
+        path: Absolute path of the file.
+        sequence: Number of the damaged record, or `None` for the file as a whole.
+        what: What is wrong, a main clause.
     """
     where = "" if sequence is None else f" at record {sequence}"
     return JournalCorrupt(
-        f"the journal {path!r} is damaged{where}: {what}; begin a new run, or restore this one from a copy",
+        f"the journal {path!r} is damaged{where}: {what}; start a new run, or restore this one from a copy",
         file=path,
         sequence=sequence,
         what=what,
@@ -144,24 +145,24 @@ def corrupt(path: str, sequence: int | None, what: str) -> JournalCorrupt:
 
 
 def refuse(error: Exception, path: str) -> NoReturn:
-    """Raise what SQLite or the system found, as an error of ours.
+    """Raise the `JournalError` for an error of SQLite or of the system.
 
     Args:
         error: One of `FAILURES`.
-        path: The file.
+        path: Absolute path of the file.
 
     Raises:
         JournalCorrupt: The file is damaged.
-        JournalError: Something else is in the way.
+        JournalError: The error has another cause: the disk, permissions or another program.
     """
     if isinstance(error, OSError):
         reason = os.strerror(error.errno or 0)
     else:
         code = getattr(error, "sqlite_errorcode", -1) & 0xFF
-        if code not in _IN_THE_WAY:
+        if code not in _EXTERNAL_CAUSES:
             raise corrupt(path, None, f"SQLite says: {one_line(str(error))}") from error
-        reason = _IN_THE_WAY[code]
+        reason = _EXTERNAL_CAUSES[code]
     raise JournalError(
-        f"the journal {path!r} can't be read or written: {reason}; what it holds stays as it is",
+        f"the journal {path!r} can't be read or written: {reason}; its content is unchanged",
         file=path,
     ) from error

@@ -1,14 +1,16 @@
-"""How events become records of the journal, and events again.
+"""Encodes the events of a run as records of its journal, and decodes them.
 
-A record of which the codec does not know the kind, or one of whose fields, is refused by name. If it were
-dropped, a resumed app could run a completed call again.
+`decode_events` refuses a record of an unknown kind, an unknown or malformed field, and an event about a
+component or a call that no earlier event mentions. If such a record were skipped, a resumed app could run a
+completed call again.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Iterator
-from typing import Any, assert_never
+from collections.abc import Callable, Iterable, Iterator
+from types import NoneType
+from typing import Any
 
 from lightning_lite.errors import JournalVersion
 from lightning_lite.events import (
@@ -29,9 +31,10 @@ from lightning_lite.events import (
 )
 from lightning_lite.messages import Failure
 from lightning_lite.runs.database import VERSION
+from lightning_lite.runs.event_order import check_order
 from lightning_lite.runs.records import Record
-from lightning_lite.runs.safe_unpickle import unpack_plain
-from lightning_lite.status import WorkStatus
+from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain
+from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
 
 _PROTOCOL = 5
@@ -39,12 +42,14 @@ _PROTOCOL = 5
 #: Kind of a record that holds a list of events.
 _EVENTS = "events"
 
-#: Kind of a record that holds the pickled value of a call: the journal puts a big one into a file of its own.
+#: Kind of a record that holds the pickled value of a call: the journal stores a big one in a separate file.
 _SUCCEEDED = CallSucceeded.__name__
+
+_Check = Callable[[Any], bool]
 
 
 def encode_events(events: Iterable[Event]) -> Iterator[Record]:
-    """Yield the records of events: one for all in a row, and one for each value of a call."""
+    """Yield the records of events: one for consecutive events, and one for each value of a call."""
     rows: list[tuple[Any, ...]] = []
     for event in events:
         if type(event) is not CallSucceeded:
@@ -63,12 +68,17 @@ def decode_events(records: Iterable[Record], file: str) -> Iterator[Event]:
     """Yield the events of a journal, in order.
 
     Args:
-        records: The records of the journal.
+        records: All records of the journal.
         file: Absolute path of the journal, for the error.
 
     Raises:
         JournalVersion: A record or an event is of an unknown kind, or has unknown fields.
+        JournalCorrupt: An event is about a component or a call that no earlier event mentions.
     """
+    return check_order(_decode(records, file), file)
+
+
+def _decode(records: Iterable[Record], file: str) -> Iterator[Event]:
     for record in records:
         if record.kind == _SUCCEEDED:
             yield CallSucceeded(record.component, record.key, record.time, record.data)
@@ -77,7 +87,7 @@ def decode_events(records: Iterable[Record], file: str) -> Iterator[Event]:
             raise _unknown(file, f"kind {record.kind!r}")
         try:
             rows = unpack_plain(record.load())
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
+        except UNPICKLING_FAILURES as error:
             raise _unknown(file, f"{type(error).__name__}: {error}") from error
         if type(rows) is not list:
             raise _unknown(file, repr(rows))
@@ -90,81 +100,97 @@ def decode_events(records: Iterable[Record], file: str) -> Iterator[Event]:
 
 def _to_row(event: Event) -> tuple[Any, ...]:
     """Return an event as plain data: the name of its class, and its fields."""
-    match event:
-        case CallStatusChanged() | WorkStatusChanged() | CallFailed():
-            return type(event).__name__, *event[:-1], tuple(event[-1])
-        case (
-            CallAsked()
-            | StateReported()
-            | StateWritten()
-            | AnswerUsed()
-            | CallSurvived()
-            | ScheduleFired()
-            | ComponentAttached()
-            | ComponentDetached()
-            | RunBegun()
-        ):
-            return type(event).__name__, *event
-        case CallSucceeded():
-            raise TypeError("the value of a call has a record of its own")
-        case _:
-            assert_never(event)
+    kind = type(event)
+    fields: tuple[Any, ...] = tuple(event)
+    if kind not in _FIELDS:
+        raise TypeError(f"an event of an unknown kind: {event!r}")
+    if kind in _NESTED:
+        fields = (*fields[:-1], tuple(fields[-1]))
+    return kind.__name__, *fields
 
 
 def _from_row(row: Any) -> Event | None:
     """Return the event of `_to_row`, or `None` if this version does not know its kind or its fields."""
-    match row:
-        case "RunBegun", float():
-            return RunBegun(*row[1:])
-        case "ComponentAttached", str(), float(), bool(), (str(), str()), dict(state) if _is_encoded(state):
-            return ComponentAttached(*row[1:])
-        case "ComponentDetached", str(), float():
-            return ComponentDetached(*row[1:])
-        case "ScheduleFired", str(), float():
-            return ScheduleFired(*row[1:])
-        case "StateWritten", str(), float(), dict(values) if _is_encoded(values):
-            return StateWritten(*row[1:])
-        case "StateReported", str(), float(), dict(values) if _is_encoded(values):
-            return StateReported(*row[1:])
-        case "WorkStatusChanged", str(work), float(time), tuple(status) if _is_status(status):
-            return WorkStatusChanged(work, time, WorkStatus(*status))
-        case "CallAsked", str(), str(), float(), int(), bytes() | None:
-            return CallAsked(*row[1:])
-        case "CallStatusChanged", str(work), str(key), float(time), int(number), tuple(status) if _is_status(
-            status
-        ):
-            return CallStatusChanged(work, key, time, number, WorkStatus(*status))
-        case "CallFailed", str(work), str(key), float(time), tuple(failure) if _is_failure(failure):
-            return CallFailed(work, key, time, Failure(*failure))
-        case "CallSurvived", str(), str(), float():
-            return CallSurvived(*row[1:])
-        case "AnswerUsed", str(), str(), float():
-            return AnswerUsed(*row[1:])
-    return None
+    if type(row) is not tuple or not row or type(row[0]) is not str:
+        return None
+    kind = _KINDS.get(row[0])
+    if kind is None or not _FIELDS[kind](row[1:]):
+        return None
+    fields = row[1:]
+    if kind in _NESTED:
+        fields = (*fields[:-1], _NESTED[kind](*fields[-1]))
+    return kind(*fields)
 
 
-def _is_encoded(values: dict[Any, Any]) -> bool:
-    return all(type(name) is str and type(value) is bytes for name, value in values.items())
+def _of_type(*types: type) -> _Check:
+    """Return a check for exactly these types: `True` is not a number, and a list is not a tuple."""
+    return lambda value: type(value) in types
 
 
-def _is_status(fields: tuple[Any, ...]) -> bool:
-    match fields:
-        case str(), float(), str() | None, str(), int(), str():
-            return True
-    return False
+def _fields(*checks: _Check) -> _Check:
+    """Return a check for a tuple with exactly these fields."""
+
+    def check(values: Any) -> bool:
+        return (
+            type(values) is tuple
+            and len(values) == len(checks)
+            and all(fits(value) for fits, value in zip(checks, values, strict=True))
+        )
+
+    return check
 
 
-def _is_failure(fields: tuple[Any, ...]) -> bool:
-    match fields:
-        case str(), str(), str(), bytes() | None, bool() | None:
-            return True
-    return False
+def _is_encoded_state(value: Any) -> bool:
+    return type(value) is dict and all(
+        type(name) is str and type(encoded) is bytes for name, encoded in value.items()
+    )
+
+
+_STAGES = frozenset(stage for name, stage in vars(WorkStageStatus).items() if name.isupper())
+
+
+def _is_stage(value: Any) -> bool:
+    return type(value) is str and value in _STAGES
+
+
+_TEXT, _TEXT_OR_NONE = _of_type(str), _of_type(str, NoneType)
+_TIME, _NUMBER, _FLAG = _of_type(float), _of_type(int), _of_type(bool)
+_FLAG_OR_NONE, _BYTES_OR_NONE = _of_type(bool, NoneType), _of_type(bytes, NoneType)
+
+#: The fields of `WorkStatus` and of `Failure`.
+_STATUS = _fields(_is_stage, _TIME, _TEXT_OR_NONE, _TEXT, _NUMBER, _TEXT)
+_FAILURE = _fields(_TEXT, _TEXT, _TEXT, _BYTES_OR_NONE, _FLAG_OR_NONE)
+
+#: The fields of each event that is stored in a list of events, in the order of its class.
+_FIELDS: dict[type[Event], _Check] = {
+    RunBegun: _fields(_TIME),
+    ComponentAttached: _fields(_TEXT, _TIME, _FLAG, _fields(_TEXT, _TEXT), _is_encoded_state),
+    ComponentDetached: _fields(_TEXT, _TIME),
+    ScheduleFired: _fields(_TEXT, _TIME),
+    StateWritten: _fields(_TEXT, _TIME, _is_encoded_state),
+    StateReported: _fields(_TEXT, _TIME, _is_encoded_state),
+    WorkStatusChanged: _fields(_TEXT, _TIME, _STATUS),
+    CallAsked: _fields(_TEXT, _TEXT, _TIME, _NUMBER, _BYTES_OR_NONE),
+    CallStatusChanged: _fields(_TEXT, _TEXT, _TIME, _NUMBER, _STATUS),
+    CallFailed: _fields(_TEXT, _TEXT, _TIME, _FAILURE),
+    CallSurvived: _fields(_TEXT, _TEXT, _TIME),
+    AnswerUsed: _fields(_TEXT, _TEXT, _TIME),
+}
+
+_KINDS = {kind.__name__: kind for kind in _FIELDS}
+
+#: The events whose last field is a named tuple, which is stored as a plain one.
+_NESTED: dict[type[Event], type[WorkStatus | Failure]] = {
+    WorkStatusChanged: WorkStatus,
+    CallStatusChanged: WorkStatus,
+    CallFailed: Failure,
+}
 
 
 def _unknown(file: str, what: str) -> JournalVersion:
     return JournalVersion(
         f"Unknown record in the journal {file!r}: {one_line(what, limit=200)}. Another version of "
-        "lightning_lite wrote it: resume with that version, or begin a new run.",
+        "lightning_lite wrote it: resume with that version, or start a new run.",
         file=file,
         found=VERSION,
         known=VERSION,

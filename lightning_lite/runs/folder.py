@@ -1,8 +1,8 @@
-"""The folder of one run: who started what, when, and how it ended.
+"""The folder of one run, and its `run.json`: who started it, when, with which command, and how it ended.
 
 <root>/runs/20261122-035501123-9f3ac2/
-    run.json         for people and programs; always whole
-    logs/<work>.log  what the works printed, and <work>.times when
+    run.json         replaced atomically, so a reader never sees a part of it
+    logs/<work>.log  the output of a work; <work>.times has the time of its lines
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.errors import RunnerError
-from lightning_lite.runs.catalog import read_facts
+from lightning_lite.runs.catalog import read_details
 
 
 class RunFolder:
-    """A run on disk; `create` makes one.
+    """The folder of one run; `create` makes it.
 
     Attributes:
-        id: Name of the run; names sort by the time of the start.
+        id: Id of the run; ids sort by the time of the start.
         path: Absolute path of the folder.
         logs: Absolute path of the folder for the output of works.
     """
 
-    def __init__(self, path: str, facts: dict[str, Any]) -> None:
+    def __init__(self, path: str, details: dict[str, Any]) -> None:
         self.id = os.path.basename(path)
         self.path = path
         self.logs = os.path.join(path, "logs")
-        self._facts = facts
+        self._details = details
 
     @classmethod
     def create(cls, root: str, *, app: str, identity: str = "", command: Sequence[str] | None = None) -> Self:
-        """Make the folder of a run that begins now, readable by its user alone.
+        """Make the folder of a new run, with permission for its user only.
 
         Args:
             root: Absolute folder that holds everything; made if it is missing.
-            app: Name of the app, for people.
-            identity: Which app it is, for a later run that wants to go on with this one.
-            command: How the program was called; `sys.orig_argv` if not given.
+            app: Name of the app, to be shown.
+            identity: Identity of the app; a later run of the same app can resume this one.
+            command: Command line of the program; the default is `sys.orig_argv`.
 
         Raises:
             RunnerError: The folder can't be made or written to.
@@ -66,14 +66,14 @@ class RunFolder:
         except OSError as error:
             raise RunnerError(
                 f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
-                f"name another one with root_dir= or {settings.ROOT_VARIABLE}",
+                f"set another one with root_dir= or {settings.ROOT_VARIABLE}",
                 root=root,
             ) from error
         return run
 
     @classmethod
     def reopen(cls, path: str) -> Self:
-        """Take up a run that was not ended by its flow.
+        """Return the folder of a run that this process resumes, and record that in its `run.json`.
 
         Args:
             path: Absolute path of its folder.
@@ -83,47 +83,47 @@ class RunFolder:
         """
         try:
             with open(os.path.join(path, "run.json"), encoding="ascii") as file:
-                facts = json.load(file)
-            facts.pop("works", None)  # how it ended before
-            facts.pop("error", None)
-            begun = {"started": facts["started"], "resumed": _iso(time.time())}
-            run = cls(path, {**facts, **_describe_process(None, time.time()), **begun})
+                details = json.load(file)
+            details.pop("works", None)  # both describe the end of the earlier process
+            details.pop("error", None)
+            begun = {"started": details["started"], "resumed": _iso(time.time())}
+            run = cls(path, {**details, **_describe_process(None, time.time()), **begun})
             os.makedirs(run.logs, mode=0o700, exist_ok=True)
             run._write()
         except (OSError, ValueError, KeyError) as error:
             raise RunnerError(
-                f"the run in {path!r} can't be taken up: its run.json can't be read or written ({error})",
+                f"the run in {path!r} can't be resumed: its run.json can't be read or written ({error})",
                 path=path,
             ) from error
         return run
 
     def ended(self, state: str, works: Mapping[str, int] | None = None, error: str | None = None) -> None:
-        """Note how the run has ended.
+        """Record how the run ended.
 
         Args:
             state: `stopped` by the flow, `failed`, or `interrupted` by a signal.
-            works: How many works were in which state.
-            error: What it failed of, in one line.
+            works: Number of works in each state.
+            error: The error of a failed run, in one line.
 
         Raises:
-            RunnerError: The note can't be written.
+            RunnerError: `run.json` can't be written.
         """
-        self._facts |= {"state": state, "ended": _iso(time.time())}
+        self._details |= {"state": state, "ended": _iso(time.time())}
         if works is not None:
-            self._facts["works"] = dict(works)
+            self._details["works"] = dict(works)
         if error is not None:
-            self._facts["error"] = error
+            self._details["error"] = error
         try:
             self._write()
         except OSError as error:
             raise RunnerError(
-                f"the end of the run can't be noted in {self.path!r}: {error.strerror}", path=self.path
+                f"the end of the run can't be recorded in {self.path!r}: {error.strerror}", path=self.path
             ) from error
 
     def _write(self) -> None:
-        """Replace `run.json` as a whole: whoever reads it sees the old one or the new one."""
+        """Replace `run.json` atomically: a reader sees the old content or the new one."""
         path = os.path.join(self.path, "run.json")
-        data = json.dumps(self._facts, indent=2, ensure_ascii=True) + "\n"
+        data = json.dumps(self._details, indent=2, ensure_ascii=True) + "\n"
         fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(fd, "w", encoding="ascii") as file:
             file.write(data)
@@ -131,16 +131,16 @@ class RunFolder:
 
 
 def note_end(path: str, state: str) -> None:
-    """Note how a run has ended that could not say so itself; for who holds its lock.
+    """Record how a run ended whose process could not do it; the caller holds the lock of the run.
 
     Args:
-        path: Absolute path of its folder.
+        path: Absolute path of the folder of the run.
         state: `killed`.
 
     Raises:
-        RunnerError: The note can't be written.
+        RunnerError: `run.json` can't be written.
     """
-    RunFolder(path, read_facts(path)).ended(state)
+    RunFolder(path, read_details(path)).ended(state)
 
 
 def _make_folder(runs: str, now: float) -> str:
@@ -152,7 +152,7 @@ def _make_folder(runs: str, now: float) -> str:
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
-            continue  # another run drew the same lot in the same millisecond
+            continue  # another run drew the same random id in the same millisecond
         return path
 
 
@@ -175,10 +175,10 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
 def _user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run as a number without a name
+    except KeyError:  # in a container, the user may have a number and no name
         return str(os.getuid())
 
 
 def _iso(seconds: float) -> str:
-    """Return a moment in local time, with its distance to UTC."""
+    """Return a time in ISO 8601: local time with its offset from UTC."""
     return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")

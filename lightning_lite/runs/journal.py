@@ -1,10 +1,10 @@
-"""The journal of a run: what happened, in order, written before the flow can see it.
+"""The journal of a run: its records in order, each written before the flow can see what it says.
 
-A journal is a SQLite database (`journal.db`) with a log beside it (`journal.db-wal`) until it is closed,
-so a transaction is there wholly or not at all, whoever dies when. SQLite does not notice flipped bits;
-so each record has a number and a checksum chained to the one before, and all are checked before the
-first one is handed out. A torn tail leaves the journal up to its last whole transaction; everything
-else that is wrong is refused by name. Whoever copies a journal copies the folder of its run.
+A journal is a SQLite database (`journal.db`) with a log next to it (`journal.db-wal`) until it is closed. So
+a transaction is complete or absent, even if the process dies in between. SQLite does not detect flipped bits.
+Therefore each record has a number and a checksum that includes the checksum of the record before, and all
+records are checked before the first is returned. An incomplete end is cut off after the last complete
+transaction; any other damage is refused by name. To copy a journal, copy the folder of its run.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.records import (
     CHECKSUM_SIZE,
     Record,
+    chain_checksum,
     frame,
+    head_checksum,
     read_frames,
-    seal,
-    seal_head,
     write_frames,
 )
 from lightning_lite.runs.validation import End, check_content, check_files, check_header
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, flush_folder, remove_unnamed
-from lightning_lite.runs.write_ahead import Ahead
+from lightning_lite.runs.write_ahead import WriteAheadFile
 
 __all__ = ["Journal", "Record"]
 
 
-#: Bytes from which what was secured is committed: a transaction costs 20 µs, and one of so much hardly more.
+#: Bytes in the write-ahead file above which `secure` commits: that many cost hardly more than the 20 µs of an
+#: empty transaction.
 _MAX_SECURED = 32 * 1024
 
 
 class Journal:
-    """The journal of one run: `create` begins one, `open` goes on with one.
+    """The journal of one run: `create` makes a new one, `open` continues one.
 
-    It is for the thread that opened it, and locked against everybody else until `close`.
+    Only the thread that opened it may use it. It holds the lock of the run until `close`.
 
     Attributes:
         path: Absolute path of the file.
@@ -70,31 +71,31 @@ class Journal:
         self._durable = durable
         self._end = end
         self._waiting: list[Record] = []
-        self._ahead = Ahead(self.path)
-        self._secured: list[bytes] = []  # frames in the file ahead of the database
+        self._write_ahead = WriteAheadFile(self.path)
+        self._secured: list[bytes] = []  # frames that are in the write-ahead file and not in the database
         self._num_secured = 0  # bytes
         self._pid = os.getpid()
         self._is_closed = False
 
     @classmethod
     def create(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
-        """Begin the journal of a new run.
+        """Create the journal of a new run.
 
         Args:
             folder: Absolute path of the folder of the run, which exists.
-            identity: Which app it is; `open` wants the same.
-            durable: Whether what was committed must survive the loss of power.
+            identity: Identity of the app; `open` refuses another one.
+            durable: Whether committed records must survive the loss of power.
 
         Raises:
-            JournalInUse: Another process holds this run.
-            JournalError: There is a journal already, or it can't be written.
+            JournalInUse: Another process holds the lock of this run.
+            JournalError: The run has a journal already, or the journal can't be written.
         """
         path = _path_in(folder)
         with _locked(folder) as lock:
             if os.path.lexists(path):
                 raise JournalError(f"the run has a journal already: {path!r}; open that one", file=path)
             nonce = os.urandom(CHECKSUM_SIZE)
-            checksum = seal_head(database.VERSION, os.fsencode(identity), nonce)
+            checksum = head_checksum(database.VERSION, os.fsencode(identity), nonce)
             database.build(path, (os.fsencode(identity), nonce, checksum), durable=durable)
             if durable:
                 flush_folder(folder)
@@ -103,37 +104,37 @@ class Journal:
 
     @classmethod
     def open(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
-        """Go on with the journal of a run that is over, after a look at every record.
+        """Open the journal of a run that has ended, after a check of every record.
 
-        What is refused stays as it is, byte for byte.
+        A journal that is refused is not changed.
 
         Args:
             folder: Absolute path of the folder of the run.
-            identity: Which app it is.
-            durable: Whether what is committed from now on must survive the loss of power.
+            identity: Identity of the app.
+            durable: Whether records committed from now on must survive the loss of power.
 
         Raises:
             NothingToResume: The run has no journal.
-            JournalInUse: Another process holds this run; the error says which one, and since when.
-            JournalCorrupt: It is damaged, or something else than a journal.
-            JournalVersion: Another version of this package wrote it, in another form.
-            JournalMismatch: Another app wrote it.
-            JournalError: It belongs to another user, or can't be read or written.
+            JournalInUse: Another process holds the lock of this run; the error names it.
+            JournalCorrupt: The journal is damaged, or the file is not a journal.
+            JournalVersion: Another version of this package wrote the journal.
+            JournalMismatch: Another app wrote the journal.
+            JournalError: The journal belongs to another user, or can't be read or written.
         """
         path = _path_in(folder)
         check_files(path)
         with _locked(folder) as lock:
             end = _find_end(path, identity)
-            rows = Ahead(path).read(end.sequence, end.checksum)
+            rows = WriteAheadFile(path).read(end.sequence, end.checksum)
             for row in rows:
                 if row.in_file:
-                    ValueFile.from_reference(folder, row.sequence, row.data)  # refused if it is gone
+                    ValueFile.from_reference(folder, row.sequence, row.data)  # refused if the file is missing
             journal = cls(folder, lock, database.connect(path, durable=durable), durable, end)
             try:
                 if rows:
                     journal._end = End(rows[-1].sequence, rows[-1].checksum)
                     journal._write(journal._end, write_frames(rows))
-                journal._ahead.remove()
+                journal._write_ahead.remove()
                 remove_unnamed(folder, journal._end.sequence)
             except BaseException:
                 journal._connection.close()
@@ -141,9 +142,9 @@ class Journal:
             return journal
 
     def records(self) -> Iterator[Record]:
-        """Yield all committed records in order; to be read before the first `append`.
+        """Yield all committed records in order; call it before the first `append`.
 
-        The data of big ones stays on disk: `Record.load` fetches and checks it.
+        Big data stays on disk: `Record.load` reads and checks it.
         """
         try:
             for _, frames in self._connection.execute(database.READ):
@@ -156,16 +157,17 @@ class Journal:
             refuse(error, self.path)
 
     def append(self, record: Record) -> None:
-        """Note a record; `secure` and `commit` write it."""
+        """Add a record; `secure` or `commit` writes it."""
         self._waiting.append(record)
 
     def secure(self) -> None:
-        """Let what was appended survive the death of any process, as one transaction, but not yet commit it.
+        """Write the appended records to the write-ahead file, as one transaction.
 
-        With `durable` it is committed at once.
+        When it returns, they survive the death of any process. `commit` later copies them into the database.
+        With `durable` it commits at once.
 
         Raises:
-            JournalError: It can't be written: no space, for example.
+            JournalError: They can't be written: no space, for example.
         """
         if not self._waiting:
             return
@@ -177,14 +179,14 @@ class Journal:
         data, end = b"", self._end
         try:
             data, end = self._seal_waiting()
-            self._ahead.write(data)
+            self._write_ahead.write(data)
             is_written = True
             self._secured.append(data)
             self._num_secured += len(data)
             self._note_end(end)
         except database.FAILURES as error:
             refuse(error, self.path)
-        except BaseException:  # Ctrl-C comes between any two lines
+        except BaseException:  # Ctrl-C may interrupt between any two lines
             if is_written:
                 self._secured[num_before:] = [data]
                 self._note_end(end)
@@ -192,15 +194,14 @@ class Journal:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether records are secured and not committed."""
+        """Whether records are in the write-ahead file and not yet in the database."""
         return bool(self._secured)
 
     def commit(self) -> None:
-        """Write what was appended into the database, as one transaction; if nothing was, it costs nothing.
+        """Write the appended and the secured records into the database, as one transaction.
 
-        When it returns, the records survive the death of any process, and with `durable` the loss of
-        power. Whatever interrupts it, all of them are written or none, and each one only once: what is not
-        written waits for the next `commit`.
+        When it returns, they survive the death of any process, and with `durable` the loss of power. If it is
+        interrupted, all of them are written or none, and each only once: the next `commit` writes the others.
 
         Raises:
             JournalError: They can't be written: no space, for example.
@@ -212,29 +213,29 @@ class Journal:
         try:
             data, end = self._seal_waiting()
             self._write(end, b"".join((*self._secured, data)))
-            self._let_go(end)
+            self._note_commit(end)
         except database.FAILURES as error:
             refuse(error, self.path)
-        except BaseException:  # Ctrl-C comes between any two lines
+        except BaseException:  # Ctrl-C may interrupt between any two lines
             if end is not None and self._has(end):
-                self._let_go(end)
+                self._note_commit(end)
             raise
 
     def close(self) -> None:
-        """Commit what waits, and give the run back; the second time nothing happens.
+        """Commit the remaining records and release the lock of the run; a second call has no effect.
 
         Raises:
-            JournalError: What waits can't be written; the run is given back all the same.
+            JournalError: The records can't be written; the lock is released in this case too.
         """
         if self._is_closed:
             return
         try:
             self.commit()
-            if self._pid == os.getpid():  # a forked process holds a copy of what is its parent's
-                self._ahead.remove()
+            if self._pid == os.getpid():  # the file belongs to the parent of a forked process
+                self._write_ahead.remove()
         finally:
             self._waiting.clear()
-            self._ahead.close()  # what could not be committed stays there
+            self._write_ahead.close()  # keeps the records that could not be committed
             self._connection.close()
             self._lock.release()
             self._is_closed = True
@@ -242,13 +243,13 @@ class Journal:
     def _check_process(self) -> None:
         if self._pid != os.getpid():
             raise JournalError(
-                f"the journal {self.path!r} is written by process {self._pid} alone, "
-                "not by a process that was forked from it",
+                f"only process {self._pid} may write the journal {self.path!r}, "
+                "not a process that was forked from it",
                 file=self.path,
             )
 
     def _seal_waiting(self) -> tuple[bytes, End]:
-        """Return the frames of what waits, after the files of the big values are written, and their end."""
+        """Write the files of big values; return the frames of the waiting records and the end after them."""
         parts: list[bytes] = []
         number, checksum = self._end.sequence, self._end.checksum
         last = number + len(self._waiting)
@@ -261,29 +262,29 @@ class Journal:
                 data = ValueFile.write(self._folder, number, data, durable=self._durable).reference
             ends = number == last
             framed = frame(number, kind, component, key, data, time, in_file, ends)
-            checksum = seal(checksum, framed)
+            checksum = chain_checksum(checksum, framed)
             parts += framed, checksum
         return b"".join(parts), End(number, checksum)
 
     def _write(self, end: End, frames: bytes) -> None:
-        """Write a batch; the statement is a transaction by itself."""
+        """Write a batch; a single statement is a transaction."""
         self._connection.execute(database.WRITE, (end.sequence, frames))
 
     def _has(self, end: End) -> bool:
-        """Return whether a batch was written after all."""
+        """Return whether the database has a batch, although its transaction was interrupted."""
         return self._connection.execute(database.FIND, (end.sequence,)).fetchone() is not None
 
     def _note_end(self, end: End) -> None:
-        """Take note that what waited is safe."""
+        """Record that the waiting records are written."""
         self._end = end
         self._waiting.clear()
 
-    def _let_go(self, end: End) -> None:
-        """Take note that all is in the database."""
+    def _note_commit(self, end: End) -> None:
+        """Record that the database has all records, and free the space of the write-ahead file."""
         self._note_end(end)
         self._secured.clear()
         self._num_secured = 0
-        self._ahead.let_go()
+        self._write_ahead.release_space()
 
 
 def _path_in(folder: str) -> str:
@@ -292,7 +293,7 @@ def _path_in(folder: str) -> str:
 
 @contextmanager
 def _locked(folder: str) -> Iterator[RunLock]:
-    """Take the lock of a run, and give it back if the block fails; what SQLite raises becomes ours."""
+    """Take the lock of a run, and release it if the block fails; errors of SQLite become `JournalError`."""
     lock = RunLock(folder)
     lock.acquire()
     try:
@@ -305,9 +306,9 @@ def _locked(folder: str) -> Iterator[RunLock]:
 
 
 def _find_end(path: str, identity: str) -> End:
-    """Check a journal without changing it, and return where it ends."""
+    """Check a journal without changing it, and return its end."""
     check_header(path)
-    connection = database.connect_to_look(path)
+    connection = database.connect_read_only(path)
     try:
         return check_content(connection, path, os.fsencode(identity))
     finally:

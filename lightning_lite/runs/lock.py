@@ -1,9 +1,9 @@
 """The lock of a run: one process at a time writes its journal.
 
-It is the system's own lock (`flock`), the same that `filelock` takes, so who dies gives it back. It is
-taken here without `filelock`, whose import takes longer (85 ms) than the start of an app may, and whose
-releases before 4 empty the file and let a forked child keep the lock. The file is never deleted as long
-as the run is there: a second holder could get in beside the first one.
+It is a lock of the system (`flock`), so the system releases it when its process dies. `filelock` uses the
+same lock; it is not used here because its import takes 85 ms, and because its releases before 4 empty the
+file and let a forked child keep the lock. The file is not deleted before its run: another process could
+create a new file and lock that one while the first lock is still held.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.text import one_line
 
-#: Seconds that are left to a holder that is dead: who is killed while it starts a process leaves that a copy
-#: of all it had open, until it has become another program.
-_LAST_BREATH = 5.0
-_BETWEEN_TRIES = 0.002
+#: Seconds to wait for the lock of a dead process. If a process is killed while it starts another one, the new
+#: process has copies of its open files, and with them the lock, until it calls exec().
+_DEAD_HOLDER_TIMEOUT = 5.0
+_RETRY_INTERVAL = 0.002
 
-_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class RunLock:
@@ -44,50 +44,51 @@ class RunLock:
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or say who has it: at once, unless that one is dead.
+        """Take the lock, or raise at once; wait only if the process that holds it is dead.
 
         Raises:
-            JournalInUse: Another process, or another journal in this one, holds it.
-            JournalError: The file of the lock is something else, or locks do not work here.
+            JournalInUse: Another process, or another journal in this process, holds the lock.
+            JournalError: The lock file is not a regular file, or the file system does not support locks.
         """
-        until = monotonic() + _LAST_BREATH
+        until = monotonic() + _DEAD_HOLDER_TIMEOUT
         try:
             while self._fd is None:
                 try:
-                    # Whoever looks or signs does it alone, so the name that a loser reads is the winner's.
-                    with _alone_at(self._folder):
-                        self._fd = self._take()
+                    # Exclusive, because the holder writes its name after it has locked the file: a process
+                    # that finds the file locked could otherwise read the name of an earlier holder.
+                    with _exclusive_access(self._folder):
+                        self._fd = self._open_and_lock()
                 except JournalInUse as error:
                     if not _is_dead(error) or monotonic() >= until:
                         raise
-                    select((), (), (), _BETWEEN_TRIES)
+                    select((), (), (), _RETRY_INTERVAL)
         except OSError as error:
             raise JournalError(
                 f"the lock {self.path!r} of the run can't be used: {error.strerror}; "
-                "look what is at that path",
+                "check what is at that path",
                 file=self.path,
             ) from error
         _held.add(self)
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it is not held."""
+        """Release the lock; without effect if it is not held."""
         fd, self._fd = self._fd, None
         if fd is not None:
             _held.discard(self)
-            flock(fd, LOCK_UN)  # closing would not do it while a child that is being forked has a copy
+            flock(fd, LOCK_UN)  # close() does not unlock while a child that was just forked has a copy of fd
             os.close(fd)
 
-    def _take(self) -> int:
+    def _open_and_lock(self) -> int:
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise JournalError(f"the lock {self.path!r} of the run is no regular file", file=self.path)
+                raise JournalError(f"the lock {self.path!r} of the run is not a regular file", file=self.path)
             try:
                 flock(fd, LOCK_EX | LOCK_NB)
             except BlockingIOError:
                 raise self._in_use(os.pread(fd, 4096, 0)) from None
             os.ftruncate(fd, 0)
-            os.pwrite(fd, _sign(), 0)
+            os.pwrite(fd, _signature(), 0)
         except BaseException:
             os.close(fd)
             raise
@@ -105,20 +106,20 @@ class RunLock:
             **holder or {"pid": None, "host": None, "since": None},
         )
 
-    def _forget(self) -> None:
-        """Let go of the lock in a forked child, without taking it from the parent."""
+    def _close_in_child(self) -> None:
+        """Close the file in a forked child; the parent keeps the lock."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
 
 
 class Holder(NamedTuple):
-    """Who holds a run, as far as it has said so.
+    """The process that holds the lock of a run, as it wrote into the lock file.
 
     Attributes:
         pid: Its process id on `host`, or `None`.
         host: Name of its computer, or `None`.
-        since: When it began, in ISO 8601, or `None`.
+        since: When it took the lock, in ISO 8601, or `None`.
     """
 
     pid: int | None
@@ -127,17 +128,17 @@ class Holder(NamedTuple):
 
 
 def find_holder(folder: str) -> Holder | None:
-    """Return who holds a run, or `None`; nobody is kept from taking it meanwhile.
+    """Return the process that holds the lock of a run, or `None`. The lock is not taken.
 
     Args:
         folder: Absolute path of the folder of the run.
 
     Raises:
-        OSError: This user may not look into the run.
+        OSError: This user may not read the folder.
     """
-    with _alone_at(folder):
+    with _exclusive_access(folder):
         try:
-            fd = os.open(os.path.join(folder, "journal.lock"), _LOOK)
+            fd = os.open(os.path.join(folder, "journal.lock"), _READ_FLAGS)
         except FileNotFoundError:
             return None
         try:
@@ -145,15 +146,15 @@ def find_holder(folder: str) -> Holder | None:
         except BlockingIOError:
             return Holder(**(_read_signature(os.pread(fd, 4096, 0)) or dict.fromkeys(Holder._fields)))
         finally:
-            os.close(fd)  # and with it what was taken
+            os.close(fd)  # also releases the shared lock
     return None
 
 
 @contextmanager
-def _alone_at(folder: str) -> Iterator[None]:
+def _exclusive_access(folder: str) -> Iterator[None]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        flock(fd, LOCK_EX)  # for microseconds
+        flock(fd, LOCK_EX)  # waits only microseconds: no process holds it longer
         yield
     finally:
         flock(fd, LOCK_UN)
@@ -161,7 +162,7 @@ def _alone_at(folder: str) -> Iterator[None]:
 
 
 def _is_dead(error: JournalInUse) -> bool:
-    """Return whether the process that signed a lock was one of this computer and is gone."""
+    """Return whether the process that holds a lock ran on this computer and has ended."""
     if error.pid is None or error.host != os.uname().nodename:
         return False
     try:
@@ -173,7 +174,7 @@ def _is_dead(error: JournalInUse) -> bool:
     return False
 
 
-def _sign() -> bytes:
+def _signature() -> bytes:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "since": now}).encode() + b"\n"
 
@@ -183,16 +184,16 @@ def _read_signature(text: bytes) -> dict[str, Any] | None:
         found = json.loads(text)
         return {"pid": int(found["pid"]), "host": str(found["host"]), "since": str(found["since"])}
     except (ValueError, TypeError, KeyError):
-        return None  # somebody else's text; the lock counts, not what it says
+        return None  # another program wrote the text; the lock counts, not the text
 
 
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
+def _close_all() -> None:
     for lock in list(_held):
-        lock._forget()
+        lock._close_in_child()
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+os.register_at_fork(after_in_child=_close_all)

@@ -1,4 +1,4 @@
-"""Reads the records of a journal without opening it for writing: no lock is taken, nothing is changed."""
+"""Reads the records of a journal without a lock and without changing a file."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import sqlite3
 
 from lightning_lite.runs import database
 from lightning_lite.runs.records import Record, Row, read_frames
-from lightning_lite.runs.validation import check_content, check_version, look_at_files
+from lightning_lite.runs.validation import check_content, check_version, find_files
 from lightning_lite.runs.values import ValueFile
-from lightning_lite.runs.write_ahead import Ahead
+from lightning_lite.runs.write_ahead import WriteAheadFile
 
 
 def read_records(path: str) -> list[Record]:
-    """Return the records of all whole transactions of a run, after a look at each.
+    """Return the records of all complete transactions of a run, after checking each.
 
     Args:
         path: Absolute path of the folder of the run.
 
     Raises:
-        NothingToResume: It has no journal.
-        JournalError: The journal is damaged, of another version or another user, or can't be read.
+        NothingToResume: The run has no journal.
+        JournalError: The journal is damaged, of another version, or can't be read.
     """
     file = os.path.join(path, "journal.db")
-    for _ in look_at_files(file):
-        pass  # what is no regular file is refused before SQLite opens it
+    for _ in find_files(file):
+        pass  # Refuses a file that is not regular before SQLite opens it: opening a FIFO would block.
     try:
         return _read(path, file)
     except database.FAILURES as error:
@@ -32,22 +32,22 @@ def read_records(path: str) -> list[Record]:
 
 
 def _read(path: str, file: str) -> list[Record]:
-    connection = database.connect_to_look(file)
+    connection = database.connect_read_only(file)
     try:
-        connection.execute("BEGIN")  # one and the same moment for all that is read
+        connection.execute("BEGIN")  # All queries see the same snapshot, although the app may still write.
         end = check_content(connection, file, _identity(connection, file))
         rows = [row for _, frames in connection.execute(database.READ) for row in read_frames(frames)]
-        rows += Ahead(file).read(end.sequence, end.checksum)
+        rows += WriteAheadFile(file).read(end.sequence, end.checksum)
         return [_record(path, row) for row in rows]
     finally:
         connection.close()
 
 
 def _identity(connection: sqlite3.Connection, file: str) -> bytes:
-    """Return which app has written a journal; whoever looks takes any."""
+    """Return the identity of the app that wrote a journal; a reader accepts every app."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != database.APPLICATION_ID:
-        raise database.corrupt(file, None, "it is something else than a journal")
+        raise database.corrupt(file, None, "it is not a journal")
     check_version(file, *connection.execute("PRAGMA user_version").fetchone())
     heads = connection.execute("SELECT identity FROM journal").fetchall()
     return heads[0][0] if heads and type(heads[0][0]) is bytes else b""

@@ -1,4 +1,4 @@
-"""Removing old runs, so that a root does not grow for ever."""
+"""Removes old runs, so that a root does not grow without limit."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs
 from lightning_lite.runs.lock import RunLock
 
-#: How many of the newest runs are kept; as many older ones that can still be resumed are kept, too.
+#: Number of the newest runs to keep; the same number of older runs that can be resumed is kept too.
 KEEP_RUNS = 50
 
-#: Seconds for which a run stays in any case: one that is just beginning does not hold its lock yet.
+#: Seconds for which every run is kept: a run that is starting does not hold its lock yet.
 _GRACE = 60.0
 
 _REMOVED = ".removed-"
 
 
 def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None, now: float) -> None:
-    """Remove old runs with all that belongs to them: journal, values and logs.
+    """Remove the folders of old runs: journal, values and logs.
 
-    The newest `keep` runs stay, and of the older ones the newest `keep` that can still be resumed. With
-    `max_age`, those that have not changed for so long go, too. A run that is in use stays always; what
-    can't be removed stays until the next time.
+    The newest `keep` runs are kept, and of the older ones the newest `keep` that can be resumed. With
+    `max_age`, a kept run is removed if it has not changed for that time. A run in use is always kept. A run
+    that can't be removed is kept until the next time.
 
-    As long as there are not more than `keep` runs, and without `max_age`, it costs one look into a folder.
+    With at most `keep` runs and without `max_age`, the cost is one listing of a folder.
 
     Args:
         root: Absolute folder that holds everything.
-        keep: How many runs stay, at least 1.
+        keep: Number of runs to keep, at least 1.
         max_age: Seconds since the last change of a run, or `None` for any age.
-        now: Seconds since 1970.
+        now: Present time in seconds since 1970.
 
     Raises:
         ValueError: `keep` is less than 1.
     """
     if keep < 1:
-        raise ValueError(f"keep={keep}: at least one run has to stay")
+        raise ValueError(f"keep={keep}: at least one run must be kept")
     runs = os.path.join(root, "runs")
     newest_first = list_runs(runs)[::-1]
     if not newest_first or (len(newest_first) <= keep and max_age is None):
@@ -52,13 +52,13 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
             stays = True
         limit = max_age if stays else 0.0
         if limit is not None and now - last_change(path) > max(limit, _GRACE):
-            with suppress(JournalError, OSError):  # it is in use, or not ours to remove
+            with suppress(JournalError, OSError):  # the run is in use, or this user may not remove it
                 remove_run(path)
-    remove_rests(root)
+    remove_leftovers(root)
 
 
 def last_change(path: str) -> float:
-    """Return when the run in this folder wrote something the last time, in seconds since 1970."""
+    """Return the time of the last change of a run, in seconds since 1970."""
     moments = [0.0]
     for name in ("", "run.json", "journal.db", "journal.db-wal", "journal.db-ahead"):
         with suppress(OSError):
@@ -67,7 +67,7 @@ def last_change(path: str) -> float:
 
 
 def size_of(path: str) -> int:
-    """Return how many bytes of the disk a run takes; what goes away meanwhile takes none."""
+    """Return the disk usage of a run in bytes; a file that is removed while we count has none."""
     size = 0
     for folder, _, names in os.walk(path):
         for name in names:
@@ -77,29 +77,29 @@ def size_of(path: str) -> int:
 
 
 def remove_run(path: str) -> None:
-    """Remove a run with all that belongs to it.
+    """Remove the folder of a run; a run that is refused is left unchanged.
 
     Args:
-        path: Absolute path of its folder.
+        path: Absolute path of the folder of the run.
 
     Raises:
-        JournalInUse: Somebody uses it; it stays.
-        JournalError: It is not ours to remove; it stays.
-        OSError: The system refuses; it stays.
+        JournalInUse: A process uses the run.
+        JournalError: Its lock can't be used.
+        OSError: The system refuses to remove it.
     """
     lock = RunLock(path)
     lock.acquire()
     try:
         runs, run_id = os.path.split(path)
         aside = os.path.join(runs, _REMOVED + run_id)
-        os.rename(path, aside)  # at once, so that who dies from here on leaves no half of a run
+        os.rename(path, aside)  # atomic: a process that dies after it leaves no half of a run
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         lock.release()
 
 
-def remove_rests(root: str) -> None:
-    """Remove what a cleaner that died had put aside."""
+def remove_leftovers(root: str) -> None:
+    """Remove the folders that an earlier process had renamed and did not remove before it died."""
     runs = os.path.join(root, "runs")
     for name in os.listdir(runs):
         if name.startswith(_REMOVED):

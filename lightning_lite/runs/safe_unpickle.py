@@ -1,7 +1,7 @@
-"""What packed arguments look like, without loading a single class of the user's.
+"""Unpickles data without importing the user's modules and without running the user's code.
 
-Whoever looks at a run need not have its modules, and looking must run nobody's code: a class or
-function that is no plain value becomes a stand-in with its name.
+A reader of a run may not have the modules of the app, and reading a run must not execute anything.
+`unpack_plain` refuses classes and functions; `show_arguments` replaces each one by a stand-in with its name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pickle
 import reprlib
 from typing import Any
 
-#: What is built as it is: nothing in it runs code of a user's.
+#: Classes of the standard library that run no code of the user when they are made.
 _KNOWN = {
     "builtins": {"bytearray", "complex", "frozenset", "range", "set", "slice"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
@@ -22,12 +22,25 @@ _KNOWN = {
 }
 
 
+#: What an unpickler raises for damaged data.
+UNPICKLING_FAILURES = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+
+
 class NotPlain(pickle.UnpicklingError):
-    """Packed data that should be plain names a class or a function."""
+    """Pickled data refers to a class or a function, although it should be plain."""
 
 
 class _StandIn:
-    """Stands for an object, a class or a function that is not loaded."""
+    """Replaces an object, a class or a function that is not imported."""
 
     _name = "?"
 
@@ -40,19 +53,19 @@ class _StandIn:
         self._args = args
 
     def __setstate__(self, state: Any) -> None:
-        """Take no state: what it means is for its class to know."""
+        """Ignore the state: only the class that was not imported can interpret it."""
 
     def append(self, item: Any) -> None:
-        """Take no items."""
+        """Ignore the items."""
 
     def extend(self, items: Any) -> None:
-        """Take no items."""
+        """Ignore the items."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         pass
 
     def __repr__(self) -> str:
-        # `_reconstruct(ndarray, ...)` and its like are ways to say `ndarray`.
+        # NumPy pickles an array as `_reconstruct(ndarray, ...)`: show the name of the class.
         first = self._args[0] if self._args else None
         if isinstance(first, type) and issubclass(first, _StandIn):
             return f"{first._name}(...)"
@@ -68,14 +81,15 @@ class _StandInPickler(pickle.Unpickler):
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        raise NotPlain(f"{module}.{name} stands in what should be plain data")
+        raise NotPlain(f"{module}.{name} is not plain data")
 
 
 def unpack_plain(data: bytes) -> Any:
-    """Return packed data that consists of numbers, texts, bytes, lists, dicts and tuples.
+    """Unpickle data that consists of numbers, texts, bytes, lists, dicts and tuples.
 
     Raises:
-        pickle.UnpicklingError: It is something else, or damaged.
+        NotPlain: The data refers to a class or a function.
+        Exception: The data is damaged; one of `UNPICKLING_FAILURES`.
 
     Example:
         >>> import pickle
@@ -86,7 +100,7 @@ def unpack_plain(data: bytes) -> Any:
 
 
 def show_arguments(packed: bytes) -> str:
-    """Return the packed `(args, kwargs)` of a call as it stands in the flow, shortened; or `...`.
+    """Return the pickled `(args, kwargs)` of a call as the flow would write them, shortened; or `...`.
 
     Example:
         >>> import pickle
@@ -99,6 +113,6 @@ def show_arguments(packed: bytes) -> str:
         args, kwargs = _StandInPickler(io.BytesIO(packed)).load()
         parts = [shortener.repr(value) for value in args]
         parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
-    except Exception:  # noqa: BLE001 - whatever is in there, it is only shown
+    except Exception:  # noqa: BLE001 - the text is only shown, so no failure matters
         return "..."
     return " ".join(", ".join(parts).split())

@@ -1,4 +1,4 @@
-"""What is refused of a journal before anything in it is believed."""
+"""Checks a journal before anything in it is used: its files, its header, its tables and every record."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from lightning_lite.errors import (
 )
 from lightning_lite.runs import database
 from lightning_lite.runs.database import corrupt, refuse
-from lightning_lite.runs.records import frame, read_frames, seal, seal_head, write_frames
+from lightning_lite.runs.records import chain_checksum, frame, head_checksum, read_frames, write_frames
 from lightning_lite.runs.values import ValueFile
 from lightning_lite.text import one_line
 
 _HEADER_SIZE = 100
 _MAGIC = b"SQLite format 3\0"
-_WITH_LOG = b"\2\2"  # how SQLite marks a database that has a write-ahead log
+_WITH_LOG = b"\2\2"  # SQLite's mark of a database with a write-ahead log
 
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO"}
 
 
 class End(NamedTuple):
-    """Where a journal ends.
+    """The end of a journal.
 
     Attributes:
         sequence: Number of the last record, 0 if there is none.
-        checksum: Its checksum, or that of the head.
+        checksum: Checksum of the last record, or of the head if there is none.
     """
 
     sequence: int
@@ -40,32 +40,32 @@ class End(NamedTuple):
 
 
 def check_files(path: str) -> None:
-    """Refuse what is no regular file of this user, without opening anything.
+    """Refuse files that are not regular, or that this user does not own or may not write; nothing is opened.
 
     Raises:
         NothingToResume: There is no journal.
-        JournalError: It, or what SQLite keeps beside it, is of another kind, of another user, or read-only.
+        JournalError: The journal or a file of SQLite next to it is refused.
     """
-    for name, found in look_at_files(path):
+    for name, found in find_files(path):
         if found.st_uid != os.geteuid():
-            raise _in_the_way(name, f"it belongs to user {found.st_uid}; resume as that user")
+            raise _refusal(name, f"it belongs to user {found.st_uid}; resume as that user")
         if not found.st_mode & stat.S_IWUSR:
-            raise _in_the_way(name, "it is read-only; give it write permission")
+            raise _refusal(name, "it is read-only; give it write permission")
 
 
-def look_at_files(path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the journal and what SQLite keeps beside it, as far as they are there.
+def find_files(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the path and the status of the journal and of each file next to it that exists.
 
     Raises:
         NothingToResume: There is no journal.
-        JournalError: One of them is of another kind, or can't be looked at.
+        JournalError: One of them is not a regular file, or its status can't be read.
     """
     for name in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal", f"{path}-ahead"):
         try:
             found = os.lstat(name)
         except FileNotFoundError:
             if name == path:
-                raise NothingToResume(f"there is no journal {path!r}: begin a new run", file=path) from None
+                raise NothingToResume(f"there is no journal {path!r}: start a new run", file=path) from None
             continue
         except OSError as error:
             refuse(error, name)
@@ -76,21 +76,22 @@ def look_at_files(path: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def check_header(path: str) -> None:
-    """Refuse a file that is no journal, or one of another version.
+    """Refuse a file that is not a journal, or a journal of another version.
 
-    It opens the file by itself, which is safe only as long as SQLite does not have it open in this process.
+    Call it only while SQLite does not have the file open in this process: closing a file drops the POSIX
+    locks that the process holds on it, including those of SQLite.
 
     Raises:
-        JournalCorrupt: It is empty, too short, or something else.
-        JournalVersion: It is kept in another form.
-        OSError: It can't be read.
+        JournalCorrupt: The file is empty, too short, or not a journal.
+        JournalVersion: The journal has another version.
+        OSError: The file can't be read.
     """
     with open(path, "rb") as file:
         header = file.read(_HEADER_SIZE)
     if len(header) < _HEADER_SIZE:
         raise corrupt(path, None, f"it has only {len(header)} bytes" if header else "it is empty")
     if not header.startswith(_MAGIC) or int.from_bytes(header[68:72]) != database.APPLICATION_ID:
-        raise corrupt(path, None, "it is something else than a journal")
+        raise corrupt(path, None, "it is not a journal")
     if header[18:20] != _WITH_LOG:
         raise corrupt(path, None, "SQLite keeps it in another form")
     check_version(path, int.from_bytes(header[60:64]))
@@ -100,12 +101,12 @@ def check_version(path: str, version: int) -> None:
     """Refuse a journal of another version.
 
     Raises:
-        JournalVersion: It is kept in another form.
+        JournalVersion: The journal has another version.
     """
     if version != database.VERSION:
         raise JournalVersion(
             f"the journal {path!r} has version {version}, this lightning_lite knows {database.VERSION}; "
-            "resume with the lightning_lite that wrote it, or begin a new run",
+            "resume with the lightning_lite that wrote it, or start a new run",
             file=path,
             found=version,
             known=database.VERSION,
@@ -113,12 +114,12 @@ def check_version(path: str, version: int) -> None:
 
 
 def check_content(connection: sqlite3.Connection, path: str, identity: bytes) -> End:
-    """Look at every record, and return where the journal ends.
+    """Check every record, and return the end of the journal.
 
     Raises:
-        JournalCorrupt: A page, a record or a file of a value is damaged.
-        JournalMismatch: Another app wrote it.
-        sqlite3.Error: SQLite can't read it.
+        JournalCorrupt: A page, a record or the file of a value is damaged.
+        JournalMismatch: Another app wrote the journal.
+        sqlite3.Error: SQLite can't read the journal.
     """
     _check_pages(connection, path)
     end = End(0, _check_head(connection, path, identity))
@@ -128,19 +129,19 @@ def check_content(connection: sqlite3.Connection, path: str, identity: bytes) ->
 
 
 def _check_batch(path: str, end: End, sequence: int, frames: bytes) -> End:
-    """Look at the records of one batch, and return where the journal ends with them."""
+    """Check the records of one batch, and return the end of the journal after it."""
     rows = [*read_frames(frames)] if type(frames) is bytes else []
     for row in rows:
         expected = end.sequence + 1
         if row.sequence != expected:
-            raise corrupt(path, expected, f"record {row.sequence} stands in its place")
-        if row.checksum != seal(end.checksum, frame(*row[:-1])):
+            raise corrupt(path, expected, f"record {row.sequence} is in its place")
+        if row.checksum != chain_checksum(end.checksum, frame(*row[:-1])):
             raise corrupt(path, expected, "its checksum is wrong")
         if row.in_file:
             ValueFile.from_reference(os.path.dirname(path), row.sequence, row.data)
         end = End(expected, row.checksum)
     if not rows or end.sequence != sequence or not rows[-1].ends or write_frames(rows) != frames:
-        raise corrupt(path, end.sequence + 1, "it is no record")
+        raise corrupt(path, end.sequence + 1, "it is not a record")
     return end
 
 
@@ -158,7 +159,7 @@ def _check_head(connection: sqlite3.Connection, path: str, identity: bytes) -> b
     if len(heads) != 1 or not all(type(part) is bytes for part in heads[0]):
         raise corrupt(path, None, "its head is missing")
     found, nonce, checksum = heads[0]
-    if checksum != seal_head(database.VERSION, found, nonce):
+    if checksum != head_checksum(database.VERSION, found, nonce):
         raise corrupt(path, None, "the checksum of its head is wrong")
     if found != identity:
         raise JournalMismatch(
@@ -171,5 +172,5 @@ def _check_head(connection: sqlite3.Connection, path: str, identity: bytes) -> b
     return bytes(checksum)
 
 
-def _in_the_way(path: str, what: str) -> JournalError:
+def _refusal(path: str, what: str) -> JournalError:
     return JournalError(f"the journal {path!r} can't be resumed: {what}", file=path)

@@ -1,16 +1,16 @@
-"""Big values in files beside the journal, loaded when somebody asks for them."""
+"""Big values in files of their own next to the journal, read only when they are needed."""
 
 from __future__ import annotations
 
 import os
 import stat
 import struct
-from _blake2 import blake2b  # hashlib would load OpenSSL
+from hashlib import blake2b
 from typing import Self
 
 from lightning_lite.errors import JournalCorrupt
 
-#: Size in bytes above which a value gets a file of its own: writing a file then costs less than many pages.
+#: Size in bytes above which a value gets a file of its own: a file is then cheaper than many database pages.
 INLINE_LIMIT = 64 * 1024
 
 _DIGEST_SIZE = 16
@@ -22,8 +22,8 @@ class ValueFile:
 
     Attributes:
         path: Absolute path of the file.
-        sequence: Number of the record that names it.
-        size: Its size in bytes.
+        sequence: Number of the record that refers to it.
+        size: Size of the value in bytes.
     """
 
     __slots__ = ("_digest", "path", "sequence", "size")
@@ -36,16 +36,16 @@ class ValueFile:
 
     @classmethod
     def write(cls, folder: str, sequence: int, data: bytes, *, durable: bool) -> Self:
-        """Write `data` whole, before the record that will name it.
+        """Write `data` atomically; the record that refers to it is written after it.
 
         Args:
             folder: Folder of the run.
-            sequence: Number of the record; what an earlier try left under it is replaced.
+            sequence: Number of the record; a file that an interrupted attempt left is replaced.
             data: The value.
-            durable: Whether it must survive the loss of power.
+            durable: Whether the value must survive the loss of power.
 
         Raises:
-            OSError: It can't be written.
+            OSError: The file can't be written.
         """
         value = cls(folder, sequence, len(data), _digest(data))
         values = os.path.dirname(value.path)
@@ -67,13 +67,13 @@ class ValueFile:
 
     @classmethod
     def from_reference(cls, folder: str, sequence: int, reference: bytes) -> Self:
-        """Return the value that a record names, after a look at its file.
+        """Return the value that a record refers to, after a check of the size of its file.
 
         Raises:
             JournalCorrupt: There is no such file of that size.
         """
         if len(reference) != _REFERENCE.size:
-            raise _corrupt(folder, sequence, "the record names no file")
+            raise _corrupt(folder, sequence, "the record does not refer to a file")
         value = cls(folder, sequence, *_REFERENCE.unpack(reference))
         try:
             found = os.lstat(value.path)
@@ -85,14 +85,14 @@ class ValueFile:
 
     @property
     def reference(self) -> bytes:
-        """Size and checksum, which stand in the record."""
+        """Size and checksum of the value, as the record holds them."""
         return _REFERENCE.pack(self.size, self._digest)
 
     def load(self) -> bytes:
         """Return the value.
 
         Raises:
-            JournalCorrupt: The file is gone, or not what was written.
+            JournalCorrupt: The file is missing, or its content has changed.
         """
         try:
             with open(
@@ -107,7 +107,7 @@ class ValueFile:
 
 
 def remove_unnamed(folder: str, last: int) -> None:
-    """Remove the values of records that were never committed: those after the `last` one."""
+    """Remove the values of records after the `last` one, which were never committed."""
     values = os.path.join(folder, "values")
     for name in os.listdir(values) if os.path.isdir(values) else ():
         number, _, ending = name.partition(".")
@@ -116,7 +116,7 @@ def remove_unnamed(folder: str, last: int) -> None:
 
 
 def flush_folder(path: str) -> None:
-    """Make the names in a folder survive the loss of power."""
+    """Flush the entries of a folder to the disk, so that they survive the loss of power."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -131,7 +131,7 @@ def _digest(data: bytes) -> bytes:
 def _corrupt(path: str, sequence: int, what: str) -> JournalCorrupt:
     return JournalCorrupt(
         f"the value {path!r} of record {sequence} in the journal is damaged: {what}; "
-        "begin a new run, or bring the file back",
+        "start a new run, or restore the file from a copy",
         file=path,
         sequence=sequence,
         what=what,

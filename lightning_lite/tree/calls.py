@@ -181,7 +181,7 @@ class CallBook:
                 call = self._enter(event.key, event.number, event.arguments or b"")
                 self._note(call, WorkStatus(WorkStageStatus.PENDING, event.time))
             case CallSucceeded():
-                call = self.current[event.key]
+                call = self._find_or_enter(event.key)
                 call.succeed(event.value)
                 self._note(call, WorkStatus(WorkStageStatus.SUCCEEDED, event.time, count=call.attempt))
             case WorkStatusChanged():
@@ -191,7 +191,7 @@ class CallBook:
                 if self._describes(event.status.stage):
                     self._status = event.status
             case CallFailed():
-                self.current[event.key].fail(event.failure)
+                self._find_or_enter(event.key).fail(event.failure)
             case AnswerUsed():
                 if (used := self.current.get(event.key)) is not None:
                     used.answered = True
@@ -199,6 +199,10 @@ class CallBook:
                 pass  # it says something about the flow, not about the call
             case _:
                 assert_never(event)
+
+    def _find_or_enter(self, key: str) -> Call:
+        # The journal has the record of a call under the name that the work had when it was asked for.
+        return self.current.get(key) or self._enter(key, self.num_calls + 1, b"")
 
     def _enter(self, key: str, number: int, arguments: bytes) -> Call:
         call = self.current[key] = Call(key, number, arguments)

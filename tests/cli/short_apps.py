@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_lite.cli.control import wait_until
-from lightning_lite.runs.catalog import SeenRun, see_runs
+from lightning_lite.runs.catalog import RunSummary, read_runs
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 PATIENCE = 60.0
@@ -67,8 +67,8 @@ class RunningApp:
         return self._out.read_text()
 
     @property
-    def run(self) -> SeenRun:
-        return see_runs(self.root)[-1]
+    def run(self) -> RunSummary:
+        return read_runs(self.root)[-1]
 
     def says(self, text: str) -> bool:
         """Wait until it has printed something."""

@@ -40,7 +40,7 @@ def test_stop_ends_a_run_in_order_whatever_its_flow_is_doing(tmp_path: Path, cap
         assert app.code() == 128 + signal.SIGTERM
         assert "one | tidied up" in app.output
         assert not os.path.exists(os.path.join(app.run.path, "commands.sock"))
-        assert app.run.facts["works"] == {"stopped": 2}
+        assert app.run.details["works"] == {"stopped": 2}
         says_in_one_line(call(capfd, "stop", "--root", app.root), 2, "does not go on", "was interrupted")
 
 

@@ -13,7 +13,7 @@ from short_apps import BUSY, PATIENCE
 from verbs import call, says_in_one_line
 
 from lightning_lite.cli.control import wait_until
-from lightning_lite.runs.catalog import see_runs
+from lightning_lite.runs.catalog import read_runs
 
 pytestmark = pytest.mark.dependencies
 
@@ -74,7 +74,7 @@ def test_an_app_is_run_once_whether_its_file_does_so_or_not(tmp_path: Path, sour
         "done",
     ]
     assert (tmp_path / "ran").read_text() == "good\n"
-    assert len(see_runs(str(tmp_path / "root"))) == 1
+    assert len(read_runs(str(tmp_path / "root"))) == 1
 
 
 def test_options_reach_an_app_that_runs_itself(tmp_path: Path):
@@ -83,7 +83,7 @@ def test_options_reach_an_app_that_runs_itself(tmp_path: Path):
     done = run(tmp_path, RUNS_ITSELF, "--root", str(root), "--log-level", "debug", "--runner", "inline")
 
     assert done.returncode == 0, done.stderr
-    assert [seen.state for seen in see_runs(str(root))] == ["stopped"]
+    assert [seen.state for seen in read_runs(str(root))] == ["stopped"]
     assert "pass 1 of the flow" in done.stderr
 
 
@@ -183,7 +183,7 @@ def test_resume_goes_on_with_the_command_of_the_run_and_runs_no_ended_call_again
     assert resumed.stdout.splitlines()[-1] == "done"
     assert f"In {tmp_path}: " in resumed.stderr
     assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
-    assert [seen.state for seen in see_runs(str(tmp_path / "root"))] == ["stopped"]
+    assert [seen.state for seen in read_runs(str(tmp_path / "root"))] == ["stopped"]
     again = lite(tmp_path, "resume")
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
     assert "there is no run" in again.stderr
@@ -191,7 +191,7 @@ def test_resume_goes_on_with_the_command_of_the_run_and_runs_no_ended_call_again
 
 def test_run_with_resume_goes_on_with_the_latest_run_of_the_app(tmp_path: Path):
     assert run(tmp_path, RUNS_ITSELF, "--app_args", "--work-raises").returncode == 1
-    (seen,) = see_runs(str(tmp_path / "root"))
+    (seen,) = read_runs(str(tmp_path / "root"))
     (tmp_path / "mended").touch()
 
     resumed = lite(tmp_path, "run", "app.py", "--resume", seen.id[-6:], "--app_args", "--work-raises")

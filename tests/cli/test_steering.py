@@ -22,7 +22,7 @@ import steered_app
 from verbs import Said, call, says_in_one_line
 
 from lightning_lite.cli.control import is_gone, wait_until
-from lightning_lite.runs.catalog import SeenRun, see_runs
+from lightning_lite.runs.catalog import RunSummary, read_runs
 
 pytestmark = pytest.mark.dependencies
 
@@ -33,7 +33,7 @@ Call = Callable[..., Said]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenRun]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunSummary]:
     """A run of `steered_app` whose works are all busy."""
     folder = tmp_path_factory.mktemp("steered")
     root = folder / "root"
@@ -48,12 +48,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenRun]:
 
     def is_up() -> bool:
         assert process.poll() is None, (folder / "out").read_text()
-        runs = see_runs(str(root))
+        runs = read_runs(str(root))
         return bool(runs) and len(list(Path(runs[0].path, "logs").glob("*.log"))) == 5
 
     try:
         assert wait_until(is_up, PATIENCE), (folder / "out").read_text()
-        yield see_runs(str(root))[0]
+        yield read_runs(str(root))[0]
         process.terminate()
         assert process.wait(PATIENCE) == 143
     finally:
@@ -62,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeenRun]:
 
 
 @pytest.fixture
-def verb(run: SeenRun, capfd: pytest.CaptureFixture[str]) -> Call:
+def verb(run: RunSummary, capfd: pytest.CaptureFixture[str]) -> Call:
     """Call a verb with the root of the run."""
     root = os.path.dirname(os.path.dirname(run.path))
     return lambda *words: call(capfd, *words, "--root", root)
@@ -79,7 +79,7 @@ def becomes(verb: Call, name: str, state: str) -> bool:
 # Looking.
 
 
-def test_ps_lists_the_run_as_running_with_what_its_works_do(verb: Call, run: SeenRun):
+def test_ps_lists_the_run_as_running_with_what_its_works_do(verb: Call, run: RunSummary):
     (listed,) = verb("ps", "--json").data
     said = verb("ps")
 
@@ -123,7 +123,7 @@ def test_top_looks_once_where_there_is_no_terminal(verb: Call):
     assert works["root.part.inner"]["last_line"] == "wait 2"
 
 
-def test_top_watches_on_a_terminal_until_it_is_interrupted(run: SeenRun):
+def test_top_watches_on_a_terminal_until_it_is_interrupted(run: RunSummary):
     root = os.path.dirname(os.path.dirname(run.path))
     ours, theirs = pty.openpty()
     environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
@@ -145,13 +145,13 @@ def test_top_watches_on_a_terminal_until_it_is_interrupted(run: SeenRun):
     assert "root.train" in shown.decode(errors="replace")
 
 
-def test_a_run_is_found_by_a_part_of_its_id(verb: Call, run: SeenRun):
+def test_a_run_is_found_by_a_part_of_its_id(verb: Call, run: RunSummary):
     for part in (run.id, run.id[-6:], run.id[:20]):
         assert verb("status", part, "--json").data["id"] == run.id
     assert verb("status", run.id[-6:], "train", "--json").data["works"][0]["name"] == "root.train"
 
 
-def test_what_is_not_there_is_refused_in_one_line_with_what_is_near(verb: Call, run: SeenRun):
+def test_what_is_not_there_is_refused_in_one_line_with_what_is_near(verb: Call, run: RunSummary):
     says_in_one_line(verb("status", "trian"), 2, "no work 'trian'", "root.train")
     says_in_one_line(verb("logs", "nonsense"), 2, "no work 'nonsense'")
     says_in_one_line(verb("stop", "20990101-000000000-abcdef"), 2, "no run '20990101", "lightning-lite ps")
@@ -255,7 +255,7 @@ def test_a_work_that_does_not_want_to_end_is_killed_when_its_time_is_over(verb: 
 # The channel.
 
 
-def send(run: SeenRun, data: bytes) -> bytes:
+def send(run: RunSummary, data: bytes) -> bytes:
     """Return what the channel answers to anything."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(PATIENCE)
@@ -271,7 +271,7 @@ def send(run: SeenRun, data: bytes) -> bytes:
         return answer
 
 
-def test_only_the_user_may_reach_the_socket(run: SeenRun):
+def test_only_the_user_may_reach_the_socket(run: RunSummary):
     found = os.stat(os.path.join(run.path, "commands.sock"))
 
     assert stat.S_ISSOCK(found.st_mode)
@@ -294,7 +294,7 @@ def test_only_the_user_may_reach_the_socket(run: SeenRun):
         (b'{"version": 1, "command": "stop", "work": "root.train", "timeout": "soon"}\n', "timeout"),
     ],
 )
-def test_garbage_is_answered_and_harms_nobody(run: SeenRun, verb: Call, data: bytes, complaint: str):
+def test_garbage_is_answered_and_harms_nobody(run: RunSummary, verb: Call, data: bytes, complaint: str):
     answer = json.loads(send(run, data))
 
     assert answer["ok"] is False
@@ -302,14 +302,14 @@ def test_garbage_is_answered_and_harms_nobody(run: SeenRun, verb: Call, data: by
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_a_line_without_an_end_is_dropped(run: SeenRun, verb: Call):
+def test_a_line_without_an_end_is_dropped(run: RunSummary, verb: Call):
     answer = send(run, b"x" * 200_000)
 
     assert answer == b"" or b"longer than" in answer
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_who_says_nothing_keeps_nobody_else_waiting(run: SeenRun, verb: Call):
+def test_who_says_nothing_keeps_nobody_else_waiting(run: RunSummary, verb: Call):
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(5)]
     os.chdir(run.path)
     try:

@@ -17,7 +17,7 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.cli.trace_format import trace
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import CallAsked, CallStatusChanged, RunBegun, WorkStatusChanged
-from lightning_lite.runs.catalog import SeenRun
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp
 
@@ -150,7 +150,7 @@ def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative(
         ("running", 103.0, None, "", 2),
         last=95.0,
     )
-    run = SeenRun("run", "/nowhere", {"started": "garbage"}, "died", None)
+    run = RunSummary("run", "/nowhere", {"started": "garbage"}, "died", None)
 
     events = check_trace(trace(run, history, 200.0))
 
@@ -165,7 +165,7 @@ def test_what_was_lost_ends_where_the_app_was_last_heard_of():
     for begun in (100.0, 200.0):
         told(history, begun, ("running", begun + 2, None, "", 1), last=begun + 5)
 
-    events = check_trace(trace(SeenRun("run", "/nowhere", {}, "running", None), history, 300.0))
+    events = check_trace(trace(RunSummary("run", "/nowhere", {}, "running", None), history, 300.0))
 
     assert [(event["args"]["outcome"], event["dur"]) for event in pick(events, "X")] == [
         ("lost", 3_000_000),
@@ -176,7 +176,7 @@ def test_what_was_lost_ends_where_the_app_was_last_heard_of():
 
 
 def test_a_run_without_calls_is_a_trace_too():
-    check_trace(trace(SeenRun("run", "/nowhere", {}, "unknown", None), RunHistory(), 200.0))
+    check_trace(trace(RunSummary("run", "/nowhere", {}, "unknown", None), RunHistory(), 200.0))
 
 
 def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str]):

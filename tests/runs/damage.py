@@ -17,7 +17,7 @@ from lightning_lite.runs.records import Row, read_frames, write_frames
 
 
 def tamper(folder: Path, *statements: str) -> None:
-    """Change a journal as somebody with a tool for databases could."""
+    """Run SQL statements on the database of a journal."""
     connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
     for statement in statements:
         connection.execute(statement)
@@ -25,7 +25,7 @@ def tamper(folder: Path, *statements: str) -> None:
 
 
 def change(folder: Path, change_rows: Callable[[list[Row]], object]) -> None:
-    """Change the records of a journal as somebody could who knows its form, without sealing them anew."""
+    """Change the records of a journal without computing their checksums again."""
     connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
     rows = [row for _, frames in connection.execute(database.READ) for row in read_frames(frames)]
     change_rows(rows)

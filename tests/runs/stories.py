@@ -37,7 +37,7 @@ def write_and_die(
 ) -> None:
     """Write a journal in a process that is killed before it closes it, so that its log stays.
 
-    After `moved` transactions the log is moved into the database; the next one begins it anew. The last
+    After `moved` transactions the log is copied into the database; the next one overwrites it. The last
     `secured` transactions are safe, but not in the database yet.
     """
     folder.mkdir()
@@ -78,7 +78,7 @@ def read(folder: Path, identity: str = IDENTITY) -> list[Record]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of what is kept of a journal; `-shm` is memory of those who have it open."""
+    """Return the content of the files of a journal, except `-shm`, the memory of its connections."""
     files = [folder / f"journal.db{ending}" for ending in ("", "-wal", "-ahead")]
     return {file.name: file.read_bytes() for file in files if file.exists() and file.stat().st_size}
 

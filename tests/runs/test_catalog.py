@@ -1,4 +1,4 @@
-"""How runs are seen by those who only look: by their locks and what is written down."""
+"""The summaries of runs, read from their locks and from `run.json`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from lightning_lite.runs.catalog import see_run, see_runs
+from lightning_lite.runs.catalog import read_run, read_runs
 from lightning_lite.runs.folder import RunFolder, note_end
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.lock import find_holder
@@ -20,7 +20,7 @@ def begin(root: Path) -> tuple[RunFolder, Journal]:
 def test_a_run_that_is_held_goes_on_and_its_holder_is_known(tmp_path: Path):
     run, journal = begin(tmp_path)
 
-    seen = see_run(run.path)
+    seen = read_run(run.path)
     journal.close()
 
     assert (seen.id, seen.app, seen.state) == (run.id, "Root", "running")
@@ -34,14 +34,14 @@ def test_a_run_that_nobody_holds_and_that_has_not_ended_has_died(tmp_path: Path)
     run, journal = begin(tmp_path)
     journal.close()
 
-    assert see_run(run.path).state == "died"
+    assert read_run(run.path).state == "died"
     assert find_holder(run.path) is None
 
 
 def test_a_run_that_is_just_beginning_has_not_died(tmp_path: Path):
     run = RunFolder.create(str(tmp_path), app="Root")
 
-    assert see_run(run.path).state == "running"
+    assert read_run(run.path).state == "running"
 
 
 def test_a_run_that_has_ended_says_how(tmp_path: Path):
@@ -49,23 +49,23 @@ def test_a_run_that_has_ended_says_how(tmp_path: Path):
     run.ended("failed", {"succeeded": 2, "failed": 1})
     journal.close()
 
-    seen = see_run(run.path)
+    seen = read_run(run.path)
     assert seen.state == "failed"
-    assert seen.facts["works"] == {"succeeded": 2, "failed": 1}
+    assert seen.details["works"] == {"succeeded": 2, "failed": 1}
     assert seen.started is not None
     assert seen.ended is not None
     assert seen.started <= seen.ended
 
     note_end(run.path, "killed")
-    assert see_run(run.path).state == "killed"
-    assert see_run(run.path).facts["app"] == "Root"
+    assert read_run(run.path).state == "killed"
+    assert read_run(run.path).details["app"] == "Root"
 
 
 def test_looking_keeps_nobody_from_taking_a_run(tmp_path: Path):
     run, journal = begin(tmp_path)
     journal.close()
 
-    see_run(run.path)
+    read_run(run.path)
     Journal.open(run.path, "app.py:Root").close()
 
 
@@ -74,6 +74,6 @@ def test_what_somebody_has_done_to_a_run_json_harms_nobody(tmp_path: Path):
     journal.close()
     for text in ("", "[]", "{}", json.dumps({"started": 7, "state": ["x"]})):
         Path(run.path, "run.json").write_text(text)
-        (seen,) = see_runs(str(tmp_path))
+        (seen,) = read_runs(str(tmp_path))
         assert seen.holder is None
         assert seen.started is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +12,7 @@ import pytest
 
 from lightning_lite.engine.history import fold, read_history
 from lightning_lite.engine.replay import Replay
-from lightning_lite.errors import JournalVersion
+from lightning_lite.errors import JournalCorrupt, JournalVersion
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
@@ -60,9 +62,15 @@ def test_there_is_an_example_of_each_event():
     assert {type(event) for event in EVENTS} == set(get_args(Event))
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_an_event_comes_back_as_it_was(event: Event):
-    assert list(decode_events(encode_events([event]), "journal.db")) == [event]
+@pytest.mark.parametrize("position", range(len(EVENTS)), ids=lambda n: type(EVENTS[n]).__name__)
+def test_an_event_comes_back_as_it_was(position: int):
+    event = EVENTS[position]
+
+    *_, decoded = decode_events(encode_events(EVENTS[: position + 1]), "journal.db")
+
+    assert decoded == event
+    assert type(decoded) is type(event)
+    assert [type(field) for field in decoded] == [type(field) for field in event]
 
 
 def test_events_come_back_in_their_order_with_the_values_of_calls_in_records_of_their_own():
@@ -84,6 +92,18 @@ def with_a_list_for_a_field(row: tuple) -> tuple:
     return (*row[:-1], [])
 
 
+def with_a_tuple_for_a_field(row: tuple) -> tuple:
+    return (row[0], (), *row[2:])
+
+
+def as_a_list(row: tuple) -> list:
+    return [*row]
+
+
+def with_a_text_for_its_last_field(row: tuple) -> tuple:
+    return (*row[:-1], f"{row[-1]}")
+
+
 def with_another_kind(row: tuple) -> tuple:
     return (f"{row[0]}Again", *row[1:])
 
@@ -97,7 +117,15 @@ def changed(event: Event, change) -> Record:
     return record._replace(data=pickle.dumps([change(row)]))
 
 
-CHANGES = [with_another_field, without_a_field, with_a_list_for_a_field, with_another_kind]
+CHANGES = [
+    with_another_field,
+    without_a_field,
+    with_a_list_for_a_field,
+    with_a_tuple_for_a_field,
+    with_a_text_for_its_last_field,
+    as_a_list,
+    with_another_kind,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -134,6 +162,107 @@ def test_no_run_with_an_unknown_record_is_resumed_or_shown(tmp_path: Path, chang
     with pytest.raises(JournalVersion):
         Replay("run", decode_events(journal.records(), journal.path))
     journal.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("CallStatusChanged", "root.w", "k", 3.0, 1, ("suspended", 3.0, None, "", 1, "")),  # unknown status
+        ("CallStatusChanged", "root.w", "k", 3.0, 1, ("running", 3.0, None, "", 1)),
+        ("CallStatusChanged", "root.w", "k", 3.0, 1, ("running", 3.0, None, "", 1, "", "more")),
+        ("CallStatusChanged", "root.w", "k", 3.0, 1, ["running", 3.0, None, "", 1, ""]),
+        ("CallStatusChanged", "root.w", "k", 3.0, 1, ("running", 3.0, None, "", True, "")),
+        ("CallAsked", "root.w", "k", 3.0, True, None),
+        ("CallFailed", "root.w", "k", 3.0, ("crashed", "", "", None)),
+        ("CallFailed", "root.w", "k", 3.0, ("crashed", "", "", None, 0)),
+        ("ComponentAttached", "root.w", 1.0, 1, ("app.py", "W"), {}),
+        ("ComponentAttached", "root.w", 1.0, True, ["app.py", "W"], {}),
+        ("ComponentAttached", "root.w", 1.0, True, ("app.py", "W", ""), {}),
+        ("StateWritten", "root", 1.0, {"a": "text"}),
+        ("StateWritten", "root", 1.0, {1: b""}),
+        ("RunBegun", 1),
+        ("CallSucceeded", "root.w", "k", 4.0, b"value"),  # has a record of its own
+        (b"RunBegun", 1.0),
+        (),
+    ],
+)
+def test_a_field_of_another_type_is_refused(row: tuple):
+    with pytest.raises(JournalVersion, match="Unknown record in the journal"):
+        list(decode_events([Record("events", "", "", pickle.dumps([row]))], "journal.db"))
+
+
+def test_damaged_bytes_of_a_record_are_refused_by_name_or_decode_to_events():
+    (record, *_) = encode_events(EVENTS[:9])
+    assert isinstance(record.data, bytes)
+    for position in range(len(record.data)):
+        before, after = record.data[:position], record.data[position + 1 :]
+        with pytest.raises(JournalVersion, match="Unknown record in the journal"):
+            list(decode_events([record._replace(data=before)], "journal.db"))
+        for byte in (b"\0", b".", b"N", b"0", b"s", b"\xff"):
+            with suppress(JournalVersion, JournalCorrupt):
+                list(decode_events([record._replace(data=before + byte + after)], "journal.db"))
+
+
+# Events that do not follow from those before them.
+
+
+@pytest.mark.parametrize("event", EVENTS[3:14], ids=lambda event: type(event).__name__)
+def test_an_event_about_an_unknown_component_or_call_is_refused_with_the_name_of_the_journal(event: Event):
+    """A `KeyError` from the fold would not say which run it is."""
+    begun = [RunBegun(1.0), *([] if isinstance(event, CallAsked) else EVENTS[2:3])]
+    if isinstance(event, WorkStatusChanged | StateReported):
+        begun = begun[:1]
+
+    with pytest.raises(JournalCorrupt, match=rf"'/runs/1/journal\.db' is damaged: {type(event).__name__}"):
+        list(decode_events(encode_events([*begun, event]), "/runs/1/journal.db"))
+
+
+def test_an_event_about_a_call_of_a_flow_is_refused():
+    with pytest.raises(JournalCorrupt, match=r"there is no work root;"):
+        list(decode_events(encode_events([*EVENTS[:2], CallAsked("root", "k", 2.0, 1, None)]), "journal.db"))
+
+
+def test_events_in_any_order_are_refused_or_folded(tmp_path: Path):
+    rng = random.Random(14)
+    for _ in range(500):
+        events = rng.choices(EVENTS, k=rng.randrange(2 * len(EVENTS)))
+        with suppress(JournalCorrupt):
+            Replay("run", decode_events(encode_events(events), "journal.db"))
+
+
+def test_a_run_of_several_processes_is_one_story():
+    """The second process attaches the same components again, and asks again for what was under way."""
+    again = [RunBegun(10.0), *EVENTS[1:3], CallAsked("root.w", "big", 11.0, 2, None)]
+    ended = CallSucceeded("root.w", "big", 12.0, b"value")
+
+    replay = Replay("run", decode_events(encode_events([*EVENTS[:10], *again, ended]), "journal.db"))
+
+    assert replay.history.begun == [1.0, 10.0]
+    assert [call.stage for call in replay.history.calls] == ["succeeded", "lost", "succeeded"]
+    assert (replay.num_completed, replay.num_again) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [CallSucceeded("root.v", "k", 7.0, b"value")],
+        [
+            CallStatusChanged("root.v", "k", 7.0, 1, FAILED),
+            CallFailed("root.v", "k", 7.0, Failure("crashed", "gone")),
+        ],
+    ],
+    ids=["succeeded", "failed"],
+)
+def test_a_call_that_ends_after_its_work_got_another_name_is_not_run_again(end: list[Event]):
+    moved = [ComponentDetached("root.w", 6.0), ComponentAttached("root.v", 6.0, True, ("app.py", "W"), {})]
+    survived = [CallSurvived("root.w", "k", 8.0), AnswerUsed("root.v", "k", 8.0)]
+
+    replay = Replay("run", decode_events(encode_events([*EVENTS[:8], *moved, *end, *survived]), "journal.db"))
+
+    (call,) = replay.history.works["root.v"].book.current.values()
+    assert call.ended
+    assert replay.num_completed == 1
+    assert [call.stage for call in replay.history.works["root.v"].calls] == [call.statuses[-1].stage]
 
 
 def test_the_state_at_the_start_is_in_the_history_and_not_taken_over_by_a_resume():

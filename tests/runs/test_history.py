@@ -1,4 +1,4 @@
-"""What can be read of a run while nobody is disturbed: calls, attempts, times and states."""
+"""The history of a run is read without a lock: calls, attempts, times and states."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def test_a_database_of_others_is_none_of_ours(tmp_path: Path):
     connection.execute("CREATE TABLE other (x)")
     connection.close()
 
-    with pytest.raises(JournalCorrupt, match=r"something else than a journal"):
+    with pytest.raises(JournalCorrupt, match=r"it is not a journal"):
         read_history(str(tmp_path))
 
 

@@ -128,7 +128,7 @@ def test_a_write_that_was_cut_and_tried_again_with_more_is_there_once(place: Pat
     journal = Journal.create(str(place / "run"), IDENTITY)
     first, second = STORY[0][0], STORY[2][0]
     journal.append(first)
-    journal._ahead.write(journal._seal_waiting()[0])  # cut here, before it was noted
+    journal._write_ahead.write(journal._seal_waiting()[0])  # cut here, before it was noted
     journal.append(second)
     journal.secure()
     copy = place / "copy"
@@ -185,7 +185,7 @@ def test_no_cut_and_no_flipped_bit_after_a_kill_and_a_move_at_all_gives_a_wrong_
 
 def test_without_checksums_flipped_bits_would_be_believed(place: Path, monkeypatch: pytest.MonkeyPatch):
     for module in (journal, validation):
-        monkeypatch.setattr(module, "seal", lambda *row: bytes(16))
+        monkeypatch.setattr(module, "chain_checksum", lambda *row: bytes(16))
     write(place / "weak")
 
     with pytest.raises(AssertionError, match="a wrong state"):
@@ -213,9 +213,9 @@ def test_two_journals_that_were_joined_are_refused(closed: Path, tmp_path: Path)
 
 
 def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    chained = journal.seal
+    chained = journal.chain_checksum
     for module in (journal, validation):
-        monkeypatch.setattr(module, "seal", lambda previous, *row: chained(b"", *row))
+        monkeypatch.setattr(module, "chain_checksum", lambda previous, *row: chained(b"", *row))
     for name in ("one", "other"):
         write(tmp_path / name)
     join(tmp_path / "one", tmp_path / "other")
@@ -330,8 +330,8 @@ def test_the_journal_of_another_app_is_refused(closed: Path):
     [
         (b"", "it is empty"),
         (b"S", "it has only 1 bytes"),
-        (b"this is a text\n" * 50, "it is something else than a journal"),
-        (b"SQLite format 3\0" + bytes(5000), "it is something else than a journal"),
+        (b"this is a text\n" * 50, "it is not a journal"),
+        (b"SQLite format 3\0" + bytes(5000), "it is not a journal"),
     ],
 )
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, data: bytes, what: str):
@@ -365,12 +365,12 @@ def test_what_is_no_regular_file_is_refused_and_never_opened(closed: Path, name:
 def test_a_lock_that_is_no_file_is_refused(closed: Path):
     (closed / "journal.lock").unlink()
     os.mkfifo(closed / "journal.lock")
-    with pytest.raises(JournalError, match="no regular file"):
+    with pytest.raises(JournalError, match="not a regular file"):
         journal.Journal.open(str(closed), IDENTITY)
 
     (closed / "journal.lock").unlink()
     (closed / "journal.lock").symlink_to("/dev/null")
-    with pytest.raises(JournalError, match="look what is at that path"):
+    with pytest.raises(JournalError, match="check what is at that path"):
         journal.Journal.open(str(closed), IDENTITY)
 
 

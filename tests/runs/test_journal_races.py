@@ -1,4 +1,4 @@
-"""Many that want one run: exactly one gets it, and says so; who dies or forks does not keep it."""
+"""Many processes want the lock of one run: one gets it; a dead or forked process does not keep it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def race(folder: Path) -> None:
 
     def resume_with_the_others() -> str:
         os.close(opener)
-        os.read(gate, 1)  # ends when nobody is left who could write
+        os.read(gate, 1)  # ends when the last writer has closed the pipe
         return resume(folder)
 
     with ExitStack() as losers:
@@ -252,9 +252,9 @@ CAT = shutil.which("cat") or "cat"
 
 
 def leave_a_copy(run: Path) -> int:
-    """Let a process die that holds the run, beside one with a copy of its lock; return what ends that one.
+    """Kill the holder of the lock while its child has a copy of it; return a pipe that ends the child.
 
-    So it is for a moment when a process is killed while it starts another one.
+    The same happens for a moment when a process is killed while it starts another one.
     """
     mine, theirs = os.pipe()
     pid = os.fork()
@@ -280,12 +280,12 @@ def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started
 def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lock, "_LAST_BREATH", 0.05)
+    monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 0.05)
     copy = leave_a_copy(run)
 
     with pytest.raises(JournalInUse, match="is in use by process"):
         Journal.open(str(run), IDENTITY)
 
     os.close(copy)
-    monkeypatch.setattr(lock, "_LAST_BREATH", 60.0)
+    monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 60.0)
     Journal.open(str(run), IDENTITY).close()

@@ -1,4 +1,4 @@
-"""Big values stand in files beside the journal, which are checked when they are read."""
+"""Big values have files of their own next to the journal, which are checked when they are read."""
 
 from __future__ import annotations
 
