@@ -22,7 +22,7 @@ class Moment(NamedTuple):
 
 
 class Clock(Protocol):
-    """Tells the time; whoever holds one asks nobody else."""
+    """A source of the time, handed to all parts that need one."""
 
     def now(self) -> Moment:
         """Return the present moment."""
@@ -49,7 +49,7 @@ class RealClock:
         return min(max(0.0, monotonic - time.monotonic()), _LONGEST_SLEEP)
 
     def watch(self, turned: Callable[[], None] | None) -> None:
-        """Do nothing: nobody turns this clock."""
+        """Do nothing: this clock is never turned by hand."""
 
 
 class ManualClock:
@@ -75,7 +75,7 @@ class ManualClock:
         return self._moment
 
     def advance(self, seconds: float) -> None:
-        """Turn the clock on by `seconds`, and wake who waits for a later moment."""
+        """Turn the clock on by `seconds`, and wake the thread that waits for a later moment."""
         self._moment = Moment(self._moment.monotonic + seconds, self._moment.wall + seconds)
         if self._turned is not None:
             self._turned()

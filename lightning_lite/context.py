@@ -1,4 +1,4 @@
-"""Who runs this code: a flow, a work, or a plain script.
+"""The caller: which flow, work or plain script runs the present code.
 
 A process has one answer for all its threads (`set_process_caller`: a work's own process), and a
 block of code may have another (`acting_as`: a pass of the flow, a work run inline).
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Caller(NamedTuple):
-    """Who runs this code.
+    """The flow, work or script that runs the present code.
 
     Attributes:
         kind: `script` outside any app, `flow` in a pass of the flow, `init` while a component is
@@ -38,7 +38,7 @@ _caller: ContextVar[Caller | None] = ContextVar("lightning_lite_caller", default
 
 
 def current_caller() -> Caller:
-    """Return who runs the calling code."""
+    """Return the caller of the present code."""
     return _caller.get() or _process_caller
 
 
@@ -52,7 +52,7 @@ class acting_as:  # noqa: N801 - it reads as what it does, and a generator would
     """Let the code of a `with` block act as `caller`; may be entered again and again, but not within itself.
 
     Args:
-        caller: Who runs the code.
+        caller: The caller inside the block.
     """
 
     __slots__ = ("_caller", "_token")

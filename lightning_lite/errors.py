@@ -53,7 +53,7 @@ class LightningLiteError(Exception):
 
     Args:
         message: What happened, to which thing, and what to do about it.
-        **fields: The parts of the message, kept as attributes, so that nobody has to parse text.
+        **fields: The parts of the message, kept as attributes, so that no caller has to parse the text.
     """
 
     def __init__(self, message: str, **fields: Any) -> None:
@@ -83,7 +83,7 @@ class StateError(ComponentError, AttributeError):
 
 
 class ScheduleError(ComponentError, ValueError):
-    """A schedule or an iterator of a flow has no meaning, or can't be told from another one."""
+    """A schedule or an iterator of a flow is invalid, or has the same name as another one."""
 
 
 class DetachedError(ComponentError, RuntimeError):

@@ -108,7 +108,9 @@ def _spare_resumable(newest_first: list[RunSummary]) -> list[RunSummary]:
 
 def _ask(old: list[_Old]) -> None:
     if not sys.stdin.isatty():
-        raise BadInput("--all asks before it removes anything, and nobody is there to ask; add --yes.")
+        raise BadInput(
+            "--all asks before it removes anything, and there is no terminal to ask on; add --yes."
+        )
     size = format_bytes(sum(each.size for each in old))
     if not click.confirm(f"Remove {_count(old)} ({size}), also those that could be resumed?", err=True):
         click.echo("Nothing was removed.", err=True)
@@ -122,7 +124,7 @@ def _remove(run: RunSummary) -> bool:
     except JournalError as error:
         click.echo(f"Kept: {error}.", err=True)
     except FileNotFoundError:
-        pass  # somebody else was faster
+        pass  # another process removed it first
     except OSError as error:
         click.echo(f"Kept: {run.id} can't be removed: {error.strerror}.", err=True)
     else:

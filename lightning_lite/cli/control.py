@@ -80,7 +80,7 @@ def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
 
 
 def has_ended(run: RunSummary) -> bool:
-    """Return whether nobody runs a run any more."""
+    """Return whether no process runs a run any more."""
     return read_run(run.path).state != "running"
 
 
@@ -101,7 +101,7 @@ def find_process(run: RunSummary) -> psutil.Process:
     if holder is not None and holder.pid is not None and holder.host == os.uname().nodename:
         with suppress(psutil.Error, ValueError):
             process = psutil.Process(holder.pid)
-            # Who holds a lock lives; but in another container it has another number.
+            # The holder of a lock lives, but in another container it has another process id.
             if process.create_time() <= datetime.fromisoformat(holder.since or "").timestamp() + _SLACK:
                 return process
     where = f" (process {holder.pid} on {holder.host})" if holder is not None and holder.pid else ""
@@ -127,7 +127,7 @@ def end_in_order(run: RunSummary) -> None:
 
 
 def _is_suspended(run: RunSummary) -> bool:
-    """Return whether somebody has stopped its process, as Ctrl-Z does."""
+    """Return whether its process is suspended, as by Ctrl-Z."""
     with suppress(BadInput, psutil.Error):
         return bool(find_process(run).status() == psutil.STATUS_STOPPED)
     return False

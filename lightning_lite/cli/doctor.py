@@ -28,7 +28,7 @@ _PROBE = ".lightning_lite-doctor-"
 def command(root: str, as_json: bool) -> None:
     """Look whether this machine is fine, and run a small app; to be pasted into an issue.
 
-    It changes nothing: what it tries out is in a temporary folder beside the root. The exit code is 1
+    It changes nothing: its tests run in a temporary folder next to the root. The exit code is 1
     if something is broken.
     """
     sections = {

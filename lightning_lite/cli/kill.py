@@ -58,7 +58,7 @@ def _kill_run(run: RunSummary) -> None:
     try:
         lock.acquire()
     except JournalInUse:
-        return  # somebody has resumed it already
+        return  # another process has resumed it
     try:
         note_end(run.path, "killed")
     finally:

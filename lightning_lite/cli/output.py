@@ -53,7 +53,7 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: columns as wide as their longest cell, whatever the width of the terminal.
+    """Print a table: columns as wide as their longest cell, even if the terminal is narrower.
 
     Args:
         headings: One for each column.

@@ -16,7 +16,7 @@ from lightning_lite.cli.run_reader import look, state_at_the_end
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.text import format_seconds
 
-#: How many runs are listed if nobody asks for all.
+#: How many runs are listed without --all.
 _MANY = 20
 
 
@@ -34,7 +34,7 @@ _MANY = 20
 def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: bool) -> None:
     """List the runs: the latest first.
 
-    A run whose process is gone without a word has died, whatever its files say.
+    A run whose process is gone without a last record has died, even if its files say "running".
     """
     runs = read_runs(check_root(root))[::-1]
     if running:
@@ -82,7 +82,9 @@ def _count_works(run: RunSummary) -> dict[str, int]:
     if run.state != "running" and isinstance(counted, dict):
         works: Counter[str] = Counter()
         for state, count in counted.items():
-            works[state_at_the_end(state)] += count if type(count) is int else 0  # somebody has edited it
+            works[state_at_the_end(state)] += (
+                count if type(count) is int else 0
+            )  # run.json was edited by hand
         return dict(works)
     if not os.path.exists(os.path.join(run.path, "journal.db")):
         return {}

@@ -33,7 +33,7 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         ask(run.path, "restart", work=name, timeout=timeout)
     for name, pid in works.items():
         if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
-            say(f"{name}: told to begin anew; it does at its next change of state")
+            say(f"{name}: asked to restart; it does so at its next change of state")
             continue
         if pid is not None and not wait_until(partial(is_gone, pid), timeout + _PATIENCE):
             raise CommandError(f"{name} (process {pid}) does not end: the flow is busy; kill it instead")

@@ -46,7 +46,7 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
         sys.stdout.flush()
         os.execv(argv[0], argv)
     except OSError as error:
-        raise BadInput(f"run {found.id} can't be begun anew: {error.strerror} ({error.filename}).") from error
+        raise BadInput(f"Cannot restart run {found.id}: {error.strerror} ({error.filename}).") from error
 
 
 def _choose(root: str) -> RunSummary:

@@ -1,4 +1,4 @@
-"""What is to be seen of one run: by its own answers as long as it goes on, else by its files."""
+"""Reads the state of one run: from its answers while it runs, else from its files."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _AT_THE_END = {"pending": "lost", "running": "lost", "started": "not started"}
 
 
 class Sight(NamedTuple):
-    """What is to be seen of one run.
+    """The state of one run.
 
     Attributes:
         run: The run.
         works: Its works, in the order of their names.
-        history: What its journal says; without anything in it if nobody has asked, or if it says nothing.
+        history: What its journal says; empty if it was not asked for, or if the journal is empty.
         is_answering: Whether the app itself has said what it is doing.
-        busy: For how many seconds its flow has been busy, `None` if it waits or nobody knows.
+        busy: For how many seconds its flow has been busy, `None` if it waits or that is not known.
         trouble: What could not be looked at, and why; "" if all could.
     """
 

@@ -16,7 +16,7 @@ from lightning_lite.errors import AppFailed, JournalError, NothingToResume, Pois
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
-#: What is said in one line: where it was raised tells nobody more.
+#: Errors shown in one line: the place where they were raised does not help.
 _PLAIN = (AppFailed, JournalError, NothingToResume, PoisonCall, RunnerError)
 
 
@@ -29,7 +29,7 @@ def run_file(path: str, args: Sequence[str]) -> None:
 
     Raises:
         BadInput: It holds no app, or several, and has run none.
-        click.exceptions.Exit: It has failed, and has been told why.
+        click.exceptions.Exit: It has failed, and the reason was printed.
         LightningLiteError: The app has failed in a way that its message says best.
     """
     num_begun = Session.num_begun
@@ -40,7 +40,7 @@ def run_file(path: str, args: Sequence[str]) -> None:
     except (click.ClickException, *_PLAIN):
         raise
     except Exception as error:
-        # As Python would end, whatever it is.
+        # Ends as Python would end with the same exception.
         error.__traceback__ = _without_ours(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
         raise click.exceptions.Exit(1) from error
@@ -61,7 +61,7 @@ def _execute(path: str, args: Sequence[str]) -> ModuleType:
 
 
 def _find_app(module: ModuleType, path: str) -> LightningApp:
-    """Return the app in a module, under whatever names.
+    """Return the app in a module, under any name.
 
     Raises:
         BadInput: There is none, or more than one.

@@ -61,7 +61,7 @@ def command(root: str, target: tuple[str, ...]) -> None:
 
 
 def _read_stacks(log: str, place: int) -> list[str]:
-    """Return the stacks that come behind a place of a log, without what else the work prints meanwhile."""
+    """Return the stacks after a place of a log, without other lines that the work prints."""
     pause, until = Event(), monotonic() + _PATIENCE
     found: list[str] = []
     while monotonic() < until:

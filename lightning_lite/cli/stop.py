@@ -51,7 +51,7 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         ask(run.path, "stop", work=name, timeout=timeout)
     for name, pid in works.items():
         if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
-            say(f"{name}: told to stop; it does at its next change of state")
+            say(f"{name}: asked to stop; it does so at its next change of state")
         elif pid is not None and not wait_until(partial(is_gone, pid), timeout):
             ask(run.path, "kill", work=name)  # also if the flow is busy, which would else do it
             if not wait_until(partial(is_gone, pid), _PATIENCE):

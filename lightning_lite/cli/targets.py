@@ -1,4 +1,4 @@
-"""Which run and which works somebody means by what was typed."""
+"""Finds the run and the works that a user names on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning_lite.runs.catalog import RunSummary, list_runs, read_run
 #: How many names an error lists.
 _MANY = 5
 
-#: What nobody calls a work: the day with which an id begins.
+#: The beginning of a run's id: a day, which is no name of a work.
 _RUN_LIKE = re.compile(r"\d{6,}")
 
 

@@ -77,7 +77,7 @@ def _look(run: RunSummary) -> Sight:
 
 
 def _watch(sight: Sight, interval: float) -> None:
-    from rich.console import Console  # noqa: PLC0415 - 70 ms, and only who watches needs it
+    from rich.console import Console  # noqa: PLC0415 - 70 ms, and only `top` needs it
     from rich.live import Live  # noqa: PLC0415 - as above
 
     console, pause = Console(), Event()

@@ -20,7 +20,7 @@ class Runner(Protocol):
     def send(self, request: Request) -> None:
         """Take one letter for a work, or about its process; returns at once, never raises for a dead work.
 
-        What becomes of it is told by `wait`: whatever ends a process, `WorkExited` is its last letter,
+        `wait` returns what becomes of it. However a process ends, `WorkExited` is its last message,
         and `StartFailed` comes before it if it never got as far as `WorkStarted`.
         """
 
@@ -53,7 +53,7 @@ class Steerable(Protocol):
         """Return the ids of the processes of the works that have one, by name; the app's own for a thread."""
 
     def take_external(self, external: ExternalRequest) -> None:
-        """Begin with what somebody outside wants, and let the next `wait` return it.
+        """Begin with a request from outside, and let the next `wait` return it.
 
         It stands there before the `WorkExited` that follows from it: an end that was wanted is no crash.
 

@@ -3,8 +3,8 @@
     lightning-lite stop train ── a line of JSON ──▶ CommandChannel ── in its thread ──▶ answer(request)
                               ◀── a line of JSON ──
 
-Nobody but the same user gets through. Words arrive and no objects: nothing is unpickled. One thread serves
-all and waits for nobody; what is no request is answered with what is wrong, or dropped.
+Only processes of the same user get through. Requests are JSON: nothing is unpickled. One thread serves
+all peers and waits for none of them; an invalid request is answered with an error, or dropped.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class CommandChannel:
             raise
 
     def close(self) -> None:
-        """Hear nobody any more, and leave nothing behind."""
+        """Close the channel, and remove its socket."""
         os.write(self._close, b"!")
         self._thread.join()
         self._give_back()
@@ -173,7 +173,7 @@ class _Peer:
         connection.setblocking(False)
 
     def is_same_user(self) -> bool:
-        """Return whether it is a process of our user; where nobody tells, the mode of the file decides."""
+        """Return whether it is a process of our user; else, where that is not known, the socket's mode decides."""
         if not hasattr(_socket, "SO_PEERCRED"):
             return True
         credentials = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -209,7 +209,7 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
         **arguments: Plain data.
 
     Raises:
-        CommandError: There is no channel, nobody answers, or the app says why it can't be done.
+        CommandError: There is no channel, the app does not answer, or it says why the request can't be done.
     """
     run = os.path.basename(folder)
     request = json.dumps({"version": VERSION, "command": command, **arguments}).encode() + b"\n"
@@ -262,7 +262,7 @@ def _bind(listener: _socket.socket, path: str) -> None:
     _remove(path)
     with _short(path, new=True) as address:
         listener.bind(address)
-        os.chmod(address, 0o600)  # nobody can connect before it listens
+        os.chmod(address, 0o600)  # before `listen`, so no other user can connect
     listener.listen(_MAX_PEERS)
 
 

@@ -26,7 +26,7 @@ class CriticalSection:
         hurry: Called when an exception has to wait for the block, to make it end soon.
 
     Attributes:
-        is_unwinding: Whether an exception was raised and no block was entered since: whatever it ends, ends.
+        is_unwinding: Whether an exception was raised and no block was entered since.
     """
 
     def __init__(self, hurry: Callable[[], None]) -> None:
@@ -130,7 +130,7 @@ class EndingSignals:
     def has_caused(self, error: BaseException) -> bool:
         """Return whether `error` was raised from what a signal has asked for.
 
-        Who packs a value takes all that its pickling raises for a refusal, a `SystemExit` as well.
+        Pickling a value takes each exception for a refusal, `SystemExit` too, and so can swallow this one.
         """
         cause: BaseException | None = error
         while cause is not None and cause is not self._first:
@@ -138,7 +138,7 @@ class EndingSignals:
         return cause is not None
 
     def check(self) -> None:
-        """Raise what a signal has asked for once more, if somebody has swallowed it.
+        """Raise the exception of a signal once more, if other code has swallowed it.
 
         A bare `except:` of the flow does that, and so does Python in a finaliser.
         """

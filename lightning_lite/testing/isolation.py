@@ -27,7 +27,7 @@ class _OneCall(LightningFlow):
 def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None, **kwargs: Any) -> Any:
     """Run one call of a work with the real runner and return its value.
 
-    Afterwards `work.has_succeeded`, its state and its statuses tell what happened.
+    Afterwards `work.has_succeeded`, its state and its statuses say what happened.
 
     Args:
         work: A work that stands in no flow.

@@ -99,7 +99,7 @@ class CloudCompute(Transferable):
         colocation_group_id: str | None = None,
     ) -> None:
         lowered = name.lower()
-        # An object is attached to one work, so each is somebody; only the default is nobody in particular.
+        # An object is attached to one work, so each has an identity of its own, but for the default.
         self.id = "default" if lowered in ("default", "cpu") else os.urandom(8).hex()
         self.name = "cpu-small" if self.id == "default" else lowered
         self.disk_size = disk_size

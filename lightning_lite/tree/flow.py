@@ -16,7 +16,7 @@ from lightning_lite.tree.work import LightningWork
 
 
 class LightningFlowWarning(UserWarning):
-    """A flow takes long for one pass; meanwhile it hears of nothing."""
+    """A pass of the flow takes long; until its end no message is applied."""
 
 
 class LightningFlow(Recurring):

@@ -231,7 +231,7 @@ class Node:
         attributes = component.__dict__
         if is_container(value):
             changed = self._store_container(component, name, value)
-            self.touched.add(name)  # who has assigned it still holds it
+            self.touched.add(name)  # the caller still holds it and may change it
         else:
             changed = differ(attributes.get(name, UNSET), value)
             if changed:
@@ -248,7 +248,7 @@ class Node:
         """Store a value that came in a letter."""
         value = decode(encoded)
         if is_container(value):
-            self.touched.discard(name)  # first: who reads it from now on, in another thread, touches it
+            self.touched.discard(name)  # first: a thread that reads it from now on touches it
             self._store_container(component, name, value)
         else:
             self.store(component, name, value)
@@ -294,7 +294,7 @@ class Node:
     def _store_container(self, component: Any, name: str, value: Any) -> bool:
         encoded = encode(value, self.where(component, name))
         changed = self.encoded.get(name) != encoded
-        # First here, then gone from there: a thread that reads it meanwhile finds the one or the other.
+        # Stored here before it is removed there: another thread that reads it finds one of them.
         self.containers[name] = value
         self.encoded[name] = encoded
         if hasattr(type(component), name):

@@ -1,4 +1,4 @@
-"""How a work is run: what its constructor was told, checked once."""
+"""How a work is run: the arguments of its constructor, checked once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports of works that serve: one that is free, and whether somebody answers on it."""
+"""Ports of works that serve: find a free one, and see whether a server answers on it."""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ class Recurring(Component):
 
         Args:
             iterable: The same items in each pass.
-            run_once: Whether it stays finished once it is; if not, the next pass begins anew.
+            run_once: Whether it stays finished once it is; if not, the next pass starts again from the first
+                item.
             user_key: Name of the loop, needed where a flow has two.
 
         Raises:

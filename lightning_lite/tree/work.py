@@ -406,7 +406,7 @@ class LightningWork(Component):
 
     @property
     def port(self) -> int:
-        """Port on which the work serves; a free one is picked when nobody gave one.
+        """Port on which the work serves; a free one is picked if none was given.
 
         Between picking and serving, another program may take it: serve soon.
         """

@@ -1,4 +1,4 @@
-"""Colour where there is a terminal that shows it, and nobody has asked for none."""
+"""Colour on terminals that show it, unless `NO_COLOR` asks for none."""
 
 from __future__ import annotations
 

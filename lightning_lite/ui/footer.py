@@ -5,7 +5,7 @@ r"""Lines that stay at the bottom of a terminal, below all that is printed there
     ▮                         where the next line goes: the cursor is left here
     Train · 2:05 · ...        the footer: wiped before something is printed, drawn again behind it
 
-The cursor stands where the text has ended, so a print that nobody has seen coming (of C code, of a
+The cursor stays at the end of the text, so a print that bypasses Python (of C code, of a
 process that the flow has started) overwrites a footer, and never gets lost under one; nor does it
 matter how a terminal moves the lines when its size changes. That is why `rich.live.Live` is not used,
 which leaves the cursor below what it draws.
@@ -36,7 +36,7 @@ _DOWN = b"\x1bD"  # in the same column; scrolls at the bottom
 class Footer:
     """Draws the footer, and hears what is printed: writing to the streams goes through it.
 
-    The `write` of the stream objects themselves is taken over, so that whoever holds one, a handler of
+    The `write` of the stream objects themselves is replaced, so that code that holds one, a handler of
     `logging` for example, is heard as well. All methods are for any thread.
 
     Args:
@@ -60,7 +60,7 @@ class Footer:
         self._taps = [_Tap(stream, self) for stream in streams]
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show `lines`; nothing happens while the terminal belongs to somebody else, or stands still.
+        """Show `lines`; nothing happens while another user has the terminal, or while it blocks.
 
         Args:
             lines: None of them wider than the terminal, and fewer than it has lines; none to show nothing.
@@ -96,8 +96,8 @@ class Footer:
         """Wipe it, and let everything be out that was printed.
 
         Args:
-            patience: Seconds to wait for who prints at this moment or for a terminal that stands still, as a
-                handler of a signal must not do for long; without limit by default.
+            patience: Seconds to wait for a thread that prints at this moment, or for a terminal that blocks; a
+                handler of a signal must not wait for long. Without limit by default.
         """
         if (patience < 0 or self.tty.is_ready) and self._lock.acquire(timeout=patience):
             try:
@@ -125,7 +125,7 @@ class Footer:
                 self.on_hidden()
 
     def interrupt(self) -> None:
-        """Let whoever prints on a terminal that stands still go on; what is printed later is lost."""
+        """Release the threads that print on a terminal that blocks; later output is lost."""
         self.tty.interrupt()
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class _Tap:
     def close(self) -> None:
         self._is_open = False
         for name in ("write", "flush"):
-            if vars(self._stream).get(name) == getattr(self, name):  # else it is somebody else's by now
+            if vars(self._stream).get(name) == getattr(self, name):  # else other code has replaced it
                 delattr(self._stream, name)
 
     def _print(self) -> None:

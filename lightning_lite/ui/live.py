@@ -3,7 +3,7 @@
     session ── poke ──▶ LiveView ── look ──▶ rows ── live_table ──▶ Footer
                         its own thread      snapshots of the works
 
-Who pokes waits for nothing. While nothing is poked and no work is busy, the thread sleeps for good.
+`poke` never waits. Without a poke and without a busy work, the thread sleeps.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CALM = 0.05
 #: Seconds for which the end of the app waits for a terminal that stands still.
 _STALL = 2.0
 
-#: Seconds that the handler of a signal waits for who prints at that moment.
+#: Seconds that the handler of a signal waits for a thread that prints at that moment.
 _HANDLER_PATIENCE = 0.2
 
 #: What part of the lines of the terminal stays free for what is printed, and lines that do in any case.
@@ -53,7 +53,7 @@ def open_view(app: str, terminal: Terminal, look: Callable[[], Sequence[WorkRow]
     Args:
         app: Name of the app.
         terminal: Shows the output of the works.
-        look: Returns what is to be seen of the works; called in the thread of the view.
+        look: Returns the rows of the works; called in the thread of the view.
     """
     footer = open_footer()
     return LiveView(app, terminal, footer, look) if footer is not None else None
@@ -128,7 +128,7 @@ class LiveView:
             self._woken.put(None)
 
     def _run(self) -> None:
-        with suppress(OSError):  # the terminal is gone; whoever prints on it hears of that as well
+        with suppress(OSError):  # the terminal is gone; the next print raises this as well
             while True:
                 with suppress(Empty):
                     self._woken.get(timeout=self._patience())

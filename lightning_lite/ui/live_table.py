@@ -43,7 +43,7 @@ _BAR = 10  # characters
 
 
 class WorkRow(NamedTuple):
-    """What is to be seen of one work.
+    """The row of one work.
 
     Attributes:
         name: Full name of the work.

@@ -1,4 +1,4 @@
-"""How the failure of a work is told to people: one line that says it all, then where it happened."""
+"""The report of a work's failure: one line with the reason and the call, then its traceback."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class WorkSummary(NamedTuple):
     Attributes:
         name: Full name of the work.
         num_calls: Calls that it was asked for and that have begun.
-        seconds: How long these ran, all attempts together; `None` if nobody knows.
+        seconds: How long these ran, all attempts together; `None` if that is not known.
         failures: One line for each call that has failed: what, and where.
     """
 
@@ -87,7 +87,7 @@ def show_run(summary: RunSummary, terminal: Terminal) -> None:
     headline, newline, rest = describe_run(summary).partition("\n")
     before = "\r" if summary.ending == "interrupted" else ""  # over the "^C" that the terminal shows
     style = _BOLD_RED if summary.ending == "failed" else _BOLD
-    terminal.tell(f"{before}{style}{headline}{_PLAIN}{newline}{rest}")
+    terminal.write(f"{before}{style}{headline}{_PLAIN}{newline}{rest}")
 
 
 def _count(number: int, what: str) -> str:

@@ -16,7 +16,7 @@ from lightning_lite.ui.footer import Footer
 #: Characters that are written at once: what a pipe or terminal that is ready takes without blocking.
 _WRITE_SIZE = 1024
 
-#: Nobody is there to read: `app.py | head` has ended, the terminal was closed.
+#: Errors of a closed output: `app.py | head` has ended, the terminal was closed.
 _GONE = frozenset({errno.EPIPE, errno.EIO})
 
 #: Characters that are kept of the last line of a work.
@@ -24,16 +24,16 @@ _LAST_LINE_LIMIT = 500
 
 
 class Terminal:
-    r"""Shows the output of works on `sys.stdout`, whatever that is at the moment of writing.
+    r"""Shows the output of works on the `sys.stdout` of the moment of writing.
 
     Lines begin with `root.work_2 | `, on a terminal in a colour of the work's own. They go through
-    the same buffer as the flow's own prints, so what was printed first is seen first. When nobody
+    the same buffer as the flow's own prints, so the order of prints is kept. When no process
     reads any more, it stops showing and says so in `broken` and `gone`.
 
     `show` blocks as long as the terminal does; everything else is quick, and for any thread.
 
     Attributes:
-        footer: What stays below the output, if anything; it goes while somebody else has the terminal.
+        footer: Lines that stay below the output, or `None`; hidden while another user has the terminal.
         gone: Whether the reader went away: `app.py | head` has ended, the terminal was closed.
         on_gone: What to call then, in any thread.
 
@@ -50,7 +50,7 @@ class Terminal:
         self._is_broken = False
         self._num_holds = 0
         self._holding = threading.Lock()  # guards the last one
-        self._free = threading.Event()  # cleared while somebody else has the terminal
+        self._free = threading.Event()  # cleared while another user has the terminal
         self._free.set()
         self._writing = threading.Lock()
         self._last_lines: dict[str, str] = {}
@@ -68,12 +68,12 @@ class Terminal:
     def show(self, work: str, text: str) -> None:
         """Write the lines of `text`, which is harmless already, each with the name of its work.
 
-        Blocks as long as the terminal does, or somebody holds it.
+        Blocks as long as the terminal does, or is held.
         """
         self._last_lines[work] = text.rstrip("\n").rpartition("\n")[2][:_LAST_LINE_LIMIT]
         self._show(lambda stream: self._add_prefix(stream, work, text))
 
-    def tell(self, text: str) -> None:
+    def write(self, text: str) -> None:
         """Write lines of our own, as they are; blocks like `show`."""
         self._show(lambda _: text)
 
@@ -85,7 +85,7 @@ class Terminal:
         try:
             for lines in _portions(make_text(stream)):
                 self._write(stream, lines)
-        except (OSError, ValueError) as error:  # nobody reads, the disk is full; it was closed
+        except (OSError, ValueError) as error:  # the reader is gone, the disk is full; it was closed
             self._is_broken = True
             if isinstance(error, OSError) and error.errno in _GONE:
                 self.gone = True

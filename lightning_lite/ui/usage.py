@@ -45,7 +45,7 @@ class UsageMeter:
         return meter.read(pid)
 
     def forget_all_but(self, pids: Iterable[int | None]) -> None:
-        """Forget processes that nobody asks for any more."""
+        """Forget processes that are not asked for any more."""
         for pid in self._meters.keys() - set(pids):
             del self._meters[pid]
 
@@ -61,7 +61,7 @@ class _Meter:
         self._usage: Usage | None = None
 
     def read(self, pid: int) -> Usage | None:
-        import psutil  # noqa: PLC0415 - 20 ms that only those pay who look
+        import psutil  # noqa: PLC0415 - 20 ms that only a view pays
 
         if monotonic() - self._read_at < _INTERVAL:
             return self._usage

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _DIGEST_SIZE = 8  # bytes; 64 bits make a collision among a million calls less likely than 1 in 10 million
 _MAX_DEPTH = 200
 
-_Above = frozenset[int]  # the ids of what a part lies in: who meets himself there would never end
+_Above = frozenset[int]  # the ids of the containers of a part: one that contains itself would never end
 _TOP: _Above = frozenset()
 
 
@@ -53,7 +53,7 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> s
             _encode(kwargs[which], parts, _TOP)
     except ArgumentError:
         raise
-    except (Exception, SystemExit) as error:  # whatever the way that the user's class is taken apart raises
+    except (Exception, SystemExit) as error:  # the `__reduce_ex__` of a user's class may raise anything
         where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {error}. "

@@ -79,7 +79,7 @@ def _check_part(value: Any, where: str) -> None:
                 if type(item) not in SCALARS:
                     _check_part(item, f"{where}[{position}]")
     elif kind is dict:
-        # Copies, because another thread may change the dict meanwhile.
+        # Copies, because another thread may change the dict during the encoding.
         if set(map(type, list(value))) <= SCALARS and set(map(type, list(value.values()))) <= SCALARS:
             return
         for key, item in list(value.items()):

@@ -50,7 +50,7 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
     buffer = io.BytesIO()
     try:
         _ReferencePickler(buffer, to_main).dump(value)
-    except (Exception, SystemExit):  # noqa: BLE001 - whatever pickle can't do is tried by value, which names the reason
+    except (Exception, SystemExit):  # noqa: BLE001 - an object that pickle refuses is tried by value, which names the reason
         return _pack_by_value(value, to_main)
     return buffer.getvalue()
 
@@ -84,7 +84,7 @@ def unpack(data: bytes) -> Any:
     """Return the value that `pack` turned into `data`.
 
     Raises:
-        Exception: Whatever the value's own way back raises.
+        Exception: Any error of the value's own unpickling.
     """
     return _pickle.loads(data)
 

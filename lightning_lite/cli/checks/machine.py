@@ -158,7 +158,7 @@ def _terminal() -> Finding:
 
 
 def _read_limit(name: str) -> str:
-    """Return a limit of the container, or "" if there is none or nobody tells."""
+    """Return a limit of the container, or "" if there is none or the system does not say."""
     try:
         with open(os.path.join(_CGROUP, name), encoding="ascii") as file:
             return file.read().strip()

@@ -158,7 +158,7 @@ def entries_at(drive: Drive, paths: list[str], component: str | None, *, recursi
 def split_local(path: str) -> tuple[str, str]:
     """Return a folder of the user's that a local path lies in, and the path below it.
 
-    Drives leave their folder for nobody, but here it is the user who says where.
+    A drive never reads outside its folder, but here the user names the path.
 
     Example:
         >>> split_local("/data/weights/"), split_local("run/weights")[1]

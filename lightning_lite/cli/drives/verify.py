@@ -33,7 +33,7 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
 
     It looks for what dead processes have left, files that can be written to or not be read, links and
     special files, and names that no drive may have. The exit code is 1 if there is anything. It changes
-    nothing, and works may go on meanwhile. Two drives whose lists of --hash are the same hold the same.
+    nothing, and works may run at the same time. Two drives with the same list of --hash hold the same files.
     """
     names = drives or tuple(drives_in(check_root(root)))
     for name in names:

@@ -6,9 +6,9 @@
                      wait() ◀── letters ── queue ◀──┘
 
 The code of a work that is not parallel runs in `wait`, in the flow's thread, so that `breakpoint()`
-and `pdb` work there; meanwhile nothing else happens. What only a process can do is not done: no call
-is killed, a stop cuts a call at its next change of state, and works share environment, working
-directory and modules with the flow.
+and `pdb` work there; while they wait, nothing else happens. Without a process, some things can't be
+done: no call is killed, a stop cuts a call at its next change of state, and works share environment,
+working directory and modules with the flow.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class InlineWork:
     # For the work's code, in any thread.
 
     def _nudge(self) -> None:
-        if self._thread is not None:  # else nobody could see the change before the call has ended
+        if self._thread is not None:  # else the flow could not see the change before the call has ended
             self._around.nudge(self)
 
     # The thread of the work.
@@ -140,7 +140,7 @@ class InlineWork:
             try:
                 self._host = unpack(packed_host)
                 self._host.open(self._around.report, self._nudge)
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the flow has to hear of it
+            except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
                 self._around.report(StartFailed(self.name, start_failure(self.name, error)))
                 self._exit(1)
                 return

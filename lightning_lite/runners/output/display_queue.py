@@ -4,8 +4,8 @@
                              ▲                    │
                              └── reads the log ◀──┘ at its own pace
 
-A display may block for hours (Ctrl-S, `| less`): nobody waits for it but this thread, nothing is
-lost, and what is kept meanwhile are some numbers per piece.
+A display may block for hours (Ctrl-S, `| less`): only this thread waits for it, nothing is
+lost, and the memory used in that time is some numbers per piece.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 #: Seconds that one `flush` waits for the display at most.
 STALL = 2.0
 
-#: Seconds that the end waits for a display that was told to show nothing more.
+#: Seconds that the end waits for a display that was asked to show nothing more.
 _LAST_STALL = 5.0
 
 #: Seconds after which a signal is noticed at the latest while the end of the showing is awaited.
@@ -46,7 +46,7 @@ class Display(Protocol):
         """Show harmless text of a work, one or more lines; may block as long as it has to."""
 
     def hold(self) -> None:
-        """Leave the terminal to somebody else: a `show` blocks until `release`."""
+        """Leave the terminal to another user of it: `show` blocks until `release`."""
 
     def release(self) -> None:
         """Go on showing."""
@@ -105,7 +105,7 @@ class Backlog:
     def flush(self) -> None:
         """Wait until all that was added before now is shown.
 
-        A display that lets somebody wait for `STALL` seconds lets nobody wait again until it has caught up.
+        A display that made a caller wait for `STALL` seconds makes none wait again until it has caught up.
         """
         if self._shown == self._added:
             return
@@ -207,7 +207,7 @@ def _texts(piece: Piece) -> Iterator[str]:
                 data = log.read(min(_READ_SIZE, piece.end - place))
                 if place + len(data) < piece.end:
                     data = data[: data.rfind(b"\n") + 1]
-                if not data:  # somebody has cut the log
+                if not data:  # the log was truncated by another program
                     return
                 place = log.seek(place + len(data))
                 yield data.decode("utf-8", "backslashreplace")

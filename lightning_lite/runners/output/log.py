@@ -18,8 +18,8 @@ _TAIL_SIZE = 64 * 1024
 class WorkLog:
     """Takes the output of a work as it comes, writes it to a file, and says which lines are whole.
 
-    A log that can't be written stops nobody: its lines are shown from memory, and when it can be
-    written again it says how much is missing.
+    A log that can't be written stops neither flow nor work: its lines are shown from memory, and when it can
+    be written again it says how much is missing.
 
     Args:
         work: Name of the work.

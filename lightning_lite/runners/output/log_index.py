@@ -1,4 +1,4 @@
-"""When the lines of a log came: an index beside it, so that the log stays as it was printed.
+"""Times of the lines of a log, in an index file next to it, so that the log stays as it was printed.
 
     0 1763794522.113        what begins at byte 0 of the log came then
     5120 1763794524.870     and from there on then
@@ -24,7 +24,7 @@ class TimesWriter:
 
     Args:
         log: Path of the log.
-        clock: Tells the seconds since 1970.
+        clock: Returns the seconds since 1970.
     """
 
     def __init__(self, log: str, clock: Callable[[], float] = time) -> None:
@@ -83,19 +83,19 @@ class LogTimes:
             try:
                 entry = int(place), float(moment)
             except ValueError:
-                continue  # somebody has written into it
+                continue  # another program has written into it
             self._places.append(entry[0])
             self._times.append(entry[1])
 
     def at(self, place: int) -> float | None:
-        """Return when the byte at `place` came, in seconds since 1970; `None` if nobody knows."""
+        """Return when the byte at `place` came, in seconds since 1970; `None` if it is not known."""
         index = bisect_right(self._places, place)
         return self._times[index - 1] if index else None
 
     def place_after(self, moment: float) -> int | None:
         """Return from which byte on all came at `moment` or later; `None` if nothing did.
 
-        Without an index nobody knows, and it is 0.
+        Without an index it is not known, and 0.
         """
         if not self._times:
             return 0

@@ -1,4 +1,4 @@
-"""The lines of the logs of a run: from where somebody wants them, and as they come."""
+"""Reads the lines of the logs of a run: from a given place on, and as they come."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Line(NamedTuple):
     """One line that a work has printed.
 
     Attributes:
-        time: When it began to come, in seconds since 1970; `None` if nobody knows.
+        time: When it began to come, in seconds since 1970; `None` if it is not known.
         work: Name of the work.
         text: The line, without its end.
     """

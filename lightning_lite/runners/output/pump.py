@@ -59,7 +59,7 @@ class OutputPump:
             OSError: There are too many open files.
             RuntimeError: There are too many threads.
         """
-        read_end, write_end = os.pipe()  # both are closed in whatever is started later
+        read_end, write_end = os.pipe()  # both are closed in processes that are started later
         try:
             os.set_blocking(read_end, False)
             with self._lock:
@@ -173,7 +173,7 @@ class OutputPump:
             try:
                 data = os.read(output.pipe, _READ_SIZE)
             except BlockingIOError:
-                return  # somebody has flushed it meanwhile
+                return  # another thread has flushed it
             if data:
                 self._show(output.log.append(data))
             else:
@@ -181,7 +181,7 @@ class OutputPump:
 
     def _drain(self, output: _Output) -> None:
         # Asking for the size costs half of a read that finds nothing, and most calls print nothing. One
-        # read is enough: it takes all that is there, and what is written meanwhile is nobody's promise.
+        # read is enough: it takes all that is there; lines written during the read are not promised.
         if output.pipe is not None:
             fcntl.ioctl(output.pipe, termios.FIONREAD, output.size)
             nbytes = int.from_bytes(output.size, sys.byteorder)

@@ -17,14 +17,14 @@ class WorkStreams:
 
     What the code of a work prints goes to the output of that work; everything else, and what a
     debugger says and asks, goes where it would have gone. What C code writes, and threads that a
-    work has started, is nobody's and stays without a name.
+    work has started, belongs to no work and is shown without a name.
 
     A debugger in the thread that made this has the terminal for itself, until the work prints by
-    itself again, or somebody in that thread takes it back.
+    itself again, or code in that thread takes it back.
 
     Args:
         output: Takes what works print.
-        display: Is told to hold while a debugger uses the terminal.
+        display: Held while a debugger uses the terminal.
     """
 
     def __init__(self, output: OutputPump, display: Display | None) -> None:
@@ -55,7 +55,7 @@ class WorkStreams:
             self._is_held = True
 
     def close(self) -> None:
-        """Put the streams back, unless somebody has put others in their place meanwhile."""
+        """Put the streams back, unless other code has replaced them since."""
         self.take_back()
         if sys.stdout is self._stdout:
             sys.stdout = self._stdout.real

@@ -7,7 +7,7 @@
 
 It is a fresh process with one thread that has loaded the framework once: a work costs a fork in place of the
 start of an interpreter. It is reached over a socket pair; nothing listens. Exits are seen by pidfds, as those
-of all works; the server keeps what remains of each until it is told, because others may get the number of a
+of all works; the server reaps a process only on request, because the kernel may give its number to another
 process as soon as it is reaped.
 """
 
@@ -31,7 +31,7 @@ from lightning_lite.runners.processes.spawn import search_path, spawn_program
 #: Bytes of a number in a report.
 _REPORT_SIZE = 8
 
-#: Seconds after which a server that does not answer is killed: somebody has stopped it.
+#: Seconds after which a server that does not answer is killed: it may be suspended.
 _PATIENCE = 20.0
 
 #: The same for its first answer, for which it has to load what works need.
@@ -86,7 +86,7 @@ class ForkServer:
             self._start_server()
         number = self._ask(process)
         if number is None:
-            self._bury(_GRACE)  # somebody has killed it, and with it all that it has forked
+            self._bury(_GRACE)  # it was killed, and with it all that it has forked
             self._start_server()
             number = self._ask(process)
         if number is None:
@@ -132,7 +132,7 @@ class ForkServer:
         self._has_answered = False
         try:
             self._guardian.watch(self._pid)
-            with suppress(BrokenPipeError, ConnectionResetError):  # dead already: the first report tells
+            with suppress(BrokenPipeError, ConnectionResetError):  # dead already, as the first report shows
                 here.sendmsg([marshal.dumps({"path": search_path(), "preload": self._preload})])
         except BaseException:
             here.close()
@@ -175,7 +175,7 @@ class ForkServer:
         return number
 
     def _send(self, words: bytes, ends: Sequence[int] = ()) -> None:
-        """Send one message; that the server is dead is told by the report."""
+        """Send one message; if the server is dead, the report shows it."""
         door = self._door
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", ends))] if ends else []
         if door is not None:

@@ -68,20 +68,20 @@ class Guardian:
                 os.write(self._pipe, words.encode())
                 return
             except BrokenPipeError:
-                self._bury(self._pid)  # somebody has killed it; the next one takes over the whole list
+                self._bury(self._pid)  # it was killed; the next one takes over the whole list
         self._start()
         os.write(self._pipe, "".join(f"+{group} " for group in self._groups).encode())
 
     def _start(self) -> None:
-        heard, told = os.pipe()
+        read_end, write_end = os.pipe()
         try:
-            self._pid = _spawn(heard)
-            self._pipe = told
+            self._pid = _spawn(read_end)
+            self._pipe = write_end
         except BaseException:
-            os.close(told)
+            os.close(write_end)
             raise
         finally:
-            os.close(heard)
+            os.close(read_end)
 
     def _bury(self, pid: int) -> None:
         self._pid = None
@@ -93,7 +93,7 @@ class Guardian:
 
 
 def _spawn(pipe: int) -> int:
-    # It holds neither the terminal nor the pipe of `app.py | cat`: nobody has to wait for it.
+    # It holds neither the terminal nor the pipe of `app.py | cat`, so no reader waits for it.
     null = os.open(os.devnull, os.O_RDWR)
     try:
         return os.posix_spawn(
@@ -112,7 +112,7 @@ def _spawn(pipe: int) -> int:
 
 def guard(pipe: int, flow: int) -> None:
     """Wait until the flow is gone, then end all process groups that it has not taken off the list."""
-    os.chdir("/")  # nobody's folder is kept busy, nor what the shell of the flow has left open
+    os.chdir("/")  # no folder is kept busy; files that the shell of the flow left open are closed
     os.closerange(3, pipe)
     os.closerange(pipe + 1, 1 << 20)
     poller = select.poll()

@@ -55,7 +55,7 @@ class Launcher:
         self._is_hurried = True
 
     def close(self) -> None:
-        """End the thread, and with it whatever it has started; all works are gone by now."""
+        """End the thread, and with it the processes that it has started; all works are gone by now."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -82,7 +82,7 @@ class Launcher:
         try:
             if not process.is_doomed:
                 process.begin(process.origin.start(process))
-        except Exception as error:  # noqa: BLE001 - whatever the system refuses, the others still have to start
+        except Exception as error:  # noqa: BLE001 - if the system refuses one process, the others still have to start
             process.start_error = error
         self._report(process)
 

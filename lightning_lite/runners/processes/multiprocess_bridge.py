@@ -1,7 +1,7 @@
 """Works as process objects of `multiprocess`: `active_children()` knows them by name, pid and exit code.
 
 Launched first, adopted afterwards, because importing `multiprocess` takes longer than a work to start. The
-process objects ask ours, so nobody who looks at them takes an exit code away.
+process objects ask ours, so reading them takes no exit code away.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def adopt(process: WorkProcess) -> None:
     adopted.start()
     process.adopted = adopted
     if process.is_reaped:
-        adopted.join()  # it has ended meanwhile, and whoever reaped it did not see this object yet
+        adopted.join()  # it has ended since, and the thread that reaped it did not see this object yet
 
 
-#: What `subprocess` and `asyncio` say of a process whose exit code somebody else has taken.
+#: What `subprocess` and `asyncio` say of a process whose exit code other code has taken.
 _UNKNOWN = 255
 
 
@@ -47,7 +47,7 @@ class AdoptedPopen:
 
     @property
     def returncode(self) -> int | None:
-        """The exit code, once somebody has asked for it."""
+        """The exit code, once it was asked for."""
         return self.poll() if self._process.is_reaped else None
 
     def poll(self) -> int | None:

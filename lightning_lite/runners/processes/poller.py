@@ -35,7 +35,7 @@ class Poller:
         ear, bell = os.pipe()
         os.set_blocking(ear, False)
         os.set_blocking(bell, False)
-        # File objects: whoever rings too late must not write into what has the number of the pipe by then.
+        # File objects: a late `wake` must not write into another file that got the number of the pipe.
         self._ear = open(ear, "rb", buffering=0)  # noqa: SIM115 - closed by `close`
         self._bell = open(bell, "wb", buffering=0)  # noqa: SIM115
         self.watch(ear, self._hear)
@@ -57,7 +57,7 @@ class Poller:
         try:
             is_out = writer.push()
         except BrokenPipeError:
-            is_out = True  # its reader has died, which others tell
+            is_out = True  # its reader has died, which the sentinel shows
         if is_out and writer in self._full:
             self.drop(writer)
         elif not is_out and writer not in self._full:
@@ -72,7 +72,7 @@ class Poller:
 
     def ring(self) -> None:
         """End the waiting of a turn; may be called from any thread and signal handler."""
-        with suppress(ValueError):  # closed: nobody waits any more
+        with suppress(ValueError):  # closed: no thread waits any more
             self._bell.write(b"\0")
 
     def turn(self, timeout: float | None) -> None:

@@ -1,6 +1,6 @@
 """The processes of all works of an app, from their beginning to their end.
 
-    made ─▶ launched in a thread ─▶ up: its sentinel is watched ─▶ told to end, or died ─▶ buried
+    made ─▶ launched in a thread ─▶ up: its sentinel is watched ─▶ asked to end, or died ─▶ reaped
 
 What comes of it are letters, each behind all that has led to it.
 """
@@ -62,7 +62,7 @@ class ProcessPool:
         self.is_closed = False
         self._factory = factory
         self._output = output
-        self._lender = Lender(output, display, self.tell)
+        self._lender = Lender(output, display, self.send_control)
         self._launcher = Launcher(self._hear_launch)
         self._launched: deque[WorkProcess] = deque()
         self._prepared: dict[str, WorkProcess | None] = {}
@@ -145,14 +145,14 @@ class ProcessPool:
             elif process.sentinel >= 0:
                 self._loop.watch(process.sentinel, partial(self._bury, process))
 
-    # What it is told, and what it says.
+    # Messages to and from a process.
 
     def call(self, process: WorkProcess, request: RunCall) -> None:
         """Send a call, behind those that are under way."""
         process.calls.put(request)
         self._loop.push(process.calls)
 
-    def tell(
+    def send_control(
         self, process: WorkProcess, message: StopWork | WriteState | AcknowledgeState | TerminalLent
     ) -> None:
         """Send a letter that is for the helper thread of the work."""
@@ -200,7 +200,7 @@ class ProcessPool:
 
     def stop(self, process: WorkProcess, timeout: float) -> None:
         """Let a process end in order within so many seconds, else terminate and kill it."""
-        self.tell(process, StopWork(process.name, timeout))
+        self.send_control(process, StopWork(process.name, timeout))
         process.begin_end(at_once=False)
         self._ladders.stop(process, timeout)
 

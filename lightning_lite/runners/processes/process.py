@@ -14,11 +14,11 @@ from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
 
-OUT_OF_MEMORY = "the system has killed a process meanwhile because memory ran out"
+OUT_OF_MEMORY = "the system has killed a process because memory ran out"
 
 
 def count_out_of_memory_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory; 0 where nobody counts.
+    """Return how many processes the kernel has killed for lack of memory; 0 where the system does not count.
 
     Those of our own container or control group, where there is one, else those of the whole machine.
     """
@@ -64,7 +64,7 @@ class Origin(Protocol):
         """Return the wait status of a process that has ended.
 
         Raises:
-            ChildProcessError: Nobody can tell; the error says why.
+            ChildProcessError: It is not known; the error says why.
         """
 
 
@@ -84,17 +84,17 @@ class WorkProcess:
         sentinel: Readable when the process has ended; -1 as long as there is none, and on systems without
             pidfds, where the end of `letters` has to do.
         calls: Carries calls to it.
-        control: Carries to it what a running work is told.
+        control: Carries messages to a running work.
         letters: Read end of what it reports.
         child_ends: Its own ends of these three, until it has them.
         output_end: See `output`.
-        report: Read end of what the fork server tells about it; -1 if it was not forked.
+        report: Read end of the pipe on which the fork server reports about it; -1 if it was not forked.
         start_error: Why it could not be started, or `None`.
-        is_doomed: It is to be killed, or not to be started at all.
+        is_doomed: Whether it must be killed, or not be started at all.
         is_mute: No letter can come any more.
         is_reaped: Nothing of it is left.
         adopted: The process object of `multiprocess` that stands for it, or `None`.
-        detail: What is known about its end beside the exit code.
+        detail: What is known about its end in addition to the exit code.
 
     Raises:
         OSError: There are too many open files.
@@ -142,7 +142,7 @@ class WorkProcess:
         """
         self.pid = pid
         self._kills_before = count_out_of_memory_kills()
-        # Told before any of the work's own code runs: its interpreter takes longer to start than this.
+        # Sent before any of the work's own code runs: its interpreter takes longer to start than this.
         self._guardian.watch(pid)
         if hasattr(os, "pidfd_open"):
             self.sentinel = os.pidfd_open(pid)
@@ -176,10 +176,10 @@ class WorkProcess:
                 self._signal_group(signum)
 
     def begin_end(self, *, at_once: bool) -> None:
-        """Begin to end it, from any thread; whoever runs it leads it further down.
+        """Begin to end it, from any thread; the runner's next turn continues the shutdown.
 
         Args:
-            at_once: Whether it is killed with all that it has started, else it is told to stop in order.
+            at_once: Whether it is killed with all that it has started; else it is asked to stop.
         """
         self.is_doomed = True
         if at_once:
@@ -187,7 +187,7 @@ class WorkProcess:
         elif self._has_reported:
             # To the work alone: for its main thread it is a stop. The letter of a stop has to be read by its
             # other thread, which a busy one lets wait for the interpreter's lock, 5 ms each time. Before the
-            # first letter nobody there would hear it.
+            # first message, it would not be read there.
             self._signal(signal.SIGTERM)
 
     def ask_for_stacks(self) -> None:
@@ -195,7 +195,7 @@ class WorkProcess:
         self._signal(STACK_SIGNAL)
 
     def has_ended(self) -> bool:
-        """Return whether the process has ended, also if nobody has reaped it yet."""
+        """Return whether the process has ended, also if it was not reaped yet."""
         with self._reaping:
             if self.is_reaped:
                 return True
@@ -214,7 +214,7 @@ class WorkProcess:
         """End what is left of its group, and return the exit code of the process.
 
         Returns:
-            As `subprocess` has it; `None` if nobody can tell.
+            As `subprocess` has it; `None` if it is not known.
         """
         with self._reaping:
             if not self.is_reaped and self.pid:

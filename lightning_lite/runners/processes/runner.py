@@ -97,7 +97,7 @@ class ProcessRunner:
             elif isinstance(request, DumpStack):
                 process.ask_for_stacks()
             else:
-                pool.tell(process, request)
+                pool.send_control(process, request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
         """Return all letters that have arrived, in order per work; see `seam.Runner`."""

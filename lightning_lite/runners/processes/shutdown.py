@@ -1,6 +1,6 @@
-"""How a process is ended: in a written order, driven by deadlines, waited for by nobody.
+"""How a process is ended: in a fixed order, driven by deadlines; no thread waits for it.
 
-    tell ── timeout ──▶ terminate, continue ── pause ──▶ kill ── pause ──▶ give up
+    stop ── timeout ──▶ terminate, continue ── pause ──▶ kill ── pause ──▶ give up
 
 Always the whole group: what a work has started goes with it.
 """
@@ -70,7 +70,7 @@ class Ladders:
         return min(ladder.due for ladder in self._ladders.values()) if self._ladders else None
 
     def stop(self, process: WorkProcess, timeout: float) -> None:
-        """Give a process that was told to end this many seconds, or what is left of those that it had."""
+        """Give a process that was asked to end this many seconds, or the rest of those that it had."""
         due = monotonic() + timeout
         ladder = self._ladders.setdefault(process, _Ladder(process, due))
         ladder.due = min(ladder.due, due)
@@ -87,7 +87,7 @@ class Ladders:
         return [process for process, ladder in list(self._ladders.items()) if not ladder.climb(now)]
 
     def postpone(self, seconds: float) -> None:
-        """Move all that is due: works and flow were stopped meanwhile."""
+        """Move all deadlines: works and flow were suspended for that time."""
         for ladder in list(self._ladders.values()):
             ladder.due += seconds
 

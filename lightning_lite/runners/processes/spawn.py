@@ -76,7 +76,7 @@ def spawn_program(
 
     Args:
         program: Name of its module, which has a `main`.
-        arguments: What it is told, as text.
+        arguments: Its arguments, as text.
         env: Its whole environment.
         inherited: Ends of pipes that it gets under the same numbers.
         output: What becomes its standard output and standard error; `None` for the null device and our own.
@@ -115,7 +115,7 @@ def _inheritable_fds() -> list[int]:
             if 2 < fd < limit and os.get_inheritable(fd):
                 found.append(fd)
         except OSError:
-            pass  # closed meanwhile, as the one that listed the folder is
+            pass  # closed by now, as the descriptor that listed the folder is
     return found
 
 

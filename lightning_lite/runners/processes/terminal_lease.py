@@ -20,7 +20,7 @@ from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.wire.terminal_messages import TerminalLent, TerminalReturned, TerminalWanted
 
-#: The terminal is where the app reads from: elsewhere nobody may be there to answer.
+#: The terminal from which the app reads: on another one no user may answer.
 _STDIN = 0
 
 # Indices in what `tcgetattr` returns.
@@ -45,7 +45,7 @@ class Lender:
         self._output = output
         self._display = display
         self._send = send
-        # In the order of turns; the number of the request that is to be answered, or `None` if there is none.
+        # In the order of turns; the number of the request to answer, or `None` if there is none.
         self._turns: dict[WorkProcess, int | None] = {}
         self._loan: _Loan | None = None
 

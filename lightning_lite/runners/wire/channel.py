@@ -1,4 +1,4 @@
-"""Letters on a one-way pipe: whole, in order, and never blocking who sends.
+"""Messages on a one-way pipe: whole, in order, and without blocking the sender.
 
     │ 1 byte: number of the kind │ 7 bytes: size, big-endian │ the fields, pickled │ 1 byte: … │
 
@@ -84,7 +84,7 @@ class PipeWriter:
         """Write as much as the pipe takes; return whether everything is out.
 
         Raises:
-            BrokenPipeError: Nobody reads it any more; the rest is dropped.
+            BrokenPipeError: The reader has closed it; the rest is dropped.
         """
         while self._rest:
             part = self._rest[0]
@@ -117,7 +117,7 @@ class MessageReader:
 
         Raises:
             RunnerError: Something else than letters came out of the pipe.
-            Exception: Whatever unpickling a damaged letter raises.
+            Exception: Any error of unpickling a damaged message.
         """
         if self._piece:
             self._piece += data

@@ -1,7 +1,7 @@
-"""Waits for an answer that is near: awake, as long as falling asleep and being woken would take.
+"""Busy-waits up to 200 µs for a reply before the thread blocks in `poll`.
 
-A processor that sleeps is woken through its host or its clock, which takes longer than a short call. Who has
-just sent something therefore looks a few more times, if the last answer came as quickly.
+A processor that sleeps is woken through its host or its clock, which takes longer than a short call. A thread
+that has just sent a message therefore polls without blocking, if the last answer came as quickly.
 """
 
 from __future__ import annotations

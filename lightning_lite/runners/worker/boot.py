@@ -2,7 +2,7 @@
 
     python … boot <work> <calls> <control> <letters> <parent>
 
-It knows the standard library only: where this package and the user's modules are found is told by the first
+It knows the standard library only: the path of this package and of the user's modules comes in the first
 frame of the pipe. The user's script is never executed again; `__main__` is an empty module here.
 """
 
@@ -59,7 +59,7 @@ def die_with(parent: int) -> None:
             prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type] # None: this program
             _ctypes.call_cdeclfunction(prctl, (_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
         except (ImportError, OSError):
-            pass  # the end of the control pipe tells it too, only later
+            pass  # the end of the control pipe ends it too, only later
     if os.getppid() != parent:
         os._exit(1)  # it has died before we asked
 

@@ -40,7 +40,7 @@ class Debugger(pdb.Pdb):
         self._outermost = _outermost_of_user(frame)
         self.set_trace(frame)
 
-    # Whatever it says, it says on the terminal; whatever comes next, the terminal is given back before.
+    # All its output goes to the terminal, and the terminal is given back before anything else happens.
 
     def message(self, msg: str) -> None:
         """Show one line."""

@@ -119,7 +119,7 @@ def _receive(door: _socket.socket) -> tuple[bytes, list[int]]:
 
 
 def _reap(pid: int, reports: dict[int, int]) -> None:
-    """Tell the exit of a process; one of an earlier server is not known here."""
+    """Report the exit of a process; one of an earlier server is not known here."""
     report = reports.pop(pid, None)
     if report is not None:
         _tell(report, os.waitpid(pid, 0)[1])

@@ -49,7 +49,7 @@ def start_failure(work: str, error: BaseException) -> Failure:
     return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
 
 
-#: Seconds until the main thread is told again to stop: the signal may come just before it falls asleep.
+#: Seconds until the main thread is signalled again: a signal may come just before it blocks in a system call.
 _TELL_AGAIN = 0.05
 
 
@@ -59,7 +59,7 @@ class Child:
     Args:
         work: Name of the work.
         calls: Read end of the pipe of calls.
-        control: Read end of the pipe of what a running work is told.
+        control: Read end of the pipe of messages to a running work.
         letters: Write end of the pipe of what the work reports.
     """
 
@@ -107,7 +107,7 @@ class Child:
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
         write_stacks_on_demand()
         self._borrower.serve_breakpoints()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the flow's affair
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow handles Ctrl-C
         signal.signal(signal.SIGTERM, self._hear_stop)
         os.register_at_fork(after_in_child=self._after_fork)
         if setup["log_level"] is not None:
@@ -127,7 +127,7 @@ class Child:
             host.open(self._send, self._wake_helper)
         except StopRun:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the flow has to hear of it
+        except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
             self._interrupt = None
             self._send(StartFailed(self._work, start_failure(self._work, error)))
             return False
@@ -171,7 +171,7 @@ class Child:
         interrupt = self._interrupt
         if interrupt is not None:
             self._is_stop_due = False
-            # A call is told once, because it may be tidying up. Between calls the exception may get lost in a
+            # A call gets it once, because it may be cleaning up. Between calls the exception may get lost in a
             # callback of the interpreter's, as one of `import`, so it is raised until it is heard.
             self._has_heard_stop = interrupt is not _stop_here
             interrupt()
@@ -257,7 +257,7 @@ class Child:
 
 
 class MessageSender:
-    """Sends letters from any thread, and never waits for who reads them.
+    """Sends messages from any thread, and never waits for their reader.
 
     What the pipe does not take is left to a thread that lives as long as it has something to write.
 
@@ -321,7 +321,7 @@ def _flush_output() -> None:
 
 
 def _end_with_the_main_process() -> NoReturn:
-    """End this process and all that it has started: nobody is left to whom they could report."""
+    """End this process and all that it has started: the process to which they report is gone."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

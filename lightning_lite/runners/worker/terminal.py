@@ -34,8 +34,8 @@ class Borrower:
         send: Carries a letter to the runner.
 
     Attributes:
-        reader: What is typed on the terminal; only for who has taken it.
-        writer: What is shown on it; only for who has taken it.
+        reader: Input of the terminal; only while the terminal is taken.
+        writer: Output of the terminal; only while it is taken.
     """
 
     def __init__(self, work: str, send: Callable[[Any], None]) -> None:
@@ -60,7 +60,7 @@ class Borrower:
         """Debug the code that calls `breakpoint()`; see `pdb.set_trace`.
 
         Raises:
-            RunnerError: There is nobody who could be asked.
+            RunnerError: There is no user to ask.
         """
         __import__(_DEBUGGER)
         self.take()
@@ -70,7 +70,7 @@ class Borrower:
         """Return when this thread has the terminal.
 
         Raises:
-            RunnerError: There is no terminal, or nobody at it.
+            RunnerError: There is no terminal, or no user at it.
         """
         if self._owner == get_ident():
             return
@@ -126,6 +126,6 @@ class Borrower:
             self._answered.acquire()
         if self._answer.refusal:
             raise RunnerError(
-                f"breakpoint() in {self.work} has nobody to ask: {self._answer.refusal}. Run the app in the "
-                "foreground of a terminal, or with PYTHONBREAKPOINT=0 in its environment to pass over it."
+                f"breakpoint() in {self.work} has no terminal to ask on: {self._answer.refusal}. Run the app in "
+                "the foreground of a terminal, or with PYTHONBREAKPOINT=0 in its environment to pass over it."
             )
