@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from lightning_lite import settings
-from lightning_lite.app.reporting import say
+from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentError
 from lightning_lite.runners.output.log_reader import RunLogs
@@ -184,7 +184,7 @@ class RunningApp:
             self._state, self._error, self._trace = "failed", error, error.__traceback__
             if not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()
-                say(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
+                print_notice(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
         finally:
             atexit.unregister(self._end_at_exit)
             self._has_ended.set()

@@ -36,7 +36,7 @@ class Commanded(Protocol):
     def busy_for(self) -> float | None:
         """Return since how many seconds its flow runs, `None` if it waits."""
 
-    def see_works(self) -> Sequence[WorkRow]:
+    def snapshot_works(self) -> Sequence[WorkRow]:
         """Return what is to be seen of all works in the tree."""
 
     def end_from_outside(self) -> None:
@@ -77,7 +77,7 @@ class Commands:
         return {
             "pid": os.getpid(),
             "busy": self._app.busy_for(),
-            "works": [row._asdict() for row in self._app.see_works()],
+            "works": [row._asdict() for row in self._app.snapshot_works()],
         }
 
     def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Commands:
 
     def _work(self, request: dict[str, Any]) -> str:
         name = request.get("work")
-        if not isinstance(name, str) or all(row.name != name for row in self._app.see_works()):
+        if not isinstance(name, str) or all(row.name != name for row in self._app.snapshot_works()):
             raise CommandError(f"there is no work {name!r}")
         return name
 

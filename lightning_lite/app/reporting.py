@@ -11,7 +11,7 @@ from lightning_lite.runners.output.log import read_tail
 from lightning_lite.ui.report import describe_output, show_failure
 
 
-def say(line: str) -> None:
+def print_notice(line: str) -> None:
     """Write a line to standard error, where there is one."""
     if sys.stderr is not None:
         sys.stderr.write(f"{line}\n")
@@ -22,7 +22,7 @@ def say(line: str) -> None:
 _LAST_LINES = 5
 
 
-def tell_failure(work: str, failure: Failure, logs: str) -> None:
+def report_failure(work: str, failure: Failure, logs: str) -> None:
     """Report a failure with which the app goes on.
 
     Args:
@@ -31,10 +31,10 @@ def tell_failure(work: str, failure: Failure, logs: str) -> None:
         logs: Folder of the logs of works.
     """
     failure = failure._replace(traceback=fill_in_source(failure.traceback))
-    show_failure(work, failure, printed=_printed_last(work, logs))
+    show_failure(work, failure, printed=_read_last_output(work, logs))
 
 
-def note_output(error: BaseException, work: str, logs: str) -> None:
+def add_last_output(error: BaseException, work: str, logs: str) -> None:
     """Let the exception that ends the app carry what the work printed last.
 
     Args:
@@ -42,10 +42,10 @@ def note_output(error: BaseException, work: str, logs: str) -> None:
         work: Name of the work whose failure it is.
         logs: Folder of the logs of works.
     """
-    printed = _printed_last(work, logs)
+    printed = _read_last_output(work, logs)
     if printed:
         error.add_note(describe_output(work, printed))
 
 
-def _printed_last(work: str, logs: str) -> str:
+def _read_last_output(work: str, logs: str) -> str:
     return read_tail(os.path.join(logs, f"{work}.log"), _LAST_LINES)

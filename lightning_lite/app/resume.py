@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lightning_lite.app.reporting import say
+from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.event_codec import decode_events
@@ -22,7 +22,7 @@ def find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | No
         return run_path(root_dir, resume)
     path = find_resumable(root_dir, _identity(root))
     if path is None:
-        say(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run begins.")
+        print_notice(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run begins.")
     return path
 
 
@@ -62,7 +62,7 @@ def _hand_over(past: Replay, root: LightningFlow, retry_failed: bool) -> None:
         past.forget_failures()
     else:
         past.check_poison()
-    say(
+    print_notice(
         f"Run {past.run} goes on: calls that are taken over: {past.num_completed}, "
         f"calls that are run again when the flow asks for them: {past.num_again}."
     )

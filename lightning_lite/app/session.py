@@ -20,9 +20,9 @@ from typing import ClassVar, Literal
 
 from lightning_lite import settings
 from lightning_lite.app.commands import Commands
-from lightning_lite.app.reporting import note_output, say, tell_failure
+from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
-from lightning_lite.app.snapshots import AppView, see_work
+from lightning_lite.app.snapshots import AppView, snapshot_work
 from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine, Step
@@ -101,7 +101,7 @@ class Session:
             clean_runs(options.root_dir, now=time.time())  # now that the run is locked, it is not an old one
             self._terminal = Terminal()
             if options.view:  # before the runner, which may replace the standard streams
-                self._view = AppView.open(name_of_app(root), self._terminal, self.see_works)
+                self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
             self.runner = self._make_runner(root, options)
         except BaseException:
             if self._view is not None:
@@ -174,12 +174,12 @@ class Session:
         if self._view is not None:
             self._view.poke()
         if machine.error is not None and machine.failed_work:
-            note_output(machine.error, machine.failed_work, self._folder.logs)
+            add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
         if not self._has_said_rest and machine.is_at_rest and not machine.ended:
             self._has_said_rest = True
-            say(
+            print_notice(
                 "Nothing can change any more: no call is under way and the flow has nothing to do. "
                 "Press Ctrl-C to end the app, or let the flow call self.stop()."
             )
@@ -210,7 +210,7 @@ class Session:
     def _note_end(self, state: str) -> None:
         """Write down how the run has ended, as long as no other process can take it up."""
         self._recorder.settle()
-        works = Counter(row.state for row in self.see_works())
+        works = Counter(row.state for row in self.snapshot_works())
         self._folder.ended(state, works, _describe_end(state))
 
     def on_suspend(self) -> None:
@@ -224,10 +224,10 @@ class Session:
         if self._view is not None:
             self._view.poke()
 
-    def see_works(self) -> list[WorkRow]:
+    def snapshot_works(self) -> list[WorkRow]:
         """Return what is to be seen of all works in the tree; for any thread."""
         pids = self._pids()
-        return [see_work(supervisor, pids) for supervisor in self._machine.supervisors()]
+        return [snapshot_work(supervisor, pids) for supervisor in self._machine.supervisors()]
 
     def _pids(self) -> dict[str, int]:
         return self.runner.pids() if isinstance(self.runner, Steerable) else {}
@@ -257,7 +257,7 @@ class Session:
         self._recorder.record(events, now)
         for event in events:
             if type(event) is CallFailed:
-                tell_failure(event.component, event.failure, self._folder.logs)
+                report_failure(event.component, event.failure, self._folder.logs)
 
     def _wait(self) -> Sequence[Report]:
         patience = self._patience()

@@ -69,12 +69,12 @@ class AppView:
         has_begun = self._live.has_begun
         self._live.close()
         if has_begun:
-            summaries = [sum_up_work(work, self._began) for work in works]
+            summaries = [summarize_work(work, self._began) for work in works]
             seconds = time.time() - self._began
             show_run(RunSummary(self._app, ending, seconds, summaries), self._terminal)
 
 
-def see_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
+def snapshot_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
     """Return what a live view shows of one work: the call under way, else what its status is about.
 
     Args:
@@ -92,13 +92,13 @@ def see_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
         status.stage.replace("_", " "),
         call=call.number if call is not None else 0,
         attempt=call.attempt if call is not None else 0,
-        progress=see_progress(work),
+        progress=read_work_progress(work),
         since=status.timestamp or None,
         pid=pids.get(supervisor.name),
     )
 
 
-def see_progress(work: LightningWork) -> float | None:
+def read_work_progress(work: LightningWork) -> float | None:
     """Return what the attribute `progress` of a work says, from 0 to 1; `None` if there is none that does.
 
     Example:
@@ -108,7 +108,7 @@ def see_progress(work: LightningWork) -> float | None:
         ...         self.progress = (30, 120)
         ...     def run(self):
         ...         pass
-        >>> see_progress(Train())
+        >>> read_work_progress(Train())
         0.25
     """
     node = work._node
@@ -121,7 +121,7 @@ def see_progress(work: LightningWork) -> float | None:
     return read_progress(value)
 
 
-def sum_up_work(work: LightningWork, since: float) -> WorkSummary:
+def summarize_work(work: LightningWork, since: float) -> WorkSummary:
     """Return what became of a work since a moment.
 
     Args:

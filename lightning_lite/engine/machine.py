@@ -42,12 +42,13 @@ from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import connect
 from lightning_lite.tree.outbox import (
     CallRequested,
-    Detached,
+    ComponentRemoved,
     Outbox,
-    RestartAsked,
-    StacksAsked,
-    StartAsked,
-    StopAsked,
+    RestartRequested,
+    StacksRequested,
+    StartRequested,
+    StopRequested,
+    WorkRequest,
 )
 from lightning_lite.tree.work import LightningWork, swallowed_at
 
@@ -235,7 +236,7 @@ class Machine:
             return []
         written = list(outbox.writes.items())
         if outbox.asks:
-            self._take_asks(now)
+            self._handle_requests(now)
         for name, (_, attributes) in written:
             if (supervisor := self._supervisors.find(name)) is not None:
                 supervisor.ask_write(attributes)
@@ -268,12 +269,12 @@ class Machine:
             if isinstance(outbox.ending, FailApp):
                 self.error = AppFailed(str(outbox.ending))
 
-    def _take_asks(self, now: Moment) -> None:
+    def _handle_requests(self, now: Moment) -> None:
         """Hand on what the pass asked for, in its order."""
         outbox = self._outbox
         asks, outbox.asks = outbox.asks, []
         for ask in asks:
-            if isinstance(ask, Detached):
+            if isinstance(ask, ComponentRemoved):
                 self._supervisors.dismiss(ask.name, now)
             elif ask.work._node.link is not outbox:
                 if isinstance(ask, CallRequested):
@@ -281,7 +282,7 @@ class Machine:
                         Failure("stopped", f"{type(ask.work).__qualname__} was taken out of the tree")
                     )
             else:
-                self._hand_on(ask, now)
+                self._handle_request(ask, now)
 
     def _set_schedules(self, now: Moment) -> None:
         """Set the timers of the schedules that the pass came to."""
@@ -289,20 +290,18 @@ class Machine:
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
-    def _hand_on(
-        self, ask: CallRequested | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
-    ) -> None:
+    def _handle_request(self, ask: WorkRequest, now: Moment) -> None:
         supervisor = self._supervisors.supervise(ask.work)
         match ask:
             case CallRequested():
                 supervisor.ask_call(ask.call, now)
-            case StartAsked():
+            case StartRequested():
                 supervisor.ask_start(now)
-            case StopAsked():
+            case StopRequested():
                 supervisor.ask_stop(ask.timeout, now)
-            case RestartAsked():
+            case RestartRequested():
                 supervisor.ask_restart(ask.timeout, now)
-            case StacksAsked():
+            case StacksRequested():
                 supervisor.ask_stacks()
 
     def _collect(self, now: Moment) -> list[Request]:

@@ -40,7 +40,7 @@ from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
 
 
-class Deaths:
+class DeathCounter:
     """The deaths of the processes of one work, against the limit of its policy.
 
     Args:
@@ -136,7 +136,7 @@ class Supervisor:
         self._deadline: float | None = None
         self._ending: Failure | Literal["stop", "restart"] | None = None  # why we end the process
         self._start_failure: Failure | None = None
-        self._deaths = Deaths(work.name, work._policy)
+        self._deaths = DeathCounter(work.name, work._policy)
 
     @property
     def is_busy(self) -> bool:

@@ -35,40 +35,44 @@ class CallRequested(NamedTuple):
     call: Call
 
 
-class StartAsked(NamedTuple):
+class StartRequested(NamedTuple):
     """The flow asked for the process of a work, without a call."""
 
     work: Any
 
 
-class StopAsked(NamedTuple):
+class StopRequested(NamedTuple):
     """The flow asked to end the process of a work; `timeout` 0 means at once."""
 
     work: Any
     timeout: float
 
 
-class RestartAsked(NamedTuple):
+class RestartRequested(NamedTuple):
     """The flow asked for a fresh process of a work; a call that this cuts is run again."""
 
     work: Any
     timeout: float
 
 
-class StacksAsked(NamedTuple):
+class StacksRequested(NamedTuple):
     """The flow asked what the process of a work is doing."""
 
     work: Any
 
 
-class Detached(NamedTuple):
+class ComponentRemoved(NamedTuple):
     """The flow took a component out of the tree, where it had this name."""
 
     component: Any
     name: str
 
 
-Ask = CallRequested | StartAsked | StopAsked | RestartAsked | StacksAsked | Detached
+#: What the flow can ask of a work.
+WorkRequest = CallRequested | StartRequested | StopRequested | RestartRequested | StacksRequested
+
+#: What the flow can ask of the engine.
+FlowRequest = WorkRequest | ComponentRemoved
 
 
 class Outbox:
@@ -89,7 +93,7 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self.asks: list[Ask] = []
+        self.asks: list[FlowRequest] = []
         self.events: list[Event] = []
         self.writes: dict[str, tuple[Component, set[str]]] = {}
         self.reasons: dict[str, None] = {}
@@ -179,10 +183,10 @@ class Outbox:
         identity = class_identity(type(component))
         self.events.append(ComponentAttached(node.name, self.wall, component._travels, identity, state))
 
-    def ask(self, ask: Ask) -> None:
+    def ask(self, ask: FlowRequest) -> None:
         """Take a request of the flow."""
         self.asks.append(ask)
-        if isinstance(ask, Detached):
+        if isinstance(ask, ComponentRemoved):
             self.events.append(ComponentDetached(ask.name, self.wall))
             # A later component may have the name of one whose last write is not an event yet.
             self.writes = {
