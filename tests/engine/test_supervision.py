@@ -730,7 +730,7 @@ def test_a_call_does_not_wait_for_the_delay_of_one_that_could_not_start_again():
     assert stage.arguments("root.work") == ((2,), {})
 
 
-def test_an_interrupt_amid_the_cutting_of_calls_leaves_none_open(monkeypatch):
+def test_an_interrupt_while_calls_are_stopped_leaves_none_open(monkeypatch):
     def run(flow):
         for number in range(4):
             flow.work.run(number)
@@ -741,7 +741,7 @@ def test_an_interrupt_amid_the_cutting_of_calls_leaves_none_open(monkeypatch):
     stage = play(run, work=Work(parallel=True))
     stage.change("root.work", step=1)
     with monkeypatch.context() as patch:
-        patch.setattr(stage.machine._outbox, "note", Mock(side_effect=[None, KeyboardInterrupt]))
+        patch.setattr(stage.machine._outbox, "emit", Mock(side_effect=[None, KeyboardInterrupt]))
         with pytest.raises(KeyboardInterrupt):
             stage.exit("root.work", 0)
     stage.machine.close(stage.clock.now())
