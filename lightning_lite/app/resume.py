@@ -64,6 +64,6 @@ def _hand_over(past: Replay, root: LightningFlow, retry_failed: bool) -> None:
         past.check_poison()
     print_notice(
         f"Run {past.run} goes on: calls that are taken over: {past.num_completed}, "
-        f"calls that are run again when the flow asks for them: {past.num_again}."
+        f"calls that are run again when the flow asks for them: {past.num_unfinished}."
     )
     past.hand_over(root)

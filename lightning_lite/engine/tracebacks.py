@@ -96,7 +96,7 @@ def _cut(error: BaseException, *, is_last: bool) -> TracebackType | None:
 
 
 def _fold(stack: StackSummary, error: BaseException, is_last: bool) -> Iterator[Any]:
-    """Yield the visible frames, and a placeholder for each run of hidden frames after the first visible one."""
+    """Yield the visible frames, and a placeholder for each run of hidden frames that is not at the start."""
     hidden = _hidden([frame.filename for frame in stack], error, is_last)
     num_hidden, has_begun = 0, False
     for frame, is_hidden in zip([*stack, None], [*hidden, False], strict=True):

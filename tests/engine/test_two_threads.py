@@ -25,7 +25,7 @@ def codes_of(*functions):
 OF_THE_WORK = codes_of(
     WorkHost.write,
     WorkHost._write_atom,
-    WorkHost._want_look,
+    WorkHost._nudge_if_touched,
     WorkHost.touch,
     Component.__setattr__,
     Component.__getattr__,
@@ -36,7 +36,7 @@ OF_THE_HELPER = codes_of(
     WorkHost.receive,
     WorkHost.look,
     WorkHost._apply,
-    WorkHost._note_changes,
+    WorkHost._find_changes,
     WorkHost._report,
     WorkHost._take_changes,
     Node.store,

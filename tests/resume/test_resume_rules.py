@@ -362,7 +362,7 @@ class Different(Step):
 def test_a_work_of_another_class_is_refused_by_both_names():
     start(lambda flow: flow.step.run("a") and flow.fail(), step=Step())
 
-    with pytest.raises(JournalMismatch, match=r"has root\.step as .*\.Step, .* as .*\.Different\."):
+    with pytest.raises(JournalMismatch, match=r"root\.step is a .*\.Step; .* is a .*\.Different\."):
         start(lambda flow: flow.stop(), resume=True, step=Different())
 
 
