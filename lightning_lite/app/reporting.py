@@ -1,4 +1,4 @@
-"""How failures are told: with what the work printed last, and with the code that only this process knows."""
+"""Reports of failures and notices on standard error."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log import read_tail
 from lightning_lite.ui.report import describe_output, show_failure
 
-
-def print_notice(line: str) -> None:
-    """Write a line to standard error, where there is one."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
-
-#: Lines that a work printed last and that its failure is told with.
+#: Number of the last lines of a work's output that are shown with its failure.
 _LAST_LINES = 5
 
 
 def report_failure(work: str, failure: Failure, logs: str) -> None:
-    """Report a failure with which the app goes on.
+    """Print a failure after which the app continues, with the last output of the work.
 
     Args:
         work: Name of the work.
-        failure: What became of its call.
+        failure: The failure of its call.
         logs: Folder of the logs of works.
     """
     failure = failure._replace(traceback=fill_in_source(failure.traceback))
@@ -35,16 +27,23 @@ def report_failure(work: str, failure: Failure, logs: str) -> None:
 
 
 def add_last_output(error: BaseException, work: str, logs: str) -> None:
-    """Let the exception that ends the app carry what the work printed last.
+    """Add the last output of a work as a note to the exception that ends the app.
 
     Args:
         error: The exception.
-        work: Name of the work whose failure it is.
+        work: Name of the work that failed.
         logs: Folder of the logs of works.
     """
     printed = _read_last_output(work, logs)
     if printed:
         error.add_note(describe_output(work, printed))
+
+
+def print_notice(line: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _read_last_output(work: str, logs: str) -> str:

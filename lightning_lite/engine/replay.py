@@ -84,7 +84,7 @@ class Replay:
         for call in self._calls():
             call.ended = call.ended and call.failure is None
 
-    def hand_over(self, root: LightningFlow) -> None:
+    def restore(self, root: LightningFlow) -> None:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
             wait_for(root, name, partial(self._restore, name))
