@@ -43,7 +43,9 @@ class Timers:
 
     def pop_due(self, now: Moment) -> list[str]:
         """Remove the timers that are due, and return their names."""
-        names = []
+        names: list[str] = []
+        if not self._heap:
+            return names
         while (due := self.next) is not None and due <= now.monotonic:
             name = heappop(self._heap)[1]
             del self._due[name]

@@ -180,6 +180,7 @@ class CallBook:
                     known = self._enter(event.key, event.number, b"")
                 if event.status.count > known.attempt:
                     known.attempt = event.status.count
+                self._count(event.status)
                 self._add_status(known, event.status)
             case CallAsked():
                 call = self._enter(event.key, event.number, event.arguments or b"")
@@ -187,7 +188,8 @@ class CallBook:
             case CallSucceeded():
                 call = self.current[event.key]
                 call.succeed(event.value)
-                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, count=call.attempt)
+                self.num_successes += 1
+                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt)
                 self._add_status(call, status)
             case WorkStatusChanged():
                 self._process_statuses.append(event.status)
@@ -216,13 +218,10 @@ class CallBook:
         call._statuses.append(status)
         if call is self.newest:
             self._status = status
-        self._count(status)
 
     def _count(self, status: WorkStatus) -> None:
         if status.stage in _UP:
             self.has_started = True
-        elif status.stage == WorkStageStatus.SUCCEEDED:
-            self.num_successes += 1
         elif status.stage == WorkStageStatus.FAILED:
             self.num_failures += 1
             self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
