@@ -182,7 +182,7 @@ class Session:
         if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
             self._has_reported_rest = True
             print_notice(
-                "Nothing can change any more: no call is under way and the flow has nothing to do. "
+                "Nothing can change any more: no call is running and the flow has nothing to do. "
                 "Press Ctrl-C to end the app, or let the flow call self.stop()."
             )
         return machine.ended

@@ -94,7 +94,7 @@ def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
 
 
 def _call_on_exception(error: Exception, work: Any) -> tuple[Exception, bool]:
-    """Call `on_exception` of the work; return the exception, and whether the app goes on."""
+    """Call `on_exception` of the work; return the exception, and whether the app continues."""
     try:
         work.on_exception(error)
     except Exception as raised_again:  # noqa: BLE001 - `on_exception` raises to say that the failure counts

@@ -1,4 +1,4 @@
-"""What an app refuses at its door, and what it says about itself before it runs."""
+"""Arguments that an app refuses, and its properties before it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be seen of works: rows of the live view, the summary, tables in notebooks."""
+"""Snapshots of works: rows of the live view, the summary, tables in notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policy: retries, time limits, restarts, how many at once; stopping and running again."""
+"""Policies of works: retries, timeouts, restarts, `max_running`; stop and run again."""
 
 from __future__ import annotations
 
@@ -800,7 +800,7 @@ def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
     assert only(sent, RunCall) == []
 
 
-# What the constructor is told.
+# Arguments of the constructor.
 
 
 @pytest.mark.parametrize(
@@ -859,7 +859,7 @@ def test_a_work_has_the_defaults_of_lightning_app():
     assert (work._policy.max_restarts, work._policy.restart_period) == (3, 60.0)
 
 
-# What is told of failures.
+# Reports of failures.
 
 
 def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several():

@@ -1,4 +1,4 @@
-"""A work and its helper thread, cut into each other between any two instructions: both sides end equal."""
+"""A work and its helper thread, interleaved at any instruction: both copies of the state end equal."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def stops(threads):
 
 
 def waits_for_an_answer(then):
-    """Return what does `then` while a letter of the work is on its way."""
+    """Return a function that calls `then` while a message of the work is being sent."""
 
     def act(threads):
         threads.work.loss += 1
