@@ -1,12 +1,12 @@
-"""What can happen to a run: one small immutable class for each thing.
+"""The events of a run: one small immutable class for each kind.
 
 The engine emits events, the journal stores them, and one fold (`tree.calls.CallBook.apply` for the calls of a
 work, `engine.history.RunHistory.apply` for a whole run) applies them: while the app runs, on resume, and for
 `status`, `timeline` and pages.
 
-Each event carries the name of its component, if it is about one, and its time in seconds since 1970. Values
-are encoded (`values.codec`) or pickled (`values.pickling`); both are bytes, so reading an event runs no code
-of a user.
+Each event has a time in seconds since 1970, and the name of its component if it concerns one. Values are
+encoded (`values.codec`) or pickled (`values.pickling`). Both are bytes, so reading an event runs no code of
+a user.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ class StoredValue(Protocol):
     """A pickled value that stays on disk until it is read."""
 
     def load(self) -> bytes:
-        """Return the bytes."""
+        """Return the pickled value."""
 
 
 class RunBegun(NamedTuple):
-    """A process took up the run: at its start, and at each resume."""
+    """A process has started or resumed the run."""
 
     time: float
 
 
 class ComponentAttached(NamedTuple):
-    """A flow or a work came into the tree.
+    """A flow or a work was attached to the tree.
 
     Attributes:
         component: Its full name.
         time: Seconds since 1970.
-        is_work: Whether it is a work, else a flow.
-        identity: Module, or path of the script, and qualified name of its class.
+        is_work: Whether it is a work; else it is a flow.
+        identity: Module (or path of the script) and qualified name of its class.
         state: Encoded values of its attributes at this moment, by name.
     """
 
@@ -49,7 +49,7 @@ class ComponentAttached(NamedTuple):
 
 
 class ComponentDetached(NamedTuple):
-    """A component was taken out of the tree, with all below it; its name may be given to another one."""
+    """A component was removed from the tree with all below it; a later one may get its name."""
 
     component: str
     time: float
@@ -64,7 +64,7 @@ class StateWritten(NamedTuple):
 
 
 class StateReported(NamedTuple):
-    """A work reported new values of its attributes, and they count; `values` are encoded, by name."""
+    """A work reported new values of its attributes, and the flow took them; `values` are encoded, by name."""
 
     component: str
     time: float
@@ -72,7 +72,7 @@ class StateReported(NamedTuple):
 
 
 class WorkStatusChanged(NamedTuple):
-    """Something happened to the process of a work, outside of its calls."""
+    """The process of a work has a new status."""
 
     component: str
     time: float
@@ -80,14 +80,14 @@ class WorkStatusChanged(NamedTuple):
 
 
 class CallAsked(NamedTuple):
-    """The flow asked for a call that has no record yet.
+    """The flow requested a call that has no record yet.
 
     Attributes:
         component: Name of the work.
         key: Key of the call.
         time: Seconds since 1970.
         number: 1 for the first call of the work.
-        arguments: Pickled `(args, kwargs)`, or `None` if they are too big to be kept.
+        arguments: Pickled `(args, kwargs)`, or `None` if they are too large for the journal.
     """
 
     component: str
@@ -98,14 +98,14 @@ class CallAsked(NamedTuple):
 
 
 class CallStatusChanged(NamedTuple):
-    """Something happened to a call.
+    """A call has a new status.
 
     Attributes:
         component: Name of the work.
         key: Key of the call.
         time: Seconds since 1970.
         number: Number of the call.
-        status: What happened.
+        status: The new status.
     """
 
     component: str
@@ -116,7 +116,7 @@ class CallStatusChanged(NamedTuple):
 
 
 class CallSucceeded(NamedTuple):
-    """A call returned, and is `succeeded` from now on; `value` is its pickled answer, or where it is kept."""
+    """A call returned, and its status is `succeeded`; `value` is its pickled answer, or its place on disk."""
 
     component: str
     key: str
@@ -125,7 +125,7 @@ class CallSucceeded(NamedTuple):
 
 
 class CallFailed(NamedTuple):
-    """A call failed after its last attempt, and the app goes on."""
+    """A call failed after its last attempt, and the app continues."""
 
     component: str
     key: str
@@ -134,7 +134,7 @@ class CallFailed(NamedTuple):
 
 
 class CallSurvived(NamedTuple):
-    """The flow has lived long enough after it sent a call: a later death of the flow has another cause."""
+    """The flow has survived a call it sent: its later death is not attributed to this call."""
 
     component: str
     key: str
@@ -142,7 +142,7 @@ class CallSurvived(NamedTuple):
 
 
 class AnswerUsed(NamedTuple):
-    """The flow used up the answer of a call of a work with `cache_calls=False`."""
+    """The flow has used the answer of a call of a work with `cache_calls=False`."""
 
     component: str
     key: str
@@ -150,19 +150,19 @@ class AnswerUsed(NamedTuple):
 
 
 class ScheduleFired(NamedTuple):
-    """The time of a schedule has come; `component` is the name of its flow and of the schedule."""
+    """A schedule has fired; `component` is the name of its flow and of the schedule."""
 
     component: str
     time: float
 
 
-#: What can happen to a call.
+#: Events of a call.
 CallEvent = CallAsked | CallStatusChanged | CallSucceeded | CallFailed | CallSurvived | AnswerUsed
 
-#: What can happen to a work and its calls.
+#: Events of a work and its calls.
 WorkEvent = WorkStatusChanged | CallEvent
 
-#: What can happen to a run.
+#: All events of a run.
 Event = (
     RunBegun
     | ComponentAttached
@@ -181,7 +181,7 @@ Event = (
 
 
 def is_below(name: str, top: str) -> bool:
-    """Return whether the component called `name` is `top`, or stands below it.
+    """Return whether the component `name` is `top` or a descendant of it.
 
     Example:
         >>> is_below("root.train.eval", "root.train"), is_below("root.training", "root.train")

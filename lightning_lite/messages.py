@@ -1,15 +1,15 @@
-"""Every letter that crosses a process, one small immutable class each.
+"""All messages between processes, one small immutable class each.
 
-    main → runner   PrepareWork, StartWork, StopWork, KillWork,   what to do with a process
+    main → runner   PrepareWork, StartWork, StopWork, KillWork,   requests about a process
                     DumpStack
     main → work     RunCall, WriteState, AcknowledgeState         carried by the runner
     work → main     WorkStarted, StateChanged, RunEnded           carried by the runner
-    runner → main   StartFailed, WorkExited                       what became of a process
-    outside → main  StopWanted, RestartWanted                     what somebody asks for at another terminal
+    runner → main   StartFailed, WorkExited                       reports about a process
+    outside → main  StopWanted, RestartWanted                     requests from another terminal
 
-A verb and a noun is a request, a past participle is a fact. Values of the state travel *frozen*
-(`state.frozen`), arguments and answers *packed* (`packing`): both are bytes, so a letter is cheap
-to send, can't change under way, and nothing is unpacked before somebody asks for it.
+The name of a request is a verb and a noun, that of a report ends in a past participle. State values are
+encoded (`values.codec`), arguments and answers are pickled (`values.pickling`). Both are bytes, so a message
+is cheap to send, can't change after it was made, and is decoded only when its value is read.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from typing import NamedTuple
 
 
 class Failure(NamedTuple):
-    """Why a call or a start failed, in a form that always travels.
+    """Why a call or a start failed, in a form that can always be sent.
 
     Attributes:
         reason: `user_exception`, `crashed`, `timeout`, `start_failed`, `invalid_value` or `stopped`.
-        message: One line: what, in which call, after how long.
+        message: One line that describes the failure, the call and the duration.
         traceback: The traceback of the user's frames as text, or "".
-        error: The exception, packed, or `None` if there is none or it can't travel.
-        captured: Whether the work's `on_exception` took it, so that the app goes on; `None` if not asked.
+        error: The pickled exception, or `None` if there is none or it can't be pickled.
+        captured: Whether `on_exception` of the work has handled it, so that the app continues; `None` if it
+            was not called.
     """
 
     reason: str
@@ -36,7 +37,7 @@ class Failure(NamedTuple):
 
 
 class PrepareWork(NamedTuple):
-    """Begin with the process of a work, whose `StartWork` follows at once: it boots while that is packed.
+    """Start the process of a work early: it boots while the main process pickles its `StartWork`.
 
     Attributes:
         work: Name of the work.
@@ -54,9 +55,9 @@ class StartWork(NamedTuple):
 
     Attributes:
         work: Name of the work.
-        host: The packed child-side machine of the work (`core.host.WorkHost`).
-        parallel: Whether the flow goes on while a call runs (the inline runner then uses a thread).
-        env: Environment variables to add to those of the parent.
+        host: The pickled `engine.work_host.WorkHost` of the work.
+        parallel: Whether the flow continues while a call runs (the inline runner then uses a thread).
+        env: Environment variables that are added to those of the parent.
         cwd: Working directory, or `None` for that of the parent.
     """
 
@@ -68,28 +69,28 @@ class StartWork(NamedTuple):
 
 
 class StopWork(NamedTuple):
-    """End the process of a work in order: tell it, wait `timeout` seconds, terminate, kill its group."""
+    """End the process of a work: stop it, wait `timeout` seconds, terminate it, then kill its group."""
 
     work: str
     timeout: float
 
 
 class KillWork(NamedTuple):
-    """End the process of a work and its whole group at once."""
+    """Kill the process of a work and its whole process group."""
 
     work: str
 
 
 class RunCall(NamedTuple):
-    """Run one attempt of a call; sent only to a work that is started and idle.
+    """Run one attempt of a call; sent only to a work that has started and is idle.
 
     Attributes:
         work: Name of the work.
         key: Key of the call.
         attempt: 1 for the first attempt of this call.
-        arguments: Packed `(args, kwargs)`.
-        changes: What the flow wrote and the work has not confirmed yet, by attribute: the number of the
-            write and the frozen value. A letter repeats older ones, the number tells whether they are news.
+        arguments: Pickled `(args, kwargs)`.
+        changes: The writes of the flow that the work has not confirmed: number and encoded value, by
+            attribute. A message repeats older writes; the receiver skips those with a known number.
         written: Number of the newest write of the flow.
     """
 
@@ -102,7 +103,7 @@ class RunCall(NamedTuple):
 
 
 class WriteState(NamedTuple):
-    """The flow wrote attributes of a work while a call runs; the same fields as in `RunCall`."""
+    """The flow wrote attributes of a work while a call runs; the fields are those of `RunCall`."""
 
     work: str
     changes: dict[str, tuple[int, bytes]]
@@ -110,19 +111,19 @@ class WriteState(NamedTuple):
 
 
 class AcknowledgeState(NamedTuple):
-    """The flow has applied the last `StateChanged`; the work may send the next one."""
+    """The flow has applied the last `StateChanged`, so the work may send the next one."""
 
     work: str
 
 
 class DumpStack(NamedTuple):
-    """Let the process of a work write the Python stacks of all its threads to its output."""
+    """Make the process of a work write the Python stacks of its threads to its output."""
 
     work: str
 
 
 class WorkStarted(NamedTuple):
-    """The process of a work is up, its `on_start` has run, and it waits for calls."""
+    """The process of a work is up: its `on_start` has run, and it waits for calls."""
 
     work: str
     pid: int
@@ -133,7 +134,7 @@ class StateChanged(NamedTuple):
 
     Attributes:
         work: Name of the work.
-        changes: Frozen values by attribute; empty if only a write is confirmed.
+        changes: Encoded values by attribute; empty if the message only confirms a write.
         applied: Number of the newest write of the flow that the work has applied.
     """
 
@@ -143,15 +144,15 @@ class StateChanged(NamedTuple):
 
 
 class RunEnded(NamedTuple):
-    """One attempt of a call has ended; carries the rest of the changes.
+    """One attempt of a call has ended; the message includes the remaining changes.
 
     Attributes:
         work: Name of the work.
         key: Key of the call.
-        attempt: The number from `RunCall`.
+        attempt: The number in `RunCall`.
         changes: As in `StateChanged`.
         applied: As in `StateChanged`.
-        value: Packed answer, or `None` if the attempt failed.
+        value: Pickled answer, or `None` if the attempt failed.
         failure: Why it failed, or `None`.
     """
 
@@ -165,20 +166,20 @@ class RunEnded(NamedTuple):
 
 
 class StartFailed(NamedTuple):
-    """The process could not start or could not load its work; `WorkExited` follows."""
+    """The process failed to start or to load its work; `WorkExited` follows."""
 
     work: str
     failure: Failure
 
 
 class WorkExited(NamedTuple):
-    """The process of a work is gone; always the last letter of that process.
+    """The process of a work has exited; always the last message about that process.
 
     Attributes:
         work: Name of the work.
-        exitcode: As `subprocess` has it: negative for a signal. `None` if there never was a process, or if
-            nobody knows; `detail` says which.
-        detail: What else the system tells, for example that it ran out of memory; or "".
+        exitcode: The exit code as in `subprocess`: negative for a signal. `None` if there was no process, or
+            if the code is unknown; `detail` says which.
+        detail: Further information, for example that the system ran out of memory; or "".
     """
 
     work: str
@@ -187,9 +188,9 @@ class WorkExited(NamedTuple):
 
 
 class StopWanted(NamedTuple):
-    """Somebody outside wants a work to end, as by the flow's `work.stop(timeout)`; 0 means at once.
+    """Request from another terminal to stop a work, as with `work.stop(timeout)`; 0 means at once.
 
-    The runner may have begun with it already, because the flow may be busy.
+    The runner may have started to end the process already, because the flow may be busy.
     """
 
     work: str
@@ -197,20 +198,20 @@ class StopWanted(NamedTuple):
 
 
 class RestartWanted(NamedTuple):
-    """Somebody outside wants a fresh process of a work, as by the flow's `work.restart(timeout)`.
+    """Request from another terminal to restart a work, as with `work.restart(timeout)`.
 
-    The runner may have begun to end the old one already.
+    The runner may have started to end the old process already.
     """
 
     work: str
     timeout: float
 
 
-#: What somebody outside asks for.
+#: Requests from other terminals.
 ExternalRequest = StopWanted | RestartWanted
 
-#: What the machine sends.
+#: Messages that the machine sends.
 Request = PrepareWork | StartWork | StopWork | KillWork | RunCall | WriteState | AcknowledgeState | DumpStack
 
-#: What the machine receives.
+#: Messages that the machine receives.
 Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | ExternalRequest

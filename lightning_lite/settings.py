@@ -1,4 +1,4 @@
-"""Environment variables, defaults, and the options of a run made from them."""
+"""Environment variables, defaults, and `RunOptions`, which are made from them."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _NO = frozenset({"0", "false", "no", "off"})
 #: Names of the runners, the default first.
 RUNNERS = ("processes", "inline")
 
-#: Ways in which the processes of works start, the default first.
+#: Start methods of the processes of works, the default first.
 START_METHODS = ("spawn", "forkserver")
 
-#: Folder in the working directory that holds everything by default.
+#: Default root folder, in the working directory.
 DEFAULT_ROOT = ".lightning_lite"
 
-#: Seconds that a work gets to end by itself when it is stopped, before it is terminated and killed.
+#: Seconds that a stopped work has to exit, before it is terminated and killed.
 STOP_TIMEOUT = 5.0
 
-#: Seconds between two looks into the lists and dicts of a work whose call runs.
+#: Seconds between two checks for changes inside the lists and dicts of a work while a call runs.
 LOOK_INTERVAL = 0.1
 
-#: Seconds that one try to reach a work's port may take.
+#: Timeout in seconds of one attempt to connect to the port of a work.
 PROBE_TIMEOUT = 1.0
 
-#: Seconds between the first two tries to reach a work's port; doubled from try to try.
+#: Seconds between the first two attempts to connect to the port of a work; doubled for each further one.
 PROBE_INTERVAL_MIN = 0.005
 
-#: Seconds between two tries at most.
+#: Maximum of seconds between two attempts.
 PROBE_INTERVAL_MAX = 1.0
 
 
@@ -52,7 +52,7 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
     """Return the absolute folder that holds drives, runs and logs.
 
     Args:
-        given: What the user said, or `None`.
+        given: The argument of the user, or `None`.
         environ: Where `LIGHTNING_LITE_ROOT` is looked up.
 
     Returns:
@@ -62,24 +62,24 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
 
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether written data must survive the loss of power.
+    """Return whether written data must survive a power failure.
 
     Args:
         given: The argument of the user, or `None`.
-        environ: Where `LIGHTNING_LITE_DURABLE` is looked up; `1`, `true`, `yes` and `on` mean yes.
+        environ: Where `LIGHTNING_LITE_DURABLE` is looked up; `1`, `true`, `yes` and `on` enable it.
     """
     return _flag(given, environ.get(DURABLE_VARIABLE), default=False)
 
 
 def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return how much the framework logs: `info` or `debug`.
+    """Return the log level of the framework: `info` or `debug`.
 
     Args:
         given: The argument of the user, or `None`.
         environ: Where `LIGHTNING_LITE_LOG_LEVEL` is looked up; without it, `info`.
 
     Raises:
-        ComponentError: It is something else.
+        ComponentError: The level is neither of them.
     """
     level = given or environ.get(LOG_LEVEL_VARIABLE) or "info"
     if level not in ("debug", "info"):
@@ -88,18 +88,18 @@ def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ
 
 
 class RunOptions(NamedTuple):
-    """How an app is run: made once, from arguments and environment, and handed down.
+    """The options of a run, made once from arguments and environment, and passed down.
 
     Attributes:
         root_dir: Absolute folder that holds drives, runs and logs.
         runner: `processes` or `inline`.
         start_method: `spawn` or `forkserver`.
-        durable: Whether written data must survive the loss of power.
-        max_running: How many works run a call at once, or `None` for all.
-        resume: Whether to continue the latest run that its flow did not end; or the id of a run.
-        retry_failed: Whether calls that have failed in that run are run again.
+        durable: Whether written data must survive a power failure.
+        max_running: Number of works that may run a call at the same time, or `None` for no limit.
+        resume: Whether to resume the latest run that its flow did not end; or the id of a run.
+        retry_failed: Whether to run again the calls that failed in that run.
         command_channel: Whether other terminals may send commands to the app.
-        view: Whether to show the works at the bottom of the terminal, where there is one.
+        view: Whether to show the works at the bottom of the terminal, if there is one.
     """
 
     root_dir: str
@@ -127,10 +127,10 @@ class RunOptions(NamedTuple):
         view: bool | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
-        """Return the options: of each the argument if it is given, else its variable, else its default.
+        """Return the options: for each one the argument if given, else its variable, else its default.
 
-        `LIGHTNING_LITE_RESUME` and `LIGHTNING_LITE_RETRY_FAILED` are removed from `environ`: they mean the
-        next run of this process, not the runs that its works start.
+        `LIGHTNING_LITE_RESUME` and `LIGHTNING_LITE_RETRY_FAILED` are removed from `environ`: they apply
+        to the next run of this process, not to runs that its works start.
 
         Raises:
             RunnerError: There is no such runner or start method.
@@ -159,7 +159,7 @@ class RunOptions(NamedTuple):
 
 
 def _flag(given: bool | None, variable: str | None, *, default: bool) -> bool:
-    """Return `given`, else what the variable means: one of the words for the other value than the default."""
+    """Return `given`, else the meaning of the variable; an unknown word means the default."""
     if given is not None:
         return given
     word = (variable or "").strip().lower()
@@ -175,12 +175,12 @@ def _resume(given: bool | str | None, asked: str) -> bool | str:
 
 
 def _one_of(what: str, known: tuple[str, ...], given: str | None) -> str:
-    """Return `given`, or the first that is known.
+    """Return `given`, or the first known name if it is `None`.
 
     Raises:
-        RunnerError: It is none of those that are known.
+        RunnerError: `given` is not a known name.
     """
     if given is not None and given not in known:
-        there = " and ".join(map(repr, known))
-        raise RunnerError(f"There is no {what} {given!r}; there are {there}.")
+        choices = " and ".join(map(repr, known))
+        raise RunnerError(f"There is no {what} {given!r}; there are {choices}.")
     return given or known[0]

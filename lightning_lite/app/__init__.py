@@ -1,1 +1,1 @@
-"""An app and its runs: what puts tree, engine, runner, journal and terminal together."""
+"""Apps and their runs: connects tree, engine, runner, journal and terminal."""

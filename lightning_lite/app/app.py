@@ -1,4 +1,4 @@
-"""`LightningApp`: what users hold. It checks what it is given and runs one session after another."""
+"""`LightningApp`, the public entry: checks its arguments, and runs one session after another."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _log = logging.getLogger("lightning_lite")
 
 
 class LightningApp:
-    """An app: a root flow, or a single work, that `run` brings to life.
+    """An app: a root flow, or a single work, that `run` executes.
 
     Args:
-        root: The root flow; a work is run once by a flow of its own.
-        flow_cloud_compute: Kept and shown, without effect on one machine.
-        log_level: `info` or `debug`; `debug` logs each pass of the flow and what became of each call. Else
+        root: The root flow; a work is run once by an internal flow.
+        flow_cloud_compute: Stored and shown, without effect on a single machine.
+        log_level: `info` or `debug`; `debug` logs each pass of the flow and each change of a call. Else
             `LIGHTNING_LITE_LOG_LEVEL`, else `info`.
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
-        durable: Whether what is put into drives must survive the loss of power; else
+        durable: Whether files in drives must survive a power failure; else
             `LIGHTNING_LITE_DURABLE`.
-        max_running: How many works run a call at once, `None` for all.
-        clock: What tells the time; tests hand in one that they turn.
+        max_running: Number of works that may run a call at the same time, `None` for no limit.
+        clock: Source of the time; tests pass one that they control.
 
     Raises:
-        ComponentDefinitionError: The root is no component, or a flow without a `run`.
-        ComponentError: Another argument makes no sense, or the root belongs to another flow.
+        ComponentDefinitionError: The root is not a component, or is a flow without a `run`.
+        ComponentError: Another argument is invalid, or the root is part of another flow.
 
     Example:
         >>> class Hello(LightningFlow):
@@ -68,7 +68,9 @@ class LightningApp:
     ) -> None:
         log_level = resolve_log_level(log_level)
         if max_running is not None and (type(max_running) is not int or max_running < 1):
-            raise ComponentError(f"max_running is a whole number, 1 or more, or None. Found {max_running!r}")
+            raise ComponentError(
+                f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"
+            )
         self.root = _as_root(root)
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
         self.stage = AppStage.BLOCKING
@@ -93,33 +95,34 @@ class LightningApp:
         """Run the app until its flow ends it.
 
         Args:
-            runner: `processes` runs each work in a process of its own; `inline` runs all in this one, for
-                debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
-            resume: Whether to go on with the latest run of this app that `flow.stop()` did not end; or the id
-                of a run. Calls that had ended are not run again. With nothing to resume, a new run begins.
-                Else `LIGHTNING_LITE_RESUME`, else a new run begins.
-            retry_failed: Whether calls that have failed in that run are run again; else
+            runner: `processes` runs each work in a separate process; `inline` runs all works in this
+                process, for debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
+            resume: Whether to resume the latest run of this app that `flow.stop()` did not end; or the id of
+                a run. Calls that have ended are not run again. With nothing to resume, a new run starts.
+                Else `LIGHTNING_LITE_RESUME`, else a new run starts.
+            retry_failed: Whether to run again the calls that failed in that run; else
                 `LIGHTNING_LITE_RETRY_FAILED`.
             start_method: `spawn` starts an interpreter for each work; `forkserver` starts one and forks all
-                works from it, much quicker if they are many. Else `LIGHTNING_LITE_START_METHOD`, else
-                `spawn`.
-            command_channel: Whether `lightning-lite` can ask something of the app from other terminals, by a
-                private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
+                works from it, which is much faster for many works. Else `LIGHTNING_LITE_START_METHOD`,
+                else `spawn`.
+            command_channel: Whether `lightning-lite` can send commands to the app from other terminals, over
+                a private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
             view: Whether to show the works at the bottom of the terminal while they run, and a summary at the
-                end; else `LIGHTNING_LITE_VIEW`, else yes. Where there is no terminal, nothing of it is shown.
+                end; else `LIGHTNING_LITE_VIEW`, else yes. Without a terminal, neither is shown.
 
         Raises:
             AppFailed: The flow called `self.fail(message)`.
-            Exception: What a work with `raise_exception=True` raised, with the traceback from its process as
-                the cause; or what the flow raised.
-            WorkFailed: A work failed without an exception of its own.
-            NestedAppError: Called inside a work or a flow, or twice at once.
-            RunnerError: The machine refuses what is needed; or there is no such runner or start method.
+            Exception: The exception of a work with `raise_exception=True`, with the traceback in its process
+                as the cause; or the exception of the flow.
+            WorkFailed: A work failed without an exception in its code.
+            NestedAppError: Called inside a work or a flow, or while the app is running.
+            RunnerError: The system does not provide what the runner needs; or there is no such runner or
+                start method.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
-            PoisonCall: The run died of the same call again and again.
-            KeyboardInterrupt: Ctrl-C, after the works have been ended in order.
-            SystemExit: SIGTERM, SIGHUP, or a reader of the output that went away, after the same; its code is
-                128 plus the number of the signal.
+            PoisonCall: The flow of the run to resume died several times of the same call.
+            KeyboardInterrupt: Ctrl-C, after the works have been shut down.
+            SystemExit: SIGTERM, SIGHUP, or the reader of the output closed its pipe, after the works have
+                been shut down; the code is 128 plus the number of the signal.
         """
         self._check_not_running("run")
         options = self._options(
@@ -147,13 +150,13 @@ class LightningApp:
         command_channel: bool | None = None,
         view: bool = False,
     ) -> RunningApp:
-        """Run the app in a thread, and return at once: for notebooks, the prompt, and busy programs.
+        """Run the app in a thread, and return at once: for notebooks, the prompt and larger programs.
 
-        The arguments are those of `run`, but there is no view unless `view=True` asks for it. An app that
-        still runs when Python exits is ended in order.
+        The arguments are those of `run`, but the default of `view` is `False`. An app that is still running
+        when Python exits is shut down.
 
         Returns:
-            The handle, to wait for the app and to stop it; its `wait` raises what `run` would.
+            The handle, to wait for the app and to stop it; its `wait` raises the exceptions of `run`.
 
         Raises:
             NestedAppError: Called inside a work or a flow, or while the app is running.
@@ -171,31 +174,36 @@ class LightningApp:
         return self._background
 
     def _check_not_running(self, verb: str) -> None:
-        """Refuse to run the app inside a work or a flow, or twice at once.
+        """Refuse to run the app inside a work or a flow, or while it is running.
 
         Raises:
-            NestedAppError: The message says which.
+            NestedAppError: It is called there; the message says where.
         """
         caller = current_caller()
         if caller.kind != "script":
             raise NestedAppError(
-                f"app.{verb}() was called inside {caller.component!r}, which an app is running already. "
+                f"app.{verb}() was called inside {caller.component!r}, which an app is already running. "
                 "Call it once, at the end of the script."
             )
         if self._session is not None or (self._background is not None and self._background.running):
-            raise NestedAppError(f"app.{verb}() was called while this app is running already.")
+            raise NestedAppError(f"app.{verb}() was called while this app is running.")
 
     def _options(self, **arguments: Any) -> RunOptions:
-        """Return the options of a run: those of the app, the arguments of this run, and the environment."""
+        """Return the options of a run, from the app, the arguments of this run, and the environment."""
         return RunOptions.resolve(
             root_dir=self._root_dir, durable=self._durable, max_running=self._max_running, **arguments
         )
 
-    def _run(self, options: RunOptions, hear: Callable[[Session], None] | None = None) -> None:
-        """Run the app from the beginning of a session to its end, and let others hear of the session."""
+    def _run(self, options: RunOptions, on_session: Callable[[Session], None] | None = None) -> None:
+        """Run one session from start to end.
+
+        Args:
+            options: The options of the run.
+            on_session: Called with the session once it is created.
+        """
         session = self._session = Session(self.root, options, self._clock)
-        if hear is not None:
-            hear(session)
+        if on_session is not None:
+            on_session(session)
         ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)
         with _Logging(self._log_level), ending as signals:
             session.signals = signals
@@ -222,10 +230,10 @@ class LightningApp:
                 session.close(state)
 
     def run_once(self) -> bool:
-        """Wait for the next letters, apply them, and run the flow if something changed.
+        """Wait for the next reports, apply them, and run the flow after a change.
 
         Returns:
-            Whether the app is over.
+            Whether the app has ended.
         """
         assert self._session is not None
         return self._session.turn()
@@ -251,7 +259,7 @@ class LightningApp:
         """Return the flow, work or structure with this full name, `root.train`.
 
         Raises:
-            ValueError: The name does not begin with `root`.
+            ValueError: The name does not start with `root`.
             AttributeError: There is no such component.
         """
         return self.root.get_component_by_name(name)
@@ -260,32 +268,32 @@ class LightningApp:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The whole state as nested dicts, as Lightning App shows it."""
+        """The whole state as nested dicts, in the format of Lightning App."""
         return {**self.root.state, "app_state": {"stage": self.stage}}
 
     @property
     def state_vars(self) -> dict[str, Any]:
-        """Like `state`, the values alone."""
+        """Like `state`, but only the values."""
         return {**self.root.state_vars, "app_state": {"stage": self.stage}}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Set the attributes of all components that `state` names.
+        """Set the attributes of all components in `state`.
 
         Raises:
             StateError: An attribute was never declared.
-            ComponentError: A component is not there.
+            ComponentError: A component does not exist.
         """
         self.root.set_state(state)
         self.stage = state.get("app_state", {}).get("stage", self.stage)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the whole state, as `load_state_dict` takes it."""
+        """Return the whole state, in the format that `load_state_dict` accepts."""
         return self.state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take a whole state: each flow's `load_state_dict` gets its part.
+        """Load a whole state: `load_state_dict` of each flow gets its part.
 
-        The state of a component that is not there yet waits until it is attached.
+        The state of a component that does not exist yet is applied when it is attached.
 
         Raises:
             StateError: An attribute was never declared.
@@ -307,7 +315,7 @@ class LightningApp:
 
 
 def _as_root(root: Any) -> LightningFlow:
-    """Return the root flow, or a flow that runs the work that was given as root."""
+    """Return the root flow; for a work, a flow that runs it."""
     if isinstance(root, LightningWork):
         return RootFlow(root)
     if not isinstance(root, LightningFlow):
@@ -320,12 +328,12 @@ def _as_root(root: Any) -> LightningFlow:
             f"Define run() in {type(root).__qualname__}."
         )
     if root._node.parent is not None:
-        raise ComponentError(f"The root of an app stands alone, found {root.name}, a part of another flow.")
+        raise ComponentError(f"The root of an app must not be part of another flow; {root.name} is.")
     return root
 
 
 class _Logging:
-    """The log of the framework on standard error while an app runs, if it was asked for."""
+    """Logs the framework to standard error while an app runs, if the log level is `debug`."""
 
     def __init__(self, level: str) -> None:
         self._handler = logging.StreamHandler() if level == "debug" else None

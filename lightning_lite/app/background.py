@@ -1,6 +1,6 @@
-"""An app in a thread of its own, for notebooks, the prompt, and programs with something else to do.
+"""An app that runs in a background thread: for notebooks, the prompt and larger programs.
 
-app.start() ─▶ RunningApp ── thread ──▶ what app.run() does
+app.start() ─▶ RunningApp ── thread ──▶ the same as app.run()
                   │ stop ──────────────▶ Session.end_from_outside
                   └ wait, logs, state
 """
@@ -17,18 +17,18 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from lightning_lite import settings
-from lightning_lite.app.reporting import say
+from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentError
 from lightning_lite.runners.output.log_reader import RunLogs
 from lightning_lite.text import one_line
 
-#: Seconds after which who waits notices a Ctrl-C at the latest: one that comes just before ends no waiting.
-_NOTICE = 0.5
+#: Seconds between two checks for Ctrl-C while waiting: one that arrives just before a wait does not end it.
+_CHECK_INTERVAL = 0.5
 
 
 class Run(Protocol):
-    """What a handle needs of a session.
+    """The part of a session that `RunningApp` uses.
 
     Attributes:
         run_id: Id of the run, the name of its folder.
@@ -41,13 +41,13 @@ class Run(Protocol):
         """Absolute path of the folder of the run."""
 
     def end_from_outside(self) -> None:
-        """End the app in order; for any thread."""
+        """Shut down the app; callable from any thread."""
 
 
 class RunningApp:
-    """An app that runs in a thread; what `app.start()` returns.
+    """Handle of an app that runs in a thread; `app.start()` returns it.
 
-    As a context manager it stops the app at the end of the block, and raises what made the app fail.
+    As a context manager, it stops the app at the end of the block, and raises the error of a failed app.
 
     Example:
         >>> from lightning_lite import LightningApp, LightningFlow
@@ -61,18 +61,18 @@ class RunningApp:
         'stopped'
     """
 
-    def __init__(self, name: str, live: Callable[[Callable[[Run], None]], None]) -> None:
+    def __init__(self, name: str, run_app: Callable[[Callable[[Run], None]], None]) -> None:
         self._name = name
-        self._live = live
+        self._run_app = run_app
         self._run: Run | None = None
-        self._has_begun = threading.Event()  # or has failed to
+        self._has_begun = threading.Event()  # also set if the start failed
         self._has_ended = threading.Event()
-        self._is_to_stop = False
+        self._stop_requested = False
         self._num_waiting = 0
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None
         self._state = "running"
-        # Python waits for threads that are no daemons before it calls who wants to be called at its exit.
+        # A daemon, because Python joins other threads before it calls the handlers of atexit.
         self._thread = threading.Thread(target=self._main, name="lightning-lite-app", daemon=True)
         atexit.register(self._end_at_exit)
         self._thread.start()
@@ -84,34 +84,34 @@ class RunningApp:
 
     @property
     def done(self) -> bool:
-        """Whether the app has ended, well or not."""
+        """Whether the app has ended, with or without an error."""
         return not self.running
 
     @property
     def state(self) -> str:
         """`running`, or `stopping` after `stop`; then `stopped`, `failed` or `interrupted`.
 
-        `stopped` is an app that its flow has ended, `interrupted` one that `stop` or somebody outside has.
+        `stopped` means that the flow ended the app; `interrupted`, that `stop`, a signal or a command did.
         """
-        return "stopping" if self._is_to_stop and self.running else self._state
+        return "stopping" if self._stop_requested and self.running else self._state
 
     @property
     def run_id(self) -> str:
-        """Id of the run, the name of its folder; "" as long as it has not begun."""
+        """Id of the run, the name of its folder; "" before it has started."""
         return self._run.run_id if self._run is not None else ""
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the app has ended, and raise what `app.run()` would have raised.
+        """Wait until the app has ended, and raise the exception that `app.run()` would have raised.
 
-        Ctrl-C, and the interruption of a cell, end the waiting and not the app.
+        Ctrl-C, and the interruption of a cell, end the wait but not the app.
 
         Args:
-            timeout: Seconds to wait at most, without limit if `None`.
+            timeout: Maximum number of seconds to wait; `None` means no limit.
 
         Raises:
-            TimeoutError: The app goes on.
-            Exception: What made the app fail, see `LightningApp.run`.
-            SystemExit: Somebody else than `stop` has ended the app.
+            TimeoutError: The app is still running.
+            Exception: The error of a failed app, see `LightningApp.run`.
+            SystemExit: A signal or a command, not `stop`, has ended the app.
         """
         self._num_waiting += 1
         try:
@@ -122,17 +122,17 @@ class RunningApp:
             raise self._error.with_traceback(self._trace)
 
     def stop(self, timeout: float | None = None) -> None:
-        """End the app in order, and wait until it has ended; nothing happens if it has.
+        """Shut down the app, and wait until it has ended; do nothing if it has ended already.
 
-        A pass of the flow that is under way comes to its end first.
+        A running pass of the flow is finished first.
 
         Args:
-            timeout: Seconds to wait at most, without limit if `None`.
+            timeout: Maximum number of seconds to wait; `None` means no limit.
 
         Raises:
             TimeoutError: The app has not ended yet.
         """
-        self._is_to_stop = True
+        self._stop_requested = True
         if threading.current_thread() is not self._thread:
             self._has_begun.wait(timeout)
         if self._run is not None and self.running:
@@ -141,18 +141,18 @@ class RunningApp:
             self._join(timeout)
 
     def logs(self, work: str | None = None, n: int | None = None) -> str:
-        """Return what the works have printed so far.
+        """Return the output of the works up to now.
 
         Args:
-            work: Name of the work whose lines count, else those of all in the order of their times, each
-                with the name of its work before it.
-            n: How many lines of each work, counted from the end; all if `None`.
+            work: Name of the work. `None` returns the lines of all works in the order of their times, each
+                after the name of its work.
+            n: Number of the last lines of each work; `None` returns all lines.
 
         Raises:
-            ComponentError: `n` is no number of lines.
+            ComponentError: `n` is not a valid number of lines.
         """
         if n is not None and (type(n) is not int or n < 0):
-            raise ComponentError(f"n is a whole number, 0 or more, or None. Found {n!r}")
+            raise ComponentError(f"n must be a whole number, 0 or more, or None. Found {n!r}")
         if self._run is None:
             return ""
         lines = RunLogs(self._run.folder, [] if work is None else [work], nlines=n).read(to_end=True)
@@ -174,17 +174,17 @@ class RunningApp:
 
     def _main(self) -> None:
         try:
-            self._live(self._take_run)
+            self._run_app(self._take_run)
             self._state = "stopped"
         except (SystemExit, KeyboardInterrupt) as error:
             self._state = "interrupted"
-            self._error = None if self._is_to_stop else error
+            self._error = None if self._stop_requested else error
         except BaseException as error:  # noqa: BLE001 - `wait` raises it
             leave_out_own_frames(error)
             self._state, self._error, self._trace = "failed", error, error.__traceback__
             if not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()
-                say(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
+                print_notice(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
         finally:
             atexit.unregister(self._end_at_exit)
             self._has_ended.set()
@@ -197,11 +197,13 @@ class RunningApp:
     def _join(self, timeout: float | None) -> None:
         until = None if timeout is None else monotonic() + timeout
         # Not `Thread.join`: before Python 3.13, Ctrl-C makes it believe that the thread has ended.
-        while not self._has_ended.wait(_NOTICE if until is None else min(_NOTICE, until - monotonic())):
+        while not self._has_ended.wait(
+            _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - monotonic())
+        ):
             if until is not None and monotonic() >= until:
                 raise TimeoutError(f"{self._name} has not ended within {timeout:g} s.")
         self._thread.join()
 
     def _end_at_exit(self) -> None:
-        with suppress(TimeoutError):  # its flow is busy for ever; the works end themselves
+        with suppress(TimeoutError):  # a flow that never ends its pass
             self.stop(2 * settings.STOP_TIMEOUT)

@@ -1,10 +1,10 @@
-"""What a running app does when another terminal asks it to; called in the thread of the channel.
+"""Commands from other terminals to a running app; called in the thread of the command channel.
 
-    stop, kill, restart   a work: its runner begins at once, and the machine gets a letter like any other
-    stop                  the app: as by SIGTERM
-    status, stack         a look
+    stop, kill, restart   of a work: the runner acts at once, and the machine gets a request
+    stop                  of the app: as with SIGTERM
+    status, stack         read only
 
-None of it waits for the flow, which may be busy for as long as it likes.
+No command waits for the flow, which may be busy for any time.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from lightning_lite.ui.live_table import WorkRow
 
 
 class Commanded(Protocol):
-    """A running app as its commands see it; for any thread.
+    """The part of a running app that commands use; callable from any thread.
 
     Attributes:
-        runner: What carries its letters.
-        thread: Identifier of the thread in which its flow runs.
+        runner: The runner of its works.
+        thread: Identifier of the thread that runs the flow.
     """
 
     runner: Any
     thread: int
 
     def busy_for(self) -> float | None:
-        """Return since how many seconds its flow runs, `None` if it waits."""
+        """Return for how many seconds the flow has been busy, or `None` if it waits."""
 
-    def see_works(self) -> Sequence[WorkRow]:
-        """Return what is to be seen of all works in the tree."""
+    def snapshot_works(self) -> Sequence[WorkRow]:
+        """Return a snapshot of all works in the tree."""
 
     def end_from_outside(self) -> None:
-        """End the app in order."""
+        """Shut down the app."""
 
 
 class Commands:
-    """Answers requests: dicts with the name of a `command`, and where it needs them a `work` and a `timeout`.
+    """Executes requests: dicts with the name of a `command`, and, if it needs them, a `work` and a `timeout`.
 
     Args:
-        app: What they are about.
+        app: The app that they control.
     """
 
     def __init__(self, app: Commanded) -> None:
@@ -61,11 +61,11 @@ class Commands:
         }
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what is asked for as far as it can be done at once, and return what there is to say.
+        """Execute a request without waiting for its effect, and return the answer.
 
         Raises:
-            CommandError: There is no such command or work, or an argument makes no sense.
-            RunnerError: The runner can't do it.
+            CommandError: There is no such command or work, or an argument is invalid.
+            RunnerError: The runner does not support the command.
         """
         name = request.get("command")
         verb = self._verbs.get(name) if isinstance(name, str) else None
@@ -77,7 +77,7 @@ class Commands:
         return {
             "pid": os.getpid(),
             "busy": self._app.busy_for(),
-            "works": [row._asdict() for row in self._app.see_works()],
+            "works": [row._asdict() for row in self._app.snapshot_works()],
         }
 
     def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -105,12 +105,12 @@ class Commands:
     def _runner(self) -> Steerable:
         runner = self._app.runner
         if not isinstance(runner, Steerable):
-            raise CommandError(f"works of {type(runner).__name__} can't be steered from outside")
+            raise CommandError(f"{type(runner).__name__} does not support commands for works")
         return runner
 
     def _work(self, request: dict[str, Any]) -> str:
         name = request.get("work")
-        if not isinstance(name, str) or all(row.name != name for row in self._app.see_works()):
+        if not isinstance(name, str) or all(row.name != name for row in self._app.snapshot_works()):
             raise CommandError(f"there is no work {name!r}")
         return name
 
@@ -118,5 +118,5 @@ class Commands:
 def _timeout(request: dict[str, Any]) -> float:
     timeout = request.get("timeout", settings.STOP_TIMEOUT)
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
-        raise CommandError(f"timeout is a number of seconds, 0 or more; found {timeout!r}")
+        raise CommandError(f"timeout must be a number of seconds, 0 or more; found {timeout!r}")
     return float(timeout)

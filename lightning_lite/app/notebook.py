@@ -1,4 +1,4 @@
-"""Flows, works and apps in a notebook: their state and what became of their calls, as tables."""
+"""HTML of flows, works and apps for notebooks: tables of their state and calls."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lightning_lite.tree.component import Component
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
 
-#: Calls of a work that are shown, the newest.
-_MOST_CALLS = 20
+#: Number of the newest calls of a work that are shown.
+_MAX_CALLS = 20
 
 
 def show_component(component: Component) -> str:
-    """Return a component as HTML: its state, and what became of its calls or of the works below it."""
+    """Return a component as HTML: its state, and its calls or the works below it."""
     if isinstance(component, LightningWork):
         return _show_work(component)
     works = show_works(component.named_works()) if isinstance(component, LightningFlow) else ""
@@ -25,23 +25,23 @@ def show_component(component: Component) -> str:
 
 def _show_work(work: LightningWork) -> str:
     book = work._book
-    calls = sorted(book.current.values(), key=lambda call: call.number)[-_MOST_CALLS:]
+    calls = sorted(book.current.values(), key=lambda call: call.number)[-_MAX_CALLS:]
     rows = [
         (call.number, call.statuses[-1].stage, call.attempt, call.statuses[-1].message)
         for call in calls
         if call.statuses
     ]
     return (
-        html_title(f"{_title(work)}: {_readable(book.status.stage)}")
+        html_title(f"{_title(work)}: {_format_stage(book.status.stage)}")
         + _show_state(work)
         + html_table(["call", "status", "attempt", ""], rows)
     )
 
 
 def show_works(works: Iterable[tuple[str, LightningWork]]) -> str:
-    """Return works, given with their names, as HTML: one row for each."""
+    """Return works, given with their names, as an HTML table with one row for each work."""
     rows = [
-        (name, type(work).__qualname__, _readable(work._book.status.stage), work._book.status.message)
+        (name, type(work).__qualname__, _format_stage(work._book.status.stage), work._book.status.message)
         for name, work in works
     ]
     return html_table(["work", "class", "status", ""], rows)
@@ -64,5 +64,5 @@ def _title(component: Component) -> str:
     return f"{component.name} ({kind})" if component.name else kind
 
 
-def _readable(stage: str) -> str:
+def _format_stage(stage: str) -> str:
     return stage.replace("_", " ")

@@ -1,11 +1,11 @@
-"""How a run begins: as a new one, or as the one that an earlier process has left."""
+"""Opens the folder and the journal of a run: of a new run, or of an earlier run that is resumed."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from lightning_lite.app.reporting import say
+from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.event_codec import decode_events
@@ -17,26 +17,36 @@ from lightning_lite.tree.identity import class_identity
 
 
 def find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | None:
-    """Return the folder of the run that is to be resumed, or `None` if there is none."""
+    """Return the folder of the run to resume, or `None` if there is none."""
     if isinstance(resume, str):
         return run_path(root_dir, resume)
     path = find_resumable(root_dir, _identity(root))
     if path is None:
-        say(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run begins.")
+        print_notice(f"There is nothing to resume for {name_of_app(root)} in {root_dir}: a new run starts.")
     return path
 
 
 def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tuple[RunFolder, Journal]:
-    """Return the folder and the journal of the run in `path`, its past handed over; or of a new run."""
+    """Return folder and journal of the run in `path`, and restore `root` from it; or those of a new run.
+
+    Args:
+        root: The root flow.
+        options: Options of the run.
+        path: Folder of the run to resume, or `None`.
+
+    Raises:
+        JournalError: The run can't be resumed; the error says why.
+        PoisonCall: The flow of that run died several times of the same call.
+    """
     identity = _identity(root)
     if path is None:
         folder = RunFolder.create(options.root_dir, app=name_of_app(root), identity=identity)
         return folder, Journal.create(folder.path, identity, durable=options.durable)
     journal = Journal.open(path, identity, durable=options.durable)
     try:
-        # First, because a run that is refused stays as it was.
+        # Before the folder is reopened, so that a refused run stays unchanged.
         events = decode_events(journal.records(), journal.path)
-        _hand_over(Replay(os.path.basename(path), events), root, options.retry_failed)
+        _restore(Replay(os.path.basename(path), events), root, options.retry_failed)
         return RunFolder.reopen(path), journal
     except BaseException:
         journal.close()
@@ -44,26 +54,27 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
 
 
 def name_of_app(root: LightningFlow) -> str:
-    """Return how people call an app: by the class of its root."""
-    return _top(root).__qualname__
+    """Return the name of an app: that of the class of its root."""
+    return _root_class(root).__qualname__
 
 
-def _top(root: LightningFlow) -> type[Any]:
-    """Return the class that the user calls the root of the app."""
+def _root_class(root: LightningFlow) -> type[Any]:
+    """Return the class of the flow or work that the user gave as root."""
     return type(root.work if isinstance(root, RootFlow) else root)
 
 
 def _identity(root: LightningFlow) -> str:
-    return ":".join(class_identity(_top(root)))
+    return ":".join(class_identity(_root_class(root)))
 
 
-def _hand_over(past: Replay, root: LightningFlow, retry_failed: bool) -> None:
+def _restore(replay: Replay, root: LightningFlow, retry_failed: bool) -> None:
+    """Restore the tree from an earlier run, and print how many calls are completed."""
     if retry_failed:
-        past.forget_failures()
+        replay.forget_failures()
     else:
-        past.check_poison()
-    say(
-        f"Run {past.run} goes on: calls that are taken over: {past.num_completed}, "
-        f"calls that are run again when the flow asks for them: {past.num_again}."
+        replay.check_poison()
+    print_notice(
+        f"Run {replay.run} is resumed: completed calls: {replay.num_completed}, "
+        f"calls that run again when the flow requests them: {replay.num_unfinished}."
     )
-    past.hand_over(root)
+    replay.restore(root)

@@ -1,4 +1,4 @@
-"""One run of an app: machine, runner, journal and terminal, and the one place that all letters pass.
+"""One run of an app: connects machine, runner, journal and terminal; all reports and requests pass here.
 
 runner.wait ──reports──▶ machine.step ──events──▶ recorder.record, then requests ──▶ runner.send
 ▲                                                                                   │
@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import threading
 import time
 import warnings
-from _thread import allocate_lock, get_ident
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,9 +20,9 @@ from typing import ClassVar, Literal
 
 from lightning_lite import settings
 from lightning_lite.app.commands import Commands
-from lightning_lite.app.reporting import note_output, say, tell_failure
+from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
-from lightning_lite.app.snapshots import AppView, see_work
+from lightning_lite.app.snapshots import AppView, snapshot_work
 from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine, Step
@@ -45,32 +45,33 @@ from lightning_lite.values.pickling import is_importable
 
 _log = logging.getLogger("lightning_lite")
 
-#: Seconds without a letter after which what is safe is also committed.
+#: Seconds without a report after which the written events are committed.
 _SETTLE_AFTER = 0.005
 
-_SLOW_SECONDS = 1.0
+#: A warning is given if this many passes take longer than `_SLOW_SECONDS` each on average.
 _SLOW_SAMPLES = 5
+_SLOW_SECONDS = 1.0
 
 
 class Session:
-    """One run of an app, from its folder on disk to the end of its last process.
+    """One run of an app, from the creation of its folder to the end of its last process.
 
     Args:
         root: The root flow.
-        options: How to run it.
+        options: The options of the run.
         clock: Source of the time.
 
     Raises:
-        RunnerError: The system refuses what the runner needs.
+        RunnerError: The system does not provide what the runner needs.
         JournalError: The run can't be resumed; the error says why.
-        PoisonCall: The run that is to be resumed died of the same call again and again.
+        PoisonCall: The flow of the run to resume died several times of the same call.
 
     Attributes:
         run_id: Id of the run, the name of its folder.
-        runner: What carries the letters.
-        num_begun: How many runs there were in this process.
-        signals: What ends the app when it runs in the main thread, or `None`.
-        thread: Identifier of the thread in which the flow runs.
+        runner: The runner, which carries the messages.
+        num_begun: Number of sessions created in this process.
+        signals: The signal handlers that end the app if it runs in the main thread, or `None`.
+        thread: Identifier of the thread that runs the flow.
     """
 
     num_begun: ClassVar[int] = 0
@@ -80,28 +81,29 @@ class Session:
             work._book = CallBook()
         Session.num_begun += 1
         self.signals: EndingSignals | None = None
-        self._end_wanted = allocate_lock()  # locked once somebody outside has asked for the end
-        self._is_to_end = False
+        self._end_lock = threading.Lock()  # held from the first request to end the app
+        self._end_requested = False
         self._wants_channel = options.command_channel
         self._channel: CommandChannel | None = None
         self._view: AppView | None = None
         self.thread = 0
-        self._busy_since: float | None = None  # when the turn began that is under way
-        self._untaken: list[Report] = []  # letters that came when the app was to end
+        self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
+        self._unapplied: list[Report] = []  # reports that arrived with the request to end the app
         self._clock = clock
-        self._suspended = 0.0  # seconds that Ctrl-Z took: time limits pause meanwhile
+        self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
-        self._has_said_rest = False
+        self._has_reported_rest = False
         caller = Caller("flow", "root", options.root_dir, options.durable)
         self._machine = Machine(root, caller, options.max_running)
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
         self._folder, journal = open_run(root, options, path)
         try:
             self.run_id = self._folder.id
-            clean_runs(options.root_dir, now=time.time())  # now that the run is locked, it is not an old one
+            # After the lock is taken, so that this run is not removed.
+            clean_runs(options.root_dir, now=time.time())
             self._terminal = Terminal()
-            if options.view:  # before the runner, which may replace the standard streams
-                self._view = AppView.open(name_of_app(root), self._terminal, self.see_works)
+            if options.view:  # before the runner is created, which may replace the standard streams
+                self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
             self.runner = self._make_runner(root, options)
         except BaseException:
             if self._view is not None:
@@ -125,11 +127,11 @@ class Session:
 
     @property
     def error(self) -> BaseException | None:
-        """What has ended the app, if it did not end well."""
+        """The error that ended the app, or `None`."""
         return self._machine.error
 
     def open(self) -> None:
-        """Start the declared works."""
+        """Start the works with `start_with_flow`, the command channel and the view."""
         self._clock.watch(self.runner.wake)
         self._terminal.on_gone = self.runner.wake
         now = self._now()
@@ -137,35 +139,35 @@ class Session:
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
-        self._listen()  # last: the works are on their way
+        self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
             self._view.start()
 
     def turn(self) -> bool:
-        """Wait for letters, apply them, run the flow if something changed; return whether the app is over."""
+        """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
         reports = self._wait()
-        if self._is_to_end or self._terminal.gone:
-            self._untaken += reports
-            # As every program in a pipe does: who reads `app.py | head` has seen enough.
-            raise SystemExit(128 + (signal.SIGTERM if self._is_to_end else signal.SIGPIPE))
+        if self._end_requested or self._terminal.gone:
+            self._unapplied += reports
+            # SIGPIPE, as every program in a pipe: the reader of `app.py | head` has closed its end.
+            raise SystemExit(128 + (signal.SIGTERM if self._end_requested else signal.SIGPIPE))
         return self.deliver(reports)
 
     def end_from_outside(self) -> None:
-        """End the app in order, as SIGTERM does; for any thread, at any time, and once is enough.
+        """Shut down the app as SIGTERM does; callable from any thread, and more than once.
 
-        `app.run()` raises `SystemExit` with the code 143. In the main thread that cuts a pass of the flow
-        that is under way. Where Python hears no signals, in another thread or beside a handler of the user's
-        own, the app ends when the pass is over.
+        `app.run()` raises `SystemExit` with the code 143. In the main thread, this interrupts a running pass
+        of the flow. If Python handles no signals here, in another thread or with a handler of the user, the
+        app ends after the pass.
         """
-        if not self._end_wanted.acquire(blocking=False):
+        if not self._end_lock.acquire(blocking=False):
             return
         if self.signals is None or not self.signals.end_from_outside():
-            self._is_to_end = True
+            self._end_requested = True
             self.runner.wake()
 
     def deliver(self, reports: Sequence[Report]) -> bool:
-        """Let the machine apply reports and run a pass if it wants one; return whether the app is over."""
+        """Let the machine apply reports, and run a pass if it wants one; return whether the app has ended."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._busy_since = now.monotonic
         self._carry_out(machine.step(now, reports), now)
@@ -174,24 +176,24 @@ class Session:
         if self._view is not None:
             self._view.poke()
         if machine.error is not None and machine.failed_work:
-            note_output(machine.error, machine.failed_work, self._folder.logs)
+            add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic)
-        if not self._has_said_rest and machine.is_at_rest and not machine.ended:
-            self._has_said_rest = True
-            say(
-                "Nothing can change any more: no call is under way and the flow has nothing to do. "
+        if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
+            self._has_reported_rest = True
+            print_notice(
+                "Nothing can change any more: no call is running and the flow has nothing to do. "
                 "Press Ctrl-C to end the app, or let the flow call self.stop()."
             )
         return machine.ended
 
     def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
-        """End all works in order, take their last reports, and write down how the run ended."""
-        reports = list(self._untaken)
+        """Shut down all works, apply their last reports, and record how the run ended."""
+        reports = list(self._unapplied)
         try:
             reports += self.runner.close(settings.STOP_TIMEOUT)
         finally:
-            # Each for itself: what goes wrong in one keeps nothing of the others.
+            # On a stack, so that an error in one step does not prevent the others.
             with ExitStack() as ends:
                 ends.callback(self._recorder.close)
                 ends.callback(self._note_end, state)
@@ -208,38 +210,38 @@ class Session:
         self._record(self._machine.close(now, reports), now)
 
     def _note_end(self, state: str) -> None:
-        """Write down how the run has ended, as long as no other process can take it up."""
+        """Record how the run has ended, while its lock prevents a resume by another process."""
         self._recorder.settle()
-        works = Counter(row.state for row in self.see_works())
+        works = Counter(row.state for row in self.snapshot_works())
         self._folder.ended(state, works, _describe_end(state))
 
     def on_suspend(self) -> None:
-        """Hear of Ctrl-Z, before the app stands still; called in the handler of the signal."""
+        """Hide the view before Ctrl-Z suspends the app; called in the signal handler."""
         if self._view is not None:
             self._view.hide()
 
     def on_resume(self, seconds: float) -> None:
-        """Hear that the app stood still, after Ctrl-Z."""
+        """Exclude the seconds of a suspension by Ctrl-Z from timeouts, and redraw the view."""
         self._suspended += seconds
         if self._view is not None:
             self._view.poke()
 
-    def see_works(self) -> list[WorkRow]:
-        """Return what is to be seen of all works in the tree; for any thread."""
+    def snapshot_works(self) -> list[WorkRow]:
+        """Return a snapshot of all works in the tree; callable from any thread."""
         pids = self._pids()
-        return [see_work(supervisor, pids) for supervisor in self._machine.supervisors()]
+        return [snapshot_work(supervisor, pids) for supervisor in self._machine.supervisors()]
 
     def _pids(self) -> dict[str, int]:
         return self.runner.pids() if isinstance(self.runner, Steerable) else {}
 
     def busy_for(self) -> float | None:
-        """Return for how many seconds the flow has been busy, `None` if it waits; for any thread."""
+        """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""
         since = self._busy_since
         return None if since is None else self._now().monotonic - since
 
     def _listen(self) -> None:
-        """Open the channel for commands; without it the app runs as well."""
-        self.thread = get_ident()
+        """Open the command channel; if that fails, the app runs without it."""
+        self.thread = threading.get_ident()
         if self._wants_channel:
             try:
                 self._channel = CommandChannel(self._folder.path, Commands(self).answer)
@@ -253,23 +255,23 @@ class Session:
             self.runner.send(request)
 
     def _record(self, events: list[Event], now: Moment) -> None:
-        """Take events to the journal, and failures that the app survives to the terminal."""
+        """Write events to the journal, and report failed calls after which the app continues."""
         self._recorder.record(events, now)
         for event in events:
             if type(event) is CallFailed:
-                tell_failure(event.component, event.failure, self._folder.logs)
+                report_failure(event.component, event.failure, self._folder.logs)
 
     def _wait(self) -> Sequence[Report]:
-        patience = self._patience()
+        seconds = self._seconds_to_wait()
         if not self._recorder.is_ahead:
-            return self.runner.wait(patience)
-        reports = self.runner.wait(_SETTLE_AFTER if patience is None else min(patience, _SETTLE_AFTER))
+            return self.runner.wait(seconds)
+        reports = self.runner.wait(_SETTLE_AFTER if seconds is None else min(seconds, _SETTLE_AFTER))
         if not reports:
-            self._recorder.settle()  # nobody waits for us now
+            self._recorder.settle()  # the app is idle, so a commit delays no work
         return reports
 
-    def _patience(self) -> float | None:
-        """Return how long to wait for letters, in seconds."""
+    def _seconds_to_wait(self) -> float | None:
+        """Return how long to wait for reports, in seconds; `None` means no limit."""
         if self._machine.wants_pass:
             return 0.0
         timer, survival = self._machine.wake_at, self._recorder.wake_at
@@ -287,23 +289,23 @@ class Session:
             self._durations.clear()
             warnings.warn(
                 f"The last {_SLOW_SAMPLES} passes of the flow took more than {_SLOW_SECONDS:g} s each on "
-                "average. Meanwhile the app hears of nothing: move what takes long into a LightningWork.",
+                "average. During a pass the app handles no reports: move slow code into a LightningWork.",
                 LightningFlowWarning,
                 stacklevel=2,
             )
 
 
 def _modules_for_works(root: LightningFlow) -> list[str]:
-    """Return the modules that the works of this app need; they load while the main process pickles."""
+    """Return the modules that the works of this app need; imported early, while the main process pickles."""
     modules = ["lightning_lite.engine.work_host"]
     if "lightning_lite.storage.drive" in sys.modules:
         modules.append("lightning_lite.storage.drive")
     if not all(is_importable(type(work).__module__) for work in root.works()):
-        modules.append("cloudpickle")  # their classes travel by value
+        modules.append("cloudpickle")  # it pickles their classes by value
     return modules
 
 
 def _describe_end(state: str) -> str | None:
-    """Return what an app is failing of at this moment."""
+    """Return the exception that is being handled, in one line, if the app has failed."""
     error = sys.exception()
     return one_line(f"{type(error).__name__}: {error}") if state == "failed" and error is not None else None

@@ -1,7 +1,7 @@
-"""What is to be seen of the works of an app: snapshots for people, taken beside the flow.
+"""Snapshots of the works of an app, and the live view that shows them on the terminal.
 
-All of it may be called in any thread while the flow goes on: it reads what is there at the moment, one
-attribute at a time, and changes nothing.
+Snapshots may be taken in any thread while the flow runs: they read one attribute at a time, and change
+nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lightning_lite.ui.terminal import Terminal
 
 
 class AppView:
-    """The view of one app; `open` makes one where there is a terminal for it.
+    """The live view of one app, and its summary at the end; `open` creates one if there is a terminal.
 
     Args:
         app: Name of the app.
@@ -36,31 +36,31 @@ class AppView:
         self._began = time.time()
 
     @classmethod
-    def open(cls, app: str, terminal: Terminal, look: Callable[[], Sequence[WorkRow]]) -> Self | None:
-        """Return a view on the terminal of `sys.stdout`; `None` if that is none, or shows only plain text.
+    def open(cls, app: str, terminal: Terminal, snapshot: Callable[[], Sequence[WorkRow]]) -> Self | None:
+        """Return a view on the terminal of `sys.stdout`, or `None` if that is no terminal or a dumb one.
 
         Args:
             app: Name of the app.
             terminal: Shows the output of its works.
-            look: Returns what is to be seen of the works; called in any thread.
+            snapshot: Returns a snapshot of the works; called in any thread.
         """
-        live = open_view(app, terminal, look)
+        live = open_view(app, terminal, snapshot)
         return cls(app, terminal, live) if live is not None else None
 
     def start(self) -> None:
-        """Begin to show something."""
+        """Start to show the works."""
         self._live.start()
 
     def poke(self) -> None:
-        """Note that something may have changed; takes no time, and is for handlers of signals, too."""
+        """Request a redraw; fast, and callable from signal handlers."""
         self._live.poke()
 
     def hide(self) -> None:
-        """Leave the terminal to the shell; called in the handler of a signal."""
+        """Clear the view, so that the shell can use the terminal; called in a signal handler."""
         self._live.hide()
 
     def close(self, ending: str, works: Sequence[LightningWork]) -> None:
-        """Wipe the works from the terminal, and say what became of them if the app has begun.
+        """Clear the view, and print a summary if the view has shown the works.
 
         Args:
             ending: `stopped`, `failed` or `interrupted`.
@@ -69,37 +69,37 @@ class AppView:
         has_begun = self._live.has_begun
         self._live.close()
         if has_begun:
-            summaries = [sum_up_work(work, self._began) for work in works]
+            summaries = [summarize_work(work, self._began) for work in works]
             seconds = time.time() - self._began
             show_run(RunSummary(self._app, ending, seconds, summaries), self._terminal)
 
 
-def see_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
-    """Return what a live view shows of one work: the call under way, else what its status is about.
+def snapshot_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
+    """Return the row of one work: of its running call, else of the call or process that its status concerns.
 
     Args:
-        supervisor: Who runs its calls.
+        supervisor: The supervisor of the work.
         pids: Ids of the processes of works, by name.
     """
     work, book = supervisor.work, supervisor.work._book
     call, status = supervisor.running, book.status
     if call is not None:
         status = call.statuses[-1]
-    elif book.newest is not None and status in book.newest.statuses[-1:]:  # not about the process
-        call = book.newest
+    elif book.newest is not None and status in book.newest.statuses[-1:]:
+        call = book.newest  # the status concerns this call, not the process
     return WorkRow(
         supervisor.name,
         status.stage.replace("_", " "),
         call=call.number if call is not None else 0,
         attempt=call.attempt if call is not None else 0,
-        progress=see_progress(work),
+        progress=read_work_progress(work),
         since=status.timestamp or None,
         pid=pids.get(supervisor.name),
     )
 
 
-def see_progress(work: LightningWork) -> float | None:
-    """Return what the attribute `progress` of a work says, from 0 to 1; `None` if there is none that does.
+def read_work_progress(work: LightningWork) -> float | None:
+    """Return the progress of a work, from 0 to 1, or `None` if its attribute `progress` gives none.
 
     Example:
         >>> class Train(LightningWork):
@@ -108,7 +108,7 @@ def see_progress(work: LightningWork) -> float | None:
         ...         self.progress = (30, 120)
         ...     def run(self):
         ...         pass
-        >>> see_progress(Train())
+        >>> read_work_progress(Train())
         0.25
     """
     node = work._node
@@ -116,13 +116,13 @@ def see_progress(work: LightningWork) -> float | None:
         return None
     try:
         value = node.value(work, "progress")
-    except KeyError:  # it changes at this moment
+    except KeyError:  # the flow changes it at this moment
         return None
     return read_progress(value)
 
 
-def sum_up_work(work: LightningWork, since: float) -> WorkSummary:
-    """Return what became of a work since a moment.
+def summarize_work(work: LightningWork, since: float) -> WorkSummary:
+    """Return the summary of a work since a given time.
 
     Args:
         work: The work.
@@ -146,6 +146,7 @@ def sum_up_work(work: LightningWork, since: float) -> WorkSummary:
         for status in book.process_statuses
         if status.stage == WorkStageStatus.FAILED and status.timestamp >= since
     ]
-    if book.num_calls > len(book.current):  # it does not remember its calls, nor how long they were
+    if book.num_calls > len(book.current):
+        # A work with `cache_calls=False` keeps no old calls, so their durations are unknown.
         return WorkSummary(work.name, book.num_calls, None, tuple(failures))
     return WorkSummary(work.name, num_calls, seconds, tuple(failures))

@@ -1,1 +1,1 @@
-"""The two state machines, pure: messages in, messages out; no process, no clock, no file."""
+"""The state machines of the main process and of a work: messages in, messages out, without side effects."""

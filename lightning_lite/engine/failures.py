@@ -1,8 +1,9 @@
-"""How an exception of the user's becomes a `Failure` that travels, and an exception again."""
+"""Converts exceptions of works to `Failure` messages, and these back to exceptions."""
 
 from __future__ import annotations
 
 import reprlib
+from typing import Any
 
 from lightning_lite.engine.tracebacks import RemoteTraceback, fill_in_source, format_user_frames
 from lightning_lite.errors import (
@@ -13,13 +14,9 @@ from lightning_lite.errors import (
     WorkStartFailed,
     WorkTimeout,
 )
-from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
 from lightning_lite.values.pickling import PackingError, pack_error, unpack
-
-if TYPE_CHECKING:
-    from typing import Any
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,
@@ -30,18 +27,18 @@ _ERRORS: dict[str, type[WorkFailed]] = {
 
 
 def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failure:
-    """Return the failure that `error`, raised by a call of `work`, means for the flow."""
+    """Return the failure that reports `error`, raised by a call of `work`, to the flow."""
     captured: bool | None = None
     reason = WorkFailureReasons.USER_EXCEPTION
     if isinstance(error, Exception):
         is_invalid = isinstance(error, PackingError | StateError)
-        error, captured = _ask_work(error, work)
-        what, kind = _said(error), type(error).__name__
+        error, captured = _call_on_exception(error, work)
+        what, kind = _text_of(error), type(error).__name__
         if not is_invalid:
             what = f"{kind}: {what}" if what else kind
         reason = WorkFailureReasons.INVALID_VALUE if is_invalid else reason
     else:
-        # SystemExit and its like would end the app without a word if they were raised there.
+        # Not as `user_exception`: SystemExit, raised again in the flow, would end the app without a message.
         reason = WorkFailureReasons.CRASHED
         code = f"({error.code!r})" if isinstance(error, SystemExit) else f"({error})"
         what = f"sys.exit{code}" if isinstance(error, SystemExit) else f"{type(error).__name__}{code}"
@@ -50,62 +47,62 @@ def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failur
 
 
 def describe_call(work: str, arguments: bytes) -> str:
-    """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
+    """Return a call with pickled arguments as source code, shortened: `root.train.run(lr=0.1)`."""
     try:
         args, kwargs = unpack(arguments)
-    except Exception:  # noqa: BLE001 - the message is about another failure; arguments that can't be read are not
+    except Exception:  # noqa: BLE001 - must not replace the failure that is being described
         return f"{work}.run(...)"
     return show_call(work, args, kwargs)
 
 
 def show_call(work: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Return a call as it stands in the flow, shortened: `root.train.run(lr=0.1)`."""
+    """Return a call as source code, shortened: `root.train.run(lr=0.1)`."""
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = 60
     try:
         parts = [shortener.repr(value) for value in args]
         parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
-    except Exception:  # noqa: BLE001 - a broken repr of the user's must not hide what is to be said
+    except Exception:  # noqa: BLE001 - a broken repr of the user must not hide the message
         parts = ["..."]
     return " ".join(f"{work}.run({', '.join(parts)})".split())
 
 
 def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
-    """Return what `app.run()` raises for a failure: the work's own exception, if that could travel.
+    """Return the exception that `app.run()` raises for a failure: that of the work, if it can be unpickled.
 
-    The text of its traceback in the other process is its cause, and a note says which call it was.
+    Its cause is the text of the traceback in the other process, and a note names the call.
 
     Args:
-        failure: What became of a call or of the start of a process.
+        failure: The failure of a call, or of the start of a process.
         work: Name of the work.
-        where: The call and its attempt.
+        where: Description of the call and its attempt, or "".
     """
     found: Any = None
     if failure.reason == WorkFailureReasons.USER_EXCEPTION and failure.error is not None:
         try:
             found = unpack(failure.error)
-        except Exception:  # noqa: BLE001 - the user's class decides what its way back raises; the text remains
+        except Exception:  # noqa: BLE001 - unpickling runs code of the user's class; the message remains
             found = None
     kind = _ERRORS.get(failure.reason, WorkFailed)
     ours = kind(failure.message, work=work, reason=failure.reason)
     error = found if isinstance(found, BaseException) else ours
     if failure.traceback:
         error.__cause__ = RemoteTraceback(f"in the process of {work}:\n\n{fill_in_source(failure.traceback)}")
-    if error is not ours and where:  # whose message says it
+    if error is not ours and where:  # the message of `ours` names the call already
         error.add_note(f"in {where}")
     return error
 
 
-def _ask_work(error: Exception, work: Any) -> tuple[Exception, bool]:
-    """Let the work's `on_exception` decide; return the exception, and whether it was taken."""
+def _call_on_exception(error: Exception, work: Any) -> tuple[Exception, bool]:
+    """Call `on_exception` of the work; return the exception, and whether the app continues."""
     try:
         work.on_exception(error)
-    except Exception as raised_again:  # noqa: BLE001 - that is how `on_exception` says that it counts
+    except Exception as raised_again:  # noqa: BLE001 - `on_exception` raises to say that the failure counts
         return raised_again, False
     return error, True
 
 
-def _said(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     try:
         return str(error)
     except Exception as broken:  # noqa: BLE001 - the user's class decides what its __str__ raises

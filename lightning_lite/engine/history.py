@@ -1,8 +1,7 @@
-"""What has happened in a run, folded from its events: works, their calls, attempts and times, and the states.
+"""History of a run, folded from its events: works, their calls, attempts and times, and the states.
 
-`read_history` is for people who look (`status`, `timeline`, pages). It works on runs that have ended, that
-died and that go on, changes nothing, holds no lock, and loads no class of a user. A resume folds the same
-events.
+`read_history` serves `status`, `timeline` and the pages. It reads runs that have ended, died or are still
+running. It changes nothing, takes no lock, and loads no class of a user. A resume folds the same events.
 
     history = read_history("/root/runs/20261122-035501123-9f3ac2")
     for work in history.works.values():
@@ -48,13 +47,13 @@ class Attempt(NamedTuple):
     """One attempt of a call.
 
     Attributes:
-        number: From 1.
+        number: Number of the attempt, from 1.
         began: When it was sent, in seconds since 1970.
-        ended: When it had ended; `None` if nobody has written that down.
-        outcome: `succeeded`, `failed`, `stopped`, `restarted` if the flow gave the work a new process
-            meanwhile, `lost` if the app died meanwhile, or `running`.
+        ended: When it ended, or `None` if that was not recorded.
+        outcome: `succeeded`, `failed`, `stopped`, `restarted` if the flow restarted the process during the
+            attempt, `lost` if the app died during it, or `running`.
         reason: Why it failed, or `None`.
-        message: One line for people, or "".
+        message: One line that describes the end, or "".
     """
 
     number: int
@@ -66,12 +65,12 @@ class Attempt(NamedTuple):
 
 
 class CallHistory:
-    """One call.
+    """History of one call.
 
     Attributes:
         work: Name of the work.
-        cut: When the app was last heard of before it died, in seconds since 1970, if it died before it took
-            note of the end; a resumed app asks for what was lost again, as another call. Else `None`.
+        cut: If the app died before it recorded the end of the call: time of the last event before that, in
+            seconds since 1970. Else `None`. A resumed app requests a lost call again, as a new call.
     """
 
     def __init__(self, work: str, call: Call, arguments: bytes | None) -> None:
@@ -92,44 +91,44 @@ class CallHistory:
 
     @property
     def statuses(self) -> list[WorkStatus]:
-        """What happened to it, in order."""
+        """Its statuses, oldest first."""
         return self._call.statuses
 
     @property
     def arguments(self) -> str:
-        """The arguments as they stand in the flow, shortened; `...` if they are long."""
+        """The arguments as source code, shortened; `...` if they are long."""
         return "..." if self._arguments is None else show_arguments(self._arguments)
 
     @property
     def asked(self) -> float:
-        """When the flow asked for it, in seconds since 1970."""
+        """When the flow requested it, in seconds since 1970."""
         return self.statuses[0].timestamp
 
     @property
     def stage(self) -> str:
-        """What is known last: one of `WorkStageStatus`, or `lost`."""
+        """Its last known stage: one of `WorkStageStatus`, or `lost`."""
         return self.statuses[-1].stage if self.cut is None else "lost"
 
     @property
     def ended(self) -> bool:
-        """Whether it has come to an end, or was lost."""
+        """Whether it has ended or was lost."""
         return self.cut is not None or self.stage in _ENDS
 
     @property
     def message(self) -> str:
-        """What there is to say about its last status, or ""."""
+        """The message of its last status, or ""."""
         return self.statuses[-1].message
 
     @property
     def attempts(self) -> list[Attempt]:
-        """What was sent to the process of the work, in order."""
+        """Its attempts, oldest first."""
         found: list[Attempt] = []
         statuses = self.statuses
         for status, after in zip(statuses, (*statuses[1:], None), strict=True):
             if status.stage == WorkStageStatus.RUNNING:
                 found.append(self._attempt(status, after))
             elif status.stage == WorkStageStatus.FAILED and (not found or found[-1].number < status.count):
-                # Its process did not even start.
+                # Its process failed to start, so the attempt was never sent.
                 moment = status.timestamp
                 found.append(Attempt(status.count, moment, moment, "failed", status.reason, status.message))
         return found
@@ -142,15 +141,15 @@ class CallHistory:
 
 
 class WorkHistory:
-    """One work.
+    """History of one work.
 
     Attributes:
         name: Its full name.
-        identity: Module, or path of the script, and name of its class; `None` if that is not known.
-        statuses: What happened to its process outside of calls.
-        calls: Its calls, in the order in which the flow asked for them.
-        is_detached: Whether the flow has taken it out of the tree.
-        book: The record of its calls, as the flow has it.
+        identity: Module (or path of the script) and name of its class; `None` if unknown.
+        statuses: The statuses of its process.
+        calls: Its calls, in the order of the requests.
+        is_detached: Whether the flow has removed it from the tree.
+        book: The records of its calls, as the flow has them.
     """
 
     def __init__(self, name: str) -> None:
@@ -163,21 +162,21 @@ class WorkHistory:
 
     @property
     def last(self) -> WorkStatus:
-        """What happened last, to its newest call or to its process; `not_started` if nothing has."""
-        # Of two at the same moment the call counts: a process that has started runs it.
+        """The last status of its newest call or of its process; `not_started` if there is none."""
+        # For equal times, the call comes first: its start follows the start of the process.
         statuses = [*(self.calls[-1].statuses[-1:] if self.calls else ()), *self.statuses[-1:]]
         return max(statuses, key=lambda status: status.timestamp, default=_NOT_STARTED)
 
 
 class RunHistory:
-    """What has happened in one run; `apply` folds its events.
+    """History of one run; `apply` folds the next event into it.
 
     Attributes:
-        works: All works that were ever in the tree, by name.
-        begun: When a process took up the run, in seconds since 1970: at its start, and at each resume.
-        times: When something happened, in seconds since 1970, each moment once.
+        works: All works that have ever been in the tree, by name.
+        begun: Times of the start and of each resume, in seconds since 1970.
+        times: Times of all events, in seconds since 1970, without repetitions.
         states: Last values of the attributes of flows and works, encoded, by component.
-        written: Those of them that were written or reported since the component came into the tree.
+        written: The subset of `states` that was written or reported after the component was attached.
     """
 
     def __init__(self) -> None:
@@ -196,11 +195,11 @@ class RunHistory:
 
     @property
     def last_time(self) -> float:
-        """The latest moment that was written down, in seconds since 1970; 0 if none was."""
+        """The time of the last event, in seconds since 1970; 0 if there is none."""
         return max([*self.begun[-1:], *self.times[-1:]], default=0.0)
 
     def apply(self, event: Event) -> None:
-        """Take the next event."""
+        """Fold the next event."""
         match event:
             case RunBegun():
                 self._begin(event.time)
@@ -240,14 +239,14 @@ class RunHistory:
             work.calls.append(shown)
 
     def _begin(self, moment: float) -> None:
-        """A process takes up the run; what an earlier one had under way is lost."""
+        """Fold a start or resume: calls that an earlier process had not ended are lost."""
         for call in self._current.values():
             if call.cut is None and call.statuses[-1].stage not in _ENDS:
                 call.cut = self.last_time
         self.begun.append(moment)
 
     def _detach(self, top: str) -> None:
-        """Take a component out of the tree, with all below it; what it did stays known."""
+        """Fold the removal of a component with all below it; the history of its works stays."""
         for work, key in [called for called in self._current if is_below(called[0], top)]:
             del self._current[work, key]
         for name, known in self.works.items():
@@ -263,7 +262,7 @@ class RunHistory:
 
 
 def fold(events: Iterable[Event]) -> RunHistory:
-    """Return what has happened in a run according to its events."""
+    """Return the history that the events of a run give."""
     history = RunHistory()
     for event in events:
         history.apply(event)
@@ -271,7 +270,7 @@ def fold(events: Iterable[Event]) -> RunHistory:
 
 
 def read_history(path: str) -> RunHistory:
-    """Return what has happened in a run so far.
+    """Return the history of a run up to now.
 
     Args:
         path: Absolute path of its folder.

@@ -1,11 +1,11 @@
-"""The state machine of the main side: reports and the time in; events and requests out.
+"""State machine of the main process: takes reports and the time, returns events and requests.
 
-    step(now, reports)   with reports or a timer that is due: apply them
-                         else, if something changed: run one pass of the flow
+    step(now, reports)   with reports or a due timer: apply them
+                         else, after a change: run one pass of the flow
 
-A pass never runs in the step that applies reports, so that the caller can write the events of a step to
-the journal before the flow sees what they say. The machine owns no process, no clock and no file: all rules
-can be tested without a process.
+A pass never runs in the step that applies reports, so that the caller can write the events of that step to
+the journal before the flow sees their effect. The machine has no process, clock or file, so that all its
+rules can be tested without a process.
 """
 
 from __future__ import annotations
@@ -42,12 +42,13 @@ from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import connect
 from lightning_lite.tree.outbox import (
     CallRequested,
-    Detached,
+    ComponentRemoved,
     Outbox,
-    RestartAsked,
-    StacksAsked,
-    StartAsked,
-    StopAsked,
+    RestartRequested,
+    StacksRequested,
+    StartRequested,
+    StopRequested,
+    WorkRequest,
 )
 from lightning_lite.tree.work import LightningWork, swallowed_at
 
@@ -55,11 +56,11 @@ _log = logging.getLogger("lightning_lite")
 
 
 class Step(NamedTuple):
-    """What came of a step.
+    """The result of a step.
 
     Attributes:
-        events: What happened, in order; to be written to the journal before the next step.
-        requests: What is to be sent, after the events were written.
+        events: The events, in order. The caller writes them to the journal before the next step.
+        requests: The requests. The caller sends them after it has written the events.
     """
 
     events: list[Event]
@@ -67,18 +68,19 @@ class Step(NamedTuple):
 
 
 class Machine:
-    """Drives one tree of components.
+    """Runs the flow and supervises the works of one tree of components.
 
     Args:
         root: The root flow.
-        caller: Who the flow is for the drives: its folder, and whether it wants the disk's flush.
-        max_running: How many works run a call at once, or `None` for all.
+        caller: The identity of the flow for drives: its folder, and whether writes are durable.
+        max_running: Number of works that may run a call at the same time, or `None` for no limit.
 
     Attributes:
-        ended: Whether the app is over; `error` says how.
-        error: What `app.run()` has to raise, or `None`.
-        failed_work: Name of the work whose failure that is, or "".
-        num_passes: How often the root flow has run.
+        root: The root flow.
+        ended: Whether the app has ended.
+        error: The exception that `app.run()` must raise, or `None`.
+        failed_work: Name of the work that caused `error`, or "".
+        num_passes: Number of passes of the root flow.
     """
 
     def __init__(self, root: LightningFlow, caller: Caller, max_running: int | None = None) -> None:
@@ -94,10 +96,10 @@ class Machine:
         self._acknowledged: list[Request] = []
 
     def open(self, now: Moment) -> Step:
-        """Take the tree, and start the declared works.
+        """Connect the tree, and start the works with `start_with_flow`.
 
         Raises:
-            ArgumentError: A work can't be sent to its process; the message names the attribute.
+            ArgumentError: A work can't be pickled for its process; the message names the attribute.
         """
         self._outbox.wall = now.wall
         connect(self.root, self._outbox)
@@ -111,7 +113,7 @@ class Machine:
         return Step(self._outbox.take_events(), requests)
 
     def prepare(self) -> list[Request]:
-        """Return the letters that let the runner begin with what `open` will start."""
+        """Return requests that let the runner start early the processes that `open` will request."""
         return [
             PrepareWork(work.name, work._policy.env, work._policy.cwd)
             for _, work in self.root.named_works()
@@ -119,12 +121,12 @@ class Machine:
         ]
 
     def close(self, now: Moment, reports: Sequence[Report] = ()) -> list[Event]:
-        """Let go of the tree, and return the last events; what the tree knows stays readable.
+        """Disconnect the tree, and return the last events; state and calls stay readable.
 
         Args:
-            now: The present time.
-            reports: What came while the works were ended. The last states and ends of calls count; the ends
-                of processes then say nothing about the works.
+            now: Current time.
+            reports: Reports that arrived during the shutdown. States and ends of calls are applied. Exits of
+                processes are ignored: the shutdown caused them.
         """
         self._outbox.wall = now.wall
         for report in reports:
@@ -140,32 +142,32 @@ class Machine:
 
     @property
     def wake_at(self) -> float | None:
-        """When `step` wants to be called without a letter, in monotonic seconds, or `None`."""
+        """When `step` must be called even without a report, in monotonic seconds, or `None`."""
         return self._timers.next
 
     def supervisors(self) -> list[Supervisor]:
-        """Return those of all works in the tree; for any thread, and for looking only."""
+        """Return the supervisors of all works in the tree; callable from any thread, for reading only."""
         return self._supervisors.all()
 
     @property
     def wants_pass(self) -> bool:
-        """Whether something changed since the last pass began."""
+        """Whether something changed since the last pass started."""
         return bool(self._outbox.reasons) and not self.ended
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing is under way that could change anything."""
+        """Whether no pass, report or timer is pending, so that nothing can change any more."""
         return not (self.wants_pass or self._supervisors.is_busy or self._timers.next is not None)
 
     def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:
-        """Apply what arrived. If nothing did, and something changed before, run one pass of the flow.
+        """Apply reports and due timers. If there are none, run one pass of the flow if it wants one.
 
         Args:
-            now: The present time.
-            reports: All messages that have arrived since the last step.
+            now: Current time.
+            reports: All reports that have arrived since the last step.
 
         Raises:
-            Exception: Whatever the flow raises; for the journal such a pass did not happen.
+            Exception: Any exception of the flow. The events of such a pass are discarded.
         """
         self._outbox.wall = now.wall
         due = self._timers.pop_due(now)
@@ -174,7 +176,7 @@ class Machine:
                 self._apply(report, now)
             for name in due:
                 self._wake(name, now)
-            # If a pass follows at once, its step sends all together, unless there is something to send now.
+            # If a pass follows, its step returns all requests together, unless some can be sent now.
             is_sent_later = self.wants_pass and not (self._acknowledged or self._supervisors.has_news(now))
             requests = [] if is_sent_later else self._collect(now)
         elif self.wants_pass:
@@ -183,7 +185,7 @@ class Machine:
             requests = []
         return Step(self._outbox.take_events(), requests)
 
-    # What arrived.
+    # Reports and timers.
 
     def _apply(self, report: Report, now: Moment) -> None:
         supervisor = self._supervisors.of_process(report.work)
@@ -194,7 +196,7 @@ class Machine:
                 supervisor.state_sync.take(report.changes, report.applied)
                 self._acknowledged.append(AcknowledgeState(report.work))
                 if not report.changes:
-                    return  # it only confirms what the flow wrote
+                    return  # it only confirms a write of the flow
             case RunEnded():
                 supervisor.run_ended(report, now)
             case WorkStarted():
@@ -212,7 +214,7 @@ class Machine:
         self._outbox.changed(f"{report.work}: {type(report).__name__}")
 
     def _wake(self, name: str, now: Moment) -> None:
-        """Take a timer that is due: of a work, or of a schedule of the flow."""
+        """Handle a due timer: of a work, or of a schedule of the flow."""
         supervisor = self._supervisors.find(name)
         if supervisor is not None:
             supervisor.tick(now)
@@ -224,7 +226,7 @@ class Machine:
     # The pass.
 
     def _run_pass(self, now: Moment) -> list[Request]:
-        """Run the flow once, and return what is to be sent after it."""
+        """Run one pass of the flow, handle its requests, and return the requests to send."""
         outbox = self._outbox
         try:
             self._run_root()
@@ -235,7 +237,7 @@ class Machine:
             return []
         written = list(outbox.writes.items())
         if outbox.asks:
-            self._take_asks(now)
+            self._handle_requests(now)
         for name, (_, attributes) in written:
             if (supervisor := self._supervisors.find(name)) is not None:
                 supervisor.ask_write(attributes)
@@ -245,6 +247,12 @@ class Machine:
         return self._collect(now)
 
     def _run_root(self) -> None:
+        """Call `run` of the root flow, and handle how it ends: normally, paused, stopped or failed.
+
+        Raises:
+            PauseSwallowed: The flow caught the `Pause`.
+            Exception: Any other exception of the flow.
+        """
         outbox = self._outbox
         self.num_passes += 1
         if outbox.explain is not None:
@@ -256,57 +264,55 @@ class Machine:
                 self.root.run()
             was_swallowed = outbox.pause is not None
         except Pause as pause:
-            # Not kept in a variable: with its traceback it would be a cycle, and garbage of each pass.
+            # Don't keep `pause`: with its traceback it would be a reference cycle in each pass.
             was_swallowed = pause is not outbox.pause
         except (StopApp, FailApp) as ending:
             outbox.ending = ending
         if was_swallowed and outbox.ending is None:
             raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
-        outbox.look()
+        outbox.collect_changes()
         if outbox.ending is not None:
             self.ended = True
             if isinstance(outbox.ending, FailApp):
                 self.error = AppFailed(str(outbox.ending))
 
-    def _take_asks(self, now: Moment) -> None:
-        """Hand on what the pass asked for, in its order."""
+    def _handle_requests(self, now: Moment) -> None:
+        """Handle the requests of the pass, in order."""
         outbox = self._outbox
         asks, outbox.asks = outbox.asks, []
         for ask in asks:
-            if isinstance(ask, Detached):
+            if isinstance(ask, ComponentRemoved):
                 self._supervisors.dismiss(ask.name, now)
             elif ask.work._node.link is not outbox:
                 if isinstance(ask, CallRequested):
                     ask.call.fail(
-                        Failure("stopped", f"{type(ask.work).__qualname__} was taken out of the tree")
+                        Failure("stopped", f"{type(ask.work).__qualname__} was removed from the tree")
                     )
             else:
-                self._hand_on(ask, now)
+                self._handle_request(ask, now)
 
     def _set_schedules(self, now: Moment) -> None:
-        """Set the timers of the schedules that the pass came to."""
+        """Set the timers of the schedules that the pass reached."""
         wakes, self._outbox.wakes = self._outbox.wakes, {}
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
-    def _hand_on(
-        self, ask: CallRequested | StartAsked | StopAsked | RestartAsked | StacksAsked, now: Moment
-    ) -> None:
+    def _handle_request(self, ask: WorkRequest, now: Moment) -> None:
         supervisor = self._supervisors.supervise(ask.work)
         match ask:
             case CallRequested():
                 supervisor.ask_call(ask.call, now)
-            case StartAsked():
+            case StartRequested():
                 supervisor.ask_start(now)
-            case StopAsked():
+            case StopRequested():
                 supervisor.ask_stop(ask.timeout, now)
-            case RestartAsked():
+            case RestartRequested():
                 supervisor.ask_restart(ask.timeout, now)
-            case StacksAsked():
+            case StacksRequested():
                 supervisor.ask_stacks()
 
     def _collect(self, now: Moment) -> list[Request]:
-        """Return what is to be sent, unless the failure of a work has ended the app: nothing begins then."""
+        """Return the requests to send; none if the app has ended or a failure of a work ends it now."""
         requests, self._acknowledged = self._acknowledged, []
         if not self.ended and (failed := self._supervisors.failed) is not None:
             self.ended, self.error, self.failed_work = True, failed.error, failed.name
@@ -314,12 +320,12 @@ class Machine:
 
 
 def _starts_with_flow(work: LightningWork) -> bool:
-    was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the run that is resumed
+    was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the resumed run
     return work._policy.start_with_flow and not was_stopped
 
 
 def _explain(work: str, call: Call, is_new: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Say why a call is run, or why not."""
+    """Log why a call is run, or why not."""
     stage = call.statuses[-1].stage
     known = f"same as call {call.number}, {'' if call.ended else 'still '}{stage}"
     decision = f"new, call {call.number}" if is_new else known

@@ -1,9 +1,9 @@
 """Writes the events of a run to its journal.
 
-    machine.step ──events──▶ record: encoded, secured ──▶ then the requests of that step are sent
-                             settle: committed, when there is nothing else to do
+    machine.step ──events──▶ record: write them, so that they survive the process ──▶ send the requests
+                             settle: commit them, when the app is idle
 
-The flow sees what an event says in a later step. So when it sees that a call has ended, that end is on disk.
+The flow sees the effect of an event in a later step. So an end of a call is on disk before the flow sees it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkStageStatus
 
-#: Seconds that a call has to be under way before a death of the flow has another cause.
+#: Seconds after the start of a call from which on a death of the flow is not attributed to that call.
 SURVIVAL = 10.0
 
 
@@ -29,22 +29,22 @@ class Recorder:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._young: dict[tuple[str, str], float] = {}  # calls under way: work and key → monotonic seconds
+        self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
 
     @property
     def wake_at(self) -> float | None:
-        """When the oldest call that was just sent will have survived, in monotonic seconds, or `None`."""
+        """When the oldest new call counts as survived, in monotonic seconds, or `None`."""
         return next(iter(self._young.values()), None)
 
     def begin(self, now: Moment) -> None:
-        """Note that a process takes up the run."""
+        """Record that a process starts or resumes the run."""
         self._append([RunBegun(now.wall)])
 
     def record(self, events: Sequence[Event], now: Moment) -> None:
-        """Write events; when this returns, they survive the death of any process.
+        """Write events; when this returns, they survive the death of the process.
 
         Raises:
-            JournalError: They can't be written: no space, for example.
+            JournalError: Writing failed, for example because the disk is full.
         """
         if self._young:
             self._note_survivors(now)
@@ -62,15 +62,15 @@ class Recorder:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether something is safe, but not committed."""
+        """Whether events are written but not committed."""
         return self._journal.is_ahead
 
     def settle(self) -> None:
-        """Commit what is written down."""
+        """Commit the written events."""
         self._journal.commit()
 
     def close(self) -> None:
-        """Write what is left, and let go of the journal."""
+        """Write the remaining events, and close the journal."""
         self._journal.close()
 
     def _append(self, events: Iterable[Event]) -> None:

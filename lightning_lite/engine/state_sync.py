@@ -1,4 +1,4 @@
-"""What a flow and one work write to each other, and which of two values counts."""
+"""Synchronizes attribute values between the flow and the process of one work."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ _log = logging.getLogger("lightning_lite")
 
 
 class StateSync:
-    """Carries values between a flow and one work.
+    """Exchanges values between the flow and one work, and resolves conflicts.
 
-    The flow's writes are numbered, and each is sent again and again until the work confirms it. Until then
-    the flow sees its own value, and what the work sent before it had that value is older.
+    The writes of the flow are numbered. Each one is sent with every message until the work confirms it.
+    Until then the flow keeps its own value, and discards values that the work sent before it had that one.
 
     Args:
         work: The work.
-        outbox: Takes the event that the work has new values.
+        outbox: Receives the event that the work reported new values.
 
     Attributes:
-        newest: Number of the newest write, 0 if there was none.
+        newest: Number of the newest write of the flow; 0 if there was none.
     """
 
     def __init__(self, work: LightningWork, outbox: Outbox) -> None:
         self.newest = 0
         self._work = work
         self._outbox = outbox
-        self._name = work.name  # out of the tree it has none
-        self._numbers: dict[str, int] = {}  # attribute → number of the write, in order
+        self._name = work.name  # a work that was removed from the tree has none
+        self._numbers: dict[str, int] = {}  # attribute → number of its unconfirmed write
 
     def add(self, names: set[str]) -> None:
-        """Enter that the flow wrote these attributes."""
+        """Register that the flow wrote these attributes."""
         self.newest += 1
         self._numbers |= dict.fromkeys(names, self.newest)
 
     def unconfirmed(self) -> dict[str, tuple[int, bytes]]:
-        """Return number and frozen value of what is not confirmed, by attribute."""
+        """Return the unconfirmed writes: number and encoded value, by attribute."""
         if not self._numbers:
             return {}
         node = self._work._node
         return {name: (number, node.encode(self._work, name)) for name, number in self._numbers.items()}
 
     def take(self, changes: dict[str, bytes], applied: int) -> None:
-        """Let the flow see the work's new values, but for those over which it has written something newer.
+        """Store the new values of the work, except attributes for which the flow has a newer value.
 
         Args:
             changes: Encoded values, by attribute.
-            applied: Number of the newest write that the work had applied by then.
+            applied: Number of the newest write that the work had applied when it sent them.
         """
         if changes:
             numbers = self._numbers
@@ -62,10 +62,12 @@ class StateSync:
             for name, encoded in accepted.items():
                 self._work._node.store_encoded(self._work, name, encoded)
             for name in changes.keys() - accepted.keys():
-                _log.debug("%s.%s: the flow's newer value stays, the work's is dropped", self._name, name)
+                _log.debug(
+                    "%s.%s: the value of the work is discarded, the flow has a newer one", self._name, name
+                )
         if self._numbers:
             self._numbers = {name: number for name, number in self._numbers.items() if number > applied}
 
     def forget(self) -> None:
-        """The process is gone; the next one begins with all that the flow knows."""
+        """Drop the unconfirmed writes: the next process starts with the current state of the flow."""
         self._numbers.clear()

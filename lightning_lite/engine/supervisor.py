@@ -1,11 +1,11 @@
-"""What the machine knows about the process of one work, and what it does next.
+"""Supervises one work: its process, its queue of calls, retries, timeouts and restarts.
 
     absent ──StartWork──▶ starting ──WorkStarted──▶ up ──StopWork──▶ stopping ──WorkExited──▶ absent
        ▲                      │                     │
-       └──────WorkExited──────┴─────────────────────┘   it died: the attempt under way has failed
+       └──────WorkExited──────┴─────────────────────┘   it died: the running attempt has failed
 
-One call at a time is under way, the others wait here. Pure, like the machine: what happened and
-when in, letters out.
+One call runs at a time, the others wait in the queue. Like the machine, it has no side effects: it takes
+reports and the time, and collects requests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lightning_lite.engine.failures import describe_call, error_of
 from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.engine.work_host import pack_host
 from lightning_lite.errors import RestartLimitReached
-from lightning_lite.events import CallFailed, CallSucceeded
+from lightning_lite.events import CallFailed, CallStatusChanged, CallSucceeded, WorkEvent, WorkStatusChanged
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -39,80 +39,23 @@ from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
 
-
-class Deaths:
-    """The deaths of the processes of one work, against the limit of its policy.
-
-    Args:
-        work: Name of the work.
-        policy: How it is run.
-    """
-
-    def __init__(self, work: str, policy: WorkPolicy) -> None:
-        self._work = work
-        self._policy = policy
-        self._moments: deque[float] = deque()
-
-    def add(self, now: float) -> None:
-        """Count one, at a monotonic time in seconds."""
-        self._moments.append(now)
-
-    def error(self, now: float, status: WorkStatus) -> RestartLimitReached | None:
-        """Return what has to end the app if no further process may be started now.
-
-        Args:
-            now: Monotonic time, in seconds.
-            status: The newest of the work, which says how the last one died.
-        """
-        moments, policy = self._moments, self._policy
-        while moments and moments[0] <= now - policy.restart_period:
-            moments.popleft()
-        if len(moments) <= policy.max_restarts:
-            return None
-        return RestartLimitReached(
-            f"The process of {self._work} died {len(moments)} times within {policy.restart_period:g} s "
-            f"(max_restarts={policy.max_restarts}); last: {status.message or 'see its log'}",
-            work=self._work,
-            reason=status.reason,
-        )
-
-
-def describe_death(
-    work: str, pid: int | None, exitcode: int | None, detail: str, during: str, *, was_starting: bool
-) -> Failure:
-    """Return what the death of a process means for the call under way.
-
-    Args:
-        work: Name of the work.
-        pid: Id of the process, if it has ever been up.
-        exitcode: How it ended, or `None` if nobody knows.
-        detail: What is known beside that.
-        during: How long it had been in which call; "" if none was under way.
-        was_starting: Whether it had not been up yet.
-    """
-    number = f" (pid {pid})" if pid is not None else ""
-    how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
-    when = f"after {during}" if during else "while it started" if was_starting else "while idle"
-    reason = WorkFailureReasons.START_FAILED if was_starting else WorkFailureReasons.CRASHED
-    return Failure(reason, f"The process of {work}{number} ended with {how} {when}")
-
-
 _log = logging.getLogger("lightning_lite")
 
 
 class Supervisor:
-    """Runs the calls of one work, one after the other, in a process that may have to be replaced.
+    """Runs the calls of one work one after the other, and replaces its process when that dies.
 
     Args:
         work: The work.
-        outbox: Where it notes what becomes of the calls.
-        slots: How many works run a call at once.
-        blocked: Whether a process with this name still has to end before one may start.
+        outbox: Receives the events of the calls and of the process.
+        slots: Limits how many works run a call at the same time.
+        blocked: Whether the process of an earlier work of this name has to end first.
 
     Attributes:
-        name: Name of the work.
-        error: What has to end the app, or `None`.
-        exchange: What the flow and the work write to each other.
+        work: The work.
+        name: Name of the work; a work that was removed from the tree has none.
+        error: The exception that must end the app, or `None`.
+        state_sync: Exchanges attribute values with the process of the work.
     """
 
     def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
@@ -123,77 +66,77 @@ class Supervisor:
         self._outbox = outbox
         self._slots = slots
         self._requests: list[Request] = []
-        self._noted = False
+        self._status_has_changed = False
         self._book: CallBook = work._book
         self._policy = work._policy
         self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
         self._process = "blocked" if blocked else "absent"
         self._pid: int | None = None
-        self._wanted = False  # somebody asked for a process, without a call
+        self._wanted = False  # a process was requested, without a call
         self._queue = CallQueue()
         self._running: Call | None = None
         self._began = 0.0
         self._deadline: float | None = None
-        self._ending: Failure | Literal["stop", "restart"] | None = None  # why we end the process
+        self._ending: Failure | Literal["stop", "restart"] | None = None  # why the process is being ended
         self._start_failure: Failure | None = None
-        self._deaths = Deaths(work.name, work._policy)
+        self._deaths = DeathCounter(work.name, work._policy)
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is under way that will end by itself."""
+        """Whether a call or a change of the process is pending, so that a report will follow."""
         return bool(self._running or self._queue or self._wanted or self._process in ("starting", "stopping"))
 
     @property
     def has_process(self) -> bool:
-        """Whether a process of the work is there, or on its way."""
+        """Whether the work has a process: starting, up or stopping."""
         return self._process in ("starting", "up", "stopping")
 
     @property
     def running(self) -> Call | None:
-        """The call of which an attempt was sent and has not ended."""
+        """The call whose attempt was sent and has not ended, or `None`."""
         return self._running
 
     @property
     def wake_at(self) -> float | None:
-        """When it has something to do by itself, in monotonic seconds, or `None`."""
+        """When `tick` must be called, in monotonic seconds, or `None`."""
         if self._running is not None:
             return self._deadline
-        # While a process comes or goes, its next letter wakes us.
+        # A process that starts or stops sends a report when that is done, so no timer is needed.
         return self._queue.due if self._process in ("absent", "up") else None
 
     def is_ready(self, now: Moment) -> bool:
-        """Return whether its next call can be sent."""
+        """Return whether its next call can be sent now."""
         return self._process == "up" and self._running is None and self._queue.is_due(now.monotonic)
 
     @property
     def has_requests(self) -> bool:
-        """Whether there are letters to send."""
+        """Whether it has requests to send."""
         return bool(self._requests)
 
     def take_requests(self) -> list[Request]:
-        """Return the letters to send, once."""
+        """Return the requests to send, and forget them."""
         requests, self._requests = self._requests, []
         return requests
 
-    def take_noted(self) -> bool:
-        """Return, once, whether a status changed that the flow has read."""
-        noted, self._noted = self._noted, False
-        return noted
+    def take_status_change(self) -> bool:
+        """Return whether a status that the flow has read has changed since the last time."""
+        has_changed, self._status_has_changed = self._status_has_changed, False
+        return has_changed
 
-    # What the flow asks for.
+    # Requests of the flow.
 
     def ask_start(self, now: Moment) -> None:
-        """Have a process, without a call."""
+        """Start a process, without a call, unless there is one."""
         self._wanted = self._process != "up"
         self._ensure_process(now)
 
     def ask_call(self, call: Call, now: Moment) -> None:
-        """Run a call when its turn comes."""
+        """Queue a call, and start a process if there is none."""
         self._queue.add(call)
         self._ensure_process(now)
 
     def ask_stop(self, timeout: float, now: Moment) -> None:
-        """End the process, and with it the calls that have not ended."""
+        """End the process, and stop all calls that have not ended."""
         self._wanted = False
         self._queue.cut_waiting()
         self._end_process("stop", timeout)
@@ -201,18 +144,18 @@ class Supervisor:
             self._end_stopped(now)
 
     def ask_restart(self, timeout: float, now: Moment) -> None:
-        """End the process and start another; the call under way is run again."""
+        """End the process and start a new one; a running call is run again."""
         self._wanted = True
         self._end_process("restart", timeout)
         self._ensure_process(now)
 
     def ask_stacks(self) -> None:
-        """Have the process write what its threads are doing."""
+        """Let the process write the Python stacks of its threads to its output."""
         if self.has_process:
             self._requests.append(DumpStack(self.name))
 
     def ask_write(self, names: set[str]) -> None:
-        """Send what the flow wrote: now if a call runs, else with the next call."""
+        """Send attributes that the flow wrote: now if a call runs, else with the next call."""
         self.state_sync.add(names)
         if self._running is not None and self._process == "up":
             self._requests.append(
@@ -220,46 +163,46 @@ class Supervisor:
             )
 
     def unblock(self, now: Moment) -> None:
-        """The process that had this name is gone."""
+        """Allow a process: that of the earlier work with this name has exited."""
         if self._process == "blocked":
             self._process = "absent"
             self._ensure_process(now)
 
     def abandon(self, now: Moment) -> None:
-        """The app is over: what has not ended is cut."""
+        """Stop all calls that have not ended, because the app has ended."""
         if (call := self._end_attempt()) is not None:
             self._queue.cut(call)
         self._queue.cut_waiting()
         self._cut_calls(now)
 
     def dispatch(self, now: Moment) -> None:
-        """Send the next call; only if `is_ready`."""
+        """Send the next call; call it only if `is_ready`."""
         call = self._running = self._queue.take()
         self._slots.take()
         call.attempt += 1
         self._began = now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
-        self._note(call, WorkStageStatus.RUNNING, now)
+        self._emit_status(call, WorkStageStatus.RUNNING, now)
         unconfirmed, newest = self.state_sync.unconfirmed(), self.state_sync.newest
         self._requests.append(RunCall(self.name, call.key, call.attempt, call.arguments, unconfirmed, newest))
 
-    # What happened.
+    # Reports of the runner and of the work.
 
     def started(self, pid: int, now: Moment) -> None:
-        """The process is up."""
+        """Handle the report that the process is up."""
         self._pid = pid
         if self._process == "starting":
             self._process = "up"
             self._wanted = False
-            self._note(None, WorkStageStatus.STARTED, now)
+            self._emit_status(None, WorkStageStatus.STARTED, now)
 
     def awaits(self, message: RunEnded) -> bool:
-        """Return whether a letter is about the attempt under way."""
+        """Return whether a report concerns the running attempt."""
         call = self._running
         return call is not None and call.key == message.key and call.attempt == message.attempt
 
     def run_ended(self, message: RunEnded, now: Moment) -> None:
-        """An attempt has ended by itself."""
+        """Handle the report that an attempt has returned or raised."""
         self.state_sync.take(message.changes, message.applied)
         if not self.awaits(message) or (call := self._end_attempt()) is None:
             return
@@ -271,20 +214,20 @@ class Supervisor:
             self._status_changed(call, WorkStageStatus.SUCCEEDED, "")
 
     def start_failed(self, failure: Failure) -> None:
-        """The process did not come up; `exited` follows."""
+        """Handle the report that the process failed to start; `exited` follows."""
         self._start_failure = failure
 
     def exited(self, exitcode: int | None, detail: str, now: Moment) -> None:
-        """The process is gone."""
+        """Handle the report that the process has exited."""
         was, self._process = self._process, "absent"
         ending, self._ending = self._ending, None
         failure, self._start_failure = self._start_failure, None
         call = self._end_attempt()
-        self.state_sync.forget()  # the next process begins with all that the flow knows
-        self.work._url = ""  # nobody answers there any more
+        self.state_sync.forget()  # the next process starts with the current state of the flow
+        self.work._url = ""  # its server ended with the process
         if ending == "restart" and call is not None:
             self._queue.put_back(call)
-            self._note(call, WorkStageStatus.PENDING, now)
+            self._emit_status(call, WorkStageStatus.PENDING, now)
         elif ending in ("stop", "restart"):
             if call is not None:
                 self._queue.cut(call)
@@ -305,7 +248,7 @@ class Supervisor:
         self._ensure_process(now)
 
     def tick(self, now: Moment) -> None:
-        """Time has passed: an attempt may have taken too long, a further one may be due."""
+        """Handle a due timer: end an attempt that exceeded its timeout, or start a retry."""
         if self._running is not None and self._deadline is not None and now.monotonic >= self._deadline:
             self._deadline = None
             message = (
@@ -315,17 +258,17 @@ class Supervisor:
             self._end_process(Failure(WorkFailureReasons.TIMEOUT, message), 0.0)
         self._ensure_process(now)
 
-    # What it does.
+    # Helpers.
 
     def _end_attempt(self) -> Call | None:
-        """Return the call of which an attempt was under way, and take note that it is not."""
+        """Return the running call, or `None`, and free its slot."""
         call, self._running = self._running, None
         if call is not None:
             self._slots.give_back()
         return call
 
     def _ensure_process(self, now: Moment) -> None:
-        """Start a process if one is wanted and there is none."""
+        """Start a process if one is needed and there is none."""
         if self._process != "absent":
             return
         needed = self._wanted or self._queue.is_due(now.monotonic)
@@ -339,6 +282,7 @@ class Supervisor:
         self._process = "starting"
 
     def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:
+        """Request the end of the process, and remember why."""
         if not self.has_process:
             return
         if self._process != "stopping" or timeout == 0:
@@ -349,26 +293,27 @@ class Supervisor:
         self._deadline = None
 
     def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
-        """The process has ended, and nobody had asked for it."""
+        """Handle the exit of a process that was not requested."""
         if call is None and was == "starting" and self._queue:
             call = self._queue.take()
             call.attempt += 1
         if call is not None:
             self._attempt_failed(call, failure, now)
             return
-        # Without a call nothing is lost; the next call starts another process. A work that can't even
-        # start is different: the flow would wait for it in vain.
+        # Without a call nothing is lost, and the next call starts a new process. But if the process can't
+        # start, the app fails: the flow would wait for this work forever.
         self._wanted = False
-        self._note(None, WorkStageStatus.FAILED, now, failure)
+        self._emit_status(None, WorkStageStatus.FAILED, now, failure)
         if was == "starting" and self._policy.raise_exception:
             self.error = error_of(failure, self.name)
 
     def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
-        # Not the number of attempts: one that a restart has cut did not fail.
+        """Retry a call after a failed attempt; after the last attempt, end the call or the app."""
+        # Not `call.attempt`: an attempt that a restart has interrupted did not fail.
         num_failed = 1 + sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)
         attempt = f", attempt {num_failed} of {self._policy.retries + 1}" if self._policy.retries else ""
         failure = failure._replace(message=f"{failure.message}{attempt}")
-        self._note(call, WorkStageStatus.FAILED, now, failure)
+        self._emit_status(call, WorkStageStatus.FAILED, now, failure)
         if num_failed <= self._policy.retries:
             if self._ending == "stop":
                 self._queue.cut(call)
@@ -376,40 +321,109 @@ class Supervisor:
             delay = self._policy.delay_after(num_failed)
             self._queue.put_back(call, now.monotonic + delay)
             _log.debug("%s: retried in %g s", self._describe(call), delay)
-            self._note(call, WorkStageStatus.PENDING, now)
+            self._emit_status(call, WorkStageStatus.PENDING, now)
             return
         goes_on = failure.captured if failure.captured is not None else not self._policy.raise_exception
-        where = "" if goes_on else f"{self._describe(call)}{attempt}"  # as long as it has its arguments
+        where = (
+            "" if goes_on else f"{self._describe(call)}{attempt}"
+        )  # before `call.fail` deletes the arguments
         if goes_on:
             self._outbox.emit(self.work, CallFailed(self.work.name, call.key, now.wall, failure))
         else:
-            call.fail(failure)  # no event: a resumed app runs the call again that ended the app
+            call.fail(failure)  # no event, so that a resumed app runs the call again
             self.error = error_of(failure, self.name, where)
 
     def _end_stopped(self, now: Moment) -> None:
-        """The process is gone, as the flow has asked."""
+        """Handle the exit of a process that the flow has stopped."""
         self._cut_calls(now)
-        # Said once: a flow that stops a work in each pass has to come to rest.
+        # Only if it is news: a flow that stops a work in each pass would run forever.
         if self._book.status.stage != WorkStageStatus.STOPPED:
-            self._note(None, WorkStageStatus.STOPPED, now)
+            self._emit_status(None, WorkStageStatus.STOPPED, now)
 
     def _cut_calls(self, now: Moment) -> None:
+        """End all calls that a stop has interrupted."""
         while (call := self._queue.take_cut()) is not None:
-            call.fail(Failure("stopped", f"{self._describe(call)} was cut by a stop"))
-            self._note(call, WorkStageStatus.STOPPED, now)
+            call.fail(Failure("stopped", f"{self._describe(call)} was interrupted by a stop"))
+            self._emit_status(call, WorkStageStatus.STOPPED, now)
 
     def _describe(self, call: Call) -> str:
         return describe_call(self.name, call.arguments)
 
-    def _note(self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None) -> None:
+    def _emit_status(
+        self, call: Call | None, stage: str, now: Moment, failure: Failure | None = None
+    ) -> None:
+        """Emit a new status of a call, or of the process if `call` is `None`."""
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
-        count = call.attempt if call is not None else 0
-        self._outbox.note(self.work, call, WorkStatus(stage, now.wall, reason, message, count, trace))
+        if call is None:
+            status = WorkStatus(stage, now.wall, reason, message, 0, trace)
+            event: WorkEvent = WorkStatusChanged(self.work.name, now.wall, status)
+        else:
+            status = WorkStatus(stage, now.wall, reason, message, call.attempt, trace)
+            event = CallStatusChanged(self.work.name, call.key, now.wall, call.number, status)
+        self._outbox.emit(self.work, event)
         self._status_changed(call, stage, message)
 
     def _status_changed(self, call: Call | None, stage: str, message: str) -> None:
+        """Request a pass if the flow has read the status, and write it to the debug log."""
         if self._book.was_read:
-            self._noted = True
+            self._status_has_changed = True
         if self._outbox.explain is not None:
             what = f"{self.name}, call {call.number}" if call is not None else self.name
             _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")
+
+
+class DeathCounter:
+    """Counts unexpected exits of the processes of one work, and enforces `max_restarts` of its policy.
+
+    Args:
+        work: Name of the work.
+        policy: The policy of the work.
+    """
+
+    def __init__(self, work: str, policy: WorkPolicy) -> None:
+        self._work = work
+        self._policy = policy
+        self._moments: deque[float] = deque()
+
+    def add(self, now: float) -> None:
+        """Count one exit, at a monotonic time in seconds."""
+        self._moments.append(now)
+
+    def error(self, now: float, status: WorkStatus) -> RestartLimitReached | None:
+        """Return the error that must end the app if the limit is exceeded, else `None`.
+
+        Args:
+            now: Monotonic time, in seconds.
+            status: The newest status of the work; its message says how the last process died.
+        """
+        moments, policy = self._moments, self._policy
+        while moments and moments[0] <= now - policy.restart_period:
+            moments.popleft()
+        if len(moments) <= policy.max_restarts:
+            return None
+        return RestartLimitReached(
+            f"The process of {self._work} died {len(moments)} times within {policy.restart_period:g} s "
+            f"(max_restarts={policy.max_restarts}); last: {status.message or 'see its log'}",
+            work=self._work,
+            reason=status.reason,
+        )
+
+
+def describe_death(
+    work: str, pid: int | None, exitcode: int | None, detail: str, during: str, *, was_starting: bool
+) -> Failure:
+    """Return the failure that the unexpected exit of a process causes.
+
+    Args:
+        work: Name of the work.
+        pid: Id of the process, if it was up.
+        exitcode: Its exit code, or `None` if that is unknown.
+        detail: Further information of the system, or "".
+        during: Duration and description of the running call; "" if there was none.
+        was_starting: Whether it was not up yet.
+    """
+    number = f" (pid {pid})" if pid is not None else ""
+    how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
+    when = f"after {during}" if during else "while it started" if was_starting else "while idle"
+    reason = WorkFailureReasons.START_FAILED if was_starting else WorkFailureReasons.CRASHED
+    return Failure(reason, f"The process of {work}{number} ended with {how} {when}")

@@ -1,4 +1,4 @@
-"""The supervisors of all works of an app: who is there, who leaves, and who may send what now."""
+"""The supervisors of all works of an app, and the order in which they send their calls."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from lightning_lite.clock import Moment
 from lightning_lite.engine.call_queue import Slots
 from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.engine.timers import Timers
+from lightning_lite.events import is_below
 from lightning_lite.messages import Request
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.work import LightningWork
 
 
 class Supervisors:
-    """Keeps one supervisor for each work, and looks only at those to which something has happened.
+    """Holds one supervisor for each work, and in each step processes only those that have changed.
 
     Args:
-        outbox: Where the supervisors note what becomes of calls.
-        timers: Where they are woken from, each under the name of its work.
-        max_running: How many works run a call at once, or `None` for all.
+        outbox: Receives the events of the supervisors.
+        timers: Holds the timer of each supervisor, under the name of its work.
+        max_running: Number of works that may run a call at the same time, or `None` for no limit.
     """
 
     def __init__(self, outbox: Outbox, timers: Timers, max_running: int | None) -> None:
@@ -28,19 +29,19 @@ class Supervisors:
         self._timers = timers
         self._slots = Slots(max_running)
         self._supervisors: dict[str, Supervisor] = {}
-        self._retiring: dict[str, Supervisor] = {}  # taken out of the tree, their processes not gone yet
-        self._active: dict[Supervisor, None] = {}  # those to look at before the step ends
-        self._held: dict[Supervisor, None] = {}  # those that wait for `max_running`, in their order
+        self._retiring: dict[str, Supervisor] = {}  # their works are removed, their processes still run
+        self._active: dict[Supervisor, None] = {}  # changed in this step
+        self._held: dict[Supervisor, None] = {}  # ready, but waiting for `max_running`, oldest first
         self._busy: set[str] = set()
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is under way that will end by itself."""
+        """Whether a supervisor waits for a report."""
         return bool(self._busy)
 
     @property
     def failed(self) -> Supervisor | None:
-        """A supervisor whose error has to end the app, if there is one."""
+        """A supervisor of a work in the tree whose error must end the app, or `None`."""
         for supervisor in self._active:
             if supervisor.error is not None and self.has(supervisor):
                 return supervisor
@@ -51,21 +52,21 @@ class Supervisors:
         return list(self._supervisors.values())
 
     def find(self, name: str) -> Supervisor | None:
-        """Return the supervisor of the work in the tree that is called `name`."""
+        """Return the supervisor of the work `name` in the tree, or `None`."""
         return self._supervisors.get(name)
 
     def of_process(self, name: str) -> Supervisor | None:
-        """Return the supervisor of the process called `name`, which may belong to a work that has left."""
+        """Return the supervisor of the process `name`, also if its work was removed from the tree."""
         if self._retiring and name in self._retiring:
             return self._retiring[name]
         return self._supervisors.get(name)
 
     def has(self, supervisor: Supervisor) -> bool:
-        """Return whether its work is in the tree; another one may have its name."""
+        """Return whether its work is in the tree; after a removal, another work may have its name."""
         return self._supervisors.get(supervisor.name) is supervisor
 
     def supervise(self, work: LightningWork) -> Supervisor:
-        """Return the supervisor of a work; a work that is new gets one."""
+        """Return the supervisor of a work; create it for a new work."""
         name = work.name
         supervisor = self._supervisors.get(name)
         if supervisor is None:
@@ -74,9 +75,12 @@ class Supervisors:
         self._active[supervisor] = None
         return supervisor
 
-    def dismiss(self, detached: str, now: Moment) -> None:
-        """End the processes of what was taken out of the tree; their names are free when they are gone."""
-        for name in [name for name in self._supervisors if f"{name}.".startswith(f"{detached}.")]:
+    def dismiss(self, removed: str, now: Moment) -> None:
+        """End the processes of all works below a component that was removed from the tree.
+
+        A later work of the same name gets a process only after the old one has exited.
+        """
+        for name in [name for name in self._supervisors if is_below(name, removed)]:
             supervisor = self._supervisors.pop(name)
             supervisor.ask_stop(settings.STOP_TIMEOUT, now)
             self._busy.discard(name)
@@ -86,22 +90,22 @@ class Supervisors:
                 self._active[supervisor] = None
 
     def abandon(self, now: Moment) -> None:
-        """Cut what has not ended: the app is over."""
+        """Stop all calls that have not ended, because the app has ended."""
         for supervisor in (*self._supervisors.values(), *self._retiring.values()):
             supervisor.abandon(now)
 
     def changed(self, supervisor: Supervisor) -> None:
-        """Hear that something has happened to a work."""
+        """Register that a supervisor has changed in this step."""
         self._active[supervisor] = None
 
     def process_gone(self, name: str, now: Moment) -> None:
-        """Hear that the process called `name` is gone: a work that waits for the name may have it."""
+        """Register that the process `name` has exited; a new work of that name may start its own."""
         if self._retiring.pop(name, None) is not None and name in self._supervisors:
             self._supervisors[name].unblock(now)
             self._active[self._supervisors[name]] = None
 
     def has_news(self, now: Moment) -> bool:
-        """Return whether there is anything to send, or a failure that has to end the app."""
+        """Return whether there are requests to send, or a failure that must end the app."""
         if self._held:
             return True
         for supervisor in self._active:
@@ -110,7 +114,7 @@ class Supervisors:
         return False
 
     def collect(self, now: Moment) -> list[Request]:
-        """Let the works send what they have to, as far as `max_running` allows, and set their timers."""
+        """Send calls up to `max_running`, set timers, and return the requests of all changed supervisors."""
         if not self._active:
             return []
         requests: list[Request] = []
@@ -124,12 +128,16 @@ class Supervisors:
                 continue
             self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
-            if supervisor.take_noted():
+            if supervisor.take_status_change():
                 self._outbox.changed(f"{name}: {supervisor.work.status.stage}")
         return requests
 
     def _dispatch(self, active: Iterable[Supervisor], now: Moment) -> dict[Supervisor, None]:
-        """Let works begin a call, first those that have waited for it longest; return which of those did."""
+        """Send the next call of each ready supervisor; those that have waited longest come first.
+
+        Returns:
+            The supervisors among the waiting ones that sent a call.
+        """
         begun: dict[Supervisor, None] = {}
         for supervisor in active:
             if not supervisor.is_ready(now):

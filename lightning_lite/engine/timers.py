@@ -1,4 +1,4 @@
-"""Who wants to be woken when; the cost does not grow with the number of those who sleep."""
+"""Named timers in a heap: the cost of a step does not grow with their number."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Timers:
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}
-        self._heap: list[tuple[float, str]] = []  # also holds what was set anew since; `_due` tells
+        self._heap: list[tuple[float, str]] = []  # may hold outdated entries; `_due` has the current times
 
     @property
     def next(self) -> float | None:
-        """The earliest time, in monotonic seconds, or `None`."""
+        """The earliest time in monotonic seconds, or `None`."""
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def set(self, name: str, due: float | None) -> None:
-        """Set the timer of `name`, in monotonic seconds, or take it away."""
+        """Set the timer of `name` to a time in monotonic seconds, or remove it if `due` is `None`."""
         if due is None:
             self._due.pop(name, None)
         elif self._due.get(name) != due:
@@ -42,8 +42,10 @@ class Timers:
                 heapify(self._heap)
 
     def pop_due(self, now: Moment) -> list[str]:
-        """Return the names whose time has come, and take their timers away."""
-        names = []
+        """Remove the timers that are due, and return their names."""
+        names: list[str] = []
+        if not self._heap:
+            return names
         while (due := self.next) is not None and due <= now.monotonic:
             name = heappop(self._heap)[1]
             del self._due[name]

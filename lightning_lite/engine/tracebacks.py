@@ -1,28 +1,26 @@
-"""Tracebacks as people want them: the frames of their own code, ours folded.
+"""Tracebacks that show the frames of the user's code, and hide or fold the frames of this package.
 
-in a work's process   format_user_frames      text, for the report and for the cause of what is raised
-in the main process   leave_out_own_frames    the exception itself, before it leaves `app.run()`
+in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
+in the main process   leave_out_own_frames    the exception, before it leaves `app.run()`
 """
 
 from __future__ import annotations
 
+import linecache
 import os
+import re
+from collections.abc import Iterator
+from traceback import StackSummary, TracebackException
+from types import TracebackType
+from typing import Any
 
 from lightning_lite.errors import LightningLiteError
-from lightning_lite.light_typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import re
-    from collections.abc import Iterator
-    from traceback import StackSummary, TracebackException
-    from types import TracebackType
-    from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
 
-#: A frame that stands for several, as `traceback` writes it.
+#: The line that `traceback` writes for a frame that stands for several hidden ones.
 _FOLDED = r'(?m)^( +)File "<lightning_lite>", line (\d+), in frames$'
 
 #: A frame in a text that is not followed by its line of code.
@@ -43,20 +41,17 @@ class RemoteTraceback(Exception):
 def format_user_frames(error: BaseException) -> str:
     """Return the traceback of `error` and of what led to it, as text.
 
-    Our own frames that lead to the user's code are left out, those in between and behind are folded to one
-    line. Where an error that nobody has foreseen comes out of our own code, the last frames are shown.
+    Frames of this package that call the user's code are left out; later ones are folded to one line. If an
+    unexpected error comes out of this package, its last frames are shown.
     """
-    import re  # noqa: PLC0415 - 10 ms that only a failure has to pay
-    import traceback  # noqa: PLC0415 - as above
-
-    found = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+    found = TracebackException(type(error), error, error.__traceback__, compact=True)
     for one, its_error in _chain(found, error):
-        one.stack = traceback.StackSummary.from_list(_fold(one.stack, its_error, its_error is error))
-    return re.sub(_FOLDED, _say_folded, "".join(found.format()))
+        one.stack = StackSummary.from_list(_fold(one.stack, its_error, its_error is error))
+    return re.sub(_FOLDED, _describe_folded, "".join(found.format()))
 
 
 def fill_in_source(text: str) -> str:
-    r"""Return a traceback of another process with the code that only this one knows, of notebooks.
+    r"""Return the traceback of another process, with the lines of code of notebook cells.
 
     Example:
         >>> import linecache
@@ -66,8 +61,6 @@ def fill_in_source(text: str) -> str:
             1 / 0
         ZeroDivisionError: division by zero
     """
-    import linecache  # noqa: PLC0415 - as above
-    import re  # noqa: PLC0415 - as above
 
     def with_line(frame: re.Match[str]) -> str:
         line = linecache.getline(frame[2], int(frame[3])).strip()
@@ -77,7 +70,7 @@ def fill_in_source(text: str) -> str:
 
 
 def leave_out_own_frames(error: BaseException) -> None:
-    """Take our own frames out of the traceback of `error`, and of what led to it."""
+    """Remove the frames of this package from the tracebacks of `error`, its causes and contexts."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -89,7 +82,7 @@ def leave_out_own_frames(error: BaseException) -> None:
 
 
 def _cut(error: BaseException, *, is_last: bool) -> TracebackType | None:
-    """Return the traceback of `error` without the frames that are to be hidden; it is changed."""
+    """Unlink the hidden frames from the traceback of `error`, and return its new start."""
     entries = []
     entry = error.__traceback__
     while entry is not None:
@@ -103,7 +96,7 @@ def _cut(error: BaseException, *, is_last: bool) -> TracebackType | None:
 
 
 def _fold(stack: StackSummary, error: BaseException, is_last: bool) -> Iterator[Any]:
-    """Yield the frames to show, and one for each run of hidden frames behind the first of them."""
+    """Yield the visible frames, and a placeholder for each run of hidden frames that is not at the start."""
     hidden = _hidden([frame.filename for frame in stack], error, is_last)
     num_hidden, has_begun = 0, False
     for frame, is_hidden in zip([*stack, None], [*hidden, False], strict=True):
@@ -118,23 +111,23 @@ def _fold(stack: StackSummary, error: BaseException, is_last: bool) -> Iterator[
 
 
 def _hidden(files: list[str], error: BaseException, is_last: bool) -> list[bool]:
-    """Return for each frame of a traceback, by the file of its code, whether it is to be hidden.
+    """Return for each frame of a traceback, by the file of its code, whether to hide it.
 
-    Those of the standard library that we have called are hidden like ours.
+    Frames of this package, and of the standard library if this package called them, are hidden.
 
     Args:
         files: The files of the frames.
         error: The exception.
-        is_last: Whether it is the one that arrives, not one that has led to it.
+        is_last: Whether it is the exception itself, not a cause or context of another one.
     """
     hidden, was_ours = [], False
     for file in files:
         was_ours = file.startswith(_PACKAGE) or (was_ours and _is_standard(file))
         hidden.append(was_ours)
-    is_foreseen = isinstance(error, LightningLiteError) or not isinstance(error, Exception)
-    is_told = isinstance(error.__cause__, RemoteTraceback) or (all(hidden) and not is_last)
-    if not is_foreseen and not is_told:
-        # It comes from the user's code; or from ours, by an accident, and then these frames say most.
+    is_expected = isinstance(error, LightningLiteError) or not isinstance(error, Exception)
+    is_reported = isinstance(error.__cause__, RemoteTraceback) or (all(hidden) and not is_last)
+    if not is_expected and not is_reported:
+        # It is an error of the user's code, or a defect of this package: then show the frames that raised it.
         for index in reversed(range(len(hidden))):
             if not hidden[index]:
                 break
@@ -149,12 +142,12 @@ def _is_standard(file: str) -> bool:
 def _chain(
     found: TracebackException, error: BaseException
 ) -> Iterator[tuple[TracebackException, BaseException]]:
-    """Yield what is found out about `error` and each one that led to it, with these."""
+    """Yield `found` with `error`, then the same for all causes and contexts."""
     yield found, error
     for one, its_error in ((found.__cause__, error.__cause__), (found.__context__, error.__context__)):
         if one is not None and its_error is not None:
             yield from _chain(one, its_error)
 
 
-def _say_folded(frames: re.Match[str]) -> str:
+def _describe_folded(frames: re.Match[str]) -> str:
     return f"{frames[1]}... {frames[2]} frame{'' if frames[2] == '1' else 's'} of lightning_lite"

@@ -1,4 +1,4 @@
-"""The calls of one work, as its flow sees them: asked, under way, ended."""
+"""Records of the calls of one work, in the flow: requested, running, ended."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from lightning_lite.values.pickling import unpack
 _UNREAD = object()
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
-_MAX_PROCESS_STATUSES = 1000  # a work may be stopped and started for months
+_MAX_PROCESS_STATUSES = 1000  # a limit, because a work may be stopped and started for months
 
 
 class Call:
     """The record of one call.
 
     Attributes:
-        key: What its arguments say; equal arguments, equal key.
-        number: 1 for the first call that the work was asked for.
-        attempt: 0 before it was sent for the first time.
-        arguments: Pickled `(args, kwargs)`; empty when the call has ended, and if they are not known.
+        key: Key of its arguments; equal arguments have equal keys.
+        number: 1 for the first call of the work.
+        attempt: Number of the newest attempt; 0 before the first one is sent.
+        arguments: Pickled `(args, kwargs)`; empty if the call has ended, or if they are unknown.
         failure: Why its last attempt failed, or `None`.
-        ended: Whether it will not run any more: succeeded, failed after the last attempt, or stopped.
+        ended: Whether it will not run again: it succeeded, failed after the last attempt, or was stopped.
+        answered: Whether the flow has used its answer, if the work has `cache_calls=False`.
     """
 
     __slots__ = (
@@ -69,7 +70,7 @@ class Call:
 
     @property
     def statuses(self) -> list[WorkStatus]:
-        """What happened to it, in order."""
+        """Its statuses, oldest first."""
         return list(self._statuses)
 
     @property
@@ -79,54 +80,56 @@ class Call:
 
     @property
     def value(self) -> Any:
-        """What its `run` returned, the same object at each reading; `None` before and without success.
+        """The return value of its `run`, the same object at each access; `None` if it has not succeeded.
 
         Raises:
-            Exception: What the value's own way back raises.
+            Exception: Any exception that unpickling the value raises.
         """
         if self._value is _UNREAD:
             packed = self._packed
             if packed is None:
                 return None
             self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
-            self._packed = b""  # once is enough for what may be big
+            self._packed = b""  # free the pickled copy, which may be large
         return self._value
 
     @property
     def error(self) -> BaseException | None:
-        """The exception that its last attempt ended with, if there was one and it could travel."""
+        """The exception that ended its last attempt, if there was one and it can be unpickled."""
         if self.failure is None or self.failure.error is None:
             return None
         try:
             error = unpack(self.failure.error)
-        except Exception:  # noqa: BLE001 - the user's class decides what its way back raises; the text remains
+        except Exception:  # noqa: BLE001 - unpickling runs code of the user's class; `failure` still has the text
             return None
         return error if isinstance(error, BaseException) else None
 
     def succeed(self, packed: bytes | StoredValue) -> None:
-        """Take the packed answer, or where it is."""
+        """End the call with its pickled answer, or the place on disk where it is stored."""
         self._packed = packed
         self.failure = None
         self.ended = True
         self.arguments = b""
 
     def fail(self, failure: Failure) -> None:
-        """Take the failure that no further attempt follows; or the stop that cut the call."""
+        """End the call with the failure of its last attempt, or with the stop that interrupted it."""
         self.failure = failure
         self.ended = True
         self.arguments = b""
 
 
 class CallBook:
-    """All calls of one work, and what its status is.
+    """The records of all calls of one work, and its status.
 
     Attributes:
-        current: The calls that answer for their arguments, by key.
-        newest: The call that the flow asked for last.
-        num_failures: Attempts that failed, over all calls.
-        num_successes: Calls that succeeded.
-        num_timeouts: Attempts that ran into the time limit.
-        was_read: Whether somebody has asked for the status: only then do its changes matter to a flow.
+        current: The newest call for each key.
+        newest: The call that the flow requested last.
+        num_calls: Number of the newest call.
+        num_failures: Number of failed attempts of all calls.
+        num_successes: Number of calls that succeeded.
+        num_timeouts: Number of attempts that exceeded the time limit.
+        has_started: Whether a process of the work has ever been up.
+        was_read: Whether the flow has read the status; if not, a change of status requires no pass.
     """
 
     def __init__(self) -> None:
@@ -142,48 +145,52 @@ class CallBook:
         self.was_read = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The record stays with the flow; the work's process starts with an empty one.
+        # The records stay in the flow's process; the process of the work starts with empty ones.
         return CallBook, ()
 
     @property
     def status(self) -> WorkStatus:
-        """What happened last to the newest call, or to the process once that call has ended."""
+        """The last status of the newest call, or of the process after that call has ended."""
         return self._status
 
     @property
     def process_statuses(self) -> list[WorkStatus]:
-        """What happened to the work outside its calls; the latest thousand."""
+        """The statuses of the process of the work, oldest first; at most the latest thousand."""
         return list(self._process_statuses)
 
     def read_status(self) -> WorkStatus:
-        """Return the status, and remember that it was asked for."""
+        """Return the status, and register that the flow depends on it."""
         self.was_read = True
         return self.status
 
     def find(self, key: str) -> Call | None:
-        """Return the record of a call, and remember that its status may be read."""
+        """Return the record of a call, and register that the flow may depend on its status."""
         self.was_read = True
         return self.current.get(key)
 
     def apply(self, event: WorkEvent) -> None:
-        """Take what happened to the work or to one of its calls: while the app runs, and from the journal."""
+        """Apply an event of the work or of one of its calls; used both live and when a journal is read."""
         match event:
             case CallStatusChanged():
                 known = self.current.get(event.key)
                 if known is not None and known.number > event.number:
-                    return  # about a call that a newer one with the same arguments has replaced
+                    return  # a newer call with the same arguments has replaced this one
                 if known is None or known.number < event.number:
-                    # The flow asked for it while the work had another name, under which its record is.
+                    # It was requested while the work had another name, so its `CallAsked` is not among these.
                     known = self._enter(event.key, event.number, b"")
-                known.attempt = max(known.attempt, event.status.count)
-                self._note(known, event.status)
+                if event.status.count > known.attempt:
+                    known.attempt = event.status.count
+                self._count(event.status)
+                self._add_status(known, event.status)
             case CallAsked():
                 call = self._enter(event.key, event.number, event.arguments or b"")
-                self._note(call, WorkStatus(WorkStageStatus.PENDING, event.time))
+                self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time))
             case CallSucceeded():
                 call = self._find_or_enter(event.key)
                 call.succeed(event.value)
-                self._note(call, WorkStatus(WorkStageStatus.SUCCEEDED, event.time, count=call.attempt))
+                self.num_successes += 1
+                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt)
+                self._add_status(call, status)
             case WorkStatusChanged():
                 self._process_statuses.append(event.status)
                 del self._process_statuses[:-_MAX_PROCESS_STATUSES]
@@ -196,7 +203,7 @@ class CallBook:
                 if (used := self.current.get(event.key)) is not None:
                     used.answered = True
             case CallSurvived():
-                pass  # it says something about the flow, not about the call
+                pass  # concerns the flow, not the call
             case _:
                 assert_never(event)
 
@@ -211,23 +218,20 @@ class CallBook:
             self.newest = call
         return call
 
-    def _note(self, call: Call, status: WorkStatus) -> None:
+    def _add_status(self, call: Call, status: WorkStatus) -> None:
         call._statuses.append(status)
-        self._count(status)
         if call is self.newest:
             self._status = status
 
     def _count(self, status: WorkStatus) -> None:
         if status.stage in _UP:
             self.has_started = True
-        elif status.stage == WorkStageStatus.SUCCEEDED:
-            self.num_successes += 1
         elif status.stage == WorkStageStatus.FAILED:
             self.num_failures += 1
             self.num_timeouts += status.reason == WorkFailureReasons.TIMEOUT
 
     def keep(self, keep: Callable[[Call], bool]) -> None:
-        """Forget all calls but some; the newest of these describes the work then."""
+        """Delete the calls for which `keep` returns false, and recompute the status from the others."""
         self.current = {key: call for key, call in self.current.items() if keep(call)}
         if self.newest is not None and keep(self.newest):
             return
@@ -238,7 +242,7 @@ class CallBook:
                 self._status = status
 
     def _describes(self, stage: str) -> bool:
-        """Return whether what happened to the process says more than how the newest call has ended."""
+        """Return whether a status of the process replaces the status of the newest call."""
         if self.newest is None:
             return True
         if stage == WorkStageStatus.STARTED:

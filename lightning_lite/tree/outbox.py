@@ -1,4 +1,4 @@
-"""Collects what the flow asks for, and the events of a step, until the engine takes them."""
+"""Collects the requests of the flow and the events of a step until the engine takes them."""
 
 from __future__ import annotations
 
@@ -9,87 +9,89 @@ from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
-    CallStatusChanged,
     ComponentAttached,
     ComponentDetached,
     Event,
     StateReported,
     StateWritten,
     WorkEvent,
-    WorkStatusChanged,
     is_below,
 )
-from lightning_lite.status import WorkStageStatus, WorkStatus
+from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.identity import class_identity
 
-#: Bytes up to which the arguments of a call are kept for people who look at the run.
-_MAX_SHOWN_ARGUMENTS = 1024
+#: Longer arguments of a call, in bytes, are not written to the journal.
+_MAX_JOURNALED_ARGUMENTS = 1024
 
 
 class CallRequested(NamedTuple):
-    """The flow asked for a call that has no record yet."""
+    """The flow requested a call that has no record yet."""
 
     work: Any
     call: Call
 
 
-class StartAsked(NamedTuple):
-    """The flow asked for the process of a work, without a call."""
+class StartRequested(NamedTuple):
+    """The flow requested a process for a work, without a call."""
 
     work: Any
 
 
-class StopAsked(NamedTuple):
-    """The flow asked to end the process of a work; `timeout` 0 means at once."""
-
-    work: Any
-    timeout: float
-
-
-class RestartAsked(NamedTuple):
-    """The flow asked for a fresh process of a work; a call that this cuts is run again."""
+class StopRequested(NamedTuple):
+    """The flow requested the end of the process of a work; `timeout` 0 means at once."""
 
     work: Any
     timeout: float
 
 
-class StacksAsked(NamedTuple):
-    """The flow asked what the process of a work is doing."""
+class RestartRequested(NamedTuple):
+    """The flow requested a new process for a work; a call that this interrupts is run again."""
+
+    work: Any
+    timeout: float
+
+
+class StacksRequested(NamedTuple):
+    """The flow requested the Python stacks of the process of a work."""
 
     work: Any
 
 
-class Detached(NamedTuple):
-    """The flow took a component out of the tree, where it had this name."""
+class ComponentRemoved(NamedTuple):
+    """The flow removed a component from the tree; `name` is the name that it had there."""
 
     component: Any
     name: str
 
 
-Ask = CallRequested | StartAsked | StopAsked | RestartAsked | StacksAsked | Detached
+#: Requests of the flow that concern one work.
+WorkRequest = CallRequested | StartRequested | StopRequested | RestartRequested | StacksRequested
+
+#: All requests of the flow to the engine.
+FlowRequest = WorkRequest | ComponentRemoved
 
 
 class Outbox:
-    """Takes what happens in the tree on the main side; the engine empties it after each step.
+    """Queue between the tree in the main process and the engine, which empties it after each step.
 
     Attributes:
-        asks: What the flow asked for, in order.
-        events: What has happened in this step, in order.
-        writes: What was written by the main side in this step: component and names of its attributes, by the
-            name of the component.
-        reasons: What changed, for the next pass and for people: `root.counter`.
+        asks: The requests of the flow, in order.
+        events: The events of this step, in order.
+        writes: The attributes that the main process wrote in this step: component and names of its
+            attributes, by the name of the component.
+        reasons: The changes that require another pass, as text for the debug log: `root.counter`.
         pause: The `Pause` that was raised in this pass, if any.
-        ending: What `flow.stop()` or `flow.fail()` raised, if any.
-        wall: The present time, seconds since 1970.
-        explain: Takes each decision about a call, for the debug log: name of the work, call, whether it is
-            new, its arguments. `None` without a debug log.
-        wakes: When the flow has to run again by itself: seconds since 1970, by the reason.
+        ending: The exception that `flow.stop()` or `flow.fail()` raised, if any.
+        wall: Current time in seconds since 1970.
+        explain: Called with each decision about a call, for the debug log: name of the work, call, whether
+            it is new, its arguments. `None` without a debug log.
+        wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
     def __init__(self) -> None:
-        self.asks: list[Ask] = []
+        self.asks: list[FlowRequest] = []
         self.events: list[Event] = []
         self.writes: dict[str, tuple[Component, set[str]]] = {}
         self.reasons: dict[str, None] = {}
@@ -104,29 +106,21 @@ class Outbox:
     # The events of a step.
 
     def emit(self, work: Any, event: WorkEvent) -> None:
-        """Let the record of a work take an event, and keep it for the journal.
+        """Apply an event to the records of a work, and add it to the events of the step.
 
-        The journal keeps nothing of a work that was taken out of the tree: another one may have its name.
+        Events of a work that was removed from the tree are not journaled: another work may have its name.
         """
         work._book.apply(event)
         if work._node.link is self:
             self.events.append(event)
 
-    def note(self, work: Any, call: Call | None, status: WorkStatus) -> None:
-        """Emit that something happened to a call, or to the process of the work."""
-        name = work._node.name
-        if call is None:
-            self.emit(work, WorkStatusChanged(name, status.timestamp, status))
-        else:
-            self.emit(work, CallStatusChanged(name, call.key, status.timestamp, call.number, status))
-
     def report_state(self, work: Any, values: dict[str, bytes]) -> None:
-        """Note that a work has new values; encoded, by attribute."""
+        """Add the event that a work reported new values; `values` are encoded, by attribute."""
         if work._node.link is self:
             self.events.append(StateReported(work._node.name, self.wall, values))
 
     def take_events(self) -> list[Event]:
-        """Return the events of this step, with the values that the main side wrote last."""
+        """Return the events of this step once, and add the values that the main process wrote."""
         events, self.events = self.events, []
         if self.writes:
             for name, (component, attributes) in self.writes.items():
@@ -136,61 +130,61 @@ class Outbox:
         return events
 
     def drop_events(self) -> None:
-        """Forget the events of a pass that raised: for the journal that pass did not happen."""
+        """Discard the events of a pass that raised: such a pass is not journaled."""
         self.events = []
         self.writes = {}
 
-    # What the tree reports.
+    # Called by the tree.
 
     def begin_pass(self) -> None:
-        """Forget what led to the pass that begins now."""
+        """Clear the reasons for the pass that begins now, and the result of the last one."""
         self.reasons = {}
         self.pause = self.ending = None
         if self._used:
             self._used.clear()
 
     def use(self, what: str) -> None:
-        """Note that a pass has come to a schedule or a loop.
+        """Register that a pass has reached a schedule or a loop.
 
         Raises:
-            ScheduleError: It has come there before; two of the same name can't be told apart.
+            ScheduleError: The pass has reached one of this name before, and can't distinguish them.
         """
         if what in self._used:
-            raise ScheduleError(f"{what} stands twice in one flow; give each a name of its own: user_key=...")
+            raise ScheduleError(f"{what} is used twice in one flow; give each its own name: user_key=...")
         self._used.add(what)
 
     def write(self, component: Component, name: str, value: Any) -> None:
-        """Store what the flow wrote; for a work it is a request that travels."""
+        """Store a value that the flow assigned; a value of a work is also sent to its process."""
         if component._node.store(component, name, value):
-            self._note(component, name)
+            self._add_write(component, name)
         if name in component._node.touched:
             self._touched[id(component)] = component
 
     def touch(self, component: Component) -> None:
-        """Note that a container of the component was handed out."""
+        """Register that the flow got a list or dict of the component, and may change it in place."""
         self._touched[id(component)] = component
 
     def attached(self, component: Any) -> None:
-        """Note that a component came into the tree, with the state that it has then."""
+        """Add the event that a component was attached, with its state at this moment."""
         if not isinstance(component, Component):
-            return  # a list or dict of components has no state of its own
+            return  # a list or dict of components has no state
         node = component._node
         state = {name: node.encoded.get(name) or node.encode(component, name) for name in node.names}
         identity = class_identity(type(component))
         self.events.append(ComponentAttached(node.name, self.wall, component._travels, identity, state))
 
-    def ask(self, ask: Ask) -> None:
-        """Take a request of the flow."""
+    def ask(self, ask: FlowRequest) -> None:
+        """Queue a request of the flow."""
         self.asks.append(ask)
-        if isinstance(ask, Detached):
+        if isinstance(ask, ComponentRemoved):
             self.events.append(ComponentDetached(ask.name, self.wall))
-            # A later component may have the name of one whose last write is not an event yet.
+            # Drop its writes: they are not events yet, and a later component may have the same name.
             self.writes = {
                 name: written for name, written in self.writes.items() if not is_below(name, ask.name)
             }
 
     def ask_call(self, work: Any, key: str, arguments: bytes) -> Call:
-        """Enter a call that has no record yet, and return its record.
+        """Create the record of a new call, queue its request, and return the record.
 
         Args:
             work: The work.
@@ -198,8 +192,8 @@ class Outbox:
             arguments: Pickled `(args, kwargs)`.
         """
         book, name = work._book, work._node.name
-        shown = arguments if len(arguments) <= _MAX_SHOWN_ARGUMENTS else None
-        self.emit(work, CallAsked(name, key, self.wall, book.num_calls + 1, shown))
+        journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
+        self.emit(work, CallAsked(name, key, self.wall, book.num_calls + 1, journaled))
         call: Call = book.current[key]
         call.arguments = arguments
         self.asks.append(CallRequested(work, call))
@@ -208,24 +202,24 @@ class Outbox:
         return call
 
     def use_answer(self, work: Any, call: Call) -> None:
-        """Note that the flow has used up the answer of a call that is not remembered."""
+        """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
         self.emit(work, AnswerUsed(work.name, call.key, self.wall))
         self.changed(f"{work.name} has answered")
 
     def changed(self, reason: str) -> None:
-        """Note that the flow has to run again, and why."""
+        """Request another pass of the flow; `reason` is for the debug log."""
         self.reasons[reason] = None
 
     def paused(self) -> Pause:
-        """Return the `Pause` to raise, and remember that it was raised."""
+        """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
         self.pause = Pause("a call has not ended yet")
         return self.pause
 
-    def look(self) -> None:
-        """Find what the pass changed inside lists and dicts.
+    def collect_changes(self) -> None:
+        """Register the changes that the pass made inside lists and dicts.
 
         Raises:
-            StateError: Something that is not plain data was put into one.
+            StateError: A list or dict holds a value that is not plain data.
         """
         if not self._touched:
             return
@@ -233,13 +227,14 @@ class Outbox:
         for key, component in touched.items():
             node = component._node
             if node.link is not self:
-                continue  # taken out of the tree in this pass
+                continue  # removed from the tree in this pass
             for name in node.look(component):
-                self._note(component, name)
+                self._add_write(component, name)
             node.settle(component)
             if node.touched:
                 self._touched[key] = component
 
-    def _note(self, component: Component, name: str) -> None:
+    def _add_write(self, component: Component, name: str) -> None:
+        """Register that the main process changed an attribute."""
         self.reasons[f"{component.name}.{name}"] = None
         self.writes.setdefault(component.name, (component, set()))[1].add(name)

@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 from lightning_lite.errors import ComponentError
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, adopt, check_name, check_place, release
-from lightning_lite.tree.outbox import Detached, Outbox
+from lightning_lite.tree.outbox import ComponentRemoved, Outbox
 
 
 class Structure:
@@ -81,7 +81,7 @@ class Structure:
     def _drop(self, key: str) -> None:
         child = self._node.children.pop(key)
         if isinstance(self._node.link, Outbox):
-            self._node.link.ask(Detached(child, child.name))
+            self._node.link.ask(ComponentRemoved(child, child.name))
             self._node.link.changed(f"{child.name} was taken out")
         release(child)
 

@@ -26,7 +26,13 @@ from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatu
 from lightning_lite.tree.calls import Call, CallBook
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component
-from lightning_lite.tree.outbox import Outbox, RestartAsked, StacksAsked, StartAsked, StopAsked
+from lightning_lite.tree.outbox import (
+    Outbox,
+    RestartRequested,
+    StacksRequested,
+    StartRequested,
+    StopRequested,
+)
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.ports import addresses, find_free_port
 from lightning_lite.values.call_key import call_key
@@ -246,7 +252,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("start").ask(StartAsked(self))
+        self._outbox("start").ask(StartRequested(self))
 
     def stop(self, timeout: float | None = None) -> None:
         """End the work's process; returns at once, the status is `stopped` when it is gone.
@@ -260,7 +266,7 @@ class LightningWork(Component):
             ComponentError: `timeout` is no number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("stop").ask(StopAsked(self, _grace(timeout)))
+        self._outbox("stop").ask(StopRequested(self, _grace(timeout)))
 
     def kill(self) -> None:
         """End the work's process and all that it started, at once and without `on_exit`.
@@ -268,7 +274,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("kill").ask(StopAsked(self, 0.0))
+        self._outbox("kill").ask(StopRequested(self, 0.0))
 
     def restart(self, timeout: float | None = None) -> None:
         """Stop the work's process and start a new one; a call that this cuts is run again.
@@ -280,7 +286,7 @@ class LightningWork(Component):
             ComponentError: `timeout` is no number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("restart").ask(RestartAsked(self, _grace(timeout)))
+        self._outbox("restart").ask(RestartRequested(self, _grace(timeout)))
 
     def dump_stack(self) -> None:
         """Let the work's process write the stacks of all its Python threads to its output, even if it hangs.
@@ -290,7 +296,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("dump_stack").ask(StacksAsked(self))
+        self._outbox("dump_stack").ask(StacksRequested(self))
 
     def delete(self) -> None:
         """End the work's process for good.

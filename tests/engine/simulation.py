@@ -1,4 +1,4 @@
-"""A stage on which the machine plays without any process: works answer when the test says so."""
+"""Drives the machine without any process: works answer when the test says so."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
-#: Passes after which a flow that is asked nothing and told nothing counts as spinning.
+#: Number of passes without a report after which a flow counts as spinning.
 _MAX_PASSES = 50
 
 
 class Stage:
-    """Drives a machine by hand and keeps what it sent."""
+    """Drives a machine step by step, and keeps the messages that it sent."""
 
     def __init__(self, root, max_running=None):
         self.clock = ManualClock()
@@ -46,7 +46,7 @@ class Stage:
         return self.machine.root
 
     def step(self, *reports):
-        """Apply reports, then run a pass if the flow wants one; returns what the machine sent."""
+        """Apply reports, then run a pass if the flow wants one; return the messages that the machine sent."""
         now, num_passes = self.clock.now(), self.machine.num_passes
         step = self.machine.step(now, reports)
         self.events += step.events
@@ -62,44 +62,44 @@ class Stage:
         return sent
 
     def settle(self, *reports):
-        """Step until the flow has nothing more to do; returns all that was sent."""
+        """Step until the flow has nothing more to do; return all messages that were sent."""
         sent = self.step(*reports)
         for _ in range(_MAX_PASSES):
             if not self.machine.wants_pass:
                 return sent
             sent += self.step()
-        raise AssertionError(f"the flow does not come to rest: {list(self.machine._outbox.reasons)}")
+        raise AssertionError(f"the flow wants a pass after each pass: {list(self.machine._outbox.reasons)}")
 
     def advance(self, seconds):
-        """Turn the clock and step."""
+        """Advance the clock and step."""
         self.clock.advance(seconds)
         return self.settle()
 
     def up(self, *works):
-        """The processes of works have started."""
+        """Report that the processes of works have started."""
         return self.settle(*[WorkStarted(work, 100 + position) for position, work in enumerate(works)])
 
     def answer(self, work, value=None, **changes):
-        """The call under way has succeeded."""
+        """Report that the running call has succeeded."""
         return self.settle(self.ended(work, changes, pack(value), None))
 
     def fail(self, work, error=None, reason="user_exception", captured=None):
-        """The call under way has failed."""
+        """Report that the running call has failed."""
         error = error or ValueError("no good")
         failure = Failure(reason, f"{type(error).__name__}: {error}", "the traceback", pack(error), captured)
         return self.settle(self.ended(work, {}, None, failure))
 
     def change(self, work, applied=0, **changes):
-        """The work has new values."""
+        """Report that the work has new values."""
         encoded = {name: encode(value, name) for name, value in changes.items()}
         return self.settle(StateChanged(work, encoded, applied))
 
     def exit(self, work, exitcode=-9, detail=""):
-        """The process of the work is gone."""
+        """Report that the process of the work has exited."""
         return self.settle(WorkExited(work, exitcode, detail))
 
     def fail_start(self, work, message="it can't be loaded"):
-        """The process of the work could not start."""
+        """Report that the process of the work failed to start."""
         return self.settle(StartFailed(work, Failure("start_failed", message)), WorkExited(work, 1))
 
     def arguments(self, work):
@@ -107,14 +107,14 @@ class Stage:
         return unpack(self.calls[work].arguments)
 
     def ended(self, work, changes=(), value=None, failure=None):
-        """Return the letter that ends the call under way."""
+        """Return the report that ends the running call."""
         call = self.calls[work]
         encoded = {name: encode(item, name) for name, item in dict(changes).items()}
         return RunEnded(work, call.key, call.attempt, encoded, call.written, value, failure)
 
 
 class ScriptedFlow(LightningFlow):
-    """A flow whose `run` is the function that the test gives."""
+    """A flow whose `run` is a function of the test."""
 
     def __init__(self, script, **attributes):
         super().__init__()
@@ -143,14 +143,14 @@ class Work(LightningWork):
 
 
 def play(script, max_running=None, **attributes):
-    """Return a stage with a flow that runs `script`, its works up."""
+    """Return a driven machine with a flow that runs `script`; its works have started."""
     stage = Stage(ScriptedFlow(script, **attributes), max_running)
     stage.up(*[work.name for work in stage.root.works()])
     return stage
 
 
 class Desk:
-    """What a work's host writes to, in place of the pipes."""
+    """Collects the messages of a work's host, in place of pipes."""
 
     def __init__(self, host):
         self.messages = deque()
@@ -164,24 +164,24 @@ class Desk:
         self.num_nudges += 1
 
     def take(self):
-        """Return the letters since the last time."""
+        """Return the messages since the last time."""
         messages = list(self.messages)
         self.messages.clear()
         return messages
 
 
 def kinds(messages):
-    """Return the letters in short: class and work."""
+    """Return class and work of each message."""
     return [(type(message).__name__, message.work) for message in messages]
 
 
 def only(messages, kind):
-    """Return the letters of one kind."""
+    """Return the messages of one class."""
     return [message for message in messages if isinstance(message, kind)]
 
 
-def thawed(changes):
-    """Return the values of a letter."""
+def decoded(changes):
+    """Return the decoded values of a message."""
     return {name: decode(value) for name, value in changes.items()}
 
 
@@ -205,9 +205,9 @@ __all__ = [
     "WorkExited",
     "WorkStarted",
     "WriteState",
+    "decoded",
     "kinds",
     "only",
     "play",
     "stages",
-    "thawed",
 ]

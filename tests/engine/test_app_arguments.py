@@ -1,4 +1,4 @@
-"""What an app refuses at its door, and what it says about itself before it runs."""
+"""Arguments that an app refuses, and its properties before it runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def test_a_root_that_is_no_flow_or_work_is_refused(root, message):
 def test_the_root_of_an_app_stands_alone():
     parent = ScriptedFlow(nothing, child=ScriptedFlow(nothing))
 
-    with pytest.raises(ComponentError, match=r"The root of an app stands alone, found root\.child"):
+    with pytest.raises(
+        ComponentError, match=r"The root of an app must not be part of another flow; root\.child is"
+    ):
         LightningApp(parent.child)
 
 
@@ -50,7 +52,7 @@ def test_the_log_level_is_info_or_debug(level):
 
 @pytest.mark.parametrize("max_running", [0, -1, 1.5, True, "2"])
 def test_max_running_is_a_whole_number(max_running):
-    with pytest.raises(ComponentError, match=r"max_running is a whole number, 1 or more"):
+    with pytest.raises(ComponentError, match=r"max_running must be a whole number, 1 or more"):
         LightningApp(ScriptedFlow(nothing), max_running=max_running)
 
 

@@ -1,4 +1,4 @@
-"""Calls: asked once, answered from the record, values come back, failures are ends."""
+"""Calls: requested once, answered from the record, with values or failures."""
 
 from __future__ import annotations
 

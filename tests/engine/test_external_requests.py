@@ -1,4 +1,4 @@
-"""What somebody outside wants of a work: a third sender, which says what the flow could have said."""
+"""Requests from other terminals: they have the effect of the same request of the flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters in every order: the flow misses no change, and both sides of a work's state end equal."""
+"""Messages in every order: the flow misses no change, and both copies of a work's state end equal."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Watcher(ScriptedFlow):
 
 
 class World:
-    """What the works would answer, each letter on its way until the test delivers it."""
+    """The answers of the works; each message waits until the test delivers it."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -112,7 +112,7 @@ class World:
             messages.append(WorkExited(call.work, -9))
 
     def deliver(self, most):
-        """Return letters in any order, but those of one work in theirs."""
+        """Return messages in any order that keeps the order of the messages of each work."""
         reports = []
         for _ in range(self.rng.randrange(most + 1)):
             ready = [messages for messages in self.messages.values() if messages]

@@ -1,4 +1,4 @@
-"""When the flow runs, what cuts it, and how the app ends."""
+"""When the flow runs, what interrupts a pass, and how the app ends."""
 
 from __future__ import annotations
 

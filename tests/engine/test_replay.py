@@ -1,4 +1,4 @@
-"""What the journal of any course of events says is what the flow knew when it was written."""
+"""The history folded from the events of any run equals the state of its flow at that time."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Restless(ScriptedFlow):
     def __init__(self, rng):
         super().__init__(self.live)
         self._rng = rng
-        self._wishes = 25
+        self._num_requests = 25
         self.turn = 0
-        self.crew = Dict(a=self.make())
+        self.members = Dict(a=self.make())
 
     def make(self):
         rng = self._rng
@@ -59,35 +59,35 @@ class Restless(ScriptedFlow):
 
     def live(self, _):
         rng = self._rng
-        for _ in range(min(rng.randrange(4), self._wishes)):
-            self._wishes -= 1
-            self.external(rng.choice("abc"))
-        for work in self.crew.values():
+        for _ in range(min(rng.randrange(4), self._num_requests)):
+            self._num_requests -= 1
+            self.act(rng.choice("abc"))
+        for work in self.members.values():
             if work._policy.cache_calls or rng.random() < 0.3:
                 work.run(self.turn % 3)
 
-    def external(self, name):
-        rng, crew = self._rng, self.crew
-        if name not in crew:
-            crew[name] = self.make()
+    def act(self, name):
+        rng, members = self._rng, self.members
+        if name not in members:
+            members[name] = self.make()
         elif (fate := rng.random()) < 0.1:
-            del crew[name]
+            del members[name]
         elif fate < 0.3:
-            del crew[name]
-            crew[name] = self.make()
-            if crew[name]._policy.parallel:
-                crew[name].run(self.turn % 3)
+            del members[name]
+            members[name] = self.make()
+            if members[name]._policy.parallel:
+                members[name].run(self.turn % 3)
         elif fate < 0.5:
             self.turn += 1
         elif fate < 0.52:
             raise NoGood
         else:
-            work = crew[name]
+            work = members[name]
             rng.choice([work.stop, work.kill, work.restart, work.start])()
 
 
 def remembered(book):
-    """Return what a book says about calls that were not cut: a resume asks for those again."""
+    """Return the records of the calls that were not interrupted; a resume requests the others again."""
     calls = {
         key: (call.number, call.ended, call.succeeded, call.answered, call.statuses)
         for key, call in book.current.items()
@@ -107,13 +107,13 @@ def compare(machine, records):
     """Check that the journal says what the flow knows."""
     history = Unfinished("now", decode_events(records, "journal")).history
     for supervisor in machine.supervisors():
-        name, known, told = supervisor.name, supervisor.work._book, history.works[supervisor.name].book
+        name, known, folded = supervisor.name, supervisor.work._book, history.works[supervisor.name].book
         cut = known.current.keys() - remembered(known)[0].keys()
-        for key in cut & told.current.keys():
-            assert not told.current.pop(key).ended
-        assert remembered(told) == remembered(known)
+        for key in cut & folded.current.keys():
+            assert not folded.current.pop(key).ended
+        assert remembered(folded) == remembered(known)
         assert not history.works[name].is_detached
-        for key, call in told.current.items():
+        for key, call in folded.current.items():
             shown = history._current[name, key]
             assert [status.stage for status in shown.statuses] == [status.stage for status in call.statuses]
 

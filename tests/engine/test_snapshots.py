@@ -1,4 +1,4 @@
-"""What is to be seen of works: rows of the live view, the summary, tables in notebooks."""
+"""Snapshots of works: rows of the live view, the summary, tables in notebooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from simulation import ScriptedFlow, Work, play
 
 from lightning_lite import LightningApp
-from lightning_lite.app.snapshots import see_progress, see_work, sum_up_work
+from lightning_lite.app.snapshots import read_work_progress, snapshot_work, summarize_work
 from lightning_lite.settings import RunOptions
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
@@ -48,7 +48,7 @@ class Progressing(Work):
     ids=repr,
 )
 def test_progress_is_what_the_attribute_says_if_that_makes_sense(value, seen):
-    assert see_progress(Progressing(value)) == seen
+    assert read_work_progress(Progressing(value)) == seen
 
 
 def test_a_work_without_the_attribute_has_no_progress():
@@ -56,40 +56,40 @@ def test_a_work_without_the_attribute_has_no_progress():
         def progress(self):
             return 0.5
 
-    assert see_progress(Work()) is None
-    assert see_progress(WithMethod()) is None
+    assert read_work_progress(Work()) is None
+    assert read_work_progress(WithMethod()) is None
 
 
 def test_looking_at_the_progress_is_no_reading():
     stage = play(lambda flow: flow.work.run(), work=Progressing([0, 4]))
 
-    assert see_progress(stage.root.work) == 0.0
+    assert read_work_progress(stage.root.work) == 0.0
     assert stage.root.work._node.touched == set()
 
 
 def test_a_row_is_about_the_call_under_way():
     stage = play(lambda flow: [flow.work.run(n) for n in (1, 2)], work=Progressing((1, 4), retries=1))
     (supervisor,) = stage.machine.supervisors()
-    row = see_work(supervisor, {"root.work": 4711})
+    row = snapshot_work(supervisor, {"root.work": 4711})
     assert row == WorkRow("root.work", "running", 1, 1, 0.25, BEGINNING, 4711)
 
     stage.fail("root.work")
-    assert see_work(supervisor, {})[:4] == ("root.work", "pending", 2, 0)
+    assert snapshot_work(supervisor, {})[:4] == ("root.work", "pending", 2, 0)
     stage.advance(1)
-    assert see_work(supervisor, {})[:4] == ("root.work", "running", 1, 2)
-    assert see_work(supervisor, {}).since == BEGINNING + 1
+    assert snapshot_work(supervisor, {})[:4] == ("root.work", "running", 1, 2)
+    assert snapshot_work(supervisor, {}).since == BEGINNING + 1
 
     stage.answer("root.work")
-    assert see_work(supervisor, {})[:4] == ("root.work", "running", 2, 1)
+    assert snapshot_work(supervisor, {})[:4] == ("root.work", "running", 2, 1)
     stage.answer("root.work")
-    assert see_work(supervisor, {})[:4] == ("root.work", "succeeded", 2, 1)
+    assert snapshot_work(supervisor, {})[:4] == ("root.work", "succeeded", 2, 1)
 
 
 def test_a_row_without_a_call_is_about_the_process():
     stage = play(lambda flow: None, work=Work())
     (supervisor,) = stage.machine.supervisors()
 
-    assert see_work(supervisor, {})[:4] == ("root.work", "started", 0, 0)
+    assert snapshot_work(supervisor, {})[:4] == ("root.work", "started", 0, 0)
 
 
 def test_a_summary_counts_calls_and_their_time_and_tells_of_failures():
@@ -106,10 +106,10 @@ def test_a_summary_counts_calls_and_their_time_and_tells_of_failures():
     stage.clock.advance(4)
     stage.fail("root.work")
 
-    assert sum_up_work(stage.root.work, BEGINNING) == WorkSummary(
+    assert summarize_work(stage.root.work, BEGINNING) == WorkSummary(
         "root.work", 2, 9.0, ("ValueError: no good, attempt 2 of 2",)
     )
-    assert sum_up_work(stage.root.work, BEGINNING + 100).num_calls == 0
+    assert summarize_work(stage.root.work, BEGINNING + 100).num_calls == 0
 
 
 def test_a_summary_counts_calls_that_are_not_remembered():
@@ -122,7 +122,7 @@ def test_a_summary_counts_calls_that_are_not_remembered():
     for _ in range(3):
         stage.answer("root.work")
 
-    assert sum_up_work(stage.root.work, BEGINNING) == WorkSummary("root.work", 3, None)
+    assert summarize_work(stage.root.work, BEGINNING) == WorkSummary("root.work", 3, None)
 
 
 def test_a_summary_tells_of_a_work_that_could_not_start():
@@ -130,7 +130,7 @@ def test_a_summary_tells_of_a_work_that_could_not_start():
     stage.exit("root.work")
     stage.fail_start("root.work", "it can't be loaded")
 
-    assert sum_up_work(stage.root.work, BEGINNING).failures[-1] == "it can't be loaded"
+    assert summarize_work(stage.root.work, BEGINNING).failures[-1] == "it can't be loaded"
 
 
 def test_a_long_summary_is_cut():

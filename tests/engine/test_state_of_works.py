@@ -1,9 +1,9 @@
-"""State between a flow and a work: what the flow writes, what it sees, and who wins."""
+"""State shared by a flow and a work: writes, reports, and which value wins a conflict."""
 
 from __future__ import annotations
 
 import pytest
-from simulation import Desk, RunCall, ScriptedFlow, Stage, StartWork, Work, WriteState, only, play, thawed
+from simulation import Desk, RunCall, ScriptedFlow, Stage, StartWork, Work, WriteState, decoded, only, play
 
 from lightning_lite.errors import StateError
 from lightning_lite.messages import AcknowledgeState, StateChanged, WorkStarted
@@ -35,7 +35,7 @@ def external(stage, action, call=1):
 
 
 def values(message):
-    return thawed({name: encoded for name, (_, encoded) in message.changes.items()})
+    return decoded({name: encoded for name, (_, encoded) in message.changes.items()})
 
 
 # From the work to the flow.

@@ -1,4 +1,4 @@
-"""Policy: retries, time limits, restarts, how many at once; stopping and running again."""
+"""Policies of works: retries, timeouts, restarts, `max_running`; stop and run again."""
 
 from __future__ import annotations
 
@@ -730,7 +730,7 @@ def test_a_call_does_not_wait_for_the_delay_of_one_that_could_not_start_again():
     assert stage.arguments("root.work") == ((2,), {})
 
 
-def test_an_interrupt_amid_the_cutting_of_calls_leaves_none_open(monkeypatch):
+def test_an_interrupt_while_calls_are_stopped_leaves_none_open(monkeypatch):
     def run(flow):
         for number in range(4):
             flow.work.run(number)
@@ -741,7 +741,7 @@ def test_an_interrupt_amid_the_cutting_of_calls_leaves_none_open(monkeypatch):
     stage = play(run, work=Work(parallel=True))
     stage.change("root.work", step=1)
     with monkeypatch.context() as patch:
-        patch.setattr(stage.machine._outbox, "note", Mock(side_effect=[None, KeyboardInterrupt]))
+        patch.setattr(stage.machine._outbox, "emit", Mock(side_effect=[None, KeyboardInterrupt]))
         with pytest.raises(KeyboardInterrupt):
             stage.exit("root.work", 0)
     stage.machine.close(stage.clock.now())
@@ -800,7 +800,7 @@ def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
     assert only(sent, RunCall) == []
 
 
-# What the constructor is told.
+# Arguments of the constructor.
 
 
 @pytest.mark.parametrize(
@@ -859,7 +859,7 @@ def test_a_work_has_the_defaults_of_lightning_app():
     assert (work._policy.max_restarts, work._policy.restart_period) == (3, 60.0)
 
 
-# What is told of failures.
+# Reports of failures.
 
 
 def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several():

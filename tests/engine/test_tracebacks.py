@@ -1,4 +1,4 @@
-"""Tracebacks: the frames of the user stay, ours are folded."""
+"""Tracebacks: frames of the user are shown, frames of the package are folded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def caught(function, *arguments):
     """Return what a call raises."""
     try:
         function(*arguments)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked at
+    except Exception as error:  # noqa: BLE001 - the tests examine any exception
         return error
     raise AssertionError("nothing was raised")
 
@@ -65,7 +65,7 @@ def test_our_frames_behind_those_of_the_user_are_folded_if_the_error_is_one_of_o
 
 def test_our_frames_before_those_of_the_user_are_left_out():
     error = caught(Work().run, "divide")
-    error.__traceback__ = error.__traceback__.tb_next  # as in a work, where nobody of the user's has called
+    error.__traceback__ = error.__traceback__.tb_next  # as in a work, where no frame of the user is a caller
 
     assert without_places(format_user_frames(error)).startswith(
         "Traceback (most recent call last):\n  File, in run\n    return 1 / 0\n"

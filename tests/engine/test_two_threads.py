@@ -1,4 +1,4 @@
-"""A work and its helper thread, cut into each other between any two instructions: both sides end equal."""
+"""A work and its helper thread, interleaved at any instruction: both copies of the state end equal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def codes_of(*functions):
 OF_THE_WORK = codes_of(
     WorkHost.write,
     WorkHost._write_atom,
-    WorkHost._want_look,
+    WorkHost._nudge_if_touched,
     WorkHost.touch,
     Component.__setattr__,
     Component.__getattr__,
@@ -36,7 +36,7 @@ OF_THE_HELPER = codes_of(
     WorkHost.receive,
     WorkHost.look,
     WorkHost._apply,
-    WorkHost._note_changes,
+    WorkHost._find_changes,
     WorkHost._report,
     WorkHost._take_changes,
     Node.store,
@@ -155,7 +155,7 @@ def stops(threads):
 
 
 def waits_for_an_answer(then):
-    """Return what does `then` while a letter of the work is on its way."""
+    """Return a function that calls `then` while a message of the work is being sent."""
 
     def act(threads):
         threads.work.loss += 1

@@ -1,4 +1,4 @@
-"""The machine in the work's process, driven by hand: letters in, the user's method, letters out."""
+"""The state machine in the process of a work, driven step by step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import traceback
 
 import pytest
-from simulation import Desk, Work, kinds, thawed
+from simulation import Desk, Work, decoded, kinds
 
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError, StateError, StopRun
@@ -128,7 +128,7 @@ def test_on_exception_may_take_the_exception_and_its_changes_travel():
     host.perform(run_call(fail))
 
     change, ended = desk.take()
-    assert thawed(change.changes) == {"loss": -1.0}
+    assert decoded(change.changes) == {"loss": -1.0}
     assert ended.failure.captured is True
 
 
@@ -296,9 +296,9 @@ def test_changes_merge_behind_one_letter_until_it_is_acknowledged():
     perform(host, run)
 
     change, ended = desk.take()
-    assert thawed(change.changes) == {"loss": 0.0} or thawed(change.changes) == {"step": 1}
+    assert decoded(change.changes) == {"loss": 0.0} or decoded(change.changes) == {"step": 1}
     assert isinstance(ended, RunEnded)
-    assert thawed(ended.changes) == {"step": 999, "loss": 999.0}
+    assert decoded(ended.changes) == {"step": 999, "loss": 999.0}
 
 
 def test_an_acknowledgement_lets_the_gathered_changes_go_in_one_letter():
@@ -315,7 +315,7 @@ def test_an_acknowledgement_lets_the_gathered_changes_go_in_one_letter():
 
     perform(host, run)
 
-    assert [[thawed(message.changes) for message in messages] for messages in seen] == [
+    assert [[decoded(message.changes) for message in messages] for messages in seen] == [
         [{"step": 1}],
         [{"step": 2, "loss": 0.5}],
         [],
@@ -332,12 +332,12 @@ def test_nothing_is_lost_or_doubled_however_acknowledgements_come():
                 work.step = number
                 if number % lag == 0:
                     for message in desk.take():
-                        known.update(thawed(message.changes))
+                        known.update(decoded(message.changes))
                         host.receive(ACKNOWLEDGE)
 
         perform(host, run)
         for message in desk.take():
-            known.update(thawed(message.changes))
+            known.update(decoded(message.changes))
 
         assert known["step"] == 49
 
@@ -352,7 +352,7 @@ def test_a_change_inside_a_list_or_dict_is_reported_before_the_end_of_the_call()
     perform(host, run)
 
     (ended,) = desk.take()
-    assert thawed(ended.changes) == {"curve": [1], "table": {"a": {"b": [2]}}}
+    assert decoded(ended.changes) == {"curve": [1], "table": {"a": {"b": [2]}}}
 
 
 def append_and_look(work, desk, host, seen):
@@ -390,7 +390,7 @@ def test_a_change_inside_a_list_is_reported_by_the_look_that_was_asked_for(work,
     ((num_nudges, pause, messages),) = seen
     assert num_nudges == 1
     assert pause == 0.1
-    assert [thawed(message.changes) for message in messages] == [{"curve": [1]}]
+    assert [decoded(message.changes) for message in messages] == [{"curve": [1]}]
 
 
 class Carries(Task):
@@ -417,7 +417,7 @@ def test_a_change_inside_a_list_is_seen_even_if_the_class_has_an_attribute_of_th
 
     host.perform(run_call())
 
-    assert thawed(desk.take()[0].changes) == {"items": [1]}
+    assert decoded(desk.take()[0].changes) == {"items": [1]}
 
 
 def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_it_has_seen_before():
@@ -428,7 +428,7 @@ def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_
         work.items.append(1)
         host.look()
         work.items.append(2)
-        host.look()  # noted, while the letter before is on its way
+        host.look()  # registered, while the previous message is not acknowledged
         work.items.append({3})
         desk.take()
         host.receive(ACKNOWLEDGE)
@@ -437,7 +437,7 @@ def test_what_is_no_data_in_such_a_list_does_not_end_the_helper_that_sends_what_
     perform(host, run)
 
     (change,) = seen
-    assert thawed(change.changes) == {"items": [1, 2]}
+    assert decoded(change.changes) == {"items": [1, 2]}
     assert desk.take()[-1].failure.reason == "invalid_value"
 
 
@@ -447,7 +447,7 @@ def test_only_what_was_read_is_looked_into():
 
     host.perform(run_call(lambda work: work.curve.append(1)))
 
-    assert thawed(desk.take()[0].changes) == {"curve": [1]}
+    assert decoded(desk.take()[0].changes) == {"curve": [1]}
 
 
 def test_values_stay_plain_lists_and_dicts():
@@ -480,7 +480,7 @@ def test_what_is_no_data_in_a_list_is_refused_at_the_end_of_the_call_and_the_res
     perform(host, run)
 
     change, ended = desk.take()
-    assert thawed(change.changes) == {"table": {"good": True}}
+    assert decoded(change.changes) == {"table": {"good": True}}
     assert ended.failure.reason == "invalid_value"
     assert "root.work.curve[0] with {1} of type builtins.set" in ended.failure.message
 
@@ -495,7 +495,7 @@ def test_a_bad_list_does_not_hide_the_changes_of_the_others():
     perform(host, run)
 
     (ended,) = desk.take()
-    assert thawed(ended.changes) == {"table": {"late": 1}}
+    assert decoded(ended.changes) == {"table": {"late": 1}}
 
 
 @pytest.mark.parametrize("bad", [{1}, b"x", object(), 1j, print, [object()], {"a": {(1, 2): 3}}])
@@ -585,14 +585,14 @@ def test_a_write_of_the_flow_replaces_a_change_that_was_not_sent_yet():
     desk, host, _ = open_host()
 
     def run(work):
-        work.step = 1  # its letter is on the way, so the next change waits
+        work.step = 1  # its message is not acknowledged, so the next change waits
         work.loss = 1.0
         host.receive(write_state(1, loss=9.0))
 
     perform(host, run)
 
     first, ended = desk.take()
-    assert thawed(first.changes) == {"step": 1}
+    assert decoded(first.changes) == {"step": 1}
     assert (ended.changes, ended.applied) == ({}, 1)
 
 
@@ -608,7 +608,7 @@ def test_after_the_flows_write_the_works_next_write_wins():
     perform(host, run)
 
     change, _ = desk.take()
-    assert (thawed(change.changes), change.applied) == ({"loss": 10.0}, 1)
+    assert (decoded(change.changes), change.applied) == ({"loss": 10.0}, 1)
 
 
 def test_an_older_write_that_comes_late_is_ignored():
@@ -641,12 +641,12 @@ def test_an_acknowledgement_that_came_during_on_start_is_not_needed_for_changes_
 
     work = Loads()
     desk, host, _ = open_host(work)
-    assert [thawed(message.changes) for message in desk.take()] == [{"step": 1}]
+    assert [decoded(message.changes) for message in desk.take()] == [{"step": 1}]
     host.receive(ACKNOWLEDGE)
 
     host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
 
-    assert thawed(desk.take()[0].changes) == {"loss": 1.0}
+    assert decoded(desk.take()[0].changes) == {"loss": 1.0}
 
 
 # Stopping.
@@ -712,7 +712,7 @@ def test_a_stop_never_cuts_a_letter_in_two():
     with pytest.raises(StopRun):
         perform(host, lambda work: setattr(work, "loss", 1.0))
 
-    assert [thawed(message.changes) for message in desk.take()] == [{"loss": 1.0}]
+    assert [decoded(message.changes) for message in desk.take()] == [{"loss": 1.0}]
     assert work.loss == 1.0
 
 
@@ -746,7 +746,7 @@ def test_on_exit_runs_at_the_end_and_the_last_changes_are_sent():
 
     changes = {}
     for message in desk.take():
-        changes |= thawed(message.changes)
+        changes |= decoded(message.changes)
     assert changes == {"loss": -1.0, "curve": ["end"]}
 
 
@@ -761,7 +761,7 @@ def test_the_last_changes_are_sent_even_if_on_exit_raises():
     with pytest.raises(KeyError):
         host.close()
 
-    assert thawed(desk.take()[-1].changes) == {"curve": [1]}
+    assert decoded(desk.take()[-1].changes) == {"curve": [1]}
 
 
 # Values that travel.
@@ -880,5 +880,5 @@ def test_the_url_is_reported_when_the_port_answers():
     assert url == f"http://127.0.0.1:{port}"
     changes = {}
     for message in messages:
-        changes |= thawed(message.changes)
+        changes |= decoded(message.changes)
     assert changes == {"_port": port, "_url": url}

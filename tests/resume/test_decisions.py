@@ -83,7 +83,7 @@ def test_a_conflict_between_flow_and_work_is_one_line(lines):
 
     stage.change("root.work", loss=1.0)  # written before the work has heard of the flow's value
 
-    assert lines()[0] == "root.work.loss: the flow's newer value stays, the work's is dropped"
+    assert lines()[0] == "root.work.loss: the value of the work is discarded, the flow has a newer one"
     assert stage.root.work.loss == 5.0
 
 

@@ -36,7 +36,7 @@ def test_the_example_goes_on_where_it_was_killed(deadly):
 
     assert second.returncode == 0, err
     (run,) = os.listdir(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs"))
-    assert f"Run {run} goes on: calls that are taken over: " in err
+    assert f"Run {run} is resumed: completed calls: " in err
     lines = "".join(printed) + out
     assert list(dict.fromkeys(lines.splitlines())) == [
         *(f"shard {shard}: {100 + shard} words" for shard in range(8)),

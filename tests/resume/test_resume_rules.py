@@ -319,7 +319,7 @@ def test_a_run_that_its_flow_has_stopped_is_not_resumed_unasked(capfd):
 
     start(script, resume=run, step=Step())
     assert ran == ["a", "a"]
-    assert f"Run {run} goes on: calls that are taken over: 1, calls" in capfd.readouterr().err
+    assert f"Run {run} is resumed: completed calls: 1, calls" in capfd.readouterr().err
 
 
 def test_a_run_is_resumed_under_its_id_and_in_its_folder():
@@ -362,7 +362,7 @@ class Different(Step):
 def test_a_work_of_another_class_is_refused_by_both_names():
     start(lambda flow: flow.step.run("a") and flow.fail(), step=Step())
 
-    with pytest.raises(JournalMismatch, match=r"has root\.step as .*\.Step, .* as .*\.Different\."):
+    with pytest.raises(JournalMismatch, match=r"root\.step is a .*\.Step; .* is a .*\.Different\."):
         start(lambda flow: flow.stop(), resume=True, step=Different())
 
 
@@ -491,7 +491,7 @@ def test_a_call_that_ctrl_c_has_cut_is_run_again_and_is_no_poison():
     Path("antidote").touch()
     code, out, err = finish(launch("Cut"))
     assert (code, out) == (0, "the end\n"), err
-    assert "calls that are taken over: 0, calls that are run again when the flow asks for them: 1." in err
+    assert "completed calls: 0, calls that run again when the flow requests them: 1." in err
     assert Path("ran.txt").read_text() == "cut\n" * 5
 
 

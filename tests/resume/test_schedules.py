@@ -220,7 +220,7 @@ def test_two_of_a_name_in_one_flow_are_refused_with_the_advice_to_name_them(verb
             list(flow.experimental_iterate("ab"))
             list(flow.experimental_iterate("cd"))
 
-    with pytest.raises(ScheduleError, match=r"stands twice in one flow; give each a name.*user_key"):
+    with pytest.raises(ScheduleError, match=r"is used twice in one flow; give each its own name.*user_key"):
         play(script)
 
 
