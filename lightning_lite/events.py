@@ -11,8 +11,7 @@ a user.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
+from lightning_lite.light_typing import NamedTuple, Protocol
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkStatus
 

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from typing import Any
     from typing import NamedTuple as NamedTuple
     from typing import Protocol as Protocol
+    from typing import assert_never as assert_never
 else:
     Protocol = object
+
+    def assert_never(value: Any) -> Any:
+        """Raise, because no code should come here; type checkers prove that none does."""
+        raise AssertionError(f"Expected code to be unreachable, but got: {value!r}")
 
     class _NamedTupleType(type):
         """Makes a class in a tenth of the time that `typing` takes: it compiles nothing."""

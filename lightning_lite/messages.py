@@ -14,7 +14,7 @@ is cheap to send, can't change after it was made, and is decoded only when its v
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lightning_lite.light_typing import NamedTuple
 
 
 class Failure(NamedTuple):

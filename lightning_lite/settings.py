@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping
-from typing import NamedTuple, Self
 
 from lightning_lite.errors import ComponentError, RunnerError
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self
 
 VERSION = "0.1.0"
 

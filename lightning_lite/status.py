@@ -6,7 +6,7 @@ process that did not start, a value that can't travel.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from lightning_lite.light_typing import NamedTuple
 
 
 class WorkStageStatus:

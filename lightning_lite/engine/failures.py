@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Any
 
 from lightning_lite.engine.tracebacks import RemoteTraceback, fill_in_source, format_user_frames
 from lightning_lite.errors import (
@@ -14,9 +13,13 @@ from lightning_lite.errors import (
     WorkStartFailed,
     WorkTimeout,
 )
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
 from lightning_lite.values.pickling import PackingError, pack_error, unpack
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,

@@ -6,15 +6,17 @@ in the main process   leave_out_own_frames    the exception, before it leaves `a
 
 from __future__ import annotations
 
-import linecache
 import os
-import re
 from collections.abc import Iterator
-from traceback import StackSummary, TracebackException
 from types import TracebackType
-from typing import Any
 
 from lightning_lite.errors import LightningLiteError
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import re
+    from traceback import StackSummary, TracebackException
+    from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -44,9 +46,12 @@ def format_user_frames(error: BaseException) -> str:
     Frames of this package that call the user's code are left out; later ones are folded to one line. If an
     unexpected error comes out of this package, its last frames are shown.
     """
-    found = TracebackException(type(error), error, error.__traceback__, compact=True)
+    import re  # noqa: PLC0415 - 10 ms in each work, needed only after a failure
+    import traceback  # noqa: PLC0415 - as above
+
+    found = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
     for one, its_error in _chain(found, error):
-        one.stack = StackSummary.from_list(_fold(one.stack, its_error, its_error is error))
+        one.stack = traceback.StackSummary.from_list(_fold(one.stack, its_error, its_error is error))
     return re.sub(_FOLDED, _describe_folded, "".join(found.format()))
 
 
@@ -61,6 +66,8 @@ def fill_in_source(text: str) -> str:
             1 / 0
         ZeroDivisionError: division by zero
     """
+    import linecache  # noqa: PLC0415 - as above
+    import re  # noqa: PLC0415 - as above
 
     def with_line(frame: re.Match[str]) -> str:
         line = linecache.getline(frame[2], int(frame[3])).strip()

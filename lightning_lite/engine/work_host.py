@@ -10,16 +10,16 @@ It is pickled and sent to the process of the work. The runner carries its messag
 
 from __future__ import annotations
 
+from _thread import RLock, get_ident
 from collections.abc import Callable
 from contextlib import suppress
 from operator import is_
-from threading import RLock, get_ident
 from types import TracebackType
-from typing import Any
 
 from lightning_lite import settings
 from lightning_lite.engine.failures import describe_exception
 from lightning_lite.errors import ArgumentError, StateError, StopRun
+from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
@@ -36,6 +36,9 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, unpack
 from lightning_lite.values.protocol import Transferable
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class WorkHost:

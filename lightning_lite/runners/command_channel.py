@@ -173,7 +173,7 @@ class _Peer:
         connection.setblocking(False)
 
     def is_same_user(self) -> bool:
-        """Return whether it is a process of our user; else, where that is not known, the socket's mode decides."""
+        """Return whether it is a process of our user; if that is unknown, the socket's mode decides."""
         if not hasattr(_socket, "SO_PEERCRED"):
             return True
         credentials = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, assert_never
 
 from lightning_lite.events import (
     AnswerUsed,
@@ -16,9 +15,13 @@ from lightning_lite.events import (
     WorkEvent,
     WorkStatusChanged,
 )
+from lightning_lite.light_typing import TYPE_CHECKING, assert_never
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.values.pickling import unpack
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _UNREAD = object()
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
 from lightning_lite.events import (
@@ -17,10 +16,14 @@ from lightning_lite.events import (
     WorkEvent,
     is_below,
 )
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.identity import class_identity
+
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024

@@ -96,8 +96,8 @@ class Footer:
         """Wipe it, and let everything be out that was printed.
 
         Args:
-            patience: Seconds to wait for a thread that prints at this moment, or for a terminal that blocks; a
-                handler of a signal must not wait for long. Without limit by default.
+            patience: Seconds to wait for a thread that prints at this moment, or for a terminal that blocks;
+                a handler of a signal must not wait for long. Without limit by default.
         """
         if (patience < 0 or self.tty.is_ready) and self._lock.acquire(timeout=patience):
             try:

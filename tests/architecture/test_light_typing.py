@@ -32,7 +32,6 @@ class Real(typing.NamedTuple):
 
 #: Modules that take milliseconds, and that no work's process needs before the user's own code.
 HEAVY = {
-    "contextlib",
     "enum",
     "importlib",
     "logging",

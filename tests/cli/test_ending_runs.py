@@ -139,7 +139,7 @@ def test_the_inline_runner_says_what_it_cannot_do(
             call(capfd, "kill", "one", "--root", app.root), 1, "no process that could be killed", "Stop it"
         )
         assert "in run" in call(capfd, "stack", "one", "--root", app.root).out
-        assert "told to stop" in call(capfd, "stop", "other", "--root", app.root).out
+        assert "asked to stop" in call(capfd, "stop", "other", "--root", app.root).out
         assert wait_until(lambda: works_of(app, capfd)["other"]["state"] == "stopped", PATIENCE)
         assert works_of(app, capfd)["one"]["state"] == "running"
         assert call(capfd, "stop", "--root", app.root).code == 0

@@ -345,17 +345,15 @@ def test_a_forked_process_of_a_work_does_not_ask(sit_down):
 def test_an_app_in_the_background_does_not_ask(sit_down):
     app = sit_down(shell='set -m; "$0" "$@" & wait')
 
-    app.expect("has nobody to ask: the app runs in the background")
+    app.expect("has no terminal to ask on: the app runs in the background")
     assert app.end() == 0
 
 
 def test_without_a_terminal_the_call_fails(tmp_path):
     shown = run_without_terminal(tmp_path)
 
-    assert (
-        "RunnerError: breakpoint() in root.work has nobody to ask: standard input of the app is no terminal"
-        in shown
-    )
+    reason = "standard input of the app is no terminal"
+    assert f"RunnerError: breakpoint() in root.work has no terminal to ask on: {reason}" in shown
 
 
 def test_a_breakpoint_may_be_passed_over(tmp_path):

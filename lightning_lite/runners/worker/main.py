@@ -18,6 +18,7 @@ import select
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread  # threading would cost each child 6 ms
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 
 from lightning_lite.context import Caller, set_process_caller
@@ -171,7 +172,7 @@ class Child:
         interrupt = self._interrupt
         if interrupt is not None:
             self._is_stop_due = False
-            # A call gets it once, because it may be cleaning up. Between calls the exception may get lost in a
+            # A call gets it once, because it may be cleaning up. Between calls the error may get lost in a
             # callback of the interpreter's, as one of `import`, so it is raised until it is heard.
             self._has_heard_stop = interrupt is not _stop_here
             interrupt()
@@ -241,10 +242,8 @@ class Child:
         return now + _TELL_AGAIN
 
     def _wake_helper(self) -> None:
-        try:  # noqa: SIM105 - contextlib costs each child 2 ms
+        with suppress(BlockingIOError):  # the helper has not even begun to read the earlier ones
             os.write(self._nudge, b"\0")
-        except BlockingIOError:
-            pass  # it has not even begun to read the earlier ones
 
     # A work that forks.
 
