@@ -1,4 +1,4 @@
-"""Plain tables for notebooks; nothing in them is markup but the tables themselves."""
+"""HTML tables for notebooks; all values in them are escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the modules that each work's process loads take in place of `typing`, which costs it 20 ms.
+"""Stand-ins for `typing` in the modules that each work loads: importing `typing` would cost 10 ms.
 
     from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 

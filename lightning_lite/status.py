@@ -1,4 +1,4 @@
-"""What became of a work, in the words of Lightning App.
+"""Statuses of works and apps, in the words of Lightning App.
 
 Rule by rule as Lightning App has it, with the reasons of a failure that it could not see: a crash, a
 process that did not start, a value that can't travel.

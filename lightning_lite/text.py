@@ -1,4 +1,4 @@
-r"""Text of users made harmless: nothing in it can drive a terminal, forge a line or break a printer.
+r"""Makes text harmless for terminals and logs, and formats sizes and durations.
 
 Only `\n` and `\t` pass as they are. Every other control character (C0, DEL, C1: ESC and all that
 begins with it), the characters that turn the direction of writing, those that some viewers take for

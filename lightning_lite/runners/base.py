@@ -1,4 +1,4 @@
-"""The seam between the app and what carries its letters: two protocols.
+"""The interface between the app and a runner, which starts works and carries messages.
 
     core.session ── Runner ──▶ processes | inline ── Host ──▶ core.host
                  send, wait, close                open, perform, receive, look, interrupt, close

@@ -1,4 +1,4 @@
-"""The private channel by which other terminals steer a running app: a socket in the folder of its run.
+"""The socket in the folder of a run, on which other terminals send commands to the app.
 
     lightning-lite stop train ── a line of JSON ──▶ CommandChannel ── in its thread ──▶ answer(request)
                               ◀── a line of JSON ──

@@ -1,4 +1,4 @@
-"""What the end of a process says, in words."""
+"""Describes how a process ended: exit code, signal, known causes."""
 
 from __future__ import annotations
 

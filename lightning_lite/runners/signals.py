@@ -1,4 +1,4 @@
-"""What the signals of the terminal and of the system mean for an app.
+"""Handles the signals of the terminal and of the system: Ctrl-C, Ctrl-Z, SIGTERM, SIGHUP.
 
 Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) end the app in order: they raise `KeyboardInterrupt` or
 `SystemExit` in the flow, for exit codes 130, 143 and 129. A second one, while the app ends, kills all works

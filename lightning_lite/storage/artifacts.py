@@ -1,4 +1,4 @@
-"""Where the store keeps what does not belong to a drive: behind `Path`, `Payload` and `FileSystem`.
+"""Stores files and objects outside of drives: for `Path`, `Payload` and `FileSystem`.
 
 <root>/drives/.paths/<work>/<absolute path>              files that works hand on
 <root>/drives/.payloads/<work>/<attribute>/<version>     objects that works hand on

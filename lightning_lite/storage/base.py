@@ -1,4 +1,4 @@
-"""The seam between drives and where their files are: put, list, get and delete of files and folders.
+"""The interface of a store of drives: put, list, get and delete of files and folders.
 
 A store knows components and paths, not callers, working directories or rules for names: those are the
 drive's. `local.LocalStore` keeps plain files; one conformance suite holds for every store.

@@ -1,4 +1,4 @@
-"""An app with hooks around each turn of its loop."""
+"""`LightningTestApp`: an app with hooks before and after each turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running one work alone, in a process of its own."""
+"""Runs one work alone, in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for what comes from another process or thread."""
+"""Waits for a condition that another process or thread fulfils."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Lightning Apps said about machines in the cloud: data objects, without effect on one machine."""
+"""`CloudCompute` and `BuildConfig` of Lightning Apps: data without effect on one machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`LightningFlow`: plain Python that coordinates, run again whenever something changed."""
+"""`LightningFlow`: plain Python that coordinates; its `run` is called again after each change."""
 
 from __future__ import annotations
 

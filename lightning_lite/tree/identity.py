@@ -1,4 +1,4 @@
-"""What an app and its works are called across runs: the source may change, the names may not."""
+"""Names a class across runs: by module or script path and qualified name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the framework knows about one component: its place in the tree and the values of its state.
+"""The framework's data about one component: its place in the tree and its state.
 
 Scalars live in the component's instance, as any attribute does. Lists, tuples and dicts live here, so
 that reading one is seen, and only those that were read are looked into for changes.

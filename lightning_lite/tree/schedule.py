@@ -1,4 +1,4 @@
-"""When the events of a schedule are: cron patterns, in the words of Lightning App.
+"""Schedules and loops of flows, and the times of cron patterns.
 
 Source of the rules: five fields as in cron, or six with the seconds *last*; aliases such as `hourly`.
 """

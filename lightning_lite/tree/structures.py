@@ -1,4 +1,4 @@
-"""`List` and `Dict` of components: grown and shrunk in `__init__` or while the app runs.
+"""`List` and `Dict` of components, which may change while the app runs.
 
 A component in a structure is named after it: `root.works.0`, `root.works.lr_1`. A list numbers its
 components in the order of their arrival; a number is never given twice, so names stay what they are.

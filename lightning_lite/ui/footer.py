@@ -1,4 +1,4 @@
-r"""Lines that stay at the bottom of a terminal, below all that is printed there.
+r"""Lines that stay at the bottom of a terminal, below all other output.
 
     root.train | epoch 4      printed by a work, scrolls
     best so far: 0.31         printed by the flow, scrolls

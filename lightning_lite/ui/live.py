@@ -1,4 +1,4 @@
-"""The live view: a thread that looks at the works of an app now and then, and draws what it sees.
+"""The live view: a thread that draws the table of works on the terminal.
 
     session ── poke ──▶ LiveView ── look ──▶ rows ── live_table ──▶ Footer
                         its own thread      snapshots of the works

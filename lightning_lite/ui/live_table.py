@@ -1,4 +1,4 @@
-"""The table of works: plain rows in, something that rich can show out.
+"""Formats the table of works for the terminal.
 
     title         Train · 2:05 · 2 of 40 works are busy
     head          work         state      call  progress          since   cpu   memory  last output

@@ -1,4 +1,4 @@
-"""The last words of an app on a terminal: what ran, how long, what failed and why."""
+"""The summary at the end of an app: calls, durations and failures of its works."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def describe_run(summary: RunSummary) -> str:
         ... ]
         >>> print(describe_run(RunSummary("Flow", "stopped", 75.2, works)), end="")
         Flow ended after 1 min 15 s: 13 calls, 1 failed.
-          root.train  12 calls  1:10
+          root.train  12 calls  1 min 10 s
           root.eval   1 call    0.3 s
           root.eval failed: ZeroDivisionError: no in root.eval.run(0)
     """

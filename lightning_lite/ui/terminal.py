@@ -1,4 +1,4 @@
-"""The output of works on the terminal, each line with the name of its work before it."""
+"""Writes the output of works to the terminal, each line with the name of its work."""
 
 from __future__ import annotations
 

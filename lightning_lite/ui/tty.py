@@ -1,4 +1,4 @@
-"""A terminal that is written to without ever sleeping where others could not wake us."""
+"""Writes to a terminal without blocking other threads."""
 
 from __future__ import annotations
 

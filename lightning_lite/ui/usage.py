@@ -1,4 +1,4 @@
-"""What processes use of the machine."""
+"""CPU and memory of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key of a call, taken from its arguments.
+"""Computes the key of a call from its arguments.
 
 Exact in type and order, the same in every process and every run: never an address, a hash seed or
 the bytes of a pickle. Only the order of a dict's keys and of a set's items does not count.

@@ -1,4 +1,4 @@
-"""Values of the state as bytes: checked, copied and comparable in one go.
+"""Encodes state values as bytes: checked, copied and comparable in one step.
 
 Frozen bytes are equal exactly when the values are, types and order included, so they serve as the
 snapshot that a later look is compared with, and as what travels in a letter.

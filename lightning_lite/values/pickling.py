@@ -1,4 +1,4 @@
-"""Objects as bytes for another process: by reference what it can import, by value what it can't.
+"""Pickles objects for other processes: by reference if they can import them, else by value.
 
 Classes and functions of the user's script, of a REPL or of a notebook exist in the main process
 only. Going down to a work they travel by value. Coming back they are named, and the main process

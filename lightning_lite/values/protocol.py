@@ -1,4 +1,4 @@
-"""Values that know how to travel from work to work: the one protocol that core knows of them."""
+"""The protocol of values that take part in their transfer between works."""
 
 from __future__ import annotations
 

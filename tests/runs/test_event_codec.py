@@ -239,7 +239,7 @@ def test_a_run_of_several_processes_is_one_story():
 
     assert replay.history.begun == [1.0, 10.0]
     assert [call.stage for call in replay.history.calls] == ["succeeded", "lost", "succeeded"]
-    assert (replay.num_completed, replay.num_again) == (2, 0)
+    assert (replay.num_completed, replay.num_unfinished) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Works in the flow's own process, for debugging and for tests: the same letters, no processes.
+"""The inline runner: works run in the flow's own process, for debugging and for tests.
 
     flow's thread    send(StartWork, RunCall, ...) ─▶ job ─▶ wait() runs it      works that are not parallel
                                      │

@@ -1,4 +1,4 @@
-"""One work of the inline runner: its host, and the thread that runs it if it is parallel."""
+"""One work of the inline runner: its host, and a thread if it is parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is still to be shown of the output of works: places in their logs, not text in memory.
+"""Queue of output that waits for the terminal: ranges of log files, not text in memory.
 
     OutputPump ── add ──▶ Backlog ── thread ──▶ Display (`ui.terminal`)
                              ▲                    │

@@ -1,4 +1,4 @@
-"""The log of one work: what it printed, harmless, in a file that people can read."""
+"""Writes the log file of one work: its output, made harmless."""
 
 from __future__ import annotations
 

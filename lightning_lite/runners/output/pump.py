@@ -1,4 +1,4 @@
-"""The output of works: from their pipes into their logs, and from there to the display.
+"""Moves the output of works from their pipes into log files, and from there to the display.
 
     works, their C code and grandchildren
       │ 1, 2            pipe of each work

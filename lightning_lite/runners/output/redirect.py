@@ -1,4 +1,4 @@
-"""`sys.stdout` and `sys.stderr` while works run in this process: prints go where their callers belong."""
+"""Redirects `sys.stdout` and `sys.stderr` of inline works: each print gets the name of its work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the processes of works come from: each is a fresh interpreter, or a fork of the fork server."""
+"""Creates the processes of works: as fresh interpreters, or as forks of the fork server."""
 
 from __future__ import annotations
 

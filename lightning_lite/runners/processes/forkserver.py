@@ -1,4 +1,4 @@
-"""The fork server, seen from the main process: one process per app, from which those of works are forked.
+"""The fork server, seen from the main process: one per app; the works are forked from it.
 
     start ─ ends of the work's pipes ──▶ server ── fork ──▶ process of a work
          ◀── report: its process id ────

@@ -1,4 +1,4 @@
-"""The guardian: one tiny process per app that outlives a killed flow just long enough to end what it left.
+"""The guardian: one small process per app that kills the works if the flow is killed.
 
     flow ── "+123 -123 …" ──▶ guardian ── the pipe ends, or the flow dies ──▶ SIGKILL to the groups listed
 

@@ -1,4 +1,4 @@
-"""The start of processes: one thread per app, one `posix_spawn` or one fork per work.
+"""The thread that starts all processes of an app, with one `posix_spawn` or fork for each work.
 
 The parent-death signal is tied to the thread that has started a process: when that thread ends, the process
 is killed. So all works are started by one thread that lives as long as the runner, while the flow goes on.

@@ -1,4 +1,4 @@
-"""Works as process objects of `multiprocess`: `active_children()` knows them by name, pid and exit code.
+"""Shows works as process objects of `multiprocess`: `active_children()` lists them.
 
 Launched first, adopted afterwards, because importing `multiprocess` takes longer than a work to start. The
 process objects ask ours, so reading them takes no exit code away.

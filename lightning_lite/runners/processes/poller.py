@@ -1,4 +1,4 @@
-"""One poller for all that may happen; a turn costs what has happened, not what there is."""
+"""One poller for all pipes and processes of an app; a turn costs what happened, not what there is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes of all works of an app, from their beginning to their end.
+"""The processes of all works of an app, from their start to their end.
 
     made ─▶ launched in a thread ─▶ up: its sentinel is watched ─▶ asked to end, or died ─▶ reaped
 

@@ -1,4 +1,4 @@
-"""The process of one work, seen from the main process: its pipes, its life and its end."""
+"""The process of one work, seen from the main process: its pipes, state and end."""
 
 from __future__ import annotations
 

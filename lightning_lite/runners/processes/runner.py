@@ -1,4 +1,4 @@
-"""Works in processes of their own.
+"""The runner that gives each work a process of its own.
 
     main thread                              launcher thread          process of a work
     send(StartWork)   pipes, setup, host ───▶ posix_spawn ──────────▶ boot, child

@@ -1,4 +1,4 @@
-"""How a process is ended: in a fixed order, driven by deadlines; no thread waits for it.
+"""The order in which a process is ended: ask, terminate, kill; driven by deadlines, no thread waits.
 
     stop ── timeout ──▶ terminate, continue ── pause ──▶ kill ── pause ──▶ give up
 

@@ -1,4 +1,4 @@
-"""One start of a fresh Python program, with what it shall inherit and nothing else."""
+"""Starts a fresh Python program with exactly the environment, files and settings that it should inherit."""
 
 from __future__ import annotations
 

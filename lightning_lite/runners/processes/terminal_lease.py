@@ -1,4 +1,4 @@
-"""The terminal in the main process: lent to one work at a time, so that its debugger can ask there.
+"""Lends the terminal to one work at a time, for its debugger; the main process's side.
 
     TerminalWanted ─▶ its turn comes ─▶ its output is shown, the display holds,
                                         its process group is the foreground one ─▶ TerminalLent

@@ -1,4 +1,4 @@
-"""The Python stacks of a work on demand, also while it hangs in C code that holds the interpreter's lock."""
+"""The signal on which a work writes its Python stacks, even while C code holds the interpreter lock."""
 
 from __future__ import annotations
 

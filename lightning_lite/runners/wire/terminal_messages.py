@@ -1,4 +1,4 @@
-"""What a work and its runner say to each other about the terminal; the machine never hears of it.
+"""Messages between a work and its runner about the terminal; the engine never sees them.
 
 work → runner   TerminalWanted, TerminalReturned
 runner → work   TerminalLent

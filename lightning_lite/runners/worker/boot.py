@@ -1,4 +1,4 @@
-"""The program of a work's process, up to the moment when it can import the rest.
+"""The program of a work's process until it can import this package.
 
     python … boot <work> <calls> <control> <letters> <parent>
 

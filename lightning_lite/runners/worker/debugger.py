@@ -1,4 +1,4 @@
-"""The debugger of `breakpoint()` in a work's process: Python's own, at a terminal that belongs to others."""
+"""The debugger of `breakpoint()` in a work: Python's own, on the terminal of the app."""
 
 from __future__ import annotations
 

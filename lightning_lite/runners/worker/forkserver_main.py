@@ -1,4 +1,4 @@
-"""The program of the fork server: one thread that forks a process for each work, and keeps what they leave.
+"""The program of the fork server: one thread that forks a process for each work and reaps it.
 
     python … forkserver_main <socket> <parent>
 

@@ -1,4 +1,4 @@
-"""The process of a work: its main thread runs the calls, a helper listens to the control pipe.
+"""The process of a work: the main thread runs the calls, a helper thread reads the control pipe.
 
     calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
     control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ letters

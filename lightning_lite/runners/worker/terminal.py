@@ -1,4 +1,4 @@
-"""The terminal in a work's process: asked for by a debugger, and given back after each prompt.
+"""Lends the terminal to one work at a time, for its debugger; the work's side.
 
 breakpoint() ─▶ Borrower.break_here ─▶ debugger.Debugger     loaded on first use
                     │ take, give_back       │ prompts
