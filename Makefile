@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test test-newest test-oldest check bench bench-peers torture docs clean
+.PHONY: help demo test test-newest test-oldest check coverage bench bench-peers torture docs clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
 	@echo "make check     look at format, style and types"
+	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
 	@echo "make bench-peers  install the peers that make bench then measures, too (800 MB)"
 	@echo "make torture   run the long kill and race tests"
@@ -47,6 +48,14 @@ check: .venv/installed-check
 	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .
 	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
 	@$(PYTHON_IN_VENV) -m mypy
+	@$(PYTHON_IN_VENV) tools/plain_english.py --limit 2.5
+
+# Works and other subprocesses are measured, too: coverage starts in each by a .pth file, see pyproject.toml.
+coverage: .venv/installed-coverage
+	@$(PYTHON_IN_VENV) -m coverage erase
+	@$(PYTHON_IN_VENV) -m coverage run -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal; \
+	tested=$$?; $(PYTHON_IN_VENV) -m coverage combine --quiet && \
+	$(PYTHON_IN_VENV) -m coverage report --skip-covered && exit $$tested
 
 bench: .venv/installed-bench
 	@$(PYTHON_IN_VENV) -m benchmarks $(if $(RELEASE),--release) $(NAMES)
@@ -58,7 +67,7 @@ docs: .venv/installed-docs
 	@echo "docs/_build/html/index.html"
 
 clean:
-	@rm -rf .venv .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -rf .venv .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABCMeta
 
 from lightning_lite import storage
@@ -14,10 +13,8 @@ from lightning_lite.values.codec import ATOMS, decode, encode, is_container
 from lightning_lite.values.protocol import Transferable
 
 if TYPE_CHECKING:
-    from typing import Any
-
-#: Imported by name when a notebook asks for it: the processes of works do without.
-_SHOWING = "lightning_lite.app.notebook"
+    from collections.abc import Callable
+    from typing import Any, ClassVar
 
 
 class ComponentType(ABCMeta):
@@ -38,6 +35,9 @@ class ComponentType(ABCMeta):
 
 class Component(metaclass=ComponentType):
     """Base of flows and works."""
+
+    #: Renders a component as HTML; set by `app.notebook`, because the processes of works do without it.
+    _render_html: ClassVar[Callable[[Any], str] | None] = None
 
     _node: Node
     _travels = False  # whether it lives in a process of its own, so that writes have to be sent
@@ -100,9 +100,9 @@ class Component(metaclass=ComponentType):
         """The values of the state alone, see `state`."""
         return {"vars": self._values()}
 
-    def _repr_html_(self) -> str:
-        __import__(_SHOWING)
-        return str(sys.modules[_SHOWING].show_component(self))
+    def _repr_html_(self) -> str | None:
+        """Return HTML for notebooks; `None`, so that the text is shown, as long as no app was imported."""
+        return None if Component._render_html is None else Component._render_html(self)
 
     def _values(self) -> dict[str, Any]:
         return {name: self._copied(name) for name in self._node.names}

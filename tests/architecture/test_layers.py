@@ -1,4 +1,4 @@
-"""The house stands: no import leads up, none hides in a function, none closes a ring."""
+"""The layers of the package: no import goes up, none is inside a function, none closes a cycle."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 import lightning_lite
 
 PACKAGE = "lightning_lite"
-HOUSE = Path(lightning_lite.__file__).parent
+FOLDER = Path(lightning_lite.__file__).parent
 
 # Lowest first. An entry stands for the module or folder of that name; the longest one that fits counts.
-FLOORS = [
+LAYERS = [
     {
         "errors",
         "events",
@@ -39,8 +39,8 @@ FLOORS = [
     {"cli", "testing", "__main__"},
 ]
 
-# Side by side on floor 2: none knows the others.
-NEIGHBOURS = FLOORS[2]
+# Packages in one layer: none imports another.
+NEIGHBOURS = LAYERS[2]
 
 
 class Import(NamedTuple):
@@ -57,11 +57,11 @@ class Import(NamedTuple):
 
 def module_name(file: Path) -> str:
     """Return the name of a module below the package, `""` for the façade."""
-    parts = file.relative_to(HOUSE).with_suffix("").parts
+    parts = file.relative_to(FOLDER).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(file): ast.parse(file.read_text("utf-8"), str(file)) for file in HOUSE.rglob("*.py")}
+MODULES = {module_name(file): ast.parse(file.read_text("utf-8"), str(file)) for file in FOLDER.rglob("*.py")}
 
 
 def belongs(module: str, entry: str) -> bool:
@@ -69,10 +69,15 @@ def belongs(module: str, entry: str) -> bool:
     return f"{module}.".startswith(f"{entry}.")
 
 
-def floor_of(module: str) -> int | None:
-    """Return the floor of the longest entry that contains `module`, or `None`."""
-    owners = [(len(entry), i) for i, floor in enumerate(FLOORS) for entry in floor if belongs(module, entry)]
+def layer_of(module: str) -> int | None:
+    """Return the layer of the longest entry that contains `module`, or `None`."""
+    owners = [(len(entry), i) for i, floor in enumerate(LAYERS) for entry in floor if belongs(module, entry)]
     return max(owners)[1] if owners else None
+
+
+def is_module(text: str) -> bool:
+    """Return whether a string is the full name of one of our modules."""
+    return text.startswith(f"{PACKAGE}.") and text.removeprefix(f"{PACKAGE}.") in MODULES
 
 
 def names_in(node: ast.AST) -> Iterator[str]:
@@ -91,20 +96,23 @@ def imports_in(source: str, tree: ast.AST, late: bool = False) -> Iterator[Impor
         for name in names_in(node):
             if name.split(".")[0] == PACKAGE:
                 yield Import(source, node.lineno, name.removeprefix(PACKAGE).lstrip("."), late)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and is_module(node.value):
+            # The name of a module in a string: it is imported by that name, or started as a program.
+            yield Import(source, node.lineno, node.value.removeprefix(f"{PACKAGE}."), late=False)
         inside = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         yield from imports_in(source, node, inside)
 
 
-# The façade stands outside the house: it shows names of all floors, and loads them on first use.
+# The façade belongs to no layer: it has names of all of them, and loads them on first use.
 IMPORTS = [found for module, tree in MODULES.items() if module for found in imports_in(module, tree)]
 
 
-def test_every_module_stands_on_a_floor():
-    assert [module for module in MODULES if module and floor_of(module) is None] == []
+def test_every_module_belongs_to_a_layer():
+    assert [module for module in MODULES if module and layer_of(module) is None] == []
 
 
-def test_no_import_leads_up():
-    up = [str(found) for found in IMPORTS if found.target and floor_of(found.target) > floor_of(found.source)]
+def test_no_import_goes_up():
+    up = [str(found) for found in IMPORTS if found.target and layer_of(found.target) > layer_of(found.source)]
 
     assert up == []
 
@@ -118,21 +126,32 @@ def test_none_of_our_modules_is_imported_inside_a_function():
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(sorted(NEIGHBOURS), 2)))
-def test_neighbours_do_not_know_each_other(one: str, other: str):
+def test_neighbours_do_not_import_each_other(one: str, other: str):
     across = [found for found in IMPORTS if belongs(found.source, one) and belongs(found.target, other)]
 
     assert [str(found) for found in across] == []
 
 
-def test_no_ring_is_closed():
+def test_no_imports_form_a_cycle():
     graph = {module: {found.target for found in IMPORTS if found.source == module} for module in MODULES}
 
-    TopologicalSorter(graph).prepare()  # raises CycleError, with the ring
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the cycle
 
 
-def test_the_walk_finds_what_it_looks_for():
+@pytest.mark.parametrize(("lower", "higher"), [("tree", "engine"), ("engine", "app"), ("runners", "engine")])
+def test_a_lower_package_does_not_import_a_higher_one(lower: str, higher: str):
+    found = [
+        str(found) for found in IMPORTS if belongs(found.source, lower) and belongs(found.target, higher)
+    ]
+
+    assert found == []
+
+
+def test_imports_are_found_in_functions_and_in_strings():
     tree = ast.parse("def f():\n    from lightning_lite import errors\nimport lightning_lite, os")
+    named = ast.parse("HOME = 'lightning_lite.app.notebook'\nNONE = 'lightning_lite.nothing', 'errors'")
 
     found = list(imports_in("state", tree))
 
     assert found == [Import("state", 2, "errors", late=True), Import("state", 3, "", late=False)]
+    assert list(imports_in("tree.x", named)) == [Import("tree.x", 1, "app.notebook", late=False)]

@@ -50,6 +50,9 @@ def start_failure(work: str, error: BaseException) -> Failure:
     return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
 
 
+#: Imported by name at the first `breakpoint()`.
+_DEBUGGER = "lightning_lite.runners.worker.debugger"
+
 #: Seconds until the main thread is signalled again: a signal may come just before it blocks in a system call.
 _TELL_AGAIN = 0.05
 
@@ -69,7 +72,7 @@ class Child:
         self._calls = calls
         self._control = control
         self._messages = MessageSender(messages)
-        self._borrower = Borrower(work, self._send)
+        self._borrower = Borrower(work, self._send, _DEBUGGER)
         self._nudged, self._nudge = os.pipe()
         os.set_blocking(self._nudge, False)
         self._main = get_ident()

@@ -23,24 +23,23 @@ if TYPE_CHECKING:
 
 _TERMINAL = "/dev/tty"
 
-#: Imported by name at the first breakpoint: `pdb` takes longer to import than a work to start.
-_DEBUGGER = "lightning_lite.runners.worker.debugger"
-
 
 class Borrower:
     """Borrows the terminal from the main process, for one thread at a time.
 
     Args:
         work: Name of the work.
-        send: Carries a letter to the runner.
+        send: Sends a message to the runner.
+        debugger: Name of the module of the debugger, imported at the first breakpoint.
 
     Attributes:
         reader: Input of the terminal; only while the terminal is taken.
         writer: Output of the terminal; only while it is taken.
     """
 
-    def __init__(self, work: str, send: Callable[[Any], None]) -> None:
+    def __init__(self, work: str, send: Callable[[Any], None], debugger: str) -> None:
         self.work = work
+        self._debugger = debugger
         self.reader: TextIO
         self.writer: TextIO
         self._send = send
@@ -63,9 +62,9 @@ class Borrower:
         Raises:
             RunnerError: There is no user to ask.
         """
-        __import__(_DEBUGGER)
+        __import__(self._debugger)  # only now: `pdb` takes longer to import than a work to start
         self.take()
-        sys.modules[_DEBUGGER].Debugger(self).debug(sys._getframe(1), header)
+        sys.modules[self._debugger].Debugger(self).debug(sys._getframe(1), header)
 
     def take(self) -> None:
         """Return when this thread has the terminal.
