@@ -18,6 +18,7 @@ _KNOWN = {
     "decimal": {"Decimal"},
     "fractions": {"Fraction"},
     "pathlib": {"PosixPath", "PurePosixPath"},
+    "pathlib._local": {"PosixPath", "PurePosixPath"},  # from Python 3.13 on
     "uuid": {"UUID"},
 }
 

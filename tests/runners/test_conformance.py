@@ -419,7 +419,7 @@ class TestProcesses(Conformance):
 
 
 class TestForkServer(Conformance):
-    runner_class = partial(ProcessRunner, start_method="forkserver")
+    runner_class = staticmethod(partial(ProcessRunner, start_method="forkserver"))
 
 
 class TestInline(Conformance):
