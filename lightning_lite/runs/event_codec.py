@@ -101,12 +101,12 @@ def _decode(records: Iterable[Record], file: str) -> Iterator[Event]:
 def _to_row(event: Event) -> tuple[Any, ...]:
     """Return an event as plain data: the name of its class, and its fields."""
     kind = type(event)
-    fields: tuple[Any, ...] = tuple(event)
-    if kind not in _FIELDS:
-        raise TypeError(f"an event of an unknown kind: {event!r}")
     if kind in _NESTED:
-        fields = (*fields[:-1], tuple(fields[-1]))
-    return kind.__name__, *fields
+        nested: Any = event[-1]
+        return kind.__name__, *event[:-1], tuple(nested)
+    if kind in _FIELDS:
+        return kind.__name__, *event
+    raise TypeError(f"an event of an unknown kind: {event!r}")
 
 
 def _from_row(row: Any) -> Event | None:
