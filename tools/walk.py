@@ -5,8 +5,8 @@
     python tools/walk.py call --files
 
 A *change* is a Python call into another file than the call before; a *return* is a change to a file that was
-entered before. The processes are real. Only the main thread is counted, from the start of the operation to its
-answer.
+entered before. The processes are real. Only the main thread is counted, from the start of the operation to
+its answer.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Walk:
     def summary(self, name: str) -> str:
         """Return one line with the counts."""
         changes = sum(file != before for file, before in zip(self.files, ["", *self.files], strict=False))
-        entered = len(self.order)
-        return f"{name}: {len(self.files)} calls, {entered} files, {changes} changes, {changes - entered} returns"
+        files = len(self.order)
+        return f"{name}: {len(self.files)} calls, {files} files, {changes} changes, {changes - files} returns"
 
 
 class Double(LightningWork):
