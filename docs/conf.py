@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: Markdown as it is, and the reference from the docstrings."""
+"""Configuration of Sphinx: the pages are Markdown, the reference is generated from docstrings."""
 
 from importlib.metadata import version as version_of
 
@@ -18,7 +18,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True  # attributes stand in the docstring of their class
+napoleon_use_ivar = True  # attributes are in the docstring of their class
 
 html_theme = "alabaster"
 html_theme_options = {
@@ -29,23 +29,23 @@ html_show_sourcelink = False
 
 
 def as_written(app, what, name, obj, options, lines):
-    """Undo what Sphinx misunderstands in our docstrings."""
+    """Correct the parts of our docstrings that Sphinx interprets in another way."""
     if what == "module":  # an indented block is a drawing
         blocks = "\n".join(lines).split("\n\n")
         shown = (f"::\n\n{block}" if block.startswith("    ") else block for block in blocks)
         lines[:] = "\n\n".join(shown).split("\n")
-    if what == "property":  # what stands before a colon is no type
+    if what == "property":  # text before a colon is not a type
         for kind in [line for line in lines if line.startswith(":type: ")]:
             lines.remove(kind)
             lines[0] = f"{kind.removeprefix(':type: ')}: {lines[0]}"
 
 
 def leave_out(app, what, name, obj, skip, options):
-    """Leave out the fields of named tuples: their class has told of them."""
+    """Leave out the fields of named tuples: the docstring of the class describes them."""
     return True if type(obj).__name__ == "_tuplegetter" else None
 
 
 def setup(app):
-    """Connect the above; napoleon has its turn before us."""
+    """Connect the functions above; napoleon runs before them."""
     app.connect("autodoc-process-docstring", as_written, priority=600)
     app.connect("autodoc-skip-member", leave_out)

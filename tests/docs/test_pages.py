@@ -1,4 +1,4 @@
-"""Every program on the pages runs and prints what stands below it; every link leads somewhere."""
+"""Every program on the pages runs and prints the text below it; every link has a target."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-HOUSE = Path(__file__).parents[2]
-PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
+PROJECT = Path(__file__).parents[2]
+PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
 
 PROGRAM = re.compile(
     r"^```python\n(?P<source>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?", re.DOTALL | re.MULTILINE
@@ -24,7 +24,7 @@ DEADLINE = 100
 
 
 class Program(NamedTuple):
-    """A program on a page, and what it prints."""
+    """A program on a page, and its expected output."""
 
     place: str
     source: str
@@ -32,7 +32,7 @@ class Program(NamedTuple):
 
 
 def programs() -> list[Program]:
-    """Return all programs, in the order of the pages."""
+    """Return the programs of all pages, in order."""
     found = []
     for page in PAGES:
         text = page.read_text("utf-8")
@@ -43,7 +43,7 @@ def programs() -> list[Program]:
 
 
 @pytest.mark.parametrize("program", programs(), ids=lambda program: program.place)
-def test_a_program_prints_what_stands_below_it(program: Program, own_place: Path):
+def test_a_program_prints_the_text_below_it(program: Program, own_place: Path):
     script = own_place / "app.py"
     script.write_text(program.source, "utf-8")
 
@@ -61,12 +61,12 @@ def test_a_program_prints_what_stands_below_it(program: Program, own_place: Path
 
 
 def anchor(heading: str) -> str:
-    """Return how links name `heading`."""
+    """Return the anchor of a heading, as links name it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_of_a_page_leads_somewhere(page: Path):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_link_of_a_page_has_a_target(page: Path):
     for match in LINK.finditer(page.read_text("utf-8")):
         target = page.parent / match["file"] if match["file"] else page
         assert target.exists(), match[0]
