@@ -15,7 +15,7 @@ HEADINGS = ["beside", "size", "µs per call", "to the smallest"]
 
 
 def take_points() -> Points:
-    """Take all points of each scale in turns."""
+    """Measure all points of each scale in turns."""
     points: Points = {}
     for scale, sizes in SCALES.items():
         points[scale] = {size: [] for size in sizes}
