@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> None:
         with progress.status(f"{measure.name}: {measure.what}"):
             try:
                 rows.append(take_row(measure, list(peers)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other measures go on
+            except Exception as error:  # noqa: BLE001 - the other measures must still run
                 progress.print(f"{measure.name}: no figure: {error}", markup=False)
                 rows.append({"name": measure.name, "what": measure.what, "error": str(error)})
     if wanted.release:
