@@ -1,4 +1,4 @@
-"""Takes the measures and prints one table: `python -m benchmarks [names] [--json] [--release]`."""
+"""Runs the measures and prints one table: `python -m benchmarks [names] [--json] [--release]`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _place(name: str) -> tuple[str, int, str]:
 
 
 def take_row(measure: Measure, peers: list[str]) -> dict[str, Any]:
-    """Take a measure, and what the peers reach on it; return all that the table shows, as plain data."""
+    """Run a measure and the peers on it; return everything that the table shows, as plain data."""
     others = {peer: partial(peer_figure, peer, measure.peer) for peer in peers if measure.peer}
     try:
         outcome = take(measure, others)
@@ -87,7 +87,7 @@ def _ratios(figures: list[float], limits: list[float]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Take the measures that are named, or all, and print what came out."""
+    """Run the named measures, or all, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help="such as P4; without any, all")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
@@ -110,7 +110,7 @@ def main(arguments: list[str]) -> None:
         with progress.status(f"{measure.name}: {measure.what}"):
             try:
                 rows.append(take_row(measure, list(peers)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other measures go on
+            except Exception as error:  # noqa: BLE001 - the other measures must still run
                 progress.print(f"{measure.name}: no figure: {error}", markup=False)
                 rows.append({"name": measure.name, "what": measure.what, "error": str(error)})
     if wanted.release:

@@ -10,7 +10,7 @@ NUMBER = 8
 
 
 class Busy(LightningWork):
-    """Says which process it is, and computes until somebody ends it."""
+    """Reports its process id, and computes until it is ended."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True, raise_exception=False)

@@ -15,7 +15,7 @@ def work_for_ever(connection: Connection) -> None:
 
 
 def busy_process() -> SpawnProcess:
-    """Return a process that is busy already."""
+    """Return a process that is already busy."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work_for_ever, args=(sender,))

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 
 
 def child(connection: Connection) -> None:
-    """Say what this process has cost so far, as `Child` does, and wait for the end."""
+    """Report what this process has cost so far, as `Child` does, and wait for the end."""
     milliseconds = time.process_time() * 1e3
     connection.send([os.getpid(), milliseconds, 0, len(sys.modules)])
     connection.recv()

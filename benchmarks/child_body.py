@@ -1,4 +1,4 @@
-"""The work of `child_cost`, in a module that brings nothing else into its process."""
+"""The work of `child_cost`, in a module that imports nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightning_lite import LightningWork
 
 
 class Child(LightningWork):
-    """Says what its process has cost so far, and stays up."""
+    """Reports what its process has cost so far, and stays up."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True)

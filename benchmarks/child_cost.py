@@ -21,7 +21,7 @@ import psutil
 from benchmarks.child_bare import child
 from benchmarks.child_body import Child
 from benchmarks.measure import spread
-from benchmarks.programs import HOUSE, environment
+from benchmarks.programs import PROJECT, environment
 from lightning_lite import LightningApp, LightningFlow
 
 ROUNDS = 15
@@ -29,7 +29,7 @@ WHAT = ("CPU until the body, ms", "modules of ours", "modules", "private memory,
 
 
 class Root(LightningFlow):
-    """Starts one work and looks at it when it waits for the next call."""
+    """Starts one work, and measures it when it waits for the next call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Root(LightningFlow):
 
 
 def tell(found: list[float]) -> None:
-    """Print what a process has said of itself, and the MiB that it has for itself."""
+    """Print the report of a process, and its private memory in MiB."""
     pid, *figures = found
     print(json.dumps([*figures, psutil.Process(int(pid)).memory_full_info().uss / (1 << 20)]))
 
@@ -65,11 +65,11 @@ def bare() -> None:
     process.join()
 
 
-def figures_of(function: str, house: Path) -> list[float]:
-    """Return what a function of this module prints with the framework that is in `house`."""
+def figures_of(function: str, checkout: Path) -> list[float]:
+    """Return what a function of this module prints with the package in `checkout`."""
     program = f"from {__spec__.name} import {function}; {function}()"
     with tempfile.TemporaryDirectory() as folder:
-        env = {**environment(), "PYTHONPATH": str(house)}
+        env = {**environment(), "PYTHONPATH": str(checkout)}
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=folder, env=env, stdout=subprocess.PIPE, check=True
         )
@@ -79,21 +79,21 @@ def figures_of(function: str, house: Path) -> list[float]:
 
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
-    """Yield a folder with the house as it was, and with these programs."""
+    """Yield a folder with the package of a commit, and with these programs."""
     with tempfile.TemporaryDirectory() as folder:
-        house = Path(folder) / "house"
-        git = ["git", "-C", str(HOUSE), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", str(house), commit], check=True)
+        checkout = Path(folder) / "checkout"
+        git = ["git", "-C", str(PROJECT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(checkout), commit], check=True)
         try:
-            shutil.copytree(HOUSE / "benchmarks", house / "benchmarks", dirs_exist_ok=True)
-            yield house
+            shutil.copytree(PROJECT / "benchmarks", checkout / "benchmarks", dirs_exist_ok=True)
+            yield checkout
         finally:
-            subprocess.run([*git, "remove", "--force", str(house)], check=True)
+            subprocess.run([*git, "remove", "--force", str(checkout)], check=True)
 
 
-def compare(houses: dict[str, Path]) -> None:
-    """Print a table of what a child costs in each house, and without any."""
-    sides = {"bare": ("bare", HOUSE), **{name: ("ours", house) for name, house in houses.items()}}
+def compare(checkouts: dict[str, Path]) -> None:
+    """Print a table of the cost of a child with each package, and without any."""
+    sides = {"bare": ("bare", PROJECT), **{name: ("ours", checkout) for name, checkout in checkouts.items()}}
     found: dict[str, list[list[float]]] = {name: [] for name in sides}
     for _ in range(ROUNDS):
         for name, side in sides.items():
@@ -106,12 +106,12 @@ def compare(houses: dict[str, Path]) -> None:
 
 
 def main(commits: list[str]) -> None:
-    """Compare the present state with the commit that is named, if one is."""
+    """Compare the working tree with the named commit, if there is one."""
     if commits:
-        with checked_out(commits[0]) as house:
-            compare({f"before ({commits[0]})": house, "now": HOUSE})
+        with checked_out(commits[0]) as checkout:
+            compare({f"before ({commits[0]})": checkout, "now": PROJECT})
     else:
-        compare({"now": HOUSE})
+        compare({"now": PROJECT})
 
 
 if __name__ == "__main__":

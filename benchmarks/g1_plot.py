@@ -15,7 +15,7 @@ HEADINGS = ["beside", "size", "µs per call", "to the smallest"]
 
 
 def take_points() -> Points:
-    """Take all points of each scale in turns."""
+    """Measure all points of each scale in turns."""
     points: Points = {}
     for scale, sizes in SCALES.items():
         points[scale] = {size: [] for size in sizes}
@@ -41,7 +41,7 @@ def rows_of(points: Points) -> list[list[str]]:
 
 def draw(points: Points, file: str) -> None:
     """Draw all scales side by side, as medians within their spread."""
-    import matplotlib as mpl  # noqa: PLC0415 - who only measures does not need it: extra [bench]
+    import matplotlib as mpl  # noqa: PLC0415 - only the plot needs it: extra [bench]
     from matplotlib import pyplot  # noqa: PLC0415 - the same
 
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "G1"})  # the same figures, the same file

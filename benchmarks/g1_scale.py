@@ -1,7 +1,7 @@
-"""G1: what a call costs beside idle works, remembered calls, and state that the pass does not read.
+"""G1: the cost of a call with idle works, remembered calls, and state that the pass does not read.
 
-Two apps of different size are up at the same time and make 40 calls in turns, so that both see the same
-machine; the figure of a turn is the median of its calls. Every call that is remembered was a real one.
+Two apps of different size are up at the same time and make 40 calls in turns, so that both run on a machine
+of the same speed; the figure of a turn is the median of its calls. Each remembered call was a real one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lightning_lite.tree.flow import LightningFlowWarning
 CALLS = 40
 ROUNDS = 15
 
-#: Of what there is more and more, and how much.
+#: What grows, and its sizes.
 SCALES = {
     "idle works": (4, 16, 64, 256),
     "remembered calls": (10, 100, 1_000, 10_000, 100_000),
@@ -37,7 +37,7 @@ _programs: dict[tuple[str, int], AskedProgram] = {}
 
 
 class Root(LightningFlow):
-    """Makes a turn of calls whenever it is asked, beside much that has nothing to do with it."""
+    """Makes a turn of calls for each line that it reads, in an app with many unrelated objects."""
 
     def __init__(self, num_idle: int, num_remembered: int, num_bytes: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Root(LightningFlow):
         self._moments: list[float] = []
 
     def run(self) -> None:
-        """Go on with the call that the last pass has asked for."""
+        """Continue with the call that the last pass asked for."""
         self._are_idlers_up = self._are_idlers_up or None not in [work.run(0) for work in self.idlers]
         while self._are_idlers_up:
             if self._number == self._turn_ends:
@@ -66,12 +66,12 @@ class Root(LightningFlow):
 
 
 def median_step(moments: list[float]) -> float:
-    """Return the microseconds from one moment to the next, in the middle of all."""
+    """Return the median of the microseconds between successive times."""
     return statistics.median(after - before for before, after in pairwise(moments)) * 1e6
 
 
 def app(scale: str, size: int) -> None:
-    """Print the microseconds of a call beside so much, for each line that is read."""
+    """Print the microseconds of a call in an app of that size, for each line that is read."""
     sizes = {name: ends[0] for name, ends in SCALES.items()} | {scale: size}
     warnings.simplefilter("ignore", LightningFlowWarning)  # the flow waits for its turn in a pass
     start_method = "forkserver" if scale == "idle works" else "spawn"
@@ -79,7 +79,7 @@ def app(scale: str, size: int) -> None:
 
 
 def cost(scale: str, size: int) -> float:
-    """Return the microseconds of a call beside so much, taken in an app that stays up for the next figure."""
+    """Return the microseconds of a call in an app of that size; the app stays up for the next figure."""
     if (scale, size) not in _programs:
         _programs[scale, size] = AskedProgram(__name__, "app", scale, size, deadline=READY)
     return _programs[scale, size].figure()

@@ -1,4 +1,4 @@
-"""One measure: ours, its limit and the peers, taken in turns, and what became of the goal."""
+"""One measure: ours, its limit and the peers, measured in turns, and whether the goal is reached."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from benchmarks.programs import NoFigure
 
 
 def nothing_to_end() -> None:
-    """End a measure whose rounds share nothing."""
+    """End a measure without shared state."""
 
 
 class Measure(NamedTuple):
-    """What is measured, against what, and how good it shall be.
+    """The definition of a measure: what is compared with what, and the goal.
 
     Attributes:
         name: Short name, as in `P4`.
         what: What is measured.
         limit_name: What it is compared with.
         unit: Unit of both figures.
-        goal: The biggest good ratio of ours to the limit; with `difference`, the biggest good difference.
-        ours: Takes one figure of ours.
-        limit: Takes one figure of the limit.
-        rounds: How often all are taken.
-        difference: Whether the goal is about `ours - limit` in place of `ours / limit`.
+        goal: The highest accepted ratio of ours to the limit; with `difference`, the highest difference.
+        ours: Measures one figure of ours.
+        limit: Measures one figure of the limit.
+        rounds: How often all are measured.
+        difference: Whether the goal is about `ours - limit` instead of `ours / limit`.
         peer: Name of the function in `benchmarks.peers` that does the same with a peer, in the same unit.
         end: Ends what the rounds have shared.
     """
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 def take(measure: Measure, peers: Mapping[str, Callable[[], float]]) -> Outcome:
-    """Take all figures in turns; each round begins with another one."""
+    """Measure all figures in turns; each round begins with another one."""
     takers = {"ours": measure.ours, "limit": measure.limit, **peers}
     figures: dict[str, list[float]] = {name: [] for name in takers}
     for number in range(measure.rounds):

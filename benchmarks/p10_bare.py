@@ -18,7 +18,7 @@ def die_with_parent() -> None:
 
 
 def work(connection: Connection) -> None:
-    """Say which process this is, and be busy."""
+    """Report the process id, and be busy."""
     die_with_parent()
     connection.send(os.getpid())
     while True:
@@ -26,7 +26,7 @@ def work(connection: Connection) -> None:
 
 
 def work_with_program(connection: Connection) -> None:
-    """Start a program, say which process it is, and be busy."""
+    """Start a program, report its process id, and be busy."""
     die_with_parent()
     with subprocess.Popen(["sleep", "3600"], preexec_fn=die_with_parent) as program:
         connection.send(program.pid)
@@ -35,7 +35,7 @@ def work_with_program(connection: Connection) -> None:
 
 
 def bare(number: int, target: Callable[[Connection], None] = work) -> None:
-    """Print the process ids that so many processes say, and wait to be killed."""
+    """Start that many processes, print the ids that they report, and wait to be killed."""
     context = multiprocessing.get_context("spawn")
     pids = []
     for _ in range(number):
@@ -48,5 +48,5 @@ def bare(number: int, target: Callable[[Connection], None] = work) -> None:
 
 
 def bare_with_programs(number: int) -> None:
-    """Print the process ids of the programs that as many processes have started, and wait to be killed."""
+    """Start that many processes, print the ids of their programs, and wait to be killed."""
     bare(number, work_with_program)

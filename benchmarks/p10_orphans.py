@@ -1,4 +1,4 @@
-"""P10: from the kill of a flow with 8 busy works until none of them is left, nor what they have started."""
+"""P10: from the kill of a flow with 8 busy works until these, and their programs, are gone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lightning_lite import LightningApp, LightningFlow
 
 
 class Root(LightningFlow):
-    """Says which processes there are when all works are busy, and goes on until it is killed."""
+    """Prints the process ids when all works are busy, and continues until it is killed."""
 
     def __init__(self, work: type[Busy]) -> None:
         super().__init__()

@@ -8,10 +8,10 @@ from benchmarks.busy import Busy
 
 
 class BusyParent(Busy):
-    """Says which process its program is, and computes until somebody ends it."""
+    """Reports the process id of its program, and computes until it is ended."""
 
     def run(self) -> None:
-        """Start what would sleep for an hour, and compute for ever."""
+        """Start a program that sleeps for an hour, and compute for ever."""
         with subprocess.Popen(["sleep", "3600"]) as program:
             self.pid = program.pid
             while True:

@@ -1,6 +1,6 @@
-"""P11: from the kill of a work until the flow knows of it, while the others go on.
+"""P11: from the kill of a work until the flow knows it, while the other works continue.
 
-A call of another work is under way at each kill, and must be answered all the same.
+A call of another work is running at each kill, and must be answered.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TIMES = 5
 
 
 class Other(LightningWork):
-    """Goes on while others die."""
+    """Continues while other works die."""
 
     def run(self, number: int) -> int:
         """Return the process id."""
@@ -43,7 +43,7 @@ class Root(LightningFlow):
         self._number = 0
 
     def run(self) -> None:
-        """Go from one to the next until all deaths are known, and all calls of the other work answered."""
+        """Kill each work in turn until all deaths are known and all calls of the other work answered."""
         while self._is_over(self._number, self.victims[self._number]):
             self._number += 1
             if self._number == TIMES:

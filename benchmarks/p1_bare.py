@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 
 
 def body(connection: Connection) -> None:
-    """Say when it was entered, as `Body` does."""
+    """Return the time of its first line, as `Body` does."""
     connection.send(time.monotonic())
 
 

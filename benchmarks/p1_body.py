@@ -1,4 +1,4 @@
-"""The work of P1, in a module that a process imports quickly: the import counts."""
+"""The work of P1, in a module that is imported quickly, because the import is measured too."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from lightning_lite import LightningWork
 
 
 class Body(LightningWork):
-    """Says when its `run` was entered."""
+    """Returns the time at which its `run` was entered."""
 
     def run(self) -> float:
-        """Return the moment, on the clock that all processes share."""
+        """Return the time, on the clock that all processes share."""
         return time.monotonic()

@@ -12,10 +12,10 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 
 class ScriptBody(LightningWork):
-    """The same as `Body`, but of this file, which runs as a script: the class travels by value."""
+    """The same as `Body`, but of this file, which runs as a script: the class is sent by value."""
 
     def run(self) -> float:
-        """Return the moment, on the clock that all processes share."""
+        """Return the time, on the clock that all processes share."""
         return time.monotonic()
 
 
@@ -28,7 +28,7 @@ class Root(LightningFlow):
         self.entered = 0.0
 
     def run(self) -> None:
-        """Keep the moment and stop."""
+        """Keep the time and stop."""
         self.entered = self.body.run()
         self.stop()
 

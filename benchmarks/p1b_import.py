@@ -1,4 +1,4 @@
-"""P1b: what the import of the façade costs, and that of the classes that every app uses."""
+"""P1b: the cost of importing the package, and of importing the classes that each app uses."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from benchmarks.p1_body import Body
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow
 
-#: The biggest good ratio by start method.
+#: The highest accepted ratio by start method.
 GOALS = {"spawn": 0.5, "forkserver": 0.15}
 
 
@@ -25,7 +25,7 @@ class Root(LightningFlow):
         self.entered = 0.0
 
     def run(self) -> None:
-        """Keep the moment at which the last one was entered."""
+        """Keep the time at which the last one was entered."""
         moments = [work.run() for work in self.bodies]
         if all(moments):
             self.entered = max(moments)
@@ -42,7 +42,7 @@ def ours(number: int, start_method: str) -> None:
 
 
 def bare(number: int) -> None:
-    """Print the same for as many processes of the standard library."""
+    """Print the same for the same number of processes of the standard library."""
     context = multiprocessing.get_context("spawn")
     processes, receivers = [], []
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The limit of P3 and P8, in a module that brings nothing else into its process."""
+"""The limit of P3 and P8, in a module that imports nothing else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from multiprocessing.connection import Connection
 
 
 def idle(connection: Connection) -> None:
-    """Say that it is up and wait for the end."""
+    """Report that it is up, and wait for the end."""
     connection.send("up")
     connection.recv()

@@ -1,4 +1,4 @@
-"""The work of P3, in a module that brings nothing else into its process."""
+"""The work of P3, in a module that imports nothing else."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from lightning_lite import LightningWork
 
 
 class Idler(LightningWork):
-    """Says which process it is, and waits for the next call."""
+    """Reports its process id, and waits for the next call."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True)
         self.pid = 0
 
     def run(self) -> None:
-        """Say which process this is."""
+        """Return the process id."""
         self.pid = os.getpid()

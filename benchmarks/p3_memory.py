@@ -1,4 +1,4 @@
-"""P3: the memory that one work which has nothing to do has for itself."""
+"""P3: the private memory of one idle work."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ NUMBER = 8
 
 
 class ScriptIdler(LightningWork):
-    """The same as `Idler`, but of this file, which runs as a script: the class travels by value."""
+    """The same as `Idler`, but of this file, which runs as a script: the class is sent by value."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True)
         self.pid = 0
 
     def run(self) -> None:
-        """Say which process this is."""
+        """Return the process id."""
         self.pid = os.getpid()
 
 
 class Root(LightningFlow):
-    """Runs each work once and looks at all of them when they wait for the next call."""
+    """Runs each work once, and measures all of them when they wait for the next call."""
 
     def __init__(self, idler: type[LightningWork]) -> None:
         super().__init__()
         self.idlers = [idler() for _ in range(NUMBER)]
 
     def run(self) -> None:
-        """Print what one of them has for itself."""
+        """Print the private memory of one of them."""
         for work in self.idlers:
             work.run()
         if all(work.has_succeeded for work in self.idlers):
@@ -48,7 +48,7 @@ class Root(LightningFlow):
 
 
 def private_memory(pids: list[int]) -> float:
-    """Return the MiB that one of these processes has for itself, in the middle of all."""
+    """Return the median of the private memory of these processes, in MiB."""
     return float(statistics.median(psutil.Process(pid).memory_full_info().uss for pid in pids)) / (1 << 20)
 
 

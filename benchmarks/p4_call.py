@@ -1,7 +1,7 @@
 """P4: one call, from the line of the flow to its next line.
 
-P4n is the same without a journal. Apps always have one, so it is replaced by one that writes nothing; what
-the flow's side spends on making the records still counts.
+P4n is the same without a journal. Apps always have one, so it is replaced by one that writes nothing; the
+time for creating the records is still included.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CALLS = 3000
 
 
 class Echo(LightningWork):
-    """Gives back what it gets."""
+    """Returns its argument."""
 
     def run(self, number: int) -> int:
         """Return `number`."""
@@ -41,7 +41,7 @@ class Root(LightningFlow):
         self._began = 0.0
 
     def run(self) -> None:
-        """Go on with the call that the last pass has asked for."""
+        """Continue with the call that the last pass asked for."""
         while self._number <= CALLS:
             assert self.echo.run(self._number) == self._number
             self._began = self._began or time.monotonic()
@@ -56,20 +56,20 @@ def ours() -> None:
 
 
 class NoJournal(Journal):
-    """A journal that writes nothing of what it is given."""
+    """A journal that discards all records."""
 
     def append(self, record: Record) -> None:
         """Leave it."""
 
     def secure(self) -> None:
-        """There is nothing to write."""
+        """Do nothing: no record is kept."""
 
     def commit(self) -> None:
-        """There is nothing to write."""
+        """Do nothing: no record is kept."""
 
 
 def ours_without_journal() -> None:
-    """Print the microseconds of one call of which nothing is written down."""
+    """Print the microseconds of one call that is not recorded."""
     with mock.patch.object(resume, "Journal", NoJournal):
         ours()
     (run,) = Path(".lightning_lite/runs").glob("*/")
@@ -77,7 +77,7 @@ def ours_without_journal() -> None:
 
 
 def echo(connection: Connection) -> None:
-    """Give back what comes, until the other side is closed."""
+    """Send each message back, until the other side is closed."""
     try:
         while True:
             connection.send(connection.recv())

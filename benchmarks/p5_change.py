@@ -18,7 +18,7 @@ GO_ON = "go_on"  # a named pipe: the receiver asks for the next change when it h
 
 
 class Sender(LightningWork):
-    """Assigns the moment, again and again."""
+    """Assigns the time repeatedly."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True)
@@ -32,7 +32,7 @@ class Sender(LightningWork):
 
 
 class Root(LightningFlow):
-    """Looks how old each change is when it sees it."""
+    """Computes the age of each change when it sees it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def ours() -> None:
 
 
 def send(connection: Connection) -> None:
-    """Send the moment whenever one is asked for."""
+    """Send the time for each request."""
     with open(GO_ON, "rb", buffering=0) as asked:
         while asked.read(1):
             connection.send(time.monotonic())

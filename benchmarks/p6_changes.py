@@ -58,7 +58,7 @@ def count(connection: Connection) -> None:
 
 
 def pipe() -> None:
-    """Print the milliseconds for as many messages through the standard library's pipe."""
+    """Print the milliseconds for the same number of messages through the standard library's pipe."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=count, args=(sender,))

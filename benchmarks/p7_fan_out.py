@@ -51,7 +51,7 @@ def ours() -> None:
 
 
 def pipes() -> None:
-    """Print the milliseconds of as many round trips through four pipes of the standard library."""
+    """Print the milliseconds of the same number of round trips through four pipes of the standard library."""
     context = multiprocessing.get_context("spawn")
     lines: dict[Connection, int] = {}
     processes = []

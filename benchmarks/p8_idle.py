@@ -1,6 +1,6 @@
-"""P8: what an app costs that has nothing to do, with four works up.
+"""P8: the CPU time of an idle app with four works up.
 
-The kernel counts by the nanosecond: a figure of 0 says that nothing woke up at all.
+The kernel counts by the nanosecond: a figure of 0 means that no process woke up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Idle(LightningWork):
 
 
 class Root(LightningFlow):
-    """Says when all works are up, and then nothing any more."""
+    """Reports when all works are up, and prints nothing after that."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def ours() -> None:
 
 
 def bare() -> None:
-    """Start as many processes of the standard library and wait until interrupted."""
+    """Start the same number of processes of the standard library, and wait until interrupted."""
     context = multiprocessing.get_context("spawn")
     connections = []
     for _ in range(WORKS):
@@ -79,7 +79,7 @@ def cpu_time(process: psutil.Process) -> float:
 
 
 def idle_minute(function: str) -> float:
-    """Return the CPU seconds that the program of `function` uses in a minute in which nothing happens."""
+    """Return the CPU seconds that the program of `function` uses in an idle minute."""
     command = [sys.executable, "-c", f"from {__name__} import {function}; {function}()"]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -95,7 +95,7 @@ def idle_minute(function: str) -> float:
         assert program.stdout is not None
         assert program.stdout.readline() == "up\n"
         watched = psutil.Process(program.pid)
-        let_pass(program, 1.0)  # what belongs to the start is over
+        let_pass(program, 1.0)  # after the start
         before = cpu_time(watched)
         let_pass(program, WATCHED)
         used = cpu_time(watched) - before
@@ -104,7 +104,7 @@ def idle_minute(function: str) -> float:
 
 
 def let_pass(program: subprocess.Popen[str], seconds: float) -> None:
-    """Wait, and notice if the program ends meanwhile."""
+    """Wait, and fail if the program ends before."""
     try:
         code = program.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -21,7 +21,7 @@ class Root(LightningFlow):
         self.decided = 0.0
 
     def run(self) -> None:
-        """Keep the moment of the decision."""
+        """Keep the time of the decision."""
         for work in self.busy:
             work.run()
         if all(work.pid for work in self.busy):
@@ -37,7 +37,7 @@ def ours(start_method: str = "spawn") -> None:
 
 
 def bare() -> None:
-    """Print the milliseconds to terminate and reap as many processes of the standard library."""
+    """Print the milliseconds to terminate and reap the same number of processes of the standard library."""
     processes = [busy_process() for _ in range(NUMBER)]
     began = time.monotonic()
     for process in processes:

@@ -12,25 +12,25 @@ from pathlib import Path
 
 import benchmarks.peers
 
-HOUSE = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[1]
 
-#: Peers have an environment of their own: what they need is nobody else's affair.
-PEERS_PYTHON = HOUSE / ".venv-peers" / "bin" / "python"
+#: Peers have an environment of their own, because their dependencies conflict with others.
+PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 
 #: Seconds. A bound on hanging, not on speed.
 DEADLINE = 120
 
 
 class NoFigure(RuntimeError):
-    """A program did not print a figure; the error says what it printed in place of it."""
+    """A program printed no figure; the error shows what it printed."""
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of all programs: ours, with the house on the path.
+    """Return the environment of all programs: ours, with the project on the path.
 
-    Compiled modules are kept, as an installation keeps them; else each program would compile the house again.
+    Compiled modules are kept, as in an installation; otherwise each program would compile the package again.
     """
-    paths = (str(HOUSE), os.environ.get("PYTHONPATH"))
+    paths = (str(PROJECT), os.environ.get("PYTHONPATH"))
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     return env
@@ -68,7 +68,7 @@ def peer_figure(peer: str, function: str) -> float:
 
 
 class AskedProgram:
-    """A program that stays, and takes one figure whenever it is asked: it answers each line with a line.
+    """A program that keeps running: it answers each line of its input with one figure.
 
     Args:
         module: Where the function is.

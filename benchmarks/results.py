@@ -1,6 +1,6 @@
-"""`RESULTS.md`: the table of a release, with the machine and the versions with which it was taken.
+"""`RESULTS.md`: the table of a release, with the machine and the versions with which it was measured.
 
-`python -m benchmarks.results` puts what `NOTES.md` says now below the table of the last release.
+`python -m benchmarks.results` puts the present `NOTES.md` below the table of the last release.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import g1_plot
-from benchmarks.programs import HOUSE
+from benchmarks.programs import PROJECT
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PLOT = Path(__file__).with_name("g1.svg")
@@ -26,7 +26,7 @@ _PACKAGES = ("lightning_lite", "multiprocess", "cloudpickle", "filelock", "rich"
 
 
 def describe_run(peers: dict[str, str]) -> dict[str, Any]:
-    """Return when and where a run is taken, and the versions of all that is in it."""
+    """Return time, machine and versions of a run of the benchmarks."""
     return {
         "date": datetime.date.today().isoformat(),
         "machine": f"Python {platform.python_version()}, {platform.system()} {platform.release()}, "
@@ -40,7 +40,7 @@ def describe_run(peers: dict[str, str]) -> dict[str, Any]:
 def write_results(
     run: dict[str, Any], headings: list[str], rows: list[list[str]], points: g1_plot.Points
 ) -> None:
-    """Write the file anew from one run: the table, the scale of G1 with its plot, and the notes."""
+    """Write the file from one run: the table, the scale of G1 with its plot, and the notes."""
     g1_plot.draw(points, str(PLOT))
     lines = [
         "# Results",
@@ -88,7 +88,7 @@ def _line(cells: list[str]) -> str:
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
-        return subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"  # not a checkout
 

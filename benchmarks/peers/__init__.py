@@ -1,9 +1,9 @@
-"""What others reach on the same work, if they are installed in `.venv-peers` (`make bench-peers`).
+"""Other frameworks on the same tasks, if they are installed in `.venv-peers` (`make bench-peers`).
 
-Each module is one peer, and knows nothing of lightning_lite. `VERSION` names it; each of its functions
+Each module is one peer, and does not import lightning_lite. `VERSION` names it; each of its functions
 prints one figure, in the unit of the measure that names it:
 
     body       seconds from its start to the body of a first task in another process
-    call       microseconds of a call that gives back a number, in a loop
+    call       microseconds of a call that returns a number, in a loop
     fan_out    milliseconds of 200 such calls over four workers
 """

@@ -1,4 +1,4 @@
-"""Dask distributed: actors on the workers of a cluster of this machine, its quickest way of a call."""
+"""Dask distributed: actors on the workers of a local cluster, the fastest kind of call that it has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSION = f"Dask distributed {distributed.__version__}"
 
 
 class Echo:
-    """An actor that gives back what it gets."""
+    """An actor that returns its argument."""
 
     def echo(self, number: int) -> int:
         """Return `number`."""
@@ -23,12 +23,12 @@ class Echo:
 
 
 def client(workers: int) -> Client:
-    """Return a client of a cluster with so many processes and no dashboard."""
+    """Return a client of a cluster with that many processes and no dashboard."""
     return Client(LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None))
 
 
 def actors(cluster: Client, number: int) -> list[Any]:
-    """Return so many actors, each of which has answered once."""
+    """Return that many actors, each of which has answered once."""
     cluster.wait_for_workers(number)
     places = list(cluster.scheduler_info(n_workers=-1)["workers"])
     found = [cluster.submit(Echo, actor=True, pure=False, workers=[place]).result() for place in places]

@@ -13,12 +13,12 @@ CALLS = 1000
 
 
 def echo(number: int) -> int:
-    """Give back what it gets."""
+    """Return the argument."""
     return number
 
 
 def entered() -> float:
-    """Say when it was entered."""
+    """Return the time at which it was entered."""
     return time.monotonic()
 
 
@@ -56,7 +56,7 @@ def seconds_of_calls(executor: Executor) -> float:
 
 
 def seconds_of_fan_out(executor: Executor, workers: int = 4, calls: int = 200) -> float:
-    """Return the seconds of `calls` calls; each of as many lines asks when its last call has ended."""
+    """Return the seconds of `calls` calls; each line makes its next call when the last one has ended."""
     list(executor.map(echo, [-1] * workers * 4))
     began = time.monotonic()
     lines = {executor.submit(echo, number) for number in range(workers)}

@@ -14,19 +14,19 @@ VERSION = f"Ray {ray.__version__}"
 
 @ray.remote
 class Echo:
-    """An actor that gives back what it gets."""
+    """An actor that returns its argument."""
 
     def echo(self, number: int) -> int:
         """Return `number`."""
         return number
 
     def entered(self) -> float:
-        """Say when it was entered."""
+        """Return the time at which it was entered."""
         return time.monotonic()
 
 
 def actors(number: int) -> list[Any]:
-    """Start a cluster and return so many actors."""
+    """Start a cluster and return that many actors."""
     ray.init(num_cpus=number, include_dashboard=False, logging_level="error", log_to_driver=False)
     return [Echo.remote() for _ in range(number)]
 

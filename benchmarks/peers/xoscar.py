@@ -15,14 +15,14 @@ VERSION = f"xoscar {version('xoscar')}"
 
 
 class Echo(xoscar.Actor):
-    """An actor that gives back what it gets."""
+    """An actor that returns its argument."""
 
     def echo(self, number: int) -> int:
         """Return `number`."""
         return number
 
     def entered(self) -> float:
-        """Say when it was entered."""
+        """Return the time at which it was entered."""
         return time.monotonic()
 
 

@@ -266,7 +266,7 @@ class Stays(LightningFlow):
 
 
 def go_on() -> None:
-    """Go on with the run of this folder, or say who else does."""
+    """Resume the run of this folder, or print which process has it."""
     try:
         LightningApp(Stays(), root_dir="root").run("inline", resume=True)
     except JournalInUse as error:

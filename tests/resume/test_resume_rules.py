@@ -510,7 +510,7 @@ def test_a_big_value_stays_on_disk_until_it_is_asked_for_and_is_of_the_scripts_o
     values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
     assert len(values) == 3
     for value in values[:2]:
-        value.write_bytes(bytes(value.stat().st_size))  # who reads these sees it
+        value.write_bytes(bytes(value.stat().st_size))  # a reader of these detects it
 
     code, out, err = finish(launch("Big", "the last one only"))
 

@@ -159,7 +159,7 @@ def test_an_assignment_costs_what_it_touches_not_the_size_of_the_state():
     assert changed == {"step"}
     assert sum(len(value) for message in messages for value in message.changes.values()) < 1_000
     assert len(only(messages, StateChanged)) == 1  # the others wait behind its acknowledgement, merged
-    assert desk.num_nudges == 0  # and nobody has looked into the list
+    assert desk.num_nudges == 0  # and the list has not been compared
 
 
 class Follower(LightningWork):
