@@ -20,13 +20,13 @@ from lightning_lite.storage.errors import (
     DriveTimeout,
     DriveTypeError,
     shown,
-    telling,
+    translate_errors,
 )
-from lightning_lite.storage.local.store import LocalStore
 from lightning_lite.storage.names import component_folder, drive_name, path_parts, path_text
 from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.selection import Given, Selection, given, select
+from lightning_lite.storage.stores import open_store
 from lightning_lite.storage.user_folder import PathLike, UserFolder, admit_named, existing_folder
 from lightning_lite.values.protocol import Transferable
 
@@ -162,7 +162,7 @@ class DriveHandle(Transferable):
 
     def _store(self) -> Store:
         if self._opened is None:
-            self._opened = LocalStore(self.root_dir, self._name)
+            self._opened = open_store(self.root_dir, self._name)
         return self._opened
 
     def _folder(self) -> UserFolder:
@@ -232,7 +232,7 @@ class Drive(DriveHandle):
             DriveError: See `lightning_lite.storage.errors` for all others.
         """
         caller = self._admit("put")
-        with telling("put", path, "what was there is kept"):
+        with translate_errors("put", path, "what was there is kept"):
             folder = self._folder()
             paths, several = select(given(path), folder, folder.names, folder.exists)
             if not paths:
@@ -242,8 +242,8 @@ class Drive(DriveHandle):
             target = None if to is None else path_parts(to, portable=self.portable_names)
             for parts in paths:
                 name = admit_named(_target(parts, target, several), path if to is None else to)
-                source = folder.source(parts, name, self.root_dir, follow_symlinks=follow_symlinks)
-                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as told:
+                source = folder.source(parts, name, follow_symlinks=follow_symlinks)
+                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress:
                     self._store().put(
                         self._owner(caller),
                         name,
@@ -251,7 +251,7 @@ class Drive(DriveHandle):
                         exclusive=not self.allow_duplicates,
                         move=move,
                         durable=self._is_durable(caller),
-                        told=told,
+                        on_progress=on_progress,
                     )
 
     def list(
@@ -266,7 +266,7 @@ class Drive(DriveHandle):
         """
         self._admit("list")
         owner = _component(component_name)
-        with telling("list", path):
+        with translate_errors("list", path):
             return self._store().names(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def entries(
@@ -275,14 +275,14 @@ class Drive(DriveHandle):
         """Return the same as `list`, with sizes, times and owners; a path once for each of its owners."""
         self._admit("list")
         owner = _component(component_name)
-        with telling("list", path):
+        with translate_errors("list", path):
             return self._store().entries(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def exists(self, path: PathLike, component_name: str | None = None) -> bool:
         """Return whether somebody, or the component of that name, has put this path."""
         self._admit("list")
         owner = _component(component_name)
-        with telling("exists", path):
+        with translate_errors("exists", path):
             return self._has(self._folder().named(path), owner)
 
     @overload
@@ -335,15 +335,15 @@ class Drive(DriveHandle):
         owner = _component(component_name)
         if timeout is not None:
             _admit_seconds(timeout)
-        with telling("get", path, "what was there is kept"):
+        with translate_errors("get", path, "what was there is kept"):
             folder = self._folder()
             target = None if to is None else folder.named(to)
             paths, several = self._awaited(given(path), owner, timeout)
             found = []
             for parts in paths:
                 destination = folder.destination(_target(parts, target, several), overwrite=overwrite)
-                with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as told:
-                    self._store().get(parts, destination, owner=owner, told=told)
+                with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
+                    self._store().get(parts, destination, owner=owner, on_progress=on_progress)
                 found.append(destination.path)
         return found if several else found[0]
 
@@ -355,7 +355,7 @@ class Drive(DriveHandle):
             DriveNotFound: It is not in the drive.
         """
         caller = self._admit("delete")
-        with telling("delete", path, "nothing was removed"):
+        with translate_errors("delete", path, "nothing was removed"):
             parts = self._folder().named(path)
             self._store().delete(self._owner(caller), parts, durable=self._is_durable(caller))
 
@@ -376,7 +376,7 @@ class Drive(DriveHandle):
                 f"open mode {shown(mode)}: a drive's files are only read; use 'r' or 'rb', or put."
             )
         owner = _component(component_name)
-        with telling("open", path):
+        with translate_errors("open", path):
             binary = self._store().open(self._folder().named(path), owner=owner)
         return binary if mode == "rb" else io.TextIOWrapper(binary, encoding=encoding or "utf-8")
 

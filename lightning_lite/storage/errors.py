@@ -177,22 +177,22 @@ def system_error(operation: str, name: object, error: OSError, outcome: str = ""
     return kind(message, errno=error.errno)
 
 
-def telling(operation: str, name: object, outcome: str = "") -> _Telling:
+def translate_errors(operation: str, name: object, outcome: str = "") -> _ErrorTranslation:
     """Let what the system refuses in the `with` block be told as one of our errors; see `system_error`."""
-    return _Telling(operation, name, outcome)
+    return _ErrorTranslation(operation, name, outcome)
 
 
-class _Telling:
+class _ErrorTranslation:
     """The `with` block; a class, because each verb enters one, and a generator costs twice that."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_context",)
 
     def __init__(self, operation: str, name: object, outcome: str) -> None:
-        self._told = operation, name, outcome
+        self._context = operation, name, outcome
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError) and not isinstance(error, DriveError):
-            raise system_error(*self._told[:2], error, self._told[2]) from error
+            raise system_error(*self._context[:2], error, self._context[2]) from error

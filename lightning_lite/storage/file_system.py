@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
     DriveExists,
@@ -15,7 +15,7 @@ from lightning_lite.storage.errors import (
     DrivePathError,
     DriveSourceMissing,
     shown,
-    telling,
+    translate_errors,
 )
 from lightning_lite.storage.names import path_parts, path_text
 from lightning_lite.storage.user_folder import PathLike
@@ -68,7 +68,7 @@ class FileSystem:
         parts = _parts(destination_path, "destination")
         if not is_there(source):
             raise DriveSourceMissing(f"The provided path {shown(source)} doesn't exist; nothing was put.")
-        with telling("put", source_path, "what was there is kept"):
+        with translate_errors("put", source_path, "what was there is kept"):
             self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
 
     def get(self, source_path: PathLike, destination_path: PathLike, overwrite: bool = True) -> None:
@@ -85,8 +85,10 @@ class FileSystem:
             raise DriveExists(
                 f"The file or folder {shown(place)} exists. Pass `overwrite=True` to replace it."
             )
-        with telling("get", source_path, "what was there is kept"):
-            self._files().get(parts, destination(place, overwrite=overwrite), owner=_OWNER, told=untold)
+        with translate_errors("get", source_path, "what was there is kept"):
+            self._files().store.get(
+                parts, destination(place, overwrite=overwrite), owner=_OWNER, on_progress=ignore_progress
+            )
 
     def listdir(self, path: PathLike) -> list[str]:
         """Return the sorted names in a folder."""
@@ -100,12 +102,12 @@ class FileSystem:
     def rm(self, path: PathLike) -> None:
         """Remove a file or an empty folder."""
         parts = self._known(path)
-        if self.isdir(path) and self._files().entries(parts, owner=_OWNER, recursive=False):
+        if self.isdir(path) and self._files().store.entries(parts, owner=_OWNER, recursive=False):
             raise DriveOSError(
                 f"The folder {shown(path)} is not empty; remove what is in it first.", errno=errno.ENOTEMPTY
             )
-        with telling("rm", path, "nothing was removed"):
-            self._files().delete(_OWNER, parts, durable=False)
+        with translate_errors("rm", path, "nothing was removed"):
+            self._files().store.delete(_OWNER, parts, durable=False)
 
     def isfile(self, path: PathLike) -> bool:
         """Return whether a file is at `path`."""
@@ -132,15 +134,15 @@ class FileSystem:
         parts = _parts(path, "source")
         if self._kind(parts) != "folder":
             raise _missing(path)
-        with telling("list", path):
-            entries = self._files().entries(parts, owner=_OWNER, recursive=recursive)
+        with translate_errors("list", path):
+            entries = self._files().store.entries(parts, owner=_OWNER, recursive=recursive)
         return [entry for entry in entries if not entry.name.endswith(_HIDDEN)]
 
     def _kind(self, parts: Parts) -> str | None:
         if not parts:
             return "folder"
         try:
-            with telling("look at", "/".join(parts)), self._files().open(parts, owner=_OWNER):
+            with translate_errors("look at", "/".join(parts)), self._files().store.open(parts, owner=_OWNER):
                 return "file"
         except IsADirectoryError:
             return "folder"

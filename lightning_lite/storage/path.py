@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_root
 from lightning_lite.storage import stat_cache
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import (
     DriveTypeError,
     DriveWarning,
     shown,
-    telling,
+    translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, path_parts
@@ -305,7 +305,7 @@ class Path(Transferable, SegmentsPath):
 
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._home)
-        with telling("keep", self, "what was kept before stays"):
+        with translate_errors("keep", self, "what was kept before stays"):
             look = stat_cache.look(self._home)
             if not (stat_cache.is_unchanged(artifacts.root, self._home, look) and artifacts.has(work, parts)):
                 artifacts.keep(work, parts, self._home)
@@ -313,7 +313,7 @@ class Path(Transferable, SegmentsPath):
 
     def _bring(self, origin: str, place: str, *, overwrite: bool) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._home)
-        with telling("get", self, "what was there is kept"):
+        with translate_errors("get", self, "what was there is kept"):
             if not artifacts.has(origin, parts):
                 if not is_there(self._home):
                     raise DriveNotStored(
@@ -322,7 +322,9 @@ class Path(Transferable, SegmentsPath):
                         "is not available in the artifact store. A run of the work has to make it."
                     )
                 artifacts.keep(origin, parts, self._home)
-            artifacts.get(parts, destination(place, overwrite=overwrite), owner=origin, told=untold)
+            artifacts.store.get(
+                parts, destination(place, overwrite=overwrite), owner=origin, on_progress=ignore_progress
+            )
 
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:

@@ -22,7 +22,7 @@ from lightning_lite.storage.errors import (
     DriveDetached,
     DriveNotFound,
     DriveNotStored,
-    telling,
+    translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.values.protocol import Transferable
@@ -167,7 +167,10 @@ class Payload(Transferable):
     def _store(self, work: str, attribute: str) -> None:
         version = f"{time.time_ns():016x}-{os.urandom(4).hex()}"
         artifacts = self._artifacts()
-        with telling("store", f"{work}.{attribute}", "nothing was assigned"), artifacts.drafting() as draft:
+        with (
+            translate_errors("store", f"{work}.{attribute}", "nothing was assigned"),
+            artifacts.store.draft() as draft,
+        ):
             self.save(self._value, draft)
             artifacts.keep(work, (attribute, version), draft, move=True)
         self.name, self.origin_name, self._version, self._root = attribute, work, version, artifacts.root
@@ -176,8 +179,8 @@ class Payload(Transferable):
 
     def _fetch(self) -> None:
         origin = self._origin("get its value")
-        path = self._artifacts().path(origin, self._parts)
-        with telling("get", self):
+        path = self._artifacts().store.local_path(origin, self._parts)
+        with translate_errors("get", self):
             try:
                 self._value = self.load(path)
             except FileNotFoundError as error:
@@ -197,14 +200,14 @@ def _forget_old(artifacts: Artifacts, work: str, attribute: str, version: str, k
     if place not in _stored:
         _stored[place] = []
         limit = time.time() - _WEEK
-        for entry in artifacts.entries((attribute,), owner=work, recursive=False):
+        for entry in artifacts.store.entries((attribute,), owner=work, recursive=False):
             if entry.time < limit:
-                artifacts.delete(work, tuple(entry.name.split("/")), durable=False)
+                artifacts.store.delete(work, tuple(entry.name.split("/")), durable=False)
     versions = _stored[place]
     versions.append(version)
     while len(versions) > max(keep, 1):
         with suppress(DriveNotFound):
-            artifacts.delete(work, (attribute, versions.pop(0)), durable=False)
+            artifacts.store.delete(work, (attribute, versions.pop(0)), durable=False)
 
 
 def _revive(

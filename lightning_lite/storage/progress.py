@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from lightning_lite.storage.fs.copy import Told
+from lightning_lite.storage.base import OnProgress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 
 
-def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[Told]:
+def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[OnProgress]:
     """Give what is to be told the bytes of a transfer, for a `with` block, and show them if it takes long.
 
     Args:
@@ -35,7 +35,7 @@ class _Bar:
         self._begin = time.monotonic() + PATIENCE
         self._shown: tuple[Progress, TaskID] | None = None
 
-    def told(self, count: int) -> None:
+    def advance(self, count: int) -> None:
         self._done += count
         if self._shown is None:
             if time.monotonic() < self._begin:
@@ -44,8 +44,8 @@ class _Bar:
         shown, task = self._shown
         shown.update(task, completed=self._done)
 
-    def __enter__(self) -> Told:
-        return self.told
+    def __enter__(self) -> OnProgress:
+        return self.advance
 
     def __exit__(self, *_: object) -> None:
         if self._shown is not None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from stat import S_ISDIR
 
-from lightning_lite.storage.base import Parts, Source
+from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.case_folding import refuse_two_spellings
 from lightning_lite.storage.errors import DriveNotADirectory, DrivePathError, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.symlinks import Bounds
-from lightning_lite.storage.local.delivery import Destination
 from lightning_lite.storage.names import (
     SURELY_SHORT,
     check_length,
@@ -69,13 +67,12 @@ class UserFolder:
         """Return the parts of a path that is not the folder itself."""
         return admit_named(self.parts(path), path)
 
-    def source(self, parts: Parts, name: Parts, root: str, *, follow_symlinks: bool) -> Source:
+    def source(self, parts: Parts, name: Parts, *, follow_symlinks: bool) -> Source:
         """Return what is to be put.
 
         Args:
             parts: Where it is in this folder.
             name: Path that it gets in the drive.
-            root: Absolute folder that holds all drives.
             follow_symlinks: Whether links may lead out of this folder.
         """
         top = "/".join(name)
@@ -89,8 +86,7 @@ class UserFolder:
                 for inner in names:
                     check_length("/".join(filter(None, (top, folder, inner))))
 
-        bounds = Bounds(self._path, root, follow_symlinks=follow_symlinks)
-        return Source("/".join((self._path, *parts)), bounds, admit, self._portable)
+        return Source("/".join((self._path, *parts)), self._path, follow_symlinks, admit, self._portable)
 
     def destination(self, parts: Parts, *, overwrite: bool) -> Destination:
         """Return the place for what is got."""

@@ -14,7 +14,7 @@ from faults import content
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveLockTimeout, DriveNotADirectory, DriveSymlink
 from lightning_lite.storage.fs import locks, syscalls
-from lightning_lite.storage.local.delivery import REPLACED, STAGING, Destination
+from lightning_lite.storage.local.delivery import REPLACED, STAGING, Delivery
 
 
 def write(path: str, text: str = "text") -> None:
@@ -210,7 +210,7 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
             signal.pause()
             return False
 
-        Destination.is_near = lambda self, aside: False
+        Delivery.is_near = lambda self, aside: False
         syscalls.clone = tell
         full.get("big", to="user/living")
 

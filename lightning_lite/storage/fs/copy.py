@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import DriveSourceChanged, shown
 from lightning_lite.storage.fs import syscalls
 
@@ -52,14 +53,11 @@ BUFFER = 1024 * 1024
 #: Bytes from which a copy first asks whether there is room.
 ASK_FOR_ROOM = 64 * 1024 * 1024
 
-#: Is told the number of bytes after each piece.
-Told = Callable[[int], None]
-
 #: What `sendfile` and `copy_file_range` say to files that they can't handle.
 _REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
 
 
-def copy_bytes(source: int, target: int, before: os.stat_result, name: str, told: Told) -> None:
+def copy_bytes(source: int, target: int, before: os.stat_result, name: str, on_progress: OnProgress) -> None:
     """Copy an open file into an empty one.
 
     Args:
@@ -67,7 +65,7 @@ def copy_bytes(source: int, target: int, before: os.stat_result, name: str, told
         target: Descriptor of an empty file.
         before: What the source was when it was opened.
         name: For errors.
-        told: Is told the number of bytes after each piece.
+        on_progress: Called with the number of bytes after each piece.
 
     Raises:
         DriveSourceChanged: The source was written meanwhile.
@@ -80,20 +78,20 @@ def copy_bytes(source: int, target: int, before: os.stat_result, name: str, told
         written = syscalls.write(target, data)
         if written != size:
             _write_all(target, data[written:])  # says why it was short
-        told(size)
+        on_progress(size)
     else:
-        _copy_big(source, target, before, name, told)
+        _copy_big(source, target, before, name, on_progress)
 
 
-def _copy_big(source: int, target: int, before: os.stat_result, name: str, told: Told) -> None:
+def _copy_big(source: int, target: int, before: os.stat_result, name: str, on_progress: OnProgress) -> None:
     size = before.st_size
     if before.st_blocks * 512 >= ASK_FOR_ROOM:
         _ask_for_room(target, before.st_blocks * 512)
     if syscalls.clone(source, target):
-        told(size)
+        on_progress(size)
     else:
         for start, end in _data(source, before):
-            _copy_range(source, target, start, end, told)
+            _copy_range(source, target, start, end, on_progress)
         syscalls.ftruncate(target, size)
     after = syscalls.fstat(source)
     if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
@@ -130,7 +128,7 @@ def _data(source: int, info: os.stat_result) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _copy_range(source: int, target: int, start: int, end: int, told: Told) -> None:
+def _copy_range(source: int, target: int, start: int, end: int, on_progress: OnProgress) -> None:
     syscalls.lseek(source, start, syscalls.SEEK_SET)
     syscalls.lseek(target, start, syscalls.SEEK_SET)
     for way in (_by_range, _by_pipe, _by_hand):
@@ -144,7 +142,7 @@ def _copy_range(source: int, target: int, start: int, end: int, told: Told) -> N
             if count == 0:
                 return  # shorter than it was; the caller sees that it changed
             start += count
-            told(count)
+            on_progress(count)
 
 
 def _by_range(source: int, target: int, count: int) -> int:

@@ -6,14 +6,22 @@ import os
 from collections.abc import Callable
 from stat import S_IMODE, S_ISREG
 
+from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import DriveSourceChanged, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copy import Told, copy_bytes
+from lightning_lite.storage.fs.copy import copy_bytes
 from lightning_lite.storage.fs.symlinks import admit_kind
 
 
 def copy_file(
-    source: int, target: int, info: os.stat_result, mode: int, *, name: str, durable: bool, told: Told
+    source: int,
+    target: int,
+    info: os.stat_result,
+    mode: int,
+    *,
+    name: str,
+    durable: bool,
+    on_progress: OnProgress,
 ) -> None:
     """Copy an open file into an open empty one, with its time.
 
@@ -24,9 +32,9 @@ def copy_file(
         mode: Permissions of the copy.
         name: For errors.
         durable: Whether the copy is flushed to the disk.
-        told: Is told the number of bytes after each piece.
+        on_progress: Called with the number of bytes after each piece.
     """
-    copy_bytes(source, target, info, name, told)
+    copy_bytes(source, target, info, name, on_progress)
     _finish(target, info, mode, durable=durable)
 
 
@@ -40,7 +48,7 @@ class TreeCopier:
         admit_folder: Refuses an open folder that may not be copied, given with its path; `None` refuses none.
         open_link: Opens what the symbolic link at a path below the top points to; `None` refuses links.
         durable: Whether each copy is flushed to the disk.
-        told: Is told the number of bytes after each piece.
+        on_progress: Called with the number of bytes after each piece.
     """
 
     def __init__(
@@ -51,14 +59,14 @@ class TreeCopier:
         admit_folder: Callable[[int, str], None] | None,
         open_link: Callable[[str], int] | None,
         durable: bool,
-        told: Told,
+        on_progress: OnProgress,
     ) -> None:
         self._mode = mode
         self._admit = admit
         self._admit_folder = admit_folder
         self._open_link = open_link
         self._durable = durable
-        self._told = told
+        self._on_progress = on_progress
         self._modes: dict[int, int] = {}
         self._kept_modes: set[int] = set()  # those that a new file has at once: no umask takes from them
         self._open_folders: list[tuple[int, int]] = []
@@ -112,7 +120,7 @@ class TreeCopier:
             mode = self._new_mode(info)
             copy = syscalls.open_file(name, syscalls.CREATE, mode, dir_fd=folder)
             try:
-                copy_bytes(source, copy, info, path, self._told)
+                copy_bytes(source, copy, info, path, self._on_progress)
                 if mode not in self._kept_modes:
                     self._set_mode(copy, mode)
                 syscalls.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))

@@ -75,7 +75,7 @@ class Placer:
             if busy or known < len(parts) - 1 or syscalls.look(path) is not None:
                 return False
             try:
-                with self._name_index.told(path):
+                with self._name_index.kept_current(path):
                     syscalls.rename(source, path)
             except OSError as error:
                 if error.errno != errno.EXDEV:
@@ -92,7 +92,7 @@ class Placer:
                 self._change_clone(busy, parts, None)
                 return
             is_folder = S_ISDIR(syscalls.stat(path, follow_symlinks=False).st_mode)
-            with self._name_index.told(path):
+            with self._name_index.kept_current(path):
                 if is_folder:
                     syscalls.rename(path, self._aside.new_path())
                 else:
@@ -147,7 +147,7 @@ class Placer:
         if is_folder and syscalls.look(path) is not None:
             self._swap(staged, path)
         else:
-            with self._name_index.told(path):
+            with self._name_index.kept_current(path):
                 syscalls.rename(staged, path)
         self._flush(path)
 
@@ -174,7 +174,7 @@ class Placer:
         self._flush(path)
 
     def _swap(self, new: str, target: str) -> None:
-        with self._name_index.told(target):
+        with self._name_index.kept_current(target):
             swap(new, target, self._base, self._aside)
 
     def _flush(self, path: str, top: str | None = None) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISLNK
 from typing import NamedTuple
 
+from lightning_lite.storage.base import Destination
 from lightning_lite.storage.errors import (
     DriveExists,
     DriveIsDirectory,
@@ -165,24 +166,19 @@ _NOT_THERE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
 _NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
-class Destination:
-    """The place of one `get`.
+class Delivery:
+    """Brings what one `get` has copied to its destination.
 
     Args:
-        folder: Absolute folder that it may not leave.
-        parts: Path below it.
-        overwrite: Whether a folder that is there may be replaced.
-
-    Attributes:
-        path: The place.
+        destination: That place.
     """
 
-    def __init__(self, folder: str, parts: tuple[str, ...], *, overwrite: bool) -> None:
-        self.path = "/".join((folder, *parts))
-        self._folder = folder
-        self._parts = parts
-        self._name = parts[-1]
-        self._overwrite = overwrite
+    def __init__(self, destination: Destination) -> None:
+        self.path = destination.path
+        self._folder = destination.folder
+        self._parts = destination.parts
+        self._name = destination.parts[-1]
+        self._overwrite = destination.overwrite
 
     def admit(self, *, is_folder: bool) -> None:
         """Refuse what can't be brought here, before anything is copied."""

@@ -83,7 +83,7 @@ class NameIndex:
                     self._build(found, names)
 
     @contextmanager
-    def told(self, path: str) -> Iterator[None]:
+    def kept_current(self, path: str) -> Iterator[None]:
         """Keep the index of a folder true while the name at `path` in it is changed in the `with` block.
 
         Called with the drive's lock held. Where that fails, the index is void, and the change goes on.

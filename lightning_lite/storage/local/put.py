@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISREG
 
-from lightning_lite.storage.base import Parts, Source
+from lightning_lite.storage.base import OnProgress, Parts, Source
 from lightning_lite.storage.errors import DriveDuplicate, DriveError, DriveSourceChanged, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copy import SMALL, Told
+from lightning_lite.storage.fs.copy import SMALL
 from lightning_lite.storage.fs.permissions import restored_mode, stored_mode
+from lightning_lite.storage.fs.symlinks import Bounds
 from lightning_lite.storage.fs.trees import TreeCopier, copy_file, empty_folder, is_same
 from lightning_lite.storage.local.commit import Placer, admit_replacement
 from lightning_lite.storage.local.layout import CLOSED, Layout
@@ -81,30 +82,33 @@ def give_up(fd: int, path: str) -> None:
         syscalls.unlink(path)
 
 
-def is_movable(fd: int, source: Source, path: str = "") -> bool:
-    """Say whether an open folder may be in a drive as it is, without links in it.
+def is_movable(fd: int, source: Source, bounds: Bounds, path: str = "") -> bool:
+    """Return whether an open folder can become part of a drive as it is; symbolic links in it cannot.
 
     Args:
-        fd: The folder.
-        source: What it is, or lies in.
-        path: Where, below the source.
+        fd: Descriptor of the folder.
+        source: The source of the put, which is this folder or contains it.
+        bounds: Refuses the folder that holds all drives.
+        path: Path of the folder below the source.
     """
     if not path and not is_same(fd, source.path):
         return False  # the source is a link itself
-    source.bounds.refuse_root(fd, path)
+    bounds.refuse_root(fd, path)
     with syscalls.scandir(fd) as found:
         entries = list(found)
     source.admit([entry.name for entry in entries], path)
     prefix = f"{path}/" if path else ""
-    return all(_is_entry_movable(fd, entry, source, prefix) for entry in entries)
+    return all(_is_entry_movable(fd, entry, source, bounds, prefix) for entry in entries)
 
 
-def _is_entry_movable(folder: int, entry: os.DirEntry[str], source: Source, prefix: str) -> bool:
+def _is_entry_movable(
+    folder: int, entry: os.DirEntry[str], source: Source, bounds: Bounds, prefix: str
+) -> bool:
     if not entry.is_dir(follow_symlinks=False):
         return entry.is_file(follow_symlinks=False)
     fd = syscalls.open_file(entry.name, syscalls.FOLDER, dir_fd=folder)
     try:
-        return is_movable(fd, source, prefix + entry.name)
+        return is_movable(fd, source, bounds, prefix + entry.name)
     finally:
         syscalls.close(fd)
 
@@ -161,7 +165,8 @@ class Put:
         owner: Component that puts.
         parts: Path below it.
         source: What is put.
-        fd: The same, open.
+        bounds: Opens what symbolic links in the source point to.
+        fd: Descriptor of the source.
         exclusive: Refuse if another component has something there.
         durable: Whether it survives the loss of power.
     """
@@ -172,6 +177,7 @@ class Put:
         owner: str,
         parts: Parts,
         source: Source,
+        bounds: Bounds,
         fd: int,
         *,
         exclusive: bool,
@@ -181,6 +187,7 @@ class Put:
         self._owner = owner
         self._parts = parts
         self._source = source
+        self._bounds = bounds
         self._fd = fd
         self._info = syscalls.fstat(fd)
         self._is_folder = S_ISDIR(self._info.st_mode)
@@ -196,19 +203,19 @@ class Put:
         path = "/".join(self._parts)
         admit_replacement(f"{self._layout.space(self._owner)}/{path}", path, is_folder=self._is_folder)
 
-    def copy(self, told: Told) -> None:
+    def copy(self, on_progress: OnProgress) -> None:
         """Bring a copy of the source into the drive."""
         aside = self._layout.aside
         with aside.new_folder() if self._is_folder else aside.new_file() as staged:
-            self._fill(staged, told)
+            self._fill(staged, on_progress)
             self._place(staged.path)
             staged.is_placed = not self._is_folder  # a folder may have changed places with another one
 
-    def move(self, told: Told) -> None:
+    def move(self, on_progress: OnProgress) -> None:
         """Bring the source itself into the drive if that is possible, else a copy, and remove the source."""
         moved = self._move_folder() if self._is_folder else self._move_file()
         if not moved:
-            self.copy(told)
+            self.copy(on_progress)
         if not (moved and self._is_folder):
             give_up(self._fd, self._source.path)
 
@@ -250,7 +257,9 @@ class Put:
             return False  # to flush all of it takes as long as a copy
         with suppress(FileExistsError):
             syscalls.mkdir(self._layout.space(self._owner), CLOSED)
-        if not self._placer.may_adopt(self._fd, parts) or not is_movable(self._fd, self._source):
+        if not self._placer.may_adopt(self._fd, parts) or not is_movable(
+            self._fd, self._source, self._bounds
+        ):
             return False
         try:
             with (
@@ -263,21 +272,27 @@ class Put:
         except HasSecondName:
             return False
 
-    def _fill(self, staged: Staged, told: Told) -> None:
+    def _fill(self, staged: Staged, on_progress: OnProgress) -> None:
         source = self._source
         if not self._is_folder:
             mode = stored_mode(self._info.st_mode)
             copy_file(
-                self._fd, staged.fd, self._info, mode, name=source.path, durable=self._durable, told=told
+                self._fd,
+                staged.fd,
+                self._info,
+                mode,
+                name=source.path,
+                durable=self._durable,
+                on_progress=on_progress,
             )
             return
         copier = TreeCopier(
             mode=stored_mode,
             admit=source.admit,
-            admit_folder=source.bounds.refuse_root,
-            open_link=lambda path: source.bounds.open(f"{source.path}/{path}"),
+            admit_folder=self._bounds.refuse_root,
+            open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
             durable=self._durable,
-            told=told,
+            on_progress=on_progress,
         )
         try:
             copier.copy_folder(self._fd, staged.fd)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from stat import S_ISDIR
 from typing import BinaryIO
 
-from lightning_lite.storage.base import Entry, Parts, Source
+from lightning_lite.storage.base import CheckedFile, Destination, Entry, OnProgress, Parts, Problem, Source
 from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copy import Told
 from lightning_lite.storage.fs.permissions import restored_mode
+from lightning_lite.storage.fs.symlinks import Bounds
 from lightning_lite.storage.fs.trees import TreeCopier, copy_file
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.storage.local.commit import Placer
-from lightning_lite.storage.local.delivery import Destination, needs_other_place
-from lightning_lite.storage.local.layout import Layout
+from lightning_lite.storage.local.delivery import Delivery, needs_other_place
+from lightning_lite.storage.local.layout import CLOSED, Layout
 from lightning_lite.storage.local.lookup import Finder, entries_of, names_of
 from lightning_lite.storage.local.put import Put
 from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.verify import verify
 from lightning_lite.storage.names import PROTOCOL, RESERVED, drive_name
 
 
-def drives_in(root: str) -> list[str]:
+def drive_names(root: str) -> list[str]:
     """Return the names of the drives in a root, sorted; of a folder that is no root, none.
 
     Args:
@@ -57,6 +59,7 @@ class LocalStore:
     """
 
     def __init__(self, root: str, name: str) -> None:
+        self._root = root
         self._layout = Layout(root, name)
         self._finder = Finder(self._layout)
 
@@ -69,36 +72,40 @@ class LocalStore:
         exclusive: bool,
         move: bool,
         durable: bool,
-        told: Told,
+        on_progress: OnProgress,
     ) -> None:
         """Store a file or a folder; see `Store`."""
-        fd = source.bounds.open(source.path)
+        bounds = Bounds(source.folder, self._root, follow_symlinks=source.follow_symlinks)
+        fd = bounds.open(source.path)
         try:
             self._layout.prepare(durable=durable)
             self._layout.aside.sweep()
-            put = Put(self._layout, owner, parts, source, fd, exclusive=exclusive, durable=durable)
+            put = Put(self._layout, owner, parts, source, bounds, fd, exclusive=exclusive, durable=durable)
             put.admit()
             if move:
-                put.move(told)
+                put.move(on_progress)
             else:
-                put.copy(told)
+                put.copy(on_progress)
         finally:
             syscalls.close(fd)
 
-    def get(self, parts: Parts, destination: Destination, *, owner: str | None, told: Told) -> None:
+    def get(
+        self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
+    ) -> None:
         """Bring one version of a file or a folder to `destination`; see `Store`."""
         with self._finder.opened(parts, owner) as fd:
             info = syscalls.fstat(fd)
-            destination.admit(is_folder=S_ISDIR(info.st_mode))
-            bring = partial(self._bring, fd, info, destination, told=told)
-            if destination.is_near(self._layout.aside):
+            delivery = Delivery(destination)
+            delivery.admit(is_folder=S_ISDIR(info.st_mode))
+            bring = partial(self._bring, fd, info, delivery, on_progress=on_progress)
+            if delivery.is_near(self._layout.aside):
                 try:
                     bring(self._layout.aside)
                     return
                 except OSError as error:
                     if not needs_other_place(error):
                         raise
-            with destination.beside() as aside:
+            with delivery.beside() as aside:
                 bring(aside)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
@@ -155,8 +162,28 @@ class LocalStore:
                 arrivals.wait(left)
         return True
 
+    @contextmanager
+    def draft(self) -> Iterator[str]:
+        """Give a free path on the same disk; see `Store`."""
+        folder = f"{self._root}/drafts"
+        self._layout.prepare(durable=False)
+        with suppress(FileExistsError):
+            syscalls.mkdir(folder, CLOSED)
+        aside = Aside(folder)
+        aside.sweep()
+        with aside.new_folder() as staged:
+            yield f"{staged.path}/draft"
+
+    def local_path(self, owner: str, parts: Parts) -> str:
+        """Return the path of a file or folder in the drive; see `Store`."""
+        return "/".join((self._layout.space(owner), *parts))
+
+    def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
+        """Compare the drive with what it promises; see `Store`."""
+        return verify(self._layout.base, hashes=hashes)
+
     def _bring(
-        self, fd: int, info: os.stat_result, destination: Destination, aside: Aside, *, told: Told
+        self, fd: int, info: os.stat_result, delivery: Delivery, aside: Aside, *, on_progress: OnProgress
     ) -> None:
         """Copy to aside, and move from there to the destination."""
         is_folder = S_ISDIR(info.st_mode)
@@ -169,13 +196,15 @@ class LocalStore:
                     admit_folder=None,
                     open_link=None,
                     durable=False,
-                    told=told,
+                    on_progress=on_progress,
                 )
                 copier.copy_folder(fd, staged.fd)
             else:
                 syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # it may have been copied to another place in vain
-                copy_file(fd, staged.fd, info, mode, name=destination.path, durable=False, told=told)
-            destination.place(staged, aside, is_folder=is_folder)
+                copy_file(
+                    fd, staged.fd, info, mode, name=delivery.path, durable=False, on_progress=on_progress
+                )
+            delivery.place(staged, aside, is_folder=is_folder)
             if is_folder:
                 syscalls.fchmod(staged.fd, mode)  # its owner could write to it until it was where it belongs
             else:

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK, S_IWUSR
-from typing import NamedTuple
 
+from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local.staging import INTENT, PREFIX, TWO_STEPS, read_intent
@@ -29,43 +29,13 @@ _KINDS = (
 )
 
 
-class Finding(NamedTuple):
-    """Something in a drive that should not be as it is.
-
-    Attributes:
-        path: Path below the folder of the drive; its first part is a component, or our own folder.
-        what: What is wrong.
-        advice: What to do about it.
-    """
-
-    path: str
-    what: str
-    advice: str
-
-
-class Checked(NamedTuple):
-    """A file that was looked at.
-
-    Attributes:
-        path: Path below the folder of the drive, as in `Finding`.
-        size: Bytes.
-        digest: SHA-256 of its content in hexadecimal digits, or "" if nobody asked.
-    """
-
-    path: str
-    size: int
-    digest: str
-
-
-def verify(root: str, name: str, *, hashes: bool = False) -> Iterator[Finding | Checked]:
+def verify(base: str, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
     """Yield each file of a drive, and whatever is wrong, in the order of their paths.
 
     Args:
-        root: Absolute folder that holds all drives.
-        name: Name of the drive, without `lit://`.
+        base: Folder of the drive.
         hashes: Whether to read all files for their digests.
     """
-    base = f"{root}/drives/{name}"
     yield from _look_at_base(base)
     yield from _look_at_ours(f"{base}/{RESERVED}")
     for component in sorted(syscalls.listdir(base)):
@@ -73,32 +43,32 @@ def verify(root: str, name: str, *, hashes: bool = False) -> Iterator[Finding | 
             yield from _look_below(base, component, hashes)
 
 
-def _look_at_base(base: str) -> Iterator[Finding]:
+def _look_at_base(base: str) -> Iterator[Problem]:
     found = syscalls.stat(base)
     if found.st_uid != os.geteuid():
-        yield Finding(".", f"it belongs to user {found.st_uid}", "look at it as that user")
+        yield Problem(".", f"it belongs to user {found.st_uid}", "look at it as that user")
     elif S_IMODE(found.st_mode) & _OTHERS:
-        yield Finding(".", f"other users may enter it (mode {_mode(found)})", "chmod 700")
+        yield Problem(".", f"other users may enter it (mode {_mode(found)})", "chmod 700")
 
 
-def _look_at_ours(own: str) -> Iterator[Finding]:
+def _look_at_ours(own: str) -> Iterator[Problem]:
     """Look for what dead processes have left."""
     lock = syscalls.look(f"{own}/lock")
     if lock is not None and not S_ISREG(lock.st_mode):
-        yield Finding(
+        yield Problem(
             f"{RESERVED}/lock", "the lock is no regular file", "remove it when nobody uses the drive"
         )
     aside = f"{own}/aside"
     if syscalls.look(aside) is None:
-        yield Finding(f"{RESERVED}/aside", "it is missing", "the next put makes it again")
+        yield Problem(f"{RESERVED}/aside", "it is missing", "the next put makes it again")
         return
     try:
         intent = read_intent(aside)
     except DriveError:
-        yield Finding(f"{RESERVED}/aside/{INTENT}", "it is damaged", "look what is beside it, and remove it")
+        yield Problem(f"{RESERVED}/aside/{INTENT}", "it is damaged", "look what is beside it, and remove it")
         intent = None
     if intent is not None and not _is_held(f"{own}/lock"):
-        yield Finding(
+        yield Problem(
             intent.target, "an exchange of this folder was not finished", "the next put or delete finishes it"
         )
     for name in sorted(syscalls.listdir(aside)):
@@ -106,9 +76,9 @@ def _look_at_ours(own: str) -> Iterator[Finding]:
         if name in (INTENT, TWO_STEPS) or (intent is not None and name in (intent.new, intent.old)):
             continue
         if not name.startswith(PREFIX):
-            yield Finding(path, "it is none of ours", "remove it")
+            yield Problem(path, "it is none of ours", "remove it")
         elif not _is_held(f"{aside}/{name}"):
-            yield Finding(path, "a dead process has left it", "the next put or delete removes it")
+            yield Problem(path, "a dead process has left it", "the next put or delete removes it")
 
 
 def _is_held(path: str) -> bool:
@@ -128,7 +98,7 @@ def _is_held(path: str) -> bool:
     return True
 
 
-def _look_below(base: str, path: str, hashes: bool) -> Iterator[Finding | Checked]:
+def _look_below(base: str, path: str, hashes: bool) -> Iterator[Problem | CheckedFile]:
     """Look at a file or a folder, and all that is in it."""
     yield from _look_at_name(path)
     try:
@@ -140,7 +110,7 @@ def _look_below(base: str, path: str, hashes: bool) -> Iterator[Finding | Checke
             return
         else:
             kind = next((text for test, text in _KINDS if test(found.st_mode)), "no file")
-            yield Finding(path, f"it is {kind}", "delete it; put makes only files and folders")
+            yield Problem(path, f"it is {kind}", "delete it; put makes only files and folders")
             return
     except (FileNotFoundError, NotADirectoryError):
         return  # taken away meanwhile
@@ -148,31 +118,33 @@ def _look_below(base: str, path: str, hashes: bool) -> Iterator[Finding | Checke
         yield _unreadable(path, error)
         return
     if ~found.st_mode & S_IRWXU:
-        yield Finding(path, f"its owner may not do everything in it (mode {_mode(found)})", "chmod u+rwx")
+        yield Problem(path, f"its owner may not do everything in it (mode {_mode(found)})", "chmod u+rwx")
     if path.count("/") > MAX_DEPTH:
         return  # told already
     for name in names:
         yield from _look_below(base, f"{path}/{name}", hashes)
 
 
-def _look_at_name(path: str) -> Iterator[Finding]:
+def _look_at_name(path: str) -> Iterator[Problem]:
     component, _, inner = path.partition("/")
     try:
         check_part(path.rpartition("/")[2], inner or component, portable=False)
         if inner:
             check_length(inner)
     except DriveError as error:
-        yield Finding(path, f"no name for a drive: {error.message.rstrip('.')}", "rename or delete it")
+        yield Problem(path, f"no name for a drive: {error.message.rstrip('.')}", "rename or delete it")
 
 
-def _look_at_file(base: str, path: str, found: os.stat_result, hashes: bool) -> Iterator[Finding | Checked]:
+def _look_at_file(
+    base: str, path: str, found: os.stat_result, hashes: bool
+) -> Iterator[Problem | CheckedFile]:
     if "/" not in path:
-        yield Finding(path, "a file where only folders of components are", "delete it")
+        yield Problem(path, "a file where only folders of components are", "delete it")
         return
     if found.st_mode & S_IWUSR:
-        yield Finding(path, f"it has write permission (mode {_mode(found)})", "chmod u-w; or put it again")
+        yield Problem(path, f"it has write permission (mode {_mode(found)})", "chmod u-w; or put it again")
     if S_IMODE(found.st_mode) & _SET_ID:
-        yield Finding(path, f"set-id bits (mode {_mode(found)})", "chmod ug-s; or put it again")
+        yield Problem(path, f"set-id bits (mode {_mode(found)})", "chmod ug-s; or put it again")
     try:
         fd = syscalls.open_file(f"{base}/{path}", syscalls.READ)
     except FileNotFoundError:
@@ -182,7 +154,7 @@ def _look_at_file(base: str, path: str, found: os.stat_result, hashes: bool) -> 
         return
     try:
         digest = _digest(fd) if hashes else ""
-        yield Checked(path, syscalls.fstat(fd).st_size, digest)
+        yield CheckedFile(path, syscalls.fstat(fd).st_size, digest)
     except OSError as error:
         yield _unreadable(path, error)
     finally:
@@ -196,8 +168,8 @@ def _digest(fd: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unreadable(path: str, error: OSError) -> Finding:
-    return Finding(path, f"it can't be read: {os.strerror(error.errno or 0).lower()}", "look at the disk")
+def _unreadable(path: str, error: OSError) -> Problem:
+    return Problem(path, f"it can't be read: {os.strerror(error.errno or 0).lower()}", "look at the disk")
 
 
 def _mode(found: os.stat_result) -> str:
