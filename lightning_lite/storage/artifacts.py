@@ -1,4 +1,4 @@
-"""Files that belong to no drive: the storage behind `Path`, `Payload` and `FileSystem`.
+"""Stores files and objects outside of drives: for `Path`, `Payload` and `FileSystem`.
 
 <root>/drives/.paths/<work>/<absolute path>              files of `Path`
 <root>/drives/.payloads/<work>/<attribute>/<version>     objects of `Payload`

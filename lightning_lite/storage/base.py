@@ -1,4 +1,4 @@
-"""The interface between drives and stores, and the plain values that cross it.
+"""The interface of a store of drives: put, list, get and delete of files and folders.
 
 A store keeps the files of one drive. It knows components and paths; callers, working directories and the
 rules for names belong to `Drive`. This module imports no implementation, so that a second store (for example

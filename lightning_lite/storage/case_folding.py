@@ -1,4 +1,4 @@
-"""Names that are two here and one elsewhere: macOS and Windows do not tell `File` from `file`."""
+"""Detects names that differ only in case or Unicode form: the same file on macOS and Windows."""
 
 from __future__ import annotations
 

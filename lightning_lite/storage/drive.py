@@ -1,4 +1,4 @@
-"""`Drive`: a named folder that works, scripts and notebooks share, and that nobody can break."""
+"""`Drive`: a named folder that works, scripts and notebooks share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error about drives; each is also the built-in that truly fits.
+"""The errors of drives; each is also the built-in exception that fits.
 
 DriveError
 ├── DriveIdError              the id of a drive is wrong (ValueError)

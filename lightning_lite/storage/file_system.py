@@ -1,4 +1,4 @@
-"""`FileSystem`: files of the root that belong to nobody, put and got from anywhere, the flow included."""
+"""`FileSystem`: shared files that belong to no work, for flows, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Mount`: kept so that apps which name one can be built; nothing is mounted on this machine."""
+"""`Mount`: accepted for Lightning Apps that name one; nothing is mounted on one machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules for the names of drives, components and paths.
+"""The rules for names of drives, components and paths.
 
 All are checked before anything is touched. Names are plain text: `~`, `$` and `%2e` are only
 characters, nothing is expanded or decoded.

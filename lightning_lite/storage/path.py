@@ -1,4 +1,4 @@
-"""A `pathlib.Path` that knows which work it comes from, so that other works find its file.
+"""`Path`: a `pathlib.Path` that knows its work, so that other works can get its file.
 
 A work assigns it to an attribute and writes the file; the flow hands it on; the next work reads. On one
 machine that file is at the same place for all, so it is never copied over: the store keeps what was there

@@ -1,4 +1,4 @@
-"""`Payload`: an object that one work makes and another one gets, past the flow.
+"""`Payload`: an object that travels from work to work through a file, not through the flow.
 
 What the flow sees is a reference: which work, which attribute, which version. The object itself goes into
 the store when it is assigned, and out of it when a work that is not its origin begins to run.

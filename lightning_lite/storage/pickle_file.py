@@ -1,4 +1,4 @@
-"""One object in one file: its pickle, and behind it its big buffers as they are in memory.
+"""One object in one file: its pickle, followed by its big buffers.
 
     magic │ how many │ size, size, ... ║ pickle ║ buffer ║ buffer ║ ...      ║ = the next multiple of 64 bytes
 

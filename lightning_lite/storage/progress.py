@@ -1,4 +1,4 @@
-"""A progress bar for long transfers, on a terminal only."""
+"""A progress bar for long transfers, on terminals only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which paths a user means: one, several, or all that a pattern stands for."""
+"""Resolves the paths and patterns that a user names to files."""
 
 from __future__ import annotations
 

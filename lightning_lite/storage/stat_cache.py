@@ -1,4 +1,4 @@
-"""What files and folders looked like when they were kept, so that none is copied again unchanged."""
+"""Remembers size and times of kept files, so that unchanged ones are not copied again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's side: the folder that the paths of local files refer to."""
+"""The folder of the user to which relative paths of `put` and `get` refer."""
 
 from __future__ import annotations
 

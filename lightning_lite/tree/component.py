@@ -1,4 +1,4 @@
-"""What flows and works have in common: a name in the tree, and public attributes that are state."""
+"""Base class of flows and works: a name in the tree, and public attributes that are state."""
 
 from __future__ import annotations
 

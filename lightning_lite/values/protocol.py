@@ -1,4 +1,4 @@
-"""Values that take part in their own transfer between works, and texts that stand for such values.
+"""The protocol of values that take part in their transfer between works."""
 
 Components and works know these values only by `Transferable`. A package that defines a form of text for its
 values registers a converter with `register_text`; `storage` does so for `lit://` texts.

@@ -194,7 +194,7 @@ def test_a_notebook_shows_a_table_and_never_fails(full: Drive):
         assert "Drive(" in full._repr_html_()
     many = [Entry(f"{n}", 1 << n, 0.0, "main", is_folder=False) for n in range(50)] * 3
     assert "and 50 more" in notebook.table("many", many)
-    assert "<td>512 TiB</td>" in notebook.table("many", many)
+    assert "512 TiB" in notebook.table("many", many)
 
 
 def test_a_bar_is_shown_on_a_terminal_only_and_only_if_it_takes_long(drive: Drive, monkeypatch):

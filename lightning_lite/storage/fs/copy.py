@@ -1,4 +1,4 @@
-"""The bytes of one file, copied by the kernel.
+"""Copies the bytes of one file inside the kernel.
 
 Small files are read and written in one piece. Big ones are shared with the source where the file
 system can (reflink), else the kernel copies them with `copy_file_range` (on some network file

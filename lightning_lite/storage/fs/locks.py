@@ -1,4 +1,4 @@
-"""The lock of a drive: one holder at a time, on any number of processes and threads.
+"""The lock of a drive: one holder at a time, in any number of processes and threads.
 
 Who dies gives it back, a forked child does not keep it, and the file of the lock is never deleted:
 a second holder could get in beside the first one. The holder signs, so that who waits too long for this

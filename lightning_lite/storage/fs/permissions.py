@@ -1,4 +1,4 @@
-"""Permissions on their way into a drive and out of it.
+"""Permissions of files that enter and leave a drive.
 
 Stored files lose the owner's right to write, so that nobody edits a drive by hand by mistake (the
 root is closed to everybody else); stored folders must be open to their owner. What the right was

@@ -1,4 +1,4 @@
-"""Whether the file system of a root keeps what drives stand on: locks, and files that must be new.
+"""Tests whether a file system keeps the promises that drives need: locks and exclusive creation.
 
 Local file systems do. A network folder gives a warning, and two processes try it there; it is
 refused only if they both get what only one may have.

@@ -1,4 +1,4 @@
-"""Opening what is to be put, so that no symbolic link leads anywhere it may not.
+"""Opens files to put without following a symbolic link out of the allowed folder.
 
 A path is resolved first, checked, and then opened part by part from its folder, following no link:
 if somebody changes a part for a link in between, the opening fails instead of following it.

@@ -1,4 +1,4 @@
-"""The only door from storage to the file system.
+"""All system calls of storage on files, so that tests can count, fail and kill at each of them.
 
 Everything that reads or changes a disk goes through a name of this module, looked up at each call
 (`syscalls.rename(...)`), so that tests can count, fail and kill at the n-th operation. Most names are

@@ -1,4 +1,4 @@
-"""Whole folders: copied, cloned by hard links, and removed, by descriptors, one level at a time."""
+"""Copies, clones and removes whole folders, by descriptors, one level at a time."""
 
 from __future__ import annotations
 

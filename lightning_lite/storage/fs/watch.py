@@ -1,4 +1,4 @@
-"""Waiting for something new in a drive.
+"""Waits for a new file in a drive.
 
 Whatever arrives was staged aside before, so one watch on that folder sees every arrival at once,
 wherever in the drive it goes. Without inotify, and on a network, the waiter looks again and again,

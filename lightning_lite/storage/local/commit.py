@@ -1,4 +1,4 @@
-"""Bringing what was staged to its place in a drive, in one step; called with the drive's lock held.
+"""Moves a staged file or folder to its place in a drive, in one step, under the drive's lock.
 
 Each change that anybody can see is one `rename` or one exchange of two folders. Parents that do not
 exist yet are staged as well, so that they appear together with their content. While somebody reads a

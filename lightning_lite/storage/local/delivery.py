@@ -1,4 +1,4 @@
-"""Where a `get` brings things: a place in the user's own folders, changed in one step.
+"""Writes the result of a `get` into the user's folders, in one step.
 
 The folder of that place is opened, and all work goes by its descriptor: a folder that becomes a link
 meanwhile leads nothing anywhere else.

@@ -1,4 +1,4 @@
-"""Two folders change places: in one step where the system can, else in two under an intent.
+"""Exchanges two folders: in one step where the system can, else in two under an intent record.
 
 Called with the drive's lock held. Whoever takes the lock next finishes what a dead holder began.
 """

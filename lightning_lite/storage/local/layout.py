@@ -1,4 +1,4 @@
-"""Where a drive is on a disk, and the way into it.
+"""The folders of a drive on disk, and how they are created and opened.
 
 <root>/                                   closed to everybody but its user
   drives/<name>/<component>/<path>        what is to be seen

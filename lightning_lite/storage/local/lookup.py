@@ -1,4 +1,4 @@
-"""Finding and opening what is in a drive, without its lock wherever folders are replaced in one step."""
+"""Finds and opens files of a drive, without its lock where folders are exchanged in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index of the names in each big folder of a drive, so that a new one is not compared with all of them.
+"""Index of the names in a big folder of a drive, so that a new name is not compared with all others.
 
 It says of a name that no spelling of it is there, or that one may be: then all names are looked at. It
 counts only while its folder is as it was told. Who holds the drive's lock tells it each change; one that

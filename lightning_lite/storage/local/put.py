@@ -1,4 +1,4 @@
-"""One `put` into a drive on this machine: staged aside without the lock, then brought to its place."""
+"""One `put` into a local drive: staged without the lock, then committed."""
 
 from __future__ import annotations
 

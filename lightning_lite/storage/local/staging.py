@@ -1,4 +1,4 @@
-"""The folder aside: what is not yet, or no longer, to be seen in a drive.
+"""The staging folder of a drive: files that are not visible yet, or not any more.
 
 Whoever makes something there holds its lock until it has been moved to its place. What has no
 holder is left by the dead, or replaced and thrown away: the next user removes it.

@@ -1,4 +1,4 @@
-"""The store that keeps the files of a drive as plain files in a folder of this machine."""
+"""The store that keeps drives as plain files in a local folder."""
 
 from __future__ import annotations
 

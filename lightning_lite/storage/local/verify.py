@@ -1,4 +1,4 @@
-"""What is in a drive on disk against what a drive promises, thing by thing.
+"""Compares a drive on disk with the promises of drives.
 
 It looks and changes nothing. Works may go on meanwhile: what they have under way is no finding, and
 what goes away between two looks is none either.
