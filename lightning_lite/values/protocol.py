@@ -1,9 +1,5 @@
 """The protocol of values that take part in their transfer between works."""
 
-Components and works know these values only by `Transferable`. A package that defines a form of text for its
-values registers a converter with `register_text`; `storage` does so for `lit://` texts.
-"""
-
 from __future__ import annotations
 
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -12,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-#: Makes a value of a text, by the prefix of the text.
+#: Functions that make a value of a text, by the prefix of the text. Components look here in place of importing
+#: `storage`, which registers the one for `lit://`.
 _converters: dict[str, Callable[[str], Transferable]] = {}
 
 
