@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
-#: Functions that make a value of a text, by the prefix of the text. Components look here in place of importing
+#: Functions that make a value of a text, by its prefix. Components look here in place of importing
 #: `storage`, which registers the one for `lit://`.
 _converters: dict[str, Callable[[str], Transferable]] = {}
 
