@@ -47,7 +47,7 @@ class Artifacts:
             path: Absolute path of the file or folder.
             move: Whether it may be removed, so that it need not be copied.
         """
-        source = Source(path, "/", follow_symlinks=True, admit=_admit)
+        source = Source(path, "/", follow_symlinks=True, check=_check)
         try:
             self._put(owner, parts, source, move=move)
         except (DriveIsDirectory, DriveNotADirectory):
@@ -108,5 +108,5 @@ def _path(parts: Parts) -> str:
     return f"/{'/'.join(parts)}"
 
 
-def _admit(names: list[str], folder: str) -> None:
+def _check(names: list[str], folder: str) -> None:
     check_names(names, folder, portable=False)

@@ -44,7 +44,7 @@ class Source(NamedTuple):
         path: Its absolute path.
         folder: Absolute folder; symbolic links may not lead out of it.
         follow_symlinks: Whether symbolic links may lead out of `folder` all the same.
-        admit: Raises an error if a drive may not contain these names; called with the names in each folder
+        check: Raises an error if a drive may not contain these names; called with the names in each folder
             and with the path of that folder below `path`.
         portable: Whether the store refuses a name that differs from an existing one only in case or Unicode
             form.
@@ -53,7 +53,7 @@ class Source(NamedTuple):
     path: str
     folder: str
     follow_symlinks: bool
-    admit: Callable[[list[str], str], None]
+    check: Callable[[list[str], str], None]
     portable: bool = False
 
 

@@ -20,21 +20,21 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.names import path_parts, path_text
 from lightning_lite.storage.user_folder import PathLike
 
-#: The one owner of all files.
+#: Owner of all files.
 _OWNER = "files"
 
-#: What Lightning's platform kept beside its files, and never showed.
+#: End of the names of files that Lightning's platform kept for itself and did not list.
 _HIDDEN = "info.txt"
 
 
 class FileSystem:
-    """The files of a root that belong to no component: whoever comes may put, get and remove them.
+    """Files of a root that belong to no component; flows, works and scripts may put, get and remove them.
 
-    What is in it is named by absolute paths, `/` being its top. Like a `Drive`, it never shows half of
-    a file or a folder. Files whose names end in `info.txt` are not listed.
+    Paths in it are absolute; `/` is its top. As in a `Drive`, a file or a folder is visible completely or not
+    at all. Files whose names end in `info.txt` are not listed.
 
     Args:
-        root_dir: Folder that holds everything; if not given, that of the app, else `LIGHTNING_LITE_ROOT`,
+        root_dir: Folder that holds everything; by default that of the app, else `LIGHTNING_LITE_ROOT`,
             else `./.lightning_lite` at first use.
 
     Example:
@@ -58,11 +58,11 @@ class FileSystem:
         self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
 
     def put(self, source_path: PathLike, destination_path: PathLike) -> None:
-        """Store a file or a folder, all of it or nothing, in the place of what is there.
+        """Store a file or a folder completely or not at all, and replace what is at its path.
 
         Args:
-            source_path: What.
-            destination_path: Where; `/` alone means the top, under its own name.
+            source_path: Local file or folder.
+            destination_path: Its path; `/` means the top, under the name of the source.
         """
         source = os.path.abspath(path_text(source_path))
         parts = _parts(destination_path, "destination")
@@ -72,12 +72,12 @@ class FileSystem:
             self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
 
     def get(self, source_path: PathLike, destination_path: PathLike, overwrite: bool = True) -> None:
-        """Bring a file or a folder, one version of it, to a place of the user's.
+        """Copy one version of a file or a folder to a local path.
 
         Args:
-            source_path: Which.
-            destination_path: Where to.
-            overwrite: Whether what is there is replaced; a folder is replaced as a whole.
+            source_path: Its path.
+            destination_path: Local path.
+            overwrite: Whether an existing file or folder is replaced; a folder is replaced as a whole.
         """
         parts = self._known(source_path)
         place = os.path.abspath(path_text(destination_path))
@@ -95,7 +95,7 @@ class FileSystem:
         return [entry.name.rpartition("/")[2] for entry in self._entries(path, recursive=False)]
 
     def walk(self, path: PathLike) -> list[str]:
-        """Return the sorted paths of all files at any depth of a folder, from that folder on."""
+        """Return the sorted paths of all files at any depth of a folder, relative to that folder."""
         top = "".join(f"{part}/" for part in _parts(path, "source"))
         return [entry.name.removeprefix(top) for entry in self._entries(path, recursive=True)]
 
@@ -114,7 +114,7 @@ class FileSystem:
         return self._kind(_parts(path, "source")) == "file"
 
     def isdir(self, path: PathLike) -> bool:
-        """Return whether a folder is at `path`; the top is always there."""
+        """Return whether a folder is at `path`; the top always exists."""
         return self._kind(_parts(path, "source")) == "folder"
 
     def _files(self) -> Artifacts:
@@ -125,7 +125,9 @@ class FileSystem:
     def _known(self, path: PathLike) -> Parts:
         parts = _parts(path, "source")
         if not parts:
-            raise DrivePathError(f"{shown(path)} is the top, which always stays; name what is in it.")
+            raise DrivePathError(
+                f"{shown(path)} is the top, which cannot be got or removed; use a path below it."
+            )
         if self._kind(parts) is None:
             raise _missing(path)
         return parts

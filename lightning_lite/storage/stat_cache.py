@@ -8,29 +8,29 @@ from stat import S_ISDIR, S_ISREG
 
 from lightning_lite.storage.fs import syscalls
 
-#: Size and times of a file, or of all that is in a folder.
+#: Size and times of a file, or of everything in a folder.
 Look = tuple[object, ...]
 
-#: Nanoseconds after which a new change is sure to get a new time from the system.
+#: Nanoseconds after which a change surely gets another time from the system.
 _TICK = 100_000_000
 
-#: What was kept by this process: root and path, and what was there.
+#: The files and folders that this process has stored, by root and path.
 _kept: dict[tuple[str, str], Look] = {}
 
 
 def look(path: str) -> Look | None:
-    """Return what is at `path` looks like; `None` if a later change might look the same."""
+    """Return size and times of what is at `path`; `None` if a later change might not alter them."""
     newest = time.time_ns() - _TICK
     return _look(path, newest)
 
 
 def is_unchanged(root: str, path: str, now: Look | None) -> bool:
-    """Return whether this process has kept exactly what is at `path`."""
+    """Return whether this process has stored what is at `path` in its current state."""
     return now is not None and _kept.get((root, path)) == now
 
 
 def remember(root: str, path: str, kept: Look | None) -> None:
-    """Note what `path` looked like before it was kept."""
+    """Record the state of `path` before it was stored."""
     if kept is None:
         _kept.pop((root, path), None)
     else:

@@ -84,7 +84,7 @@ def test_open_reads_in_place_and_keeps_its_version(full: Drive):
     with full.open("a.txt") as text:
         assert text.read() == "new"
     for mode in ("w", "a", "r+", "rb+", "x", "rw"):
-        with pytest.raises(DrivePathError, match="only read"):
+        with pytest.raises(DrivePathError, match="can only be read"):
             full.open("a.txt", mode)
     with pytest.raises(DriveIsDirectory):
         full.open("x")

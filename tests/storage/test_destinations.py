@@ -171,7 +171,7 @@ def test_a_link_to_a_folder_inside_is_followed(full: Drive):
 @pytest.mark.parametrize("target", ["nothing", "loop", "file"])
 def test_a_parent_that_is_a_link_to_no_folder_is_refused(full: Drive, target: str):
     os.symlink(target, "loop")
-    with pytest.raises(DriveSymlink, match="leads to no folder"):
+    with pytest.raises(DriveSymlink, match="does not lead to a folder"):
         full.get("file", to="loop/x" if target == "loop" else link_to(target))
     assert not os.path.exists("nothing")
 
@@ -182,7 +182,7 @@ def link_to(target: str) -> str:
 
 
 def test_a_parent_that_is_a_file_is_refused(full: Drive):
-    with pytest.raises(DriveNotADirectory, match="is a file, so nothing can be brought below it"):
+    with pytest.raises(DriveNotADirectory, match="is a file, so nothing can be written below it"):
         full.get("file", to="file/x/y")
 
 

@@ -44,7 +44,7 @@ class User:
             str(self.here / "source"),
             str(self.here),
             follow_symlinks=False,
-            admit=lambda names, folder: None,
+            check=lambda names, folder: None,
         )
         options = {
             "exclusive": True,
@@ -211,7 +211,7 @@ def test_a_draft_is_moved_into_the_drive_and_removed_otherwise(user: User):
     with user.store.draft() as moved, user.store.draft() as left:
         for path in (moved, left):
             Path(path).write_text("text")
-        source = Source(moved, "/", follow_symlinks=True, admit=lambda names, folder: None)
+        source = Source(moved, "/", follow_symlinks=True, check=lambda names, folder: None)
         user.store.put(
             "anna", ("a",), source, exclusive=True, move=True, durable=False, on_progress=lambda count: None
         )

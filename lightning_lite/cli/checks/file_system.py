@@ -113,7 +113,7 @@ def _reflink(probe: str) -> Finding:
 
 def _news(probe: str) -> Finding:
     with Arrivals(probe) as arrivals:
-        if arrivals.is_told:
+        if arrivals.has_events:
             return Finding("news of files", "inotify")
     return Finding("news of files", "looked for again and again", OK, "get(timeout=...) answers a bit later")
 

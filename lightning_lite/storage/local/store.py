@@ -18,21 +18,21 @@ from lightning_lite.storage.fs.permissions import restored_mode
 from lightning_lite.storage.fs.symlinks import Bounds
 from lightning_lite.storage.fs.trees import TreeCopier, copy_file
 from lightning_lite.storage.fs.watch import Arrivals
-from lightning_lite.storage.local.commit import Placer
+from lightning_lite.storage.local.commit import Committer
 from lightning_lite.storage.local.delivery import Delivery, needs_other_place
 from lightning_lite.storage.local.layout import CLOSED, Layout
-from lightning_lite.storage.local.lookup import Finder, entries_of, names_of
+from lightning_lite.storage.local.lookup import Lookup, entries_of, names_of
 from lightning_lite.storage.local.put import Put
-from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.staging import StagingFolder
 from lightning_lite.storage.local.verify import verify
 from lightning_lite.storage.names import PROTOCOL, RESERVED, drive_name
 
 
 def drive_names(root: str) -> list[str]:
-    """Return the names of the drives in a root, sorted; of a folder that is no root, none.
+    """Return the names of the drives in a root, sorted; the list is empty if the folder is no root.
 
     Args:
-        root: Absolute folder that holds everything.
+        root: Absolute folder that holds all drives.
     """
     try:
         names = syscalls.listdir(f"{root}/drives")
@@ -51,7 +51,7 @@ def _is_drive(path: str, name: str) -> bool:
 
 
 class LocalStore:
-    """Keeps one drive in a folder of this machine.
+    """Keeps one drive in a folder of this machine; see `Store` for the methods.
 
     Args:
         root: Absolute folder that holds all drives.
@@ -61,7 +61,7 @@ class LocalStore:
     def __init__(self, root: str, name: str) -> None:
         self._root = root
         self._layout = Layout(root, name)
-        self._finder = Finder(self._layout)
+        self._lookup = Lookup(self._layout)
 
     def put(
         self,
@@ -79,9 +79,9 @@ class LocalStore:
         fd = bounds.open(source.path)
         try:
             self._layout.prepare(durable=durable)
-            self._layout.aside.sweep()
+            self._layout.staging.sweep()
             put = Put(self._layout, owner, parts, source, bounds, fd, exclusive=exclusive, durable=durable)
-            put.admit()
+            put.check()
             if move:
                 put.move(on_progress)
             else:
@@ -92,37 +92,37 @@ class LocalStore:
     def get(
         self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
     ) -> None:
-        """Bring one version of a file or a folder to `destination`; see `Store`."""
-        with self._finder.opened(parts, owner) as fd:
+        """Copy one version of a file or a folder to `destination`; see `Store`."""
+        with self._lookup.opened(parts, owner) as fd:
             info = syscalls.fstat(fd)
             delivery = Delivery(destination)
-            delivery.admit(is_folder=S_ISDIR(info.st_mode))
-            bring = partial(self._bring, fd, info, delivery, on_progress=on_progress)
-            if delivery.is_near(self._layout.aside):
+            delivery.check(is_folder=S_ISDIR(info.st_mode))
+            bring = partial(self._copy_to, fd, info, delivery, on_progress=on_progress)
+            if delivery.is_near(self._layout.staging):
                 try:
-                    bring(self._layout.aside)
+                    bring(self._layout.staging)
                     return
                 except OSError as error:
                     if not needs_other_place(error):
                         raise
-            with delivery.beside() as aside:
-                bring(aside)
+            with delivery.beside() as staging:
+                bring(staging)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
-        """Remove what `owner` has put there; see `Store`."""
+        """Remove a file or folder of `owner`; see `Store`."""
         if not self._layout.exists():
             raise _not_owned(owner, parts, [])
-        self._layout.aside.sweep()
+        self._layout.staging.sweep()
         with self._layout.changing():
             owners = self._layout.owners(parts)
             if owner not in owners:
                 raise _not_owned(owner, parts, owners)
-            Placer(self._layout, durable=durable).remove((owner, *parts))
-        self._layout.aside.sweep()
+            Committer(self._layout, durable=durable).remove((owner, *parts))
+        self._layout.staging.sweep()
 
     def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
         """Return paths at and below `parts`; see `Store`."""
-        found = self._finder.read(
+        found = self._lookup.read(
             parts, owner, lambda fd, path, _: names_of(fd, path, recursive=recursive), deep=recursive
         )
         if len(found) == 1:
@@ -131,7 +131,7 @@ class LocalStore:
 
     def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
         """Return entries at and below `parts`; see `Store`."""
-        found = self._finder.read(
+        found = self._lookup.read(
             parts,
             owner,
             lambda fd, path, who: entries_of(fd, path, who, recursive=recursive),
@@ -141,11 +141,11 @@ class LocalStore:
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`; see `Store`."""
-        return self._finder.owners(parts)
+        return self._lookup.owners(parts)
 
     def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
         """Open a file for reading; see `Store`."""
-        with self._finder.opened(parts, owner) as fd:
+        with self._lookup.opened(parts, owner) as fd:
             if S_ISDIR(syscalls.fstat(fd).st_mode):
                 raise DriveIsDirectory(f"{shown('/'.join(parts))} is a folder; open a file in it, or get it.")
             return os.fdopen(syscalls.dup(fd), "rb")
@@ -154,7 +154,7 @@ class LocalStore:
         """Wait for something new; see `Store`."""
         deadline = time.monotonic() + timeout
         self._layout.prepare(durable=False)
-        with Arrivals(self._layout.aside.folder) as arrivals:
+        with Arrivals(self._layout.staging.folder) as arrivals:
             while not is_there():
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -169,9 +169,9 @@ class LocalStore:
         self._layout.prepare(durable=False)
         with suppress(FileExistsError):
             syscalls.mkdir(folder, CLOSED)
-        aside = Aside(folder)
-        aside.sweep()
-        with aside.new_folder() as staged:
+        staging = StagingFolder(folder)
+        staging.sweep()
+        with staging.new_folder() as staged:
             yield f"{staged.path}/draft"
 
     def local_path(self, owner: str, parts: Parts) -> str:
@@ -182,39 +182,47 @@ class LocalStore:
         """Compare the drive with what it promises; see `Store`."""
         return verify(self._layout.base, hashes=hashes)
 
-    def _bring(
-        self, fd: int, info: os.stat_result, delivery: Delivery, aside: Aside, *, on_progress: OnProgress
+    def _copy_to(
+        self,
+        fd: int,
+        info: os.stat_result,
+        delivery: Delivery,
+        staging: StagingFolder,
+        *,
+        on_progress: OnProgress,
     ) -> None:
-        """Copy to aside, and move from there to the destination."""
+        """Copy an open file or folder to `staging`, and move it from there to the destination."""
         is_folder = S_ISDIR(info.st_mode)
-        with aside.new_folder() if is_folder else aside.new_file() as staged:
+        with staging.new_folder() if is_folder else staging.new_file() as staged:
             mode = restored_mode(info.st_mode)
             if is_folder:
                 copier = TreeCopier(
                     mode=restored_mode,
-                    admit=None,
-                    admit_folder=None,
+                    check=None,
+                    check_folder=None,
                     open_link=None,
                     durable=False,
                     on_progress=on_progress,
                 )
                 copier.copy_folder(fd, staged.fd)
             else:
-                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # it may have been copied to another place in vain
+                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
                 copy_file(
                     fd, staged.fd, info, mode, name=delivery.path, durable=False, on_progress=on_progress
                 )
-            delivery.place(staged, aside, is_folder=is_folder)
+            delivery.place(staged, staging, is_folder=is_folder)
             if is_folder:
-                syscalls.fchmod(staged.fd, mode)  # its owner could write to it until it was where it belongs
+                syscalls.fchmod(
+                    staged.fd, mode
+                )  # the copy was writable, because rename() of a folder needs that
             else:
                 staged.is_placed = True
 
 
 def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
-    text = f"The file {shown('/'.join(parts))} doesn't exists in the component_name space {shown(owner)}"
+    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
     if not owners:
-        return DriveNotFound(f"{text}, nor in another one; list() tells what is there.")
+        return DriveNotFound(f"{text}, nor in another one; see list().")
     return DriveNotOwner(
         f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
         f"Drive(..., component_name={owners[0]!r}) to act as it.",
