@@ -16,7 +16,8 @@ def has_one_form(name: str) -> bool:
 def is_there(folder: str, name: str) -> bool:
     """Return whether a name exists exactly as given, not only because the file system ignores case."""
     return (
-        syscalls.look(f"{folder}/{name}") is not None and syscalls.look(f"{folder}/{name.swapcase()}") is None
+        syscalls.stat_if_exists(f"{folder}/{name}") is not None
+        and syscalls.stat_if_exists(f"{folder}/{name.swapcase()}") is None
     )
 
 

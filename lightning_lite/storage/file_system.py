@@ -144,7 +144,7 @@ class FileSystem:
         if not parts:
             return "folder"
         try:
-            with translate_errors("look at", "/".join(parts)), self._files().store.open(parts, owner=_OWNER):
+            with translate_errors("check", "/".join(parts)), self._files().store.open(parts, owner=_OWNER):
                 return "file"
         except IsADirectoryError:
             return "folder"

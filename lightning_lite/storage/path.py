@@ -125,8 +125,8 @@ class Path(Transferable, SegmentsPath):
         return super().__truediv__(key)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        journey = (self.origin_name, self.consumer_name, self._folder, self._assumed_root)
-        return _revive, (type(self), str(self), *journey)
+        origin = (self.origin_name, self.consumer_name, self._folder, self._assumed_root)
+        return _revive, (type(self), str(self), *origin)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything it knows as plain data for `from_dict`."""
@@ -279,13 +279,13 @@ class Path(Transferable, SegmentsPath):
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
         with translate_errors("keep", self, "what was kept before stays"):
-            look = stat_cache.look(self._origin_path)
+            state = stat_cache.state_of(self._origin_path)
             if not (
-                stat_cache.is_unchanged(artifacts.root, self._origin_path, look)
+                stat_cache.is_unchanged(artifacts.root, self._origin_path, state)
                 and artifacts.has(work, parts)
             ):
                 artifacts.keep(work, parts, self._origin_path)
-                stat_cache.remember(artifacts.root, self._origin_path, look)
+                stat_cache.remember(artifacts.root, self._origin_path, state)
 
     def _restore(self, origin: str, place: str, *, overwrite: bool) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
@@ -372,4 +372,4 @@ def _is_drive_id(text: str | None) -> bool:
     """Return whether a drive with this id exists."""
     name = (text or "").removeprefix(PROTOCOL)
     folder = f"{resolve_root(current_caller().root)}/drives/{name}"
-    return bool(name) and "/" not in name and syscalls.look(folder) is not None
+    return bool(name) and "/" not in name and syscalls.stat_if_exists(folder) is not None

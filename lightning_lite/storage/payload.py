@@ -184,7 +184,7 @@ class Payload(Transferable):
             try:
                 self._value = self.load(path)
             except FileNotFoundError as error:
-                if syscalls.look(path) is not None:
+                if syscalls.stat_if_exists(path) is not None:
                     raise
                 raise DriveNotStored(
                     f"The value of {self!r} is not in the store any more: the work has assigned {self.keep} "

@@ -102,12 +102,12 @@ class UserFolder:
 
     def exists(self, parts: Parts) -> bool:
         """Return whether something exists at this path."""
-        return syscalls.look("/".join((self._path, *parts))) is not None
+        return syscalls.stat_if_exists("/".join((self._path, *parts))) is not None
 
     def size(self, parts: Parts) -> int:
         """Return the number of bytes in a file, or in all files of a folder."""
         path = "/".join((self._path, *parts))
-        found = syscalls.look(path)
+        found = syscalls.stat_if_exists(path)
         if found is None or not S_ISDIR(found.st_mode):
             return found.st_size if found else 0
         with syscalls.scandir(path) as entries:

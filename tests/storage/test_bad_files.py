@@ -202,7 +202,7 @@ def test_a_get_does_not_write_through_a_link_that_leads_out(drive: Drive, secret
     assert (secret / "file").read_text() == SECRET
 
 
-def test_a_link_that_somebody_made_in_the_drive_by_hand_is_not_followed(drive: Drive, secret: Path):
+def test_a_link_made_in_the_drive_by_hand_is_not_followed(drive: Drive, secret: Path):
     write("folder/a")
     drive.put("folder")
     space = Path(drive.root_dir, "drives/d/main")
@@ -239,7 +239,7 @@ def test_a_source_that_is_written_meanwhile_is_refused(drive: Drive, monkeypatch
         refused(drive, DriveSourceChanged, "changed while it was copied")
 
 
-def test_a_source_that_vanishes_meanwhile_is_refused(drive: Drive, monkeypatch):
+def test_a_source_that_vanishes_during_the_put_is_refused(drive: Drive, monkeypatch):
     write("thing/a")
     write("thing/b")
     real = syscalls.open_file
@@ -306,7 +306,7 @@ def confined(verb: Callable[[], object], confine: Callable[[], object]) -> str:
     return text
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 @pytest.mark.parametrize("verb", ["put", "get"])
 def test_no_permission_says_so(drive: Drive, own_place: Path, verb: str):
     write("a")
@@ -356,7 +356,7 @@ def test_too_many_open_files_says_so(drive: Drive):
 
 
 def mount_small_disk(folder: str) -> None:
-    """Give this process, and nobody else, a disk of 128 KiB at `folder`."""
+    """Give this process alone a disk of 128 KiB at `folder`."""
     libc = ctypes.CDLL(None, use_errno=True)
     for done in (
         libc.unshare(0x20000),  # CLONE_NEWNS

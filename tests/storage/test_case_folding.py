@@ -1,4 +1,4 @@
-"""Names that macOS and Windows could not tell from each other are refused, unless one asks."""
+"""Names that are the same on macOS or Windows are refused, unless portable_names is false."""
 
 from __future__ import annotations
 

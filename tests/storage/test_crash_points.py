@@ -66,7 +66,7 @@ def delete(*args) -> Callable[[Drive], object]:
 
 
 def while_read(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
-    """Do it while somebody reads the folder `folder` of the drive."""
+    """Do it while a reader has the folder open: `folder` of the drive."""
 
     def do(drive: Drive) -> None:
         path = f"{drive.root_dir}/drives/d/main/folder"
@@ -136,7 +136,7 @@ MOVE_CASES = [
 
 
 class Stage:
-    """Sets a case up again and again, and tells what is to be seen."""
+    """Sets a case up repeatedly, and reports what is visible."""
 
     def __init__(self, case: Case, place: Path) -> None:
         self.case = case

@@ -186,7 +186,7 @@ def test_a_parent_that_is_a_file_is_refused(full: Drive):
         full.get("file", to="file/x/y")
 
 
-# Staging beside the destination.
+# Staging next to the destination.
 
 
 def test_a_drive_on_another_file_system_is_staged_beside_and_leaves_nothing(full: Drive, elsewhere: None):
@@ -205,13 +205,13 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
     reader, writer = os.pipe()
 
     def stop_while_staging() -> None:
-        def tell(source: int, target: int) -> bool:
+        def report(source: int, target: int) -> bool:
             os.write(writer, b"!")
             signal.pause()
             return False
 
         Delivery.is_near = lambda self, aside: False
-        syscalls.clone = tell
+        syscalls.clone = report
         full.get("big", to="user/living")
 
     write("big", "x" * 100_000)

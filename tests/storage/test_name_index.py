@@ -288,7 +288,9 @@ def test_a_put_in_a_signal_handler_is_no_less_known(drive: Drive, monkeypatch: p
     drive.put("file", to="A")
     number = 0
     was_cut = True
-    while was_cut:  # a put at each operation of another one, on the top floor, where nobody holds the folder
+    while (
+        was_cut
+    ):  # a put at each operation of another one, on the top level, where no process holds the folder
         number += 1
         plan = Plan(number, lambda name, number=number: drive.put("file", to=f"Within-{number}"))
         with guarded(plan, ("pread", "pwrite", "fstat", "stat", "rename")):

@@ -55,7 +55,7 @@ def nearest_folder(path: str) -> str:
 
 
 def _root(root: str) -> Finding:
-    found = syscalls.look(root)
+    found = syscalls.stat_if_exists(root)
     if found is None:
         return Finding("root", f"{root}, not there yet")
     mode = S_IMODE(os.stat(root).st_mode)

@@ -101,8 +101,8 @@ def _changed(name: str) -> DriveSourceChanged:
 
 
 def _check_space(target: int, size: int) -> None:
-    room = os.fstatvfs(target)
-    if room.f_bavail * room.f_frsize < size:
+    disk = os.fstatvfs(target)
+    if disk.f_bavail * disk.f_frsize < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -100,7 +100,7 @@ class DriveLock:
         Returns:
             Whether its file still exists.
         """
-        import filelock  # noqa: PLC0415 - 75 ms that only those who write to a drive pay
+        import filelock  # noqa: PLC0415 - takes 75 ms; only writers need it
 
         with _no_fork:
             _held[holder] = fd = syscalls.open_file(self.path, _OPEN, 0o600)
@@ -194,10 +194,10 @@ def _timed_out(path: str, holder: str, timeout: float, dir_fd: int | None = None
             pid, since = syscalls.pread(fd, 64, 0).split()
         finally:
             syscalls.close(fd)
-        who = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
+        holder_text = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
     except (OSError, ValueError):
-        who = "the holder is unknown"
+        holder_text = "the holder is unknown"
     return DriveLockTimeout(
-        f"The lock {shown(path)} of the drive was not free within {timeout:g} s: {who}; "
+        f"The lock {shown(path)} of the drive was not free within {timeout:g} s: {holder_text}; "
         f"check that process, and continue or end it."
     )

@@ -1,8 +1,8 @@
 """Permissions of files that enter and leave a drive.
 
-Stored files lose the owner's right to write, so that nobody changes them by mistake (the root is closed to
-other users); stored folders must be accessible to their owner. The sticky bit, which has no effect on these
-files and folders, records that the source was read-only. Set-id bits are dropped.
+Stored files lose the owner's right to write, so that no user changes them by mistake (other users have no
+access to the root); stored folders must be accessible to their owner. The sticky bit, which has no effect on
+these files and folders, records that the source was read-only. Set-id bits are dropped.
 """
 
 from __future__ import annotations

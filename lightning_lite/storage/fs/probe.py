@@ -121,5 +121,5 @@ def try_out(folder: str) -> list[str]:
     finally:
         syscalls.close(fd)
         for path in (lock, new):
-            if syscalls.look(path) is not None:
+            if syscalls.stat_if_exists(path) is not None:
                 syscalls.unlink(path)

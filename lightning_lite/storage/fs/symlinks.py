@@ -61,7 +61,7 @@ class Bounds:
 
     def refuse_root(self, folder: int, path: str) -> None:
         """Refuse an open folder that is the root of the drives, by whichever path it was reached."""
-        root = syscalls.look(self._root)
+        root = syscalls.stat_if_exists(self._root)
         here = syscalls.fstat(folder)
         if root is not None and (here.st_dev, here.st_ino) == (root.st_dev, root.st_ino):
             raise _recursive(path)

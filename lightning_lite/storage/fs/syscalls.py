@@ -98,7 +98,7 @@ def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | No
     raise OSError(code, os.strerror(code), other)
 
 
-def look(path: str, dir_fd: int | None = None) -> os.stat_result | None:
+def stat_if_exists(path: str, dir_fd: int | None = None) -> os.stat_result | None:
     """Return the status of what is at `path`, without following a link, or `None` if nothing is there."""
     try:
         return stat(path, dir_fd=dir_fd, follow_symlinks=False)

@@ -220,6 +220,6 @@ def _remove_folder(parent: int, name: str) -> bool:
 
 def is_same(fd: int, path: str, dir_fd: int | None = None) -> bool:
     """Return whether the open file or folder is still the one at `path`."""
-    there = syscalls.look(path, dir_fd)
+    there = syscalls.stat_if_exists(path, dir_fd)
     here = syscalls.fstat(fd)
     return there is not None and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)

@@ -60,9 +60,9 @@ class Committer:
     def can_move_in(self, source: int, parts: tuple[str, ...]) -> bool:
         """Return whether the open folder `source` can be moved to the path `parts` at the moment."""
         path = "/".join((self._base, *parts))
-        parent = syscalls.look(os.path.dirname(path))
+        parent = syscalls.stat_if_exists(os.path.dirname(path))
         is_near = parent is not None and parent.st_dev == syscalls.fstat(source).st_dev
-        return is_near and syscalls.look(path) is None
+        return is_near and syscalls.stat_if_exists(path) is None
 
     def move_in(self, source: str, parts: tuple[str, ...]) -> bool:
         """Move the folder `source` from outside the drive to the path `parts`, if one `rename` is enough.
@@ -72,7 +72,7 @@ class Committer:
         """
         path = "/".join((self._base, *parts))
         with self._parents(parts) as (known, busy):
-            if busy or known < len(parts) - 1 or syscalls.look(path) is not None:
+            if busy or known < len(parts) - 1 or syscalls.stat_if_exists(path) is not None:
                 return False
             try:
                 with self._name_index.kept_current(path):
@@ -144,7 +144,7 @@ class Committer:
             )
 
     def _replace(self, staged: str, path: str, *, is_folder: bool) -> None:
-        if is_folder and syscalls.look(path) is not None:
+        if is_folder and syscalls.stat_if_exists(path) is not None:
             self._swap(staged, path)
         else:
             with self._name_index.kept_current(path):
@@ -165,7 +165,7 @@ class Committer:
                 folder = clone.path
                 for part in inner[:-1]:
                     folder = f"{folder}/{part}"
-                    if syscalls.look(folder) is None:
+                    if syscalls.stat_if_exists(folder) is None:
                         syscalls.mkdir(folder, 0o777)
                 place = f"{folder}/{inner[-1]}"
                 syscalls.rename(staged, place)
@@ -195,7 +195,7 @@ def check_replacement(path: str, name: str, *, is_folder: bool) -> None:
         name: Its name for the error.
         is_folder: Whether a folder would replace it.
     """
-    there = syscalls.look(path)
+    there = syscalls.stat_if_exists(path)
     if there is None or S_ISDIR(there.st_mode) == is_folder:
         return
     if is_folder:

@@ -70,12 +70,12 @@ class Delivery:
 
     def is_near(self, staging: StagingFolder) -> bool:
         """Return whether `staging` and the destination are on one file system, so that `rename` works."""
-        there = syscalls.look(staging.folder)
+        there = syscalls.stat_if_exists(staging.folder)
         with self._parent() as (parent, _):
             return there is not None and there.st_dev == syscalls.fstat(parent.fd).st_dev
 
     @contextmanager
-    def beside(self) -> Iterator[StagingFolder]:
+    def staging_nearby(self) -> Iterator[StagingFolder]:
         """Give a staging folder on the file system of the destination."""
         with self._parent() as (parent, _), staging_in(parent) as staging:
             yield staging
@@ -94,7 +94,7 @@ class Delivery:
         if not is_folder:
             syscalls.rename(staged.path, self._name, src_dir_fd=staged.dir_fd, dst_dir_fd=parent.fd)
             return True
-        if syscalls.look(self._name, parent.fd) is None:
+        if syscalls.stat_if_exists(self._name, parent.fd) is None:
             return move_folder(staged, parent, self._name)
         self._check_in(parent, is_folder=True)
         return replace_folder(staged, parent, self._name)
@@ -120,7 +120,7 @@ class Delivery:
         return True
 
     def _check_in(self, parent: OpenFolder, *, is_folder: bool) -> None:
-        there = syscalls.look(self._name, parent.fd)
+        there = syscalls.stat_if_exists(self._name, parent.fd)
         if there is None:
             return
         if not S_ISDIR(there.st_mode):
@@ -162,7 +162,7 @@ class Delivery:
 
     def _open_linked(self, path: str) -> int:
         """Open the folder to which a parent is a symbolic link, if it is inside the allowed folder."""
-        there = syscalls.look(path)
+        there = syscalls.stat_if_exists(path)
         if there is not None and not S_ISLNK(there.st_mode):
             raise DriveNotADirectory(
                 f"{shown(path)} is a file, so nothing can be written below it; remove it."
@@ -210,14 +210,14 @@ def replace_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
     """
     if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
         return True
-    with exclusive_folder(parent, REPLACED) as room:
-        _restore(room, parent.fd)
-        syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=room)
+    with exclusive_folder(parent, REPLACED) as inner:
+        _restore(inner, parent.fd)
+        syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=inner)
         try:
             return move_folder(new, parent, name)
         finally:
             with suppress(OSError):  # the next replacement here restores or removes it
-                _restore(room, parent.fd)
+                _restore(inner, parent.fd)
 
 
 def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
@@ -233,22 +233,22 @@ def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
 
 def restore_replaced(parent: OpenFolder) -> None:
     """Move folders back whose replacement in `parent` was interrupted by the death of its process."""
-    if syscalls.look(REPLACED, parent.fd) is not None:
-        with exclusive_folder(parent, REPLACED) as room:
-            _restore(room, parent.fd)
+    if syscalls.stat_if_exists(REPLACED, parent.fd) is not None:
+        with exclusive_folder(parent, REPLACED) as inner:
+            _restore(inner, parent.fd)
 
 
-def _restore(room: int, parent: int) -> None:
+def _restore(inner: int, parent: int) -> None:
     """Move back what has no successor at its place, and remove the rest; the caller holds the folder."""
-    trash = StagingFolder(".", room)
-    for name in syscalls.listdir(room):
+    trash = StagingFolder(".", inner)
+    for name in syscalls.listdir(inner):
         if name.startswith(RESERVED):
             continue
-        if syscalls.look(name, parent) is None:
-            syscalls.rename(name, name, src_dir_fd=room, dst_dir_fd=parent)
+        if syscalls.stat_if_exists(name, parent) is None:
+            syscalls.rename(name, name, src_dir_fd=inner, dst_dir_fd=parent)
         else:
             # Rename before removal: after a crash, a folder that is half removed must not be moved back.
-            syscalls.rename(name, trash.new_path(), src_dir_fd=room, dst_dir_fd=room)
+            syscalls.rename(name, trash.new_path(), src_dir_fd=inner, dst_dir_fd=inner)
     trash.sweep()
 
 

@@ -33,7 +33,7 @@ def swap(new: str, target: str, base: str, staging: StagingFolder) -> None:
         syscalls.rename(target, old)
         syscalls.rename(new, target)
     except OSError:
-        if syscalls.look(target) is None:
+        if syscalls.stat_if_exists(target) is None:
             syscalls.rename(old, target)
         syscalls.unlink(f"{staging.folder}/{INTENT}")
         raise
@@ -49,19 +49,19 @@ def recover(base: str, staging: StagingFolder) -> None:
         return
     new = f"{staging.folder}/{intent.new}"
     target = f"{base}/{intent.target}"
-    if syscalls.look(target) is None and syscalls.look(new) is not None:
+    if syscalls.stat_if_exists(target) is None and syscalls.stat_if_exists(new) is not None:
         syscalls.rename(new, target)
     syscalls.unlink(f"{staging.folder}/{INTENT}")
 
 
 def reads_need_lock(staging: StagingFolder) -> bool:
     """Return whether a folder may be invisible for a moment while it is replaced."""
-    return syscalls.look(f"{staging.folder}/{TWO_STEPS}") is not None
+    return syscalls.stat_if_exists(f"{staging.folder}/{TWO_STEPS}") is not None
 
 
 def _announce_two_steps(staging: StagingFolder) -> None:
     path = f"{staging.folder}/{TWO_STEPS}"
-    if syscalls.look(path) is None:
+    if syscalls.stat_if_exists(path) is None:
         syscalls.close(syscalls.open_file(path, syscalls.CREATE & ~os.O_EXCL, 0o600))
 
 

@@ -58,7 +58,7 @@ class Layout:
             DriveGone: It existed before, and does not any more.
         """
         seen = self._seen  # read first: another thread may create the drive before the next line
-        if syscalls.look(self.staging.folder) is not None:
+        if syscalls.stat_if_exists(self.staging.folder) is not None:
             self._seen = True
         elif seen:
             raise DriveGone(
@@ -101,7 +101,7 @@ class Layout:
 
     def has(self, component: str, parts: Parts) -> bool:
         """Return whether a component has something at `parts`."""
-        return syscalls.look("/".join((self.base, component, *parts))) is not None
+        return syscalls.stat_if_exists("/".join((self.base, component, *parts))) is not None
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""

@@ -68,7 +68,7 @@ class NameIndex:
             place = "/".join((folder, *parts[:depth]))
             if has_one_form(part) or is_there(place, part):
                 continue  # it was checked when it was put
-            found = syscalls.look(place)
+            found = syscalls.stat_if_exists(place)
             if found is None:
                 return
             lacks = self._lacks(found, part)
@@ -90,7 +90,7 @@ class NameIndex:
         The drive's lock is held. If the update fails, the index becomes invalid, and the change goes on.
         """
         folder, _, name = path.rpartition("/")
-        found = syscalls.look(folder)
+        found = syscalls.stat_if_exists(folder)
         if found is None or (fd := self._open(found)) is None:
             yield
             return

@@ -46,7 +46,7 @@ def _is_drive(path: str, name: str) -> bool:
         drive_name(PROTOCOL + name)
     except DriveIdError:
         return False
-    ours = syscalls.look(f"{path}/{RESERVED}")
+    ours = syscalls.stat_if_exists(f"{path}/{RESERVED}")
     return ours is not None and S_ISDIR(ours.st_mode)
 
 
@@ -105,7 +105,7 @@ class LocalStore:
                 except OSError as error:
                     if not needs_other_place(error):
                         raise
-            with delivery.beside() as staging:
+            with delivery.staging_nearby() as staging:
                 bring(staging)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
@@ -134,7 +134,7 @@ class LocalStore:
         found = self._lookup.read(
             parts,
             owner,
-            lambda fd, path, who: entries_of(fd, path, who, recursive=recursive),
+            lambda fd, path, component: entries_of(fd, path, component, recursive=recursive),
             deep=recursive,
         )
         return sorted(chain.from_iterable(found))

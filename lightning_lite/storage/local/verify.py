@@ -36,14 +36,14 @@ def verify(base: str, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
         base: Folder of the drive.
         hashes: Whether to read all files for their digests.
     """
-    yield from _look_at_base(base)
-    yield from _look_at_ours(f"{base}/{RESERVED}")
+    yield from _check_at_base(base)
+    yield from _check_at_ours(f"{base}/{RESERVED}")
     for component in sorted(syscalls.listdir(base)):
         if component != RESERVED:
-            yield from _look_below(base, component, hashes)
+            yield from _check_below(base, component, hashes)
 
 
-def _look_at_base(base: str) -> Iterator[Problem]:
+def _check_at_base(base: str) -> Iterator[Problem]:
     found = syscalls.stat(base)
     if found.st_uid != os.geteuid():
         yield Problem(".", f"it belongs to user {found.st_uid}", "run this command as that user")
@@ -51,15 +51,15 @@ def _look_at_base(base: str) -> Iterator[Problem]:
         yield Problem(".", f"other users have access (mode {_mode(found)})", "chmod 700")
 
 
-def _look_at_ours(own: str) -> Iterator[Problem]:
-    """Check the store's own files, and look for leftovers of dead processes."""
-    lock = syscalls.look(f"{own}/lock")
+def _check_at_ours(own: str) -> Iterator[Problem]:
+    """Check the store's own files, and report leftovers of dead processes."""
+    lock = syscalls.stat_if_exists(f"{own}/lock")
     if lock is not None and not S_ISREG(lock.st_mode):
         yield Problem(
             f"{RESERVED}/lock", "the lock is not a regular file", "remove it when no process uses the drive"
         )
     staging = f"{own}/aside"
-    if syscalls.look(staging) is None:
+    if syscalls.stat_if_exists(staging) is None:
         yield Problem(f"{RESERVED}/aside", "it is missing", "the next put creates it")
         return
     try:
@@ -85,7 +85,7 @@ def _look_at_ours(own: str) -> Iterator[Problem]:
 
 def _is_held(path: str) -> bool:
     """Return whether a file or folder is locked, or does not exist any more."""
-    found = syscalls.look(path)
+    found = syscalls.stat_if_exists(path)
     if found is None:
         return True
     with suppress(FileNotFoundError):
@@ -96,19 +96,19 @@ def _is_held(path: str) -> bool:
             return True
         finally:
             syscalls.close(fd)
-        return syscalls.look(path) is None
+        return syscalls.stat_if_exists(path) is None
     return True
 
 
-def _look_below(base: str, path: str, hashes: bool) -> Iterator[Problem | CheckedFile]:
+def _check_below(base: str, path: str, hashes: bool) -> Iterator[Problem | CheckedFile]:
     """Check a file, or a folder and everything in it."""
-    yield from _look_at_name(path)
+    yield from _check_at_name(path)
     try:
         found = syscalls.stat(f"{base}/{path}", follow_symlinks=False)
         if S_ISDIR(found.st_mode):
             names = sorted(syscalls.listdir(f"{base}/{path}"))
         elif S_ISREG(found.st_mode):
-            yield from _look_at_file(base, path, found, hashes)
+            yield from _check_at_file(base, path, found, hashes)
             return
         else:
             kind = next((text for test, text in _KINDS if test(found.st_mode)), "not a file")
@@ -124,10 +124,10 @@ def _look_below(base: str, path: str, hashes: bool) -> Iterator[Problem | Checke
     if path.count("/") > MAX_DEPTH:
         return  # reported by the check of the name
     for name in names:
-        yield from _look_below(base, f"{path}/{name}", hashes)
+        yield from _check_below(base, f"{path}/{name}", hashes)
 
 
-def _look_at_name(path: str) -> Iterator[Problem]:
+def _check_at_name(path: str) -> Iterator[Problem]:
     component, _, inner = path.partition("/")
     try:
         check_part(path.rpartition("/")[2], inner or component, portable=False)
@@ -137,7 +137,7 @@ def _look_at_name(path: str) -> Iterator[Problem]:
         yield Problem(path, f"invalid name: {error.message.rstrip('.')}", "rename or delete it")
 
 
-def _look_at_file(
+def _check_at_file(
     base: str, path: str, found: os.stat_result, hashes: bool
 ) -> Iterator[Problem | CheckedFile]:
     if "/" not in path:
