@@ -1,7 +1,4 @@
-"""Finds and opens files of a drive, without its lock where folders are exchanged in one step.
-
-A folder is pinned while it is read: a shared lock keeps writers from changing it in place.
-"""
+"""Finds and opens files of a drive, without its lock where folders are exchanged in one step."""
 
 from __future__ import annotations
 
@@ -128,6 +125,8 @@ def _children(space: str) -> list[Parts]:
 
 def open_pinned(space: str, parts: tuple[str, ...], lock: str) -> int:
     """Open one version of a file or folder of a component; the version stays until the descriptor is closed.
+
+    A folder is pinned: while we hold its shared lock, writers do not change it in place.
 
     Args:
         space: Folder of the component in the drive.
