@@ -1,35 +1,32 @@
-"""Files: drives, and the store and the lock that they stand on.
+"""Files that works share and hand on: `Drive`, `Path`, `Payload`, `FileSystem`.
 
-    drive       Drive, what users hold          handle    its id, its root, who acts
-    store       the seam: put, list, get and delete of files and folders
-    local       … as plain files in a folder of this machine
-    names       what may be a name        modes     permissions in a drive
-    links       opening what is put       copying   the bytes of one file
-    trees       whole folders             listing   names and entries
-    staging     what is not to be seen    placing   bringing it to its place in a drive
-    swapping    two folders change places intents   … where that takes two steps
-    replacing   … in the user's own folder
-    pinning     reading while others put  locking   the lock of a drive
-    delivering  the user's side of a get  rooms     ours in a folder of the user's
-    folders     the user's own folder     selecting which paths a user means
-    spelling    one name in two spellings name_index  … and whether one is there
-    watching    waiting for something new
-    probing     what file system it is    progress  a bar for long transfers
-    showing     a table for notebooks     moving    a put that uses up its source
-    path        Path, files that works hand on
-    segments    … derived alike on all Pythons
-    locating    … of `lit://` texts       seen      … not kept again unchanged
-    payload     Payload, objects they hand on
-    buffers     … one of them in one file
-    file_system FileSystem, files of nobody
-    artifacts   where the store keeps these
-    mount       Mount, kept for apps that have one
-    verifying   a drive against its promises
-    catalogue   which drives there are    streaming a file to a terminal or a pipe
-    errors      everything that can go wrong
-    disk        the only door to the file system
+What users have:
+    drive         Drive: a named folder that components share
+    path          Path: a path that knows which work made its file
+    payload       Payload: an object that one work makes and another one reads
+    file_system   FileSystem: files that belong to no component
+    mount         Mount: accepted for compatibility, without effect
 
-Names are loaded on first use, so that a process that moves no files does not pay for them.
+Between them and a store:
+    base          the interface of a store, and the values that cross it
+    stores        which store keeps a drive
+    artifacts     the files behind Path, Payload and FileSystem
+    names         rules for ids, components and paths
+    case_folding  names that differ only in case or Unicode form
+    user_folder   the folder to which the user's paths refer
+    selection     lists of paths, and patterns
+    pickle_file   the format of a Payload's file
+    stat_cache    which files of a Path are unchanged since they were stored
+    progress      a bar for long transfers
+    notebook      a table of a drive's files
+    errors        all errors
+
+Implementations:
+    local/        the store in plain files of this machine
+    fs/           operations on the file system that it is built from
+
+The public names are loaded on first use, because each process of a work imports this package.
+Importing it also registers the conversion of `lit://` texts, which loads `Path` when it meets the first one.
 """
 
 from __future__ import annotations
@@ -37,6 +34,7 @@ from __future__ import annotations
 import sys
 
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.protocol import Transferable, register_text
 
 if TYPE_CHECKING:
     from typing import Any
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     from lightning_lite.storage.path import Path as Path
     from lightning_lite.storage.payload import Payload as Payload
 
-_HOMES = {
+_MODULES = {
     "Drive": "drive",
     "Entry": "base",
     "FileSystem": "file_system",
@@ -61,12 +59,20 @@ __all__ = ["Drive", "Entry", "FileSystem", "Mount", "Path", "Payload"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = f"{__name__}.{_HOMES[name]}"
-    __import__(home)  # importlib would cost each child another millisecond
-    return getattr(sys.modules[home], name)
+    module = f"{__name__}.{_MODULES[name]}"
+    __import__(module)  # importlib would cost each process another millisecond
+    return getattr(sys.modules[module], name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _path(text: str) -> Transferable:
+    path: Transferable = __getattr__("Path")(text)
+    return path
+
+
+register_text("lit://", _path)

@@ -1,107 +1,88 @@
 """Stores files and objects outside of drives: for `Path`, `Payload` and `FileSystem`.
 
-<root>/drives/.paths/<work>/<absolute path>              files that works hand on
-<root>/drives/.payloads/<work>/<attribute>/<version>     objects that works hand on
-<root>/drives/.files/files/<path>                        files of nobody
-<root>/drafts/                                           objects that are being written
+<root>/drives/.paths/<work>/<absolute path>              files of `Path`
+<root>/drives/.payloads/<work>/<attribute>/<version>     objects of `Payload`
+<root>/drives/.files/files/<path>                        files of `FileSystem`
 
-No `Drive` can have an id that begins with a dot, so nobody comes upon them by accident.
+The id of a `Drive` cannot begin with a dot, so no drive can have one of these names.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Literal
 
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_durable, resolve_root
-from lightning_lite.storage.base import Parts, Source
+from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
-from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.symlinks import Bounds
-from lightning_lite.storage.local.delivery import Destination
-from lightning_lite.storage.local.layout import CLOSED
-from lightning_lite.storage.local.staging import Aside
-from lightning_lite.storage.local.store import LocalStore
 from lightning_lite.storage.names import RESERVED, check_length, check_names, check_part, path_text
+from lightning_lite.storage.stores import open_store
 from lightning_lite.storage.user_folder import PathLike
 
 
-class Artifacts(LocalStore):
-    """One of the places above.
+class Artifacts:
+    """One of the three places that the module names.
 
     Args:
-        name: Which one.
-        root: Absolute folder that holds everything; that of whoever runs this code, if not given.
+        name: Which of them.
+        root: Absolute folder that holds all drives; by default that of the code that calls.
+
+    Attributes:
+        root: That folder.
+        store: The store that keeps the files.
     """
 
     def __init__(self, name: Literal[".paths", ".payloads", ".files"], root: str | None = None) -> None:
         self.root = root or resolve_root(current_caller().root)
-        super().__init__(self.root, name)
+        self.store = open_store(self.root, name)
 
     def keep(self, owner: str, parts: Parts, path: str, *, move: bool = False) -> None:
-        """Store the file or folder at absolute `path`, whatever `owner` had in its place before.
+        """Store the file or folder at `path`, and replace what `owner` had there, a file or a folder.
 
         Args:
-            owner: Work that it belongs to.
-            parts: Where.
-            path: Where it is now.
-            move: Whether it may be used up.
+            owner: Work that owns it.
+            parts: Path in the store.
+            path: Absolute path of the file or folder.
+            move: Whether it may be removed, so that it need not be copied.
         """
-        put = partial(
-            self.put,
-            owner,
-            parts,
-            Source(path, Bounds("/", self.root, follow_symlinks=True), _admit),
-            exclusive=False,
-            move=move,
-            durable=current_caller().durable or resolve_durable(None),
-            told=untold,
-        )
+        source = Source(path, "/", follow_symlinks=True, check=_check)
         try:
-            put()
+            self._put(owner, parts, source, move=move)
         except (DriveIsDirectory, DriveNotADirectory):
-            self._clear(owner, parts)
-            put()
+            self._remove_other_kind(owner, parts)
+            self._put(owner, parts, source, move=move)
 
     def has(self, owner: str, parts: Parts) -> bool:
         """Return whether `owner` has something at `parts`."""
-        return owner in self.owners(parts)
+        return owner in self.store.owners(parts)
 
-    def path(self, owner: str, parts: Parts) -> str:
-        """Return where the file or folder lies, to be read there."""
-        return "/".join((self._layout.space(owner), *parts))
+    def _put(self, owner: str, parts: Parts, source: Source, *, move: bool) -> None:
+        self.store.put(
+            owner,
+            parts,
+            source,
+            exclusive=False,
+            move=move,
+            durable=current_caller().durable or resolve_durable(None),
+            on_progress=ignore_progress,
+        )
 
-    @contextmanager
-    def drafting(self) -> Iterator[str]:
-        """Give a free path for something to be stored; what is left there goes, after a death, too."""
-        folder = f"{self.root}/drafts"
-        self._layout.prepare(durable=False)
-        with suppress(FileExistsError):
-            syscalls.mkdir(folder, CLOSED)
-        aside = Aside(folder)
-        aside.sweep()
-        with aside.new_folder() as staged:
-            yield f"{staged.path}/draft"
-
-    def _clear(self, owner: str, parts: Parts) -> None:
-        """Remove what is of the other kind: a file where a folder shall be, or the other way round."""
+    def _remove_other_kind(self, owner: str, parts: Parts) -> None:
+        """Remove a file that is in the place of a folder, or a folder that is in the place of a file."""
         for depth in range(len(parts), 0, -1):
             if self.has(owner, parts[:depth]):
-                self.delete(owner, parts[:depth], durable=False)
+                self.store.delete(owner, parts[:depth], durable=False)
                 return
 
 
-def untold(count: int) -> None:
-    """Take no notice of how far a transfer is."""
+def ignore_progress(count: int) -> None:
+    """Do nothing with the progress of a transfer."""
 
 
 def absolute_parts(path: PathLike) -> Parts:
-    """Return the parts of an absolute path; the usual root may be among them, as in `lit://` paths."""
+    """Return the parts of an absolute path; the name of the default root is allowed, as in `lit://` paths."""
     text = path_text(path)
     parts = tuple(part for part in text.split("/") if part)
     for part in parts:
@@ -112,14 +93,14 @@ def absolute_parts(path: PathLike) -> Parts:
 
 
 def destination(path: PathLike, *, overwrite: bool) -> Destination:
-    """Return absolute `path` as the place for what is got; folders above it are made if need be."""
+    """Return the absolute path `path` as the place to which a `get` copies."""
     parts = absolute_parts(path)
     known = max((depth for depth in range(len(parts)) if os.path.isdir(_path(parts[:depth]))), default=0)
     return Destination(_path(parts[:known]), parts[known:], overwrite=overwrite)
 
 
 def is_there(path: PathLike) -> bool:
-    """Return whether something is at `path`, links followed."""
+    """Return whether something is at `path`; symbolic links are followed."""
     return pathlib.Path(path).exists()
 
 
@@ -127,5 +108,5 @@ def _path(parts: Parts) -> str:
     return f"/{'/'.join(parts)}"
 
 
-def _admit(names: list[str], folder: str) -> None:
+def _check(names: list[str], folder: str) -> None:
     check_names(names, folder, portable=False)

@@ -1,20 +1,22 @@
 """The interface of a store of drives: put, list, get and delete of files and folders.
 
-A store knows components and paths, not callers, working directories or rules for names: those are the
-drive's. `local.LocalStore` keeps plain files; one conformance suite holds for every store.
+A store keeps the files of one drive. It knows components and paths; callers, working directories and the
+rules for names belong to `Drive`. This module imports no implementation, so that a second store (for example
+an object store) can be written from it alone; `tests/storage/test_store_conformance.py` says what each store
+must do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple, Protocol
 
-from lightning_lite.storage.fs.copy import Told
-from lightning_lite.storage.fs.symlinks import Bounds
-from lightning_lite.storage.local.delivery import Destination
-
-#: A path in a drive, below the component that put it.
+#: The parts of a path in a drive, below the folder of the component that owns it.
 Parts = tuple[str, ...]
+
+#: Called with the number of bytes after each piece of a transfer.
+OnProgress = Callable[[int], None]
 
 
 class Entry(NamedTuple):
@@ -23,7 +25,7 @@ class Entry(NamedTuple):
     Attributes:
         name: Path in the drive.
         size: Bytes; 0 for a folder.
-        time: When its content was written, in seconds since 1970.
+        time: Time of the last change of its content, in seconds since 1970.
         owner: Component that put it.
         is_folder: Whether it is a folder.
     """
@@ -36,26 +38,77 @@ class Entry(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What is to be put.
+    """A file or folder of the user that is put into a drive.
 
     Attributes:
-        path: Absolute path of a file or folder.
-        bounds: Opens it and what links in it point to.
-        admit: Refuses a folder with names that no drive may have; gets them, and its path below `path`.
-        portable: Whether a name is refused that is another spelling of one which is there.
+        path: Its absolute path.
+        folder: Absolute folder; symbolic links may not lead out of it.
+        follow_symlinks: Whether symbolic links may lead out of `folder` all the same.
+        check: Raises an error if a drive may not contain these names; called with the names in each folder
+            and with the path of that folder below `path`.
+        portable: Whether the store refuses a name that differs from an existing one only in case or Unicode
+            form.
     """
 
     path: str
-    bounds: Bounds
-    admit: Callable[[list[str], str], None]
+    folder: str
+    follow_symlinks: bool
+    check: Callable[[list[str], str], None]
     portable: bool = False
 
 
-class Store(Protocol):
-    """Where the files of one drive are.
+class Destination(NamedTuple):
+    """The place in the user's folders to which a `get` copies.
 
-    `told` is told the number of bytes after each piece of a transfer; `durable` means that what a
-    verb did survives the loss of power when it returns.
+    Attributes:
+        folder: Absolute folder that exists; symbolic links in `parts` may not lead out of it.
+        parts: Path below `folder`; the store creates missing parent folders.
+        overwrite: Whether an existing folder may be replaced; an existing file always is.
+    """
+
+    folder: str
+    parts: Parts
+    overwrite: bool = False
+
+    @property
+    def path(self) -> str:
+        """The absolute path."""
+        return "/".join((self.folder, *self.parts))
+
+
+class Problem(NamedTuple):
+    """Something in a drive that should not be as it is.
+
+    Attributes:
+        path: Path below the folder of the drive; its first part is a component, or the store's own folder.
+        what: What is wrong.
+        advice: How to repair it.
+    """
+
+    path: str
+    what: str
+    advice: str
+
+
+class CheckedFile(NamedTuple):
+    """A file that `Store.verify` has read.
+
+    Attributes:
+        path: Path below the folder of the drive, as in `Problem`.
+        size: Bytes.
+        digest: SHA-256 of its content in hexadecimal digits, or "" if it was not requested.
+    """
+
+    path: str
+    size: int
+    digest: str
+
+
+class Store(Protocol):
+    """Keeps the files of one drive.
+
+    `owner` is the component that put a path. Where it may be `None`, that means any component. `durable` says
+    that the change must survive a loss of power once the method has returned.
     """
 
     def put(
@@ -67,37 +120,65 @@ class Store(Protocol):
         exclusive: bool,
         move: bool,
         durable: bool,
-        told: Told,
+        on_progress: OnProgress,
     ) -> None:
-        """Store a file or a folder, all of it or nothing, in the place of what `owner` had there.
+        """Store a file or a folder as a whole, and replace what `owner` had there.
 
         Args:
             owner: Component that puts it.
-            parts: Where.
-            source: What.
+            parts: Path in the drive.
+            source: File or folder of the user.
             exclusive: Refuse if another component has something there.
-            move: The source may be used up.
-            durable: See above.
-            told: See above.
+            move: The source may be removed, so that the store need not copy it.
+            durable: See the class.
+            on_progress: Called after each piece.
         """
 
-    def get(self, parts: Parts, destination: Destination, *, owner: str | None, told: Told) -> None:
-        """Bring one version of a file or a folder to `destination`."""
+    def get(
+        self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
+    ) -> None:
+        """Copy one version of a file or a folder to `destination`."""
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
-        """Remove what `owner` has put there."""
+        """Remove a file or folder that `owner` has put."""
 
     def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
-        """Return the paths at and just below `parts`, sorted, each once; only files if `recursive`."""
+        """Return the paths at and directly below `parts`, sorted and unique; only files if `recursive`."""
 
     def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
-        """Return the same with sizes, times and owners, sorted; one for each component that has it."""
+        """Return the same with sizes, times and owners, sorted; one for each component that has a path."""
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""
 
     def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
-        """Open a file where it is, for reading."""
+        """Open one version of a file for reading."""
 
     def wait(self, is_there: Callable[[], bool], timeout: float) -> bool:
-        """Wait at most `timeout` seconds until something new lets `is_there()` be true; say whether it is."""
+        """Wait until `is_there()` is true, at most `timeout` seconds.
+
+        Returns:
+            Whether it became true.
+        """
+
+    def draft(self) -> AbstractContextManager[str]:
+        """Give a free local path, from which a `put` with `move` is cheap.
+
+        What is left at the path is removed at the end of the `with` block, or later if the process dies.
+        """
+
+    def local_path(self, owner: str, parts: Parts) -> str:
+        """Return a path of this machine at which the file or folder can be read, but not changed.
+
+        A store of another machine copies it there first. If `owner` has put nothing, the path does not exist.
+        """
+
+    def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
+        """Compare the drive with what it promises, without changing it.
+
+        Args:
+            hashes: Whether to read all files and give their digests.
+
+        Yields:
+            Each file, and each problem, in the order of their paths.
+        """

@@ -8,27 +8,28 @@ from lightning_lite.storage.errors import DriveNameClash, shown
 from lightning_lite.storage.fs import syscalls
 
 
-def has_one_spelling(name: str) -> bool:
-    """Return whether a name is the same on all systems, as it has no letters, nor any sign beyond ASCII."""
+def has_one_form(name: str) -> bool:
+    """Return whether a name has no other form on any system: it is ASCII without letters."""
     return name.isascii() and name.lower() == name.upper()
 
 
 def is_there(folder: str, name: str) -> bool:
-    """Return whether a name is there as it is spelled, not just found so where the system ignores case."""
+    """Return whether a name exists exactly as given, not only because the file system ignores case."""
     return (
-        syscalls.look(f"{folder}/{name}") is not None and syscalls.look(f"{folder}/{name.swapcase()}") is None
+        syscalls.stat_if_exists(f"{folder}/{name}") is not None
+        and syscalls.stat_if_exists(f"{folder}/{name.swapcase()}") is None
     )
 
 
-def refuse_other(name: str, names: list[str], folder: str) -> None:
-    """Refuse a name of which another spelling is among `names`.
+def refuse_other_form(name: str, names: list[str], folder: str) -> None:
+    """Refuse a name if `names` contain another form of it, in case or Unicode.
 
     Args:
         name: The new name.
-        names: Those that are there.
-        folder: Path of all, for the error.
+        names: The existing names.
+        folder: Path of the folder, for the error.
     """
-    text = f"/{'//'.join(names)}/"  # searched as a whole: folders may have very many names
+    text = f"/{'//'.join(names)}/"  # one string, because folding each name of a very big folder is slow
     if (
         text.isascii()
         and name.isascii()
@@ -41,15 +42,15 @@ def refuse_other(name: str, names: list[str], folder: str) -> None:
             raise _clash(name, other, folder)
 
 
-def refuse_two_spellings(names: list[str], folder: str) -> None:
-    """Refuse a folder in which one name has two spellings.
+def refuse_two_forms(names: list[str], folder: str) -> None:
+    """Refuse a folder that contains two forms of one name, in case or Unicode.
 
     Args:
         names: The names in it.
         folder: Its path, for the error.
     """
     if "".join(names).isascii() and len(set(map(str.lower, names))) == len(names):
-        return  # as nearly all folders
+        return  # nearly all folders
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(folded(name), name)
@@ -58,7 +59,7 @@ def refuse_two_spellings(names: list[str], folder: str) -> None:
 
 
 def folded(name: str) -> str:
-    r"""Return what all spellings of a name have in common.
+    r"""Return the text that all forms of a name share.
 
     Example:
         >>> folded("Stra\u00dfe") == folded("STRASSE"), folded("\u00e9") == folded("E\u0301")
@@ -70,6 +71,6 @@ def folded(name: str) -> str:
 def _clash(name: str, other: str, folder: str) -> DriveNameClash:
     where = f" in {shown(folder)}" if folder else ""
     return DriveNameClash(
-        f"The names {shown(name)} and {shown(other)}{where} are one on macOS and Windows; rename one of "
+        f"The names {shown(name)} and {shown(other)}{where} are the same on macOS or Windows; rename one of "
         f"them, or use Drive(..., portable_names=False)."
     )

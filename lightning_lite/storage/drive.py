@@ -20,20 +20,20 @@ from lightning_lite.storage.errors import (
     DriveTimeout,
     DriveTypeError,
     shown,
-    telling,
+    translate_errors,
 )
-from lightning_lite.storage.local.store import LocalStore
 from lightning_lite.storage.names import component_folder, drive_name, path_parts, path_text
 from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.selection import Given, Selection, given, select
-from lightning_lite.storage.user_folder import PathLike, UserFolder, admit_named, existing_folder
+from lightning_lite.storage.stores import open_store
+from lightning_lite.storage.user_folder import PathLike, UserFolder, existing_folder, require_name
 from lightning_lite.values.protocol import Transferable
 
-#: What tells the plain data of a drive from that of other things.
+#: Value of "type" in the plain data of a drive.
 _TYPE = "__drive__"
 
-#: What the flow is not allowed to do, by verb.
+#: What the flow is not allowed to do, by method.
 _REFUSED = {
     "put": "put files into",
     "list": "list files from",
@@ -44,7 +44,7 @@ _REFUSED = {
 
 
 class DriveHandle(Transferable):
-    """The part of a `Drive` that travels; see there for the arguments."""
+    """The part of a `Drive` that is sent to other processes; see there for the arguments."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class DriveHandle(Transferable):
         durable: bool | None = None,
         portable_names: bool = True,
     ) -> None:
-        text = getattr(id, "located", None) or id  # components make a `Path` of the text of an id
+        text = getattr(id, "located", None) or id  # a component converts the text of an id to a `Path`
         self._name = drive_name(text)
         self.id = str(text)
         self.allow_duplicates = allow_duplicates
@@ -70,22 +70,22 @@ class DriveHandle(Transferable):
 
     @property
     def root_dir(self) -> str:
-        """Absolute folder that holds all drives; fixed from the first use on."""
+        """Absolute folder that holds all drives; it does not change after the first use."""
         if self._root is None:
             self._root = self._resolved_root()
         return self._root
 
     def call_key(self) -> tuple[str, str]:
-        """Return what makes two drives the same for a call: the id and the root."""
+        """Return the id and the root; drives in which they are equal are equal as arguments of a call."""
         return self.id, self._resolved_root()
 
     def before_run(self, work: str) -> Self:
-        """Resolve the root for the work that gets the drive, whatever directory it changes to."""
+        """Fix the root, so that it does not depend on the working directory of the work."""
         self._root = self._resolved_root()
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the arguments that make the same drive as plain data, for `from_dict`."""
+        """Return the arguments of this drive as plain data for `from_dict`."""
         return {
             "type": _TYPE,
             "id": self.id,
@@ -99,7 +99,7 @@ class DriveHandle(Transferable):
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Return the drive of which `to_dict` has made `content`."""
+        """Return the drive that `content`, made by `to_dict`, describes."""
         return cls(**{name: value for name, value in content.items() if name != "type"})
 
     def __repr__(self) -> str:
@@ -137,18 +137,18 @@ class DriveHandle(Transferable):
     def _resolved_root(self) -> str:
         return self._root or resolve_root(current_caller().root)
 
-    def _admit(self, verb: str) -> Caller:
-        """Return who asks, if it is somebody who may touch files."""
+    def _check(self, verb: str) -> Caller:
+        """Return the caller, if it may use files."""
         caller = current_caller()
         if caller.kind == "flow":
             raise DriveContextError(
-                f"The flow isn't allowed to {_REFUSED[verb]} a Drive. Hand the drive to a work, and do it in "
-                f"the run of that."
+                f"The flow isn't allowed to {_REFUSED[verb]} a Drive. Pass the drive to a work, and do it in "
+                f"its run method."
             )
         if caller.kind == "init":
             raise DriveContextError(
-                f"The __init__ of a component isn't allowed to {_REFUSED[verb]} a Drive. Do it in the run of "
-                f"a work."
+                f"The __init__ of a component isn't allowed to {_REFUSED[verb]} a Drive. Do it in the run "
+                f"method of a work."
             )
         return caller
 
@@ -162,7 +162,7 @@ class DriveHandle(Transferable):
 
     def _store(self) -> Store:
         if self._opened is None:
-            self._opened = LocalStore(self.root_dir, self._name)
+            self._opened = open_store(self.root_dir, self._name)
         return self._opened
 
     def _folder(self) -> UserFolder:
@@ -176,21 +176,21 @@ Entries = list[Entry]
 class Drive(DriveHandle):
     """A named folder that components share: put files and folders into it, list, get and delete them.
 
-    What is put belongs to the component that runs the code: the work in whose `run` it is, else
-    `main`. A flow only hands drives on.
+    A file or folder belongs to the component that puts it: the work whose `run` makes the call, or `main`
+    outside of works. A flow can only pass drives to works.
 
     Args:
-        id: `lit://` and a name; drives of the same name under the same root are the same drive. A `Path`
-            that a component has made of such a text will do as well.
+        id: `lit://` and a name; drives with the same name and root are the same drive. A `Path` that a
+            component has made of such a text is accepted, too.
         allow_duplicates: Whether a path may be put that another component has put.
         component_name: Act as this component.
-        root_folder: Folder that relative paths of the user's files refer to; the working directory at
-            each call if not given.
-        root_dir: Folder that holds all drives; if not given, that of the app, else `LIGHTNING_LITE_ROOT`,
+        root_folder: Folder to which relative paths of the user's files refer; by default the working
+            directory of each call.
+        root_dir: Folder that holds all drives; by default that of the app, else `LIGHTNING_LITE_ROOT`,
             else `./.lightning_lite` at first use.
-        durable: Whether what was put survives the loss of power; if not given, as the app or
-            `LIGHTNING_LITE_DURABLE` says.
-        portable_names: Whether names that Windows or macOS would not keep are refused.
+        durable: Whether a put survives a loss of power; by default the setting of the app, or
+            `LIGHTNING_LITE_DURABLE`.
+        portable_names: Whether names are refused that Windows or macOS cannot store.
 
     Example:
         >>> import os, tempfile
@@ -218,32 +218,32 @@ class Drive(DriveHandle):
         follow_symlinks: bool = False,
         move: bool = False,
     ) -> None:
-        """Store a file or a whole folder: all of it or nothing, whatever happens meanwhile.
+        """Store a file or a whole folder: completely or, after an error or a crash, not at all.
 
         Args:
-            path: A file or folder in `root_folder`; a folder replaces the one that was put before. Or
-                several, or a pattern like `*.ckpt`: each is put for itself.
-            to: Its path in the drive, if not the same; of several, the folder for them.
+            path: A file or folder in `root_folder`; a folder replaces the whole folder of an earlier put.
+                Or a list of paths, or a pattern like `*.ckpt`: each match is put separately.
+            to: Its path in the drive, if it is another one; for several, the folder that gets them.
             follow_symlinks: Whether symbolic links may lead out of `root_folder`.
-            move: Whether the source may be used up, so that nothing has to be copied where that is possible.
+            move: Whether the source may be removed, so that it need not be copied where that is possible.
 
         Raises:
             DriveDuplicate: Another component has put this path, and `allow_duplicates` is false.
             DriveError: See `lightning_lite.storage.errors` for all others.
         """
-        caller = self._admit("put")
-        with telling("put", path, "what was there is kept"):
+        caller = self._check("put")
+        with translate_errors("put", path, "what was there is kept"):
             folder = self._folder()
             paths, several = select(given(path), folder, folder.names, folder.exists)
             if not paths:
                 raise DriveSourceMissing(
-                    f"The provided path {shown(path)} doesn't exists; no file has such a name."
+                    f"The provided path {shown(path)} doesn't exist; no file has such a name."
                 )
             target = None if to is None else path_parts(to, portable=self.portable_names)
             for parts in paths:
-                name = admit_named(_target(parts, target, several), path if to is None else to)
-                source = folder.source(parts, name, self.root_dir, follow_symlinks=follow_symlinks)
-                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as told:
+                name = require_name(_target(parts, target, several), path if to is None else to)
+                source = folder.source(parts, name, follow_symlinks=follow_symlinks)
+                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress:
                     self._store().put(
                         self._owner(caller),
                         name,
@@ -251,38 +251,38 @@ class Drive(DriveHandle):
                         exclusive=not self.allow_duplicates,
                         move=move,
                         durable=self._is_durable(caller),
-                        told=told,
+                        on_progress=on_progress,
                     )
 
     def list(
         self, path: PathLike = ".", component_name: str | None = None, *, recursive: bool = False
     ) -> Names:
-        """Return what is in a folder of the drive: sorted, each path once.
+        """Return the paths in a folder of the drive, sorted and unique.
 
         Args:
-            path: A folder, or a file, which is then the only path; nothing if it is not there.
+            path: A folder; a file is its own only path; the list is empty if nothing is there.
             component_name: Only what this component has put.
-            recursive: The files at any depth, instead of files and folders at one.
+            recursive: Return the files at any depth, instead of the files and folders directly in it.
         """
-        self._admit("list")
+        self._check("list")
         owner = _component(component_name)
-        with telling("list", path):
+        with translate_errors("list", path):
             return self._store().names(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def entries(
         self, path: PathLike = ".", component_name: str | None = None, *, recursive: bool = False
     ) -> Entries:
-        """Return the same as `list`, with sizes, times and owners; a path once for each of its owners."""
-        self._admit("list")
+        """Return the same as `list`, with sizes, times and owners; a path has one entry for each owner."""
+        self._check("list")
         owner = _component(component_name)
-        with telling("list", path):
+        with translate_errors("list", path):
             return self._store().entries(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def exists(self, path: PathLike, component_name: str | None = None) -> bool:
-        """Return whether somebody, or the component of that name, has put this path."""
-        self._admit("list")
+        """Return whether any component, or the given one, has put this path."""
+        self._check("list")
         owner = _component(component_name)
-        with telling("exists", path):
+        with translate_errors("exists", path):
             return self._has(self._folder().named(path), owner)
 
     @overload
@@ -313,37 +313,38 @@ class Drive(DriveHandle):
         timeout: float | None = None,
         overwrite: bool = False,
     ) -> Any:
-        """Bring one version of a file or a folder into `root_folder`.
+        """Copy one version of a file or a folder into `root_folder`.
 
         Args:
-            path: Path in the drive. Or several, or a pattern like `*.ckpt`: each is one version for itself.
-            to: Where to, in `root_folder`, if not to the same path; of several, the folder for them.
-            component_name: Whose; needed if several components have put this path.
-            timeout: Seconds to wait for what is not there yet.
-            overwrite: Whether a folder that is there may be replaced; a file always is.
+            path: Path in the drive. Or a list of paths, or a pattern like `*.ckpt`: each match is got
+                separately.
+            to: Path in `root_folder`, if it is another one; for several, the folder that gets them.
+            component_name: Owner of the path; needed if several components have put it.
+            timeout: Seconds to wait for a path that does not exist yet.
+            overwrite: Whether an existing folder may be replaced; an existing file always is.
 
         Returns:
-            The local path, absolute; a list of them for several paths or a pattern.
+            The absolute local path; a list of paths for several or for a pattern.
 
         Raises:
-            DriveNotFound: It is not in the drive.
-            DriveTimeout: It did not come in time.
+            DriveNotFound: The path is not in the drive.
+            DriveTimeout: The path did not appear in time.
             DriveAmbiguous: Several components have put it.
-            DriveExists: A folder is there locally, and `overwrite` is false.
+            DriveExists: A folder exists at the local path, and `overwrite` is false.
         """
-        self._admit("get")
+        self._check("get")
         owner = _component(component_name)
         if timeout is not None:
-            _admit_seconds(timeout)
-        with telling("get", path, "what was there is kept"):
+            _check_seconds(timeout)
+        with translate_errors("get", path, "what was there is kept"):
             folder = self._folder()
             target = None if to is None else folder.named(to)
-            paths, several = self._awaited(given(path), owner, timeout)
+            paths, several = self._wait_for(given(path), owner, timeout)
             found = []
             for parts in paths:
                 destination = folder.destination(_target(parts, target, several), overwrite=overwrite)
-                with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as told:
-                    self._store().get(parts, destination, owner=owner, told=told)
+                with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
+                    self._store().get(parts, destination, owner=owner, on_progress=on_progress)
                 found.append(destination.path)
         return found if several else found[0]
 
@@ -354,29 +355,29 @@ class Drive(DriveHandle):
             DriveNotOwner: Another component has put it.
             DriveNotFound: It is not in the drive.
         """
-        caller = self._admit("delete")
-        with telling("delete", path, "nothing was removed"):
+        caller = self._check("delete")
+        with translate_errors("delete", path, "nothing was removed"):
             parts = self._folder().named(path)
             self._store().delete(self._owner(caller), parts, durable=self._is_durable(caller))
 
     def open(
         self, path: PathLike, mode: str = "r", component_name: str | None = None, encoding: str | None = None
     ) -> IO[Any]:
-        """Open a file where it is in the drive, for reading; it stays that version while it is open.
+        """Open a file in the drive for reading; the reader sees the same version until it closes the file.
 
         Args:
             path: Path in the drive.
             mode: `r` for text or `rb` for bytes.
-            component_name: Whose; needed if several components have put this path.
-            encoding: Of the text; UTF-8 if not given.
+            component_name: Owner of the path; needed if several components have put it.
+            encoding: Encoding of the text; UTF-8 by default.
         """
-        self._admit("open")
+        self._check("open")
         if mode not in ("r", "rt", "rb"):
             raise DrivePathError(
-                f"open mode {shown(mode)}: a drive's files are only read; use 'r' or 'rb', or put."
+                f"open mode {shown(mode)}: files in a drive can only be read; use 'r' or 'rb', or put."
             )
         owner = _component(component_name)
-        with telling("open", path):
+        with translate_errors("open", path):
             binary = self._store().open(self._folder().named(path), owner=owner)
         return binary if mode == "rb" else io.TextIOWrapper(binary, encoding=encoding or "utf-8")
 
@@ -392,7 +393,7 @@ class Drive(DriveHandle):
         return sum(entry.size for entry in self._store().entries(parts, owner=owner, recursive=True))
 
     def _select(self, path: Given, owner: str | None) -> Selection:
-        """Return the paths in the drive that the user means."""
+        """Return the paths in the drive that the user's path or pattern stands for."""
         selection = select(
             path,
             self._folder(),
@@ -400,11 +401,11 @@ class Drive(DriveHandle):
             lambda parts: self._has(parts, owner),
         )
         for parts in selection.paths:
-            admit_named(parts, path)
+            require_name(parts, path)
         return selection
 
-    def _awaited(self, path: Given, owner: str | None, timeout: float | None) -> Selection:
-        """Return the same, as soon as all of it is there."""
+    def _wait_for(self, path: Given, owner: str | None, timeout: float | None) -> Selection:
+        """Return the same as `_select`, once all these paths exist."""
         selection = self._select(path, owner)
 
         def is_there() -> bool:
@@ -428,8 +429,10 @@ def _target(parts: Parts, to: Parts | None, several: bool) -> Parts:
     return to + parts if several else to
 
 
-def _admit_seconds(timeout: object) -> None:
-    if isinstance(timeout, bool) or not isinstance(timeout, Real) or timeout != timeout:  # NaN is not
+def _check_seconds(timeout: object) -> None:
+    if (
+        isinstance(timeout, bool) or not isinstance(timeout, Real) or timeout != timeout
+    ):  # NaN is not equal to itself
         raise DriveTypeError(f"timeout must be a number of seconds, got {shown(timeout)}.")
 
 

@@ -1,31 +1,31 @@
 """The errors of drives; each is also the built-in exception that fits.
 
 DriveError
-├── DriveIdError              the id of a drive is wrong (ValueError)
-├── DriveTypeError            a name or a value is of a wrong type (TypeError)
-├── DrivePathError            a name may not be used in a drive (ValueError)
-├── DriveSymlink              a symbolic link leads out of where it may lead (ValueError)
+├── DriveIdError              the id of a drive is invalid (ValueError)
+├── DriveTypeError            a name or a value has a wrong type (TypeError)
+├── DrivePathError            a name is not allowed in a drive (ValueError)
+├── DriveSymlink              a symbolic link leads out of the allowed folder (ValueError)
 ├── DriveSpecialFile          a FIFO, device or socket (ValueError)
-├── DriveContextError         who asks may not touch files: the flow (RuntimeError)
-├── DriveDetached             a path or an object comes from no work (RuntimeError)
-├── DriveAmbiguous            several components have it (LookupError)
-└── DriveOSError              the system said no; `errno` says why (OSError)
-    ├── DriveNotFound         nothing is there (FileNotFoundError)
-    │   ├── DriveTimeout      … and nothing came in time (TimeoutError)
-    │   └── DriveNotStored    … of what a work was to hand on (RuntimeError)
-    ├── DriveSourceMissing    what is to be put is not there (FileNotFoundError)
-    ├── DriveSourceChanged    what is to be put changed meanwhile
-    ├── DriveExists           something is there already (FileExistsError)
+├── DriveContextError         the caller may not use files: a flow (RuntimeError)
+├── DriveDetached             a path or an object belongs to no work (RuntimeError)
+├── DriveAmbiguous            several components have put the path (LookupError)
+└── DriveOSError              the system returned an error; `errno` has its number (OSError)
+    ├── DriveNotFound         the path is not in the drive (FileNotFoundError)
+    │   ├── DriveTimeout      … and did not appear in time (TimeoutError)
+    │   └── DriveNotStored    … a path or object of a work is not stored (RuntimeError)
+    ├── DriveSourceMissing    the source of a put does not exist (FileNotFoundError)
+    ├── DriveSourceChanged    the source changed during a put
+    ├── DriveExists           the path exists already (FileExistsError)
     │   ├── DriveDuplicate    … put by another component
     │   └── DriveNameClash    … under a name that is the same one on macOS or Windows
-    ├── DriveIsDirectory      a folder where a file is wanted (IsADirectoryError)
-    ├── DriveNotADirectory    a file where a folder is wanted (NotADirectoryError)
-    ├── DrivePermissionError  the system does not allow it (PermissionError)
-    │   └── DriveNotOwner     … nor do we: another component put it
-    ├── DriveGone             the folder of the drive has vanished (FileNotFoundError)
-    ├── DriveLockError        the lock of the drive can't be used
-    │   └── DriveLockTimeout  … somebody holds it for too long (TimeoutError)
-    └── DriveUnsupportedFS    locks or create-only do not hold on this file system
+    ├── DriveIsDirectory      a folder instead of a file (IsADirectoryError)
+    ├── DriveNotADirectory    a file instead of a folder (NotADirectoryError)
+    ├── DrivePermissionError  permission denied by the system (PermissionError)
+    │   └── DriveNotOwner     … by the drive: another component put the path
+    ├── DriveGone             the folder of the drive was removed (FileNotFoundError)
+    ├── DriveLockError        the lock of the drive cannot be used
+    │   └── DriveLockTimeout  … another process held it for too long (TimeoutError)
+    └── DriveUnsupportedFS    locks or exclusive creation do not work on this file system
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ from typing import Any, Self
 
 from lightning_lite.errors import LightningLiteError
 
-#: Characters of a name that an error shows.
+#: Longest text of a name in an error message, in characters.
 SHOWN = 200
 
 
 def shown(thing: object) -> str:
-    """Return `thing` for an error message: escaped, on one line, not too long."""
+    """Return `thing` for an error message: quoted, on one line, shortened."""
     text = repr(os.fspath(thing) if isinstance(thing, os.PathLike) else thing)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]}...{text[-1]}"
 
 
 class DriveError(LightningLiteError):
-    """Something about files in drives."""
+    """An error of a drive, a path or a payload."""
 
 
 class DriveIdError(DriveError, ValueError):
-    """The id of a drive is wrong."""
+    """The id of a drive is invalid."""
 
 
 class DriveTypeError(DriveError, TypeError):
-    """A name, an id or another argument is of a wrong type."""
+    """A name, an id or another argument has a wrong type."""
 
 
 class DrivePathError(DriveError, ValueError):
-    """A name that may not be used in a drive."""
+    """A name is not allowed in a drive."""
 
 
 class DriveSymlink(DriveError, ValueError):
-    """A symbolic link that leads out of the folder in which a drive works."""
+    """A symbolic link leads out of the allowed folder."""
 
 
 class DriveSpecialFile(DriveError, ValueError):
@@ -71,49 +71,49 @@ class DriveSpecialFile(DriveError, ValueError):
 
 
 class DriveContextError(DriveError, RuntimeError):
-    """Who asks may not touch files: the flow, or the `__init__` of a component."""
+    """The caller may not use files: it is a flow, or the `__init__` of a component."""
 
 
 class DriveDetached(DriveError, RuntimeError):
-    """A path or an object that comes from no work is asked for what only a work can have."""
+    """A path or an object that belongs to no work was used as if it did."""
 
 
 class DriveAmbiguous(DriveError, LookupError):
-    """Several components have put a file of this name."""
+    """Several components have put this path."""
 
 
 class DriveOSError(DriveError, OSError):
-    """The system refused what a drive needs; `errno` says why."""
+    """The system returned an error; `errno` has its number."""
 
     def __new__(cls, message: str, **fields: Any) -> Self:
-        """Keep the arguments as they are; `OSError` would make something else of them."""
+        """Set the arguments, which `OSError` would interpret."""
         error = super().__new__(cls)
         error.args = (message,)
         return error
 
 
 class DriveNotFound(DriveOSError, FileNotFoundError):
-    """Nothing of this name is in the drive."""
+    """The path is not in the drive."""
 
 
 class DriveTimeout(DriveNotFound, TimeoutError):
-    """Nothing of this name came into the drive in time."""
+    """The path did not appear in the drive in time."""
 
 
 class DriveNotStored(DriveNotFound, RuntimeError):
-    """What a work was to hand on is neither where the work has it nor in the store."""
+    """A path or an object of a work is neither at its origin nor in the store."""
 
 
 class DriveSourceMissing(DriveOSError, FileNotFoundError):
-    """What is to be put is not there."""
+    """The source of a put does not exist."""
 
 
 class DriveSourceChanged(DriveOSError):
-    """What is to be put changed while it was read; nothing was put."""
+    """The source changed while it was read; nothing was put."""
 
 
 class DriveExists(DriveOSError, FileExistsError):
-    """Something is there already, and it may not be replaced."""
+    """The path exists already, and may not be replaced."""
 
 
 class DriveDuplicate(DriveExists):
@@ -121,53 +121,53 @@ class DriveDuplicate(DriveExists):
 
 
 class DriveNameClash(DriveExists):
-    """A name that macOS or Windows could not tell from another one in its folder."""
+    """A name in the same folder is the same one on macOS or Windows."""
 
 
 class DriveIsDirectory(DriveOSError, IsADirectoryError):
-    """A folder is there where a file is wanted."""
+    """A folder is in the place of a file."""
 
 
 class DriveNotADirectory(DriveOSError, NotADirectoryError):
-    """A file is there where a folder is wanted."""
+    """A file is in the place of a folder."""
 
 
 class DrivePermissionError(DriveOSError, PermissionError):
-    """The system does not allow it."""
+    """The system denied permission."""
 
 
 class DriveNotOwner(DrivePermissionError):
-    """Only the component that put a file deletes it."""
+    """Only the component that put a file can delete it."""
 
 
 class DriveGone(DriveOSError, FileNotFoundError):
-    """The folder of the drive was there, and is not any more."""
+    """The folder of the drive was removed while the drive was in use."""
 
 
 class DriveLockError(DriveOSError):
-    """The lock of the drive can't be used."""
+    """The lock of the drive cannot be used."""
 
 
 class DriveLockTimeout(DriveLockError, TimeoutError):
-    """Somebody holds the lock of the drive for too long."""
+    """Another process held the lock of the drive for too long."""
 
 
 class DriveUnsupportedFS(DriveOSError):
-    """Locks or create-only do not hold on the file system of the root."""
+    """Locks or exclusive creation do not work on the file system of the root."""
 
 
 class DriveWarning(UserWarning):
-    """Something about a drive that works, but not as well as it should."""
+    """A drive works, but with a limitation."""
 
 
 def system_error(operation: str, name: object, error: OSError, outcome: str = "") -> DriveOSError:
-    """Return the error that tells what the system said to `operation` of `name`.
+    """Return the error for an `OSError` during `operation` of `name`.
 
     Args:
-        operation: The verb: `put`, `get`, ...
-        name: What it was about.
-        error: What the system said.
-        outcome: What this means for the drive or the destination.
+        operation: The method: `put`, `get`, ...
+        name: Its path.
+        error: Error of the system.
+        outcome: State of the drive or the destination after the error.
     """
     code = errno.errorcode.get(error.errno or 0, "no errno")
     where = f" on {shown(error.filename)}" if isinstance(error.filename, str) else ""
@@ -177,22 +177,22 @@ def system_error(operation: str, name: object, error: OSError, outcome: str = ""
     return kind(message, errno=error.errno)
 
 
-def telling(operation: str, name: object, outcome: str = "") -> _Telling:
-    """Let what the system refuses in the `with` block be told as one of our errors; see `system_error`."""
-    return _Telling(operation, name, outcome)
+def translate_errors(operation: str, name: object, outcome: str = "") -> _ErrorTranslation:
+    """Raise an `OSError` in the `with` block as an error of drives; see `system_error`."""
+    return _ErrorTranslation(operation, name, outcome)
 
 
-class _Telling:
-    """The `with` block; a class, because each verb enters one, and a generator costs twice that."""
+class _ErrorTranslation:
+    """The context manager; a class, because a generator takes twice the time, and each method enters one."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_context",)
 
     def __init__(self, operation: str, name: object, outcome: str) -> None:
-        self._told = operation, name, outcome
+        self._context = operation, name, outcome
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError) and not isinstance(error, DriveError):
-            raise system_error(*self._told[:2], error, self._told[2]) from error
+            raise system_error(*self._context[:2], error, self._context[2]) from error

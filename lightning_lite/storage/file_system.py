@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
     DriveExists,
@@ -15,26 +15,26 @@ from lightning_lite.storage.errors import (
     DrivePathError,
     DriveSourceMissing,
     shown,
-    telling,
+    translate_errors,
 )
 from lightning_lite.storage.names import path_parts, path_text
 from lightning_lite.storage.user_folder import PathLike
 
-#: The one owner of all files.
+#: Owner of all files.
 _OWNER = "files"
 
-#: What Lightning's platform kept beside its files, and never showed.
+#: End of the names of files that Lightning's platform kept for itself and did not list.
 _HIDDEN = "info.txt"
 
 
 class FileSystem:
-    """The files of a root that belong to no component: whoever comes may put, get and remove them.
+    """Files of a root that belong to no component; flows, works and scripts may put, get and remove them.
 
-    What is in it is named by absolute paths, `/` being its top. Like a `Drive`, it never shows half of
-    a file or a folder. Files whose names end in `info.txt` are not listed.
+    Paths in it are absolute; `/` is its top. As in a `Drive`, a file or a folder is visible completely or not
+    at all. Files whose names end in `info.txt` are not listed.
 
     Args:
-        root_dir: Folder that holds everything; if not given, that of the app, else `LIGHTNING_LITE_ROOT`,
+        root_dir: Folder that holds everything; by default that of the app, else `LIGHTNING_LITE_ROOT`,
             else `./.lightning_lite` at first use.
 
     Example:
@@ -58,26 +58,26 @@ class FileSystem:
         self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
 
     def put(self, source_path: PathLike, destination_path: PathLike) -> None:
-        """Store a file or a folder, all of it or nothing, in the place of what is there.
+        """Store a file or a folder completely or not at all, and replace what is at its path.
 
         Args:
-            source_path: What.
-            destination_path: Where; `/` alone means the top, under its own name.
+            source_path: Local file or folder.
+            destination_path: Its path; `/` means the top, under the name of the source.
         """
         source = os.path.abspath(path_text(source_path))
         parts = _parts(destination_path, "destination")
         if not is_there(source):
             raise DriveSourceMissing(f"The provided path {shown(source)} doesn't exist; nothing was put.")
-        with telling("put", source_path, "what was there is kept"):
+        with translate_errors("put", source_path, "what was there is kept"):
             self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
 
     def get(self, source_path: PathLike, destination_path: PathLike, overwrite: bool = True) -> None:
-        """Bring a file or a folder, one version of it, to a place of the user's.
+        """Copy one version of a file or a folder to a local path.
 
         Args:
-            source_path: Which.
-            destination_path: Where to.
-            overwrite: Whether what is there is replaced; a folder is replaced as a whole.
+            source_path: Its path.
+            destination_path: Local path.
+            overwrite: Whether an existing file or folder is replaced; a folder is replaced as a whole.
         """
         parts = self._known(source_path)
         place = os.path.abspath(path_text(destination_path))
@@ -85,34 +85,36 @@ class FileSystem:
             raise DriveExists(
                 f"The file or folder {shown(place)} exists. Pass `overwrite=True` to replace it."
             )
-        with telling("get", source_path, "what was there is kept"):
-            self._files().get(parts, destination(place, overwrite=overwrite), owner=_OWNER, told=untold)
+        with translate_errors("get", source_path, "what was there is kept"):
+            self._files().store.get(
+                parts, destination(place, overwrite=overwrite), owner=_OWNER, on_progress=ignore_progress
+            )
 
     def listdir(self, path: PathLike) -> list[str]:
         """Return the sorted names in a folder."""
         return [entry.name.rpartition("/")[2] for entry in self._entries(path, recursive=False)]
 
     def walk(self, path: PathLike) -> list[str]:
-        """Return the sorted paths of all files at any depth of a folder, from that folder on."""
+        """Return the sorted paths of all files at any depth of a folder, relative to that folder."""
         top = "".join(f"{part}/" for part in _parts(path, "source"))
         return [entry.name.removeprefix(top) for entry in self._entries(path, recursive=True)]
 
     def rm(self, path: PathLike) -> None:
         """Remove a file or an empty folder."""
         parts = self._known(path)
-        if self.isdir(path) and self._files().entries(parts, owner=_OWNER, recursive=False):
+        if self.isdir(path) and self._files().store.entries(parts, owner=_OWNER, recursive=False):
             raise DriveOSError(
                 f"The folder {shown(path)} is not empty; remove what is in it first.", errno=errno.ENOTEMPTY
             )
-        with telling("rm", path, "nothing was removed"):
-            self._files().delete(_OWNER, parts, durable=False)
+        with translate_errors("rm", path, "nothing was removed"):
+            self._files().store.delete(_OWNER, parts, durable=False)
 
     def isfile(self, path: PathLike) -> bool:
         """Return whether a file is at `path`."""
         return self._kind(_parts(path, "source")) == "file"
 
     def isdir(self, path: PathLike) -> bool:
-        """Return whether a folder is at `path`; the top is always there."""
+        """Return whether a folder is at `path`; the top always exists."""
         return self._kind(_parts(path, "source")) == "folder"
 
     def _files(self) -> Artifacts:
@@ -123,7 +125,9 @@ class FileSystem:
     def _known(self, path: PathLike) -> Parts:
         parts = _parts(path, "source")
         if not parts:
-            raise DrivePathError(f"{shown(path)} is the top, which always stays; name what is in it.")
+            raise DrivePathError(
+                f"{shown(path)} is the top, which cannot be got or removed; use a path below it."
+            )
         if self._kind(parts) is None:
             raise _missing(path)
         return parts
@@ -132,15 +136,15 @@ class FileSystem:
         parts = _parts(path, "source")
         if self._kind(parts) != "folder":
             raise _missing(path)
-        with telling("list", path):
-            entries = self._files().entries(parts, owner=_OWNER, recursive=recursive)
+        with translate_errors("list", path):
+            entries = self._files().store.entries(parts, owner=_OWNER, recursive=recursive)
         return [entry for entry in entries if not entry.name.endswith(_HIDDEN)]
 
     def _kind(self, parts: Parts) -> str | None:
         if not parts:
             return "folder"
         try:
-            with telling("look at", "/".join(parts)), self._files().open(parts, owner=_OWNER):
+            with translate_errors("check", "/".join(parts)), self._files().store.open(parts, owner=_OWNER):
                 return "file"
         except IsADirectoryError:
             return "folder"

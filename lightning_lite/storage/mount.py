@@ -16,11 +16,11 @@ class _Fields(NamedTuple):
 
 
 class Mount(_Fields):
-    """Says that a bucket would be mounted as a folder; checked, and without effect on this machine.
+    """A bucket that would be mounted as a folder; it is validated, and has no effect on this machine.
 
     Args:
         source: `s3://bucket/folder/`, with a slash at the end.
-        mount_path: Absolute folder where it would be; `/data/` and the last name of the source if not given.
+        mount_path: Absolute folder; by default `/data/` and the last name of the source.
 
     Example:
         >>> Mount("s3://bucket/images/").mount_path
@@ -30,10 +30,10 @@ class Mount(_Fields):
     __slots__ = ()
 
     def __new__(cls, source: str, mount_path: str = "") -> Mount:
-        """Check the arguments.
+        """Validate the arguments.
 
         Raises:
-            DrivePathError: One of them is wrong.
+            DrivePathError: One of them is invalid.
         """
         if not source.startswith(_PROTOCOL):
             raise DrivePathError(

@@ -1,7 +1,7 @@
 """The rules for names of drives, components and paths.
 
-All are checked before anything is touched. Names are plain text: `~`, `$` and `%2e` are only
-characters, nothing is expanded or decoded.
+All names are checked before a file is touched. They are plain text: `~`, `$` and `%2e` are not expanded or
+decoded.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from lightning_lite.storage.errors import DriveIdError, DrivePathError, DriveTyp
 
 PROTOCOL = "lit://"
 
-#: What no name of a file, a folder or a component may begin with: those of our own folders and files do.
+#: Prefix of the store's own files and folders; no other name may begin with it.
 RESERVED = ".lightning_lite"
 
-#: Bytes in one part of a path; what Linux and macOS allow.
+#: Most bytes in one part of a path: the limit of Linux and macOS.
 MAX_PART = 255
 
-#: Bytes in a path, and parts of it: with the root before it, it has to fit into the system's 4,096 bytes.
+#: Most bytes in a path, and most parts: with the root, a path must fit into the system's 4,096 bytes.
 MAX_PATH = 2048
 MAX_DEPTH = 100
 
-#: Characters up to which a path can't be longer or deeper than that.
+#: Number of characters up to which a path is surely within both limits.
 SURELY_SHORT = 2 * MAX_DEPTH - 2
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 _MAX_ID = 128
 
-#: What nearly all names are like, and none that is refused.
+#: Matches nearly all names, and none that is refused.
 _PLAIN = re.compile(
     rf"(?!{re.escape(RESERVED)}|(?i:con|prn|aux|nul|com|lpt))[A-Za-z0-9._-]{{0,{MAX_PART - 1}}}[A-Za-z0-9_-]"
 )
@@ -80,23 +80,21 @@ def drive_name(drive_id: object) -> str:
 
 
 def component_folder(name: object) -> str:
-    """Return `name` if it may be the name of a component's folder."""
+    """Return the name of the folder of a component, which is the component's name, if it is valid."""
     if not isinstance(name, str):
         raise DriveTypeError(f"component_name must be a str, got {type(name).__name__}.")
     if not name.strip() or name in (".", "..") or "/" in name:
-        raise DrivePathError(
-            f"component_name {shown(name)} is no name of a folder; use one like 'root.work'."
-        )
+        raise DrivePathError(f"Invalid component_name {shown(name)}; use a name like 'root.work'.")
     check_part(name, name, portable=False)
     return name
 
 
 def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ...]:
-    """Return the parts of a path in a drive; none for the top.
+    """Return the parts of a path in a drive; the top has none.
 
     Args:
-        path: Relative, with `/` between its parts.
-        portable: Whether names that Windows does not allow are refused.
+        path: Relative path, with `/` between its parts.
+        portable: Whether names are refused that Windows does not allow.
 
     Example:
         >>> path_parts("runs/./1/model.ckpt", portable=True)
@@ -119,7 +117,7 @@ def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ..
 
 
 def path_text(path: object) -> str:
-    """Return `path` as text, or say that it is none."""
+    """Return `path` as text; refuse everything that is not a path."""
     if isinstance(path, str):
         return path
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
@@ -129,7 +127,7 @@ def path_text(path: object) -> str:
 
 
 def has_magic(text: str) -> bool:
-    """Return whether a path is a pattern: has `*`, `?` or `[`."""
+    """Return whether a path is a pattern: contains `*`, `?` or `[`."""
     return not _MAGIC.isdisjoint(text)
 
 
@@ -145,12 +143,12 @@ def check_length(path: str) -> None:
 
 
 def check_names(names: list[str], folder: str, *, portable: bool) -> None:
-    """Refuse a folder with names that no files in a drive may have.
+    """Refuse a folder with a name that is not allowed in a drive.
 
     Args:
         names: The names in it.
         folder: Its path, for the error.
-        portable: Whether names that Windows or macOS would not keep are refused.
+        portable: Whether names are refused that Windows or macOS cannot store.
     """
     if not all(map(_PLAIN.fullmatch, names)):
         for name in names:
@@ -158,7 +156,7 @@ def check_names(names: list[str], folder: str, *, portable: bool) -> None:
 
 
 def check_part(part: str, whole: str, *, portable: bool) -> None:
-    """Refuse `part` of the path `whole` if no file in a drive may have that name."""
+    """Refuse `part` of the path `whole` if that name is not allowed in a drive."""
     if _PLAIN.fullmatch(part):
         return
     if part == "..":
@@ -170,10 +168,10 @@ def check_part(part: str, whole: str, *, portable: bool) -> None:
     if len(part) * 4 > MAX_PART and len(os.fsencode(part)) > MAX_PART:
         size = len(os.fsencode(part))
         raise DrivePathError(
-            f"A component of {shown(whole)} is {size} bytes, the limit is {MAX_PART}; shorten it."
+            f"A part of {shown(whole)} is {size} bytes, the limit is {MAX_PART}; shorten it."
         )
     if not part.strip():
-        raise DrivePathError(f"A name in {shown(whole)} is empty but for spaces; use another one.")
+        raise DrivePathError(f"A name in {shown(whole)} consists of spaces; use another one.")
     if portable:
         _refuse_unportable(part, whole)
 
@@ -194,7 +192,7 @@ def _refuse_unportable(part: str, whole: str) -> None:
     elif part[-1] in ". ":
         reason = "Windows drops the last character of such names"
     elif part.partition(".")[0].lower() in _DEVICES:
-        reason = "Windows keeps that name for a device"
+        reason = "Windows reserves that name for a device"
     elif not part.isascii() and not is_normalized("NFC", part):
         reason = "macOS spells it differently (it is not in Unicode's NFC form)"
     else:

@@ -10,10 +10,10 @@ from lightning_lite.text import format_bytes
 
 
 def table(title: str, entries: list[Entry]) -> str:
-    """Return entries as HTML; of many, the first hundred are shown and the others counted.
+    """Return entries as an HTML table; only the first hundred are shown, the rest is counted.
 
     Args:
-        title: Shown above.
+        title: Title of the table.
         entries: The rows.
     """
     rows = [

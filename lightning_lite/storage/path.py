@@ -1,8 +1,8 @@
 """`Path`: a `pathlib.Path` that knows its work, so that other works can get its file.
 
-A work assigns it to an attribute and writes the file; the flow hands it on; the next work reads. On one
-machine that file is at the same place for all, so it is never copied over: the store keeps what was there
-when a run of its work ended, and brings it back if it is gone.
+A work assigns the path to an attribute and writes the file; the flow passes the path on; another work reads
+the file. On one machine, the file has the same path for all works, so it is read in place. The store has a
+copy from the end of the last run of the first work; it is restored if the file is gone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_root
 from lightning_lite.storage import stat_cache
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there, untold
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import (
     DriveTypeError,
     DriveWarning,
     shown,
-    telling,
+    translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, path_parts
@@ -38,45 +38,12 @@ from lightning_lite.values.protocol import Transferable
 _FOLDER = "paths"
 
 
-def is_located(segment: PathLike) -> bool:
-    """Return whether a segment of a path is a `lit://` text."""
-    return isinstance(segment, str) and segment.startswith(PROTOCOL)
-
-
-def place_of(segment: PathLike) -> PathLike:
-    """Return where in the file system a `lit://` text points to; others are what they are."""
-    if not is_located(segment):
-        return segment
-    parts = path_parts(str(segment).removeprefix(PROTOCOL), portable=False)
-    return "/".join((resolve_root(current_caller().root), _FOLDER, *parts))
-
-
-def text_of(path: PurePath, guess: str | None) -> str | None:
-    """Return the `lit://` text that stands for a path, `None` if there is none.
-
-    Args:
-        path: Absolute.
-        guess: A root in which it may be, beside those of the app and of the environment.
-    """
-    for root in filter(None, (guess, current_caller().root, resolve_root(None))):
-        if path.is_relative_to(f"{root}/{_FOLDER}"):
-            return PROTOCOL + str(path.relative_to(f"{root}/{_FOLDER}"))
-    return None
-
-
-def names_drive(text: str | None) -> bool:
-    """Return whether there is a drive that has this text as its id."""
-    name = (text or "").removeprefix(PROTOCOL)
-    folder = f"{resolve_root(current_caller().root)}/drives/{name}"
-    return bool(name) and "/" not in name and syscalls.look(folder) is not None
-
-
 if sys.version_info >= (3, 12):
     SegmentsPath = PosixPath
 else:
 
     class _Derived:
-        """A class method of pathlib that makes a path; on a path, `with_segments` has the last word."""
+        """A class method of pathlib that makes a path; called on a path, it applies `with_segments`."""
 
         def __init__(self, name: str) -> None:
             self._name = name
@@ -108,22 +75,22 @@ P = TypeVar("P", bound="Path")
 
 
 class Path(Transferable, SegmentsPath):
-    """A path of a file or folder that works hand on to each other.
+    """A path of a file or folder that one work makes and other works use.
 
-    It is a `pathlib.Path` in every way. The first work that has it as a public attribute is its origin;
-    paths derived from it have the same one. When a run of the origin has ended well, what is there is kept
-    in the store. A work that gets it, as an argument or an attribute, finds the file where its origin has
-    it; if it is not there any more, what is kept comes back.
+    It has all methods of `pathlib.Path`. The first work that has it as a public attribute is its origin;
+    paths derived from it have the same origin. After each successful run of the origin, the file or folder is
+    copied to the store. A work that gets the path, as an argument or an attribute, reads the file where its
+    origin wrote it; if it is gone, the copy is restored.
 
     Args:
         *segments: As for `pathlib.Path`; `lit://a/b` is the path `a/b` in the folder `paths` of the root.
 
     Raises:
-        DriveTypeError: Segments come from different works.
+        DriveTypeError: Segments have different origins.
 
     Attributes:
-        origin_name: Work that it comes from, or `None`.
-        consumer_name: Work that has got it last, or `None`.
+        origin_name: Work that makes the file, or `None`.
+        consumer_name: Work that got the path last, or `None`.
 
     Example:
         >>> Path("checkpoints") / "best.ckpt"
@@ -132,18 +99,18 @@ class Path(Transferable, SegmentsPath):
 
     origin_name: str | None = None
     consumer_name: str | None = None
-    _folder: str | None = None  # working directory of the origin when it began to use the path
-    _guess: str | None = None  # root in which a `lit://` path was put while no app had said which one
+    _folder: str | None = None  # working directory of the origin when it got the path
+    _assumed_root: str | None = None  # root of a `lit://` path that was made outside of an app
 
     def __new__(cls, *segments: PathLike) -> Self:
-        """Make the path; up to Python 3.11 it is taken apart here, later in `__init__`."""
-        return super().__new__(cls, *map(place_of, segments))
+        """Make the path; Python 3.11 parses the segments here, later versions in `__init__`."""
+        return super().__new__(cls, *map(_local_path_of, segments))
 
     def __init__(self, *segments: PathLike) -> None:
         if sys.version_info >= (3, 12):
-            super().__init__(*map(place_of, segments))
-        if current_caller().root is None and any(map(is_located, segments)):
-            self._guess = resolve_root(None)
+            super().__init__(*map(_local_path_of, segments))
+        if current_caller().root is None and any(map(_is_lit_text, segments)):
+            self._assumed_root = resolve_root(None)
         self._inherit(_common_parent(segments))
 
     def with_segments(self, *segments: PathLike) -> Self:
@@ -154,25 +121,25 @@ class Path(Transferable, SegmentsPath):
         return path
 
     def __truediv__(self, key: PathLike) -> Self:
-        _common_parent((self, key))  # pathlib would make another error of it
+        _common_parent((self, key))  # raises; pathlib would hide the error
         return super().__truediv__(key)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        journey = (self.origin_name, self.consumer_name, self._folder, self._guess)
-        return _revive, (type(self), str(self), *journey)
+        origin = (self.origin_name, self.consumer_name, self._folder, self._assumed_root)
+        return _revive, (type(self), str(self), *origin)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all that it knows as plain data, for `from_dict`."""
+        """Return everything it knows as plain data for `from_dict`."""
         return {
             "path": str(self),
             "origin_name": self.origin_name,
             "consumer_name": self.consumer_name,
-            "metadata": {"folder": self._folder, "guess": self._guess},
+            "metadata": {"folder": self._folder, "guess": self._assumed_root},
         }
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Return the path of which `to_dict` has made `content`.
+        """Return the path that `content`, made by `to_dict`, describes.
 
         Example:
             >>> Path.from_dict(Path("best.ckpt").to_dict())
@@ -187,47 +154,49 @@ class Path(Transferable, SegmentsPath):
 
     @property
     def hash(self) -> str | None:
-        """What tells it from all others: made of its origin and its text, `None` without an origin."""
+        """Identifier made of the origin and the text; `None` without an origin."""
         if self.origin_name is None:
             return None
         return sha1(f"{self.origin_name}/{self}".encode(errors="surrogateescape")).hexdigest()
 
     @property
     def located(self) -> str | None:
-        """The `lit://` text that stands for it, `None` if it does not lie in the folder `paths` of a root."""
-        return text_of(pathlib.PurePath(self), self._guess)
+        """The `lit://` text for it; `None` if it is not in the folder `paths` of a root."""
+        return _text_of(pathlib.PurePath(self), self._assumed_root)
 
     def exists(self, **options: bool) -> bool:
-        """Return whether the file or folder is here, or where its origin has it."""
+        """Return whether the file or folder exists at this path, or at its origin."""
         return super().exists(**options) or (self.origin_name is not None and self.exists_remote())
 
     def exists_local(self) -> bool:
-        """Return whether the file or folder is here."""
+        """Return whether the file or folder exists at this path."""
         return super().exists()
 
     def exists_remote(self) -> bool:
-        """Return whether the origin has the file or folder, or the store keeps it.
+        """Return whether the file or folder exists at its origin or in the store.
 
         Raises:
-            DriveDetached: It comes from no work.
+            DriveDetached: It has no origin.
         """
         origin = self._origin("check if the file {} exists")
-        return is_there(self._home) or Artifacts(".paths").has(origin, absolute_parts(self._home))
+        return is_there(self._origin_path) or Artifacts(".paths").has(
+            origin, absolute_parts(self._origin_path)
+        )
 
     def get(self, overwrite: bool = False, *, to: PathLike | None = None) -> Self:
-        """Bring what is kept of the file or folder here, whole, and return its path.
+        """Copy the stored file or folder to this path, as a whole, and return the path.
 
-        Where the origin itself has it nothing is written: that is newer than what is kept.
+        If this is the path of the origin, an existing file is not replaced: it is newer than the stored copy.
 
         Args:
-            overwrite: Whether what is here may be replaced.
-            to: Another place for it.
+            overwrite: Whether an existing file or folder may be replaced.
+            to: Another path for the copy.
 
         Raises:
-            DriveContextError: The flow asks.
-            DriveDetached: It comes from no work.
-            DriveExists: Something is here, and `overwrite` is false.
-            DriveNotStored: Neither its origin nor the store has it.
+            DriveContextError: The caller is a flow.
+            DriveDetached: It has no origin.
+            DriveExists: Something exists at the path, and `overwrite` is false.
+            DriveNotStored: It exists neither at its origin nor in the store.
         """
         if current_caller().kind in ("flow", "init"):
             raise DriveContextError(
@@ -240,21 +209,21 @@ class Path(Transferable, SegmentsPath):
                 raise DriveExists(
                     f"The file or folder {shown(place)} exists locally. Pass `overwrite=True` to replace it."
                 )
-            if place == self._home:
+            if place == self._origin_path:
                 return self.with_segments(place)
-        self._bring(origin, place, overwrite=overwrite)
+        self._restore(origin, place, overwrite=overwrite)
         return self.with_segments(place)
 
-    # How it travels.
+    # Transfer between works.
 
     def call_key(self) -> tuple[str | None, str]:
-        """Return what makes two paths the same for a call: origin and text, not what is in the file."""
+        """Return the origin and the text; the content of the file is not part of a call's key."""
         return self.origin_name, str(self)
 
     def attached(self, work: str, attribute: str) -> None:
-        """Hear that it became an attribute of a work; the first one is its origin."""
+        """Take notice that it became an attribute of a work; the first such work is its origin."""
         if not work:
-            return  # not in a tree, or not yet
+            return  # the work is not part of a tree yet
         if self.origin_name is None:
             self.origin_name = work
             if current_caller().kind == "work":
@@ -262,67 +231,76 @@ class Path(Transferable, SegmentsPath):
         self.consumer_name = work
 
     def before_run(self, work: str) -> Self:
-        """Return the path under which `work` finds the file; it is absolute if their folders differ."""
-        path = self._settled(work)
+        """Return the path at which `work` finds the file, absolute if the working directories differ."""
+        path = self._resolved(work)
         if self.origin_name is None or self.origin_name == work:
             return path
-        home = path._home
+        home = path._origin_path
         path = path.with_segments(path if os.path.abspath(path) == home else home)
         path.consumer_name = work
         if not path.exists_local() and path.exists_remote():
-            path._bring(self.origin_name, home, overwrite=False)
+            path._restore(self.origin_name, home, overwrite=False)
         return path
 
     def after_run(self, work: str) -> None:
-        """Keep what is there, if `work` is its origin."""
+        """Store the file, if `work` is its origin."""
         if self.origin_name != work:
             return
-        if is_there(self._home):
+        if is_there(self._origin_path):
             self._keep(work)
-        elif not names_drive(self.located):  # the id of a drive becomes a path, too, in an attribute
+        elif not _is_drive_id(self.located):  # an id of a drive in an attribute is a path, too
             warnings.warn(
-                f"1 artifacts could not be saved because they don't exist: {shown(self._home)}. "
-                f"The run of {work} has ended without making it.",
+                f"1 artifacts could not be saved because they don't exist: {shown(self._origin_path)}. "
+                f"The run of {work} has ended, but did not make it.",
                 DriveWarning,
                 stacklevel=2,
             )
 
     @property
-    def _home(self) -> str:
+    def _origin_path(self) -> str:
         """Absolute path at which the origin has it."""
         return os.path.abspath(pathlib.Path(self._folder or "", self))
 
-    def _settled(self, work: str) -> Self:
-        """Return the same path with what only the process of a work knows: the app's root, its own folder."""
+    def _resolved(self, work: str) -> Self:
+        """Return the path with the app's root and working directory, known only in a work's process."""
         root, path = current_caller().root, self
-        if root is not None and self._guess not in (None, root) and self.is_relative_to(self._guess):
-            path = self.with_segments(root, self.relative_to(self._guess))
-            path._guess = None
+        if (
+            root is not None
+            and self._assumed_root not in (None, root)
+            and self.is_relative_to(self._assumed_root)
+        ):
+            path = self.with_segments(root, self.relative_to(self._assumed_root))
+            path._assumed_root = None
         elif self.origin_name == work and self._folder is None and not self.is_absolute():
             path = self.with_segments(self)
             path._folder = os.getcwd()
         return path
 
     def _keep(self, work: str) -> None:
-        artifacts, parts = Artifacts(".paths"), absolute_parts(self._home)
-        with telling("keep", self, "what was kept before stays"):
-            look = stat_cache.look(self._home)
-            if not (stat_cache.is_unchanged(artifacts.root, self._home, look) and artifacts.has(work, parts)):
-                artifacts.keep(work, parts, self._home)
-                stat_cache.remember(artifacts.root, self._home, look)
+        artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
+        with translate_errors("keep", self, "what was kept before stays"):
+            state = stat_cache.state_of(self._origin_path)
+            if not (
+                stat_cache.is_unchanged(artifacts.root, self._origin_path, state)
+                and artifacts.has(work, parts)
+            ):
+                artifacts.keep(work, parts, self._origin_path)
+                stat_cache.remember(artifacts.root, self._origin_path, state)
 
-    def _bring(self, origin: str, place: str, *, overwrite: bool) -> None:
-        artifacts, parts = Artifacts(".paths"), absolute_parts(self._home)
-        with telling("get", self, "what was there is kept"):
+    def _restore(self, origin: str, place: str, *, overwrite: bool) -> None:
+        artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
+        with translate_errors("get", self, "what was there is kept"):
             if not artifacts.has(origin, parts):
-                if not is_there(self._home):
+                if not is_there(self._origin_path):
                     raise DriveNotStored(
                         f"An exception was raised while trying to transfer the contents at "
-                        f"{shown(self._home)}: the work {origin} does not have it, and the requested object "
-                        "is not available in the artifact store. A run of the work has to make it."
+                        f"{shown(self._origin_path)}: the work {origin} does not have it, and the requested "
+                        "object is not available in the artifact store. A run of the work has to make it."
                     )
-                artifacts.keep(origin, parts, self._home)
-            artifacts.get(parts, destination(place, overwrite=overwrite), owner=origin, told=untold)
+                artifacts.keep(origin, parts, self._origin_path)
+            artifacts.store.get(
+                parts, destination(place, overwrite=overwrite), owner=origin, on_progress=ignore_progress
+            )
 
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:
@@ -333,14 +311,14 @@ class Path(Transferable, SegmentsPath):
         return self.origin_name
 
     def _inherit(self, path: Path | None) -> None:
-        """Take over what `path` knows of its journey."""
+        """Copy the origin and all else that `path` knows, except its text."""
         if path is not None:
             self.origin_name, self.consumer_name = path.origin_name, path.consumer_name
-            self._folder, self._guess = path._folder, path._guess
+            self._folder, self._assumed_root = path._folder, path._assumed_root
 
 
 def _common_parent(segments: Iterable[object]) -> Path | None:
-    """Return the segment that says where a path made of all of them comes from."""
+    """Return the segment from which a path made of all segments gets its origin."""
     found = {path.origin_name: path for path in segments if isinstance(path, Path) and path.origin_name}
     if len(found) > 1:
         raise DriveTypeError(
@@ -360,5 +338,38 @@ def _revive(
 ) -> P:
     path = cls(text)
     path.origin_name, path.consumer_name = origin, consumer
-    path._folder, path._guess = folder, guess
+    path._folder, path._assumed_root = folder, guess
     return path
+
+
+def _is_lit_text(segment: PathLike) -> bool:
+    """Return whether a segment of a path is a `lit://` text."""
+    return isinstance(segment, str) and segment.startswith(PROTOCOL)
+
+
+def _local_path_of(segment: PathLike) -> PathLike:
+    """Return the local path of a `lit://` text; other segments are returned as they are."""
+    if not _is_lit_text(segment):
+        return segment
+    parts = path_parts(str(segment).removeprefix(PROTOCOL), portable=False)
+    return "/".join((resolve_root(current_caller().root), _FOLDER, *parts))
+
+
+def _text_of(path: PurePath, guess: str | None) -> str | None:
+    """Return the `lit://` text for a path, or `None` if there is none.
+
+    Args:
+        path: Absolute path.
+        guess: A root that may contain it, in addition to those of the app and of the environment.
+    """
+    for root in filter(None, (guess, current_caller().root, resolve_root(None))):
+        if path.is_relative_to(f"{root}/{_FOLDER}"):
+            return PROTOCOL + str(path.relative_to(f"{root}/{_FOLDER}"))
+    return None
+
+
+def _is_drive_id(text: str | None) -> bool:
+    """Return whether a drive with this id exists."""
+    name = (text or "").removeprefix(PROTOCOL)
+    folder = f"{resolve_root(current_caller().root)}/drives/{name}"
+    return bool(name) and "/" not in name and syscalls.stat_if_exists(folder) is not None

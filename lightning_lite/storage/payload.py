@@ -1,7 +1,7 @@
 """`Payload`: an object that travels from work to work through a file, not through the flow.
 
-What the flow sees is a reference: which work, which attribute, which version. The object itself goes into
-the store when it is assigned, and out of it when a work that is not its origin begins to run.
+The flow has only a reference: work, attribute and version. The object is stored when a work assigns the
+payload, and read from the store when another work gets it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from lightning_lite.storage.errors import (
     DriveDetached,
     DriveNotFound,
     DriveNotStored,
-    telling,
+    translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.values.protocol import Transferable
 
-#: Seconds for which what a process that is gone has left stays in any case.
+#: Seconds for which the versions of earlier processes are kept.
 _WEEK = 7 * 24 * 3600.0
 
 #: Versions that this process has stored, by root, work and attribute; the oldest first.
@@ -35,22 +35,22 @@ _stored: dict[tuple[str, str, str], list[str]] = {}
 
 
 class Payload(Transferable):
-    """An object that travels from work to work; the flow only hands on a reference.
+    """An object that one work passes to another; the flow has only a reference to it.
 
-    Assign it to a public attribute in the `run` of a work: that stores it. In a flow its `value` is
-    `None`; a work that gets it, as an argument or an attribute, reads the object from it. Big buffers, as
-    those of NumPy arrays, are neither copied through memory nor through the flow; the receiver may write to
-    them without anybody else seeing it. A new object is a new payload, and a new argument of a call.
+    Assign it to a public attribute in the `run` of a work: that stores it. In a flow, its `value` is `None`;
+    a work that gets it, as an argument or an attribute, reads the object from `value`. Big buffers, as those
+    of NumPy arrays, are mapped from the file and do not pass through the flow; changes by the receiver are
+    private to it. A new object is a new payload, and thus a new argument of a call.
 
     Args:
         value: Any object that can be pickled.
 
     Attributes:
-        name: Attribute that it was assigned to first, or `None`.
-        origin_name: Work that has made it, or `None`.
-        consumer_name: Work that has got it last, or `None`.
-        keep: Class attribute: how many versions a process of a work keeps of each attribute, the newest
-            ones. What a process that has ended has left goes a week later.
+        name: Attribute to which it was assigned first, or `None`.
+        origin_name: Work that made it, or `None`.
+        consumer_name: Work that got it last, or `None`.
+        keep: Class attribute: number of versions of each attribute that a process of a work keeps, the newest
+            ones. Versions of earlier processes are removed after a week.
 
     Example:
         >>> Payload([1, 2]).value
@@ -77,7 +77,7 @@ class Payload(Transferable):
 
     @property
     def hash(self) -> str | None:
-        """What tells its place from all others: origin, consumer and name; `None` without an origin."""
+        """Identifier made of origin, consumer and name; `None` without an origin."""
         if self.origin_name is None:
             return None
         return sha1(f"{self.origin_name}/{self.consumer_name}/{self.name}".encode()).hexdigest()
@@ -87,7 +87,7 @@ class Payload(Transferable):
         pickle_file.dump(obj, path)
 
     def load(self, path: str) -> Any:
-        """Return the object that `save` has written to `path`; what is there may not be changed."""
+        """Return the object that `save` wrote to `path`; the file must not be changed."""
         return pickle_file.load(path)
 
     def exists_remote(self) -> bool:
@@ -99,12 +99,12 @@ class Payload(Transferable):
         return self._artifacts().has(self._origin("check whether it exists"), self._parts)
 
     def get(self) -> Any:
-        """Read the object from the store anew, and return it.
+        """Read the object from the store again, and return it.
 
         Raises:
-            DriveContextError: The flow asks.
+            DriveContextError: The caller is a flow.
             DriveDetached: It was never assigned in the run of a work.
-            DriveNotStored: Newer versions have taken its place.
+            DriveNotStored: Newer versions have replaced it.
         """
         if current_caller().kind in ("flow", "init"):
             raise DriveContextError(
@@ -113,14 +113,14 @@ class Payload(Transferable):
         self._fetch()
         return self._value
 
-    # How it travels: without the object.
+    # Transfer between works, without the object.
 
     def call_key(self) -> tuple[str, str | None, str]:
-        """Return what makes two payloads the same for a call."""
+        """Return the origin, the attribute and the version, which identify it as an argument of a call."""
         return self._origin("pass it to a work"), self.name, self._version
 
     def attached(self, work: str, attribute: str) -> None:
-        """Hear that it becomes an attribute of a work; the first one stores it."""
+        """Take notice that it becomes an attribute of a work; the first such work stores it."""
         kind = current_caller().kind
         if self.origin_name is None and kind != "script":
             if kind != "work":
@@ -133,7 +133,7 @@ class Payload(Transferable):
         self.consumer_name = work or None
 
     def before_run(self, work: str) -> Self:
-        """Get the object for `work`, unless it is the one that has made it."""
+        """Read the object for `work`, unless that work made it."""
         self.consumer_name = work
         if self.origin_name != work and not self._is_here and self.exists_remote():
             self._fetch()
@@ -153,58 +153,61 @@ class Payload(Transferable):
         return (self.name or "", self._version)
 
     def _artifacts(self) -> Artifacts:
-        # A script that reads it when the app has ended has another root, or none.
+        # A script that reads it after the end of the app has another root, or none.
         return Artifacts(".payloads", current_caller().root or self._root)
 
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:
             raise DriveDetached(
                 f"Trying to {purpose}, but the Payload is not attached to a LightningWork. "
-                "Assign it to an attribute of a work, within its run method, before you hand it on."
+                "Assign it to an attribute of a work, within its run method, before you pass it on."
             )
         return self.origin_name
 
     def _store(self, work: str, attribute: str) -> None:
         version = f"{time.time_ns():016x}-{os.urandom(4).hex()}"
         artifacts = self._artifacts()
-        with telling("store", f"{work}.{attribute}", "nothing was assigned"), artifacts.drafting() as draft:
+        with (
+            translate_errors("store", f"{work}.{attribute}", "nothing was assigned"),
+            artifacts.store.draft() as draft,
+        ):
             self.save(self._value, draft)
             artifacts.keep(work, (attribute, version), draft, move=True)
         self.name, self.origin_name, self._version, self._root = attribute, work, version, artifacts.root
-        with suppress(OSError):  # what can't be removed now can the next time
+        with suppress(OSError):  # the next assignment removes them
             _forget_old(artifacts, work, attribute, version, self.keep)
 
     def _fetch(self) -> None:
         origin = self._origin("get its value")
-        path = self._artifacts().path(origin, self._parts)
-        with telling("get", self):
+        path = self._artifacts().store.local_path(origin, self._parts)
+        with translate_errors("get", self):
             try:
                 self._value = self.load(path)
             except FileNotFoundError as error:
-                if syscalls.look(path) is not None:
+                if syscalls.stat_if_exists(path) is not None:
                     raise
                 raise DriveNotStored(
                     f"The value of {self!r} is not in the store any more: the work has assigned {self.keep} "
-                    "newer ones since, or somebody has removed it. Read it earlier, or keep more of them: "
-                    "the class attribute `keep` of a Payload class of your own."
+                    "newer ones since, or the file was removed. Read it earlier, or keep more versions: set "
+                    "the class attribute `keep` in a subclass of Payload."
                 ) from error
         self._is_here = True
 
 
 def _forget_old(artifacts: Artifacts, work: str, attribute: str, version: str, keep: int) -> None:
-    """Remove the versions that nobody is going to read any more."""
+    """Remove the versions that are no longer kept."""
     place = artifacts.root, work, attribute
     if place not in _stored:
         _stored[place] = []
         limit = time.time() - _WEEK
-        for entry in artifacts.entries((attribute,), owner=work, recursive=False):
+        for entry in artifacts.store.entries((attribute,), owner=work, recursive=False):
             if entry.time < limit:
-                artifacts.delete(work, tuple(entry.name.split("/")), durable=False)
+                artifacts.store.delete(work, tuple(entry.name.split("/")), durable=False)
     versions = _stored[place]
     versions.append(version)
     while len(versions) > max(keep, 1):
         with suppress(DriveNotFound):
-            artifacts.delete(work, (attribute, versions.pop(0)), durable=False)
+            artifacts.store.delete(work, (attribute, versions.pop(0)), durable=False)
 
 
 def _revive(

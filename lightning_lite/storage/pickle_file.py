@@ -1,9 +1,10 @@
 """One object in one file: its pickle, followed by its big buffers.
 
-    magic │ how many │ size, size, ... ║ pickle ║ buffer ║ buffer ║ ...      ║ = the next multiple of 64 bytes
+    magic │ number of sections │ size, ... ║ pickle ║ buffer ║ buffer ║ ...     ║ = next multiple of 64 bytes
 
-Written without a copy in memory. Read by mapping the file: what a NumPy array needs is loaded when it is
-looked at, the system may forget it again, and who writes to it changes pages of his own, not the file.
+Buffers are written without a copy in memory. To read an object, the file is mapped: the system loads a page
+of a NumPy array when it is accessed and may drop it again; changes go to private copies of pages, not to the
+file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lightning_lite.values.pickling import is_importable, pack, unpack
 _MAGIC = b"LITEOBJ1"
 _ALIGNMENT = 64
 
-#: Bytes from which a buffer lies outside of the pickle.
+#: Size in bytes from which a buffer is a section of its own.
 _BIG = 4096
 
 
@@ -32,7 +33,7 @@ def dump(value: Any, path: str) -> None:
     """Write `value` into a new file.
 
     Raises:
-        PackingError: It can't be pickled; the reason is in the message.
+        PackingError: It cannot be pickled; the message has the reason.
     """
     pickled, buffers = _pickled(value)
     sections = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
@@ -48,17 +49,17 @@ def dump(value: Any, path: str) -> None:
 
 
 def load(path: str) -> Any:
-    """Return the object in a file; its big buffers are writable and stay in the file until they are used.
+    """Return the object in a file; its big buffers are writable and are loaded when they are accessed.
 
     Raises:
-        DriveError: The file is damaged, or is another one.
+        DriveError: The file is damaged, or has another format.
     """
     fd = syscalls.open_file(path, syscalls.READ)
     try:
         size = syscalls.fstat(fd).st_size
         if size < len(_MAGIC):
             raise _damaged(path)
-        # Private: writing changes a copy of the page. No reserve: most of it is never written.
+        # MAP_PRIVATE: a write changes a copy of the page. MAP_NORESERVE: most pages are never written.
         flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
         whole = memoryview(mmap.mmap(fd, size, flags, mmap.PROT_READ | mmap.PROT_WRITE))
     finally:
@@ -75,7 +76,7 @@ def load(path: str) -> Any:
 
 
 class _Pickler(_pickle.Pickler):
-    """Pickles what it can name, and lets definitions of the user's script travel by value."""
+    """Pickles importable classes and functions by reference, and those of the user's script by value."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type | FunctionType) and not is_importable(obj.__module__ or "builtins"):
@@ -96,13 +97,13 @@ def _pickled(value: Any) -> tuple[bytes | memoryview, list[PickleBuffer]]:
 
     try:
         _Pickler(file, 5, buffer_callback=is_small).dump(value)
-    except Exception:  # noqa: BLE001 - whatever pickle can't do is tried by value, which names the reason
+    except Exception:  # noqa: BLE001 - pack() tries it by value, and names the reason if it fails, too
         return pack(value), []
     return file.getbuffer(), buffers
 
 
 def _places(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield where each section begins and ends."""
+    """Yield the begin and the end of each section."""
     end = len(_MAGIC) + 8 * (1 + len(sizes))
     for size in sizes:
         start = -(-end // _ALIGNMENT) * _ALIGNMENT
@@ -123,4 +124,4 @@ def _write(fd: int, data: bytes | memoryview) -> None:
 
 
 def _damaged(path: str) -> DriveError:
-    return DriveError(f"{shown(path)} is damaged, or is no object that was put there; make it again.")
+    return DriveError(f"{shown(path)} is damaged, or is not the file of a Payload; make it again.")

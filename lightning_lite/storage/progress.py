@@ -8,21 +8,21 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from lightning_lite.storage.fs.copy import Told
+from lightning_lite.storage.base import OnProgress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-#: Seconds that a transfer takes before it gets a bar.
+#: Seconds after which a transfer gets a bar.
 PATIENCE = 0.5
 
 
-def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[Told]:
-    """Give what is to be told the bytes of a transfer, for a `with` block, and show them if it takes long.
+def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[OnProgress]:
+    """Give the function that a transfer calls with its progress; show a bar if the transfer takes long.
 
     Args:
-        label: What is transferred.
-        measure: Returns how many bytes there will be; asked only if there is a bar.
+        label: Name of the transfer.
+        measure: Returns the total number of bytes; called only if there is a bar.
     """
     return _Bar(label, measure) if _on_terminal() else _UNSEEN
 
@@ -35,7 +35,7 @@ class _Bar:
         self._begin = time.monotonic() + PATIENCE
         self._shown: tuple[Progress, TaskID] | None = None
 
-    def told(self, count: int) -> None:
+    def advance(self, count: int) -> None:
         self._done += count
         if self._shown is None:
             if time.monotonic() < self._begin:
@@ -44,15 +44,15 @@ class _Bar:
         shown, task = self._shown
         shown.update(task, completed=self._done)
 
-    def __enter__(self) -> Told:
-        return self.told
+    def __enter__(self) -> OnProgress:
+        return self.advance
 
     def __exit__(self, *_: object) -> None:
         if self._shown is not None:
             self._shown[0].stop()
 
     def _start(self) -> tuple[Progress, TaskID]:
-        from rich import progress as parts  # noqa: PLC0415 - 70 ms that only a long transfer pays
+        from rich import progress as parts  # noqa: PLC0415 - takes 70 ms; only long transfers need it
         from rich.console import Console  # noqa: PLC0415 - the same
         from rich.markup import escape  # noqa: PLC0415 - the same
 
@@ -75,8 +75,8 @@ def _on_terminal() -> bool:
 
 
 def _ignore(count: int) -> None:
-    """Nobody wants to know."""
+    """Do nothing: there is no terminal."""
 
 
-#: What takes the place of a bar where there is no terminal.
+#: Used where there is no terminal.
 _UNSEEN = nullcontext(_ignore)

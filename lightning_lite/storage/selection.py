@@ -12,16 +12,16 @@ from lightning_lite.storage.errors import DriveTypeError
 from lightning_lite.storage.names import has_magic, path_text
 from lightning_lite.storage.user_folder import PathLike, UserFolder
 
-#: What the user said: a path, or several.
+#: The argument of the user: a path, or several.
 Given = PathLike | tuple[PathLike, ...]
 
 
 class Selection(NamedTuple):
-    """What was meant.
+    """The paths that an argument stands for.
 
     Attributes:
         paths: The paths.
-        several: Whether there may be more or fewer than one.
+        several: Whether the argument may stand for more or fewer than one path.
     """
 
     paths: list[Parts]
@@ -29,7 +29,7 @@ class Selection(NamedTuple):
 
 
 def given(path: object) -> Given:
-    """Return what the user said, if it is a path or several."""
+    """Return the argument of the user, if it is a path or several paths."""
     if isinstance(path, (str, os.PathLike)):
         return path
     if isinstance(path, Iterable) and not isinstance(path, (bytes, bytearray)):
@@ -42,13 +42,13 @@ def given(path: object) -> Given:
 def select(
     path: Given, folder: UserFolder, names: Callable[[Parts], list[str]], exists: Callable[[Parts], bool]
 ) -> Selection:
-    """Return the paths that the user means; a path without a pattern need not exist.
+    """Return the paths that the argument stands for; a path that is not a pattern need not exist.
 
     Args:
-        path: What the user said. A pattern that exists as a path is that path.
-        folder: Folder that local paths refer to.
+        path: Argument of the user. A pattern that exists as a path is that path.
+        folder: Folder to which local paths refer.
         names: Returns the paths in a folder.
-        exists: Says whether a path exists.
+        exists: Returns whether a path exists.
     """
     if isinstance(path, tuple):
         chosen = [select(one, folder, names, exists).paths for one in path]
@@ -62,15 +62,15 @@ def select(
 def expand(
     pattern: Parts, names: Callable[[Parts], list[str]], exists: Callable[[Parts], bool]
 ) -> list[Parts]:
-    """Return the paths that a pattern stands for, sorted.
+    """Return the paths that match a pattern, sorted.
 
-    As in a shell, `*`, `?` and `[...]` stand for characters of one name, and a name that begins with
-    a dot is found only by a pattern that does.
+    As in a shell, `*`, `?` and `[...]` match characters of one name, and a name that begins with
+    a dot matches only a pattern that begins with one.
 
     Args:
         pattern: Parts of the pattern.
         names: Returns the paths in a folder.
-        exists: Says whether a path exists.
+        exists: Returns whether a path exists.
 
     Example:
         >>> expand(("*.txt",), lambda folder: ["a.txt", "b.csv", ".c.txt"], lambda path: True)

@@ -8,42 +8,42 @@ from stat import S_ISDIR, S_ISREG
 
 from lightning_lite.storage.fs import syscalls
 
-#: Size and times of a file, or of all that is in a folder.
-Look = tuple[object, ...]
+#: Size and times of a file, or of everything in a folder.
+State = tuple[object, ...]
 
-#: Nanoseconds after which a new change is sure to get a new time from the system.
+#: Nanoseconds after which a change surely gets another time from the system.
 _TICK = 100_000_000
 
-#: What was kept by this process: root and path, and what was there.
-_kept: dict[tuple[str, str], Look] = {}
+#: The files and folders that this process has stored, by root and path.
+_kept: dict[tuple[str, str], State] = {}
 
 
-def look(path: str) -> Look | None:
-    """Return what is at `path` looks like; `None` if a later change might look the same."""
+def state_of(path: str) -> State | None:
+    """Return size and times of what is at `path`; `None` if a later change might not alter them."""
     newest = time.time_ns() - _TICK
-    return _look(path, newest)
+    return _state(path, newest)
 
 
-def is_unchanged(root: str, path: str, now: Look | None) -> bool:
-    """Return whether this process has kept exactly what is at `path`."""
+def is_unchanged(root: str, path: str, now: State | None) -> bool:
+    """Return whether this process has stored what is at `path` in its current state."""
     return now is not None and _kept.get((root, path)) == now
 
 
-def remember(root: str, path: str, kept: Look | None) -> None:
-    """Note what `path` looked like before it was kept."""
+def remember(root: str, path: str, kept: State | None) -> None:
+    """Record the state of `path` before it was stored."""
     if kept is None:
         _kept.pop((root, path), None)
     else:
         _kept[root, path] = kept
 
 
-def _look(path: str | os.DirEntry[str], newest: int) -> Look | None:
+def _state(path: str | os.DirEntry[str], newest: int) -> State | None:
     info = syscalls.stat(path, follow_symlinks=False)
     if info.st_ctime_ns > newest or not (S_ISREG(info.st_mode) or S_ISDIR(info.st_mode)):
         return None
-    own: Look = (info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+    own: State = (info.st_ino, info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
     if S_ISREG(info.st_mode):
         return own
     with syscalls.scandir(path) as entries:
-        inner = {entry.name: _look(entry, newest) for entry in entries}
+        inner = {entry.name: _state(entry, newest) for entry in entries}
     return None if None in inner.values() else (own, inner)

@@ -1,1 +1,5 @@
 """What users write: components, flows, works, and the records of their calls."""
+
+# For its effect: it registers the conversion of "lit://" texts in attributes. It is imported here because
+# every import of a module of `tree` runs this file first, even if the user imports nothing of `storage`.
+import lightning_lite.storage  # noqa: F401

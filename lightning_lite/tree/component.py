@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABCMeta
 
-from lightning_lite import storage
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tree.node import Node, check_name
 from lightning_lite.values.codec import ATOMS, decode, encode, is_container
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.protocol import Transferable, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +117,8 @@ class Component(metaclass=ComponentType):
         return decode(encode(value, name)) if is_container(value) else value
 
     def _write(self, node: Node, name: str, value: Any) -> None:
-        if type(value) is str and value.startswith("lit://"):
-            value = storage.Path(value)
+        if type(value) is str:
+            value = from_text(value)
         if isinstance(value, Transferable) and self._travels:
             value.attached(node.name, name)  # first, so that what it learns is sent as well
         if node.link is None:

@@ -5,39 +5,62 @@ from __future__ import annotations
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self
+
+#: Functions that make a value of a text, by its prefix. Components look here in place of importing
+#: `storage`, which registers the one for `lit://`.
+_converters: dict[str, Callable[[str], Transferable]] = {}
 
 
 class Transferable:
-    """Base of the values that take part in their own journey (`Drive`, `Path`, `Payload`).
+    """Base of the values that take part in their own transfer (`Drive`, `Path`, `Payload`).
 
-    A traveller may be an argument of `work.run(...)`, at any depth of lists, tuples and dicts, and
-    the value of a public attribute of a component. It has to be picklable.
+    Such a value may be an argument of `work.run(...)`, at any depth of lists, tuples and dicts, and
+    the value of a public attribute of a component. It must be picklable.
     """
 
     __slots__ = ()
 
     def call_key(self) -> Any:
-        """Return plain data that says which value this is; it is what a call's key is made from."""
-        raise NotImplementedError(f"{type(self).__qualname__} does not say its call key")
+        """Return plain data that identifies the value; the key of a call is made from it."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement call_key().")
 
     def attached(self, work: str, attribute: str) -> None:
-        """Hear that the value becomes attribute `attribute` of a work.
+        """Take notice that the value becomes an attribute of a work.
 
         Args:
-            work: Name of the work, "" as long as it does not stand in a tree.
+            work: Name of the work, "" if it is not part of a tree yet.
             attribute: Name of the attribute.
 
         Raises:
-            Exception: The value may not be there; then the attribute keeps the value that it has.
+            Exception: The attribute may not have this value; it keeps its old one.
         """
 
     def before_run(self, work: str) -> Self:
-        """Return what the `run` of `work` shall get in this value's place; called in the work's process.
+        """Return the value that the `run` of `work` gets in place of this one; called in the work's process.
 
-        Something else than the value in an attribute becomes the attribute's new value.
+        If the value is in an attribute and another one is returned, the attribute gets the other one.
         """
         return self
 
     def after_run(self, work: str) -> None:
-        """Hear that a `run` of `work` has ended well; in the work's process, before its answer is sent."""
+        """Take notice that a `run` of `work` succeeded; called in its process, before the answer is sent."""
+
+
+def register_text(prefix: str, convert: Callable[[str], Transferable]) -> None:
+    """Have `convert` applied to each text with this prefix that a component gets as an attribute.
+
+    Args:
+        prefix: Beginning of the texts, for example `lit://`.
+        convert: Makes a value of such a text.
+    """
+    _converters[prefix] = convert
+
+
+def from_text(text: str) -> Any:
+    """Return the value that a text stands for, or the text itself if it has no registered prefix."""
+    for prefix, convert in _converters.items():
+        if text.startswith(prefix):
+            return convert(text)
+    return text

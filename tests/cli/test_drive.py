@@ -24,7 +24,7 @@ from lightning_lite.cli.main import group
 from lightning_lite.storage import Drive
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.locks import DriveLock
-from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.staging import StagingFolder
 from lightning_lite.testing import poll_until
 
 pytestmark = pytest.mark.dependencies
@@ -263,7 +263,7 @@ def test_du_sums_up(drive: DriveVerb, models: Drive):
         (("cat", "models", "weights"), 1, ("is a folder",)),
         (("cat", "models", "../../etc/passwd"), 1, ("'..' is not allowed",)),
         (("get", "models", "weights/.lightning_lite"), 1, ("reserved",)),
-        (("put", "models", "nothing"), 1, ("nothing' doesn't exists",)),
+        (("put", "models", "nothing"), 1, ("nothing' doesn't exist",)),
         (("rm", "models", "."), 1, ("name a file or a folder",)),
         (("ls", "--root", "nowhere"), 2, ("nowhere", "--root")),
         (("verify", "modles"), 2, ("did you mean 'models'?",)),
@@ -322,7 +322,7 @@ def test_cat_needs_no_help_of_the_kernel(drive: DriveVerb, models: Drive, monkey
 def test_a_sound_drive_is_verified_also_while_somebody_puts(drive: DriveVerb, models: Drive):
     own = root() / "drives/models/.lightning_lite"
 
-    with Aside(str(own / "aside")).new_file(), DriveLock(str(own / "lock")).held():
+    with StagingFolder(str(own / "aside")).new_file(), DriveLock(str(own / "lock")).held():
         assert drive("verify") == (0, "models: 3 files, 2.0 KiB: nothing is wrong\n", "")
 
 
@@ -346,16 +346,16 @@ def test_verify_says_what_is_wrong_file_by_file(drive: DriveVerb, models: Drive)
     assert said.code == 1
     (report,) = said.data
     assert [(found["path"], found["what"]) for found in report["findings"]] == [
-        (".", "other users may enter it (mode 755)"),
+        (".", "other users have access (mode 755)"),
         ("main/weights", "an exchange of this folder was not finished"),
-        (".lightning_lite/aside/.lightning_lite-1-2-3", "a dead process has left it"),
-        (".lightning_lite/aside/else", "it is none of ours"),
-        ("main/a\nb", f"no name for a drive: {newline}; remove it"),
+        (".lightning_lite/aside/.lightning_lite-1-2-3", "it is a leftover of a dead process"),
+        (".lightning_lite/aside/else", "it does not belong to the drive"),
+        ("main/a\nb", f"invalid name: {newline}; remove it"),
         ("main/link", "it is a symbolic link"),
         ("main/pipe", "it is a FIFO"),
         ("main/weights/a.bin", "it has write permission (mode 644)"),
         ("main/weights/deep/b.bin", "set-id bits (mode 4444)"),
-        ("stray", "a file where only folders of components are"),
+        ("stray", "it is a file, but only folders of components belong here"),
     ]  # fmt: skip
     plain = drive("verify")
     assert plain.code == 1
@@ -377,7 +377,7 @@ def test_a_file_that_the_disk_does_not_give_back_is_found(
 
     said = drive("verify")
     assert said.code == 1
-    assert f"models: {read}: it can't be read: input/output error; look at the disk" in said.out
+    assert f"models: {read}: it can't be read: input/output error; check the disk" in said.out
 
 
 def test_what_verify_finds_of_dead_processes_the_next_put_mends(drive: DriveVerb, models: Drive):

@@ -1,4 +1,4 @@
-"""`FileSystem`: files of nobody, as Lightning's, on the one store."""
+"""`FileSystem`: files that belong to no component, in the same store as drives."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ DERIVED = {
     "rglob": lambda path: next(path.rglob("*.txt")),
     "the constructor": lambda path: Path(path, "c"),
     "the constructor, behind another": lambda path: Path("c", path),
-    "joining it to one of nobody": lambda path: Path("c") / path,
+    "joining it to a path without an origin": lambda path: Path("c") / path,
     "pickle": lambda path: pickle.loads(pickle.dumps(path)),
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,

@@ -340,3 +340,22 @@ def test_a_producer_that_is_killed_while_its_files_are_kept_leaves_the_old_versi
 
     assert done.returncode == 0, done.stderr
     assert "whole after" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["lightning_lite", "lightning_lite.tree.flow", "lightning_lite.core.flow"])
+def test_a_text_becomes_a_path_even_if_nothing_of_storage_was_imported(module: str, own_place):
+    code = f"""
+from {module} import LightningFlow
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.path = "lit://runs/best.ckpt"
+        self.text = "not lit://"
+
+flow = Flow()
+flow.text = "lit://other"
+print(type(flow.path).__name__, flow.path.located, type(flow.text).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["Path", "lit://runs/best.ckpt", "Path"]

@@ -153,7 +153,7 @@ def test_the_object_of_a_work_that_has_stopped_is_still_there():
 
 
 class Anonymous(LightningWork):
-    """Looks at a big array, changes a part of it, and tells how much memory of its own that took."""
+    """Reads a big array, changes a part of it, and returns how much private memory that took."""
 
     def run(self, data):
         before = _own_memory()

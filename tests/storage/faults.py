@@ -21,7 +21,7 @@ CHANGING = (
 
 #: These, and what only looks.
 OPERATIONS = (
-    *CHANGING, "fstat", "listdir", "look", "lseek", "read", "scandir", "stat",
+    *CHANGING, "fstat", "listdir", "lseek", "read", "scandir", "stat", "stat_if_exists",
 )  # fmt: skip
 
 ERRNOS = (
@@ -99,7 +99,7 @@ def killed_at(number: int, operation: Callable[[], object], names: tuple[str, ..
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         return True
-    assert os.WEXITSTATUS(status) == 0, "the operation failed although nobody killed it"
+    assert os.WEXITSTATUS(status) == 0, "the operation failed although it was not killed"
     return False
 
 

@@ -51,6 +51,6 @@ def _apply(operation: Operation, there: str | None) -> tuple[bool, str | None]:
         return True, str(operation.value)
     if operation.kind == "get":
         return operation.value == there, there
-    if operation.end == math.inf:  # nobody heard what it found
+    if operation.end == math.inf:  # its result was never returned
         return True, None
     return operation.value == (there is not None), None

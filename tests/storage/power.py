@@ -24,7 +24,7 @@ _RECORDED = ("open_file", "mkdir", "link", "rename", "exchange", "unlink", "rmdi
 
 
 class Node:
-    """A file or a folder, whatever its names are."""
+    """A file or a folder, independent of its names."""
 
     def __init__(self, *, is_folder: bool) -> None:
         self.is_folder = is_folder
@@ -54,7 +54,7 @@ class Power:
     """Records what happens below a folder of a real disk.
 
     Args:
-        top: The folder; what is in it when the recording begins is safe.
+        top: The folder; its content at the start of the recording is safe.
 
     Attributes:
         log: What happened so far.
@@ -73,7 +73,7 @@ class Power:
 
         Args:
             count: How many records there are by then.
-            written: How many of them have reached the disk although nobody flushed them.
+            written: How many of them have reached the disk although they were not flushed.
         """
         names = {node: dict(inner) for node, inner in self._before.items()}
         contents = dict(self._contents)

@@ -42,7 +42,7 @@ def fork(job: Callable[[], object]) -> tuple[int, int]:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # not the test runner's
         signal.alarm(DEADLINE)
         job()
-    except BaseException as error:  # noqa: BLE001 - the parent tells, whatever it is
+    except BaseException as error:  # noqa: BLE001 - the parent reports it
         os.write(writer, f"{type(error).__name__}: {error}".encode()[:4000] or b"failed")
     finally:
         os._exit(0)
@@ -123,7 +123,7 @@ def no_folder_is_mixed(drive: Drive, gets: int, files: int = 30) -> None:
 
 
 def no_folder_changes_while_it_is_read(drive: Drive, gets: int) -> None:
-    """Get a folder while somebody puts single files into it, always `a` before `b`."""
+    """Get a folder while another process puts single files into it, always `a` before `b`."""
     Path("stop").unlink(missing_ok=True)
     os.makedirs("folder/deep")
     for name in ("folder/deep/a", "folder/b", *(f"folder/ballast-{n}" for n in range(200))):

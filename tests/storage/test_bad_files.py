@@ -58,7 +58,7 @@ def refused(drive: Drive, kind: type[DriveError], words: str, **options: object)
 
 
 def test_a_source_that_is_not_there_is_refused(drive: Drive):
-    refused(drive, DriveSourceMissing, "The provided path .*thing' doesn't exists")
+    refused(drive, DriveSourceMissing, "The provided path .*thing' doesn't exist")
     assert issubclass(DriveSourceMissing, FileNotFoundError)
 
 
@@ -107,14 +107,14 @@ def test_a_link_to_something_inside_is_put_as_its_content(drive: Drive, inside: 
 
 def test_links_that_lead_nowhere_or_back_are_refused(drive: Drive):
     os.symlink("nothing", "thing")
-    refused(drive, DriveSourceMissing, "doesn't exists")
+    refused(drive, DriveSourceMissing, "doesn't exist")
     os.unlink("thing")
     os.symlink("thing", "thing")
     refused(drive, DriveSymlink, "leads back to itself")
     os.unlink("thing")
     os.makedirs("thing/inner")
     os.symlink("nothing", "thing/inner/link")
-    refused(drive, DriveSourceMissing, "thing/inner/link' doesn't exists")
+    refused(drive, DriveSourceMissing, "thing/inner/link' doesn't exist")
     os.unlink("thing/inner/link")
     os.symlink("..", "thing/inner/loop")
     refused(drive, DriveSymlink, "leads back to a folder above it")
@@ -123,12 +123,12 @@ def test_links_that_lead_nowhere_or_back_are_refused(drive: Drive):
 def test_the_drive_is_not_put_into_itself(own_place: Path):
     write("thing/good")
     drive = Drive("lit://d", root_dir="thing/root")
-    with pytest.raises(DriveError, match="contains the drive"):
+    with pytest.raises(DriveError, match="contains the drives"):
         drive.put("thing")
-    with pytest.raises(DriveError, match="contains the drive"):
+    with pytest.raises(DriveError, match="contains the drives"):
         drive.put(".", to="all")
     drive.put("thing/good")
-    with pytest.raises(DriveError, match="lies in one"):
+    with pytest.raises(DriveError, match="is inside one"):
         Drive("lit://d", root_dir="thing/root", root_folder="thing/root/drives/d").put("main")
     assert drive.list(recursive=True) == ["thing/good"]
 
@@ -202,7 +202,7 @@ def test_a_get_does_not_write_through_a_link_that_leads_out(drive: Drive, secret
     assert (secret / "file").read_text() == SECRET
 
 
-def test_a_link_that_somebody_made_in_the_drive_by_hand_is_not_followed(drive: Drive, secret: Path):
+def test_a_link_made_in_the_drive_by_hand_is_not_followed(drive: Drive, secret: Path):
     write("folder/a")
     drive.put("folder")
     space = Path(drive.root_dir, "drives/d/main")
@@ -217,7 +217,7 @@ def test_a_link_that_somebody_made_in_the_drive_by_hand_is_not_followed(drive: D
     ):
         with pytest.raises(DriveError):
             verb()
-    with pytest.raises(DriveSymlink, match="made in the drive by hand"):
+    with pytest.raises(DriveSymlink, match="in the drive, made by hand"):
         drive.list("link")
     assert drive.list("link/file") == []
     assert not os.path.exists("copy")
@@ -239,7 +239,7 @@ def test_a_source_that_is_written_meanwhile_is_refused(drive: Drive, monkeypatch
         refused(drive, DriveSourceChanged, "changed while it was copied")
 
 
-def test_a_source_that_vanishes_meanwhile_is_refused(drive: Drive, monkeypatch):
+def test_a_source_that_vanishes_during_the_put_is_refused(drive: Drive, monkeypatch):
     write("thing/a")
     write("thing/b")
     real = syscalls.open_file
@@ -252,7 +252,7 @@ def test_a_source_that_vanishes_meanwhile_is_refused(drive: Drive, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(syscalls, "open_file", vanishing)
-        refused(drive, DriveSourceChanged, "is not there any more")
+        refused(drive, DriveSourceChanged, "does not exist any more")
 
 
 def test_a_root_that_vanishes_is_never_made_again_silently(drive: Drive):
@@ -306,7 +306,7 @@ def confined(verb: Callable[[], object], confine: Callable[[], object]) -> str:
     return text
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 @pytest.mark.parametrize("verb", ["put", "get"])
 def test_no_permission_says_so(drive: Drive, own_place: Path, verb: str):
     write("a")
@@ -356,7 +356,7 @@ def test_too_many_open_files_says_so(drive: Drive):
 
 
 def mount_small_disk(folder: str) -> None:
-    """Give this process, and nobody else, a disk of 128 KiB at `folder`."""
+    """Give this process alone a disk of 128 KiB at `folder`."""
     libc = ctypes.CDLL(None, use_errno=True)
     for done in (
         libc.unshare(0x20000),  # CLONE_NEWNS

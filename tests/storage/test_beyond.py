@@ -84,7 +84,7 @@ def test_open_reads_in_place_and_keeps_its_version(full: Drive):
     with full.open("a.txt") as text:
         assert text.read() == "new"
     for mode in ("w", "a", "r+", "rb+", "x", "rw"):
-        with pytest.raises(DrivePathError, match="only read"):
+        with pytest.raises(DrivePathError, match="can only be read"):
             full.open("a.txt", mode)
     with pytest.raises(DriveIsDirectory):
         full.open("x")
@@ -229,16 +229,16 @@ def test_a_short_transfer_on_a_terminal_shows_nothing(drive: Drive, monkeypatch)
 
 def test_a_drive_that_another_thread_makes_between_two_looks_has_not_vanished(drive: Drive, monkeypatch):
     write("a")
-    look = syscalls.look
+    look = syscalls.stat_if_exists
 
     def make_it_behind_its_back(path: str, dir_fd: int | None = None):
         found = look(path, dir_fd)
         if path.endswith("/aside") and found is None:
-            monkeypatch.setattr(syscalls, "look", look)
+            monkeypatch.setattr(syscalls, "stat_if_exists", look)
             drive.put("a")
         return found
 
-    monkeypatch.setattr(syscalls, "look", make_it_behind_its_back)
+    monkeypatch.setattr(syscalls, "stat_if_exists", make_it_behind_its_back)
     drive.put("a", to="b")
     assert drive.list() == ["a", "b"]
 
@@ -254,7 +254,7 @@ def test_threads_may_share_a_handle(drive: Drive):
                 drive.put(name)
                 drive.get(name, to=f"copy-{name}")
                 drive.delete(name)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the main thread tells
+        except Exception as error:  # noqa: BLE001 - the main thread reports it
             errors.append(error)
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]

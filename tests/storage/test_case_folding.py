@@ -1,4 +1,4 @@
-"""Names that macOS and Windows could not tell from each other are refused, unless one asks."""
+"""Names that are the same on macOS or Windows are refused, unless portable_names is false."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_second_spelling_is_refused_and_the_first_one_stays(drive: Drive, one:
     write("source", "old")
     drive.put("source", to=one)
     write("source", "new")
-    with pytest.raises(DriveNameClash, match="are one on macOS and Windows") as caught:
+    with pytest.raises(DriveNameClash, match="are the same on macOS or Windows") as caught:
         drive.put("source", to=other)
     assert isinstance(caught.value, (DriveExists, FileExistsError))
     assert drive.list(recursive=True) == [one]

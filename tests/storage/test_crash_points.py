@@ -17,7 +17,7 @@ from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local import delivery, layout
-from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.staging import StagingFolder
 
 
 class Case:
@@ -66,7 +66,7 @@ def delete(*args) -> Callable[[Drive], object]:
 
 
 def while_read(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
-    """Do it while somebody reads the folder `folder` of the drive."""
+    """Do it while a reader has the folder open: `folder` of the drive."""
 
     def do(drive: Drive) -> None:
         path = f"{drive.root_dir}/drives/d/main/folder"
@@ -136,7 +136,7 @@ MOVE_CASES = [
 
 
 class Stage:
-    """Sets a case up again and again, and tells what is to be seen."""
+    """Sets a case up repeatedly, and reports what is visible."""
 
     def __init__(self, case: Case, place: Path) -> None:
         self.case = case
@@ -252,7 +252,7 @@ def test_the_user_finds_his_old_folder_where_a_get_was_killed_between_its_two_st
     ("case", "module", "recovery"),
     [
         (DRIVE_CASES[7], layout, "recover"),
-        (DRIVE_CASES[7], Aside, "sweep"),
+        (DRIVE_CASES[7], StagingFolder, "sweep"),
         (GET_CASES[4], delivery, "_restore"),
     ],
     ids=["no recovery of a put", "no sweep", "no recovery of a get"],

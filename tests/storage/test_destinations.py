@@ -14,7 +14,7 @@ from faults import content
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveLockTimeout, DriveNotADirectory, DriveSymlink
 from lightning_lite.storage.fs import locks, syscalls
-from lightning_lite.storage.local.delivery import REPLACED, STAGING, Destination
+from lightning_lite.storage.local.delivery import REPLACED, STAGING, Delivery
 
 
 def write(path: str, text: str = "text") -> None:
@@ -171,7 +171,7 @@ def test_a_link_to_a_folder_inside_is_followed(full: Drive):
 @pytest.mark.parametrize("target", ["nothing", "loop", "file"])
 def test_a_parent_that_is_a_link_to_no_folder_is_refused(full: Drive, target: str):
     os.symlink(target, "loop")
-    with pytest.raises(DriveSymlink, match="leads to no folder"):
+    with pytest.raises(DriveSymlink, match="does not lead to a folder"):
         full.get("file", to="loop/x" if target == "loop" else link_to(target))
     assert not os.path.exists("nothing")
 
@@ -182,11 +182,11 @@ def link_to(target: str) -> str:
 
 
 def test_a_parent_that_is_a_file_is_refused(full: Drive):
-    with pytest.raises(DriveNotADirectory, match="is a file, so nothing can be brought below it"):
+    with pytest.raises(DriveNotADirectory, match="is a file, so nothing can be written below it"):
         full.get("file", to="file/x/y")
 
 
-# Staging beside the destination.
+# Staging next to the destination.
 
 
 def test_a_drive_on_another_file_system_is_staged_beside_and_leaves_nothing(full: Drive, elsewhere: None):
@@ -205,13 +205,13 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
     reader, writer = os.pipe()
 
     def stop_while_staging() -> None:
-        def tell(source: int, target: int) -> bool:
+        def report(source: int, target: int) -> bool:
             os.write(writer, b"!")
             signal.pause()
             return False
 
-        Destination.is_near = lambda self, aside: False
-        syscalls.clone = tell
+        Delivery.is_near = lambda self, aside: False
+        syscalls.clone = report
         full.get("big", to="user/living")
 
     write("big", "x" * 100_000)

@@ -238,7 +238,7 @@ def test_with_duplicates_a_get_has_to_say_whose(drive: Drive):
         write("a", name)
         Drive("lit://d", allow_duplicates=True, component_name=name).put("a")
     with pytest.raises(
-        DriveAmbiguous, match=r"several matching files created by multiples components: .*main.*other"
+        DriveAmbiguous, match=r"several matching files created by multiple components: .*main.*other"
     ):
         drive.get("a")
     assert Path(drive.get("a", component_name="other")).read_text() == "other"
@@ -250,12 +250,12 @@ def test_only_the_component_that_put_a_path_deletes_it(drive: Drive):
     write("folder/a")
     drive.put("folder")
     with pytest.raises(
-        DriveNotOwner, match=r"doesn't exists in the component_name space 'other'.*belongs to 'main'"
+        DriveNotOwner, match=r"doesn't exist in the component_name space 'other'.*belongs to 'main'"
     ) as caught:
         Drive("lit://d", component_name="other").delete("folder")
     assert isinstance(caught.value, PermissionError)
     drive.delete("folder")
-    with pytest.raises(DriveNotFound, match=r"doesn't exists in the component_name space 'main'"):
+    with pytest.raises(DriveNotFound, match=r"doesn't exist in the component_name space 'main'"):
         drive.delete("folder")
 
 

@@ -15,7 +15,7 @@ from lightning_lite.storage.fs import probe, syscalls
 
 FOLDER = Path(lightning_lite.storage.__file__).parent
 
-#: What only tells, or is not about files.
+#: Functions that only return information, or are not about files.
 HARMLESS = {
     "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
     "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "geteuid",
@@ -24,9 +24,9 @@ HARMLESS = {
 HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
 
 
-def test_only_the_door_touches_files():
+def test_only_syscalls_touches_files():
     found = []
-    for path in sorted(FOLDER.glob("*.py")):
+    for path in sorted(FOLDER.rglob("*.py")):
         if path.name == "syscalls.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -37,7 +37,7 @@ def test_only_the_door_touches_files():
                 if node.attr not in HARMLESS_PATHS:
                     found.append(f"{path.name}:{node.lineno} os.path.{node.attr}")
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
-                if path.name != "probing.py":  # the list of mounts
+                if path.name != "probe.py":  # the list of mounts
                     found.append(f"{path.name}:{node.lineno} open()")
             elif isinstance(node, ast.Import) and any(name.name == "shutil" for name in node.names):
                 found.append(f"{path.name}:{node.lineno} shutil")
@@ -72,13 +72,13 @@ def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path
 
 def test_a_system_that_does_not_tell_its_mounts_says_nothing(own_place: Path):
     assert probe.kind_of(str(own_place), "nothing") == ""
-    probe.admit_file_system(str(own_place), "nothing")
+    probe.check_file_system(str(own_place), "nothing")
 
 
 @pytest.fixture
 def on_network(own_place: Path, monkeypatch) -> Drive:
     monkeypatch.setattr(probe, "kind_of", lambda folder, mounts: "fuse.sshfs")
-    monkeypatch.setattr(probe, "_admitted", set())
+    monkeypatch.setattr(probe, "_checked", set())
     Path("a").write_text("a")
     return Drive("lit://d")
 
@@ -98,7 +98,7 @@ def test_a_network_folder_gives_one_warning_with_its_type(on_network: Drive):
 def test_who_has_only_looked_so_far_is_warned_as_well(on_network: Drive):
     with pytest.warns(DriveWarning):
         on_network.put("a")
-    probe._admitted.clear()
+    probe._checked.clear()
     other = Drive("lit://d")
     assert other.list() == ["a"]
     with pytest.warns(DriveWarning, match="network file system"):
@@ -116,6 +116,6 @@ def test_a_network_folder_that_does_not_keep_what_drives_stand_on_is_refused(
     for _ in range(2):
         with (
             pytest.warns(DriveWarning),
-            pytest.raises(DriveUnsupportedFS, match=f"{broken} do not hold on .*fuse.sshfs"),
+            pytest.raises(DriveUnsupportedFS, match=f"{broken} do not work on .*fuse.sshfs"),
         ):
             Drive("lit://d").put("a")

@@ -38,7 +38,7 @@ def nobody_holds_it_twice(path: str, processes: int, turns: int) -> None:
         lock = DriveLock(path)
         for _ in range(turns):
             with lock.held():
-                os.close(os.open(marker, os.O_CREAT | os.O_EXCL))  # fails if somebody else is here
+                os.close(os.open(marker, os.O_CREAT | os.O_EXCL))  # fails if another process is in the block
                 counter.write_text(str(int(counter.read_text()) + 1))
                 marker.unlink()
 
@@ -99,7 +99,7 @@ def test_a_lock_that_is_deleted_on_release_turns_the_harness_red(quick_place: Pa
 
 
 def hold(path: str) -> tuple[int, int]:
-    """Let a forked process hold the lock; return it, and a pipe that tells when it does."""
+    """Let a forked process hold the lock; return it, and a pipe that reports when it does."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -27,7 +27,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.local import name_index
 from lightning_lite.storage.local.name_index import NameIndex
-from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.staging import StagingFolder
 
 MANY = 300
 
@@ -82,7 +82,7 @@ def listings(do: Callable[[], object]) -> int:
 
 
 def refused(drive: Drive, name: str) -> None:
-    with pytest.raises(DriveNameClash, match="are one on macOS and Windows"):
+    with pytest.raises(DriveNameClash, match="are the same on macOS or Windows"):
         drive.put("file", to=f"x/{name}")
 
 
@@ -122,11 +122,11 @@ def test_a_name_that_comes_and_goes_does_not_let_the_index_be_built_again(big: D
 
 def test_a_look_without_the_lock_builds_no_index(big: Drive):
     by_hand(big)
-    names = NameIndex(str(index(big).parent), Aside(f"{big.root_dir}/drives/d/.lightning_lite/aside"))
+    names = NameIndex(str(index(big).parent), StagingFolder(f"{big.root_dir}/drives/d/.lightning_lite/aside"))
     index(big).unlink()
-    names.refuse_other_spelling(str(place(big)), ("New",), is_locked=False)
+    names.refuse_other_form(str(place(big)), ("New",), is_locked=False)
     assert not index(big).exists()
-    names.refuse_other_spelling(str(place(big)), ("New",), is_locked=True)
+    names.refuse_other_form(str(place(big)), ("New",), is_locked=True)
     assert index(big).exists()
 
 
@@ -288,7 +288,9 @@ def test_a_put_in_a_signal_handler_is_no_less_known(drive: Drive, monkeypatch: p
     drive.put("file", to="A")
     number = 0
     was_cut = True
-    while was_cut:  # a put at each operation of another one, on the top floor, where nobody holds the folder
+    while (
+        was_cut
+    ):  # a put at each operation of another one, on the top level, where no process holds the folder
         number += 1
         plan = Plan(number, lambda name, number=number: drive.put("file", to=f"Within-{number}"))
         with guarded(plan, ("pread", "pwrite", "fstat", "stat", "rename")):

@@ -43,7 +43,7 @@ def carelessly(step: Step) -> Step:
 
 
 def while_read(step: Step) -> Step:
-    """Do it while somebody reads the folder `folder` of the drive."""
+    """Do it while a reader has the folder open: `folder` of the drive."""
 
     def do(drive: Drive) -> None:
         fd = os.open(f"{drive.root_dir}/drives/d/main/folder", os.O_RDONLY)
@@ -82,7 +82,7 @@ CASES = {
         OLD_FOLDER,
         {**OLD_FOLDER, "p": {"q": b"new"}},
     ),
-    "a folder that somebody puts into carelessly while it is read": (
+    "a folder that is read while a put that is not durable changes it": (
         [put_folder("new"), while_read(carelessly(put("new", to="folder/a")))],
         put("new", to="other"),
         "folder/inner/b",

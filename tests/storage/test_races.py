@@ -202,7 +202,7 @@ def test_the_search_finds_a_stale_read_that_was_planted(drive: Drive):
 # Each harness turns red when what it looks for is broken.
 
 
-def put_in_place(self: put.Put, told) -> None:
+def put_in_place(self: put.Put, on_progress) -> None:
     target = Path(self._layout.space(self._owner), *self._parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     if self._is_folder:
@@ -234,13 +234,13 @@ def test_reading_without_a_pin_turns_the_mixed_harness_red(drive: Drive, monkeyp
 
 
 def test_no_lock_turns_the_harness_of_the_race_red(drive: Drive, monkeypatch):
-    admit = put.Put._admit_place
+    admit = put.Put._check_place
 
-    def admit_and_sleep(self: put.Put) -> None:
-        admit(self)
+    def admit_and_sleep(self: put.Put, **options: bool) -> None:
+        admit(self, **options)
         pause(0.001)  # here the others come in
 
     monkeypatch.setattr(locks.DriveLock, "held", nullcontext)
-    monkeypatch.setattr(put.Put, "_admit_place", admit_and_sleep)
+    monkeypatch.setattr(put.Put, "_check_place", admit_and_sleep)
     with pytest.raises(AssertionError):
         races.one_component_wins(drive, rounds=100)

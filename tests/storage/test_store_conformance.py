@@ -1,4 +1,4 @@
-"""What every store does, whatever keeps the files: the suite that a new one has to pass.
+"""What every implementation of `Store` does: a new one has to pass this suite.
 
 A store is made by a function of an empty folder; add it to `STORES`.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.storage.base import Source, Store
+from lightning_lite.storage.base import CheckedFile, Destination, Source, Store
 from lightning_lite.storage.errors import (
     DriveAmbiguous,
     DriveDuplicate,
@@ -21,11 +21,9 @@ from lightning_lite.storage.errors import (
     DriveNotFound,
     DriveNotOwner,
 )
-from lightning_lite.storage.fs.symlinks import Bounds
-from lightning_lite.storage.local.delivery import Destination
-from lightning_lite.storage.local.store import LocalStore
+from lightning_lite.storage.stores import open_store
 
-STORES: dict[str, Callable[[Path], Store]] = {"local": lambda folder: LocalStore(str(folder), "drive")}
+STORES: dict[str, Callable[[Path], Store]] = {"local": lambda folder: open_store(str(folder), "drive")}
 
 
 @pytest.fixture(params=STORES)
@@ -44,10 +42,17 @@ class User:
         make(self.here / "source", content)
         source = Source(
             str(self.here / "source"),
-            Bounds(str(self.here), str(self.here.parent / "store"), follow_symlinks=False),
-            lambda name, path: None,
+            str(self.here),
+            follow_symlinks=False,
+            check=lambda names, folder: None,
         )
-        options = {"exclusive": True, "move": False, "durable": False, "told": lambda count: None, **options}
+        options = {
+            "exclusive": True,
+            "move": False,
+            "durable": False,
+            "on_progress": lambda count: None,
+            **options,
+        }
         try:
             self.store.put(owner, tuple(path.split("/")), source, **options)
         finally:
@@ -55,7 +60,7 @@ class User:
 
     def get(self, path: str, owner: str | None = None) -> object:
         target = Destination(str(self.here), ("target",), overwrite=True)
-        self.store.get(tuple(path.split("/")), target, owner=owner, told=lambda count: None)
+        self.store.get(tuple(path.split("/")), target, owner=owner, on_progress=lambda count: None)
         content = look(self.here / "target")
         remove(self.here / "target")
         return content
@@ -196,7 +201,34 @@ def test_a_wait_ends_with_the_arrival_or_in_time(user: User):
     thread.join()
 
 
-def test_progress_is_told(user: User):
-    told: list[int] = []
-    user.put("a", "x" * 500_000, told=told.append)
-    assert sum(told) == 500_000
+def test_progress_is_reported(user: User):
+    counts: list[int] = []
+    user.put("a", "x" * 500_000, on_progress=counts.append)
+    assert sum(counts) == 500_000
+
+
+def test_a_draft_is_moved_into_the_drive_and_removed_otherwise(user: User):
+    with user.store.draft() as moved, user.store.draft() as left:
+        for path in (moved, left):
+            Path(path).write_text("text")
+        source = Source(moved, "/", follow_symlinks=True, check=lambda names, folder: None)
+        user.store.put(
+            "anna", ("a",), source, exclusive=True, move=True, durable=False, on_progress=lambda count: None
+        )
+    assert user.get("a") == "text"
+    assert not Path(moved).exists()
+    assert not Path(left).exists()
+
+
+def test_a_local_path_can_be_read(user: User):
+    user.put("x/y", "text")
+    assert Path(user.store.local_path("anna", ("x", "y"))).read_text() == "text"
+    assert not Path(user.store.local_path("anna", ("nothing",))).exists()
+
+
+def test_a_sound_drive_has_no_problems(user: User):
+    user.put("a", "text")
+    user.put("tree", TREE)
+    found = list(user.store.verify(hashes=True))
+    assert all(isinstance(item, CheckedFile) and item.digest for item in found)
+    assert sorted(item.size for item in found) == [1, 1, 4]

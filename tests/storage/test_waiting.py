@@ -1,4 +1,4 @@
-"""`get(timeout=)`: it waits for what is not there yet, and sees whatever way it comes."""
+"""`get(timeout=)`: it waits for a missing path, and notices each way in which it can appear."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def nearest_folder(path: str) -> str:
 
 
 def _root(root: str) -> Finding:
-    found = syscalls.look(root)
+    found = syscalls.stat_if_exists(root)
     if found is None:
         return Finding("root", f"{root}, not there yet")
     mode = S_IMODE(os.stat(root).st_mode)
@@ -113,7 +113,7 @@ def _reflink(probe: str) -> Finding:
 
 def _news(probe: str) -> Finding:
     with Arrivals(probe) as arrivals:
-        if arrivals.is_told:
+        if arrivals.has_events:
             return Finding("news of files", "inotify")
     return Finding("news of files", "looked for again and again", OK, "get(timeout=...) answers a bit later")
 

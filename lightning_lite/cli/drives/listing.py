@@ -28,8 +28,8 @@ from lightning_lite.cli.output import say, say_json, say_table
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.fs.copy import stream
-from lightning_lite.storage.local.store import drives_in
 from lightning_lite.storage.names import PROTOCOL
+from lightning_lite.storage.stores import drive_names
 from lightning_lite.text import format_bytes, one_line
 
 _NAME_LIMIT = 10_000  # characters; longer than any name can be
@@ -122,7 +122,7 @@ def du(root: str, as_json: bool, component: str | None, drive: str | None, paths
     with in_our_words():
         if drive is None:
             rows = [
-                _count(open_drive(root, name), ".", component, name) for name in drives_in(check_root(root))
+                _count(open_drive(root, name), ".", component, name) for name in drive_names(check_root(root))
             ]
         else:
             opened = open_known_drive(root, drive)
@@ -162,7 +162,7 @@ def cat(root: str, component: str | None, drive: str, paths: tuple[str, ...]) ->
 
 
 def _list_drives(root: str, as_json: bool, long: bool) -> None:
-    names = drives_in(check_root(root))
+    names = drive_names(check_root(root))
     if not (as_json or long):
         _say_names(names)
         return

@@ -15,9 +15,9 @@ from lightning_lite.cli.options import BadInput, ParamType, check_root
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.errors import DriveError, DriveNotFound
-from lightning_lite.storage.local.store import drives_in
 from lightning_lite.storage.names import PROTOCOL, drive_name, has_magic, path_parts
 from lightning_lite.storage.selection import expand
+from lightning_lite.storage.stores import drive_names
 
 #: What errors advise in Python, and how it is said here.
 _IN_OUR_WORDS = (
@@ -48,7 +48,7 @@ class DriveName(ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the drives of the root that begin like this."""
-        names = drives_in(ctx.params.get("root") or "")
+        names = drive_names(ctx.params.get("root") or "")
         return [CompletionItem(name) for name in names if name.startswith(incomplete.removeprefix(PROTOCOL))]
 
 
@@ -62,7 +62,7 @@ class PathInDrive(ParamType[str]):
     ) -> list[CompletionItem]:
         """Return what is in the folder of the drive that the user is typing."""
         root, name = ctx.params.get("root"), ctx.params.get("drive")
-        if not root or name not in drives_in(root):
+        if not root or name not in drive_names(root):
             return []
         folder = incomplete.rpartition("/")[0]
         entries = open_drive(root, name).entries(folder or ".")
@@ -94,7 +94,7 @@ def open_known_drive(root: str, name: str, **options: Any) -> Drive:
     Raises:
         BadInput: There is no such root, or no such drive in it.
     """
-    names = drives_in(check_root(root))
+    names = drive_names(check_root(root))
     if name not in names:
         raise BadInput(f"there is no drive {name!r} in {root!r}{like(name, names, '`drive ls` lists them')}")
     return open_drive(root, name, **options)

@@ -8,10 +8,9 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import DriveName, open_known_drive
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
-from lightning_lite.storage.errors import telling
-from lightning_lite.storage.local.store import drives_in
-from lightning_lite.storage.local.verify import Checked, Finding
-from lightning_lite.storage.local.verify import verify as verify_drive
+from lightning_lite.storage.base import CheckedFile, Problem
+from lightning_lite.storage.errors import translate_errors
+from lightning_lite.storage.stores import drive_names, open_store
 from lightning_lite.text import format_bytes, one_line
 
 _NAME_LIMIT = 10_000
@@ -35,7 +34,7 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
     special files, and names that no drive may have. The exit code is 1 if there is anything. It changes
     nothing, and works may run at the same time. Two drives with the same list of --hash hold the same files.
     """
-    names = drives or tuple(drives_in(check_root(root)))
+    names = drives or tuple(drive_names(check_root(root)))
     for name in names:
         open_known_drive(root, name)
     report = [_verify(root, name, hashes, as_json) for name in names]
@@ -48,9 +47,9 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
 def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, object]:
     """Look through one drive, and return what there is to say about it."""
     findings, files, size = [], [], 0
-    with telling("verify", name):
-        for thing in verify_drive(root, name, hashes=hashes):
-            if isinstance(thing, Finding):
+    with translate_errors("verify", name):
+        for thing in open_store(root, name).verify(hashes=hashes):
+            if isinstance(thing, Problem):
                 findings.append(thing)
                 if not as_json:
                     where = one_line(thing.path, _NAME_LIMIT)
@@ -72,5 +71,5 @@ def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, obje
     }
 
 
-def _file_as_data(file: Checked) -> dict[str, object]:
+def _file_as_data(file: CheckedFile) -> dict[str, object]:
     return {"path": file.path, "size": file.size, "sha256": file.digest}

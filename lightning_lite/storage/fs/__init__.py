@@ -1,1 +1,1 @@
-"""What drives need of the file system, each in one call."""
+"""Operations on the file system from which the local store is built."""

@@ -1,76 +1,48 @@
 """Copies the bytes of one file inside the kernel.
 
-Small files are read and written in one piece. Big ones are shared with the source where the file
-system can (reflink), else the kernel copies them with `copy_file_range` (on some network file
-systems the server does), else with `sendfile`, else they go by hand. Holes stay holes.
+Small files are read and written in one piece. Big files share their data with the source where the file
+system supports it (reflink); else the kernel copies them with `copy_file_range` (on some network file
+systems the server does), else with `sendfile`, else with `read` and `write`. Holes stay holes.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import DriveSourceChanged, shown
 from lightning_lite.storage.fs import syscalls
 
-#: What `sendfile` says to a target that it can't write to, such as a file that is open for appending.
-_REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
-
-
-def stream(source: int, target: int) -> None:
-    """Write all of an open file, from where it stands.
-
-    Args:
-        source: Descriptor of a regular file.
-        target: Descriptor of a file, a pipe, a socket or a terminal.
-
-    Raises:
-        BrokenPipeError: Who was to read it is gone.
-    """
-    try:
-        while syscalls.sendfile is not None and syscalls.sendfile(target, source, None, PIECE):
-            pass
-    except OSError as error:
-        if error.errno not in _REFUSALS:
-            raise
-    while data := syscalls.read(source, BUFFER):  # nothing, if the kernel has sent it all
-        rest = memoryview(data)
-        while rest:
-            rest = rest[syscalls.write(target, rest) :]
-
-
-#: Bytes up to which reading and writing beats every other way.
+#: Size in bytes up to which `read` and `write` are faster than every other way.
 SMALL = 64 * 1024
 
-#: Bytes after which a copy stops to tell how far it is, and hears signals.
+#: Bytes per system call: between two calls, progress is reported and Python handles signals.
 PIECE = 32 * 1024 * 1024
 
-#: Bytes that the portable way holds in memory.
+#: Bytes in memory when the file is copied with `read` and `write`.
 BUFFER = 1024 * 1024
 
-#: Bytes from which a copy first asks whether there is room.
-ASK_FOR_ROOM = 64 * 1024 * 1024
+#: Size in bytes from which the free space of the disk is checked before the copy.
+CHECK_SPACE_FROM = 64 * 1024 * 1024
 
-#: Is told the number of bytes after each piece.
-Told = Callable[[int], None]
-
-#: What `sendfile` and `copy_file_range` say to files that they can't handle.
+#: Errors of `sendfile` and `copy_file_range` for files that they do not support, such as append-only ones.
 _REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
 
 
-def copy_bytes(source: int, target: int, before: os.stat_result, name: str, told: Told) -> None:
+def copy_bytes(source: int, target: int, before: os.stat_result, name: str, on_progress: OnProgress) -> None:
     """Copy an open file into an empty one.
 
     Args:
-        source: Descriptor, at its beginning.
+        source: Descriptor, at position 0.
         target: Descriptor of an empty file.
-        before: What the source was when it was opened.
-        name: For errors.
-        told: Is told the number of bytes after each piece.
+        before: Status of the source when it was opened.
+        name: Name of the source for errors.
+        on_progress: Called with the number of bytes after each piece.
 
     Raises:
-        DriveSourceChanged: The source was written meanwhile.
+        DriveSourceChanged: The source was written during the copy.
     """
     size = before.st_size
     if size <= SMALL:
@@ -79,21 +51,43 @@ def copy_bytes(source: int, target: int, before: os.stat_result, name: str, told
             raise _changed(name)
         written = syscalls.write(target, data)
         if written != size:
-            _write_all(target, data[written:])  # says why it was short
-        told(size)
+            _write_all(target, data[written:])  # raises the error that made the first write short
+        on_progress(size)
     else:
-        _copy_big(source, target, before, name, told)
+        _copy_big(source, target, before, name, on_progress)
 
 
-def _copy_big(source: int, target: int, before: os.stat_result, name: str, told: Told) -> None:
+def stream(source: int, target: int) -> None:
+    """Write the rest of an open file, from its current position, to another descriptor.
+
+    Args:
+        source: Descriptor of a regular file.
+        target: Descriptor of a file, a pipe, a socket or a terminal.
+
+    Raises:
+        BrokenPipeError: The reader closed the pipe.
+    """
+    try:
+        while syscalls.sendfile is not None and syscalls.sendfile(target, source, None, PIECE):
+            pass
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+    while data := syscalls.read(source, BUFFER):  # empty if the kernel has sent everything
+        rest = memoryview(data)
+        while rest:
+            rest = rest[syscalls.write(target, rest) :]
+
+
+def _copy_big(source: int, target: int, before: os.stat_result, name: str, on_progress: OnProgress) -> None:
     size = before.st_size
-    if before.st_blocks * 512 >= ASK_FOR_ROOM:
-        _ask_for_room(target, before.st_blocks * 512)
+    if before.st_blocks * 512 >= CHECK_SPACE_FROM:
+        _check_space(target, before.st_blocks * 512)
     if syscalls.clone(source, target):
-        told(size)
+        on_progress(size)
     else:
         for start, end in _data(source, before):
-            _copy_range(source, target, start, end, told)
+            _copy_range(source, target, start, end, on_progress)
         syscalls.ftruncate(target, size)
     after = syscalls.fstat(source)
     if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
@@ -102,18 +96,18 @@ def _copy_big(source: int, target: int, before: os.stat_result, name: str, told:
 
 def _changed(name: str) -> DriveSourceChanged:
     return DriveSourceChanged(
-        f"{shown(name)} changed while it was copied; do it again when nobody writes to it."
+        f"{shown(name)} changed while it was copied; try again when no process writes to it."
     )
 
 
-def _ask_for_room(target: int, size: int) -> None:
-    room = os.fstatvfs(target)
-    if room.f_bavail * room.f_frsize < size:
+def _check_space(target: int, size: int) -> None:
+    disk = os.fstatvfs(target)
+    if disk.f_bavail * disk.f_frsize < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _data(source: int, info: os.stat_result) -> Iterator[tuple[int, int]]:
-    """Return the ranges of a file that are no holes."""
+    """Yield the ranges of a file that are not holes."""
     size = info.st_size
     if info.st_blocks * 512 >= size or not hasattr(os, "SEEK_DATA"):
         yield 0, size
@@ -123,14 +117,14 @@ def _data(source: int, info: os.stat_result) -> Iterator[tuple[int, int]]:
         try:
             start = syscalls.lseek(source, end, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+            if error.errno == errno.ENXIO:  # the rest is a hole
                 return
             raise
         end = syscalls.lseek(source, start, os.SEEK_HOLE)
         yield start, end
 
 
-def _copy_range(source: int, target: int, start: int, end: int, told: Told) -> None:
+def _copy_range(source: int, target: int, start: int, end: int, on_progress: OnProgress) -> None:
     syscalls.lseek(source, start, syscalls.SEEK_SET)
     syscalls.lseek(target, start, syscalls.SEEK_SET)
     for way in (_by_range, _by_pipe, _by_hand):
@@ -142,9 +136,9 @@ def _copy_range(source: int, target: int, start: int, end: int, told: Told) -> N
                     raise
                 break
             if count == 0:
-                return  # shorter than it was; the caller sees that it changed
+                return  # the file became shorter; the caller raises DriveSourceChanged
             start += count
-            told(count)
+            on_progress(count)
 
 
 def _by_range(source: int, target: int, count: int) -> int:

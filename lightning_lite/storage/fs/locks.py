@@ -1,8 +1,8 @@
 """The lock of a drive: one holder at a time, in any number of processes and threads.
 
-Who dies gives it back, a forked child does not keep it, and the file of the lock is never deleted:
-a second holder could get in beside the first one. The holder signs, so that who waits too long for this
-lock, or for one that is held along with it, can say whom he waited for.
+The kernel releases the lock when its holder dies, and a forked child does not hold it. The file of the lock
+is never deleted: a process that opened the old file and one that creates a new file would both hold "the"
+lock. The holder writes its pid into the file, so that a timeout of another process can name it.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from stat import S_ISREG
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout, shown
 from lightning_lite.storage.fs import syscalls
 
-#: Seconds after which waiting for a lock that is held for milliseconds ends with an error.
+#: Seconds to wait for a lock; holders keep it for milliseconds only.
 LOCK_TIMEOUT = 60.0
 
-#: Tries to take a lock that somebody else holds before the first pause: it is held for about as long.
+#: Attempts before the first pause: together they take about as long as a lock is usually held.
 EAGER_TRIES = 20
 
-#: Seconds between two tries after that: the first, and the longest; each is longer than the one before.
+#: First and longest pause in seconds between two later attempts; the pause grows with each attempt.
 FIRST_PAUSE = 0.00005
 LONGEST_PAUSE = 0.002
 _GROWTH = 1.2
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-#: What the system says where it has no locks.
+#: Errors of a file system that has no locks.
 _NO_LOCKS = syscalls.UNKNOWN | {errno.ENOLCK}
 
-#: Who holds a lock: its file, and the thread.
+#: A holder of a lock: the path of the lock, and the thread.
 _Holder = tuple[str, int]
 
-#: All who hold one in this process, with its descriptor.
+#: The holders in this process, with the descriptor of the lock.
 _held: dict[_Holder, int] = {}
 
-#: Held while a descriptor comes or goes: a process that is forked in between would keep it.
+#: Held while a descriptor is opened or closed: a child forked at that moment would inherit it unnoticed.
 _no_fork = _thread.RLock()
 
 
 class DriveLock:
-    """The lock of one drive; a thread that holds it may take it again.
+    """The lock of one drive; it is re-entrant per thread.
 
     Args:
         path: File of the lock.
-        timeout: Seconds to wait for it; `LOCK_TIMEOUT` if not given.
+        timeout: Seconds to wait for it; `LOCK_TIMEOUT` by default.
 
     Attributes:
-        path: The same.
+        path: File of the lock.
     """
 
     def __init__(self, path: str, timeout: float | None = None) -> None:
@@ -66,61 +66,65 @@ class DriveLock:
         """Hold the lock in the `with` block.
 
         Raises:
-            DriveLockTimeout: Somebody else did not give it back; the message says who.
-            DriveLockError: The file of the lock is something else, or locks do not work here.
+            DriveLockTimeout: Another process held it for too long; the message names that process.
+            DriveLockError: The file of the lock is not a regular file, or the file system has no locks.
         """
         holder = self.path, _thread.get_ident()
         if holder in _held:
-            yield  # in a signal handler: whom it interrupts goes on only after it
+            yield  # re-entered, for example in a signal handler: the outer block continues after this one
             return
-        try:  # before it is taken: who is interrupted just after that gives it back, too
+        try:  # begins before _take(), so that an exception of a signal handler right after it releases, too
             self._take(holder)
             yield
         finally:
-            _give_back(holder)
+            _release(holder)
 
     def _take(self, holder: _Holder) -> None:
         try:
             while not self._is_taken(holder):
-                _give_back(holder)  # somebody deleted the file meanwhile: there may be a new one
+                _release(holder)  # the file was deleted while we waited: try again with the new one
         except DriveLockError:
             raise
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 raise DriveLockError(
-                    f"The file system of {shown(self.path)} has no locks; put the root elsewhere."
+                    f"The file system of {shown(self.path)} has no locks; use a root on another file system."
                 ) from error
             raise DriveLockError(
-                f"The lock {shown(self.path)} of the drive can't be used: {error}; look what is there."
+                f"The lock {shown(self.path)} of the drive can't be used: {error}; check the file."
             ) from error
 
     def _is_taken(self, holder: _Holder) -> bool:
-        """Take the lock, and say whether its file is still there."""
-        import filelock  # noqa: PLC0415 - 75 ms that only those who write to a drive pay
+        """Take the lock.
+
+        Returns:
+            Whether its file still exists.
+        """
+        import filelock  # noqa: PLC0415 - takes 75 ms; only writers need it
 
         with _no_fork:
             _held[holder] = fd = syscalls.open_file(self.path, _OPEN, 0o600)
-        _insist(partial(filelock.lock_descriptor, fd, blocking=False), self.path, self.path, self._timeout)
+        _acquire(partial(filelock.lock_descriptor, fd, blocking=False), self.path, self.path, self._timeout)
         there = syscalls.fstat(fd)
         if not S_ISREG(there.st_mode):
             raise DriveLockError(
-                f"The lock {shown(self.path)} of the drive is no regular file; look what it is."
+                f"The lock {shown(self.path)} of the drive is not a regular file; check what it is."
             )
-        sign(fd)
+        write_holder(fd)
         return there.st_nlink > 0
 
 
-def _give_back(holder: _Holder) -> None:
+def _release(holder: _Holder) -> None:
     with _no_fork:
         fd = _held.pop(holder, None)
-        if fd is not None:  # else it was not taken, or this is a forked child
-            with suppress(OSError):  # not only closed: a child that Python has not forked may have it, too
+        if fd is not None:  # None if the lock was not taken, or in a forked child
+            with suppress(OSError):  # unlock as well: a child process may have inherited the descriptor
                 syscalls.flock(fd, syscalls.LOCK_UN)
             syscalls.close(fd)
 
 
-def _let_go_in_child() -> None:
-    """Close what belongs to the parent; whoever gives something back here finds that it is gone."""
+def _forget_in_child() -> None:
+    """Close the descriptors of the parent; a later `_release` in the child finds none."""
     for fd in _held.values():
         syscalls.close(fd)
     _held.clear()
@@ -128,25 +132,25 @@ def _let_go_in_child() -> None:
 
 
 os.register_at_fork(
-    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_let_go_in_child
+    before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_forget_in_child
 )
 
 
 def wait_for(
     fd: int, kind: int, path: str, holder: str, dir_fd: int | None = None, timeout: float | None = None
 ) -> None:
-    """Take a lock of an open file or folder that others hold for milliseconds.
+    """Lock an open file or folder that others lock for milliseconds.
 
     Args:
         fd: Its descriptor.
         kind: `syscalls.LOCK_SH` or `syscalls.LOCK_EX`.
-        path: Where it is, for the error.
-        holder: File in which the holder signs.
-        dir_fd: Open folder that `holder` refers to, if it is relative.
-        timeout: Seconds to wait; `LOCK_TIMEOUT` if not given.
+        path: Its path, for the error.
+        holder: File into which the holder writes its pid.
+        dir_fd: Open folder to which `holder` is relative.
+        timeout: Seconds to wait; `LOCK_TIMEOUT` by default.
 
     Raises:
-        DriveLockTimeout: Somebody else did not give it back; the message says who.
+        DriveLockTimeout: Another process held it for too long; the message names that process.
     """
 
     def is_taken() -> bool:
@@ -156,17 +160,17 @@ def wait_for(
             return False
         return True
 
-    _insist(is_taken, path, holder, timeout, dir_fd)
+    _acquire(is_taken, path, holder, timeout, dir_fd)
 
 
-def _insist(
+def _acquire(
     is_taken: Callable[[], bool], path: str, holder: str, timeout: float | None, dir_fd: int | None = None
 ) -> None:
-    """Try again and again to take a lock, soon at first."""
+    """Call `is_taken` until it returns true: at first without a pause, then with growing pauses."""
     for _ in range(EAGER_TRIES):
         if is_taken():
             return
-        os.sched_yield()  # the holder may be waiting for this very processor
+        os.sched_yield()  # the holder may need this processor to finish
     timeout = LOCK_TIMEOUT if timeout is None else timeout
     deadline = time.monotonic() + timeout
     pause = FIRST_PAUSE
@@ -177,9 +181,9 @@ def _insist(
         pause = min(pause * _GROWTH, LONGEST_PAUSE)
 
 
-def sign(fd: int) -> None:
-    """Write into an open file who holds a lock and since when."""
-    with suppress(OSError):  # only the error of those who wait too long depends on it
+def write_holder(fd: int) -> None:
+    """Write into an open file which process holds a lock, and since when."""
+    with suppress(OSError):  # only the message of a timeout depends on it
         syscalls.pwrite(fd, b"%-10d %-18.3f\n" % (os.getpid(), time.time()), 0)
 
 
@@ -190,10 +194,10 @@ def _timed_out(path: str, holder: str, timeout: float, dir_fd: int | None = None
             pid, since = syscalls.pread(fd, 64, 0).split()
         finally:
             syscalls.close(fd)
-        who = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
+        holder_text = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
     except (OSError, ValueError):
-        who = "nobody knows who holds it"
+        holder_text = "the holder is unknown"
     return DriveLockTimeout(
-        f"The lock {shown(path)} of the drive was not free within {timeout:g} s: {who}; "
-        f"look what that process does, continue or end it."
+        f"The lock {shown(path)} of the drive was not free within {timeout:g} s: {holder_text}; "
+        f"check that process, and continue or end it."
     )

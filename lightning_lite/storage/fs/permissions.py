@@ -1,9 +1,8 @@
 """Permissions of files that enter and leave a drive.
 
-Stored files lose the owner's right to write, so that nobody edits a drive by hand by mistake (the
-root is closed to everybody else); stored folders must be open to their owner. What the right was
-is kept exactly: the sticky bit, which means nothing to a file and nothing to the only user of a
-closed folder, marks what was read-only at its source. Set-id bits never travel.
+Stored files lose the owner's right to write, so that no user changes them by mistake (other users have no
+access to the root); stored folders must be accessible to their owner. The sticky bit, which has no effect on
+these files and folders, records that the source was read-only. Set-id bits are dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ _PERMISSIONS = 0o777
 
 
 def stored_mode(mode: int) -> int:
-    """Return the permissions in the drive for a source of this mode.
+    """Return the permissions in the drive of a source with this mode.
 
     Example:
         >>> oct(stored_mode(0o100644)), oct(stored_mode(0o100444))
@@ -27,7 +26,7 @@ def stored_mode(mode: int) -> int:
 
 
 def restored_mode(mode: int) -> int:
-    """Return the permissions that the source had of what is stored with this mode.
+    """Return the permissions that the source had before it was stored with this mode.
 
     Example:
         >>> oct(restored_mode(0o100444)), oct(restored_mode(0o101444))

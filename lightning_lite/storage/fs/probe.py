@@ -1,7 +1,7 @@
 """Tests whether a file system keeps the promises that drives need: locks and exclusive creation.
 
-Local file systems do. A network folder gives a warning, and two processes try it there; it is
-refused only if they both get what only one may have.
+Local file systems do. For a network file system a warning is given, and two processes test it; it is
+refused only if both get a lock or a new file that only one of them may get.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from warnings import warn
 from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
 from lightning_lite.storage.fs import syscalls
 
-#: File systems whose files other machines change as well.
+#: File systems whose files other machines can change.
 NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2",
      "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
@@ -21,7 +21,7 @@ NETWORK = frozenset(
 
 _MOUNTS = "/proc/self/mountinfo"
 
-# What the second process does: it says which of the two it got although the first one holds both.
+# The program of the second process: it prints what it got although the first process holds it.
 _RIVAL = """
 import fcntl, os, sys
 lock, new = sys.argv[1:]
@@ -37,39 +37,39 @@ except FileExistsError:
     pass
 """
 
-_admitted: set[str] = set()
+_checked: set[str] = set()
 
 
-def admit_file_system(folder: str, mounts: str = _MOUNTS) -> None:
-    """Warn once if `folder` is on a network, and refuse it if locks or create-only do not hold there.
+def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
+    """Warn once if `folder` is on a network, and refuse it if locks or exclusive creation do not work there.
 
     Args:
         folder: An existing folder.
-        mounts: File with the mounts of this process, as Linux has it; without one nothing is said.
+        mounts: File with the mounts of this process in Linux's format; without it, no check is made.
     """
-    if folder in _admitted:
+    if folder in _checked:
         return
-    _admitted.add(folder)
+    _checked.add(folder)
     kind = kind_of(folder, mounts)
     if kind not in NETWORK:
         return
     warn(
         f"The root of the drive {shown(folder)} is on a network file system ({kind}): what other "
-        f"machines put is seen late, and waiting is slower. Use a local folder if one machine is enough.",
+        f"machines put is visible late, and waiting is slower. Use a local folder if one machine is enough.",
         DriveWarning,
         stacklevel=2,
     )
     broken = try_out(folder)
     if broken:
-        _admitted.discard(folder)
+        _checked.discard(folder)
         raise DriveUnsupportedFS(
-            f"{' and '.join(broken)} do not hold on {shown(folder)} ({kind}): two processes "
+            f"{' and '.join(broken)} do not work on {shown(folder)} ({kind}): two processes "
             f"got the same one. Put the root on another file system."
         )
 
 
 def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
-    """Return the type of the file system that `folder` is on, or "" if the system does not tell."""
+    """Return the type of the file system of `folder`, or "" if the system does not provide it."""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.split() for line in file]
@@ -85,14 +85,14 @@ def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
     return kind
 
 
-def tells_changes(folder: str, fd: int) -> bool:
-    """Return whether each change of what is in `folder` shows at once, in a time of change of its own.
+def has_precise_ctime(folder: str, fd: int) -> bool:
+    """Return whether each change in `folder` gets a time of change (ctime) of its own.
 
-    Local file systems of Linux 6.13 and later do that; before it, all changes in some milliseconds share one.
+    Local file systems of Linux 6.13 and later do that; before, all changes within some milliseconds share it.
 
     Args:
-        folder: A folder of ours.
-        fd: A file of ours in it; its time of change is changed.
+        folder: A folder of the drive.
+        fd: Descriptor of a new file in it, whose ctime may be changed.
     """
     if kind_of(folder) in NETWORK:
         return False
@@ -105,8 +105,8 @@ def tells_changes(folder: str, fd: int) -> bool:
 
 
 def try_out(folder: str) -> list[str]:
-    """Return what does not hold in `folder`: `locks`, `create-only`, both or nothing."""
-    import subprocess  # noqa: PLC0415 - 10 ms that only a network folder costs
+    """Return what does not work in `folder`: `locks`, `create-only`, both or nothing."""
+    import subprocess  # noqa: PLC0415 - takes 10 ms; only network folders need it
 
     lock = f"{folder}/probe-{os.getpid()}.lock"
     new = f"{folder}/probe-{os.getpid()}.new"
@@ -121,5 +121,5 @@ def try_out(folder: str) -> list[str]:
     finally:
         syscalls.close(fd)
         for path in (lock, new):
-            if syscalls.look(path) is not None:
+            if syscalls.stat_if_exists(path) is not None:
                 syscalls.unlink(path)

@@ -1,7 +1,7 @@
 """Opens files to put without following a symbolic link out of the allowed folder.
 
-A path is resolved first, checked, and then opened part by part from its folder, following no link:
-if somebody changes a part for a link in between, the opening fails instead of following it.
+A path is resolved and checked first, and then opened part by part, without following links: if another
+process replaces a part by a link in between, the opening fails.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _KINDS = {
 
 
 class Bounds:
-    """Where the content of a `put` may come from.
+    """Limits from where the content of a `put` is read.
 
     Args:
-        folder: Absolute folder outside of which nothing is read.
-        root: Absolute folder that holds all drives: they are not put into themselves.
-        follow_symlinks: Whether links may lead out of `folder`.
+        folder: Absolute folder; nothing outside it is read.
+        root: Absolute folder that holds all drives; it is never read, so that no drive is put into itself.
+        follow_symlinks: Whether symbolic links may lead out of `folder`.
     """
 
     def __init__(self, folder: str, root: str, *, follow_symlinks: bool) -> None:
@@ -44,11 +44,11 @@ class Bounds:
         self._follow = follow_symlinks
 
     def open(self, path: str) -> int:
-        """Open the file or folder at absolute `path` and return its descriptor.
+        """Open the file or folder at the absolute path `path` and return its descriptor.
 
         Raises:
-            DriveSourceMissing: It is not there.
-            DriveSymlink: It is a link to something outside.
+            DriveSourceMissing: It does not exist.
+            DriveSymlink: It is a symbolic link that leads out of the folder.
             DriveSpecialFile: It is neither a file nor a folder.
         """
         if is_inside(path, self._folder):
@@ -60,8 +60,8 @@ class Bounds:
         return self._open_by_link(path)
 
     def refuse_root(self, folder: int, path: str) -> None:
-        """Refuse an open folder if it is the root of the drives, by whatever way one came to it."""
-        root = syscalls.look(self._root)
+        """Refuse an open folder that is the root of the drives, by whichever path it was reached."""
+        root = syscalls.stat_if_exists(self._root)
         here = syscalls.fstat(folder)
         if root is not None and (here.st_dev, here.st_ino) == (root.st_dev, root.st_ino):
             raise _recursive(path)
@@ -89,18 +89,18 @@ class Bounds:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
-            raise DriveSourceChanged(f"{shown(path)} changed during the operation; do it again.") from None
+            raise DriveSourceChanged(f"{shown(path)} changed during the operation; try again.") from None
 
     def _open_real(self, real: str, path: str, base: str) -> int:
         if is_inside(self._root, real) or is_inside(real, f"{self._root}/drives"):
             raise _recursive(path)
         try:
-            admit_kind(syscalls.stat(real, follow_symlinks=False).st_mode, path)
+            check_kind(syscalls.stat(real, follow_symlinks=False).st_mode, path)
             fd = open_beneath(base, real[len(base) :].split("/"))
         except FileNotFoundError:
             raise _missing(path) from None
         try:
-            admit_kind(syscalls.fstat(fd).st_mode, path)
+            check_kind(syscalls.fstat(fd).st_mode, path)
         except BaseException:
             syscalls.close(fd)
             raise
@@ -108,7 +108,7 @@ class Bounds:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Return whether `path` is `folder` or lies in it; both absolute and normal.
+    """Return whether `path` is `folder` or below it; both are absolute and normalized.
 
     Example:
         >>> is_inside("/a/b", "/a"), is_inside("/ab", "/a"), is_inside("/a", "/")
@@ -117,23 +117,23 @@ def is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder if folder[-1] == "/" else f"{folder}/")
 
 
-def admit_kind(mode: int, path: str) -> None:
-    """Refuse everything that is neither a file nor a folder, nor a link to one."""
+def check_kind(mode: int, path: str) -> None:
+    """Refuse everything except files, folders and symbolic links."""
     if not S_ISREG(mode) and not S_ISDIR(mode) and not S_ISLNK(mode):
-        kind = _KINDS.get(mode & 0o170000, "no regular file")
+        kind = _KINDS.get(mode & 0o170000, "not a regular file")
         raise DriveSpecialFile(f"{shown(path)} is {kind}; only files and folders can be in a drive.")
 
 
 def open_beneath(folder: str, parts: Sequence[str], last: int = syscalls.READ) -> int:
-    """Open a file or folder below `folder`, following no link below it.
+    """Open a file or folder below `folder`, without following symbolic links below it.
 
     Args:
-        folder: Absolute.
-        parts: Path below it; empty parts do not count.
+        folder: Absolute path.
+        parts: Path below it; empty parts are ignored.
         last: Flags for the last part.
 
     Raises:
-        OSError: `ENOENT` if it is not there, `ELOOP` or `ENOTDIR` if a part is a link or a file.
+        OSError: `ENOENT` if it does not exist, `ELOOP` or `ENOTDIR` if a part is a link or a file.
     """
     parts = [part for part in parts if part]
     if not parts:
@@ -150,8 +150,8 @@ def open_beneath(folder: str, parts: Sequence[str], last: int = syscalls.READ) -
 
 
 def _recursive(path: str) -> DriveError:
-    return DriveError(f"The source {shown(path)} contains the drive or lies in one; put something else.")
+    return DriveError(f"The source {shown(path)} contains the drives or is inside one; put something else.")
 
 
 def _missing(path: str) -> DriveSourceMissing:
-    return DriveSourceMissing(f"The provided path {shown(path)} doesn't exists; nothing was put.")
+    return DriveSourceMissing(f"The provided path {shown(path)} doesn't exist; nothing was put.")

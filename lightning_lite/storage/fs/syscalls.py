@@ -1,8 +1,7 @@
 """All system calls of storage on files, so that tests can count, fail and kill at each of them.
 
-Everything that reads or changes a disk goes through a name of this module, looked up at each call
-(`syscalls.rename(...)`), so that tests can count, fail and kill at the n-th operation. Most names are
-the system calls of `os` as they are; the functions below are those that `os` does not have.
+The modules of storage call these names through the module (`syscalls.rename(...)`), so that a test can
+replace them. Most names are functions of `os`; the functions below are those that `os` does not have.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ import fcntl
 import os
 from functools import cache
 
-#: How files and folders are opened for reading: links are never followed, a FIFO never blocks.
+#: Flags to open files and folders for reading: symbolic links are not followed, a FIFO does not block.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
-#: How a file is created: it must be new.
+#: Flags to create a file, which must not exist yet.
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-#: What a file system answers if it does not know an operation.
+#: Errors of a file system that does not support an operation.
 UNKNOWN = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV})
 
 _FICLONE = 0x40049409
@@ -53,16 +52,16 @@ unlink = os.unlink
 utime = os.utime
 write = os.write
 
-# Not on every system that Python knows; the callers look for a second way.
+# `None` on systems without them; the callers then use another function.
 copy_file_range = getattr(os, "copy_file_range", None)
 sendfile = getattr(os, "sendfile", None)
 
 
 def clone(source: int, target: int) -> bool:
-    """Let the file system share the data of two open files (reflink).
+    """Share the data of `source` with `target` (reflink), if the file system supports it.
 
     Returns:
-        Whether it could; if not, nothing has happened.
+        Whether it did; if not, nothing has changed.
     """
     try:
         fcntl.ioctl(target, _FICLONE, source)
@@ -74,18 +73,18 @@ def clone(source: int, target: int) -> bool:
 
 
 def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | None = None) -> bool:
-    """Let two paths change places, atomically.
+    """Exchange two paths atomically.
 
     Args:
-        one: The first.
-        other: The second.
-        one_fd: Open folder that the first refers to, if it is relative.
-        other_fd: Open folder that the second refers to, if it is relative.
+        one: First path.
+        other: Second path.
+        one_fd: Open folder to which the first path is relative.
+        other_fd: Open folder to which the second path is relative.
 
     Returns:
-        Whether the system can do that; if not, nothing has happened.
+        Whether the system supports it; if not, nothing has changed.
     """
-    import ctypes  # noqa: PLC0415 - 5 ms that only a replaced folder costs
+    import ctypes  # noqa: PLC0415 - takes 5 ms; only the replacement of a folder needs it
 
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
@@ -99,8 +98,8 @@ def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | No
     raise OSError(code, os.strerror(code), other)
 
 
-def look(path: str, dir_fd: int | None = None) -> os.stat_result | None:
-    """Return what is at `path`, without following a link, or `None` if nothing is."""
+def stat_if_exists(path: str, dir_fd: int | None = None) -> os.stat_result | None:
+    """Return the status of what is at `path`, without following a link, or `None` if nothing is there."""
     try:
         return stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
@@ -109,7 +108,7 @@ def look(path: str, dir_fd: int | None = None) -> os.stat_result | None:
 
 @cache
 def boot_id() -> str | None:
-    """Return what the machine calls the time since its last start, or `None` if it has no name for it."""
+    """Return the identifier of the machine's current boot, or `None` if the system has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -118,7 +117,7 @@ def boot_id() -> str | None:
 
 
 def make_folders(path: str) -> None:
-    """Make a folder, and those above it, as far as they are not there."""
+    """Create a folder and its missing parents."""
     try:
         mkdir(path)
     except FileExistsError:
@@ -129,7 +128,7 @@ def make_folders(path: str) -> None:
 
 
 def flush_folder(path: str) -> None:
-    """Let the names in a folder survive the loss of power."""
+    """Make the names in a folder survive a loss of power."""
     fd = open_file(path, FOLDER & ~os.O_NOFOLLOW)
     try:
         fsync(fd)
@@ -138,7 +137,7 @@ def flush_folder(path: str) -> None:
 
 
 def try_lock(fd: int) -> bool:
-    """Take the exclusive lock of an open file or folder, if nobody holds it or a shared one."""
+    """Take the exclusive lock of an open file or folder, and return whether it was free."""
     try:
         flock(fd, LOCK_EX | LOCK_NB)
     except BlockingIOError:

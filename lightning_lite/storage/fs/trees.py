@@ -6,78 +6,88 @@ import os
 from collections.abc import Callable
 from stat import S_IMODE, S_ISREG
 
+from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import DriveSourceChanged, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copy import Told, copy_bytes
-from lightning_lite.storage.fs.symlinks import admit_kind
+from lightning_lite.storage.fs.copy import copy_bytes
+from lightning_lite.storage.fs.symlinks import check_kind
 
 
 def copy_file(
-    source: int, target: int, info: os.stat_result, mode: int, *, name: str, durable: bool, told: Told
+    source: int,
+    target: int,
+    info: os.stat_result,
+    mode: int,
+    *,
+    name: str,
+    durable: bool,
+    on_progress: OnProgress,
 ) -> None:
-    """Copy an open file into an open empty one, with its time.
+    """Copy an open file into an open empty file, with its times.
 
     Args:
-        source: Descriptor, at its beginning.
+        source: Descriptor, at position 0.
         target: Descriptor of the copy.
-        info: What the source was when it was opened.
+        info: Status of the source when it was opened.
         mode: Permissions of the copy.
-        name: For errors.
+        name: Name of the source for errors.
         durable: Whether the copy is flushed to the disk.
-        told: Is told the number of bytes after each piece.
+        on_progress: Called with the number of bytes after each piece.
     """
-    copy_bytes(source, target, info, name, told)
+    copy_bytes(source, target, info, name, on_progress)
     _finish(target, info, mode, durable=durable)
 
 
 class TreeCopier:
-    """Copies folders, with permissions and times of all that is in them.
+    """Copies folders with the permissions and times of everything in them.
 
     Args:
-        mode: Permissions of a copy, from the mode of its source.
-        admit: Refuses a folder with names that may not be copied, given with its path below the top; `None`
-            refuses none.
-        admit_folder: Refuses an open folder that may not be copied, given with its path; `None` refuses none.
-        open_link: Opens what the symbolic link at a path below the top points to; `None` refuses links.
+        mode: Returns the permissions of a copy for the mode of its source.
+        check: Refuses names that may not be copied; called with the names in a folder and its path below the
+            top. `None` refuses none.
+        check_folder: Refuses a folder that may not be copied; called with descriptor and path; may be `None`.
+        open_link: Opens the target of the symbolic link at a path below the top; `None` refuses links.
         durable: Whether each copy is flushed to the disk.
-        told: Is told the number of bytes after each piece.
+        on_progress: Called with the number of bytes after each piece.
     """
 
     def __init__(
         self,
         *,
         mode: Callable[[int], int],
-        admit: Callable[[list[str], str], None] | None,
-        admit_folder: Callable[[int, str], None] | None,
+        check: Callable[[list[str], str], None] | None,
+        check_folder: Callable[[int, str], None] | None,
         open_link: Callable[[str], int] | None,
         durable: bool,
-        told: Told,
+        on_progress: OnProgress,
     ) -> None:
         self._mode = mode
-        self._admit = admit
-        self._admit_folder = admit_folder
+        self._check = check
+        self._check_folder = check_folder
         self._open_link = open_link
         self._durable = durable
-        self._told = told
+        self._on_progress = on_progress
         self._modes: dict[int, int] = {}
-        self._kept_modes: set[int] = set()  # those that a new file has at once: no umask takes from them
+        self._kept_modes: set[int] = (
+            set()
+        )  # permissions that a new file gets in full, because the umask does not reduce them
         self._open_folders: list[tuple[int, int]] = []
 
     def copy_folder(self, source: int, target: int, path: str = "") -> None:
-        """Copy all that is in the open folder `source` into the open empty folder `target`."""
+        """Copy the content of the open folder `source` into the open empty folder `target`."""
         before = syscalls.fstat(source)
         identity = (before.st_dev, before.st_ino)
         if identity in self._open_folders:
             raise DriveSymlink(
                 f"A symbolic link at {shown(path)} leads back to a folder above it; remove it."
             )
-        if self._admit_folder is not None:
-            self._admit_folder(source, path)
+        if self._check_folder is not None:
+            self._check_folder(source, path)
         self._open_folders.append(identity)
         with syscalls.scandir(source) as found:
             entries = list(found)
-        if self._admit is not None:
-            self._admit([entry.name for entry in entries], path)
+        if self._check is not None:
+            self._check([entry.name for entry in entries], path)
         prefix = f"{path}/" if path else ""
         for entry in entries:
             name = entry.name
@@ -89,9 +99,9 @@ class TreeCopier:
         self._open_folders.remove(identity)
         if syscalls.fstat(source).st_mtime_ns != before.st_mtime_ns:
             raise DriveSourceChanged(
-                f"The folder {shown(path or '.')} changed while it was copied; do it again."
+                f"The folder {shown(path or '.')} changed while it was copied; try again."
             )
-        # The owner may write to the top until it is where it belongs: moving a folder needs that.
+        # The top stays writable for now: rename() of a folder needs that.
         mode = self._new_mode(before) | (0 if path else 0o700)
         _finish(target, before, mode, durable=self._durable)
 
@@ -99,11 +109,9 @@ class TreeCopier:
         if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
             return syscalls.open_file(entry.name, syscalls.READ, dir_fd=folder)
         if not entry.is_symlink():
-            admit_kind(entry.stat(follow_symlinks=False).st_mode, path)
+            check_kind(entry.stat(follow_symlinks=False).st_mode, path)
         if self._open_link is None:
-            raise DriveSymlink(
-                f"{shown(path)} is a symbolic link that somebody made in the drive; remove it."
-            )
+            raise DriveSymlink(f"{shown(path)} is a symbolic link in the drive, made by hand; remove it.")
         return self._open_link(path)
 
     def _copy_open(self, source: int, folder: int, name: str, path: str) -> None:
@@ -112,7 +120,7 @@ class TreeCopier:
             mode = self._new_mode(info)
             copy = syscalls.open_file(name, syscalls.CREATE, mode, dir_fd=folder)
             try:
-                copy_bytes(source, copy, info, path, self._told)
+                copy_bytes(source, copy, info, path, self._on_progress)
                 if mode not in self._kept_modes:
                     self._set_mode(copy, mode)
                 syscalls.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
@@ -121,7 +129,7 @@ class TreeCopier:
             finally:
                 syscalls.close(copy)
             return
-        admit_kind(info.st_mode, path)
+        check_kind(info.st_mode, path)
         syscalls.mkdir(name, 0o700, dir_fd=folder)
         copy = syscalls.open_file(name, syscalls.FOLDER, dir_fd=folder)
         try:
@@ -150,9 +158,9 @@ def _finish(target: int, info: os.stat_result, mode: int, *, durable: bool) -> N
 
 
 def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
-    """Fill the empty folder `target` with hard links to the files in `source`, but for the path `skip`.
+    """Fill the empty folder `target` with hard links to the files in `source`, except for the path `skip`.
 
-    The clone survives the loss of power, as what is in `source` may have done.
+    The clone is flushed, because the content of `source` may have been put durably.
     """
     before = syscalls.fstat(source)
     with syscalls.scandir(source) as entries:
@@ -181,10 +189,10 @@ def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
 
 
 def empty_folder(fd: int) -> bool:
-    """Remove all that is in a folder that nobody can reach any more; the caller holds its lock.
+    """Remove the content of a folder that no path leads to; the caller holds the lock of the folder.
 
     Returns:
-        Whether it is empty now. A folder that somebody still reads stays, for the next one who cleans.
+        Whether it is empty now. A folder that a reader has locked stays; the next cleaning removes it.
     """
     if syscalls.fstat(fd).st_mode & 0o700 != 0o700:
         syscalls.fchmod(fd, 0o700)
@@ -212,6 +220,6 @@ def _remove_folder(parent: int, name: str) -> bool:
 
 def is_same(fd: int, path: str, dir_fd: int | None = None) -> bool:
     """Return whether the open file or folder is still the one at `path`."""
-    there = syscalls.look(path, dir_fd)
+    there = syscalls.stat_if_exists(path, dir_fd)
     here = syscalls.fstat(fd)
     return there is not None and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)

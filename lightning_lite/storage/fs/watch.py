@@ -1,8 +1,8 @@
 """Waits for a new file in a drive.
 
-Whatever arrives was staged aside before, so one watch on that folder sees every arrival at once,
-wherever in the drive it goes. Without inotify, and on a network, the waiter looks again and again,
-more and more seldom.
+Everything that is put is moved out of the staging folder of the drive, so one inotify watch on that folder
+notices every arrival, wherever in the drive it goes. Without inotify, and on a network file system, the
+waiter polls with growing pauses.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _IN_DELETE = 0x200
 _IN_DELETE_SELF = 0x400
 _IN_MOVE_SELF = 0x800
 
-#: Bytes of events that are taken at once; what they say does not matter, only that there are some.
+#: Bytes of events that are read at once; their content does not matter.
 _EVENTS = 64 * 1024
 
-#: Seconds between two looks without inotify: the first, and the longest.
+#: First and longest pause in seconds between two polls without inotify.
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.02
 
-#: Seconds after which the waiter looks without an event, too: `poll` takes no more than 24 days.
+#: Longest wait in seconds for an event: `poll` accepts at most 24 days.
 LONGEST_SLEEP = 3600.0
 
 
 class Arrivals:
-    """Hears that something has moved out of a folder; from `with` on, none is missed.
+    """Notices files that are moved out of a folder, from the beginning of the `with` block.
 
     Args:
-        folder: The folder aside of a drive.
+        folder: The staging folder of a drive.
     """
 
     def __init__(self, folder: str) -> None:
@@ -44,8 +44,8 @@ class Arrivals:
         self._pause = FIRST_PAUSE
 
     @property
-    def is_told(self) -> bool:
-        """Whether the system tells; else the waiter looks again and again."""
+    def has_events(self) -> bool:
+        """Whether the system reports events; else `wait` returns after a pause."""
         return self._fd is not None
 
     def __enter__(self) -> Self:
@@ -71,17 +71,17 @@ class Arrivals:
 
 
 def _open_inotify(folder: str) -> int | None:
-    """Return a descriptor with events of `folder`, or `None` if the system can't tell them."""
+    """Return an inotify descriptor with the events of `folder`, or `None` if they are not available."""
     if kind_of(folder) in NETWORK:
-        return None  # it tells only what this machine does
-    import ctypes  # noqa: PLC0415 - 5 ms that only a `get` pays that waits
+        return None  # inotify does not report changes by other machines
+    import ctypes  # noqa: PLC0415 - takes 5 ms; only a `get` that waits needs it
 
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "inotify_init1"):
         return None
     fd: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
     if fd < 0:
-        return None  # the user's limit of watches is used up
+        return None  # the user's limit of watches is reached
     mask = _IN_MOVED_FROM | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF
     if libc.inotify_add_watch(fd, os.fsencode(folder), mask) < 0:
         syscalls.close(fd)

@@ -1,9 +1,9 @@
 """Moves a staged file or folder to its place in a drive, in one step, under the drive's lock.
 
-Each change that anybody can see is one `rename` or one exchange of two folders. Parents that do not
-exist yet are staged as well, so that they appear together with their content. While somebody reads a
-folder, nothing in it changes: it is cloned by hard links, the clone is changed, and the two change
-places; the reader finishes with the old one.
+Each visible change is one `rename` or one exchange of two folders. Missing parent folders are staged as well,
+so that they appear together with their content. While a reader has a folder open, nothing in that folder
+changes: it is cloned with hard links, the clone is changed, and the two are exchanged; the reader keeps the
+old folder.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from lightning_lite.storage.local.exchange import swap
 from lightning_lite.storage.local.layout import Layout
 
 
-class Placer:
-    """Changes what is visible below one folder.
+class Committer:
+    """Changes what is visible in a drive.
 
     Args:
         layout: The folders of the drive.
-        durable: Whether a change is flushed to the disk before it counts.
+        durable: Whether a change is flushed to the disk before the method returns.
     """
 
     def __init__(self, layout: Layout, *, durable: bool) -> None:
         self._base = layout.base
-        self._aside = layout.aside
+        self._staging = layout.staging
         self._name_index = layout.name_index
         self._durable = durable
 
     def place(self, staged: str, parts: tuple[str, ...], *, is_folder: bool) -> None:
-        """Move what is at `staged` to the path `parts` below the base, replacing what is there.
+        """Move the file or folder at `staged` to the path `parts` below the base, and replace what is there.
 
         Raises:
             DriveIsDirectory: A file would replace a folder.
@@ -44,8 +44,8 @@ class Placer:
         """
         path = "/".join((self._base, *parts))
         with self._parents(parts) as (known, busy):
-            if is_folder:  # a file finds out when it is brought there
-                admit_replacement(path, "/".join(parts[1:]), is_folder=True)
+            if is_folder:  # for a file, rename() reports it
+                check_replacement(path, "/".join(parts[1:]), is_folder=True)
             try:
                 if busy:
                     self._change_clone(busy, parts, staged)
@@ -54,28 +54,28 @@ class Placer:
                 else:
                     self._replace(staged, path, is_folder=is_folder)
             except IsADirectoryError:
-                admit_replacement(path, "/".join(parts[1:]), is_folder=is_folder)
+                check_replacement(path, "/".join(parts[1:]), is_folder=is_folder)
                 raise
 
-    def may_adopt(self, source: int, parts: tuple[str, ...]) -> bool:
-        """Return whether the open folder `source` could be moved to the path `parts`, as things are now."""
+    def can_move_in(self, source: int, parts: tuple[str, ...]) -> bool:
+        """Return whether the open folder `source` can be moved to the path `parts` at the moment."""
         path = "/".join((self._base, *parts))
-        parent = syscalls.look(os.path.dirname(path))
+        parent = syscalls.stat_if_exists(os.path.dirname(path))
         is_near = parent is not None and parent.st_dev == syscalls.fstat(source).st_dev
-        return is_near and syscalls.look(path) is None
+        return is_near and syscalls.stat_if_exists(path) is None
 
-    def adopt(self, source: str, parts: tuple[str, ...]) -> bool:
-        """Move the folder `source` from anywhere to the path `parts`, if one `rename` is enough for that.
+    def move_in(self, source: str, parts: tuple[str, ...]) -> bool:
+        """Move the folder `source` from outside the drive to the path `parts`, if one `rename` is enough.
 
         Returns:
-            Whether it was; if not, nothing has happened.
+            Whether it was moved; if not, nothing has changed.
         """
         path = "/".join((self._base, *parts))
         with self._parents(parts) as (known, busy):
-            if busy or known < len(parts) - 1 or syscalls.look(path) is not None:
+            if busy or known < len(parts) - 1 or syscalls.stat_if_exists(path) is not None:
                 return False
             try:
-                with self._name_index.told(path):
+                with self._name_index.kept_current(path):
                     syscalls.rename(source, path)
             except OSError as error:
                 if error.errno != errno.EXDEV:
@@ -85,26 +85,26 @@ class Placer:
             return True
 
     def remove(self, parts: tuple[str, ...]) -> None:
-        """Take the path `parts` below the base out of sight."""
+        """Remove the path `parts` below the base."""
         with self._parents(parts) as (_, busy):
             path = "/".join((self._base, *parts))
             if busy:
                 self._change_clone(busy, parts, None)
                 return
             is_folder = S_ISDIR(syscalls.stat(path, follow_symlinks=False).st_mode)
-            with self._name_index.told(path):
+            with self._name_index.kept_current(path):
                 if is_folder:
-                    syscalls.rename(path, self._aside.new_path())
+                    syscalls.rename(path, self._staging.new_path())
                 else:
                     syscalls.unlink(path)
             self._flush(path)
 
     @contextmanager
     def _parents(self, parts: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-        """Keep readers out of the parents of a path, as far as they exist.
+        """Lock the existing parents of a path, so that no reader opens one of them.
 
         Yields:
-            How many parents exist, and the depth of the highest that somebody reads now, or 0.
+            The number of parents that exist, and the depth of the highest one that a reader has open, or 0.
         """
         held: list[int] = []
         busy = 0
@@ -121,7 +121,7 @@ class Placer:
                         f"below it; use another path."
                     ) from None
                 held.append(fd)
-                # Nobody pins the space of a component itself, the first part.
+                # The first part, the folder of the component, is never pinned.
                 if depth > 1 and not busy and not syscalls.try_lock(fd):
                     busy = depth
             yield len(held), busy
@@ -130,8 +130,8 @@ class Placer:
                 syscalls.close(fd)
 
     def _place_with_parents(self, staged: str, parts: tuple[str, ...], known: int) -> None:
-        """Make the missing parents aside, put the staged thing in, and bring the highest one to its place."""
-        with self._aside.new_folder() as top:
+        """Stage the missing parents with `staged` in them, and move the highest one to its place."""
+        with self._staging.new_folder() as top:
             folder = top.path
             for part in parts[known:-1]:
                 folder = f"{folder}/{part}"
@@ -144,18 +144,18 @@ class Placer:
             )
 
     def _replace(self, staged: str, path: str, *, is_folder: bool) -> None:
-        if is_folder and syscalls.look(path) is not None:
+        if is_folder and syscalls.stat_if_exists(path) is not None:
             self._swap(staged, path)
         else:
-            with self._name_index.told(path):
+            with self._name_index.kept_current(path):
                 syscalls.rename(staged, path)
         self._flush(path)
 
     def _change_clone(self, depth: int, parts: tuple[str, ...], staged: str | None) -> None:
-        """Change a folder that somebody reads: change a clone of it, and let the two change places."""
+        """Change a folder that a reader has open: change a clone of it, and exchange the two."""
         path = "/".join((self._base, *parts[:depth]))
         inner = parts[depth:]
-        with self._aside.new_folder() as clone:
+        with self._staging.new_folder() as clone:
             fd = syscalls.open_file(path, syscalls.FOLDER)
             try:
                 clone_tree(fd, clone.fd, skip=inner)
@@ -165,7 +165,7 @@ class Placer:
                 folder = clone.path
                 for part in inner[:-1]:
                     folder = f"{folder}/{part}"
-                    if syscalls.look(folder) is None:
+                    if syscalls.stat_if_exists(folder) is None:
                         syscalls.mkdir(folder, 0o777)
                 place = f"{folder}/{inner[-1]}"
                 syscalls.rename(staged, place)
@@ -174,28 +174,28 @@ class Placer:
         self._flush(path)
 
     def _swap(self, new: str, target: str) -> None:
-        with self._name_index.told(target):
-            swap(new, target, self._base, self._aside)
+        with self._name_index.kept_current(target):
+            swap(new, target, self._base, self._staging)
 
     def _flush(self, path: str, top: str | None = None) -> None:
-        """Let the name at `path` survive the loss of power, and those above it up to `top`, or the base.
+        """Flush the name at `path` and the names above it up to `top`, or up to the base.
 
-        An earlier put that was not durable may have made some of them.
+        Names above it may not be flushed yet, because an earlier put that was not durable made them.
         """
         end = len(top or self._base)
         while self._durable and len(path := os.path.dirname(path)) >= end:
             syscalls.flush_folder(path)
 
 
-def admit_replacement(path: str, name: str, *, is_folder: bool) -> None:
-    """Refuse to replace a folder by a file or a file by a folder.
+def check_replacement(path: str, name: str, *, is_folder: bool) -> None:
+    """Refuse to replace a folder with a file, or a file with a folder.
 
     Args:
-        path: What would be replaced.
+        path: Path that would be replaced.
         name: Its name for the error.
-        is_folder: Whether the new one is a folder.
+        is_folder: Whether a folder would replace it.
     """
-    there = syscalls.look(path)
+    there = syscalls.stat_if_exists(path)
     if there is None or S_ISDIR(there.st_mode) == is_folder:
         return
     if is_folder:

@@ -1,7 +1,7 @@
 """Writes the result of a `get` into the user's folders, in one step.
 
-The folder of that place is opened, and all work goes by its descriptor: a folder that becomes a link
-meanwhile leads nothing anywhere else.
+The parent folder of the destination is opened once, and all operations use its descriptor: if the folder or
+one of its parents is replaced by a symbolic link, we still operate on the folder that we opened.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISLNK
 from typing import NamedTuple
 
+from lightning_lite.storage.base import Destination
 from lightning_lite.storage.errors import (
     DriveExists,
     DriveIsDirectory,
@@ -21,195 +22,71 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.locks import sign, wait_for
+from lightning_lite.storage.fs.locks import wait_for, write_holder
 from lightning_lite.storage.fs.symlinks import is_inside, open_beneath
 from lightning_lite.storage.fs.trees import is_same
-from lightning_lite.storage.local.staging import Aside, Staged
+from lightning_lite.storage.local.staging import Staged, StagingFolder
 from lightning_lite.storage.names import RESERVED
 
-#: Name of the room in which things are staged that can't be staged in the drive.
+#: Name of the folder next to a destination in which files are staged that cannot be staged in the drive.
 STAGING = f"{RESERVED}.staging"
 
-#: Name of the file in a room that says who holds it.
-HOLDER = f"{RESERVED}.holder"
-
-
-class OpenFolder(NamedTuple):
-    """A folder of the user's.
-
-    Attributes:
-        fd: Its descriptor.
-        path: Where it was when it was opened, for errors.
-    """
-
-    fd: int
-    path: str
-
-
-@contextmanager
-def staging_beside(folder: OpenFolder) -> Iterator[Aside]:
-    """Give a place for staging in `folder`, without what dead processes have left in it."""
-    with _room(folder, STAGING, syscalls.LOCK_SH) as fd:
-        aside = Aside(".", fd)
-        aside.sweep()
-        yield aside
-
-
-@contextmanager
-def held_room(folder: OpenFolder, name: str) -> Iterator[int]:
-    """Give the descriptor of the room `name` in `folder`; nobody else has it meanwhile."""
-    with _room(folder, name, syscalls.LOCK_EX) as fd:
-        with suppress(OSError):  # what is below works without it
-            holder = syscalls.open_file(HOLDER, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=fd)
-            sign(holder)
-            syscalls.close(holder)
-        try:
-            yield fd
-        finally:
-            with suppress(OSError):  # the next holder signs in its place
-                syscalls.unlink(HOLDER, dir_fd=fd)
-
-
-@contextmanager
-def _room(folder: OpenFolder, name: str, kind: int) -> Iterator[int]:
-    """Make the room and hold its lock; it goes at the end, if nobody else is in it and it is empty."""
-    fd = _open_locked(folder, name, kind)
-    try:
-        yield fd
-    finally:
-        with suppress(OSError):  # not empty, or not ours to remove: the next one here does
-            if syscalls.try_lock(fd):
-                syscalls.rmdir(name, dir_fd=folder.fd)
-        syscalls.close(fd)
-
-
-def _open_locked(folder: OpenFolder, name: str, kind: int) -> int:
-    while True:
-        with suppress(FileExistsError):
-            syscalls.mkdir(name, 0o700, dir_fd=folder.fd)
-        try:
-            fd = syscalls.open_file(name, syscalls.FOLDER, dir_fd=folder.fd)
-        except FileNotFoundError:
-            continue  # the last one in it removed it
-        try:
-            wait_for(fd, kind, f"{folder.path}/{name}", HOLDER, fd)
-            if is_same(fd, name, folder.fd):
-                return fd
-        except BaseException:
-            syscalls.close(fd)
-            raise
-        syscalls.close(fd)
-
-
-#: Name of the room in which a folder that is replaced lies under its own name for a moment.
+#: Name of the folder that contains a replaced folder, under its own name, for a moment.
 REPLACED = f"{RESERVED}.replaced"
 
+#: Name of the file in such a folder into which the process that holds it writes its pid.
+HOLDER = f"{RESERVED}.holder"
 
-def replace_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
-    """Bring the folder `new` to the place of the one that is called `name` in `parent`.
-
-    Returns:
-        Whether it is there now; if not, somebody else brought something there at the same time.
-
-    Raises:
-        OSError: It can't be brought there; the old one is at its place.
-    """
-    if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
-        return True
-    with held_room(parent, REPLACED) as room:
-        _restore(room, parent.fd)
-        syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=room)
-        try:
-            return move_folder(new, parent, name)
-        finally:
-            with suppress(OSError):  # what can't be put back or removed now, the next one here does
-                _restore(room, parent.fd)
-
-
-def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
-    """Bring the folder `new` into `parent`, and say whether it is there; if not, something else is by now."""
-    try:
-        syscalls.rename(new.path, name, src_dir_fd=new.dir_fd, dst_dir_fd=parent.fd)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        return False
-    return True
-
-
-def restore_replaced(parent: OpenFolder) -> None:
-    """Bring back what somebody took from its place in `parent` and did not live to replace."""
-    if syscalls.look(REPLACED, parent.fd) is not None:
-        with held_room(parent, REPLACED) as room:
-            _restore(room, parent.fd)
-
-
-def _restore(room: int, parent: int) -> None:
-    """Put back what has lost its place, and remove what has been replaced; called with the room held."""
-    trash = Aside(".", room)
-    for name in syscalls.listdir(room):
-        if name.startswith(RESERVED):
-            continue
-        if syscalls.look(name, parent) is None:
-            syscalls.rename(name, name, src_dir_fd=room, dst_dir_fd=parent)
-        else:
-            # Renamed before it is removed: half of it must never be taken for what goes back.
-            syscalls.rename(name, trash.new_path(), src_dir_fd=room, dst_dir_fd=room)
-    trash.sweep()
-
-
-#: What a system says if things can't be staged in the drive: another disk, or one that is read-only.
+#: Errors if files cannot be staged in the drive: it is on another disk, or on one that is read-only.
 _NOT_THERE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
 
-#: What it says if something is a link or a file and no folder.
+#: Errors if something is a symbolic link or a file instead of a folder.
 _NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
-class Destination:
-    """The place of one `get`.
+class Delivery:
+    """Writes a file or a folder to the destination of one `get`.
 
     Args:
-        folder: Absolute folder that it may not leave.
-        parts: Path below it.
-        overwrite: Whether a folder that is there may be replaced.
+        destination: The path in the user's folders.
 
     Attributes:
-        path: The place.
+        path: Its absolute path.
     """
 
-    def __init__(self, folder: str, parts: tuple[str, ...], *, overwrite: bool) -> None:
-        self.path = "/".join((folder, *parts))
-        self._folder = folder
-        self._parts = parts
-        self._name = parts[-1]
-        self._overwrite = overwrite
+    def __init__(self, destination: Destination) -> None:
+        self.path = destination.path
+        self._folder = destination.folder
+        self._parts = destination.parts
+        self._name = destination.parts[-1]
+        self._overwrite = destination.overwrite
 
-    def admit(self, *, is_folder: bool) -> None:
-        """Refuse what can't be brought here, before anything is copied."""
+    def check(self, *, is_folder: bool) -> None:
+        """Refuse a destination where the file or folder may not be written, before anything is copied."""
         with self._parent() as (parent, missing):
             if not missing:
                 restore_replaced(parent)
-                self._admit_in(parent, is_folder=is_folder)
+                self._check_in(parent, is_folder=is_folder)
 
-    def is_near(self, aside: Aside) -> bool:
-        """Return whether `aside` is on the same file system, so that things can be moved here from there."""
-        there = syscalls.look(aside.folder)
+    def is_near(self, staging: StagingFolder) -> bool:
+        """Return whether `staging` and the destination are on one file system, so that `rename` works."""
+        there = syscalls.stat_if_exists(staging.folder)
         with self._parent() as (parent, _):
             return there is not None and there.st_dev == syscalls.fstat(parent.fd).st_dev
 
     @contextmanager
-    def beside(self) -> Iterator[Aside]:
-        """Give a place for staging on the file system of the destination itself."""
-        with self._parent() as (parent, _), staging_beside(parent) as aside:
-            yield aside
+    def staging_nearby(self) -> Iterator[StagingFolder]:
+        """Give a staging folder on the file system of the destination."""
+        with self._parent() as (parent, _), staging_in(parent) as staging:
+            yield staging
 
-    def place(self, staged: Staged, aside: Aside, *, is_folder: bool) -> None:
-        """Bring what is staged to its place."""
+    def place(self, staged: Staged, staging: StagingFolder, *, is_folder: bool) -> None:
+        """Move the staged file or folder to the destination."""
         placed = False
-        while not placed:  # somebody else may make or remove things there at the same time
+        while not placed:  # other processes may change the destination at the same time
             with self._parent() as (parent, missing):
                 if missing:
-                    placed = self._place_with_parents(staged, parent, missing, aside)
+                    placed = self._place_with_parents(staged, parent, missing, staging)
                 else:
                     placed = self._place(staged, parent, is_folder=is_folder)
 
@@ -217,15 +94,15 @@ class Destination:
         if not is_folder:
             syscalls.rename(staged.path, self._name, src_dir_fd=staged.dir_fd, dst_dir_fd=parent.fd)
             return True
-        if syscalls.look(self._name, parent.fd) is None:
+        if syscalls.stat_if_exists(self._name, parent.fd) is None:
             return move_folder(staged, parent, self._name)
-        self._admit_in(parent, is_folder=True)
+        self._check_in(parent, is_folder=True)
         return replace_folder(staged, parent, self._name)
 
     def _place_with_parents(
-        self, staged: Staged, parent: OpenFolder, missing: tuple[str, ...], aside: Aside
+        self, staged: Staged, parent: OpenFolder, missing: tuple[str, ...], staging: StagingFolder
     ) -> bool:
-        with aside.new_folder() as top:
+        with staging.new_folder() as top:
             folder = top.path
             for part in missing:
                 folder = f"{folder}/{part}"
@@ -239,22 +116,22 @@ class Destination:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise
                 syscalls.rename(inner, staged.path, src_dir_fd=top.dir_fd, dst_dir_fd=staged.dir_fd)
-                return False  # somebody made the parents at the same time
+                return False  # another process has made the parents at the same time
         return True
 
-    def _admit_in(self, parent: OpenFolder, *, is_folder: bool) -> None:
-        there = syscalls.look(self._name, parent.fd)
+    def _check_in(self, parent: OpenFolder, *, is_folder: bool) -> None:
+        there = syscalls.stat_if_exists(self._name, parent.fd)
         if there is None:
             return
         if not S_ISDIR(there.st_mode):
             if is_folder:
                 raise DriveNotADirectory(
-                    f"{shown(self.path)} is a file, so the folder can't be brought there; remove it, or "
+                    f"{shown(self.path)} is a file, so the folder can't be written there; remove it, or "
                     f"pass to=..."
                 )
         elif not is_folder:
             raise DriveIsDirectory(
-                f"{shown(self.path)} is a folder, so the file can't be brought there; remove it, or pass "
+                f"{shown(self.path)} is a folder, so the file can't be written there; remove it, or pass "
                 f"to=..."
             )
         elif not self._overwrite:
@@ -264,7 +141,7 @@ class Destination:
 
     @contextmanager
     def _parent(self) -> Iterator[tuple[OpenFolder, tuple[str, ...]]]:
-        """Open the lowest parent that exists, and give it with the names of those that do not."""
+        """Open the lowest parent that exists, and give it with the names of the missing parents."""
         path, missing = self._folder, self._parts[:-1]
         fd = syscalls.open_file(path, syscalls.FOLDER & ~os.O_NOFOLLOW)
         try:
@@ -284,11 +161,11 @@ class Destination:
             syscalls.close(fd)
 
     def _open_linked(self, path: str) -> int:
-        """Open the folder that a parent is a link to, if it lies where it may."""
-        there = syscalls.look(path)
+        """Open the folder to which a parent is a symbolic link, if it is inside the allowed folder."""
+        there = syscalls.stat_if_exists(path)
         if there is not None and not S_ISLNK(there.st_mode):
             raise DriveNotADirectory(
-                f"{shown(path)} is a file, so nothing can be brought below it; remove it."
+                f"{shown(path)} is a file, so nothing can be written below it; remove it."
             )
         folder, real = syscalls.realpath(self._folder), syscalls.realpath(path)
         if not is_inside(real, folder):
@@ -301,10 +178,130 @@ class Destination:
             if error.errno not in (*_NO_FOLDER, errno.ENOENT):
                 raise
             raise DriveSymlink(
-                f"{shown(path)} is a symbolic link that leads to no folder; remove it."
+                f"{shown(path)} is a symbolic link that does not lead to a folder; remove it."
             ) from None
 
 
 def needs_other_place(error: OSError) -> bool:
-    """Return whether staging failed because of where, not because of what."""
+    """Return whether staging failed because of the place, not because of the content."""
     return error.errno in _NOT_THERE
+
+
+class OpenFolder(NamedTuple):
+    """A folder of the user.
+
+    Attributes:
+        fd: Its descriptor.
+        path: Its path when it was opened, for errors.
+    """
+
+    fd: int
+    path: str
+
+
+def replace_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
+    """Replace the folder `name` in `parent` with the folder `new`.
+
+    Returns:
+        Whether it was replaced; if not, another process has put something there at the same time.
+
+    Raises:
+        OSError: It cannot be replaced; the old folder is in its place.
+    """
+    if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
+        return True
+    with exclusive_folder(parent, REPLACED) as inner:
+        _restore(inner, parent.fd)
+        syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=inner)
+        try:
+            return move_folder(new, parent, name)
+        finally:
+            with suppress(OSError):  # the next replacement here restores or removes it
+                _restore(inner, parent.fd)
+
+
+def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
+    """Move the folder `new` into `parent`, and return whether that worked; if not, the name exists by now."""
+    try:
+        syscalls.rename(new.path, name, src_dir_fd=new.dir_fd, dst_dir_fd=parent.fd)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
+
+
+def restore_replaced(parent: OpenFolder) -> None:
+    """Move folders back whose replacement in `parent` was interrupted by the death of its process."""
+    if syscalls.stat_if_exists(REPLACED, parent.fd) is not None:
+        with exclusive_folder(parent, REPLACED) as inner:
+            _restore(inner, parent.fd)
+
+
+def _restore(inner: int, parent: int) -> None:
+    """Move back what has no successor at its place, and remove the rest; the caller holds the folder."""
+    trash = StagingFolder(".", inner)
+    for name in syscalls.listdir(inner):
+        if name.startswith(RESERVED):
+            continue
+        if syscalls.stat_if_exists(name, parent) is None:
+            syscalls.rename(name, name, src_dir_fd=inner, dst_dir_fd=parent)
+        else:
+            # Rename before removal: after a crash, a folder that is half removed must not be moved back.
+            syscalls.rename(name, trash.new_path(), src_dir_fd=inner, dst_dir_fd=inner)
+    trash.sweep()
+
+
+@contextmanager
+def staging_in(folder: OpenFolder) -> Iterator[StagingFolder]:
+    """Give a staging folder inside `folder`, without the leftovers of dead processes."""
+    with _locked_folder(folder, STAGING, syscalls.LOCK_SH) as fd:
+        staging = StagingFolder(".", fd)
+        staging.sweep()
+        yield staging
+
+
+@contextmanager
+def exclusive_folder(folder: OpenFolder, name: str) -> Iterator[int]:
+    """Create the folder `name` in `folder`, lock it for this process alone, and give its descriptor."""
+    with _locked_folder(folder, name, syscalls.LOCK_EX) as fd:
+        with suppress(OSError):  # only the message of a timeout depends on it
+            holder = syscalls.open_file(HOLDER, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=fd)
+            write_holder(holder)
+            syscalls.close(holder)
+        try:
+            yield fd
+        finally:
+            with suppress(OSError):  # the next holder overwrites it
+                syscalls.unlink(HOLDER, dir_fd=fd)
+
+
+@contextmanager
+def _locked_folder(folder: OpenFolder, name: str, kind: int) -> Iterator[int]:
+    """Create a folder and hold its lock; remove it at the end, if it is empty and no process uses it."""
+    fd = _open_locked(folder, name, kind)
+    try:
+        yield fd
+    finally:
+        with suppress(OSError):  # not empty, or in use: its last user removes it
+            if syscalls.try_lock(fd):
+                syscalls.rmdir(name, dir_fd=folder.fd)
+        syscalls.close(fd)
+
+
+def _open_locked(folder: OpenFolder, name: str, kind: int) -> int:
+    while True:
+        with suppress(FileExistsError):
+            syscalls.mkdir(name, 0o700, dir_fd=folder.fd)
+        try:
+            fd = syscalls.open_file(name, syscalls.FOLDER, dir_fd=folder.fd)
+        except FileNotFoundError:
+            continue  # its last user has just removed it
+        try:
+            wait_for(fd, kind, f"{folder.path}/{name}", HOLDER, fd)
+            if is_same(fd, name, folder.fd):
+                return fd
+        except BaseException:
+            syscalls.close(fd)
+            raise
+        syscalls.close(fd)

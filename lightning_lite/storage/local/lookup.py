@@ -17,111 +17,17 @@ from lightning_lite.storage.fs.trees import is_same
 from lightning_lite.storage.local.exchange import reads_need_lock
 from lightning_lite.storage.local.layout import Layout
 
-#: Makes an `Entry` of all its fields, without the keywords that cost as much as all the rest.
+T = TypeVar("T")
+
+#: Creates an `Entry` from a tuple: keyword arguments would double the time of a listing.
 _new = tuple.__new__
 
 
-def names_of(fd: int, path: str, *, recursive: bool) -> list[str]:
-    """Return the paths in the folder `fd`, or that of the file.
+class Lookup:
+    """Reads the visible files of one drive.
 
     Args:
-        fd: What is at `path`, open.
-        path: Its path in the drive, "" for the top.
-        recursive: Whether to go down to the files at any depth, instead of naming folders.
-    """
-    if not S_ISDIR(syscalls.fstat(fd).st_mode):
-        return [path]
-    prefix = f"{path}/" if path else ""
-    if recursive:
-        return [entry.name for entry in _walk(fd, prefix, "", recursive=True)]
-    names = syscalls.listdir(fd)
-    return [prefix + name for name in names] if prefix else names
-
-
-def entries_of(fd: int, path: str, owner: str, *, recursive: bool) -> list[Entry]:
-    """Return the entries in the folder `fd`, or that of the file; arguments as above."""
-    info = syscalls.fstat(fd)
-    if not S_ISDIR(info.st_mode):
-        return [Entry(path, info.st_size, info.st_mtime, owner, False)]
-    return _walk(fd, f"{path}/" if path else "", owner, recursive=recursive)
-
-
-def _walk(folder: int, prefix: str, owner: str, *, recursive: bool) -> list[Entry]:
-    found: list[Entry] = []
-    with syscalls.scandir(folder) as items:
-        for item in items:
-            name = prefix + item.name
-            is_folder = item.is_dir(follow_symlinks=False)
-            if is_folder and recursive:
-                fd = syscalls.open_file(item.name, syscalls.FOLDER, dir_fd=folder)
-                try:
-                    found += _walk(fd, f"{name}/", owner, recursive=True)
-                finally:
-                    syscalls.close(fd)
-                continue
-            try:
-                info = item.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # deleted meanwhile: at the top of a component, where nothing is pinned
-            fields = (name, 0 if is_folder else info.st_size, info.st_mtime, owner, is_folder)
-            found.append(_new(Entry, fields))
-    return found
-
-
-def open_pinned(space: str, parts: tuple[str, ...], lock: str) -> int:
-    """Open what a component has put: one version of it, until the descriptor is closed.
-
-    Args:
-        space: Folder of the component in the drive.
-        parts: Path below it.
-        lock: File of the drive's lock: only its holder lets readers wait.
-
-    Raises:
-        DriveLockTimeout: He let this one wait for too long.
-        FileNotFoundError: It is not there.
-        DriveSymlink: Somebody made a link there by hand.
-    """
-    path = "/".join((space, *parts))
-    while True:
-        try:
-            fd = open_beneath(space, parts)
-        except NotADirectoryError:
-            raise FileNotFoundError(path) from None
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise DriveSymlink(
-                f"{shown(path)} is a symbolic link that somebody made in the drive by hand; delete it."
-            ) from None
-        try:
-            # Files never change in place, and the space of a component is never replaced.
-            if not parts or not S_ISDIR(syscalls.fstat(fd).st_mode) or _pin(fd, path, lock):
-                return fd
-        except BaseException:
-            syscalls.close(fd)
-            raise
-        syscalls.close(fd)
-
-
-def _pin(fd: int, path: str, lock: str) -> bool:
-    """Take the shared lock of a folder, and say whether it is still the one at its path."""
-    try:
-        syscalls.flock(fd, syscalls.LOCK_SH | syscalls.LOCK_NB)
-    except BlockingIOError:
-        if not is_same(fd, path):
-            return False  # replaced, and being removed
-        wait_for(fd, syscalls.LOCK_SH, lock, holder=lock)
-    return is_same(fd, path)
-
-
-T = TypeVar("T")
-
-
-class Finder:
-    """Reads in the folders of one drive.
-
-    Args:
-        layout: These folders.
+        layout: The folders of the drive.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -132,24 +38,24 @@ class Finder:
         if not self._layout.exists():
             return []
         owners = self._layout.owners(parts)
-        if owners or not reads_need_lock(self._layout.aside):
+        if owners or not reads_need_lock(self._layout.staging):
             return owners
         with self._layout.changing():
             return self._layout.owners(parts)
 
     @contextmanager
     def opened(self, parts: Parts, owner: str | None) -> Iterator[int]:
-        """Open what is at `parts`: one version of it, for the `with` block.
+        """Open one version of what is at `parts` for the `with` block.
 
         Raises:
             DriveNotFound: Nothing is there.
-            DriveAmbiguous: Several components have it, and `owner` does not say which one.
+            DriveAmbiguous: Several components have it, and `owner` is not given.
         """
         path = "/".join(parts)
         owners = [owner] if owner else self.owners(parts)
         if len(owners) > 1:
             raise DriveAmbiguous(
-                f"We found several matching files created by multiples components: {owners}. "
+                f"We found several matching files created by multiple components: {owners}. "
                 f"Pass component_name=... to choose one for {shown(path)}.",
                 owners=owners,
             )
@@ -157,7 +63,7 @@ class Finder:
         if fd is None:
             whose = f" of the component {shown(owner)}" if owner else ""
             raise DriveNotFound(
-                f"We didn't find any match for the associated {shown(path)}{whose}; list() says what is."
+                f"We didn't find any match for the associated {shown(path)}{whose}; see list()."
             )
         try:
             yield fd
@@ -172,14 +78,14 @@ class Finder:
         Args:
             parts: Path in the drive.
             owner: Only this component.
-            reader: Gets the open file or folder, its path, and the component.
-            deep: Whether the reader goes down into folders. It then gets what is at the top one by one,
-                because only folders below that can be pinned.
+            reader: Called with the open file or folder, its path, and the component.
+            deep: Whether the reader descends into folders. It is then called for each child of a component's
+                folder, because that folder itself cannot be pinned.
         """
         if not self._layout.exists():
             return []
         found = self._read(parts, owner, reader, deep)
-        if not reads_need_lock(self._layout.aside):
+        if not reads_need_lock(self._layout.staging):
             return found
         with self._layout.changing():
             return self._read(parts, owner, reader, deep)
@@ -187,7 +93,7 @@ class Finder:
     def _open(self, space: str, parts: Parts) -> int | None:
         with suppress(FileNotFoundError):
             return open_pinned(space, parts, self._layout.lock.path)
-        if reads_need_lock(self._layout.aside):
+        if reads_need_lock(self._layout.staging):
             with self._layout.changing(), suppress(FileNotFoundError):
                 return open_pinned(space, parts, self._layout.lock.path)
         return None
@@ -215,3 +121,98 @@ def _children(space: str) -> list[Parts]:
         return [(name,) for name in syscalls.listdir(space)]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def open_pinned(space: str, parts: tuple[str, ...], lock: str) -> int:
+    """Open one version of a file or folder of a component; the version stays until the descriptor is closed.
+
+    A folder is pinned: while we hold its shared lock, writers do not change it in place.
+
+    Args:
+        space: Folder of the component in the drive.
+        parts: Path below it.
+        lock: File of the drive's lock; readers wait only for its holder.
+
+    Raises:
+        DriveLockTimeout: The holder did not release the folder in time.
+        FileNotFoundError: Nothing is there.
+        DriveSymlink: A part of the path is a symbolic link, which was made by hand.
+    """
+    path = "/".join((space, *parts))
+    while True:
+        try:
+            fd = open_beneath(space, parts)
+        except NotADirectoryError:
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise DriveSymlink(
+                f"{shown(path)} is a symbolic link in the drive, made by hand; delete it."
+            ) from None
+        try:
+            # Files never change in place, and the folder of a component is never replaced.
+            if not parts or not S_ISDIR(syscalls.fstat(fd).st_mode) or _pin(fd, path, lock):
+                return fd
+        except BaseException:
+            syscalls.close(fd)
+            raise
+        syscalls.close(fd)
+
+
+def _pin(fd: int, path: str, lock: str) -> bool:
+    """Take the shared lock of a folder, and return whether the folder is still at its path."""
+    try:
+        syscalls.flock(fd, syscalls.LOCK_SH | syscalls.LOCK_NB)
+    except BlockingIOError:
+        if not is_same(fd, path):
+            return False  # replaced: its lock is held by the process that removes it
+        wait_for(fd, syscalls.LOCK_SH, lock, holder=lock)
+    return is_same(fd, path)
+
+
+def names_of(fd: int, path: str, *, recursive: bool) -> list[str]:
+    """Return the paths in the folder `fd`, or the path of the file `fd`.
+
+    Args:
+        fd: Descriptor of what is at `path`.
+        path: Its path in the drive, "" for the top.
+        recursive: Whether to return the files at any depth, instead of the files and folders directly in it.
+    """
+    if not S_ISDIR(syscalls.fstat(fd).st_mode):
+        return [path]
+    prefix = f"{path}/" if path else ""
+    if recursive:
+        return [entry.name for entry in _walk(fd, prefix, "", recursive=True)]
+    names = syscalls.listdir(fd)
+    return [prefix + name for name in names] if prefix else names
+
+
+def entries_of(fd: int, path: str, owner: str, *, recursive: bool) -> list[Entry]:
+    """Return the entries in the folder `fd`, or the entry of the file `fd`; see `names_of`."""
+    info = syscalls.fstat(fd)
+    if not S_ISDIR(info.st_mode):
+        return [Entry(path, info.st_size, info.st_mtime, owner, False)]
+    return _walk(fd, f"{path}/" if path else "", owner, recursive=recursive)
+
+
+def _walk(folder: int, prefix: str, owner: str, *, recursive: bool) -> list[Entry]:
+    found: list[Entry] = []
+    with syscalls.scandir(folder) as items:
+        for item in items:
+            name = prefix + item.name
+            is_folder = item.is_dir(follow_symlinks=False)
+            if is_folder and recursive:
+                fd = syscalls.open_file(item.name, syscalls.FOLDER, dir_fd=folder)
+                try:
+                    found += _walk(fd, f"{name}/", owner, recursive=True)
+                finally:
+                    syscalls.close(fd)
+                continue
+            try:
+                info = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # just deleted: the folder of a component is not pinned
+            fields = (name, 0 if is_folder else info.st_size, info.st_mtime, owner, is_folder)
+            found.append(_new(Entry, fields))
+    return found

@@ -1,12 +1,13 @@
 """Index of the names in a big folder of a drive, so that a new name is not compared with all others.
 
-It says of a name that no spelling of it is there, or that one may be: then all names are looked at. It
-counts only while its folder is as it was told. Who holds the drive's lock tells it each change; one that
-somebody else made, or did not live to tell, shows in the folder's time of change, and the next new name
-lets it be built anew. So it may be lost or out of date at any time; it lacks a name unnoticed only if that
-came by hand in the very moment of a put. Where times of change are too coarse to tell, there is none.
+For a name it answers: surely no other form of it (in case or Unicode) exists, or one may exist; then all
+names are compared. The index is valid only if its folder is unchanged since the last update. The holder of
+the drive's lock records each change; a change by hand, or by a process that died, shows in the ctime of the
+folder, and the next new name rebuilds the index. So an index may be lost or out of date at any time. It
+misses a name only if that name is made by hand during a put. Where ctime is too coarse, no index is made.
 
-Each folder has one file, called by its inode: what the folder was, then pages of hashes, 0 for none yet.
+Each folder has one file, named by its inode: a header with the state of the folder, then pages of hashes, 0
+for a free slot.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from sys import getfilesystemencoding
 from unicodedata import unidata_version
 from zlib import crc32
 
-from lightning_lite.storage.case_folding import folded, has_one_spelling, is_there, refuse_other
+from lightning_lite.storage.case_folding import folded, has_one_form, is_there, refuse_other_form
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.probe import tells_changes
-from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.fs.probe import has_precise_ctime
+from lightning_lite.storage.local.staging import StagingFolder
 
-#: Bytes of a folder's own, from which on it has an index: one or two hundred names on most file systems.
+#: Size in bytes (`st_size`) of a folder that gets an index: it has one or two hundred names.
 BIG = 4097
 
-#: Indexes in a drive; all are removed when there would be more, so that none outlives its folder for long.
+#: Most indexes in a drive; at this number all are removed, because some belong to deleted folders.
 MOST = 1024
 
 _HEAD_SIZE = 128
 _PAGE_SIZE = 4096
 _HASH_SIZE = 4
 
-#: What the hash of a name depends on.
+#: Everything else on which the hash of a name depends.
 _DIALECT = f"{unidata_version} {getfilesystemencoding()}"
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,31 +44,31 @@ class NameIndex:
     """The names in the big folders of one drive.
 
     Args:
-        folder: For the indexes; made when it is needed.
-        aside: For one that is being built.
+        folder: Folder of the indexes; created when needed.
+        staging: Folder in which a new index is built.
     """
 
-    def __init__(self, folder: str, aside: Aside) -> None:
+    def __init__(self, folder: str, staging: StagingFolder) -> None:
         self._folder = folder
-        self._aside = aside
-        self._is_possible: bool | None = None  # nobody has tried yet
+        self._staging = staging
+        self._is_possible: bool | None = None  # not tested yet
 
-    def refuse_other_spelling(self, folder: str, parts: tuple[str, ...], *, is_locked: bool) -> None:
-        """Refuse a path of which another spelling is there.
+    def refuse_other_form(self, folder: str, parts: tuple[str, ...], *, is_locked: bool) -> None:
+        """Refuse a path if another form of it, in case or Unicode, exists.
 
         Args:
-            folder: Where the path begins; nothing is refused if it does not exist.
+            folder: Folder to which the path is relative; nothing is refused if it does not exist.
             parts: The path.
             is_locked: Whether the drive's lock is held, so that an index may be built.
 
         Raises:
-            DriveNameClash: It is; the message says which.
+            DriveNameClash: Another form exists; the message names it.
         """
         for depth, part in enumerate(parts):
             place = "/".join((folder, *parts[:depth]))
-            if has_one_spelling(part) or is_there(place, part):
-                continue  # what is there was let in
-            found = syscalls.look(place)
+            if has_one_form(part) or is_there(place, part):
+                continue  # it was checked when it was put
+            found = syscalls.stat_if_exists(place)
             if found is None:
                 return
             lacks = self._lacks(found, part)
@@ -77,19 +78,19 @@ class NameIndex:
                 names = syscalls.listdir(place)
             except (FileNotFoundError, NotADirectoryError):
                 return
-            refuse_other(part, names, "/".join(parts[:depth]))
+            refuse_other_form(part, names, "/".join(parts[:depth]))
             if is_locked and lacks is None and found.st_size >= BIG:
                 with suppress(OSError):
                     self._build(found, names)
 
     @contextmanager
-    def told(self, path: str) -> Iterator[None]:
-        """Keep the index of a folder true while the name at `path` in it is changed in the `with` block.
+    def kept_current(self, path: str) -> Iterator[None]:
+        """Update the index of a folder for the change of the name at `path` in the `with` block.
 
-        Called with the drive's lock held. Where that fails, the index is void, and the change goes on.
+        The drive's lock is held. If the update fails, the index becomes invalid, and the change goes on.
         """
         folder, _, name = path.rpartition("/")
-        found = syscalls.look(folder)
+        found = syscalls.stat_if_exists(folder)
         if found is None or (fd := self._open(found)) is None:
             yield
             return
@@ -99,13 +100,13 @@ class NameIndex:
                     syscalls.pwrite(fd, bytes(_HEAD_SIZE), 0)
             yield
             with suppress(OSError):
-                if _is_true(fd, found):  # else it is void, or a signal handler has put here, too
+                if _is_true(fd, found):  # else it is invalid, or a signal handler has put into this folder
                     syscalls.pwrite(fd, _head(syscalls.stat(folder)), 0)
         finally:
             syscalls.close(fd)
 
     def _lacks(self, folder: os.stat_result, name: str) -> bool | None:
-        """Return whether no spelling of a name is there for sure, or `None` if no index can say."""
+        """Return whether surely no form of a name exists, or `None` if the folder has no valid index."""
         fd = self._open(folder)
         if fd is None:
             return None
@@ -118,7 +119,7 @@ class NameIndex:
             syscalls.close(fd)
 
     def _open(self, folder: os.stat_result) -> int | None:
-        """Return the open index of a folder, or `None` if it has none that is up to date."""
+        """Return the descriptor of the valid index of a folder, or `None` if it has none."""
         if folder.st_size < BIG:
             return None
         try:
@@ -132,22 +133,22 @@ class NameIndex:
         return None
 
     def _build(self, folder: os.stat_result, names: list[str]) -> None:
-        """Make the index of a folder in which these names were found after it was looked at."""
+        """Write the index of a folder; `folder` is its status from before `names` were listed."""
         if self._is_possible is False:
             return
-        with self._aside.new_file() as staged:
+        with self._staging.new_file() as staged:
             if self._is_possible is None:
-                is_told = tells_changes(self._aside.folder, staged.fd)
-                self._is_possible = is_told and syscalls.boot_id() is not None
+                is_precise = has_precise_ctime(self._staging.folder, staged.fd)
+                self._is_possible = is_precise and syscalls.boot_id() is not None
                 if not self._is_possible:
                     return
-            self._make_room()
+            self._limit_count()
             content = _head(folder) + b"".join(_pages({_hash(name) for name in names}))
-            if syscalls.write(staged.fd, content) == len(content):  # else the disk is full
+            if syscalls.write(staged.fd, content) == len(content):  # if less was written, the disk is full
                 syscalls.rename(staged.path, self._path(folder))
                 staged.is_placed = True
 
-    def _make_room(self) -> None:
+    def _limit_count(self) -> None:
         with suppress(FileExistsError):
             syscalls.mkdir(self._folder, 0o700)
         names = syscalls.listdir(self._folder)
@@ -160,9 +161,9 @@ class NameIndex:
 
 
 def _head(folder: os.stat_result) -> bytes:
-    """Return what an index begins with if it is true for a folder that is as it is now.
+    """Return the header of an index that is valid for a folder with this status.
 
-    The machine's start belongs to it, because after a loss of power parts of a file may be older than others.
+    It contains the identifier of the boot, because after a loss of power parts of the file may be old.
     """
     text = f"1 {syscalls.boot_id()} {_DIALECT} {folder.st_dev:x} {folder.st_ctime_ns:x}\n"
     return text.encode().ljust(_HEAD_SIZE)
@@ -176,7 +177,7 @@ def _is_true(fd: int, folder: os.stat_result) -> bool:
 
 
 def _hash(name: str) -> int:
-    """Return what all spellings of a name have in common, and seldom two names; not 0."""
+    """Return a number other than 0 that all forms of a name share, and that two names seldom share."""
     return crc32(folded(name).encode(errors="surrogatepass")) or 1
 
 
@@ -185,7 +186,7 @@ def _packed(number: int) -> bytes:
 
 
 def _pages(numbers: set[int]) -> list[bytes]:
-    """Return the pages of an index of these hashes, about half of them free."""
+    """Return the pages of an index with these hashes; about half of the slots are free."""
     count = 2 * _HASH_SIZE * len(numbers) // _PAGE_SIZE + 1
     while True:
         pages = [bytearray() for _ in range(count)]
@@ -197,7 +198,7 @@ def _pages(numbers: set[int]) -> list[bytes]:
 
 
 def _page(fd: int, number: int) -> tuple[int, bytes]:
-    """Return where in an index the page of a hash begins, and the page."""
+    """Return the position of the page of a hash in an index, and its content."""
     count = (syscalls.fstat(fd).st_size - _HEAD_SIZE) // _PAGE_SIZE
     start = _HEAD_SIZE + number % count * _PAGE_SIZE
     return start, syscalls.pread(fd, _PAGE_SIZE, start)
@@ -205,15 +206,15 @@ def _page(fd: int, number: int) -> tuple[int, bytes]:
 
 def _holds(page: bytes, number: int) -> bool:
     at = page.find(_packed(number))
-    while at > 0 and at % _HASH_SIZE:  # parts of two others
+    while at > 0 and at % _HASH_SIZE:  # the bytes span two slots
         at = page.find(_packed(number), at + 1)
     return at >= 0
 
 
 def _add(fd: int, name: str) -> bool:
-    """Add a name to an open index; return whether it is in it, not so if its page or the disk is full."""
-    if has_one_spelling(name):
-        return True  # nobody asks for it
+    """Add a name to an open index, and return whether it is in it; not if its page or the disk is full."""
+    if has_one_form(name):
+        return True  # such a name is never looked up
     number = _hash(name)
     with suppress(OSError):
         start, page = _page(fd, number)

@@ -1,7 +1,7 @@
 """The staging folder of a drive: files that are not visible yet, or not any more.
 
-Whoever makes something there holds its lock until it has been moved to its place. What has no
-holder is left by the dead, or replaced and thrown away: the next user removes it.
+A process locks what it creates there until it has moved it to its place. Entries without a lock are leftovers
+of dead processes, or replaced files; the next put or delete removes them.
 """
 
 from __future__ import annotations
@@ -21,72 +21,36 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.trees import empty_folder, is_same
 from lightning_lite.storage.names import RESERVED
 
-#: Name of the one intent of a drive, in its folder aside.
+#: Name of the intent record of a drive, in its staging folder.
 INTENT = f"{RESERVED}.intent"
 
-#: Name of an empty file beside it that says that folders are replaced in two steps in this drive.
+#: Name of an empty file next to it, which exists if folders are replaced in two steps in this drive.
 TWO_STEPS = f"{RESERVED}.two-steps"
 
-_LONGEST = 16 * 1024
-
-
-class Intent(NamedTuple):
-    """Two folders are about to change places.
-
-    Attributes:
-        new: Name of the new one, aside.
-        target: Path of its place, below the folder of the drive.
-        old: Name under which the replaced one goes aside.
-    """
-
-    new: str
-    target: str
-    old: str
-
-
-def read_intent(aside: str, dir_fd: int | None = None) -> Intent | None:
-    """Return what a holder of the lock did not finish, or `None`."""
-    try:
-        fd = syscalls.open_file(f"{aside}/{INTENT}", syscalls.READ, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return None
-    try:
-        lines = syscalls.read(fd, _LONGEST).decode(errors="replace").split("\n")
-    finally:
-        syscalls.close(fd)
-    if len(lines) != len(Intent._fields):
-        raise DriveError(f"{shown(f'{aside}/{INTENT}')} is damaged; look what is beside it, and remove it.")
-    return Intent(*lines)
-
-
-def is_needed(aside: str, name: str, dir_fd: int | None = None) -> bool:
-    """Return whether the thing `name` aside is part of what is not finished."""
-    intent = read_intent(aside, dir_fd)
-    return intent is not None and name in (intent.new, intent.old)
-
-
-#: What the names of all things aside begin with.
+#: Prefix of the names of all staged files and folders.
 PREFIX = f"{RESERVED}-"
+
+_LONGEST = 16 * 1024
 
 _numbers = count()
 
 
 class Staged:
-    """A new file or folder aside, locked; what is left of it goes at the end of the `with` block.
+    """A new file or folder in the staging folder, locked; the end of the `with` block removes what is left.
 
     Attributes:
-        path: Where it is, until it is moved to its place.
-        dir_fd: Folder that `path` refers to, if it is relative.
+        path: Its path, until it is moved to its place.
+        dir_fd: Folder to which `path` is relative, or `None`.
         fd: Its descriptor, for writing if it is a file.
-        is_placed: Whether nothing is left of it here.
+        is_placed: Whether it was moved away, so that nothing is left to remove.
     """
 
-    def __init__(self, aside: Aside, fd: int, name: str) -> None:
-        self.path = f"{aside.folder}/{name}"
-        self.dir_fd = aside.dir_fd
+    def __init__(self, staging: StagingFolder, fd: int, name: str) -> None:
+        self.path = f"{staging.folder}/{name}"
+        self.dir_fd = staging.dir_fd
         self.fd = fd
         self.is_placed = False
-        self._aside = aside
+        self._staging = staging
         self._name = name
 
     def __enter__(self) -> Self:
@@ -97,17 +61,17 @@ class Staged:
     ) -> None:
         syscalls.close(self.fd)
         if not self.is_placed:
-            # A failure to clean hides no other failure and loses nothing: the next user cleans.
+            # Suppressed so that it hides no other error; the next put or delete removes the rest.
             with suppress(OSError):
-                self._aside.remove_if_dead(self._name)
+                self._staging.remove_if_dead(self._name)
 
 
-class Aside:
-    """A folder for what is not to be seen.
+class StagingFolder:
+    """A folder for files that are not visible.
 
     Args:
-        folder: Where; must be on the file system of the place that things will be moved to.
-        dir_fd: Open folder that `folder` refers to, if that is relative.
+        folder: Its path, on the file system to which the files will be moved.
+        dir_fd: Folder to which `folder` is relative, or `None`.
     """
 
     def __init__(self, folder: str, dir_fd: int | None = None) -> None:
@@ -115,7 +79,7 @@ class Aside:
         self.dir_fd = dir_fd
 
     def new_file(self) -> Staged:
-        """Make an empty file, open for writing."""
+        """Create an empty file, open for writing."""
         while True:
             name = _new_name()
             fd = syscalls.open_file(f"{self.folder}/{name}", syscalls.CREATE, 0o600, dir_fd=self.dir_fd)
@@ -123,7 +87,7 @@ class Aside:
                 return Staged(self, fd, name)
 
     def new_folder(self) -> Staged:
-        """Make an empty folder."""
+        """Create an empty folder."""
         while True:
             name = _new_name()
             path = f"{self.folder}/{name}"
@@ -131,28 +95,28 @@ class Aside:
             try:
                 fd = syscalls.open_file(path, syscalls.FOLDER, dir_fd=self.dir_fd)
             except FileNotFoundError:
-                continue  # cleaned away before we could hold it
+                continue  # another process removed it before it was locked
             if _is_held(fd, partial(is_same, fd, path, self.dir_fd)):
                 return Staged(self, fd, name)
 
     def new_path(self) -> str:
-        """Return a free path, for something to be thrown away."""
+        """Return a free path, for a file or folder that is to be removed."""
         return f"{self.folder}/{_new_name()}"
 
     def sweep(self) -> None:
-        """Remove everything that nobody holds."""
+        """Remove everything that no process has locked."""
         for name in syscalls.listdir(self.folder if self.dir_fd is None else self.dir_fd):
             if name.startswith(PREFIX):
-                with suppress(OSError):  # somebody else cleans as well, or the next user can
+                with suppress(OSError):  # another process removes it, too, or the next call does
                     self.remove_if_dead(name)
 
     def remove_if_dead(self, name: str) -> None:
-        """Remove what is called `name`, unless somebody holds it or a half-done exchange needs it."""
+        """Remove the entry `name`, unless it is locked or an unfinished exchange needs it."""
         path = f"{self.folder}/{name}"
         try:
             fd = syscalls.open_file(path, syscalls.READ, dir_fd=self.dir_fd)
         except FileNotFoundError:
-            return  # moved to its place
+            return  # it was moved to its place
         try:
             if not syscalls.try_lock(fd) or not is_same(fd, path, self.dir_fd):
                 return
@@ -167,7 +131,7 @@ class Aside:
 
 
 def _is_held(fd: int, is_there: Callable[[], bool]) -> bool:
-    """Lock what was just made, and say whether it is still there."""
+    """Lock a new file or folder, and return whether it still exists."""
     try:
         if syscalls.try_lock(fd) and is_there():
             return True
@@ -183,5 +147,42 @@ def _has_name(fd: int) -> bool:
 
 
 def _new_name() -> str:
-    # The time, because two containers may count their processes alike, and the system uses numbers again.
+    # With the time, because pids repeat: in another container, or when the system reuses them.
     return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{time.time_ns():x}"
+
+
+class Intent(NamedTuple):
+    """The record of an exchange of two folders that has begun.
+
+    Attributes:
+        new: Name of the new folder, in the staging folder.
+        target: Path of its place, below the folder of the drive.
+        old: Name of the replaced folder in the staging folder.
+    """
+
+    new: str
+    target: str
+    old: str
+
+
+def read_intent(staging: str, dir_fd: int | None = None) -> Intent | None:
+    """Return the exchange that a dead holder of the lock did not finish, or `None`."""
+    try:
+        fd = syscalls.open_file(f"{staging}/{INTENT}", syscalls.READ, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return None
+    try:
+        lines = syscalls.read(fd, _LONGEST).decode(errors="replace").split("\n")
+    finally:
+        syscalls.close(fd)
+    if len(lines) != len(Intent._fields):
+        raise DriveError(
+            f"{shown(f'{staging}/{INTENT}')} is damaged; check the files next to it, and remove it."
+        )
+    return Intent(*lines)
+
+
+def is_needed(staging: str, name: str, dir_fd: int | None = None) -> bool:
+    """Return whether the entry `name` belongs to an exchange that is not finished."""
+    intent = read_intent(staging, dir_fd)
+    return intent is not None and name in (intent.new, intent.old)

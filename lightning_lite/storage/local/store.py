@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from stat import S_ISDIR
 from typing import BinaryIO
 
-from lightning_lite.storage.base import Entry, Parts, Source
+from lightning_lite.storage.base import CheckedFile, Destination, Entry, OnProgress, Parts, Problem, Source
 from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.copy import Told
 from lightning_lite.storage.fs.permissions import restored_mode
+from lightning_lite.storage.fs.symlinks import Bounds
 from lightning_lite.storage.fs.trees import TreeCopier, copy_file
 from lightning_lite.storage.fs.watch import Arrivals
-from lightning_lite.storage.local.commit import Placer
-from lightning_lite.storage.local.delivery import Destination, needs_other_place
-from lightning_lite.storage.local.layout import Layout
-from lightning_lite.storage.local.lookup import Finder, entries_of, names_of
+from lightning_lite.storage.local.commit import Committer
+from lightning_lite.storage.local.delivery import Delivery, needs_other_place
+from lightning_lite.storage.local.layout import CLOSED, Layout
+from lightning_lite.storage.local.lookup import Lookup, entries_of, names_of
 from lightning_lite.storage.local.put import Put
-from lightning_lite.storage.local.staging import Aside
+from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.local.verify import verify
 from lightning_lite.storage.names import PROTOCOL, RESERVED, drive_name
 
 
-def drives_in(root: str) -> list[str]:
-    """Return the names of the drives in a root, sorted; of a folder that is no root, none.
+def drive_names(root: str) -> list[str]:
+    """Return the names of the drives in a root, sorted; the list is empty if the folder is no root.
 
     Args:
-        root: Absolute folder that holds everything.
+        root: Absolute folder that holds all drives.
     """
     try:
         names = syscalls.listdir(f"{root}/drives")
@@ -44,12 +46,12 @@ def _is_drive(path: str, name: str) -> bool:
         drive_name(PROTOCOL + name)
     except DriveIdError:
         return False
-    ours = syscalls.look(f"{path}/{RESERVED}")
+    ours = syscalls.stat_if_exists(f"{path}/{RESERVED}")
     return ours is not None and S_ISDIR(ours.st_mode)
 
 
 class LocalStore:
-    """Keeps one drive in a folder of this machine.
+    """Keeps one drive in a folder of this machine; see `Store` for the methods.
 
     Args:
         root: Absolute folder that holds all drives.
@@ -57,8 +59,9 @@ class LocalStore:
     """
 
     def __init__(self, root: str, name: str) -> None:
+        self._root = root
         self._layout = Layout(root, name)
-        self._finder = Finder(self._layout)
+        self._lookup = Lookup(self._layout)
 
     def put(
         self,
@@ -69,53 +72,57 @@ class LocalStore:
         exclusive: bool,
         move: bool,
         durable: bool,
-        told: Told,
+        on_progress: OnProgress,
     ) -> None:
         """Store a file or a folder; see `Store`."""
-        fd = source.bounds.open(source.path)
+        bounds = Bounds(source.folder, self._root, follow_symlinks=source.follow_symlinks)
+        fd = bounds.open(source.path)
         try:
             self._layout.prepare(durable=durable)
-            self._layout.aside.sweep()
-            put = Put(self._layout, owner, parts, source, fd, exclusive=exclusive, durable=durable)
-            put.admit()
+            self._layout.staging.sweep()
+            put = Put(self._layout, owner, parts, source, bounds, fd, exclusive=exclusive, durable=durable)
+            put.check()
             if move:
-                put.move(told)
+                put.move(on_progress)
             else:
-                put.copy(told)
+                put.copy(on_progress)
         finally:
             syscalls.close(fd)
 
-    def get(self, parts: Parts, destination: Destination, *, owner: str | None, told: Told) -> None:
-        """Bring one version of a file or a folder to `destination`; see `Store`."""
-        with self._finder.opened(parts, owner) as fd:
+    def get(
+        self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
+    ) -> None:
+        """Copy one version of a file or a folder to `destination`; see `Store`."""
+        with self._lookup.opened(parts, owner) as fd:
             info = syscalls.fstat(fd)
-            destination.admit(is_folder=S_ISDIR(info.st_mode))
-            bring = partial(self._bring, fd, info, destination, told=told)
-            if destination.is_near(self._layout.aside):
+            delivery = Delivery(destination)
+            delivery.check(is_folder=S_ISDIR(info.st_mode))
+            bring = partial(self._copy_to, fd, info, delivery, on_progress=on_progress)
+            if delivery.is_near(self._layout.staging):
                 try:
-                    bring(self._layout.aside)
+                    bring(self._layout.staging)
                     return
                 except OSError as error:
                     if not needs_other_place(error):
                         raise
-            with destination.beside() as aside:
-                bring(aside)
+            with delivery.staging_nearby() as staging:
+                bring(staging)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
-        """Remove what `owner` has put there; see `Store`."""
+        """Remove a file or folder of `owner`; see `Store`."""
         if not self._layout.exists():
             raise _not_owned(owner, parts, [])
-        self._layout.aside.sweep()
+        self._layout.staging.sweep()
         with self._layout.changing():
             owners = self._layout.owners(parts)
             if owner not in owners:
                 raise _not_owned(owner, parts, owners)
-            Placer(self._layout, durable=durable).remove((owner, *parts))
-        self._layout.aside.sweep()
+            Committer(self._layout, durable=durable).remove((owner, *parts))
+        self._layout.staging.sweep()
 
     def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
         """Return paths at and below `parts`; see `Store`."""
-        found = self._finder.read(
+        found = self._lookup.read(
             parts, owner, lambda fd, path, _: names_of(fd, path, recursive=recursive), deep=recursive
         )
         if len(found) == 1:
@@ -124,21 +131,21 @@ class LocalStore:
 
     def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
         """Return entries at and below `parts`; see `Store`."""
-        found = self._finder.read(
+        found = self._lookup.read(
             parts,
             owner,
-            lambda fd, path, who: entries_of(fd, path, who, recursive=recursive),
+            lambda fd, path, component: entries_of(fd, path, component, recursive=recursive),
             deep=recursive,
         )
         return sorted(chain.from_iterable(found))
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`; see `Store`."""
-        return self._finder.owners(parts)
+        return self._lookup.owners(parts)
 
     def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
         """Open a file for reading; see `Store`."""
-        with self._finder.opened(parts, owner) as fd:
+        with self._lookup.opened(parts, owner) as fd:
             if S_ISDIR(syscalls.fstat(fd).st_mode):
                 raise DriveIsDirectory(f"{shown('/'.join(parts))} is a folder; open a file in it, or get it.")
             return os.fdopen(syscalls.dup(fd), "rb")
@@ -147,7 +154,7 @@ class LocalStore:
         """Wait for something new; see `Store`."""
         deadline = time.monotonic() + timeout
         self._layout.prepare(durable=False)
-        with Arrivals(self._layout.aside.folder) as arrivals:
+        with Arrivals(self._layout.staging.folder) as arrivals:
             while not is_there():
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -155,37 +162,67 @@ class LocalStore:
                 arrivals.wait(left)
         return True
 
-    def _bring(
-        self, fd: int, info: os.stat_result, destination: Destination, aside: Aside, *, told: Told
+    @contextmanager
+    def draft(self) -> Iterator[str]:
+        """Give a free path on the same disk; see `Store`."""
+        folder = f"{self._root}/drafts"
+        self._layout.prepare(durable=False)
+        with suppress(FileExistsError):
+            syscalls.mkdir(folder, CLOSED)
+        staging = StagingFolder(folder)
+        staging.sweep()
+        with staging.new_folder() as staged:
+            yield f"{staged.path}/draft"
+
+    def local_path(self, owner: str, parts: Parts) -> str:
+        """Return the path of a file or folder in the drive; see `Store`."""
+        return "/".join((self._layout.space(owner), *parts))
+
+    def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
+        """Compare the drive with what it promises; see `Store`."""
+        return verify(self._layout.base, hashes=hashes)
+
+    def _copy_to(
+        self,
+        fd: int,
+        info: os.stat_result,
+        delivery: Delivery,
+        staging: StagingFolder,
+        *,
+        on_progress: OnProgress,
     ) -> None:
-        """Copy to aside, and move from there to the destination."""
+        """Copy an open file or folder to `staging`, and move it from there to the destination."""
         is_folder = S_ISDIR(info.st_mode)
-        with aside.new_folder() if is_folder else aside.new_file() as staged:
+        with staging.new_folder() if is_folder else staging.new_file() as staged:
             mode = restored_mode(info.st_mode)
             if is_folder:
                 copier = TreeCopier(
                     mode=restored_mode,
-                    admit=None,
-                    admit_folder=None,
+                    check=None,
+                    check_folder=None,
                     open_link=None,
                     durable=False,
-                    told=told,
+                    on_progress=on_progress,
                 )
                 copier.copy_folder(fd, staged.fd)
             else:
-                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # it may have been copied to another place in vain
-                copy_file(fd, staged.fd, info, mode, name=destination.path, durable=False, told=told)
-            destination.place(staged, aside, is_folder=is_folder)
+                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
+                copy_file(
+                    fd, staged.fd, info, mode, name=delivery.path, durable=False, on_progress=on_progress
+                )
+            delivery.place(staged, staging, is_folder=is_folder)
             if is_folder:
-                syscalls.fchmod(staged.fd, mode)  # its owner could write to it until it was where it belongs
+                syscalls.fchmod(
+                    staged.fd, mode
+                )  # the copy was writable, because rename() of a folder needs that
             else:
                 staged.is_placed = True
 
 
 def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
-    text = f"The file {shown('/'.join(parts))} doesn't exists in the component_name space {shown(owner)}"
+    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
     if not owners:
-        return DriveNotFound(f"{text}, nor in another one; list() tells what is there.")
+        return DriveNotFound(f"{text}, nor in another one; see list().")
     return DriveNotOwner(
         f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
         f"Drive(..., component_name={owners[0]!r}) to act as it.",

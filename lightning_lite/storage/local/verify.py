@@ -1,7 +1,7 @@
 """Compares a drive on disk with the promises of drives.
 
-It looks and changes nothing. Works may go on meanwhile: what they have under way is no finding, and
-what goes away between two looks is none either.
+It changes nothing. Works may run at the same time: files that they have staged, and files that disappear
+during the check, are not reported.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK, S_IWUSR
-from typing import NamedTuple
 
+from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local.staging import INTENT, PREFIX, TWO_STEPS, read_intent
@@ -29,91 +29,63 @@ _KINDS = (
 )
 
 
-class Finding(NamedTuple):
-    """Something in a drive that should not be as it is.
-
-    Attributes:
-        path: Path below the folder of the drive; its first part is a component, or our own folder.
-        what: What is wrong.
-        advice: What to do about it.
-    """
-
-    path: str
-    what: str
-    advice: str
-
-
-class Checked(NamedTuple):
-    """A file that was looked at.
-
-    Attributes:
-        path: Path below the folder of the drive, as in `Finding`.
-        size: Bytes.
-        digest: SHA-256 of its content in hexadecimal digits, or "" if nobody asked.
-    """
-
-    path: str
-    size: int
-    digest: str
-
-
-def verify(root: str, name: str, *, hashes: bool = False) -> Iterator[Finding | Checked]:
-    """Yield each file of a drive, and whatever is wrong, in the order of their paths.
+def verify(base: str, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
+    """Yield each file of a drive, and each problem, in the order of their paths.
 
     Args:
-        root: Absolute folder that holds all drives.
-        name: Name of the drive, without `lit://`.
+        base: Folder of the drive.
         hashes: Whether to read all files for their digests.
     """
-    base = f"{root}/drives/{name}"
-    yield from _look_at_base(base)
-    yield from _look_at_ours(f"{base}/{RESERVED}")
+    yield from _check_at_base(base)
+    yield from _check_at_ours(f"{base}/{RESERVED}")
     for component in sorted(syscalls.listdir(base)):
         if component != RESERVED:
-            yield from _look_below(base, component, hashes)
+            yield from _check_below(base, component, hashes)
 
 
-def _look_at_base(base: str) -> Iterator[Finding]:
+def _check_at_base(base: str) -> Iterator[Problem]:
     found = syscalls.stat(base)
     if found.st_uid != os.geteuid():
-        yield Finding(".", f"it belongs to user {found.st_uid}", "look at it as that user")
+        yield Problem(".", f"it belongs to user {found.st_uid}", "run this command as that user")
     elif S_IMODE(found.st_mode) & _OTHERS:
-        yield Finding(".", f"other users may enter it (mode {_mode(found)})", "chmod 700")
+        yield Problem(".", f"other users have access (mode {_mode(found)})", "chmod 700")
 
 
-def _look_at_ours(own: str) -> Iterator[Finding]:
-    """Look for what dead processes have left."""
-    lock = syscalls.look(f"{own}/lock")
+def _check_at_ours(own: str) -> Iterator[Problem]:
+    """Check the store's own files, and report leftovers of dead processes."""
+    lock = syscalls.stat_if_exists(f"{own}/lock")
     if lock is not None and not S_ISREG(lock.st_mode):
-        yield Finding(
-            f"{RESERVED}/lock", "the lock is no regular file", "remove it when nobody uses the drive"
+        yield Problem(
+            f"{RESERVED}/lock", "the lock is not a regular file", "remove it when no process uses the drive"
         )
-    aside = f"{own}/aside"
-    if syscalls.look(aside) is None:
-        yield Finding(f"{RESERVED}/aside", "it is missing", "the next put makes it again")
+    staging = f"{own}/aside"
+    if syscalls.stat_if_exists(staging) is None:
+        yield Problem(f"{RESERVED}/aside", "it is missing", "the next put creates it")
         return
     try:
-        intent = read_intent(aside)
+        intent = read_intent(staging)
     except DriveError:
-        yield Finding(f"{RESERVED}/aside/{INTENT}", "it is damaged", "look what is beside it, and remove it")
+        yield Problem(
+            f"{RESERVED}/aside/{INTENT}", "it is damaged", "check the files next to it, and remove it"
+        )
         intent = None
     if intent is not None and not _is_held(f"{own}/lock"):
-        yield Finding(
+        yield Problem(
             intent.target, "an exchange of this folder was not finished", "the next put or delete finishes it"
         )
-    for name in sorted(syscalls.listdir(aside)):
+    for name in sorted(syscalls.listdir(staging)):
         path = f"{RESERVED}/aside/{name}"
         if name in (INTENT, TWO_STEPS) or (intent is not None and name in (intent.new, intent.old)):
             continue
         if not name.startswith(PREFIX):
-            yield Finding(path, "it is none of ours", "remove it")
-        elif not _is_held(f"{aside}/{name}"):
-            yield Finding(path, "a dead process has left it", "the next put or delete removes it")
+            yield Problem(path, "it does not belong to the drive", "remove it")
+        elif not _is_held(f"{staging}/{name}"):
+            yield Problem(path, "it is a leftover of a dead process", "the next put or delete removes it")
 
 
 def _is_held(path: str) -> bool:
-    """Return whether somebody holds the lock of a file or folder, or it is gone."""
-    found = syscalls.look(path)
+    """Return whether a file or folder is locked, or does not exist any more."""
+    found = syscalls.stat_if_exists(path)
     if found is None:
         return True
     with suppress(FileNotFoundError):
@@ -124,55 +96,57 @@ def _is_held(path: str) -> bool:
             return True
         finally:
             syscalls.close(fd)
-        return syscalls.look(path) is None
+        return syscalls.stat_if_exists(path) is None
     return True
 
 
-def _look_below(base: str, path: str, hashes: bool) -> Iterator[Finding | Checked]:
-    """Look at a file or a folder, and all that is in it."""
-    yield from _look_at_name(path)
+def _check_below(base: str, path: str, hashes: bool) -> Iterator[Problem | CheckedFile]:
+    """Check a file, or a folder and everything in it."""
+    yield from _check_at_name(path)
     try:
         found = syscalls.stat(f"{base}/{path}", follow_symlinks=False)
         if S_ISDIR(found.st_mode):
             names = sorted(syscalls.listdir(f"{base}/{path}"))
         elif S_ISREG(found.st_mode):
-            yield from _look_at_file(base, path, found, hashes)
+            yield from _check_at_file(base, path, found, hashes)
             return
         else:
-            kind = next((text for test, text in _KINDS if test(found.st_mode)), "no file")
-            yield Finding(path, f"it is {kind}", "delete it; put makes only files and folders")
+            kind = next((text for test, text in _KINDS if test(found.st_mode)), "not a file")
+            yield Problem(path, f"it is {kind}", "delete it; a drive contains only files and folders")
             return
     except (FileNotFoundError, NotADirectoryError):
-        return  # taken away meanwhile
+        return  # it has just been removed
     except OSError as error:
         yield _unreadable(path, error)
         return
     if ~found.st_mode & S_IRWXU:
-        yield Finding(path, f"its owner may not do everything in it (mode {_mode(found)})", "chmod u+rwx")
+        yield Problem(path, f"its owner does not have all permissions (mode {_mode(found)})", "chmod u+rwx")
     if path.count("/") > MAX_DEPTH:
-        return  # told already
+        return  # reported by the check of the name
     for name in names:
-        yield from _look_below(base, f"{path}/{name}", hashes)
+        yield from _check_below(base, f"{path}/{name}", hashes)
 
 
-def _look_at_name(path: str) -> Iterator[Finding]:
+def _check_at_name(path: str) -> Iterator[Problem]:
     component, _, inner = path.partition("/")
     try:
         check_part(path.rpartition("/")[2], inner or component, portable=False)
         if inner:
             check_length(inner)
     except DriveError as error:
-        yield Finding(path, f"no name for a drive: {error.message.rstrip('.')}", "rename or delete it")
+        yield Problem(path, f"invalid name: {error.message.rstrip('.')}", "rename or delete it")
 
 
-def _look_at_file(base: str, path: str, found: os.stat_result, hashes: bool) -> Iterator[Finding | Checked]:
+def _check_at_file(
+    base: str, path: str, found: os.stat_result, hashes: bool
+) -> Iterator[Problem | CheckedFile]:
     if "/" not in path:
-        yield Finding(path, "a file where only folders of components are", "delete it")
+        yield Problem(path, "it is a file, but only folders of components belong here", "delete it")
         return
     if found.st_mode & S_IWUSR:
-        yield Finding(path, f"it has write permission (mode {_mode(found)})", "chmod u-w; or put it again")
+        yield Problem(path, f"it has write permission (mode {_mode(found)})", "chmod u-w; or put it again")
     if S_IMODE(found.st_mode) & _SET_ID:
-        yield Finding(path, f"set-id bits (mode {_mode(found)})", "chmod ug-s; or put it again")
+        yield Problem(path, f"set-id bits (mode {_mode(found)})", "chmod ug-s; or put it again")
     try:
         fd = syscalls.open_file(f"{base}/{path}", syscalls.READ)
     except FileNotFoundError:
@@ -182,7 +156,7 @@ def _look_at_file(base: str, path: str, found: os.stat_result, hashes: bool) -> 
         return
     try:
         digest = _digest(fd) if hashes else ""
-        yield Checked(path, syscalls.fstat(fd).st_size, digest)
+        yield CheckedFile(path, syscalls.fstat(fd).st_size, digest)
     except OSError as error:
         yield _unreadable(path, error)
     finally:
@@ -190,14 +164,14 @@ def _look_at_file(base: str, path: str, found: os.stat_result, hashes: bool) -> 
 
 
 def _digest(fd: int) -> str:
-    import hashlib  # noqa: PLC0415 - loads OpenSSL; no work pays for that
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, which works do not need
 
     with os.fdopen(syscalls.dup(fd), "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unreadable(path: str, error: OSError) -> Finding:
-    return Finding(path, f"it can't be read: {os.strerror(error.errno or 0).lower()}", "look at the disk")
+def _unreadable(path: str, error: OSError) -> Problem:
+    return Problem(path, f"it can't be read: {os.strerror(error.errno or 0).lower()}", "check the disk")
 
 
 def _mode(found: os.stat_result) -> str:

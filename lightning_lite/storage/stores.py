@@ -1,0 +1,25 @@
+"""Which store keeps the drives: the only module outside `storage.local` that knows an implementation."""
+
+from __future__ import annotations
+
+from lightning_lite.storage.base import Store
+from lightning_lite.storage.local import store as local
+
+
+def open_store(root: str, name: str) -> Store:
+    """Return the store of a drive.
+
+    Args:
+        root: Absolute folder that holds all drives.
+        name: Name of the drive, without `lit://`.
+    """
+    return local.LocalStore(root, name)
+
+
+def drive_names(root: str) -> list[str]:
+    """Return the names of the drives in a root, sorted; the list is empty if the folder is no root.
+
+    Args:
+        root: Absolute folder that holds all drives.
+    """
+    return local.drive_names(root)
