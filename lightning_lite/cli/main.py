@@ -15,7 +15,7 @@ from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.text import one_line
 
-#: The verbs in the order of their help: `command` in `lightning_lite.cli.<verb>`.
+#: The verbs in the order of their help: `command` in `lightning_lite.cli.verbs.<verb>`.
 VERBS = {
     "run": "Run the app in a file.",
     "resume": "Go on with a run that has not come to its end.",
@@ -54,7 +54,7 @@ class _Verbs(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, found, rest = super().resolve_command(ctx, args)
-        return name, found and import_module(f"lightning_lite.cli.{name}").command, rest
+        return name, found and import_module(f"lightning_lite.cli.verbs.{name}").command, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the table

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from verbs import call, says_in_one_line
 
-from lightning_lite.cli.clean import Age
+from lightning_lite.cli.verbs.clean import Age
 from lightning_lite.runs import retention
 from lightning_lite.runs.journal import Journal
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_taken_up_meanwhile_is_kept_and_named(
             taken.append(Journal.open(path, "app"))
         return 0
 
-    monkeypatch.setattr("lightning_lite.cli.clean.size_of", take)
+    monkeypatch.setattr("lightning_lite.cli.verbs.clean.size_of", take)
 
     said = call(capfd, "clean", "--all", "--yes")
     taken[0].close()
@@ -111,7 +111,7 @@ def test_a_run_that_is_taken_up_meanwhile_is_kept_and_named(
 def test_without_options_it_does_what_each_new_run_does(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("lightning_lite.cli.clean.KEEP_RUNS", 1)
+    monkeypatch.setattr("lightning_lite.cli.verbs.clean.KEEP_RUNS", 1)
     for number, state in enumerate(("stopped", "failed", "failed", "stopped", "stopped")):
         make_run(number, state=state)
 

@@ -19,8 +19,8 @@ import pytest
 from click.shell_completion import ShellComplete
 from verbs import Said, call, says_in_one_line
 
-from lightning_lite.cli.drive import command
 from lightning_lite.cli.main import group
+from lightning_lite.cli.verbs.drive import command
 from lightning_lite.storage import Drive
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.locks import DriveLock
