@@ -43,7 +43,8 @@ test-oldest:
 torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
 
-check: .venv/installed-check
+# mypy reads the helpers of the tests, which import the packages of [test].
+check: .venv/installed-check .venv/installed-test
 	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .
 	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
 	@$(PYTHON_IN_VENV) -m mypy

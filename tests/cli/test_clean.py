@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 
 import pytest
-from verbs import call, says_in_one_line
 
 from lightning_lite.cli.verbs.clean import Age
 from lightning_lite.runs import retention
 from lightning_lite.runs.journal import Journal
+from tests.cli.verbs import call, says_in_one_line
+from tests.support.run_folders import make_run_folder, runs_folder
 
 pytestmark = pytest.mark.dependencies
 
 _DAY = 86_400.0
 
 
-def runs() -> Path:
-    return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
-
-
 def make_run(number: int, *, state: str = "stopped", days: float = 0.0) -> Path:
     """Make a run that has ended so many days ago."""
-    path = runs() / f"20260101-00000000{number}-abcdef"
-    (path / "logs").mkdir(parents=True)
-    (path / "logs" / "root.log").write_bytes(b"x" * 10_000)
-    facts = {"app": "Root", "state": state, "started": "2026-01-01T00:00:00+00:00"}
-    (path / "run.json").write_text(json.dumps(facts))
+    name, started = f"20260101-00000000{number}-abcdef", "2026-01-01T00:00:00+00:00"
+    path = make_run_folder(runs_folder(), name, {"root": "x" * 10_000}, state=state, started=started)
     Journal.create(str(path), "app").close()
     moment = time.time() - days * _DAY
     for name in (path / "run.json", path / "journal.db", path):
@@ -38,7 +31,7 @@ def make_run(number: int, *, state: str = "stopped", days: float = 0.0) -> Path:
 
 
 def left() -> list[int]:
-    return sorted(int(path.name[17]) for path in runs().iterdir())
+    return sorted(int(path.name[17]) for path in runs_folder().iterdir())
 
 
 def test_the_newest_are_kept(capfd: pytest.CaptureFixture[str]):
@@ -148,7 +141,7 @@ def test_all_takes_no_for_an_answer(capfd: pytest.CaptureFixture[str], monkeypat
 
 def test_what_a_dead_cleaner_has_left_goes_too(capfd: pytest.CaptureFixture[str]):
     make_run(0)
-    (runs() / ".removed-20250101-000000000-abcdef").mkdir()
+    (runs_folder() / ".removed-20250101-000000000-abcdef").mkdir()
 
     call(capfd, "clean")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 import pytest
-from short_apps import PATIENCE, RunningApp, running
-from verbs import call, says_in_one_line
 
 from lightning_lite.cli.control import is_gone, wait_until
+from tests.cli.short_apps import PATIENCE, RunningApp, running
+from tests.cli.verbs import call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies
 

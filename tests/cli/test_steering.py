@@ -19,10 +19,10 @@ from typing import Any
 import psutil
 import pytest
 import steered_app
-from verbs import Said, call, says_in_one_line
 
 from lightning_lite.cli.control import is_gone, wait_until
 from lightning_lite.runs.catalog import SeenRun, see_runs
+from tests.cli.verbs import Said, call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies
 
