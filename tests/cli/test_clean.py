@@ -11,6 +11,7 @@ import pytest
 from lightning_lite.cli.verbs.clean import Age
 from lightning_lite.runs import retention
 from lightning_lite.runs.journal import Journal
+
 from tests.cli.verbs import call, says_in_one_line
 from tests.support.run_folders import make_run_folder, runs_folder
 

@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from lightning_lite.cli.main import group
+
 from tests.support.run_folders import make_run_folder, runs_folder
 
 pytestmark = pytest.mark.dependencies

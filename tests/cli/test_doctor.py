@@ -10,6 +10,7 @@ import pytest
 from lightning_lite.cli.checks import file_system, machine, self_test
 from lightning_lite.cli.checks.result import FAILURE, Finding, examine
 from lightning_lite.errors import RunnerError
+
 from tests.cli.verbs import call
 
 pytestmark = pytest.mark.dependencies

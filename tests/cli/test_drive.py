@@ -25,6 +25,7 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.locks import DriveLock
 from lightning_lite.storage.local.staging import Aside
 from lightning_lite.testing import poll_until
+
 from tests.cli.verbs import Said, call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from lightning_lite.cli.control import is_gone, wait_until
+
 from tests.cli.short_apps import PATIENCE, RunningApp, running
 from tests.cli.verbs import call, says_in_one_line
 

@@ -12,6 +12,7 @@ import pytest
 
 from lightning_lite import settings
 from lightning_lite.cli.main import VERBS, group
+
 from tests.cli.verbs import call
 
 pytestmark = pytest.mark.dependencies

@@ -11,6 +11,7 @@ import pytest
 
 from lightning_lite.runners.output.log_index import LogTimes, TimesWriter
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
+
 from tests.cli.short_apps import PATIENCE, running
 from tests.cli.verbs import call
 

@@ -12,6 +12,7 @@ import pytest
 
 from lightning_lite.cli.control import wait_until
 from lightning_lite.runs.catalog import see_runs
+
 from tests.cli.short_apps import BUSY, PATIENCE
 from tests.cli.verbs import call, says_in_one_line
 

@@ -22,6 +22,7 @@ import steered_app
 
 from lightning_lite.cli.control import is_gone, wait_until
 from lightning_lite.runs.catalog import SeenRun, see_runs
+
 from tests.cli.verbs import Said, call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies

@@ -17,6 +17,7 @@ from lightning_lite.events import CallAsked, CallStatusChanged, RunBegun, WorkSt
 from lightning_lite.runs.catalog import SeenRun
 from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp
+
 from tests.cli.trace_format import check_trace
 from tests.cli.verbs import call, says_in_one_line
 from tests.support.run_folders import runs_folder
