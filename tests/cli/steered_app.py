@@ -1,4 +1,4 @@
-"""An app to be steered from outside: its works wait until somebody ends them."""
+"""An app for the tests of verbs: its works wait until a verb ends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lightning-lite clean`: old runs go, and nothing else."""
+"""`lightning-lite clean` removes old runs, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shell is told when somebody presses the tab key behind a run or a work."""
+"""Completion of the names of runs and works in a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roots that are none, and runs that only their files tell of."""
+"""Folders that are no roots, and runs of which there are only files."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_a_root_that_is_none_is_refused_by_every_verb(tmp_path: Path, capfd: Cap
 def test_a_root_that_is_not_open_is_refused(tmp_path: Path, capfd: Capture):
     (tmp_path / "root").mkdir(mode=0)
 
-    says_in_one_line(call(capfd, "ps", "--root", tmp_path / "root"), 2, "permission denied")
+    says_in_one_line(call(capfd, "ps", "--root", tmp_path / "root"), 2, "Permission denied: ")
 
 
 def test_a_root_without_a_run_says_so(tmp_path: Path, capfd: Capture):
     (tmp_path / "runs").mkdir()
 
-    assert call(capfd, "ps", "--root", tmp_path).out == f"No run is there in {tmp_path}.\n"
+    assert call(capfd, "ps", "--root", tmp_path).out == f"There is no run in {tmp_path}.\n"
     assert call(capfd, "ps", "--json", "--root", tmp_path).data == []
     says_in_one_line(call(capfd, "status", "--root", tmp_path), 2, "there is no run")
 

@@ -1,4 +1,4 @@
-"""One app that goes on, looked at and steered by the verbs; who ends a work has one of its own."""
+"""Verbs on one app that keeps running; a test that ends a work has an app of its own."""
 
 from __future__ import annotations
 
