@@ -44,7 +44,11 @@ test-oldest:
 torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
 
-check: .venv/installed-check
+# Of the tests, mypy reads what they share. That imports the packages of [test].
+TYPED_TESTS := conftest.py tests/support tests/cli/[!t]*.py tests/cli/trace_format.py tests/ui/[!t]*.py tests/notebooks/play.py
+
+check: .venv/installed-check .venv/installed-test
+	@$(PYTHON_IN_VENV) -m mypy $(TYPED_TESTS)
 	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .
 	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
 	@$(PYTHON_IN_VENV) -m mypy

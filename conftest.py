@@ -1,4 +1,4 @@
-"""What every test gets, doctests included: a place of its own, and a look afterwards at what it left behind.
+"""Fixtures of every test, doctests included: folders of its own, and a check that it leaves nothing behind.
 
 This file stands at the top, not in `tests/`, so that the doctests of the package get the same.
 """
@@ -21,7 +21,7 @@ import pytest
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
 
-# Who was started in the background by a shell ignores Ctrl-C, and so would all that the tests start.
+# A shell lets a process in the background ignore Ctrl-C, and all processes of the tests would inherit that.
 for _signum in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_signum) is signal.SIG_IGN:
         signal.signal(_signum, signal.default_int_handler if _signum == signal.SIGINT else signal.SIG_DFL)
@@ -59,7 +59,7 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     yield
 
-    # Zombies, too: whoever starts a process has to wait for its end.
+    # Zombies, too: a test that starts a process has to wait for its end.
     children = set(psutil.Process().children()) - before
     _, orphans = psutil.wait_procs(set(marked_processes(mark)) - children, timeout=PATIENCE)
     left = [str(process.as_dict(["pid", "status", "cmdline"])) for process in (*children, *orphans)]
@@ -105,7 +105,7 @@ def environment(folder: Path) -> bytes:
 
 
 def open_files() -> set[tuple[int, str]]:
-    """Return number and target of each open file of this process; nothing where the system does not tell."""
+    """Return number and target of each open file of this process; none where the system has no /proc."""
     folder = Path("/proc/self/fd")
     found = set()
     for name in os.listdir(folder) if folder.is_dir() else ():

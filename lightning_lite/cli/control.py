@@ -95,7 +95,7 @@ def find_process(run: RunSummary) -> psutil.Process:
     """Return the process that holds a run.
 
     Raises:
-        BadInput: It is not to be seen from here.
+        BadInput: The process is not visible here: it runs in another container or on another host.
     """
     holder = run.holder
     if holder is not None and holder.pid is not None and holder.host == os.uname().nodename:
@@ -105,19 +105,22 @@ def find_process(run: RunSummary) -> psutil.Process:
             if process.create_time() <= datetime.fromisoformat(holder.since or "").timestamp() + _SLACK:
                 return process
     where = f" (process {holder.pid} on {holder.host})" if holder is not None and holder.pid else ""
-    raise BadInput(f"the process of run {run.id}{where} is not to be seen from here; go where it runs.")
+    raise BadInput(
+        f"Process of run {run.id}{where} is not visible here (other container or host?). "
+        "Run the command there."
+    )
 
 
 def end_in_order(run: RunSummary) -> None:
     """Let a run end as by SIGTERM, whether it takes commands or not.
 
     Raises:
-        BadInput: Its process is not to be seen from here.
+        BadInput: Its process is not visible here.
         OSError: It is another user's.
     """
     try:
-        if _is_suspended(run):  # it would hear of both when it goes on, and a second wish means at once
-            raise CommandError("it stands still")
+        if _is_suspended(run):  # after SIGCONT it would get both requests, and the second means: at once
+            raise CommandError("the process is suspended")
         ask(run.path, "stop", ANSWER_TIMEOUT)
     except CommandError:
         if not has_ended(run):

@@ -15,10 +15,10 @@ from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.text import one_line
 
-#: The verbs in the order of their help: `command` in `lightning_lite.cli.<verb>`.
+#: The verbs in the order of their help: `command` in `lightning_lite.cli.verbs.<verb>`.
 VERBS = {
     "run": "Run the app in a file.",
-    "resume": "Go on with a run that has not come to its end.",
+    "resume": "Resume a run that failed, was interrupted or died.",
     "ps": "List the runs.",
     "status": "Show the flows and works of a run.",
     "top": "Watch a run.",
@@ -29,13 +29,13 @@ VERBS = {
     "stack": "Show what a work is doing: its Python stacks.",
     "timeline": "Write the calls of a run as a trace.",
     "clean": "Remove old runs.",
-    "drive": "Look into drives, put files in and get them out.",
-    "doctor": "Look whether this machine is fine.",
+    "drive": "List drives, put files in and get files out.",
+    "doctor": "Check this machine, and run a small app on it.",
 }
 
 _HELP = """Lightning Apps without the cloud, the account and the server.
 
-A RUN is its id or any part of it that is unique. Without one, a verb takes the run that goes on,
+A RUN is its id or any part of it that is unique. Without one, a verb takes the run that is still running,
 or else the latest one. A WORK is its name, with or without "root." before it.
 
 \b
@@ -54,7 +54,7 @@ class _Verbs(Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, found, rest = super().resolve_command(ctx, args)
-        return name, found and import_module(f"lightning_lite.cli.{name}").command, rest
+        return name, found and import_module(f"lightning_lite.cli.verbs.{name}").command, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the table

@@ -83,7 +83,7 @@ def check_root(root: str) -> str:
     elif not os.path.isdir(root):
         what = "it is a file"
     elif not os.access(root, os.R_OK | os.X_OK):
-        raise BadInput(f"{root!r} is not open to this user: permission denied.")
+        raise BadInput(f"Permission denied: {root!r}.")
     else:
         what = "no app has ever run in it"
     raise BadInput(f"{root!r} is not the root of an app: {what}; name it with --root DIR.")

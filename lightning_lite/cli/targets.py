@@ -22,8 +22,8 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummar
 
     Args:
         root: The root as `--root` has it.
-        text: Its id or a part of it; `None` for the one that goes on, or else the latest.
-        running: Whether only a run that goes on makes sense.
+        text: Its id or a part of it; `None` for the one that is still running, or else the latest.
+        running: Whether the run has to be running still.
 
     Raises:
         BadInput: There is none, or more than one.
@@ -98,7 +98,7 @@ def _choose(root: str) -> RunSummary:
     going_on = [run for run in newest_first if run.state == "running"]
     if len(going_on) > 1:
         names = _list(f"{run.id} ({run.app})" for run in going_on)
-        raise BadInput(f"{len(going_on)} runs go on, say which one: {names}.")
+        raise BadInput(f"{len(going_on)} runs are still running; name one of them: {names}.")
     return (going_on or newest_first)[0]
 
 

@@ -8,14 +8,11 @@ import subprocess
 import sys
 import textwrap
 
-import psutil
 import pytest
 
-from lightning_lite.testing import poll_until
+from tests.support.processes import DEADLINE, finish, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
-
-DEADLINE = 60  # seconds; a bound on hanging, not on speed
 
 BEGINNING = """\
     import os, signal, subprocess, sys, threading
@@ -57,25 +54,8 @@ def script(tmp_path):
         process.communicate()
 
 
-def finish(process):
-    out, err = process.communicate(timeout=DEADLINE)
-    return process.returncode, out, err
-
-
 def pids_of(line):
     return [int(word) for word in line.split() if word.isdigit()]
-
-
-def is_gone(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def wait_until_gone(pids):
-    assert pids
-    poll_until(lambda: all(map(is_gone, pids)), timeout=DEADLINE)
 
 
 RUN_FOREVER = """
@@ -178,7 +158,7 @@ def test_ctrl_c_ends_works_in_order_with_exit_code_130(script):
     assert code in (130, -signal.SIGINT)  # Python ends itself by the signal, which a shell calls 130
     assert out == "root.work | tidied up\n"
     assert err.count("Traceback") == 1
-    wait_until_gone(pids_of(line))
+    wait_until_gone(*pids_of(line))
 
 
 def test_sigterm_ends_works_in_order_with_exit_code_143(script):
@@ -189,7 +169,7 @@ def test_sigterm_ends_works_in_order_with_exit_code_143(script):
     code, out, err = finish(process)
 
     assert (code, out, err) == (143, "root.work | tidied up\n", "")
-    wait_until_gone(pids_of(line))
+    wait_until_gone(*pids_of(line))
 
 
 def test_a_flow_cannot_swallow_a_signal(script):
@@ -217,7 +197,7 @@ def test_a_flow_cannot_swallow_a_signal(script):
 
     assert code == 143
     assert out.startswith("swallowed\n")
-    wait_until_gone(pids_of("".join(lines)))
+    wait_until_gone(*pids_of("".join(lines)))
 
 
 def test_a_signal_that_comes_while_a_work_is_packed_ends_the_app_as_at_any_time(script):
@@ -252,7 +232,7 @@ def test_nothing_outlives_a_killed_flow(script):
 
     process.kill()
 
-    wait_until_gone(pids_of(line))
+    wait_until_gone(*pids_of(line))
     assert finish(process)[0] == -signal.SIGKILL
 
 
@@ -282,7 +262,7 @@ def test_a_reader_that_has_seen_enough_ends_the_app_in_order(script, tmp_path):
     process.wait(timeout=DEADLINE)
 
     assert process.returncode == 128 + signal.SIGPIPE
-    wait_until_gone([int(line.split()[-1])])
+    wait_until_gone(int(line.split()[-1]))
     (log,) = (tmp_path / "root" / "runs").glob("*/logs/root.work.log")
     assert log.read_text().endswith("tidied up\n")
 

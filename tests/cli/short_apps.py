@@ -96,7 +96,7 @@ def running(folder: Path, *args: str, source: str = BUSY, root: str | None = Non
             stderr=stream,
             env=environ,
             cwd=folder,
-            process_group=0,  # as a shell does: who has no parent in its session can't be suspended
+            process_group=0,  # as a shell does; a process without a parent in its session can't be suspended
         )
     app = RunningApp(process, out, root)
     try:

@@ -1,35 +1,29 @@
-"""`lightning-lite clean`: old runs go, and nothing else."""
+"""`lightning-lite clean` removes old runs, and nothing else."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 
 import pytest
-from verbs import call, says_in_one_line
 
-from lightning_lite.cli.clean import Age
+from lightning_lite.cli.verbs.clean import Age
 from lightning_lite.runs import retention
 from lightning_lite.runs.journal import Journal
+
+from tests.cli.verbs import call, says_in_one_line
+from tests.support.run_folders import make_run_folder, runs_folder
 
 pytestmark = pytest.mark.dependencies
 
 _DAY = 86_400.0
 
 
-def runs() -> Path:
-    return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
-
-
 def make_run(number: int, *, state: str = "stopped", days: float = 0.0) -> Path:
     """Make a run that has ended so many days ago."""
-    path = runs() / f"20260101-00000000{number}-abcdef"
-    (path / "logs").mkdir(parents=True)
-    (path / "logs" / "root.log").write_bytes(b"x" * 10_000)
-    facts = {"app": "Root", "state": state, "started": "2026-01-01T00:00:00+00:00"}
-    (path / "run.json").write_text(json.dumps(facts))
+    name, started = f"20260101-00000000{number}-abcdef", "2026-01-01T00:00:00+00:00"
+    path = make_run_folder(runs_folder(), name, {"root": "x" * 10_000}, state=state, started=started)
     Journal.create(str(path), "app").close()
     moment = time.time() - days * _DAY
     for name in (path / "run.json", path / "journal.db", path):
@@ -38,7 +32,7 @@ def make_run(number: int, *, state: str = "stopped", days: float = 0.0) -> Path:
 
 
 def left() -> list[int]:
-    return sorted(int(path.name[17]) for path in runs().iterdir())
+    return sorted(int(path.name[17]) for path in runs_folder().iterdir())
 
 
 def test_the_newest_are_kept(capfd: pytest.CaptureFixture[str]):
@@ -98,7 +92,7 @@ def test_a_run_that_is_taken_up_meanwhile_is_kept_and_named(
             taken.append(Journal.open(path, "app"))
         return 0
 
-    monkeypatch.setattr("lightning_lite.cli.clean.size_of", take)
+    monkeypatch.setattr("lightning_lite.cli.verbs.clean.size_of", take)
 
     said = call(capfd, "clean", "--all", "--yes")
     taken[0].close()
@@ -111,7 +105,7 @@ def test_a_run_that_is_taken_up_meanwhile_is_kept_and_named(
 def test_without_options_it_does_what_each_new_run_does(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("lightning_lite.cli.clean.KEEP_RUNS", 1)
+    monkeypatch.setattr("lightning_lite.cli.verbs.clean.KEEP_RUNS", 1)
     for number, state in enumerate(("stopped", "failed", "failed", "stopped", "stopped")):
         make_run(number, state=state)
 
@@ -148,7 +142,7 @@ def test_all_takes_no_for_an_answer(capfd: pytest.CaptureFixture[str], monkeypat
 
 def test_what_a_dead_cleaner_has_left_goes_too(capfd: pytest.CaptureFixture[str]):
     make_run(0)
-    (runs() / ".removed-20250101-000000000-abcdef").mkdir()
+    (runs_folder() / ".removed-20250101-000000000-abcdef").mkdir()
 
     call(capfd, "clean")
 

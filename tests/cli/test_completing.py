@@ -1,15 +1,13 @@
-"""What the shell is told when somebody presses the tab key behind a run or a work."""
+"""Completion of the names of runs and works in a shell."""
 
 from __future__ import annotations
-
-import json
-import os
-from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 
 from lightning_lite.cli.main import group
+
+from tests.support.run_folders import make_run_folder, runs_folder
 
 pytestmark = pytest.mark.dependencies
 
@@ -22,15 +20,10 @@ def complete(*words: str) -> list[str]:
 
 
 @pytest.fixture
-def runs() -> Path:
+def runs() -> None:
     """Two runs, each with works of its own."""
-    runs = Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
     for run, works in ((FIRST, ["root.train"]), (SECOND, ["root.serve", "root.score"])):
-        (runs / run / "logs").mkdir(parents=True)
-        (runs / run / "run.json").write_text(json.dumps({"app": "Root", "started": "2026"}))
-        for work in works:
-            (runs / run / "logs" / f"{work}.log").touch()
-    return runs
+        make_run_folder(runs_folder(), run, dict.fromkeys(works, ""), started="2026")
 
 
 @pytest.mark.usefixtures("runs")

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from verbs import call
 
 from lightning_lite.cli.checks import file_system, machine, self_test
 from lightning_lite.cli.checks.result import FAILURE, Finding, examine
 from lightning_lite.errors import RunnerError
+
+from tests.cli.verbs import call
 
 pytestmark = pytest.mark.dependencies
 

@@ -17,15 +17,16 @@ from typing import Any
 import click
 import pytest
 from click.shell_completion import ShellComplete
-from verbs import Said, call, says_in_one_line
 
-from lightning_lite.cli.drive import command
 from lightning_lite.cli.main import group
+from lightning_lite.cli.verbs.drive import command
 from lightning_lite.storage import Drive
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.locks import DriveLock
 from lightning_lite.storage.local.staging import StagingFolder
 from lightning_lite.testing import poll_until
+
+from tests.cli.verbs import Said, call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
-from short_apps import PATIENCE, RunningApp, running
-from verbs import call, says_in_one_line
 
 from lightning_lite.cli.control import is_gone, wait_until
+
+from tests.cli.short_apps import PATIENCE, RunningApp, running
+from tests.cli.verbs import call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies
 
@@ -156,7 +157,7 @@ def test_where_several_runs_go_on_one_has_to_be_named(tmp_path: Path, capfd: Cap
 
         said = call(capfd, "stop", "--root", root)
 
-        says_in_one_line(said, 2, "2 runs go on", "(Root)")
+        says_in_one_line(said, 2, "2 runs are still running", "(Root)")
         ids = re.findall(r"\d{8}-\d{9}-[0-9a-f]{6}", said.err)
         for run in ids:
             assert call(capfd, "stop", run, "--root", root).code == 0

@@ -9,10 +9,11 @@ import subprocess
 import sys
 
 import pytest
-from verbs import call
 
 from lightning_lite import settings
 from lightning_lite.cli.main import VERBS, group
+
+from tests.cli.verbs import call
 
 pytestmark = pytest.mark.dependencies
 

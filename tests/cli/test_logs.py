@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_apps import PATIENCE, running
-from verbs import call
 
 from lightning_lite.runners.output.log_index import LogTimes, TimesWriter
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
+
+from tests.cli.short_apps import PATIENCE, running
+from tests.cli.verbs import call
 
 pytestmark = pytest.mark.dependencies
 

@@ -1,27 +1,20 @@
-"""Roots that are none, and runs that only their files tell of."""
+"""Folders that are no roots, and runs of which there are only files."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
-from verbs import call, says_in_one_line
+
+from tests.cli.verbs import call, says_in_one_line
+from tests.support.run_folders import make_run_folder
 
 pytestmark = pytest.mark.dependencies
 
 Capture = pytest.CaptureFixture[str]
 
 VERBS = ["ps", "status", "top", "logs", "stop", "kill", "stack", "resume"]
-
-
-def make_run(root: Path, name: str, **facts: object) -> Path:
-    """Write the folder of a run that somebody else has left."""
-    path = root / "runs" / name
-    (path / "logs").mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps({"id": name, "app": "Root", **facts}))
-    return path
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -40,13 +33,13 @@ def test_a_root_that_is_none_is_refused_by_every_verb(tmp_path: Path, capfd: Cap
 def test_a_root_that_is_not_open_is_refused(tmp_path: Path, capfd: Capture):
     (tmp_path / "root").mkdir(mode=0)
 
-    says_in_one_line(call(capfd, "ps", "--root", tmp_path / "root"), 2, "permission denied")
+    says_in_one_line(call(capfd, "ps", "--root", tmp_path / "root"), 2, "Permission denied: ")
 
 
 def test_a_root_without_a_run_says_so(tmp_path: Path, capfd: Capture):
     (tmp_path / "runs").mkdir()
 
-    assert call(capfd, "ps", "--root", tmp_path).out == f"No run is there in {tmp_path}.\n"
+    assert call(capfd, "ps", "--root", tmp_path).out == f"There is no run in {tmp_path}.\n"
     assert call(capfd, "ps", "--json", "--root", tmp_path).data == []
     says_in_one_line(call(capfd, "status", "--root", tmp_path), 2, "there is no run")
 
@@ -54,7 +47,8 @@ def test_a_root_without_a_run_says_so(tmp_path: Path, capfd: Capture):
 def test_ps_lists_the_latest_runs_first_and_no_more_than_are_wanted(tmp_path: Path, capfd: Capture):
     names = [f"20260101-0000000{number:02}-abcdef" for number in range(25)]
     for name in names:
-        make_run(tmp_path, name, state="stopped", started="2026-01-01T00:00:00+00:00", works={"succeeded": 1})
+        facts = {"started": "2026-01-01T00:00:00+00:00", "works": {"succeeded": 1}}
+        make_run_folder(tmp_path / "runs", name, state="stopped", **facts)
 
     shown = call(capfd, "ps", "--root", tmp_path).out.splitlines()
 
@@ -67,14 +61,14 @@ def test_ps_lists_the_latest_runs_first_and_no_more_than_are_wanted(tmp_path: Pa
 
 def test_ps_calls_works_as_status_does_when_the_run_has_ended(tmp_path: Path, capfd: Capture):
     works = {"started": 1, "not started": 2, "stopped": 1}
-    make_run(tmp_path, "20260101-000000000-abcdef", state="interrupted", works=works)
+    make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef", state="interrupted", works=works)
 
     (run,) = call(capfd, "ps", "--json", "--root", tmp_path).data
     assert run["works"] == {"not started": 3, "stopped": 1}
 
 
 def test_what_is_not_known_of_a_run_is_left_out(tmp_path: Path, capfd: Capture):
-    path = make_run(tmp_path, "20260101-000000000-abcdef")
+    path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef")
     (path / "run.json").write_text("garbage")
 
     assert call(capfd, "ps", "--json", "--root", tmp_path).data[0]["state"] == "unknown"
@@ -86,8 +80,12 @@ def test_what_is_not_known_of_a_run_is_left_out(tmp_path: Path, capfd: Capture):
 
 
 def test_text_that_could_drive_a_terminal_is_made_visible(tmp_path: Path, capfd: Capture):
-    make_run(
-        tmp_path, "20260101-000000000-abcdef", state="stopped", command=["\x1b[2J"], works={"\x1b]0;": 1}
+    make_run_folder(
+        tmp_path / "runs",
+        "20260101-000000000-abcdef",
+        state="stopped",
+        command=["\x1b[2J"],
+        works={"\x1b]0;": 1},
     )
 
     assert "\x1b" not in call(capfd, "ps", "--root", tmp_path).out
@@ -95,7 +93,7 @@ def test_text_that_could_drive_a_terminal_is_made_visible(tmp_path: Path, capfd:
 
 
 def test_a_damaged_journal_is_told_and_the_rest_shown(tmp_path: Path, capfd: Capture):
-    path = make_run(tmp_path, "20260101-000000000-abcdef", state="failed")
+    path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef", state="failed")
     (path / "journal.db").write_text("no journal")
 
     said = call(capfd, "status", "--root", tmp_path)

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from short_apps import BUSY, PATIENCE
-from verbs import call, says_in_one_line
 
 from lightning_lite.cli.control import wait_until
 from lightning_lite.runs.catalog import read_runs
+
+from tests.cli.short_apps import BUSY, PATIENCE
+from tests.cli.verbs import call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies
 

@@ -1,4 +1,4 @@
-"""One app that goes on, looked at and steered by the verbs; who ends a work has one of its own."""
+"""Verbs on one app that keeps running; a test that ends a work has an app of its own."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from typing import Any
 import psutil
 import pytest
 import steered_app
-from verbs import Said, call, says_in_one_line
 
 from lightning_lite.cli.control import is_gone, wait_until
 from lightning_lite.runs.catalog import RunSummary, read_runs
+
+from tests.cli.verbs import Said, call, says_in_one_line
 
 pytestmark = pytest.mark.dependencies
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trace_format import check_trace
-from verbs import call, says_in_one_line
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.cli.trace_format import trace
@@ -20,6 +17,10 @@ from lightning_lite.events import CallAsked, CallStatusChanged, RunBegun, WorkSt
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp
+
+from tests.cli.trace_format import check_trace
+from tests.cli.verbs import call, says_in_one_line
+from tests.support.run_folders import runs_folder
 
 pytestmark = pytest.mark.dependencies
 
@@ -47,10 +48,6 @@ class Root(LightningFlow):
 
 def run_app(app: LightningApp | None = None) -> None:
     (app or LightningApp(Root())).run(runner="inline")
-
-
-def runs() -> Path:
-    return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
 
 
 def pick(events: Iterable[dict[str, Any]], phase: str, **fields: Any) -> list[dict[str, Any]]:
@@ -93,7 +90,7 @@ def test_a_trace_has_a_slice_for_each_attempt_on_the_track_of_its_work(capfd: py
 
 def test_the_standard_output_gets_nothing_but_the_trace(capfd: pytest.CaptureFixture[str]):
     run_app()
-    (run,) = runs().iterdir()
+    (run,) = runs_folder().iterdir()
 
     said = call(capfd, "timeline", run.name, "-o", "-")
 
@@ -113,7 +110,7 @@ def test_a_run_that_goes_on_is_drawn_up_to_now_and_one_that_died_up_to_its_last_
             assert pick(events, "i", name="stopped") == []
             running = [event for event in pick(events, "X") if event["args"]["outcome"] == "running"]
             assert not running or pick(events, "C")[-1]["args"] == {"works": len(running)}
-            (run,) = runs().iterdir()
+            (run,) = runs_folder().iterdir()
             target = tmp_path / f"copy-{len(copies)}" / "runs" / run.name
             shutil.copytree(run, target, ignore=shutil.ignore_patterns("*.sock"))
             facts = json.loads((target / "run.json").read_text())
@@ -182,7 +179,7 @@ def test_a_run_without_calls_is_a_trace_too():
 def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str]):
     says_in_one_line(call(capfd, "timeline"), 2, "is not the root of an app")
     run_app()
-    (run,) = runs().iterdir()
+    (run,) = runs_folder().iterdir()
 
     says_in_one_line(call(capfd, "timeline", "20991231"), 2, "'20991231'")
     says_in_one_line(call(capfd, "timeline", "-o", "/nowhere/t.json"), 1, "/nowhere/t.json")

@@ -1,7 +1,7 @@
-"""Plays the cells of a notebook in a real Jupyter kernel: cells as JSON in, what they put out as JSON out.
+"""Runs the cells of a notebook in a real Jupyter kernel: reads cells as JSON, writes their outputs as JSON.
 
-A cell is its code; one that has to be interrupted is a dict with its `code` and the file `when` that it makes
-when it is time.
+A cell is its code. A cell to interrupt is a dict of its `code` and of the file `when`: the interrupt follows
+as soon as that file exists.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Any
 
 from lightning_lite.testing import poll_until
 
@@ -27,15 +28,17 @@ def play(cells: list[str | dict[str, str]]) -> list[list[dict[str, object]]]:
     import nbformat  # noqa: PLC0415 - a second, also for pytest, which imports all files of tests
     from nbclient import NotebookClient  # noqa: PLC0415 - as above
 
-    notebook = nbformat.v4.new_notebook()
+    v4: Any = nbformat.v4  # its functions have no types
+    notebook = v4.new_notebook()
     client = NotebookClient(notebook, timeout=DEADLINE, kernel_name="python3", allow_errors=True)
     outputs = []
     with client.setup_kernel():
         for index, cell in enumerate(cells):
             code = cell if isinstance(cell, str) else cell["code"]
-            notebook.cells.append(nbformat.v4.new_code_cell(code))
+            notebook.cells.append(v4.new_code_cell(code))
             if not isinstance(cell, str):
-                arguments = (client.km.provisioner.pid, cell["when"])
+                manager: Any = client.km  # its type allows None, which it is only before the set-up
+                arguments = (manager.provisioner.pid, cell["when"])
                 threading.Thread(target=interrupt, args=arguments, daemon=True).start()
             outputs.append(client.execute_cell(notebook.cells[index], index)["outputs"])
     return outputs

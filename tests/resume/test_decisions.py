@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
+
 from tests.engine.simulation import Work, play
 
 

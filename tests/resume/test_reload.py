@@ -10,6 +10,7 @@ from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import StateError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.structures import Dict, List
+
 from tests.engine.simulation import Stage, Work
 
 

@@ -13,6 +13,7 @@ from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.messages import RunCall, StateChanged
 from lightning_lite.testing import poll_until
 from lightning_lite.values.pickling import pack
+
 from tests.engine.simulation import Desk, only
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from screens import Screen
+
+from tests.ui.screens import Screen
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from screens import CTRL_C, CTRL_Q, CTRL_S, CTRL_Z, Screen
+
+from tests.ui.screens import CTRL_C, CTRL_Q, CTRL_S, CTRL_Z, Screen
 
 pytestmark = pytest.mark.dependencies
 

@@ -57,7 +57,7 @@ def read_all(fd):
     while True:
         try:
             part = os.read(fd, 65536)
-        except OSError:  # how a terminal says that nobody holds the other end any more
+        except OSError:  # EIO: no process has the other end of the terminal open
             part = b""
         if not part:
             return b"".join(parts).decode()

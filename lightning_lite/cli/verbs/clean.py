@@ -71,7 +71,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove old runs with their journals, values and logs. A run that goes on is never touched.
+    """Remove old runs with their journals, values and logs. A run that is still running is never touched.
 
     With --keep and --older-than, a run goes that both let go. Without options it is what each new run
     does by itself: the 50 newest runs stay, and 50 older ones that can be resumed. Drives stay as they

@@ -27,7 +27,7 @@ _MANY = 20
 )
 @click.option("-a", "--all", "shows_all", is_flag=True, help=f"All runs, not only the latest {_MANY}.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the ids.")
-@click.option("--running", is_flag=True, help="Only runs that go on.")
+@click.option("--running", is_flag=True, help="Only runs that are still running.")
 @root_option
 @json_option
 @plain_option
@@ -47,7 +47,7 @@ def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: boo
     elif as_json:
         say_json([_describe(run) for run in shown])
     elif not runs:
-        say(f"No run {'goes on' if running else 'is there'} in {root}.")
+        say(f"There is no {'running run' if running else 'run'} in {root}.")
     else:
         say_table(["ID", "APP", "STATE", "STARTED", "TOOK", "WORKS"], map(_row, shown))
         if hidden:

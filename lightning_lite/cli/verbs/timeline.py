@@ -39,7 +39,8 @@ def command(root: str, output: str, run: str | None) -> None:
     """Write the calls of a run as a trace in the Trace Event Format.
 
     Open it in https://ui.perfetto.dev or chrome://tracing: a track for each work with the attempts of its
-    calls, one for the flow, and how many works run. Of a run that goes on, it has what happened so far.
+    calls, one for the flow, and how many works run. For a run that is still running,
+    it has the calls so far.
     """
     found = find_run(root, run)
     events = trace(found, read_history(found.path), time.time())

@@ -1,4 +1,4 @@
-"""`lightning-lite resume`: go on with a run, by the command that has begun it."""
+"""`lightning-lite resume`: resume a run by the command that started it."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ def _choose(root: str) -> RunSummary:
     for run in read_runs(check_root(root))[::-1]:
         if run.state != "running" and can_resume(run.path):
             return run
-    raise BadInput(f"there is no run in {root} that could go on: all have come to their ends, or go on.")
+    raise BadInput(f"there is no run in {root} to resume: each has ended or is still running.")
 
 
 def _check(run: RunSummary) -> list[str]:
     """Return the command that goes on with a run.
 
     Raises:
-        BadInput: It goes on already, has come to its end, or has no command that could be repeated.
+        BadInput: It is still running, was ended by its flow, or has no command that can be repeated.
     """
     if run.state == "running":
-        raise BadInput(f"run {run.id} goes on.")
+        raise BadInput(f"Run {run.id} is still running.")
     if not can_resume(run.path):
         why = "its flow has ended it" if run.details.get("state") == "stopped" else "it has no journal"
         raise BadInput(f"run {run.id} can't go on: {why}.")

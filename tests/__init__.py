@@ -1,0 +1,1 @@
+"""The tests. Each folder stands for one package of `lightning_lite`; `support` is shared by all."""

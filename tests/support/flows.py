@@ -1,0 +1,44 @@
+"""Flows whose `run` is a function of the test, and such functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+
+class Steps(LightningFlow):
+    """Runs a function with itself as the argument, keeps the answer in `_answer`, and stops the app.
+
+    Args:
+        steps: The function.
+        works: Works to add, by the name of their attribute.
+    """
+
+    def __init__(self, steps: Callable[[Any], Any], **works: LightningWork) -> None:
+        super().__init__()
+        for name, work in works.items():
+            setattr(self, name, work)
+        self._steps = steps
+        self._answer: Any = None
+
+    def run(self) -> None:
+        self._answer = self._steps(self)
+        self.stop()
+
+
+def run_steps(steps: Callable[[Any], Any], runner: str = "processes", **works: LightningWork) -> Steps:
+    """Run `Steps` as an app until its end; return the flow."""
+    root = Steps(steps, **works)
+    LightningApp(root).run(runner)
+    return root
+
+
+def do_nothing(flow: Any) -> None:
+    """Be a pass that asks for nothing."""
+
+
+def run_once(flow: Any) -> None:
+    """Be a pass that asks the work `work` for the call `run(1)`."""
+    flow.work.run(1)

@@ -1,0 +1,29 @@
+"""Folders of runs, made by hand: what a run of another process leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+
+def runs_folder() -> Path:
+    """Return the folder of the runs in the root of this test."""
+    return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
+
+
+def make_run_folder(runs: Path, name: str, logs: dict[str, str] | None = None, **facts: object) -> Path:
+    """Make the folder of a run; return its path.
+
+    Args:
+        runs: Folder of the runs.
+        name: Id of the run.
+        logs: Text of the log of each work, by the name of the work.
+        facts: More fields of `run.json`; `id` and `app` always have a value.
+    """
+    path = runs / name
+    (path / "logs").mkdir(parents=True)
+    for work, text in (logs or {}).items():
+        (path / "logs" / f"{work}.log").write_text(text)
+    (path / "run.json").write_text(json.dumps({"id": name, "app": "Root", **facts}))
+    return path
