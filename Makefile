@@ -54,12 +54,14 @@ check: .venv/installed-check .venv/installed-test
 	@$(PYTHON_IN_VENV) -m mypy
 	@$(PYTHON_IN_VENV) tools/plain_english.py --limit 0.3
 
-# Works and other subprocesses are measured, too: coverage starts in each by a .pth file, see pyproject.toml.
-coverage: .venv/installed-coverage
-	@$(PYTHON_IN_VENV) -m coverage erase
-	@$(PYTHON_IN_VENV) -m coverage run -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal; \
-	tested=$$?; $(PYTHON_IN_VENV) -m coverage combine --quiet && \
-	$(PYTHON_IN_VENV) -m coverage report --skip-covered && exit $$tested
+# Works are measured, too: coverage starts in each interpreter of its environment, by a .pth file, so it has its own.
+coverage:
+	@$(PYTHON) -m venv .venv-coverage
+	@.venv-coverage/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[coverage]"
+	@.venv-coverage/bin/python -m coverage erase
+	@.venv-coverage/bin/python -m coverage run -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal; \
+	tested=$$?; .venv-coverage/bin/python -m coverage combine --quiet && \
+	.venv-coverage/bin/python -m coverage report --skip-covered && exit $$tested
 
 bench: .venv/installed-bench
 	@$(PYTHON_IN_VENV) -m benchmarks $(if $(RELEASE),--release) $(NAMES)
@@ -71,7 +73,7 @@ docs: .venv/installed-docs
 	@echo "docs/_build/html/index.html"
 
 clean:
-	@rm -rf .venv .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
+	@rm -rf .venv .venv-coverage .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):
