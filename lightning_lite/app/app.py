@@ -160,6 +160,7 @@ class LightningApp:
 
         Raises:
             NestedAppError: Called inside a work or a flow, or while the app is running.
+            RunnerError: There is no such runner or start method.
         """
         self._check_not_running("start")
         options = self._options(
