@@ -80,7 +80,7 @@ def test_works_are_shown_below_what_is_printed_and_summed_up_at_the_end(screen, 
     screen.until(
         lambda: re.search(r"running +1 +─{10} +0% +0:0\d .*begins first$", row_of(screen, "root.work"))
     )
-    assert screen.display[0] == "root.work | begins first"
+    screen.until(lambda: screen.display[0] == "root.work | begins first")
     assert screen.display[1] == ""
     assert re.match(r"Root · 0:0\d · 1 of 1 works busy$", screen.display[2])
     assert screen.cursor == (1, 0)
