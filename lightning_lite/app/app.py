@@ -202,7 +202,7 @@ class LightningApp:
             options: The options of the run.
             on_session: Called with the session once it is created.
         """
-        session = self._session = Session(self.root, options, self._clock)
+        session = self._session = Session(self.root, options, self._clock, self.run_once)
         if on_session is not None:
             on_session(session)
         ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)

@@ -3,6 +3,9 @@
 runner.wait ──reports──▶ machine.step ──events──▶ recorder.record, then requests ──▶ runner.send
 ▲                                                                                   │
 └──────────────────────────────────── works ◀──────────────────────────────────────┘
+
+While a pass of the flow waits for a call, `machine.step` has not returned: it calls `Session._exchange`, and
+the same circle goes on inside.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import ClassVar, Literal
 
@@ -27,6 +30,7 @@ from lightning_lite.clock import Clock, Moment
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine, Step
 from lightning_lite.engine.recorder import Recorder
+from lightning_lite.errors import Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, Steerable
@@ -53,6 +57,10 @@ _SLOW_SAMPLES = 5
 _SLOW_SECONDS = 1.0
 
 
+class _LoopEnded(Unwind):
+    """The loop of the app has ended while a pass waited for a call."""
+
+
 class Session:
     """One run of an app, from the creation of its folder to the end of its last process.
 
@@ -60,6 +68,7 @@ class Session:
         root: The root flow.
         options: The options of the run.
         clock: Source of the time.
+        run_once: Calls `turn`, and returns whether the app has ended; called while a pass waits for a call.
 
     Raises:
         RunnerError: The system does not provide what the runner needs.
@@ -76,7 +85,9 @@ class Session:
 
     num_begun: ClassVar[int] = 0
 
-    def __init__(self, root: LightningFlow, options: RunOptions, clock: Clock) -> None:
+    def __init__(
+        self, root: LightningFlow, options: RunOptions, clock: Clock, run_once: Callable[[], bool]
+    ) -> None:
         for work in root.works():
             work._book = CallBook()
         Session.num_begun += 1
@@ -90,11 +101,13 @@ class Session:
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
         self._unapplied: list[Report] = []  # reports that arrived with the request to end the app
         self._clock = clock
+        self._run_once = run_once
+        self._waited = 0.0  # seconds that the running pass has waited for calls
         self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         caller = Caller("flow", "root", options.root_dir, options.durable)
-        self._machine = Machine(root, caller, options.max_running)
+        self._machine = Machine(root, caller, options.max_running, self._exchange)
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
         self._folder, journal = open_run(root, options, path)
         try:
@@ -170,15 +183,24 @@ class Session:
         """Let the machine apply reports, and run a pass if it wants one; return whether the app has ended."""
         machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
         self._busy_since = now.monotonic
-        self._carry_out(machine.step(now, reports), now)
-        if machine.wants_pass and machine.num_passes == num_passes:
-            self._carry_out(machine.step(now), now)
+        if machine.is_waiting:  # within a pass, which goes on when this has returned
+            self._carry_out(machine.step(now, reports), now)
+            if self._view is not None:
+                self._view.poke()
+            return machine.ended
+        self._waited = 0.0
+        try:
+            self._carry_out(machine.step(now, reports), now)
+            if machine.wants_pass and machine.num_passes == num_passes:
+                self._carry_out(machine.step(now), now)
+        except _LoopEnded:
+            return True
+        if machine.num_passes > num_passes:
+            self._warn_if_slow(self._now().monotonic - now.monotonic - self._waited)
         if self._view is not None:
             self._view.poke()
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
-        if machine.num_passes > num_passes:
-            self._warn_if_slow(self._now().monotonic - now.monotonic)
         if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
             self._has_reported_rest = True
             print_notice(
@@ -186,6 +208,15 @@ class Session:
                 "Press Ctrl-C to end the app, or let the flow call self.stop()."
             )
         return machine.ended
+
+    def _exchange(self, step: Step) -> None:
+        """Carry out what a pass did before it waits for a call, and make the next turn of the loop."""
+        began = self._now()
+        self._carry_out(step, began)
+        if self._run_once() and not self._machine.ended:
+            raise _LoopEnded  # a hook of `LightningTestApp` ends the app
+        # Since the reports have arrived, the flow is busy: it goes on now.
+        self._waited += max(0.0, (self._busy_since or 0.0) - began.monotonic)
 
     def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
         """Shut down all works, apply their last reports, and record how the run ended."""

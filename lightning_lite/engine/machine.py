@@ -3,19 +3,29 @@
     step(now, reports)   with reports or a due timer: apply them
                          else, after a change: run one pass of the flow
 
-A pass never runs in the step that applies reports, so that the caller can write the events of that step to
-the journal before the flow sees their effect. The machine has no process, clock or file, so that all its
-rules can be tested without a process.
+A pass that needs a call that has not ended waits at that line, inside its step:
+
+    step(now) ──▶ run() of the flow ──▶ work.run() ──▶ exchange(Step)   carry out the pass up to this line,
+                                                          │             wait for reports,
+                                                          └──▶ step(now, reports)   apply them
+
+When the call has ended, `exchange` returns and the pass goes on at its line. When something else has
+happened, the pass is cut there with `Pause`, and the flow runs from its first line.
+
+The flow never sees a report in the step that applies it, so that the caller can write the events of that
+step to the journal first. The machine has no process, clock or file, so that all its rules can be tested
+without a process.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from lightning_lite.clock import Moment
-from lightning_lite.context import Caller, acting_as
+from lightning_lite.context import SCRIPT, Caller, acting_as
 from lightning_lite.engine.failures import show_call
 from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.engine.supervisors import Supervisors
@@ -55,6 +65,11 @@ from lightning_lite.tree.work import LightningWork, swallowed_at
 _log = logging.getLogger("lightning_lite")
 
 
+#: Seconds for each call answered in a pass, for which a change does not yet cut this pass while it waits.
+#: About twice of what one answer costs, so that passes from the first line take at most half of the time.
+_PATIENCE_PER_ANSWER = 5e-6
+
+
 class Step(NamedTuple):
     """The result of a step.
 
@@ -74,16 +89,26 @@ class Machine:
         root: The root flow.
         caller: The identity of the flow for drives: its folder, and whether writes are durable.
         max_running: Number of works that may run a call at the same time, or `None` for no limit.
+        exchange: Called with the step of a pass that waits for a call: it must carry out that step, and call
+            `step` at least once with reports or after `wake_at`. If it raises, the pass is cut, then `step`
+            raises that exception. `None`: a pass that needs a call that has not ended is always cut.
 
     Attributes:
         root: The root flow.
         ended: Whether the app has ended.
         error: The exception that `app.run()` must raise, or `None`.
         failed_work: Name of the work that caused `error`, or "".
-        num_passes: Number of passes of the root flow.
+        num_passes: Number of passes of the root flow, each from its first line.
+        is_waiting: Whether a pass waits for a call.
     """
 
-    def __init__(self, root: LightningFlow, caller: Caller, max_running: int | None = None) -> None:
+    def __init__(
+        self,
+        root: LightningFlow,
+        caller: Caller,
+        max_running: int | None = None,
+        exchange: Callable[[Step], None] | None = None,
+    ) -> None:
         self.root = root
         self.ended = False
         self.error: BaseException | None = None
@@ -93,7 +118,17 @@ class Machine:
         self._outbox = Outbox()
         self._timers = Timers()
         self._supervisors = Supervisors(self._outbox, self._timers, max_running)
-        self._acknowledged: list[Request] = []
+        self._unsent: list[Request] = []  # returned by the next step
+        self.is_waiting = False
+        self._outside = acting_as(SCRIPT)
+        self._exchange = exchange
+        self._interruption: BaseException | None = None  # what `exchange` has raised in this pass
+        self._now = Moment(0.0, 0.0)
+        self._thread = 0
+        # Of a pass that waits: since when something has changed, and when it is cut, in monotonic seconds.
+        self._changed_at: float | None = None
+        self._cut_at: float | None = None
+        self._outbox.wait = self._wait
 
     def open(self, now: Moment) -> Step:
         """Connect the tree, and start the works with `start_with_flow`.
@@ -143,7 +178,10 @@ class Machine:
     @property
     def wake_at(self) -> float | None:
         """When `step` must be called even without a report, in monotonic seconds, or `None`."""
-        return self._timers.next
+        timer, cut_at = self._timers.next, self._cut_at
+        if not self.is_waiting or cut_at is None or (timer is not None and timer < cut_at):
+            return timer
+        return cut_at
 
     def supervisors(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree; callable from any thread, for reading only."""
@@ -151,13 +189,15 @@ class Machine:
 
     @property
     def wants_pass(self) -> bool:
-        """Whether something changed since the last pass started."""
-        return bool(self._outbox.reasons) and not self.ended
+        """Whether something changed since the last pass started, and none is waiting for a call."""
+        return bool(self._outbox.reasons) and not self.ended and not self.is_waiting
 
     @property
     def is_at_rest(self) -> bool:
         """Whether no pass, report or timer is pending, so that nothing can change any more."""
-        return not (self.wants_pass or self._supervisors.is_busy or self._timers.next is not None)
+        return not (
+            self.wants_pass or self.is_waiting or self._supervisors.is_busy or self._timers.next is not None
+        )
 
     def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:
         """Apply reports and due timers. If there are none, run one pass of the flow if it wants one.
@@ -169,18 +209,16 @@ class Machine:
         Raises:
             Exception: Any exception of the flow. The events of such a pass are discarded.
         """
-        self._outbox.wall = now.wall
-        due = self._timers.pop_due(now)
-        if reports or due:
+        self._now, self._outbox.wall = now, now.wall
+        is_due = self._timers.next is not None and self._timers.next <= now.monotonic
+        if reports or is_due:
             for report in reports:
                 self._apply(report, now)
-            for name in due:
+            for name in self._timers.pop_due(now) if is_due else ():
                 self._wake(name, now)
-            # If a pass follows, its step returns all requests together, unless some can be sent now.
-            is_sent_later = self.wants_pass and not (self._acknowledged or self._supervisors.has_news(now))
-            requests = [] if is_sent_later else self._collect(now)
+            requests = self._collect(now)
         elif self.wants_pass:
-            requests = self._run_pass(now)
+            requests = self._run_pass()
         else:
             requests = []
         return Step(self._outbox.take_events(), requests)
@@ -194,7 +232,7 @@ class Machine:
         match report:
             case StateChanged():
                 supervisor.state_sync.take(report.changes, report.applied)
-                self._acknowledged.append(AcknowledgeState(report.work))
+                self._unsent.append(AcknowledgeState(report.work))
                 if not report.changes:
                     return  # it only confirms a write of the flow
             case RunEnded():
@@ -211,12 +249,13 @@ class Machine:
             case RestartWanted() if self._supervisors.has(supervisor):
                 supervisor.ask_restart(report.timeout, now)
         self._supervisors.changed(supervisor)
-        self._outbox.changed(f"{report.work}: {type(report).__name__}")
+        self._outbox.changed(f"{report.work}: {type(report).__name__}", report.work)
 
     def _wake(self, name: str, now: Moment) -> None:
         """Handle a due timer: of a work, or of a schedule of the flow."""
         supervisor = self._supervisors.find(name)
         if supervisor is not None:
+            supervisor.timer = None
             supervisor.tick(now)
             self._supervisors.changed(supervisor)
         else:
@@ -225,23 +264,26 @@ class Machine:
 
     # The pass.
 
-    def _run_pass(self, now: Moment) -> list[Request]:
+    def _run_pass(self) -> list[Request]:
         """Run one pass of the flow, handle its requests, and return the requests to send."""
-        outbox = self._outbox
         try:
             self._run_root()
         except BaseException:
-            outbox.drop_events()
+            self._outbox.drop_events()
             raise
-        if self.ended:
-            return []
-        written = list(outbox.writes.items())
+        return [] if self.ended else self._handle_pass()
+
+    def _handle_pass(self) -> list[Request]:
+        """Handle what the pass has requested and written up to here, and return the requests to send."""
+        outbox, now = self._outbox, self._now
         if outbox.asks:
             self._handle_requests(now)
-        for name, (_, attributes) in written:
-            if (supervisor := self._supervisors.find(name)) is not None:
-                supervisor.ask_write(attributes)
-                self._supervisors.changed(supervisor)
+        if outbox.writes:
+            for name, (_, attributes) in outbox.writes.items():
+                if (supervisor := self._supervisors.find(name)) is not None:
+                    supervisor.ask_write(attributes)
+                    self._supervisors.changed(supervisor)
+            outbox.emit_writes()
         if outbox.wakes:
             self._set_schedules(now)
         return self._collect(now)
@@ -251,13 +293,14 @@ class Machine:
 
         Raises:
             PauseSwallowed: The flow caught the `Pause`.
-            Exception: Any other exception of the flow.
+            Exception: Any other exception of the flow, or what `exchange` has raised.
         """
         outbox = self._outbox
         self.num_passes += 1
         if outbox.explain is not None:
             _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
         outbox.begin_pass()
+        self._thread, self._interruption, self._changed_at = threading.get_ident(), None, None
         was_swallowed = False
         try:
             with self._acting:
@@ -268,6 +311,13 @@ class Machine:
             was_swallowed = pause is not outbox.pause
         except (StopApp, FailApp) as ending:
             outbox.ending = ending
+        except BaseException:
+            if self._interruption is None:
+                raise
+        if self._interruption is not None:
+            raise self._interruption
+        if self.ended:
+            return  # the failure of a work has ended the app while the pass waited
         if was_swallowed and outbox.ending is None:
             raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
         outbox.collect_changes()
@@ -275,6 +325,66 @@ class Machine:
             self.ended = True
             if isinstance(outbox.ending, FailApp):
                 self.error = AppFailed(str(outbox.ending))
+        elif outbox.has_waited and outbox.pause is None:
+            outbox.changed("the last pass waited for a call, so its first lines may have seen older values")
+
+    def _wait(self, calls: Sequence[Call], works: Collection[str]) -> None:
+        """Let the pass wait at its present line until calls have ended.
+
+        Changes of their works are not what cuts the pass once the calls have ended. Other changes cut it, and
+        so do all changes before that end; but a pass in which many calls were answered is not cut at once,
+        because running it from its first line costs as many answers. So a loop of n calls costs n.
+
+        Args:
+            calls: The calls.
+            works: Names of their works.
+
+        Raises:
+            Pause: The pass is cut.
+        """
+        outbox = self._outbox
+        if self._exchange is None or threading.get_ident() != self._thread:
+            raise outbox.paused()
+        if outbox.reasons:
+            outbox.forget_answers(works)
+        goes_on: bool | None = None
+        try:
+            outbox.collect_changes()
+            self._unsent = self._handle_pass()
+            while (goes_on := self._decide(calls, works)) is None:
+                self._carry_out(self._exchange)
+        except BaseException as error:  # noqa: BLE001 - `_run_root` raises it again
+            # The flow must not see an error of the app, which its `except Exception` could swallow.
+            self._interruption = error
+        if not goes_on:
+            raise outbox.paused()
+        outbox.has_waited = True
+
+    def _decide(self, calls: Sequence[Call], works: Collection[str]) -> bool | None:
+        """Return whether a waiting pass goes on (true) or is cut (false); `None` if it has to wait."""
+        outbox, now = self._outbox, self._now.monotonic
+        has_ended = all(call.ended for call in calls)
+        if has_ended and outbox.reasons:
+            outbox.forget_reasons(works)
+        if not outbox.reasons:
+            self._changed_at = self._cut_at = None
+        else:
+            if self._changed_at is None:
+                self._changed_at = now
+            self._cut_at = self._changed_at + _PATIENCE_PER_ANSWER * outbox.num_answers
+        if self.ended or (self._cut_at is not None and now >= self._cut_at):
+            return False
+        return True if has_ended else None
+
+    def _carry_out(self, exchange: Callable[[Step], None]) -> None:
+        """Let the caller carry out what the pass did up to here, and make the next step."""
+        requests, self._unsent = self._unsent, []
+        self.is_waiting = True
+        try:
+            with self._outside:
+                exchange(Step(self._outbox.take_events(), requests))
+        finally:
+            self.is_waiting = False
 
     def _handle_requests(self, now: Moment) -> None:
         """Handle the requests of the pass, in order."""
@@ -313,7 +423,7 @@ class Machine:
 
     def _collect(self, now: Moment) -> list[Request]:
         """Return the requests to send; none if the app has ended or a failure of a work ends it now."""
-        requests, self._acknowledged = self._acknowledged, []
+        requests, self._unsent = self._unsent, []
         if not self.ended and (failed := self._supervisors.failed) is not None:
             self.ended, self.error, self.failed_work = True, failed.error, failed.name
         return [] if self.ended else requests + self._supervisors.collect(now)

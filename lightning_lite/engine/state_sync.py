@@ -22,26 +22,23 @@ class StateSync:
 
     Attributes:
         newest: Number of the newest write of the flow; 0 if there was none.
+        unconfirmed: The unconfirmed writes: number and encoded value, by attribute. A message may hold this
+            dict, so it is replaced and never changed.
     """
 
     def __init__(self, work: LightningWork, outbox: Outbox) -> None:
         self.newest = 0
+        self.unconfirmed: dict[str, tuple[int, bytes]] = {}
         self._work = work
         self._outbox = outbox
         self._name = work.name  # a work that was removed from the tree has none
-        self._numbers: dict[str, int] = {}  # attribute → number of its unconfirmed write
 
     def add(self, names: set[str]) -> None:
         """Register that the flow wrote these attributes."""
         self.newest += 1
-        self._numbers |= dict.fromkeys(names, self.newest)
-
-    def unconfirmed(self) -> dict[str, tuple[int, bytes]]:
-        """Return the unconfirmed writes: number and encoded value, by attribute."""
-        if not self._numbers:
-            return {}
         node = self._work._node
-        return {name: (number, node.encode(self._work, name)) for name, number in self._numbers.items()}
+        written = {name: (self.newest, node.encode(self._work, name)) for name in names}
+        self.unconfirmed = self.unconfirmed | written
 
     def take(self, changes: dict[str, bytes], applied: int) -> None:
         """Store the new values of the work, except attributes for which the flow has a newer value.
@@ -50,24 +47,24 @@ class StateSync:
             changes: Encoded values, by attribute.
             applied: Number of the newest write that the work had applied when it sent them.
         """
-        if changes:
-            numbers = self._numbers
-            accepted = changes
-            if numbers:
-                accepted = {
-                    name: encoded for name, encoded in changes.items() if numbers.get(name, 0) <= applied
-                }
-            if accepted:
-                self._outbox.report_state(self._work, accepted)
-            for name, encoded in accepted.items():
-                self._work._node.store_encoded(self._work, name, encoded)
-            for name in changes.keys() - accepted.keys():
-                _log.debug(
-                    "%s.%s: the value of the work is discarded, the flow has a newer one", self._name, name
-                )
-        if self._numbers:
-            self._numbers = {name: number for name, number in self._numbers.items() if number > applied}
+        unconfirmed = self.unconfirmed
+        accepted = changes
+        if unconfirmed:
+            accepted = {
+                name: encoded
+                for name, encoded in changes.items()
+                if name not in unconfirmed or unconfirmed[name][0] <= applied
+            }
+            self.unconfirmed = {name: write for name, write in unconfirmed.items() if write[0] > applied}
+        if accepted:
+            self._outbox.report_state(self._work, accepted)
+        for name, encoded in accepted.items():
+            self._work._node.store_encoded(self._work, name, encoded)
+        for name in changes.keys() - accepted.keys():
+            _log.debug(
+                "%s.%s: the value of the work is discarded, the flow has a newer one", self._name, name
+            )
 
     def forget(self) -> None:
         """Drop the unconfirmed writes: the next process starts with the current state of the flow."""
-        self._numbers.clear()
+        self.unconfirmed = {}

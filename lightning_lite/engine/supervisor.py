@@ -15,7 +15,6 @@ from collections import deque
 from typing import Literal
 
 from lightning_lite.clock import Moment
-from lightning_lite.engine.call_queue import CallQueue, Slots
 from lightning_lite.engine.failures import describe_call, error_of
 from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.engine.work_host import pack_host
@@ -56,6 +55,9 @@ class Supervisor:
         name: Name of the work; a work that was removed from the tree has none.
         error: The exception that must end the app, or `None`.
         state_sync: Exchanges attribute values with the process of the work.
+        requests: The requests to send.
+        running: The call whose attempt was sent and has not ended, or `None`.
+        timer: When `tick` must be called, in monotonic seconds, as `Supervisors` has set it; or `None`.
     """
 
     def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
@@ -65,7 +67,9 @@ class Supervisor:
         self.state_sync = StateSync(work, outbox)
         self._outbox = outbox
         self._slots = slots
-        self._requests: list[Request] = []
+        self.requests: list[Request] = []
+        self.running: Call | None = None
+        self.timer: float | None = None
         self._status_has_changed = False
         self._book: CallBook = work._book
         self._policy = work._policy
@@ -74,7 +78,6 @@ class Supervisor:
         self._pid: int | None = None
         self._wanted = False  # a process was requested, without a call
         self._queue = CallQueue()
-        self._running: Call | None = None
         self._began = 0.0
         self._deadline: float | None = None
         self._ending: Failure | Literal["stop", "restart"] | None = None  # why the process is being ended
@@ -84,7 +87,7 @@ class Supervisor:
     @property
     def is_busy(self) -> bool:
         """Whether a call or a change of the process is pending, so that a report will follow."""
-        return bool(self._running or self._queue or self._wanted or self._process in ("starting", "stopping"))
+        return bool(self.running or self._queue or self._wanted or self._process in ("starting", "stopping"))
 
     @property
     def has_process(self) -> bool:
@@ -92,30 +95,20 @@ class Supervisor:
         return self._process in ("starting", "up", "stopping")
 
     @property
-    def running(self) -> Call | None:
-        """The call whose attempt was sent and has not ended, or `None`."""
-        return self._running
-
-    @property
     def wake_at(self) -> float | None:
         """When `tick` must be called, in monotonic seconds, or `None`."""
-        if self._running is not None:
+        if self.running is not None:
             return self._deadline
         # A process that starts or stops sends a report when that is done, so no timer is needed.
         return self._queue.due if self._process in ("absent", "up") else None
 
     def is_ready(self, now: Moment) -> bool:
         """Return whether its next call can be sent now."""
-        return self._process == "up" and self._running is None and self._queue.is_due(now.monotonic)
-
-    @property
-    def has_requests(self) -> bool:
-        """Whether it has requests to send."""
-        return bool(self._requests)
+        return self._process == "up" and self.running is None and self._queue.is_due(now.monotonic)
 
     def take_requests(self) -> list[Request]:
         """Return the requests to send, and forget them."""
-        requests, self._requests = self._requests, []
+        requests, self.requests = self.requests, []
         return requests
 
     def take_status_change(self) -> bool:
@@ -152,15 +145,13 @@ class Supervisor:
     def ask_stacks(self) -> None:
         """Let the process write the Python stacks of its threads to its output."""
         if self.has_process:
-            self._requests.append(DumpStack(self.name))
+            self.requests.append(DumpStack(self.name))
 
     def ask_write(self, names: set[str]) -> None:
         """Send attributes that the flow wrote: now if a call runs, else with the next call."""
         self.state_sync.add(names)
-        if self._running is not None and self._process == "up":
-            self._requests.append(
-                WriteState(self.name, self.state_sync.unconfirmed(), self.state_sync.newest)
-            )
+        if self.running is not None and self._process == "up":
+            self.requests.append(WriteState(self.name, self.state_sync.unconfirmed, self.state_sync.newest))
 
     def unblock(self, now: Moment) -> None:
         """Allow a process: that of the earlier work with this name has exited."""
@@ -177,14 +168,16 @@ class Supervisor:
 
     def dispatch(self, now: Moment) -> None:
         """Send the next call; call it only if `is_ready`."""
-        call = self._running = self._queue.take()
-        self._slots.take()
+        call = self.running = self._queue.take()
+        self._slots.num_free -= 1
         call.attempt += 1
         self._began = now.monotonic
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._emit_status(call, WorkStageStatus.RUNNING, now)
-        unconfirmed, newest = self.state_sync.unconfirmed(), self.state_sync.newest
-        self._requests.append(RunCall(self.name, call.key, call.attempt, call.arguments, unconfirmed, newest))
+        sync = self.state_sync
+        self.requests.append(
+            RunCall(self.name, call.key, call.attempt, call.arguments, sync.unconfirmed, sync.newest)
+        )
 
     # Reports of the runner and of the work.
 
@@ -198,18 +191,19 @@ class Supervisor:
 
     def awaits(self, message: RunEnded) -> bool:
         """Return whether a report concerns the running attempt."""
-        call = self._running
+        call = self.running
         return call is not None and call.key == message.key and call.attempt == message.attempt
 
     def run_ended(self, message: RunEnded, now: Moment) -> None:
         """Handle the report that an attempt has returned or raised."""
-        self.state_sync.take(message.changes, message.applied)
+        if message.changes or self.state_sync.unconfirmed:
+            self.state_sync.take(message.changes, message.applied)
         if not self.awaits(message) or (call := self._end_attempt()) is None:
             return
         if message.failure is not None:
             self._attempt_failed(call, message.failure, now)
         elif message.value is not None:
-            event = CallSucceeded(self.work.name, call.key, now.wall, message.value)
+            event = CallSucceeded(self.work._node.name, call.key, now.wall, message.value)
             self._outbox.emit(self.work, event)
             self._status_changed(call, WorkStageStatus.SUCCEEDED, "")
 
@@ -249,10 +243,10 @@ class Supervisor:
 
     def tick(self, now: Moment) -> None:
         """Handle a due timer: end an attempt that exceeded its timeout, or start a retry."""
-        if self._running is not None and self._deadline is not None and now.monotonic >= self._deadline:
+        if self.running is not None and self._deadline is not None and now.monotonic >= self._deadline:
             self._deadline = None
             message = (
-                f"{self._describe(self._running)} took longer than its timeout of "
+                f"{self._describe(self.running)} took longer than its timeout of "
                 f"{self._policy.timeout:g} s; its process was killed"
             )
             self._end_process(Failure(WorkFailureReasons.TIMEOUT, message), 0.0)
@@ -262,9 +256,9 @@ class Supervisor:
 
     def _end_attempt(self) -> Call | None:
         """Return the running call, or `None`, and free its slot."""
-        call, self._running = self._running, None
+        call, self.running = self.running, None
         if call is not None:
-            self._slots.give_back()
+            self._slots.num_free += 1
         return call
 
     def _ensure_process(self, now: Moment) -> None:
@@ -278,7 +272,7 @@ class Supervisor:
         if self.error is not None:
             return
         policy, host = self._policy, pack_host(self.work)
-        self._requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
+        self.requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
         self._process = "starting"
 
     def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:
@@ -286,7 +280,7 @@ class Supervisor:
         if not self.has_process:
             return
         if self._process != "stopping" or timeout == 0:
-            self._requests.append(StopWork(self.name, timeout) if timeout > 0 else KillWork(self.name))
+            self.requests.append(StopWork(self.name, timeout) if timeout > 0 else KillWork(self.name))
         if self._process != "stopping" or why == "stop":
             self._ending = why
         self._process = "stopping"
@@ -328,7 +322,7 @@ class Supervisor:
             "" if goes_on else f"{self._describe(call)}{attempt}"
         )  # before `call.fail` deletes the arguments
         if goes_on:
-            self._outbox.emit(self.work, CallFailed(self.work.name, call.key, now.wall, failure))
+            self._outbox.emit(self.work, CallFailed(self.work._node.name, call.key, now.wall, failure))
         else:
             call.fail(failure)  # no event, so that a resumed app runs the call again
             self.error = error_of(failure, self.name, where)
@@ -356,10 +350,10 @@ class Supervisor:
         reason, message, trace = failure[:3] if failure is not None else (None, "", "")
         if call is None:
             status = WorkStatus(stage, now.wall, reason, message, 0, trace)
-            event: WorkEvent = WorkStatusChanged(self.work.name, now.wall, status)
+            event: WorkEvent = WorkStatusChanged(self.work._node.name, now.wall, status)
         else:
             status = WorkStatus(stage, now.wall, reason, message, call.attempt, trace)
-            event = CallStatusChanged(self.work.name, call.key, now.wall, call.number, status)
+            event = CallStatusChanged(self.work._node.name, call.key, now.wall, call.number, status)
         self._outbox.emit(self.work, event)
         self._status_changed(call, stage, message)
 
@@ -370,6 +364,73 @@ class Supervisor:
         if self._outbox.explain is not None:
             what = f"{self.name}, call {call.number}" if call is not None else self.name
             _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")
+
+
+class Slots:
+    """The number of further calls that may run at the same time, of all works together.
+
+    Args:
+        limit: Number of calls that may run at the same time, or `None` for no limit.
+
+    Attributes:
+        num_free: How many more may start now.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.num_free: float = float("inf") if limit is None else limit
+
+
+class CallQueue:
+    """The calls of one work in the order in which they are sent, and those that a stop has interrupted."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Call] = deque()
+        self._not_before = 0.0
+        self._cut: deque[Call] = deque()
+
+    def __bool__(self) -> bool:
+        """Return whether calls are waiting."""
+        return bool(self._waiting)
+
+    @property
+    def due(self) -> float | None:
+        """When the delay before a retry ends, in monotonic seconds; `None` if there is no delay."""
+        return self._not_before if self._waiting and self._not_before else None
+
+    def is_due(self, now: float) -> bool:
+        """Return whether the next call may be sent."""
+        return bool(self._waiting) and now >= self._not_before
+
+    def add(self, call: Call) -> None:
+        """Append a call."""
+        self._waiting.append(call)
+
+    def put_back(self, call: Call, not_before: float = 0.0) -> None:
+        """Make a call that was taken the next one again, at the given monotonic time or later."""
+        self._waiting.appendleft(call)
+        self._not_before = not_before
+
+    def take(self) -> Call:
+        """Remove the next call and return it."""
+        self._not_before = 0.0
+        return self._waiting.popleft()
+
+    def cut(self, call: Call) -> None:
+        """Add a sent call to the interrupted ones, which end as stopped when the process has exited."""
+        self._cut.append(call)
+
+    def cut_waiting(self) -> None:
+        """Move all waiting calls to the interrupted ones, and cancel the delay."""
+        self._cut += self._waiting
+        self._waiting.clear()
+        self._not_before = 0.0
+
+    def take_cut(self) -> Call | None:
+        """Remove one interrupted call and return it, or return `None`.
+
+        One by one, so that an exception in the caller does not lose the others.
+        """
+        return self._cut.popleft() if self._cut else None
 
 
 class DeathCounter:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lightning_lite import settings
 from lightning_lite.clock import Moment
-from lightning_lite.engine.call_queue import Slots
-from lightning_lite.engine.supervisor import Supervisor
+from lightning_lite.engine.supervisor import Slots, Supervisor
 from lightning_lite.engine.timers import Timers
 from lightning_lite.events import is_below
 from lightning_lite.messages import Request
@@ -41,7 +38,7 @@ class Supervisors:
 
     @property
     def failed(self) -> Supervisor | None:
-        """A supervisor of a work in the tree whose error must end the app, or `None`."""
+        """A supervisor of a work in the tree that has changed and whose error must end the app, or `None`."""
         for supervisor in self._active:
             if supervisor.error is not None and self.has(supervisor):
                 return supervisor
@@ -67,7 +64,7 @@ class Supervisors:
 
     def supervise(self, work: LightningWork) -> Supervisor:
         """Return the supervisor of a work; create it for a new work."""
-        name = work.name
+        name = work._node.name
         supervisor = self._supervisors.get(name)
         if supervisor is None:
             supervisor = Supervisor(work, self._outbox, self._slots, blocked=name in self._retiring)
@@ -104,51 +101,34 @@ class Supervisors:
             self._supervisors[name].unblock(now)
             self._active[self._supervisors[name]] = None
 
-    def has_news(self, now: Moment) -> bool:
-        """Return whether there are requests to send, or a failure that must end the app."""
-        if self._held:
-            return True
-        for supervisor in self._active:
-            if supervisor.has_requests or supervisor.error is not None or supervisor.is_ready(now):
-                return True
-        return False
-
     def collect(self, now: Moment) -> list[Request]:
-        """Send calls up to `max_running`, set timers, and return the requests of all changed supervisors."""
-        if not self._active:
-            return []
-        requests: list[Request] = []
+        """Send calls up to `max_running`, set timers, and return the requests of all changed supervisors.
+
+        Among the supervisors that are ready, those that have waited longest send their calls first.
+        """
         active, self._active = self._active, {}
-        active |= self._dispatch(active, now)
+        held, slots = self._held, self._slots
         for supervisor in active:
+            if supervisor.is_ready(now):
+                held.setdefault(supervisor)
+            elif held:
+                held.pop(supervisor, None)
+        while held and slots.num_free > 0:
+            supervisor = next(iter(held))
+            del held[supervisor]
+            supervisor.dispatch(now)
+            active[supervisor] = None
+        requests: list[Request] = []
+        for supervisor in active:
+            requests += supervisor.take_requests()
             name = supervisor.name
-            if supervisor.has_requests:
-                requests += supervisor.take_requests()
             if self._supervisors.get(name) is not supervisor:
                 continue
-            self._timers.set(name, supervisor.wake_at if supervisor not in self._held else None)
+            due = supervisor.wake_at if supervisor not in held else None
+            if due != supervisor.timer:
+                supervisor.timer = due
+                self._timers.set(name, due)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
             if supervisor.take_status_change():
-                self._outbox.changed(f"{name}: {supervisor.work.status.stage}")
+                self._outbox.changed(f"{name}: {supervisor.work.status.stage}", name)
         return requests
-
-    def _dispatch(self, active: Iterable[Supervisor], now: Moment) -> dict[Supervisor, None]:
-        """Send the next call of each ready supervisor; those that have waited longest come first.
-
-        Returns:
-            The supervisors among the waiting ones that sent a call.
-        """
-        begun: dict[Supervisor, None] = {}
-        for supervisor in active:
-            if not supervisor.is_ready(now):
-                self._held.pop(supervisor, None)
-            elif self._held or not self._slots.is_free:
-                self._held.setdefault(supervisor)
-            else:
-                supervisor.dispatch(now)
-        while self._held and self._slots.is_free:
-            supervisor = next(iter(self._held))
-            del self._held[supervisor]
-            supervisor.dispatch(now)
-            begun[supervisor] = None
-        return begun

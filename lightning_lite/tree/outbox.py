@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
 from lightning_lite.events import (
@@ -84,7 +84,12 @@ class Outbox:
         events: The events of this step, in order.
         writes: The attributes that the main process wrote in this step: component and names of its
             attributes, by the name of the component.
-        reasons: The changes that require another pass, as text for the debug log: `root.counter`.
+        reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
+            the name of the work that has changed; "" if it was the flow or a schedule.
+        num_answers: Number of calls that were answered in this pass.
+        has_waited: Whether this pass has waited for a call and then gone on.
+        wait: Called where a pass needs calls that have not ended, with these and the names of their works.
+            Returns when they have ended, or raises `Pause`.
         pause: The `Pause` that was raised in this pass, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised, if any.
         wall: Current time in seconds since 1970.
@@ -97,7 +102,10 @@ class Outbox:
         self.asks: list[FlowRequest] = []
         self.events: list[Event] = []
         self.writes: dict[str, tuple[Component, set[str]]] = {}
-        self.reasons: dict[str, None] = {}
+        self.reasons: dict[str, str] = {}
+        self.num_answers = 0
+        self.has_waited = False
+        self.wait: Callable[[Sequence[Call], Collection[str]], None] | None = None
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
@@ -122,14 +130,18 @@ class Outbox:
         if work._node.link is self:
             self.events.append(StateReported(work._node.name, self.wall, values))
 
+    def emit_writes(self) -> None:
+        """Add the events about the values that the main process wrote."""
+        for name, (component, attributes) in self.writes.items():
+            values = {key: component._node.encode(component, key) for key in sorted(attributes)}
+            self.events.append(StateWritten(name, self.wall, values))
+        self.writes = {}
+
     def take_events(self) -> list[Event]:
-        """Return the events of this step once, and add the values that the main process wrote."""
-        events, self.events = self.events, []
+        """Return the events of this step once, with those about the values that the main process wrote."""
         if self.writes:
-            for name, (component, attributes) in self.writes.items():
-                values = {key: component._node.encode(component, key) for key in sorted(attributes)}
-                events.append(StateWritten(name, self.wall, values))
-            self.writes = {}
+            self.emit_writes()
+        events, self.events = self.events, []
         return events
 
     def drop_events(self) -> None:
@@ -142,6 +154,7 @@ class Outbox:
     def begin_pass(self) -> None:
         """Clear the reasons for the pass that begins now, and the result of the last one."""
         self.reasons = {}
+        self.num_answers, self.has_waited = 0, False
         self.pause = self.ending = None
         if self._used:
             self._used.clear()
@@ -201,17 +214,31 @@ class Outbox:
         call.arguments = arguments
         self.asks.append(CallRequested(work, call))
         if book.was_read:
-            self.changed(f"{name}: {WorkStageStatus.PENDING}")
+            self.changed(f"{name}: {WorkStageStatus.PENDING}", name)
         return call
 
     def use_answer(self, work: Any, call: Call) -> None:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
         self.emit(work, AnswerUsed(work.name, call.key, self.wall))
-        self.changed(f"{work.name} has answered")
+        self.changed(_answered(work.name), work.name)
 
-    def changed(self, reason: str) -> None:
-        """Request another pass of the flow; `reason` is for the debug log."""
-        self.reasons[reason] = None
+    def changed(self, reason: str, work: str = "") -> None:
+        """Request another pass of the flow.
+
+        Args:
+            reason: What has changed, for the debug log.
+            work: Name of the work that has changed; "" if it was the flow or a schedule.
+        """
+        self.reasons[reason] = work
+
+    def forget_reasons(self, works: Collection[str]) -> None:
+        """Forget the changes of works: the pass that has waited for them goes on."""
+        self.reasons = {reason: work for reason, work in self.reasons.items() if work not in works}
+
+    def forget_answers(self, works: Collection[str]) -> None:
+        """Forget that the flow has used answers of works: it has called them again, and waits for them."""
+        for work in works:
+            self.reasons.pop(_answered(work), None)
 
     def paused(self) -> Pause:
         """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
@@ -239,5 +266,9 @@ class Outbox:
 
     def _add_write(self, component: Component, name: str) -> None:
         """Register that the main process changed an attribute."""
-        self.reasons[f"{component.name}.{name}"] = None
+        self.reasons[f"{component.name}.{name}"] = ""
         self.writes.setdefault(component.name, (component, set()))[1].add(name)
+
+
+def _answered(work: str) -> str:
+    return f"{work} has answered"

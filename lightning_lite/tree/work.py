@@ -491,20 +491,26 @@ class LightningWork(Component):
             call = outbox.ask_call(self, key, self._pack_arguments(args, kwargs))
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
-        if call.ended:
-            if not policy.cache_calls:
-                outbox.use_answer(self, call)
-            try:
-                return call.value
-            except JournalError:  # it was kept in a file, and that is damaged
-                raise
-            except Exception as error:
-                raise self._unreadable(error) from error
-        if policy.parallel:
-            return None
-        if outbox.pause is not None:
-            raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
-        raise outbox.paused()
+        if not call.ended:
+            if policy.parallel:
+                return None
+            if outbox.pause is not None:
+                raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
+            assert outbox.wait is not None
+            outbox.wait((call,), (self._node.name,))
+        return self._answer(outbox, call)
+
+    def _answer(self, outbox: Outbox, call: Call) -> Any:
+        """Return the answer of a call that has ended."""
+        outbox.num_answers += 1
+        if not self._policy.cache_calls:
+            outbox.use_answer(self, call)
+        try:
+            return call.value
+        except JournalError:  # it was kept in a file, and that is damaged
+            raise
+        except Exception as error:
+            raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> InvalidValue:
         return InvalidValue(

@@ -89,13 +89,14 @@ def test_a_private_attribute_that_cannot_travel_is_named(runner):
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_flow_that_swallows_the_pause_is_told_its_line(runner):
     def act(flow):
+        flow.number += 1  # a change, so the waiting pass is cut
         try:  # noqa: SIM105 - as users write it
             flow.work.run()
         except BaseException:  # noqa: BLE001 - that is what is tested
             pass
 
-    with pytest.raises(PauseSwallowed, match=rf"{__file__}, line {act.__code__.co_firstlineno + 2}"):
-        LightningApp(Flow(act, work=Takes())).run(runner)
+    with pytest.raises(PauseSwallowed, match=rf"{__file__}, line {act.__code__.co_firstlineno + 3}"):
+        LightningApp(Flow(act, work=Takes(), number=0)).run(runner)
 
 
 @pytest.mark.parametrize("runner", RUNNERS)

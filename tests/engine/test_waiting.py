@@ -1,0 +1,522 @@
+"""A pass waits in place for a call: it goes on at its line, or is cut when something else has happened."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from contextlib import suppress
+
+import pytest
+from simulation import RunCall, RunEnded, ScriptedFlow, StartWork, StateChanged, Work, WorkStarted
+
+from lightning_lite.clock import ManualClock
+from lightning_lite.context import Caller, current_caller
+from lightning_lite.engine.history import fold
+from lightning_lite.engine.machine import Machine
+from lightning_lite.errors import JournalError, Pause, PauseSwallowed
+from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
+from lightning_lite.values.codec import decode, encode
+from lightning_lite.values.pickling import pack, unpack
+
+CALLER = Caller("flow", "root", "/nowhere")
+
+#: Turns after which a flow that does not come to rest counts as running forever.
+MAX_TURNS = 2000
+
+
+class Works:
+    """Plays the processes of works: each request is answered when the test delivers the answer.
+
+    Args:
+        run: Called with the name of the work and the arguments of a call; returns the changes of its state
+            and its value, or raises.
+    """
+
+    def __init__(self, run):
+        self.run = run
+        self.reports = {}
+        self.calls = []
+
+    def take(self, requests):
+        """Queue the answers of the works to these requests."""
+        for request in requests:
+            reports = self.reports.setdefault(request.work, deque())
+            match request:
+                case StartWork():
+                    reports.append(WorkStarted(request.work, 1))
+                case StopWork() | KillWork():
+                    reports.append(WorkExited(request.work, 0))
+                case RunCall():
+                    self._answer(request, reports)
+
+    def _answer(self, call, reports):
+        args, kwargs = unpack(call.arguments)
+        self.calls.append((call.work, args))
+        value, failure = None, None
+        try:
+            changes, value = self.run(call.work, *args, **kwargs)
+            for name, change in changes:
+                reports.append(StateChanged(call.work, {name: encode(change, name)}, call.written))
+        except ValueError as error:
+            failure = Failure("user_exception", f"ValueError: {error}", "", pack(error))
+        packed = None if failure else pack(value)
+        reports.append(RunEnded(call.work, call.key, call.attempt, {}, call.written, packed, failure))
+
+    @property
+    def ready(self):
+        return [reports for reports in self.reports.values() if reports]
+
+
+def answer_double(work, number=0):
+    """Return no changes, and the double of the argument."""
+    return [], 2 * number
+
+
+class Driver:
+    """Drives a machine whose passes wait; `choose` picks the reports of each turn.
+
+    Args:
+        flow: The root flow.
+        run: See `Works`.
+        choose: Called with the works; returns the next reports. By default, all that are ready.
+        waits: Whether passes wait in place.
+    """
+
+    def __init__(self, flow, run=answer_double, choose=None, waits=True):
+        self.clock = ManualClock()
+        self.works = Works(run)
+        self.flow = flow
+        self.events = []
+        self.num_exchanges = 0
+        self._choose = choose or self.choose_all
+        self._num_turns = 0
+        self.machine = Machine(flow, CALLER, None, self.exchange if waits else None)
+        self.take(self.machine.open(self.clock.now()))
+
+    @staticmethod
+    def choose_all(works):
+        return [reports.popleft() for reports in works.ready for _ in range(len(reports))]
+
+    def take(self, step):
+        self.events += step.events
+        self.works.take(step.requests)
+
+    def turn(self):
+        """Deliver reports, or let the time pass until the machine wants to be called."""
+        self._num_turns += 1
+        assert self._num_turns < MAX_TURNS, f"the flow runs forever: {list(self.machine._outbox.reasons)}"
+        reports = self._choose(self.works)
+        wake_at = self.machine.wake_at
+        if self.works.ready:
+            self.clock.advance(1e-5)
+        elif not reports and wake_at is not None and not self.machine.wants_pass:
+            self.clock.advance(max(0.0, wake_at - self.clock.now().monotonic))
+        num_passes = self.machine.num_passes
+        self.take(self.machine.step(self.clock.now(), reports))
+        if self.machine.wants_pass and self.machine.num_passes == num_passes:
+            self.take(self.machine.step(self.clock.now()))
+
+    def exchange(self, step):
+        self.num_exchanges += 1
+        self.take(step)
+        self.turn()
+
+    def run(self):
+        """Run until the app has ended or nothing can change any more; return the flow."""
+        while not self.machine.ended and (not self.machine.is_at_rest or self.works.ready):
+            self.turn()
+        return self.flow
+
+
+def play(script, run=answer_double, **options):
+    """Run a flow with the works `a`, `b` (parallel) and `c`, whose `run` is `script`; return its driver."""
+    attributes = {"a": Work(), "b": Work(parallel=True), "c": Work(raise_exception=False)}
+    driver = Driver(ScriptedFlow(script, **attributes), run, **options)
+    driver.run()
+    return driver
+
+
+def test_a_loop_of_calls_needs_one_pass_and_one_more_from_the_first_line():
+    seen = []
+
+    def script(flow):
+        seen.append([flow.a.run(number) for number in range(100)])
+
+    driver = play(script)
+
+    assert seen == [[2 * number for number in range(100)]] * 2
+    # The first passes end when the processes have started, which the flow might have to see.
+    assert driver.machine.num_passes <= 4
+    assert len(driver.works.calls) == 100
+
+
+def test_without_an_exchange_each_call_cuts_the_pass():
+    driver = play(lambda flow: [flow.a.run(number) for number in range(20)], waits=False)
+
+    assert driver.machine.num_passes > 20
+    assert driver.num_exchanges == 0
+
+
+def test_blocks_around_a_waiting_call_are_left_once_if_the_pass_goes_on():
+    log = []
+
+    def script(flow):
+        try:
+            log.append("in")
+            flow.a.run(1)
+            log.append("ended")
+        finally:
+            log.append("out")
+
+    play(script)
+
+    assert log[-6:] == ["in", "ended", "out", "in", "ended", "out"]
+    assert log.count("in") == log.count("out")
+
+
+def test_another_work_that_reports_cuts_the_pass_and_the_first_lines_react():
+    seen = []
+
+    def script(flow):
+        flow.b.run(1)
+        if flow.b.loss > 0.5:
+            seen.append(flow.a.call(7) is not None and flow.a.call(7).ended)
+        flow.a.run(7)
+
+    def run(work, number):
+        return ([("loss", 1.0)] if work == "root.b" else []), number
+
+    def choose(works):
+        for name in ("root.c", "root.b", "root.a"):  # the answer of `a` comes last
+            if works.reports.get(name):
+                return [works.reports[name].popleft()]
+        return []
+
+    play(script, run, choose=choose)
+
+    assert seen[0] is False, "the line before the call has not reacted while the call ran"
+    assert seen[-1] is True
+
+
+def test_a_write_of_the_flow_before_the_waiting_line_is_seen_by_lines_above_while_the_call_runs():
+    """A flow that starts a server above the line that needs it would wait forever otherwise."""
+
+    def script(flow):
+        if flow.go:
+            flow.b.run(1)
+        flow.go = True
+        flow.a.run(1)
+
+    def choose(works):
+        is_served = ("root.b", (1,)) in works.calls
+        return [
+            reports.popleft() for reports in works.ready if is_served or not isinstance(reports[0], RunEnded)
+        ]
+
+    flow = ScriptedFlow(script, a=Work(), b=Work(parallel=True), go=False)
+    Driver(flow, choose=choose).run()
+
+    assert flow.a.call(1).succeeded
+
+
+def test_a_change_cuts_a_pass_with_many_answers_only_after_some_time():
+    """A pass from the first line costs as much as its answers, so it must not follow each report."""
+    number = [0]
+
+    def run(work, argument=0):
+        number[0] += 1
+        return [("loss", float(number[0])), ("step", argument)], argument
+
+    def choose(works):
+        return [works.ready[0].popleft()] if works.ready else []
+
+    driver = play(lambda flow: [flow.a.run(number) for number in range(300)], run, choose=choose)
+
+    assert driver.machine.num_passes < 20  # a pass for each report would be 900
+    assert len(driver.works.calls) == 300
+
+
+def test_a_change_that_is_not_the_awaited_end_cuts_the_pass_although_that_end_never_comes():
+    seen = []
+
+    def script(flow):
+        for number in range(50):
+            flow.a.run(number)
+        flow.b.run(1)
+        seen.append(flow.b.loss)
+        flow.a.run("never")
+
+    def run(work, number):
+        if number == "never":
+            return [], None
+        return ([("loss", 1.0)] if work == "root.b" else []), number
+
+    def choose(works):
+        for reports in works.ready:
+            if isinstance(reports[0], RunEnded) and len(works.calls) > 51 and reports[0].work == "root.a":
+                continue
+            return [reports.popleft()]
+        return []
+
+    flow = ScriptedFlow(script, a=Work(), b=Work(parallel=True))
+    driver = Driver(flow, run, choose)
+    while 1.0 not in seen:
+        driver.turn()
+
+    assert seen[-1] == 1.0
+
+
+def test_the_value_of_a_call_without_cache_is_used_once_in_each_pass():
+    values = []
+
+    def script(flow):
+        values.append([flow.a.run() for _ in range(3)])
+        if len(values) == 3:
+            flow.stop()
+
+    counter = iter(range(1, 100))
+    flow = ScriptedFlow(script, a=Work(cache_calls=False))
+    Driver(flow, lambda work: ([], next(counter))).run()
+
+    assert values == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+
+def test_a_failed_call_is_answered_with_none_and_the_pass_goes_on():
+    seen = []
+
+    def fail(work, number):
+        raise ValueError("no good")
+
+    play(lambda flow: seen.append((flow.c.run(1), flow.c.has_failed)), fail)
+
+    assert seen[-1] == (None, True)
+
+
+def test_a_failure_that_ends_the_app_cuts_the_waiting_pass():
+    log = []
+
+    def script(flow):
+        try:
+            flow.a.run(1)
+            log.append("went on")
+        except Exception:  # noqa: BLE001 - it must see none
+            log.append("the flow sees an exception")
+        finally:
+            log.append("left")
+
+    def fail(work, number):
+        raise ValueError("no good")
+
+    driver = play(script, fail)
+
+    assert isinstance(driver.machine.error, ValueError)
+    assert set(log) == {"left"}
+
+
+def test_a_call_that_is_stopped_from_outside_ends_the_wait():
+    seen = []
+    flow = ScriptedFlow(lambda flow: seen.append((flow.a.run(1), flow.a.has_stopped)), a=Work())
+
+    def choose(works):
+        if works.calls and not works.stopped:
+            works.stopped = True
+            works.reports["root.a"].clear()
+            return [StopWanted("root.a", 1.0)]
+        return Driver.choose_all(works)
+
+    driver = Driver(flow, choose=choose)
+    driver.works.stopped = False
+    driver.run()
+
+    assert seen[-1] == (None, True)
+
+
+@pytest.mark.parametrize(
+    "error", [JournalError("the disk is full"), KeyboardInterrupt(), SystemExit(143)], ids=repr
+)
+def test_what_the_exchange_raises_ends_the_step_and_is_not_seen_by_the_flow(error):
+    log = []
+
+    def script(flow):
+        try:
+            flow.a.run(1)
+        except Exception:  # noqa: BLE001 - it must see none
+            log.append("swallowed")
+        except Pause:
+            log.append("cut")
+            raise
+
+    def choose(works):
+        if works.calls:
+            raise error
+        return Driver.choose_all(works)
+
+    with pytest.raises(type(error)) as caught:
+        play(script, choose=choose)
+
+    assert caught.value is error
+    assert log[-1] == "cut"
+    assert "swallowed" not in log
+
+
+def test_what_the_exchange_raises_is_raised_even_if_the_flow_catches_everything():
+    def script(flow):
+        with suppress(BaseException):
+            flow.a.run(1)
+
+    def choose(works):
+        if works.calls:
+            raise KeyboardInterrupt
+        return Driver.choose_all(works)
+
+    flow = ScriptedFlow(script, a=Work())
+    flow.a._policy = flow.a._policy._replace(start_with_flow=False)
+    with pytest.raises((KeyboardInterrupt, PauseSwallowed)):
+        Driver(flow, choose=choose).run()
+
+
+def test_the_code_of_the_app_is_not_the_flow_while_a_pass_waits():
+    callers = []
+
+    def choose(works):
+        callers.append(current_caller().kind)
+        return Driver.choose_all(works)
+
+    def script(flow):
+        callers.append(f"before: {current_caller().kind}")
+        flow.a.run(1)
+        callers.append(f"after: {current_caller().kind}")
+
+    play(script, choose=choose)
+
+    assert set(callers) == {"script", "before: flow", "after: flow"}
+
+
+# Any flow, with and without waiting.
+
+
+class AnyFlow(ScriptedFlow):
+    """A flow that is made of random statements; what it comes to depends on no order of reports.
+
+    Args:
+        seed: Seed of the statements.
+    """
+
+    def __init__(self, seed):
+        super().__init__(type(self).act)
+        rng = random.Random(seed)
+        self.w0 = Work(raise_exception=False)
+        self.w1 = Work(raise_exception=False, retries=1, retry_delay=0.5)
+        self.p0 = Work(parallel=True, raise_exception=False)
+        self.p1 = Work(parallel=True, raise_exception=False, timeout=5.0)
+        self.once = Work(cache_calls=False, raise_exception=False)
+        self.values = {}
+        self.num_once = 0
+        self._plan = [self.statement(rng, 0) for _ in range(rng.randrange(1, 6))]
+
+    @classmethod
+    def statement(cls, rng, depth):
+        """Return a random statement, as a nested tuple."""
+        kinds = ["call", "parallel", "loop", "if value", "if ended", "try", "write"]
+        kind = rng.choice(kinds if depth < 3 else kinds[:2])
+        body = [cls.statement(rng, depth + 1) for _ in range(rng.randrange(1, 4))] if depth < 3 else []
+        return kind, rng.randrange(2), rng.randrange(6), body
+
+    def act(self):
+        for statement in self._plan:
+            self.execute(statement, 0)
+        # At most three calls without cache: a flow that repeats them forever has no final state.
+        if self.num_once < 3 and self.once.run() is not None:
+            self.num_once += 1
+
+    def execute(self, statement, offset):
+        kind, which, number, body = statement
+        number += offset
+        match kind:
+            case "call":
+                work = (self.w0, self.w1)[which]
+                self.values[f"{work.name}({number})"] = work.run(number)
+            case "parallel":
+                work = (self.p0, self.p1)[which]
+                if (value := work.run(number)) is not None:
+                    self.values[f"{work.name}({number})"] = value
+            case "loop":
+                for position in range(number % 4):
+                    for inner in body:
+                        self.execute(inner, offset + position)
+            case "if value":
+                if self.w0.run(number) is not None:
+                    for inner in body:
+                        self.execute(inner, offset)
+            case "if ended":
+                call = (self.p0, self.p1)[which].call(number)
+                if call is not None and call.ended:
+                    for inner in body:
+                        self.execute(inner, offset)
+            case "try":
+                try:
+                    for inner in body:
+                        self.execute(inner, offset)
+                except Exception as error:
+                    raise AssertionError("the flow has seen an error") from error
+            case "write":
+                self.values["written"] = max(number, self.values.get("written", 0))
+
+
+def answer_any(work, number=-1):
+    """Return changes and a value that depend on nothing but the call."""
+    if number >= 0 and (number * 7 + len(work)) % 5 == 0:
+        raise ValueError(f"{work} has no answer to {number}")
+    changes = [("step", number), ("curve", [number])] if number % 2 else []
+    return changes, (work, number)
+
+
+def meaning(driver):
+    """Return what a run came to: the values of the flow, its calls with their results, the journal's."""
+    history = fold(driver.events)
+    calls = {
+        (work.name, call.key): (call.succeeded, call.value, call.failure and call.failure.message)
+        for work in driver.flow.works()
+        for call in work._book.current.values()
+        if work.name != "root.once"
+    }
+    journaled = {(work.name, call.key): call.stage for work in history.works.values() for call in work.calls}
+    return (
+        dict(driver.flow.values),
+        driver.flow.num_once,
+        calls,
+        sorted(set(driver.works.calls), key=repr),
+        journaled,
+        {name: decode(value) for name, value in history.states["root"].items()},  # dicts in any order
+    )
+
+
+def run_any(seed, interleaving, waits):
+    """Run one random flow; return what it came to."""
+    rng = random.Random(interleaving)
+
+    def choose(works):
+        return [rng.choice(works.ready).popleft() for _ in range(rng.randrange(4)) if works.ready]
+
+    driver = Driver(AnyFlow(seed), answer_any, choose, waits)
+    driver.run()
+    assert driver.machine.error is None
+    return meaning(driver)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [range(150), pytest.param(range(150, 10_000), marks=pytest.mark.torture)],
+    ids=["150", "the other 9,850"],
+)
+def test_any_flow_comes_to_the_same_with_waiting_as_without(seeds):
+    wrong = []
+    for seed in seeds:
+        expected = run_any(seed, 0, waits=False)
+        wrong += [
+            (seed, interleaving)
+            for interleaving in range(1, 4)
+            if run_any(seed, interleaving, waits=True) != expected
+        ]
+
+    assert wrong == []
