@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lightning_lite.clock import Moment
 from lightning_lite.context import Caller, acting_as
@@ -39,7 +39,7 @@ from lightning_lite.messages import (
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.tree.node import connect
+from lightning_lite.tree.hierarchy import connect
 from lightning_lite.tree.outbox import (
     CallRequested,
     ComponentRemoved,
@@ -236,7 +236,7 @@ class Machine:
         if self.ended:
             return []
         written = list(outbox.writes.items())
-        if outbox.asks:
+        if outbox.requests:
             self._handle_requests(now)
         for name, (_, attributes) in written:
             if (supervisor := self._supervisors.find(name)) is not None:
@@ -279,17 +279,17 @@ class Machine:
     def _handle_requests(self, now: Moment) -> None:
         """Handle the requests of the pass, in order."""
         outbox = self._outbox
-        asks, outbox.asks = outbox.asks, []
-        for ask in asks:
-            if isinstance(ask, ComponentRemoved):
-                self._supervisors.dismiss(ask.name, now)
-            elif ask.work._node.link is not outbox:
-                if isinstance(ask, CallRequested):
-                    ask.call.fail(
-                        Failure("stopped", f"{type(ask.work).__qualname__} was removed from the tree")
+        requests, outbox.requests = outbox.requests, []
+        for request in requests:
+            if isinstance(request, ComponentRemoved):
+                self._supervisors.dismiss(request.name, now)
+            elif request.work._node.link is not outbox:
+                if isinstance(request, CallRequested):
+                    request.call.fail(
+                        Failure("stopped", f"{type(request.work).__qualname__} was removed from the tree")
                     )
             else:
-                self._handle_request(ask, now)
+                self._handle_request(request, now)
 
     def _set_schedules(self, now: Moment) -> None:
         """Set the timers of the schedules that the pass reached."""
@@ -297,17 +297,18 @@ class Machine:
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
-    def _handle_request(self, ask: WorkRequest, now: Moment) -> None:
-        supervisor = self._supervisors.supervise(ask.work)
-        match ask:
+    def _handle_request(self, request: WorkRequest, now: Moment) -> None:
+        # The outbox is a lower module than `LightningWork`, so it knows only a part of this type.
+        supervisor = self._supervisors.supervise(cast("LightningWork", request.work))
+        match request:
             case CallRequested():
-                supervisor.ask_call(ask.call, now)
+                supervisor.ask_call(request.call, now)
             case StartRequested():
                 supervisor.ask_start(now)
             case StopRequested():
-                supervisor.ask_stop(ask.timeout, now)
+                supervisor.ask_stop(request.timeout, now)
             case RestartRequested():
-                supervisor.ask_restart(ask.timeout, now)
+                supervisor.ask_restart(request.timeout, now)
             case StacksRequested():
                 supervisor.ask_stacks()
 
@@ -320,7 +321,7 @@ class Machine:
 
 
 def _starts_with_flow(work: LightningWork) -> bool:
-    was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the resumed run
+    was_stopped = work._records.status.stage == WorkStageStatus.STOPPED  # in the resumed run
     return work._policy.start_with_flow and not was_stopped
 
 

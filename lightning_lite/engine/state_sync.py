@@ -41,7 +41,7 @@ class StateSync:
         if not self._numbers:
             return {}
         node = self._work._node
-        return {name: (number, node.encode(self._work, name)) for name, number in self._numbers.items()}
+        return {name: (number, node.encode(name)) for name, number in self._numbers.items()}
 
     def take(self, changes: dict[str, bytes], applied: int) -> None:
         """Store the new values of the work, except attributes for which the flow has a newer value.
@@ -60,7 +60,7 @@ class StateSync:
             if accepted:
                 self._outbox.report_state(self._work, accepted)
             for name, encoded in accepted.items():
-                self._work._node.store_encoded(self._work, name, encoded)
+                self._work._node.store_encoded(name, encoded)
             for name in changes.keys() - accepted.keys():
                 _log.debug(
                     "%s.%s: the value of the work is discarded, the flow has a newer one", self._name, name

@@ -8,10 +8,11 @@ from functools import partial, wraps
 from typing import Any
 
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, FailApp, StateError, StopApp
-from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import adopt, check_name, join, wait_for
-from lightning_lite.tree.schedule import Recurring
-from lightning_lite.tree.structures import Structure, as_structure, collect, find_component, named_components
+from lightning_lite.tree.hierarchy import attach, call_when_attached
+from lightning_lite.tree.node import TreeMember, check_name, join
+from lightning_lite.tree.outbox import outbox_of
+from lightning_lite.tree.schedule import RecurringFlow
+from lightning_lite.tree.structures import as_structure, collect, components_below, find_component
 from lightning_lite.tree.work import LightningWork
 
 
@@ -19,7 +20,7 @@ class LightningFlowWarning(UserWarning):
     """A pass of the flow takes long; until its end no message is applied."""
 
 
-class LightningFlow(Recurring):
+class LightningFlow(RecurringFlow):
     """Coordinates works and other flows; override `run`.
 
     `run` of the root flow is called again whenever something changed: a state, a call, an attribute
@@ -41,7 +42,7 @@ class LightningFlow(Recurring):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningFlow.run:  # its own, or that of a plain class that it is mixed with
-            cls.run = _counting(cls.run)  # type: ignore[method-assign]
+            cls.run = _counting_depth(cls.run)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class LightningFlow(Recurring):
     @property
     def flows(self) -> dict[str, LightningFlow]:
         """All flows below this one, at any depth, by name."""
-        return dict(named_components(self, works=False))
+        return {flow.name: flow for flow in components_below(self, LightningFlow)}
 
     def works(self, recurse: bool = True) -> list[LightningWork]:
         """Return the works below this flow.
@@ -111,7 +112,7 @@ class LightningFlow(Recurring):
             recurse: Whether those of child flows and structures count too.
         """
         if recurse:
-            return named_components(self, works=True)
+            return [(work.name, work) for work in components_below(self, LightningWork)]
         children = sorted(self._node.children.items())
         return [(child.name, child) for _, child in children if isinstance(child, LightningWork)]
 
@@ -196,7 +197,7 @@ class LightningFlow(Recurring):
                     raise ValueError(
                         f"The component {name} wasn't instantiated for the component {self.name}"
                     ) from None
-                wait_for(self, join(self.name, name), partial(_set_own_state, state=state))
+                call_when_attached(self, join(self.name, name), partial(_set_own_state, state=state))
                 continue
             if isinstance(child, LightningFlow):
                 taken = f"{name}."
@@ -227,12 +228,12 @@ class LightningFlow(Recurring):
         if type(value) in (list, dict):
             value = as_structure(value)
         has_setter = hasattr(getattr(type(self), name, None), "__set__")
-        if not has_setter and isinstance(value, Component | Structure):
+        if not has_setter and isinstance(value, TreeMember):
             self._attach(name, value)
         else:
             super().__setattr__(name, value)
 
-    def _attach(self, name: str, child: Any) -> None:
+    def _attach(self, name: str, child: TreeMember) -> None:
         node = self._node
         if node.sealed and not node.depth:
             raise StateError(
@@ -248,33 +249,35 @@ class LightningFlow(Recurring):
             raise StateError(
                 f"{self.name}.{name} holds a value; only one that is None can become a component."
             )
-        adopt(self, name, child)
+        attach(self, name, child)
         node.names.pop(name, None)
         node.children[name] = child
         self.__dict__[name] = child
-        if node.link is not None:
-            node.link.changed(f"{child.name} was added")
+        outbox = outbox_of(self)
+        if outbox is not None:
+            outbox.changed(f"{child.name} was added")
 
-    def _entered(self, name: str) -> None:
-        super()._entered(name or "root")
+    def _set_name(self, name: str) -> None:
+        super()._set_name(name or "root")
 
     def _end(self, ending: StopApp | FailApp) -> None:
-        if self._node.link is not None:
-            # Kept as well as raised: a flow that catches it has ended the app all the same.
-            self._node.link.ending = ending
+        outbox = outbox_of(self)
+        if outbox is not None:
+            # Stored as well as raised: the app ends even if the flow catches the exception.
+            outbox.ending = ending
         raise ending
 
 
-def _set_own_state(component: Any, *, state: dict[str, Any]) -> None:
+def _set_own_state(component: TreeMember, *, state: dict[str, Any]) -> None:
     if isinstance(component, LightningFlow):
         component.set_state(state, recurse=False)
     elif isinstance(component, LightningWork):
         component.set_state(state)
 
 
-def _counting(method: Callable[..., Any]) -> Callable[..., Any]:
+def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return `run` so that the flow knows while it is on the way: components may be added only then."""
-    if getattr(method, "_enters", False):
+    if getattr(method, "_counts_depth", False):
         return method
 
     @wraps(method)
@@ -285,7 +288,7 @@ def _counting(method: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             self._node.depth -= 1
 
-    run._enters = True  # type: ignore[attr-defined]
+    run._counts_depth = True  # type: ignore[attr-defined]
     return run
 
 

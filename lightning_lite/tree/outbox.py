@@ -16,11 +16,12 @@ from lightning_lite.events import (
     WorkEvent,
     is_below,
 )
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tree.calls import Call
+from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.identity import class_identity
+from lightning_lite.tree.node import Node, TreeMember
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,43 +30,50 @@ if TYPE_CHECKING:
 _MAX_JOURNALED_ARGUMENTS = 1024
 
 
+class Work(Protocol):
+    """The part of `LightningWork` that this module uses; `tree.work` imports this module."""
+
+    _node: Node
+    _records: CallRecords
+
+
 class CallRequested(NamedTuple):
     """The flow requested a call that has no record yet."""
 
-    work: Any
+    work: Work
     call: Call
 
 
 class StartRequested(NamedTuple):
     """The flow requested a process for a work, without a call."""
 
-    work: Any
+    work: Work
 
 
 class StopRequested(NamedTuple):
     """The flow requested the end of the process of a work; `timeout` 0 means at once."""
 
-    work: Any
+    work: Work
     timeout: float
 
 
 class RestartRequested(NamedTuple):
     """The flow requested a new process for a work; a call that this interrupts is run again."""
 
-    work: Any
+    work: Work
     timeout: float
 
 
 class StacksRequested(NamedTuple):
     """The flow requested the Python stacks of the process of a work."""
 
-    work: Any
+    work: Work
 
 
 class ComponentRemoved(NamedTuple):
     """The flow removed a component from the tree; `name` is the name that it had there."""
 
-    component: Any
+    component: TreeMember
     name: str
 
 
@@ -80,10 +88,10 @@ class Outbox:
     """Queue between the tree in the main process and the engine, which empties it after each step.
 
     Attributes:
-        asks: The requests of the flow, in order.
+        requests: The requests of the flow, in order.
         events: The events of this step, in order.
-        writes: The attributes that the main process wrote in this step: component and names of its
-            attributes, by the name of the component.
+        writes: The attributes that the main process wrote in this step: node of the component, and names of
+            its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log: `root.counter`.
         pause: The `Pause` that was raised in this pass, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised, if any.
@@ -94,9 +102,9 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self.asks: list[FlowRequest] = []
+        self.requests: list[FlowRequest] = []
         self.events: list[Event] = []
-        self.writes: dict[str, tuple[Component, set[str]]] = {}
+        self.writes: dict[str, tuple[Node, set[str]]] = {}
         self.reasons: dict[str, None] = {}
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
@@ -104,20 +112,20 @@ class Outbox:
         self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
         self._used: set[str] = set()
-        self._touched: dict[int, Component] = {}
+        self._touched: dict[Node, None] = {}
 
     # The events of a step.
 
-    def emit(self, work: Any, event: WorkEvent) -> None:
+    def emit(self, work: Work, event: WorkEvent) -> None:
         """Apply an event to the records of a work, and add it to the events of the step.
 
         Events of a work that was removed from the tree are not journaled: another work may have its name.
         """
-        work._book.apply(event)
+        work._records.apply(event)
         if work._node.link is self:
             self.events.append(event)
 
-    def report_state(self, work: Any, values: dict[str, bytes]) -> None:
+    def report_state(self, work: Work, values: dict[str, bytes]) -> None:
         """Add the event that a work reported new values; `values` are encoded, by attribute."""
         if work._node.link is self:
             self.events.append(StateReported(work._node.name, self.wall, values))
@@ -126,8 +134,8 @@ class Outbox:
         """Return the events of this step once, and add the values that the main process wrote."""
         events, self.events = self.events, []
         if self.writes:
-            for name, (component, attributes) in self.writes.items():
-                values = {key: component._node.encode(component, key) for key in sorted(attributes)}
+            for name, (node, attributes) in self.writes.items():
+                values = {key: node.encode(key) for key in sorted(attributes)}
                 events.append(StateWritten(name, self.wall, values))
             self.writes = {}
         return events
@@ -156,37 +164,37 @@ class Outbox:
             raise ScheduleError(f"{what} is used twice in one flow; give each its own name: user_key=...")
         self._used.add(what)
 
-    def write(self, component: Component, name: str, value: Any) -> None:
+    def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the flow assigned; a value of a work is also sent to its process."""
-        if component._node.store(component, name, value):
-            self._add_write(component, name)
-        if name in component._node.touched:
-            self._touched[id(component)] = component
+        if node.store(name, value):
+            self._add_write(node, name)
+        if name in node.touched:
+            self._touched[node] = None
 
-    def touch(self, component: Component) -> None:
+    def touch(self, node: Node) -> None:
         """Register that the flow got a list or dict of the component, and may change it in place."""
-        self._touched[id(component)] = component
+        self._touched[node] = None
 
-    def attached(self, component: Any) -> None:
+    def attached(self, node: Node) -> None:
         """Add the event that a component was attached, with its state at this moment."""
+        component = node.owner
         if not isinstance(component, Component):
             return  # a list or dict of components has no state
-        node = component._node
-        state = {name: node.encoded.get(name) or node.encode(component, name) for name in node.names}
+        state = {name: node.encoded.get(name) or node.encode(name) for name in node.names}
         identity = class_identity(type(component))
         self.events.append(ComponentAttached(node.name, self.wall, component._travels, identity, state))
 
-    def ask(self, ask: FlowRequest) -> None:
+    def request(self, request: FlowRequest) -> None:
         """Queue a request of the flow."""
-        self.asks.append(ask)
-        if isinstance(ask, ComponentRemoved):
-            self.events.append(ComponentDetached(ask.name, self.wall))
+        self.requests.append(request)
+        if isinstance(request, ComponentRemoved):
+            self.events.append(ComponentDetached(request.name, self.wall))
             # Drop its writes: they are not events yet, and a later component may have the same name.
             self.writes = {
-                name: written for name, written in self.writes.items() if not is_below(name, ask.name)
+                name: written for name, written in self.writes.items() if not is_below(name, request.name)
             }
 
-    def ask_call(self, work: Any, key: str, arguments: bytes) -> Call:
+    def request_call(self, work: Work, key: str, arguments: bytes) -> Call:
         """Create the record of a new call, queue its request, and return the record.
 
         Args:
@@ -194,20 +202,21 @@ class Outbox:
             key: Key of the call.
             arguments: Pickled `(args, kwargs)`.
         """
-        book, name = work._book, work._node.name
+        records, name = work._records, work._node.name
         journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
-        self.emit(work, CallAsked(name, key, self.wall, book.num_calls + 1, journaled))
-        call: Call = book.current[key]
+        self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
+        call: Call = records.current[key]
         call.arguments = arguments
-        self.asks.append(CallRequested(work, call))
-        if book.was_read:
+        self.requests.append(CallRequested(work, call))
+        if records.was_read:
             self.changed(f"{name}: {WorkStageStatus.PENDING}")
         return call
 
-    def use_answer(self, work: Any, call: Call) -> None:
+    def use_answer(self, work: Work, call: Call) -> None:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
-        self.emit(work, AnswerUsed(work.name, call.key, self.wall))
-        self.changed(f"{work.name} has answered")
+        name = work._node.name
+        self.emit(work, AnswerUsed(name, call.key, self.wall))
+        self.changed(f"{name} has answered")
 
     def changed(self, reason: str) -> None:
         """Request another pass of the flow; `reason` is for the debug log."""
@@ -227,17 +236,22 @@ class Outbox:
         if not self._touched:
             return
         touched, self._touched = self._touched, {}
-        for key, component in touched.items():
-            node = component._node
+        for node in touched:
             if node.link is not self:
                 continue  # removed from the tree in this pass
-            for name in node.look(component):
-                self._add_write(component, name)
-            node.settle(component)
+            for name in node.changed_containers():
+                self._add_write(node, name)
+            node.clear_touched()
             if node.touched:
-                self._touched[key] = component
+                self._touched[node] = None
 
-    def _add_write(self, component: Component, name: str) -> None:
+    def _add_write(self, node: Node, name: str) -> None:
         """Register that the main process changed an attribute."""
-        self.reasons[f"{component.name}.{name}"] = None
-        self.writes.setdefault(component.name, (component, set()))[1].add(name)
+        self.reasons[f"{node.name}.{name}"] = None
+        self.writes.setdefault(node.name, (node, set()))[1].add(name)
+
+
+def outbox_of(member: TreeMember) -> Outbox | None:
+    """Return the outbox that a component or structure is connected to; `None` outside an app or in a work."""
+    link = member._node.link
+    return link if isinstance(link, Outbox) else None

@@ -13,11 +13,12 @@ from typing import Any
 
 from lightning_lite.errors import ScheduleError
 from lightning_lite.tree.component import Component
+from lightning_lite.tree.outbox import outbox_of
 
 _MEMORIES = ("_schedules", "_iterators")
 
 
-class Recurring(Component):
+class RecurringFlow(Component):
     """Base of flows: schedules, and loops that go on where a pass was cut."""
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class Recurring(Component):
             (True, False)
         """
         key = user_key or cron_pattern
-        outbox = self._node.link
+        outbox = outbox_of(self)
         what = f"{self.name}: schedule {key!r}"
         if outbox is not None:
             outbox.use(what)
@@ -95,8 +96,9 @@ class Recurring(Component):
         """
         if not hasattr(iterable, "__iter__"):
             raise TypeError(f"An iterable should be provided to self.iterate method. Found {iterable!r}")
-        if self._node.link is not None:
-            self._node.link.use(f"{self.name}: loop {user_key!r}")
+        outbox = outbox_of(self)
+        if outbox is not None:
+            outbox.use(f"{self.name}: loop {user_key!r}")
         position = self._iterators.get(user_key, 0)
         if position is None:
             return

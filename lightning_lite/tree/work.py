@@ -23,9 +23,10 @@ from lightning_lite.errors import (
 )
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component
+from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.outbox import (
     Outbox,
     RestartRequested,
@@ -41,7 +42,7 @@ from lightning_lite.values.pickling import PackingError, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Self
 
 
 def _grace(timeout: Any) -> float:
@@ -68,16 +69,16 @@ def swallowed_at(outbox: Outbox) -> str:
     )
 
 
-def asking(method: Callable[..., Any]) -> Callable[..., Any]:
+def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return `run` as the flow sees it."""
-    if getattr(method, "_asks", False):
+    if getattr(method, "_requests_calls", False):
         return method
 
     @wraps(method)
     def run(self: LightningWork, *args: Any, **kwargs: Any) -> Any:
         link = self._node.link
         if isinstance(link, Outbox):
-            return self._ask(link, args, kwargs)
+            return self._request_call(link, args, kwargs)
         if link is None and current_caller().kind == "flow":
             raise DetachedError(
                 f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
@@ -85,7 +86,7 @@ def asking(method: Callable[..., Any]) -> Callable[..., Any]:
             )
         return method(self, *args, **kwargs)
 
-    run._asks = True  # type: ignore[attr-defined]
+    run._requests_calls = True  # type: ignore[attr-defined]
     return run
 
 
@@ -141,12 +142,12 @@ class LightningWork(Component):
 
     _travels = True
     _policy: WorkPolicy
-    _book: CallBook
+    _records: CallRecords
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningWork.run:  # its own, or that of a plain class that it is mixed with
-            cls.run = asking(cls.run)  # type: ignore[method-assign]
+            cls.run = _requesting_calls(cls.run)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -201,7 +202,7 @@ class LightningWork(Component):
             max_restarts=max_restarts,
             restart_period=restart_period,
         ).checked(type(self).__qualname__)
-        self._book = CallBook()
+        self._records = CallRecords()
         self._local_build_config = local_build_config or BuildConfig()
         self._cloud_build_config = cloud_build_config or BuildConfig()
         self._cloud_compute = cloud_compute or CloudCompute()
@@ -210,6 +211,11 @@ class LightningWork(Component):
         self._host = host
         self._port = port
         self._display_name = ""
+
+    def __copy__(self) -> Self:
+        twin = super().__copy__()
+        twin._records = CallRecords()  # the calls are those of the original
+        return twin
 
     # What the user overrides.
 
@@ -244,7 +250,7 @@ class LightningWork(Component):
         Raises:
             ArgumentError: An argument has no key.
         """
-        return self._book.find(self._key(args, kwargs))
+        return self._records.find(self._key(args, kwargs))
 
     def start(self) -> None:
         """Start the work's process without a call; nothing happens if it is up.
@@ -252,7 +258,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("start").ask(StartRequested(self))
+        self._outbox("start").request(StartRequested(self))
 
     def stop(self, timeout: float | None = None) -> None:
         """End the work's process; returns at once, the status is `stopped` when it is gone.
@@ -266,7 +272,7 @@ class LightningWork(Component):
             ComponentError: `timeout` is no number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("stop").ask(StopRequested(self, _grace(timeout)))
+        self._outbox("stop").request(StopRequested(self, _grace(timeout)))
 
     def kill(self) -> None:
         """End the work's process and all that it started, at once and without `on_exit`.
@@ -274,7 +280,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("kill").ask(StopRequested(self, 0.0))
+        self._outbox("kill").request(StopRequested(self, 0.0))
 
     def restart(self, timeout: float | None = None) -> None:
         """Stop the work's process and start a new one; a call that this cuts is run again.
@@ -286,7 +292,7 @@ class LightningWork(Component):
             ComponentError: `timeout` is no number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("restart").ask(RestartRequested(self, _grace(timeout)))
+        self._outbox("restart").request(RestartRequested(self, _grace(timeout)))
 
     def dump_stack(self) -> None:
         """Let the work's process write the stacks of all its Python threads to its output, even if it hangs.
@@ -296,7 +302,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("dump_stack").ask(StacksRequested(self))
+        self._outbox("dump_stack").request(StacksRequested(self))
 
     def delete(self) -> None:
         """End the work's process for good.
@@ -306,7 +312,7 @@ class LightningWork(Component):
         """
         if not isinstance(self._node.link, Outbox):
             raise DetachedError(
-                "Can't delete the work, it looks like it isn't attached to a LightningFlow. "
+                "Can't delete the work, it isn't attached to a LightningFlow. "
                 f"Found {type(self).__qualname__} outside a running app."
             )
         self.stop()
@@ -316,65 +322,65 @@ class LightningWork(Component):
     @property
     def status(self) -> WorkStatus:
         """What happened last to the newest call that the flow asked for, or to the process after it."""
-        return self._book.read_status()
+        return self._records.read_status()
 
     @property
     def statuses(self) -> list[WorkStatus]:
         """What happened to the newest call and to the process, in order."""
-        self._book.read_status()
-        newest = self._book.newest.statuses if self._book.newest else []
-        return sorted([*self._book.process_statuses, *newest], key=lambda status: status.timestamp)
+        self._records.read_status()
+        newest = self._records.newest.statuses if self._records.newest else []
+        return sorted([*self._records.process_statuses, *newest], key=lambda status: status.timestamp)
 
     @property
     def has_started(self) -> bool:
         """Whether its process has been up."""
-        return self._book.has_started
+        return self._records.has_started
 
     @property
     def has_stopped(self) -> bool:
         """Whether it was stopped and has not been asked for anything since."""
-        return self._book.read_status().stage == WorkStageStatus.STOPPED
+        return self._records.read_status().stage == WorkStageStatus.STOPPED
 
     @property
     def has_succeeded(self) -> bool:
         """Whether the newest call has succeeded."""
-        newest = self._book.newest
+        newest = self._records.newest
         return newest is not None and newest.succeeded
 
     @property
     def has_failed(self) -> bool:
         """Whether the newest call has failed, or the process died without one."""
-        return self._book.read_status().stage == WorkStageStatus.FAILED
+        return self._records.read_status().stage == WorkStageStatus.FAILED
 
     @property
     def has_timeout(self) -> bool:
         """Whether the newest call ran into its time limit."""
-        return self.has_failed and self._book.read_status().reason == WorkFailureReasons.TIMEOUT
+        return self.has_failed and self._records.read_status().reason == WorkFailureReasons.TIMEOUT
 
     @property
     def is_running(self) -> bool:
         """Whether the newest call runs."""
-        return self._book.read_status().stage == WorkStageStatus.RUNNING
+        return self._records.read_status().stage == WorkStageStatus.RUNNING
 
     @property
     def is_pending(self) -> bool:
         """Whether the newest call waits for its turn."""
-        return self._book.read_status().stage == WorkStageStatus.PENDING
+        return self._records.read_status().stage == WorkStageStatus.PENDING
 
     @property
     def num_failures(self) -> int:
         """Attempts that failed, over all calls."""
-        return self._book.num_failures
+        return self._records.num_failures
 
     @property
     def num_successes(self) -> int:
         """Calls that succeeded."""
-        return self._book.num_successes
+        return self._records.num_successes
 
     @property
     def num_timeouts(self) -> int:
         """Attempts that ran into the time limit, over all calls."""
-        return self._book.num_timeouts
+        return self._records.num_timeouts
 
     # What the work is.
 
@@ -469,7 +475,7 @@ class LightningWork(Component):
     @property
     def state(self) -> dict[str, Any]:
         """State, calls and changes as nested dicts, as Lightning App shows them."""
-        return {"vars": self._values(), "calls": self._book.to_dict(), "changes": {}}
+        return {"vars": self._values(), "calls": self._records.to_dict(), "changes": {}}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Set the attributes named in `state["vars"]`.
@@ -481,14 +487,14 @@ class LightningWork(Component):
 
     # How a call is asked for.
 
-    def _ask(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _request_call(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Answer a call of the flow from the record, or enter it there."""
         key, policy = self._key(args, kwargs), self._policy
-        book = self._book
-        call = book.current.get(key)
+        records = self._records
+        call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
-            call = outbox.ask_call(self, key, self._pack_arguments(args, kwargs))
+            call = outbox.request_call(self, key, self._pack_arguments(args, kwargs))
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
         if call.ended:
@@ -541,18 +547,18 @@ class LightningWork(Component):
 
     def _is_up(self) -> bool:
         in_own_process = self._node.link is not None and not isinstance(self._node.link, Outbox)
-        return in_own_process or self._book.has_started
+        return in_own_process or self._records.has_started
 
-    def _write(self, node: Any, name: str, value: Any) -> None:
+    def _write(self, node: Node, name: str, value: Any) -> None:
         if type(value) not in SCALARS:
             items = (
                 value if type(value) in (list, tuple) else value.values() if type(value) is dict else (value,)
             )
             for item in items:
-                if isinstance(item, Component):
+                if isinstance(item, TreeMember):
                     raise ComponentError(
                         "A LightningWork isn't allowed to take any children such as LightningWork or "
-                        f"LightningFlow. Found {type(item).__qualname__} as {node.where(self, name)}. "
+                        f"LightningFlow. Found {type(item).__qualname__} as {node.attribute_path(name)}. "
                         "Make both of them attributes of a flow."
                     )
         super()._write(node, name, value)
