@@ -1,4 +1,4 @@
-"""`LightningFlow`: plain Python that coordinates; its `run` is called again after each change."""
+"""`LightningFlow`: plain Python that coordinates works; its `run` is called again after each change."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from lightning_lite.tree.work import LightningWork
 
 
 class LightningFlowWarning(UserWarning):
-    """A pass of the flow takes long; until its end no message is applied."""
+    """A pass of the flow takes long; until it ends, no message is applied."""
 
 
 class LightningFlow(RecurringFlow):
     """Coordinates works and other flows; override `run`.
 
-    `run` of the root flow is called again whenever something changed: a state, a call, an attribute
-    of the flow itself. It is cut at the first call of a non-parallel work that has not ended.
+    The app calls `run` of the root flow again after each change: of a state, of a call, of an attribute of
+    the flow itself. Each execution is a pass. A pass ends at the first call of a non-parallel work that has
+    not ended.
 
     Example:
         >>> class Count(LightningFlow):
@@ -41,26 +42,41 @@ class LightningFlow(RecurringFlow):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.run is not LightningFlow.run:  # its own, or that of a plain class that it is mixed with
+        if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
             cls.run = _counting_depth(cls.run)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         super().__init__()
         self._node.name = "root"
 
-    # What the user overrides and calls.
+    # Methods to override and to call in `run`.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Coordinate; override it."""
+        """Coordinate the works; override this method.
+
+        Raises:
+            ComponentDefinitionError: It was not overridden.
+        """
         raise ComponentDefinitionError(
             f"The flow `{type(self).__qualname__}` does not override the run() method."
         )
 
     def stop(self, end_msg: str = "") -> None:
-        """End the app well, with a last line for people.
+        """End the pass and the app: `app.run()` returns.
 
         Args:
-            end_msg: The line.
+            end_msg: A line to print to the standard output.
+
+        Raises:
+            StopApp: Always; it ends the pass.
+
+        Example:
+            >>> from lightning_lite import LightningApp
+            >>> class Flow(LightningFlow):
+            ...     def run(self):
+            ...         self.stop("done")
+            >>> LightningApp(Flow()).run()
+            done
         """
         if end_msg and sys.stdout is not None:
             sys.stdout.write(f"{end_msg}\n")
@@ -68,48 +84,64 @@ class LightningFlow(RecurringFlow):
         self._end(StopApp(end_msg))
 
     def fail(self, end_msg: str = "") -> None:
-        """End the app as failed: `app.run()` raises `AppFailed(end_msg)`.
+        """End the pass and the app as failed: `app.run()` raises `AppFailed(end_msg)`.
 
         Args:
-            end_msg: What went wrong.
+            end_msg: Message of the error.
+
+        Raises:
+            FailApp: Always; it ends the pass.
+
+        Example:
+            >>> from lightning_lite import LightningApp
+            >>> class Flow(LightningFlow):
+            ...     def run(self):
+            ...         self.fail("no data")
+            >>> LightningApp(Flow()).run()
+            Traceback (most recent call last):
+            lightning_lite.errors.AppFailed: no data
         """
         self._end(FailApp(end_msg))
 
     def stop_works(self, works: Iterable[LightningWork], timeout: float | None = None) -> None:
-        """End the processes of several works at once.
+        """Request that the processes of several works end; they end at the same time.
 
         Args:
             works: The works.
-            timeout: Seconds for each, see `LightningWork.stop`.
+            timeout: Seconds that `on_exit` of each work may take, as for `LightningWork.stop`.
+
+        Raises:
+            ComponentError: `timeout` is not a number of seconds.
+            DetachedError: A work is not part of a running app.
         """
         for work in works:
             work.stop(timeout)
 
     @property
     def ready(self) -> bool:
-        """Whether all child flows are ready; override it to say more."""
+        """Whether all flows below this one are ready; override it for a flow that is ready later."""
         return all(flow.ready for flow in self.flows.values())
 
-    # The tree.
+    # The components below the flow.
 
     @property
     def flows(self) -> dict[str, LightningFlow]:
-        """All flows below this one, at any depth, by name."""
+        """All flows below this one, at any depth, by full name."""
         return {flow.name: flow for flow in components_below(self, LightningFlow)}
 
     def works(self, recurse: bool = True) -> list[LightningWork]:
         """Return the works below this flow.
 
         Args:
-            recurse: Whether those of child flows and structures count too.
+            recurse: Whether to include the works of child flows and of structures.
         """
         return [work for _, work in self.named_works(recurse)]
 
     def named_works(self, recurse: bool = True) -> list[tuple[str, LightningWork]]:
-        """Return the works below this flow with their names.
+        """Return the works below this flow with their full names.
 
         Args:
-            recurse: Whether those of child flows and structures count too.
+            recurse: Whether to include the works of child flows and of structures.
         """
         if recurse:
             return [(work.name, work) for work in components_below(self, LightningWork)]
@@ -118,6 +150,9 @@ class LightningFlow(RecurringFlow):
 
     def get_component_by_name(self, name: str) -> Any:
         """Return the flow, work or structure with this full name.
+
+        Args:
+            name: Full name, for example `root.train`.
 
         Raises:
             ValueError: The name does not begin with the name of this flow.
@@ -133,24 +168,24 @@ class LightningFlow(RecurringFlow):
 
     @property
     def state(self) -> dict[str, Any]:
-        """State of this flow and all below it as nested dicts, as Lightning App shows it."""
+        """State of this flow and all components below as nested dicts, in the layout of Lightning App."""
         return {"vars": self._values(), "calls": {}, **collect(self, "state"), "changes": {}}
 
     @property
     def state_vars(self) -> dict[str, Any]:
-        """Like `state`, the values alone."""
+        """Like `state`, but only with the values of attributes."""
         return {"vars": self._values(), **collect(self, "state_vars")}
 
     def set_state(self, state: dict[str, Any], recurse: bool = True) -> None:
-        """Set the attributes named in `state["vars"]`, and those of the components below.
+        """Assign the values in `state["vars"]` to the attributes, and set the states of the components below.
 
         Args:
-            state: What `state` or `state_vars` returned.
-            recurse: Whether to go below.
+            state: A value of the property `state` or `state_vars`.
+            recurse: Whether to set the states of the components below.
 
         Raises:
             StateError: An attribute was never declared.
-            ComponentError: A component is not there.
+            ComponentError: `state` has a component that does not exist.
         """
         self._set_values(state.get("vars", {}))
         if not recurse:
@@ -158,11 +193,11 @@ class LightningFlow(RecurringFlow):
         for kind in ("flows", "works", "structures"):
             for key, part in state.get(kind, {}).items():
                 if key not in self._node.children:
-                    raise ComponentError(f"The state speaks of {join(self.name, key)}, which does not exist.")
+                    raise ComponentError(f"The state contains {join(self.name, key)}, which does not exist.")
                 self._node.children[key].set_state(part)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of this flow alone, as `load_state_dict` takes it."""
+        """Return the state of this flow without the components below, for `load_state_dict`."""
         return {
             "vars": self._values(),
             "calls": {},
@@ -175,21 +210,24 @@ class LightningFlow(RecurringFlow):
     def load_state_dict(
         self, flow_state: dict[str, Any], children_states: dict[str, dict[str, Any]], strict: bool = True
     ) -> None:
-        """Take the state of this flow and of all below it; override it to create dynamic components first.
+        """Set the states of this flow and of all components below it.
+
+        Override it to create components that are normally created in `run`, and then call this method.
 
         Args:
-            flow_state: As `state_dict` returned it.
+            flow_state: A return value of `state_dict`.
             children_states: The states of the components below, by name relative to this flow: `works.0`.
-            strict: Whether a state without a component is an error; if not, it waits until there is one.
+            strict: Whether a state without a component is an error. If not, the state is set when the
+                component is attached.
 
         Raises:
-            ValueError: There is no component for a state.
+            ValueError: There is no component for a state, and `strict` is true.
         """
         self.set_state(flow_state, recurse=False)
         taken = ""
         for name, state in sorted(children_states.items(), key=lambda item: item[0].split(".")):
             if taken and name.startswith(taken):
-                continue  # a child flow has taken it with its own
+                continue  # a child flow has set it
             try:
                 child = find_component(self, name)
             except AttributeError:
@@ -210,7 +248,7 @@ class LightningFlow(RecurringFlow):
             else:
                 _set_own_state(child, state=state)
 
-    # How components are attached.
+    # Not public: attaching components, and ending the app.
 
     def __setattr__(self, name: str, value: Any) -> None:
         node = self.__dict__.get("_node")
@@ -222,7 +260,7 @@ class LightningFlow(RecurringFlow):
                 kind = "work" if isinstance(node.children[name], LightningWork) else "flow"
                 raise StateError(
                     f"Cannot set attributes as the {kind} can't be changed once defined: {name}. "
-                    "Use a Dict or a List for components that come and go."
+                    "Use a Dict or a List for components that change."
                 )
             return
         if type(value) in (list, dict):
@@ -234,6 +272,12 @@ class LightningFlow(RecurringFlow):
             super().__setattr__(name, value)
 
     def _attach(self, name: str, child: TreeMember) -> None:
+        """Attach a component that was assigned to a public attribute.
+
+        Raises:
+            StateError: It can't be attached now, or the attribute is a method or has a value.
+            ComponentError: The name is not a valid key, or the component is in a tree already.
+        """
         node = self._node
         if node.sealed and not node.depth:
             raise StateError(
@@ -247,7 +291,7 @@ class LightningFlow(RecurringFlow):
             )
         if name in node.names and self.__dict__.get(name, ...) is not None:
             raise StateError(
-                f"{self.name}.{name} holds a value; only one that is None can become a component."
+                f"{self.name}.{name} has a value; only an attribute that is None can become a component."
             )
         attach(self, name, child)
         node.names.pop(name, None)
@@ -276,7 +320,7 @@ def _set_own_state(component: TreeMember, *, state: dict[str, Any]) -> None:
 
 
 def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run` so that the flow knows while it is on the way: components may be added only then."""
+    """Return `run` with a count of its nested executions, because only `run` may attach components."""
     if getattr(method, "_counts_depth", False):
         return method
 
@@ -293,7 +337,7 @@ def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class RootFlow(LightningFlow):
-    """The flow of an app whose root is a work: it runs the work once.
+    """Root flow of an app that was created with a work: it runs the work once.
 
     Args:
         work: The work.
@@ -305,11 +349,11 @@ class RootFlow(LightningFlow):
 
     @property
     def ready(self) -> bool:
-        """Whether the work says so, else whether it serves."""
+        """The attribute `ready` of the work; if it has none, whether a server answers at its `url`."""
         return bool(getattr(self.work, "ready", self.work.url != ""))
 
     def run(self) -> None:
-        """Run the work, and end the app when its call has ended: as failed, if that has failed."""
+        """Run the work, and end the app when the call has ended; as failed if the call has failed."""
         self.work.run()
         call = self.work.call()
         if call is not None and call.ended:

@@ -172,7 +172,9 @@ def test_an_answer_that_can_not_be_read_in_the_main_process_is_an_invalid_value(
 
     stage = play(run, work=Work())
 
-    with pytest.raises(InvalidValue, match=r"The answer of root\.work\.run can't be read here: ValueError"):
+    with pytest.raises(
+        InvalidValue, match=r"The value of root\.work\.run can't be unpickled in the main process: ValueError"
+    ):
         stage.answer("root.work", Unreadable())
 
 

@@ -256,7 +256,7 @@ def test_a_component_can_not_be_replaced_by_assignment(old, kind):
 
 def test_an_attribute_that_holds_a_value_does_not_become_a_component():
     with pytest.raises(
-        StateError, match=r"root\.x holds a value; only one that is None can become a component"
+        StateError, match=r"root\.x has a value; only an attribute that is None can become a component"
     ):
         play(lambda flow: setattr(flow, "x", Work()), x=3)
 
@@ -509,7 +509,7 @@ def test_set_state_names_what_is_not_there():
 
     with pytest.raises(StateError, match=r"root\.unknown was never declared"):
         root.set_state({"vars": {"unknown": 1}})
-    with pytest.raises(ComponentError, match=r"The state speaks of root\.gone"):
+    with pytest.raises(ComponentError, match=r"The state contains root\.gone"):
         root.set_state({"works": {"gone": {}}})
     with pytest.raises(
         ComponentError, match=r"The provided state doesn't match the Dict root\.crew\. Found \['a', 'b'\]"
