@@ -4,7 +4,7 @@
     ├── ComponentError                a flow, a work or a structure is built or used in a wrong way
     │   ├── ComponentDefinitionError  … its class is (also a TypeError)
     │   ├── StateError                … an attribute is (also an AttributeError)
-    │   ├── ScheduleError             a schedule has no meaning, or stands twice in a flow (also a ValueError)
+    │   ├── ScheduleError             a schedule is invalid, or used twice in a flow (also a ValueError)
     │   └── DetachedError             something is asked that only a running app can do (also a RuntimeError)
     ├── ArgumentError                 an argument of a call can't travel or has no key (also a TypeError)
     ├── PauseSwallowed                the flow caught what pauses it

@@ -1,8 +1,8 @@
 """The events of a run: one small immutable class for each kind.
 
-The engine emits events, the journal stores them, and one fold (`tree.calls.CallBook.apply` for the calls of a
-work, `engine.history.RunHistory.apply` for a whole run) applies them: while the app runs, on resume, and for
-`status`, `timeline` and pages.
+The engine emits events, the journal stores them, and one fold (`tree.calls.CallRecords.apply` for the calls
+of a work, `engine.history.RunHistory.apply` for a whole run) applies them: while the app runs, on resume, and
+for `status`, `timeline` and pages.
 
 Each event has a time in seconds since 1970, and the name of its component if it concerns one. Values are
 encoded (`values.codec`) or pickled (`values.pickling`). Both are bytes, so reading an event runs no code of

@@ -24,15 +24,15 @@ def show_component(component: Component) -> str:
 
 
 def _show_work(work: LightningWork) -> str:
-    book = work._book
-    calls = sorted(book.current.values(), key=lambda call: call.number)[-_MAX_CALLS:]
+    records = work._records
+    calls = sorted(records.current.values(), key=lambda call: call.number)[-_MAX_CALLS:]
     rows = [
         (call.number, call.statuses[-1].stage, call.attempt, call.statuses[-1].message)
         for call in calls
         if call.statuses
     ]
     return (
-        html_title(f"{_title(work)}: {_format_stage(book.status.stage)}")
+        html_title(f"{_title(work)}: {_format_stage(records.status.stage)}")
         + _show_state(work)
         + html_table(["call", "status", "attempt", ""], rows)
     )
@@ -41,7 +41,12 @@ def _show_work(work: LightningWork) -> str:
 def show_works(works: Iterable[tuple[str, LightningWork]]) -> str:
     """Return works, given with their names, as an HTML table with one row for each work."""
     rows = [
-        (name, type(work).__qualname__, _format_stage(work._book.status.stage), work._book.status.message)
+        (
+            name,
+            type(work).__qualname__,
+            _format_stage(work._records.status.stage),
+            work._records.status.message,
+        )
         for name, work in works
     ]
     return html_table(["work", "class", "status", ""], rows)
@@ -50,7 +55,7 @@ def show_works(works: Iterable[tuple[str, LightningWork]]) -> str:
 def _show_state(component: Component) -> str:
     node = component._node
     names = [name for name in node.names if not name.startswith("_")]
-    return html_table(["state", "value"], [(name, _repr(node.value(component, name))) for name in names])
+    return html_table(["state", "value"], [(name, _repr(node.value(name))) for name in names])
 
 
 def _repr(value: Any) -> str:

@@ -41,7 +41,7 @@ from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
-from lightning_lite.tree.calls import CallBook
+from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
@@ -89,7 +89,7 @@ class Session:
         self, root: LightningFlow, options: RunOptions, clock: Clock, run_once: Callable[[], bool]
     ) -> None:
         for work in root.works():
-            work._book = CallBook()
+            work._records = CallRecords()
         Session.num_begun += 1
         self.signals: EndingSignals | None = None
         self._end_lock = threading.Lock()  # held from the first request to end the app

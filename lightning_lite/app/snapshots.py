@@ -81,12 +81,12 @@ def snapshot_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
         supervisor: The supervisor of the work.
         pids: Ids of the processes of works, by name.
     """
-    work, book = supervisor.work, supervisor.work._book
-    call, status = supervisor.running, book.status
+    work, records = supervisor.work, supervisor.work._records
+    call, status = supervisor.running, records.status
     if call is not None:
         status = call.statuses[-1]
-    elif book.newest is not None and status in book.newest.statuses[-1:]:
-        call = book.newest  # the status concerns this call, not the process
+    elif records.newest is not None and status in records.newest.statuses[-1:]:
+        call = records.newest  # the status concerns this call, not the process
     return WorkRow(
         supervisor.name,
         status.stage.replace("_", " "),
@@ -115,7 +115,7 @@ def read_work_progress(work: LightningWork) -> float | None:
     if "progress" not in node.names:
         return None
     try:
-        value = node.value(work, "progress")
+        value = node.value("progress")
     except KeyError:  # the flow changes it at this moment
         return None
     return read_progress(value)
@@ -128,9 +128,9 @@ def summarize_work(work: LightningWork, since: float) -> WorkSummary:
         work: The work.
         since: Seconds since 1970.
     """
-    book = work._book
+    records = work._records
     seconds, num_calls, failures = 0.0, 0, []
-    for call in book.current.values():
+    for call in records.current.values():
         statuses = [status for status in call.statuses if status.timestamp >= since]
         spans = [
             end.timestamp - begin.timestamp
@@ -143,10 +143,10 @@ def summarize_work(work: LightningWork, since: float) -> WorkSummary:
             failures.append(statuses[-1].message)
     failures += [
         status.message
-        for status in book.process_statuses
+        for status in records.process_statuses
         if status.stage == WorkStageStatus.FAILED and status.timestamp >= since
     ]
-    if book.num_calls > len(book.current):
+    if records.num_calls > len(records.current):
         # A work with `cache_calls=False` keeps no old calls, so their durations are unknown.
-        return WorkSummary(work.name, book.num_calls, None, tuple(failures))
+        return WorkSummary(work.name, records.num_calls, None, tuple(failures))
     return WorkSummary(work.name, num_calls, seconds, tuple(failures))

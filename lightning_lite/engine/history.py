@@ -36,7 +36,7 @@ from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.reader import read_records
 from lightning_lite.runs.safe_unpickle import show_arguments
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.calls import Call, CallRecords
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
@@ -149,7 +149,7 @@ class WorkHistory:
         statuses: The statuses of its process.
         calls: Its calls, in the order of the requests.
         is_detached: Whether the flow has removed it from the tree.
-        book: The records of its calls, as the flow has them.
+        records: The records of its calls, as the flow has them.
     """
 
     def __init__(self, name: str) -> None:
@@ -158,7 +158,7 @@ class WorkHistory:
         self.statuses: list[WorkStatus] = []
         self.calls: list[CallHistory] = []
         self.is_detached = False
-        self.book = CallBook()
+        self.records = CallRecords()
 
     @property
     def last(self) -> WorkStatus:
@@ -216,12 +216,12 @@ class RunHistory:
                 self.written.setdefault(event.component, {}).update(event.values)
             case WorkStatusChanged():
                 work = self._work(event.component)
-                work.book.apply(event)
+                work.records.apply(event)
                 work.statuses.append(event.status)
             case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
                 self._apply_to_call(event)
             case AnswerUsed():
-                self._work(event.component).book.apply(event)
+                self._work(event.component).records.apply(event)
             case CallSurvived() | ScheduleFired():
                 pass
             case _:
@@ -231,8 +231,8 @@ class RunHistory:
 
     def _apply_to_call(self, event: CallAsked | CallStatusChanged | CallSucceeded | CallFailed) -> None:
         work = self._work(event.component)
-        work.book.apply(event)
-        call, shown = work.book.current[event.key], self._current.get((work.name, event.key))
+        work.records.apply(event)
+        call, shown = work.records.current[event.key], self._current.get((work.name, event.key))
         if shown is None or shown._call is not call:
             arguments = event.arguments if isinstance(event, CallAsked) else None
             shown = self._current[work.name, event.key] = CallHistory(work.name, call, arguments)
@@ -252,7 +252,7 @@ class RunHistory:
         for name, known in self.works.items():
             if is_below(name, top):
                 known.is_detached = True
-                known.book = CallBook()
+                known.records = CallRecords()
         for by_component in (self.states, self.written):
             for name in [name for name in by_component if is_below(name, top)]:
                 del by_component[name]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lightning_lite.clock import Moment
 from lightning_lite.context import SCRIPT, Caller, acting_as
@@ -30,7 +30,7 @@ from lightning_lite.engine.failures import show_call
 from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.engine.supervisors import Supervisors
 from lightning_lite.engine.timers import Timers
-from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, StopApp
+from lightning_lite.errors import AppFailed, FailApp, Pause, StopApp
 from lightning_lite.events import Event, ScheduleFired
 from lightning_lite.messages import (
     AcknowledgeState,
@@ -49,7 +49,7 @@ from lightning_lite.messages import (
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.tree.node import connect
+from lightning_lite.tree.hierarchy import connect
 from lightning_lite.tree.outbox import (
     CallRequested,
     ComponentRemoved,
@@ -60,7 +60,7 @@ from lightning_lite.tree.outbox import (
     StopRequested,
     WorkRequest,
 )
-from lightning_lite.tree.work import LightningWork, swallowed_at
+from lightning_lite.tree.work import LightningWork
 
 _log = logging.getLogger("lightning_lite")
 
@@ -128,7 +128,7 @@ class Machine:
         # Of a pass that waits: since when something has changed, and when it is cut, in monotonic seconds.
         self._changed_at: float | None = None
         self._cut_at: float | None = None
-        self._outbox.wait = self._wait
+        self._outbox.on_wait = self._wait
 
     def open(self, now: Moment) -> Step:
         """Connect the tree, and start the works with `start_with_flow`.
@@ -276,7 +276,7 @@ class Machine:
     def _handle_pass(self) -> list[Request]:
         """Handle what the pass has requested and written up to here, and return the requests to send."""
         outbox, now = self._outbox, self._now
-        if outbox.asks:
+        if outbox.requests:
             self._handle_requests(now)
         if outbox.writes:
             for name, (_, attributes) in outbox.writes.items():
@@ -319,7 +319,7 @@ class Machine:
         if self.ended:
             return  # the failure of a work has ended the app while the pass waited
         if was_swallowed and outbox.ending is None:
-            raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
+            raise outbox.swallowed() from outbox.pause
         outbox.collect_changes()
         if outbox.ending is not None:
             self.ended = True
@@ -389,17 +389,17 @@ class Machine:
     def _handle_requests(self, now: Moment) -> None:
         """Handle the requests of the pass, in order."""
         outbox = self._outbox
-        asks, outbox.asks = outbox.asks, []
-        for ask in asks:
-            if isinstance(ask, ComponentRemoved):
-                self._supervisors.dismiss(ask.name, now)
-            elif ask.work._node.link is not outbox:
-                if isinstance(ask, CallRequested):
-                    ask.call.fail(
-                        Failure("stopped", f"{type(ask.work).__qualname__} was removed from the tree")
+        requests, outbox.requests = outbox.requests, []
+        for request in requests:
+            if isinstance(request, ComponentRemoved):
+                self._supervisors.dismiss(request.name, now)
+            elif request.work._node.link is not outbox:
+                if isinstance(request, CallRequested):
+                    request.call.fail(
+                        Failure("stopped", f"{type(request.work).__qualname__} was removed from the tree")
                     )
             else:
-                self._handle_request(ask, now)
+                self._handle_request(request, now)
 
     def _set_schedules(self, now: Moment) -> None:
         """Set the timers of the schedules that the pass reached."""
@@ -407,17 +407,18 @@ class Machine:
         for what, wall in wakes.items():
             self._timers.set(what, now.monotonic + (wall - now.wall))
 
-    def _handle_request(self, ask: WorkRequest, now: Moment) -> None:
-        supervisor = self._supervisors.supervise(ask.work)
-        match ask:
+    def _handle_request(self, request: WorkRequest, now: Moment) -> None:
+        # The outbox is a lower module than `LightningWork`, so it knows only a part of this type.
+        supervisor = self._supervisors.supervise(cast("LightningWork", request.work))
+        match request:
             case CallRequested():
-                supervisor.ask_call(ask.call, now)
+                supervisor.ask_call(request.call, now)
             case StartRequested():
                 supervisor.ask_start(now)
             case StopRequested():
-                supervisor.ask_stop(ask.timeout, now)
+                supervisor.ask_stop(request.timeout, now)
             case RestartRequested():
-                supervisor.ask_restart(ask.timeout, now)
+                supervisor.ask_restart(request.timeout, now)
             case StacksRequested():
                 supervisor.ask_stacks()
 
@@ -430,7 +431,7 @@ class Machine:
 
 
 def _starts_with_flow(work: LightningWork) -> bool:
-    was_stopped = work._book.status.stage == WorkStageStatus.STOPPED  # in the resumed run
+    was_stopped = work._records.status.stage == WorkStageStatus.STOPPED  # in the resumed run
     return work._policy.start_with_flow and not was_stopped
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
 
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalMismatch, PoisonCall
@@ -22,10 +21,12 @@ from lightning_lite.events import (
     is_below,
 )
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.hierarchy import call_when_attached
 from lightning_lite.tree.identity import class_identity
-from lightning_lite.tree.node import wait_for
+from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.work import LightningWork
 
 _MAX_DEATHS = 3  # deaths of the flow in a row, each soon after it sent the same call
 _PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})  # attributes of a process that has ended
@@ -87,7 +88,7 @@ class Replay:
     def restore(self, root: LightningFlow) -> None:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
-            wait_for(root, name, partial(self._restore, name))
+            call_when_attached(root, name, partial(self._restore, name))
 
     # Fold the events.
 
@@ -122,11 +123,11 @@ class Replay:
 
     def _calls(self) -> Iterator[Call]:
         for work in self.history.works.values():
-            yield from work.book.current.values()
+            yield from work.records.current.values()
 
     # Restore components.
 
-    def _restore(self, name: str, component: Any) -> None:
+    def _restore(self, name: str, component: TreeMember) -> None:
         """Give a component its recorded state, and a work its ended calls.
 
         Raises:
@@ -146,8 +147,8 @@ class Replay:
         node = component._node
         for attribute, encoded in self.history.written.get(name, {}).items():
             if attribute in node.names and attribute not in _PROCESS_ATTRIBUTES:
-                node.store_encoded(component, attribute, encoded)
-        if component._travels:
-            book = work.book if work is not None else CallBook()
-            book.keep(lambda call: call.ended)
-            component._book = book
+                node.store_encoded(attribute, encoded)
+        if isinstance(component, LightningWork):
+            records = work.records if work is not None else CallRecords()
+            records.keep(lambda call: call.ended)
+            component._records = records

@@ -37,7 +37,7 @@ class StateSync:
         """Register that the flow wrote these attributes."""
         self.newest += 1
         node = self._work._node
-        written = {name: (self.newest, node.encode(self._work, name)) for name in names}
+        written = {name: (self.newest, node.encode(name)) for name in names}
         self.unconfirmed = self.unconfirmed | written
 
     def take(self, changes: dict[str, bytes], applied: int) -> None:
@@ -59,7 +59,7 @@ class StateSync:
         if accepted:
             self._outbox.report_state(self._work, accepted)
         for name, encoded in accepted.items():
-            self._work._node.store_encoded(self._work, name, encoded)
+            self._work._node.store_encoded(name, encoded)
         for name in changes.keys() - accepted.keys():
             _log.debug(
                 "%s.%s: the value of the work is discarded, the flow has a newer one", self._name, name

@@ -33,7 +33,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
@@ -71,7 +71,7 @@ class Supervisor:
         self.running: Call | None = None
         self.timer: float | None = None
         self._status_has_changed = False
-        self._book: CallBook = work._book
+        self._records: CallRecords = work._records
         self._policy = work._policy
         self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
         self._process = "blocked" if blocked else "absent"
@@ -268,7 +268,7 @@ class Supervisor:
         needed = self._wanted or self._queue.is_due(now.monotonic)
         if not needed or self.error is not None:
             return
-        self.error = self._deaths.error(now.monotonic, self._book.status)
+        self.error = self._deaths.error(now.monotonic, self._records.status)
         if self.error is not None:
             return
         policy, host = self._policy, pack_host(self.work)
@@ -331,7 +331,7 @@ class Supervisor:
         """Handle the exit of a process that the flow has stopped."""
         self._cut_calls(now)
         # Only if it is news: a flow that stops a work in each pass would run forever.
-        if self._book.status.stage != WorkStageStatus.STOPPED:
+        if self._records.status.stage != WorkStageStatus.STOPPED:
             self._emit_status(None, WorkStageStatus.STOPPED, now)
 
     def _cut_calls(self, now: Moment) -> None:
@@ -359,7 +359,7 @@ class Supervisor:
 
     def _status_changed(self, call: Call | None, stage: str, message: str) -> None:
         """Request a pass if the flow has read the status, and write it to the debug log."""
-        if self._book.was_read:
+        if self._records.was_read:
             self._status_has_changed = True
         if self._outbox.explain is not None:
             what = f"{self.name}, call {call.number}" if call is not None else self.name

@@ -29,8 +29,7 @@ from lightning_lite.messages import (
     StateChanged,
     WriteState,
 )
-from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import UNSET, differ
+from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
@@ -73,7 +72,7 @@ class WorkHost:
         self._is_stopped = False
         self._port_watch: PortWatch | None = None
         self._work._node.link = self
-        self._work._node.settle(self._work)
+        self._work._node.clear_touched()
         self._work.on_start()
 
     def perform(self, call: RunCall) -> None:
@@ -162,13 +161,13 @@ class WorkHost:
 
     # The link of the work, called by `Component.__setattr__` and `__getattr__`.
 
-    def write(self, component: Component, name: str, value: Any) -> None:
+    def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the work assigned, and report it."""
-        if type(value) in ATOMS and name not in component._node.containers:
-            self._write_atom(component.__dict__, name, value)
+        if type(value) in ATOMS and name not in node.containers:
+            self._write_atom(node.owner.__dict__, name, value)
         else:
             with self._guard:
-                if component._node.store(component, name, value):
+                if node.store(name, value):
                     self._dirty[name] = None
                     self._report()
             self._nudge_if_touched()
@@ -191,9 +190,12 @@ class WorkHost:
             with self._guard:  # an inline work raises StopRun when this is released
                 self._report()
 
-    def touch(self, component: Component) -> None:
-        """Register that the work got one of its lists or dicts and may change it in place."""
+    def touch(self, node: Node) -> None:
+        """Register that the work got one of its lists or dicts, and may change it in place."""
         self._nudge_if_touched()
+
+    def attached(self, node: Node) -> None:
+        """Do nothing: no component is attached in the process of a work."""
 
     def _nudge_if_touched(self) -> None:
         if self._in_call and not self._nudged and self._work._node.touched:
@@ -208,7 +210,7 @@ class WorkHost:
         for name, value in self._transferables().items():
             result = value.before_run(work.name)
             if result is not value:
-                self.write(work, name, result)
+                self.write(work._node, name, result)
         received: list[Transferable] = []
         args = _receive_all(args, work.name, received)
         kwargs = _receive_all(kwargs, work.name, received)
@@ -245,13 +247,13 @@ class WorkHost:
         self._owes_applied = False
         if not self._dirty:
             return {}
-        work, node = self._work, self._work._node
+        node = self._work._node
         changes = {}
         for name in list(self._dirty):
             del self._dirty[name]
             # A list or dict may hold an invalid value by now, so send what the last check has encoded.
-            is_seen = is_container(node.value(work, name))
-            changes[name] = node.encoded[name] if is_seen else node.encode(work, name)
+            is_seen = is_container(node.value(name))
+            changes[name] = node.encoded[name] if is_seen else node.encode(name)
         return changes
 
     def _apply(self, changes: dict[str, tuple[int, bytes]], written: int) -> None:
@@ -259,7 +261,7 @@ class WorkHost:
         for name, (number, encoded) in changes.items():
             if number > self._applied:
                 self._dirty.pop(name, None)
-                self._work._node.store_encoded(self._work, name, encoded)
+                self._work._node.store_encoded(name, encoded)
         self._applied = max(self._applied, written)
 
     def _look_inside(self) -> None:
@@ -269,10 +271,10 @@ class WorkHost:
             try:
                 self._find_changes()
             finally:
-                self._work._node.settle(self._work)
+                self._work._node.clear_touched()
 
     def _find_changes(self) -> None:
-        for name in self._work._node.look(self._work):
+        for name in self._work._node.changed_containers():
             self._dirty[name] = None
 
     def _watch_port(self) -> None:
@@ -300,7 +302,8 @@ def pack_host(work: LightningWork) -> bytes:
         return pack(WorkHost(work))
     except PackingError as error:
         for name, value in work.__dict__.items():
-            _try_attribute(work, name, value)
+            if value is not work._node:  # refers to the work, so it can't be pickled if any attribute can't
+                _try_attribute(work, name, value)
         raise ArgumentError(f"{work.name} can't be sent to its process: {error}", work=work.name) from error
 
 

@@ -121,7 +121,7 @@ class Call:
         self.arguments = b""
 
 
-class CallBook:
+class CallRecords:
     """The records of all calls of one work, and its status.
 
     Attributes:
@@ -149,7 +149,7 @@ class CallBook:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The records stay in the flow's process; the process of the work starts with empty ones.
-        return CallBook, ()
+        return CallRecords, ()
 
     @property
     def status(self) -> WorkStatus:

@@ -1,4 +1,4 @@
-"""`CloudCompute` and `BuildConfig` of Lightning Apps: data without effect on one machine."""
+"""`CloudCompute` and `BuildConfig` of Lightning App: stored and shown, but without effect on one machine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _MAX_GROUP_LENGTH = 64
 
 
 class BuildConfig:
-    """What a work's environment needs; kept and shown, never installed.
+    """Requirements of the environment of a work; stored and shown, but never installed.
 
     Args:
         requirements: Names of packages, or files that list them.
         dockerfile: Path of a Dockerfile.
-        image: Name of an image.
+        image: Name of a container image.
+
+    Raises:
+        TypeError: `requirements` is a single string.
 
     Example:
         >>> BuildConfig(requirements=["torch>=2"]).to_dict()["requirements"]
@@ -35,13 +38,15 @@ class BuildConfig:
         image: str | None = None,
     ) -> None:
         if isinstance(requirements, str):
-            raise TypeError(f"requirements is a list of names or files, found the text {requirements!r}.")
+            raise TypeError(
+                f"requirements must be a list of names or files, found the string {requirements!r}."
+            )
         self.requirements = _expand_requirements(requirements or ())
         self.dockerfile = None if dockerfile is None else os.fspath(dockerfile)
         self.image = image
 
     def build_commands(self) -> list[str]:
-        """Return commands to run before the installation; override it to have some."""
+        """Return the commands to run before the installation; override it to return some."""
         return []
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +60,7 @@ class BuildConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Return the configuration that `to_dict` described."""
+        """Return a configuration from the data of `to_dict`."""
         return cls(data.get("requirements"), data.get("dockerfile"), data.get("image"))
 
     def __eq__(self, other: object) -> bool:
@@ -71,18 +76,18 @@ class BuildConfig:
 
 
 class CloudCompute(Transferable):
-    """The machine that a component asks for; kept and shown, without effect here.
+    """Kind of machine for a component; stored and shown, but without effect on one machine.
 
     Args:
-        name: Kind of machine; `default` and `cpu` mean `cpu-small`.
-        disk_size: Disk, in GiB.
-        idle_timeout: Seconds without a call after which the machine may go, or `None`.
-        shm_size: Shared memory in MiB; 1024 for machines with a GPU unless given.
-        mounts: One `Mount` or several, each with a mount path of its own.
+        name: Name of the kind; `default` and `cpu` mean `cpu-small`.
+        disk_size: Size of the disk, in GiB.
+        idle_timeout: Seconds without a call after which the machine may be released, or `None`.
+        shm_size: Shared memory, in MiB; `None` means 1024 for a machine with a GPU, else 0.
+        mounts: One `Mount` or several, each with a different mount path.
         colocation_group_id: Name of a group of works on one machine, at most 64 characters.
 
     Raises:
-        ValueError: Two mounts share a path, or the group's name is too long.
+        ValueError: Two mounts have the same path, or the name of the group is empty or too long.
 
     Example:
         >>> CloudCompute("GPU").name
@@ -99,7 +104,7 @@ class CloudCompute(Transferable):
         colocation_group_id: str | None = None,
     ) -> None:
         lowered = name.lower()
-        # An object is attached to one work, so each has an identity of its own, but for the default.
+        # Each object belongs to one work, so each has its own id, except the default.
         self.id = "default" if lowered in ("default", "cpu") else os.urandom(8).hex()
         self.name = "cpu-small" if self.id == "default" else lowered
         self.disk_size = disk_size
@@ -111,17 +116,17 @@ class CloudCompute(Transferable):
             raise ValueError(f"Every Mount attached to a work must have a unique mount_path, found {paths}.")
         if colocation_group_id is not None and not 0 < len(colocation_group_id) <= _MAX_GROUP_LENGTH:
             raise ValueError(
-                f"colocation_group_id has 1 to {_MAX_GROUP_LENGTH} characters, "
+                f"colocation_group_id must have 1 to {_MAX_GROUP_LENGTH} characters, "
                 f"found {len(colocation_group_id)}: {colocation_group_id[:80]!r}."
             )
         self.colocation_group_id = colocation_group_id
 
     def is_default(self) -> bool:
-        """Return whether no machine in particular was asked for."""
+        """Return whether this is the default kind."""
         return self.id == "default"
 
     def call_key(self) -> Any:
-        """Return what makes two requests the same argument of a call."""
+        """Return plain data from which the key of a call is computed."""
         return self.to_dict()
 
     def __eq__(self, other: object) -> bool:
@@ -131,11 +136,11 @@ class CloudCompute(Transferable):
         return hash(self.id)
 
     def clone(self) -> CloudCompute:
-        """Return an equal request that may be attached to another work."""
+        """Return a copy for another work, with its own id."""
         return CloudCompute.from_dict(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the request as plain data."""
+        """Return the attributes as plain data."""
         return {
             "name": "default" if self.is_default() else self.name,
             "disk_size": self.disk_size,
@@ -147,7 +152,7 @@ class CloudCompute(Transferable):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CloudCompute:
-        """Return the request that `to_dict` described."""
+        """Return an object from the data of `to_dict`."""
         return cls(**data)
 
     def __repr__(self) -> str:
@@ -166,11 +171,11 @@ def _expand_requirements(requirements: Iterable[str]) -> list[str]:
 
 
 def _read_requirements(lines: Iterable[str]) -> list[str]:
-    """Return the names in a requirements file, without comments, addresses and upper bounds.
+    """Return the requirements in a file, without comments, URLs and upper bounds.
 
-    As Lightning App reads them: a bound stays where its comment says `strict`.
+    As in Lightning App, an upper bound is kept if the comment of its line contains `strict`.
     """
-    import re  # noqa: PLC0415 - 6 ms for each child
+    import re  # noqa: PLC0415 - it takes 6 ms, and few works need it
 
     found = []
     for line in lines:

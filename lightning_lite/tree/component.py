@@ -7,20 +7,20 @@ from abc import ABCMeta
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.tree.node import Node, check_name
+from lightning_lite.tree.node import Node, TreeMember, check_name
 from lightning_lite.values.codec import ATOMS, decode, encode, is_container
 from lightning_lite.values.protocol import Transferable, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Self
 
 
 class ComponentType(ABCMeta):
-    """The class of component classes: it knows when `__init__` begins and ends."""
+    """Metaclass of components: registers when `__init__` begins and ends."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Build a component; while that lasts, no drive may be used."""
+        """Create a component; drives refuse all verbs until its `__init__` has ended."""
         with acting_as(Caller("init", cls.__qualname__, current_caller().root)):
             component = super().__call__(*args, **kwargs)
         node = component.__dict__.get("_node")
@@ -32,23 +32,22 @@ class ComponentType(ABCMeta):
         return component
 
 
-class Component(metaclass=ComponentType):
+class Component(TreeMember, metaclass=ComponentType):
     """Base of flows and works."""
 
-    #: Renders a component as HTML; set by `app.notebook`, because the processes of works do without it.
+    #: Renders a component as HTML; set by `app.notebook`, because the processes of works do not need it.
     _render_html: ClassVar[Callable[[Any], str] | None] = None
 
-    _node: Node
-    _travels = False  # whether it lives in a process of its own, so that writes have to be sent
-
     def __init__(self) -> None:
-        self._node = Node()
+        self._node = Node(self)
+
+    # Access to attributes.
 
     def __setattr__(self, name: str, value: Any) -> None:
-        node = self.__dict__.get("_node")
+        node: Node | None = self.__dict__.get("_node")
         if node is not None and name in node.names:
-            if type(value) in ATOMS and node.link is not None:  # nothing to look into
-                node.link.write(self, name, value)
+            if type(value) in ATOMS and node.link is not None:  # fast path: nothing to convert
+                node.link.write(node, name, value)
             else:
                 self._write(node, name, value)
         elif name[:1] == "_" or hasattr(getattr(type(self), name, None), "__set__"):
@@ -62,27 +61,28 @@ class Component(metaclass=ComponentType):
             self._declare(node, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        node = self.__dict__.get("_node")
+        node: Node | None = self.__dict__.get("_node")
         if node is not None:
-            # Fetched before it is marked: in a work, what the flow wrote may take its place at any moment.
+            # Read before marking: in a work, a write of the flow may replace the container at any moment.
             container = node.containers.get(name)
             if container is not None:
                 if name not in node.touched:
                     node.touched.add(name)
                     if node.link is not None:
-                        node.link.touch(self)
+                        node.link.touch(node)
                 return container
         elif name[:1] != "_":
             raise StateError(
                 f"Did you forget to call super().__init__() in {type(self).__qualname__}.__init__?"
             )
-        return object.__getattribute__(self, name)  # raises; in a property of the user's, what that raised
+        # Raises the usual AttributeError, or again the one that a property of the user's class has raised.
+        return object.__getattribute__(self, name)
 
     def __delattr__(self, name: str) -> None:
         if name in self._node.names or name in self._node.children:
             raise StateError(
-                f"{self._node.where(self, name)} is part of the state, which keeps its shape. "
-                "Set it to None instead of deleting it."
+                f"{self._node.attribute_path(name)} is part of the state, so it can't be deleted. "
+                "Set it to None instead."
             )
         object.__delattr__(self, name)
 
@@ -90,44 +90,67 @@ class Component(metaclass=ComponentType):
         return sorted({*super().__dir__(), *self._node.containers})
 
     @property
-    def name(self) -> str:
-        """Full name in the tree: `root`, `root.train`, `root.works.0`; "" for a work outside a flow."""
-        return self._node.name
-
-    @property
     def state_vars(self) -> dict[str, Any]:
-        """The values of the state alone, see `state`."""
+        """Like `state`, but only with the values of attributes."""
         return {"vars": self._values()}
 
+    def __copy__(self) -> Self:
+        # `copy.copy` would give the same node to both, and the node would write to the original only.
+        reduced: Any = self.__reduce_ex__(4)
+        create, args, state, *_ = reduced
+        twin: Self = create(*args)
+        node = self._node.copy_for(twin)
+        # With slots the state is a tuple: the attributes of the instance, and those in slots.
+        parts = [
+            {**part, "_node": node} if isinstance(part, dict) and "_node" in part else part
+            for part in (state if isinstance(state, tuple) else (state,))
+        ]
+        if hasattr(twin, "__setstate__"):
+            twin.__setstate__(tuple(parts) if isinstance(state, tuple) else parts[0])
+        else:
+            for attributes in filter(None, parts):
+                for name, value in attributes.items():
+                    object.__setattr__(twin, name, value)
+        return twin
+
     def _repr_html_(self) -> str | None:
-        """Return HTML for notebooks; `None`, so that the text is shown, as long as no app was imported."""
+        """Return HTML for notebooks, or `None`, which shows the text, if `app.notebook` was not imported."""
         return None if Component._render_html is None else Component._render_html(self)
 
+    # For the subclasses.
+
     def _values(self) -> dict[str, Any]:
+        """Return copies of the values of all state attributes, by name."""
         return {name: self._copied(name) for name in self._node.names}
 
     def _set_values(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
             if name not in self._node.names:
-                raise StateError(f"{self._node.where(self, name)} was never declared, so it can't be set.")
+                raise StateError(f"{self._node.attribute_path(name)} was never declared, so it can't be set.")
             setattr(self, name, value)
 
     def _copied(self, name: str) -> Any:
-        value = self._node.value(self, name)
+        value = self._node.value(name)
         return decode(encode(value, name)) if is_container(value) else value
 
     def _write(self, node: Node, name: str, value: Any) -> None:
+        """Convert a value, and store it as a state attribute."""
         if type(value) is str:
             value = from_text(value)
         if isinstance(value, Transferable) and self._travels:
-            value.attached(node.name, name)  # first, so that what it learns is sent as well
+            value.attached(node.name, name)  # before storing, because it may change or refuse the value
         if node.link is None:
-            node.store(self, name, value)
+            node.store(name, value)
         else:
-            node.link.write(self, name, value)
+            node.link.write(node, name, value)
 
     def _declare(self, node: Node, name: str, value: Any) -> None:
-        """Take a public attribute that is new."""
+        """Add a public attribute to the state.
+
+        Raises:
+            StateError: `__init__` has ended, or a method has this name.
+            ComponentError: The name is not a valid key.
+        """
         if node.sealed:
             raise StateError(
                 f"Cannot set attributes that were not defined in __init__: {name}. "
@@ -137,16 +160,15 @@ class Component(metaclass=ComponentType):
             )
         if callable(getattr(type(self), name, None)):
             raise StateError(
-                f"{node.where(self, name)} is a method of {type(self).__qualname__}; "
+                f"{node.attribute_path(name)} is a method of {type(self).__qualname__}; "
                 "give the attribute another name.",
                 attribute=name,
             )
         check_name(name, f"the attribute of {type(self).__qualname__}")
         self._write(node, name, value)
 
-    def _entered(self, name: str) -> None:
-        """Take the name under which the component stands in the tree."""
-        self._node.name = name
+    def _set_name(self, name: str) -> None:
+        super()._set_name(name)
         for attribute in self._node.names:
             value = self.__dict__.get(attribute)
             if isinstance(value, Transferable) and self._travels:

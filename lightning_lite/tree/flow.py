@@ -1,4 +1,4 @@
-"""`LightningFlow`: plain Python that coordinates; its `run` is called again after each change."""
+"""`LightningFlow`: plain Python that coordinates works; its `run` is called again after each change."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from functools import partial, wraps
 from typing import Any
 
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, FailApp, StateError, StopApp
-from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import adopt, check_name, join, wait_for
-from lightning_lite.tree.schedule import Recurring
-from lightning_lite.tree.structures import Structure, as_structure, collect, find_component, named_components
+from lightning_lite.tree.hierarchy import attach, call_when_attached
+from lightning_lite.tree.node import TreeMember, check_name, join
+from lightning_lite.tree.outbox import outbox_of
+from lightning_lite.tree.schedule import RecurringFlow
+from lightning_lite.tree.structures import as_structure, collect, components_below, find_component
 from lightning_lite.tree.work import LightningWork
 
 
 class LightningFlowWarning(UserWarning):
-    """A pass of the flow takes long; until its end no message is applied."""
+    """A pass of the flow takes long; until it ends, no message is applied."""
 
 
-class LightningFlow(Recurring):
+class LightningFlow(RecurringFlow):
     """Coordinates works and other flows; override `run`.
 
-    `run` of the root flow is called again whenever something changed: a state, a call, an attribute
-    of the flow itself. It is cut at the first call of a non-parallel work that has not ended.
+    The app calls `run` of the root flow again after each change: of a state, of a call, of an attribute of
+    the flow itself. Each execution is a pass. A pass ends at the first call of a non-parallel work that has
+    not ended.
 
     Example:
         >>> class Count(LightningFlow):
@@ -40,26 +42,41 @@ class LightningFlow(Recurring):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.run is not LightningFlow.run:  # its own, or that of a plain class that it is mixed with
-            cls.run = _counting(cls.run)  # type: ignore[method-assign]
+        if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
+            cls.run = _counting_depth(cls.run)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         super().__init__()
         self._node.name = "root"
 
-    # What the user overrides and calls.
+    # Methods to override and to call in `run`.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Coordinate; override it."""
+        """Coordinate the works; override this method.
+
+        Raises:
+            ComponentDefinitionError: It was not overridden.
+        """
         raise ComponentDefinitionError(
             f"The flow `{type(self).__qualname__}` does not override the run() method."
         )
 
     def stop(self, end_msg: str = "") -> None:
-        """End the app well, with a last line for people.
+        """End the pass and the app: `app.run()` returns.
 
         Args:
-            end_msg: The line.
+            end_msg: A line to print to the standard output.
+
+        Raises:
+            StopApp: Always; it ends the pass.
+
+        Example:
+            >>> from lightning_lite import LightningApp
+            >>> class Flow(LightningFlow):
+            ...     def run(self):
+            ...         self.stop("done")
+            >>> LightningApp(Flow()).run()
+            done
         """
         if end_msg and sys.stdout is not None:
             sys.stdout.write(f"{end_msg}\n")
@@ -67,56 +84,75 @@ class LightningFlow(Recurring):
         self._end(StopApp(end_msg))
 
     def fail(self, end_msg: str = "") -> None:
-        """End the app as failed: `app.run()` raises `AppFailed(end_msg)`.
+        """End the pass and the app as failed: `app.run()` raises `AppFailed(end_msg)`.
 
         Args:
-            end_msg: What went wrong.
+            end_msg: Message of the error.
+
+        Raises:
+            FailApp: Always; it ends the pass.
+
+        Example:
+            >>> from lightning_lite import LightningApp
+            >>> class Flow(LightningFlow):
+            ...     def run(self):
+            ...         self.fail("no data")
+            >>> LightningApp(Flow()).run()
+            Traceback (most recent call last):
+            lightning_lite.errors.AppFailed: no data
         """
         self._end(FailApp(end_msg))
 
     def stop_works(self, works: Iterable[LightningWork], timeout: float | None = None) -> None:
-        """End the processes of several works at once.
+        """Request that the processes of several works end; they end at the same time.
 
         Args:
             works: The works.
-            timeout: Seconds for each, see `LightningWork.stop`.
+            timeout: Seconds that `on_exit` of each work may take, as for `LightningWork.stop`.
+
+        Raises:
+            ComponentError: `timeout` is not a number of seconds.
+            DetachedError: A work is not part of a running app.
         """
         for work in works:
             work.stop(timeout)
 
     @property
     def ready(self) -> bool:
-        """Whether all child flows are ready; override it to say more."""
+        """Whether all flows below this one are ready; override it for a flow that is ready later."""
         return all(flow.ready for flow in self.flows.values())
 
-    # The tree.
+    # The components below the flow.
 
     @property
     def flows(self) -> dict[str, LightningFlow]:
-        """All flows below this one, at any depth, by name."""
-        return dict(named_components(self, works=False))
+        """All flows below this one, at any depth, by full name."""
+        return {flow.name: flow for flow in components_below(self, LightningFlow)}
 
     def works(self, recurse: bool = True) -> list[LightningWork]:
         """Return the works below this flow.
 
         Args:
-            recurse: Whether those of child flows and structures count too.
+            recurse: Whether to include the works of child flows and of structures.
         """
         return [work for _, work in self.named_works(recurse)]
 
     def named_works(self, recurse: bool = True) -> list[tuple[str, LightningWork]]:
-        """Return the works below this flow with their names.
+        """Return the works below this flow with their full names.
 
         Args:
-            recurse: Whether those of child flows and structures count too.
+            recurse: Whether to include the works of child flows and of structures.
         """
         if recurse:
-            return named_components(self, works=True)
+            return [(work.name, work) for work in components_below(self, LightningWork)]
         children = sorted(self._node.children.items())
         return [(child.name, child) for _, child in children if isinstance(child, LightningWork)]
 
     def get_component_by_name(self, name: str) -> Any:
         """Return the flow, work or structure with this full name.
+
+        Args:
+            name: Full name, for example `root.train`.
 
         Raises:
             ValueError: The name does not begin with the name of this flow.
@@ -132,24 +168,24 @@ class LightningFlow(Recurring):
 
     @property
     def state(self) -> dict[str, Any]:
-        """State of this flow and all below it as nested dicts, as Lightning App shows it."""
+        """State of this flow and all components below as nested dicts, in the layout of Lightning App."""
         return {"vars": self._values(), "calls": {}, **collect(self, "state"), "changes": {}}
 
     @property
     def state_vars(self) -> dict[str, Any]:
-        """Like `state`, the values alone."""
+        """Like `state`, but only with the values of attributes."""
         return {"vars": self._values(), **collect(self, "state_vars")}
 
     def set_state(self, state: dict[str, Any], recurse: bool = True) -> None:
-        """Set the attributes named in `state["vars"]`, and those of the components below.
+        """Assign the values in `state["vars"]` to the attributes, and set the states of the components below.
 
         Args:
-            state: What `state` or `state_vars` returned.
-            recurse: Whether to go below.
+            state: A value of the property `state` or `state_vars`.
+            recurse: Whether to set the states of the components below.
 
         Raises:
             StateError: An attribute was never declared.
-            ComponentError: A component is not there.
+            ComponentError: `state` has a component that does not exist.
         """
         self._set_values(state.get("vars", {}))
         if not recurse:
@@ -157,11 +193,11 @@ class LightningFlow(Recurring):
         for kind in ("flows", "works", "structures"):
             for key, part in state.get(kind, {}).items():
                 if key not in self._node.children:
-                    raise ComponentError(f"The state speaks of {join(self.name, key)}, which does not exist.")
+                    raise ComponentError(f"The state contains {join(self.name, key)}, which does not exist.")
                 self._node.children[key].set_state(part)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of this flow alone, as `load_state_dict` takes it."""
+        """Return the state of this flow without the components below, for `load_state_dict`."""
         return {
             "vars": self._values(),
             "calls": {},
@@ -174,21 +210,24 @@ class LightningFlow(Recurring):
     def load_state_dict(
         self, flow_state: dict[str, Any], children_states: dict[str, dict[str, Any]], strict: bool = True
     ) -> None:
-        """Take the state of this flow and of all below it; override it to create dynamic components first.
+        """Set the states of this flow and of all components below it.
+
+        Override it to create components that are normally created in `run`, and then call this method.
 
         Args:
-            flow_state: As `state_dict` returned it.
+            flow_state: A return value of `state_dict`.
             children_states: The states of the components below, by name relative to this flow: `works.0`.
-            strict: Whether a state without a component is an error; if not, it waits until there is one.
+            strict: Whether a state without a component is an error. If not, the state is set when the
+                component is attached.
 
         Raises:
-            ValueError: There is no component for a state.
+            ValueError: There is no component for a state, and `strict` is true.
         """
         self.set_state(flow_state, recurse=False)
         taken = ""
         for name, state in sorted(children_states.items(), key=lambda item: item[0].split(".")):
             if taken and name.startswith(taken):
-                continue  # a child flow has taken it with its own
+                continue  # a child flow has set it
             try:
                 child = find_component(self, name)
             except AttributeError:
@@ -196,7 +235,7 @@ class LightningFlow(Recurring):
                     raise ValueError(
                         f"The component {name} wasn't instantiated for the component {self.name}"
                     ) from None
-                wait_for(self, join(self.name, name), partial(_set_own_state, state=state))
+                call_when_attached(self, join(self.name, name), partial(_set_own_state, state=state))
                 continue
             if isinstance(child, LightningFlow):
                 taken = f"{name}."
@@ -209,7 +248,7 @@ class LightningFlow(Recurring):
             else:
                 _set_own_state(child, state=state)
 
-    # How components are attached.
+    # Not public: attaching components, and ending the app.
 
     def __setattr__(self, name: str, value: Any) -> None:
         node = self.__dict__.get("_node")
@@ -221,18 +260,24 @@ class LightningFlow(Recurring):
                 kind = "work" if isinstance(node.children[name], LightningWork) else "flow"
                 raise StateError(
                     f"Cannot set attributes as the {kind} can't be changed once defined: {name}. "
-                    "Use a Dict or a List for components that come and go."
+                    "Use a Dict or a List for components that change."
                 )
             return
         if type(value) in (list, dict):
             value = as_structure(value)
         has_setter = hasattr(getattr(type(self), name, None), "__set__")
-        if not has_setter and isinstance(value, Component | Structure):
+        if not has_setter and isinstance(value, TreeMember):
             self._attach(name, value)
         else:
             super().__setattr__(name, value)
 
-    def _attach(self, name: str, child: Any) -> None:
+    def _attach(self, name: str, child: TreeMember) -> None:
+        """Attach a component that was assigned to a public attribute.
+
+        Raises:
+            StateError: It can't be attached now, or the attribute is a method or has a value.
+            ComponentError: The name is not a valid key, or the component is in a tree already.
+        """
         node = self._node
         if node.sealed and not node.depth:
             raise StateError(
@@ -246,35 +291,37 @@ class LightningFlow(Recurring):
             )
         if name in node.names and self.__dict__.get(name, ...) is not None:
             raise StateError(
-                f"{self.name}.{name} holds a value; only one that is None can become a component."
+                f"{self.name}.{name} has a value; only an attribute that is None can become a component."
             )
-        adopt(self, name, child)
+        attach(self, name, child)
         node.names.pop(name, None)
         node.children[name] = child
         self.__dict__[name] = child
-        if node.link is not None:
-            node.link.changed(f"{child.name} was added")
+        outbox = outbox_of(self)
+        if outbox is not None:
+            outbox.changed(f"{child.name} was added")
 
-    def _entered(self, name: str) -> None:
-        super()._entered(name or "root")
+    def _set_name(self, name: str) -> None:
+        super()._set_name(name or "root")
 
     def _end(self, ending: StopApp | FailApp) -> None:
-        if self._node.link is not None:
-            # Kept as well as raised: a flow that catches it has ended the app all the same.
-            self._node.link.ending = ending
+        outbox = outbox_of(self)
+        if outbox is not None:
+            # Stored as well as raised: the app ends even if the flow catches the exception.
+            outbox.ending = ending
         raise ending
 
 
-def _set_own_state(component: Any, *, state: dict[str, Any]) -> None:
+def _set_own_state(component: TreeMember, *, state: dict[str, Any]) -> None:
     if isinstance(component, LightningFlow):
         component.set_state(state, recurse=False)
     elif isinstance(component, LightningWork):
         component.set_state(state)
 
 
-def _counting(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run` so that the flow knows while it is on the way: components may be added only then."""
-    if getattr(method, "_enters", False):
+def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `run` with a count of its nested executions, because only `run` may attach components."""
+    if getattr(method, "_counts_depth", False):
         return method
 
     @wraps(method)
@@ -285,12 +332,12 @@ def _counting(method: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             self._node.depth -= 1
 
-    run._enters = True  # type: ignore[attr-defined]
+    run._counts_depth = True  # type: ignore[attr-defined]
     return run
 
 
 class RootFlow(LightningFlow):
-    """The flow of an app whose root is a work: it runs the work once.
+    """Root flow of an app that was created with a work: it runs the work once.
 
     Args:
         work: The work.
@@ -302,11 +349,11 @@ class RootFlow(LightningFlow):
 
     @property
     def ready(self) -> bool:
-        """Whether the work says so, else whether it serves."""
+        """The attribute `ready` of the work; if it has none, whether a server answers at its `url`."""
         return bool(getattr(self.work, "ready", self.work.url != ""))
 
     def run(self) -> None:
-        """Run the work, and end the app when its call has ended: as failed, if that has failed."""
+        """Run the work, and end the app when the call has ended; as failed if the call has failed."""
         self.work.run()
         call = self.work.call()
         if call is not None and call.ended:

@@ -1,4 +1,4 @@
-"""Names a class across runs: by module or script path and qualified name."""
+"""Identifies a class in different runs: by module, or path of the script, and qualified name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def class_identity(cls: type[Any]) -> tuple[str, str]:
-    """Return where a class is from and its name; for a class of the script, the script's path."""
+    """Return module and qualified name of a class; for a class of the script, the path of the script."""
     module = cls.__module__
     if module == "__main__":
         path = getattr(sys.modules["__main__"], "__file__", None)

@@ -1,7 +1,7 @@
-"""The framework's data about one component: its place in the tree and its state.
+"""The framework's data about one component: its place in the tree, and its state.
 
-Scalars live in the component's instance, as any attribute does. Lists, tuples and dicts live here, so
-that reading one is seen, and only those that were read are looked into for changes.
+The component keeps numbers and texts as ordinary attributes. Its node keeps lists, tuples and dicts, so that
+each access to one is registered, and only those that were accessed are checked for changes.
 """
 
 from __future__ import annotations
@@ -16,120 +16,236 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: The old value of an attribute that has not been assigned yet.
+UNSET = object()
+
 _FORBIDDEN_IN_NAMES = frozenset('/\\:*?"<>|') | {chr(code) for code in (*range(32), *range(127, 160))}
-_MAX_NAME_NBYTES = 200  # a component's name is also a folder and, with a suffix, a file
 
 
-def adopt(parent: Any, key: str, child: Any) -> None:
-    """Make `child` a child of `parent` under `key`; its name and those of its descendants follow.
+class TreeMember:
+    """Base of flows, works, and the structures `List` and `Dict`: each has a place in the tree."""
 
-    Raises:
-        ComponentError: It has a place already, or would contain itself.
+    _node: Node
+    _travels = False  # whether it runs in a process of its own, so that values must be sent there
+
+    @property
+    def name(self) -> str:
+        """Full name in the tree: `root`, `root.train`, `root.works.0`; "" outside a tree."""
+        return self._node.name
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state as nested dicts, in the layout of Lightning App."""
+        raise NotImplementedError
+
+    @property
+    def state_vars(self) -> dict[str, Any]:
+        """Like `state`, but only with the values of attributes."""
+        raise NotImplementedError
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Assign the values of `state`, which has the layout of the property `state`."""
+        raise NotImplementedError
+
+    def _set_name(self, name: str) -> None:
+        """Store the full name, because the member or one above it was attached or detached."""
+        self._node.name = name
+
+
+class Link(Protocol):
+    """Receives the changes of a component while an app runs: the flow's outbox, or the host of a work."""
+
+    def write(self, node: Node, name: str, value: Any) -> None:
+        """Store the new value of an attribute, and register the change."""
+
+    def attached(self, node: Node) -> None:
+        """Register that a component or structure was attached to the tree."""
+
+    def touch(self, node: Node) -> None:
+        """Register that the user got a list or dict of the component, and may change it in place."""
+
+
+class Node:
+    """What the framework knows about one component or structure.
+
+    Args:
+        owner: The component or structure.
+
+    Attributes:
+        owner: The component or structure.
+        name: Full name in the tree, `root.train`; "" outside a tree.
+        parent: The component or structure that contains the owner, or `None`.
+        children: Components and structures in the owner, by key.
+        names: Names of the attributes that are state, in the order of declaration.
+        containers: The lists, tuples and dicts among these attributes.
+        encoded: Their values at the last check for changes.
+        touched: Names of the containers that were accessed since then.
+        link: Receives changes; `None` outside an app.
+        sealed: Whether `__init__` has ended.
+        depth: Number of `run` methods of the component on the call stack.
+        waiting: In a root: callbacks that are called when a member is attached, by its name.
     """
-    check_place(parent, key, child)
-    child._node.parent = parent
-    enter(child, join(parent._node.name, key))
-    connect(child, parent._node.link)
-    _end_waiting(child, _top_of(parent)._node.waiting)
+
+    __slots__ = (
+        "children",
+        "containers",
+        "depth",
+        "encoded",
+        "link",
+        "name",
+        "names",
+        "owner",
+        "parent",
+        "sealed",
+        "touched",
+        "waiting",
+    )
+
+    def __init__(self, owner: TreeMember) -> None:
+        self.owner = owner
+        self.name = ""
+        self.parent: TreeMember | None = None
+        self.children: dict[str, TreeMember] = {}
+        self.names: dict[str, None] = {}
+        self.containers: dict[str, Any] = {}
+        self.encoded: dict[str, bytes] = {}
+        self.touched: set[str] = set()
+        self.link: Link | None = None
+        self.sealed = False
+        self.depth = 0
+        self.waiting: dict[str, Callable[[TreeMember], None]] = {}
+
+    # Pickling and copying.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Only the values are pickled: tree and link belong to this process. The owner is the state, not an
+        # argument: `pickle` reaches the node while it pickles the owner, and can refer to the owner only
+        # after the node was created.
+        containers = {name: encode(value, name) for name, value in self.containers.items()}
+        return _restore_node, (self.name, self.names, containers), self.owner
+
+    def __setstate__(self, owner: TreeMember) -> None:
+        self.owner = owner
+
+    def copy_for(self, owner: TreeMember) -> Node:
+        """Return a node outside the tree for a shallow copy of the owner, with the same values."""
+        node = Node(owner)
+        node.name = self.name
+        node.names = dict(self.names)
+        node.containers = dict(self.containers)
+        node.encoded = dict(self.encoded)
+        node.touched = set(self.containers)  # the lists and dicts are shared, so each may change at any time
+        node.sealed = True
+        return node
+
+    # Values.
+
+    def value(self, name: str) -> Any:
+        """Return the current value of a state attribute, without registering an access."""
+        attributes = self.owner.__dict__
+        return attributes[name] if name in attributes else self.containers[name]
+
+    def encode(self, name: str) -> bytes:
+        """Return the current value of a state attribute as bytes.
+
+        Raises:
+            StateError: The value is not plain data.
+        """
+        return encode(self.value(name), self.attribute_path(name))
+
+    def store(self, name: str, value: Any) -> bool:
+        """Store a value, and return whether it differs from the one before.
+
+        Raises:
+            StateError: The value is not plain data; the attribute keeps its old one.
+        """
+        attributes = self.owner.__dict__
+        if is_container(value):
+            changed = self._store_container(name, value)
+            self.touched.add(name)  # the caller still has a reference to it, and may change it
+        else:
+            changed = differ(attributes.get(name, UNSET), value)
+            if changed:
+                if type(value) not in SCALARS:
+                    encode(value, self.attribute_path(name))
+                attributes[name] = value
+            if name in self.containers:
+                self._forget_container(name)
+                changed = True
+            self.names[name] = None
+        return changed
+
+    def store_encoded(self, name: str, encoded: bytes) -> None:
+        """Store an encoded value, which came in a message or from the journal."""
+        value = decode(encoded)
+        if is_container(value):
+            # Unmark before storing: a thread that accesses the new value marks it again.
+            self.touched.discard(name)
+            self._store_container(name, value)
+        else:
+            self.store(name, value)
+
+    def attribute_path(self, name: str) -> str:
+        """Return the name of an attribute in error messages: `root.train.loss`."""
+        return f"{self.name or type(self.owner).__qualname__}.{name}"
+
+    # Changes inside lists and dicts.
+
+    def changed_containers(self) -> Iterator[str]:
+        """Yield the names of the containers that have changed since the last check.
+
+        Raises:
+            StateError: A container holds a value that is not plain data; raised after the last name.
+        """
+        refused: StateError | None = None
+        for name in sorted(self.touched):
+            if name not in self.containers:
+                continue  # the flow has assigned a number while the work was accessing the list
+            try:
+                encoded = self.encode(name)
+            except StateError as error:
+                refused = refused or error
+                continue
+            if encoded != self.encoded[name]:
+                self.encoded[name] = encoded
+                yield name
+        if refused is not None:
+            raise refused
+
+    def clear_touched(self) -> None:
+        """Unmark all containers, except those that are in the instance, where no access is registered."""
+        self.touched = {name for name in self.containers if name in self.owner.__dict__}
+
+    def _store_container(self, name: str, value: Any) -> bool:
+        encoded = encode(value, self.attribute_path(name))
+        changed = self.encoded.get(name) != encoded
+        # Store in the node before removing from the instance: a thread that reads always finds one of them.
+        self.containers[name] = value
+        self.encoded[name] = encoded
+        if hasattr(type(self.owner), name):
+            # Python finds the class attribute of this name and does not call `__getattr__`. So the value is
+            # stored in the instance as well, and always checked for changes.
+            self.owner.__dict__[name] = value
+            self.touched.add(name)
+        else:
+            self.owner.__dict__.pop(name, None)
+        self.names[name] = None
+        return changed
+
+    def _forget_container(self, name: str) -> None:
+        del self.containers[name], self.encoded[name]
+        self.touched.discard(name)
 
 
-def check_place(parent: Any, key: str, child: Any) -> None:
-    """Refuse a child that can't become `key` of `parent`, before anything is changed.
-
-    Raises:
-        ComponentError: It has a place already, would contain itself, or would get too long a name.
-    """
-    node, name = child._node, join(parent._node.name, key)
-    if node.parent is not None:
-        raise ComponentError(
-            f"The same {type(child).__qualname__} can't stand in two places: it is {node.name!r} already "
-            f"and was to become {name!r}. Create a second one.",
-            name=node.name,
-        )
-    ancestor = parent
-    while ancestor is not None:
-        if ancestor is child:
-            raise ComponentError(f"{type(child).__qualname__} can't contain itself as {key!r}.")
-        ancestor = ancestor._node.parent
-    _check_length(child, name)
-
-
-def _check_length(component: Any, name: str) -> None:
-    nbytes = len(name.encode())
-    if nbytes > _MAX_NAME_NBYTES:
-        raise ComponentError(
-            f"The name {name[:60]}... is {nbytes} bytes long, the limit is {_MAX_NAME_NBYTES}. "
-            "Names are also names of folders: use shorter keys or fewer levels.",
-            name=name,
-        )
-    for key, child in component._node.children.items():
-        _check_length(child, join(name, key))
-
-
-def enter(component: Any, name: str) -> None:
-    """Give a component, and all below it, its name."""
-    component._entered(name)
-    for key, child in component._node.children.items():
-        enter(child, join(component._node.name, key))
-
-
-def connect(component: Any, link: Link | None) -> None:
-    """Let a component, and all below it, report to `link` what changes from now on."""
-    node = component._node
-    node.link = link
-    if link is not None:
-        list(node.look(component))  # what was changed before is no news
-        node.settle(component)
-        link.attached(component)
-        if node.touched:
-            link.touch(component)
-    for child in component._node.children.values():
-        connect(child, link)
-
-
-def wait_for(component: Any, name: str, take: Callable[[Any], None]) -> None:
-    """Call `take` with the component named `name`, now or as soon as it enters the tree of `component`."""
-    top = _top_of(component)
-    found = _find(top, name)
-    if found is None:
-        top._node.waiting[name] = take
-    else:
-        take(found)
-
-
-def _top_of(component: Any) -> Any:
-    while component._node.parent is not None:
-        component = component._node.parent
-    return component
-
-
-def _find(top: Any, name: str) -> Any:
-    """Return the component with this full name, or `None`."""
-    if name == top._node.name:
-        return top
-    component = top
-    for key in name.removeprefix(f"{top._node.name}.").split("."):
-        component = component._node.children.get(key)
-        if component is None:
-            return None
-    return component
-
-
-def _end_waiting(component: Any, waiting: dict[str, Callable[[Any], None]]) -> None:
-    if not waiting:
-        return
-    take = waiting.pop(component._node.name, None)
-    if take is not None:
-        take(component)
-    for child in list(component._node.children.values()):
-        _end_waiting(child, waiting)
-
-
-def release(child: Any) -> None:
-    """Take a component out of the tree."""
-    child._node.parent = None
-    connect(child, None)
-    enter(child, "")
+def differ(old: Any, new: Any) -> bool:
+    """Return whether two values differ: `1` from `1.0`, `0.0` from `-0.0`, but NaN is equal to NaN."""
+    if old is new:
+        return False
+    if type(old) is not type(new):
+        return True
+    if isinstance(old, Transferable):  # equal paths may come from different works
+        return bool(old.__reduce_ex__(4) != new.__reduce_ex__(4))
+    return bool(old.hex() != new.hex() if type(old) is float else old != new)
 
 
 def join(name: str, key: str) -> str:
@@ -137,14 +253,18 @@ def join(name: str, key: str) -> str:
     return f"{name}.{key}" if name else key
 
 
-def check_name(name: Any, what: str) -> None:
-    """Refuse a name that could not be a folder everywhere.
+def check_name(name: object, what: str) -> None:
+    """Refuse a key that is not a valid name of a folder on every file system.
+
+    Args:
+        name: The key.
+        what: What gets the key, for the error message.
 
     Raises:
-        ComponentError: The message says which character or length is in the way.
+        ComponentError: The message names the forbidden character, or says what is wrong.
     """
     if not isinstance(name, str):
-        raise ComponentError(f"The provided key should be an string: {what} has {name!r}.", name=name)
+        raise ComponentError(f"The provided key should be a string: {what} has {name!r}.", name=name)
     if "." in name:
         raise ComponentError(f"The provided name {name!r} contains . which is forbidden ({what}).", name=name)
     bad = sorted(set(name) & _FORBIDDEN_IN_NAMES)
@@ -161,173 +281,9 @@ def check_name(name: Any, what: str) -> None:
         raise ComponentError(f"The provided name {name!r} is no valid text ({what}).", name=name) from None
 
 
-class Link(Protocol):
-    """Where a component reports to while an app runs: the outbox of the flow, or the host of a work."""
-
-    def write(self, component: Any, name: str, value: Any) -> None:
-        """Store the new value of an attribute, and note that it changed."""
-
-    def attached(self, component: Any) -> None:
-        """Note that a component came into the tree."""
-
-    def touch(self, component: Any) -> None:
-        """Note that a container of the component was handed out and may be changed in place."""
-
-
-class Node:
-    """What the framework knows about one component; never part of what the user defines.
-
-    Attributes:
-        name: Full name in the tree, `root.train`; "" until it is attached.
-        parent: The component or structure that holds it.
-        children: Components and structures by attribute name.
-        names: Names of the attributes that are state, in the order of declaration.
-        containers: The lists, tuples and dicts among them.
-        frozen: Their values when they were last looked at.
-        touched: Names of containers handed out since then.
-        link: Where changes are reported, or `None` outside an app.
-        sealed: Whether `__init__` has ended.
-        depth: How many `run` methods of this component are on the way.
-        waiting: In a root: what to do with a component that is not there yet, by its name.
-    """
-
-    __slots__ = (
-        "children",
-        "containers",
-        "depth",
-        "encoded",
-        "link",
-        "name",
-        "names",
-        "parent",
-        "sealed",
-        "touched",
-        "waiting",
-    )
-
-    def __init__(self) -> None:
-        self.name = ""
-        self.parent: Any = None
-        self.children: dict[str, Any] = {}
-        self.names: dict[str, None] = {}
-        self.containers: dict[str, Any] = {}
-        self.encoded: dict[str, bytes] = {}
-        self.touched: set[str] = set()
-        self.link: Any = None
-        self.sealed = False
-        self.depth = 0
-        self.waiting: dict[str, Callable[[Any], None]] = {}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Only the values travel: the tree and the link belong to the process that has them.
-        return _revive_node, (
-            self.name,
-            self.names,
-            {name: encode(value, name) for name, value in self.containers.items()},
-        )
-
-    def store(self, component: Any, name: str, value: Any) -> bool:
-        """Store a checked value and return whether it differs from the one before."""
-        attributes = component.__dict__
-        if is_container(value):
-            changed = self._store_container(component, name, value)
-            self.touched.add(name)  # the caller still holds it and may change it
-        else:
-            changed = differ(attributes.get(name, UNSET), value)
-            if changed:
-                if type(value) not in SCALARS:
-                    encode(value, self.where(component, name))
-                attributes[name] = value
-            if name in self.containers:
-                self._forget_container(name)
-                changed = True
-            self.names[name] = None
-        return changed
-
-    def store_encoded(self, component: Any, name: str, encoded: bytes) -> None:
-        """Store a value that came in a letter."""
-        value = decode(encoded)
-        if is_container(value):
-            self.touched.discard(name)  # first: a thread that reads it from now on touches it
-            self._store_container(component, name, value)
-        else:
-            self.store(component, name, value)
-
-    def encode(self, component: Any, name: str) -> bytes:
-        """Return the present value of a state attribute, frozen."""
-        return encode(self.value(component, name), self.where(component, name))
-
-    def value(self, component: Any, name: str) -> Any:
-        """Return the present value of a state attribute, without noting that it was read."""
-        attributes = component.__dict__
-        return attributes[name] if name in attributes else self.containers[name]
-
-    def look(self, component: Any) -> Iterator[str]:
-        """Yield the names of the containers that changed since the last look.
-
-        Raises:
-            StateError: One of them holds what is not plain data; raised after all others were yielded.
-        """
-        refused: StateError | None = None
-        for name in sorted(self.touched):
-            if name not in self.containers:
-                continue  # the flow has written a number while the work was reading the list
-            try:
-                encoded = self.encode(component, name)
-            except StateError as error:
-                refused = refused or error
-                continue
-            if encoded != self.encoded[name]:
-                self.encoded[name] = encoded
-                yield name
-        if refused is not None:
-            raise refused
-
-    def settle(self, component: Any) -> None:
-        """Forget which containers were handed out; only the next reading makes them worth a look."""
-        self.touched = {name for name in self.containers if name in component.__dict__}
-
-    def where(self, component: Any, name: str) -> str:
-        """Return how messages call an attribute: `root.train.loss`."""
-        return f"{self.name or type(component).__qualname__}.{name}"
-
-    def _store_container(self, component: Any, name: str, value: Any) -> bool:
-        encoded = encode(value, self.where(component, name))
-        changed = self.encoded.get(name) != encoded
-        # Stored here before it is removed there: another thread that reads it finds one of them.
-        self.containers[name] = value
-        self.encoded[name] = encoded
-        if hasattr(type(component), name):
-            # A class attribute of that name would hide the node; such containers are always looked at.
-            component.__dict__[name] = value
-            self.touched.add(name)
-        else:
-            component.__dict__.pop(name, None)
-        self.names[name] = None
-        return changed
-
-    def _forget_container(self, name: str) -> None:
-        del self.containers[name], self.encoded[name]
-        self.touched.discard(name)
-
-
-#: The old value of an attribute that has none.
-UNSET = object()
-
-
-def differ(old: Any, new: Any) -> bool:
-    """Return whether two values differ: `1` from `1.0`, `0.0` from `-0.0`, but NaN is NaN."""
-    if old is new:
-        return False
-    if type(old) is not type(new):
-        return True
-    if isinstance(old, Transferable):  # equal paths may come from different works
-        return bool(old.__reduce_ex__(4) != new.__reduce_ex__(4))
-    return bool(old.hex() != new.hex() if type(old) is float else old != new)
-
-
-def _revive_node(name: str, names: dict[str, None], encoded: dict[str, bytes]) -> Node:
-    node = Node()
+def _restore_node(name: str, names: dict[str, None], encoded: dict[str, bytes]) -> Node:
+    """Return an unpickled node, without its owner: `pickle` calls `__setstate__` with that next."""
+    node = Node(None)  # type: ignore[arg-type]
     node.name = name
     node.names = names
     node.encoded = encoded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from lightning_lite.errors import FailApp, Pause, ScheduleError, StopApp
+from lightning_lite.errors import FailApp, Pause, PauseSwallowed, ScheduleError, StopApp
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
@@ -16,11 +16,12 @@ from lightning_lite.events import (
     WorkEvent,
     is_below,
 )
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tree.calls import Call
+from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.identity import class_identity
+from lightning_lite.tree.node import Node, TreeMember
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,43 +30,50 @@ if TYPE_CHECKING:
 _MAX_JOURNALED_ARGUMENTS = 1024
 
 
+class Work(Protocol):
+    """The part of `LightningWork` that this module uses; `tree.work` imports this module."""
+
+    _node: Node
+    _records: CallRecords
+
+
 class CallRequested(NamedTuple):
     """The flow requested a call that has no record yet."""
 
-    work: Any
+    work: Work
     call: Call
 
 
 class StartRequested(NamedTuple):
     """The flow requested a process for a work, without a call."""
 
-    work: Any
+    work: Work
 
 
 class StopRequested(NamedTuple):
     """The flow requested the end of the process of a work; `timeout` 0 means at once."""
 
-    work: Any
+    work: Work
     timeout: float
 
 
 class RestartRequested(NamedTuple):
     """The flow requested a new process for a work; a call that this interrupts is run again."""
 
-    work: Any
+    work: Work
     timeout: float
 
 
 class StacksRequested(NamedTuple):
     """The flow requested the Python stacks of the process of a work."""
 
-    work: Any
+    work: Work
 
 
 class ComponentRemoved(NamedTuple):
     """The flow removed a component from the tree; `name` is the name that it had there."""
 
-    component: Any
+    component: TreeMember
     name: str
 
 
@@ -80,16 +88,15 @@ class Outbox:
     """Queue between the tree in the main process and the engine, which empties it after each step.
 
     Attributes:
-        asks: The requests of the flow, in order.
+        requests: The requests of the flow, in order.
         events: The events of this step, in order.
-        writes: The attributes that the main process wrote in this step: component and names of its
-            attributes, by the name of the component.
+        writes: The attributes that the main process wrote in this step: node of the component, and names of
+            its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
             the name of the work that has changed; "" if it was the flow or a schedule.
         num_answers: Number of calls that were answered in this pass.
         has_waited: Whether this pass has waited for a call and then gone on.
-        wait: Called where a pass needs calls that have not ended, with these and the names of their works.
-            Returns when they have ended, or raises `Pause`.
+        on_wait: Called by `wait`.
         pause: The `Pause` that was raised in this pass, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised, if any.
         wall: Current time in seconds since 1970.
@@ -99,41 +106,41 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self.asks: list[FlowRequest] = []
+        self.requests: list[FlowRequest] = []
         self.events: list[Event] = []
-        self.writes: dict[str, tuple[Component, set[str]]] = {}
+        self.writes: dict[str, tuple[Node, set[str]]] = {}
         self.reasons: dict[str, str] = {}
         self.num_answers = 0
         self.has_waited = False
-        self.wait: Callable[[Sequence[Call], Collection[str]], None] | None = None
+        self.on_wait: Callable[[Sequence[Call], Collection[str]], None] | None = None
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
         self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
         self._used: set[str] = set()
-        self._touched: dict[int, Component] = {}
+        self._touched: dict[Node, None] = {}
 
     # The events of a step.
 
-    def emit(self, work: Any, event: WorkEvent) -> None:
+    def emit(self, work: Work, event: WorkEvent) -> None:
         """Apply an event to the records of a work, and add it to the events of the step.
 
         Events of a work that was removed from the tree are not journaled: another work may have its name.
         """
-        work._book.apply(event)
+        work._records.apply(event)
         if work._node.link is self:
             self.events.append(event)
 
-    def report_state(self, work: Any, values: dict[str, bytes]) -> None:
+    def report_state(self, work: Work, values: dict[str, bytes]) -> None:
         """Add the event that a work reported new values; `values` are encoded, by attribute."""
         if work._node.link is self:
             self.events.append(StateReported(work._node.name, self.wall, values))
 
     def emit_writes(self) -> None:
         """Add the events about the values that the main process wrote."""
-        for name, (component, attributes) in self.writes.items():
-            values = {key: component._node.encode(component, key) for key in sorted(attributes)}
+        for name, (node, attributes) in self.writes.items():
+            values = {key: node.encode(key) for key in sorted(attributes)}
             self.events.append(StateWritten(name, self.wall, values))
         self.writes = {}
 
@@ -169,37 +176,37 @@ class Outbox:
             raise ScheduleError(f"{what} is used twice in one flow; give each its own name: user_key=...")
         self._used.add(what)
 
-    def write(self, component: Component, name: str, value: Any) -> None:
+    def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the flow assigned; a value of a work is also sent to its process."""
-        if component._node.store(component, name, value):
-            self._add_write(component, name)
-        if name in component._node.touched:
-            self._touched[id(component)] = component
+        if node.store(name, value):
+            self._add_write(node, name)
+        if name in node.touched:
+            self._touched[node] = None
 
-    def touch(self, component: Component) -> None:
+    def touch(self, node: Node) -> None:
         """Register that the flow got a list or dict of the component, and may change it in place."""
-        self._touched[id(component)] = component
+        self._touched[node] = None
 
-    def attached(self, component: Any) -> None:
+    def attached(self, node: Node) -> None:
         """Add the event that a component was attached, with its state at this moment."""
+        component = node.owner
         if not isinstance(component, Component):
             return  # a list or dict of components has no state
-        node = component._node
-        state = {name: node.encoded.get(name) or node.encode(component, name) for name in node.names}
+        state = {name: node.encoded.get(name) or node.encode(name) for name in node.names}
         identity = class_identity(type(component))
         self.events.append(ComponentAttached(node.name, self.wall, component._travels, identity, state))
 
-    def ask(self, ask: FlowRequest) -> None:
+    def request(self, request: FlowRequest) -> None:
         """Queue a request of the flow."""
-        self.asks.append(ask)
-        if isinstance(ask, ComponentRemoved):
-            self.events.append(ComponentDetached(ask.name, self.wall))
+        self.requests.append(request)
+        if isinstance(request, ComponentRemoved):
+            self.events.append(ComponentDetached(request.name, self.wall))
             # Drop its writes: they are not events yet, and a later component may have the same name.
             self.writes = {
-                name: written for name, written in self.writes.items() if not is_below(name, ask.name)
+                name: written for name, written in self.writes.items() if not is_below(name, request.name)
             }
 
-    def ask_call(self, work: Any, key: str, arguments: bytes) -> Call:
+    def request_call(self, work: Work, key: str, arguments: bytes) -> Call:
         """Create the record of a new call, queue its request, and return the record.
 
         Args:
@@ -207,20 +214,21 @@ class Outbox:
             key: Key of the call.
             arguments: Pickled `(args, kwargs)`.
         """
-        book, name = work._book, work._node.name
+        records, name = work._records, work._node.name
         journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
-        self.emit(work, CallAsked(name, key, self.wall, book.num_calls + 1, journaled))
-        call: Call = book.current[key]
+        self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
+        call: Call = records.current[key]
         call.arguments = arguments
-        self.asks.append(CallRequested(work, call))
-        if book.was_read:
+        self.requests.append(CallRequested(work, call))
+        if records.was_read:
             self.changed(f"{name}: {WorkStageStatus.PENDING}", name)
         return call
 
-    def use_answer(self, work: Any, call: Call) -> None:
+    def use_answer(self, work: Work, call: Call) -> None:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
-        self.emit(work, AnswerUsed(work.name, call.key, self.wall))
-        self.changed(_answered(work.name), work.name)
+        name = work._node.name
+        self.emit(work, AnswerUsed(name, call.key, self.wall))
+        self.changed(_answered(name), name)
 
     def changed(self, reason: str, work: str = "") -> None:
         """Request another pass of the flow.
@@ -240,6 +248,37 @@ class Outbox:
         for work in works:
             self.reasons.pop(_answered(work), None)
 
+    def wait(self, calls: Sequence[Call], works: Collection[str]) -> None:
+        """Let the pass wait at its present line until calls have ended.
+
+        Args:
+            calls: The calls.
+            works: Names of their works.
+
+        Raises:
+            Pause: The pass is cut, because something else has happened first.
+            PauseSwallowed: The flow has caught an earlier `Pause` of this pass.
+        """
+        if self.pause is not None:
+            raise self.swallowed() from self.pause
+        if self.on_wait is None:
+            raise self.paused()
+        self.on_wait(calls, works)
+
+    def swallowed(self) -> PauseSwallowed:
+        """Return the error that names the line at which the flow caught the `Pause` of this pass."""
+        trace = self.pause.__traceback__ if self.pause is not None else None
+        line = (
+            f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+            if trace is not None
+            else "an unknown line"
+        )
+        return PauseSwallowed(
+            f"The flow caught the exception that pauses it while a call of a work has not ended ({line}). "
+            "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
+            "use `except Exception:`."
+        )
+
     def paused(self) -> Pause:
         """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
         self.pause = Pause("a call has not ended yet")
@@ -254,20 +293,25 @@ class Outbox:
         if not self._touched:
             return
         touched, self._touched = self._touched, {}
-        for key, component in touched.items():
-            node = component._node
+        for node in touched:
             if node.link is not self:
                 continue  # removed from the tree in this pass
-            for name in node.look(component):
-                self._add_write(component, name)
-            node.settle(component)
+            for name in node.changed_containers():
+                self._add_write(node, name)
+            node.clear_touched()
             if node.touched:
-                self._touched[key] = component
+                self._touched[node] = None
 
-    def _add_write(self, component: Component, name: str) -> None:
+    def _add_write(self, node: Node, name: str) -> None:
         """Register that the main process changed an attribute."""
-        self.reasons[f"{component.name}.{name}"] = ""
-        self.writes.setdefault(component.name, (component, set()))[1].add(name)
+        self.reasons[f"{node.name}.{name}"] = ""
+        self.writes.setdefault(node.name, (node, set()))[1].add(name)
+
+
+def outbox_of(member: TreeMember) -> Outbox | None:
+    """Return the outbox that a component or structure is connected to; `None` outside an app or in a work."""
+    link = member._node.link
+    return link if isinstance(link, Outbox) else None
 
 
 def _answered(work: str) -> str:

@@ -1,4 +1,4 @@
-"""How a work is run: the arguments of its constructor, checked once."""
+"""Settings of a work: the arguments of its constructor that say how calls are run."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
 
 
 class WorkPolicy(NamedTuple):
-    """How a work is run.
+    """Settings of a work.
 
     Attributes:
-        parallel: Whether the flow goes on while a call runs.
-        cache_calls: Whether a call with the same arguments is run once only.
+        parallel: Whether the flow continues while a call runs.
+        cache_calls: Whether a call with the same arguments is run only once.
         raise_exception: Whether a failed call ends the app.
         start_with_flow: Whether the process starts with the app.
         env: Environment variables added for the work's process.
         cwd: Working directory of the work's process.
-        call_key: Function of the call's arguments that returns plain data to take the key from.
-        retries: Further attempts after one that failed.
-        retry_delay: Seconds before the first further attempt, doubled from attempt to attempt up to 60.
-        timeout: Seconds that one attempt may take, or `None`.
-        max_restarts: How often the process may die unasked within `restart_period` and be replaced.
+        call_key: Function that gets the arguments of a call and returns plain data, from which the key is
+            computed.
+        retries: Number of further attempts after the first attempt of a call has failed.
+        retry_delay: Seconds before the second attempt; doubled before each further one, up to 60.
+        timeout: Seconds that one attempt may take, or `None` for no limit.
+        max_restarts: How often a process that died by itself is replaced within `restart_period`.
         restart_period: Seconds.
     """
 
@@ -44,13 +45,13 @@ class WorkPolicy(NamedTuple):
     restart_period: float = 60.0
 
     def checked(self, what: str) -> WorkPolicy:
-        """Return the policy if every part makes sense.
+        """Return the policy if all settings are valid.
 
         Args:
             what: Name of the work's class, for the message.
 
         Raises:
-            ComponentError: The message names the argument, what was found and what is expected.
+            ComponentError: A setting is invalid; the message names it, its value, and what is expected.
         """
         for name in ("parallel", "cache_calls", "raise_exception", "start_with_flow"):
             _expect(isinstance(getattr(self, name), bool), what, name, getattr(self, name), "True or False")
@@ -62,12 +63,18 @@ class WorkPolicy(NamedTuple):
             what,
             "retry_delay",
             self.retry_delay,
-            "seconds",
+            "a number of seconds, 0 or more",
         )
         for name in ("timeout", "restart_period"):
             value = getattr(self, name)
             optional = name == "timeout" and value is None
-            _expect(optional or (_is_number(value) and value > 0), what, name, value, "seconds, more than 0")
+            _expect(
+                optional or (_is_number(value) and value > 0),
+                what,
+                name,
+                value,
+                "a number of seconds, more than 0",
+            )
         if self.env is not None:
             good = isinstance(self.env, Mapping) and all(
                 isinstance(text, str) and "\0" not in text for item in self.env.items() for text in item
@@ -77,7 +84,7 @@ class WorkPolicy(NamedTuple):
                 what,
                 "env",
                 self.env,
-                "a dict of texts",
+                "a dict of strings",
             )
         _expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
         _expect(
@@ -86,7 +93,7 @@ class WorkPolicy(NamedTuple):
         return self
 
     def delay_after(self, num_failed: int) -> float:
-        """Return the seconds to wait before a further attempt, after `num_failed` that have failed."""
+        """Return the seconds to wait before the next attempt, after `num_failed` attempts have failed."""
         return float(min(self.retry_delay * 2.0 ** min(num_failed - 1, 30), _MAX_RETRY_DELAY))
 
 
@@ -99,4 +106,6 @@ def _is_number(value: Any) -> bool:
 
 def _expect(good: bool, what: str, name: str, value: Any, expected: str) -> None:
     if not good:
-        raise ComponentError(f"{what}({name}={value!r}): {name} is {expected}.", argument=name, found=value)
+        raise ComponentError(
+            f"{what}({name}={value!r}): {name} must be {expected}.", argument=name, found=value
+        )

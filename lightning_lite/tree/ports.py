@@ -1,4 +1,4 @@
-"""Ports of works that serve: find a free one, and see whether a server answers on it."""
+"""Ports of servers in works: finds a free one, and checks whether a server answers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ if TYPE_CHECKING:
 
 
 def addresses() -> tuple[str, str]:
-    """Return the inner and the outer address of this machine, the latter "" where there is none."""
+    """Return the private and the public address of this machine; the second is "" if there is none."""
     return os.environ.get("LIGHTNING_NODE_PRIVATE_IP", "127.0.0.1"), os.environ.get("LIGHTNING_NODE_IP", "")
 
 
 def find_free_port(host: str) -> int:
-    """Return the number of a TCP port that is free at this moment.
+    """Return the number of a TCP port that is free now.
+
+    Args:
+        host: Address of this machine, on which the port must be free.
 
     Raises:
-        OSError: `host` is no address of this machine.
+        OSError: `host` is not an address of this machine.
     """
-    import _socket  # noqa: PLC0415 - 1 ms for each child; socket itself would be 10
+    import _socket  # noqa: PLC0415 - it takes 1 ms, `socket` would take 10; few works need it
 
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
@@ -34,30 +37,30 @@ def find_free_port(host: str) -> int:
 
 
 def is_answering(host: str, port: int) -> bool:
-    """Return whether a server accepts connections there."""
+    """Return whether a server accepts connections at this address and port."""
     import _socket  # noqa: PLC0415
 
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
         probe.settimeout(settings.PROBE_TIMEOUT)
         return probe.connect_ex((host, port)) == 0
-    except OSError:  # the address has no meaning here, or not yet
+    except OSError:  # the address does not exist, or not yet
         return False
     finally:
         probe.close()
 
 
 class PortWatch:
-    """Tries a port, less and less often, until it answers.
+    """Tries to connect to a port, at increasing intervals, until a server answers.
 
     Args:
         host: Address of the server.
         port: Its port.
-        answered: What to call, in a thread of the watch, when it does.
+        answered: Called when a server answers, in a thread of this object.
     """
 
     def __init__(self, host: str, port: int, answered: Callable[[], None]) -> None:
-        import threading  # noqa: PLC0415 - 4 ms, and most works serve nothing
+        import threading  # noqa: PLC0415 - it takes 4 ms, and few works have a server
 
         self._host = host
         self._port = port
@@ -67,7 +70,7 @@ class PortWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop trying, and wait for the thread."""
+        """Stop trying, and wait until the thread has ended."""
         self._ended.set()
         if self._thread.ident != get_ident():
             self._thread.join()

@@ -1,104 +1,109 @@
 """`List` and `Dict` of components, which may change while the app runs.
 
-A component in a structure is named after it: `root.works.0`, `root.works.lr_1`. A list numbers its
-components in the order of their arrival; a number is never given twice, so names stay what they are.
+A component in a structure is named after it: `root.works.0`, `root.works.lr_1`. A list numbers its components
+in the order in which they were added. It uses no number twice, so the name of a component does not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, SupportsIndex
+from collections.abc import Callable, Iterable
+from typing import Any, SupportsIndex, TypeVar
 
 from lightning_lite.errors import ComponentError
 from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import Node, adopt, check_name, check_place, release
-from lightning_lite.tree.outbox import ComponentRemoved, Outbox
+from lightning_lite.tree.hierarchy import attach, check_attachable, detach
+from lightning_lite.tree.node import Node, TreeMember, check_name
+from lightning_lite.tree.outbox import ComponentRemoved, outbox_of
+from lightning_lite.tree.schedule import RecurringFlow
+from lightning_lite.tree.work import LightningWork
+
+C = TypeVar("C", bound=Component)
 
 
-class Structure:
-    """What `List` and `Dict` have in common: a place in the tree."""
-
-    _node: Node
-    _travels = False
-
-    @property
-    def name(self) -> str:
-        """Full name in the tree: `root.works`."""
-        return self._node.name
+class Structure(TreeMember):
+    """Base of `List` and `Dict`: their place in the tree, and the components in them."""
 
     @property
-    def works(self) -> list[Any]:
-        """All works in it, at any depth."""
-        return [work for _, work in named_components(self, works=True)]
+    def works(self) -> list[LightningWork]:
+        """All works in the structure, at any depth."""
+        return components_below(self, LightningWork)
 
     @property
     def flows(self) -> dict[str, Any]:
-        """All flows in it, at any depth, by name."""
-        return dict(named_components(self, works=False))
+        """All flows in the structure, at any depth, by full name."""
+        return {flow.name: flow for flow in components_below(self, RecurringFlow)}
 
     @property
     def state(self) -> dict[str, Any]:
-        """The states of what is in it: `{"works": …, "flows": …, "structures": …}`, by key."""
+        """The states of the components: `{"works": …, "flows": …, "structures": …}`, each by key."""
         return collect(self, "state")
 
     @property
     def state_vars(self) -> dict[str, Any]:
-        """Like `state`, the values alone."""
+        """Like `state`, but only with the values of attributes."""
         return collect(self, "state_vars")
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Set the states of what is in it.
+        """Set the states of the components in the structure.
+
+        Args:
+            state: A value of the property `state` or `state_vars`.
 
         Raises:
-            ComponentError: `state` speaks of other keys than there are.
+            ComponentError: `state` has other keys than the structure.
         """
         given = {key for group in state.values() for key in group}
         if given != set(self._node.children):
             raise ComponentError(
                 f"The provided state doesn't match the {type(self).__name__} {self.name}. "
-                f"Found {sorted(given ^ set(self._node.children))} un-matching keys."
+                f"Found {sorted(given ^ set(self._node.children))} as non-matching keys."
             )
         for group in state.values():
             for key, part in group.items():
                 self._node.children[key].set_state(part)
 
-    def _entered(self, name: str) -> None:
-        self._node.name = name
+    def _check(self, key: str, child: object) -> TreeMember:
+        """Return `child` if it can be added under `key`; changes nothing.
 
-    def _check(self, key: str, child: Any) -> None:
-        """Refuse what can't be taken, before anything is changed."""
-        if not isinstance(child, Component | Structure):
+        Raises:
+            ComponentError: It is not a component, or can't be attached.
+        """
+        if not isinstance(child, TreeMember):
             raise ComponentError(
-                f"{type(self).__name__} {self.name!r} holds flows, works and structures only; "
+                f"{type(self).__name__} {self.name!r} can contain only flows, works and structures; "
                 f"found {child!r} for {key!r}."
             )
-        check_place(self, key, child)
+        check_attachable(self, key, child)
+        return child
 
-    def _take(self, key: str, child: Any) -> None:
-        adopt(self, key, child)
+    def _add(self, key: str, child: TreeMember) -> None:
+        attach(self, key, child)
         self._node.children[key] = child
 
-    def _drop(self, key: str) -> None:
+    def _remove(self, key: str) -> None:
         child = self._node.children.pop(key)
-        if isinstance(self._node.link, Outbox):
-            self._node.link.ask(ComponentRemoved(child, child.name))
-            self._node.link.changed(f"{child.name} was taken out")
-        release(child)
+        outbox = outbox_of(self)
+        if outbox is not None:
+            outbox.request(ComponentRemoved(child, child.name))
+            outbox.changed(f"{child.name} was removed")
+        detach(child)
 
-    def _noted(self) -> None:
-        if isinstance(self._node.link, Outbox):
-            self._node.link.changed(f"{self.name} has other components")
+    def _request_pass(self) -> None:
+        """Request another pass of the flow, because the structure has changed."""
+        outbox = outbox_of(self)
+        if outbox is not None:
+            outbox.changed(f"{self.name} has other components")
 
 
 class Dict(Structure, dict[str, Any]):
     """A dict of components.
 
     Args:
-        *args: As for `dict`: a mapping or pairs.
+        *args: As for `dict`: a mapping, or pairs of key and component.
         **items: Components by key.
 
     Raises:
-        ComponentError: A key is no text or no safe name of a folder, or a value is no component.
+        ComponentError: A key is not a valid name, a value is not a component, or it is in a tree already.
 
     Example:
         >>> from lightning_lite.testing import EmptyWork
@@ -110,23 +115,23 @@ class Dict(Structure, dict[str, Any]):
 
     def __init__(self, *args: Any, **items: Any) -> None:
         dict.__init__(self)
-        self._node = Node()
+        self._node = Node(self)
         self.update(*args, **items)
 
     def __setitem__(self, key: str, child: Any) -> None:
         check_name(key, f"{type(self).__name__} {self.name}")
         if key in self and self[key] is child:
             return
-        self._check(key, child)
+        checked = self._check(key, child)
         if key in self:
-            self._drop(key)
-        self._take(key, child)
-        dict.__setitem__(self, key, child)
-        self._noted()
+            self._remove(key)
+        self._add(key, checked)
+        dict.__setitem__(self, key, checked)
+        self._request_pass()
 
     def __delitem__(self, key: str) -> None:
         dict.__delitem__(self, key)
-        self._drop(key)
+        self._remove(key)
 
     def __ior__(self, other: Any) -> Dict:  # type: ignore[override,misc]
         self.update(other)
@@ -136,18 +141,26 @@ class Dict(Structure, dict[str, Any]):
         return Dict, (dict(self),)
 
     def update(self, *args: Any, **items: Any) -> None:
-        """Take all components of a mapping or of pairs."""
+        """Add all components of a mapping, or of pairs of key and component."""
         for key, child in dict(*args, **items).items():
             self[key] = child
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return the component under `key`; take `default` if there is none."""
+        """Return the component under `key`; add `default` if there is none."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def pop(self, key: str, *default: Any) -> Any:
-        """Take out and return the component under `key`."""
+        """Remove and return the component under `key`; its process ends.
+
+        Args:
+            key: The key.
+            *default: Returned if there is no such key.
+
+        Raises:
+            KeyError: There is no such key, and no default.
+        """
         if key not in self and default:
             return default[0]
         child = self[key]
@@ -155,12 +168,16 @@ class Dict(Structure, dict[str, Any]):
         return child
 
     def popitem(self) -> tuple[str, Any]:
-        """Take out and return the component that came last."""
+        """Remove and return the key and the component that was added last; its process ends.
+
+        Raises:
+            KeyError: The dict is empty.
+        """
         key = next(reversed(self)) if self else dict(self).popitem()[0]
         return key, self.pop(key)
 
     def clear(self) -> None:
-        """Take out all components."""
+        """Remove all components; their processes end."""
         for key in list(self):
             del self[key]
 
@@ -170,7 +187,7 @@ class Dict(Structure, dict[str, Any]):
 
     @classmethod
     def fromkeys(cls, keys: Iterable[str], value: Any = None) -> Any:  # type: ignore[override]
-        """Refuse: one component can't stand under several keys."""
+        """Raise `ComponentError`, because one component can't be under several keys."""
         raise ComponentError("Dict.fromkeys would put one component under several keys; create one for each.")
 
 
@@ -178,10 +195,10 @@ class List(Structure, list[Any]):
     """A list of components.
 
     Args:
-        *items: Components.
+        *items: The components.
 
     Raises:
-        ComponentError: A value is no component, or stands somewhere else already.
+        ComponentError: A value is not a component, or it is in a tree already.
 
     Example:
         >>> from lightning_lite.testing import EmptyWork
@@ -193,48 +210,54 @@ class List(Structure, list[Any]):
 
     def __init__(self, *items: Any) -> None:
         list.__init__(self)
-        self._node = Node()
+        self._node = Node(self)
         self._next_number = 0
         self.extend(items)
 
     def append(self, child: Any) -> None:
-        """Take a component at the end."""
-        self._check(str(self._next_number), child)
-        self._take(str(self._next_number), child)
-        self._next_number += 1
+        """Add a component at the end."""
+        self._add_numbered(self._check(str(self._next_number), child))
         list.append(self, child)
-        self._noted()
+        self._request_pass()
 
     def extend(self, children: Iterable[Any]) -> None:
-        """Take components at the end."""
+        """Add components at the end."""
         for child in list(children):
             self.append(child)
 
     def insert(self, index: SupportsIndex, child: Any) -> None:
-        """Take a component before the one at `index`."""
-        self._change(lambda items: items.insert(index, child))
+        """Add a component before the one at `index`."""
+        self._edit(lambda items: items.insert(index, child))
 
     def pop(self, index: SupportsIndex = -1) -> Any:
-        """Take out and return the component at `index`."""
-        return self._change(lambda items: items.pop(index))
+        """Remove and return the component at `index`; its process ends.
+
+        Raises:
+            IndexError: There is no such component.
+        """
+        return self._edit(lambda items: items.pop(index))
 
     def remove(self, child: Any) -> None:
-        """Take out a component."""
-        self._change(lambda items: items.remove(child))
+        """Remove a component; its process ends.
+
+        Raises:
+            ValueError: It is not in the list.
+        """
+        self._edit(lambda items: items.remove(child))
 
     def clear(self) -> None:
-        """Take out all components."""
-        self._change(lambda items: items.clear())
+        """Remove all components; their processes end."""
+        self._edit(lambda items: items.clear())
 
     def copy(self) -> list[Any]:
         """Return a plain list of the components."""
         return list(self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._change(lambda items: items.__setitem__(index, value))
+        self._edit(lambda items: items.__setitem__(index, value))
 
     def __delitem__(self, index: Any) -> None:
-        self._change(lambda items: items.__delitem__(index))
+        self._edit(lambda items: items.__delitem__(index))
 
     def __iadd__(self, children: Iterable[Any]) -> List:  # type: ignore[misc]
         self.extend(children)
@@ -242,71 +265,77 @@ class List(Structure, list[Any]):
 
     def __imul__(self, times: SupportsIndex) -> Any:
         raise ComponentError(
-            f"List {self.name!r} can't hold a component several times; create one for each place."
+            f"List {self.name!r} can't contain a component several times; create one for each place."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return List, tuple(self)
 
-    def _change(self, edit: Callable[[list[Any]], Any]) -> Any:
-        """Edit a copy; then take what is new in it and drop what is gone."""
+    def _edit(self, edit: Callable[[list[Any]], Any]) -> Any:
+        """Edit a copy of the list, then add and remove the components in which the copy differs.
+
+        Args:
+            edit: Edits a plain list.
+
+        Returns:
+            The return value of `edit`.
+
+        Raises:
+            ComponentError: A new value can't be added; the list is unchanged.
+        """
         items = list(self)
         result = edit(items)
-        before = {id(child): child for child in self}
+        before = {id(child) for child in self}
         after = {id(child) for child in items}
         if len(after) < len(items):
-            raise ComponentError(f"List {self.name!r} can't hold a component several times.")
+            raise ComponentError(f"List {self.name!r} can't contain a component several times.")
         new = [child for child in items if id(child) not in before]
-        for child in new:
-            self._check(str(self._next_number), child)
-        for child in new:
-            self._take(str(self._next_number), child)
-            self._next_number += 1
+        for child in [self._check(str(self._next_number), child) for child in new]:
+            self._add_numbered(child)
         for key, child in list(self._node.children.items()):
             if id(child) not in after:
-                self._drop(key)
+                self._remove(key)
         list.__setitem__(self, slice(None), items)
-        self._noted()
+        self._request_pass()
         return result
+
+    def _add_numbered(self, child: TreeMember) -> None:
+        self._add(str(self._next_number), child)
+        self._next_number += 1
 
 
 def as_structure(value: Any) -> Any:
-    """Return a list or dict of nothing but components as a structure, and anything else as it is."""
-    if type(value) is list and value and all(isinstance(item, Component | Structure) for item in value):
+    """Return a plain list or dict of components as a `List` or `Dict`, and any other value unchanged."""
+    if type(value) is list and value and all(isinstance(item, TreeMember) for item in value):
         return List(*value)
-    if (
-        type(value) is dict
-        and value
-        and all(isinstance(item, Component | Structure) for item in value.values())
-    ):
+    if type(value) is dict and value and all(isinstance(item, TreeMember) for item in value.values()):
         return Dict(value)
     return value
 
 
-def named_components(parent: Any, *, works: bool) -> list[tuple[str, Any]]:
-    """Return the works, or the flows, below `parent` with their names.
+def components_below(parent: TreeMember, kind: type[C]) -> list[C]:
+    """Return the components of a class below `parent`, at any depth.
 
-    As in Lightning App: own works sorted by attribute, then those of child flows, then those of structures.
+    The order is that of Lightning App: children of `parent`, sorted by attribute; then those of child flows;
+    then those of structures.
     """
-    children = (
-        sorted(parent._node.children.items())
-        if isinstance(parent, Component)
-        else parent._node.children.items()
-    )
-    found = [
-        (child.name, child)
-        for _, child in children
-        if isinstance(child, Component) and child._travels is works
-    ]
-    for kind in (Component, Structure):
-        for _, child in children:
-            if isinstance(child, kind) and not child._travels:
-                found += named_components(child, works=works)
+    children = parent._node.children
+    ordered = [children[key] for key in (sorted(children) if isinstance(parent, Component) else children)]
+    found = [child for child in ordered if isinstance(child, kind)]
+    for group in (Component, Structure):
+        for child in ordered:
+            if isinstance(child, group):
+                found += components_below(child, kind)
     return found
 
 
-def collect(parent: Any, what: str) -> dict[str, Any]:
-    """Return attribute `what` of the children of `parent`, by kind and key."""
+def collect(parent: TreeMember, what: str) -> dict[str, Any]:
+    """Return an attribute of the children of `parent`, by kind and key.
+
+    Args:
+        parent: A flow or structure.
+        what: `state` or `state_vars`.
+    """
     found: dict[str, dict[str, Any]] = {"flows": {}, "works": {}, "structures": {}}
     for key, child in parent._node.children.items():
         kind = "structures" if isinstance(child, Structure) else "works" if child._travels else "flows"
@@ -314,22 +343,31 @@ def collect(parent: Any, what: str) -> dict[str, Any]:
     return found
 
 
-def find_component(parent: Any, path: str) -> Any:
-    """Return the component below `parent` that `path` leads to, keys separated by dots.
+def find_component(parent: TreeMember, path: str) -> TreeMember:
+    """Return the component or structure at `path` below `parent`.
+
+    Args:
+        parent: A flow or structure.
+        path: Keys, separated by dots.
 
     Raises:
-        AttributeError: There is none; the message names the part that is missing.
+        AttributeError: There is none; the message names the missing key.
     """
     for key in path.split(".") if path else ():
-        child: Mapping[str, Any] = parent._node.children
-        if key not in child:
+        children = parent._node.children
+        if key not in children:
             raise AttributeError(f"Component '{parent.name}' has no child component with name '{key}'.")
-        parent = child[key]
+        parent = children[key]
     return parent
 
 
 def flatten_states(state: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
-    """Return the states of all components below the one that `state` is of, by name relative to it."""
+    """Return the states of all components below one component, by name relative to it.
+
+    Args:
+        state: The state of the component.
+        prefix: Put before each name.
+    """
     found: dict[str, dict[str, Any]] = {}
     for kind in ("flows", "works", "structures"):
         for key, part in state.get(kind, {}).items():

@@ -1,7 +1,7 @@
 """`LightningWork`: a long job in a process of its own.
 
-Called in the flow, `run` asks for a call and answers from the record of calls; called in the work's
-own process, or outside an app, it is the user's method and nothing else.
+In the flow, `run` requests a call, or returns the value of a call that has ended. In the process of the work,
+and outside an app, it is the user's method.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from lightning_lite.errors import (
     DetachedError,
     InvalidValue,
     JournalError,
-    PauseSwallowed,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component
+from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.outbox import (
     Outbox,
     RestartRequested,
     StacksRequested,
     StartRequested,
     StopRequested,
+    outbox_of,
 )
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.ports import addresses, find_free_port
@@ -41,62 +42,7 @@ from lightning_lite.values.pickling import PackingError, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
-
-
-def _grace(timeout: Any) -> float:
-    """Return how long a work may take to end, in seconds."""
-    if timeout is None:
-        return settings.STOP_TIMEOUT
-    if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
-        raise ComponentError(f"timeout is a number of seconds, 0 or more, or None. Found {timeout!r}.")
-    return float(timeout)
-
-
-def swallowed_at(outbox: Outbox) -> str:
-    """Return the message about a `Pause` that the flow caught, with the line that it went through."""
-    trace = outbox.pause.__traceback__ if outbox.pause is not None else None
-    line = (
-        f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
-        if trace is not None
-        else "an unknown line"
-    )
-    return (
-        f"The flow caught what pauses it while a call of a work has not ended yet ({line}). "
-        "A bare `except:`, `except BaseException:` or `return` in `finally:` does that; "
-        "use `except Exception:`."
-    )
-
-
-def asking(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run` as the flow sees it."""
-    if getattr(method, "_asks", False):
-        return method
-
-    @wraps(method)
-    def run(self: LightningWork, *args: Any, **kwargs: Any) -> Any:
-        link = self._node.link
-        if isinstance(link, Outbox):
-            return self._ask(link, args, kwargs)
-        if link is None and current_caller().kind == "flow":
-            raise DetachedError(
-                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
-                "public attribute of a LightningFlow before calling the run method."
-            )
-        return method(self, *args, **kwargs)
-
-    run._asks = True  # type: ignore[attr-defined]
-    return run
-
-
-def _try_to_pack(value: Any, what: str) -> None:
-    try:
-        pack(value)
-    except PackingError as error:
-        shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
-        raise ArgumentError(
-            f"{what}: cannot send {shown} to another process: {error}. No call was made.", found=shown
-        ) from error
+    from typing import Any, Self
 
 
 _ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
@@ -106,47 +52,49 @@ class LightningWork(Component):
     """A long job that runs in a process of its own; override `run`.
 
     Args:
-        parallel: Whether the flow goes on while a call runs. If not, the pass of the flow is cut at
-            the line of the call until the call has ended.
-        cache_calls: Whether a call with the same arguments is run once. If not, the flow gets each
-            answer once, and reaching the line again runs the call again.
-        raise_exception: Whether a failed call ends the app with the work's exception.
-        host: Address on which the work serves, if it does.
-        port: Its port; `None` picks a free one when it is asked for.
-        local_build_config: Kept and shown, without effect on one machine.
-        cloud_build_config: Kept and shown, without effect on one machine.
-        cloud_compute: Kept and shown, without effect on one machine.
+        parallel: Whether the flow continues while a call runs. If not, a pass of the flow ends at the line of
+            the call, until the call has ended.
+        cache_calls: Whether a call with the same arguments is run only once. If not, the flow gets each value
+            once, and the call is run again when the flow reaches the line again.
+        raise_exception: Whether a failed call ends the app with the exception of the work.
+        host: Address of the server in the work, if there is one.
+        port: Port of the server; `None` means a free one.
+        local_build_config: Stored and shown, but without effect on one machine.
+        cloud_build_config: Stored and shown, but without effect on one machine.
+        cloud_compute: Stored and shown, but without effect on one machine.
         run_once: Old name of `cache_calls`.
-        start_with_flow: Whether the process of a work declared in `__init__` starts with the app.
-        env: Environment variables to add for the work's process.
-        cwd: Working directory of the work's process.
-        call_key: Function of the arguments of a call that returns plain data; equal data, same call.
-        retries: Further attempts of a call after one that failed.
-        retry_delay: Seconds before the first further attempt, doubled from one to the next, at most 60.
-        timeout: Seconds that an attempt may take; then the process is killed.
-        max_restarts: How often a process that died unasked is replaced within `restart_period`.
+        start_with_flow: Whether the process starts with the app, if the work is created in `__init__` of its
+            flow.
+        env: Environment variables to add in the process of the work.
+        cwd: Working directory of the process of the work.
+        call_key: Function that gets the arguments of a call and returns plain data; calls with equal data are
+            the same call.
+        retries: Number of further attempts after the first attempt of a call has failed.
+        retry_delay: Seconds before the second attempt; doubled before each further one, up to 60.
+        timeout: Seconds that one attempt may take before its process is killed; `None` means no limit.
+        max_restarts: How often a process that died by itself is replaced within `restart_period`.
         restart_period: Seconds.
 
     Raises:
-        ComponentDefinitionError: The class has no `run`, or one that is a coroutine or a generator.
-        ComponentError: An argument makes no sense.
+        ComponentDefinitionError: The class has no `run`, or its `run` is a coroutine or a generator.
+        ComponentError: An argument is invalid; the message names it.
 
     Example:
         >>> class Square(LightningWork):
         ...     def run(self, x):
         ...         return x * x
-        >>> Square().run(7)  # outside an app: the plain method
+        >>> Square().run(7)  # outside an app, this is the plain method
         49
     """
 
     _travels = True
     _policy: WorkPolicy
-    _book: CallBook
+    _records: CallRecords
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.run is not LightningWork.run:  # its own, or that of a plain class that it is mixed with
-            cls.run = asking(cls.run)  # type: ignore[method-assign]
+        if cls.run is not LightningWork.run:  # defined in this class, or in a mix-in without our metaclass
+            cls.run = _requesting_calls(cls.run)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -183,7 +131,8 @@ class LightningWork(Component):
             cache_calls = run_once
         if port is not None and (type(port) is not int or not 0 < port < 65536):
             raise ComponentError(
-                f"{type(self).__qualname__}(port={port!r}): port is a whole number from 1 to 65535, or None.",
+                f"{type(self).__qualname__}(port={port!r}): "
+                "port must be a whole number from 1 to 65535, or None.",
                 argument="port",
                 found=port,
             )
@@ -201,7 +150,7 @@ class LightningWork(Component):
             max_restarts=max_restarts,
             restart_period=restart_period,
         ).checked(type(self).__qualname__)
-        self._book = CallBook()
+        self._records = CallRecords()
         self._local_build_config = local_build_config or BuildConfig()
         self._cloud_build_config = cloud_build_config or BuildConfig()
         self._cloud_compute = cloud_compute or CloudCompute()
@@ -211,189 +160,257 @@ class LightningWork(Component):
         self._port = port
         self._display_name = ""
 
-    # What the user overrides.
+    def __copy__(self) -> Self:
+        twin = super().__copy__()
+        twin._records = CallRecords()  # the calls of the original are not calls of the copy
+        return twin
+
+    # Methods to override.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Do the job; override it.
+        """Do the job; override this method.
 
-        Called in the flow it returns the value of the call once that has ended. Before that it cuts
-        the pass of the flow, or returns `None` if the work is parallel.
+        When the flow calls it, it requests a call with these arguments, if there was none yet.
+
+        Args:
+            *args: Any picklable values.
+            **kwargs: Any picklable values.
+
+        Returns:
+            In the flow: the return value of the call if it has succeeded. `None` if it has failed, if it was
+            stopped, or if it has not ended and the work is parallel. If it has not ended and the work is not
+            parallel, the method does not return: it ends the pass of the flow.
+
+        Raises:
+            ArgumentError: In the flow: an argument can't be pickled, or no key can be computed from it.
+            DetachedError: The flow has not assigned the work to a public attribute.
+            InvalidValue: In the flow: the value of the call can't be unpickled in the main process.
         """
         raise ComponentDefinitionError(f"The work `{type(self).__qualname__}` is missing the `run()` method.")
 
     def on_start(self) -> None:
-        """Prepare the work's process; called there once, before the first call."""
+        """Do nothing; override it to prepare the process. Called there once, before the first call."""
 
     def on_exit(self) -> None:
-        """Tidy up; called in the work's process when it is stopped in order, within its time to stop."""
+        """Do nothing; override it to clean up. Called in the process of the work before a `stop` ends it."""
 
     def on_exception(self, exception: Exception) -> None:
-        """Decide about an exception of `run`, in the work's process.
+        """Handle an exception of `run`; called in the process of the work.
 
-        Raise, and the app ends if no attempt is left; return, and the call has failed but the app goes on.
-        The default raises if the work has `raise_exception=True`.
+        If this method raises and no attempt is left, the app ends. If it returns, the attempt has failed, but
+        the app continues. By default it raises if the work has `raise_exception=True`.
+
+        Args:
+            exception: The exception of `run`.
+
+        Raises:
+            Exception: `exception`, or another one.
         """
         if self._policy.raise_exception:
             raise exception
 
-    # What the flow asks of it.
+    # Calls and requests of the flow.
 
     def call(self, *args: Any, **kwargs: Any) -> Call | None:
-        """Return the record of the call with these arguments, or `None`; starts nothing.
+        """Return the record of the call with these arguments, without requesting a call.
+
+        Args:
+            *args: The arguments of the call, as for `run`.
+            **kwargs: The arguments of the call, as for `run`.
+
+        Returns:
+            The newest call with these arguments, or `None` if the flow has not requested one.
 
         Raises:
-            ArgumentError: An argument has no key.
+            ArgumentError: No key can be computed from an argument.
+
+        Example:
+            >>> from lightning_lite import LightningApp, LightningFlow
+            >>> class Square(LightningWork):
+            ...     def run(self, x):
+            ...         return x * x
+            >>> class Flow(LightningFlow):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.square = Square()
+            ...
+            ...     def run(self):
+            ...         self.square.run(7)
+            ...         self.stop()
+            >>> app = LightningApp(Flow())
+            >>> app.run(runner="inline")
+            >>> app.root.square.call(7).value
+            49
         """
-        return self._book.find(self._key(args, kwargs))
+        return self._records.find(self._key(args, kwargs))
 
     def start(self) -> None:
-        """Start the work's process without a call; nothing happens if it is up.
+        """Start the process of the work without a call; without effect if it is running.
 
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("start").ask(StartRequested(self))
+        self._outbox("start").request(StartRequested(self))
 
     def stop(self, timeout: float | None = None) -> None:
-        """End the work's process; returns at once, the status is `stopped` when it is gone.
+        """Request that the process of the work ends.
 
-        A call that this cuts has ended, with `None` as its answer.
+        The method returns at once. The status is `stopped` when the process has ended. A running call is
+        interrupted: it has ended then, with the value `None`.
 
         Args:
-            timeout: Seconds that `on_exit` gets before its process is terminated, then killed; 5 if `None`.
+            timeout: Seconds that `on_exit` may take before the process is killed; `None` means 5.
 
         Raises:
-            ComponentError: `timeout` is no number of seconds.
-            DetachedError: The work is not part of a running app.
+            ComponentError: `timeout` is not a number of seconds.
+            DetachedError: The work is not part of a running app, or the caller is the work itself.
+
+        Example:
+            >>> from lightning_lite import LightningApp, LightningFlow
+            >>> from lightning_lite.testing import EmptyWork
+            >>> class Flow(LightningFlow):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.work = EmptyWork(start_with_flow=False)
+            ...
+            ...     def run(self):
+            ...         self.work.run()
+            ...         self.work.stop()
+            ...         if self.work.has_stopped:
+            ...             self.stop()
+            >>> app = LightningApp(Flow())
+            >>> app.run(runner="inline")
+            >>> app.root.work.status.stage
+            'stopped'
         """
-        self._outbox("stop").ask(StopRequested(self, _grace(timeout)))
+        self._outbox("stop").request(StopRequested(self, _grace(timeout)))
 
     def kill(self) -> None:
-        """End the work's process and all that it started, at once and without `on_exit`.
+        """Request that the process of the work and its child processes are killed, without `on_exit`.
 
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("kill").ask(StopRequested(self, 0.0))
+        self._outbox("kill").request(StopRequested(self, 0.0))
 
     def restart(self, timeout: float | None = None) -> None:
-        """Stop the work's process and start a new one; a call that this cuts is run again.
+        """Request that the process of the work is replaced by a new one; an interrupted call is run again.
 
         Args:
-            timeout: Seconds, as for `stop`.
+            timeout: Seconds that `on_exit` may take, as for `stop`.
 
         Raises:
-            ComponentError: `timeout` is no number of seconds.
+            ComponentError: `timeout` is not a number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("restart").ask(RestartRequested(self, _grace(timeout)))
+        self._outbox("restart").request(RestartRequested(self, _grace(timeout)))
 
     def dump_stack(self) -> None:
-        """Let the work's process write the stacks of all its Python threads to its output, even if it hangs.
+        """Request that the process of the work prints the stacks of all its Python threads, even if it hangs.
 
-        Nothing happens if it has no process.
+        Without effect if the work has no process.
 
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("dump_stack").ask(StacksRequested(self))
+        self._outbox("dump_stack").request(StacksRequested(self))
 
     def delete(self) -> None:
-        """End the work's process for good.
+        """Request that the process of the work ends, as `stop` does.
 
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        if not isinstance(self._node.link, Outbox):
+        if outbox_of(self) is None:
             raise DetachedError(
-                "Can't delete the work, it looks like it isn't attached to a LightningFlow. "
+                "Can't delete the work, it isn't attached to a LightningFlow. "
                 f"Found {type(self).__qualname__} outside a running app."
             )
         self.stop()
 
-    # What became of its calls.
+    # Status of the calls.
 
     @property
     def status(self) -> WorkStatus:
-        """What happened last to the newest call that the flow asked for, or to the process after it."""
-        return self._book.read_status()
+        """Last status of the newest call of the flow, or of the process after that call has ended."""
+        return self._records.read_status()
 
     @property
     def statuses(self) -> list[WorkStatus]:
-        """What happened to the newest call and to the process, in order."""
-        self._book.read_status()
-        newest = self._book.newest.statuses if self._book.newest else []
-        return sorted([*self._book.process_statuses, *newest], key=lambda status: status.timestamp)
+        """Statuses of the newest call and of the process, oldest first."""
+        self._records.read_status()
+        newest = self._records.newest.statuses if self._records.newest else []
+        return sorted([*self._records.process_statuses, *newest], key=lambda status: status.timestamp)
 
     @property
     def has_started(self) -> bool:
-        """Whether its process has been up."""
-        return self._book.has_started
+        """Whether a process of the work has ever been running."""
+        return self._records.has_started
 
     @property
     def has_stopped(self) -> bool:
-        """Whether it was stopped and has not been asked for anything since."""
-        return self._book.read_status().stage == WorkStageStatus.STOPPED
+        """Whether the work was stopped, and the flow has requested no call since."""
+        return self._records.read_status().stage == WorkStageStatus.STOPPED
 
     @property
     def has_succeeded(self) -> bool:
         """Whether the newest call has succeeded."""
-        newest = self._book.newest
+        newest = self._records.newest
         return newest is not None and newest.succeeded
 
     @property
     def has_failed(self) -> bool:
-        """Whether the newest call has failed, or the process died without one."""
-        return self._book.read_status().stage == WorkStageStatus.FAILED
+        """Whether the newest call has failed, or the process has died without a call."""
+        return self._records.read_status().stage == WorkStageStatus.FAILED
 
     @property
     def has_timeout(self) -> bool:
-        """Whether the newest call ran into its time limit."""
-        return self.has_failed and self._book.read_status().reason == WorkFailureReasons.TIMEOUT
+        """Whether the newest call has failed because it exceeded its time limit."""
+        return self.has_failed and self._records.read_status().reason == WorkFailureReasons.TIMEOUT
 
     @property
     def is_running(self) -> bool:
-        """Whether the newest call runs."""
-        return self._book.read_status().stage == WorkStageStatus.RUNNING
+        """Whether the newest call is running."""
+        return self._records.read_status().stage == WorkStageStatus.RUNNING
 
     @property
     def is_pending(self) -> bool:
-        """Whether the newest call waits for its turn."""
-        return self._book.read_status().stage == WorkStageStatus.PENDING
+        """Whether the newest call has not been sent to the process yet."""
+        return self._records.read_status().stage == WorkStageStatus.PENDING
 
     @property
     def num_failures(self) -> int:
-        """Attempts that failed, over all calls."""
-        return self._book.num_failures
+        """Number of failed attempts, of all calls."""
+        return self._records.num_failures
 
     @property
     def num_successes(self) -> int:
-        """Calls that succeeded."""
-        return self._book.num_successes
+        """Number of calls that succeeded."""
+        return self._records.num_successes
 
     @property
     def num_timeouts(self) -> int:
-        """Attempts that ran into the time limit, over all calls."""
-        return self._book.num_timeouts
+        """Number of attempts that exceeded the time limit, of all calls."""
+        return self._records.num_timeouts
 
-    # What the work is.
+    # Settings, and the server in the work.
 
     @property
     def parallel(self) -> bool:
-        """Whether the flow goes on while a call runs."""
+        """Whether the flow continues while a call runs."""
         return self._policy.parallel
 
     @property
     def cache_calls(self) -> bool:
-        """Whether a call with the same arguments is run once."""
+        """Whether a call with the same arguments is run only once."""
         return self._policy.cache_calls
 
     @property
     def display_name(self) -> str:
-        """A name for people; may be set before the work has started.
+        """Name for people, by default the last part of `name`; can be set until the work has started.
 
         Raises:
-            DetachedError: On setting another one later.
+            DetachedError: It is set after the work has started.
         """
         return self._display_name or self.name.rpartition(".")[2]
 
@@ -407,14 +424,14 @@ class LightningWork(Component):
 
     @property
     def host(self) -> str:
-        """Address on which the work serves."""
+        """Address of the server in the work."""
         return self._host
 
     @property
     def port(self) -> int:
-        """Port on which the work serves; a free one is picked if none was given.
+        """Port of the server in the work; if none was given, a free one is chosen at the first access.
 
-        Between picking and serving, another program may take it: serve soon.
+        Start the server soon after that, because another program may take the port.
         """
         if self._port is None:
             self._port = find_free_port(self._host)
@@ -422,7 +439,7 @@ class LightningWork(Component):
 
     @property
     def url(self) -> str:
-        """`http://host:port` once the work answers there; "" before, and when its process has gone."""
+        """`http://host:port` while a server answers there, else ""."""
         return self._url
 
     @url.setter
@@ -431,17 +448,17 @@ class LightningWork(Component):
 
     @property
     def internal_ip(self) -> str:
-        """Address of the machine of the work's process, "" before that has started."""
+        """Address of the machine on which the process of the work runs; "" before it has started."""
         return addresses()[0] if self._is_up() else ""
 
     @property
     def public_ip(self) -> str:
-        """That address as seen from outside; "" on one machine."""
+        """Public address of that machine; "" if there is none."""
         return addresses()[1] if self._is_up() else ""
 
     @property
     def local_build_config(self) -> BuildConfig:
-        """What its environment needs here; without effect."""
+        """Requirements of the work on this machine; without effect."""
         return self._local_build_config
 
     @local_build_config.setter
@@ -450,7 +467,7 @@ class LightningWork(Component):
 
     @property
     def cloud_build_config(self) -> BuildConfig:
-        """What its environment needs in the cloud; without effect."""
+        """Requirements of the work in the cloud; without effect."""
         return self._cloud_build_config
 
     @cloud_build_config.setter
@@ -459,63 +476,71 @@ class LightningWork(Component):
 
     @property
     def cloud_compute(self) -> CloudCompute:
-        """The machine that it asks for; without effect."""
+        """Kind of machine for the work; without effect."""
         return self._cloud_compute
 
     @cloud_compute.setter
     def cloud_compute(self, compute: CloudCompute) -> None:
         self._cloud_compute = compute
 
+    # The state.
+
     @property
     def state(self) -> dict[str, Any]:
-        """State, calls and changes as nested dicts, as Lightning App shows them."""
-        return {"vars": self._values(), "calls": self._book.to_dict(), "changes": {}}
+        """The state, the calls and their statuses as nested dicts, in the layout of Lightning App."""
+        return {"vars": self._values(), "calls": self._records.to_dict(), "changes": {}}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Set the attributes named in `state["vars"]`.
+        """Assign the values in `state["vars"]` to the attributes.
+
+        Args:
+            state: A value of the property `state` or `state_vars`.
 
         Raises:
             StateError: An attribute was never declared.
         """
         self._set_values(state.get("vars", {}))
 
-    # How a call is asked for.
+    # Not public: the request of a call, and checks.
 
-    def _ask(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Answer a call of the flow from the record, or enter it there."""
+    def _request_call(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the value of a call that has ended, or request the call; see `run`.
+
+        Args:
+            outbox: Gets the request.
+            args: The positional arguments of the call.
+            kwargs: The keyword arguments of the call.
+        """
         key, policy = self._key(args, kwargs), self._policy
-        book = self._book
-        call = book.current.get(key)
+        records = self._records
+        call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
-            call = outbox.ask_call(self, key, self._pack_arguments(args, kwargs))
+            call = outbox.request_call(self, key, self._pack_arguments(args, kwargs))
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
         if not call.ended:
             if policy.parallel:
                 return None
-            if outbox.pause is not None:
-                raise PauseSwallowed(swallowed_at(outbox)) from outbox.pause
-            assert outbox.wait is not None
             outbox.wait((call,), (self._node.name,))
         return self._answer(outbox, call)
 
     def _answer(self, outbox: Outbox, call: Call) -> Any:
-        """Return the answer of a call that has ended."""
+        """Return the value of a call that has ended."""
         outbox.num_answers += 1
         if not self._policy.cache_calls:
             outbox.use_answer(self, call)
         try:
             return call.value
-        except JournalError:  # it was kept in a file, and that is damaged
+        except JournalError:  # the value is in a file of the run, and the file is damaged
             raise
         except Exception as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> InvalidValue:
         return InvalidValue(
-            f"The answer of {self.name}.run can't be read here: {type(error).__name__}: {error}. "
-            "Its class has to exist in the main process as well.",
+            f"The value of {self.name}.run can't be unpickled in the main process: {type(error).__name__}: "
+            f"{error}. Its class has to exist there as well.",
             work=self.name,
             reason="invalid_value",
         )
@@ -537,34 +562,94 @@ class LightningWork(Component):
             raise ArgumentError(f"{self.name}.run: the arguments can't be sent: {error}") from error
 
     def _outbox(self, verb: str) -> Outbox:
-        link = self._node.link
-        if not isinstance(link, Outbox):
+        """Return the outbox for a request of the flow.
+
+        Raises:
+            DetachedError: The work is not part of a running app, or this is the process of the work.
+        """
+        outbox = outbox_of(self)
+        if outbox is None:
             raise DetachedError(
                 "Only the LightningFlow can request this work "
                 f"({self.name or type(self).__qualname__!r}) to {verb}."
             )
-        return link
+        return outbox
 
     def _is_up(self) -> bool:
-        in_own_process = self._node.link is not None and not isinstance(self._node.link, Outbox)
-        return in_own_process or self._book.has_started
+        in_own_process = self._node.link is not None and outbox_of(self) is None
+        return in_own_process or self._records.has_started
 
-    def _write(self, node: Any, name: str, value: Any) -> None:
+    def _write(self, node: Node, name: str, value: Any) -> None:
         if type(value) not in SCALARS:
-            items = (
-                value if type(value) in (list, tuple) else value.values() if type(value) is dict else (value,)
-            )
+            if type(value) in (list, tuple):
+                items = value
+            else:
+                items = value.values() if type(value) is dict else (value,)
             for item in items:
-                if isinstance(item, Component):
+                if isinstance(item, TreeMember):
                     raise ComponentError(
                         "A LightningWork isn't allowed to take any children such as LightningWork or "
-                        f"LightningFlow. Found {type(item).__qualname__} as {node.where(self, name)}. "
+                        f"LightningFlow. Found {type(item).__qualname__} as {node.attribute_path(name)}. "
                         "Make both of them attributes of a flow."
                     )
         super()._write(node, name, value)
 
 
+def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a `run` that requests a call if the flow calls it, and else calls `method`."""
+    if getattr(method, "_requests_calls", False):
+        return method
+
+    @wraps(method)
+    def run(self: LightningWork, *args: Any, **kwargs: Any) -> Any:
+        link = self._node.link
+        if isinstance(link, Outbox):
+            return self._request_call(link, args, kwargs)
+        if link is None and current_caller().kind == "flow":
+            raise DetachedError(
+                f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
+                "public attribute of a LightningFlow before calling the run method."
+            )
+        return method(self, *args, **kwargs)
+
+    run._requests_calls = True  # type: ignore[attr-defined]
+    return run
+
+
+def _grace(timeout: Any) -> float:
+    """Return how many seconds a work may take to end.
+
+    Raises:
+        ComponentError: `timeout` is not a number of seconds.
+    """
+    if timeout is None:
+        return settings.STOP_TIMEOUT
+    if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
+        raise ComponentError(f"timeout is a number of seconds, 0 or more, or None; found {timeout!r}.")
+    return float(timeout)
+
+
+def _try_to_pack(value: Any, what: str) -> None:
+    """Raise an error that names the value if it can't be pickled.
+
+    Raises:
+        ArgumentError: The message begins with `what`.
+    """
+    try:
+        pack(value)
+    except PackingError as error:
+        shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
+        raise ArgumentError(
+            f"{what}: cannot send {shown} to another process: {error}. No call was made.", found=shown
+        ) from error
+
+
 def _check_run(cls: type[LightningWork]) -> None:
+    """Refuse a class without a `run` that can do the job.
+
+    Raises:
+        ComponentDefinitionError: It has no `run`, or its `run` is a coroutine or a generator.
+    """
     if cls.run is LightningWork.run:
         raise ComponentDefinitionError(
             f"The work `{cls.__qualname__}` is missing the `run()` method. This is required. "
@@ -577,7 +662,7 @@ def _check_run(cls: type[LightningWork]) -> None:
     if code is not None and code.co_flags & _ASYNC_OR_GENERATOR:
         kind = "a generator" if code.co_flags & 0x20 else "a coroutine"
         raise ComponentDefinitionError(
-            f"The `run()` method of the work `{cls.__qualname__}` is {kind}: it would end before it began. "
+            f"The `run()` method of the work `{cls.__qualname__}` is {kind}: a call runs no code of it. "
             + (
                 "Return a list, or assign the items to an attribute."
                 if code.co_flags & 0x20

@@ -172,7 +172,9 @@ def test_an_answer_that_can_not_be_read_in_the_main_process_is_an_invalid_value(
 
     stage = play(run, work=Work())
 
-    with pytest.raises(InvalidValue, match=r"The answer of root\.work\.run can't be read here: ValueError"):
+    with pytest.raises(
+        InvalidValue, match=r"The value of root\.work\.run can't be unpickled in the main process: ValueError"
+    ):
         stage.answer("root.work", Unreadable())
 
 
@@ -339,12 +341,12 @@ def test_a_flow_that_has_read_the_record_of_a_call_runs_again_when_that_changes(
 
 
 def test_a_work_may_be_stopped_and_started_for_months():
-    book = Work()._book
+    records = Work()._records
     for number in range(3000):
-        book.apply(WorkStatusChanged("root.work", float(number), WorkStatus("started", float(number))))
+        records.apply(WorkStatusChanged("root.work", float(number), WorkStatus("started", float(number))))
 
-    assert len(book.process_statuses) == 1000
-    assert book.status.timestamp == 2999.0
+    assert len(records.process_statuses) == 1000
+    assert records.status.timestamp == 2999.0
 
 
 def test_timestamps_are_those_of_the_clock():
@@ -567,7 +569,7 @@ def test_only_a_flow_in_an_app_can_ask_for_the_process(verb):
 
 
 def test_deleting_a_work_that_is_not_attached_is_refused():
-    with pytest.raises(DetachedError, match=r"Can't delete the work, it looks like it isn't attached"):
+    with pytest.raises(DetachedError, match=r"Can't delete the work, it isn't attached to a LightningFlow"):
         Square().delete()
 
 

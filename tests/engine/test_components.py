@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 import math
 import pathlib
+import pickle
 import warnings
 
 import numpy
@@ -171,7 +173,7 @@ def test_a_work_can_not_stand_in_two_places_and_both_are_named():
 
     with pytest.raises(
         ComponentError,
-        match=r"The same Work can't stand in two places: it is 'root\.first' already.*'root\.second'",
+        match=r"The same Work can't be in two places: it is 'root\.first' already.*'root\.second'",
     ):
         ScriptedFlow(nothing, second=work)
 
@@ -254,7 +256,7 @@ def test_a_component_can_not_be_replaced_by_assignment(old, kind):
 
 def test_an_attribute_that_holds_a_value_does_not_become_a_component():
     with pytest.raises(
-        StateError, match=r"root\.x holds a value; only one that is None can become a component"
+        StateError, match=r"root\.x has a value; only an attribute that is None can become a component"
     ):
         play(lambda flow: setattr(flow, "x", Work()), x=3)
 
@@ -395,7 +397,7 @@ def test_state_can_not_be_deleted():
     root = ScriptedFlow(nothing, value=1, work=Work())
 
     for name in ("value", "work"):
-        with pytest.raises(StateError, match=rf"root\.{name} is part of the state, which keeps its shape"):
+        with pytest.raises(StateError, match=rf"root\.{name} is part of the state, so it can't be deleted"):
             delattr(root, name)
 
 
@@ -507,12 +509,45 @@ def test_set_state_names_what_is_not_there():
 
     with pytest.raises(StateError, match=r"root\.unknown was never declared"):
         root.set_state({"vars": {"unknown": 1}})
-    with pytest.raises(ComponentError, match=r"The state speaks of root\.gone"):
+    with pytest.raises(ComponentError, match=r"The state contains root\.gone"):
         root.set_state({"works": {"gone": {}}})
     with pytest.raises(
         ComponentError, match=r"The provided state doesn't match the Dict root\.crew\. Found \['a', 'b'\]"
     ):
         root.set_state({"structures": {"crew": {"works": {"b": {}}, "flows": {}}}})
+
+
+# Copies.
+
+
+class WithOwnPickling(Work):
+    def __getstate__(self):
+        return {**self.__dict__, "_handle": None}
+
+    def __setstate__(self, state):
+        # The attributes of state are usable here.
+        self.__dict__.update(state)
+        self.step += 1
+
+
+def pickled(work):
+    return pickle.loads(pickle.dumps(work))
+
+
+@pytest.mark.parametrize("cls", [Work, WithOwnPickling])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled], ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_of_a_work_has_its_own_values_and_calls(cls, copied):
+    flow = ScriptedFlow(nothing, work=cls())
+    flow.work.step, flow.work.curve, flow.work._private = 1, [1], {"a"}
+
+    twin = copied(flow.work)
+    twin.step, twin.curve = twin.step + 10, [2]
+
+    assert (twin.step, twin.curve, twin._private) == (11 + (cls is WithOwnPickling), [2], {"a"})
+    assert (flow.work.step, flow.work.curve) == (1, [1])
+    assert twin._node.owner is twin
+    assert twin._node.parent is None
+    assert twin._records is not flow.work._records
 
 
 # What else a work says about itself.

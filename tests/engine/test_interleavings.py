@@ -53,7 +53,7 @@ class Watcher(ScriptedFlow):
         return (
             self.turn,
             [(work.loss, work.curve, work.status.stage, work.num_failures) for work in (self.a, self.b)],
-            [call.ended for work in (self.a, self.b) for call in work._book.current.values()],
+            [call.ended for work in (self.a, self.b) for call in work._records.current.values()],
         )
 
     def watch(self, _):

@@ -86,14 +86,21 @@ class Restless(ScriptedFlow):
             rng.choice([work.stop, work.kill, work.restart, work.start])()
 
 
-def remembered(book):
+def remembered(records):
     """Return the records of the calls that were not interrupted; a resume requests the others again."""
     calls = {
         key: (call.number, call.ended, call.succeeded, call.answered, call.statuses)
-        for key, call in book.current.items()
+        for key, call in records.current.items()
         if call.failure is None or call.failure.reason != "stopped"
     }
-    return calls, book.num_calls, book.num_failures, book.num_successes, book.num_timeouts, book.has_started
+    return (
+        calls,
+        records.num_calls,
+        records.num_failures,
+        records.num_successes,
+        records.num_timeouts,
+        records.has_started,
+    )
 
 
 class Unfinished(Replay):
@@ -107,7 +114,8 @@ def compare(machine, records):
     """Check that the journal says what the flow knows."""
     history = Unfinished("now", decode_events(records, "journal")).history
     for supervisor in machine.supervisors():
-        name, known, folded = supervisor.name, supervisor.work._book, history.works[supervisor.name].book
+        name = supervisor.name
+        known, folded = supervisor.work._records, history.works[name].records
         cut = known.current.keys() - remembered(known)[0].keys()
         for key in cut & folded.current.keys():
             assert not folded.current.pop(key).ended

@@ -241,8 +241,8 @@ def edit_dict(items, name, key, new):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        (3, r"The provided key should be an string"),
-        (None, r"The provided key should be an string"),
+        (3, r"The provided key should be a string"),
+        (None, r"The provided key should be a string"),
         ("a.b", r"The provided name 'a\.b' contains \. which is forbidden"),
         ("..", r"contains \. which is forbidden"),
         ("a/b", r"The provided name 'a/b' contains '/', which is forbidden"),

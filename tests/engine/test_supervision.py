@@ -814,17 +814,17 @@ def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
         ("retries", 1.5, "a whole number, 0 or more"),
         ("retries", True, "a whole number, 0 or more"),
         ("max_restarts", -1, "a whole number, 0 or more"),
-        ("retry_delay", -0.1, "seconds"),
-        ("retry_delay", float("nan"), "seconds"),
-        ("retry_delay", "1", "seconds"),
-        ("timeout", 0, "seconds, more than 0"),
-        ("timeout", float("inf"), "seconds, more than 0"),
-        ("restart_period", 0, "seconds, more than 0"),
-        ("restart_period", None, "seconds, more than 0"),
-        ("env", {"A": 1}, "a dict of texts"),
-        ("env", {"A=B": "x"}, "a dict of texts"),
-        ("env", {"A": "x\0"}, "a dict of texts"),
-        ("env", ["A=B"], "a dict of texts"),
+        ("retry_delay", -0.1, "a number of seconds, 0 or more"),
+        ("retry_delay", float("nan"), "a number of seconds, 0 or more"),
+        ("retry_delay", "1", "a number of seconds, 0 or more"),
+        ("timeout", 0, "a number of seconds, more than 0"),
+        ("timeout", float("inf"), "a number of seconds, more than 0"),
+        ("restart_period", 0, "a number of seconds, more than 0"),
+        ("restart_period", None, "a number of seconds, more than 0"),
+        ("env", {"A": 1}, "a dict of strings"),
+        ("env", {"A=B": "x"}, "a dict of strings"),
+        ("env", {"A": "x\0"}, "a dict of strings"),
+        ("env", ["A=B"], "a dict of strings"),
         ("cwd", 3, "the path of a folder"),
         ("call_key", "key", "a function"),
         ("port", "8000", "a whole number from 1 to 65535, or None"),
@@ -832,7 +832,9 @@ def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused_with_its_name(argument, value, expected):
-    with pytest.raises(ComponentError, match=rf"Work\({argument}=.*\): {argument} is {expected}") as refusal:
+    with pytest.raises(
+        ComponentError, match=rf"Work\({argument}=.*\): {argument} must be {expected}"
+    ) as refusal:
         Work(**{argument: value})
 
     assert refusal.value.argument == argument

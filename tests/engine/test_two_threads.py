@@ -12,7 +12,8 @@ from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import StopRun
 from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.tree.component import Component
-from lightning_lite.tree.node import Node, enter
+from lightning_lite.tree.hierarchy import set_name
+from lightning_lite.tree.node import Node
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -43,7 +44,7 @@ OF_THE_HELPER = codes_of(
     Node.store_encoded,
     Node._store_container,
     Node._forget_container,
-    Node.look,
+    Node.changed_containers,
     Node.value,
 )
 
@@ -62,7 +63,7 @@ class TwoThreads:
 
     def __init__(self, kind, before):
         work = kind()
-        enter(work, "root.work")
+        set_name(work, "root.work")
         self.host = unpack(pack(WorkHost(work)))
         self.work = self.host._work
         self.desk = Desk(self.host)
@@ -123,7 +124,7 @@ class TwoThreads:
         self.host.close()
         self.hear()
         node = self.work._node
-        assert repr(decode(self.known)) == repr(decode(encode(node.value(self.work, "step"), "step")))
+        assert repr(decode(self.known)) == repr(decode(encode(node.value("step"), "step")))
 
 
 def play(kind, before, codes, first, second):

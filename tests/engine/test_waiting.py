@@ -477,7 +477,7 @@ def meaning(driver):
     calls = {
         (work.name, call.key): (call.succeeded, call.value, call.failure and call.failure.message)
         for work in driver.flow.works()
-        for call in work._book.current.values()
+        for call in work._records.current.values()
         if work.name != "root.once"
     }
     journaled = {(work.name, call.key): call.stage for work in history.works.values() for call in work.calls}

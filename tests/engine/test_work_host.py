@@ -13,7 +13,7 @@ from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError, StateError, StopRun
 from lightning_lite.messages import AcknowledgeState, RunCall, RunEnded, StateChanged, WriteState
 from lightning_lite.testing import poll_until
-from lightning_lite.tree.node import enter
+from lightning_lite.tree.hierarchy import set_name
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
@@ -30,7 +30,7 @@ class Task(Work):
 def open_host(work=None, name="root.work"):
     """Return the desk, the host and the work, as if they had travelled."""
     work = work or Task()
-    enter(work, name)
+    set_name(work, name)
     host = unpack(pack(WorkHost(work)))
     desk = Desk(host)
     host.open(desk.send, desk.nudge)

@@ -147,7 +147,7 @@ def completed() -> set[str]:
             history = fold(decode_events(journal.records(), journal.path))
             for name, work in history.works.items():
                 if name != "root.fresh":
-                    calls = [call for call in work.book.current.values() if call.ended]
+                    calls = [call for call in work.records.current.values() if call.ended]
                     found |= {f"{name} {numbers[call.key]}" for call in calls}
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
-from lightning_lite.tree.schedule import next_event
+from lightning_lite.tree.cron import next_event
 
 from tests.engine.simulation import ScriptedFlow, Stage, Work, play
 

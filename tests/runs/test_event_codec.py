@@ -259,7 +259,7 @@ def test_a_call_that_ends_after_its_work_got_another_name_is_not_run_again(end: 
 
     replay = Replay("run", decode_events(encode_events([*EVENTS[:8], *moved, *end, *survived]), "journal.db"))
 
-    (call,) = replay.history.works["root.v"].book.current.values()
+    (call,) = replay.history.works["root.v"].records.current.values()
     assert call.ended
     assert replay.num_completed == 1
     assert [call.stage for call in replay.history.works["root.v"].calls] == [call.statuses[-1].stage]
