@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import Any
 
-from lightning_lite.errors import ComponentDefinitionError, ComponentError, FailApp, StateError, StopApp
+from lightning_lite.errors import (
+    ComponentDefinitionError,
+    ComponentError,
+    DetachedError,
+    FailApp,
+    StateError,
+    StopApp,
+)
 from lightning_lite.tree.hierarchy import attach, call_when_attached
 from lightning_lite.tree.node import TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
@@ -24,8 +31,8 @@ class LightningFlow(RecurringFlow):
     """Coordinates works and other flows; override `run`.
 
     The app calls `run` of the root flow again after each change: of a state, of a call, of an attribute of
-    the flow itself. Each execution is a pass. A pass ends at the first call of a non-parallel work that has
-    not ended.
+    the flow itself. Each execution is a pass. A pass waits at a call of a non-parallel work until the
+    call has ended; if something else changes first, it ends there.
 
     Example:
         >>> class Count(LightningFlow):
@@ -102,6 +109,52 @@ class LightningFlow(RecurringFlow):
             lightning_lite.errors.AppFailed: no data
         """
         self._end(FailApp(end_msg))
+
+    def wait_for(self, *works: LightningWork) -> list[Any]:
+        """Wait at this line until all calls requested from parallel works have ended, and return their values.
+
+        Args:
+            *works: The works.
+
+        Returns:
+            The value of each work, in the order of the arguments: of the call that this pass has requested last
+            from it, else of its newest call. `None` for a call that failed or was stopped, and for a work
+            without a call.
+
+        Raises:
+            ComponentError: An argument is not a work.
+            DetachedError: The flow or a work is not part of a running app.
+
+        Example:
+            >>> from lightning_lite import LightningApp
+            >>> class Square(LightningWork):
+            ...     def run(self, number):
+            ...         return number * number
+            >>> class Flow(LightningFlow):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.one, self.two = Square(parallel=True), Square(parallel=True)
+            ...     def run(self):
+            ...         self.one.run(1), self.two.run(2)
+            ...         self.stop(str(self.wait_for(self.one, self.two)))
+            >>> LightningApp(Flow()).run(runner="inline")
+            [1, 4]
+        """
+        outbox = outbox_of(self)
+        for work in works:
+            if not isinstance(work, LightningWork):
+                raise ComponentError(f"{self.name}.wait_for takes works. Found {type(work).__qualname__}.")
+            if outbox is None or outbox_of(work) is not outbox:
+                raise DetachedError(
+                    f"{self.name}.wait_for: {type(work).__qualname__} is not part of a running app, so it has no "
+                    "calls to wait for. Set the work as an attribute of a flow, and run the app."
+                )
+        if outbox is None:
+            return []
+        calls = [call for work in works for call in work._pending_calls(outbox)]
+        if calls:
+            outbox.wait(calls, [work.name for work in works])
+        return [work._latest_value(outbox) for work in works]
 
     def stop_works(self, works: Iterable[LightningWork], timeout: float | None = None) -> None:
         """Request that the processes of several works end; they end at the same time.

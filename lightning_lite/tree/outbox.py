@@ -94,6 +94,7 @@ class Outbox:
             its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
             the name of the work that has changed; "" if it was the flow or a schedule.
+        reached: The last call that this pass has requested from each work, by the name of the work.
         num_answers: Number of calls that were answered in this pass.
         has_waited: Whether this pass has waited for a call and then gone on.
         on_wait: Called by `wait`.
@@ -110,6 +111,7 @@ class Outbox:
         self.events: list[Event] = []
         self.writes: dict[str, tuple[Node, set[str]]] = {}
         self.reasons: dict[str, str] = {}
+        self.reached: dict[str, Call] = {}
         self.num_answers = 0
         self.has_waited = False
         self.on_wait: Callable[[Sequence[Call], Collection[str]], None] | None = None
@@ -161,6 +163,7 @@ class Outbox:
     def begin_pass(self) -> None:
         """Clear the reasons for the pass that begins now, and the result of the last one."""
         self.reasons = {}
+        self.reached = {}
         self.num_answers, self.has_waited = 0, False
         self.pause = self.ending = None
         if self._used:

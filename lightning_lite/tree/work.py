@@ -519,16 +519,28 @@ class LightningWork(Component):
             call = outbox.request_call(self, key, self._pack_arguments(args, kwargs))
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
+        outbox.reached[self._node.name] = call
         if not call.ended:
             if policy.parallel:
                 return None
             outbox.wait((call,), (self._node.name,))
         return self._answer(outbox, call)
 
+    def _pending_calls(self, outbox: Outbox) -> list[Call]:
+        """Return calls that have not ended; when these have ended, all calls of the work have."""
+        # Calls are run in the order of their requests, so the newest one ends last.
+        latest = outbox.reached.get(self._node.name), self._records.newest
+        return [call for call in latest if call is not None and not call.ended]
+
+    def _latest_value(self, outbox: Outbox) -> Any:
+        """Return the value of the call that this pass has requested last, else of the newest call."""
+        call = outbox.reached.get(self._node.name) or self._records.newest
+        return None if call is None else self._answer(outbox, call)
+
     def _answer(self, outbox: Outbox, call: Call) -> Any:
         """Return the value of a call that has ended."""
         outbox.num_answers += 1
-        if not self._policy.cache_calls:
+        if not self._policy.cache_calls and not call.answered:
             outbox.use_answer(self, call)
         try:
             return call.value

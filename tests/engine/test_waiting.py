@@ -13,7 +13,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller, current_caller
 from lightning_lite.engine.history import fold
 from lightning_lite.engine.machine import Machine
-from lightning_lite.errors import JournalError, Pause, PauseSwallowed
+from lightning_lite.errors import ComponentError, DetachedError, JournalError, Pause, PauseSwallowed
 from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
@@ -392,6 +392,86 @@ def test_the_code_of_the_app_is_not_the_flow_while_a_pass_waits():
     assert set(callers) == {"script", "before: flow", "after: flow"}
 
 
+# Waiting for several works.
+
+
+def test_rounds_of_parallel_calls_go_on_in_place():
+    rounds = []
+
+    def script(flow):
+        rounds.clear()
+        for number in range(50):
+            flow.b.run(number)
+            flow.d.run(-number)
+            rounds.append(flow.wait_for(flow.b, flow.d))
+
+    flow = ScriptedFlow(script, b=Work(parallel=True), d=Work(parallel=True))
+    driver = Driver(flow)
+    driver.run()
+
+    assert rounds == [[2 * number, -2 * number] for number in range(50)]
+    assert driver.machine.num_passes < 50
+    assert len(driver.works.calls) == 100
+
+
+def test_all_calls_of_a_work_have_ended_and_the_last_one_of_the_pass_gives_the_value():
+    seen = []
+
+    def script(flow):
+        flow.b.run(1)
+        flow.b.run(2)
+        seen.append((flow.wait_for(flow.b), flow.b.call(1).ended, flow.b.call(2).ended))
+        flow.b.run(1)
+        seen.append(flow.wait_for(flow.b))
+
+    play(script)
+
+    assert seen[-2:] == [([4], True, True), [2]]
+
+
+def test_a_work_without_a_call_or_with_a_failed_call_has_no_value():
+    seen = []
+
+    def fail(work, number):
+        if work == "root.b":
+            raise ValueError("no good")
+        return [], number
+
+    def script(flow):
+        flow.b.run(1)
+        seen.append(flow.wait_for(flow.a, flow.b))
+
+    Driver(ScriptedFlow(script, a=Work(), b=Work(parallel=True, raise_exception=False)), fail).run()
+
+    assert seen[-1] == [None, None]
+
+
+def test_the_values_of_calls_without_cache_are_used_once():
+    values = []
+
+    def script(flow):
+        flow.b.run()
+        values.append(flow.wait_for(flow.b))
+        if len(values) == 3:
+            flow.stop()
+
+    counter = iter(range(1, 100))
+    flow = ScriptedFlow(script, b=Work(parallel=True, cache_calls=False))
+    Driver(flow, lambda work: ([], next(counter))).run()
+
+    assert values == [[1], [2], [3]]
+
+
+def test_what_cannot_be_waited_for_is_named():
+    flow = ScriptedFlow(lambda flow: None, a=Work())
+
+    assert flow.wait_for() == []
+    with pytest.raises(DetachedError, match="not part of a running app"):
+        flow.wait_for(flow.a)
+    with pytest.raises(ComponentError, match="takes works. Found int"):
+        flow.wait_for(7)
+
+
 # Any flow, with and without waiting.
 
 
@@ -417,7 +497,7 @@ class AnyFlow(ScriptedFlow):
     @classmethod
     def statement(cls, rng, depth):
         """Return a random statement, as a nested tuple."""
-        kinds = ["call", "parallel", "loop", "if value", "if ended", "try", "write"]
+        kinds = ["call", "parallel", "loop", "if value", "if ended", "try", "write", "wait for"]
         kind = rng.choice(kinds if depth < 3 else kinds[:2])
         body = [cls.statement(rng, depth + 1) for _ in range(rng.randrange(1, 4))] if depth < 3 else []
         return kind, rng.randrange(2), rng.randrange(6), body
@@ -440,6 +520,10 @@ class AnyFlow(ScriptedFlow):
                 work = (self.p0, self.p1)[which]
                 if (value := work.run(number)) is not None:
                     self.values[f"{work.name}({number})"] = value
+            case "wait for":
+                self.p0.run(number)
+                self.p1.run(number)
+                self.values[f"wait for {number}"] = self.wait_for(self.p0, self.p1)
             case "loop":
                 for position in range(number % 4):
                     for inner in body:
