@@ -16,6 +16,7 @@ from lightning_lite.errors import (
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
+from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import PackingError, pack_error, unpack
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _ERRORS: dict[str, type[WorkFailed]] = {
 }
 
 
-def describe_exception(error: BaseException, work: Any, call: RunCall) -> Failure:
+def describe_exception(error: BaseException, work: LightningWork, call: RunCall) -> Failure:
     """Return the failure that reports `error`, raised by a call of `work`, to the flow."""
     captured: bool | None = None
     reason = WorkFailureReasons.USER_EXCEPTION
@@ -96,7 +97,7 @@ def error_of(failure: Failure, work: str, where: str = "") -> BaseException:
     return error
 
 
-def _call_on_exception(error: Exception, work: Any) -> tuple[Exception, bool]:
+def _call_on_exception(error: Exception, work: LightningWork) -> tuple[Exception, bool]:
     """Call `on_exception` of the work; return the exception, and whether the app continues."""
     try:
         work.on_exception(error)
