@@ -320,6 +320,8 @@ class Machine:
             return  # the failure of a work has ended the app while the pass waited
         if was_swallowed and outbox.ending is None:
             raise outbox.swallowed() from outbox.pause
+        if outbox.ending is None and outbox.pause is None:
+            outbox.end_blocks()
         outbox.collect_changes()
         if outbox.ending is not None:
             self.ended = True

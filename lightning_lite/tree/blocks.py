@@ -62,7 +62,7 @@ def find_block(frame: FrameType) -> Block:
             frame = frame.f_back
             continue
         for instruction in following:
-            if "JUMP_IF_FALSE" in instruction.opname or "JUMP_FORWARD_IF_FALSE" in instruction.opname:
+            if "JUMP" in instruction.opname and "IF_FALSE" in instruction.opname:
                 stop = instruction.argval
                 return Block(frame, instruction.offset, stop, _lines_before(frame, stop))
             if "JUMP" in instruction.opname or instruction.opname.startswith("STORE"):

@@ -111,15 +111,15 @@ class LightningFlow(RecurringFlow):
         self._end(FailApp(end_msg))
 
     def wait_for(self, *works: LightningWork) -> list[Any]:
-        """Wait at this line until all calls requested from parallel works have ended, and return their values.
+        """Wait at this line until all calls requested from works have ended, and return their values.
 
         Args:
             *works: The works.
 
         Returns:
-            The value of each work, in the order of the arguments: of the call that this pass has requested last
-            from it, else of its newest call. `None` for a call that failed or was stopped, and for a work
-            without a call.
+            The value of each work, in the order of the arguments: of the call that this pass has requested
+            last from it, else of its newest call. `None` for a call that failed or was stopped, and for a
+            work without a call.
 
         Raises:
             ComponentError: An argument is not a work.
@@ -146,8 +146,8 @@ class LightningFlow(RecurringFlow):
                 raise ComponentError(f"{self.name}.wait_for takes works. Found {type(work).__qualname__}.")
             if outbox is None or outbox_of(work) is not outbox:
                 raise DetachedError(
-                    f"{self.name}.wait_for: {type(work).__qualname__} is not part of a running app, so it has no "
-                    "calls to wait for. Set the work as an attribute of a flow, and run the app."
+                    f"{self.name}.wait_for: {type(work).__qualname__} is not part of a running app, so "
+                    "it has no calls to wait for. Set the work as an attribute of a flow, and run the app."
                 )
         if outbox is None:
             return []

@@ -26,6 +26,8 @@ from lightning_lite.tree.node import Node, TreeMember
 if TYPE_CHECKING:
     from typing import Any
 
+    from lightning_lite.tree.blocks import Block
+
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024
 
@@ -121,6 +123,8 @@ class Outbox:
         self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
         self._used: set[str] = set()
+        self._blocks: list[tuple[Block, list[Callable[[], None]]]] = []  # that this pass has entered
+        self._at_end: list[Callable[[], None]] = []
         self._touched: dict[Node, None] = {}
 
     # The events of a step.
@@ -166,6 +170,7 @@ class Outbox:
         self.reached = {}
         self.num_answers, self.has_waited = 0, False
         self.pause = self.ending = None
+        self._blocks, self._at_end = [], []
         if self._used:
             self._used.clear()
 
@@ -178,6 +183,22 @@ class Outbox:
         if what in self._used:
             raise ScheduleError(f"{what} is used twice in one flow; give each its own name: user_key=...")
         self._used.add(what)
+
+    def enter(self, block: Block, on_left: Callable[[], None]) -> None:
+        """Call a function when a pass has left a block, unless it is cut there."""
+        self._blocks.append((block, [on_left]))
+
+    def call_when_left(self, on_left: Callable[[], None]) -> None:
+        """Call a function when the pass has left the innermost block that it has entered, or at its end."""
+        running = [functions for block, functions in self._blocks if block.is_running()]
+        (running[-1] if running else self._at_end).append(on_left)
+
+    def end_blocks(self) -> None:
+        """Call the functions of all blocks: the pass has come to its end."""
+        blocks, self._blocks = self._blocks, []
+        at_end, self._at_end = self._at_end, []
+        for on_left in (*(function for _, functions in blocks for function in functions), *at_end):
+            on_left()
 
     def write(self, node: Node, name: str, value: Any) -> None:
         """Store a value that the flow assigned; a value of a work is also sent to its process."""
@@ -284,6 +305,10 @@ class Outbox:
 
     def paused(self) -> Pause:
         """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
+        # The block in which the pass is cut is entered again; the others were left.
+        self._blocks = [(block, functions) for block, functions in self._blocks if not block.is_running()]
+        self._at_end = []
+        self.end_blocks()
         self.pause = Pause("a call has not ended yet")
         return self.pause
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from lightning_lite.tree.blocks import find_block
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.cron import next_event
 from lightning_lite.tree.outbox import outbox_of
 
 #: Names of the state attributes that keep the schedules and loops between passes.
 _STORAGE = ("_schedules", "_iterators")
+
+#: Position of a completed loop that starts again later.
+_COMPLETED = -1
 
 
 class RecurringFlow(Component):
@@ -33,9 +39,10 @@ class RecurringFlow(Component):
     ) -> bool:
         """Return whether an event of a schedule is due.
 
-        The first call returns `True`. After that, one pass for each event gets `True`; the app starts a pass
-        at the time of the event. Several missed events, because the flow was busy or the app was not running,
-        count as one. It also works outside an app.
+        The first call returns `True`. After that, it is `True` once for each event; the app starts a pass at
+        the time of the event. If the pass is cut in the block of the `if`, the event stays due until a later
+        pass has left that block. Events that were missed, during that block or because the app was not
+        running, count as one. It also works outside an app.
 
         Args:
             cron_pattern: Five cron fields (minute hour day month weekday), six with the seconds last, or an
@@ -62,16 +69,31 @@ class RecurringFlow(Component):
         if outbox is not None:
             outbox.use(what)
         now = time.time() if outbox is None else outbox.wall
+        begin = now if start_time is None else max(now, start_time.timestamp())
         known = self._schedules.get(key)
-        is_same = known is not None and known["pattern"] == cron_pattern
-        is_due = known is None or (is_same and now >= known["due"])
-        if is_due or not is_same:
-            begin = now if start_time is None else max(now, start_time.timestamp())
-            due = next_event(cron_pattern, begin, timezone)
-            self._schedules = {**self._schedules, key: {"pattern": cron_pattern, "due": due}}
-        if outbox is not None:
-            outbox.wakes[what] = self._schedules[key]["due"]
+        if known is not None and known["pattern"] != cron_pattern:
+            known = {"pattern": cron_pattern, "due": next_event(cron_pattern, begin, timezone)}
+        elif known is None:
+            known = {"pattern": cron_pattern, "due": now, "entered": begin}
+        elif now >= known["due"] and "entered" not in known:
+            known = {**known, "entered": begin}
+        is_due = "entered" in known
+        # From the time at which the event was first seen: a later one is not lost while its block runs.
+        due = next_event(cron_pattern, known["entered"], timezone) if is_due else known["due"]
+        if outbox is None:
+            known = {"pattern": cron_pattern, "due": due}
+        if known != self._schedules.get(key):
+            self._schedules = {**self._schedules, key: known}
+        if outbox is not None and is_due:
+            outbox.enter(find_block(sys._getframe(1)), partial(self._end_event, key, due))
+        if outbox is not None and due > now:
+            outbox.wakes[what] = due
         return is_due
+
+    def _end_event(self, key: str, due: float) -> None:
+        """Let a schedule wait for its next event."""
+        pattern = self._schedules[key]["pattern"]
+        self._schedules = {**self._schedules, key: {"pattern": pattern, "due": due}}
 
     def experimental_iterate(
         self, iterable: Iterable[Any], run_once: bool = True, user_key: str = ""
@@ -82,8 +104,9 @@ class RecurringFlow(Component):
 
         Args:
             iterable: Must give the same items in each pass.
-            run_once: Whether a completed loop yields nothing in later passes. If not, the next pass starts
-                again with the first item.
+            run_once: Whether a completed loop yields nothing in later passes. If not, it starts again with
+                the first item when a pass has come to its end, or has left the block of the schedule that
+                the loop is in.
             user_key: Name of the loop; needed if a flow has two loops.
 
         Yields:
@@ -107,11 +130,18 @@ class RecurringFlow(Component):
         position = self._iterators.get(user_key, 0)
         if position is None:
             return
-        for index, item in enumerate(iterable):
-            if index >= position:
-                self._iterators = {**self._iterators, user_key: index}
-                yield item
-        self._iterators = {**self._iterators, user_key: None if run_once else 0}
+        if position != _COMPLETED:
+            for index, item in enumerate(iterable):
+                if index >= position:
+                    self._iterators = {**self._iterators, user_key: index}
+                    yield item
+            end = None if run_once else 0 if outbox is None else _COMPLETED
+            self._iterators = {**self._iterators, user_key: end}
+        if not run_once and outbox is not None:
+            outbox.call_when_left(partial(self._restart_loop, user_key))
+
+    def _restart_loop(self, key: str) -> None:
+        self._iterators = {**self._iterators, key: 0}
 
     def _values(self) -> dict[str, Any]:
         return {name: value for name, value in super()._values().items() if value or name not in _STORAGE}

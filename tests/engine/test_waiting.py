@@ -7,7 +7,6 @@ from collections import deque
 from contextlib import suppress
 
 import pytest
-from simulation import RunCall, RunEnded, ScriptedFlow, StartWork, StateChanged, Work, WorkStarted
 
 from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller, current_caller
@@ -17,6 +16,16 @@ from lightning_lite.errors import ComponentError, DetachedError, JournalError, P
 from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
+
+from tests.support.simulation import (
+    RunCall,
+    RunEnded,
+    ScriptedFlow,
+    StartWork,
+    StateChanged,
+    Work,
+    WorkStarted,
+)
 
 CALLER = Caller("flow", "root", "/nowhere")
 
@@ -468,7 +477,7 @@ def test_what_cannot_be_waited_for_is_named():
     assert flow.wait_for() == []
     with pytest.raises(DetachedError, match="not part of a running app"):
         flow.wait_for(flow.a)
-    with pytest.raises(ComponentError, match="takes works. Found int"):
+    with pytest.raises(ComponentError, match=r"takes works\. Found int"):
         flow.wait_for(7)
 
 

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.engine.replay import Replay
 from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.cron import next_event
 
-from tests.engine.simulation import ScriptedFlow, Stage, Work, play
+from tests.support.simulation import ScriptedFlow, Stage, Work, play
 
 pytestmark = pytest.mark.dependencies
 
@@ -170,6 +171,147 @@ def test_events_begin_after_the_start_time():
 
     assert stage.root.counts == {"hourly": 1}
     assert stage.machine.wake_at == pytest.approx(at("2023-11-16 13:00:00") - 1_700_000_000.0)
+
+
+# The block of a schedule.
+
+
+class Block(ScriptedFlow):
+    """Calls several works in the block of an hourly schedule, and one after it."""
+
+    def __init__(self):
+        super().__init__(self.act)
+        self.work = Work(raise_exception=False)
+        self.after = Work(cache_calls=False)
+        self._log = []  # private, because a flow that counts its passes in its state runs forever
+
+    def act(self, _):
+        if self.schedule("hourly", timezone="UTC"):
+            self._log.append("in")
+            for position in range(3):
+                self.work.run(position)
+            self._log.append("left")
+        self.after.run()
+
+
+def enter_block():
+    """Return a stage whose flow is in its block, at its first call."""
+    stage = Stage(Block())
+    stage.up("root.work", "root.after")
+    return stage
+
+
+def answer_block(stage):
+    """Answer the three calls of the block; return their arguments."""
+    arguments = []
+    for _ in range(3):
+        arguments.append(stage.arguments("root.work"))
+        stage.answer("root.work")
+    return arguments
+
+
+def test_an_event_stays_due_until_a_pass_has_left_its_block():
+    stage = enter_block()
+
+    assert answer_block(stage) == [((0,), {}), ((1,), {}), ((2,), {})]
+
+    assert stage.root._log[-1] == "left"
+    assert stage.root._log.count("left") == 1
+    assert "entered" not in stage.root._schedules["hourly"]
+
+
+def test_a_pass_that_is_cut_after_the_block_does_not_enter_it_again():
+    stage = enter_block()
+    answer_block(stage)
+    log = list(stage.root._log)
+
+    for number in range(5):  # each of these cuts the pass at the call after the block
+        stage.change("root.work", step=number)
+
+    assert stage.root._log == log
+
+
+def test_a_failed_call_in_the_block_lets_the_pass_leave_it():
+    stage = enter_block()
+
+    stage.fail("root.work")
+    stage.answer("root.work")
+    stage.answer("root.work")
+
+    assert stage.root._log.count("left") == 1
+
+
+def test_events_that_come_during_the_block_count_once_after_it():
+    stage = enter_block()
+    stage.advance(3 * 3600.0)
+    assert "left" not in stage.root._log
+    answer_block(stage)
+
+    # At once after the block: one event for the three that came. Its calls are known.
+    assert stage.root._log.count("left") == 2
+    assert stage.machine.wake_at > stage.clock.now().monotonic
+
+
+def test_a_resumed_run_goes_on_in_the_block():
+    first = enter_block()
+    first.answer("root.work")
+    assert first.root._schedules["hourly"]["entered"] is not None
+
+    replay = Replay("run", [*first.events])
+    root = Block()
+    replay.restore(root)
+    second = Stage(root)
+    second.up("root.work", "root.after")
+    second.answer("root.work")
+    second.answer("root.work")
+
+    assert second.root._log.count("left") == 1
+
+
+def test_a_loop_that_starts_again_does_so_only_after_its_pass_has_ended():
+    items = []
+
+    def script(flow):
+        for item in flow.experimental_iterate("ab", run_once=False):
+            items.append(item)
+            flow.work.run(item)
+        flow.after.run()
+        flow.ended = flow.ended + 1
+
+    stage = play(script, work=Work(cache_calls=False), after=Work(), ended=0)
+    stage.answer("root.work")
+    stage.answer("root.work")
+    num_items = len(items)
+    for number in range(5):
+        stage.change("root.work", step=number)
+
+    assert len(items) == num_items, "the pass was cut after the loop"
+    assert stage.root.ended == 0
+    stage.answer("root.after")
+    assert stage.root.ended == 1
+    assert items[num_items:] == ["a"]
+
+
+def test_a_loop_in_the_block_of_a_schedule_starts_again_with_the_next_event():
+    items = []
+
+    def script(flow):
+        if flow.schedule("hourly", timezone="UTC"):
+            for item in flow.experimental_iterate("ab", run_once=False):
+                items.append(item)
+                flow.work.run(item)
+        flow.after.run()
+
+    stage = play(script, work=Work(cache_calls=False), after=Work())
+    stage.answer("root.work")
+    stage.answer("root.work")
+    items.clear()
+    stage.advance(3600.0)
+
+    assert items[0] == "a"
+    stage.answer("root.work")
+    stage.answer("root.work")
+    assert items[-1] == "b"
 
 
 # The nights in which the clocks change.
