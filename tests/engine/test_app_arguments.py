@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from simulation import ScriptedFlow, Work
 
 from lightning_lite.app.app import LightningApp
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, RunnerError
 from lightning_lite.tree.flow import LightningFlow
+
+from tests.support.simulation import ScriptedFlow, Work
 
 
 def nothing(flow):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
 
 from lightning_lite.engine.failures import RemoteTraceback
 from lightning_lite.errors import ArgumentError, DetachedError, InvalidValue, WorkCrashed, WorkFailed
@@ -11,6 +10,8 @@ from lightning_lite.events import WorkStatusChanged
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkStatus
 from lightning_lite.tree.work import LightningWork
+
+from tests.support.simulation import RunCall, ScriptedFlow, Stage, Work, kinds, only, play, stages
 
 
 def calls_sent(stage, work="root.work"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simulation import KillWork, RunCall, StartWork, StopWork, Work, kinds, only, play, stages
-
 from lightning_lite.messages import RestartWanted, StopWanted, WorkExited
+
+from tests.support.simulation import KillWork, RunCall, StartWork, StopWork, Work, kinds, only, play, stages
 
 
 def run_parallel(flow):

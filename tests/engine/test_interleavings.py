@@ -8,7 +8,15 @@ from collections import deque
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import (
+
+from lightning_lite.clock import ManualClock
+from lightning_lite.context import Caller
+from lightning_lite.engine.machine import Machine
+from lightning_lite.messages import Failure
+from lightning_lite.values.codec import encode
+from lightning_lite.values.pickling import pack, unpack
+
+from tests.support.simulation import (
     KillWork,
     RunCall,
     RunEnded,
@@ -21,13 +29,6 @@ from simulation import (
     WorkStarted,
     WriteState,
 )
-
-from lightning_lite.clock import ManualClock
-from lightning_lite.context import Caller
-from lightning_lite.engine.machine import Machine
-from lightning_lite.messages import Failure
-from lightning_lite.values.codec import encode
-from lightning_lite.values.pickling import pack, unpack
 
 CALLER = Caller("flow", "root", "/nowhere")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from simulation import ScriptedFlow, Stage, StateChanged, Work, kinds, only, play
 
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
@@ -11,6 +10,8 @@ from lightning_lite.errors import AppFailed, FailApp, Pause, PauseSwallowed, Sta
 from lightning_lite.messages import StartWork
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.values.codec import encode
+
+from tests.support.simulation import ScriptedFlow, Stage, StateChanged, Work, kinds, only, play
 
 
 def test_the_flow_runs_once_when_the_app_starts():

@@ -6,7 +6,6 @@ import random
 from collections import defaultdict, deque
 
 import pytest
-from simulation import ScriptedFlow, Work
 from test_interleavings import CALLER, World
 
 from lightning_lite.clock import ManualClock
@@ -15,6 +14,8 @@ from lightning_lite.engine.recorder import Recorder
 from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.tree.structures import Dict
+
+from tests.support.simulation import ScriptedFlow, Work
 
 
 class NoGood(Exception):

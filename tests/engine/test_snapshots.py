@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from simulation import ScriptedFlow, Work, play
 
 from lightning_lite import LightningApp
 from lightning_lite.app.snapshots import read_work_progress, snapshot_work, summarize_work
 from lightning_lite.settings import RunOptions
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
+
+from tests.support.simulation import ScriptedFlow, Work, play
 
 BEGINNING = 1_700_000_000.0  # of the clock of a stage
 

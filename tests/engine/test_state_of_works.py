@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from simulation import Desk, RunCall, ScriptedFlow, Stage, StartWork, Work, WriteState, decoded, only, play
 
 from lightning_lite.errors import StateError
 from lightning_lite.messages import AcknowledgeState, StateChanged, WorkStarted
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import unpack
+
+from tests.support.simulation import (
+    Desk,
+    RunCall,
+    ScriptedFlow,
+    Stage,
+    StartWork,
+    Work,
+    WriteState,
+    decoded,
+    only,
+    play,
+)
 
 
 def wishing(flow):

@@ -6,7 +6,20 @@ import random
 from unittest.mock import Mock
 
 import pytest
-from simulation import (
+
+from lightning_lite import settings
+from lightning_lite.errors import (
+    ArgumentError,
+    ComponentError,
+    RestartLimitReached,
+    WorkCrashed,
+    WorkStartFailed,
+    WorkTimeout,
+)
+from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.pickling import unpack
+
+from tests.support.simulation import (
     KillWork,
     RunCall,
     ScriptedFlow,
@@ -20,18 +33,6 @@ from simulation import (
     play,
     stages,
 )
-
-from lightning_lite import settings
-from lightning_lite.errors import (
-    ArgumentError,
-    ComponentError,
-    RestartLimitReached,
-    WorkCrashed,
-    WorkStartFailed,
-    WorkTimeout,
-)
-from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.pickling import unpack
 
 
 def run_parallel(flow):

@@ -6,7 +6,6 @@ import sys
 from contextlib import suppress
 
 import pytest
-from simulation import Desk, Work
 
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import StopRun
@@ -16,6 +15,8 @@ from lightning_lite.tree.hierarchy import set_name
 from lightning_lite.tree.node import Node
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
+
+from tests.support.simulation import Desk, Work
 
 
 def codes_of(*functions):

@@ -7,7 +7,6 @@ import threading
 import traceback
 
 import pytest
-from simulation import Desk, Work, decoded, kinds
 
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, DetachedError, StateError, StopRun
@@ -18,6 +17,8 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
 from lightning_lite.values.protocol import Transferable
+
+from tests.support.simulation import Desk, Work, decoded, kinds
 
 
 class Task(Work):

@@ -8,7 +8,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
-from tests.engine.simulation import Work, play
+from tests.support.simulation import Work, play
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from lightning_lite.errors import StateError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.structures import Dict, List
 
-from tests.engine.simulation import Stage, Work
+from tests.support.simulation import Stage, Work
 
 
 class Inner(EmptyFlow):

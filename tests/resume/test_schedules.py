@@ -12,7 +12,7 @@ from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.cron import next_event
 
-from tests.engine.simulation import ScriptedFlow, Stage, Work, play
+from tests.support.simulation import ScriptedFlow, Stage, Work, play
 
 pytestmark = pytest.mark.dependencies
 

@@ -14,7 +14,7 @@ from lightning_lite.messages import RunCall, StateChanged
 from lightning_lite.testing import poll_until
 from lightning_lite.values.pickling import pack
 
-from tests.engine.simulation import Desk, only
+from tests.support.simulation import Desk, only
 
 
 class Numbers(LightningWork):

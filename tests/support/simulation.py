@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
+from lightning_lite.engine.work_host import WorkHost
+from lightning_lite.events import Event
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
     KillWork,
+    Report,
+    Request,
     RunCall,
     RunEnded,
     StartFailed,
@@ -21,6 +27,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.status import WorkStatus
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import decode, encode
@@ -29,23 +36,27 @@ from lightning_lite.values.pickling import pack, unpack
 #: Number of passes without a report after which a flow counts as spinning.
 _MAX_PASSES = 50
 
+T = TypeVar("T")
+
 
 class Stage:
     """Drives a machine step by step, and keeps the messages that it sent."""
 
-    def __init__(self, root, max_running=None):
+    def __init__(self, root: LightningFlow, max_running: int | None = None) -> None:
         self.clock = ManualClock()
         self.machine = Machine(root, Caller("flow", "root", "/nowhere"), max_running)
         step = self.machine.open(self.clock.now())
-        self.sent, self.events = list(step.requests), list(step.events)
-        self.calls = {}
+        self.sent: list[Request] = list(step.requests)
+        self.events: list[Event] = list(step.events)
+        self.calls: dict[str, RunCall] = {}
         self.settle()
 
     @property
-    def root(self):
+    def root(self) -> Any:
+        """The root flow."""
         return self.machine.root
 
-    def step(self, *reports):
+    def step(self, *reports: Report) -> list[Request]:
         """Apply reports, then run a pass if the flow wants one; return the messages that the machine sent."""
         now, num_passes = self.clock.now(), self.machine.num_passes
         step = self.machine.step(now, reports)
@@ -61,7 +72,7 @@ class Stage:
         self.sent += sent
         return sent
 
-    def settle(self, *reports):
+    def settle(self, *reports: Report) -> list[Request]:
         """Step until the flow has nothing more to do; return all messages that were sent."""
         sent = self.step(*reports)
         for _ in range(_MAX_PASSES):
@@ -70,43 +81,55 @@ class Stage:
             sent += self.step()
         raise AssertionError(f"the flow wants a pass after each pass: {list(self.machine._outbox.reasons)}")
 
-    def advance(self, seconds):
+    def advance(self, seconds: float) -> list[Request]:
         """Advance the clock and step."""
         self.clock.advance(seconds)
         return self.settle()
 
-    def up(self, *works):
+    def up(self, *works: str) -> list[Request]:
         """Report that the processes of works have started."""
         return self.settle(*[WorkStarted(work, 100 + position) for position, work in enumerate(works)])
 
-    def answer(self, work, value=None, **changes):
+    def answer(self, work: str, value: Any = None, **changes: Any) -> list[Request]:
         """Report that the running call has succeeded."""
         return self.settle(self.ended(work, changes, pack(value), None))
 
-    def fail(self, work, error=None, reason="user_exception", captured=None):
+    def fail(
+        self,
+        work: str,
+        error: BaseException | None = None,
+        reason: str = "user_exception",
+        captured: Any = None,
+    ) -> list[Request]:
         """Report that the running call has failed."""
         error = error or ValueError("no good")
         failure = Failure(reason, f"{type(error).__name__}: {error}", "the traceback", pack(error), captured)
         return self.settle(self.ended(work, {}, None, failure))
 
-    def change(self, work, applied=0, **changes):
+    def change(self, work: str, applied: int = 0, **changes: Any) -> list[Request]:
         """Report that the work has new values."""
         encoded = {name: encode(value, name) for name, value in changes.items()}
         return self.settle(StateChanged(work, encoded, applied))
 
-    def exit(self, work, exitcode=-9, detail=""):
+    def exit(self, work: str, exitcode: int = -9, detail: str = "") -> list[Request]:
         """Report that the process of the work has exited."""
         return self.settle(WorkExited(work, exitcode, detail))
 
-    def fail_start(self, work, message="it can't be loaded"):
+    def fail_start(self, work: str, message: str = "it can't be loaded") -> list[Request]:
         """Report that the process of the work failed to start."""
         return self.settle(StartFailed(work, Failure("start_failed", message)), WorkExited(work, 1))
 
-    def arguments(self, work):
+    def arguments(self, work: str) -> Any:
         """Return the arguments of the call that was sent last."""
         return unpack(self.calls[work].arguments)
 
-    def ended(self, work, changes=(), value=None, failure=None):
+    def ended(
+        self,
+        work: str,
+        changes: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        value: bytes | None = None,
+        failure: Failure | None = None,
+    ) -> RunEnded:
         """Return the report that ends the running call."""
         call = self.calls[work]
         encoded = {name: encode(item, name) for name, item in dict(changes).items()}
@@ -116,14 +139,15 @@ class Stage:
 class ScriptedFlow(LightningFlow):
     """A flow whose `run` is a function of the test."""
 
-    def __init__(self, script, **attributes):
+    def __init__(self, script: Callable[[Any], object], **attributes: Any) -> None:
         super().__init__()
         self._script = script
         self._passes = 0
         for name, value in attributes.items():
             setattr(self, name, value)
 
-    def run(self):
+    def run(self) -> None:
+        """Call the function."""
         self._passes += 1
         self._script(self)
 
@@ -131,18 +155,19 @@ class ScriptedFlow(LightningFlow):
 class Work(LightningWork):
     """A work with some state."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.loss = 0.0
         self.step = 0
-        self.curve = []
-        self.table = {}
+        self.curve: list[Any] = []
+        self.table: dict[str, Any] = {}
 
-    def run(self, *args, **kwargs):
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the arguments."""
         return (args, kwargs)
 
 
-def play(script, max_running=None, **attributes):
+def play(script: Callable[[Any], object], max_running: int | None = None, **attributes: Any) -> Stage:
     """Return a driven machine with a flow that runs `script`; its works have started."""
     stage = Stage(ScriptedFlow(script, **attributes), max_running)
     stage.up(*[work.name for work in stage.root.works()])
@@ -152,40 +177,42 @@ def play(script, max_running=None, **attributes):
 class Desk:
     """Collects the messages of a work's host, in place of pipes."""
 
-    def __init__(self, host):
-        self.messages = deque()
+    def __init__(self, host: WorkHost) -> None:
+        self.messages: deque[Report] = deque()
         self.num_nudges = 0
         self.host = host
 
-    def send(self, message):
+    def send(self, message: Report) -> None:
+        """Keep a message."""
         self.messages.append(message)
 
-    def nudge(self):
+    def nudge(self) -> None:
+        """Count a request for a check."""
         self.num_nudges += 1
 
-    def take(self):
+    def take(self) -> list[Report]:
         """Return the messages since the last time."""
         messages = list(self.messages)
         self.messages.clear()
         return messages
 
 
-def kinds(messages):
+def kinds(messages: Iterable[Any]) -> list[tuple[str, str]]:
     """Return class and work of each message."""
     return [(type(message).__name__, message.work) for message in messages]
 
 
-def only(messages, kind):
+def only(messages: Iterable[Any], kind: type[T]) -> list[T]:
     """Return the messages of one class."""
     return [message for message in messages if isinstance(message, kind)]
 
 
-def decoded(changes):
+def decoded(changes: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the decoded values of a message."""
     return {name: decode(value) for name, value in changes.items()}
 
 
-def stages(statuses):
+def stages(statuses: Iterable[WorkStatus]) -> list[str]:
     """Return the stages of statuses."""
     return [status.stage for status in statuses]
 

@@ -12,7 +12,6 @@ import warnings
 
 import numpy
 import pytest
-from simulation import ScriptedFlow, Stage, StartWork, Work, only, play
 
 from lightning_lite.errors import (
     ComponentDefinitionError,
@@ -22,6 +21,8 @@ from lightning_lite.errors import (
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
+
+from tests.support.simulation import ScriptedFlow, Stage, StartWork, Work, only, play
 
 
 def nothing(flow):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import ScriptedFlow, Stage, StartWork, StopWork, Work, WorkExited, kinds, only, play
 
 from lightning_lite.clock import ManualClock
 from lightning_lite.context import SCRIPT
@@ -15,6 +14,18 @@ from lightning_lite.events import StateWritten
 from lightning_lite.testing import EmptyFlow
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
+
+from tests.support.simulation import (
+    ScriptedFlow,
+    Stage,
+    StartWork,
+    StopWork,
+    Work,
+    WorkExited,
+    kinds,
+    only,
+    play,
+)
 
 
 class Tiny(LightningWork):
