@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from threading import Event
 from time import monotonic
 
@@ -89,6 +90,26 @@ def is_gone(pid: int) -> bool:
     with suppress(psutil.Error):
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     return True
+
+
+def wait_for_exit(name: str, pid: int | None, timeout: float) -> None:
+    """Wait until the killed process of a work has exited.
+
+    Args:
+        name: Name of the work.
+        pid: Id of its process, or `None` if it had none.
+        timeout: Maximum of seconds to wait.
+
+    Raises:
+        CommandError: The process has not exited.
+    """
+    if pid is not None and not wait_until(partial(is_gone, pid), timeout):
+        raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+
+
+def runs_inline(run: RunSummary, pid: int | None) -> bool:
+    """Return whether a work runs in the process of its run, as with the inline runner."""
+    return run.holder is not None and pid == run.holder.pid
 
 
 def find_process(run: RunSummary) -> psutil.Process:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lightning_lite.text import harmless, one_line
+from lightning_lite.text import format_bytes, harmless, one_line
 
 #: Maximum number of characters in a cell; only a damaged file has longer ones.
 _CELL_LIMIT = 10_000
@@ -58,6 +58,21 @@ def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for number, row in enumerate(cells):
         line = "  ".join(_pad(cell, width, number == 0) for cell, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
+
+
+def show_share(share: float | None) -> str | None:
+    """Return a part of 1 in percent, or `None` for `None`.
+
+    Example:
+        >>> show_share(0.753)
+        '75%'
+    """
+    return None if share is None else f"{share:.0%}"
+
+
+def show_bytes(nbytes: int | None) -> str | None:
+    """Return a size for people, or `None` for `None`."""
+    return None if nbytes is None else format_bytes(nbytes)
 
 
 def show_moment(moment: float | None) -> str:

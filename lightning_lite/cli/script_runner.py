@@ -61,7 +61,7 @@ def _execute(path: str, args: Sequence[str]) -> ModuleType:
 
 
 def _find_app(module: ModuleType, path: str) -> LightningApp:
-    """Return the app in a module, whatever its name.
+    """Return the app in a module; any variable may hold it.
 
     Raises:
         BadInput: There is none, or more than one.

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning_lite.cli.control import wait_until
 from lightning_lite.runs.catalog import RunSummary, read_runs
+from lightning_lite.testing import poll_until
 
-#: Seconds after which a test fails because something hangs; not a measurement.
-DEADLINE = 60.0
+from tests.support.processes import DEADLINE
 
 #: A flow that prints `up` when both works run; with `--busy`, its pass then never ends.
 BUSY = """
@@ -72,7 +71,7 @@ class RunningApp:
 
     def wait_for_output(self, text: str) -> None:
         """Wait until it has printed `text`."""
-        wait_until(lambda: text in self.output or self.process.poll() is not None, DEADLINE)
+        poll_until(lambda: text in self.output or self.process.poll() is not None, DEADLINE)
         assert text in self.output, self.output
 
     def code(self) -> int:

@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from lightning_lite.cli.control import is_gone, wait_until
+from lightning_lite.testing import poll_until
 
-from tests.cli.short_apps import DEADLINE, RunningApp, running
+from tests.cli.short_apps import RunningApp, running
 from tests.cli.verbs import call, is_refused
+from tests.support.processes import DEADLINE, is_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -120,7 +121,7 @@ def test_stop_ends_a_suspended_run_in_order(tmp_path: Path, capfd: Capture, monk
         app.wait_for_output("up")
         app.process.send_signal(signal.SIGTSTP)
         process = psutil.Process(app.process.pid)
-        assert wait_until(lambda: process.status() == psutil.STATUS_STOPPED, DEADLINE)
+        poll_until(lambda: process.status() == psutil.STATUS_STOPPED, DEADLINE)
 
         output = call(capfd, "stop", "--root", app.root)
 
@@ -141,7 +142,7 @@ def test_works_of_the_inline_runner_can_be_stopped_but_not_killed(
         )
         assert "in run" in call(capfd, "stack", "one", "--root", app.root).out
         assert "asked to stop" in call(capfd, "stop", "other", "--root", app.root).out
-        assert wait_until(lambda: works_of(app, capfd)["other"]["state"] == "stopped", DEADLINE)
+        poll_until(lambda: works_of(app, capfd)["other"]["state"] == "stopped", DEADLINE)
         assert works_of(app, capfd)["one"]["state"] == "running"
         assert call(capfd, "stop", "--root", app.root).code == 0
         assert app.code() == 128 + signal.SIGTERM

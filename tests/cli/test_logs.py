@@ -60,6 +60,15 @@ def make_log(folder: Path, work: str, *pieces: tuple[float, str]) -> Path:
     return log
 
 
+def make_run_with_log(folder: Path, text: str) -> Path:
+    """Create a root with one run, in which `root.a` has printed a text; return the root."""
+    root = folder / "root"
+    run = root / "runs" / "20260101-000000000-abcdef"
+    run.mkdir(parents=True)
+    make_log(run, "root.a", (1.0, text))
+    return root
+
+
 def texts(logs: RunLogs, *, to_end: bool = True) -> list[str]:
     return [line.text for line in logs.read(to_end=to_end)]
 
@@ -140,10 +149,8 @@ def test_follow_shows_works_that_start_later_and_ends_with_the_run(tmp_path: Pat
 
 
 def test_the_end_of_the_reader_ends_logs_without_a_message(tmp_path: Path):
-    run = tmp_path / "root" / "runs" / "20260101-000000000-abcdef"
-    run.mkdir(parents=True)
-    make_log(run, "root.a", (1.0, "line\n" * 200_000))
-    command = [sys.executable, "-m", "lightning_lite", "logs", "--root", str(tmp_path / "root")]
+    root = make_run_with_log(tmp_path, "line\n" * 200_000)
+    command = [sys.executable, "-m", "lightning_lite", "logs", "--root", str(root)]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -155,10 +162,8 @@ def test_the_end_of_the_reader_ends_logs_without_a_message(tmp_path: Path):
 
 
 def test_control_characters_in_a_log_are_escaped(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    run = tmp_path / "root" / "runs" / "20260101-000000000-abcdef"
-    run.mkdir(parents=True)
-    make_log(run, "root.a", (1.0, "\x1b[2Jbad\n"))
+    root = make_run_with_log(tmp_path, "\x1b[2Jbad\n")
 
-    assert call(capfd, "logs", "--root", tmp_path / "root").out == "root.a | \\x1b[2Jbad\n"
-    output = call(capfd, "logs", "--json", "--root", tmp_path / "root").out
+    assert call(capfd, "logs", "--root", root).out == "root.a | \\x1b[2Jbad\n"
+    output = call(capfd, "logs", "--json", "--root", root).out
     assert json.loads(output) == {"time": 1.0, "work": "root.a", "line": "\x1b[2Jbad"}

@@ -11,6 +11,7 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import (
+    NAME_LIMIT,
     DriveName,
     PathInDrive,
     any_paths_argument,
@@ -31,8 +32,6 @@ from lightning_lite.storage.fs.copy import stream
 from lightning_lite.storage.names import PROTOCOL
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.text import format_bytes, one_line
-
-_NAME_LIMIT = 10_000  # characters; longer than any name can be
 
 
 @click.command(
@@ -97,7 +96,7 @@ def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str
     if as_json:
         say_json({"drive": opened.id, "path": top, "entries": branches})
         return
-    lines = [opened.id if top == "." else f"{opened.id}/{one_line(top, _NAME_LIMIT)}"]
+    lines = [opened.id if top == "." else f"{opened.id}/{one_line(top, NAME_LIMIT)}"]
     _draw(branches, "", long, lines)
     say("\n".join(lines))
 
@@ -211,7 +210,7 @@ def _as_row(entry: Entry) -> tuple[object, ...]:
 
 
 def _shown(entry: Entry) -> str:
-    return one_line(entry.name, _NAME_LIMIT) + "/" * entry.is_folder
+    return one_line(entry.name, NAME_LIMIT) + "/" * entry.is_folder
 
 
 def _say_names(names: Iterable[str]) -> None:
@@ -233,7 +232,7 @@ def _subtree(drive: Drive, path: str, component: str | None) -> list[dict[str, A
 def _draw(branches: list[dict[str, Any]], indent: str, long: bool, lines: list[str]) -> None:
     for number, data in enumerate(branches, 1):
         is_last = number == len(branches)
-        name = one_line(data["path"].rpartition("/")[2], _NAME_LIMIT) + "/" * data["is_folder"]
+        name = one_line(data["path"].rpartition("/")[2], NAME_LIMIT) + "/" * data["is_folder"]
         details = [] if data["is_folder"] else [format_bytes(data["size"])]
         extra = f"  ({', '.join([*details, data['owner']])})" if long else ""
         lines.append(f"{indent}{'└── ' if is_last else '├── '}{name}{extra}")

@@ -19,6 +19,9 @@ from lightning_lite.storage.names import PROTOCOL, drive_name, has_magic, path_p
 from lightning_lite.storage.selection import expand
 from lightning_lite.storage.stores import drive_names
 
+#: Maximum number of characters of a name in the output; no path is longer.
+NAME_LIMIT = 10_000
+
 #: Python expressions in the errors of drives, and the options that replace them on the command line.
 _OPTIONS = (
     (r"Drive\(\.\.\., component_name='?([^')]*)'?\)", r"--component \1"),

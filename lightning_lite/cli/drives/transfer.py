@@ -8,6 +8,7 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import (
+    NAME_LIMIT,
     command_line_errors,
     component_option,
     drive_argument,
@@ -115,7 +116,7 @@ def get(
             got = opened.get(path, target, component, timeout, overwrite)
             for place in [got] if isinstance(got, str) else got:
                 near = os.path.relpath(place)
-                say(one_line(place if near.startswith("..") else near, limit=10_000))
+                say(one_line(place if near.startswith("..") else near, limit=NAME_LIMIT))
 
 
 @click.command(

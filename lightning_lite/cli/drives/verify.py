@@ -5,15 +5,13 @@ from __future__ import annotations
 import click
 
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.drives.targets import DriveName, open_known_drive
+from lightning_lite.cli.drives.targets import NAME_LIMIT, DriveName, open_known_drive
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import translate_errors
 from lightning_lite.storage.stores import drive_names, open_store
 from lightning_lite.text import format_bytes, one_line
-
-_NAME_LIMIT = 10_000
 
 
 @click.command(
@@ -52,13 +50,13 @@ def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, obje
             if isinstance(thing, Problem):
                 findings.append(thing)
                 if not as_json:
-                    where = one_line(thing.path, _NAME_LIMIT)
+                    where = one_line(thing.path, NAME_LIMIT)
                     click.echo(f"{name}: {where}: {thing.what}; {thing.advice}", err=hashes)
             else:
                 files.append(thing)
                 size += thing.size
                 if hashes and not as_json:
-                    say(f"{thing.digest}  {one_line(thing.path, _NAME_LIMIT)}")
+                    say(f"{thing.digest}  {one_line(thing.path, NAME_LIMIT)}")
     if not as_json:
         result = f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}"
         count = "1 file" if len(files) == 1 else f"{len(files)} files"

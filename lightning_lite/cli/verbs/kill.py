@@ -9,7 +9,7 @@ import psutil
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_process, find_works, has_ended, is_gone, wait_until
+from lightning_lite.cli.control import find_process, find_works, has_ended, wait_for_exit, wait_until
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError, JournalInUse
@@ -39,8 +39,7 @@ def command(root: str, target: tuple[str, ...]) -> None:
     for name in works:
         ask(run.path, "kill", work=name)
     for name, pid in works.items():
-        if pid is not None and not wait_until(partial(is_gone, pid), _EXIT_TIMEOUT):
-            raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+        wait_for_exit(name, pid, _EXIT_TIMEOUT)
         say(f"{name}: killed")
 
 

@@ -8,7 +8,14 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_works, is_gone, read_pids, timeout_option, wait_until
+from lightning_lite.cli.control import (
+    find_works,
+    is_gone,
+    read_pids,
+    runs_inline,
+    timeout_option,
+    wait_until,
+)
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
@@ -32,7 +39,7 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
     for name in works:
         ask(run.path, "restart", work=name, timeout=timeout)
     for name, pid in works.items():
-        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+        if runs_inline(run, pid):
             say(f"{name}: asked to restart; it does so at its next change of state")
             continue
         if pid is not None and not wait_until(partial(is_gone, pid), timeout + _START_TIMEOUT):

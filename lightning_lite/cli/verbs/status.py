@@ -11,11 +11,11 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_moment
+from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
 from lightning_lite.cli.run_reader import RunStatus, read_status, tree_order
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.engine.history import CallHistory
-from lightning_lite.text import format_bytes, format_seconds
+from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]
@@ -102,11 +102,11 @@ def _cells(status: RunStatus, work: WorkRow) -> tuple[object, ...]:
         work.state,
         f"{work.call} (attempt {work.attempt})" if work.call and work.attempt > 1 else work.call or None,
         len(history.calls) if history is not None else None,
-        f"{work.progress:.0%}" if work.progress is not None else None,
+        show_share(work.progress),
         show_moment(work.since),
         work.pid,
-        f"{work.cpu:.0%}" if work.cpu is not None else None,
-        format_bytes(work.memory) if work.memory is not None else None,
+        show_share(work.cpu),
+        show_bytes(work.memory),
     )
 
 

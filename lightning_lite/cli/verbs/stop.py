@@ -13,7 +13,9 @@ from lightning_lite.cli.control import (
     find_works,
     has_ended,
     is_gone,
+    runs_inline,
     timeout_option,
+    wait_for_exit,
     wait_until,
 )
 from lightning_lite.cli.options import examples, plain_option, root_option
@@ -52,12 +54,11 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
     for name in works:
         ask(run.path, "stop", work=name, timeout=timeout)
     for name, pid in works.items():
-        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+        if runs_inline(run, pid):
             say(f"{name}: asked to stop; it does so at its next change of state")
         elif pid is not None and not wait_until(partial(is_gone, pid), timeout):
             ask(run.path, "kill", work=name)  # the app kills it too, but not while its flow is busy
-            if not wait_until(partial(is_gone, pid), _EXIT_TIMEOUT):
-                raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+            wait_for_exit(name, pid, _EXIT_TIMEOUT)
             say(f"{name}: killed, because it did not end within {timeout:g} s", "yellow")
         else:
             say(f"{name}: stopped")

@@ -13,13 +13,13 @@ import click
 from lightning_lite.cli.command_classes import Command, is_plain
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_moment
+from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
 from lightning_lite.cli.run_reader import RunStatus, read_status
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary, read_run
-from lightning_lite.text import format_bytes, format_seconds
+from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 
 
@@ -109,9 +109,9 @@ def _row(work: WorkRow) -> tuple[object, ...]:
         work.name,
         work.state,
         work.call or None,
-        f"{work.progress:.0%}" if work.progress is not None else None,
+        show_share(work.progress),
         show_moment(work.since),
-        f"{work.cpu:.0%}" if work.cpu is not None else None,
-        format_bytes(work.memory) if work.memory is not None else None,
+        show_share(work.cpu),
+        show_bytes(work.memory),
         work.last_line,
     )
