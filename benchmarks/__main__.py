@@ -63,9 +63,9 @@ def take_row(measure: Measure, peers: list[str]) -> dict[str, Any]:
 
 
 def cells_of(row: dict[str, Any]) -> list[str]:
-    """Return a row as the table shows it."""
+    """Return a row of the table."""
     if "error" in row:
-        reason, *_ = row["error"].splitlines() or ["it says nothing"]
+        reason, *_ = row["error"].splitlines() or ["no reason given"]
         return [row["name"], row["what"], f"no figure: {reason}", "", "", "", "missed", ""]
     sign, unit = ("+ ", f" {row['unit']}") if row["is_difference"] else ("", "")
     return [
@@ -89,9 +89,9 @@ def _ratios(figures: list[float], limits: list[float]) -> str:
 def main(arguments: list[str]) -> None:
     """Run the named measures, or all, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", help="such as P4; without any, all")
+    parser.add_argument("names", nargs="*", help="names of measures, such as P4; the default is all")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
-    parser.add_argument("--release", action="store_true", help="also write benchmarks/RESULTS.md anew")
+    parser.add_argument("--release", action="store_true", help="also replace benchmarks/RESULTS.md")
     wanted = parser.parse_args(arguments)
 
     known = measures()
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> None:
         names = ", ".join(dict.fromkeys(measure.name for measure in known))
         sys.exit(f"no measure {', '.join(sorted(unknown))}; there are {names}")
     if wanted.release and wanted.names:
-        sys.exit("a release takes all measures: leave out the names")
+        sys.exit("--release runs all measures: remove the names")
 
     peers = installed_peers()
     run, rows, points = describe_run(peers), [], {}

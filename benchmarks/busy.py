@@ -1,4 +1,4 @@
-"""The work of P9 to P11: busy in Python code that never ends."""
+"""The work of P9 to P11, which computes for ever."""
 
 from __future__ import annotations
 

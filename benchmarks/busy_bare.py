@@ -8,14 +8,14 @@ from multiprocessing.context import SpawnProcess
 
 
 def work_for_ever(connection: Connection) -> None:
-    """Be busy."""
+    """Compute for ever."""
     connection.send("up")
     while True:
         pass
 
 
 def busy_process() -> SpawnProcess:
-    """Return a process that is already busy."""
+    """Return a process that computes already."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work_for_ever, args=(sender,))

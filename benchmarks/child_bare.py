@@ -1,4 +1,4 @@
-"""The limit of `child_cost`: a process of the standard library, and nothing else to import."""
+"""The limit of `child_cost`: a process of the standard library, in a module that imports nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 
 
 def child(connection: Connection) -> None:
-    """Report what this process has cost so far, as `Child` does, and wait for the end."""
+    """Report the cost of this process so far, like `Child`, and wait for the end."""
     milliseconds = time.process_time() * 1e3
     connection.send([os.getpid(), milliseconds, 0, len(sys.modules)])
     connection.recv()

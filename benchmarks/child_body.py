@@ -10,7 +10,7 @@ from lightning_lite import LightningWork
 
 
 class Child(LightningWork):
-    """Reports what its process has cost so far, and stays up."""
+    """Reports the cost of its process so far, and waits for the next call."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True)

@@ -1,4 +1,4 @@
-"""What the process of a work costs until its `run`, and then in memory.
+"""The cost of the process of a work: CPU and modules until its `run`, and memory after it.
 
 `python -m benchmarks.child_cost [commit]`; with a commit, in turns with that one: it is checked out into a
 temporary folder, and gets this program.
@@ -36,14 +36,14 @@ class Root(LightningFlow):
         self.child = Child()
 
     def run(self) -> None:
-        """Print what it costs."""
+        """Print the cost of the process."""
         self.child.run()
         if self.child.has_succeeded:
-            tell(self.child.found)
+            print_cost(self.child.found)
             self.stop()
 
 
-def tell(found: list[float]) -> None:
+def print_cost(found: list[float]) -> None:
     """Print the report of a process, and its private memory in MiB."""
     pid, *figures = found
     print(json.dumps([*figures, psutil.Process(int(pid)).memory_full_info().uss / (1 << 20)]))
@@ -60,7 +60,7 @@ def bare() -> None:
     here, there = context.Pipe()
     process = context.Process(target=child, args=(there,))
     process.start()
-    tell(here.recv())
+    print_cost(here.recv())
     here.send("end")
     process.join()
 
@@ -92,7 +92,7 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 
 def compare(checkouts: dict[str, Path]) -> None:
-    """Print a table of the cost of a child with each package, and without any."""
+    """Print a table of the cost of a process with each version of the package, and without it."""
     sides = {"bare": ("bare", PROJECT), **{name: ("ours", checkout) for name, checkout in checkouts.items()}}
     found: dict[str, list[list[float]]] = {name: [] for name in sides}
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""D1 and D2: one big file, and a folder of many small ones, into a drive and out of it."""
+"""D1 and D2: put and get of one big file, and of a folder with many small files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else DISK
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
-def workplace(place: Path) -> Path:
-    """Return a new folder in `place` that goes with this process."""
+def new_folder(place: Path) -> Path:
+    """Return a new folder in `place` that is removed when this process exits."""
     _folders.append(tempfile.TemporaryDirectory(dir=place, prefix="bench-drives-"))
     return Path(_folders[-1].name)
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Return how long `action` takes."""
+    """Return the duration of `action` in seconds."""
     began = time.monotonic()
     action()
     return time.monotonic() - began
@@ -39,19 +39,19 @@ def seconds(action: Callable[[], object]) -> float:
 
 @cache
 def with_big_file(place: Path) -> tuple[Path, Drive]:
-    """Return a folder with a big file, and a drive that has it already."""
-    folder = workplace(place)
-    piece = os.urandom(1 << 20)
+    """Return a folder with a big file, and a drive that has a copy of it."""
+    folder = new_folder(place)
+    data = os.urandom(1 << 20)
     with (folder / "big").open("wb") as file:
         for _ in range(BIG >> 20):
-            file.write(piece)
+            file.write(data)
     return folder, drive_in(folder, "big")
 
 
 @cache
 def with_many_files(place: Path) -> tuple[Path, Drive]:
-    """Return a folder with a folder of small files, and a drive that has it already."""
-    folder = workplace(place)
+    """Return a folder with a folder of small files, and a drive that has a copy of it."""
+    folder = new_folder(place)
     (folder / "many").mkdir()
     for number in range(MANY):
         (folder / f"many/{number}").write_bytes(os.urandom(SMALL))
@@ -59,46 +59,50 @@ def with_many_files(place: Path) -> tuple[Path, Drive]:
 
 
 def drive_in(folder: Path, name: str) -> Drive:
-    """Return a drive whose root is in `folder`, with one of its files or folders put as `there`."""
+    """Return a drive whose root is in `folder`, with the file or folder `name` stored as `stored`."""
     drive = Drive("lit://bench", root_dir=folder / "root", root_folder=folder)
-    drive.put(name, to="there")
+    drive.put(name, to="stored")
     return drive
 
 
-def put(made: Callable[[], tuple[Path, Drive]], name: str) -> float:
-    """Return the seconds of a put of something new."""
-    _, drive = made()
+#: Returns a folder with test data, and a drive that has a copy of the data.
+Setup = Callable[[], tuple[Path, Drive]]
+
+
+def put(setup: Setup, name: str) -> float:
+    """Return the seconds of a put to a new path."""
+    _, drive = setup()
     taken = seconds(lambda: drive.put(name, to="new"))
     drive.delete("new")
     return taken
 
 
-def get(made: Callable[[], tuple[Path, Drive]]) -> float:
-    """Return the seconds of a get to a place where nothing is."""
-    folder, drive = made()
-    taken = seconds(lambda: drive.get("there", to="got"))
+def get(setup: Setup) -> float:
+    """Return the seconds of a get to a new path."""
+    folder, drive = setup()
+    taken = seconds(lambda: drive.get("stored", to="got"))
     remove(folder / "got")
     return taken
 
 
-def moved(made: Callable[[], tuple[Path, Drive]]) -> float:
-    """Return the seconds of a put that uses up its source."""
-    _, drive = made()
-    drive.get("there", to="got")
+def put_by_move(setup: Setup) -> float:
+    """Return the seconds of a put that moves its source."""
+    _, drive = setup()
+    drive.get("stored", to="got")
     taken = seconds(lambda: drive.put("got", to="new", move=True))
     drive.delete("new")
     return taken
 
 
-def opened(made: Callable[[], tuple[Path, Drive]]) -> float:
-    """Return the seconds until a file is open in place."""
-    _, drive = made()
-    return seconds(lambda: drive.open("there", "rb").close())
+def open_in_place(setup: Setup) -> float:
+    """Return the seconds to open and close a file in the drive."""
+    _, drive = setup()
+    return seconds(lambda: drive.open("stored", "rb").close())
 
 
-def sendfile(made: Callable[[], tuple[Path, Drive]]) -> float:
-    """Return the seconds of a bare copy by the kernel."""
-    folder, _ = made()
+def sendfile(setup: Setup) -> float:
+    """Return the seconds of a copy with `sendfile`."""
+    folder, _ = setup()
 
     def copy() -> None:
         with (folder / "big").open("rb") as source, (folder / "copy").open("wb") as target:
@@ -110,9 +114,9 @@ def sendfile(made: Callable[[], tuple[Path, Drive]]) -> float:
     return taken
 
 
-def cp(made: Callable[[], tuple[Path, Drive]]) -> float:
+def cp(setup: Setup) -> float:
     """Return the seconds of `cp -rp`."""
-    folder, _ = made()
+    folder, _ = setup()
     taken = seconds(lambda: subprocess.run(["cp", "-rp", folder / "many", folder / "copy"], check=True))
     remove(folder / "copy")
     return taken
@@ -127,16 +131,19 @@ def remove(path: Path) -> None:
 
 
 def nothing() -> float:
-    """Return the limit of what costs next to nothing."""
+    """Return 0, the limit of operations that should cost almost nothing."""
     return 0.0
 
 
 def big_measures(name: str, where: str, place: Path) -> list[Measure]:
-    """Return the measures of the big file in one place."""
-    made = partial(with_big_file, place)
-    limit = partial(sendfile, made)
-    copied = [("put", partial(put, made, "big")), ("get", partial(get, made))]
-    instant = [("put with move=True", partial(moved, made)), ("open in place", partial(opened, made))]
+    """Return the measures of the big file in the folder `place`."""
+    setup = partial(with_big_file, place)
+    limit = partial(sendfile, setup)
+    copied = [("put", partial(put, setup, "big")), ("get", partial(get, setup))]
+    instant = [
+        ("put with move=True", partial(put_by_move, setup)),
+        ("open in place", partial(open_in_place, setup)),
+    ]
     return [
         *(
             Measure(name, f"{verb} of 1 GiB, {where}", "sendfile", "s", 1.05, ours, limit, 5)
@@ -160,15 +167,15 @@ def big_measures(name: str, where: str, place: Path) -> list[Measure]:
 
 
 def many_measures(name: str, where: str, place: Path, goal: float) -> list[Measure]:
-    """Return the measures of the many files in one place."""
-    made = partial(with_many_files, place)
+    """Return the measures of the many files in the folder `place`."""
+    setup = partial(with_many_files, place)
     rows = [
-        ("put", partial(put, made, "many"), goal),
-        ("get", partial(get, made), goal),
-        ("put with move=True", partial(moved, made), 0.01),
+        ("put", partial(put, setup, "many"), goal),
+        ("get", partial(get, setup), goal),
+        ("put with move=True", partial(put_by_move, setup), 0.01),
     ]
     return [
-        Measure(name, f"{verb} of 10,000 x 1 KiB, {where}", "cp -rp", "s", limit, ours, partial(cp, made), 5)
+        Measure(name, f"{verb} of 10,000 x 1 KiB, {where}", "cp -rp", "s", limit, ours, partial(cp, setup), 5)
         for verb, ours, limit in rows
     ]
 

@@ -1,4 +1,4 @@
-"""D3, D4 and D5: long lists, and many processes that put into one drive."""
+"""D3, D4 and D5: long lists, puts of several processes into one drive, and gets during puts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from benchmarks.drives import DISK, MEMORY, nothing, seconds, workplace
+from benchmarks.drives import DISK, MEMORY, new_folder, nothing, seconds
 from benchmarks.measure import Measure
 from lightning_lite.storage import Drive
 
@@ -27,8 +27,8 @@ Lock = Callable[[], AbstractContextManager[object]]
 
 @cache
 def with_many_names() -> tuple[Path, Drive]:
-    """Return a folder with many empty files, and a drive that has it."""
-    folder = workplace(MEMORY)
+    """Return a folder with many empty files, and a drive that has a copy of it."""
+    folder = new_folder(MEMORY)
     (folder / "names").mkdir()
     for number in range(ENTRIES):
         (folder / f"names/{number:06}").touch()
@@ -67,8 +67,8 @@ def bare_entries() -> float:
     return seconds(look)
 
 
-def at_once(job: Callable[[int], None]) -> float:
-    """Return the seconds until as many processes have done the job."""
+def in_processes(job: Callable[[int], None]) -> float:
+    """Return the seconds until `PROCESSES` forked processes have run `job` at the same time."""
 
     def run() -> None:
         pids = []
@@ -87,8 +87,13 @@ def at_once(job: Callable[[int], None]) -> float:
 
 
 def puts(place: Path, name: str) -> float:
-    """Return the seconds of all puts; `name` is what the names of the files begin with."""
-    folder = workplace(place)
+    """Return the seconds of all puts.
+
+    Args:
+        place: Folder for the drive.
+        name: Beginning of the names of the files.
+    """
+    folder = new_folder(place)
     (folder / "file").write_bytes(os.urandom(SIZE))
     drive = Drive("lit://bench", root_dir=folder / "root", root_folder=folder)
     drive.put("file")
@@ -97,14 +102,14 @@ def puts(place: Path, name: str) -> float:
         for turn in range(PUTS):
             drive.put("file", to=f"{name}{number}-{turn}")
 
-    taken = at_once(job)
+    taken = in_processes(job)
     assert len(drive.list()) == PROCESSES * PUTS + 1
     return taken
 
 
 def copies(place: Path, lock: Callable[[Path], Lock]) -> float:
-    """Return the seconds of as many bare copies in place, each with a lock around it."""
-    folder = workplace(place)
+    """Return the seconds of the same number of copies with `sendfile`, each under a lock."""
+    folder = new_folder(place)
     (folder / "file").write_bytes(os.urandom(SIZE))
 
     def job(number: int) -> None:
@@ -117,11 +122,11 @@ def copies(place: Path, lock: Callable[[Path], Lock]) -> float:
             ):
                 os.sendfile(target.fileno(), source.fileno(), None, SIZE)
 
-    return at_once(job)
+    return in_processes(job)
 
 
 def by_flock(folder: Path) -> Lock:
-    """Return what takes the bare lock of the kernel."""
+    """Return a function that takes a lock with `flock`."""
     fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR)
 
     @contextmanager
@@ -136,13 +141,13 @@ def by_flock(folder: Path) -> Lock:
 
 
 def by_filelock(folder: Path) -> Lock:
-    """Return what takes a lock of `filelock`."""
+    """Return a function that takes a lock with `filelock`."""
     return filelock.FileLock(folder / "lock").acquire
 
 
 def torn() -> float:
-    """Return how many of 2,000 gets were torn while another process put."""
-    folder = workplace(MEMORY)
+    """Return the number of 2,000 gets that were incomplete or mixed while another process put."""
+    folder = new_folder(MEMORY)
     drive = Drive("lit://bench", root_dir=folder / "root", root_folder=folder)
 
     def put(turn: int) -> None:
@@ -169,18 +174,26 @@ def torn() -> float:
     return float(count)
 
 
-def shared(
-    name: str, where: str, place: Path, rate: float, lock: Callable[[Path], Lock], with_: str
+def put_measures(
+    name: str, where: str, place: Path, rate: float, lock: Callable[[Path], Lock], lock_name: str
 ) -> list[Measure]:
-    """Return the measures of puts in one place, which shall reach this share of the limit's rate.
+    """Return the measures of puts into a drive in the folder `place`.
 
-    A drive takes no two spellings of one name, so new names with letters cost it more than those without.
+    A drive refuses names that differ only in case, so a new name with letters takes longer than one without.
+
+    Args:
+        name: Name of the measures.
+        where: Name of the place.
+        place: Folder for the drive.
+        rate: The goal, as a part of the limit's rate.
+        lock: Returns the lock of the limit.
+        lock_name: Name of that lock.
     """
     return [
         Measure(
             name,
             f"4 processes x 500 puts of 4 KiB, {kind}, {where}",
-            f"{with_}, sendfile",
+            f"{lock_name}, sendfile",
             "s",
             round(1 / rate, 2),
             partial(puts, place, begin),
@@ -194,8 +207,8 @@ def shared(
 MEASURES = [
     Measure("D3", "names of 100,000 entries", "listdir", "s", 2, names, bare_names),
     Measure("D3b", "100,000 entries with sizes", "scandir, stat", "s", 1.2, entries, bare_entries),
-    *shared("D4", "disk", DISK, 0.6, by_flock, "flock"),
-    *shared("D4m", "memory", MEMORY, 0.9, by_filelock, "filelock"),
+    *put_measures("D4", "disk", DISK, 0.6, by_flock, "flock"),
+    *put_measures("D4m", "memory", MEMORY, 0.9, by_filelock, "filelock"),
     Measure(
         "D5", "torn gets of 2,000 against a writer", "none", "gets", 0, torn, nothing, 5, difference=True
     ),

@@ -11,7 +11,7 @@ from benchmarks.measure import spread
 #: Scale → size → microseconds of a call, one figure per round.
 Points = dict[str, dict[int, list[float]]]
 
-HEADINGS = ["beside", "size", "µs per call", "to the smallest"]
+HEADINGS = ["with", "size", "µs per call", "to the smallest"]
 
 
 def take_points() -> Points:
@@ -42,7 +42,7 @@ def rows_of(points: Points) -> list[list[str]]:
 def draw(points: Points, file: str) -> None:
     """Draw all scales side by side, as medians within their spread."""
     import matplotlib as mpl  # noqa: PLC0415 - only the plot needs it: extra [bench]
-    from matplotlib import pyplot  # noqa: PLC0415 - the same
+    from matplotlib import pyplot  # noqa: PLC0415 - as above
 
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "G1"})  # the same figures, the same file
     figure, panels = pyplot.subplots(1, len(points), figsize=(11, 3.2), sharey=True)

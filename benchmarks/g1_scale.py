@@ -108,7 +108,7 @@ def _measure(name: str, what: str, limit_name: str, scale: str) -> Measure:
 
 
 MEASURES = [
-    _measure("G1a", "beside 256 idle works", "beside 4", "idle works"),
+    _measure("G1a", "with 256 idle works", "with 4", "idle works"),
     _measure("G1b", "after 100,000 others", f"after 10 to {10 + ROUNDS * CALLS}", "remembered calls"),
-    _measure("G1c", "beside 10 MB of state", "beside 1 kB", "bytes of state"),
+    _measure("G1c", "with 10 MB of state", "with 1 kB", "bytes of state"),
 ]

@@ -28,7 +28,7 @@ class Measure(NamedTuple):
         rounds: How often all are measured.
         difference: Whether the goal is about `ours - limit` instead of `ours / limit`.
         peer: Name of the function in `benchmarks.peers` that does the same with a peer, in the same unit.
-        end: Ends what the rounds have shared.
+        end: Ends programs that the rounds share.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Outcome(NamedTuple):
     Attributes:
         ours: One figure of ours per round.
         limits: The limit's figure of the same round.
-        scores: What the goal is about, per round: the ratio or the difference.
-        peers: The figures of each peer, one per round; none for a peer that could not do it.
+        scores: The ratio or the difference of each round, to which the goal applies.
+        peers: The figures of each peer, one per round; an empty list for a peer that failed.
     """
 
     ours: list[float]
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 def take(measure: Measure, peers: Mapping[str, Callable[[], float]]) -> Outcome:
-    """Measure all figures in turns; each round begins with another one."""
+    """Measure all figures in turns; each round starts with another one."""
     takers = {"ours": measure.ours, "limit": measure.limit, **peers}
     figures: dict[str, list[float]] = {name: [] for name in takers}
     for number in range(measure.rounds):

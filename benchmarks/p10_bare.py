@@ -18,7 +18,7 @@ def die_with_parent() -> None:
 
 
 def work(connection: Connection) -> None:
-    """Report the process id, and be busy."""
+    """Report the process id, and compute for ever."""
     die_with_parent()
     connection.send(os.getpid())
     while True:
@@ -26,7 +26,7 @@ def work(connection: Connection) -> None:
 
 
 def work_with_program(connection: Connection) -> None:
-    """Start a program, report its process id, and be busy."""
+    """Start a program, report its process id, and compute for ever."""
     die_with_parent()
     with subprocess.Popen(["sleep", "3600"], preexec_fn=die_with_parent) as program:
         connection.send(program.pid)

@@ -1,4 +1,4 @@
-"""P10: from the kill of a flow with 8 busy works until these, and their programs, are gone."""
+"""P10: from the kill of a flow with 8 busy works until these works, and their programs, have exited."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Root(LightningFlow):
     def __init__(self, work: type[Busy]) -> None:
         super().__init__()
         self.busy = [work() for _ in range(NUMBER)]
-        self.has_said = False
+        self.has_printed = False
 
     def run(self) -> None:
         """Print the process ids in one line: of the works, or of the programs that they have started."""
         for work in self.busy:
             work.run()
-        if not self.has_said and all(work.pid for work in self.busy):
-            self.has_said = True
+        if not self.has_printed and all(work.pid for work in self.busy):
+            self.has_printed = True
             print(*(work.pid for work in self.busy), flush=True)
 
 
@@ -44,8 +44,8 @@ def ours_with_programs(start_method: str) -> None:
     LightningApp(Root(BusyParent)).run(start_method=start_method)
 
 
-def left_for(module: str, function: str, *arguments: object) -> float:
-    """Return the milliseconds from the kill of the program until all processes that it names are gone."""
+def exit_time(module: str, function: str, *arguments: object) -> float:
+    """Return the milliseconds from the kill of the program until all processes that it prints have exited."""
     call = f"{function}({', '.join(map(repr, arguments))})"
     command = [sys.executable, "-c", f"from {module} import {function}; {call}"]
     with (
@@ -58,7 +58,7 @@ def left_for(module: str, function: str, *arguments: object) -> float:
         pids = [int(word) for word in program.stdout.readline().split()]
         if len(pids) != NUMBER:
             program.kill()
-            raise RuntimeError(f"the program named {len(pids)} processes, not {NUMBER}")
+            raise RuntimeError(f"the program printed {len(pids)} process ids, not {NUMBER}")
         processes = [os.pidfd_open(pid) for pid in pids]
         began = time.monotonic()
         program.kill()
@@ -67,7 +67,7 @@ def left_for(module: str, function: str, *arguments: object) -> float:
         for process in processes:
             os.close(process)
     if not all(are_gone):
-        raise RuntimeError(f"of the processes {pids} some were left after {DEADLINE} s")
+        raise RuntimeError(f"some of the processes {pids} had not exited after {DEADLINE} s")
     return (ended - began) * 1000
 
 
@@ -78,9 +78,9 @@ def measure(name: str, what: str, goal: float, suffix: str, start_method: str) -
         what=f"flow killed (-9) with 8 busy works, {what}, {start_method}",
         limit_name="parent-death signals alone",
         unit="ms",
-        goal=goal - 4,  # of which the limit takes 4
-        ours=partial(left_for, __name__, f"ours{suffix}", start_method),
-        limit=partial(left_for, "benchmarks.p10_bare", f"bare{suffix}", NUMBER),
+        goal=goal - 4,  # the limit takes 4
+        ours=partial(exit_time, __name__, f"ours{suffix}", start_method),
+        limit=partial(exit_time, "benchmarks.p10_bare", f"bare{suffix}", NUMBER),
         rounds=5,
         difference=True,
     )

@@ -1,6 +1,6 @@
-"""P11: from the kill of a work until the flow knows it, while the other works continue.
+"""P11: from the kill of a work until a pass of the flow sees it, while the other works continue.
 
-A call of another work is running at each kill, and must be answered.
+At each kill a call of another work is running, which must be answered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Other(LightningWork):
 
 
 class Root(LightningFlow):
-    """Kills one work after the other as soon as it is busy, with a call of another one under way."""
+    """Kills one work after the other as soon as it is busy, while another work runs a call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,26 +44,26 @@ class Root(LightningFlow):
 
     def run(self) -> None:
         """Kill each work in turn until all deaths are known and all calls of the other work answered."""
-        while self._is_over(self._number, self.victims[self._number]):
+        while self._is_known(self._number, self.victims[self._number]):
             self._number += 1
             if self._number == TIMES:
                 print(statistics.median(self._known) * 1000)
                 self.stop()
                 return
 
-    def _is_over(self, number: int, victim: Busy) -> bool:
-        """Kill this one when it is busy; return whether its death is known and the other has answered."""
+    def _is_known(self, number: int, victim: Busy) -> bool:
+        """Kill a work when it is busy; return whether the flow saw it and the other work has answered."""
         victim.run()
         process = self.other.run(-1)
         if process is None or not victim.pid:
             return False
         answer = self.other.run(number)
-        if len(self._killed) == number:  # the call is on its way at the end of this pass
+        if len(self._killed) == number:  # the call is sent at the end of this pass
             self._killed.append(time.monotonic())
             os.kill(victim.pid, signal.SIGKILL)
         elif victim.has_failed and len(self._known) == number:
             self._known.append(time.monotonic() - self._killed[-1])
-        assert answer in (None, process), "the other work did not go on: it has a new process"
+        assert answer in (None, process), "the other work did not continue: it has a new process"
         return len(self._known) > number and answer is not None
 
 
@@ -99,7 +99,7 @@ def bare() -> None:
 MEASURES = [
     Measure(
         name=name,
-        what=f"a killed work is known, another one answers its call meanwhile, {start_method}",
+        what=f"a killed work is seen by the flow, another one answers a call, {start_method}",
         limit_name="sentinel of multiprocessing",
         unit="ms",
         goal=2,

@@ -1,4 +1,4 @@
-"""The limit of P1: the same with a process of the standard library, and nothing else to import."""
+"""The limit of P1: a process of the standard library, in a module that imports nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 
 
 def body(connection: Connection) -> None:
-    """Return the time of its first line, as `Body` does."""
+    """Send the time of its first line, like `Body`."""
     connection.send(time.monotonic())
 
 

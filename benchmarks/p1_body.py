@@ -11,5 +11,5 @@ class Body(LightningWork):
     """Returns the time at which its `run` was entered."""
 
     def run(self) -> float:
-        """Return the time, on the clock that all processes share."""
+        """Return the time of the monotonic clock, which is the same in all processes."""
         return time.monotonic()

@@ -15,12 +15,12 @@ class ScriptBody(LightningWork):
     """The same as `Body`, but of this file, which runs as a script: the class is sent by value."""
 
     def run(self) -> float:
-        """Return the time, on the clock that all processes share."""
+        """Return the time of the monotonic clock, which is the same in all processes."""
         return time.monotonic()
 
 
 class Root(LightningFlow):
-    """Asks once."""
+    """Asks for one call."""
 
     def __init__(self, body: LightningWork) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Root(LightningFlow):
         self.entered = 0.0
 
     def run(self) -> None:
-        """Keep the time and stop."""
+        """Store the time and stop."""
         self.entered = self.body.run()
         self.stop()
 

@@ -6,6 +6,6 @@ from multiprocessing.connection import Connection
 
 
 def idle(connection: Connection) -> None:
-    """Report that it is up, and wait for the end."""
+    """Report that the process is up, and wait for the end."""
     connection.send("up")
     connection.recv()

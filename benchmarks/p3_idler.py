@@ -15,5 +15,5 @@ class Idler(LightningWork):
         self.pid = 0
 
     def run(self) -> None:
-        """Return the process id."""
+        """Store the process id."""
         self.pid = os.getpid()

@@ -27,7 +27,7 @@ class ScriptIdler(LightningWork):
         self.pid = 0
 
     def run(self) -> None:
-        """Return the process id."""
+        """Store the process id."""
         self.pid = os.getpid()
 
 
@@ -39,7 +39,7 @@ class Root(LightningFlow):
         self.idlers = [idler() for _ in range(NUMBER)]
 
     def run(self) -> None:
-        """Print the private memory of one of them."""
+        """Print the private memory of one work."""
         for work in self.idlers:
             work.run()
         if all(work.has_succeeded for work in self.idlers):
@@ -102,7 +102,7 @@ MEASURES = [
     ),
     Measure(
         name="P3f",
-        what="memory of an idle work, importable class, fork server (without what they share)",
+        what="memory of an idle work, importable class, fork server (without shared memory)",
         limit_name="nothing",
         unit="MiB",
         goal=2.5,

@@ -1,7 +1,7 @@
 """P4: one call, from the line of the flow to its next line.
 
-P4n is the same without a journal. Apps always have one, so it is replaced by one that writes nothing; the
-time for creating the records is still included.
+P4n is the same without a journal: a journal that writes nothing replaces it. The time to create the records
+is still included.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class NoJournal(Journal):
     """A journal that discards all records."""
 
     def append(self, record: Record) -> None:
-        """Leave it."""
+        """Discard it."""
 
     def secure(self) -> None:
         """Do nothing: no record is kept."""
@@ -73,7 +73,7 @@ def ours_without_journal() -> None:
     with mock.patch.object(resume, "Journal", NoJournal):
         ours()
     (run,) = Path(".lightning_lite/runs").glob("*/")
-    assert not read_history(str(run)).works, "there was a journal after all"
+    assert not read_history(str(run)).works, "a journal was written"
 
 
 def echo(connection: Connection) -> None:

@@ -43,13 +43,15 @@ class Root(LightningFlow):
         self._go_on: int | None = None
 
     def run(self) -> None:
-        """Note the age of a change and ask for the next one."""
+        """Store the age of a change, and ask for the next one."""
         self.sender.run()
         if self.sender.sent != self._seen:
             self._ages.append(time.monotonic() - self.sender.sent)
             self._seen = self.sender.sent
         if self.sender.is_running and self._go_on is None:
-            self._go_on = os.open(GO_ON, os.O_RDWR)  # for reading, too: this does not wait for the work
+            self._go_on = os.open(
+                GO_ON, os.O_RDWR
+            )  # opened for reading too, because then open() does not block
         if self._go_on is not None and self._asked == len(self._ages) < CHANGES:
             os.write(self._go_on, b"x")
             self._asked += 1

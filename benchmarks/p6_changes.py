@@ -15,7 +15,7 @@ CHANGES = 10_000
 
 
 class Counter(LightningWork):
-    """Counts as fast as it can."""
+    """Counts as fast as possible."""
 
     def __init__(self) -> None:
         super().__init__(parallel=True)
@@ -37,7 +37,7 @@ class Root(LightningFlow):
         self.counter = Counter()
 
     def run(self) -> None:
-        """Print the time when the last number is there."""
+        """Print the time when the last number has arrived."""
         self.counter.run()
         if self.counter.count == CHANGES:
             print((time.monotonic() - self.counter.began) * 1e3)

@@ -27,7 +27,7 @@ class Root(LightningFlow):
         self._began = 0.0
 
     def run(self) -> None:
-        """Take the answers that are there, and ask each free work for its next call."""
+        """Collect the available answers, and ask each free work for its next call."""
         if not self._began:
             if None in [work.run(-1) for work in self.echoes]:
                 return

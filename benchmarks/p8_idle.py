@@ -27,7 +27,7 @@ WATCHED = 10.0
 
 
 class Idle(LightningWork):
-    """Is up and waits for a call."""
+    """Waits for calls."""
 
     def run(self) -> None:
         """Do nothing."""
@@ -41,7 +41,7 @@ class Root(LightningFlow):
         self.idlers = [Idle(parallel=True) for _ in range(WORKS)]
 
     def run(self) -> None:
-        """Run each work once; it stays up."""
+        """Run each work once; its process then waits."""
         for work in self.idlers:
             work.run()
         if all(work.has_succeeded for work in self.idlers):
@@ -95,21 +95,21 @@ def idle_minute(function: str) -> float:
         assert program.stdout is not None
         assert program.stdout.readline() == "up\n"
         watched = psutil.Process(program.pid)
-        let_pass(program, 1.0)  # after the start
+        wait_idle(program, 1.0)  # until the start has settled
         before = cpu_time(watched)
-        let_pass(program, WATCHED)
+        wait_idle(program, WATCHED)
         used = cpu_time(watched) - before
         program.send_signal(signal.SIGINT)
     return used * 60 / WATCHED
 
 
-def let_pass(program: subprocess.Popen[str], seconds: float) -> None:
-    """Wait, and fail if the program ends before."""
+def wait_idle(program: subprocess.Popen[str], seconds: float) -> None:
+    """Wait some seconds, and fail if the program ends before."""
     try:
         code = program.wait(seconds)
     except subprocess.TimeoutExpired:
         return
-    raise RuntimeError(f"the program ended with {code} where it should have been idle")
+    raise RuntimeError(f"the program ended with {code}, but should have been idle")
 
 
 MEASURES = [

@@ -1,4 +1,4 @@
-"""P9: from the decision to stop until 8 busy works are gone and the app has ended."""
+"""P9: from `flow.stop()` until 8 busy works have exited and the app has ended."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Root(LightningFlow):
     def __init__(self) -> None:
         super().__init__()
         self.busy = [Busy() for _ in range(NUMBER)]
-        self.decided = 0.0
+        self.stopped_at = 0.0
 
     def run(self) -> None:
-        """Keep the time of the decision."""
+        """Store the time, and stop."""
         for work in self.busy:
             work.run()
         if all(work.pid for work in self.busy):
-            self.decided = time.monotonic()
+            self.stopped_at = time.monotonic()
             self.stop()
 
 
@@ -33,7 +33,7 @@ def ours(start_method: str = "spawn") -> None:
     """Print the milliseconds from `flow.stop()` to the end of `app.run()`."""
     root = Root()
     LightningApp(root).run(start_method=start_method)
-    print((time.monotonic() - root.decided) * 1000)
+    print((time.monotonic() - root.stopped_at) * 1000)
 
 
 def bare() -> None:

@@ -71,10 +71,10 @@ class AskedProgram:
     """A program that keeps running: it answers each line of its input with one figure.
 
     Args:
-        module: Where the function is.
-        function: What runs; its first line says that it is ready.
-        arguments: What it gets.
-        deadline: Seconds until it is ready. A bound on hanging, not on speed.
+        module: Module of the function.
+        function: Name of the function; its first line of output means that it is ready.
+        arguments: Arguments of the function.
+        deadline: Seconds until it is ready; a bound on hanging, not on speed.
     """
 
     def __init__(self, module: str, function: str, *arguments: object, deadline: float = DEADLINE) -> None:
@@ -97,8 +97,8 @@ class AskedProgram:
         return float(self._read_line(DEADLINE))
 
     def end(self) -> None:
-        """Let the program end, and wait for that."""
-        self._process.communicate(timeout=DEADLINE)  # closes what it reads
+        """Close the input of the program, and wait until it has ended."""
+        self._process.communicate(timeout=DEADLINE)
         self._folder.cleanup()
 
     def _read_line(self, deadline: float) -> bytes:

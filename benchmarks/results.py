@@ -1,6 +1,6 @@
 """`RESULTS.md`: the table of a release, with the machine and the versions with which it was measured.
 
-`python -m benchmarks.results` puts the present `NOTES.md` below the table of the last release.
+`python -m benchmarks.results` replaces the notes below the table by the present `NOTES.md`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def write_results(
         "",
         *_table(headings, rows),
         "",
-        "## G1: a call beside more and more",
+        "## G1: a call in a growing app",
         "",
         f"![Microseconds per call, by scale]({PLOT.name})",
         "",
@@ -64,7 +64,7 @@ def write_results(
 
 
 def renew_notes() -> None:
-    """Put the present notes below the table."""
+    """Replace the notes below the table by the present ones."""
     table, _, _ = RESULTS.read_text(encoding="utf-8").partition(f"\n{_first_line_of_notes()}")
     _write(table)
 

@@ -1,4 +1,4 @@
-"""Works that nobody knew when the app was written: one for each word that a first work finds."""
+"""Creates works while the app runs: one for each word that a first work finds."""
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.tree.structures import Dict
@@ -29,7 +29,7 @@ class Flow(LightningFlow):
     def run(self):
         for word in self.find_words.run(TEXT):
             if word not in self.measures:
-                # Its name is root.measures.<word>, its process starts with its first call.
+                # The name of the work is root.measures.<word>. Its process starts with its first call.
                 self.measures[word] = Measure(word)
 
         found = {word: measure.run(TEXT) for word, measure in self.measures.items()}

@@ -1,4 +1,4 @@
-"""A small grid search: what `run` returns in the work's process comes back to the flow as a value."""
+"""A small grid search: the flow gets the values that `run` returns in the processes of works."""
 
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ class GridSearch(LightningFlow):
     def run(self):
         grid = [(rate, steps) for rate in (0.01, 0.1, 0.4) for steps in (5, 20)]
 
-        # Each trainer takes every other point, one after the other. A call that has ended answers at once
-        # when the flow comes by again; one that is still pending answers None.
+        # Each trainer gets every second point, and runs its calls one after the other. A call that has ended
+        # returns its value in each later pass; a call that has not ended returns None.
         results = [self.trainers[i % 2].run(rate, steps) for i, (rate, steps) in enumerate(grid)]
 
         if None not in results:

@@ -1,4 +1,4 @@
-"""Two works train at the same time; the flow sees their progress as it happens, because it is state."""
+"""Two works train at the same time; their progress is state, so the flow sees each change at once."""
 
 import math
 
@@ -29,7 +29,7 @@ class Flow(LightningFlow):
         self.best = ""
 
     def run(self):
-        # Runs again whenever one of the two has told something new.
+        # This runs again after each change of state of the two works.
         self.slow.run(epochs=5)
         self.fast.run(epochs=5)
 

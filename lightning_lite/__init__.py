@@ -1,24 +1,27 @@
 """Lightning Apps without the cloud and without a server.
 
-A flow coordinates in this process, each work does its job in a process of its own, drives carry
-files between them. The house, lowest floor first; a module imports its own floor or lower:
+A flow coordinates in the main process, each work runs in a process of its own, and works share files
+through drives. The packages, from the highest layer to the lowest; a module imports its own layer or a
+lower one:
 
-    cli · testing                                           what tests and terminals use
-    core.app core.session                                   put machine, runner and run together
-    core.machine                                            letters in, a pass of the flow, letters out
-    core.component core.flow core.work core.calls …         the tree that users write
-    structures                                              lists and dicts of components
-    storage · runners · runs · ui                           files, processes, run folders, terminal
-    errors messages clock settings context travel packing state   what all of them speak
+    cli · testing                    the command line; helpers for tests
+    core · structures                old import paths of Lightning App
+    app                              LightningApp, one run of it, background, notebook
+    engine                           the two state machines, without processes and files
+    tree                             what users write: flows, works, calls, schedules
+    storage · runners · runs · ui    files; processes; the folder of a run; the terminal
+    values                           how values become bytes
+    errors messages events ...       the ground layer
 
-The path of one call: `core.work` → `core.machine` → `runners` → `core.host` in the child → back.
+The path of one call: `tree.work` → `engine.machine` → `runners` → `engine.work_host` in the process of the
+work, and back.
 """
 
 from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # see light_typing; typing itself would cost each child 20 ms
+TYPE_CHECKING = False  # see light_typing: importing typing would cost each work 10 ms
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,8 +36,8 @@ __version__ = "0.1.0"
 
 __all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "LightningWork", "RunningApp"]
 
-# Loaded on first use: every work's process imports this module, and few need all of it.
-_HOMES = {
+# Loaded on first use: the process of each work imports this module, and needs only a part of it.
+_DEFINED_IN = {
     "BuildConfig": "lightning_lite.tree.cloud",
     "CloudCompute": "lightning_lite.tree.cloud",
     "LightningApp": "lightning_lite.app.app",
@@ -45,14 +48,14 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    module = _DEFINED_IN.get(name)
+    if module is None:
         raise AttributeError(f"module 'lightning_lite' has no attribute {name!r}")
     if sys.platform == "win32":
         raise ImportError("lightning_lite runs on Linux and macOS. On Windows, run it within WSL.")
-    __import__(home)  # importlib would cost each child another millisecond
-    return getattr(sys.modules[home], name)
+    __import__(module)  # importlib would cost each work another millisecond
+    return getattr(sys.modules[module], name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_DEFINED_IN])

@@ -1,4 +1,4 @@
-"""The real clock, and one that tests turn by hand."""
+"""The real clock, and one that tests control."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ class Moment(NamedTuple):
 
 
 class Clock(Protocol):
-    """A source of the time, handed to all parts that need one."""
+    """A source of the time."""
 
     def now(self) -> Moment:
-        """Return the present moment."""
+        """Return the present time."""
 
     def seconds_until(self, monotonic: float) -> float | None:
-        """Return how long to sleep before asking again whether a moment has come, in seconds.
+        """Return how many seconds to sleep before the next check of the deadline `monotonic`.
 
-        0 if it has come; `None` to sleep until `watch` says so.
+        0 if the deadline has passed; `None` to sleep until `watch` reports a change.
         """
 
-    def watch(self, turned: Callable[[], None] | None) -> None:
-        """Call `turned` whenever the clock is turned by hand; `None` ends that."""
+    def watch(self, on_change: Callable[[], None] | None) -> None:
+        """Call `on_change` after each change of the clock by a test; `None` removes the callback."""
 
 
 class RealClock:
     """The clock of this computer."""
 
     def now(self) -> Moment:
-        """Return the present moment."""
+        """Return the present time."""
         return Moment(time.monotonic(), time.time())
 
     def seconds_until(self, monotonic: float) -> float | None:
-        """Return the seconds until a moment, at least 0 and at most a day."""
+        """Return the seconds until a deadline, at least 0 and at most a day."""
         return min(max(0.0, monotonic - time.monotonic()), _LONGEST_SLEEP)
 
-    def watch(self, turned: Callable[[], None] | None) -> None:
-        """Do nothing: this clock is never turned by hand."""
+    def watch(self, on_change: Callable[[], None] | None) -> None:
+        """Do nothing: no test changes this clock."""
 
 
 class ManualClock:
-    """A clock that stands still until a test turns it.
+    """A clock that changes only when a test calls `advance`.
 
     Args:
-        wall: Seconds since 1970 at which it starts.
+        wall: The time at which it starts, in seconds since 1970.
 
     Example:
         >>> clock = ManualClock()
@@ -68,22 +68,22 @@ class ManualClock:
 
     def __init__(self, wall: float = 1_700_000_000.0) -> None:
         self._moment = Moment(0.0, wall)
-        self._turned: Callable[[], None] | None = None
+        self._on_change: Callable[[], None] | None = None
 
     def now(self) -> Moment:
-        """Return the moment to which the clock was turned."""
+        """Return the time that the last `advance` set."""
         return self._moment
 
     def advance(self, seconds: float) -> None:
-        """Turn the clock on by `seconds`, and wake the thread that waits for a later moment."""
+        """Advance the clock by `seconds`, and wake the thread that waits for a later time."""
         self._moment = Moment(self._moment.monotonic + seconds, self._moment.wall + seconds)
-        if self._turned is not None:
-            self._turned()
+        if self._on_change is not None:
+            self._on_change()
 
     def seconds_until(self, monotonic: float) -> float | None:
-        """Return 0 if the moment has come, else `None`: only `advance` brings it."""
+        """Return 0 if the deadline has passed, else `None`: only `advance` can reach it."""
         return 0.0 if monotonic <= self._moment.monotonic else None
 
-    def watch(self, turned: Callable[[], None] | None) -> None:
-        """Call `turned` after each `advance`."""
-        self._turned = turned
+    def watch(self, on_change: Callable[[], None] | None) -> None:
+        """Call `on_change` after each `advance`."""
+        self._on_change = on_change

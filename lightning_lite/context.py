@@ -1,7 +1,7 @@
 """The caller: which flow, work or plain script runs the present code.
 
-A process has one answer for all its threads (`set_process_caller`: a work's own process), and a
-block of code may have another (`acting_as`: a pass of the flow, a work run inline).
+`set_process_caller` sets the caller for all threads of a process; the process of a work does so. `acting_as`
+sets another caller for one block of code: a pass of the flow, or the run of a work in the main process.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Caller(NamedTuple):
     """The flow, work or script that runs the present code.
 
     Attributes:
-        kind: `script` outside any app, `flow` in a pass of the flow, `init` while a component is
-            being built, `work` in the run of a work.
+        kind: `script` outside any app, `flow` in a pass of the flow, `init` in the `__init__` of a
+            component, `work` in the run of a work.
         component: Name of the component, `main` in a script.
-        root: Absolute folder of the app that runs it, or `None` outside any app.
-        durable: Whether that app asks for the disk's flush.
+        root: Absolute root folder of the app, or `None` outside any app.
+        durable: Whether written data of that app must survive the loss of power.
     """
 
     kind: Literal["script", "flow", "init", "work"]
@@ -43,13 +43,13 @@ def current_caller() -> Caller:
 
 
 def set_process_caller(caller: Caller) -> None:
-    """Let all threads of this process act as `caller`, where no block says otherwise."""
+    """Set the caller for all threads of this process; a block of `acting_as` has priority."""
     global _process_caller
     _process_caller = caller
 
 
-class acting_as:  # noqa: N801 - it reads as what it does, and a generator would cost twice as much
-    """Let the code of a `with` block act as `caller`; may be entered again and again, but not within itself.
+class acting_as:  # noqa: N801 - used like a function; a generator would take twice as long
+    """Set the caller for the code of a `with` block; the object can be used again, but not nested in itself.
 
     Args:
         caller: The caller inside the block.

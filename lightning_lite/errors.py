@@ -1,39 +1,39 @@
-"""Every error that lightning_lite raises, one small tree.
+"""All errors of lightning_lite, in one tree.
 
     LightningLiteError
-    ├── ComponentError                a flow, a work or a structure is built or used in a wrong way
-    │   ├── ComponentDefinitionError  … its class is (also a TypeError)
-    │   ├── StateError                … an attribute is (also an AttributeError)
-    │   ├── ScheduleError             a schedule is invalid, or used twice in a flow (also a ValueError)
-    │   └── DetachedError             something is asked that only a running app can do (also a RuntimeError)
-    ├── ArgumentError                 an argument of a call can't travel or has no key (also a TypeError)
-    ├── PauseSwallowed                the flow caught what pauses it
+    ├── ComponentError                a flow, a work or a structure is defined or used wrongly
+    │   ├── ComponentDefinitionError  its class is wrong (also a TypeError)
+    │   ├── StateError                an attribute can't be state (also an AttributeError)
+    │   ├── ScheduleError             a schedule is invalid, or its name is in use (also a ValueError)
+    │   └── DetachedError             only a component of a running app can do this (also a RuntimeError)
+    ├── ArgumentError                 an argument of a call can't be sent or has no key (also a TypeError)
+    ├── PauseSwallowed                the flow caught the exception that ends a pass
     ├── AppFailed                     `flow.fail()` ended the app
     ├── NestedAppError                `app.run()` inside a work's process (also a RuntimeError)
-    ├── WorkFailed                    a call of a work failed without an exception of its own
-    │   ├── WorkCrashed               … its process died
-    │   ├── WorkTimeout               … it ran into its time limit
-    │   ├── WorkStartFailed           … its process could not start
-    │   └── InvalidValue              … its answer or its state can't travel
-    ├── RestartLimitReached           a work's processes died too often
-    ├── RunnerError                   the machine refuses what a runner needs (also an OSError)
-    ├── PoisonCall                    the flow died of the same call again and again
-    ├── NothingToResume               there is no such run, or it kept no journal
-    ├── JournalError                  the journal of a run can't be made, read or written
-    │   ├── JournalCorrupt            … it is damaged, or something else than a journal
-    │   ├── JournalVersion            … another version of this package wrote it
-    │   ├── JournalMismatch           … it belongs to another app
-    │   └── JournalInUse              … another process holds it
-    ├── CommandError                  a command from another terminal can't be carried out
-    └── DriveError                    everything about files in drives, see `storage.errors`
+    ├── WorkFailed                    a call of a work failed without an exception of the user
+    │   ├── WorkCrashed               its process died
+    │   ├── WorkTimeout               it exceeded its time limit
+    │   ├── WorkStartFailed           its process could not start
+    │   ├── InvalidValue              its answer or its state can't be sent
+    │   └── RestartLimitReached       its processes died too often
+    ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
+    ├── PoisonCall                    the flow died repeatedly after the same call
+    ├── NothingToResume               there is no such run, or it has no journal
+    ├── JournalError                  the journal of a run can't be created, read or written
+    │   ├── JournalCorrupt            it is damaged, or the file is not a journal
+    │   ├── JournalVersion            another version of this package wrote it
+    │   ├── JournalMismatch           it belongs to another app
+    │   └── JournalInUse              another process holds its lock
+    ├── CommandError                  a command from another terminal can't be executed
+    └── DriveError                    errors of drives, see `storage.errors`
 
-    Unwind (BaseException)            control flow, so that `except Exception` does not swallow it
-    ├── Pause                         cuts one pass of the flow
+    Unwind (BaseException)            control flow, so `except Exception` does not catch it
+    ├── Pause                         ends one pass of the flow
     ├── StopApp                       `flow.stop()`
     ├── FailApp                       `flow.fail()`
-    └── StopRun                       cuts the `run` of a work that is being stopped
+    └── StopRun                       ends the `run` of a work that is stopped
 
-All of them survive pickling with their attributes.
+All of them can be pickled, with their attributes.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class LightningLiteError(Exception):
     """Base of all errors of this package.
 
     Args:
-        message: What happened, to which thing, and what to do about it.
-        **fields: The parts of the message, kept as attributes, so that no caller has to parse the text.
+        message: What failed, with which value, and what to do.
+        **fields: The parts of the message, as attributes, so that a caller need not parse the text.
     """
 
     def __init__(self, message: str, **fields: Any) -> None:
@@ -67,15 +67,15 @@ class LightningLiteError(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.fields), vars(self)  # notes travel, too
+        return _rebuild, (type(self), self.message, self.fields), vars(self)  # with the notes
 
 
 class ComponentError(LightningLiteError):
-    """A flow, a work or a structure is built or used in a way that can't work."""
+    """A flow, a work or a structure is defined or used wrongly."""
 
 
 class ComponentDefinitionError(ComponentError, TypeError):
-    """The class of a component is wrong: no `run`, a coroutine as `run`, a forgotten `super().__init__()`."""
+    """The class of a component is wrong: no `run`, a coroutine as `run`, no call of `super().__init__()`."""
 
 
 class StateError(ComponentError, AttributeError):
@@ -87,30 +87,30 @@ class ScheduleError(ComponentError, ValueError):
 
 
 class DetachedError(ComponentError, RuntimeError):
-    """Something was asked of a component that only a running app can do, or can't do any more."""
+    """Only a component of a running app can do this, and the component is in none."""
 
 
 class ArgumentError(LightningLiteError, TypeError):
-    """An argument of `work.run(...)` can't travel to the work, or has no key that is stable.
+    """An argument of `work.run(...)` can't be sent to the work, or has no stable key.
 
-    Raised in the line of the caller, before anything was sent.
+    Raised in the line of the call, before anything is sent.
     """
 
 
 class PauseSwallowed(LightningLiteError):
-    """The flow caught the `Pause` that cuts a pass; the message names the line."""
+    """The flow caught the `Pause` that ends a pass; the message names the line."""
 
 
 class AppFailed(LightningLiteError):
-    """The flow ended the app by `self.fail(message)`."""
+    """The flow ended the app with `self.fail(message)`."""
 
 
 class NestedAppError(LightningLiteError, RuntimeError):
-    """`app.run()` was called inside the process of a work, or in an app that is running already."""
+    """`app.run()` was called in the process of a work, or for an app that is running already."""
 
 
 class WorkFailed(LightningLiteError):
-    """A call of a work failed, and `raise_exception=True` let that end the app.
+    """A call of a work failed, and ended the app because of `raise_exception=True`.
 
     Attributes:
         work: Name of the work.
@@ -122,11 +122,11 @@ class WorkFailed(LightningLiteError):
 
 
 class WorkCrashed(WorkFailed):
-    """The process of the work died: a signal, an exit code, no memory."""
+    """The process of the work died: by a signal, with an exit code, or out of memory."""
 
 
 class WorkTimeout(WorkFailed):
-    """The call took longer than the work's `timeout` allows, and its process was killed."""
+    """The call took longer than the `timeout` of the work, and its process was killed."""
 
 
 class WorkStartFailed(WorkFailed):
@@ -134,7 +134,7 @@ class WorkStartFailed(WorkFailed):
 
 
 class InvalidValue(WorkFailed):
-    """The answer of the call or the state of the work can't travel back to the flow."""
+    """The answer of the call or the state of the work can't be sent to the flow."""
 
 
 class RestartLimitReached(WorkFailed):
@@ -142,23 +142,23 @@ class RestartLimitReached(WorkFailed):
 
 
 class RunnerError(LightningLiteError, OSError):
-    """The machine refuses what the runner needs: processes, open files, memory, a folder to write to."""
+    """The system refuses what the runner needs: processes, open files, memory, write permission."""
 
     def __new__(cls, message: str, **fields: Any) -> Self:
-        """Keep the arguments as they are: OSError would rewrite them."""
+        """Create the error without passing the arguments to OSError, which would interpret them."""
         return super().__new__(cls)
 
 
 class PoisonCall(LightningLiteError):
-    """Each time that a call was sent, the flow died soon after; it is not sent again unasked."""
+    """The flow died several times soon after it had sent the same call; the call is not sent again."""
 
 
 class NothingToResume(LightningLiteError):
-    """There is no run of that name, or it kept no journal."""
+    """There is no run with that id, or it has no journal."""
 
 
 class JournalError(LightningLiteError):
-    """The journal of a run can't be made, read or written.
+    """The journal of a run can't be created, read or written.
 
     Attributes:
         file: Absolute path of the file.
@@ -168,10 +168,10 @@ class JournalError(LightningLiteError):
 
 
 class JournalCorrupt(JournalError):
-    """The journal is damaged, or something else than a journal.
+    """The journal is damaged, or the file is not a journal.
 
     Attributes:
-        sequence: Number of the record that is wrong, from 1; `None` if it is the file as a whole.
+        sequence: Number of the damaged record, from 1; `None` for the file as a whole.
         what: What is wrong.
     """
 
@@ -180,11 +180,11 @@ class JournalCorrupt(JournalError):
 
 
 class JournalVersion(JournalError):
-    """The journal was written by a version of this package that keeps it in another form.
+    """Another version of this package wrote the journal, in another format.
 
     Attributes:
-        found: Version of the form of the journal.
-        known: Version that this package writes.
+        found: Version of the format of the journal.
+        known: Version of the format that this package writes.
     """
 
     found: int
@@ -196,7 +196,7 @@ class JournalMismatch(JournalError):
 
     Attributes:
         found: Identity of the app that wrote it.
-        asked: Identity of the app that wants to go on with it.
+        asked: Identity of the app that wants to resume it.
     """
 
     found: str
@@ -204,12 +204,12 @@ class JournalMismatch(JournalError):
 
 
 class JournalInUse(JournalError):
-    """Another process holds the journal.
+    """Another process holds the lock of the journal.
 
     Attributes:
-        pid: Its process id on `host`; `None` if it did not say.
-        host: Name of its computer; `None` if it did not say.
-        since: When it began, in ISO 8601; `None` if it did not say.
+        pid: Its process id on `host`; `None` if unknown.
+        host: Name of its computer; `None` if unknown.
+        since: When it took the lock, in ISO 8601; `None` if unknown.
     """
 
     pid: int | None
@@ -218,19 +218,19 @@ class JournalInUse(JournalError):
 
 
 class CommandError(LightningLiteError):
-    """A command from another terminal can't be carried out; the message says why."""
+    """A command from another terminal can't be executed; the message says why."""
 
 
 class Unwind(BaseException):
-    """Control flow that must not be swallowed by `except Exception`."""
+    """Control flow that `except Exception` must not catch."""
 
 
 class Pause(Unwind):
-    """Cuts the running pass of the flow: a call that it needs has not ended yet."""
+    """Ends the running pass of the flow, because a call that it needs has not ended yet."""
 
 
 class StopApp(Unwind):
-    """`flow.stop(message)`: the app ends well."""
+    """`flow.stop(message)`: the app ends with success."""
 
 
 class FailApp(Unwind):
@@ -238,4 +238,4 @@ class FailApp(Unwind):
 
 
 class StopRun(Unwind):
-    """Cuts the `run` of a work that is being stopped; `on_exit` runs after it."""
+    """Ends the `run` of a work that is stopped; `on_exit` runs after it."""

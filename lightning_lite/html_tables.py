@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lightning_lite.text import one_line
 
-#: Rows that a table shows; the others are counted.
+#: Maximum number of rows that a table shows; the others are only counted.
 MOST_ROWS = 100
 
 
@@ -34,6 +34,6 @@ def _row(kind: str, cells: Sequence[object]) -> str:
 
 
 def _escaped(value: object) -> str:
-    from html import escape  # noqa: PLC0415 - 3 ms that only a notebook pays
+    from html import escape  # noqa: PLC0415 - takes 3 ms, and only notebooks need it
 
     return escape(one_line(str(value)))

@@ -5,13 +5,13 @@
     if TYPE_CHECKING:
         from typing import Any
 
-Annotations are never evaluated here, so what only they name need not be imported. Type checkers take each
-`TYPE_CHECKING` for true, and the two classes for those of `typing`.
+Annotations are not evaluated, so a name that is used only in annotations need not be imported. Type checkers
+assume that each `TYPE_CHECKING` is true, and treat the two classes as those of `typing`.
 """
 
 from __future__ import annotations
 
-from _collections import _tuplegetter  # type: ignore[import-not-found] # what collections.namedtuple reads with
+from _collections import _tuplegetter  # type: ignore[import-not-found] # as in collections.namedtuple
 
 TYPE_CHECKING = False
 
@@ -24,11 +24,11 @@ else:
     Protocol = object
 
     def assert_never(value: Any) -> Any:
-        """Raise, because no code should come here; type checkers prove that none does."""
+        """Raise, because this code is unreachable; type checkers prove it."""
         raise AssertionError(f"Expected code to be unreachable, but got: {value!r}")
 
     class _NamedTupleType(type):
-        """Makes a class in a tenth of the time that `typing` takes: it compiles nothing."""
+        """Creates a class in a tenth of the time that `typing` takes, because it compiles nothing."""
 
         def __new__(mcls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> type:
             fields = tuple(space.get("__annotations__", ()))
@@ -39,7 +39,7 @@ else:
             return super().__new__(mcls, name, bases, space | own)
 
     class NamedTuple(tuple, metaclass=_NamedTupleType):
-        """As `typing.NamedTuple`.
+        """Replaces `typing.NamedTuple`.
 
         Example:
             >>> class Point(NamedTuple):
@@ -50,7 +50,7 @@ else:
         """
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
-            """Return a tuple of the values, those by name and the defaults in their places."""
+            """Return a tuple of the values, by position and by name, and of the defaults."""
             if named or len(values) != len(cls._fields):
                 values = cls._complete(values, named)
             return tuple.__new__(cls, values)
@@ -70,7 +70,7 @@ else:
             ]
             if named or len(values) + len(rest) != len(cls._fields):
                 raise TypeError(
-                    f"{cls.__name__} takes {', '.join(cls._fields)}; found others, or not all of them"
+                    f"{cls.__name__} takes {', '.join(cls._fields)}; some are missing, or others were given"
                 )
             return (*values, *rest)
 
@@ -80,7 +80,7 @@ else:
 
         def _replace(self, **named: Any) -> Any:
             values = [named.pop(field, value) for field, value in zip(self._fields, self, strict=True)]
-            return type(self)(*values, **named)  # which refuses unknown names
+            return type(self)(*values, **named)  # refuses unknown names
 
         def _asdict(self) -> dict[str, Any]:
             return dict(zip(self._fields, self, strict=True))

@@ -1,4 +1,4 @@
-"""Environment variables, defaults, and `RunOptions`, which are made from them."""
+"""Environment variables, defaults, and `RunOptions`, which combines them."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class RunOptions(NamedTuple):
 
 
 def _flag(given: bool | None, variable: str | None, *, default: bool) -> bool:
-    """Return `given`, else the meaning of the variable; an unknown word means the default."""
+    """Return `given`, else the value of the variable; an unknown word means the default."""
     if given is not None:
         return given
     word = (variable or "").strip().lower()

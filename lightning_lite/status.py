@@ -1,7 +1,7 @@
-"""Statuses of works and apps, in the words of Lightning App.
+"""Statuses of works and apps.
 
-Rule by rule as Lightning App has it, with the reasons of a failure that it could not see: a crash, a
-process that did not start, a value that can't travel.
+Names and rules are those of Lightning App. The reasons of failures that Lightning App did not detect are new:
+a crash, a process that did not start, a value that can't be sent.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ class WorkFailureReasons:
 
 
 class WorkStatus(NamedTuple):
-    """One thing that happened to a work or to one of its calls.
+    """The status of a work or of one of its calls, from one moment on.
 
     Attributes:
         stage: One of `WorkStageStatus`.
-        timestamp: Seconds since 1970.
+        timestamp: Time of the change, in seconds since 1970.
         reason: One of `WorkFailureReasons` for a failure, else `None`.
-        message: One line for people, "" where there is nothing to say.
-        count: Number of the attempt that it is about, from 1; 0 if it is not about a call.
-        traceback: The traceback of the user's frames, "" if there is none.
+        message: One line for people, or "".
+        count: Number of the attempt, from 1; 0 for a status of the work itself.
+        traceback: The traceback of the user's frames, or "".
     """
 
     stage: str
     timestamp: float = 0.0
     reason: str | None = None
     message: str = ""
-    count: int = 0  # type: ignore[assignment]  # the name is Lightning's; it hides tuple.count
+    count: int = 0  # type: ignore[assignment]  # Lightning App uses this name; it hides tuple.count
     traceback: str = ""
 
 
@@ -64,7 +64,7 @@ class AppStatus(NamedTuple):
     """The status of a whole app.
 
     Attributes:
-        is_ui_ready: Whether the root flow says that it is ready.
+        is_ui_ready: Whether the root flow is ready to show its user interface.
         work_statuses: The status of each work by name.
     """
 

@@ -1,4 +1,4 @@
-"""`lightning_lite.structures`: the import path that Lightning App has for `List` and `Dict`."""
+"""`List` and `Dict` of components, at the import path of Lightning App."""
 
 from lightning_lite.tree.structures import Dict, List
 

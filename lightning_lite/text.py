@@ -1,22 +1,22 @@
 r"""Makes text harmless for terminals and logs, and formats sizes and durations.
 
-Only `\n` and `\t` pass as they are. Every other control character (C0, DEL, C1: ESC and all that
-begins with it), the characters that turn the direction of writing, those that some viewers take for
-an end of line, and what is no UTF-8 become visible: `\x1b`, `\u202e`, `\xff`. Letters of all
-languages, emoji and the rest of Unicode stay what they are.
+Of the control characters, only `\n` and `\t` are unchanged. All others (C0, DEL and C1, so escape sequences
+too), characters that change the direction of writing, characters that some viewers treat as the end of a
+line, and bytes that are not UTF-8 are replaced by visible escapes: `\x1b`, `\u202e`, `\xff`. Letters of all
+languages, emoji and the rest of Unicode are unchanged.
 
-A carriage return ends a line, like `\n`, so each state of a progress bar is a line of its own and
-none is lost; `\r\n` is one end, and returns at the beginning of a line are none.
+A carriage return ends a line, like `\n`, so each state of a progress bar is a separate line and none is lost.
+`\r\n` is one line end, and carriage returns at the beginning of a line are ignored.
 """
 
 from __future__ import annotations
 
 import codecs
 
-#: Characters after which an endless line is cut.
+#: Maximum number of characters in a line; a longer one is split.
 LINE_LIMIT = 64 * 1024
 
-#: Characters of a message, see `one_line`.
+#: Maximum number of characters in a message, see `one_line`.
 MESSAGE_LIMIT = 200
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x2070))
@@ -30,7 +30,7 @@ _LINE_ESCAPES = {ord("\n"): r"\n", ord("\t"): r"\t"}
 
 
 def harmless(text: str | bytes) -> str:
-    r"""Return `text` with everything that could drive a terminal made visible; lines stay lines.
+    r"""Return `text` with visible escapes in place of characters that control a terminal; lines are kept.
 
     Example:
         >>> harmless(b"\x1b[2Jbad \xff\r\nbyte\n")
@@ -45,8 +45,8 @@ def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
     r"""Return `text` harmless and on one line, for messages and log records.
 
     Args:
-        text: Anything of a user's.
-        limit: Characters at most; what is longer ends in `...`.
+        text: Any text from a user.
+        limit: Maximum number of characters; a longer text is cut and ends in `...`.
 
     Example:
         >>> one_line("done\nERROR forged")
@@ -59,10 +59,10 @@ def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
 
 
 class HarmlessStream:
-    r"""Makes the output of a process harmless, chunk by chunk, wherever the chunks are cut.
+    r"""Makes the output of a process harmless, chunk by chunk; a chunk may end inside a character.
 
     Args:
-        limit: Characters after which a line is ended, so that no reader needs memory without bound.
+        limit: Maximum number of characters in a line, which bounds the memory that a reader needs.
 
     Example:
         >>> stream = HarmlessStream()
@@ -73,11 +73,11 @@ class HarmlessStream:
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._held = ""  # a "\r" at the end of a chunk: the "\n" of the pair may still come
+        self._held = ""  # a "\r" at the end of a chunk: a "\n" that belongs to it may follow
         self._column = 0  # characters since the last newline
 
     def feed(self, data: bytes) -> str:
-        """Return what can be said of the text so far; an unfinished character or line end waits."""
+        """Return the text so far, without an incomplete character or line end."""
         return self._advance(self._decoder.decode(data))
 
     def finish(self) -> str:
@@ -96,7 +96,7 @@ class HarmlessStream:
         return self._cut(_escape(_end_lines(text, at_start=not self._column)))
 
     def _cut(self, text: str) -> str:
-        """End the lines that are too long, and keep count of the column."""
+        """Split the lines that are too long, and update the column."""
         if self._column + len(text) > self._limit:
             text = "\n".join(self._cut_line(line) for line in text.split("\n"))
         newline = text.rfind("\n")
@@ -112,11 +112,11 @@ class HarmlessStream:
 
 
 def _end_lines(text: str, *, at_start: bool) -> str:
-    r"""Return `text` with `\n` as the only end of a line.
+    r"""Return `text` with `\n` as the only line end.
 
     Args:
-        text: Lines, the first of which may be the rest of one.
-        at_start: Whether the first one is whole, so that a return before it ends nothing.
+        text: Lines; the first one may be the rest of a line.
+        at_start: Whether the first line is complete; then a carriage return before it is ignored.
     """
     if "\r" not in text:
         return text
@@ -129,7 +129,7 @@ def _end_lines(text: str, *, at_start: bool) -> str:
 
 
 def _escape(text: str) -> str:
-    # Almost all output is printable, and asking for that is ten times faster than translating it.
+    # Almost all output is printable, and this check is ten times faster than translate().
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text
     if not text.isascii():
@@ -160,7 +160,7 @@ def format_seconds(seconds: float) -> str:
         >>> format_seconds(0.25), format_seconds(75), format_seconds(7290), format_seconds(200_000)
         ('0.2 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
     """
-    if seconds < 59.95:  # what is rounded to 60.0 is a minute
+    if seconds < 59.95:  # larger values would be rounded to "60.0 s"
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -171,7 +171,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_clock(seconds: float) -> str:
-    """Return a duration that goes on, as a clock shows it: hours, minutes and seconds.
+    """Return a running duration like a clock: hours, minutes and seconds.
 
     Example:
         >>> format_clock(7.9), format_clock(125), format_clock(90_061)

@@ -18,7 +18,7 @@ def echo(number: int) -> int:
 
 
 def entered() -> float:
-    """Return the time at which it was entered."""
+    """Return the time of its first line."""
     return time.monotonic()
 
 

@@ -22,7 +22,7 @@ class Echo(xoscar.Actor):
         return number
 
     def entered(self) -> float:
-        """Return the time at which it was entered."""
+        """Return the time of its first line."""
         return time.monotonic()
 
 

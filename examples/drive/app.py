@@ -1,4 +1,4 @@
-"""Two works hand each other a file: the flow makes a drive and passes it on."""
+"""Two works share a file: the flow creates a drive and passes it to both."""
 
 import os
 
@@ -41,7 +41,7 @@ class Flow(LightningFlow):
         self.work_2 = Work_2()
 
     def run(self):
-        # Each line waits until its call has ended; the drive goes along as an argument.
+        # Each line waits until its call has ended; the drive is an argument of the call.
         self.work_1.run(self.drive_1)
         self.work_2.run(self.drive_1)
         self.stop("Application End!")

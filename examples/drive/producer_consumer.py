@@ -1,4 +1,4 @@
-"""A producer and a consumer work at the same time: each file is taken as soon as it is there, whole."""
+"""A producer and a consumer run at the same time; the consumer gets each file as soon as it is complete."""
 
 import json
 
@@ -18,7 +18,7 @@ class Consumer(LightningWork):
     def run(self, drive: Drive, shards: int):
         total = 0
         for number in range(shards):
-            # Waits up to a minute, and goes on milliseconds after the producer has put the file.
+            # Waits up to a minute, and returns milliseconds after the producer has put the file.
             with open(drive.get(f"shards/{number}.json", to="taken.json", timeout=60)) as f:
                 total += sum(json.load(f))
             print(f"shard {number}: {total}")
@@ -33,7 +33,7 @@ class Flow(LightningFlow):
         self.consumer = Consumer()
 
     def run(self):
-        self.producer.run(self.drive, shards=4)  # parallel: the flow goes on at once
+        self.producer.run(self.drive, shards=4)  # parallel: the flow continues at once
         total = self.consumer.run(self.drive, shards=4)
         self.stop(f"The sum of 4000 numbers is {total}.")
 

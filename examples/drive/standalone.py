@@ -1,4 +1,4 @@
-"""A drive needs no app: any script can put files into it, and get those that works have put."""
+"""A drive without an app: any script can put files into it, and get files that works have put."""
 
 from lightning_lite.storage import Drive
 

@@ -1,4 +1,4 @@
-"""Three works share two drives by their names alone: nothing is passed between them."""
+"""Three works share two drives by name; the flow passes nothing between them."""
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.storage import Drive

@@ -1,9 +1,9 @@
-"""A run that survives its own death: stop it with Ctrl-C or `kill -9`, start it again, and it goes on.
+"""A run that continues after a crash: end it with Ctrl-C or `kill -9`, and start it again.
 
     python app.py           # press Ctrl-C somewhere in the middle
-    python app.py           # finds the run, takes over what is done, and finishes
+    python app.py           # resumes the run: completed calls are not run again
 
-No shard that was counted is counted again, however often the app is killed in between.
+Each shard is counted once, even if the app is killed several times in between.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The classes of our commands: rich-click's at a terminal, else click's own, which start faster."""
+"""The base classes of commands: those of rich-click on a terminal, else the faster ones of click."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 
 def is_plain() -> bool:
-    """Return whether colours and all that moves are unwanted: no terminal, `NO_COLOR`, or `--plain`."""
+    """Return whether to print without colours and animation: no terminal, `NO_COLOR` or `--plain`."""
     return (
         bool(os.environ.get("NO_COLOR"))
         or os.environ.get("TERM") == "dumb"
@@ -25,7 +25,7 @@ else:
     from rich_click import RichGroup as Group
 
     class Command(RichCommand):
-        """A command whose examples stay lines, which rich-click would make a paragraph of."""
+        """A command that prints its examples as lines; rich-click would join them to a paragraph."""
 
         def format_epilog(self, ctx: Any, formatter: Any) -> None:
             """Write the examples."""

@@ -1,6 +1,6 @@
-"""Completion of names that the root knows, for `shell_complete=`: runs, and works of a run.
+"""Shell completion of runs and of works of a run, for `shell_complete=`.
 
-It lists folders and reads nothing else, so that the shell need not wait.
+It only lists folders and reads `run.json`, so it is fast.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from lightning_lite.runs.catalog import list_runs, read_details
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the runs whose id begins or ends like this, the latest first, with their app as help."""
+    """Return the runs whose id begins or ends with `incomplete`, the latest first, with the app as help."""
     runs = _runs(ctx)
-    found = [name for name in list_runs(runs)[::-1] if _fits(name, incomplete)]
+    found = [name for name in list_runs(runs)[::-1] if _matches(name, incomplete)]
     return [CompletionItem(name, help=_describe(os.path.join(runs, name))) for name in found]
 
 
 def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return what can stand for `[RUN] [WORK]...`: runs for the first word, and works of the run meant."""
+    """Complete `[RUN] [WORK]...`: runs for the first word, and works of the selected run."""
     words = ctx.params.get(param.name or "") or ()
     runs = [] if words else complete_runs(ctx, param, incomplete)
     return [*complete_works(_runs(ctx), words[0] if words else "", incomplete), *runs]
 
 
 def complete_works(runs: str, run: str, incomplete: str) -> list[CompletionItem]:
-    """Return the works that begin like this, with or without `root.`, and have a log.
+    """Return the works that have a log and whose name begins with `incomplete`, with or without `root.`.
 
     Args:
         runs: Folder of the runs.
-        run: What was typed for the run; of what is none, the latest run is meant.
-        incomplete: What was typed for the work.
+        run: The typed part of the id of a run; if no run matches, the latest one is used.
+        incomplete: The typed part of the name of a work.
     """
     ids = list_runs(runs)
     logs = os.path.join(
-        runs, next((name for name in ids if run and _fits(name, run)), (ids or [""])[-1]), "logs"
+        runs, next((name for name in ids if run and _matches(name, run)), (ids or [""])[-1]), "logs"
     )
     try:
         works = sorted(name.removesuffix(".log") for name in os.listdir(logs) if name.endswith(".log"))
-    except OSError:  # there is none, and completion says nothing
+    except OSError:  # the run has no logs
         return []
     full = [CompletionItem(work) for work in works if work.startswith(incomplete)]
     short = [work.removeprefix("root.") for work in works]
@@ -52,10 +52,10 @@ def _runs(ctx: click.Context) -> str:
     return os.path.join(ctx.params.get("root") or "", "runs")
 
 
-def _fits(name: str, text: str) -> bool:
+def _matches(name: str, text: str) -> bool:
     return name.startswith(text) or name.endswith(text)
 
 
 def _describe(path: str) -> str:
-    facts = read_details(path)
-    return f"{facts.get('app', '?')}, {facts.get('started', '?')}"
+    details = read_details(path)
+    return f"{details.get('app', '?')}, {details.get('started', '?')}"

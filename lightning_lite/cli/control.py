@@ -1,4 +1,4 @@
-"""How the verbs that change something reach a run: by its channel, or where it has none by signals."""
+"""Controls a run: through its command channel, or with signals if it has none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from threading import Event
 from time import monotonic
 
@@ -15,7 +16,7 @@ import psutil
 
 from lightning_lite import settings
 from lightning_lite.cli.options import BadInput
-from lightning_lite.cli.run_reader import look
+from lightning_lite.cli.run_reader import read_status
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
@@ -24,11 +25,11 @@ from lightning_lite.runs.catalog import RunSummary, read_run
 #: Seconds to wait for the answer of a run that may have been suspended.
 ANSWER_TIMEOUT = 5.0
 
-#: Seconds between two looks at something that gives no sign when it is over.
-_PAUSE = 0.02
+#: Seconds between two checks of a condition for which there is no event.
+_INTERVAL = 0.02
 
-#: Seconds that a process may have begun after it has signed the lock of its run: clocks are read in turn.
-_SLACK = 2.0
+#: Seconds by which the start time of a process may be later than the time in its lock: the clocks differ.
+_CLOCK_TOLERANCE = 2.0
 
 timeout_option = click.option(
     "-t",
@@ -37,29 +38,29 @@ timeout_option = click.option(
     default=settings.STOP_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Time that a work gets to end, before it is killed.",
+    help="Time that a work has to end before it is killed.",
 )
 
 
 def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, int | None]]:
-    """Return the run and the works that are meant, with the ids of their processes.
+    """Return the running run and the works that the user named, with the ids of their processes.
 
     Raises:
-        BadInput: There is no such run or work, or the run does not go on.
+        BadInput: There is no such run or work, or the run has ended.
         CommandError: The run does not answer.
     """
     run, texts = find_target(root, words, running=True)
     if not texts:
         return run, {}
-    sight = look(run, journal=False)
-    if not sight.is_answering:
-        raise CommandError(sight.trouble)
-    pids = {work.name: work.pid for work in sight.works}
+    status = read_status(run, journal=False)
+    if not status.is_answering:
+        raise CommandError(status.trouble)
+    pids = {work.name: work.pid for work in status.works}
     return run, {name: pids[name] for name in (find_work(run.id, text, pids) for text in texts)}
 
 
-def see_pids(run: RunSummary) -> dict[str, int]:
-    """Return the ids of the processes of works now, by name; nothing if the run has ended."""
+def read_pids(run: RunSummary) -> dict[str, int]:
+    """Return the present ids of the processes of works, by name; an empty dict if the run has ended."""
     try:
         return {row["name"]: row["pid"] for row in ask(run.path, "status")["works"] if row["pid"]}
     except CommandError:
@@ -69,18 +70,18 @@ def see_pids(run: RunSummary) -> dict[str, int]:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
-    """Return whether `condition` has become true within some seconds."""
+    """Return whether `condition` becomes true within `timeout` seconds."""
     until = monotonic() + timeout
     pause = Event()
     while not condition():
         if monotonic() >= until:
             return False
-        pause.wait(_PAUSE)
+        pause.wait(_INTERVAL)
     return True
 
 
 def has_ended(run: RunSummary) -> bool:
-    """Return whether no process runs a run any more."""
+    """Return whether the process of a run has ended."""
     return read_run(run.path).state != "running"
 
 
@@ -89,6 +90,26 @@ def is_gone(pid: int) -> bool:
     with suppress(psutil.Error):
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     return True
+
+
+def wait_for_exit(name: str, pid: int | None, timeout: float) -> None:
+    """Wait until the killed process of a work has exited.
+
+    Args:
+        name: Name of the work.
+        pid: Id of its process, or `None` if it had none.
+        timeout: Maximum of seconds to wait.
+
+    Raises:
+        CommandError: The process has not exited.
+    """
+    if pid is not None and not wait_until(partial(is_gone, pid), timeout):
+        raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+
+
+def runs_inline(run: RunSummary, pid: int | None) -> bool:
+    """Return whether a work runs in the process of its run, as with the inline runner."""
+    return run.holder is not None and pid == run.holder.pid
 
 
 def find_process(run: RunSummary) -> psutil.Process:
@@ -101,8 +122,9 @@ def find_process(run: RunSummary) -> psutil.Process:
     if holder is not None and holder.pid is not None and holder.host == os.uname().nodename:
         with suppress(psutil.Error, ValueError):
             process = psutil.Process(holder.pid)
-            # The holder of a lock lives, but in another container it has another process id.
-            if process.create_time() <= datetime.fromisoformat(holder.since or "").timestamp() + _SLACK:
+            # In another container the holder has another process id, and this id may be a stranger's.
+            locked = datetime.fromisoformat(holder.since or "").timestamp()
+            if process.create_time() <= locked + _CLOCK_TOLERANCE:
                 return process
     where = f" (process {holder.pid} on {holder.host})" if holder is not None and holder.pid else ""
     raise BadInput(
@@ -112,14 +134,16 @@ def find_process(run: RunSummary) -> psutil.Process:
 
 
 def end_in_order(run: RunSummary) -> None:
-    """Let a run end as by SIGTERM, whether it takes commands or not.
+    """End a run as SIGTERM does, even if it takes no commands.
 
     Raises:
         BadInput: Its process is not visible here.
-        OSError: It is another user's.
+        OSError: Its process belongs to another user.
     """
     try:
-        if _is_suspended(run):  # after SIGCONT it would get both requests, and the second means: at once
+        # A suspended process would read the command after SIGCONT, together with the SIGTERM below, and a
+        # second request ends a run at once.
+        if _is_suspended(run):
             raise CommandError("the process is suspended")
         ask(run.path, "stop", ANSWER_TIMEOUT)
     except CommandError:
@@ -130,7 +154,7 @@ def end_in_order(run: RunSummary) -> None:
 
 
 def _is_suspended(run: RunSummary) -> bool:
-    """Return whether its process is suspended, as by Ctrl-Z."""
+    """Return whether the process of a run is suspended, for example by Ctrl-Z."""
     with suppress(BadInput, psutil.Error):
         return bool(find_process(run).status() == psutil.STATUS_STOPPED)
     return False

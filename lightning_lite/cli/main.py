@@ -1,4 +1,4 @@
-"""`lightning-lite`: the group of all verbs, each in a module that is imported when it is used."""
+"""`lightning-lite`: the group of all verbs. The module of a verb is imported when the verb is called."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.text import one_line
 
-#: The verbs in the order of their help: `command` in `lightning_lite.cli.verbs.<verb>`.
+#: The verbs with their help, in the order of the help page. Each is `command` in
+#: `lightning_lite.cli.verbs.<verb>`.
 VERBS = {
     "run": "Run the app in a file.",
     "resume": "Resume a run that failed, was interrupted or died.",
     "ps": "List the runs.",
     "status": "Show the flows and works of a run.",
     "top": "Watch a run.",
-    "logs": "Show what works have printed.",
+    "logs": "Show the output of works.",
     "stop": "End a run or a work in order.",
     "kill": "End a run or a work at once.",
     "restart": "Give a work a new process.",
-    "stack": "Show what a work is doing: its Python stacks.",
+    "stack": "Show the Python stacks of a work.",
     "timeline": "Write the calls of a run as a trace.",
     "clean": "Remove old runs.",
-    "drive": "List drives, put files in and get files out.",
-    "doctor": "Check this machine, and run a small app on it.",
+    "drive": "List drives, put files into them and get files out.",
+    "doctor": "Check this machine, and run a small app.",
 }
 
 _HELP = """Lightning Apps without the cloud, the account and the server.
 
-A RUN is its id or any part of it that is unique. Without one, a verb takes the run that is still running,
-or else the latest one. A WORK is its name, with or without "root." before it.
+A RUN is the id of a run, or a unique part of it: its beginning, or its last digits. Without RUN, a verb takes
+the run that is still running, or else the latest one. A WORK is the name of a work, or the end of it.
 
 \b
 Examples:
@@ -48,7 +49,7 @@ Examples:
 
 
 class _Verbs(Group):
-    """Knows all verbs by name, and loads the one that is called."""
+    """Has all verbs by name, and imports the one that is called."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -70,14 +71,14 @@ click.version_option(settings.VERSION, message="%(prog)s %(version)s")(group)
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Run the command line, and end this process with its exit code.
+    """Run the command line, and exit with its exit code.
 
     Args:
-        args: What stands behind the name of the program; `sys.argv` if not given.
+        args: The arguments without the name of the program; the default is `sys.argv[1:]`.
     """
     try:
         code = group.main(args, group.name, standalone_mode=False, color=False if is_plain() else None)
-    except click.Abort as error:  # what click makes of Ctrl-C, and of the end of the input
+    except click.Abort as error:  # click raises it for Ctrl-C, and at the end of the input
         code = 130 if isinstance(error.__context__, KeyboardInterrupt) else 1
     except click.ClickException as error:
         error.show()

@@ -1,7 +1,4 @@
-"""Options that several verbs have, always with the same meaning.
-
-A verb puts them above its function: `@root_option`, `@json_option`, `@plain_option`.
-"""
+"""Options that several verbs share, as decorators of their functions: `@root_option`, `@json_option`."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
 
 def read_age(text: str) -> float | None:
-    """Return the seconds, or `None` if `text` is no age.
+    """Return the duration in seconds, or `None` if `text` is not a number with a unit.
 
     Example:
         >>> read_age("90s"), read_age("1.5h"), read_age("1 week")
@@ -32,14 +29,14 @@ if TYPE_CHECKING:
 else:
 
     class ParamType(click.ParamType):
-        """That of click, generic also in those releases in which it is not: `ParamType[float]`."""
+        """The class of click, made generic (`ParamType[float]`) for the releases in which it is not."""
 
         def __class_getitem__(cls, item):  # noqa: ANN001, ANN204 - typed above
             return cls
 
 
 class BadInput(click.ClickException):
-    """What the user has asked for is not there, or not clear; one line says why."""
+    """The command line names something that does not exist or is ambiguous; the message is one line."""
 
     exit_code = 2
 
@@ -48,33 +45,33 @@ def _resolve_root(ctx: click.Context, option: click.Parameter, given: str | None
     return settings.resolve_root(given)
 
 
-#: `root`: the absolute folder that holds everything; it need not be there.
+#: `root`: the absolute root folder; it may not exist.
 root_option = click.option(
     "--root",
     metavar="DIR",
-    type=click.Path(readable=False),  # what is wrong with it `check_root` says in one line
+    type=click.Path(readable=False),  # `check_root` checks it, with messages of one line
     callback=_resolve_root,
     help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else ./{settings.DEFAULT_ROOT}.",
 )
 
-#: `as_json`: whether the answer is for programs.
+#: `as_json`: whether to print JSON.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-#: No parameter: `pages.is_plain` knows it, also where no option has been read yet.
+#: No parameter: `command_classes.is_plain` reads `sys.argv`, because it runs before click has parsed options.
 plain_option = click.option(
     "--plain",
     is_flag=True,
     expose_value=False,
-    help="No colours, and nothing that moves; as with $NO_COLOR and where there is no terminal.",
+    help="No colours and no animation, as with $NO_COLOR or without a terminal.",
 )
 
 
 def check_root(root: str) -> str:
-    """Return the root if it is one.
+    """Return `root`, if it is the root of an app.
 
     Raises:
-        BadInput: There is nothing of an app in it, or this user may not look into it.
+        BadInput: The folder does not exist, has no runs and drives, or can't be read.
     """
     if any(os.path.isdir(os.path.join(root, part)) for part in ("runs", "drives")):
         return root
@@ -90,5 +87,9 @@ def check_root(root: str) -> str:
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a help page: what people type, one line each, without the name of the program."""
+    """Return the examples of a help page.
+
+    Args:
+        *lines: Command lines without the name of the program.
+    """
     return "\n".join(["\b", "Examples:", *(f"  lightning-lite {line}" for line in lines)])

@@ -1,4 +1,4 @@
-"""What verbs print: tables that are never cut, JSON, and lines."""
+"""Prints the output of verbs: lines, JSON, and tables that are never cut."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from lightning_lite.text import harmless, one_line
+from lightning_lite.text import format_bytes, harmless, one_line
 
-#: Characters of a cell: a table is for people, and none of ours has longer ones by nature.
+#: Maximum number of characters in a cell; only a damaged file has longer ones.
 _CELL_LIMIT = 10_000
 
 _COLOURS = {
@@ -26,20 +26,14 @@ _COLOURS = {
 
 
 def say(text: str = "", colour: str | None = None) -> None:
-    """Print lines to the standard output.
+    """Print lines on the standard output.
 
     Args:
-        text: Anything; what could drive a terminal is made visible.
-        colour: A colour for terminals.
+        text: Any text; control characters are replaced by visible escapes.
+        colour: Name of a colour for terminals.
     """
     text = harmless(text)
     click.echo(click.style(text, fg=colour) if colour else text)
-
-
-def complain(text: str, colour: str | None = None) -> None:
-    """Print lines to the standard error; see `say`."""
-    text = harmless(text)
-    click.echo(click.style(text, fg=colour) if colour else text, err=True)
 
 
 def say_json(value: Any, *, indent: int | None = 2) -> None:
@@ -47,17 +41,17 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 
     Args:
         value: Plain data.
-        indent: As for `json.dumps`; `None` for one line.
+        indent: Number of spaces per level, or `None` for one line.
     """
     click.echo(json.dumps(value, indent=indent, ensure_ascii=False, default=str))
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: columns as wide as their longest cell, even if the terminal is narrower.
+    """Print a table; a column is as wide as its longest cell, even if the terminal is narrower.
 
     Args:
         headings: One for each column.
-        rows: Cells: text, numbers, or `None` for nothing. The names of states get their colours.
+        rows: Rows of cells: text, numbers, or `None` for an empty cell. Names of states are coloured.
     """
     cells = [[_cell(value) for value in row] for row in (headings, *rows)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
@@ -66,8 +60,23 @@ def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         click.echo(line.rstrip())
 
 
+def show_share(share: float | None) -> str | None:
+    """Return a part of 1 in percent, or `None` for `None`.
+
+    Example:
+        >>> show_share(0.753)
+        '75%'
+    """
+    return None if share is None else f"{share:.0%}"
+
+
+def show_bytes(nbytes: int | None) -> str | None:
+    """Return a size for people, or `None` for `None`."""
+    return None if nbytes is None else format_bytes(nbytes)
+
+
 def show_moment(moment: float | None) -> str:
-    """Return a moment in local time for people; the day stands there if it is not today."""
+    """Return a time in local time for people, with the date if it is not today."""
     if moment is None:
         return ""
     then = datetime.fromtimestamp(moment)
@@ -87,7 +96,7 @@ def _pad(cell: str, width: int, is_heading: bool) -> str:
 
 
 def _width(cell: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text in columns of a terminal."""
     if cell.isascii():
         return len(cell)
     return sum(

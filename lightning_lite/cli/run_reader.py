@@ -1,4 +1,4 @@
-"""Reads the state of one run: from its answers while it runs, else from its files."""
+"""Reads the status of one run: from the app while it runs, else from its files."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from lightning_lite.runs.safe_unpickle import unpack_plain
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.ui.live_table import WorkRow, read_progress
 
-#: Seconds over which the use of the CPU is measured.
+#: Seconds over which the CPU use of processes is measured.
 _SAMPLE = 0.1
 
 _ANSWER_TIMEOUT = 3.0
 
-#: What is said of what was under way when the app ended.
+#: States to show in place of states that had not ended when the app ended.
 _AT_THE_END = {"pending": "lost", "running": "lost", "started": "not started"}
 
 
-class Sight(NamedTuple):
-    """The state of one run.
+class RunStatus(NamedTuple):
+    """The status of one run.
 
     Attributes:
         run: The run.
         works: Its works, in the order of their names.
-        history: What its journal says; empty if it was not asked for, or if the journal is empty.
-        is_answering: Whether the app itself has said what it is doing.
-        busy: For how many seconds its flow has been busy, `None` if it waits or that is not known.
-        trouble: What could not be looked at, and why; "" if all could.
+        history: The content of its journal; empty if it was not read, or if the journal is empty.
+        is_answering: Whether the data are from the app, through its command channel.
+        busy: Seconds for which its flow has been busy, or `None` if it waits or that is unknown.
+        trouble: What could not be read, and why; "" if all could be read.
     """
 
     run: RunSummary
@@ -49,48 +49,50 @@ class Sight(NamedTuple):
 
     @property
     def flows(self) -> list[str]:
-        """Names of its flows and structures, as far as they have state or works."""
+        """Names of its flows and structures that have state or works."""
         works = {work.name for work in self.works}
         found = {"root", *(name for name in self.history.states if name not in works)}
-        found.update(above for name in (*works, *found) for above in _above(name))
-        return sorted(found, key=natural)
+        found.update(parent for name in (*works, *found) for parent in _ancestors(name))
+        return sorted(found, key=tree_order)
 
 
-def look(run: RunSummary, *, journal: bool = True, usage: bool = False) -> Sight:
-    """Look at a run.
+def read_status(run: RunSummary, *, journal: bool = True, usage: bool = False) -> RunStatus:
+    """Return the status of a run.
 
     Args:
-        run: Which one.
-        journal: Whether to read its journal; it is read all the same if the app does not answer.
-        usage: Whether to measure what its processes use, which takes a tenth of a second.
+        run: The run.
+        journal: Whether to read its journal; it is always read if the app does not answer.
+        usage: Whether to measure CPU and memory of its processes, which takes 0.1 seconds.
     """
-    answer, silence = _ask(run)
-    history, damage = _read(run) if journal or not answer else (RunHistory(), "")
+    answer, no_answer = _ask_app(run)
+    history, damage = _read_history(run) if journal or not answer else (RunHistory(), "")
     if answer:
-        works = [_to_row(fields) for fields in answer.get("works", ())]
+        works = [_row_from_answer(fields) for fields in answer.get("works", ())]
     else:
-        works = [_see(run, history, work) for work in history.works.values() if not work.is_detached]
+        works = [
+            _row_from_history(run, history, work) for work in history.works.values() if not work.is_detached
+        ]
     if usage:
-        works = measure(works)
-    return Sight(
+        works = _measure(works)
+    return RunStatus(
         run,
-        sorted(works, key=lambda work: natural(work.name)),
+        sorted(works, key=lambda work: tree_order(work.name)),
         history,
         bool(answer),
         answer.get("busy"),
-        "; ".join(filter(None, (silence, damage))),
+        "; ".join(filter(None, (no_answer, damage))),
     )
 
 
 def state_at_the_end(state: str) -> str:
-    """Return what is said of a work that was in this state when its app ended."""
+    """Return the state to show for a work that was in `state` when its app ended."""
     return _AT_THE_END.get(state, state)
 
 
-def measure(works: Iterable[WorkRow]) -> list[WorkRow]:
-    """Return works with what their processes use, and all that these have started.
+def _measure(works: Iterable[WorkRow]) -> list[WorkRow]:
+    """Return works with CPU and memory of their processes and of all descendants of these.
 
-    A work whose process has ended while the flow, which is busy, has not heard of that is `gone`.
+    If the process of a work has ended and the busy flow has not noticed, the state of the work is `gone`.
     """
     works = list(works)
     families: dict[int, list[psutil.Process]] = {}
@@ -100,14 +102,14 @@ def measure(works: Iterable[WorkRow]) -> list[WorkRow]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 families[pid] = [process, *process.children(recursive=True)]
     for family in families.values():
-        _sum_up(family)  # from here on the CPU is counted
+        _usage_of(family)  # starts the measurement of the CPU
     if families:
         Event().wait(_SAMPLE)
-    usage = {pid: _sum_up(family) for pid, family in families.items()}
-    return [_complete(work, usage) for work in works]
+    usage = {pid: _usage_of(family) for pid, family in families.items()}
+    return [_add_usage(work, usage) for work in works]
 
 
-def _complete(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
+def _add_usage(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
     if work.pid is None:
         return work
     if work.pid not in usage:
@@ -116,11 +118,11 @@ def _complete(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
     return work._replace(cpu=cpu, memory=memory)
 
 
-def natural(name: str) -> list[list[tuple[str, int]]]:
-    """Return what sorts components as a tree, and `work_10` behind `work_9`.
+def tree_order(name: str) -> list[list[tuple[str, int]]]:
+    """Return a sort key that sorts components as a tree, and `work_10` after `work_9`.
 
     Example:
-        >>> sorted(["root.a10", "root.a.x", "root.a9", "root.a"], key=natural)
+        >>> sorted(["root.a10", "root.a.x", "root.a9", "root.a"], key=tree_order)
         ['root.a', 'root.a.x', 'root.a9', 'root.a10']
     """
     return [
@@ -129,8 +131,8 @@ def natural(name: str) -> list[list[tuple[str, int]]]:
     ]
 
 
-def _sum_up(family: list[psutil.Process]) -> tuple[float, int]:
-    """Return what part of one CPU some processes have used since the last time, and their memory in bytes."""
+def _usage_of(family: list[psutil.Process]) -> tuple[float, int]:
+    """Return the use of one CPU by some processes since the last measurement, and their memory in bytes."""
     cpu, memory = 0.0, 0
     for process in family:
         with suppress(psutil.Error):
@@ -139,8 +141,8 @@ def _sum_up(family: list[psutil.Process]) -> tuple[float, int]:
     return cpu, memory
 
 
-def _ask(run: RunSummary) -> tuple[dict[str, Any], str]:
-    """Return what the app itself says, if it goes on, or why it says nothing."""
+def _ask_app(run: RunSummary) -> tuple[dict[str, Any], str]:
+    """Return the answer of the app, and "" or the reason why there is none."""
     if run.holder is None:
         return {}, ""
     try:
@@ -149,8 +151,8 @@ def _ask(run: RunSummary) -> tuple[dict[str, Any], str]:
         return {}, str(error)
 
 
-def _read(run: RunSummary) -> tuple[RunHistory, str]:
-    """Return what the journal says, or why it says nothing."""
+def _read_history(run: RunSummary) -> tuple[RunHistory, str]:
+    """Return the content of the journal, and "" or the reason why it can't be read."""
     try:
         return read_history(run.path), ""
     except NothingToResume:
@@ -159,12 +161,12 @@ def _read(run: RunSummary) -> tuple[RunHistory, str]:
         return RunHistory(), str(error)
 
 
-def _to_row(fields: Mapping[str, Any]) -> WorkRow:
+def _row_from_answer(fields: Mapping[str, Any]) -> WorkRow:
     return WorkRow(**{name: value for name, value in fields.items() if name in WorkRow._fields})
 
 
-def _see(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
-    event = _last(work)
+def _row_from_history(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
+    event = _last_status(work)
     state = event.stage
     if run.state != "running":
         state = state_at_the_end(state)
@@ -179,8 +181,8 @@ def _see(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
     )
 
 
-def _last(work: WorkHistory) -> WorkStatus:
-    """Return what the status of a work is about: its newest call, unless its process says more."""
+def _last_status(work: WorkHistory) -> WorkStatus:
+    """Return the status of the newest call of a work, or a later status of its process."""
     process = work.statuses[-1] if work.statuses else WorkStatus(WorkStageStatus.NOT_STARTED)
     if not work.calls:
         return process
@@ -194,12 +196,12 @@ def _last(work: WorkHistory) -> WorkStatus:
 def _read_progress(encoded: bytes | None) -> float | None:
     try:
         value = unpack_plain(encoded or b"")
-    except (pickle.UnpicklingError, EOFError):  # there is none, or it is no number
+    except (pickle.UnpicklingError, EOFError):  # there is no value, or it is not plain data
         return None
     return read_progress(value)
 
 
-def _above(name: str) -> Iterator[str]:
-    """Yield the names of what a component stands in."""
+def _ancestors(name: str) -> Iterator[str]:
+    """Yield the names of the parent of a component, of its parent, and so on."""
     while name := name.rpartition(".")[0]:
         yield name

@@ -1,4 +1,4 @@
-"""Running the app in a file: as Python runs a script, and if that does not call `run()`, by calling it."""
+"""Runs the app in a file: executes the file as a script, and calls `app.run()` if the script has not."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from lightning_lite.errors import AppFailed, JournalError, NothingToResume, Pois
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
-#: Errors shown in one line: the place where they were raised does not help.
-_PLAIN = (AppFailed, JournalError, NothingToResume, PoisonCall, RunnerError)
+#: Errors that are shown in one line, because a traceback does not help.
+_WITHOUT_TRACEBACK = (AppFailed, JournalError, NothingToResume, PoisonCall, RunnerError)
 
 
 def run_file(path: str, args: Sequence[str]) -> None:
     """Run the app in a file, once.
 
     Args:
-        path: The file; it is the program from now on, with its folder in `sys.path` and its own `sys.argv`.
-        args: What its `sys.argv` holds behind its name.
+        path: The file; it becomes the program, with its folder in `sys.path` and its name in `sys.argv`.
+        args: The arguments in its `sys.argv`.
 
     Raises:
-        BadInput: It holds no app, or several, and has run none.
-        click.exceptions.Exit: It has failed, and the reason was printed.
-        LightningLiteError: The app has failed in a way that its message says best.
+        BadInput: It has run no app, and contains none or several.
+        click.exceptions.Exit: It has raised an exception, which was printed.
+        LightningLiteError: The app has failed, with an error that needs no traceback.
     """
     num_begun = Session.num_begun
     try:
         module = _execute(path, args)
         if Session.num_begun == num_begun:
             _find_app(module, path).run()
-    except (click.ClickException, *_PLAIN):
+    except (click.ClickException, *_WITHOUT_TRACEBACK):
         raise
     except Exception as error:
-        # Ends as Python would end with the same exception.
-        error.__traceback__ = _without_ours(error.__traceback__)
+        # Prints the exception as Python does for a script.
+        error.__traceback__ = _without_our_frames(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
         raise click.exceptions.Exit(1) from error
 
 
 def _execute(path: str, args: Sequence[str]) -> ModuleType:
-    """Run a file as `__main__`, and return what it has become."""
+    """Execute a file as `__main__`, and return the module."""
     path = os.path.abspath(path)
     module = ModuleType("__main__")
     module.__file__ = path
-    sys.modules["__main__"] = module  # where pickle, and what an app is called by, look for its classes
+    sys.modules["__main__"] = module  # pickle and the identity of the app look up classes there
     sys.argv = [path, *args]
     sys.path.insert(0, os.path.dirname(path))
     with open(path, "rb") as file:
@@ -61,7 +61,7 @@ def _execute(path: str, args: Sequence[str]) -> ModuleType:
 
 
 def _find_app(module: ModuleType, path: str) -> LightningApp:
-    """Return the app in a module, under any name.
+    """Return the app in a module; any variable may hold it.
 
     Raises:
         BadInput: There is none, or more than one.
@@ -83,8 +83,8 @@ def _find_app(module: ModuleType, path: str) -> LightningApp:
     return app
 
 
-def _without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback without the frames of ours that it begins with."""
+def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this package at its beginning."""
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
         trace = trace.tb_next
     return trace

@@ -10,66 +10,66 @@ from difflib import get_close_matches
 from lightning_lite.cli.options import BadInput, check_root
 from lightning_lite.runs.catalog import RunSummary, list_runs, read_run
 
-#: How many names an error lists.
-_MANY = 5
+#: Maximum number of names that an error lists.
+_MAX_NAMES = 5
 
-#: The beginning of a run's id: a day, which is no name of a work.
-_RUN_LIKE = re.compile(r"\d{6,}")
+#: The beginning of the id of a run, a date; no work has such a name.
+_DATE = re.compile(r"\d{6,}")
 
 
 def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummary:
-    """Return the run that is meant.
+    """Return the run that the user named.
 
     Args:
-        root: The root as `--root` has it.
-        text: Its id or a part of it; `None` for the one that is still running, or else the latest.
-        running: Whether the run has to be running still.
+        root: The root folder.
+        text: Its id or a part of it; `None` for the run that is still running, or else the latest.
+        running: Whether the run must be still running.
 
     Raises:
-        BadInput: There is none, or more than one.
+        BadInput: No run matches, several match, or the run has ended.
     """
     run = _choose(root) if text is None else _find(root, text)
     if running and run.state != "running":
-        raise BadInput(f"run {run.id} does not go on: it {_describe(run)}.")
+        raise BadInput(f"run {run.id} is not running: it {_describe_end(run)}.")
     return run
 
 
 def find_target(
     root: str, words: Sequence[str], *, running: bool = False
 ) -> tuple[RunSummary, tuple[str, ...]]:
-    """Return the run that is meant by the first word, if it is a run, and the other words, which are works.
+    """Return the run that the first word names, if it is a run, and the other words, which name works.
 
     Raises:
-        BadInput: There is no such run, or more than one.
+        BadInput: No run matches, several match, or the run has ended and `running` is true.
     """
-    if words and (_fitting(root, words[0]) or _RUN_LIKE.match(words[0])):
+    if words and (_matching(root, words[0]) or _DATE.match(words[0])):
         return find_run(root, words[0], running=running), tuple(words[1:])
     return find_run(root, None, running=running), tuple(words)
 
 
 def find_work(run: str, text: str, names: Collection[str]) -> str:
-    """Return the full name of the work that is meant.
+    """Return the full name of the work that the user named.
 
     Args:
         run: Id of the run, for the message.
-        text: Its name, or the end of it.
-        names: All there are.
+        text: The name of the work, or the end of it.
+        names: The names of all works.
 
     Raises:
-        BadInput: There is none, or more than one.
+        BadInput: No work matches, or several match.
     """
     for name in (text, f"root.{text}"):
         if name in names:
             return name
-    fitting = [name for name in names if name.endswith(f".{text}")]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise BadInput(f"{text!r} fits several works of run {run}: {_list(fitting)}.")
+    matching = [name for name in names if name.endswith(f".{text}")]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise BadInput(f"{text!r} matches several works of run {run}: {_list(matching)}.")
     by_end = {name.rpartition(".")[2]: name for name in names}
-    near = get_close_matches(text, [*names, *by_end], n=_MANY, cutoff=0.5)
-    if near:
-        hint = f"did you mean {_list(dict.fromkeys(by_end.get(name, name) for name in near))}?"
+    similar = get_close_matches(text, [*names, *by_end], n=_MAX_NAMES, cutoff=0.5)
+    if similar:
+        hint = f"did you mean {_list(dict.fromkeys(by_end.get(name, name) for name in similar))}?"
     else:
         hint = f"there are {_list(sorted(names))}." if names else "it has none."
     raise BadInput(f"there is no work {text!r} in run {run}: {hint}")
@@ -77,16 +77,18 @@ def find_work(run: str, text: str, names: Collection[str]) -> str:
 
 def _find(root: str, text: str) -> RunSummary:
     runs = os.path.join(check_root(root), "runs")
-    fitting = _fitting(root, text)
-    if len(fitting) == 1:
-        return read_run(os.path.join(runs, fitting[0]))
-    if fitting:
-        raise BadInput(f"{text!r} fits {len(fitting)} runs: {_list(fitting[::-1])}; type more of the id.")
+    matching = _matching(root, text)
+    if len(matching) == 1:
+        return read_run(os.path.join(runs, matching[0]))
+    if matching:
+        raise BadInput(
+            f"{text!r} matches {len(matching)} runs: {_list(matching[::-1])}; type more of the id."
+        )
     ids = list_runs(runs)
     by_end = {name.rpartition("-")[2]: name for name in ids}
-    near = get_close_matches(text, ids, n=3, cutoff=0.5)
-    near = near or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=0.5)]
-    hint = f"did you mean {_list(near)}?" if near else "`lightning-lite ps` lists them."
+    similar = get_close_matches(text, ids, n=3, cutoff=0.5)
+    similar = similar or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=0.5)]
+    hint = f"did you mean {_list(similar)}?" if similar else "`lightning-lite ps` lists them."
     raise BadInput(f"there is no run {text!r} in {root}: {hint}")
 
 
@@ -95,27 +97,27 @@ def _choose(root: str) -> RunSummary:
     newest_first = [read_run(os.path.join(runs, name)) for name in reversed(list_runs(runs))]
     if not newest_first:
         raise BadInput(f"there is no run in {root}.")
-    going_on = [run for run in newest_first if run.state == "running"]
-    if len(going_on) > 1:
-        names = _list(f"{run.id} ({run.app})" for run in going_on)
-        raise BadInput(f"{len(going_on)} runs are still running; name one of them: {names}.")
-    return (going_on or newest_first)[0]
+    running = [run for run in newest_first if run.state == "running"]
+    if len(running) > 1:
+        names = _list(f"{run.id} ({run.app})" for run in running)
+        raise BadInput(f"{len(running)} runs are still running; name one of them: {names}.")
+    return (running or newest_first)[0]
 
 
-def _fitting(root: str, text: str) -> list[str]:
-    """Return the ids that are meant by a part of one: its beginning, or its last digits."""
+def _matching(root: str, text: str) -> list[str]:
+    """Return the ids that begin or end with `text`, or only the id that equals it."""
     ids = list_runs(os.path.join(root, "runs"))
     if text in ids:
         return [text]
     return [name for name in ids if text and (name.startswith(text) or name.endswith(text))]
 
 
-def _describe(run: RunSummary) -> str:
-    known = {"died": "has died", "failed": "has failed", "unknown": "does not say how it ended"}
+def _describe_end(run: RunSummary) -> str:
+    known = {"died": "has died", "failed": "has failed", "unknown": "has no record of its end"}
     return known.get(run.state, f"was {run.state}")
 
 
 def _list(names: Iterable[str]) -> str:
     found = list(names)
-    more = f" and {len(found) - _MANY} more" if len(found) > _MANY else ""
-    return ", ".join(found[:_MANY]) + more
+    more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
+    return ", ".join(found[:_MAX_NAMES]) + more

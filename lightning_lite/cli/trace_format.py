@@ -1,8 +1,8 @@
-"""The calls of a run in the Trace Event Format, which Perfetto and `chrome://tracing` show.
+"""Converts the calls of a run to the Trace Event Format, which Perfetto and `chrome://tracing` show.
 
-One process with a track for the flow and one for each work. An attempt of a call is a slice, what
-befalls a process is an instant, and how many works run is a counter. Times are microseconds since the
-run began.
+There is one process, with a track for the flow and one for each work. An attempt of a call is a slice. A
+status of a process is an instant. The number of running works is a counter. Times are in microseconds since
+the start of the run.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from lightning_lite.engine.history import Attempt, CallHistory, RunHistory
 from lightning_lite.runs.catalog import RunSummary
 
 _PID = 1
-_FLOW = 0  # the track of the flow; works come behind
+_FLOW = 0  # the track of the flow; those of works follow
 
-#: Characters of a slice's name.
+#: Maximum number of characters in the name of a slice.
 _NAME_LIMIT = 120
 
-#: Reasons of failures that end the process of a work, and are shown as instants, too.
+#: Reasons of failures that end the process of a work; they are also shown as instants.
 _DEADLY = frozenset({"crashed", "timeout", "start_failed"})
 
 
@@ -31,17 +31,18 @@ class _Slice(NamedTuple):
 
 
 def trace(run: RunSummary, history: RunHistory, now: float) -> dict[str, Any]:
-    """Return a run as an object of the format, ready for JSON.
+    """Return a run as an object in the Trace Event Format, ready for JSON.
 
     Args:
         run: The run.
-        history: What has happened in it.
-        now: The end of what has not ended yet if the run goes on, in seconds since 1970.
+        history: The content of its journal.
+        now: Present time in seconds since 1970; in a running run, attempts without an end are drawn until
+            then.
     """
     zero = min(history.begun[:1] + history.times[:1], default=run.started or now)
     end = now if run.state == "running" else max(run.ended or 0.0, history.last_time)
     clock = _Clock(zero)
-    slices = list(_slices(history, end, goes_on=run.state == "running"))
+    slices = list(_slices(history, end, is_running=run.state == "running"))
     events = [
         *_flow(run, history, clock, end),
         *_processes(history, clock),
@@ -64,7 +65,7 @@ def trace(run: RunSummary, history: RunHistory, now: float) -> dict[str, Any]:
 
 
 class _Clock:
-    """Turns seconds since 1970 into microseconds since the run began."""
+    """Converts seconds since 1970 to microseconds since the start of the run."""
 
     def __init__(self, zero: float) -> None:
         self._zero = zero
@@ -84,14 +85,14 @@ def _named(what: str, track: int, **args: Any) -> dict[str, Any]:
     return {"ph": "M", "name": what, "pid": _PID, "tid": track, "args": args}
 
 
-def _slices(history: RunHistory, end: float, *, goes_on: bool) -> Iterator[_Slice]:
+def _slices(history: RunHistory, end: float, *, is_running: bool) -> Iterator[_Slice]:
     for track, work in enumerate(history.works.values(), _FLOW + 1):
         for call in work.calls:
             for attempt in call.attempts:
-                is_lost = attempt.outcome == "running" and not goes_on
+                is_lost = attempt.outcome == "running" and not is_running
                 known = attempt._replace(outcome="lost") if is_lost else attempt
                 ended = next(at for at in (known.ended, call.cut, end) if at is not None)
-                yield _Slice(track, call, known, max(ended, known.began))  # clocks are set back, too
+                yield _Slice(track, call, known, max(ended, known.began))  # a clock may be set back
 
 
 def _draw(found: _Slice, clock: _Clock) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def _instant(
 
 
 def _counter(slices: list[_Slice], clock: _Clock) -> Iterator[dict[str, Any]]:
-    """Count the works that run a call, at each moment at which that changes."""
+    """Yield the number of works that run a call, at each time at which it changes."""
     changes: dict[int, int] = {}
     for found in slices:
         began, ended = clock(found.attempt.began), clock(found.ended)

@@ -133,7 +133,7 @@ def corrupt(path: str, sequence: int | None, what: str) -> JournalCorrupt:
     Args:
         path: Absolute path of the file.
         sequence: Number of the damaged record, or `None` for the file as a whole.
-        what: What is wrong, a main clause.
+        what: What is wrong, a sentence without a period.
     """
     where = "" if sequence is None else f" at record {sequence}"
     return JournalCorrupt(

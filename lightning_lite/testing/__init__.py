@@ -1,4 +1,4 @@
-"""What apps are tested with: stand-ins, hooks around a pass, one work alone, a clock turned by hand."""
+"""Helpers for tests of apps: empty components, hooks around a turn, one work alone, a manual clock."""
 
 from __future__ import annotations
 

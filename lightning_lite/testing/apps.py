@@ -9,10 +9,10 @@ from lightning_lite.messages import KillWork
 
 
 class LightningTestApp(LightningApp):
-    """An app that can be watched and steered from a test; override the two hooks.
+    """An app that a test observes and controls with two hooks; override them.
 
     Attributes:
-        counter: How many turns of the loop there were.
+        counter: Number of completed turns of the loop.
 
     Example:
         >>> from lightning_lite import LightningFlow
@@ -36,15 +36,15 @@ class LightningTestApp(LightningApp):
         self.counter = 0
 
     def on_before_run_once(self) -> bool | None:
-        """Return whether to end the app here; `None` to go on as it likes."""
+        """Return whether to end the app before this turn; `None` means no."""
         return None
 
     def on_after_run_once(self) -> bool | None:
-        """Return whether to end the app here, or not to; `None` to leave that to the flow."""
+        """Return whether to end the app after this turn; `None` lets the flow decide."""
         return None
 
     def run_once(self) -> bool:
-        """Run one turn of the loop between the hooks."""
+        """Run one turn of the loop, with the hooks before and after it."""
         if self.on_before_run_once():
             return True
         done = super().run_once()
@@ -53,11 +53,11 @@ class LightningTestApp(LightningApp):
         return done if external is None else external
 
     def kill_work(self, name: str) -> None:
-        """Kill the process of a work, unasked as far as the app knows."""
+        """Kill the process of a work; for the app this is a crash."""
         self.get_component_by_name(name)
         assert self._session is not None
         self._session.runner.send(KillWork(name))
 
     def restart_work(self, name: str) -> None:
-        """Let the process of a work be stopped and started again, as the flow can by `work.restart()`."""
+        """Stop the process of a work and start a new one, as `work.restart()` in the flow does."""
         self.get_component_by_name(name).restart()

@@ -1,4 +1,4 @@
-"""Runs one work alone, in a process of its own."""
+"""Runs one work without an app of the user, in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class _OneCall(LightningFlow):
 def run_work_isolated(work: LightningWork, *args: Any, runner: str | None = None, **kwargs: Any) -> Any:
     """Run one call of a work with the real runner and return its value.
 
-    Afterwards `work.has_succeeded`, its state and its statuses say what happened.
+    Afterwards the work has the status, the state and the record of the call.
 
     Args:
-        work: A work that stands in no flow.
+        work: A work that is not part of a flow.
         *args: Arguments of the call.
         runner: As for `LightningApp.run`.
         **kwargs: Keyword arguments of the call.
 
     Raises:
-        Exception: What the work raised, if it has `raise_exception=True`.
+        Exception: The exception of the work, if it has `raise_exception=True`.
 
     Example:
         >>> from lightning_lite.testing import EmptyWork

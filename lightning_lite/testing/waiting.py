@@ -1,4 +1,4 @@
-"""Waits for a condition that another process or thread fulfils."""
+"""Waits until another process or thread makes a condition true."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def poll_until(condition: Callable[[], T], timeout: float = 30.0, interval: float = 0.005) -> T:
-    """Return what `condition` returns as soon as that is true.
+    """Call `condition` repeatedly, and return its first result that is true.
 
-    For what gives no event to wait on: a file that appears, a process that goes.
+    Use it where there is no event to wait for: until a file exists, or a process has exited.
 
     Args:
-        condition: Asked again and again.
-        timeout: Seconds; a bound on hanging, not on speed.
-        interval: Seconds between two questions.
+        condition: The function to call.
+        timeout: Maximum of seconds to wait; it bounds a hanging test and measures nothing.
+        interval: Seconds between two calls.
 
     Raises:
-        TimeoutError: The time is over; the message has the last answer.
+        TimeoutError: `condition` was never true; the message has its last result.
 
     Example:
         >>> items = iter([0, 0, 7])

@@ -1,1 +1,1 @@
-"""The terminal: what works print, line by line."""
+"""The terminal: lines of works, the live view, the summary and reports of failures."""

@@ -1,4 +1,4 @@
-"""Colour on terminals that show it, unless `NO_COLOR` asks for none."""
+"""Colours for terminals that support them, unless `NO_COLOR` is set."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright
 
 
 def in_colour(stream: TextIO, text: str, style: str) -> str:
-    """Return `text` with what colours it on the terminal `stream`; nothing in it is markup.
+    """Return `text` with the escape sequences of a style, if `stream` is a terminal with colours.
 
     Args:
-        stream: Where it will be written.
-        text: Harmless text.
-        style: What rich calls a style, like `bold red`.
+        stream: The stream to which the text will be written.
+        text: Harmless text; it is not interpreted as markup.
+        style: A style of rich, for example `bold red`.
     """
-    isatty = getattr(stream, "isatty", None)  # a class of the user's may do nothing but write
+    isatty = getattr(stream, "isatty", None)  # a user's class may have only `write`
     if isatty is None or not isatty():
         return text
-    from rich.console import Console  # noqa: PLC0415 - 70 ms, and only a terminal needs it
+    from rich.console import Console  # noqa: PLC0415 - takes 70 ms, and only terminals need it
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    console = Console(file=stream)  # knows NO_COLOR, and what the terminal can do
+    console = Console(file=stream)  # checks NO_COLOR and the type of the terminal
     with console.capture() as capture:
         console.print(Text(text, style=style), end="", soft_wrap=True)
     return capture.get()
 
 
 class Palette:
-    """A colour for each work, in the order in which they are first seen.
+    """Assigns a colour to each work, in the order of their first output.
 
     Example:
         >>> palette = Palette()

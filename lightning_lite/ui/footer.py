@@ -2,13 +2,12 @@ r"""Lines that stay at the bottom of a terminal, below all other output.
 
     root.train | epoch 4      printed by a work, scrolls
     best so far: 0.31         printed by the flow, scrolls
-    ▮                         where the next line goes: the cursor is left here
-    Train · 2:05 · ...        the footer: wiped before something is printed, drawn again behind it
+    ▮                         the cursor: the next line is written here
+    Train · 2:05 · ...        the footer: erased before a print, drawn again after it
 
-The cursor stays at the end of the text, so a print that bypasses Python (of C code, of a
-process that the flow has started) overwrites a footer, and never gets lost under one; nor does it
-matter how a terminal moves the lines when its size changes. That is why `rich.live.Live` is not used,
-which leaves the cursor below what it draws.
+The cursor stays at the end of the text. So output that bypasses Python, such as that of C code or of a
+process that the flow started, overwrites the footer and is not lost, and it does not matter how a terminal
+moves lines when its size changes. `rich.live.Live` leaves the cursor below its lines, so it is not used.
 """
 
 from __future__ import annotations
@@ -24,50 +23,50 @@ from typing import TextIO
 
 from lightning_lite.ui.tty import Tty
 
-#: How often in a second the footer is drawn again at once behind what is printed, and how often in a burst;
-#: in a flood it stays away.
+#: Maximum rate of immediate redraws after prints, and their maximum in a burst. Above it, the footer stays
+#: hidden until `redraw`.
 _REDRAWS_PER_SECOND, _REDRAWS_IN_BURST = 100.0, 10.0
 
-_WIPE = b"\x1b[J"
-_SAVE, _RESTORE = b"\x1b7", b"\x1b8"
+_ERASE = b"\x1b[J"  # from the cursor to the end of the screen
+_SAVE, _RESTORE = b"\x1b7", b"\x1b8"  # the position of the cursor
 _DOWN = b"\x1bD"  # in the same column; scrolls at the bottom
 
 
 class Footer:
-    """Draws the footer, and hears what is printed: writing to the streams goes through it.
+    """Draws the footer, and intercepts the output of streams to hide the footer during a print.
 
-    The `write` of the stream objects themselves is replaced, so that code that holds one, a handler of
-    `logging` for example, is heard as well. All methods are for any thread.
+    It replaces the `write` method of the stream objects. So it also intercepts code that keeps a reference to
+    a stream, for example a handler of `logging`. All methods can be called from any thread.
 
     Args:
         tty: The terminal.
-        streams: Those that write to it.
+        streams: The streams that write to the terminal.
 
     Attributes:
-        on_hidden: Called when it was wiped and has to be drawn again soon.
+        on_hidden: Called when the footer was erased and must be drawn again soon.
     """
 
     def __init__(self, tty: Tty, streams: Sequence[TextIO]) -> None:
-        self.on_hidden: Callable[[], None] = _nothing
+        self.on_hidden: Callable[[], None] = _do_nothing
         self.tty = tty
-        self._lock = threading.RLock()  # a finaliser may print while this thread prints
+        self._lock = threading.RLock()  # re-entrant: a finaliser may print while this thread prints
         self._frame = b""
         self._is_drawn = False
         self._credit = _REDRAWS_IN_BURST
         self._credit_at = 0.0
         self._is_open = True
         self._num_holds = 0
-        self._taps = [_Tap(stream, self) for stream in streams]
+        self._interceptors = [_StreamInterceptor(stream, self) for stream in streams]
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show `lines`; nothing happens while another user has the terminal, or while it blocks.
+        """Show `lines`; without effect while the footer is held or the terminal blocks.
 
         Args:
-            lines: None of them wider than the terminal, and fewer than it has lines; none to show nothing.
+            lines: Not wider than the terminal, and fewer than it has lines; empty to show nothing.
         """
         below = "".join(f"\r\n{line}" for line in lines).encode()
         room = _DOWN * len(lines) + b"\x1b[%dA" % len(lines)
-        frame = _WIPE + room + _SAVE + below + _RESTORE if lines else b""
+        frame = _ERASE + room + _SAVE + below + _RESTORE if lines else b""
         with self._lock:
             if self._is_drawn and frame == self._frame:
                 return
@@ -75,35 +74,35 @@ class Footer:
             self._draw()
 
     def redraw(self) -> None:
-        """Show again what was wiped to make room for prints."""
+        """Draw the last lines again, if a print erased them."""
         with self._lock:
             if not self._is_drawn:
                 self._draw()
 
     def hold(self) -> None:
-        """Hide it, and draw nothing until each `hold` has its `release`."""
+        """Hide the footer until `release` was called as often as `hold`."""
         with self._lock:
             self._num_holds += 1
             self.hide()
 
     def release(self) -> None:
-        """Let it be drawn again, soon."""
+        """End one `hold`; the footer is drawn again soon after the last one."""
         with self._lock:
             self._num_holds -= 1
         self.on_hidden()
 
     def hide(self, patience: float = -1) -> None:
-        """Wipe it, and let everything be out that was printed.
+        """Erase the footer, and flush the streams.
 
         Args:
-            patience: Seconds to wait for a thread that prints at this moment, or for a terminal that blocks;
-                a handler of a signal must not wait for long. Without limit by default.
+            patience: Maximum of seconds to wait for a thread that is printing or a terminal that blocks;
+                -1 for no limit. A signal handler must not wait for long.
         """
         if (patience < 0 or self.tty.is_ready) and self._lock.acquire(timeout=patience):
             try:
-                for tap in self._taps:
-                    tap.flush()
-                self._wipe()
+                for interceptor in self._interceptors:
+                    interceptor.flush()
+                self._erase()
             finally:
                 self._lock.release()
 
@@ -118,31 +117,31 @@ class Footer:
             if not was_drawn:
                 self.tty.write(data)
             elif self._may_redraw():
-                self.tty.write(_WIPE + data + self._frame)
+                self.tty.write(_ERASE + data + self._frame)
                 self._is_drawn = True
             else:
-                self.tty.write(_WIPE + data)
+                self.tty.write(_ERASE + data)
                 self.on_hidden()
 
     def interrupt(self) -> None:
-        """Release the threads that print on a terminal that blocks; later output is lost."""
+        """Make writes to a terminal that blocks return at once; later output is lost."""
         self.tty.interrupt()
 
     def close(self) -> None:
-        """Wipe it for good, and give the streams and the terminal back."""
+        """Erase the footer, restore the streams, and close the terminal."""
         with self._lock:
             if not self._is_open:
                 return
-            with suppress(OSError):  # the terminal is gone, and the footer with it
+            with suppress(OSError):  # the terminal was closed
                 self.hide()
             self._is_open = False
-            for tap in self._taps:
-                tap.close()
+            for interceptor in self._interceptors:
+                interceptor.close()
             self.tty.close()
 
     def _draw(self) -> None:
         if not self._frame:
-            self._wipe()
+            self._erase()
         elif self._is_open and not self._num_holds and self.tty.is_ready and self.tty.is_ours:
             self.tty.write(self._frame)
             self._is_drawn = True
@@ -156,14 +155,14 @@ class Footer:
         self._credit -= 1
         return True
 
-    def _wipe(self) -> None:
+    def _erase(self) -> None:
         if self._is_drawn:
             self._is_drawn = False
-            self.tty.write(_WIPE)
+            self.tty.write(_ERASE)
 
 
-class _Tap:
-    """Stands in for `write` and `flush` of a stream; text waits for its newline, as it does in there."""
+class _StreamInterceptor:
+    """Replaces `write` and `flush` of a stream; buffers a line until its newline, as the stream does."""
 
     def __init__(self, stream: TextIO, footer: Footer) -> None:
         stream.flush()
@@ -194,7 +193,7 @@ class _Tap:
     def close(self) -> None:
         self._is_open = False
         for name in ("write", "flush"):
-            if vars(self._stream).get(name) == getattr(self, name):  # else other code has replaced it
+            if vars(self._stream).get(name) == getattr(self, name):  # other code may have replaced it again
                 delattr(self._stream, name)
 
     def _print(self) -> None:
@@ -204,13 +203,13 @@ class _Tap:
 
 
 def open_footer() -> Footer | None:
-    """Return a footer for the terminal of `sys.stdout`; `None` if that is none, or shows only plain text."""
+    """Return a footer for the terminal of `sys.stdout`; `None` without a terminal that can draw one."""
     stdout, stderr = sys.stdout, sys.stderr
     if "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return None
-    if not isinstance(stdout, io.TextIOWrapper):  # a stream of the user's, a notebook
+    if not isinstance(stdout, io.TextIOWrapper):  # an object of the user, or a notebook
         return None
-    if stdout.encoding.lower() not in ("utf-8", "utf8"):  # it has no lines to draw
+    if stdout.encoding.lower() not in ("utf-8", "utf8"):  # it can't encode the characters of the bars
         return None
     tty = Tty.of(stdout)
     if tty is None:
@@ -228,5 +227,5 @@ def _is_same_terminal(one: TextIO, other: TextIO) -> bool:
         return False
 
 
-def _nothing() -> None:
-    """Hear that it was hidden, and do nothing about it."""
+def _do_nothing() -> None:
+    """Ignore that the footer was hidden."""

@@ -3,7 +3,7 @@
     session ── poke ──▶ LiveView ── look ──▶ rows ── live_table ──▶ Footer
                         its own thread      snapshots of the works
 
-`poke` never waits. Without a poke and without a busy work, the thread sleeps.
+`poke` never blocks. The thread sleeps while nothing calls `poke` and no work is busy.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from lightning_lite.ui.usage import UsageMeter
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-#: Seconds between two looks at least, while something changes.
+#: Minimum of seconds between two updates while something changes.
 _INTERVAL = 0.25
 
-#: Seconds between two looks while works are busy and nothing else changes: durations and figures do.
+#: Seconds between two updates while works are busy: durations, CPU and memory change all the time.
 _TICK = 1.0
 
-#: Seconds after which the view is back when a flood of prints has taken its place.
-_CALM = 0.05
+#: Seconds without an update after which the view is drawn again, when too many prints have hidden it.
+_REDRAW_DELAY = 0.05
 
-#: Seconds for which the end of the app waits for a terminal that stands still.
-_STALL = 2.0
+#: Seconds that the end of the app waits for a terminal that blocks.
+_BLOCKED_TIMEOUT = 2.0
 
-#: Seconds that the handler of a signal waits for a thread that prints at that moment.
-_HANDLER_PATIENCE = 0.2
+#: Seconds that a signal handler waits for a thread that is printing.
+_HANDLER_TIMEOUT = 0.2
 
-#: What part of the lines of the terminal stays free for what is printed, and lines that do in any case.
-_PRINTS_SHARE, _PRINTS_LINES = 1 / 3, 4
+#: Part of the lines of the terminal that stays free for output, and the minimum number of these lines.
+_OUTPUT_SHARE, _OUTPUT_LINES = 1 / 3, 4
 
 
 def open_view(app: str, terminal: Terminal, look: Callable[[], Sequence[WorkRow]]) -> LiveView | None:
-    """Return a view for the terminal of `sys.stdout`, or `None` if that is none, or shows only plain text.
+    """Return a view for the terminal of `sys.stdout`, or `None` without a terminal that can draw one.
 
     Args:
         app: Name of the app.
         terminal: Shows the output of the works.
-        look: Returns the rows of the works; called in the thread of the view.
+        look: Returns the present rows of the works; called in the thread of the view.
     """
     footer = open_footer()
     return LiveView(app, terminal, footer, look) if footer is not None else None
 
 
 class LiveView:
-    """Shows the works of one app below all that is printed, from `start` to `close`; see `open_view`."""
+    """Shows the works of one app below all output, from `start` to `close`; see `open_view`."""
 
     def __init__(
         self, app: str, terminal: Terminal, footer: Footer, look: Callable[[], Sequence[WorkRow]]
@@ -75,18 +75,17 @@ class LiveView:
         self._began = time.time()
         self._is_changed = True
         self._has_busy = False
-        self._looked_at = monotonic()  # the first look comes later: an app that is short shows nothing
-        # What may be put into from handlers of signals, too.
-        self._woken: SimpleQueue[None] = SimpleQueue()
+        self._updated_at = monotonic()  # the first update comes later, so a short app shows no view
+        self._woken: SimpleQueue[None] = SimpleQueue()  # re-entrant: signal handlers put into it too
         self._is_woken = False
         self._closing = threading.Event()
         self._console: Console | None = None
         self._thread = threading.Thread(target=self._run, name="lightning-lite-view", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread, and hide the view during `input()`."""
         self._footer.on_hidden = self._wake
-        builtins.input = self._ask_alone
+        builtins.input = self._input_without_view
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGWINCH) == signal.SIG_DFL:
             signal.signal(signal.SIGWINCH, self._resized)
@@ -98,25 +97,25 @@ class LiveView:
         return self._thread.ident is not None
 
     def poke(self) -> None:
-        """Note that something may have changed; also for handlers of signals."""
+        """Request an update, because something may have changed; signal handlers may call it."""
         self._is_changed = True
         self._wake()
 
     def hide(self) -> None:
-        """Leave the terminal to the shell, for Ctrl-Z; may be called in the handler of a signal."""
-        self._footer.hide(_HANDLER_PATIENCE)
+        """Erase the view before Ctrl-Z gives the terminal to the shell; signal handlers may call it."""
+        self._footer.hide(_HANDLER_TIMEOUT)
 
     def close(self) -> None:
-        """Let nothing be left of it on the terminal."""
+        """End the thread, and erase the view."""
         self._closing.set()
         self._wake()
         if signal.getsignal(signal.SIGWINCH) == self._resized:
             signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-        if builtins.input == self._ask_alone:
+        if builtins.input == self._input_without_view:
             builtins.input = self._input
         if self.has_begun:
-            self._thread.join(_STALL)
-            if self._thread.is_alive():  # the terminal stands still
+            self._thread.join(_BLOCKED_TIMEOUT)
+            if self._thread.is_alive():  # the terminal blocks
                 self._footer.interrupt()
                 self._thread.join()
         self._footer.close()
@@ -128,47 +127,47 @@ class LiveView:
             self._woken.put(None)
 
     def _run(self) -> None:
-        with suppress(OSError):  # the terminal is gone; the next print raises this as well
+        with suppress(OSError):  # the terminal was closed; the next print raises this too
             while True:
                 with suppress(Empty):
-                    self._woken.get(timeout=self._patience())
+                    self._woken.get(timeout=self._seconds_until_update())
                 self._is_woken = False
                 if self._closing.is_set():
                     return
-                if self._patience() == 0.0:
-                    self._show()
-                elif not self._closing.wait(_CALM):  # woken by a flood of prints, or too early
+                if self._seconds_until_update() == 0.0:
+                    self._update()
+                elif not self._closing.wait(_REDRAW_DELAY):  # prints hid the view, or poke() came early
                     self._footer.redraw()
 
     def _resized(self, *_: object) -> None:
-        """Hear that the terminal has another size; called in the handler of the signal."""
+        """Update the view after a change of the terminal's size; the handler of SIGWINCH."""
         self.poke()
 
-    def _ask_alone(self, prompt: object = "", /) -> str:
-        """Do what `input` does, with nothing else on the terminal: for the flow, and for its debugger."""
+    def _input_without_view(self, prompt: object = "", /) -> str:
+        """Replace `input()` of the flow and of its debugger: hide the view and the output of works."""
         self._terminal.hold()
         try:
             return self._input(prompt)
         finally:
             self._terminal.release()
 
-    def _patience(self) -> float | None:
-        """Return the seconds until the next look, `None` if nothing changes."""
+    def _seconds_until_update(self) -> float | None:
+        """Return the seconds until the next update, `None` if nothing changes."""
         if not (self._is_changed or self._has_busy):
             return None
-        next_look = self._looked_at + (_INTERVAL if self._is_changed else _TICK)
-        return max(0.0, next_look - monotonic())
+        next_update = self._updated_at + (_INTERVAL if self._is_changed else _TICK)
+        return max(0.0, next_update - monotonic())
 
-    def _show(self) -> None:
+    def _update(self) -> None:
         self._is_changed = False
-        self._looked_at = monotonic()
+        self._updated_at = monotonic()
         rows = [self._complete(row) for row in self._look()]
         self._usage.forget_all_but(row.pid for row in rows)
         num_busy = sum(row.state in BUSY for row in rows)
         self._has_busy = num_busy > 0
         columns, lines = self._footer.tty.size
-        height = lines - max(int(lines * _PRINTS_SHARE), _PRINTS_LINES)
-        if height < 3:  # the title, the head and one work
+        height = lines - max(int(lines * _OUTPUT_SHARE), _OUTPUT_LINES)
+        if height < 3:  # too small for the title, the head and one work
             self._footer.draw([])
             return
         now = time.time()
@@ -178,14 +177,14 @@ class LiveView:
         self._footer.draw(self._render(table, columns))
 
     def _complete(self, row: WorkRow) -> WorkRow:
-        """Return the row with what only the terminal and the system know."""
+        """Return the row with CPU, memory and last line of the work."""
         usage = self._usage.read(row.pid) if row.pid is not None else None
         if usage is not None:
             row = row._replace(cpu=usage.cpu if row.state in BUSY else None, memory=usage.memory)
         return row._replace(last_line=self._terminal.last_line(row.name))
 
     def _render(self, table: RenderableType, columns: int) -> list[str]:
-        from rich.console import Console  # noqa: PLC0415 - 70 ms, and only a terminal needs it
+        from rich.console import Console  # noqa: PLC0415 - takes 70 ms, and only terminals need it
 
         if self._console is None:
             self._console = Console(file=io.StringIO(), force_terminal=True)

@@ -4,9 +4,9 @@
     head          work         state      call  progress          since   cpu   memory  last output
     busy works    root.train   running       3  ━━━━━━━───  75%    0:12   98%  120 MiB  epoch 12
     others        root.eval    succeeded     1                 14:02:11    0%   80 MiB  accuracy 0.9
-    what is left  ... and 37 more: 30 succeeded, 7 pending
+    hidden works  ... and 37 more: 30 succeeded, 7 pending
 
-`live_table` draws it; the live view of `app.run()` and `lightning-lite top` show the same.
+The live view of `app.run()` and `lightning-lite top` both show this table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-#: How states are coloured; others are plain.
+#: Styles of states; others are plain.
 STYLES = {
     "running": "green",
     "pending": "yellow",
@@ -32,10 +32,10 @@ STYLES = {
     "not started": "dim",
 }
 
-#: States that end by themselves: time passes for them.
+#: States of works whose duration is shown.
 BUSY = frozenset({"running", "pending"})
 
-#: What is shown first when there is no room for all; states that are not named come behind these.
+#: States that are shown first if there is no room for all works; others follow.
 _ORDER = ("running", "failed", "pending")
 
 _GAP = "  "
@@ -47,15 +47,15 @@ class WorkRow(NamedTuple):
 
     Attributes:
         name: Full name of the work.
-        state: One word of its status, `running`; those of `WorkStageStatus`, with spaces.
-        call: Number of the call it is about; 0 if there was none.
-        attempt: Number of the attempt of that call; shown from the second on.
-        progress: What part of the call is done, from 0 to 1, or `None` if the work does not say.
-        since: When it came into that state, in seconds since 1970; `None` if it is not known.
-        pid: Id of its process, or `None` if there is none; not shown.
-        cpu: What part of one CPU its process uses, or `None` if there is none.
-        memory: Bytes of main memory of its process, or `None` if there is none.
-        last_line: What it printed last, harmless.
+        state: Its stage, as in `WorkStageStatus` with spaces in place of underscores.
+        call: Number of its newest call; 0 if there was none.
+        attempt: Number of the attempt of that call; shown from the second attempt on.
+        progress: Completed part of the call, from 0 to 1, or `None` if the work does not report it.
+        since: Time of the last change of `state`, in seconds since 1970, or `None` if unknown.
+        pid: Id of its process, or `None`; not shown.
+        cpu: Use of one CPU by its process, from 0 to 1 or more, or `None` without a process.
+        memory: Main memory of its process in bytes, or `None` without a process.
+        last_line: The last line that it printed, as harmless text.
     """
 
     name: str
@@ -71,18 +71,18 @@ class WorkRow(NamedTuple):
 
 
 def live_table(rows: Sequence[WorkRow], *, title: str, now: float, width: int, height: int) -> RenderableType:
-    """Return a renderable of rich that shows works on `width` times `height` characters, or less.
+    """Return the table as a renderable of rich, with at most `width` columns and `height` lines.
 
-    Where there is no room for all, those that are busy come first and the others are counted.
+    If there is no room for all works, busy works are shown first and the others are counted.
 
     Args:
         rows: The works in the order of the tree.
-        title: The line above them.
-        now: The present time, seconds since 1970.
-        width: Columns of the terminal; narrow ones do without some columns of the table.
-        height: Lines that may be used, the title included.
+        title: The line above the table.
+        now: Present time in seconds since 1970.
+        width: Columns of the terminal; in a narrow one, some columns of the table are left out.
+        height: Maximum number of lines, with the title.
     """
-    from rich.console import Group  # noqa: PLC0415 - 70 ms, and only a terminal needs it
+    from rich.console import Group  # noqa: PLC0415 - takes 70 ms, and only terminals need it
     from rich.text import Text  # noqa: PLC0415 - as above
 
     shown, hidden = _choose(rows, max(1, height - 2))  # below the title and the head
@@ -98,7 +98,7 @@ def live_table(rows: Sequence[WorkRow], *, title: str, now: float, width: int, h
 
 
 def read_progress(value: object) -> float | None:
-    """Return what the attribute `progress` of a work says, from 0 to 1; `None` if it says nothing.
+    """Return the progress from 0 to 1 that the attribute `progress` of a work means; `None` if it is invalid.
 
     Example:
         >>> read_progress(0.5), read_progress((30, 120)), read_progress("soon")
@@ -115,7 +115,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def describe_rest(rows: Sequence[WorkRow]) -> str:
-    """Return one line about works that are not shown.
+    """Return one line that counts the works that are not shown, by state.
 
     Example:
         >>> describe_rest([WorkRow("root.a", "failed"), WorkRow("root.b", "pending")])
@@ -126,7 +126,7 @@ def describe_rest(rows: Sequence[WorkRow]) -> str:
 
 
 def _choose(rows: Sequence[WorkRow], room: int) -> tuple[list[WorkRow], list[WorkRow]]:
-    """Return the rows to show, in their order, and those for which there is no room."""
+    """Return the rows to show and the rows to hide, both in their order."""
     if len(rows) <= room:
         return list(rows), []
     ranks = {state: rank for rank, state in enumerate(_ORDER)}
@@ -141,7 +141,7 @@ def _choose(rows: Sequence[WorkRow], room: int) -> tuple[list[WorkRow], list[Wor
 def _lines(rows: Sequence[WorkRow], now: float, width: int) -> Iterator[Text]:
     """Yield the head, and a line for each row.
 
-    A `Table` of rich would take ten times as long, which counts for what is drawn several times a second.
+    A `Table` of rich takes ten times as long, and the view is drawn several times per second.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
@@ -167,20 +167,20 @@ def _lines(rows: Sequence[WorkRow], now: float, width: int) -> Iterator[Text]:
         yield line
 
 
-#: Pieces of text with their styles.
+#: Parts of the text of a cell, each with its style.
 _Cell = list[tuple[str, str]]
 
 
 class _Column(NamedTuple):
-    """One column of the table; it is left out where no row has anything for it.
+    """One column of the table; it is left out if all its cells are empty.
 
     Attributes:
-        name: What stands above it.
-        cell: Makes what stands in it of a row and the present time.
-        rank: Where there is no room for all columns, the ones with the highest rank are left out.
-        min_size: Characters that it has at least, so that the columns behind it stand still.
-        max_size: Characters that it wants at most, where there is no room.
-        is_number: Whether it is written to the right.
+        name: The text in the head.
+        cell: Returns the cell for a row and the present time.
+        rank: If there is no room for all columns, those with the highest rank are left out.
+        min_size: Minimum width in characters, so that the next columns do not move.
+        max_size: Width in characters that is needed if there is little room.
+        is_number: Whether it is aligned to the right.
     """
 
     name: str
@@ -216,7 +216,7 @@ def _progress(row: WorkRow, now: float) -> _Cell:
 
 
 def _since(row: WorkRow, now: float) -> _Cell:
-    """For how long a busy work is so, and since when another one is: only the first one changes."""
+    """Return the duration for a busy work, and the time of the last status change for others."""
     if row.since is None or row.state == "not started":
         return []
     if row.state in BUSY:

@@ -1,4 +1,4 @@
-"""The report of a work's failure: one line with the reason and the call, then its traceback."""
+"""The report of a failure: one line with the reason and the call, then the traceback and the last output."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from lightning_lite.messages import Failure
 from lightning_lite.text import harmless, one_line
 from lightning_lite.ui.colors import in_colour
 
-#: Characters of the first line: the message names the error and the call.
-_HEADLINE = 500
+#: Maximum number of characters in a line.
+_LINE_LIMIT = 500
 
 
 def describe_failure(work: str, failure: Failure, printed: str = "") -> str:
-    r"""Return the report of a failure as harmless text that ends in a newline.
+    r"""Return the report of a failure as harmless text that ends with a newline.
 
     Args:
         work: Name of the work.
-        failure: What became of its call or its start.
+        failure: The failure of its call or of its start.
         printed: The last lines that it printed.
 
     Example:
@@ -27,13 +27,13 @@ def describe_failure(work: str, failure: Failure, printed: str = "") -> str:
         root.train failed (crashed): its process died: SIGKILL (signal 9) in root.train.run(lr=0.1)
     """
     kind = "" if failure.reason == "user_exception" else f" ({failure.reason})"
-    headline = one_line(f"{work} failed{kind}: {failure.message}", _HEADLINE)
+    headline = one_line(f"{work} failed{kind}: {failure.message}", _LINE_LIMIT)
     parts = [harmless(failure.traceback), describe_output(work, printed)]
     return "\n".join([headline, *(_indent(part.rstrip("\n")) for part in parts if part)]) + "\n"
 
 
 def describe_output(work: str, printed: str) -> str:
-    r"""Return what a work printed last as harmless text, "" if that is nothing.
+    r"""Return the last lines of a work as harmless text with a title, or "" if there are none.
 
     Args:
         work: Name of the work.
@@ -45,18 +45,18 @@ def describe_output(work: str, printed: str) -> str:
             epoch 3
             epoch 4
     """
-    lines = [one_line(line, _HEADLINE) for line in printed.splitlines()]
+    lines = [one_line(line, _LINE_LIMIT) for line in printed.splitlines()]
     return _indent("\n".join(lines), f"{work} printed last:\n") if lines else ""
 
 
 def show_failure(work: str, failure: Failure, stream: TextIO | None = None, *, printed: str = "") -> None:
-    """Write the report of a failure, on a terminal with its first line in red.
+    """Write the report of a failure; on a terminal, its first line is red.
 
     Args:
         work: Name of the work.
-        failure: What became of its call or its start.
+        failure: The failure of its call or of its start.
+        stream: The stream to write to; the default is `sys.stderr`.
         printed: The last lines that it printed.
-        stream: Where to; `sys.stderr` if not given.
     """
     stream = stream or sys.stderr
     if stream is None:  # a program without a console

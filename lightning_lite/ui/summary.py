@@ -8,21 +8,21 @@ from typing import NamedTuple
 from lightning_lite.text import format_seconds, one_line
 from lightning_lite.ui.terminal import Terminal
 
-# Not by `rich`, which would take longer to import than a short app runs.
+# Without rich, because its import takes longer than a short app runs.
 _BOLD, _BOLD_RED, _PLAIN = "\x1b[1m", "\x1b[1;31m", "\x1b[0m"
 
-#: Works, and failures, that are named; the others are counted.
+#: Maximum number of works, and of failures, that are named; the others are counted.
 _MOST_LINES = 10
 
 
 class WorkSummary(NamedTuple):
-    """What became of one work.
+    """The summary of one work.
 
     Attributes:
         name: Full name of the work.
-        num_calls: Calls that it was asked for and that have begun.
-        seconds: How long these ran, all attempts together; `None` if that is not known.
-        failures: One line for each call that has failed: what, and where.
+        num_calls: Number of its calls that have started.
+        seconds: Duration of all their attempts in seconds, or `None` if unknown.
+        failures: One line for each failed call, with the error and the call.
     """
 
     name: str
@@ -32,13 +32,13 @@ class WorkSummary(NamedTuple):
 
 
 class RunSummary(NamedTuple):
-    """What became of a whole app.
+    """The summary of a run.
 
     Attributes:
         app: Name of the app.
         ending: `stopped`, `failed` or `interrupted`.
-        seconds: How long it ran.
-        works: What became of its works.
+        seconds: Duration of the run in seconds.
+        works: The summaries of its works.
     """
 
     app: str
@@ -48,7 +48,7 @@ class RunSummary(NamedTuple):
 
 
 def describe_run(summary: RunSummary) -> str:
-    """Return the summary as harmless text that ends in a newline.
+    """Return the summary as harmless text that ends with a newline.
 
     Example:
         >>> works = [
@@ -83,9 +83,9 @@ def describe_run(summary: RunSummary) -> str:
 
 
 def show_run(summary: RunSummary, terminal: Terminal) -> None:
-    """Show the summary on a terminal that has shown the view, its first line in bold."""
+    """Print the summary on a terminal with colours, its first line in bold."""
     headline, newline, rest = describe_run(summary).partition("\n")
-    before = "\r" if summary.ending == "interrupted" else ""  # over the "^C" that the terminal shows
+    before = "\r" if summary.ending == "interrupted" else ""  # overwrites the "^C" of the terminal
     style = _BOLD_RED if summary.ending == "failed" else _BOLD
     terminal.write(f"{before}{style}{headline}{_PLAIN}{newline}{rest}")
 

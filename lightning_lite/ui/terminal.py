@@ -13,29 +13,30 @@ from typing import TextIO
 from lightning_lite.ui.colors import Palette, in_colour
 from lightning_lite.ui.footer import Footer
 
-#: Characters that are written at once: what a pipe or terminal that is ready takes without blocking.
+#: Maximum number of characters in one write: a pipe or terminal that is ready accepts them without blocking.
 _WRITE_SIZE = 1024
 
-#: Errors of a closed output: `app.py | head` has ended, the terminal was closed.
+#: Errors of a closed output: the reader of a pipe has ended (`app.py | head`), or the terminal was closed.
 _GONE = frozenset({errno.EPIPE, errno.EIO})
 
-#: Characters that are kept of the last line of a work.
+#: Maximum number of characters to keep of the last line of a work.
 _LAST_LINE_LIMIT = 500
 
 
 class Terminal:
-    r"""Shows the output of works on the `sys.stdout` of the moment of writing.
+    r"""Writes the output of works to the present `sys.stdout`.
 
-    Lines begin with `root.work_2 | `, on a terminal in a colour of the work's own. They go through
-    the same buffer as the flow's own prints, so the order of prints is kept. When no process
-    reads any more, it stops showing and says so in `broken` and `gone`.
+    Lines begin with `root.work_2 | `; on a terminal, each work has its colour. They use the same buffer as
+    the prints of the flow, so the order of prints is kept. If no process reads the output any more, nothing
+    more is written, and `broken` and `gone` are true.
 
-    `show` blocks as long as the terminal does; everything else is quick, and for any thread.
+    `show` and `write` block while the terminal blocks; all other methods return at once. All methods can be
+    called from any thread.
 
     Attributes:
-        footer: Lines that stay below the output, or `None`; hidden while another user has the terminal.
-        gone: Whether the reader went away: `app.py | head` has ended, the terminal was closed.
-        on_gone: What to call then, in any thread.
+        footer: Lines that stay below the output, or `None`; hidden while the terminal is held.
+        gone: Whether the reader of the pipe has ended, or the terminal was closed.
+        on_gone: Called when `gone` becomes true, in any thread.
 
     Example:
         >>> Terminal().show("root.work", "Hello\nWorld")
@@ -46,35 +47,39 @@ class Terminal:
     def __init__(self) -> None:
         self.footer: Footer | None = None
         self.gone = False
-        self.on_gone: Callable[[], None] = _nothing
+        self.on_gone: Callable[[], None] = _do_nothing
         self._is_broken = False
         self._num_holds = 0
-        self._holding = threading.Lock()  # guards the last one
-        self._free = threading.Event()  # cleared while another user has the terminal
+        self._holding = threading.Lock()  # protects _num_holds
+        self._free = threading.Event()  # cleared while the terminal is held
         self._free.set()
         self._writing = threading.Lock()
         self._last_lines: dict[str, str] = {}
-        self._waiting = threading.Lock()  # guards the next
+        self._waiting = threading.Lock()  # protects _waker
         self._waker: int | None = None  # write end of a pipe that ends the wait for the terminal
         self._palette = Palette()
-        self._styled: TextIO | None = None  # the stream that the prefixes are made for
+        self._styled: TextIO | None = None  # the stream for which the prefixes are coloured
         self._prefixes: dict[str, str] = {}
 
     @property
     def broken(self) -> bool:
-        """Whether nothing can be shown any more."""
+        """Whether nothing can be written any more."""
         return self._is_broken
 
     def show(self, work: str, text: str) -> None:
-        """Write the lines of `text`, which is harmless already, each with the name of its work.
+        """Write the lines of `text`, each with the name of the work before it.
 
-        Blocks as long as the terminal does, or is held.
+        Blocks while the terminal blocks or is held.
+
+        Args:
+            work: Name of the work.
+            text: Harmless text.
         """
         self._last_lines[work] = text.rstrip("\n").rpartition("\n")[2][:_LAST_LINE_LIMIT]
         self._show(lambda stream: self._add_prefix(stream, work, text))
 
     def write(self, text: str) -> None:
-        """Write lines of our own, as they are; blocks like `show`."""
+        """Write `text` unchanged; blocks like `show`."""
         self._show(lambda _: text)
 
     def _show(self, make_text: Callable[[TextIO], str]) -> None:
@@ -85,7 +90,7 @@ class Terminal:
         try:
             for lines in _portions(make_text(stream)):
                 self._write(stream, lines)
-        except (OSError, ValueError) as error:  # the reader is gone, the disk is full; it was closed
+        except (OSError, ValueError) as error:  # closed by the reader, disk full; closed by the flow
             self._is_broken = True
             if isinstance(error, OSError) and error.errno in _GONE:
                 self.gone = True
@@ -93,21 +98,21 @@ class Terminal:
                 self.on_gone()
 
     def last_line(self, work: str) -> str:
-        """Return what a work has printed last, "" before that."""
+        """Return the last line that a work printed, or ""."""
         return self._last_lines.get(work, "")
 
     def hold(self) -> None:
-        """Hand the terminal over: nothing is shown before the `release` of each `hold`, nothing is lost."""
+        """Write nothing until `release` was called as often as `hold`; waiting lines are not lost."""
         with self._holding:
             self._num_holds += 1
             self._free.clear()
         with self._writing:
-            pass  # a write that was under way has ended
+            pass  # waits for the end of a write in another thread
         if self.footer is not None:
             self.footer.hold()
 
     def release(self) -> None:
-        """Take the terminal back."""
+        """End one `hold`."""
         with self._holding:
             self._num_holds -= 1
             if self._num_holds == 0:
@@ -116,7 +121,7 @@ class Terminal:
             self.footer.release()
 
     def close(self) -> None:
-        """Let a `show` that blocks return, and show nothing from now on."""
+        """Make a `show` that blocks return at once, and write nothing from now on."""
         self._is_broken = True
         self._free.set()
         with self._waiting:
@@ -136,7 +141,10 @@ class Terminal:
                     return
 
     def _wait_until_ready(self, stream: TextIO) -> None:
-        """Wait outside of the stream: a thread that sleeps in there holds a lock that Python needs to end."""
+        """Wait until a write will not block.
+
+        A thread that blocks in `stream.write` holds a lock of the stream, which Python needs at its exit.
+        """
         fd = _descriptor(stream)
         if fd is None:
             return
@@ -169,12 +177,12 @@ class Terminal:
         return lines.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _nothing() -> None:
-    """Hear that the reader is gone, and do nothing about it."""
+def _do_nothing() -> None:
+    """Ignore that the reader is gone."""
 
 
 def _portions(text: str) -> Iterator[str]:
-    """Cut at ends of lines where possible, so that prints of the flow come between lines."""
+    """Split a text at line ends where possible, so that prints of the flow do not split a line."""
     start = 0
     while start < len(text):
         end = text.rfind("\n", start, start + _WRITE_SIZE) + 1 or start + _WRITE_SIZE
@@ -183,15 +191,15 @@ def _portions(text: str) -> Iterator[str]:
 
 
 def _descriptor(stream: TextIO) -> int | None:
-    """Return the file descriptor of a stream, or `None` if it only exists in memory."""
+    """Return the file descriptor of a stream, or `None` if it has none."""
     try:
         return stream.fileno()
-    except (AttributeError, OSError):  # the user's own class with nothing but `write`, StringIO
+    except (AttributeError, OSError):  # a user's class that has only `write`, or StringIO
         return None
 
 
 def _discard_rest(stream: TextIO) -> None:
-    """Let what is left in the buffer go nowhere, else Python complains about it when it ends."""
+    """Redirect the stream to the null device: Python flushes it at exit, and would print an error."""
     fd = _descriptor(stream)
     if fd is not None:
         null = os.open(os.devnull, os.O_WRONLY)

@@ -8,13 +8,13 @@ from typing import Self, TextIO
 
 
 class Tty:
-    """The terminal behind a stream, opened once more: only for us does writing there not block.
+    """A terminal, opened again in non-blocking mode; the mode of the user's streams is not changed.
 
     Args:
         path: Device of the terminal.
 
     Raises:
-        OSError: It can't be opened.
+        OSError: The device can't be opened.
     """
 
     def __init__(self, path: str) -> None:
@@ -24,37 +24,37 @@ class Tty:
 
     @classmethod
     def of(cls, stream: TextIO) -> Self | None:
-        """Return the terminal that `stream` writes to; `None` if that is something else, or out of reach."""
+        """Return the terminal of `stream`; `None` if it is not a terminal, or if that can't be opened."""
         try:
             return cls(os.ttyname(stream.fileno()))
-        except (OSError, ValueError, AttributeError):  # no terminal, a closed stream, a class of the user's
+        except (OSError, ValueError, AttributeError):  # no terminal; a closed stream; a class of the user
             return None
 
     @property
     def size(self) -> os.terminal_size:
-        """Columns and lines as of now."""
+        """Present number of columns and lines."""
         return os.get_terminal_size(self._fd)
 
     @property
     def is_ours(self) -> bool:
-        """Whether this program runs in the foreground of it."""
+        """Whether this process is in the foreground process group of the terminal."""
         try:
             return os.tcgetpgrp(self._fd) == os.getpgrp()
-        except OSError:  # it controls no processes, so there is no background
+        except OSError:  # it is not our controlling terminal, so it has no foreground for us
             return True
 
     @property
     def is_ready(self) -> bool:
-        """Whether it takes something now."""
+        """Whether a write would not block now."""
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         return bool(poll.poll(0))
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`, however long that takes; `interrupt` and exceptions of signals cut it.
+        """Write all of `data`; blocks until then, or until `interrupt` or the exception of a signal handler.
 
         Raises:
-            OSError: The terminal is gone.
+            OSError: The terminal was closed.
         """
         left = memoryview(data)
         while left and not self._is_closed:
@@ -64,13 +64,13 @@ class Tty:
                 self._wait()
 
     def interrupt(self) -> None:
-        """Let a `write` that is under way in another thread return, and write nothing from now on."""
+        """Make a `write` in another thread return at once, and write nothing from now on."""
         if not self._is_closed:
             self._is_closed = True
             os.write(self._waker, b"!")
 
     def close(self) -> None:
-        """Give back what it holds, once."""
+        """Close the file descriptors; call it once."""
         self._is_closed = True
         for fd in (self._fd, self._woken, self._waker):
             os.close(fd)

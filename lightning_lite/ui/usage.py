@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import psutil
 
-#: Seconds for which a figure is kept: over less time, the CPU of a process says little.
+#: Seconds for which a measurement is reused: over a shorter time, the CPU use of a process is not meaningful.
 _INTERVAL = 1.0
 
 
 class Usage(NamedTuple):
-    """What one process uses.
+    """The CPU and memory that one process uses.
 
     Attributes:
-        cpu: What part of one CPU, since the last time; `None` at the first time.
-        memory: Bytes of main memory that it holds, shared ones included.
+        cpu: Use of one CPU since the last measurement, from 0 to 1 or more; `None` the first time.
+        memory: Main memory in bytes, shared memory included.
     """
 
     cpu: float | None
@@ -26,7 +26,7 @@ class Usage(NamedTuple):
 
 
 class UsageMeter:
-    """Reads what processes use, again and again.
+    """Measures the usage of several processes repeatedly.
 
     Example:
         >>> import os
@@ -38,20 +38,20 @@ class UsageMeter:
         self._meters: dict[int, _Meter] = {}
 
     def read(self, pid: int) -> Usage | None:
-        """Return what a process uses, as of the last second; `None` if it is gone or not ours to look at."""
+        """Return the usage of a process, at most one second old; `None` if it has exited or can't be read."""
         meter = self._meters.get(pid)
         if meter is None:
             meter = self._meters[pid] = _Meter()
         return meter.read(pid)
 
     def forget_all_but(self, pids: Iterable[int | None]) -> None:
-        """Forget processes that are not asked for any more."""
+        """Forget all processes except these."""
         for pid in self._meters.keys() - set(pids):
             del self._meters[pid]
 
 
 class _Meter:
-    """What one process uses."""
+    """Measures the usage of one process."""
 
     __slots__ = ("_process", "_read_at", "_usage")
 
@@ -61,7 +61,7 @@ class _Meter:
         self._usage: Usage | None = None
 
     def read(self, pid: int) -> Usage | None:
-        import psutil  # noqa: PLC0415 - 20 ms that only a view pays
+        import psutil  # noqa: PLC0415 - takes 20 ms, and only the view needs it
 
         if monotonic() - self._read_at < _INTERVAL:
             return self._usage

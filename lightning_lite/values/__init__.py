@@ -1,1 +1,1 @@
-"""How values travel between processes and into files."""
+"""How values become bytes, for other processes and for files."""

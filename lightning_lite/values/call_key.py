@@ -1,7 +1,8 @@
 """Computes the key of a call from its arguments.
 
-Exact in type and order, the same in every process and every run: never an address, a hash seed or
-the bytes of a pickle. Only the order of a dict's keys and of a set's items does not count.
+Keys differ if types or order differ, and are the same in every process and every run: they do not depend on
+addresses, the hash seed or the bytes of a pickle. Only the order of the keys of a dict and of the items of a
+set does not count.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_DIGEST_SIZE = 8  # bytes; 64 bits make a collision among a million calls less likely than 1 in 10 million
+#: Size in bytes; the probability of a collision among a million calls is below 1 in 10 million.
+_DIGEST_SIZE = 8
 _MAX_DEPTH = 200
 
-_Above = frozenset[int]  # the ids of the containers of a part: one that contains itself would never end
+_Above = frozenset[int]  # ids of the containers of a part; they detect a container that contains itself
 _TOP: _Above = frozenset()
 
 
@@ -31,10 +33,10 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> s
     Args:
         args: Positional arguments.
         kwargs: Keyword arguments.
-        work: Whose `run` is called, for the message: `root.train`.
+        work: Name of the work, for the message: `root.train`.
 
     Raises:
-        ArgumentError: An argument has no key that is the same in every run; the message names it.
+        ArgumentError: An argument has no key that is the same in every run; the message names the argument.
 
     Example:
         >>> call_key(([1, 2],), {}) == call_key(([2, 1],), {})
@@ -43,7 +45,7 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> s
         True
     """
     parts: list[bytes] = [b"%d;" % len(args)]
-    which: int | str = 0  # the argument that is looked at
+    which: int | str = 0  # position or name of the argument
     try:
         for position, value in enumerate(args):
             which = position
@@ -57,14 +59,14 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> s
         where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
         raise ArgumentError(
             f"{where} has no key that is the same in every run: {error}. "
-            "Pass plain data, or give the work a function of its own: LightningWork(call_key=...).",
+            "Pass plain data, or define the key with a function: LightningWork(call_key=...).",
             where=where,
         ) from error
     return blake2b(b"".join(parts), digest_size=_DIGEST_SIZE).hexdigest()
 
 
 def _encode(value: Any, parts: list[bytes], above: _Above) -> None:
-    """Append the parts of `value`: a letter for its kind, then its content, never ambiguous."""
+    """Append the parts of `value`: a letter for its kind, then its content; the encoding is unambiguous."""
     _ENCODERS.get(type(value), _encode_other)(value, parts, above)
 
 
@@ -122,7 +124,7 @@ def _encode_function(value: FunctionType, parts: list[bytes], above: _Above) -> 
     if "<" not in value.__qualname__:
         _encode_named(value, parts)
         return
-    # A lambda or a local function has no name to go by: it is what its code and its surroundings say.
+    # A lambda or a local function has no unique name: its code and the values that it uses identify it.
     above = _enter(value, above)
     parts.append(b"f" + _text(value.__module__ or ""))
     _encode_code(value.__code__, parts, above)
@@ -147,7 +149,7 @@ def _encode_named(value: Any, parts: list[bytes]) -> None:
 
 
 def _encode_reduced(value: Any, parts: list[bytes], above: _Above) -> None:
-    """Encode an object by what pickle would rebuild it from."""
+    """Encode the parts from which pickle would rebuild an object."""
     above = _enter(value, above)
     reducer = copyreg.dispatch_table.get(type(value))
     reduced = reducer(value) if reducer else value.__reduce_ex__(4)

@@ -1,12 +1,12 @@
 """Encodes state values as bytes: checked, copied and comparable in one step.
 
-Frozen bytes are equal exactly when the values are, types and order included, so they serve as the
-snapshot that a later look is compared with, and as what travels in a letter.
+The bytes are equal exactly if the values are equal, with their types and their order. So they are used as
+snapshots, to detect changes, and as the content of messages.
 """
 
 from __future__ import annotations
 
-import _pickle  # pickle itself would cost each child another 8 ms
+import _pickle  # importing pickle would cost each work another 8 ms
 import io
 
 from lightning_lite.errors import StateError
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PROTOCOL = 5
-#: Values that can't change in place and need no check.
+#: Types whose values can't change in place and need no check.
 SCALARS = frozenset({type(None), bool, int, float, str})
-#: Those that are never anything else; a text may be the address of a file.
+#: Scalars that need no conversion; a text that begins with `lit://` becomes a `Path`.
 ATOMS = SCALARS - {str}
 
 
@@ -32,12 +32,11 @@ def encode(value: Any, where: str) -> bytes:
     """Return `value` as bytes that are equal exactly for equal values.
 
     Args:
-        value: None, a bool, int, float or str, lists, tuples and dicts of such with such keys, or a
-            `Traveller`.
-        where: What the value is, for the message: `root.train.metrics`.
+        value: A scalar; a list, tuple or dict of allowed values with scalars as keys; or a `Transferable`.
+        where: Name of the value, for the message: `root.train.metrics`.
 
     Raises:
-        StateError: Some part is something else; the message says which, and what to do instead.
+        StateError: A part is not allowed; the message names it and says what to do instead.
 
     Example:
         >>> encode([1, {"a": 2.0}], "root.x") == encode([1, {"a": 2}], "root.x")
@@ -48,7 +47,7 @@ def encode(value: Any, where: str) -> bytes:
     buffer = io.BytesIO()
     pickler = _pickle.Pickler(buffer, _PROTOCOL)
     if not isinstance(value, Transferable):
-        # Without the memo the bytes depend on the value alone, not on which parts are the same object.
+        # Without the memo, bytes depend only on the value, not on which parts are the same object.
         pickler.fast = True
         _check(value, where)
     try:
@@ -59,7 +58,7 @@ def encode(value: Any, where: str) -> bytes:
 
 
 def decode(encoded: bytes) -> Any:
-    """Return a fresh copy of the value that was frozen."""
+    """Return a new copy of the value that was encoded."""
     return _pickle.loads(encoded)
 
 
@@ -73,7 +72,7 @@ def _check(value: Any, where: str) -> None:
 def _check_part(value: Any, where: str) -> None:
     kind = type(value)
     if kind is list or kind is tuple:
-        # One pass at the speed of C is all that a list of numbers needs.
+        # For a list of scalars, this one pass in C is the whole check.
         if not set(map(type, value)) <= SCALARS:
             for position, item in enumerate(value):
                 if type(item) not in SCALARS:
@@ -122,7 +121,7 @@ def _advice(value: Any) -> str:
     if "enum.Enum" in mro:
         return "Use its value or its name."
     if isinstance(value, Transferable):
-        return "Assign it to an attribute of its own: within others it can't travel."
+        return "Assign it directly to an attribute: inside a list, tuple or dict it can't be sent."
     if hasattr(kind, "__fspath__"):
         return "Use str(path)."
     if "pydantic.main.BaseModel" in mro:
@@ -144,6 +143,6 @@ def _advice(value: Any) -> str:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception as error:  # noqa: BLE001 - a broken repr of the user's must not hide our message
+    except Exception as error:  # noqa: BLE001 - a user's __repr__ that raises must not hide our message
         text = f"<{type(value).__qualname__} whose repr raised {type(error).__name__}>"
     return text if len(text) <= 200 else text[:197] + "..."

@@ -1,13 +1,13 @@
-"""Pickles objects for other processes: by reference if they can import them, else by value.
+"""Pickles objects for other processes: classes and functions by reference if importable, else by value.
 
-Classes and functions of the user's script, of a REPL or of a notebook exist in the main process
-only. Going down to a work they travel by value. Coming back they are named, and the main process
-finds its own class again: an answer is an instance of the script's class, also after a resume.
+Classes and functions of the user's script, of a REPL or of a notebook exist only in the main process. They
+are sent to a work by value. On the way back only their names are sent, and the main process looks up its own
+class: an answer is an instance of the script's class, also after a resume.
 """
 
 from __future__ import annotations
 
-import _pickle  # pickle itself would cost each child another 8 ms
+import _pickle  # importing pickle would cost each work another 8 ms
 import io
 import marshal
 import sys
@@ -24,11 +24,11 @@ _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 
 class PackingError(LightningLiteError, TypeError):
-    """A value can't be turned into bytes, or not back into a value."""
+    """A value can't be pickled, or its bytes can't be unpickled."""
 
 
 class _NeedsValue(Exception):
-    """A class or function has to travel by value; cloudpickle is needed."""
+    """A class or function must be pickled by value, with cloudpickle."""
 
 
 def pack(value: Any, *, to_main: bool = False) -> bytes:
@@ -36,10 +36,10 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
 
     Args:
         value: Any object that pickle or cloudpickle can handle.
-        to_main: Whether the receiver has the modules of the main process, its script included.
+        to_main: Whether the receiver is the main process, which has the script loaded.
 
     Raises:
-        PackingError: It can't travel; the reason is in the message.
+        PackingError: `value` can't be pickled; the message has the reason.
 
     Example:
         >>> unpack(pack({"a": (1, 2.5)}))
@@ -50,15 +50,15 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
     buffer = io.BytesIO()
     try:
         _ReferencePickler(buffer, to_main).dump(value)
-    except (Exception, SystemExit):  # noqa: BLE001 - an object that pickle refuses is tried by value, which names the reason
+    except (Exception, SystemExit):  # noqa: BLE001 - cloudpickle may accept the object, or raises the reason
         return _pack_by_value(value, to_main)
     return buffer.getvalue()
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a look shows that nothing in it has to be named, as in most arguments and answers."""
+    """Return whether `value` obviously contains no class or function, as most arguments and answers."""
     if type(value) is tuple:
-        for item in value:  # noqa: SIM110 - a generator would cost more than what it saves
+        for item in value:  # noqa: SIM110 - a generator would be slower
             if type(item) not in _SCALARS and not _is_plain(item):
                 return False
         return True
@@ -66,14 +66,14 @@ def _is_plain(value: Any) -> bool:
 
 
 def pack_plain(value: Any) -> bytes:
-    """Return `value` as bytes, at half the cost of `pack`: plain data alone, no object of a user's."""
+    """Return `value` as bytes, in half the time of `pack`; only for plain data without objects of a user."""
     return _pickle.dumps(value, _PROTOCOL)
 
 
 def pack_error(error: BaseException) -> bytes | None:
-    """Return an exception as bytes for the main process; `None` if it can't or must not be raised there."""
+    """Return an exception as bytes for the main process; `None` if that can't or must not raise it."""
     if not isinstance(error, Exception):
-        return None  # SystemExit and its like would end the app without a word
+        return None  # SystemExit, for example, would end the app without a message
     try:
         return pack(error, to_main=True)
     except PackingError:
@@ -81,16 +81,16 @@ def pack_error(error: BaseException) -> bytes | None:
 
 
 def unpack(data: bytes) -> Any:
-    """Return the value that `pack` turned into `data`.
+    """Return the value that `pack` encoded as `data`.
 
     Raises:
-        Exception: Any error of the value's own unpickling.
+        Exception: Any error of unpickling the value.
     """
     return _pickle.loads(data)
 
 
 def find_global(module: str, qualname: str) -> Any:
-    """Return the class or function `qualname` of `module`; the way back of what is named, not copied."""
+    """Return the class or function `qualname` of `module`; pickles by reference call this."""
     __import__(module)
     found: Any = sys.modules[module]
     for name in qualname.split("."):
@@ -99,7 +99,7 @@ def find_global(module: str, qualname: str) -> Any:
 
 
 class _ReferencePickler(_pickle.Pickler):
-    """Plain pickle, as long as all classes and functions can be named."""
+    """Pickles by reference only; raises `_NeedsValue` for a class or function without an importable name."""
 
     def __init__(self, buffer: io.BytesIO, to_main: bool) -> None:
         super().__init__(buffer, _PROTOCOL)
@@ -112,7 +112,11 @@ class _ReferencePickler(_pickle.Pickler):
 
 
 def _reduce_definition(obj: Any, to_main: bool) -> Any:
-    """Return how a definition is named, `NotImplemented` for pickle's own way, or ask for cloudpickle."""
+    """Return the reference to a class or function, or `NotImplemented` for the default of pickle.
+
+    Raises:
+        _NeedsValue: The receiver can't import it.
+    """
     module = getattr(obj, "__module__", None)
     if module is None or is_importable(module):
         return NotImplemented
@@ -122,7 +126,7 @@ def _reduce_definition(obj: Any, to_main: bool) -> Any:
 
 
 def _pack_by_value(value: Any, to_main: bool) -> bytes:
-    import cloudpickle  # noqa: PLC0415 - 30 to 50 ms, and most children never send a definition
+    import cloudpickle  # noqa: PLC0415 - takes 30 to 50 ms, and most works never pickle by value
 
     class ValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
@@ -140,7 +144,7 @@ def _pack_by_value(value: Any, to_main: bool) -> bytes:
                         return named
             reduced = super().reducer_override(obj)
             if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2:
-                # cloudpickle forgets it; without it the class could not be named on its way back.
+                # cloudpickle omits it; without it, answers could not refer to the class by name.
                 reduced[2][0]["__qualname__"] = obj.__qualname__
             return reduced
 
@@ -162,7 +166,7 @@ def _reduce_code(code: CodeType) -> Any:
     try:
         return marshal.loads, (marshal.dumps(code),)
     except ValueError:  # a tool that rewrites bytecode put in a constant that no .pyc file can hold
-        return NotImplemented  # cloudpickle's own way, which keeps all but the name of the file
+        return NotImplemented  # the default of cloudpickle, which keeps all but the name of the file
 
 
 _importable: dict[str, bool] = {}
@@ -171,8 +175,8 @@ _importable: dict[str, bool] = {}
 def is_importable(name: str) -> bool:
     """Return whether another process with the same `sys.path` can import the module `name`.
 
-    A module that was made by hand, or loaded from a file outside the path, is in `sys.modules`
-    all the same; so the finders are asked.
+    `sys.modules` also contains modules that were created by code, or loaded from a file outside `sys.path`.
+    So this asks the finders.
     """
     known = _importable.get(name)
     if known is None:
@@ -192,7 +196,7 @@ def _find_importable(name: str) -> bool:
         return False
     path = getattr(sys.modules[parent], "__path__", None) if parent else None
     for finder in sys.meta_path:
-        find_spec = getattr(finder, "find_spec", None)  # some programs put other things there
+        find_spec = getattr(finder, "find_spec", None)  # some programs add objects without it
         found = find_spec(name, path) if find_spec is not None else None
         if found is not None:
             return bool(found.origin == spec.origin)

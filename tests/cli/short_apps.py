@@ -1,21 +1,20 @@
-"""Apps in files, and processes that run them; each costs a few tenths of a second, so they do one thing."""
+"""Starts apps as programs of their own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning_lite.cli.control import wait_until
 from lightning_lite.runs.catalog import RunSummary, read_runs
+from lightning_lite.testing import poll_until
 
-#: Seconds after which a test says that something hangs; not a measure of speed.
-PATIENCE = 60.0
+from tests.support.processes import DEADLINE
 
-#: A flow that says `busy` when its work runs, and then hears of nothing any more.
+#: A flow that prints `up` when both works run; with `--busy`, its pass then never ends.
 BUSY = """
 import signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -28,9 +27,9 @@ class Wait(LightningWork):
         self.is_up = True
         while True:
             threading.Event().wait(0.1)
-            self.is_up = True  # where a work of the inline runner can be stopped
+            self.is_up = True  # the inline runner stops a work at a change of its state
     def on_exit(self):
-        print("tidied up")
+        print("on_exit has run")
 
 class Root(LightningFlow):
     def __init__(self):
@@ -50,7 +49,7 @@ app = LightningApp(Root())
 if "--handler" in sys.argv:
     signal.signal(signal.SIGTERM, lambda *_: None)
 if __name__ == "__main__":
-    app.run(command_channel="--deaf" not in sys.argv)
+    app.run(command_channel="--no-channel" not in sys.argv)
 """
 
 
@@ -70,20 +69,33 @@ class RunningApp:
     def run(self) -> RunSummary:
         return read_runs(self.root)[-1]
 
-    def says(self, text: str) -> bool:
-        """Wait until it has printed something."""
-        wait_until(lambda: text in self.output or self.process.poll() is not None, PATIENCE)
+    def wait_for_output(self, text: str) -> None:
+        """Wait until it has printed `text`."""
+        poll_until(lambda: text in self.output or self.process.poll() is not None, DEADLINE)
         assert text in self.output, self.output
-        return True
 
     def code(self) -> int:
         """Wait for its end, and return its exit code."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(DEADLINE)
 
 
 @contextmanager
-def running(folder: Path, *args: str, source: str = BUSY, root: str | None = None) -> Iterator[RunningApp]:
-    """Run an app in a process of its own for the block, and end it with all that it has started."""
+def running(
+    folder: Path,
+    *args: str,
+    source: str = BUSY,
+    root: str | None = None,
+    program: Sequence[str] = (sys.executable,),
+) -> Iterator[RunningApp]:
+    """Run an app in a process of its own during the block.
+
+    Args:
+        folder: Working directory, in which `app.py` is written.
+        args: Arguments of the app.
+        source: Source of `app.py`.
+        root: Root folder; by default `root` in `folder`.
+        program: The command that runs `app.py`.
+    """
     file = folder / "app.py"
     file.write_text(source)
     root = root or str(folder / "root")
@@ -91,7 +103,7 @@ def running(folder: Path, *args: str, source: str = BUSY, root: str | None = Non
     environ = {**os.environ, "LIGHTNING_LITE_ROOT": root}
     with open(out, "wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, str(file), *args],
+            [*program, str(file), *args],
             stdout=stream,
             stderr=stream,
             env=environ,

@@ -1,4 +1,4 @@
-"""An app for the tests of verbs: its works wait until a verb ends them."""
+"""An app for the tests of verbs; its works run until a verb ends them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Wait(LightningWork):
         wait_for_ever()
 
     def on_exit(self) -> None:
-        print("tidied up")  # noqa: T201
+        print("on_exit has run")  # noqa: T201
 
 
 def wait_for_ever() -> None:
@@ -41,7 +41,7 @@ class Stubborn(LightningWork):
             try:
                 wait_for_ever()
             except BaseException:  # noqa: BLE001
-                print("not me")  # noqa: T201
+                print("StopRun was caught")  # noqa: T201
 
 
 class Part(LightningFlow):

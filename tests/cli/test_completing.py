@@ -35,14 +35,14 @@ def test_runs_are_completed_by_their_beginning_and_their_end():
 
 
 @pytest.mark.usefixtures("runs")
-def test_works_are_those_of_the_run_that_was_typed_or_of_the_latest():
+def test_works_of_the_typed_run_or_of_the_latest_are_completed():
     assert complete("logs", FIRST, "") == ["root.train"]
     assert complete("stop", "abcdef", "root.") == ["root.train"]
     assert complete("status", "s") == ["score", "serve"]
     assert complete("logs", "") == ["root.score", "root.serve", SECOND, FIRST]
 
 
-def test_a_root_that_is_not_there_completes_nothing():
+def test_a_missing_root_completes_nothing():
     assert complete("logs", "--root", "nowhere", "") == []
     assert complete("kill", "x") == []
     assert complete("drive", "ls", "") == []

@@ -26,22 +26,22 @@ from lightning_lite.storage.fs.locks import DriveLock
 from lightning_lite.storage.local.staging import StagingFolder
 from lightning_lite.testing import poll_until
 
-from tests.cli.verbs import Said, call, says_in_one_line
+from tests.cli.verbs import Output, call, is_refused
 
 pytestmark = pytest.mark.dependencies
 
-DriveVerb = Callable[..., Said]
+DriveVerb = Callable[..., Output]
 
 
 @pytest.fixture
 def drive(capfd: pytest.CaptureFixture[str]) -> DriveVerb:
-    """Call a verb of drives."""
+    """Return a function that calls a verb of `lightning-lite drive`."""
     return lambda *words: call(capfd, "drive", *words)
 
 
 @pytest.fixture
 def models() -> Drive:
-    """A drive with two components."""
+    """A drive with files of two components."""
     Path("weights/deep").mkdir(parents=True)
     Path("weights/empty").mkdir()
     Path("weights/a.bin").write_bytes(b"a" * 2000)
@@ -57,7 +57,7 @@ def root() -> Path:
     return Path(os.environ["LIGHTNING_LITE_ROOT"])
 
 
-def test_the_way_of_a_file_into_a_drive_and_out_again(drive: DriveVerb):
+def test_put_ls_cat_get_and_rm_of_one_file(drive: DriveVerb):
     Path("a.txt").write_text("Hello World !")
 
     assert drive("put", "shared", "a.txt") == (0, "", "")
@@ -69,11 +69,11 @@ def test_the_way_of_a_file_into_a_drive_and_out_again(drive: DriveVerb):
     assert drive("ls", "shared") == (0, "", "")
 
 
-def test_a_drive_is_known_with_and_without_its_protocol(drive: DriveVerb, models: Drive):
+def test_a_drive_is_named_with_or_without_its_protocol(drive: DriveVerb, models: Drive):
     assert drive("ls", "lit://models") == drive("ls", "models") == (0, "notes.txt\nweights/\n", "")
 
 
-def test_without_a_drive_ls_and_du_tell_of_all_drives(drive: DriveVerb, models: Drive):
+def test_without_a_drive_ls_and_du_show_all_drives(drive: DriveVerb, models: Drive):
     Drive("lit://empty").list()
     (root() / "drives" / "no drive").mkdir()
 
@@ -89,7 +89,7 @@ def test_without_a_drive_ls_and_du_tell_of_all_drives(drive: DriveVerb, models: 
     assert drive("du", "--json").data == [{"drive": "models", "size": 2011, "files": 3}]
 
 
-def test_ls_tells_sizes_times_and_owners(drive: DriveVerb, models: Drive):
+def test_ls_shows_sizes_times_and_owners(drive: DriveVerb, models: Drive):
     lines = drive("ls", "models", "-l", "-R").out.splitlines()
 
     assert lines[0].split() == ["SIZE", "TIME", "OWNER", "PATH"]
@@ -104,7 +104,7 @@ def test_ls_tells_sizes_times_and_owners(drive: DriveVerb, models: Drive):
     assert (found["size"], found["is_folder"]) == (2000, False)
 
 
-def test_no_name_is_cut_however_long(drive: DriveVerb):
+def test_a_long_name_is_not_cut(drive: DriveVerb):
     name = "n" * 240
     Path(name).touch()
     drive("put", "shared", name)
@@ -119,11 +119,11 @@ def test_patterns_and_several_paths(drive: DriveVerb, models: Drive):
         "here/notes.txt",
         "here/a.bin",
     ]
-    assert drive("rm", "models", "*").code == 0  # what is ours
+    assert drive("rm", "models", "*").code == 0  # only files of `main`
     assert models.list() == ["notes.txt"]
 
 
-def test_put_takes_several_to_a_folder_also_from_elsewhere(drive: DriveVerb, tmp_path: Path):
+def test_put_stores_several_paths_in_a_folder(drive: DriveVerb, tmp_path: Path):
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "a.txt").write_text("a")
     Path("sub").mkdir()
@@ -138,14 +138,14 @@ def test_put_takes_several_to_a_folder_also_from_elsewhere(drive: DriveVerb, tmp
     ]  # fmt: skip
 
 
-def test_get_to_a_place_outside_of_the_working_directory(drive: DriveVerb, models: Drive, tmp_path: Path):
-    said = drive("get", "models", "weights", "--to", tmp_path / "out")
+def test_get_copies_to_a_path_outside_the_working_directory(drive: DriveVerb, models: Drive, tmp_path: Path):
+    output = drive("get", "models", "weights", "--to", tmp_path / "out")
 
-    assert said.out == f"{tmp_path / 'out'}\n"
+    assert output.out == f"{tmp_path / 'out'}\n"
     assert (tmp_path / "out" / "deep" / "b.bin").read_bytes() == b"bb"
 
 
-def test_a_dot_is_a_folder_to_get_into_and_never_replaced(drive: DriveVerb, models: Drive):
+def test_get_into_a_dot_does_not_replace_the_folder(drive: DriveVerb, models: Drive):
     Path("elsewhere/inner").mkdir(parents=True)
     os.chdir("elsewhere")
     Path("keep").touch()
@@ -157,7 +157,7 @@ def test_a_dot_is_a_folder_to_get_into_and_never_replaced(drive: DriveVerb, mode
     assert sorted(os.listdir(".")) == ["inner", "keep", "weights"]
 
 
-def test_move_uses_up_the_source(drive: DriveVerb):
+def test_move_removes_the_source(drive: DriveVerb):
     Path("a.txt").write_text("a")
 
     drive("put", "shared", "a.txt", "--move")
@@ -166,31 +166,21 @@ def test_move_uses_up_the_source(drive: DriveVerb):
     assert drive("cat", "shared", "a.txt").out == "a"
 
 
-def test_a_folder_that_is_there_is_replaced_only_if_that_is_said(drive: DriveVerb, models: Drive):
-    says_in_one_line(drive("get", "models", "weights"), 1, "Add --overwrite to replace it.")
+def test_get_replaces_an_existing_folder_only_with_overwrite(drive: DriveVerb, models: Drive):
+    is_refused(drive("get", "models", "weights"), 1, "Add --overwrite to replace it.")
     assert drive("get", "models", "weights", "--overwrite") == (0, "weights\n", "")
 
 
-def test_get_waits_for_what_is_not_there_yet(drive: DriveVerb):
-    said = drive("get", "shared", "never.txt", "--timeout", "0.01")
+def test_get_waits_for_a_missing_file(drive: DriveVerb):
+    output = drive("get", "shared", "never.txt", "--timeout", "0.01")
 
-    says_in_one_line(said, 1, "never.txt", "0.01 seconds")
+    is_refused(output, 1, "never.txt", "0.01 seconds")
 
 
-def test_ctrl_c_ends_the_waiting():
-    waiting = [
-        sys.executable,
-        "-m",
-        "lightning_lite",
-        "drive",
-        "get",
-        "shared",
-        "never.txt",
-        "--timeout",
-        "600",
-    ]
+def test_ctrl_c_ends_a_get_that_waits():
+    get = [sys.executable, "-m", "lightning_lite", "drive", "get", "shared", "never.txt", "--timeout", "600"]
 
-    with subprocess.Popen(waiting, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with subprocess.Popen(get, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         poll_until((root() / "drives/shared/.lightning_lite/aside").exists)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None
@@ -200,36 +190,36 @@ def test_ctrl_c_ends_the_waiting():
 
 def test_put_and_rm_act_as_a_component(drive: DriveVerb, models: Drive):
     Path("notes.txt").write_text("other")
-    says_in_one_line(drive("rm", "models", "notes.txt"), 1, "root.train", "--component root.train")
-    says_in_one_line(
+    is_refused(drive("rm", "models", "notes.txt"), 1, "root.train", "--component root.train")
+    is_refused(
         drive("put", "models", "notes.txt"), 1, "root.train", "--component root.train", "--allow-duplicates"
     )
 
     assert drive("put", "models", "notes.txt", "--allow-duplicates").code == 0
-    says_in_one_line(drive("cat", "models", "notes.txt"), 1, "--component NAME")
+    is_refused(drive("cat", "models", "notes.txt"), 1, "--component NAME")
     assert drive("cat", "models", "notes.txt", "--component", "main").out == "other"
     assert drive("rm", "models", "notes.txt", "--component", "root.train").code == 0
     assert drive("cat", "models", "notes.txt").out == "other"
 
 
-def test_a_link_out_of_the_folder_needs_a_word(drive: DriveVerb, tmp_path: Path):
+def test_a_link_out_of_the_folder_needs_an_option(drive: DriveVerb, tmp_path: Path):
     (tmp_path / "secret").write_text("s")
     Path("link").symlink_to(tmp_path / "secret")
 
-    says_in_one_line(drive("put", "shared", "link"), 1, "--follow-symlinks")
+    is_refused(drive("put", "shared", "link"), 1, "--follow-symlinks")
     assert drive("put", "shared", "link", "--follow-symlinks").code == 0
 
 
-def test_a_name_that_is_not_portable_needs_a_word_to_be_put_and_none_to_be_read(drive: DriveVerb):
+def test_a_name_that_is_not_portable_needs_an_option_only_for_put(drive: DriveVerb):
     Path("a:b").write_text("x")
 
-    says_in_one_line(drive("put", "shared", "a:b"), 1, "--any-names")
+    is_refused(drive("put", "shared", "a:b"), 1, "--any-names")
     assert drive("put", "shared", "a:b", "--any-names").code == 0
     assert drive("cat", "shared", "a:b").out == "x"
     assert drive("rm", "shared", "a:b").code == 0
 
 
-def test_tree_shows_all_that_is_there_also_empty_folders(drive: DriveVerb, models: Drive):
+def test_tree_shows_files_and_empty_folders(drive: DriveVerb, models: Drive):
     assert drive("tree", "models").out.splitlines() == [
         "lit://models",
         "├── notes.txt",
@@ -245,7 +235,7 @@ def test_tree_shows_all_that_is_there_also_empty_folders(drive: DriveVerb, model
     assert [entry["path"] for entry in data["entries"][1]["entries"]][-1] == "weights/empty"
 
 
-def test_du_sums_up(drive: DriveVerb, models: Drive):
+def test_du_counts_bytes_and_files(drive: DriveVerb, models: Drive):
     assert drive("du", "models", "--json").data == [
         {"path": "notes.txt", "size": 9, "files": 1},
         {"path": "weights", "size": 2002, "files": 2},
@@ -271,27 +261,27 @@ def test_du_sums_up(drive: DriveVerb, models: Drive):
         (("get", "models"), 2, ("PATH",)),
     ],
 )
-def test_bad_input_is_told_in_one_line(
+def test_invalid_input_is_refused_in_one_line(
     drive: DriveVerb, models: Drive, words: tuple[str, ...], code: int, parts: tuple[str, ...]
 ):
-    says_in_one_line(drive(*words), code, *parts)
+    is_refused(drive(*words), code, *parts)
 
 
-def test_a_folder_without_permission_is_told_in_one_line(drive: DriveVerb, models: Drive):
+def test_a_target_below_a_file_is_refused_in_one_line(drive: DriveVerb, models: Drive):
     Path("file").touch()
 
-    says_in_one_line(drive("get", "models", "notes.txt", "--to", "file/notes.txt"), 1, "file")
+    is_refused(drive("get", "models", "notes.txt", "--to", "file/notes.txt"), 1, "file")
 
 
-def test_names_that_could_drive_a_terminal_are_shown_harmless(drive: DriveVerb, models: Drive):
+def test_control_characters_in_names_are_escaped(drive: DriveVerb, models: Drive):
     (root() / "drives/models/main/\x1b[2J\nforged").touch()
 
-    said = drive("ls", "models")
-    assert "\x1b" not in said.out
-    assert r"\x1b[2J\nforged" in said.out
+    output = drive("ls", "models")
+    assert "\x1b" not in output.out
+    assert r"\x1b[2J\nforged" in output.out
 
 
-def test_cat_streams_bytes_as_they_are_and_ends_quietly_when_nobody_reads(tmp_path: Path):
+def test_cat_writes_bytes_unchanged_and_ends_quietly_with_its_reader(tmp_path: Path):
     data = os.urandom(5_000_000)
     Path("big.bin").write_bytes(data)
     Drive("lit://big").put("big.bin")
@@ -299,7 +289,7 @@ def test_cat_streams_bytes_as_they_are_and_ends_quietly_when_nobody_reads(tmp_pa
 
     done = subprocess.run(cat, capture_output=True, check=True)
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
-    with open("out.bin", "ab") as file:  # where sendfile refuses
+    with open("out.bin", "ab") as file:  # sendfile() refuses a file opened for appending
         subprocess.run(cat, stdout=file, check=True)
     assert Path("out.bin").read_bytes() == data
 
@@ -311,7 +301,7 @@ def test_cat_streams_bytes_as_they_are_and_ends_quietly_when_nobody_reads(tmp_pa
         assert process.stderr.read() == b""
 
 
-def test_cat_needs_no_help_of_the_kernel(drive: DriveVerb, models: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_cat_works_without_sendfile(drive: DriveVerb, models: Drive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(syscalls, "sendfile", None)
 
     assert drive("cat", "models", "weights/a.bin", "notes.txt").out == "a" * 2000 + "remember\n"
@@ -320,14 +310,14 @@ def test_cat_needs_no_help_of_the_kernel(drive: DriveVerb, models: Drive, monkey
 # verify
 
 
-def test_a_sound_drive_is_verified_also_while_somebody_puts(drive: DriveVerb, models: Drive):
+def test_verify_of_an_intact_drive_finds_nothing_even_during_a_put(drive: DriveVerb, models: Drive):
     own = root() / "drives/models/.lightning_lite"
 
     with StagingFolder(str(own / "aside")).new_file(), DriveLock(str(own / "lock")).held():
-        assert drive("verify") == (0, "models: 3 files, 2.0 KiB: nothing is wrong\n", "")
+        assert drive("verify") == (0, "models: 3 files, 2.0 KiB: no findings\n", "")
 
 
-def test_verify_says_what_is_wrong_file_by_file(drive: DriveVerb, models: Drive):
+def test_verify_lists_a_finding_for_each_damaged_file(drive: DriveVerb, models: Drive):
     space = root() / "drives/models/main"
     (space / "weights/a.bin").chmod(0o644)
     (space / "weights/deep/b.bin").chmod(0o4444)
@@ -341,11 +331,11 @@ def test_verify_says_what_is_wrong_file_by_file(drive: DriveVerb, models: Drive)
     (aside / ".lightning_lite.intent").write_text("new\nmain/weights\nold")
     (root() / "drives/models").chmod(0o755)
 
-    said = drive("verify", "models", "--json")
+    output = drive("verify", "models", "--json")
 
     newline = "'a\\nb' has the control character U+000A at position 1 of a name"
-    assert said.code == 1
-    (report,) = said.data
+    assert output.code == 1
+    (report,) = output.data
     assert [(found["path"], found["what"]) for found in report["findings"]] == [
         (".", "other users have access (mode 755)"),
         ("main/weights", "an exchange of this folder was not finished"),
@@ -361,10 +351,10 @@ def test_verify_says_what_is_wrong_file_by_file(drive: DriveVerb, models: Drive)
     plain = drive("verify")
     assert plain.code == 1
     assert "models: main/pipe: it is a FIFO; delete it" in plain.out
-    assert plain.out.splitlines()[-1] == "models: 4 files, 2.0 KiB: 10 to look at"
+    assert plain.out.splitlines()[-1] == "models: 4 files, 2.0 KiB: 10 findings"
 
 
-def test_a_file_that_the_disk_does_not_give_back_is_found(
+def test_verify_finds_a_file_that_can_not_be_read(
     drive: DriveVerb, models: Drive, monkeypatch: pytest.MonkeyPatch
 ):
     opened, read = syscalls.open_file, "main/weights/a.bin"
@@ -376,12 +366,12 @@ def test_a_file_that_the_disk_does_not_give_back_is_found(
 
     monkeypatch.setattr(syscalls, "open_file", fail)
 
-    said = drive("verify")
-    assert said.code == 1
-    assert f"models: {read}: it can't be read: input/output error; check the disk" in said.out
+    output = drive("verify")
+    assert output.code == 1
+    assert f"models: {read}: it can't be read: input/output error; check the disk" in output.out
 
 
-def test_what_verify_finds_of_dead_processes_the_next_put_mends(drive: DriveVerb, models: Drive):
+def test_the_next_put_removes_leftovers_that_verify_finds(drive: DriveVerb, models: Drive):
     aside = root() / "drives/models/.lightning_lite/aside"
     (aside / ".lightning_lite-1-2-3").mkdir()
     assert drive("verify").code == 1
@@ -392,24 +382,24 @@ def test_what_verify_finds_of_dead_processes_the_next_put_mends(drive: DriveVerb
 
 
 def test_the_hashes_are_those_of_sha256sum(drive: DriveVerb, models: Drive):
-    said = drive("verify", "models", "--hash")
+    output = drive("verify", "models", "--hash")
 
     done = subprocess.run(
         ["sha256sum", "--check", "--quiet"],
-        input=said.out,
+        input=output.out,
         cwd=root() / "drives/models",
         text=True,
         check=True,
     )
     assert done.returncode == 0
-    assert len(said.out.splitlines()) == 3
-    assert said.err == "models: 3 files, 2.0 KiB: nothing is wrong\n"
+    assert len(output.out.splitlines()) == 3
+    assert output.err == "models: 3 files, 2.0 KiB: no findings\n"
 
 
 # help and completion
 
 
-def test_the_examples_in_the_help_are_right():
+def test_the_examples_in_the_help_can_be_parsed():
     context = click.Context(command)
     for name in command.list_commands(context):
         verb = command.get_command(context, name)

@@ -1,4 +1,4 @@
-"""How whole runs end by the verbs: in order, at once, by accident; while the flow is busy, deaf or asleep."""
+"""Verbs that end whole runs: in order or at once; while the flow is busy, suspended or without a channel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from lightning_lite.cli.control import is_gone, wait_until
+from lightning_lite.testing import poll_until
 
-from tests.cli.short_apps import PATIENCE, RunningApp, running
-from tests.cli.verbs import call, says_in_one_line
+from tests.cli.short_apps import RunningApp, running
+from tests.cli.verbs import call, is_refused
+from tests.support.processes import DEADLINE, is_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -30,29 +31,31 @@ def pids_of(app: RunningApp, capfd: Capture) -> list[int]:
     return [work["pid"] for work in works_of(app, capfd).values()]
 
 
-@pytest.mark.parametrize("how", ["idle", "--busy", "--deaf", "--handler"])
-def test_stop_ends_a_run_in_order_whatever_its_flow_is_doing(tmp_path: Path, capfd: Capture, how: str):
+@pytest.mark.parametrize("how", ["idle", "--busy", "--no-channel", "--handler"])
+def test_stop_ends_a_run_in_order_even_if_it_is_busy_or_ignores_commands(
+    tmp_path: Path, capfd: Capture, how: str
+):
     with running(tmp_path, how) as app:
-        assert app.says("up")
+        app.wait_for_output("up")
 
-        said = call(capfd, "stop", "--root", app.root)
+        output = call(capfd, "stop", "--root", app.root)
 
-        assert (said.code, said.out) == (0, f"{app.run.id}: interrupted\n"), said
+        assert (output.code, output.out) == (0, f"{app.run.id}: interrupted\n"), output
         assert app.code() == 128 + signal.SIGTERM
-        assert "one | tidied up" in app.output
+        assert "one | on_exit has run" in app.output
         assert not os.path.exists(os.path.join(app.run.path, "commands.sock"))
         assert app.run.details["works"] == {"stopped": 2}
-        says_in_one_line(call(capfd, "stop", "--root", app.root), 2, "does not go on", "was interrupted")
+        is_refused(call(capfd, "stop", "--root", app.root), 2, "is not running", "was interrupted")
 
 
 def test_kill_ends_a_run_at_once_with_all_its_works_and_it_can_be_resumed(tmp_path: Path, capfd: Capture):
     with running(tmp_path, "--busy") as app:
-        assert app.says("up")
+        app.wait_for_output("up")
         pids = pids_of(app, capfd)
 
-        said = call(capfd, "kill", "--root", app.root)
+        output = call(capfd, "kill", "--root", app.root)
 
-        assert (said.code, said.out) == (0, f"{app.run.id}: killed\n"), said
+        assert (output.code, output.out) == (0, f"{app.run.id}: killed\n"), output
         assert app.code() == -signal.SIGKILL
         assert all(map(is_gone, pids))
         assert app.run.state == "killed"
@@ -61,7 +64,7 @@ def test_kill_ends_a_run_at_once_with_all_its_works_and_it_can_be_resumed(tmp_pa
 
 def test_works_are_stopped_and_killed_at_once_while_the_flow_is_busy(tmp_path: Path, capfd: Capture):
     with running(tmp_path, "--busy") as app:
-        assert app.says("up")
+        app.wait_for_output("up")
         one, other = pids_of(app, capfd)
         busy = call(capfd, "status", "--json", "--root", app.root).data["busy"]
 
@@ -79,95 +82,93 @@ def test_works_are_stopped_and_killed_at_once_while_the_flow_is_busy(tmp_path: P
         assert {work["state"] for work in works_of(app, capfd).values()} == {"stopped"}
 
 
-def test_a_flow_hears_that_a_work_was_stopped(tmp_path: Path, capfd: Capture):
+def test_a_flow_sees_that_a_work_was_stopped(tmp_path: Path, capfd: Capture):
     with running(tmp_path) as app:
-        assert app.says("up")
+        app.wait_for_output("up")
         call(capfd, "stop", "one", "--root", app.root)
-        assert app.says("one has stopped")
+        app.wait_for_output("one has stopped")
         assert app.process.poll() is None
 
 
-def test_a_run_whose_process_is_gone_has_died(tmp_path: Path, capfd: Capture):
+def test_a_run_whose_process_was_killed_has_died(tmp_path: Path, capfd: Capture):
     with running(tmp_path) as app:
-        assert app.says("up")
+        app.wait_for_output("up")
         app.process.kill()
         app.code()
 
         (listed,) = call(capfd, "ps", "--json", "--root", app.root).data
 
         assert (listed["state"], listed["pid"], listed["works"]) == ("died", None, {"lost": 2})
-        says_in_one_line(call(capfd, "stop", "--root", app.root), 2, app.run.id, "has died")
-        says_in_one_line(call(capfd, "kill", "--root", app.root), 2, app.run.id, "has died")
+        is_refused(call(capfd, "stop", "--root", app.root), 2, app.run.id, "has died")
+        is_refused(call(capfd, "kill", "--root", app.root), 2, app.run.id, "has died")
 
 
-def test_a_run_that_takes_no_commands_is_looked_at_by_its_files(tmp_path: Path, capfd: Capture):
-    with running(tmp_path, "--deaf") as app:
-        assert app.says("up")
+def test_the_status_of_a_run_without_a_channel_is_read_from_its_files(tmp_path: Path, capfd: Capture):
+    with running(tmp_path, "--no-channel") as app:
+        app.wait_for_output("up")
 
         data = call(capfd, "status", "--json", "--root", app.root).data
 
         assert (data["state"], data["is_answering"]) == ("running", False)
         assert [work["state"] for work in data["works"]] == ["running", "running"]
-        says_in_one_line(call(capfd, "stop", "one", "--root", app.root), 1, "takes no commands")
-        says_in_one_line(call(capfd, "stack", "--root", app.root), 1, "takes no commands")
+        is_refused(call(capfd, "stop", "one", "--root", app.root), 1, "takes no commands")
+        is_refused(call(capfd, "stack", "--root", app.root), 1, "takes no commands")
 
 
-def test_a_run_that_was_suspended_is_ended_in_order(
-    tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
-):
+def test_stop_ends_a_suspended_run_in_order(tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("lightning_lite.cli.control.ANSWER_TIMEOUT", 0.2)
     with running(tmp_path) as app:
-        assert app.says("up")
+        app.wait_for_output("up")
         app.process.send_signal(signal.SIGTSTP)
         process = psutil.Process(app.process.pid)
-        assert wait_until(lambda: process.status() == psutil.STATUS_STOPPED, PATIENCE)
+        poll_until(lambda: process.status() == psutil.STATUS_STOPPED, DEADLINE)
 
-        said = call(capfd, "stop", "--root", app.root)
+        output = call(capfd, "stop", "--root", app.root)
 
-        assert said.code == 0, said
+        assert output.code == 0, output
         assert app.code() == 128 + signal.SIGTERM
-        assert "one | tidied up" in app.output
+        assert "one | on_exit has run" in app.output
 
 
-def test_the_inline_runner_says_what_it_cannot_do(
+def test_works_of_the_inline_runner_can_be_stopped_but_not_killed(
     tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("LIGHTNING_LITE_RUNNER", "inline")
     with running(tmp_path) as app:
-        assert app.says("up")
+        app.wait_for_output("up")
 
-        says_in_one_line(
+        is_refused(
             call(capfd, "kill", "one", "--root", app.root), 1, "no process that could be killed", "Stop it"
         )
         assert "in run" in call(capfd, "stack", "one", "--root", app.root).out
         assert "asked to stop" in call(capfd, "stop", "other", "--root", app.root).out
-        assert wait_until(lambda: works_of(app, capfd)["other"]["state"] == "stopped", PATIENCE)
+        poll_until(lambda: works_of(app, capfd)["other"]["state"] == "stopped", DEADLINE)
         assert works_of(app, capfd)["one"]["state"] == "running"
         assert call(capfd, "stop", "--root", app.root).code == 0
         assert app.code() == 128 + signal.SIGTERM
 
 
-def test_where_several_runs_go_on_one_has_to_be_named(tmp_path: Path, capfd: Capture):
+def test_if_several_runs_are_running_one_must_be_named(tmp_path: Path, capfd: Capture):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     root = str(tmp_path / "root")
     with running(tmp_path / "a", root=root) as first, running(tmp_path / "b", root=root) as second:
-        assert first.says("up")
-        assert second.says("up")
+        first.wait_for_output("up")
+        second.wait_for_output("up")
 
-        said = call(capfd, "stop", "--root", root)
+        output = call(capfd, "stop", "--root", root)
 
-        says_in_one_line(said, 2, "2 runs are still running", "(Root)")
-        ids = re.findall(r"\d{8}-\d{9}-[0-9a-f]{6}", said.err)
+        is_refused(output, 2, "2 runs are still running", "(Root)")
+        ids = re.findall(r"\d{8}-\d{9}-[0-9a-f]{6}", output.err)
         for run in ids:
             assert call(capfd, "stop", run, "--root", root).code == 0
         assert {first.code(), second.code()} == {128 + signal.SIGTERM}
 
 
-def test_the_channel_works_where_the_path_is_too_long_for_a_socket(tmp_path: Path, capfd: Capture):
+def test_the_channel_works_if_its_path_is_too_long_for_a_socket(tmp_path: Path, capfd: Capture):
     root = str(tmp_path / ("long" * 30) / "root")
     with running(tmp_path, root=root) as app:
-        assert app.says("up")
+        app.wait_for_output("up")
         assert call(capfd, "status", "--json", "--root", root).data["is_answering"]
         assert call(capfd, "stop", "--root", root).code == 0
         assert not os.path.exists(os.path.join(app.run.path, "commands.sock"))

@@ -1,4 +1,4 @@
-"""Help, version, completion and colours: what everybody meets first, and how quickly."""
+"""Help, version, completion and colours of the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.dependencies
 PROGRAM = [sys.executable, "-m", "lightning_lite"]
 
 
-def output(*words: str, **environ: str) -> str:
+def output_of(*words: str, **environ: str) -> str:
     return subprocess.run(
         [*PROGRAM, *words], env={**os.environ, **environ}, capture_output=True, text=True, check=True
     ).stdout
@@ -47,7 +47,7 @@ def on_a_terminal(*words: str, **environ: str) -> str:
 
 
 def test_help_names_all_verbs_in_their_order():
-    text = output("-h")
+    text = output_of("-h")
 
     assert re.findall(r"^  (\w+)  ", text, re.MULTILINE) == list(VERBS)
     assert "lightning-lite run app.py" in text
@@ -55,12 +55,12 @@ def test_help_names_all_verbs_in_their_order():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_a_help_page_with_examples(verb: str, capfd: pytest.CaptureFixture[str]):
-    said = call(capfd, verb, "--help")
+    output = call(capfd, verb, "--help")
 
-    assert said.code == 0
-    assert "Examples:" in said.out
-    assert f"lightning-lite {verb}" in said.out
-    assert call(capfd, verb, "-h").out == said.out
+    assert output.code == 0
+    assert "Examples:" in output.out
+    assert f"lightning-lite {verb}" in output.out
+    assert call(capfd, verb, "-h").out == output.out
 
 
 def test_the_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]):
@@ -68,14 +68,13 @@ def test_the_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]):
 
 
 def test_an_unknown_verb_is_refused(capfd: pytest.CaptureFixture[str]):
-    said = call(capfd, "stauts")
+    output = call(capfd, "stauts")
 
-    assert said.code == 2
-    assert "No such command 'stauts'" in said.err  # newer releases of click say what is near
+    assert output.code == 2
+    assert "No such command 'stauts'" in output.err  # newer releases of click also name similar verbs
 
 
-def test_help_and_completion_load_no_verb_and_nothing_that_is_slow():
-    """Their time is what click takes; that of the machine is no measure."""
+def test_help_and_completion_import_no_verb_and_no_slow_module():
     for words, environ in (
         (["--help"], {}),
         (
@@ -96,7 +95,7 @@ def test_help_and_completion_load_no_verb_and_nothing_that_is_slow():
             "ours = {name for name in sys.modules if name.startswith('lightning_lite.cli.')}\n"
             "print('loaded', sorted(ours | slow & set(sys.modules)))"
         )
-        said = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, **environ},
             capture_output=True,
@@ -104,26 +103,26 @@ def test_help_and_completion_load_no_verb_and_nothing_that_is_slow():
             check=True,
         ).stdout
         loaded = "loaded ['lightning_lite.cli.command_classes', 'lightning_lite.cli.main']"
-        assert said.splitlines()[-1] == loaded
-        assert "status" in said
+        assert output.splitlines()[-1] == loaded
+        assert "status" in output
 
 
-def test_completion_knows_verbs_and_options():
+def test_verbs_and_options_are_completed():
     def complete(words: str) -> list[str]:
-        said = output(
+        output = output_of(
             _LIGHTNING_LITE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
         )
-        return [line.partition(",")[2] for line in said.splitlines()]
+        return [line.partition(",")[2] for line in output.splitlines()]
 
     assert complete("lightning-lite st") == ["status", "stop", "stack"]
     assert "--follow" in complete("lightning-lite logs --f")
 
 
-def test_a_terminal_gets_colours_and_a_rich_help_unless_it_wants_none():
+def test_a_terminal_gets_a_rich_help_unless_a_variable_switches_it_off():
     assert "╭─" in on_a_terminal("--help")
     assert "╭─" not in on_a_terminal("--help", NO_COLOR="1")
     assert "╭─" not in on_a_terminal("--help", TERM="dumb")
 
 
-def test_the_group_knows_no_verb_without_a_line():
+def test_each_verb_has_one_line_of_help():
     assert all(group.commands[name].get_short_help_str() == line for name, line in VERBS.items())

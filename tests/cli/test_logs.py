@@ -1,4 +1,4 @@
-"""The logs of runs: tails and times of files, and following what comes."""
+"""The logs of runs: the last lines, times, and following new lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from lightning_lite.runners.output.log_index import LogTimes, TimesWriter
 from lightning_lite.runners.output.log_reader import LogReader, RunLogs
 
-from tests.cli.short_apps import PATIENCE, running
+from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call
 
 pytestmark = pytest.mark.dependencies
@@ -45,7 +45,7 @@ LightningApp(Root()).run()
 
 
 def make_log(folder: Path, work: str, *pieces: tuple[float, str]) -> Path:
-    """Write a log with its index, as pieces that came at certain times."""
+    """Write a log with its index, in pieces with the times at which they were printed."""
     (folder / "logs").mkdir(exist_ok=True)
     log = folder / "logs" / f"{work}.log"
     now = [0.0]
@@ -60,11 +60,20 @@ def make_log(folder: Path, work: str, *pieces: tuple[float, str]) -> Path:
     return log
 
 
+def make_run_with_log(folder: Path, text: str) -> Path:
+    """Create a root with one run, in which `root.a` has printed a text; return the root."""
+    root = folder / "root"
+    run = root / "runs" / "20260101-000000000-abcdef"
+    run.mkdir(parents=True)
+    make_log(run, "root.a", (1.0, text))
+    return root
+
+
 def texts(logs: RunLogs, *, to_end: bool = True) -> list[str]:
     return [line.text for line in logs.read(to_end=to_end)]
 
 
-def test_lines_of_several_works_come_in_the_order_of_their_times(tmp_path: Path):
+def test_lines_of_several_works_are_in_the_order_of_their_times(tmp_path: Path):
     make_log(tmp_path, "root.a", (1.0, "a1\n"), (3.0, "a3\na3 too\n"))
     make_log(tmp_path, "root.b", (2.0, "b2\n"), (4.0, "b4\n"))
 
@@ -82,14 +91,14 @@ def test_a_line_has_the_time_of_its_beginning(tmp_path: Path):
 
 @pytest.mark.parametrize("nlines", [0, 1, 2, 3, 4, 5, 1000])
 @pytest.mark.parametrize("end", ["\n", ""])
-def test_the_tail_is_the_last_lines_wherever_they_begin(tmp_path: Path, nlines: int, end: str):
+def test_the_tail_has_the_last_lines_of_any_length(tmp_path: Path, nlines: int, end: str):
     lines = ["one", "", "three" * 30_000, "four"]
     make_log(tmp_path, "root.a", (1.0, "\n".join(lines) + end))
 
     assert texts(RunLogs(str(tmp_path), [], nlines=nlines)) == (lines[-nlines:] if nlines else [])
 
 
-def test_since_leaves_out_what_came_before(tmp_path: Path):
+def test_since_leaves_out_earlier_lines(tmp_path: Path):
     make_log(tmp_path, "root.a", (1.0, "old\n"), (5.0, "new\n"), (6.0, "newest\n"))
 
     assert texts(RunLogs(str(tmp_path), [], since=5.0)) == ["new", "newest"]
@@ -97,7 +106,7 @@ def test_since_leaves_out_what_came_before(tmp_path: Path):
     assert texts(RunLogs(str(tmp_path), [], since=7.0)) == []
 
 
-def test_a_log_of_which_nobody_knows_the_times_is_shown_whole(tmp_path: Path):
+def test_a_log_without_a_valid_index_is_shown_whole(tmp_path: Path):
     log = make_log(tmp_path, "root.a", (1.0, "line\n"))
     log.with_suffix(".times").write_text("no index\n17\nx y z\n")
 
@@ -106,7 +115,7 @@ def test_a_log_of_which_nobody_knows_the_times_is_shown_whole(tmp_path: Path):
     assert (line.text, line.time) == ("line", None)
 
 
-def test_what_is_added_is_read_later_and_a_line_only_when_it_is_whole(tmp_path: Path):
+def test_new_lines_are_read_when_they_are_complete(tmp_path: Path):
     log = make_log(tmp_path, "root.a", (1.0, "one\ntw"))
     logs = RunLogs(str(tmp_path), [])
 
@@ -117,33 +126,31 @@ def test_what_is_added_is_read_later_and_a_line_only_when_it_is_whole(tmp_path: 
     assert texts(logs, to_end=False) == ["two", "three", "another work"]
 
 
-def test_the_index_of_a_work_that_prints_without_a_break_stays_small(tmp_path: Path):
+def test_the_index_of_a_work_that_prints_all_the_time_stays_small(tmp_path: Path):
     log = make_log(tmp_path, "root.a", *((1.0 + number / 1e6, "x\n") for number in range(10_000)))
 
     assert len(log.with_suffix(".times").read_text().splitlines()) <= 11
     assert LogTimes(str(log)).at(0) == 1.0
 
 
-def test_following_shows_works_that_begin_later_and_ends_with_the_run(tmp_path: Path):
+def test_follow_shows_works_that_start_later_and_ends_with_the_run(tmp_path: Path):
     with running(tmp_path, source=TWO_AFTER_ANOTHER) as app:
-        assert app.says("first")
+        app.wait_for_output("first")
         command = [sys.executable, "-m", "lightning_lite", "logs", "-f", "--root", app.root]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
             assert follower.stdout is not None
             assert follower.stdout.readline() == "root.first | first\n"
             (tmp_path / "reader").touch()
             rest = follower.stdout.read()
-            assert follower.wait(PATIENCE) == 0
+            assert follower.wait(DEADLINE) == 0
         assert app.code() == 0
 
     assert rest == "root.second | second\nroot.second | without an end\n"
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path):
-    run = tmp_path / "root" / "runs" / "20260101-000000000-abcdef"
-    run.mkdir(parents=True)
-    make_log(run, "root.a", (1.0, "line\n" * 200_000))
-    command = [sys.executable, "-m", "lightning_lite", "logs", "--root", str(tmp_path / "root")]
+def test_the_end_of_the_reader_ends_logs_without_a_message(tmp_path: Path):
+    root = make_run_with_log(tmp_path, "line\n" * 200_000)
+    command = [sys.executable, "-m", "lightning_lite", "logs", "--root", str(root)]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -151,16 +158,12 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path):
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(PATIENCE) == 1
+        assert process.wait(DEADLINE) == 1
 
 
-def test_control_characters_that_somebody_has_put_into_a_log_are_shown(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-):
-    run = tmp_path / "root" / "runs" / "20260101-000000000-abcdef"
-    run.mkdir(parents=True)
-    make_log(run, "root.a", (1.0, "\x1b[2Jbad\n"))
+def test_control_characters_in_a_log_are_escaped(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    root = make_run_with_log(tmp_path, "\x1b[2Jbad\n")
 
-    assert call(capfd, "logs", "--root", tmp_path / "root").out == "root.a | \\x1b[2Jbad\n"
-    said = call(capfd, "logs", "--json", "--root", tmp_path / "root").out
-    assert json.loads(said) == {"time": 1.0, "work": "root.a", "line": "\x1b[2Jbad"}
+    assert call(capfd, "logs", "--root", root).out == "root.a | \\x1b[2Jbad\n"
+    output = call(capfd, "logs", "--json", "--root", root).out
+    assert json.loads(output) == {"time": 1.0, "work": "root.a", "line": "\x1b[2Jbad"}

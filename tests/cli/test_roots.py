@@ -1,4 +1,4 @@
-"""Folders that are no roots, and runs of which there are only files."""
+"""Folders that are not a root, and runs that have ended and left incomplete files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.verbs import call, says_in_one_line
+from tests.cli.verbs import call, is_refused
 from tests.support.run_folders import make_run_folder
 
 pytestmark = pytest.mark.dependencies
@@ -18,33 +18,31 @@ VERBS = ["ps", "status", "top", "logs", "stop", "kill", "stack", "resume"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_root_that_is_none_is_refused_by_every_verb(tmp_path: Path, capfd: Capture, verb: str):
+def test_each_verb_refuses_a_folder_that_is_not_a_root(tmp_path: Path, capfd: Capture, verb: str):
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
 
-    says_in_one_line(
-        call(capfd, verb, "--root", tmp_path / "nowhere"), 2, "nowhere", "no such folder", "--root"
-    )
-    says_in_one_line(call(capfd, verb, "--root", tmp_path / "file"), 2, "it is a file")
-    says_in_one_line(call(capfd, verb, "--root", tmp_path / "empty"), 2, "no app has ever run in it")
+    is_refused(call(capfd, verb, "--root", tmp_path / "nowhere"), 2, "nowhere", "no such folder", "--root")
+    is_refused(call(capfd, verb, "--root", tmp_path / "file"), 2, "it is a file")
+    is_refused(call(capfd, verb, "--root", tmp_path / "empty"), 2, "no app has ever run in it")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may look everywhere")
-def test_a_root_that_is_not_open_is_refused(tmp_path: Path, capfd: Capture):
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read all folders")
+def test_a_root_without_permission_is_refused(tmp_path: Path, capfd: Capture):
     (tmp_path / "root").mkdir(mode=0)
 
-    says_in_one_line(call(capfd, "ps", "--root", tmp_path / "root"), 2, "Permission denied: ")
+    is_refused(call(capfd, "ps", "--root", tmp_path / "root"), 2, "Permission denied: ")
 
 
-def test_a_root_without_a_run_says_so(tmp_path: Path, capfd: Capture):
+def test_a_root_without_runs_has_an_empty_list(tmp_path: Path, capfd: Capture):
     (tmp_path / "runs").mkdir()
 
     assert call(capfd, "ps", "--root", tmp_path).out == f"There is no run in {tmp_path}.\n"
     assert call(capfd, "ps", "--json", "--root", tmp_path).data == []
-    says_in_one_line(call(capfd, "status", "--root", tmp_path), 2, "there is no run")
+    is_refused(call(capfd, "status", "--root", tmp_path), 2, "there is no run")
 
 
-def test_ps_lists_the_latest_runs_first_and_no_more_than_are_wanted(tmp_path: Path, capfd: Capture):
+def test_ps_lists_the_latest_runs_first_and_limits_their_number(tmp_path: Path, capfd: Capture):
     names = [f"20260101-0000000{number:02}-abcdef" for number in range(25)]
     for name in names:
         facts = {"started": "2026-01-01T00:00:00+00:00", "works": {"succeeded": 1}}
@@ -56,10 +54,10 @@ def test_ps_lists_the_latest_runs_first_and_no_more_than_are_wanted(tmp_path: Pa
     assert shown[-1] == "... and 5 older ones: lightning-lite ps --all"
     assert len(call(capfd, "ps", "-a", "--root", tmp_path).out.splitlines()) == 26
     assert len(call(capfd, "ps", "--json", "--root", tmp_path).data) == 25
-    says_in_one_line(call(capfd, "status", "20260101", "--root", tmp_path), 2, "fits 25 runs", "and 20 more")
+    is_refused(call(capfd, "status", "20260101", "--root", tmp_path), 2, "matches 25 runs", "and 20 more")
 
 
-def test_ps_calls_works_as_status_does_when_the_run_has_ended(tmp_path: Path, capfd: Capture):
+def test_ps_names_the_states_of_an_ended_run_as_status_does(tmp_path: Path, capfd: Capture):
     works = {"started": 1, "not started": 2, "stopped": 1}
     make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef", state="interrupted", works=works)
 
@@ -67,7 +65,7 @@ def test_ps_calls_works_as_status_does_when_the_run_has_ended(tmp_path: Path, ca
     assert run["works"] == {"not started": 3, "stopped": 1}
 
 
-def test_what_is_not_known_of_a_run_is_left_out(tmp_path: Path, capfd: Capture):
+def test_a_run_with_a_damaged_run_json_is_listed_as_unknown(tmp_path: Path, capfd: Capture):
     path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef")
     (path / "run.json").write_text("garbage")
 
@@ -76,10 +74,10 @@ def test_what_is_not_known_of_a_run_is_left_out(tmp_path: Path, capfd: Capture):
     assert call(capfd, "status", "--json", "--root", tmp_path).data["works"] == []
     assert call(capfd, "status", "--root", tmp_path).code == 0
     assert call(capfd, "logs", "--root", tmp_path).out == ""
-    says_in_one_line(call(capfd, "stop", "--root", tmp_path), 2, "does not say how it ended")
+    is_refused(call(capfd, "stop", "--root", tmp_path), 2, "has no record of its end")
 
 
-def test_text_that_could_drive_a_terminal_is_made_visible(tmp_path: Path, capfd: Capture):
+def test_control_characters_in_a_run_are_escaped(tmp_path: Path, capfd: Capture):
     make_run_folder(
         tmp_path / "runs",
         "20260101-000000000-abcdef",
@@ -92,12 +90,12 @@ def test_text_that_could_drive_a_terminal_is_made_visible(tmp_path: Path, capfd:
     assert "\x1b" not in call(capfd, "status", "--root", tmp_path).out
 
 
-def test_a_damaged_journal_is_told_and_the_rest_shown(tmp_path: Path, capfd: Capture):
+def test_status_reports_a_damaged_journal_and_shows_the_rest(tmp_path: Path, capfd: Capture):
     path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef", state="failed")
     (path / "journal.db").write_text("no journal")
 
-    said = call(capfd, "status", "--root", tmp_path)
+    output = call(capfd, "status", "--root", tmp_path)
 
-    assert said.code == 0
-    assert "Not all can be seen" in said.out
-    assert "failed" in said.out.splitlines()[0]
+    assert output.code == 0
+    assert "The status is incomplete" in output.out
+    assert "failed" in output.out.splitlines()[0]

@@ -1,4 +1,4 @@
-"""`run FILE` and `resume`, as processes of their own: what they find, what they hand on, how they end."""
+"""`run FILE` and `resume`, as processes of their own: which app they run, its arguments, and exit codes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.cli.control import wait_until
 from lightning_lite.runs.catalog import read_runs
 
-from tests.cli.short_apps import BUSY, PATIENCE
-from tests.cli.verbs import call, says_in_one_line
+from tests.cli.short_apps import DEADLINE, running
+from tests.cli.verbs import call, is_refused
 
 pytestmark = pytest.mark.dependencies
 
@@ -26,8 +25,8 @@ class Work(LightningWork):
     def run(self, x):
         with open("ran", "a") as file:
             file.write(f"{x}\\n")
-        if x == "bad" and not os.path.exists("mended"):
-            raise ValueError("no such luck")
+        if x == "bad" and not os.path.exists("fixed"):
+            raise ValueError("not fixed")
         return os.environ.get("EPOCHS"), sys.argv[1:]
 
 class Root(LightningFlow):
@@ -56,7 +55,7 @@ def lite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Call a verb in a process of its own."""
     environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root")}
     command = [sys.executable, "-m", "lightning_lite", *words]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE)
 
 
 def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -65,7 +64,7 @@ def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.parametrize("source", [APP, RUNS_ITSELF, IN_A_FUNCTION], ids=["app", "runs itself", "function"])
-def test_an_app_is_run_once_whether_its_file_does_so_or_not(tmp_path: Path, source: str):
+def test_an_app_is_run_once_even_if_its_file_runs_it(tmp_path: Path, source: str):
     done = run(tmp_path, source, "--env", "EPOCHS=3", "--app_args", "--rate", "0.1", "--root", "x")
 
     assert done.returncode == 0, done.stderr
@@ -116,13 +115,13 @@ def test_a_file_without_an_app_or_with_two_is_refused(tmp_path: Path, source: st
         (["app.py", "--resume", "abcdef"], "is not the root of an app"),
     ],
 )
-def test_what_makes_no_sense_is_refused(capfd: pytest.CaptureFixture[str], words: list[str], complaint: str):
+def test_invalid_arguments_are_refused(capfd: pytest.CaptureFixture[str], words: list[str], complaint: str):
     Path("app.py").write_text(RUNS_ITSELF)
 
-    says_in_one_line(call(capfd, "run", *words), 2, complaint)
+    is_refused(call(capfd, "run", *words), 2, complaint)
 
 
-def test_a_file_that_raises_shows_its_own_lines_only(tmp_path: Path):
+def test_the_traceback_of_a_file_has_only_its_own_lines(tmp_path: Path):
     done = run(tmp_path, "def f():\n    return 1 / 0\n\nf()\n")
 
     assert done.returncode == 1
@@ -131,12 +130,12 @@ def test_a_file_that_raises_shows_its_own_lines_only(tmp_path: Path):
     assert "lightning_lite" not in done.stderr
 
 
-def test_a_file_that_is_no_python_shows_where(tmp_path: Path):
+def test_a_syntax_error_shows_its_line(tmp_path: Path):
     done = run(tmp_path, "x = (\n")
 
     assert done.returncode == 1
     assert f'File "{tmp_path}/app.py", line 1' in done.stderr
-    assert "cli/script.py" not in done.stderr
+    assert "cli/script_runner.py" not in done.stderr
 
 
 def test_an_app_that_fails_has_the_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
@@ -148,35 +147,24 @@ def test_an_app_that_fails_has_the_exit_code_1(tmp_path: Path, capfd: pytest.Cap
     assert failed.stderr == "Error: not good enough\n"
     assert (status["state"], status["error"]) == ("failed", "AppFailed: not good enough")
     assert raised.stderr.endswith("EOFError: from the flow\n")
-    assert "cli/script.py" not in raised.stderr
+    assert "cli/script_runner.py" not in raised.stderr
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_app_that_is_interrupted_or_terminated_says_so_by_its_exit_code(
-    tmp_path: Path, signum: signal.Signals, code: int
-):
-    (tmp_path / "app.py").write_text(BUSY)
-    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
-    out = tmp_path / "out"
-    with open(out, "wb") as stream:
-        command = [sys.executable, "-m", "lightning_lite", "run", "app.py"]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=stream, stderr=stream)
-    try:
-        assert wait_until(lambda: "up" in out.read_text(), PATIENCE)
-        process.send_signal(signum)
-        assert process.wait(PATIENCE) == code
-        assert "one | tidied up" in out.read_text()
-        assert "Traceback" not in out.read_text()
-    finally:
-        process.kill()
-        process.wait()
+def test_the_exit_code_names_the_signal_that_ended_an_app(tmp_path: Path, signum: signal.Signals, code: int):
+    with running(tmp_path, program=[sys.executable, "-m", "lightning_lite", "run"]) as app:
+        app.wait_for_output("up\n")
+        app.process.send_signal(signum)
+        assert app.code() == code
+        assert "one | on_exit has run" in app.output
+        assert "Traceback" not in app.output
 
 
-def test_resume_goes_on_with_the_command_of_the_run_and_runs_no_ended_call_again(tmp_path: Path):
+def test_resume_repeats_the_command_of_the_run_and_no_ended_call(tmp_path: Path):
     first = run(tmp_path, RUNS_ITSELF, "--env", "EPOCHS=3", "--app_args", "--work-raises")
     assert first.returncode == 1
-    assert "ValueError: no such luck" in first.stderr
-    (tmp_path / "mended").touch()
+    assert "ValueError: not fixed" in first.stderr
+    (tmp_path / "fixed").touch()
 
     resumed = lite(tmp_path, "resume")
 
@@ -190,10 +178,10 @@ def test_resume_goes_on_with_the_command_of_the_run_and_runs_no_ended_call_again
     assert "there is no run" in again.stderr
 
 
-def test_run_with_resume_goes_on_with_the_latest_run_of_the_app(tmp_path: Path):
+def test_run_with_resume_continues_the_named_run(tmp_path: Path):
     assert run(tmp_path, RUNS_ITSELF, "--app_args", "--work-raises").returncode == 1
     (seen,) = read_runs(str(tmp_path / "root"))
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
 
     resumed = lite(tmp_path, "run", "app.py", "--resume", seen.id[-6:], "--app_args", "--work-raises")
 
@@ -201,15 +189,15 @@ def test_run_with_resume_goes_on_with_the_latest_run_of_the_app(tmp_path: Path):
     assert (tmp_path / "ran").read_text() == "good\nbad\nbad\n"
 
 
-def test_a_run_that_no_program_has_begun_is_not_resumed_by_the_command_line(tmp_path: Path):
+def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(tmp_path: Path):
     (tmp_path / "app.py").write_text(RUNS_ITSELF.replace("'__main__'", "'app'"))
     command = [sys.executable, "-c", "import app"]
     environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
     command_line = [*command, "--work-raises"]
-    subprocess.run(command_line, cwd=tmp_path, env=environ, capture_output=True, timeout=PATIENCE)
+    subprocess.run(command_line, cwd=tmp_path, env=environ, capture_output=True, timeout=DEADLINE)
 
-    said = lite(tmp_path, "resume")
+    output = lite(tmp_path, "resume")
 
-    assert said.returncode == 2
-    assert "can be started again" in said.stderr
-    assert "call app.run(resume=" in said.stderr
+    assert output.returncode == 2
+    assert "does not start a script" in output.stderr
+    assert "call app.run(resume=" in output.stderr

@@ -1,4 +1,4 @@
-"""Verbs on one app that keeps running; a test that ends a work has an app of its own."""
+"""Verbs on one running app, which all tests share; a test that ends a work uses a work of its own."""
 
 from __future__ import annotations
 
@@ -18,48 +18,47 @@ from typing import Any
 
 import psutil
 import pytest
-import steered_app
 
-from lightning_lite.cli.control import is_gone, wait_until
+from lightning_lite.cli.run_reader import read_status
 from lightning_lite.runs.catalog import RunSummary, read_runs
+from lightning_lite.testing import poll_until
 
-from tests.cli.verbs import Said, call, says_in_one_line
+from tests.cli.short_apps import running
+from tests.cli.verbs import Output, call, is_refused
+from tests.support.processes import DEADLINE, is_gone
 
 pytestmark = pytest.mark.dependencies
 
-PATIENCE = 60.0
 WORKS = ["killed", "once", "part.inner", "restarted", "stopped", "stubborn", "train"]
 
-Call = Callable[..., Said]
+#: The works that print three lines and then report a progress of 25 %.
+WAITING_WORKS = ["killed", "part.inner", "restarted", "stopped", "train"]
+
+Call = Callable[..., Output]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunSummary]:
-    """A run of `steered_app` whose works are all busy."""
+    """A run of `steered_app` in which each work has printed and reported all that tests look for."""
     folder = tmp_path_factory.mktemp("steered")
-    root = folder / "root"
-    with open(folder / "out", "wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, steered_app.__file__],
-            env={**os.environ, "LIGHTNING_LITE_ROOT": str(root)},
-            cwd=folder,
-            stdout=out,
-            stderr=out,
-        )
+    with running(folder, source=Path(__file__).with_name("steered_app.py").read_text()) as app:
 
-    def is_up() -> bool:
-        assert process.poll() is None, (folder / "out").read_text()
-        runs = read_runs(str(root))
-        return bool(runs) and len(list(Path(runs[0].path, "logs").glob("*.log"))) == 5
+        def is_up() -> bool:
+            assert app.process.poll() is None, app.output
+            if not read_runs(app.root):
+                return False
+            logs = [Path(app.run.path, "logs", f"root.{name}.log") for name in WAITING_WORKS]
+            works = {work.name: work for work in read_status(app.run, journal=False).works}
+            return (
+                all(log.exists() and log.read_text().count("\n") == 3 for log in logs)
+                and all(works[f"root.{name}"].progress == 0.25 for name in WAITING_WORKS)
+                and works["root.stubborn"].state == "running"
+            )
 
-    try:
-        assert wait_until(is_up, PATIENCE), (folder / "out").read_text()
-        yield read_runs(str(root))[0]
-        process.terminate()
-        assert process.wait(PATIENCE) == 143
-    finally:
-        process.kill()
-        process.wait()
+        poll_until(is_up, DEADLINE)
+        yield app.run
+        app.process.terminate()
+        assert app.code() == 143
 
 
 @pytest.fixture
@@ -73,31 +72,37 @@ def work_of(verb: Call, name: str) -> Any:
     return next(work for work in verb("status", "--json").data["works"] if work["name"] == f"root.{name}")
 
 
-def becomes(verb: Call, name: str, state: str) -> bool:
-    return wait_until(lambda: work_of(verb, name)["state"] == state, PATIENCE)
+def end_work(verb: Call, *words: str) -> Output:
+    """Call `stop` or `kill` for a work; assert that its process has exited and that it becomes `stopped`."""
+    pid = work_of(verb, words[1])["pid"]
+    output = verb(*words)
+    assert output.code == 0, output
+    assert is_gone(pid)
+    poll_until(lambda: work_of(verb, words[1])["state"] == "stopped", DEADLINE)
+    return output
 
 
-# Looking.
+# Reading.
 
 
-def test_ps_lists_the_run_as_running_with_what_its_works_do(verb: Call, run: RunSummary):
+def test_ps_lists_the_run_as_running_with_the_states_of_its_works(verb: Call, run: RunSummary):
     (listed,) = verb("ps", "--json").data
-    said = verb("ps")
+    output = verb("ps")
 
     assert (listed["id"], listed["app"], listed["state"]) == (run.id, "Steered", "running")
     assert sum(listed["works"].values()) == len(WORKS)
     assert psutil.pid_exists(listed["pid"])
-    assert said.out.splitlines()[0].split() == ["ID", "APP", "STATE", "STARTED", "TOOK", "WORKS"]
-    assert f"{run.id}  Steered  running" in said.out
+    assert output.out.splitlines()[0].split() == ["ID", "APP", "STATE", "STARTED", "TOOK", "WORKS"]
+    assert f"{run.id}  Steered  running" in output.out
     assert verb("ps", "-q", "--running").out == f"{run.id}\n"
 
 
 def test_status_shows_the_tree_with_flows_works_processes_and_progress(verb: Call):
-    said = verb("status")
+    output = verb("status")
     data = verb("status", "--json").data
 
-    assert [line.split()[-1] for line in said.out.splitlines() if line.startswith("└─ ")] != []
-    assert "├─ part\n│  └─ inner" in said.out
+    assert [line.split()[-1] for line in output.out.splitlines() if line.startswith("└─ ")] != []
+    assert "├─ part\n│  └─ inner" in output.out
     assert data["flows"] == ["root", "root.part"]
     assert [work["name"] for work in data["works"]] == [f"root.{name}" for name in WORKS]
     train = work_of(verb, "train")
@@ -107,24 +112,24 @@ def test_status_shows_the_tree_with_flows_works_processes_and_progress(verb: Cal
 
 
 def test_status_of_a_work_lists_its_calls_with_their_arguments(verb: Call):
-    said = verb("status", "inner")
+    output = verb("status", "inner")
     (call,) = work_of(verb, "part.inner")["calls"]
 
     assert (call["number"], call["state"], call["arguments"]) == (1, "running", "0.5")
     assert [attempt["outcome"] for attempt in call["attempts"]] == ["running"]
-    assert "root.part.inner  1     running  1" in said.out
+    assert "root.part.inner  1     running  1" in output.out
 
 
-def test_top_looks_once_where_there_is_no_terminal(verb: Call):
-    said = verb("top")
+def test_top_prints_once_without_a_terminal(verb: Call):
+    output = verb("top")
     works = {work["name"]: work for work in verb("top", "--json").data["works"]}
 
-    assert "works are busy" in said.out.splitlines()[0]
-    assert any(line.startswith("root.train ") and "25%" in line for line in said.out.splitlines())
+    assert "works are busy" in output.out.splitlines()[0]
+    assert any(line.startswith("root.train ") and "25%" in line for line in output.out.splitlines())
     assert works["root.part.inner"]["last_line"] == "wait 2"
 
 
-def test_top_watches_on_a_terminal_until_it_is_interrupted(run: RunSummary):
+def test_top_updates_on_a_terminal_until_ctrl_c(run: RunSummary):
     root = os.path.dirname(os.path.dirname(run.path))
     ours, theirs = pty.openpty()
     environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
@@ -134,11 +139,11 @@ def test_top_watches_on_a_terminal_until_it_is_interrupted(run: RunSummary):
     try:
         os.close(theirs)
         shown = b""
-        while shown.count(b"works are busy") < 3:  # it is drawn again and again
-            assert select.select([ours], [], [], PATIENCE)[0], shown
+        while shown.count(b"works are busy") < 3:
+            assert select.select([ours], [], [], DEADLINE)[0], shown
             shown += os.read(ours, 65536)
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == 130
+        assert process.wait(DEADLINE) == 130
     finally:
         process.kill()
         process.wait()
@@ -152,20 +157,20 @@ def test_a_run_is_found_by_a_part_of_its_id(verb: Call, run: RunSummary):
     assert verb("status", run.id[-6:], "train", "--json").data["works"][0]["name"] == "root.train"
 
 
-def test_what_is_not_there_is_refused_in_one_line_with_what_is_near(verb: Call, run: RunSummary):
-    says_in_one_line(verb("status", "trian"), 2, "no work 'trian'", "root.train")
-    says_in_one_line(verb("logs", "nonsense"), 2, "no work 'nonsense'")
-    says_in_one_line(verb("stop", "20990101-000000000-abcdef"), 2, "no run '20990101", "lightning-lite ps")
+def test_unknown_names_are_refused_with_similar_names(verb: Call, run: RunSummary):
+    is_refused(verb("status", "trian"), 2, "no work 'trian'", "root.train")
+    is_refused(verb("logs", "nonsense"), 2, "no work 'nonsense'")
+    is_refused(verb("stop", "20990101-000000000-abcdef"), 2, "no run '20990101", "lightning-lite ps")
     wrong = run.id[:-1] + ("0" if run.id[-1] != "0" else "1")
-    says_in_one_line(verb("status", wrong), 2, f"no run {wrong!r}", run.id)
-    says_in_one_line(verb("restart", run.id), 2, "which work")
+    is_refused(verb("status", wrong), 2, f"no run {wrong!r}", run.id)
+    is_refused(verb("restart", run.id), 2, "name a work")
 
 
-def test_stack_shows_what_a_work_and_what_the_flow_is_doing(verb: Call):
+def test_stack_shows_the_functions_that_a_work_and_the_flow_execute(verb: Call):
     work, flow = verb("stack", "train"), verb("stack")
 
     assert work.out.startswith("root.train (process ")
-    assert "steered_app.py" in work.out
+    assert "app.py" in work.out
     assert "in wait_for_ever" in work.out
     assert flow.out.startswith("root (Steered):")
     assert "in wait" in flow.out
@@ -174,7 +179,7 @@ def test_stack_shows_what_a_work_and_what_the_flow_is_doing(verb: Call):
 # Logs.
 
 
-def test_logs_shows_lines_as_on_the_terminal_in_the_order_of_their_times(verb: Call):
+def test_logs_shows_lines_with_names_and_times(verb: Call):
     lines = verb("logs", "train", "inner").out.splitlines()
     stamped = verb("logs", "train", "-t").out.splitlines()
 
@@ -187,7 +192,7 @@ def test_logs_shows_lines_as_on_the_terminal_in_the_order_of_their_times(verb: C
     assert abs(datetime.fromisoformat(stamp).timestamp() - datetime.now().timestamp()) < 600
 
 
-def test_logs_takes_the_last_lines_those_since_and_json(verb: Call):
+def test_options_of_logs_select_lines_and_their_format(verb: Call):
     assert verb("logs", "inner", "-n", "1").out == "root.part.inner | wait 2\n"
     assert verb("logs", "inner", "-n", "0").out == ""
     assert verb("logs", "inner", "-n", "2", "--no-prefix").out == "wait 1\nwait 2\n"
@@ -198,81 +203,69 @@ def test_logs_takes_the_last_lines_those_since_and_json(verb: Call):
     assert line["time"] > 1.7e9
 
 
-def test_logs_refuses_a_time_that_is_none(verb: Call):
-    says_in_one_line(verb("logs", "--since", "yesterday"), 2, "'yesterday'", "10m")
+def test_logs_refuses_an_invalid_time(verb: Call):
+    is_refused(verb("logs", "--since", "yesterday"), 2, "'yesterday'", "10m")
 
 
-# Steering.
+# Stopping and restarting.
 
 
-def test_a_work_that_is_stopped_ends_in_order_and_the_app_goes_on(verb: Call):
-    pid = work_of(verb, "stopped")["pid"]
+def test_stop_ends_a_work_in_order_and_the_app_continues(verb: Call):
+    output = end_work(verb, "stop", "stopped")
 
-    said = verb("stop", "stopped")
-
-    assert (said.code, said.out) == (0, "root.stopped: stopped\n"), said
-    assert is_gone(pid)
-    assert becomes(verb, "stopped", "stopped")
+    assert output.out == "root.stopped: stopped\n"
     work = work_of(verb, "stopped")
     assert [call["state"] for call in work["calls"]] == ["stopped"]
-    assert "root.stopped | tidied up" in verb("logs", "stopped").out
+    assert "root.stopped | on_exit has run" in verb("logs", "stopped").out
     assert verb("ps", "--json").data[0]["state"] == "running"
 
 
-def test_a_work_that_is_killed_from_outside_is_stopped_not_crashed(verb: Call):
-    pid = work_of(verb, "killed")["pid"]
+def test_a_work_that_a_user_killed_is_stopped_not_crashed(verb: Call):
+    output = end_work(verb, "kill", "killed")
 
-    said = verb("kill", "killed")
-
-    assert (said.code, said.out) == (0, "root.killed: killed\n"), said
-    assert is_gone(pid)
-    assert becomes(verb, "killed", "stopped")
-    assert "tidied up" not in verb("logs", "killed").out
+    assert output.out == "root.killed: killed\n"
+    assert "on_exit has run" not in verb("logs", "killed").out
 
 
-def test_a_work_that_is_restarted_runs_its_call_again_in_a_new_process(verb: Call):
+def test_restart_runs_the_call_again_in_a_new_process(verb: Call):
     pid = work_of(verb, "restarted")["pid"]
 
-    said = verb("restart", "restarted")
+    output = verb("restart", "restarted")
 
     work = work_of(verb, "restarted")
-    assert (said.code, said.out) == (0, f"root.restarted: restarted, process {work['pid']}\n"), said
+    assert (output.code, output.out) == (0, f"root.restarted: restarted, process {work['pid']}\n"), output
     assert is_gone(pid)
-    assert becomes(verb, "restarted", "running")
     assert len(work["calls"]) == 1
-    assert wait_until(lambda: work_of(verb, "restarted")["attempt"] == 2, PATIENCE)
+    poll_until(lambda: work_of(verb, "restarted")["attempt"] == 2, DEADLINE)
+    poll_until(lambda: work_of(verb, "restarted")["state"] == "running", DEADLINE)
 
 
-def test_a_work_that_does_not_want_to_end_is_killed_when_its_time_is_over(verb: Call):
-    pid = work_of(verb, "stubborn")["pid"]
+def test_stop_kills_a_work_that_does_not_end_in_time(verb: Call):
+    output = end_work(verb, "stop", "stubborn", "-t", "0.3")
 
-    said = verb("stop", "stubborn", "-t", "0.3")
-
-    assert (said.code, said.out[:22]) == (0, "root.stubborn: killed,"), said
-    assert is_gone(pid)
-    assert becomes(verb, "stubborn", "stopped")
+    assert output.out.startswith("root.stubborn: killed,")
 
 
 # The channel.
 
 
 def send(run: RunSummary, data: bytes) -> bytes:
-    """Return what the channel answers to anything."""
+    """Send bytes to the command channel, and return its answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE)
-        os.chdir(run.path)  # the name is too long for a socket elsewhere
+        connection.settimeout(DEADLINE)
+        os.chdir(run.path)  # the absolute path is too long for a socket
         connection.connect("commands.sock")
         connection.sendall(data)
         answer = b""
         try:
             while piece := connection.recv(65536):
                 answer += piece
-        except ConnectionResetError:  # it has dropped us with more to read
+        except ConnectionResetError:  # the channel closed the connection before it had read all
             pass
         return answer
 
 
-def test_only_the_user_may_reach_the_socket(run: RunSummary):
+def test_only_the_user_has_access_to_the_socket(run: RunSummary):
     found = os.stat(os.path.join(run.path, "commands.sock"))
 
     assert stat.S_ISSOCK(found.st_mode)
@@ -295,7 +288,9 @@ def test_only_the_user_may_reach_the_socket(run: RunSummary):
         (b'{"version": 1, "command": "stop", "work": "root.train", "timeout": "soon"}\n', "timeout"),
     ],
 )
-def test_garbage_is_answered_and_harms_nobody(run: RunSummary, verb: Call, data: bytes, complaint: str):
+def test_an_invalid_command_gets_an_error_and_changes_nothing(
+    run: RunSummary, verb: Call, data: bytes, complaint: str
+):
     answer = json.loads(send(run, data))
 
     assert answer["ok"] is False
@@ -303,14 +298,14 @@ def test_garbage_is_answered_and_harms_nobody(run: RunSummary, verb: Call, data:
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_a_line_without_an_end_is_dropped(run: RunSummary, verb: Call):
+def test_a_line_that_is_too_long_is_dropped(run: RunSummary, verb: Call):
     answer = send(run, b"x" * 200_000)
 
     assert answer == b"" or b"longer than" in answer
     assert work_of(verb, "train")["state"] == "running"
 
 
-def test_who_says_nothing_keeps_nobody_else_waiting(run: RunSummary, verb: Call):
+def test_silent_connections_do_not_block_others(run: RunSummary, verb: Call):
     silent = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(5)]
     os.chdir(run.path)
     try:

@@ -1,4 +1,4 @@
-"""`lightning-lite timeline`: traces that a viewer can open."""
+"""`lightning-lite timeline`: valid traces of running, ended and dead runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp
 
 from tests.cli.trace_format import check_trace
-from tests.cli.verbs import call, says_in_one_line
+from tests.cli.verbs import call, is_refused
 from tests.support.run_folders import runs_folder
 
 pytestmark = pytest.mark.dependencies
@@ -57,11 +57,11 @@ def pick(events: Iterable[dict[str, Any]], phase: str, **fields: Any) -> list[di
 def test_a_trace_has_a_slice_for_each_attempt_on_the_track_of_its_work(capfd: pytest.CaptureFixture[str]):
     run_app()
 
-    said = call(capfd, "timeline", "-o", "t.json")
+    output = call(capfd, "timeline", "-o", "t.json")
 
-    assert said.code == 0
-    assert said.out.startswith("t.json: run 2")
-    assert "4 attempts of calls; open it in https://ui.perfetto.dev" in said.out
+    assert output.code == 0
+    assert output.out.startswith("t.json: run 2")
+    assert "4 attempts of calls; open it in https://ui.perfetto.dev" in output.out
     data = json.loads(Path("t.json").read_text())
     events = check_trace(data)
     tracks = {
@@ -88,17 +88,17 @@ def test_a_trace_has_a_slice_for_each_attempt_on_the_track_of_its_work(capfd: py
     assert data["otherData"]["app"] == "Root"
 
 
-def test_the_standard_output_gets_nothing_but_the_trace(capfd: pytest.CaptureFixture[str]):
+def test_the_standard_output_has_only_the_trace(capfd: pytest.CaptureFixture[str]):
     run_app()
     (run,) = runs_folder().iterdir()
 
-    said = call(capfd, "timeline", run.name, "-o", "-")
+    output = call(capfd, "timeline", run.name, "-o", "-")
 
-    check_trace(said.data)
-    assert said.err == ""
+    check_trace(output.data)
+    assert output.err == ""
 
 
-def test_a_run_that_goes_on_is_drawn_up_to_now_and_one_that_died_up_to_its_last_word(
+def test_a_running_run_is_drawn_until_now_and_a_dead_one_until_its_last_event(
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ):
     outcomes, copies = [], []
@@ -127,8 +127,8 @@ def test_a_run_that_goes_on_is_drawn_up_to_now_and_one_that_died_up_to_its_last_
         assert "running" not in {event["args"]["outcome"] for event in pick(events, "X")}
 
 
-def told(history: RunHistory, begun: float, *statuses: tuple[Any, ...], last: float = 0.0) -> None:
-    """Apply what a process has written down: a call of `root.a`, what became of it, a last moment."""
+def apply_events(history: RunHistory, begun: float, *statuses: tuple[Any, ...], last: float = 0.0) -> None:
+    """Apply the events of one process: a call of `root.a`, its statuses, and a last event of `root.b`."""
     history.apply(RunBegun(begun))
     history.apply(CallAsked("root.a", "k", begun + 1, 1, None))
     for status in statuses:
@@ -137,9 +137,9 @@ def told(history: RunHistory, begun: float, *statuses: tuple[Any, ...], last: fl
         history.apply(WorkStatusChanged("root.b", last, WorkStatus("stopped", last)))
 
 
-def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative():
+def test_deaths_are_instants_and_durations_are_not_negative_if_a_clock_is_set_back():
     history = RunHistory()
-    told(
+    apply_events(
         history,
         100.0,
         ("running", 102.0, None, "", 1),
@@ -157,10 +157,10 @@ def test_deaths_are_instants_and_clocks_that_are_set_back_make_nothing_negative(
     assert pick(events, "i", name="stopped", cat="process")[0]["ts"] == 0
 
 
-def test_what_was_lost_ends_where_the_app_was_last_heard_of():
+def test_a_lost_attempt_ends_with_the_last_event_of_its_process():
     history = RunHistory()
     for begun in (100.0, 200.0):
-        told(history, begun, ("running", begun + 2, None, "", 1), last=begun + 5)
+        apply_events(history, begun, ("running", begun + 2, None, "", 1), last=begun + 5)
 
     events = check_trace(trace(RunSummary("run", "/nowhere", {}, "running", None), history, 300.0))
 
@@ -172,20 +172,20 @@ def test_what_was_lost_ends_where_the_app_was_last_heard_of():
     assert [event["name"] for event in pick(events, "i", cat="run")] == ["begun", "resumed"]
 
 
-def test_a_run_without_calls_is_a_trace_too():
+def test_a_run_without_calls_gives_a_valid_trace():
     check_trace(trace(RunSummary("run", "/nowhere", {}, "unknown", None), RunHistory(), 200.0))
 
 
-def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str]):
-    says_in_one_line(call(capfd, "timeline"), 2, "is not the root of an app")
+def test_invalid_input_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]):
+    is_refused(call(capfd, "timeline"), 2, "is not the root of an app")
     run_app()
     (run,) = runs_folder().iterdir()
 
-    says_in_one_line(call(capfd, "timeline", "20991231"), 2, "'20991231'")
-    says_in_one_line(call(capfd, "timeline", "-o", "/nowhere/t.json"), 1, "/nowhere/t.json")
+    is_refused(call(capfd, "timeline", "20991231"), 2, "'20991231'")
+    is_refused(call(capfd, "timeline", "-o", "/nowhere/t.json"), 1, "/nowhere/t.json")
     journal = run / "journal.db"
     journal.write_bytes(journal.read_bytes()[:2000])
-    says_in_one_line(call(capfd, "timeline"), 1, "journal.db", "damaged")
+    is_refused(call(capfd, "timeline"), 1, "journal.db", "damaged")
     journal.unlink()
-    says_in_one_line(call(capfd, "timeline"), 1, "there is no journal")
+    is_refused(call(capfd, "timeline"), 1, "there is no journal")
     assert not Path("trace.json").exists()

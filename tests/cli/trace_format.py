@@ -1,11 +1,11 @@
-"""The rules of the Trace Event Format, as its description has them, for the phases that we use."""
+"""Checks the rules of the Trace Event Format, as in its description, for the phases that we use."""
 
 from __future__ import annotations
 
 from numbers import Real
 from typing import Any
 
-#: Fields that an event of each phase has to have.
+#: Required fields of an event, by phase.
 REQUIRED = {
     "X": {"name", "ph", "ts", "dur", "pid", "tid"},
     "i": {"name", "ph", "ts", "pid", "tid", "s"},
@@ -13,7 +13,7 @@ REQUIRED = {
     "M": {"name", "ph", "pid", "args"},
 }
 
-#: What metadata may be called, and the argument it has to have.
+#: Names of metadata, with their required argument and its type.
 METADATA = {
     "process_name": ("name", str),
     "process_labels": ("labels", str),
@@ -24,7 +24,7 @@ METADATA = {
 
 
 def check_trace(trace: Any) -> list[dict[str, Any]]:
-    """Assert that a trace keeps the rules, and return its events without the metadata."""
+    """Assert that a trace is valid, and return its events without the metadata."""
     assert isinstance(trace, dict)
     assert trace.get("displayTimeUnit", "ms") in ("ms", "ns")
     events = trace["traceEvents"]
@@ -58,7 +58,7 @@ def _check_event(event: dict[str, Any]) -> None:
 
 
 def _check_nesting(slices: list[dict[str, Any]]) -> None:
-    """Slices of one thread stand behind or in one another, they do not cut each other."""
+    """Assert that slices of one thread follow each other or are nested, but do not overlap."""
     ends: dict[tuple[int, int], list[int]] = {}
     for event in sorted(slices, key=lambda event: (event["ts"], -event["dur"])):
         open_ends = ends.setdefault((event["pid"], event["tid"]), [])

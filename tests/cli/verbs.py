@@ -1,4 +1,4 @@
-"""The command line in this process: quicker than a process for each verb."""
+"""Calls verbs in this process, which is faster than a process for each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from lightning_lite.cli.main import main
 
 
-class Said(NamedTuple):
-    """What a verb has said."""
+class Output(NamedTuple):
+    """Exit code and output of a verb."""
 
     code: int
     out: str
@@ -20,26 +20,26 @@ class Said(NamedTuple):
 
     @property
     def data(self) -> Any:
-        """What it has said in JSON."""
+        """The decoded JSON of the standard output."""
         assert self.code in (0, 1), self
         return json.loads(self.out)
 
 
-def call(capfd: pytest.CaptureFixture[str], *words: object) -> Said:
-    """Call a verb, and return what it has said."""
+def call(capfd: pytest.CaptureFixture[str], *words: object) -> Output:
+    """Call a verb, and return its exit code and its output."""
     capfd.readouterr()
     with pytest.raises(SystemExit) as end:
         main([str(word) for word in words])
     out, err = capfd.readouterr()
     assert "Traceback" not in err
-    return Said(int(end.value.code or 0), out, err)
+    return Output(int(end.value.code or 0), out, err)
 
 
-def says_in_one_line(said: Said, code: int, *parts: str) -> None:
-    """Assert that a verb has refused something in one line that has all these parts."""
-    assert (said.code, said.out) == (code, ""), said
-    lines = [line for line in said.err.splitlines() if not re.match(r"Usage: |Try |$", line)]
-    assert len(lines) == 1, said.err
+def is_refused(output: Output, code: int, *parts: str) -> None:
+    """Assert that a verb printed one line of error, with all these parts, and nothing else."""
+    assert (output.code, output.out) == (code, ""), output
+    lines = [line for line in output.err.splitlines() if not re.match(r"Usage: |Try |$", line)]
+    assert len(lines) == 1, output.err
     assert lines[0].startswith("Error: ")
     for part in parts:
         assert part in lines[0]

@@ -1,14 +1,14 @@
-"""Every program on the pages runs and prints the text below it; every link has a target."""
+"""Each program on the pages runs and prints the text below it; each link has a target."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.support.processes import run_script
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -18,9 +18,6 @@ PROGRAM = re.compile(
 )
 LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 100
 
 
 class Program(NamedTuple):
@@ -47,21 +44,11 @@ def test_a_program_prints_the_text_below_it(program: Program, own_place: Path):
     script = own_place / "app.py"
     script.write_text(program.source, "utf-8")
 
-    done = subprocess.run(
-        [sys.executable, script],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == program.printed
+    assert run_script(script) == program.printed
 
 
 def anchor(heading: str) -> str:
-    """Return the anchor of a heading, as links name it."""
+    """Return the anchor of a heading, as used in links."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

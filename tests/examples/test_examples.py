@@ -1,14 +1,14 @@
-"""Every example prints what it says, run as a user runs it."""
+"""Each example prints the expected lines when it is run like a user's script."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import run_script
 
 pytestmark = pytest.mark.dependencies
 
@@ -70,8 +70,6 @@ PRINTED = {
 
 ARGUMENTS = {"resume/app.py": ["0.01"]}  # seconds for each shard
 
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 100
 
 NEEDS_TWO_PROCESSES = {"drive/producer_consumer.py"}
 
@@ -81,18 +79,7 @@ def run(script: Path, folder: Path, runner: str = "processes") -> list[str]:
     arguments = next((ARGUMENTS[name] for name in ARGUMENTS if script.match(name)), [])
     environment = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
     environment["LIGHTNING_LITE_RUNNER"] = runner
-    done = subprocess.run(
-        [sys.executable, script, *arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return run_script(script, *arguments, cwd=folder, env=environment).splitlines()
 
 
 def expected(example: str) -> list[str]:
@@ -100,7 +87,7 @@ def expected(example: str) -> list[str]:
     return [line.strip() for line in PRINTED[example].splitlines() if line.strip()]
 
 
-def test_every_example_is_named_in_a_test():
+def test_each_example_is_in_the_list():
     tests = "".join(file.read_text("utf-8") for file in Path(__file__).parents[1].rglob("*.py"))
     examples = [file.relative_to(EXAMPLES).as_posix() for file in EXAMPLES.rglob("*.py")]
 
@@ -108,7 +95,7 @@ def test_every_example_is_named_in_a_test():
 
 
 @pytest.mark.parametrize("example", PRINTED)
-def test_an_example_prints_what_it_says(example: str, own_place: Path):
+def test_an_example_prints_its_expected_lines(example: str, own_place: Path):
     assert run(EXAMPLES / example, own_place) == expected(example)
 
 
@@ -118,7 +105,7 @@ def test_an_example_prints_the_same_in_one_process(example: str, own_place: Path
 
 
 @pytest.mark.parametrize("example", sorted(name for name in PRINTED if name.startswith("drive/")))
-def test_an_example_does_not_mind_spaces_in_its_path_and_in_its_folder(example: str, tmp_path: Path):
+def test_an_example_runs_with_spaces_in_its_path_and_its_folder(example: str, tmp_path: Path):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
     script = Path(shutil.copy(EXAMPLES / example, tmp_path / "a script with spaces.py"))
@@ -126,14 +113,14 @@ def test_an_example_does_not_mind_spaces_in_its_path_and_in_its_folder(example: 
     assert run(script, folder) == expected(example)
 
 
-def test_all_that_the_drive_example_leaves_is_its_file_and_the_root(own_place: Path):
+def test_the_drive_example_leaves_only_its_file_and_the_root(own_place: Path):
     run(EXAMPLES / "drive/app.py", own_place)
 
     assert sorted(os.listdir(own_place)) == [".lightning_lite", "a.txt"]
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_a_script_runs_once_however_many_works_it_has(runner: str, own_place: Path):
+def test_a_script_with_many_works_is_executed_once(runner: str, own_place: Path):
     source = (EXAMPLES / "drive/app.py").read_text("utf-8")
     script = own_place / "counted.py"
     script.write_text(f"print('line', file=open('imports.txt', 'a'))\n{source}", "utf-8")

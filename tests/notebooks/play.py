@@ -25,7 +25,7 @@ def interrupt(kernel: int, when: str) -> None:
 
 
 def play(cells: list[str | dict[str, str]]) -> list[list[dict[str, object]]]:
-    import nbformat  # noqa: PLC0415 - a second, also for pytest, which imports all files of tests
+    import nbformat  # noqa: PLC0415 - takes a second, and pytest imports this file
     from nbclient import NotebookClient  # noqa: PLC0415 - as above
 
     v4: Any = nbformat.v4  # its functions have no types

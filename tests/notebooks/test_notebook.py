@@ -1,4 +1,4 @@
-"""Apps in a real Jupyter kernel; all cells are played in one, once."""
+"""Apps in a real Jupyter kernel; one kernel runs all cells once, for all tests."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ running.wait()
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    """Return what each cell has put out, by its name."""
+    """Return the output of each cell, by its name."""
     folder = tmp_path_factory.mktemp("notebook")
     own = (
         "IPYTHONDIR",
@@ -126,7 +126,7 @@ def value(cell, kind="text/plain"):
     return found["data"][kind]
 
 
-def test_classes_of_cells_travel_to_the_works_and_back(outputs):
+def test_classes_of_cells_are_sent_to_works_and_back(outputs):
     assert outputs["classes"] == []
     assert printed(outputs["run"]) == "root.work | point 3\nTrue 3.0\nroot.work | tidied up\n"
 
@@ -147,25 +147,25 @@ def test_interrupting_a_cell_ends_the_app_in_order(outputs):
     assert value(outputs["nothing is left"]) == "[]"
 
 
-def test_an_app_can_be_started_waited_for_and_looked_at(outputs):
+def test_the_handle_of_an_app_waits_and_shows_state_and_logs(outputs):
     assert value(outputs["start"]) == "'stopped'"
     assert "root.work | point 4" in printed(outputs["start"])
     assert value(outputs["logs"]) == r"'root.work | point 4\nroot.work | tidied up\n'"
 
 
-def test_a_block_stops_its_app(outputs):
+def test_the_end_of_a_with_block_stops_its_app(outputs):
     assert printed(outputs["stop"]).startswith("running\n")
     assert value(outputs["stop"]) == "'interrupted'"
 
 
-def test_waiting_raises_what_made_the_app_fail(outputs):
+def test_wait_raises_the_error_of_the_app(outputs):
     name, trace = error(outputs["start and fail"])
 
     assert name == "ZeroDivisionError"
     assert "running.wait()" in trace
 
 
-def test_apps_flows_works_and_drives_are_tables(outputs):
+def test_apps_flows_works_and_drives_are_shown_as_tables(outputs):
     app, flow, work, drive = (value(outputs[name], "text/html") for name in ("app", "flow", "work", "drive"))
 
     assert app.startswith("<b>Flow: stopping</b><table>")

@@ -1,4 +1,4 @@
-"""What `log_level="debug"` shows: one line for each decision about a call, and one for each pass."""
+"""`log_level="debug"` logs one line for each decision about a call, and one for each pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.simulation import Work, play
 
 @pytest.fixture
 def lines(caplog):
-    """Return a function that gives the lines since the last time."""
+    """Return a function that returns the lines since its last call."""
     caplog.set_level(logging.DEBUG, "lightning_lite")
 
     def take():
@@ -24,7 +24,7 @@ def lines(caplog):
     return take
 
 
-def test_each_decision_about_a_call_is_one_line(lines):
+def test_each_decision_about_a_call_is_logged(lines):
     stage = play(lambda flow: flow.work.run(1, rate=0.5), work=Work(retries=1))
 
     assert "root.work.run(1, rate=0.5): new, call 1" in lines()
@@ -37,15 +37,14 @@ def test_each_decision_about_a_call_is_one_line(lines):
     assert "root.work.run(1, rate=0.5): same as call 1, succeeded" in lines()
 
 
-def test_a_call_that_is_not_remembered_is_new_each_time(lines):
+def test_a_call_without_a_cache_is_new_each_time(lines):
     def script(flow):
         flow.answers = [*flow.answers, flow.work.run()]
 
     stage = play(script, work=Work(cache_calls=False), answers=[])
     stage.answer("root.work", 7)
 
-    told = [line for line in lines() if line.startswith("root.work.run()")]
-    assert told == [
+    assert [line for line in lines() if line.startswith("root.work.run()")] == [
         "root.work.run(): new, call 1",
         "root.work.run(): same as call 1, still running",
         "root.work.run(): same as call 1, succeeded",
@@ -53,7 +52,7 @@ def test_a_call_that_is_not_remembered_is_new_each_time(lines):
     ]
 
 
-def test_each_pass_is_one_line_that_says_what_has_changed(lines):
+def test_each_pass_is_logged_with_its_reason(lines):
     stage = play(lambda flow: None, work=Work(), seen=0)
     lines()
 
@@ -62,7 +61,7 @@ def test_each_pass_is_one_line_that_says_what_has_changed(lines):
     assert lines() == [f"pass {stage.machine.num_passes} of the flow: root.work: StateChanged"]
 
 
-def test_arguments_that_can_not_be_shown_do_not_matter(lines):
+def test_arguments_whose_repr_raises_are_no_error(lines):
     class Broken:
         def __repr__(self):
             raise RuntimeError("no repr")
@@ -74,7 +73,7 @@ def test_arguments_that_can_not_be_shown_do_not_matter(lines):
     assert "root.work" in stage.calls
 
 
-def test_a_conflict_between_flow_and_work_is_one_line(lines):
+def test_a_discarded_value_is_logged(lines):
     def script(flow):
         flow.work.run()
         flow.work.loss = 5.0
@@ -82,7 +81,7 @@ def test_a_conflict_between_flow_and_work_is_one_line(lines):
     stage = play(script, work=Work(parallel=True))
     lines()
 
-    stage.change("root.work", loss=1.0)  # written before the work has heard of the flow's value
+    stage.change("root.work", loss=1.0)  # written before the work has got the value of the flow
 
     assert lines()[0] == "root.work.loss: the value of the work is discarded, the flow has a newer one"
     assert stage.root.work.loss == 5.0
@@ -103,7 +102,7 @@ class Root(LightningFlow):
         self.stop()
 
 
-def test_the_lines_come_with_log_level_debug_and_not_without(capfd):
+def test_decisions_are_logged_only_with_log_level_debug(capfd):
     LightningApp(Root(), log_level="debug").run()
     loud = capfd.readouterr().err
     LightningApp(Root()).run()

@@ -1,4 +1,4 @@
-"""Saving the whole state and taking it back: at once, or when a dynamic component is attached."""
+"""Saves the whole state and loads it: at once, or when a dynamic component is attached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Inner(EmptyFlow):
 
 
 class Root(LightningFlow):
-    """Has declared components, and creates others as its state says."""
+    """Has declared components, and creates as many others as its attribute `wanted` says."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +42,7 @@ class Root(LightningFlow):
 
 
 def used():
-    """Return an app with a state that differs from a fresh one in each component."""
+    """Return an app in which the state of each component differs from that of a new app."""
     stage = Stage(Root())
     root = stage.root
     root.wanted = 2
@@ -56,7 +56,7 @@ def used():
 
 
 def variables(state):
-    """Return the values of a state alone, at all depths."""
+    """Return only the values of a state, at all depths."""
     return {
         key: variables(part) if key in ("flows", "works", "structures") or "vars" in part else part
         for key, part in state.items()
@@ -64,7 +64,7 @@ def variables(state):
     }
 
 
-def test_a_fresh_app_takes_the_whole_state_and_dynamic_components_theirs_when_they_are_attached():
+def test_a_new_app_loads_the_whole_state_also_of_components_that_it_creates_later():
     saved = used().state_dict()
     app = LightningApp(Root())
     app.load_state_dict(saved)
@@ -89,14 +89,14 @@ def test_the_state_is_plain_data():
     assert json.loads(json.dumps(saved)) == saved
 
 
-def test_a_schedule_that_was_saved_is_not_due_at_once():
+def test_a_saved_schedule_is_not_due_at_once():
     app = LightningApp(Root())
     app.load_state_dict(used().state_dict())
 
     assert Stage(app.root).root.items["events"] == 1
 
 
-def test_a_flow_takes_its_own_state_alone():
+def test_load_state_dict_of_a_flow_loads_only_its_own_state():
     root = used().root
     fresh = Root()
 
@@ -105,7 +105,7 @@ def test_a_flow_takes_its_own_state_alone():
     assert (fresh.wanted, fresh.inner.depth) == (2, 0)
 
 
-def test_the_state_of_a_component_that_is_not_there_is_refused_if_strict():
+def test_the_state_of_a_missing_component_is_refused_if_strict():
     state = {"vars": {"step": 4}}
 
     with pytest.raises(
@@ -114,7 +114,7 @@ def test_the_state_of_a_component_that_is_not_there_is_refused_if_strict():
         Root().load_state_dict({}, {"named.5": state})
 
 
-def test_the_state_of_a_component_that_is_not_there_waits_for_it_if_not_strict():
+def test_the_state_of_a_missing_component_is_kept_for_it_if_not_strict():
     root = Root()
 
     root.load_state_dict({}, {"named.5": {"vars": {"step": 4}}}, strict=False)
@@ -124,7 +124,7 @@ def test_the_state_of_a_component_that_is_not_there_waits_for_it_if_not_strict()
     assert (root.named["5"].step, root.named["6"].step) == (4, 0)
 
 
-def test_an_override_may_create_its_components_first():
+def test_an_override_of_load_state_dict_may_create_components():
     class Loads(Root):
         def load_state_dict(self, flow_state, children_states, strict=True):
             for name in children_states:
@@ -138,7 +138,7 @@ def test_an_override_may_create_its_components_first():
     assert (root.wanted, root.named["a"].step) == (1, 4)
 
 
-def test_the_override_of_a_child_flow_gets_its_part():
+def test_the_override_of_a_child_flow_gets_its_part_of_the_state():
     class Child(Inner):
         def load_state_dict(self, flow_state, children_states, strict=True):
             self._got = sorted(children_states)
@@ -158,7 +158,7 @@ def test_the_override_of_a_child_flow_gets_its_part():
     assert app.root.child.depth == 3
 
 
-def test_each_flow_gets_its_part_once_whatever_the_others_are_called():
+def test_each_flow_gets_its_part_once_also_with_similar_names():
     taken = []
 
     class Nested(EmptyFlow):
@@ -177,6 +177,6 @@ def test_each_flow_gets_its_part_once_whatever_the_others_are_called():
     assert taken == ["root.named.a", "root.named.a.children.x", "root.named.a-b"]
 
 
-def test_an_attribute_that_was_never_declared_is_refused_by_name():
+def test_an_undeclared_attribute_is_refused_by_name():
     with pytest.raises(StateError, match=r"root\.unheard_of was never declared"):
         Root().load_state_dict({"vars": {"unheard_of": 1}}, {})

@@ -1,4 +1,4 @@
-"""The example that a reader can kill, killed."""
+"""Kills the example that invites readers to kill it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import DEADLINE
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "resume" / "app.py"
 
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 100
 
-
-@pytest.mark.parametrize("deadly", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
-def test_the_example_goes_on_where_it_was_killed(deadly):
+@pytest.mark.parametrize("signal_to_send", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_the_example_continues_where_it_was_killed(signal_to_send):
     def start(seconds):
         return subprocess.Popen(
             [sys.executable, EXAMPLE, seconds],
@@ -29,7 +28,7 @@ def test_the_example_goes_on_where_it_was_killed(deadly):
 
     first = start("0.1")
     printed = [first.stdout.readline() for _ in range(3)]
-    first.send_signal(deadly)
+    first.send_signal(signal_to_send)
     printed += first.communicate(timeout=DEADLINE)[0].splitlines(keepends=True)
     second = start("0.01")
     out, err = second.communicate(timeout=DEADLINE)
@@ -42,5 +41,5 @@ def test_the_example_goes_on_where_it_was_killed(deadly):
         *(f"shard {shard}: {100 + shard} words" for shard in range(8)),
         "828 words in 8 shards",
     ]
-    # A line that was printed in a pass that was not over when the flow was killed may come twice.
+    # A pass that had not ended when the flow was killed is repeated, with its output.
     assert len(lines.splitlines()) <= 10

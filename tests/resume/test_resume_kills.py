@@ -1,4 +1,4 @@
-"""Kill -9 at any moment, and go on: what was completed ran once, the rest at least once, the end is right."""
+"""After kills at any moment, completed calls ran once, others at least once, and the result is right."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.resume import storm
+from tests.resume import repeated_kills
+from tests.support.processes import DEADLINE, run_script
 
-SCRIPT = Path(__file__).with_name("storm.py")
-
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 100
+SCRIPT = Path(__file__).with_name("repeated_kills.py")
 
 
-def begin(runner="processes", **environment):
-    """Start the app of the storm in this folder, as a user does."""
+def start_app(runner="processes", **environment):
+    """Start the app of `repeated_kills` in this folder, as a user does."""
     return subprocess.Popen(
         [sys.executable, SCRIPT, "run", runner],
         env={**os.environ, **environment},
@@ -33,46 +31,45 @@ def begin(runner="processes", **environment):
     )
 
 
-def weather(num_kills, rng, runner="processes"):
-    """Kill the app at random moments and let it go on, until it has come to its end."""
-    kills, environment, done, before = 0, {"STORM_PAUSE": "0.02"}, set(), storm.ran()
+def kill_until_the_end(num_kills, rng, runner="processes"):
+    """Kill the app at random moments and resume it until it completes; return the number of kills."""
+    kills, environment, done, before = 0, {"RUN_SECONDS": "0.02"}, set(), repeated_kills.ran()
     while True:
-        process = begin(runner, **environment)
+        process = start_app(runner, **environment)
         with suppress(subprocess.TimeoutExpired):
-            # Half of the time goes by until the app is up; kills shall fall on that and on what follows.
-            patience = rng.uniform(0.0, 1.2) if kills < num_kills else DEADLINE
-            process.wait(patience)
+            # The start of the app takes half of this time, so that kills fall into the start and the run.
+            process.wait(rng.uniform(0.0, 1.2) if kills < num_kills else DEADLINE)
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate()
-        if process.returncode == 0 or storm.is_over():
-            storm.look(before, done, kills)
-            assert json.loads(out.splitlines()[-1]) == storm.EXPECTED
+        if process.returncode == 0 or repeated_kills.has_ended():
+            repeated_kills.check_end(before, done, kills)
+            assert json.loads(out.splitlines()[-1]) == repeated_kills.EXPECTED
             return kills
         if process.returncode != -signal.SIGKILL:
-            assert "PoisonCall" in err, err  # three kills have met the same call
-            environment["STORM_RETRY"] = "1"
+            assert "PoisonCall" in err, err  # three kills came during the same call
+            environment["RETRY_FAILED"] = "1"
             done.discard("root.fails 9")
             continue
         kills += 1
-        ran = storm.ran()
+        ran = repeated_kills.ran()
         assert [call for call in done if ran[call] != before[call]] == []
-        before, done = ran, storm.completed()
-        if "STORM_RETRY" in environment:
+        before, done = ran, repeated_kills.completed()
+        if "RETRY_FAILED" in environment:
             done.discard("root.fails 9")
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
-def test_a_run_that_is_killed_at_random_moments_goes_on_to_its_end(runner, tmp_path, monkeypatch):
+def test_a_run_that_is_killed_at_random_moments_completes(runner, tmp_path, monkeypatch):
     seed = random.randrange(1 << 30)
     rng = random.Random(seed)
     kills = 0
     for number in range(100):
         (tmp_path / f"{number}").mkdir()
         monkeypatch.chdir(tmp_path / f"{number}")
-        kills += weather(10 - kills, rng, runner)
+        kills += kill_until_the_end(10 - kills, rng, runner)
         if kills >= 10:
             return
-    raise AssertionError(f"the app came to its end before it could be killed; seed {seed}")
+    raise AssertionError(f"the app completed before it could be killed; seed {seed}")
 
 
 @pytest.mark.torture
@@ -84,28 +81,16 @@ def test_a_thousand_random_kills(tmp_path, monkeypatch):
         number += 1
         (tmp_path / f"{number}").mkdir()
         monkeypatch.chdir(tmp_path / f"{number}")
-        kills += weather(12, rng)
+        kills += kill_until_the_end(12, rng)
 
 
-def storm_with(*arguments):
-    """Run the script in one of its other ways."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def die_at_points(runner, when, step):
-    return [int(line.split()[0]) for line in storm_with("points", runner, when, step)]
+def die_at_points(runner, when, step, **options):
+    output = run_script(SCRIPT, "points", runner, when, step, **options)
+    return [int(line.split()[0]) for line in output.splitlines()]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_that_dies_at_a_write_of_its_journal_goes_on_to_its_end(when):
+def test_a_run_that_dies_at_some_writes_of_its_journal_completes(when):
     points = die_at_points("inline", when, 4)
 
     assert len(points) >= 6
@@ -115,18 +100,18 @@ def test_a_run_that_dies_at_a_write_of_its_journal_goes_on_to_its_end(when):
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("runner", ["inline", "processes"])
-def test_a_run_that_dies_at_any_write_of_its_journal_goes_on_to_its_end(runner, when):
-    points = die_at_points(runner, when, 1)
+def test_a_run_that_dies_at_any_write_of_its_journal_completes(runner, when):
+    points = die_at_points(runner, when, 1, timeout=None)
 
     assert points == list(range(1, len(points) + 1))
     assert len(points) >= 25
 
 
-def test_of_two_that_want_to_resume_a_run_one_wins_and_the_other_names_it():
-    storm_with("races", 10)
+def test_of_two_resumers_one_continues_the_run_and_the_other_names_it():
+    run_script(SCRIPT, "races", 10)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(0)
 def test_two_hundred_races_of_two_resumers():
-    storm_with("races", 200)
+    run_script(SCRIPT, "races", 200, timeout=None)

@@ -1,4 +1,4 @@
-"""What is taken over and what is run again, rule by rule; each app is built afresh, as by another start."""
+"""The rules of a resume: what is taken over and what is run again. Each test builds the app again."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
 from lightning_lite.tree.structures import Dict
 
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 60
+from tests.support.processes import finish
 
 ran: list[str] = []
 
@@ -29,7 +28,7 @@ def nothing_ran():
 
 
 class Step(LightningWork):
-    """Notes that it ran; what it does, the test says by its argument."""
+    """Records that it ran, and fails if its argument says so."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -46,7 +45,7 @@ class Step(LightningWork):
 
 
 class Scripted(LightningFlow):
-    """Runs what the test gives."""
+    """A flow whose `run` is a function of the test."""
 
     def __init__(self, script, **attributes):
         super().__init__()
@@ -59,11 +58,11 @@ class Scripted(LightningFlow):
 
 
 class End(Exception):
-    """Ends an app in the middle, as an error in the flow does."""
+    """Raised by a flow to end its app."""
 
 
 def start(script, resume=False, retry_failed=False, clock=None, **attributes):
-    """Run an app until its end; return its root, and its error if it had one."""
+    """Run an app until its end; return its root, and its error or `None`."""
     root, error = Scripted(script, **attributes), None
     app = LightningApp(root, clock=clock)
     try:
@@ -77,7 +76,7 @@ def last_run():
     return max(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").iterdir()).name
 
 
-def test_values_state_statuses_and_numbers_are_as_they_were():
+def test_values_state_statuses_and_counters_are_restored():
     def first(flow):
         flow.seen = [*flow.step.run("a"), *flow.step.run("bb")]
         flow.step.total = 40
@@ -95,13 +94,13 @@ def test_values_state_statuses_and_numbers_are_as_they_were():
 
     assert error is None
     assert ran == ["a", "bb", "ccc"]
-    # A pass that has raised did not happen: its writes are not taken over.
+    # Writes of a pass that raised are not taken over.
     assert views[0] == (before.step.status, {"a": 1, "bb": 2}, 2, 2, [])
     assert after.step.table == {"a": 1, "bb": 2, "ccc": 3}
     assert after.step.total == after.step.num_successes == 3
 
 
-def test_what_a_pass_has_written_is_taken_over_and_one_that_raised_is_repeated():
+def test_writes_of_a_pass_are_restored_and_a_pass_that_raised_is_repeated():
     def script(flow):
         flow.passes += 1
         flow.items.append(flow.passes)
@@ -132,7 +131,7 @@ def test_the_failure_that_ended_the_app_is_run_again():
     assert ran == ["a", "b", "b"]
 
 
-def test_a_failure_that_the_flow_has_seen_is_completed_unless_it_is_to_be_retried():
+def test_a_failed_call_stays_failed_unless_retry_failed_is_given():
     def script(flow):
         flow.step.run("a", fails=True)
         flow.fail(f"{flow.step.has_failed} {flow.step.num_failures} {flow.step.status.message}")
@@ -148,7 +147,7 @@ def test_a_failure_that_the_flow_has_seen_is_completed_unless_it_is_to_be_retrie
     assert ran == ["a", "a"]
 
 
-def test_an_answer_that_is_not_remembered_is_given_once_over_all_lives():
+def test_an_answer_without_a_cache_is_given_once_across_resumes():
     def script(flow):
         flow.answers = [*flow.answers, flow.step.run("a")]
         if len(flow.answers) == wanted[0]:
@@ -167,7 +166,7 @@ def test_an_answer_that_is_not_remembered_is_given_once_over_all_lives():
     assert after.step.num_successes == 5
 
 
-def test_an_answer_that_was_used_up_before_the_end_is_not_given_again():
+def test_a_used_answer_without_a_cache_is_not_given_again():
     def script(flow):
         flow.answers = [*flow.answers, flow.step.run("a")]
         flow.fail()
@@ -179,7 +178,7 @@ def test_an_answer_that_was_used_up_before_the_end_is_not_given_again():
     assert after.answers == [["a"], ["a"]]
 
 
-def test_dynamic_works_find_their_state_when_they_are_created_again():
+def test_dynamic_works_get_their_state_when_they_are_created_again():
     def script(flow):
         for name in ("x", "y"):
             if name not in flow.steps:
@@ -196,7 +195,7 @@ def test_dynamic_works_find_their_state_when_they_are_created_again():
     assert after.late == 1
 
 
-def test_a_work_that_was_taken_out_leaves_nothing_to_another_of_its_name():
+def test_a_new_work_does_not_inherit_from_a_removed_one_with_its_name():
     def script(flow):
         if flow.phase == 0:
             if "x" not in flow.steps:
@@ -217,7 +216,7 @@ def test_a_work_that_was_taken_out_leaves_nothing_to_another_of_its_name():
     assert after.steps["x"].num_successes == 1
 
 
-def test_a_call_that_was_asked_for_before_its_work_got_another_name_is_remembered_under_that_one():
+def test_a_call_of_a_renamed_work_is_remembered_under_its_new_name():
     def script(flow):
         if "x" in flow.steps:
             flow.steps["x"].run("a")
@@ -232,7 +231,7 @@ def test_a_call_that_was_asked_for_before_its_work_got_another_name_is_remembere
     assert after.steps["y"].num_successes == 1
 
 
-def test_an_answer_that_was_used_up_after_its_work_got_another_name_is_in_nobodys_way():
+def test_a_used_answer_of_a_renamed_work_does_not_affect_a_resume():
     def script(flow):
         if flow.steps["x"].call("a") and flow.steps["x"].call("a").ended:
             flow.steps["y"] = flow.steps.pop("x")
@@ -252,7 +251,7 @@ def test_an_answer_that_was_used_up_after_its_work_got_another_name_is_in_nobody
     assert after.answers == ["a"]
 
 
-def test_the_source_may_change_other_calls_and_other_attributes():
+def test_other_calls_and_attributes_in_the_source_may_change():
     start(lambda flow: flow.step.run("a") and flow.fail(), step=Step(), gone=1, kept=2)
 
     def script(flow):
@@ -268,7 +267,7 @@ def test_the_source_may_change_other_calls_and_other_attributes():
     assert (after.kept, after.new) == (3, 4)
 
 
-def test_schedules_and_loops_go_on_where_they_were():
+def test_schedules_and_loops_continue():
     def script(flow):
         if flow.schedule("hourly", timezone="UTC"):
             flow.events += 1
@@ -306,7 +305,7 @@ def test_a_work_that_the_flow_has_stopped_stays_stopped():
     assert ran == ["a"]
 
 
-def test_a_run_that_its_flow_has_stopped_is_not_resumed_unasked(capfd):
+def test_a_run_that_its_flow_has_stopped_is_resumed_only_by_its_id(capfd):
     def script(flow):
         flow.step.run("a")
         flow.stop()
@@ -322,19 +321,19 @@ def test_a_run_that_its_flow_has_stopped_is_not_resumed_unasked(capfd):
     assert f"Run {run} is resumed: completed calls: 1, calls" in capfd.readouterr().err
 
 
-def test_a_run_is_resumed_under_its_id_and_in_its_folder():
+def test_a_resumed_run_keeps_its_id_and_its_folder():
     start(lambda flow: flow.fail(), step=Step())
     run = last_run()
     start(lambda flow: flow.fail(), resume=True, step=Step())
     start(lambda flow: flow.stop(), resume=run, step=Step())
 
     assert last_run() == run
-    facts = json.loads(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs", run, "run.json").read_text())
-    assert facts["state"] == "stopped"
+    details = json.loads(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs", run, "run.json").read_text())
+    assert details["state"] == "stopped"
 
 
 @pytest.mark.parametrize("run", ["20200101-000000000-abcdef", "../runs", "no such run"])
-def test_a_run_that_does_not_exist_is_refused_by_name(run):
+def test_an_unknown_run_is_refused_by_name(run):
     with pytest.raises(NothingToResume, match=f"there is no run '{run}'"):
         start(lambda flow: flow.stop(), resume=run)
     assert not Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").exists()
@@ -344,7 +343,7 @@ class Other(Scripted):
     pass
 
 
-def test_another_app_is_refused_by_name_and_takes_no_run_of_ours():
+def test_another_app_can_not_resume_the_run():
     start(lambda flow: flow.fail())
     run = last_run()
 
@@ -366,7 +365,7 @@ def test_a_work_of_another_class_is_refused_by_both_names():
         start(lambda flow: flow.stop(), resume=True, step=Different())
 
 
-def test_old_runs_are_cleaned_but_never_the_one_that_is_resumed(monkeypatch):
+def test_a_resume_removes_old_runs_but_not_its_own(monkeypatch):
     start(lambda flow: flow.fail())
     run, runs = last_run(), Path(os.environ["LIGHTNING_LITE_ROOT"], "runs")
     for number in range(120):
@@ -385,7 +384,7 @@ def test_old_runs_are_cleaned_but_never_the_one_that_is_resumed(monkeypatch):
     assert len(list(runs.iterdir())) < 121
 
 
-# Real deaths.
+# Processes that are really killed.
 
 SCRIPT = """
     import os, signal, sys, threading
@@ -394,7 +393,7 @@ SCRIPT = """
     class Deadly(LightningWork):
         def run(self):
             with open("ran.txt", "a") as file:
-                file.write("deadly\\n")
+                file.write("signal_to_send\\n")
             if not os.path.exists("antidote"):
                 os.kill(int(os.environ["FLOW"]), signal.SIGKILL)
                 threading.Event().wait()
@@ -454,12 +453,7 @@ def launch(*arguments):
     )
 
 
-def finish(process):
-    out, err = process.communicate(timeout=DEADLINE)
-    return process.returncode, out, err
-
-
-def test_a_call_of_which_the_flow_died_three_times_is_given_up_with_the_advice_how_to_run_it():
+def test_a_call_that_killed_the_flow_three_times_is_refused_with_advice():
     times = 0
     while (done := finish(launch("Deadly")))[0] == -signal.SIGKILL:
         times += 1
@@ -473,7 +467,7 @@ def test_a_call_of_which_the_flow_died_three_times_is_given_up_with_the_advice_h
     )
     assert "root.work" in last
     assert "retry_failed=True" in last
-    assert Path("ran.txt").read_text() == "deadly\n" * 3
+    assert Path("ran.txt").read_text() == "signal_to_send\n" * 3
     assert times == 3
 
     Path("antidote").touch()
@@ -481,7 +475,7 @@ def test_a_call_of_which_the_flow_died_three_times_is_given_up_with_the_advice_h
     assert (code, out) == (0, "the end\n"), err
 
 
-def test_a_call_that_ctrl_c_has_cut_is_run_again_and_is_no_poison():
+def test_a_call_that_ctrl_c_interrupted_is_run_again_any_number_of_times():
     for _ in range(4):
         process = launch("Cut")
         assert process.stdout.readline() == "root.work | waiting\n"
@@ -495,7 +489,7 @@ def test_a_call_that_ctrl_c_has_cut_is_run_again_and_is_no_poison():
     assert Path("ran.txt").read_text() == "cut\n" * 5
 
 
-def test_a_failure_that_a_pass_has_seen_is_completed_even_if_the_flow_died_in_that_pass():
+def test_a_failed_call_is_recorded_before_the_flow_sees_it():
     assert finish(launch("Fails"))[0] == -signal.SIGKILL
     Path("antidote").touch()
 
@@ -505,7 +499,7 @@ def test_a_failure_that_a_pass_has_seen_is_completed_even_if_the_flow_died_in_th
     assert Path("ran.txt").read_text() == "fails\n"
 
 
-def test_a_big_value_stays_on_disk_until_it_is_asked_for_and_is_of_the_scripts_own_class():
+def test_a_big_value_is_read_when_it_is_used_as_an_instance_of_the_scripts_class():
     assert finish(launch("Big"))[0] == -signal.SIGKILL
     values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
     assert len(values) == 3
@@ -517,7 +511,7 @@ def test_a_big_value_stays_on_disk_until_it_is_asked_for_and_is_of_the_scripts_o
     assert (code, out) == (0, "read 3\nthe end\n"), err
 
 
-def test_a_big_value_that_is_damaged_is_refused_by_name_when_it_is_asked_for():
+def test_a_damaged_big_value_is_refused_by_name_when_it_is_used():
     assert finish(launch("Big"))[0] == -signal.SIGKILL
     values = sorted(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/values/*.bin"), key=os.path.getmtime)
     values[0].write_bytes(bytes(values[0].stat().st_size))

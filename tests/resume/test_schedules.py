@@ -1,4 +1,4 @@
-"""Schedules and loops of flows: when their events come, what names them, and that they wake the loop once."""
+"""Schedules and loops of flows: the times of events, their names, and the passes that they start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def at(text, zone=UTC):
 
 
 def events(pattern, begin, end, zone):
-    """Return the local times of all events of a pattern in a stretch of time."""
+    """Return the local times of all events of a pattern between two times."""
     moment, last = at(begin, ZoneInfo(zone)), at(end, ZoneInfo(zone))
     found = []
     while (moment := next_event(pattern, moment, zone)) <= last:
@@ -48,14 +48,14 @@ class Ticks(ScriptedFlow):
 
 
 def ticking(*patterns, **options):
-    """Return a stage with a flow that has these schedules; it is Tuesday, 14 November 2023, 22:13:20 UTC."""
+    """Return a stage with a flow that has these schedules, on Tuesday, 14 November 2023, 22:13:20 UTC."""
     flow = Ticks(
         *((pattern, {"cron_pattern": pattern, "timezone": "UTC", **options}) for pattern in patterns)
     )
     return Stage(flow)
 
 
-# The words of Lightning App.
+# Patterns.
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def ticking(*patterns, **options):
         ("30 4 1,15 * 5 10", "2023-11-15 04:30:10"),
     ],
 )
-def test_aliases_and_the_seconds_as_the_last_field_mean_what_they_mean_in_lightning(alias, expected):
+def test_aliases_and_seconds_as_the_last_field_are_those_of_lightning_app(alias, expected):
     assert next_event(alias, 1_700_000_000.0, "UTC") == at(expected)
 
 
 @pytest.mark.parametrize(
     "pattern", ["", "nonsense", "* * * *", "61 * * * *", "* * * * * * *", "0 0 30 2 *", 5]
 )
-def test_a_pattern_without_a_meaning_is_refused_by_name(pattern):
+def test_an_invalid_pattern_is_refused_by_name(pattern):
     with pytest.raises(ScheduleError) as refusal:
         EmptyFlow().schedule(pattern)
 
@@ -93,10 +93,10 @@ def test_an_unknown_time_zone_is_refused_by_name():
         EmptyFlow().schedule("daily", timezone="Europe/Nowhere")
 
 
-# When events come.
+# Times of events.
 
 
-def test_a_schedule_is_true_at_once_and_then_in_one_pass_for_each_event():
+def test_a_schedule_is_true_at_once_and_then_once_for_each_event():
     stage = ticking("hourly")
     assert stage.root.counts == {"hourly": 1}
 
@@ -106,7 +106,7 @@ def test_a_schedule_is_true_at_once_and_then_in_one_pass_for_each_event():
         stage.settle()
 
 
-def test_the_loop_is_woken_by_the_events_deadline_and_by_nothing_else():
+def test_the_machine_wakes_only_for_the_next_event():
     stage = ticking("hourly")
     passes = stage.machine.num_passes
 
@@ -118,7 +118,7 @@ def test_the_loop_is_woken_by_the_events_deadline_and_by_nothing_else():
     assert stage.machine.wake_at == pytest.approx(6400.0)
 
 
-def test_events_that_were_missed_count_once():
+def test_missed_events_count_once():
     stage = ticking("* * * * *")
 
     stage.advance(86_400.0)
@@ -127,7 +127,7 @@ def test_events_that_were_missed_count_once():
     assert stage.machine.wake_at == pytest.approx(86_400.0 + 40.0)
 
 
-def test_several_schedules_at_once_each_have_their_own_events():
+def test_several_schedules_have_separate_events():
     stage = ticking("hourly", "*/10 * * * *", "* * * * * 30")
 
     for _ in range(60):
@@ -136,7 +136,7 @@ def test_several_schedules_at_once_each_have_their_own_events():
     assert stage.root.counts == {"hourly": 2, "*/10 * * * *": 7, "* * * * * 30": 61}
 
 
-def test_schedules_of_nested_flows_are_told_apart():
+def test_schedules_of_nested_flows_are_separate():
     def script(flow):
         flow.left.run()
         flow.right.run()
@@ -314,22 +314,22 @@ def test_a_loop_in_the_block_of_a_schedule_starts_again_with_the_next_event():
     assert items[-1] == "b"
 
 
-# The nights in which the clocks change.
+# Changes between summer and winter time.
 
 
-def test_an_hour_that_does_not_exist_is_made_up_for_right_after_the_gap():
+def test_an_event_in_the_missing_hour_comes_right_after_it():
     found = events("30 2 * * *", "2026-03-28 12:00", "2026-03-30 12:00", "Europe/Prague")
 
     assert found == ["29 03:00 +0200", "30 02:30 +0200"]
 
 
-def test_an_hour_that_comes_twice_has_its_event_once():
+def test_an_event_in_the_repeated_hour_comes_once():
     found = events("30 2 * * *", "2026-10-24 12:00", "2026-10-26 12:00", "Europe/Prague")
 
     assert found == ["25 02:30 +0200", "26 02:30 +0100"]
 
 
-def test_each_hour_of_the_long_night_has_its_event():
+def test_an_hourly_schedule_also_has_an_event_in_the_repeated_hour():
     found = events("0 * * * *", "2026-10-25 00:30", "2026-10-25 04:30", "Europe/Prague")
 
     assert found == [
@@ -341,7 +341,7 @@ def test_each_hour_of_the_long_night_has_its_event():
     ]
 
 
-def test_the_flow_runs_at_local_midnight_however_long_the_day():
+def test_a_daily_event_comes_at_local_midnight_after_a_change_of_clocks():
     stage = ticking("daily", timezone="Europe/Prague")
 
     stage.advance(at("2024-03-31 00:00", PRAGUE) - 1_700_000_000.0)
@@ -354,7 +354,7 @@ def test_the_flow_runs_at_local_midnight_however_long_the_day():
 
 
 @pytest.mark.parametrize("verb", ["schedule", "experimental_iterate"])
-def test_two_of_a_name_in_one_flow_are_refused_with_the_advice_to_name_them(verb):
+def test_a_pattern_used_twice_in_one_flow_is_refused_with_advice(verb):
     def script(flow):
         if verb == "schedule":
             flow.schedule("hourly")
@@ -367,7 +367,7 @@ def test_two_of_a_name_in_one_flow_are_refused_with_the_advice_to_name_them(verb
         play(script)
 
 
-def test_user_keys_tell_two_of_a_pattern_apart():
+def test_user_keys_distinguish_schedules_with_the_same_pattern():
     flow = Ticks(*((key, {"cron_pattern": "hourly", "user_key": key}) for key in ("a", "b")))
     stage = Stage(flow)
 
@@ -393,7 +393,7 @@ def test_a_schedule_works_without_an_app():
 # Loops.
 
 
-def test_a_loop_goes_on_at_the_item_where_the_pass_was_cut():
+def test_a_loop_continues_at_the_item_where_the_pass_ended():
     def script(flow):
         for item in flow.experimental_iterate("abc"):
             flow.seen = [*flow.seen, item] if item not in flow.seen[-1:] else flow.seen
@@ -408,13 +408,13 @@ def test_a_loop_goes_on_at_the_item_where_the_pass_was_cut():
     assert stage.root._iterators == {"": None}
 
 
-def test_a_loop_with_run_once_false_begins_anew():
+def test_a_loop_with_run_once_false_starts_again():
     flow = EmptyFlow()
 
     assert [list(flow.experimental_iterate("ab", run_once=False)) for _ in range(2)] == [["a", "b"]] * 2
 
 
-def test_what_can_not_be_gone_through_is_refused():
+def test_a_value_that_is_not_iterable_is_refused():
     with pytest.raises(TypeError, match=r"should be provided to self\.iterate method\. Found 5"):
         next(EmptyFlow().experimental_iterate(5))
 
@@ -444,6 +444,7 @@ def test_the_real_clock_wakes_the_flow_once_for_each_event():
 
     LightningApp(flow).run()
 
-    # The first one at once; each event is a pass, and one more because it changes the count of events.
+    # The first event is immediate. Each event starts a pass, which changes `events` and so causes another
+    # one.
     assert flow.events == 3
     assert flow._count <= 2 * flow.events

@@ -1,4 +1,4 @@
-"""State on its way between real processes: nothing lost, out of order or mixed, and at a fair cost."""
+"""State between real processes: no change is lost, reordered or mixed, and only changes are sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.simulation import Desk, only
 
 
 class Numbers(LightningWork):
-    """Writes numbers as fast as it can: into an attribute, a list and a dict."""
+    """Writes numbers to an attribute, a list and a dict as fast as possible."""
 
     def __init__(self):
         super().__init__(parallel=True)
@@ -35,7 +35,7 @@ class Numbers(LightningWork):
 
 
 class Watch(LightningFlow):
-    """Sees that numbers only grow, and that a list only gets longer."""
+    """Asserts that the numbers only grow, and that the list only gets longer."""
 
     def __init__(self, num_works, count):
         super().__init__()
@@ -64,18 +64,18 @@ def count_up(num_works, count):
         assert work.table == {str(number % 7): number for number in work.items}
 
 
-def test_numbered_changes_of_four_works_all_arrive_in_order():
+def test_numbered_changes_of_four_works_arrive_in_order():
     count_up(4, 1_000)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(0)
-def test_a_hundred_thousand_numbered_changes_all_arrive_in_order():
+def test_a_hundred_thousand_numbered_changes_arrive_in_order():
     count_up(4, 25_000)
 
 
 class Heavy(LightningWork):
-    """Changes 16 MB as a whole, again and again."""
+    """Replaces a text of `nbytes` characters repeatedly."""
 
     def __init__(self, nbytes):
         super().__init__(parallel=True, raise_exception=False, cache_calls=False, max_restarts=1000)
@@ -93,7 +93,7 @@ class Heavy(LightningWork):
 
 
 class Killer(LightningFlow):
-    """Lets the work be killed at any moment of its changes, and looks at each state that arrives."""
+    """Kills the work at many moments of its changes, and checks each state that arrives."""
 
     def __init__(self, num_kills, nbytes):
         super().__init__()
@@ -114,7 +114,7 @@ class Killer(LightningFlow):
                 self.stop()
             self._seen.clear()
             self._killed.add(pid)
-            # Anywhere in the next changes, also while one of them is on its way through the pipe.
+            # The delay varies, so that some kills come while a change is in the pipe.
             pause = threading.Timer(0.002 * (len(self._killed) % 17), os.kill, (pid, signal.SIGKILL))
             pause.start()
             pause.join()
@@ -149,7 +149,7 @@ class Big(LightningWork):
             self.step = step
 
 
-def test_an_assignment_costs_what_it_touches_not_the_size_of_the_state():
+def test_an_assignment_sends_only_the_changed_attribute():
     desk = Desk(WorkHost(Big()))
     desk.host.open(desk.send, desk.nudge)
 
@@ -159,12 +159,12 @@ def test_an_assignment_costs_what_it_touches_not_the_size_of_the_state():
     changed = {name for message in messages for name in message.changes}
     assert changed == {"step"}
     assert sum(len(value) for message in messages for value in message.changes.values()) < 1_000
-    assert len(only(messages, StateChanged)) == 1  # the others wait behind its acknowledgement, merged
-    assert desk.num_nudges == 0  # and the list has not been compared
+    assert len(only(messages, StateChanged)) == 1  # the others are merged, and wait for its acknowledgement
+    assert desk.num_nudges == 0  # the list was not compared
 
 
 class Follower(LightningWork):
-    """Waits until the flow has written what it waits for."""
+    """Waits until the flow has written the value `wanted`."""
 
     def __init__(self, wanted):
         super().__init__(parallel=True)
@@ -180,7 +180,7 @@ class Follower(LightningWork):
 @pytest.mark.parametrize(
     "value", [1, 2.5, "é", True, [1, [2, {"a": None}]], {"a": (1, 2), "3": [4]}, {1: "int key"}, -0.0, [], {}]
 )
-def test_a_running_work_hears_of_any_json_value(value):
+def test_a_running_work_gets_any_json_value(value):
     class Root(LightningFlow):
         def __init__(self):
             super().__init__()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stories import IDENTITY
+from small_journals import IDENTITY
 
 from lightning_lite.runs.journal import Journal
 

@@ -1,4 +1,4 @@
-"""Journals that are damaged, and what may be seen of them then."""
+"""Damages journals, and checks what is read of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stories import IDENTITY, STORY, contents, flat, read
+from small_journals import IDENTITY, TRANSACTIONS, contents, flat, read
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs import database
@@ -37,15 +37,15 @@ def change(folder: Path, change_rows: Callable[[list[Row]], object]) -> None:
     connection.close()
 
 
-def look_at(folder: Path, *, go_on: bool = True) -> int | JournalError:
-    """Open a journal that may be damaged: whole transactions from the start, or refused by name.
+def check_damaged(folder: Path, *, continues: bool = True) -> int | JournalError:
+    """Assert that a damaged journal gives complete transactions from the start, or is refused by name.
 
     Args:
-        folder: Folder of a run in which `STORY` was written.
-        go_on: Whether to write on in what was recovered, and to look at that, too.
+        folder: Folder of a run in which `TRANSACTIONS` was written.
+        continues: Whether to append a record to the recovered journal, and to read it again.
 
     Returns:
-        How many transactions were recovered, or why it was refused.
+        The number of recovered transactions, or the error.
     """
     before = contents(folder)
     try:
@@ -53,15 +53,15 @@ def look_at(folder: Path, *, go_on: bool = True) -> int | JournalError:
     except JournalError as error:
         refusal = error
     else:
-        return count_transactions(folder, found, go_on)
+        return count_transactions(folder, found, continues)
     assert_refused(refusal, folder, before)
     return refusal
 
 
-def count_transactions(folder: Path, found: list[Record], go_on: bool) -> int:
-    count = next((n for n in range(len(STORY) + 1) if found == flat(STORY[:n])), None)
+def count_transactions(folder: Path, found: list[Record], continues: bool) -> int:
+    count = next((n for n in range(len(TRANSACTIONS) + 1) if found == flat(TRANSACTIONS[:n])), None)
     assert count is not None, f"a wrong state: {found}"
-    if go_on:
+    if continues:
         more = Record("resumed", "root", "", b"")
         journal = Journal.open(str(folder), IDENTITY)
         journal.append(more)
@@ -71,7 +71,7 @@ def count_transactions(folder: Path, found: list[Record], go_on: bool) -> int:
 
 
 def assert_refused(error: Exception, folder: Path, before: dict[str, bytes]) -> None:
-    """Fail if a refusal does not name the run in one line, or if it has changed anything."""
+    """Assert that an error names the run in one line, and that no file was changed."""
     assert str(folder) in str(error)
     assert "\n" not in str(error)
     assert contents(folder) == before
@@ -80,7 +80,7 @@ def assert_refused(error: Exception, folder: Path, before: dict[str, bytes]) -> 
 def each_damaged(
     original: Path, name: str, changes: Iterator[Callable[[bytes], bytes]]
 ) -> Iterator[int | JournalError]:
-    """Look at copies of a journal, in each of which one file is changed in another way."""
+    """Check copies of a journal, each with another change of one file."""
     kept = contents(original)
     copy = original.with_name("copy")
     for number, change in enumerate(changes):
@@ -88,7 +88,7 @@ def each_damaged(
         copy.mkdir()
         for file, data in kept.items():
             (copy / file).write_bytes(change(data) if file == name else data)
-        yield look_at(copy, go_on=number % 8 == 0)
+        yield check_damaged(copy, continues=number % 8 == 0)
 
 
 def cut_at(size: int) -> Callable[[bytes], bytes]:

@@ -1,4 +1,4 @@
-"""Runs that are over, made in a moment."""
+"""Creates folders of ended runs without running an app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightning_lite.runs.journal import Journal
 
 IDENTITY = "app.py:Root"
 
-#: The first run began at this moment, each later one a day after the one before; in seconds since 1970.
+#: Start of the first run in seconds since 1970; each later run starts a day after the one before.
 FIRST = 1_700_000_000.0
 DAY = 86_400.0
 
@@ -18,7 +18,7 @@ DAY = 86_400.0
 def make_run(
     root: Path, number: int, state: str = "stopped", identity: str = IDENTITY, journal: bool = True
 ) -> Path:
-    """Make the folder of the run of that number, which began and ended on the same day."""
+    """Create the folder of run number `number`, which started and ended on the same day."""
     path = root / "runs" / f"{20_000_000 + number:08}-000000000-{number:06x}"
     (path / "logs").mkdir(parents=True)
     (path / "logs" / "root.train.log").write_text("epoch 1\n")
@@ -30,6 +30,6 @@ def make_run(
 
 
 def touch(path: Path, moment: float) -> None:
-    """Let a folder, and all in it, be as old as `moment` says."""
+    """Set the modification times of a folder and of all files in it."""
     for file in (*path.rglob("*"), path):
         os.utime(file, (moment, moment))

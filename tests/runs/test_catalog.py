@@ -17,7 +17,7 @@ def begin(root: Path) -> tuple[RunFolder, Journal]:
     return run, Journal.create(run.path, "app.py:Root")
 
 
-def test_a_run_that_is_held_goes_on_and_its_holder_is_known(tmp_path: Path):
+def test_a_run_whose_lock_is_held_is_running(tmp_path: Path):
     run, journal = begin(tmp_path)
 
     seen = read_run(run.path)
@@ -30,7 +30,7 @@ def test_a_run_that_is_held_goes_on_and_its_holder_is_known(tmp_path: Path):
     assert seen.ended is None
 
 
-def test_a_run_that_nobody_holds_and_that_has_not_ended_has_died(tmp_path: Path):
+def test_a_run_without_an_end_whose_lock_is_free_has_died(tmp_path: Path):
     run, journal = begin(tmp_path)
     journal.close()
 
@@ -38,13 +38,13 @@ def test_a_run_that_nobody_holds_and_that_has_not_ended_has_died(tmp_path: Path)
     assert find_holder(run.path) is None
 
 
-def test_a_run_that_is_just_beginning_has_not_died(tmp_path: Path):
+def test_a_run_that_is_starting_is_running(tmp_path: Path):
     run = RunFolder.create(str(tmp_path), app="Root")
 
     assert read_run(run.path).state == "running"
 
 
-def test_a_run_that_has_ended_says_how(tmp_path: Path):
+def test_the_summary_of_an_ended_run_has_its_end(tmp_path: Path):
     run, journal = begin(tmp_path)
     run.ended("failed", {"succeeded": 2, "failed": 1})
     journal.close()
@@ -61,7 +61,7 @@ def test_a_run_that_has_ended_says_how(tmp_path: Path):
     assert read_run(run.path).details["app"] == "Root"
 
 
-def test_looking_keeps_nobody_from_taking_a_run(tmp_path: Path):
+def test_reading_a_run_does_not_lock_it(tmp_path: Path):
     run, journal = begin(tmp_path)
     journal.close()
 
@@ -69,7 +69,7 @@ def test_looking_keeps_nobody_from_taking_a_run(tmp_path: Path):
     Journal.open(run.path, "app.py:Root").close()
 
 
-def test_what_somebody_has_done_to_a_run_json_harms_nobody(tmp_path: Path):
+def test_an_edited_run_json_is_no_error(tmp_path: Path):
     run, journal = begin(tmp_path)
     journal.close()
     for text in ("", "[]", "{}", json.dumps({"started": 7, "state": ["x"]})):

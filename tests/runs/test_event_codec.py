@@ -1,4 +1,4 @@
-"""Events become records and events again; what the codec does not know is refused, never dropped."""
+"""Events are encoded as records and decoded again; unknown records are refused, never dropped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_there_is_an_example_of_each_event():
 
 
 @pytest.mark.parametrize("position", range(len(EVENTS)), ids=lambda n: type(EVENTS[n]).__name__)
-def test_an_event_comes_back_as_it_was(position: int):
+def test_an_event_is_decoded_unchanged(position: int):
     event = EVENTS[position]
 
     *_, decoded = decode_events(encode_events(EVENTS[: position + 1]), "journal.db")
@@ -73,7 +73,7 @@ def test_an_event_comes_back_as_it_was(position: int):
     assert [type(field) for field in decoded] == [type(field) for field in event]
 
 
-def test_events_come_back_in_their_order_with_the_values_of_calls_in_records_of_their_own():
+def test_events_are_decoded_in_order_and_values_have_their_own_records():
     records = list(encode_events(EVENTS))
 
     assert [record.kind for record in records] == ["events", "CallSucceeded", "events"]
@@ -130,7 +130,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_a_record_that_is_not_known_is_refused_by_name(change, event: Event):
+def test_an_unknown_record_is_refused_by_name(change, event: Event):
     refusal = rf"Unknown record in the journal '/runs/1/journal\.db': .*{type(event).__name__}"
     with pytest.raises(JournalVersion, match=refusal):
         list(decode_events([changed(event, change)], "/runs/1/journal.db"))
@@ -139,14 +139,14 @@ def test_a_record_that_is_not_known_is_refused_by_name(change, event: Event):
 @pytest.mark.parametrize(
     "data", [b"", b"nonsense", pickle.dumps({}), pickle.dumps(["text"]), pickle.dumps([print])]
 )
-def test_a_record_of_events_that_holds_something_else_is_refused(data: bytes):
+def test_a_record_without_a_list_of_events_is_refused(data: bytes):
     with pytest.raises(JournalVersion, match="Unknown record in the journal"):
         list(decode_events([Record("events", "", "", data)], "/runs/1/journal.db"))
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("position", range(len(EVENTS)))
-def test_no_run_with_an_unknown_record_is_resumed_or_shown(tmp_path: Path, change, position: int):
+def test_a_run_with_an_unknown_record_is_neither_resumed_nor_shown(tmp_path: Path, change, position: int):
     """If an unknown record were dropped, a completed call could be run again."""
     journal = Journal.create(str(tmp_path), "app")
     for record in encode_events(EVENTS[:position]):
@@ -186,12 +186,12 @@ def test_no_run_with_an_unknown_record_is_resumed_or_shown(tmp_path: Path, chang
         (),
     ],
 )
-def test_a_field_of_another_type_is_refused(row: tuple):
+def test_a_field_of_a_wrong_type_is_refused(row: tuple):
     with pytest.raises(JournalVersion, match="Unknown record in the journal"):
         list(decode_events([Record("events", "", "", pickle.dumps([row]))], "journal.db"))
 
 
-def test_damaged_bytes_of_a_record_are_refused_by_name_or_decode_to_events():
+def test_damaged_bytes_are_refused_by_name_or_decoded_to_events():
     (record, *_) = encode_events(EVENTS[:9])
     assert isinstance(record.data, bytes)
     for position in range(len(record.data)):
@@ -203,7 +203,7 @@ def test_damaged_bytes_of_a_record_are_refused_by_name_or_decode_to_events():
                 list(decode_events([record._replace(data=before + byte + after)], "journal.db"))
 
 
-# Events that do not follow from those before them.
+# Events about components or calls that no earlier event mentions.
 
 
 @pytest.mark.parametrize("event", EVENTS[3:14], ids=lambda event: type(event).__name__)
@@ -230,8 +230,8 @@ def test_events_in_any_order_are_refused_or_folded(tmp_path: Path):
             Replay("run", decode_events(encode_events(events), "journal.db"))
 
 
-def test_a_run_of_several_processes_is_one_story():
-    """The second process attaches the same components again, and asks again for what was under way."""
+def test_the_events_of_a_resumed_run_are_one_history():
+    """The second process attaches the same components again, and asks again for the unfinished call."""
     again = [RunBegun(10.0), *EVENTS[1:3], CallAsked("root.w", "big", 11.0, 2, None)]
     ended = CallSucceeded("root.w", "big", 12.0, b"value")
 
@@ -253,7 +253,7 @@ def test_a_run_of_several_processes_is_one_story():
     ],
     ids=["succeeded", "failed"],
 )
-def test_a_call_that_ends_after_its_work_got_another_name_is_not_run_again(end: list[Event]):
+def test_a_call_that_ends_after_its_work_was_renamed_is_not_run_again(end: list[Event]):
     moved = [ComponentDetached("root.w", 6.0), ComponentAttached("root.v", 6.0, True, ("app.py", "W"), {})]
     survived = [CallSurvived("root.w", "k", 8.0), AnswerUsed("root.v", "k", 8.0)]
 
@@ -265,7 +265,7 @@ def test_a_call_that_ends_after_its_work_got_another_name_is_not_run_again(end: 
     assert [call.stage for call in replay.history.works["root.v"].calls] == [call.statuses[-1].stage]
 
 
-def test_the_state_at_the_start_is_in_the_history_and_not_taken_over_by_a_resume():
+def test_a_resume_takes_over_written_state_but_not_the_state_at_the_start():
     history = fold(EVENTS[:5])
 
     assert history.states == {"root": {"turn": b"I1"}, "root.w": {}}

@@ -19,42 +19,42 @@ from lightning_lite.runs import folder
 from lightning_lite.runs.folder import RunFolder
 
 
-def facts(run):
+def details(run):
     return json.loads(Path(run.path, "run.json").read_text("ascii"))
 
 
-def test_a_run_says_who_started_what_when_and_where(tmp_path):
+def test_run_json_has_app_command_user_time_and_versions(tmp_path):
     run = RunFolder.create(str(tmp_path / "root"), app="Training", command=["python", "train.py", "é"])
 
-    said = facts(run)
-    assert said["id"] == run.id == os.path.basename(run.path)
-    assert said["app"] == "Training"
-    assert said["state"] == "running"
-    assert said["ended"] is None
-    assert said["command"] == ["python", "train.py", "é"]
-    assert said["cwd"] == os.getcwd()
-    assert said["user"] == getpass.getuser()
-    assert said["pid"] == os.getpid()
-    assert said["python"] == sys.version.split()[0]
-    assert said["lightning_lite"] == settings.VERSION
-    assert datetime.now().astimezone() - datetime.fromisoformat(said["started"]) < timedelta(minutes=1)
+    recorded = details(run)
+    assert recorded["id"] == run.id == os.path.basename(run.path)
+    assert recorded["app"] == "Training"
+    assert recorded["state"] == "running"
+    assert recorded["ended"] is None
+    assert recorded["command"] == ["python", "train.py", "é"]
+    assert recorded["cwd"] == os.getcwd()
+    assert recorded["user"] == getpass.getuser()
+    assert recorded["pid"] == os.getpid()
+    assert recorded["python"] == sys.version.split()[0]
+    assert recorded["lightning_lite"] == settings.VERSION
+    assert datetime.now().astimezone() - datetime.fromisoformat(recorded["started"]) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "interrupted"])
-def test_the_end_of_a_run_is_noted(tmp_path, state):
+def test_the_end_of_a_run_is_recorded(tmp_path, state):
     run = RunFolder.create(str(tmp_path), app="a")
-    before = facts(run)
+    before = details(run)
 
     run.ended(state)
 
-    after = facts(run)
+    after = details(run)
     assert after["state"] == state
     assert after["ended"] >= before["started"]
     assert after == before | {"state": state, "ended": after["ended"]}
     assert sorted(os.listdir(run.path)) == ["logs", "run.json"]
 
 
-def test_only_its_user_can_look_into_a_run(tmp_path):
+def test_only_its_user_can_read_a_run(tmp_path):
     before = os.umask(0)
     try:
         run = RunFolder.create(str(tmp_path / "not" / "there" / "yet"), app="a")
@@ -67,11 +67,11 @@ def test_only_its_user_can_look_into_a_run(tmp_path):
     assert stat.S_IMODE(os.stat(os.path.join(run.path, "run.json")).st_mode) == 0o600
 
 
-def test_names_of_runs_sort_by_time_and_never_meet(tmp_path, monkeypatch):
+def test_ids_of_runs_sort_by_time_and_are_unique(tmp_path, monkeypatch):
     moments = iter([1_700_000_000.0, 1_700_000_000.0015, 1_700_000_000.0015, 1_800_000_000.0])
     monkeypatch.setattr(folder.time, "time", lambda: next(moments))
-    lots = iter([b"aaa", b"aaa", b"aaa", b"bbb", b"aaa"])  # the third meets the second
-    monkeypatch.setattr(folder.os, "urandom", lambda size: next(lots))
+    random_bytes = iter([b"aaa", b"aaa", b"aaa", b"bbb", b"aaa"])  # the third run has the id of the second
+    monkeypatch.setattr(folder.os, "urandom", lambda size: next(random_bytes))
 
     names = [RunFolder.create(str(tmp_path), app="a").id for _ in range(4)]
 
@@ -80,7 +80,7 @@ def test_names_of_runs_sort_by_time_and_never_meet(tmp_path, monkeypatch):
     assert all(re.fullmatch(r"\d{8}-\d{9}-[0-9a-f]{6}", name) for name in names)
 
 
-def test_whoever_reads_a_run_sees_all_of_it_or_none(tmp_path):
+def test_a_reader_of_run_json_never_sees_a_part_of_it(tmp_path):
     run = RunFolder.create(str(tmp_path), app="a" * 100_000)
     program = (
         "import json, sys\n"
@@ -107,7 +107,7 @@ def test_a_root_that_is_a_file_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
-def test_a_root_that_takes_nothing_is_refused_with_the_reason(tmp_path, monkeypatch, number):
+def test_a_root_that_can_not_be_written_is_refused_with_the_reason(tmp_path, monkeypatch, number):
     def refuse(path, mode=0o777):
         raise OSError(number, os.strerror(number), path)
 
@@ -120,13 +120,13 @@ def test_a_root_that_takes_nothing_is_refused_with_the_reason(tmp_path, monkeypa
     assert "\n" not in str(raised.value)
 
 
-def test_a_user_without_a_name_is_a_number(monkeypatch, tmp_path):
-    def nobody(uid):
+def test_a_user_without_a_name_is_recorded_by_number(monkeypatch, tmp_path):
+    def has_no_name(uid):
         raise KeyError(uid)
 
-    monkeypatch.setattr(folder.pwd, "getpwuid", nobody)
+    monkeypatch.setattr(folder.pwd, "getpwuid", has_no_name)
 
-    assert facts(RunFolder.create(str(tmp_path), app="a"))["user"] == str(os.getuid())
+    assert details(RunFolder.create(str(tmp_path), app="a"))["user"] == str(os.getuid())
 
 
 def test_the_version_is_the_same_everywhere():

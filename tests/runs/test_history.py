@@ -70,13 +70,21 @@ def run_app(app: LightningTestApp | None = None) -> RunHistory:
     return read_history(only_run())
 
 
-def tell(
+def apply_events(
     history: RunHistory,
     *notes: tuple[str, str, int, tuple[object, ...]],
     entered: tuple[str, ...] = (),
     left: tuple[str, ...] = (),
 ) -> None:
-    """Apply that works came and went, and then what happened; a call is first of all pending."""
+    """Apply events to a history.
+
+    Args:
+        history: The history.
+        notes: Work, key, number of the call, and the fields of a status. The first `pending` asks for the
+            call; a status without a key is that of the process.
+        entered: Works that were attached before.
+        left: Works that were detached before that.
+    """
     for name in left:
         history.apply(ComponentDetached(name, 0.0))
     for name in entered:
@@ -91,7 +99,7 @@ def tell(
             history.apply(WorkStatusChanged(work, time, status))
 
 
-def test_calls_are_known_with_their_arguments_attempts_and_times():
+def test_the_history_has_calls_with_arguments_attempts_and_times():
     history = run_app()
 
     first, second = history.works["root.first"], history.works["root.second"]
@@ -112,14 +120,14 @@ def test_calls_are_known_with_their_arguments_attempts_and_times():
     assert history.begun[0] <= history.times[0] <= history.last_time
 
 
-def test_states_are_known_without_the_classes_of_the_user():
+def test_the_history_has_states_without_the_classes_of_the_user():
     history = run_app()
 
     assert decode(history.states["root"]["passes"]) == 7
     assert decode(history.states["root.first"]["progress"]) == 1.0
 
 
-def test_a_run_is_read_while_it_goes_on_and_the_reader_leaves_nothing_behind():
+def test_a_running_run_can_be_read_and_the_reader_leaves_no_file():
     seen = []
 
     class Watched(LightningTestApp):
@@ -137,7 +145,7 @@ def test_a_run_is_read_while_it_goes_on_and_the_reader_leaves_nothing_behind():
     assert not any("wal" in name or "shm" in name for name in before)
 
 
-def test_a_run_that_died_is_read_up_to_its_last_whole_record(tmp_path: Path):
+def test_a_run_that_died_is_read_up_to_its_last_complete_record(tmp_path: Path):
     copies = []
 
     class Copied(LightningTestApp):
@@ -152,18 +160,22 @@ def test_a_run_that_died_is_read_up_to_its_last_whole_record(tmp_path: Path):
     assert [len(each) for each in stages] == sorted(len(each) for each in stages)
 
 
-def test_what_a_dead_process_had_under_way_is_lost_and_asked_again_as_another_call():
+def test_an_unfinished_call_of_a_dead_process_is_lost_and_another_one_is_asked():
     history = RunHistory()
     history.apply(RunBegun(100.0))
-    tell(history, ("root.a", "k", 1, ("pending", 101.0)), ("root.a", "k", 1, ("running", 102.0, None, "", 1)))
-    tell(
+    apply_events(
+        history, ("root.a", "k", 1, ("pending", 101.0)), ("root.a", "k", 1, ("running", 102.0, None, "", 1))
+    )
+    apply_events(
         history,
         ("root.a", "done", 2, ("pending", 101.0)),
         ("root.a", "done", 2, ("running", 102.0, None, "", 1)),
     )
     history.apply(CallSucceeded("root.a", "done", 103.0, b""))
     history.apply(RunBegun(200.0))
-    tell(history, ("root.a", "k", 1, ("pending", 201.0)), ("root.a", "k", 1, ("running", 202.0, None, "", 1)))
+    apply_events(
+        history, ("root.a", "k", 1, ("pending", 201.0)), ("root.a", "k", 1, ("running", 202.0, None, "", 1))
+    )
 
     assert history.begun == [100.0, 200.0]
     assert [(call.number, call.stage) for call in history.calls] == [
@@ -175,34 +187,36 @@ def test_what_a_dead_process_had_under_way_is_lost_and_asked_again_as_another_ca
     assert [call.ended for call in history.calls] == [True, True, False]
 
 
-def test_what_was_taken_out_of_the_tree_stays_known_and_its_name_may_come_again():
+def test_a_detached_work_stays_in_the_history_and_its_name_can_be_used_again():
     history = RunHistory()
-    tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a", "root.ab"))
-    tell(history, left=("root.a",))
+    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a", "root.ab"))
+    apply_events(history, left=("root.a",))
     assert [work.is_detached for work in history.works.values()] == [True, False]
 
-    tell(history, ("root.a", "k", 1, ("pending", 2.0)), entered=("root.a",))
+    apply_events(history, ("root.a", "k", 1, ("pending", 2.0)), entered=("root.a",))
 
     assert not history.works["root.a"].is_detached
     assert [call.asked for call in history.works["root.a"].calls] == [1.0, 2.0]
 
 
-def test_a_call_goes_on_when_another_work_is_taken_out():
+def test_a_call_continues_if_another_work_is_detached():
     history = RunHistory()
-    tell(history, entered=("root.a", "root.b"))
-    tell(history, left=("root.a",), entered=("root.a",))
-    tell(history, ("root.a", "k", 1, ("pending", 1.0)))
-    tell(history, left=("root.b",))
-    tell(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
+    apply_events(history, entered=("root.a", "root.b"))
+    apply_events(history, left=("root.a",), entered=("root.a",))
+    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)))
+    apply_events(history, left=("root.b",))
+    apply_events(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
 
     assert [work.is_detached for work in history.works.values()] == [False, True]
     assert [call.stage for call in history.works["root.a"].calls] == ["running"]
 
 
-def test_a_call_whose_work_has_got_another_name_goes_on_under_that_one():
+def test_a_call_of_a_renamed_work_continues_under_the_new_name():
     history = RunHistory()
-    tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a",))
-    tell(history, ("root.b", "k", 1, ("running", 2.0, None, "", 1)), left=("root.a",), entered=("root.b",))
+    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a",))
+    apply_events(
+        history, ("root.b", "k", 1, ("running", 2.0, None, "", 1)), left=("root.a",), entered=("root.b",)
+    )
 
     assert [call.stage for call in history.calls] == ["pending", "running"]
 
@@ -218,31 +232,33 @@ def test_a_call_whose_work_has_got_another_name_goes_on_under_that_one():
 )
 def test_attempts(events: list[tuple[object, ...]], attempts: list[tuple[int, str]]):
     history = RunHistory()
-    tell(history, ("root.a", "k", 1, ("pending", 0.5)), *(("root.a", "k", 1, event) for event in events))
+    apply_events(
+        history, ("root.a", "k", 1, ("pending", 0.5)), *(("root.a", "k", 1, event) for event in events)
+    )
 
     (call,) = history.calls
     assert [(each.number, each.outcome) for each in call.attempts] == attempts
 
 
-def test_the_last_thing_about_a_work_is_about_its_newest_call_or_its_process():
+def test_the_last_status_of_a_work_is_that_of_its_newest_call_or_its_process():
     history = RunHistory()
-    tell(history, entered=("root.a",))
+    apply_events(history, entered=("root.a",))
     work = history.works["root.a"]
     assert work.last == WorkStatus("not_started", 0.0)
 
-    tell(history, ("root.a", "", 0, ("started", 1.0)))
+    apply_events(history, ("root.a", "", 0, ("started", 1.0)))
     assert work.last.stage == "started"
-    tell(history, ("root.a", "k", 1, ("pending", 1.0)))  # of the same moment
-    tell(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))
+    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)))  # at the same time
+    apply_events(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))
     assert work.last.stage == "running"
-    tell(history, ("root.a", "", 0, ("stopped", 3.0)))
+    apply_events(history, ("root.a", "", 0, ("stopped", 3.0)))
     assert work.last.stage == "stopped"
 
 
-# what can't be read
+# unreadable journals
 
 
-def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name(tmp_path: Path):
+def test_a_missing_damaged_or_foreign_journal_is_refused_by_name(tmp_path: Path):
     with pytest.raises(NothingToResume, match=r"there is no journal"):
         read_history(str(tmp_path))
 
@@ -261,7 +277,7 @@ def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name
         read_history(str(tmp_path))
 
 
-def test_records_that_are_no_plain_data_are_not_unpickled(tmp_path: Path):
+def test_records_with_classes_or_functions_are_not_unpickled(tmp_path: Path):
     journal = Journal.create(str(tmp_path), "app")
     journal.append(Record("events", "", "", pickle.dumps([("StateWritten", "root", 1.0, print)])))
     journal.close()
@@ -270,7 +286,7 @@ def test_records_that_are_no_plain_data_are_not_unpickled(tmp_path: Path):
         read_history(str(tmp_path))
 
 
-def test_a_database_of_others_is_none_of_ours(tmp_path: Path):
+def test_another_database_is_refused(tmp_path: Path):
     connection = database.sqlite3.connect(tmp_path / "journal.db")
     connection.execute("CREATE TABLE other (x)")
     connection.close()
@@ -287,7 +303,7 @@ class Colour:
         return os.mkdir, ("made by looking",)
 
 
-def test_arguments_are_shown_without_running_anything_of_the_users():
+def test_arguments_are_shown_without_running_code_of_the_user():
     arguments = (
         1,
         (2.5, None),
@@ -310,7 +326,7 @@ def test_arguments_are_shown_without_running_anything_of_the_users():
     assert not Path("made by looking").exists()
 
 
-def test_what_can_not_be_read_is_shown_as_dots():
+def test_arguments_that_can_not_be_read_are_shown_as_dots():
     assert show_arguments(b"\x80\x05nonsense") == "..."
     with pytest.raises(NotPlain, match=r"posix\.mkdir"):
         unpack_plain(pickle.dumps(Colour()))

@@ -1,4 +1,4 @@
-"""What is written to a journal is read again: all of it, in order, once."""
+"""All records of a journal are read again, in order, each once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from stories import BIG, IDENTITY, SMALL, STORY, commit_all, contents, flat, read, write
+from small_journals import BIG, IDENTITY, SMALL, TRANSACTIONS, commit_all, contents, flat, read, write
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs import database
@@ -18,7 +18,7 @@ from lightning_lite.runs.values import INLINE_LIMIT
 def test_records_are_read_as_they_were_written(tmp_path: Path):
     write(tmp_path / "run")
 
-    assert read(tmp_path / "run") == flat(STORY)
+    assert read(tmp_path / "run") == flat(TRANSACTIONS)
 
 
 def test_a_new_journal_is_empty(new: Journal, tmp_path: Path):
@@ -27,18 +27,18 @@ def test_a_new_journal_is_empty(new: Journal, tmp_path: Path):
     assert read(tmp_path) == []
 
 
-def test_a_journal_is_gone_on_with_as_often_as_one_likes(tmp_path: Path):
+def test_a_journal_can_be_continued_any_number_of_times(tmp_path: Path):
     Journal.create(str(tmp_path), IDENTITY).close()
 
-    for transaction in STORY:
+    for transaction in TRANSACTIONS:
         again = Journal.open(str(tmp_path), IDENTITY)
         commit_all(again, [transaction])
         again.close()
 
-    assert read(tmp_path) == flat(STORY)
+    assert read(tmp_path) == flat(TRANSACTIONS)
 
 
-def test_texts_and_data_may_be_anything(new: Journal, tmp_path: Path):
+def test_any_texts_and_data_are_stored(new: Journal, tmp_path: Path):
     odd = [
         Record("", "", "", b""),
         Record("état", "root.日本", "a\0b\n'\"", bytes(range(256))),
@@ -50,7 +50,7 @@ def test_texts_and_data_may_be_anything(new: Journal, tmp_path: Path):
     assert read(tmp_path) == odd
 
 
-def test_an_identity_may_hold_any_name_of_a_file(tmp_path: Path):
+def test_an_identity_may_contain_any_file_name(tmp_path: Path):
     identity = os.fsdecode(b"/home/\xff/app's 100%?#.py") + ":Root"
 
     Journal.create(str(tmp_path), identity).close()
@@ -58,13 +58,13 @@ def test_an_identity_may_hold_any_name_of_a_file(tmp_path: Path):
     assert read(tmp_path, identity) == []
 
 
-def test_what_is_not_committed_is_not_there(new: Journal):
+def test_a_record_that_is_not_committed_is_not_read(new: Journal):
     new.append(SMALL)
 
     assert list(new.records()) == []
 
 
-def test_closing_commits_what_waits(new: Journal, tmp_path: Path):
+def test_close_commits_the_waiting_records(new: Journal, tmp_path: Path):
     new.append(SMALL)
     new.close()
     new.close()
@@ -72,7 +72,7 @@ def test_closing_commits_what_waits(new: Journal, tmp_path: Path):
     assert read(tmp_path) == [SMALL]
 
 
-def test_committing_nothing_writes_nothing(new: Journal, tmp_path: Path):
+def test_a_commit_without_records_writes_nothing(new: Journal, tmp_path: Path):
     before = contents(tmp_path)
 
     new.commit()
@@ -80,7 +80,7 @@ def test_committing_nothing_writes_nothing(new: Journal, tmp_path: Path):
     assert contents(tmp_path) == before
 
 
-def test_all_files_are_for_their_user_alone(tmp_path: Path):
+def test_all_files_have_permissions_for_their_user_only(tmp_path: Path):
     previous = os.umask(0)
     try:
         new = Journal.create(str(tmp_path), IDENTITY)
@@ -99,16 +99,16 @@ def test_all_files_are_for_their_user_alone(tmp_path: Path):
     assert folder == 0o700
 
 
-def test_a_second_journal_is_not_begun_over_the_first_one(tmp_path: Path):
+def test_create_refuses_to_replace_a_journal(tmp_path: Path):
     write(tmp_path / "run")
 
     with pytest.raises(JournalError, match="open that one"):
         Journal.create(str(tmp_path / "run"), IDENTITY)
 
-    assert read(tmp_path / "run") == flat(STORY)
+    assert read(tmp_path / "run") == flat(TRANSACTIONS)
 
 
-def test_what_a_dead_beginner_left_is_no_journal_and_in_nobodys_way(tmp_path: Path):
+def test_create_replaces_the_incomplete_file_of_a_dead_process(tmp_path: Path):
     (tmp_path / "journal.db.new").write_bytes(b"half of it")
 
     Journal.create(str(tmp_path), IDENTITY).close()
@@ -118,7 +118,7 @@ def test_what_a_dead_beginner_left_is_no_journal_and_in_nobodys_way(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
-def test_durable_lets_sqlite_flush_each_commit(tmp_path: Path, durable: bool, level: int):
+def test_with_durable_sqlite_flushes_each_commit(tmp_path: Path, durable: bool, level: int):
     for begin in (Journal.create, Journal.open):
         one = begin(str(tmp_path), IDENTITY, durable=durable)
         assert one._connection.execute("PRAGMA synchronous").fetchone() == (level,)
@@ -129,7 +129,7 @@ def test_durable_lets_sqlite_flush_each_commit(tmp_path: Path, durable: bool, le
 @pytest.mark.parametrize(
     ("durable", "flushed"), [(False, []), (True, ["run", "1.bin.new", "values", "2.bin.new", "values"])]
 )
-def test_durable_flushes_files_of_values_and_their_names(
+def test_with_durable_files_of_values_and_their_folders_are_flushed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, flushed: list[str]
 ):
     (tmp_path / "run").mkdir()
@@ -143,7 +143,9 @@ def test_durable_flushes_files_of_values_and_their_names(
     assert seen == flushed
 
 
-def test_a_journal_is_moved_out_of_its_log_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_sqlite_copies_its_log_into_the_database_from_time_to_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(database, "_CHECKPOINT_PAGES", 4)
     new = Journal.create(str(tmp_path), IDENTITY)
     commit_all(new, [[SMALL]] * 100)

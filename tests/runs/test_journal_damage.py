@@ -1,4 +1,4 @@
-"""A journal that is cut, flipped or put together: whole transactions from the start, or refused by name."""
+"""Truncated, changed and mixed journals give complete transactions from the start, or are refused by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from damage import change, cut_at, each_damaged, flip, refusal_of, tamper
-from stories import IDENTITY, STORY, contents, flat, read, write, write_and_die
+from small_journals import IDENTITY, TRANSACTIONS, contents, flat, read, write, write_and_die
 
 from lightning_lite.errors import (
     JournalCorrupt,
@@ -27,44 +27,44 @@ from lightning_lite.runs.records import Row, read_frames, write_frames
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let even a small journal have several pages, with little room between what matters."""
+    """Use small pages, so that a small journal has several of them and few unused bytes."""
     monkeypatch.setattr(database, "_PAGE_SIZE", 512)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory, if the system has that: thousands of journals are made and opened in it."""
+def memory_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory if possible, because tests create and open thousands of journals in it."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
         yield Path(folder)
 
 
 @pytest.fixture
-def closed(place: Path) -> Path:
-    """A journal that was closed: all of it is in the database."""
-    write(place / "closed")
-    return place / "closed"
+def closed(memory_folder: Path) -> Path:
+    """A closed journal: all records are in the database."""
+    write(memory_folder / "closed")
+    return memory_folder / "closed"
 
 
 @pytest.fixture
-def killed(place: Path) -> Path:
-    """A journal whose writer was killed: all of it is in the log."""
-    write_and_die(place / "killed")
-    return place / "killed"
+def killed(memory_folder: Path) -> Path:
+    """A journal whose writer was killed: all records are in the log."""
+    write_and_die(memory_folder / "killed")
+    return memory_folder / "killed"
 
 
 @pytest.fixture
-def ahead(place: Path) -> Path:
-    """A journal whose writer was killed when its last three transactions were not in the database yet."""
-    write_and_die(place / "ahead", secured=3)
-    return place / "ahead"
+def ahead(memory_folder: Path) -> Path:
+    """A journal whose writer was killed: the last three transactions are only in the write-ahead file."""
+    write_and_die(memory_folder / "ahead", secured=3)
+    return memory_folder / "ahead"
 
 
-@pytest.fixture(params=[3, 5], ids=["part of the log", "all of the log"])
-def moved(request: pytest.FixtureRequest, place: Path) -> Path:
-    """A journal whose writer was killed after SQLite had moved its log into the database."""
-    write_and_die(place / "moved", moved=request.param)
-    return place / "moved"
+@pytest.fixture(params=[0, 3, 5], ids=["no checkpoint", "checkpoint of a part", "checkpoint of all"])
+def abandoned(request: pytest.FixtureRequest, memory_folder: Path) -> Path:
+    """A journal whose writer was killed, before or after a checkpoint of SQLite."""
+    write_and_die(memory_folder / "abandoned", moved=request.param)
+    return memory_folder / "abandoned"
 
 
 def size_of(folder: Path, name: str) -> int:
@@ -84,29 +84,29 @@ def flipped(folder: Path, name: str, sample: int | None = None) -> Counter[str]:
     return Counter("recovered" if isinstance(one, int) else type(one).__name__ for one in verdicts)
 
 
-def test_a_log_that_is_cut_leaves_whole_transactions(killed: Path):
+def test_a_truncated_log_leaves_complete_transactions(killed: Path):
     seen = cut(killed, "journal.db-wal", 29)
 
-    assert set(seen) == set(range(len(STORY) + 1))
+    assert set(seen) == set(range(len(TRANSACTIONS) + 1))
     assert seen == sorted(seen)
 
 
-def test_a_log_that_is_cut_after_some_of_it_was_moved_gives_no_wrong_record(moved: Path):
-    assert len(STORY) in cut(moved, "journal.db-wal", 29)
+def test_a_truncated_log_after_a_kill_gives_no_wrong_record(abandoned: Path):
+    assert len(TRANSACTIONS) in cut(abandoned, "journal.db-wal", 29)
 
 
-def test_what_is_ahead_of_the_database_is_there_up_to_where_it_is_cut(ahead: Path):
+def test_a_truncated_write_ahead_file_leaves_complete_transactions(ahead: Path):
     seen = cut(ahead, "journal.db-ahead", 7)
 
     assert set(seen) == {2, 3, 4, 5}
     assert seen == sorted(seen)
 
 
-def test_no_flipped_bit_of_what_is_ahead_of_the_database_gives_a_wrong_record(ahead: Path):
+def test_no_flipped_bit_of_the_write_ahead_file_gives_a_wrong_record(ahead: Path):
     assert set(flipped(ahead, "journal.db-ahead")) == {"recovered"}
 
 
-def test_a_record_ahead_of_the_database_whose_number_is_wrong_takes_none_of_those_before_it_along(
+def test_a_wrong_number_in_the_write_ahead_file_loses_only_that_record(
     ahead: Path,
 ):
     data = (ahead / "journal.db-ahead").read_bytes()
@@ -114,37 +114,37 @@ def test_a_record_ahead_of_the_database_whose_number_is_wrong_takes_none_of_thos
     wrong = rows[-1]._replace(sequence=rows[0].sequence)
     (ahead / "journal.db-ahead").write_bytes(write_frames([*rows[:-1], wrong]))
 
-    assert read(ahead) == flat(STORY[:-1])
+    assert read(ahead) == flat(TRANSACTIONS[:-1])
 
 
-def test_what_was_taken_over_from_ahead_of_the_database_is_in_it(ahead: Path):
-    assert len(read(ahead)) == sum(map(len, STORY))
+def test_open_copies_the_write_ahead_file_into_the_database_once(ahead: Path):
+    assert len(read(ahead)) == sum(map(len, TRANSACTIONS))
     assert not (ahead / "journal.db-ahead").exists()
-    assert len(read(ahead)) == sum(map(len, STORY))
+    assert len(read(ahead)) == sum(map(len, TRANSACTIONS))
 
 
-def test_a_write_that_was_cut_and_tried_again_with_more_is_there_once(place: Path):
-    (place / "run").mkdir()
-    journal = Journal.create(str(place / "run"), IDENTITY)
-    first, second = STORY[0][0], STORY[2][0]
+def test_a_write_that_was_interrupted_and_repeated_is_read_once(memory_folder: Path):
+    (memory_folder / "run").mkdir()
+    journal = Journal.create(str(memory_folder / "run"), IDENTITY)
+    first, second = TRANSACTIONS[0][0], TRANSACTIONS[2][0]
     journal.append(first)
-    journal._write_ahead.write(journal._seal_waiting()[0])  # cut here, before it was noted
+    journal._write_ahead.write(journal._seal_waiting()[0])  # interrupted here, before the journal notes it
     journal.append(second)
     journal.secure()
-    copy = place / "copy"
+    copy = memory_folder / "copy"
     copy.mkdir()
-    for name, data in contents(place / "run").items():
+    for name, data in contents(memory_folder / "run").items():
         (copy / name).write_bytes(data)
     journal.close()
 
-    assert read(copy) == read(place / "run") == [first, second]
+    assert read(copy) == read(memory_folder / "run") == [first, second]
 
 
-def test_a_database_that_is_cut_is_refused(closed: Path):
+def test_a_truncated_database_is_refused(closed: Path):
     *seen, whole = cut(closed, "journal.db", 29)
 
     assert {type(verdict) for verdict in seen} == {JournalCorrupt}
-    assert whole == len(STORY)
+    assert whole == len(TRANSACTIONS)
 
 
 def test_no_flipped_bit_of_a_closed_journal_gives_a_wrong_record(closed: Path):
@@ -152,48 +152,36 @@ def test_no_flipped_bit_of_a_closed_journal_gives_a_wrong_record(closed: Path):
 
 
 @pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
-def test_no_flipped_bit_after_a_kill_gives_a_wrong_record(killed: Path, name: str):
-    assert flipped(killed, name, 200)["recovered"]
-
-
-@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
-def test_no_flipped_bit_after_a_kill_and_a_move_gives_a_wrong_record(moved: Path, name: str):
-    assert flipped(moved, name, 200)["recovered"]
+def test_no_flipped_bit_after_a_kill_gives_a_wrong_record(abandoned: Path, name: str):
+    assert flipped(abandoned, name, 200)["recovered"]
 
 
 @pytest.mark.torture
-def test_no_cut_and_no_flipped_bit_of_a_closed_journal_at_all_gives_a_wrong_record(closed: Path):
-    assert len(STORY) in cut(closed, "journal.db")
+def test_no_truncation_and_no_bit_of_a_closed_journal_gives_a_wrong_record(closed: Path):
+    assert len(TRANSACTIONS) in cut(closed, "journal.db")
     assert flipped(closed, "journal.db")["JournalCorrupt"]
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
-def test_no_cut_and_no_flipped_bit_after_a_kill_at_all_gives_a_wrong_record(killed: Path, name: str):
-    assert len(STORY) in cut(killed, name)
-    assert flipped(killed, name)["recovered"]
+def test_no_truncation_and_no_bit_after_a_kill_gives_a_wrong_record(abandoned: Path, name: str):
+    assert len(TRANSACTIONS) in cut(abandoned, name)
+    assert flipped(abandoned, name)["recovered"]
 
 
-@pytest.mark.torture
-@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal"])
-def test_no_cut_and_no_flipped_bit_after_a_kill_and_a_move_at_all_gives_a_wrong_record(
-    moved: Path, name: str
+def test_without_checksums_a_flipped_bit_gives_a_wrong_record(
+    memory_folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert len(STORY) in cut(moved, name)
-    assert flipped(moved, name)["recovered"]
-
-
-def test_without_checksums_flipped_bits_would_be_believed(place: Path, monkeypatch: pytest.MonkeyPatch):
     for module in (journal, validation):
         monkeypatch.setattr(module, "chain_checksum", lambda *row: bytes(16))
-    write(place / "weak")
+    write(memory_folder / "weak")
 
     with pytest.raises(AssertionError, match="a wrong state"):
-        flipped(place / "weak", "journal.db", 1000)
+        flipped(memory_folder / "weak", "journal.db", 1000)
 
 
 def join(folder: Path, other: Path) -> None:
-    """Put the records of the one journal up to the third, and those of the other from there on, together."""
+    """Combine the first three records of one journal with the later ones of another."""
     tamper(
         folder,
         f"ATTACH '{other}/journal.db' AS other",
@@ -202,7 +190,7 @@ def join(folder: Path, other: Path) -> None:
     )
 
 
-def test_two_journals_that_were_joined_are_refused(closed: Path, tmp_path: Path):
+def test_a_mixture_of_two_journals_is_refused(closed: Path, tmp_path: Path):
     write(tmp_path / "other")
     join(closed, tmp_path / "other")
 
@@ -212,7 +200,7 @@ def test_two_journals_that_were_joined_are_refused(closed: Path, tmp_path: Path)
     assert (error.sequence, error.what) == (4, "its checksum is wrong")
 
 
-def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_the_chain_a_mixture_of_two_journals_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     chained = journal.chain_checksum
     for module in (journal, validation):
         monkeypatch.setattr(module, "chain_checksum", lambda previous, *row: chained(b"", *row))
@@ -237,7 +225,10 @@ def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, mon
         ("UPDATE batch SET frames = substr(frames, 2) WHERE sequence = 3", 2),
         ("UPDATE journal SET identity = CAST('app.py:Other' AS BLOB)", None),
         ("UPDATE journal SET nonce = x'00'", None),
-        ("UPDATE journal SET checksum = CAST(x'ff0a1b' AS TEXT)", None),  # SQLite says it with its bytes
+        (
+            "UPDATE journal SET checksum = CAST(x'ff0a1b' AS TEXT)",
+            None,
+        ),  # SQLite puts these bytes into its message
         ("DELETE FROM journal", None),
         ("INSERT INTO journal SELECT * FROM journal", None),
         ("DROP TABLE batch", None),
@@ -248,7 +239,7 @@ def test_without_the_chain_joined_journals_would_be_believed(tmp_path: Path, mon
         ("PRAGMA application_id = 1", None),
     ],
 )
-def test_a_journal_that_somebody_changed_is_refused(closed: Path, statement: str, sequence: int | None):
+def test_a_changed_database_is_refused(closed: Path, statement: str, sequence: int | None):
     tamper(closed, statement)
 
     error = refusal_of(closed)
@@ -260,7 +251,7 @@ def test_a_journal_that_somebody_changed_is_refused(closed: Path, statement: str
 
 
 def put(position: int, **fields: object) -> Callable[[list[Row]], None]:
-    """Return what puts a changed copy of the record before a position there."""
+    """Return a function that inserts a changed copy of the previous record at a position."""
     return lambda rows: rows.insert(position, rows[position - 1]._replace(**fields))
 
 
@@ -291,7 +282,7 @@ def replace(sequence: int, **fields: object) -> Callable[[list[Row]], None]:
         (replace(5, checksum=bytes(16)), 5),
     ],
 )
-def test_a_journal_whose_records_somebody_changed_is_refused(
+def test_a_database_with_changed_records_is_refused(
     closed: Path, change_rows: Callable[[list[Row]], object], sequence: int
 ):
     change(closed, change_rows)
@@ -302,7 +293,7 @@ def test_a_journal_whose_records_somebody_changed_is_refused(
     assert error.sequence == sequence
 
 
-def test_a_transaction_that_is_not_whole_is_refused(closed: Path):
+def test_an_incomplete_transaction_in_the_database_is_refused(closed: Path):
     change(closed, lambda rows: rows.__delitem__(slice(5, None)))
 
     assert isinstance(refusal_of(closed), JournalCorrupt)
@@ -334,7 +325,7 @@ def test_the_journal_of_another_app_is_refused(closed: Path):
         (b"SQLite format 3\0" + bytes(5000), "it is not a journal"),
     ],
 )
-def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, data: bytes, what: str):
+def test_another_file_is_refused(tmp_path: Path, data: bytes, what: str):
     (tmp_path / "journal.db").write_bytes(data)
 
     error = refusal_of(tmp_path)
@@ -354,7 +345,9 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path, data: bytes, what:
         (lambda path: os.symlink("/dev/null", path), "it is a symbolic link"),
     ],
 )
-def test_what_is_no_regular_file_is_refused_and_never_opened(closed: Path, name: str, make, what: str):
+def test_a_path_that_is_not_a_regular_file_is_refused_and_not_opened(
+    closed: Path, name: str, make, what: str
+):
     (closed / name).unlink(missing_ok=True)
     make(closed / name)
 
@@ -362,7 +355,7 @@ def test_what_is_no_regular_file_is_refused_and_never_opened(closed: Path, name:
         journal.Journal.open(str(closed), IDENTITY)
 
 
-def test_a_lock_that_is_no_file_is_refused(closed: Path):
+def test_a_lock_that_is_not_a_regular_file_is_refused(closed: Path):
     (closed / "journal.lock").unlink()
     os.mkfifo(closed / "journal.lock")
     with pytest.raises(JournalError, match="not a regular file"):

@@ -1,4 +1,4 @@
-"""Writers that are killed at any moment: what was acknowledged is there, in order, once."""
+"""Kills writers at any moment: each acknowledged record is read, in order, once."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import threading
 from pathlib import Path
 
 import pytest
-from stories import IDENTITY, read
+from small_journals import IDENTITY, read
 
 from lightning_lite.runs import database, journal, write_ahead
 from lightning_lite.runs.journal import Journal, Record
 
 
 def record(number: int) -> Record:
-    """Return the record of that number; some are too big for the journal itself."""
+    """Return record number `number`; some are too big for the database."""
     size = 2_500 if number % 13 == 0 else number * 37 % 700
     return Record("ended", "root.train", f"{number:x}", number.to_bytes(4) * size)
 
 
-def write_on(folder: Path, acknowledge: int, seed: int) -> None:
-    """Begin or go on with a journal, for ever; say after each transaction how many records there are."""
+def write_for_ever(folder: Path, acknowledge: int, seed: int) -> None:
+    """Append to a journal until the process is killed; report the count after each transaction."""
     random_ = random.Random(seed)
     if (folder / "journal.db").exists():
         mine = Journal.open(str(folder), IDENTITY)
@@ -43,25 +43,25 @@ def write_on(folder: Path, acknowledge: int, seed: int) -> None:
 
 
 def kill_a_writer(folder: Path, seed: int, seconds: float) -> int:
-    """Let a process write on, kill it, and return how many records it acknowledged; 0 if none."""
+    """Start a writer, kill it after `seconds`, and return the number of records that it acknowledged."""
     pipe, acknowledge = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            write_on(folder, acknowledge, seed)
+            write_for_ever(folder, acknowledge, seed)
         finally:
             os._exit(1)
     os.close(acknowledge)
     threading.Event().wait(seconds)
     os.kill(pid, signal.SIGKILL)
     with open(pipe, "rb") as acknowledged:
-        said = acknowledged.read()
+        counts = acknowledged.read()
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
-    return int.from_bytes(said[-4:])
+    return int.from_bytes(counts[-4:])
 
 
 def check(folder: Path, acknowledged: int) -> int:
-    """Look at a journal, and return how many records it holds."""
+    """Assert that a journal has all acknowledged records, and return the number of its records."""
     if not (folder / "journal.db").exists():
         assert not acknowledged, "the journal is lost"
         return 0
@@ -76,11 +76,11 @@ def check(folder: Path, acknowledged: int) -> int:
 
 
 def kill_writers(folder: Path, kills: int, seed: int) -> list[int]:
-    """Kill one writer after the other; return how many records there were after each."""
+    """Kill `kills` writers, one after the other; return the number of records after each."""
     random_ = random.Random(seed)
     counts = []
     for number in range(kills):
-        if number % 25 == 0:  # a new run, so that also its beginning is killed, and none grows too big
+        if number % 25 == 0:  # a new run, to kill its creation too, and to keep the journal small
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         acknowledged = kill_a_writer(
@@ -91,23 +91,23 @@ def kill_writers(folder: Path, kills: int, seed: int) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def all_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let SQLite move its log often, and let some values be big, so that kills hit that, too."""
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make checkpoints and files of values frequent, so that kills also happen during these."""
     monkeypatch.setattr(database, "_CHECKPOINT_PAGES", 20)
     monkeypatch.setattr(write_ahead, "LIMIT", 4_000)
     monkeypatch.setattr(journal, "INLINE_LIMIT", 4_000)
 
 
-def test_after_twenty_kills_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path):
+def test_twenty_random_kills_lose_no_acknowledged_record(tmp_path: Path):
     assert max(kill_writers(tmp_path / "run", 20, seed=1)) > 20
 
 
 @pytest.mark.torture
-def test_after_a_thousand_kills_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path):
+def test_a_thousand_random_kills_lose_no_acknowledged_record(tmp_path: Path):
     assert max(kill_writers(tmp_path / "run", 1000, seed=2)) > 100
 
 
-def test_a_journal_that_acknowledges_before_it_writes_would_be_caught(
+def test_the_check_fails_for_a_journal_that_acknowledges_before_it_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(Journal, "commit", lambda self: None)
@@ -135,12 +135,12 @@ for number in range(1, 5):
 mine.close()
 """
 
-#: What changes a disk: a kill before each of them leaves all that a kill can leave.
+#: System calls that change files; kills before each of them leave all states that a kill can leave.
 CALLS = ("pwrite64", "write", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir", "fchmod")
 
 
 def kill_at(call: str, number: int, folder: Path, durable: str) -> bool:
-    """Let a writer be killed at its n-th system call of a kind, look at what it left; say whether it was."""
+    """Kill a writer at its n-th system call of a kind, and check the journal; return whether it died."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     tracer = ("strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}")
@@ -159,7 +159,7 @@ def kill_at(call: str, number: int, folder: Path, durable: str) -> bool:
 
 
 def kill_at_each(folder: Path, durable: str, step: int) -> int:
-    """Kill a writer at every `step`-th system call that changes a disk; return at how many."""
+    """Kill a writer at every `step`-th system call that changes a file; return the number of kills."""
     killed = 0
     for call in CALLS:
         number = 1
@@ -173,12 +173,12 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 @needs_strace
-def test_a_kill_at_a_write_loses_nothing_acknowledged(tmp_path: Path):
+def test_a_kill_at_some_writes_loses_no_acknowledged_record(tmp_path: Path):
     assert kill_at_each(tmp_path / "run", "", step=12) >= 6
 
 
 @needs_strace
 @pytest.mark.torture
 @pytest.mark.parametrize("durable", ["", "durable"])
-def test_a_kill_at_any_write_at_all_loses_nothing_acknowledged(tmp_path: Path, durable: str):
+def test_a_kill_at_any_write_loses_no_acknowledged_record(tmp_path: Path, durable: str):
     assert kill_at_each(tmp_path / "run", durable, step=1) > 50

@@ -1,4 +1,4 @@
-"""Many processes want the lock of one run: one gets it; a dead or forked process does not keep it."""
+"""Of many processes that lock one run, one gets the lock; a dead or forked process does not keep it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from stories import IDENTITY, STORY, flat, read, write
+from small_journals import IDENTITY, TRANSACTIONS, flat, read, write
 
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs import lock
@@ -27,7 +27,7 @@ MORE = Record("resumed", "root", "", b"")
 
 
 class Forked:
-    """A forked process that does a job, says what came of it, and waits to be killed."""
+    """A forked process that runs a function, reports the result, and waits until it is killed."""
 
     def __init__(self, job: Callable[[], str]) -> None:
         self._pipe, report = os.pipe()
@@ -48,23 +48,23 @@ class Forked:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
-    def says(self) -> str:
+    def report(self) -> str:
         return os.read(self._pipe, 1000).decode()
 
 
-opened: list[Journal] = []  # what a forked process holds until it is killed
+opened: list[Journal] = []  # keeps the journal of a forked process open until it is killed
 
 
 def resume(folder: Path) -> str:
     try:
         opened.append(Journal.open(str(folder), IDENTITY))
     except JournalInUse as error:
-        return f"lost to {error.pid} on {error.host} since {error.since}"
-    return "won"
+        return f"in use by {error.pid} on {error.host} since {error.since}"
+    return "opened"
 
 
 def race(folder: Path) -> None:
-    """Let many processes open one journal at the same moment; after the winner's death it is free at once."""
+    """Open a journal in many processes at the same moment: one succeeds, and its death releases the lock."""
     gate, opener = os.pipe()
 
     def resume_with_the_others() -> str:
@@ -76,13 +76,13 @@ def race(folder: Path) -> None:
         resumers = [losers.enter_context(Forked(resume_with_the_others)) for _ in range(RESUMERS)]
         os.close(opener)
         os.close(gate)
-        said = {resumer.pid: resumer.says() for resumer in resumers}
+        reports = {resumer.pid: resumer.report() for resumer in resumers}
 
-        winners = [pid for pid, verdict in said.items() if verdict == "won"]
-        assert len(winners) == 1, said
-        (lost,) = set(said.values()) - {"won"}
-        who, _, since = lost.partition(" since ")
-        assert who == f"lost to {winners[0]} on {os.uname().nodename}"
+        winners = [pid for pid, report in reports.items() if report == "opened"]
+        assert len(winners) == 1, reports
+        (refused,) = set(reports.values()) - {"opened"}
+        holder, _, since = refused.partition(" since ")
+        assert holder == f"in use by {winners[0]} on {os.uname().nodename}"
         assert datetime.fromisoformat(since).tzinfo is not None
 
         os.kill(winners[0], signal.SIGKILL)
@@ -96,29 +96,29 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_of_eight_resumers_one_wins_and_after_its_death_the_next_one(run: Path):
+def test_one_of_eight_resumers_gets_the_lock_and_its_death_releases_it(run: Path):
     for _ in range(10):
         race(run)
 
-    assert read(run) == flat(STORY)
+    assert read(run) == flat(TRANSACTIONS)
 
 
 @pytest.mark.torture
-def test_of_eight_resumers_one_wins_two_hundred_times(run: Path):
+def test_one_of_eight_resumers_gets_the_lock_two_hundred_times(run: Path):
     for _ in range(200):
         race(run)
 
-    assert read(run) == flat(STORY)
+    assert read(run) == flat(TRANSACTIONS)
 
 
-def test_without_the_lock_several_would_win(run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_flock_several_resumers_open_the_journal(run: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lock, "flock", lambda fd, how: None)
 
-    with pytest.raises(AssertionError, match="'won'"):
+    with pytest.raises(AssertionError, match="'opened'"):
         race(run)
 
 
-def test_a_journal_that_is_open_in_this_process_is_in_use_too(tmp_path: Path):
+def test_a_journal_that_this_process_has_open_is_in_use(tmp_path: Path):
     first = Journal.create(str(tmp_path), IDENTITY)
 
     for again in (Journal.open, Journal.create):
@@ -131,7 +131,7 @@ def test_a_journal_that_is_open_in_this_process_is_in_use_too(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'{"pid": null}', b"\xff\0"])
-def test_a_holder_that_did_not_sign_is_refused_without_a_name(run: Path, text: bytes):
+def test_a_lock_without_a_signature_is_refused_without_a_name(run: Path, text: bytes):
     holder = Journal.open(str(run), IDENTITY)
     (run / "journal.lock").write_bytes(text)
 
@@ -142,27 +142,27 @@ def test_a_holder_that_did_not_sign_is_refused_without_a_name(run: Path, text: b
     holder.close()
 
 
-def test_a_forked_child_does_not_keep_the_run_after_its_parents_death(run: Path):
+def test_a_forked_child_does_not_keep_the_lock_of_its_dead_parent(run: Path):
     children: list[Forked] = []
 
     def resume_and_fork() -> str:
-        verdict = resume(run)
+        report = resume(run)
         children.append(Forked(lambda: ""))
-        return f"{verdict} {children[0].pid}"
+        return f"{report} {children[0].pid}"
 
     with Forked(resume_and_fork) as parent:
-        verdict, _, child = parent.says().partition(" ")
-        assert verdict == "won"
-        assert resume(run).startswith(f"lost to {parent.pid}")
+        report, _, child = parent.report().partition(" ")
+        assert report == "opened"
+        assert resume(run).startswith(f"in use by {parent.pid}")
 
     try:
-        assert read(run) == flat(STORY)
+        assert read(run) == flat(TRANSACTIONS)
     finally:
         os.kill(int(child), signal.SIGKILL)
 
 
-# The parent writes and forks. The child lives on with a copy of the open database, and ends as a
-# Python program does, which closes that copy; at a word on its stdin, so that this may be any time.
+# The parent writes and forks. The child has a copy of the open database, and closes it when it exits. It
+# exits when its stdin has a byte or is closed, so a test chooses the time.
 FORKING = """
 import os, sys
 from lightning_lite.errors import JournalError
@@ -191,16 +191,16 @@ def forking(run: Path, then: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_forked_child_that_ends_takes_nothing_from_its_parent(run: Path):
+def test_the_exit_of_a_forked_child_does_not_affect_its_parent(run: Path):
     parent = forking(
         run,
         'sys.stdin.close(); os.close(0); os.wait(); mine.append(Record("two", "root", "", b"")); '
         "mine.commit(); os.kill(os.getpid(), 9)",
     )
 
-    said, _ = parent.communicate()
+    output, _ = parent.communicate()
 
-    assert said == "refused\n"
+    assert output == "refused\n"
     assert parent.returncode == -signal.SIGKILL
     assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
 
@@ -222,14 +222,14 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_a_forked_child_that_closes_the_journal_leaves_what_its_parent_secures(run: Path):
+def test_close_in_a_forked_child_does_not_affect_its_parent(run: Path):
     parent = subprocess.run([sys.executable, "-c", CLOSING_IN_A_CHILD, str(run)], check=False)
 
     assert parent.returncode == -signal.SIGKILL
     assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
 
 
-def test_a_forked_child_that_outlives_its_parent_takes_nothing_from_who_resumes(run: Path):
+def test_a_forked_child_that_outlives_its_parent_does_not_affect_a_resumer(run: Path):
     parent = forking(run, "os.kill(os.getpid(), 9)")
     assert parent.wait() == -signal.SIGKILL
     assert parent.stdout is not None
@@ -252,9 +252,9 @@ CAT = shutil.which("cat") or "cat"
 
 
 def leave_a_copy(run: Path) -> int:
-    """Kill the holder of the lock while its child has a copy of it; return a pipe that ends the child.
+    """Let the holder of the lock exit while its child has a copy of it; return a pipe that ends the child.
 
-    The same happens for a moment when a process is killed while it starts another one.
+    A process that is killed while it starts another one leaves such a copy until the child calls exec().
     """
     mine, theirs = os.pipe()
     pid = os.fork()
@@ -270,16 +270,14 @@ def leave_a_copy(run: Path) -> int:
     return theirs
 
 
-def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started(run: Path):
+def test_the_lock_of_a_dead_process_is_free_when_its_new_child_calls_exec(run: Path):
     copy = leave_a_copy(run)
     threading.Timer(0.1, os.close, [copy]).start()
 
     Journal.open(str(run), IDENTITY).close()
 
 
-def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_lock_of_which_a_child_keeps_a_copy_is_in_use(run: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 0.05)
     copy = leave_a_copy(run)
 

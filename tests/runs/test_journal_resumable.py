@@ -21,7 +21,7 @@ def test_the_latest_run_that_the_flow_did_not_end_is_found(tmp_path: Path):
     assert find_resumable(str(tmp_path), IDENTITY) == str(latest)
 
 
-def test_a_run_that_died_without_a_word_is_found(tmp_path: Path):
+def test_a_run_that_died_is_found(tmp_path: Path):
     make_run(tmp_path, 1, "failed")
     died = make_run(tmp_path, 2, "running")
 
@@ -39,7 +39,7 @@ def test_a_real_folder_of_a_run_is_found_until_the_flow_has_ended_it(tmp_path: P
     assert find_resumable(str(tmp_path), IDENTITY) is None
 
 
-def test_runs_of_other_apps_and_runs_without_a_journal_are_passed_over(tmp_path: Path):
+def test_runs_of_other_apps_and_without_a_journal_are_skipped(tmp_path: Path):
     mine = make_run(tmp_path, 1, "failed")
     make_run(tmp_path, 2, "failed", identity="other.py:Root")
     make_run(tmp_path, 3, "running", journal=False)
@@ -49,14 +49,14 @@ def test_runs_of_other_apps_and_runs_without_a_journal_are_passed_over(tmp_path:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
-def test_a_run_that_says_nothing_is_passed_over(tmp_path: Path, text: str):
+def test_a_run_with_a_damaged_run_json_is_skipped(tmp_path: Path, text: str):
     mine = make_run(tmp_path, 1, "failed")
     (make_run(tmp_path, 2, "failed") / "run.json").write_text(text, encoding="latin-1")
 
     assert find_resumable(str(tmp_path), IDENTITY) == str(mine)
 
 
-def test_a_run_that_goes_on_is_found_and_then_refused_so_that_none_begins_beside_it(tmp_path: Path):
+def test_a_running_run_is_found_and_then_refused(tmp_path: Path):
     make_run(tmp_path, 1, "failed")
     running = make_run(tmp_path, 2, "running")
     holder = Journal.open(str(running), IDENTITY)
@@ -69,14 +69,14 @@ def test_a_run_that_goes_on_is_found_and_then_refused_so_that_none_begins_beside
     holder.close()
 
 
-def test_without_any_run_there_is_nothing_to_resume(tmp_path: Path):
+def test_a_root_without_runs_has_nothing_to_resume(tmp_path: Path):
     assert find_resumable(str(tmp_path), IDENTITY) is None
 
 
 @pytest.mark.parametrize(
     "run_id", ["", ".", "..", "20000001-000000000-000002", "../x", "a\nb", "20000001-000000000-000001/.."]
 )
-def test_a_run_that_is_not_there_is_refused_by_name(tmp_path: Path, run_id: str):
+def test_an_unknown_run_is_refused_by_name(tmp_path: Path, run_id: str):
     make_run(tmp_path, 1)
 
     with pytest.raises(NothingToResume, match="there is no run") as caught:

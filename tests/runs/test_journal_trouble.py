@@ -1,4 +1,4 @@
-"""A full disk, Ctrl-C and other programs: nothing is written half, and nothing twice."""
+"""With a full disk, Ctrl-C or another program, no record is written in part or twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from stories import BIG, IDENTITY, SMALL, STORY, commit_all, flat, read
+from small_journals import BIG, IDENTITY, SMALL, TRANSACTIONS, commit_all, flat, read
 
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
@@ -25,7 +25,7 @@ LARGE = SMALL._replace(data=b"x" * 60_000)
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 32 KiB."""
+    """Limit the size of files of this process to 32 KiB."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, limits[1]))
     try:
@@ -36,7 +36,7 @@ def full_disk() -> Iterator[None]:
 
 @pytest.mark.parametrize("record", [LARGE, BIG], ids=["in the log", "in a file"])
 @pytest.mark.parametrize("more", [[], [SMALL]], ids=["alone", "with another one"])
-def test_a_commit_that_fails_writes_nothing_and_can_be_tried_again(
+def test_a_failed_commit_writes_nothing_and_can_be_repeated(
     new: Journal, tmp_path: Path, record: Record, more: list[Record]
 ):
     commit_all(new, [[SMALL]])
@@ -54,7 +54,7 @@ def test_a_commit_that_fails_writes_nothing_and_can_be_tried_again(
     assert read(tmp_path) == [SMALL, *more, record]
 
 
-def test_closing_gives_the_run_back_even_if_the_disk_is_full(new: Journal, tmp_path: Path):
+def test_close_releases_the_lock_even_if_the_disk_is_full(new: Journal, tmp_path: Path):
     commit_all(new, [[SMALL]])
     new.append(BIG)
 
@@ -64,9 +64,7 @@ def test_closing_gives_the_run_back_even_if_the_disk_is_full(new: Journal, tmp_p
     assert read(tmp_path) == [SMALL]
 
 
-def test_closing_again_does_nothing_even_if_what_was_secured_could_not_be_written(
-    new: Journal, tmp_path: Path
-):
+def test_a_second_close_has_no_effect_even_if_the_first_one_failed(new: Journal, tmp_path: Path):
     new.append(SMALL)
     new.secure()
     new.append(LARGE)
@@ -80,7 +78,7 @@ def test_closing_again_does_nothing_even_if_what_was_secured_could_not_be_writte
 
 @contextmanager
 def interrupted_at(line: int) -> Iterator[list[int]]:
-    """Let Ctrl-C come at the n-th line of the package that is run; give how many were run."""
+    """Raise KeyboardInterrupt at the n-th executed line of the package; yield the count of lines."""
     count = [0]
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
@@ -100,10 +98,12 @@ def interrupted_at(line: int) -> Iterator[list[int]]:
         sys.settrace(before)
 
 
-# A file that was just opened when Ctrl-C came is closed by the garbage collector, which says so.
+# The garbage collector closes a file that was open at the interrupt, with a warning.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("records", [[SMALL], [SMALL, SMALL], [SMALL, BIG]], ids=["one", "two", "a big one"])
-def test_a_commit_that_is_interrupted_at_any_line_is_made_once(tmp_path: Path, records: list[Record]):
+def test_a_commit_that_is_interrupted_at_any_line_writes_each_record_once(
+    tmp_path: Path, records: list[Record]
+):
     line, count = 0, [0]
     while count[0] >= line:
         line += 1
@@ -121,13 +121,13 @@ def test_a_commit_that_is_interrupted_at_any_line_is_made_once(tmp_path: Path, r
 # See above.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("records", [[SMALL], [SMALL, BIG]], ids=["one", "with a big one"])
-def test_what_is_secured_survives_ctrl_c_at_any_line_then_a_full_disk_and_then_a_death(
+def test_secured_records_survive_ctrl_c_at_any_line_a_full_disk_and_a_crash(
     tmp_path: Path, records: list[Record]
 ):
     line, count = 0, [0]
     while count[0] >= line:
         line += 1
-        folder, left = tmp_path / str(line), tmp_path / f"{line} as death leaves it"
+        folder, left = tmp_path / str(line), tmp_path / f"{line} after a crash"
         folder.mkdir()
         mine = Journal.create(str(folder), IDENTITY)
         for record in records:
@@ -146,7 +146,7 @@ def test_what_is_secured_survives_ctrl_c_at_any_line_then_a_full_disk_and_then_a
     assert line > 20
 
 
-def test_another_program_that_has_the_journal_locked_is_named_as_what_is_in_the_way(
+def test_a_journal_that_another_program_has_locked_is_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(database, "_BUSY_TIMEOUT", 0.01)
@@ -164,20 +164,20 @@ def test_another_program_that_has_the_journal_locked_is_named_as_what_is_in_the_
     assert read(tmp_path) == [SMALL]
 
 
-def test_a_reader_may_look_while_the_journal_is_written(new: Journal, tmp_path: Path):
-    commit_all(new, STORY[:1])
+def test_the_journal_can_be_written_during_a_read(new: Journal, tmp_path: Path):
+    commit_all(new, TRANSACTIONS[:1])
     reader = sqlite3.connect(f"file:{tmp_path}/journal.db?mode=ro", uri=True)
     count = reader.execute("SELECT count(*) FROM batch").fetchone()
 
-    commit_all(new, STORY[1:])
+    commit_all(new, TRANSACTIONS[1:])
     reader.close()
     new.close()
 
     assert count == (1,)
-    assert read(tmp_path) == flat(STORY)
+    assert read(tmp_path) == flat(TRANSACTIONS)
 
 
-def test_a_folder_that_can_not_be_written_to_is_named(tmp_path: Path):
+def test_a_folder_that_can_not_be_written_is_refused_by_name(tmp_path: Path):
     with pytest.raises(JournalError, match="No such file or directory"):
         Journal.create(str(tmp_path / "missing"), IDENTITY)
     (tmp_path / "file").touch()

@@ -1,4 +1,4 @@
-"""Big values have files of their own next to the journal, which are checked when they are read."""
+"""Big values are in files next to the journal, which are checked when they are loaded."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stories import BIG, IDENTITY, SMALL, commit_all, read
+from small_journals import BIG, IDENTITY, SMALL, commit_all, read
 
 from lightning_lite.errors import JournalCorrupt
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile
 
 
-def test_a_big_value_stays_on_disk_until_it_is_asked_for(new: Journal, tmp_path: Path):
+def test_a_big_value_stays_on_disk_until_it_is_loaded(new: Journal, tmp_path: Path):
     commit_all(new, [[SMALL, BIG]])
 
     small, big = new.records()
@@ -26,7 +26,7 @@ def test_a_big_value_stays_on_disk_until_it_is_asked_for(new: Journal, tmp_path:
     assert (tmp_path / "journal.db-wal").stat().st_size < INLINE_LIMIT
 
 
-def test_the_documented_size_is_the_last_one_that_stands_in_the_journal_itself(new: Journal):
+def test_values_above_the_documented_size_are_in_files(new: Journal):
     sizes = (INLINE_LIMIT, INLINE_LIMIT + 1)
 
     commit_all(new, [[SMALL._replace(data=b"x" * size) for size in sizes]])
@@ -54,7 +54,7 @@ def test_a_value_that_was_read_can_be_written_again(new: Journal, tmp_path: Path
     ],
     ids=["gone", "too short", "too long", "a folder", "a FIFO", "a link"],
 )
-def test_a_journal_without_its_values_is_refused(
+def test_a_journal_with_a_missing_or_damaged_value_is_refused(
     new: Journal, tmp_path: Path, damage: Callable[[Path], object]
 ):
     commit_all(new, [[SMALL, BIG]])
@@ -67,7 +67,7 @@ def test_a_journal_without_its_values_is_refused(
     assert caught.value.sequence == 2
 
 
-def test_a_value_that_was_changed_is_not_handed_out(new: Journal, tmp_path: Path):
+def test_a_changed_value_is_refused_when_it_is_loaded(new: Journal, tmp_path: Path):
     commit_all(new, [[BIG, SMALL]])
     new.close()
     path = tmp_path / "values" / "1.bin"
@@ -84,7 +84,7 @@ def test_a_value_that_was_changed_is_not_handed_out(new: Journal, tmp_path: Path
         big.load()
 
 
-def test_values_of_records_that_were_never_committed_are_removed(new: Journal, tmp_path: Path):
+def test_values_of_uncommitted_records_are_removed(new: Journal, tmp_path: Path):
     commit_all(new, [[BIG]])
     new.close()
     for name in ("2.bin", "3.bin.new", "notes.txt"):

@@ -1,8 +1,8 @@
 """Journals of the present version are read, those of an earlier one are refused by name.
 
-`journals/v3` and so on hold a journal that was closed, and one whose writer was killed. They are never made
-again: a new form gets a new version and a new folder, by running this file as a program. Version 2 was never
-released.
+Each folder `journals/v<version>` has a journal that was closed, and one whose writer was killed. They are not
+created again: a new format gets a new version and a new folder, which this file creates when it is run as a
+program. Version 2 was never released.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stories import IDENTITY, contents, read, write, write_and_die
+from small_journals import IDENTITY, contents, read, write, write_and_die
 
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.cli.main import main
@@ -35,7 +35,7 @@ WRITTEN = [
 
 def make(folder: Path) -> None:
     """Write the journals of the present version."""
-    journal.INLINE_LIMIT = 400  # so that the big value need not be big
+    journal.INLINE_LIMIT = 400  # keeps the file of the big value small
     folder.mkdir(parents=True)
     write(folder / "closed", WRITTEN)
     write_and_die(folder / "killed", WRITTEN, moved=2)
@@ -62,13 +62,13 @@ def test_a_journal_of_the_present_version_is_read_and_continued(kept: Path, tmp_
 def test_a_journal_of_an_earlier_version_is_refused_by_name(kept: Path, tmp_path: Path):
     shutil.copytree(kept, tmp_path / "run", copy_function=shutil.copyfile)
 
-    for look in (read, lambda folder: read_history(str(folder))):
+    for reader in (read, lambda folder: read_history(str(folder))):
         with pytest.raises(JournalVersion, match="has version 2, this lightning_lite knows 3"):
-            look(tmp_path / "run")
+            reader(tmp_path / "run")
 
 
 @pytest.mark.parametrize("kept", sorted(KEPT.glob("v2/*")), ids=lambda path: path.name)
-def test_a_run_of_an_earlier_version_is_listed_and_neither_resumed_nor_shown(
+def test_a_run_of_an_earlier_version_is_listed_but_neither_resumed_nor_shown(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     class Root(LightningFlow):

@@ -1,4 +1,4 @@
-"""Old runs are removed; those in use, those just begun and those that can go on are not."""
+"""Old runs are removed, except runs that are in use, are starting, or can be resumed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ NOW = FIRST + 100 * DAY
 
 
 def numbers(root: Path) -> list[int]:
-    """Return which runs are left."""
+    """Return the numbers of the runs that exist."""
     return sorted(int(name.rpartition("-")[2], 16) for name in os.listdir(root / "runs"))
 
 
-def test_the_newest_runs_stay(tmp_path: Path):
+def test_the_newest_runs_are_kept(tmp_path: Path):
     for number in range(1, 7):
         make_run(tmp_path, number)
 
@@ -30,7 +30,7 @@ def test_the_newest_runs_stay(tmp_path: Path):
     assert numbers(tmp_path) == [3, 4, 5, 6]
 
 
-def test_of_older_runs_those_stay_that_can_be_resumed_up_to_the_same_number(tmp_path: Path):
+def test_the_same_number_of_older_runs_that_can_be_resumed_is_kept(tmp_path: Path):
     for number, state in enumerate(["failed", "running", "interrupted", "stopped", "stopped", "failed"], 1):
         make_run(tmp_path, number, state)
 
@@ -39,7 +39,7 @@ def test_of_older_runs_those_stay_that_can_be_resumed_up_to_the_same_number(tmp_
     assert numbers(tmp_path) == [2, 3, 5, 6]
 
 
-def test_a_run_without_a_journal_can_not_be_resumed(tmp_path: Path):
+def test_an_older_run_without_a_journal_is_removed(tmp_path: Path):
     make_run(tmp_path, 1, "failed", journal=False)
     make_run(tmp_path, 2, "failed")
     make_run(tmp_path, 3)
@@ -49,7 +49,7 @@ def test_a_run_without_a_journal_can_not_be_resumed(tmp_path: Path):
     assert numbers(tmp_path) == [2, 3]
 
 
-def test_runs_that_did_not_change_for_long_are_removed_whatever_they_are(tmp_path: Path):
+def test_max_age_removes_runs_in_any_state(tmp_path: Path):
     for number, state in enumerate(["stopped", "failed", "stopped", "failed"], 1):
         make_run(tmp_path, number, state)
 
@@ -58,7 +58,7 @@ def test_runs_that_did_not_change_for_long_are_removed_whatever_they_are(tmp_pat
     assert numbers(tmp_path) == [3, 4]
 
 
-def test_the_age_of_a_run_counts_from_its_last_word(tmp_path: Path):
+def test_the_age_of_a_run_counts_from_its_last_change(tmp_path: Path):
     long = make_run(tmp_path, 1, "running")
     make_run(tmp_path, 2, "running")
     os.utime(long / "journal.db", (NOW - DAY, NOW - DAY))
@@ -68,7 +68,7 @@ def test_the_age_of_a_run_counts_from_its_last_word(tmp_path: Path):
     assert numbers(tmp_path) == [1]
 
 
-def test_a_run_that_is_in_use_stays(tmp_path: Path):
+def test_a_run_in_use_is_kept(tmp_path: Path):
     used = make_run(tmp_path, 1)
     make_run(tmp_path, 2)
     make_run(tmp_path, 3)
@@ -84,7 +84,7 @@ def test_a_run_that_is_in_use_stays(tmp_path: Path):
     assert numbers(tmp_path) == []
 
 
-def test_a_run_that_is_just_beginning_stays(tmp_path: Path):
+def test_a_run_that_is_starting_is_kept(tmp_path: Path):
     for number in (1, 2):
         touch(make_run(tmp_path, number, "running", journal=False), NOW - 1)
 
@@ -93,7 +93,7 @@ def test_a_run_that_is_just_beginning_stays(tmp_path: Path):
     assert numbers(tmp_path) == [1, 2]
 
 
-def test_what_does_not_look_like_a_run_stays(tmp_path: Path):
+def test_files_that_are_not_runs_are_kept(tmp_path: Path):
     for number in (1, 2):
         make_run(tmp_path, number)
     (tmp_path / "runs" / "notes").mkdir()
@@ -104,7 +104,7 @@ def test_what_does_not_look_like_a_run_stays(tmp_path: Path):
     assert len(os.listdir(tmp_path / "runs")) == 3
 
 
-def test_with_few_runs_nothing_but_one_folder_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_with_few_runs_only_one_folder_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     make_run(tmp_path, 1)
     monkeypatch.setattr(retention, "can_resume", pytest.fail)
     monkeypatch.setattr(retention, "last_change", pytest.fail)
@@ -114,12 +114,12 @@ def test_with_few_runs_nothing_but_one_folder_is_looked_at(tmp_path: Path, monke
     assert numbers(tmp_path) == [1]
 
 
-def test_without_any_run_nothing_is_done(tmp_path: Path):
+def test_a_root_without_runs_is_no_error(tmp_path: Path):
     clean_runs(str(tmp_path), now=NOW)
     clean_runs(str(tmp_path), max_age=1.0, now=NOW)
 
 
-def test_who_dies_while_cleaning_leaves_no_half_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_cleaner_that_dies_leaves_no_part_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for number in (1, 2, 3):
         make_run(tmp_path, number)
     pid = os.fork()
@@ -135,7 +135,9 @@ def test_who_dies_while_cleaning_leaves_no_half_of_a_run(tmp_path: Path, monkeyp
     assert numbers(tmp_path) == [3]
 
 
-def test_what_can_not_be_removed_stays_until_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_that_can_not_be_removed_is_kept_until_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for number in (1, 2):
         make_run(tmp_path, number)
 
@@ -152,6 +154,6 @@ def test_what_can_not_be_removed_stays_until_the_next_time(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("keep", [0, -1])
-def test_at_least_one_run_has_to_stay(tmp_path: Path, keep: int):
+def test_at_least_one_run_must_be_kept(tmp_path: Path, keep: int):
     with pytest.raises(ValueError, match=f"keep={keep}"):
         clean_runs(str(tmp_path), keep=keep, now=NOW)

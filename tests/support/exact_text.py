@@ -1,10 +1,10 @@
-"""Texts that make values comparable that `==` takes for equal, such as `1`, `1.0` and `True`."""
+"""Texts that distinguish values that are equal for `==`, such as `1`, `1.0` and `True`."""
 
 from __future__ import annotations
 
 
 def exact(value: object, *, order: bool) -> str:
-    """Return a text that is equal exactly for values that are equal in type, too.
+    """Return a text that is equal only for values that are equal with their types.
 
     Args:
         value: Any nesting of lists, tuples and dicts.

@@ -11,7 +11,7 @@ from lightning_lite.storage import Drive
 
 
 def write(path: str | Path, text: str = "text") -> Path:
-    """Write a text file, and make the folders above it; return its path."""
+    """Write a text file and its parent folders; return its path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

@@ -36,9 +36,9 @@ def run_steps(steps: Callable[[Any], Any], runner: str = "processes", **works: L
 
 
 def do_nothing(flow: Any) -> None:
-    """Be a pass that asks for nothing."""
+    """Ask for no call; a pass for `Steps`."""
 
 
 def run_once(flow: Any) -> None:
-    """Be a pass that asks the work `work` for the call `run(1)`."""
+    """Ask the work `work` for the call `run(1)`; a pass for `Steps`."""
     flow.work.run(1)

@@ -1,15 +1,42 @@
-"""Waits for the end of processes, children of the test or not."""
+"""Runs scripts, and waits for the end of processes, children of the test or not."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from lightning_lite.testing import poll_until
 
 #: Seconds after which a test fails because a process hangs; not a measure of speed.
-DEADLINE = 60.0
+DEADLINE = 100.0
+
+
+def run_script(
+    script: str | Path, *arguments: object, timeout: float | None = DEADLINE, **options: Any
+) -> str:
+    """Run a Python script as a user does, without input, and return its output.
+
+    Args:
+        script: Path of the script.
+        arguments: Its arguments.
+        timeout: Seconds after which it hangs.
+        options: Options of `subprocess.run`, such as `cwd` and `env`.
+    """
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [sys.executable, script, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -19,7 +46,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def is_gone(pid: int) -> bool:
-    """Return whether a process has ended; a zombie has."""
+    """Return whether a process has ended; true for a zombie."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Folders of runs, made by hand: what a run of another process leaves on disk."""
+"""Creates folders of runs without running an app."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ def runs_folder() -> Path:
     return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
 
 
-def make_run_folder(runs: Path, name: str, logs: dict[str, str] | None = None, **facts: object) -> Path:
-    """Make the folder of a run; return its path.
+def make_run_folder(runs: Path, name: str, logs: dict[str, str] | None = None, **details: object) -> Path:
+    """Create the folder of a run, and return its path.
 
     Args:
         runs: Folder of the runs.
         name: Id of the run.
         logs: Text of the log of each work, by the name of the work.
-        facts: More fields of `run.json`; `id` and `app` always have a value.
+        details: More fields of `run.json`; `id` and `app` always have a value.
     """
     path = runs / name
     (path / "logs").mkdir(parents=True)
     for work, text in (logs or {}).items():
         (path / "logs" / f"{work}.log").write_text(text)
-    (path / "run.json").write_text(json.dumps({"id": name, "app": "Root", **facts}))
+    (path / "run.json").write_text(json.dumps({"id": name, "app": "Root", **details}))
     return path

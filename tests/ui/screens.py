@@ -1,4 +1,4 @@
-"""A terminal whose screen can be read, and programs that run on it."""
+"""A pseudo-terminal whose screen can be read, and programs that run on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from time import monotonic
 
 import pyte
 
-#: Seconds after which a test says that something hangs; not a measure of speed.
+#: Seconds after which a test fails because something hangs; not a measurement.
 DEADLINE = 60.0
 
 PROJECT = str(Path(__file__).parents[2])
@@ -26,11 +26,11 @@ CTRL_C, CTRL_Q, CTRL_S, CTRL_Z = "\x03", "\x11", "\x13", "\x1a"
 
 
 class Screen:
-    """A pseudo-terminal, and what a person sees on it.
+    """A pseudo-terminal, and the text on its screen.
 
     Args:
-        columns: Its width.
-        lines: Its height.
+        columns: Width in characters.
+        lines: Height in lines.
     """
 
     def __init__(self, columns: int = 100, lines: int = 30) -> None:
@@ -38,6 +38,7 @@ class Screen:
         self._screen = pyte.HistoryScreen(columns, lines, history=100_000)
         self._stream = pyte.ByteStream(self._screen)
         self._programs: list[subprocess.Popen[bytes]] = []
+        self._num_marks = 0
         self.resize(columns, lines)
 
     def resize(self, columns: int, lines: int) -> None:
@@ -48,7 +49,7 @@ class Screen:
 
     @property
     def display(self) -> list[str]:
-        """What is on the screen, without the empty lines at its end."""
+        """The lines on the screen, without the empty ones at the end."""
         lines = [line.rstrip() for line in self._screen.display]
         while lines and not lines[-1]:
             lines.pop()
@@ -56,7 +57,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """All that was shown: what has scrolled out at the top, and what is on the screen."""
+        """All lines so far: those that scrolled out at the top, and those on the screen."""
         scrolled = [
             "".join(line[column].data for column in range(max(line, default=-1) + 1)).rstrip()
             for line in self._screen.history.top
@@ -72,17 +73,23 @@ class Screen:
         """Line and column of the cursor, from 0."""
         return self._screen.cursor.y, self._screen.cursor.x
 
-    def take(self) -> None:
-        """Take what has been written so far."""
-        while select.select([self.master], [], [], 0)[0]:
-            self._stream.feed(os.read(self.master, 65536))
+    def read_written(self) -> None:
+        """Read all that was written so far.
+
+        The kernel delivers output to the master side in the background, so "nothing to read" does not mean
+        that all has arrived. The title that is written here arrives after all earlier output.
+        """
+        self._num_marks += 1
+        mark = f"mark {self._num_marks}"
+        os.write(self.slave, f"\x1b]2;{mark}\x07".encode())
+        self.until(lambda: self._screen.title == mark)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Take what is written until `condition` holds."""
+        """Read until `condition` is true."""
         deadline = monotonic() + DEADLINE
         while not condition():
             ready, _, _ = select.select([self.master], [], [], max(0.0, deadline - monotonic()))
-            assert ready, "what was expected did not come, but\n" + self.text
+            assert ready, "the expected output did not come; the terminal shows\n" + self.text
             self._stream.feed(os.read(self.master, 65536))
 
     def until_seen(self, text: str) -> None:
@@ -95,9 +102,9 @@ class Screen:
         """Start a Python program in the foreground of this terminal.
 
         Args:
-            source: The program.
-            folder: Where it runs.
-            shell: What starts `"$0" "$@"`, the program, if it is not started directly.
+            source: The source of the program.
+            folder: Its working directory.
+            shell: A shell script that starts the program as `"$0" "$@"`; "" to start it directly.
             env: Variables to add.
         """
         script = folder / "app.py"
@@ -114,18 +121,18 @@ class Screen:
         return program
 
     def end(self) -> int:
-        """Wait for the end of the program that was started last; return its exit code."""
+        """Wait until the last program has ended, and return its exit code."""
         program = self._programs[-1]
         deadline = monotonic() + DEADLINE
         while program.poll() is None:
             assert monotonic() < deadline, "the program did not end\n" + self.text
             if select.select([self.master], [], [], 0.05)[0]:
                 self._stream.feed(os.read(self.master, 65536))
-        self.take()
+        self.read_written()
         return program.returncode
 
     def hang_up(self) -> None:
-        """Close the window."""
+        """Close the terminal while the program runs."""
         os.close(self.slave)
         os.close(self.master)
 

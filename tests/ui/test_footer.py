@@ -1,4 +1,4 @@
-"""Lines at the bottom of a terminal, and what is printed above them."""
+"""Lines at the bottom of a terminal, and the output above them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from lightning_lite.ui.footer import Footer, open_footer
 from lightning_lite.ui.tty import Tty
 
-pytestmark = pytest.mark.dependencies
+from tests.ui.screens import DEADLINE
 
-DEADLINE = 60.0
+pytestmark = pytest.mark.dependencies
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def footer(screen, stream):
 
 
 def shown(screen):
-    screen.take()
+    screen.read_written()
     return screen.display
 
 
-def test_it_stands_below_what_is_printed_with_an_empty_line_between(screen, stream, footer):
+def test_the_footer_is_below_the_output_with_an_empty_line_between(screen, stream, footer):
     footer.draw(["one", "two"])
     stream.write("a\nb\n")
 
@@ -45,7 +45,7 @@ def test_it_stands_below_what_is_printed_with_an_empty_line_between(screen, stre
     assert screen.cursor == (2, 0)
 
 
-def test_it_can_shrink_grow_and_go(screen, footer):
+def test_the_footer_can_shrink_grow_and_disappear(screen, footer):
     footer.draw(["one", "two", "three"])
     footer.draw(["ONE"])
     assert shown(screen) == ["", "ONE"]
@@ -56,17 +56,17 @@ def test_it_can_shrink_grow_and_go(screen, footer):
     assert shown(screen) == []
 
 
-def test_prints_scroll_above_it_at_the_bottom_of_the_screen(screen, stream, footer):
+def test_output_scrolls_above_the_footer(screen, stream, footer):
     footer.draw(["one", "two"])
     for number in range(100):
         stream.write(f"line {number}\n")
     footer.redraw()
 
-    screen.take()
+    screen.read_written()
     assert screen.lines == [*(f"line {number}" for number in range(100)), "", "one", "two"]
 
 
-def test_an_open_line_stays_whole_and_is_continued(screen, stream, footer):
+def test_an_incomplete_line_is_shown_and_continued(screen, stream, footer):
     footer.draw(["one"])
     stream.write("loading ...")
     stream.flush()
@@ -77,7 +77,7 @@ def test_an_open_line_stays_whole_and_is_continued(screen, stream, footer):
     assert shown(screen) == ["loading ... done", "", "one"]
 
 
-def test_a_bar_of_the_flow_that_overwrites_its_line_does_so(screen, stream, footer):
+def test_a_progress_bar_of_the_flow_overwrites_its_own_line(screen, stream, footer):
     footer.draw(["one"])
     for percent in (10, 50, 100):
         stream.write(f"\r{percent:>3}%")
@@ -93,7 +93,7 @@ def test_a_line_longer_than_the_terminal_is_not_cut(screen, stream, footer):
     assert "".join(shown(screen)) == "x" * 250 + "one"
 
 
-def test_what_nobody_has_seen_coming_is_not_lost(screen, footer):
+def test_output_that_bypasses_the_streams_is_not_lost(screen, footer):
     footer.draw(["one", "two", "three"])
     os.write(screen.slave, b"from C code\nand more\n")
     footer.draw(["ONE", "TWO"])
@@ -101,7 +101,7 @@ def test_what_nobody_has_seen_coming_is_not_lost(screen, footer):
     assert shown(screen) == ["from C code", "and more", "", "ONE", "TWO"]
 
 
-def test_whoever_held_the_stream_before_is_heard(screen, stream):
+def test_output_through_an_older_reference_to_the_stream_is_intercepted(screen, stream):
     handler = logging.StreamHandler(stream)
     footer = Footer(Tty(os.ttyname(screen.slave)), [stream])
     footer.draw(["one"])
@@ -137,17 +137,17 @@ def test_threads_that_print_do_not_mix_their_lines(screen, stream, footer):
         thread.join(DEADLINE)
     footer.close()
 
-    screen.take()
+    screen.read_written()
     assert sorted(screen.lines) == [name * 20 for name in "abc" for _ in range(50)]
 
 
-def test_a_flood_wipes_it_and_asks_for_it_to_be_drawn_again(screen, stream, footer):
-    asked = threading.Event()
-    footer.on_hidden = asked.set
+def test_too_many_prints_hide_the_footer_until_the_next_redraw(screen, stream, footer):
+    hidden = threading.Event()
+    footer.on_hidden = hidden.set
     footer.draw(["one"])
-    while not asked.is_set():
+    while not hidden.is_set():
         stream.write("flood\n")
-        screen.take()
+        screen.read_written()
     assert "one" not in shown(screen)
 
     footer.redraw()
@@ -155,7 +155,7 @@ def test_a_flood_wipes_it_and_asks_for_it_to_be_drawn_again(screen, stream, foot
     assert shown(screen)[-2:] == ["", "one"]
 
 
-def test_it_is_away_as_long_as_somebody_holds_the_terminal(screen, stream, footer):
+def test_the_footer_is_hidden_until_each_hold_is_released(screen, stream, footer):
     footer.draw(["one"])
     footer.hold()
     footer.hold()
@@ -170,7 +170,7 @@ def test_it_is_away_as_long_as_somebody_holds_the_terminal(screen, stream, foote
     assert shown(screen) == ["a", "", "ONE"]
 
 
-def test_holding_brings_out_what_waits_for_its_newline(screen, stream, footer):
+def test_hold_flushes_an_incomplete_line(screen, stream, footer):
     stream.write("name: ")
     assert shown(screen) == []
 
@@ -180,7 +180,7 @@ def test_holding_brings_out_what_waits_for_its_newline(screen, stream, footer):
     footer.release()
 
 
-def test_closing_wipes_it_and_gives_the_stream_back(screen, stream, footer):
+def test_close_erases_the_footer_and_restores_the_stream(screen, stream, footer):
     footer.draw(["one"])
     stream.write("no newline")
     footer.close()
@@ -191,7 +191,7 @@ def test_closing_wipes_it_and_gives_the_stream_back(screen, stream, footer):
     assert "write" not in vars(stream)
 
 
-def test_a_forked_child_prints_without_it(screen, stream, footer):
+def test_a_forked_child_prints_without_the_footer(screen, stream, footer):
     footer.draw(["one"])
     pid = os.fork()
     if not pid:
@@ -205,9 +205,9 @@ def test_a_forked_child_prints_without_it(screen, stream, footer):
     assert shown(screen) == ["child", "", "ONE"]
 
 
-def test_a_terminal_that_stands_still_is_not_drawn_on(screen, footer):
+def test_nothing_is_drawn_while_the_terminal_blocks(screen, footer):
     termios.tcflow(screen.slave, termios.TCOOFF)
-    footer.draw(["one"])  # returns
+    footer.draw(["one"])  # does not block
 
     termios.tcflow(screen.slave, termios.TCOON)
     assert shown(screen) == []
@@ -229,8 +229,8 @@ def test_interrupt_ends_a_print_that_blocks(screen, stream, footer):
     termios.tcflow(screen.slave, termios.TCOON)
 
 
-def test_nothing_but_a_terminal_gets_one(screen, tmp_path, monkeypatch, capsys):
-    assert open_footer() is None  # what pytest puts in the place of a terminal
+def test_only_a_terminal_gets_a_footer(screen, tmp_path, monkeypatch, capsys):
+    assert open_footer() is None  # the stream of pytest
     with open(tmp_path / "file", "w") as file:
         monkeypatch.setattr(sys, "stdout", file)
         assert open_footer() is None
@@ -239,7 +239,7 @@ def test_nothing_but_a_terminal_gets_one(screen, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "env", [{"NO_COLOR": "1"}, {"NO_COLOR": ""}, {"TERM": "dumb"}, {"TERM": "unknown"}], ids=str
 )
-def test_a_terminal_of_plain_text_gets_none(screen, stream, monkeypatch, env):
+def test_a_terminal_for_plain_text_gets_no_footer(screen, stream, monkeypatch, env):
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -252,7 +252,7 @@ def test_a_terminal_of_plain_text_gets_none(screen, stream, monkeypatch, env):
     assert open_footer() is None
 
 
-def test_what_a_process_of_the_flow_prints_stands_where_the_footer_was(screen, footer):
+def test_output_of_a_process_of_the_flow_overwrites_the_footer(screen, footer):
     footer.draw(["", "one", "two"])
     subprocess.run(["sh", "-c", "echo a; echo b >&2"], stdout=screen.slave, stderr=screen.slave, check=True)
     footer.draw(["ONE"])

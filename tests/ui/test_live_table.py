@@ -1,4 +1,4 @@
-"""The table of works: what stands in it, and what is left out where there is no room."""
+"""The table of works: its cells, and which columns and rows a small terminal does not show."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_a_work_is_a_line():
     ]
 
 
-def test_a_column_for_which_there_is_nothing_is_left_out():
+def test_a_column_without_values_is_left_out():
     assert draw([WorkRow("root.a", "not started")]) == ["Flow", "work    state", "root.a  not started"]
 
 
-def test_an_app_without_works_has_its_title():
+def test_an_app_without_works_has_only_a_title():
     assert draw([]) == ["Flow"]
 
 
@@ -57,7 +57,7 @@ def test_no_line_is_wider_than_the_terminal(width):
     assert all("root" in line or width < 10 for line in lines[2:])
 
 
-def test_the_last_columns_go_first_where_there_is_no_room():
+def test_a_narrow_terminal_shows_fewer_columns():
     row = WorkRow("root.train", "running", 3, 1, 0.5, NOW - 5, 1, 0.5, 2**27, "a line of output")
 
     heads = [draw([row], width=width)[1].split() for width in (100, 75, 60, 45, 30, 20)]
@@ -73,7 +73,7 @@ def test_the_last_columns_go_first_where_there_is_no_room():
 
 
 @pytest.mark.parametrize("height", [4, 5, 10, 50])
-def test_busy_works_come_first_where_there_is_no_room_for_all(height):
+def test_busy_works_are_shown_first_if_there_is_no_room_for_all(height):
     rows = [WorkRow(f"root.{n}", "running" if n in (7, 30) else "succeeded") for n in range(40)]
 
     lines = draw(rows, height=height)
@@ -89,14 +89,14 @@ def test_busy_works_come_first_where_there_is_no_room_for_all(height):
         assert lines[-1] == "... and 33 more: 33 succeeded"
 
 
-def test_a_terminal_with_hardly_any_lines_has_a_count_of_the_works():
+def test_a_terminal_of_three_lines_shows_only_the_number_of_works():
     rows = [WorkRow(f"root.{n}", "running") for n in range(40)]
 
     assert draw(rows, height=3) == ["Flow", "... and 40 more: 40 running"]
 
 
 @pytest.mark.parametrize("text", ["[red]x[/red]", "[/x]", ":smile:", "[link=file:///etc/passwd]x[/link]"])
-def test_what_a_work_prints_is_no_markup(text):
+def test_markup_in_the_output_is_shown_unchanged(text):
     assert draw([WorkRow("root.a", "running", last_line=text)])[2].endswith(text)
 
 

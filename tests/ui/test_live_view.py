@@ -1,4 +1,4 @@
-"""The view of an app that runs on a terminal, as a person sees it."""
+"""The live view of an app that runs on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.ui.screens import CTRL_C, CTRL_Q, CTRL_S, CTRL_Z, Screen
 
 pytestmark = pytest.mark.dependencies
 
-#: The beginning of each app. A work goes on when it finds a file of the name it waits for.
+#: The beginning of each app. A step of a work ends when a file with its name exists.
 BEGIN = """
 import logging, os, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -44,15 +44,15 @@ class Flow(LightningFlow):
 
 @pytest.fixture
 def app(screen, tmp_path):
-    """Start an app on the screen; `go` lets a work go on."""
+    """Start an app on the screen; `finish` ends steps of its works."""
 
     class App:
         def start(self, code, **options):
             return screen.run(BEGIN + code, tmp_path, **options)
 
-        def go(self, *names):
-            for name in names:
-                (tmp_path / name).touch()
+        def finish(self, *steps):
+            for step in steps:
+                (tmp_path / step).touch()
 
     return App()
 
@@ -75,20 +75,22 @@ LightningApp(Root(work=Work())).run()
 """
 
 
-def test_works_are_shown_below_what_is_printed_and_summed_up_at_the_end(screen, app):
+def test_works_are_shown_below_the_output_and_summarised_at_the_end(screen, app):
     app.start(ONE_WORK)
+    # One condition for the whole screen: between two reads, only a part of it may have arrived.
     screen.until(
-        lambda: re.search(r"running +1 +─{10} +0% +0:0\d .*begins first$", row_of(screen, "root.work"))
+        lambda: (
+            screen.display[:2] == ["root.work | begins first", ""]
+            and re.match(r"Root · \d:\d\d · 1 of 1 works busy$", "".join(screen.display[2:3]))
+            and re.search(r"running +1 +─{10} +0% +\d:\d\d .*begins first$", row_of(screen, "root.work"))
+            and screen.cursor == (1, 0)
+        )
     )
-    screen.until(lambda: screen.display[0] == "root.work | begins first")
-    assert screen.display[1] == ""
-    assert re.match(r"Root · 0:0\d · 1 of 1 works busy$", screen.display[2])
-    assert screen.cursor == (1, 0)
 
-    app.go("first")
+    app.finish("first")
     screen.until(lambda: "━━━━━─────  50%" in row_of(screen, "root.work"))
     screen.until(lambda: "MiB" in row_of(screen, "root.work"))
-    app.go("second")
+    app.finish("second")
 
     assert screen.end() == 0
     assert screen.lines[:4] == [
@@ -102,10 +104,14 @@ def test_works_are_shown_below_what_is_printed_and_summed_up_at_the_end(screen, 
     assert len(screen.lines) == 6
 
 
-@pytest.mark.parametrize("env", [{"LIGHTNING_LITE_VIEW": "0"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_without_the_view_there_are_plain_lines_and_no_summary(screen, app, env):
-    app.go("first", "second")
-    app.start(ONE_WORK, **env)
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [("", {"LIGHTNING_LITE_VIEW": "0"}), ("", {"NO_COLOR": "1"}), ("", {"TERM": "dumb"}), ("view=False", {})],
+    ids=str,
+)
+def test_without_the_view_only_the_output_is_shown(screen, app, arguments, env):
+    app.finish("first", "second")
+    app.start(ONE_WORK.replace(".run()", f".run({arguments})"), **env)
 
     assert screen.end() == 0
     assert screen.lines == [
@@ -116,15 +122,7 @@ def test_without_the_view_there_are_plain_lines_and_no_summary(screen, app, env)
     ]
 
 
-def test_run_can_be_told_to_show_none(screen, app):
-    app.go("first", "second")
-    app.start(ONE_WORK.replace(".run()", ".run(view=False)"))
-
-    assert screen.end() == 0
-    assert screen.lines[-1] == "The end."
-
-
-def test_what_failed_is_told_with_the_reason_and_what_was_printed_last(screen, app):
+def test_a_failure_is_shown_with_its_reason_and_the_last_output_of_the_work(screen, app):
     app.start(
         """
 class Root(Flow):
@@ -168,26 +166,26 @@ LightningApp(Root(**{f'w{n}': Work(start_with_flow=False) for n in range(40)})).
 """
 
 
-def test_many_works_fit_the_screen_whatever_its_size(screen, app):
+def test_many_works_fit_into_a_screen_of_any_size(screen, app):
+    def shows_works_and(last_line):
+        return screen.display[-1:] == [last_line] and "running" in row_of(screen, "root.w0")
+
     app.start(MANY_WORKS)
-    screen.until_seen("... and ")
-    screen.until(lambda: "running" in row_of(screen, "root.w0"))
+    screen.until(lambda: shows_works_and("... and 23 more: 23 not started"))
     assert len(screen.display) == 30
-    assert screen.display[-1] == "... and 23 more: 23 not started"
 
     screen.resize(60, 12)
-    screen.until(lambda: screen.display and screen.display[-1] == "... and 35 more: 35 not started")
-    assert "running" in row_of(screen, "root.w0")
-    app.go("first")
+    screen.until(lambda: shows_works_and("... and 35 more: 35 not started"))
+    app.finish("first")
 
     assert screen.end() == 0
 
 
-def test_ctrl_s_loses_nothing_and_ctrl_q_goes_on(screen, app):
+def test_no_output_is_lost_between_ctrl_s_and_ctrl_q(screen, app):
     app.start(MANY_WORKS)
     screen.until_seen("line 0")
     screen.type(CTRL_S)
-    app.go("first")
+    app.finish("first")
     screen.type(CTRL_Q)
 
     assert screen.end() == 0
@@ -195,7 +193,7 @@ def test_ctrl_s_loses_nothing_and_ctrl_q_goes_on(screen, app):
     assert printed == [f"{what} {number}" for number in range(300) for what in ("line", "warning")]
 
 
-def test_ctrl_c_takes_it_away_and_ends_the_app(screen, app):
+def test_ctrl_c_removes_the_view_and_ends_the_app(screen, app):
     app.start(ONE_WORK)
     screen.until(lambda: "running" in row_of(screen, "root.work"))
     screen.type(CTRL_C)
@@ -206,7 +204,7 @@ def test_ctrl_c_takes_it_away_and_ends_the_app(screen, app):
     assert screen.lines[-1] == "KeyboardInterrupt"
 
 
-def test_ctrl_z_leaves_the_terminal_to_the_shell_and_fg_brings_it_back(screen, app):
+def test_ctrl_z_removes_the_view_and_fg_shows_it_again(screen, app):
     app.start(ONE_WORK, shell='set -m; "$0" "$@"; echo "the shell"; read line; fg > /dev/null')
     screen.until(lambda: "running" in row_of(screen, "root.work"))
     screen.type(CTRL_Z)
@@ -215,16 +213,16 @@ def test_ctrl_z_leaves_the_terminal_to_the_shell_and_fg_brings_it_back(screen, a
 
     screen.type("\n")
     screen.until(lambda: "running" in row_of(screen, "root.work"))
-    app.go("first", "second")
+    app.finish("first", "second")
 
     assert screen.end() == 0
     assert "the flow has seen it" in screen.lines
 
 
-def test_a_breakpoint_of_a_work_has_the_terminal_for_itself(screen, app):
+def test_the_view_is_hidden_at_a_breakpoint_of_a_work(screen, app):
     app.start(ONE_WORK.replace("'second'", "'break'"))
     screen.until(lambda: "running" in row_of(screen, "root.work"))
-    app.go("first")
+    app.finish("first")
     screen.until_seen("(Pdb root.work)")
     assert not row_of(screen, "root.work")
 
@@ -236,7 +234,7 @@ def test_a_breakpoint_of_a_work_has_the_terminal_for_itself(screen, app):
     assert "The end." in screen.lines
 
 
-def test_a_flow_that_asks_has_the_terminal_for_itself(screen, app):
+def test_the_view_is_hidden_during_input_and_at_a_breakpoint_of_the_flow(screen, app):
     app.start(
         """
 class Root(Flow):
@@ -247,7 +245,7 @@ class Root(Flow):
             poll_until(lambda: os.path.exists('ask'), timeout=60)
             print('Hello,', input('Who are you? '))
             breakpoint()
-            print('on it goes')
+            print('the flow continues')
         if self.work.has_succeeded:
             self.stop('The end.')
 
@@ -255,7 +253,7 @@ LightningApp(Root(work=Work())).run()
 """
     )
     screen.until(lambda: "running" in row_of(screen, "root.work"))
-    app.go("ask")
+    app.finish("ask")
     screen.until_seen("Who are you?")
     assert not row_of(screen, "root.work")
     screen.type("me\n")
@@ -266,14 +264,14 @@ LightningApp(Root(work=Work())).run()
     screen.until(lambda: screen.display[-2:] == ["True", "(Pdb)"])
     screen.type("c\n")
     screen.until(lambda: "running" in row_of(screen, "root.work"))
-    app.go("first")
+    app.finish("first")
 
     assert screen.end() == 0
-    assert "on it goes" in screen.lines
+    assert "the flow continues" in screen.lines
 
 
 def test_an_app_in_the_background_of_a_shell_draws_nothing(screen, app):
-    app.go("first", "second")
+    app.finish("first", "second")
     app.start(ONE_WORK, shell='set -m; "$0" "$@" & wait')
 
     assert screen.end() == 0

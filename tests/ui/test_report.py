@@ -20,7 +20,7 @@ class FakeTerminal(io.StringIO):
         return True
 
 
-def test_a_report_says_first_what_and_then_where():
+def test_a_report_begins_with_the_error_and_has_the_traceback_below():
     failure = Failure("user_exception", "ZeroDivisionError: no in root.train.run(1)", TRACEBACK)
 
     assert describe_failure("root.train", failure) == (
@@ -32,13 +32,13 @@ def test_a_report_says_first_what_and_then_where():
     )
 
 
-def test_a_reason_that_is_no_exception_is_named():
+def test_a_reason_other_than_an_exception_is_named():
     report = describe_failure("root.train", Failure("timeout", "no answer after 3 s in root.train.run(1)"))
 
     assert report == "root.train failed (timeout): no answer after 3 s in root.train.run(1)\n"
 
 
-def test_a_report_ends_with_what_the_work_printed_last():
+def test_a_report_ends_with_the_last_output_of_the_work():
     failure = Failure("user_exception", "ZeroDivisionError: no in root.train.run(1)", TRACEBACK)
     report = describe_failure("root.train", failure, "epoch 3\nepoch \x1b[2J4\n")
 
@@ -50,7 +50,7 @@ def test_a_report_ends_with_what_the_work_printed_last():
     ]
 
 
-def test_a_report_can_not_be_forged_by_what_it_reports():
+def test_control_characters_can_not_forge_a_report():
     failure = Failure(
         "user_exception", "E: \x1b[2J\nroot.other failed", "Traceback\n\x1b]0;t\x07[/red]\r\u202e"
     )
@@ -63,7 +63,7 @@ def test_a_report_can_not_be_forged_by_what_it_reports():
     )
 
 
-def test_only_a_terminal_gets_colour(monkeypatch, capsys):
+def test_only_a_terminal_gets_colours(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     terminal = FakeTerminal()
@@ -75,7 +75,7 @@ def test_only_a_terminal_gets_colour(monkeypatch, capsys):
     assert capsys.readouterr().err == "root.train failed (crashed): [red] gone\n"
 
 
-def test_a_program_without_a_console_reports_to_nobody(monkeypatch):
+def test_a_program_without_a_console_shows_no_report(monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
 
-    show_failure("root.train", Failure("crashed", "gone"))
+    show_failure("root.train", Failure("crashed", "gone"))  # raises nothing

@@ -1,4 +1,4 @@
-"""What a user sees of the output of works, on terminals, in pipes, and when nobody is there to see it."""
+"""The output of works on terminals, in pipes, and after the reader has gone."""
 
 import io
 import os
@@ -9,30 +9,26 @@ import sys
 import termios
 import threading
 from contextlib import contextmanager, redirect_stdout, suppress
-from pathlib import Path
 
 import pytest
 
 from lightning_lite.testing import poll_until
 from lightning_lite.ui.terminal import Terminal
 
+from tests.ui.screens import DEADLINE, PROJECT
+
 pytestmark = pytest.mark.dependencies
-
-#: Seconds after which a test says that something hangs; not a measure of speed.
-DEADLINE = 60.0
-
-PROJECT = str(Path(__file__).parents[2])
 
 
 def start(script, **options):
-    """Start a Python program that has a terminal `t`."""
+    """Start a Python program with a `Terminal` in the variable `t`."""
     source = f"from lightning_lite.ui.terminal import Terminal\nt = Terminal()\n{script}"
     env = {**os.environ, "PYTHONPATH": PROJECT, "TERM": "xterm-256color", **options.pop("env", {})}
     return subprocess.Popen([sys.executable, "-c", source], env=env, **options)
 
 
 def run(script, **options):
-    """Return what such a program writes into a pipe."""
+    """Return the output of such a program in a pipe."""
     with start(script, stdout=subprocess.PIPE, **options) as program:
         text, _ = program.communicate(timeout=DEADLINE)
     assert program.returncode == 0
@@ -40,7 +36,7 @@ def run(script, **options):
 
 
 def run_on_terminal(script, **options):
-    """Return what such a program writes to a terminal."""
+    """Return the output of such a program on a terminal."""
     master, slave = pty.openpty()
     try:
         with start(script, stdout=slave, **options) as program:
@@ -65,8 +61,8 @@ def read_all(fd):
 
 
 @contextmanager
-def stdout_that_is_full():
-    """Let `sys.stdout` be a pipe that takes nothing; give its other end."""
+def full_stdout():
+    """Replace `sys.stdout` by a full pipe, and yield its read end."""
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     with suppress(BlockingIOError):
@@ -92,24 +88,24 @@ def test_each_line_begins_with_the_name_of_its_work(capsys):
     )
 
 
-def test_what_the_flow_printed_before_is_seen_before():
+def test_output_of_flow_and_works_is_in_order():
     shown = run("for i in range(3):\n    print('flow', i)\n    t.show('root.a', f'work {i}')\nprint('end')")
 
     assert shown == "flow 0\nroot.a | work 0\nflow 1\nroot.a | work 1\nflow 2\nroot.a | work 2\nend\n"
 
 
-def test_works_have_colours_of_their_own_on_a_terminal():
+def test_each_work_has_a_colour_on_a_terminal():
     shown = run_on_terminal("for work in 'aba': t.show(work, 'text')")
 
     assert shown == "\x1b[36ma | \x1b[0mtext\n\x1b[35mb | \x1b[0mtext\n\x1b[36ma | \x1b[0mtext\n"
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_there_is_no_colour_where_none_is_wanted(env):
+def test_variables_switch_colours_off(env):
     assert run_on_terminal("t.show('a', 'text')", env=env) == "a | text\n"
 
 
-def test_rich_is_loaded_for_terminals_alone():
+def test_only_a_terminal_loads_rich():
     script = "t.show('a', 'text')\nimport sys\nprint('rich' in sys.modules)"
 
     assert run(script) == "a | text\nFalse\n"
@@ -117,17 +113,17 @@ def test_rich_is_loaded_for_terminals_alone():
 
 
 @pytest.mark.parametrize("text", ["[red]x", "[/x]", "[link=file:///etc/passwd]x[/link]", ":smile:", "%s {0}"])
-def test_markup_is_text(text):
+def test_markup_is_printed_unchanged(text):
     assert run_on_terminal(f"t.show('a[b]', {text!r})") == f"\x1b[36ma[b] | \x1b[0m{text}\n"
 
 
-def test_letters_that_the_terminal_can_not_show_are_escaped():
+def test_letters_that_the_encoding_lacks_are_escaped():
     shown = run("t.show('root.é', 'a → b')", env={"PYTHONIOENCODING": "ascii"})
 
     assert shown == "root.\\xe9 | a \\u2192 b\n"
 
 
-def test_a_stream_of_the_user_gets_the_lines(monkeypatch):
+def test_a_replaced_stdout_gets_the_lines(monkeypatch):
     class Tee:
         def __init__(self):
             self.text = ""
@@ -146,7 +142,7 @@ def test_a_stream_of_the_user_gets_the_lines(monkeypatch):
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_no_output_at_all_breaks_the_terminal_and_nothing_else(monkeypatch, closed):
+def test_a_missing_or_closed_stdout_breaks_only_the_terminal(monkeypatch, closed):
     stream = io.StringIO()
     stream.close()
     monkeypatch.setattr(sys, "stdout", stream if closed else None)
@@ -157,29 +153,29 @@ def test_no_output_at_all_breaks_the_terminal_and_nothing_else(monkeypatch, clos
     assert terminal.broken
 
 
-def test_a_reader_that_goes_away_breaks_the_terminal_without_a_word():
+def test_the_end_of_the_reader_breaks_the_terminal_without_a_message():
     script = (
         "import sys\n"
         "print('flow')\n"
         "while not t.broken: t.show('a', 'x' * 1000)\n"
-        "print('not seen by anybody')\n"
-        "sys.stderr.write('on it goes')"
+        "print('no process reads this')\n"
+        "sys.stderr.write('it continues')"
     )
     with start(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout.readline() == b"flow\n"
         program.stdout.close()
         errors = program.stderr.read()
 
-    assert (errors, program.returncode) == (b"on it goes", 0)
+    assert (errors, program.returncode) == (b"it continues", 0)
 
 
-def test_a_terminal_that_is_closed_breaks_it_without_a_word():
+def test_the_end_of_the_device_breaks_the_terminal_without_a_message():
     master, slave = pty.openpty()
     script = (
         "import signal, sys\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "while not t.broken: t.show('a', 'text')\n"
-        "sys.stderr.write('on it goes')"
+        "sys.stderr.write('it continues')"
     )
     with start(script, stdout=slave, stderr=subprocess.PIPE, start_new_session=True) as program:
         os.close(slave)
@@ -187,12 +183,12 @@ def test_a_terminal_that_is_closed_breaks_it_without_a_word():
         os.close(master)
         errors = program.stderr.read()
 
-    assert (errors, program.returncode) == (b"on it goes", 0)
+    assert (errors, program.returncode) == (b"it continues", 0)
 
 
 def test_close_ends_a_show_that_blocks():
     terminal = Terminal()
-    with stdout_that_is_full():
+    with full_stdout():
         thread = threading.Thread(target=terminal.show, args=("a", "text"))
         thread.start()
         thread.join(0.05)
@@ -205,9 +201,9 @@ def test_close_ends_a_show_that_blocks():
     assert terminal.broken
 
 
-def test_a_show_that_blocks_goes_on_when_somebody_reads():
+def test_a_show_that_blocks_continues_when_the_pipe_is_read():
     terminal = Terminal()
-    with stdout_that_is_full() as reader:
+    with full_stdout() as reader:
         thread = threading.Thread(target=terminal.show, args=("a", "text\n" * 10_000))
         thread.start()
         text = b""
@@ -219,9 +215,13 @@ def test_a_show_that_blocks_goes_on_when_somebody_reads():
     assert text.lstrip(b"x") == b"a | text\n" * 10_000
 
 
-def test_nothing_is_shown_while_the_terminal_is_held_and_nothing_is_lost(capsys):
+@pytest.mark.parametrize("num_holds", [1, 2])
+def test_output_waits_until_each_hold_is_released(capsys, num_holds):
     terminal = Terminal()
-    terminal.hold()
+    for _ in range(num_holds):
+        terminal.hold()
+    for _ in range(num_holds - 1):
+        terminal.release()
     thread = threading.Thread(target=terminal.show, args=("a", "text"))
     thread.start()
     thread.join(0.05)
@@ -233,7 +233,7 @@ def test_nothing_is_shown_while_the_terminal_is_held_and_nothing_is_lost(capsys)
     assert capsys.readouterr().out == "a | text\n"
 
 
-def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
+def test_ctrl_s_blocks_neither_work_nor_flow_and_no_output_is_lost(tmp_path):
     script = (
         "import os\n"
         "from lightning_lite.runners.output.pump import OutputPump\n"
@@ -245,7 +245,7 @@ def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
         "    os.write(end, b'%d\\n' % i)\n"
         "    pump.flush('root.a')\n"
         "os.close(end)\n"
-        "os.write(2, b'flow is through')\n"
+        "os.write(2, b'flow has ended.')\n"
         "pump.close()\n"
     )
     master, slave = pty.openpty()
@@ -256,7 +256,7 @@ def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
         os.write(master, b"\x13")  # Ctrl-S
         program.stdin.write(b"go\n")
         program.stdin.flush()
-        assert program.stderr.read(15) == b"flow is through"
+        assert program.stderr.read(15) == b"flow has ended."
         assert len((tmp_path / "root.a.log").read_text().splitlines()) == 2000
 
         os.write(master, b"\x11")  # Ctrl-Q
@@ -267,7 +267,7 @@ def test_ctrl_s_stops_neither_work_nor_flow_and_loses_nothing(tmp_path):
     assert program.returncode == 0
 
 
-def test_ctrl_c_ends_a_program_whose_terminal_stands_still(tmp_path):
+def test_ctrl_c_ends_a_program_whose_terminal_blocks(tmp_path):
     script = (
         "import os\n"
         "from lightning_lite.runners.output.pump import OutputPump\n"
@@ -292,7 +292,7 @@ def test_ctrl_c_ends_a_program_whose_terminal_stands_still(tmp_path):
     assert program.returncode == -signal.SIGINT
 
 
-def test_a_second_ctrl_c_ends_an_app_whose_reader_stands_still(tmp_path):
+def test_a_second_ctrl_c_ends_an_app_whose_reader_blocks(tmp_path):
     script = (
         "import pathlib, threading\n"
         "from lightning_lite import LightningApp, LightningFlow, LightningWork\n"
@@ -314,30 +314,14 @@ def test_a_second_ctrl_c_ends_an_app_whose_reader_stands_still(tmp_path):
         "LightningApp(Flow()).run()\n"
     )
     with start(script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
-        for sign in ("printed", "exits"):
-            poll_until((tmp_path / sign).exists, timeout=DEADLINE)
+        for file in ("printed", "exits"):
+            poll_until((tmp_path / file).exists, timeout=DEADLINE)
             program.send_signal(signal.SIGINT)
 
         assert program.wait(DEADLINE) == -signal.SIGINT
 
 
-def test_each_hold_needs_its_release(capsys):
-    terminal = Terminal()
-    terminal.hold()
-    terminal.hold()
-    terminal.release()
-    thread = threading.Thread(target=terminal.show, args=("a", "text"))
-    thread.start()
-    thread.join(0.05)
-    assert capsys.readouterr().out == ""
-
-    terminal.release()
-    thread.join(DEADLINE)
-
-    assert capsys.readouterr().out == "a | text\n"
-
-
-def test_it_remembers_what_a_work_printed_last():
+def test_the_last_line_of_each_work_is_kept():
     terminal = Terminal()
     terminal.show("a", "one\ntwo\n")
 

@@ -1,4 +1,4 @@
-"""What processes use of the machine."""
+"""CPU and memory of processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lightning_lite.ui.usage import UsageMeter
 pytestmark = pytest.mark.dependencies
 
 
-def test_the_first_look_knows_the_memory_and_not_yet_the_cpu():
+def test_the_first_measurement_has_the_memory_and_no_cpu():
     usage = UsageMeter().read(os.getpid())
 
     assert usage.cpu is None
     assert usage.memory > 2**20
 
 
-def test_a_figure_stays_for_a_while_and_a_process_that_is_forgotten_is_new():
+def test_a_measurement_is_reused_until_the_process_is_forgotten():
     meter = UsageMeter()
     usage = meter.read(os.getpid())
 
@@ -29,7 +29,7 @@ def test_a_figure_stays_for_a_while_and_a_process_that_is_forgotten_is_new():
     assert meter.read(os.getpid()) is not usage
 
 
-def test_a_process_that_is_gone_uses_nothing():
+def test_a_process_that_has_exited_has_no_usage():
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
 

@@ -1,4 +1,4 @@
-"""Call keys: exact in type and order, the same in every run, or an error that names the argument."""
+"""Call keys differ by type and order and are the same in every run; other arguments are refused by name."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def local(value):
     return lambda x: x + value
 
 
-# Each of these is another call than all the others.
+# Arguments that all have different keys.
 DIFFERENT = {
     "no argument": lambda: key(),
     "None": lambda: key(None),
@@ -162,7 +162,7 @@ DIFFERENT = {
 }
 
 
-def test_keys_are_exact_in_type_order_and_name():
+def test_keys_differ_by_type_order_and_name():
     keys = {name: make() for name, make in DIFFERENT.items()}
     again = {name: make() for name, make in DIFFERENT.items()}
 
@@ -191,7 +191,7 @@ def test_a_key_has_64_bits():
         (lambda: key(Parcel("a")), lambda: key(Parcel("a"))),
     ],
 )
-def test_what_does_not_count_does_not_count(one, other):
+def test_order_of_dicts_and_sets_does_not_change_a_key(one, other):
     assert one() == other()
 
 
@@ -200,7 +200,7 @@ def shared():
     return [item, item]
 
 
-def test_a_part_that_is_shared_is_the_same_as_an_equal_copy():
+def test_a_shared_part_has_the_same_key_as_an_equal_copy():
     assert key(shared()) == key([[1], [1]])
 
 
@@ -212,7 +212,7 @@ JSON = st.recursive(
 
 
 def exact(value):
-    """Return a text that is equal exactly for values that are equal in type, too; a dict in any order."""
+    """Return a text that is equal only for values that are equal with their types; dicts in any order."""
     if isinstance(value, dict):
         return f"dict({sorted((exact(name), exact(item)) for name, item in value.items())})"
     if isinstance(value, list | tuple):
@@ -318,7 +318,7 @@ def recursive_closure():
     ],
     ids=lambda make: getattr(make, "__name__", str(make)),
 )
-def test_what_has_no_stable_key_is_named_at_once(bad):
+def test_an_argument_without_a_stable_key_is_refused_by_name(bad):
     for arguments, where in [((1, bad()), "argument 1"), (([{"a": bad()}],), "argument 0")]:
         with pytest.raises(
             ArgumentError, match=rf"root\.work\.run: {where} has no key.*LightningWork\(call_key=\.\.\.\)"
@@ -328,7 +328,7 @@ def test_what_has_no_stable_key_is_named_at_once(bad):
         call_key((), {"model": bad()}, "root.work")
 
 
-def test_a_key_is_not_made_from_addresses():
+def test_a_key_does_not_depend_on_addresses():
     class Plain:
         pass
 

@@ -1,4 +1,4 @@
-"""Values of the state: kept exactly or refused, copied, comparable."""
+"""State values are encoded exactly or refused; equal bytes mean equal values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VALUES = st.recursive(
 
 
 def exact(value):
-    """Return a text that is equal exactly for values that are equal in type and order, too."""
+    """Return a text that is equal only for values that are equal with their types and order."""
     if isinstance(value, dict):
         return f"dict({[(exact(key), exact(item)) for key, item in value.items()]})"
     if isinstance(value, list | tuple):
@@ -37,13 +37,13 @@ def exact(value):
 
 @settings(max_examples=200, deadline=None)
 @given(VALUES)
-def test_every_accepted_value_comes_back_exactly(value):
+def test_each_accepted_value_is_decoded_exactly(value):
     assert exact(decode(encode(value, "x"))) == exact(value)
 
 
 @settings(max_examples=200, deadline=None)
 @given(VALUES, VALUES)
-def test_frozen_values_are_equal_exactly_when_the_values_are(one, other):
+def test_encoded_values_are_equal_exactly_for_equal_values(one, other):
     assert (encode(one, "x") == encode(other, "x")) == (exact(one) == exact(other))
 
 
@@ -64,7 +64,7 @@ def test_frozen_values_are_equal_exactly_when_the_values_are(one, other):
     ],
     ids=lambda value: repr(value)[:20] if not isinstance(value, int) else "huge",
 )
-def test_nothing_is_altered_on_the_way(value):
+def test_values_are_decoded_unchanged(value):
     back = decode(encode(value, "x"))
 
     assert type(back) is type(value)
@@ -72,11 +72,11 @@ def test_nothing_is_altered_on_the_way(value):
     assert isinstance(value, int) or exact(back) == exact(value)  # an int this big has no text
 
 
-def test_nan_comes_back_as_nan():
+def test_nan_is_decoded_as_nan():
     assert math.isnan(decode(encode({"a": float("nan")}, "x"))["a"])
 
 
-def test_a_copy_shares_nothing_with_the_value():
+def test_a_decoded_value_shares_no_part_with_the_original():
     value = {"a": [1]}
 
     decode(encode(value, "x"))["a"].append(2)
@@ -84,13 +84,13 @@ def test_a_copy_shares_nothing_with_the_value():
     assert value == {"a": [1]}
 
 
-def test_shared_parts_make_no_difference():
+def test_shared_parts_do_not_change_the_bytes():
     item = ["long enough not to be interned " * 3]
 
     assert encode([item, item], "x") == encode([list(item), list(item)], "x")
 
 
-def test_a_string_of_100_million_characters_is_fine():
+def test_a_string_of_100_million_characters_is_accepted():
     value = "x" * 100_000_000
 
     assert len(decode(encode({"big": value}, "x"))["big"]) == len(value)
@@ -103,7 +103,7 @@ def nested(depth):
     return value
 
 
-def test_nesting_that_can_be_sent_is_sent():
+def test_a_nested_value_is_accepted():
     assert decode(encode(nested(100), "x")) == nested(100)
 
 
@@ -116,13 +116,13 @@ def cycle():
 @pytest.mark.parametrize(
     "make", [cycle, lambda: nested(sys.getrecursionlimit() + 10)], ids=["cycle", "endless"]
 )
-def test_what_contains_itself_or_is_nested_too_deeply_is_refused(make):
+def test_cycles_and_very_deep_nesting_are_refused(make):
     with pytest.raises(StateError, match=r"^root\.work\.tree is nested too deeply or contains itself"):
         encode(make(), "root.work.tree")
 
 
 @pytest.mark.parametrize("depth", range(100, 1000, 50))
-def test_at_any_depth_a_value_is_kept_exactly_or_refused(depth):
+def test_a_value_of_any_depth_is_decoded_exactly_or_refused(depth):
     with contextlib.suppress(StateError):
         assert decode(encode(nested(depth), "x")) == nested(depth)
 
@@ -141,7 +141,7 @@ def test_at_any_depth_a_value_is_kept_exactly_or_refused(depth):
         ("x".__class__, r"root\.x with <class 'str'>"),
     ],
 )
-def test_a_refusal_names_the_path_to_the_part_that_is_no_data(bad, path):
+def test_a_refusal_names_the_path_to_the_part_that_is_not_plain_data(bad, path):
     with pytest.raises(StateError, match=rf"(?s){path}") as refusal:
         encode(bad, "root.x")
 

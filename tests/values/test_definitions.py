@@ -1,4 +1,4 @@
-"""Classes and functions of a script in another process: they behave as in the script, and show its lines."""
+"""Classes and functions of a script behave in another process as in the script, and show its lines."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ FAILING_LINES = [
     'raise ValueError("at the end")  # marked',
 ]
 
-# Expression of the sender: what the receiver makes of it, and what comes out.
+# For each expression of the sender: the expression of the receiver, and its expected result.
 CASES = {
     "outer(2)": ("value(5), value.note", (23, ["kept"])),
     "outer": ("value(2, sign=-1)(0), value.__doc__, value.__kwdefaults__", (-13, "Multiply.", {"sign": 1})),
@@ -138,7 +138,7 @@ for i, program in enumerate({programs!r}):
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """The answers of a fresh process that has read what this script's process has packed, by case."""
+    """The results of a new process that has unpickled what the process of the script pickled, by case."""
     folder = tmp_path_factory.mktemp("definitions")
     program, path = folder / "script.py", [path for path in sys.path if path]
     program.write_text(
@@ -159,11 +159,11 @@ for i, case in enumerate({list(CASES)!r}):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_script_defines_is_the_same_elsewhere(answers, case):
+def test_definitions_of_a_script_behave_the_same_in_another_process(answers, case):
     assert eval(answers[case]) == CASES[case][1]
 
 
-def test_code_that_no_file_of_bytecode_can_hold_travels_all_the_same():
+def test_code_that_marshal_refuses_is_pickled_by_cloudpickle():
     def answer():
         return "a constant"
 

@@ -1,4 +1,4 @@
-"""Objects on their way: by reference what the other process can import, else by value; back as our own."""
+"""Objects are pickled by reference if importable, else by value; answers are instances of our own classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.dependencies
 
 
 def elsewhere(program, packed, tmp_path):
-    """Return what a fresh process makes of `packed`, packed again for the main process."""
+    """Run `program` on the unpacked value in a new process, and return its `answer`, packed for us."""
     (tmp_path / "packed").write_bytes(packed)
     code = f"""
         from lightning_lite.values.pickling import pack, unpack
@@ -40,7 +40,7 @@ class Importable:
 
 @pytest.fixture
 def script(monkeypatch):
-    """A module that is `__main__` for the test, as a user's script is."""
+    """A module that replaces `__main__`, like a user's script."""
     module = types.ModuleType("__main__")
     exec(
         textwrap.dedent(
@@ -66,14 +66,14 @@ def script(monkeypatch):
     return module
 
 
-def test_plain_values_and_importable_classes_travel_by_reference():
+def test_plain_values_and_importable_classes_are_pickled_by_reference():
     packed = pack([Importable(3), {"a": 1.5}])
 
     assert b"cloudpickle" not in packed
     assert unpack(packed)[0].value == 3
 
 
-def test_a_class_of_the_script_travels_by_value(script, tmp_path):
+def test_a_class_of_the_script_is_pickled_by_value(script, tmp_path):
     answer = elsewhere("answer = (type(value).__name__, value.double().x)", pack(script.Point(21)), tmp_path)
 
     assert unpack(answer) == ("Point", 42)
@@ -87,7 +87,7 @@ def test_an_answer_is_an_instance_of_the_scripts_own_class(script, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Color.RED", "Outer.Inner", "make", "Lost('x')"])
-def test_what_is_defined_in_the_script_comes_back_as_its_own(script, tmp_path, name):
+def test_a_definition_of_the_script_is_returned_as_the_same_object(script, tmp_path, name):
     value = eval(name, script.__dict__)
 
     answer = unpack(elsewhere("answer = value", pack(value), tmp_path))
@@ -98,7 +98,7 @@ def test_what_is_defined_in_the_script_comes_back_as_its_own(script, tmp_path, n
         assert answer is value
 
 
-def test_a_function_of_the_script_takes_its_surroundings_along(script, tmp_path):
+def test_a_function_of_the_script_brings_the_globals_that_it_uses(script, tmp_path):
     answer = unpack(elsewhere("answer = value(5)", pack(script.make), tmp_path))
 
     assert answer == script.Point(5)
@@ -112,7 +112,7 @@ def test_an_answer_packed_for_the_main_process_names_the_scripts_class(script):
     assert unpack(packed) == script.Point(1)
 
 
-def test_lambdas_and_local_classes_travel(tmp_path):
+def test_lambdas_and_local_classes_are_pickled_by_value(tmp_path):
     class Local:
         def __init__(self, x):
             self.x = x
@@ -126,7 +126,7 @@ def test_lambdas_and_local_classes_travel(tmp_path):
     assert answer[1].x == 3
 
 
-def test_a_module_that_no_other_process_can_import_travels_by_value(tmp_path, monkeypatch):
+def test_a_module_that_others_can_not_import_is_pickled_by_value(tmp_path, monkeypatch):
     module = types.ModuleType("made_by_hand")
     exec("class Thing:\n    x = 5\ndef helper():\n    return Thing()", module.__dict__)
     monkeypatch.setitem(sys.modules, "made_by_hand", module)
@@ -140,14 +140,14 @@ def test_a_module_that_no_other_process_can_import_travels_by_value(tmp_path, mo
 @pytest.mark.parametrize(
     "name", ["os", "sys", "json.decoder", "lightning_lite.values.pickling", "numpy", "builtins", __name__]
 )
-def test_what_can_be_imported_is_known(name):
+def test_importable_modules_are_recognised(name):
     __import__(name)
 
     assert is_importable(name)
 
 
 @pytest.mark.parametrize("name", ["__main__", "__mp_main__", "no_such_module"])
-def test_what_can_not_be_imported_is_known(name):
+def test_modules_that_are_not_importable_are_recognised(name):
     assert not is_importable(name)
 
 
@@ -178,12 +178,12 @@ class Endless:
     ids=["lock", "generator", "raises", "leaves", "endless"],
 )
 @pytest.mark.parametrize("to_main", [False, True])
-def test_what_can_not_travel_is_a_packing_error_with_the_reason(make, message, to_main):
+def test_a_value_that_can_not_be_pickled_is_a_packing_error_with_the_reason(make, message, to_main):
     with pytest.raises(PackingError, match=message):
         pack({"deep": [make()]}, to_main=to_main)
 
 
-def test_the_users_own_pickling_is_left_alone():
+def test_a_pickling_method_of_the_user_is_used():
     class Counted:
         def __reduce__(self):
             return int, ("7",)

@@ -43,13 +43,13 @@ BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def dangers(text):
-    """What is left in `text` that a terminal or a log viewer would obey."""
+    """Return the characters of `text` that control a terminal or a log viewer."""
     controls = [c for c in text if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") and c not in "\n\t"]
     return controls + [c for c in text if unicodedata.bidirectional(c) in BIDI or c in "\u200e\u200f\u061c"]
 
 
 @pytest.mark.parametrize("text", NAUGHTY, ids=ascii)
-def test_nothing_dangerous_is_left(text):
+def test_dangerous_text_becomes_harmless(text):
     for given_text in (text, text.encode("utf-8", "surrogatepass"), text.encode("utf-16", "surrogatepass")):
         assert not dangers(harmless(given_text))
         assert not dangers(one_line(given_text))
@@ -57,20 +57,20 @@ def test_nothing_dangerous_is_left(text):
 
 
 @given(st.one_of(st.text(), st.binary()))
-def test_nothing_dangerous_is_left_of_any_text(text):
+def test_any_text_becomes_harmless(text):
     assert not dangers(harmless(text))
     assert len(one_line(text)) <= MESSAGE_LIMIT
     assert not {"\n", "\t"} & set(one_line(text))
 
 
-def test_controls_become_visible():
+def test_control_characters_become_visible():
     assert harmless("\x1b]0;title\x07") == r"\x1b]0;title\x07"
     assert harmless(b"\x9b31m\xff") == r"\x9b31m\xff"
     assert harmless("\x9b\u202e\u2028\udc80") == r"\x9b\u202e\u2028\udc80"
     assert one_line("a\r\n\tb") == r"a\r\n\tb"
 
 
-def test_letters_of_all_languages_stay():
+def test_letters_of_all_languages_are_unchanged():
     text = "naïve 田中 👩‍👩‍👧 עברית العربية a\u00a0b\u3000c \ue0b0\n\tindented"
 
     assert harmless(text) == text
@@ -90,7 +90,7 @@ def test_letters_of_all_languages_stay():
     ],
     ids=ascii,
 )
-def test_a_return_ends_a_line_once(raw, expected):
+def test_a_carriage_return_ends_a_line_once(raw, expected):
     stream = HarmlessStream()
     one_by_one = "".join(stream.feed(bytes([byte])) for byte in raw.encode()) + stream.finish()
 
@@ -105,7 +105,7 @@ def test_a_message_is_cut_at_its_limit():
     assert len(one_line("\x1b" * 10_000)) == 200
 
 
-def test_a_stream_joins_what_a_chunk_cuts():
+def test_a_stream_joins_characters_that_chunks_split():
     stream = HarmlessStream()
 
     texts = [stream.feed(b"\xe2\x82"), stream.feed(b"\xac\n\xe2"), stream.feed(b"x"), stream.finish()]
@@ -113,7 +113,7 @@ def test_a_stream_joins_what_a_chunk_cuts():
     assert texts == ["", "€\n", r"\xe2x", "\n"]
 
 
-def test_a_stream_that_ends_amid_a_character_says_so():
+def test_an_incomplete_character_at_the_end_is_escaped():
     stream = HarmlessStream()
     stream.feed(b"\xe2\x82")
 
@@ -122,7 +122,7 @@ def test_a_stream_that_ends_amid_a_character_says_so():
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 20))
-def test_chunks_do_not_matter_but_for_the_line_limit(chunks, limit):
+def test_chunks_change_the_text_only_at_the_line_limit(chunks, limit):
     whole, cut, bounded = HarmlessStream(), HarmlessStream(), HarmlessStream(limit)
 
     expected = whole.feed(b"".join(chunks)) + whole.finish()
@@ -135,7 +135,7 @@ def test_chunks_do_not_matter_but_for_the_line_limit(chunks, limit):
     assert not dangers(in_chunks)
 
 
-def test_an_endless_line_is_cut_and_nothing_is_lost():
+def test_a_very_long_line_is_split_without_loss():
     stream = HarmlessStream()
 
     text = "".join(stream.feed(b"x" * 10_000) for _ in range(20)) + stream.finish()

@@ -1,1 +1,1 @@
-"""What `lightning-lite doctor` looks at: the machine, the place of the root, and whether an app runs."""
+"""The checks of `lightning-lite doctor`: the machine, the file system of the root, and a small app."""

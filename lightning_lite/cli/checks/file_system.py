@@ -1,4 +1,4 @@
-"""The place of the root: its file system, what that can do, and how fast it is."""
+"""Checks the root: its permissions, and the features and the speed of its file system."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lightning_lite.storage.fs.probe import NETWORK, kind_of, try_out
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.text import format_bytes
 
-_LITTLE_ROOM = 1024**3
-_NO_ROOM = 16 * 1024**2
+_LITTLE_SPACE = 1024**3  # bytes
+_NO_SPACE = 16 * 1024**2
 
-_RUN_ID = "20261122-035501123-9f3ac2"  # all are as long
+_RUN_ID = "20261122-035501123-9f3ac2"  # all ids have this length
 
 _RECORDS = 200
 _DURABLE_RECORDS = 10
@@ -30,25 +30,25 @@ _SLOW_DURABLE_RECORD = 0.1
 
 
 def checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
-    """Yield what is looked at, in the order of the page.
+    """Yield the checks with their subjects, in the order of the page.
 
     Args:
-        root: Absolute folder of the root; it need not be there.
+        root: Absolute root folder; it may not exist.
         probe: Empty folder on the file system of the root.
     """
     yield "root", partial(_root, root)
     yield "file system", partial(_file_system, probe)
-    yield "room", partial(_room, probe)
+    yield "free space", partial(_free_space, probe)
     yield "locks", partial(_locks, probe)
     yield "atomic exchange", partial(_exchange, probe)
     yield "reflink", partial(_reflink, probe)
-    yield "news of files", partial(_news, probe)
+    yield "file events", partial(_file_events, probe)
     yield "journal", partial(_journal, probe)
     yield "command channel", partial(_command_channel, root, probe)
 
 
 def nearest_folder(path: str) -> str:
-    """Return the nearest folder at or above a path that is there."""
+    """Return the folder at `path`, or the nearest parent folder that exists."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
@@ -57,41 +57,42 @@ def nearest_folder(path: str) -> str:
 def _root(root: str) -> Finding:
     found = syscalls.stat_if_exists(root)
     if found is None:
-        return Finding("root", f"{root}, not there yet")
+        return Finding("root", f"{root}, does not exist yet")
     mode = S_IMODE(os.stat(root).st_mode)
     value = f"{root}, mode {mode:o}"
     if os.stat(root).st_uid != os.geteuid():
-        return Finding("root", f"{value}, of another user", WARNING, "use a root of your own: --root DIR")
+        advice = "choose a folder that belongs to you: --root DIR"
+        return Finding("root", f"{value}, of another user", WARNING, advice)
     if mode & 0o077:
-        return Finding("root", value, WARNING, f"other users may look into it: chmod 700 {root}")
+        return Finding("root", value, WARNING, f"other users have access: chmod 700 {root}")
     return Finding("root", value)
 
 
 def _file_system(probe: str) -> Finding:
     kind = kind_of(probe)
     if kind in NETWORK:
-        advice = "what other machines put is seen late; use a local folder if one machine is enough"
+        advice = "files of other machines become visible late; use a local folder if one machine is enough"
         return Finding("file system", f"{kind}, on the network", WARNING, advice)
     return Finding("file system", kind or "unknown")
 
 
-def _room(probe: str) -> Finding:
+def _free_space(probe: str) -> Finding:
     usage, nodes = shutil.disk_usage(probe), os.statvfs(probe)
     files = f", {nodes.f_favail} files" if nodes.f_files else ""
     value = f"{format_bytes(usage.free)} of {format_bytes(usage.total)} free{files}"
-    if usage.free < _NO_ROOM:
-        return Finding("room", value, FAILURE, "make room, or use a root elsewhere: --root DIR")
-    if usage.free < _LITTLE_ROOM:
-        return Finding("room", value, WARNING, "old runs go with `lightning-lite clean`")
-    return Finding("room", value)
+    if usage.free < _NO_SPACE:
+        return Finding("free space", value, FAILURE, "free some space, or choose another root: --root DIR")
+    if usage.free < _LITTLE_SPACE:
+        return Finding("free space", value, WARNING, "`lightning-lite clean` removes old runs")
+    return Finding("free space", value)
 
 
 def _locks(probe: str) -> Finding:
     broken = try_out(probe)
     if broken:
-        advice = "two processes got the same one: put the root on another file system"
-        return Finding("locks", f"{' and '.join(broken)} do not hold", FAILURE, advice)
-    return Finding("locks", "hold")
+        advice = "two processes got the same one: choose a root on another file system: --root DIR"
+        return Finding("locks", f"{' and '.join(broken)} do not work", FAILURE, advice)
+    return Finding("locks", "yes")
 
 
 def _exchange(probe: str) -> Finding:
@@ -100,7 +101,7 @@ def _exchange(probe: str) -> Finding:
     os.mkdir(other)
     if syscalls.exchange(one, other):
         return Finding("atomic exchange", "yes")
-    return Finding("atomic exchange", "no; a folder is replaced in two steps, under an intent")
+    return Finding("atomic exchange", "no; a folder is replaced in two steps")
 
 
 def _reflink(probe: str) -> Finding:
@@ -108,27 +109,27 @@ def _reflink(probe: str) -> Finding:
         file.write(bytes(64 * 1024))
     with open(f"{probe}/source", "rb") as source, open(f"{probe}/target", "wb") as target:
         can = syscalls.clone(source.fileno(), target.fileno())
-    return Finding("reflink", "yes" if can else "no; the kernel copies")
+    return Finding("reflink", "yes" if can else "no; the kernel copies the data")
 
 
-def _news(probe: str) -> Finding:
+def _file_events(probe: str) -> Finding:
     with Arrivals(probe) as arrivals:
         if arrivals.has_events:
-            return Finding("news of files", "inotify")
-    return Finding("news of files", "looked for again and again", OK, "get(timeout=...) answers a bit later")
+            return Finding("file events", "inotify")
+    return Finding("file events", "no; folders are polled", OK, "get(timeout=...) returns a little later")
 
 
 def _journal(probe: str) -> Finding:
     usual = _time_record(f"{probe}/journal", _RECORDS, durable=False)
     durable = _time_record(f"{probe}/durable", _DURABLE_RECORDS, durable=True)
-    value = f"{usual * 1e6:.0f} µs a record, {durable * 1e3:.1f} ms if durable"
+    value = f"{usual * 1e6:.0f} µs per record, {durable * 1e3:.1f} ms if durable"
     if usual > _SLOW_RECORD or durable > _SLOW_DURABLE_RECORD:
-        return Finding("journal", value, WARNING, "the disk is slow or busy; each call waits for that")
+        return Finding("journal", value, WARNING, "the disk is slow or busy; each call waits for it")
     return Finding("journal", value)
 
 
 def _command_channel(root: str, probe: str) -> Finding:
-    """Ask and answer on a socket such as each run has one."""
+    """Send a command through a socket like that of a run."""
     run = f"{probe}/run"
     os.mkdir(run)
     channel = CommandChannel(run, lambda request: {})
@@ -139,12 +140,12 @@ def _command_channel(root: str, probe: str) -> Finding:
     finally:
         channel.close()
     size = len(os.fsencode(f"{root}/runs/{_RUN_ID}/{SOCKET_NAME}"))
-    way = "" if size <= LONGEST_ADDRESS else ", more than a socket may have: a short one stands for it"
+    way = "" if size <= LONGEST_ADDRESS else ", too many for a socket: a shorter path replaces it"
     return Finding("command channel", f"answers in {took * 1e3:.1f} ms; its path has {size} bytes{way}")
 
 
 def _time_record(folder: str, count: int, *, durable: bool) -> float:
-    """Return how many seconds a record takes, in a journal of its own."""
+    """Return the seconds per record in a new journal."""
     os.mkdir(folder)
     journal = Journal.create(folder, "doctor", durable=durable)
     try:

@@ -1,4 +1,4 @@
-"""The machine: Python, packages, system, limits and terminal."""
+"""Checks the machine: Python, packages, system, limits and terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importlib import metadata
 
 import psutil
 
-from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
+from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import format_bytes
 
@@ -22,7 +22,7 @@ if sys.platform != "win32":
 
 _NEEDED = ("multiprocess", "cloudpickle", "filelock", "rich", "cronsim", "click", "rich-click", "psutil")
 
-#: Below these, apps of some dozen works get into trouble. A work takes about ten open files of the flow.
+#: With less, apps of some dozen works may fail. A work needs about ten open files in the main process.
 _FEW_FILES = 512
 _FEW_PROCESSES = 512
 _LITTLE_MEMORY = 512 * 1024**2
@@ -31,7 +31,7 @@ _CGROUP = "/sys/fs/cgroup"
 
 
 def checks() -> Iterator[tuple[str, Check]]:
-    """Yield what is looked at, in the order of the page."""
+    """Yield the checks with their subjects, in the order of the page."""
     yield "python", _python
     yield "packages", _packages
     yield "sqlite", _sqlite
@@ -40,7 +40,7 @@ def checks() -> Iterator[tuple[str, Check]]:
     yield "memory", _memory
     yield "open files", _open_files
     yield "processes", _processes
-    yield "ends of processes", _ends_of_processes
+    yield "exit detection", _exit_detection
     yield "start method", _start_method
     yield "settings", _settings
     yield "terminal", _terminal
@@ -86,9 +86,7 @@ def _memory() -> Finding:
     within = f", limited to {format_bytes(int(limit))}" if limit.isdigit() else ""
     value = f"{format_bytes(memory.total)}, {format_bytes(memory.available)} available{within}"
     if memory.available < _LITTLE_MEMORY:
-        return Finding(
-            "memory", value, WARNING, "end other programs; each work takes some ten MiB to begin with"
-        )
+        return Finding("memory", value, WARNING, "end other programs; each work needs at least some ten MiB")
     return Finding("memory", value)
 
 
@@ -118,19 +116,19 @@ def _processes() -> Finding:
     return Finding("processes", value)
 
 
-def _ends_of_processes() -> Finding:
-    """Say how the end of a work is noticed, and how works end if the flow is killed."""
+def _exit_detection() -> Finding:
+    """Report how the exit of a work is detected, and how works end if the main process is killed."""
     try:
         os.close(os.pidfd_open(os.getpid()))
         notices = "pidfd"
     except (AttributeError, OSError):
         notices = "pipe"
     ends = "parent-death signal" if sys.platform == "linux" else "end of the pipe"
-    hangup = "" if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else "; Ctrl-C is ignored here"
-    advice = "started by a shell with & and without job control? Ctrl-C and SIGINT will not end an app"
-    return Finding(
-        "ends of processes", f"{notices}, {ends}{hangup}", WARNING if hangup else OK, advice if hangup else ""
-    )
+    value = f"{notices}, {ends}"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell without job control does so for `&`
+        advice = "Ctrl-C and SIGINT do not end an app here; start it without `&`, or with job control"
+        return Finding("exit detection", f"{value}; Ctrl-C is ignored", WARNING, advice)
+    return Finding("exit detection", value)
 
 
 def _start_method() -> Finding:
@@ -153,12 +151,12 @@ def _terminal() -> Finding:
     plain = ", NO_COLOR" if os.environ.get("NO_COLOR") else ""
     value = f"{term or 'TERM is not set'}, {columns} x {lines}, {sys.stdout.encoding}{plain}"
     if sys.stdout.encoding.lower().replace("-", "") != "utf8":
-        return Finding("terminal", value, WARNING, "set LANG to one with UTF-8, such as C.UTF-8")
+        return Finding("terminal", value, WARNING, "set LANG to a locale with UTF-8, such as C.UTF-8")
     return Finding("terminal", value)
 
 
 def _read_limit(name: str) -> str:
-    """Return a limit of the container, or "" if there is none or the system does not say."""
+    """Return a limit of the container, or "" if it has none or it can't be read."""
     try:
         with open(os.path.join(_CGROUP, name), encoding="ascii") as file:
             return file.read().strip()

@@ -1,4 +1,4 @@
-"""What the doctor has found about one thing."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FAILURE = "failure"
 
 
 class Finding(NamedTuple):
-    """One line of the page.
+    """The result of one check, a line of the page.
 
     Attributes:
-        about: What it is about, in a word or two.
+        about: The subject, in one or two words.
         value: What was found.
-        state: `ok`, `warning` for what works but not as well as it could, or `failure`.
-        advice: What to do, on one line; "" if there is nothing to do.
+        state: `ok`, `warning` if it works with a limitation, or `failure`.
+        advice: What to do, in one line, or "".
     """
 
     about: str
@@ -28,20 +28,18 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-#: Looks at something and says what it has found.
+#: A check of one subject.
 Check = Callable[[], Finding]
 
 
 def examine(checks: Iterator[tuple[str, Check]]) -> Iterator[Finding]:
-    """Yield what checks find; one that can't even look is a failure, and the next ones go on.
+    """Yield the results of checks; the result of a check that raises an error is a failure.
 
     Args:
-        checks: What each is about, and the check.
+        checks: Subjects and checks.
     """
     for about, check in checks:
         try:
             yield check()
         except (OSError, LightningLiteError, ImportError) as error:
-            yield Finding(
-                about, f"{type(error).__name__}: {error}", FAILURE, "this could not even be looked at"
-            )
+            yield Finding(about, f"{type(error).__name__}: {error}", FAILURE, "this check could not run")

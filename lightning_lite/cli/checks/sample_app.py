@@ -1,7 +1,7 @@
-"""A real app: two works, each in a process of its own, and a drive between them.
+"""A small app for the self-test: two works that share a file through a drive.
 
-The doctor runs it as a program (`python -m lightning_lite.cli.checks.sample_app`), so its classes travel
-to the works as those of any script do.
+The doctor runs it as a program (`python -m lightning_lite.cli.checks.sample_app`), so its classes are sent to
+the works by value, like those of any script.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Producer(LightningWork):
 
 
 class Consumer(LightningWork):
-    """Gets it."""
+    """Gets the file."""
 
     def run(self, drive: Drive) -> str:
-        """Return what is in the file."""
+        """Return the content of the file."""
         with open(drive.get("a.txt", to="b.txt"), encoding="ascii") as file:
             return file.read()
 
 
 class Root(LightningFlow):
-    """Lets the one put and the other get."""
+    """Runs the producer, then the consumer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Root(LightningFlow):
         self.consumer = Consumer()
 
     def run(self) -> None:
-        """Run both, one after the other."""
+        """Run both works, and compare the texts."""
         self.producer.run(self.drive)
         text = self.consumer.run(self.drive)
         if text != _TEXT:

@@ -1,4 +1,4 @@
-"""The self-test: a small app is run as a program of its own, so that nothing it meets can hurt the doctor."""
+"""The self-test: runs a small app in another process, so that a crash does not end the doctor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT = 60.0
 
 
 def check(folder: str) -> Finding:
-    """Run the app in a process of its own and say how that went.
+    """Run the app in another process, and return the result.
 
     Args:
         folder: Empty folder for its root and its files.
@@ -45,11 +45,12 @@ def check(folder: str) -> Finding:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Finding("self-test", f"not over after {_TIMEOUT:g} s", FAILURE, f"run it: python -m {_APP}")
+        advice = f"run it yourself: python -m {_APP}"
+        return Finding("self-test", f"not finished after {_TIMEOUT:g} s", FAILURE, advice)
     took = perf_counter() - began
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Finding("self-test", one_line(last), FAILURE, f"see all that it says: python -m {_APP}")
+        return Finding("self-test", one_line(last), FAILURE, f"see its output: python -m {_APP}")
     value = f"two works and a drive in {took:.1f} s"
     if took > _SLOW:
         return Finding("self-test", value, WARNING, "about one second is usual: is the machine busy?")

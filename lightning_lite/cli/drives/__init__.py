@@ -1,1 +1,1 @@
-"""The verbs of `lightning-lite drive`, by what they do."""
+"""The verbs of `lightning-lite drive`."""

@@ -1,4 +1,4 @@
-"""`drive ls`, `tree`, `du` and `cat`: what is in drives."""
+"""`drive ls`, `tree`, `du` and `cat`: show the content of drives."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import (
+    NAME_LIMIT,
     DriveName,
     PathInDrive,
     any_paths_argument,
+    command_line_errors,
     component_option,
     drive_argument,
     entries_at,
     find_paths,
-    in_our_words,
     open_drive,
     open_known_drive,
     paths_argument,
@@ -32,13 +33,11 @@ from lightning_lite.storage.names import PROTOCOL
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.text import format_bytes, one_line
 
-_NAME_LIMIT = 10_000  # characters; longer than any name can be
-
 
 @click.command(
     "ls",
     cls=Command,
-    short_help="List drives, or what is in one.",
+    short_help="List drives, or the content of one.",
     epilog=examples(
         "drive ls", "drive ls models", "drive ls models 'run-*/*.ckpt' -l", "drive ls models -R --json"
     ),
@@ -47,8 +46,8 @@ _NAME_LIMIT = 10_000  # characters; longer than any name can be
 @json_option
 @plain_option
 @component_option
-@click.option("-l", "--long", is_flag=True, help="With sizes, times and owners.")
-@click.option("-R", "--recursive", is_flag=True, help="The files at any depth.")
+@click.option("-l", "--long", is_flag=True, help="Show sizes, times and owners.")
+@click.option("-R", "--recursive", is_flag=True, help="List files at any depth.")
 @click.argument("drive", required=False, type=DriveName())
 @any_paths_argument
 def ls(
@@ -60,8 +59,8 @@ def ls(
     drive: str | None,
     paths: tuple[str, ...],
 ) -> None:
-    """List what is in a drive; without one, the drives."""
-    with in_our_words():
+    """List the content of a drive; without DRIVE, list the drives."""
+    with command_line_errors():
         if drive is None:
             _list_drives(root, as_json, long)
             return
@@ -85,19 +84,19 @@ def ls(
 @json_option
 @plain_option
 @component_option
-@click.option("-l", "--long", is_flag=True, help="With sizes and owners.")
+@click.option("-l", "--long", is_flag=True, help="Show sizes and owners.")
 @drive_argument
 @click.argument("path", default=".", type=PathInDrive())
 def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str, path: str) -> None:
     """Show a drive, or a folder in it, as a tree."""
-    with in_our_words():
+    with command_line_errors():
         opened = open_known_drive(root, drive)
         (top,) = find_paths(opened, (path,), component) or ["."]
-        branches = _grow(opened, top, component)
+        branches = _subtree(opened, top, component)
     if as_json:
         say_json({"drive": opened.id, "path": top, "entries": branches})
         return
-    lines = [opened.id if top == "." else f"{opened.id}/{one_line(top, _NAME_LIMIT)}"]
+    lines = [opened.id if top == "." else f"{opened.id}/{one_line(top, NAME_LIMIT)}"]
     _draw(branches, "", long, lines)
     say("\n".join(lines))
 
@@ -105,7 +104,7 @@ def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str
 @click.command(
     "du",
     cls=Command,
-    short_help="Show how many bytes and files there are.",
+    short_help="Count bytes and files.",
     epilog=examples("drive du", "drive du models", "drive du models run-1 run-2"),
 )
 @root_option
@@ -115,11 +114,11 @@ def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str
 @click.argument("drive", required=False, type=DriveName())
 @any_paths_argument
 def du(root: str, as_json: bool, component: str | None, drive: str | None, paths: tuple[str, ...]) -> None:
-    """Show how many bytes and files there are below each path; without a drive, in each drive.
+    """Count the bytes and files below each path; without DRIVE, in each drive.
 
-    The bytes are those of the files' contents; on a file system that shares data, they take less.
+    The size is that of the content of the files; a file system with reflinks may use less space.
     """
-    with in_our_words():
+    with command_line_errors():
         if drive is None:
             rows = [
                 _count(open_drive(root, name), ".", component, name) for name in drive_names(check_root(root))
@@ -152,8 +151,8 @@ def du(root: str, as_json: bool, component: str | None, drive: str | None, paths
 @drive_argument
 @paths_argument
 def cat(root: str, component: str | None, drive: str, paths: tuple[str, ...]) -> None:
-    """Write the content of files to the standard output, byte by byte as it is."""
-    with in_our_words():
+    """Write the content of files to the standard output, unchanged."""
+    with command_line_errors():
         opened = open_known_drive(root, drive)
         sys.stdout.flush()
         for path in find_paths(opened, paths, component):
@@ -211,7 +210,7 @@ def _as_row(entry: Entry) -> tuple[object, ...]:
 
 
 def _shown(entry: Entry) -> str:
-    return one_line(entry.name, _NAME_LIMIT) + "/" * entry.is_folder
+    return one_line(entry.name, NAME_LIMIT) + "/" * entry.is_folder
 
 
 def _say_names(names: Iterable[str]) -> None:
@@ -219,13 +218,13 @@ def _say_names(names: Iterable[str]) -> None:
         say("\n".join(lines))
 
 
-def _grow(drive: Drive, path: str, component: str | None) -> list[dict[str, Any]]:
-    """Return what is in a folder as nested data; empty folders, too."""
+def _subtree(drive: Drive, path: str, component: str | None) -> list[dict[str, Any]]:
+    """Return the content of a folder as nested data, with empty folders."""
     branches = []
     for entry in drive.entries(path, component):
         data = _as_data(entry)
         if entry.is_folder:
-            data["entries"] = _grow(drive, entry.name, entry.owner)
+            data["entries"] = _subtree(drive, entry.name, entry.owner)
         branches.append(data)
     return branches
 
@@ -233,7 +232,7 @@ def _grow(drive: Drive, path: str, component: str | None) -> list[dict[str, Any]
 def _draw(branches: list[dict[str, Any]], indent: str, long: bool, lines: list[str]) -> None:
     for number, data in enumerate(branches, 1):
         is_last = number == len(branches)
-        name = one_line(data["path"].rpartition("/")[2], _NAME_LIMIT) + "/" * data["is_folder"]
+        name = one_line(data["path"].rpartition("/")[2], NAME_LIMIT) + "/" * data["is_folder"]
         details = [] if data["is_folder"] else [format_bytes(data["size"])]
         extra = f"  ({', '.join([*details, data['owner']])})" if long else ""
         lines.append(f"{indent}{'└── ' if is_last else '├── '}{name}{extra}")
@@ -246,7 +245,7 @@ def _count(drive: Drive, path: str, component: str | None, name: str) -> tuple[i
 
 
 def _show_time(seconds: float | None) -> str | None:
-    """Return a moment for people, in local time."""
+    """Return a time for people, in local time."""
     return None if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -1,4 +1,4 @@
-"""What all verbs of drives share: which drive and which paths are meant, and errors in their words."""
+"""Finds drives and paths that a user names on the command line, and adapts the errors of drives."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from lightning_lite.storage.names import PROTOCOL, drive_name, has_magic, path_p
 from lightning_lite.storage.selection import expand
 from lightning_lite.storage.stores import drive_names
 
-#: What errors advise in Python, and how it is said here.
-_IN_OUR_WORDS = (
+#: Maximum number of characters of a name in the output; no path is longer.
+NAME_LIMIT = 10_000
+
+#: Python expressions in the errors of drives, and the options that replace them on the command line.
+_OPTIONS = (
     (r"Drive\(\.\.\., component_name='?([^')]*)'?\)", r"--component \1"),
     (r"component_name=\.\.\.", "--component NAME"),
     (r"Drive\(\.\.\., portable_names=False\)", "--any-names"),
@@ -47,20 +50,20 @@ class DriveName(ParamType[str]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the drives of the root that begin like this."""
+        """Return the drives of the root whose name begins with `incomplete`."""
         names = drive_names(ctx.params.get("root") or "")
         return [CompletionItem(name) for name in names if name.startswith(incomplete.removeprefix(PROTOCOL))]
 
 
 class PathInDrive(ParamType[str]):
-    """A path in the drive that stands before it on the command line."""
+    """A path in the drive that the previous argument names."""
 
     name = "path"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return what is in the folder of the drive that the user is typing."""
+        """Return the paths in the drive that begin with `incomplete`."""
         root, name = ctx.params.get("root"), ctx.params.get("drive")
         if not root or name not in drive_names(root):
             return []
@@ -70,7 +73,7 @@ class PathInDrive(ParamType[str]):
         return [CompletionItem(path) for path in sorted(found) if path.startswith(incomplete)]
 
 
-#: The drive that a verb is about.
+#: `drive`: the name of a drive.
 drive_argument = click.argument("drive", type=DriveName())
 
 #: `paths`: at least one path in the drive.
@@ -79,48 +82,49 @@ paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=T
 #: `paths`: any number of paths in the drive.
 any_paths_argument = click.argument("paths", metavar="[PATH...]", nargs=-1, type=PathInDrive())
 
-#: `component`: whose files are meant, or `None`.
-component_option = click.option("--component", metavar="NAME", help="Only what this component has put.")
+#: `component`: the component that put the files, or `None` for any.
+component_option = click.option("--component", metavar="NAME", help="Only files of this component.")
 
 
 def open_drive(root: str, name: str, **options: Any) -> Drive:
-    """Return a drive, whose names need not be portable to be read."""
+    """Return a drive that also reads files whose names are not portable."""
     return Drive(PROTOCOL + name, root_dir=root, **{"portable_names": False, **options})
 
 
 def open_known_drive(root: str, name: str, **options: Any) -> Drive:
-    """Return a drive that is there.
+    """Return a drive that exists.
 
     Raises:
         BadInput: There is no such root, or no such drive in it.
     """
     names = drive_names(check_root(root))
     if name not in names:
-        raise BadInput(f"there is no drive {name!r} in {root!r}{like(name, names, '`drive ls` lists them')}")
+        hint = _suggest(name, names, "`drive ls` lists them")
+        raise BadInput(f"there is no drive {name!r} in {root!r}{hint}")
     return open_drive(root, name, **options)
 
 
-def like(name: str, names: list[str], otherwise: str) -> str:
-    """Return the end of an error about a name that is unknown: the names that come near, or else advice."""
-    from difflib import get_close_matches  # noqa: PLC0415 - 10 ms that only a wrong name pays
+def _suggest(name: str, names: list[str], advice: str) -> str:
+    """Return the end of an error about an unknown name: similar names, or advice if there are none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - takes 10 ms, and only wrong names need it
 
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; {otherwise}."
+    similar = get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else f"; {advice}."
 
 
 def find_paths(
     drive: Drive, paths: tuple[str, ...], component: str | None = None, *, patterns_of: str | None = None
 ) -> list[str]:
-    """Return the paths in a drive that the user means, each once.
+    """Return the paths in a drive that the user named, each once.
 
     Args:
         drive: The drive.
         paths: Paths and patterns as they were typed.
-        component: Only what this component has put.
-        patterns_of: The same, but only for patterns.
+        component: Only files of this component.
+        patterns_of: For patterns, only files of this component.
 
     Raises:
-        DriveNotFound: One of them, or anything like one of them, is not there.
+        DriveNotFound: A path does not exist, or a pattern matches nothing.
     """
     found: dict[str, None] = {}
     for path in paths:
@@ -132,7 +136,7 @@ def find_paths(
         elif has_magic(path) and (matches := _expand(drive, parts, component or patterns_of)):
             found.update(dict.fromkeys(matches))
         else:
-            raise _not_there(drive, "/".join(parts), component)
+            raise _not_found(drive, "/".join(parts), component)
     return list(found)
 
 
@@ -142,23 +146,24 @@ def _expand(drive: Drive, pattern: Parts, component: str | None) -> list[str]:
     return ["/".join(parts) for parts in paths]
 
 
-def _not_there(drive: Drive, path: str, component: str | None) -> DriveNotFound:
-    whose = f" of the component {component!r}" if component else ""
+def _not_found(drive: Drive, path: str, component: str | None) -> DriveNotFound:
+    owner = f" of the component {component!r}" if component else ""
     siblings = drive.list(os.path.dirname(path) or ".", component)
-    near = like(path, siblings, "`drive ls` says what is there")
-    return DriveNotFound(f"{path!r}{whose} is not in the drive {drive.id!r}{near}")
+    hint = _suggest(path, siblings, "`drive ls` lists the content")
+    return DriveNotFound(f"{path!r}{owner} is not in the drive {drive.id!r}{hint}")
 
 
 def entries_at(drive: Drive, paths: list[str], component: str | None, *, recursive: bool) -> list[Entry]:
-    """Return what is at and below some paths, each once, in their order; all of it without any."""
+    """Return the entries at some paths, each once, in the order of the paths; without paths, all entries."""
     found = (drive.entries(path, component, recursive=recursive) for path in paths or ["."])
     return list(dict.fromkeys(entry for entries in found for entry in entries))
 
 
 def split_local(path: str) -> tuple[str, str]:
-    """Return a folder of the user's that a local path lies in, and the path below it.
+    """Return a folder that contains a local path, and the path relative to it.
 
-    A drive never reads outside its folder, but here the user names the path.
+    A drive only reads files in its `root_folder`. On the command line the user may name any path, so the
+    folder is chosen for each path.
 
     Example:
         >>> split_local("/data/weights/"), split_local("run/weights")[1]
@@ -171,12 +176,12 @@ def split_local(path: str) -> tuple[str, str]:
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
-    """Let errors of drives advise what can be done on the command line, not what in Python."""
+def command_line_errors() -> Iterator[None]:
+    """Replace Python expressions in the errors of drives by options of the command line."""
     try:
         yield
     except DriveError as error:
         message = error.message
-        for said, here in _IN_OUR_WORDS:
-            message = re.sub(said, here, message)
+        for expression, option in _OPTIONS:
+            message = re.sub(expression, option, message)
         raise click.ClickException(message) from error

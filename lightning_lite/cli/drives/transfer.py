@@ -1,4 +1,4 @@
-"""`drive put`, `get` and `rm`: what goes into drives, comes out, and goes for good."""
+"""`drive put`, `get` and `rm`: copy files into drives and out of them, and remove them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import (
+    NAME_LIMIT,
+    command_line_errors,
     component_option,
     drive_argument,
     find_paths,
-    in_our_words,
     open_drive,
     open_known_drive,
     paths_argument,
@@ -40,10 +41,10 @@ _acting_component_option = click.option(
 @plain_option
 @_acting_component_option
 @click.option("--to", metavar="PATH", help="Path in the drive; with a / at its end, a folder to put into.")
-@click.option("--move", is_flag=True, help="The source may be used up, so that nothing has to be copied.")
+@click.option("--move", is_flag=True, help="Move the files instead of copying them.")
 @click.option("--allow-duplicates", is_flag=True, help="Even if another component has put that path.")
-@click.option("--follow-symlinks", is_flag=True, help="Links may lead anywhere.")
-@click.option("--any-names", is_flag=True, help="Also names that Windows or macOS would not keep.")
+@click.option("--follow-symlinks", is_flag=True, help="Allow links to any target.")
+@click.option("--any-names", is_flag=True, help="Allow names that Windows or macOS can't store.")
 @drive_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 def put(
@@ -59,10 +60,10 @@ def put(
 ) -> None:
     """Store files and whole folders in a drive, each all or nothing.
 
-    A relative path is the same in the drive; what lies outside of the working directory gets its own
-    name there. The drive is made if it is not there yet.
+    A relative path is the same in the drive. A file outside the working directory is stored under the last
+    part of its path. The drive is created if it does not exist.
     """
-    with in_our_words():
+    with command_line_errors():
         for path in paths:
             folder, inner = split_local(path)
             opened = open_drive(
@@ -80,7 +81,7 @@ def put(
 @click.command(
     "get",
     cls=Command,
-    short_help="Bring files and folders out of a drive.",
+    short_help="Copy files and folders out of a drive.",
     epilog=examples(
         "drive get models weights",
         "drive get models 'run-1/*.ckpt' --to here/",
@@ -91,8 +92,8 @@ def put(
 @plain_option
 @component_option
 @click.option("--to", metavar="PATH", help="Local path; with a / at its end, a folder to get into.")
-@click.option("--overwrite", is_flag=True, help="A folder that is there may be replaced.")
-@click.option("--timeout", metavar="SECONDS", type=float, help="Wait so long for what is not there yet.")
+@click.option("--overwrite", is_flag=True, help="Allow to replace an existing folder.")
+@click.option("--timeout", metavar="SECONDS", type=float, help="Wait this time for files that do not exist.")
 @drive_argument
 @paths_argument
 def get(
@@ -104,8 +105,8 @@ def get(
     drive: str,
     paths: tuple[str, ...],
 ) -> None:
-    """Bring files and whole folders out of a drive, each as one version; print where they are."""
-    with in_our_words():
+    """Copy files and whole folders out of a drive, each as one version, and print their local paths."""
+    with command_line_errors():
         found = list(paths)
         if timeout is None:
             found = find_paths(open_known_drive(root, drive), paths, component)
@@ -115,7 +116,7 @@ def get(
             got = opened.get(path, target, component, timeout, overwrite)
             for place in [got] if isinstance(got, str) else got:
                 near = os.path.relpath(place)
-                say(one_line(place if near.startswith("..") else near, limit=10_000))
+                say(one_line(place if near.startswith("..") else near, limit=NAME_LIMIT))
 
 
 @click.command(
@@ -131,15 +132,16 @@ def get(
 @paths_argument
 def rm(root: str, component: str, drive: str, paths: tuple[str, ...]) -> None:
     """Remove files and whole folders that the component has put."""
-    with in_our_words():
+    with command_line_errors():
         opened = open_known_drive(root, drive, component_name=component)
-        # A pattern means what the component has; a path that another one has is refused by name.
+        # A pattern selects only files of the component. A path of another component is an error with its
+        # name.
         for path in find_paths(opened, paths, patterns_of=component):
             opened.delete(path)
 
 
 def _target(path: str, to: str | None, *, several: bool) -> str | None:
-    """Return where a path goes; `None` for the same path there."""
+    """Return the target of a path, or `None` for the same path."""
     if to is None:
         return None
     is_folder = several or os.path.basename(to) in ("", ".", "..")

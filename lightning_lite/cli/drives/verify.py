@@ -1,11 +1,11 @@
-"""`drive verify`: whether a drive holds what it promises."""
+"""`drive verify`: checks the content of drives."""
 
 from __future__ import annotations
 
 import click
 
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.drives.targets import DriveName, open_known_drive
+from lightning_lite.cli.drives.targets import NAME_LIMIT, DriveName, open_known_drive
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.storage.base import CheckedFile, Problem
@@ -13,13 +13,11 @@ from lightning_lite.storage.errors import translate_errors
 from lightning_lite.storage.stores import drive_names, open_store
 from lightning_lite.text import format_bytes, one_line
 
-_NAME_LIMIT = 10_000
-
 
 @click.command(
     "verify",
     cls=Command,
-    short_help="Look whether drives hold what they promise.",
+    short_help="Check the content of drives.",
     epilog=examples("drive verify", "drive verify models --hash > here.txt"),
 )
 @root_option
@@ -28,11 +26,11 @@ _NAME_LIMIT = 10_000
 @click.option("--hash", "hashes", is_flag=True, help="Print the SHA-256 of each file, as sha256sum does.")
 @click.argument("drives", metavar="[DRIVE...]", nargs=-1, type=DriveName())
 def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> None:
-    """Look whether drives hold what they promise; without one, all of them.
+    """Check the content of drives; without DRIVE, of all drives.
 
-    It looks for what dead processes have left, files that can be written to or not be read, links and
-    special files, and names that no drive may have. The exit code is 1 if there is anything. It changes
-    nothing, and works may run at the same time. Two drives with the same list of --hash hold the same files.
+    It finds leftovers of dead processes, files that are writable or unreadable, links and special files, and
+    invalid names. The exit code is 1 if there are findings. It changes nothing, and works may run at the same
+    time. Two drives with the same output of --hash have the same files.
     """
     names = drives or tuple(drive_names(check_root(root)))
     for name in names:
@@ -45,24 +43,24 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
 
 
 def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, object]:
-    """Look through one drive, and return what there is to say about it."""
+    """Check one drive, print the findings, and return the report."""
     findings, files, size = [], [], 0
     with translate_errors("verify", name):
         for thing in open_store(root, name).verify(hashes=hashes):
             if isinstance(thing, Problem):
                 findings.append(thing)
                 if not as_json:
-                    where = one_line(thing.path, _NAME_LIMIT)
+                    where = one_line(thing.path, NAME_LIMIT)
                     click.echo(f"{name}: {where}: {thing.what}; {thing.advice}", err=hashes)
             else:
                 files.append(thing)
                 size += thing.size
                 if hashes and not as_json:
-                    say(f"{thing.digest}  {one_line(thing.path, _NAME_LIMIT)}")
+                    say(f"{thing.digest}  {one_line(thing.path, NAME_LIMIT)}")
     if not as_json:
-        fine = "nothing is wrong" if not findings else f"{len(findings)} to look at"
+        result = f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}"
         count = "1 file" if len(files) == 1 else f"{len(files)} files"
-        click.echo(f"{name}: {count}, {format_bytes(size)}: {fine}", err=hashes)
+        click.echo(f"{name}: {count}, {format_bytes(size)}: {result}", err=hashes)
     return {
         "drive": name,
         "files": [_file_as_data(file) for file in files] if hashes else len(files),

@@ -1,4 +1,4 @@
-"""`lightning-lite clean`: remove old runs."""
+"""`lightning-lite clean`: removes old runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Age(ParamType[float]):
             return value
         seconds = read_age(value)
         if seconds is None:
-            self.fail(f"{value!r} is no age; say a number and s, m, h, d or w, such as 7d.", param, ctx)
+            self.fail(
+                f"invalid age {value!r}; write a number and a unit (s, m, h, d or w), such as 7d.", param, ctx
+            )
         return seconds
 
 
@@ -57,11 +59,11 @@ class _Old(NamedTuple):
 @plain_option
 @click.option("--keep", metavar="N", type=click.IntRange(min=0), help="Keep the N newest runs.")
 @click.option(
-    "--older-than", metavar="AGE", type=Age(), help="Only runs unchanged for so long: 7d, 12h, 30m."
+    "--older-than", metavar="AGE", type=Age(), help="Remove runs without a change for this time: 7d, 12h."
 )
-@click.option("--all", "takes_all", is_flag=True, help="All runs that have ended; asks first.")
+@click.option("--all", "takes_all", is_flag=True, help="Remove all runs that have ended; asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only print what would be removed.")
 def command(
     root: str,
     keep: int | None,
@@ -71,14 +73,14 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove old runs with their journals, values and logs. A run that is still running is never touched.
+    """Remove old runs with their journals, values and logs. A running run is never removed.
 
-    With --keep and --older-than, a run goes that both let go. Without options it is what each new run
-    does by itself: the 50 newest runs stay, and 50 older ones that can be resumed. Drives stay as they
-    are.
+    With both --keep and --older-than, the runs that both options select are removed. Without options, the
+    same runs are removed as at each start of an app: all but the 50 newest, and 50 older ones that can be
+    resumed. Drives are not changed.
     """
     if takes_all and (keep is not None or older_than is not None):
-        raise BadInput("--all takes every run that has ended; it goes with neither --keep nor --older-than.")
+        raise BadInput("--all removes all runs that have ended; use it without --keep and --older-than.")
     newest_first = read_runs(check_root(root))[::-1]
     if takes_all:
         chosen = newest_first
@@ -101,16 +103,14 @@ def command(
 
 
 def _spare_resumable(newest_first: list[RunSummary]) -> list[RunSummary]:
-    """Return the runs without the newest that can be resumed."""
+    """Return the runs without the newest ones that can be resumed."""
     spared = [run for run in newest_first if can_resume(run.path)][:KEEP_RUNS]
     return [run for run in newest_first if run not in spared]
 
 
 def _ask(old: list[_Old]) -> None:
     if not sys.stdin.isatty():
-        raise BadInput(
-            "--all asks before it removes anything, and there is no terminal to ask on; add --yes."
-        )
+        raise BadInput("--all asks before it removes anything, but the input is not a terminal; add --yes.")
     size = format_bytes(sum(each.size for each in old))
     if not click.confirm(f"Remove {_count(old)} ({size}), also those that could be resumed?", err=True):
         click.echo("Nothing was removed.", err=True)
@@ -118,7 +118,7 @@ def _ask(old: list[_Old]) -> None:
 
 
 def _remove(run: RunSummary) -> bool:
-    """Remove a run, or say why not."""
+    """Remove a run, or print why it is kept; return whether it was removed."""
     try:
         remove_run(run.path)
     except JournalError as error:

@@ -1,4 +1,4 @@
-"""`lightning-lite doctor`: whether this machine is fine, in one page to paste."""
+"""`lightning-lite doctor`: checks this machine, and prints one page for an issue."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PROBE = ".lightning_lite-doctor-"
 @json_option
 @plain_option
 def command(root: str, as_json: bool) -> None:
-    """Look whether this machine is fine, and run a small app; to be pasted into an issue.
+    """Check this machine, run a small app, and print one page that you can paste into an issue.
 
-    It changes nothing: its tests run in a temporary folder next to the root. The exit code is 1
-    if something is broken.
+    It changes nothing: its tests run in a temporary folder next to the root. The exit code is 1 if something
+    is broken.
     """
     sections = {
         "machine": list(examine(machine.checks())),
-        "root": list(_look_at_root(root)),
+        "root": list(_check_root(root)),
     }
     findings = [finding for section in sections.values() for finding in section]
     if as_json:
@@ -53,13 +53,13 @@ def command(root: str, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _look_at_root(root: str) -> Iterator[Finding]:
-    """Look at the place of the root and run the app there, in a folder that is gone afterwards."""
+def _check_root(root: str) -> Iterator[Finding]:
+    """Check the file system of the root, and run the app there, in a temporary folder."""
     try:
         probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=file_system.nearest_folder(root))
     except OSError as error:
         value = f"{root}: {(error.strerror or str(error)).lower()}"
-        yield Finding("root", value, FAILURE, "name a folder that you may write to: --root DIR")
+        yield Finding("root", value, FAILURE, "choose a folder with write permission: --root DIR")
         return
     with probe as folder:
         os.mkdir(f"{folder}/probe")
@@ -71,7 +71,7 @@ def _look_at_root(root: str) -> Iterator[Finding]:
 def _show(sections: dict[str, list[Finding]]) -> None:
     findings = [finding for section in sections.values() for finding in section]
     counts = [sum(finding.state == state for finding in findings) for state in (OK, WARNING, FAILURE)]
-    say("lightning_lite {}: {} fine, {} to look at, {} broken".format(settings.VERSION, *counts))
+    say("lightning_lite {}: {} fine, {} limited, {} broken".format(settings.VERSION, *counts))
     width = max(len(finding.about) for finding in findings)
     for section in sections.values():
         say()

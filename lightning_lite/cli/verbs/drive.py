@@ -1,4 +1,4 @@
-"""`lightning-lite drive`: the group of what can be done with drives."""
+"""`lightning-lite drive`: the group of the verbs for drives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lightning_lite.cli.drives.transfer import get, put, rm
 from lightning_lite.cli.drives.verify import verify
 from lightning_lite.cli.options import examples
 
-_HELP = """Look into drives, put files in and get them out.
+_HELP = """List drives, put files into them and get files out.
 
-A DRIVE is its name, with or without "lit://" before it. A PATH in it may be a pattern such as
-'*.ckpt'; quote it, so that the shell leaves it alone.
+A DRIVE is the name of a drive, with or without "lit://" before it. A PATH in it may be a pattern such as
+'*.ckpt'; quote it, so that the shell does not expand it.
 """
 
 _EXAMPLES = examples(

@@ -1,4 +1,4 @@
-"""`lightning-lite kill`: end a run or works at once."""
+"""`lightning-lite kill`: ends a run or works at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psutil
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_process, find_works, has_ended, is_gone, wait_until
+from lightning_lite.cli.control import find_process, find_works, has_ended, wait_for_exit, wait_until
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError, JournalInUse
@@ -18,8 +18,8 @@ from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.folder import note_end
 from lightning_lite.runs.lock import RunLock
 
-#: Seconds that what was killed may take to be gone.
-_PATIENCE = 30.0
+#: Seconds to wait until a killed process has exited.
+_EXIT_TIMEOUT = 30.0
 
 
 @click.command("kill", cls=Command, epilog=examples("kill", "kill 9f3ac2", "kill train"))
@@ -27,10 +27,10 @@ _PATIENCE = 30.0
 @root_option
 @plain_option
 def command(root: str, target: tuple[str, ...]) -> None:
-    """End a run at once, also if it hangs; or some of its works.
+    """End a run, or some of its works, at once, even if they hang.
 
-    Nothing is tidied up: the process of the app gets SIGKILL, and its works go with it. What was written
-    down stays whole, and the run can be resumed.
+    Nothing is cleaned up: the process of the app gets SIGKILL, and its works end with it. The journal is
+    whole, so the run can be resumed.
     """
     run, works = find_works(root, target)
     if not works:
@@ -39,8 +39,7 @@ def command(root: str, target: tuple[str, ...]) -> None:
     for name in works:
         ask(run.path, "kill", work=name)
     for name, pid in works.items():
-        if pid is not None and not wait_until(partial(is_gone, pid), _PATIENCE):
-            raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+        wait_for_exit(name, pid, _EXIT_TIMEOUT)
         say(f"{name}: killed")
 
 
@@ -48,12 +47,12 @@ def _kill_run(run: RunSummary) -> None:
     process = find_process(run)
     family = process.children(recursive=True)
     process.kill()
-    if not wait_until(partial(has_ended, run), _PATIENCE):
+    if not wait_until(partial(has_ended, run), _EXIT_TIMEOUT):
         raise CommandError(f"run {run.id} (process {process.pid}) was killed, but hangs in the kernel")
-    _, left = psutil.wait_procs(family, timeout=_PATIENCE)
+    _, left = psutil.wait_procs(family, timeout=_EXIT_TIMEOUT)
     if left:
-        numbers = ", ".join(str(one.pid) for one in left)
-        raise CommandError(f"run {run.id} was killed, but of what it has started there is left: {numbers}")
+        pids = ", ".join(str(one.pid) for one in left)
+        raise CommandError(f"run {run.id} was killed, but processes that it started still run: {pids}")
     lock = RunLock(run.path)
     try:
         lock.acquire()

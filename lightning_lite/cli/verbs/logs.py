@@ -1,4 +1,4 @@
-"""`lightning-lite logs`: what the works of a run have printed."""
+"""`lightning-lite logs`: the output of the works of a run."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import ParamType, examples, plain_option, read_age, root_option
-from lightning_lite.cli.run_reader import look
+from lightning_lite.cli.run_reader import read_status
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.text import harmless
 from lightning_lite.ui.colors import Palette
 
-#: Seconds between two looks for new lines.
-_PAUSE = 0.1
+#: Seconds between two reads of the logs.
+_INTERVAL = 0.1
 
-#: Lines that are written at once.
+#: Maximum number of lines in one write.
 _BATCH = 1000
 
 
 class _Moment(ParamType[float]):
-    """`10m` ago, or a date, a time, or both in ISO 8601."""
+    """An age such as `10m`, or a date, a time or both in ISO 8601; the value is in seconds since 1970."""
 
     name = "moment"
 
@@ -45,7 +45,8 @@ class _Moment(ParamType[float]):
             except ValueError:
                 continue
         return self.fail(
-            f"{text!r} is neither 90s, 10m, 2h, 1d or 1w, nor a time like 14:30 or 2026-11-22T14:30:00."
+            f"invalid time {text!r}; write an age such as 10m or 2h, or a time such as 14:30 or "
+            "2026-11-22T14:30:00."
         )
 
 
@@ -57,7 +58,7 @@ class _Moment(ParamType[float]):
     ),
 )
 @click.argument("target", nargs=-1, shell_complete=complete_targets, metavar="[RUN] [WORK]...")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the run ends.")
+@click.option("-f", "--follow", is_flag=True, help="Also show new lines, until the run ends.")
 @click.option(
     "-n",
     "--tail",
@@ -66,10 +67,10 @@ class _Moment(ParamType[float]):
     metavar="N",
     help="Only the last N lines of each work.",
 )
-@click.option("--since", type=_Moment(), metavar="WHEN", help="Only what came since: 10m, or a time.")
-@click.option("-t", "--timestamps", is_flag=True, help="Say when each line came.")
-@click.option("--no-prefix", is_flag=True, help="Lines without the names of their works.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object on each line: time, work, line.")
+@click.option("--since", type=_Moment(), metavar="TIME", help="Only later lines: 10m (ago), or 14:30.")
+@click.option("-t", "--timestamps", is_flag=True, help="Print the time of each line.")
+@click.option("--no-prefix", is_flag=True, help="Print lines without the names of their works.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each line: time, work, line.")
 @root_option
 @plain_option
 def command(
@@ -82,9 +83,9 @@ def command(
     no_prefix: bool,
     as_json: bool,
 ) -> None:
-    """Show what the works of a run have printed, in the order in which it came.
+    """Show the output of the works of a run, in the order in which it was printed.
 
-    What the flow prints is not in the logs: it goes to where the app was started.
+    The output of the flow is not in the logs: it goes to the terminal of the app.
     """
     run, words = find_target(root, target)
     works = {find_work(run.id, word, _known_works(run)) for word in words}
@@ -92,15 +93,16 @@ def command(
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)
     pause = Event()
     while True:
-        goes_on = follow and read_run(run.path).state == "running"  # before the look at the logs
-        _write(logs.read(to_end=not goes_on), show)
-        if not goes_on:
+        # Check before the read: a run that ends after the check may still have printed.
+        continues = follow and read_run(run.path).state == "running"
+        _write(logs.read(to_end=not continues), show)
+        if not continues:
             return
-        pause.wait(_PAUSE)
+        pause.wait(_INTERVAL)
 
 
 def _known_works(run: RunSummary) -> set[str]:
-    works = {work.name for work in look(run, journal=False).works}
+    works = {work.name for work in read_status(run, journal=False).works}
     return works.union(list_logs(os.path.join(run.path, "logs")))
 
 
@@ -120,7 +122,7 @@ def _to_json(line: Line) -> str:
 
 
 class _Text:
-    """Makes lines for people, as they stood on the terminal of the app."""
+    """Formats lines as on the terminal of the app."""
 
     def __init__(self, *, timestamps: bool, prefix: bool) -> None:
         self._timestamps = timestamps

@@ -12,12 +12,12 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
-from lightning_lite.cli.run_reader import look, state_at_the_end
+from lightning_lite.cli.run_reader import read_status, state_at_the_end
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.text import format_seconds
 
-#: How many runs are listed without --all.
-_MANY = 20
+#: Maximum number of runs that are listed without --all.
+_MAX_RUNS = 20
 
 
 @click.command(
@@ -25,21 +25,23 @@ _MANY = 20
     cls=Command,
     epilog=examples("ps", "ps --running --json", "stop $(lightning-lite ps -q --running)"),
 )
-@click.option("-a", "--all", "shows_all", is_flag=True, help=f"All runs, not only the latest {_MANY}.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the ids.")
-@click.option("--running", is_flag=True, help="Only runs that are still running.")
+@click.option(
+    "-a", "--all", "shows_all", is_flag=True, help=f"List all runs, not only the latest {_MAX_RUNS}."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only the ids.")
+@click.option("--running", is_flag=True, help="List only runs that are still running.")
 @root_option
 @json_option
 @plain_option
 def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: bool) -> None:
-    """List the runs: the latest first.
+    """List the runs, the latest first.
 
-    A run whose process is gone without a last record has died, even if its files say "running".
+    A run has died if its process ended without recording why.
     """
     runs = read_runs(check_root(root))[::-1]
     if running:
         runs = [run for run in runs if run.state == "running"]
-    hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MANY)
+    hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MAX_RUNS)
     shown = runs[: len(runs) - hidden]
     if quiet:
         for run in shown:
@@ -61,34 +63,33 @@ def _row(run: RunSummary) -> tuple[object, ...]:
 
 
 def _describe(run: RunSummary) -> dict[str, Any]:
-    facts = run.details
+    details = run.details
     return {
         "id": run.id,
         "app": run.app,
         "state": run.state,
-        "started": facts.get("started"),
-        "ended": facts.get("ended") if run.state != "running" else None,
+        "started": details.get("started"),
+        "ended": details.get("ended") if run.state != "running" else None,
         "pid": run.holder.pid if run.holder is not None else None,
-        "command": facts.get("command"),
-        "cwd": facts.get("cwd"),
+        "command": details.get("command"),
+        "cwd": details.get("cwd"),
         "folder": run.path,
         "works": _count_works(run),
     }
 
 
 def _count_works(run: RunSummary) -> dict[str, int]:
-    """Return how many works are in which state, as the run has written down at its end, else its journal."""
+    """Return the number of works in each state, as `run.json` has recorded it or as it is now."""
     counted = run.details.get("works")
     if run.state != "running" and isinstance(counted, dict):
         works: Counter[str] = Counter()
         for state, count in counted.items():
-            works[state_at_the_end(state)] += (
-                count if type(count) is int else 0
-            )  # run.json was edited by hand
+            if type(count) is int:  # a user may have edited run.json
+                works[state_at_the_end(state)] += count
         return dict(works)
     if not os.path.exists(os.path.join(run.path, "journal.db")):
         return {}
-    return dict(Counter(work.state for work in look(run, journal=False).works))
+    return dict(Counter(work.state for work in read_status(run, journal=False).works))
 
 
 def _show_works(states: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""`lightning-lite restart`: give works new processes."""
+"""`lightning-lite restart`: gives works new processes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_works, is_gone, see_pids, timeout_option, wait_until
+from lightning_lite.cli.control import (
+    find_works,
+    is_gone,
+    read_pids,
+    runs_inline,
+    timeout_option,
+    wait_until,
+)
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 
-#: Seconds that a new process may take to be there.
-_PATIENCE = 10.0
+#: Seconds to wait for a new process, after the time for the old one to end.
+_START_TIMEOUT = 10.0
 
 
 @click.command("restart", cls=Command, epilog=examples("restart train", "restart 9f3ac2 train evaluate"))
@@ -25,26 +32,23 @@ _PATIENCE = 10.0
 @root_option
 @plain_option
 def command(root: str, target: tuple[str, ...], timeout: float) -> None:
-    """End the processes of works in order and start new ones; calls that this cuts are run again."""
+    """End the processes of works in order and start new ones; interrupted calls are run again."""
     run, works = find_works(root, target)
     if not works:
-        raise BadInput(f"which work of run {run.id}? `lightning-lite status {run.id}` lists them.")
+        raise BadInput(f"name a work of run {run.id}; `lightning-lite status {run.id}` lists them.")
     for name in works:
         ask(run.path, "restart", work=name, timeout=timeout)
     for name, pid in works.items():
-        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+        if runs_inline(run, pid):
             say(f"{name}: asked to restart; it does so at its next change of state")
             continue
-        if pid is not None and not wait_until(partial(is_gone, pid), timeout + _PATIENCE):
+        if pid is not None and not wait_until(partial(is_gone, pid), timeout + _START_TIMEOUT):
             raise CommandError(f"{name} (process {pid}) does not end: the flow is busy; kill it instead")
-        if wait_until(partial(_has_new_process, run, name, pid), _PATIENCE):
-            say(f"{name}: restarted, process {see_pids(run).get(name)}")
+        if wait_until(partial(_has_new_process, run, name, pid), _START_TIMEOUT):
+            say(f"{name}: restarted, process {read_pids(run).get(name)}")
         else:
-            say(
-                f"{name}: ended; its new process starts when the flow, which is busy, has come through",
-                "yellow",
-            )
+            say(f"{name}: ended; the flow is busy, and starts the new process after its pass", "yellow")
 
 
 def _has_new_process(run: RunSummary, name: str, old: int | None) -> bool:
-    return see_pids(run).get(name, old) != old
+    return read_pids(run).get(name, old) != old

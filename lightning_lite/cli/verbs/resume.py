@@ -1,4 +1,4 @@
-"""`lightning-lite resume`: resume a run by the command that started it."""
+"""`lightning-lite resume`: resumes a run with the command that started it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lightning_lite import settings
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, root_option
-from lightning_lite.cli.output import complain
 from lightning_lite.cli.targets import find_run
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
+from lightning_lite.text import harmless
 
-#: Programs in which an app runs that can't be had again by starting them.
+#: Programs that run an app, but do not run it again when they are started again.
 _INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest")
 
 
@@ -25,13 +25,13 @@ _INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest
     "resume", cls=Command, epilog=examples("resume", "resume 9f3ac2", "resume 9f3ac2 --retry-failed")
 )
 @click.argument("run", required=False, shell_complete=complete_runs)
-@click.option("--retry-failed", is_flag=True, help="Run calls again that have failed.")
+@click.option("--retry-failed", is_flag=True, help="Run failed calls again.")
 @root_option
 def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
-    """Go on with a run that has failed, was interrupted or has died; the latest one if none is named.
+    """Resume a run that failed, was interrupted or died; without RUN, the latest one.
 
-    Calls that had ended are not run again. The program is started by its own command, in the folder where it
-    was started first, with the environment of now.
+    Calls that had ended are not run again. The program is started with its own command, in its first working
+    directory, with the present environment.
     """
     found = _choose(root) if run is None else find_run(root, run)
     argv = _check(found)
@@ -40,17 +40,17 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
     if retry_failed:
         os.environ[settings.RETRY_FAILED_VARIABLE] = "1"
     cwd = str(found.details.get("cwd"))
-    complain(f"In {cwd}: {shlex.join(argv)}")
+    click.echo(harmless(f"In {cwd}: {shlex.join(argv)}"), err=True)
     try:
         os.chdir(cwd)
         sys.stdout.flush()
         os.execv(argv[0], argv)
     except OSError as error:
-        raise BadInput(f"Cannot restart run {found.id}: {error.strerror} ({error.filename}).") from error
+        raise BadInput(f"run {found.id} can't be resumed: {error.strerror} ({error.filename}).") from error
 
 
 def _choose(root: str) -> RunSummary:
-    """Return the latest run that can go on."""
+    """Return the latest run that can be resumed."""
     for run in read_runs(check_root(root))[::-1]:
         if run.state != "running" and can_resume(run.path):
             return run
@@ -58,22 +58,22 @@ def _choose(root: str) -> RunSummary:
 
 
 def _check(run: RunSummary) -> list[str]:
-    """Return the command that goes on with a run.
+    """Return the command that resumes a run.
 
     Raises:
-        BadInput: It is still running, was ended by its flow, or has no command that can be repeated.
+        BadInput: The run is still running, its flow has ended it, or its command can't be started again.
     """
     if run.state == "running":
-        raise BadInput(f"Run {run.id} is still running.")
+        raise BadInput(f"run {run.id} can't be resumed: it is still running.")
     if not can_resume(run.path):
         why = "its flow has ended it" if run.details.get("state") == "stopped" else "it has no journal"
-        raise BadInput(f"run {run.id} can't go on: {why}.")
+        raise BadInput(f"run {run.id} can't be resumed: {why}.")
     given = run.details.get("command")
     argv = [str(word) for word in given] if isinstance(given, list) else []
     is_script = len(argv) > 1 and not {"-", "-c", "-i"}.intersection(argv[1:2])
     if not is_script or any(os.path.basename(word) in _INTERACTIVE for word in argv):
         raise BadInput(
-            f"run {run.id} was not begun by a program that can be started again ({shlex.join(argv) or '?'}); "
-            f"call app.run(resume={run.id!r}) where it was begun."
+            f"run {run.id} can't be resumed here: its command ({shlex.join(argv) or '?'}) does not start a "
+            f"script; call app.run(resume={run.id!r}) where the run was started."
         )
     return [str(run.details.get("executable") or sys.executable), *argv[1:]]

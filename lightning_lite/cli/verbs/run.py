@@ -1,4 +1,4 @@
-"""`lightning-lite run`: run the app in a file."""
+"""`lightning-lite run`: runs the app in a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lightning_lite.cli.targets import find_run
 
 _LATEST = "latest"
 
-#: What separates our options from those of the app; the first as Lightning has it.
+#: What separates our options from the arguments of the app; the first is that of Lightning App.
 _SEPARATORS = ("--app_args", "--app-args", "--")
 
 
 class _Run(Command):
-    """Leaves all that stands behind `--app_args` to the app."""
+    """Passes all arguments after `--app_args` to the app."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         end = min(
@@ -41,26 +41,28 @@ class _Run(Command):
     ),
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True))
-@click.option("--runner", type=click.Choice(["processes", "inline"]), help="Where works run; else processes.")
-@click.option("--start-method", type=click.Choice(["spawn", "forkserver"]), help="How their processes start.")
+@click.option("--runner", type=click.Choice(["processes", "inline"]), help="Where works run.")
+@click.option(
+    "--start-method", type=click.Choice(["spawn", "forkserver"]), help="How the processes of works start."
+)
 @click.option("--root", type=click.Path(file_okay=False), metavar="DIR", help="Folder of runs and drives.")
 @click.option(
     "--resume",
     is_flag=False,
     flag_value=_LATEST,
     metavar="[RUN]",
-    help="Go on with the latest run of this app that has not come to its end; or with RUN.",
+    help="Resume the latest run of this app that its flow did not end; or RUN.",
 )
-@click.option("--retry-failed", is_flag=True, help="On resume, run calls again that have failed.")
-@click.option(
-    "--env", multiple=True, metavar="K=V", help="Set a variable of the environment; may be repeated."
-)
-@click.option("--log-level", type=click.Choice(["info", "debug"]), help="How much the framework says.")
+@click.option("--retry-failed", is_flag=True, help="On resume, run failed calls again.")
+@click.option("--env", multiple=True, metavar="K=V", help="Set an environment variable; may be repeated.")
+@click.option("--log-level", type=click.Choice(["info", "debug"]), help="debug also logs each pass.")
 @click.option(
     "--view/--no-view", default=None, help="Whether to show the works at the bottom of the terminal."
 )
-@click.option("--app_args", metavar="ARGS...", expose_value=False, help="All that follows is for the app.")
-@click.option("--plain", is_flag=True, help="No colours, and nothing that moves.")
+@click.option(
+    "--app_args", metavar="ARGS...", expose_value=False, help="All following arguments are for the app."
+)
+@click.option("--plain", is_flag=True, help="No colours and no animation.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -78,9 +80,9 @@ def command(
     """Run the app in FILE.
 
     FILE is run as by `python FILE`. If it does not call `app.run()` itself, the one LightningApp at its top
-    level is run. What is said here counts where the code does not say otherwise.
+    level is run. An argument in the code has priority over an option.
 
-    The exit code is 0 if the app came to its end, 1 if it failed, 130 after Ctrl-C and 143 after SIGTERM.
+    The exit code is 0 after a stop by the flow, 1 after a failure, 130 after Ctrl-C and 143 after SIGTERM.
     """
     variables = {
         settings.RUNNER_VARIABLE: runner,
@@ -94,14 +96,14 @@ def command(
     }
     os.environ.update(_parse_env(env))
     os.environ.update({name: value for name, value in variables.items() if value is not None})
-    # Loaded here, as verbs are: help and completion need not wait for the framework.
+    # Imported here like a verb, so that help and completion do not import the framework.
     import_module("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
 
 
 def _find_resumed(resume: str | None, root: str | None) -> str | None:
-    """Return what the variable for the run to resume is to say."""
+    """Return the value for the variable that selects the run to resume."""
     if resume == _LATEST:
-        # `lightning-lite resume` repeats a command, and says there which run it means.
+        # `lightning-lite resume` repeats this command, and has set the variable to the id of a run.
         return os.environ.get(settings.RESUME_VARIABLE) or "1"
     return None if resume is None else find_run(settings.resolve_root(root), resume).id
 

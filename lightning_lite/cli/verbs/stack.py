@@ -1,4 +1,4 @@
-"""`lightning-lite stack`: what a work, or the flow, is doing."""
+"""`lightning-lite stack`: the Python stacks of works or of the flow."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lightning_lite.cli.targets import find_target
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
 
-#: Seconds that a work may take to write its stacks: its machine may be busy.
-_PATIENCE = 10.0
+#: Seconds to wait until a work has written its stacks; the machine may be busy.
+_WRITE_TIMEOUT = 10.0
 
-#: Seconds without a further line after which the stacks are whole; they are written in one go.
+#: Seconds without a new line after which the stacks are complete; a work writes them without a break.
 _QUIET = 0.25
 
 _FIRST = re.compile(r"^(Current thread|Thread) ")
@@ -37,10 +37,10 @@ _STACK = re.compile(
 @root_option
 @plain_option
 def command(root: str, target: tuple[str, ...]) -> None:
-    """Show the Python stacks of works, also of one that hangs; without a work that of the flow.
+    """Show the Python stacks of works, even if they hang; without WORK, the stack of the flow.
 
-    The innermost call of a work stands first, that of the flow last. Works write them themselves, so they
-    are in their logs, too.
+    For a work, the innermost call is first; for the flow, it is last. A work writes its stacks to its output,
+    so they are also in its log.
     """
     run, words = find_target(root, target, running=True)
     if not words or words == ("root",):
@@ -56,13 +56,13 @@ def command(root: str, target: tuple[str, ...]) -> None:
         ask(run.path, "stack", work=name)
         lines = _read_stacks(log, place)
         if not lines:
-            raise CommandError(f"{name} (process {pid}) has written no stacks within {_PATIENCE:g} s")
+            raise CommandError(f"{name} (process {pid}) has written no stacks within {_WRITE_TIMEOUT:g} s")
         say("\n".join([f"{name} (process {pid}):", *lines]))
 
 
 def _read_stacks(log: str, place: int) -> list[str]:
-    """Return the stacks after a place of a log, without other lines that the work prints."""
-    pause, until = Event(), monotonic() + _PATIENCE
+    """Return the stacks behind a position in a log, without other output of the work."""
+    pause, until = Event(), monotonic() + _WRITE_TIMEOUT
     found: list[str] = []
     while monotonic() < until:
         pause.wait(_QUIET)

@@ -1,4 +1,4 @@
-"""`lightning-lite status`: the tree of one run, or the calls of some of its works."""
+"""`lightning-lite status`: the flows and works of a run, or the calls of some of its works."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_moment
-from lightning_lite.cli.run_reader import Sight, look, natural
+from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
+from lightning_lite.cli.run_reader import RunStatus, read_status, tree_order
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.engine.history import CallHistory
-from lightning_lite.text import format_bytes, format_seconds
+from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import WorkRow
 
 _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU", "MEMORY"]
@@ -33,22 +33,22 @@ _HEADINGS = ["NAME", "STATE", "CALL", "CALLS", "PROGRESS", "SINCE", "PID", "CPU"
 def command(root: str, target: tuple[str, ...], as_json: bool) -> None:
     """Show the flows and works of a run, or the calls of some of its works."""
     run, words = find_target(root, target)
-    sight = look(run, usage=run.state == "running")
-    names = [find_work(run.id, word, [work.name for work in sight.works]) for word in words]
+    status = read_status(run, usage=run.state == "running")
+    names = [find_work(run.id, word, [work.name for work in status.works]) for word in words]
     if as_json:
-        say_json(_describe(sight, names))
+        say_json(_describe(status, names))
         return
-    _say_head(sight)
+    _say_head(status)
     if names:
-        _say_calls(sight, names)
+        _say_calls(status, names)
     else:
-        say_table(_HEADINGS, _tree(sight))
-    for name, message in _failures(sight, names):
+        say_table(_HEADINGS, _tree(status))
+    for name, message in _failures(status, names):
         say(f"{name}: {message}", "red")
 
 
-def _say_head(sight: Sight) -> None:
-    run, facts = sight.run, sight.run.details
+def _say_head(status: RunStatus) -> None:
+    run, details = status.run, status.run.details
     when = f"started {show_moment(run.started)}"
     if run.state == "running" and run.started is not None:
         when += f", {format_seconds(time() - run.started)} ago"
@@ -56,30 +56,32 @@ def _say_head(sight: Sight) -> None:
         when += f", ended {show_moment(run.ended)}"
     process = f", process {run.holder.pid}" if run.holder is not None and run.holder.pid else ""
     say(f"{run.app}, run {run.id}: {run.state}{process}, {when}")
-    say(f"{' '.join(map(str, facts.get('command') or ['?']))}   in {facts.get('cwd', '?')}")
+    say(f"{' '.join(map(str, details.get('command') or ['?']))}   in {details.get('cwd', '?')}")
     if run.error:
         say(run.error, "red")
-    if sight.trouble:
-        say(f"Not all can be seen: {sight.trouble}", "yellow")
+    if status.trouble:
+        say(f"The status is incomplete: {status.trouble}", "yellow")
     say()
 
 
-def _tree(sight: Sight) -> Iterator[tuple[object, ...]]:
-    works = {work.name: work for work in sight.works}
-    names = sorted({*works, *sight.flows}, key=natural)
+def _tree(status: RunStatus) -> Iterator[tuple[object, ...]]:
+    works = {work.name: work for work in status.works}
+    names = sorted({*works, *status.flows}, key=tree_order)
     for name in names:
         label = _branch(name, names)
         if name in works:
-            yield label, *_cells(sight, works[name])
+            yield label, *_cells(status, works[name])
         else:
             busy = (
-                f"busy for {format_seconds(sight.busy)}" if name == "root" and sight.busy is not None else ""
+                f"busy for {format_seconds(status.busy)}"
+                if name == "root" and status.busy is not None
+                else ""
             )
             yield label, busy, *[""] * (len(_HEADINGS) - 2)
 
 
 def _branch(name: str, names: list[str]) -> str:
-    """Return the last part of a name behind the branches of the tree that lead to it."""
+    """Return the last part of a name, with the branches of the drawn tree before it."""
     parts = name.split(".")
     drawn = ""
     for depth in range(1, len(parts)):
@@ -94,21 +96,21 @@ def _branch(name: str, names: list[str]) -> str:
     return drawn + parts[-1]
 
 
-def _cells(sight: Sight, work: WorkRow) -> tuple[object, ...]:
-    history = sight.history.works.get(work.name)
+def _cells(status: RunStatus, work: WorkRow) -> tuple[object, ...]:
+    history = status.history.works.get(work.name)
     return (
         work.state,
         f"{work.call} (attempt {work.attempt})" if work.call and work.attempt > 1 else work.call or None,
         len(history.calls) if history is not None else None,
-        f"{work.progress:.0%}" if work.progress is not None else None,
+        show_share(work.progress),
         show_moment(work.since),
         work.pid,
-        f"{work.cpu:.0%}" if work.cpu is not None else None,
-        format_bytes(work.memory) if work.memory is not None else None,
+        show_share(work.cpu),
+        show_bytes(work.memory),
     )
 
 
-def _say_calls(sight: Sight, names: list[str]) -> None:
+def _say_calls(status: RunStatus, names: list[str]) -> None:
     rows = [
         (
             name,
@@ -120,7 +122,7 @@ def _say_calls(sight: Sight, names: list[str]) -> None:
             call.arguments,
         )
         for name in names
-        for call in _calls(sight, name)
+        for call in _calls(status, name)
     ]
     say_table(["WORK", "CALL", "STATE", "ATTEMPTS", "ASKED", "TOOK", "ARGUMENTS"], rows)
 
@@ -135,42 +137,42 @@ def _took(call: CallHistory) -> str:
     return format_seconds(end - attempts[0].began)
 
 
-def _calls(sight: Sight, name: str) -> list[CallHistory]:
-    history = sight.history.works.get(name)
+def _calls(status: RunStatus, name: str) -> list[CallHistory]:
+    history = status.history.works.get(name)
     return history.calls if history is not None else []
 
 
-def _failures(sight: Sight, names: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield what has failed and not been made good by a later call."""
-    for work in sight.works:
+def _failures(status: RunStatus, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and message of each work whose newest call has failed."""
+    for work in status.works:
         if names and work.name not in names:
             continue
-        history = sight.history.works.get(work.name)
+        history = status.history.works.get(work.name)
         if work.state == "failed" and history is not None and history.last.message:
             yield work.name, history.last.message
 
 
-def _describe(sight: Sight, names: list[str]) -> dict[str, Any]:
-    run, facts = sight.run, sight.run.details
+def _describe(status: RunStatus, names: list[str]) -> dict[str, Any]:
+    run, details = status.run, status.run.details
     kept = ("id", "app", "identity", "started", "resumed", "command", "cwd", "user", "host", "python")
     return {
-        **{name: facts.get(name) for name in kept},
+        **{name: details.get(name) for name in kept},
         "id": run.id,
         "folder": run.path,
         "state": run.state,
-        "ended": facts.get("ended") if run.state != "running" else None,
+        "ended": details.get("ended") if run.state != "running" else None,
         "pid": run.holder.pid if run.holder is not None else None,
         "error": run.error,
-        "is_answering": sight.is_answering,
-        "busy": sight.busy,
-        "trouble": sight.trouble,
-        "flows": sight.flows,
-        "works": [_describe_work(sight, work) for work in sight.works if not names or work.name in names],
+        "is_answering": status.is_answering,
+        "busy": status.busy,
+        "trouble": status.trouble,
+        "flows": status.flows,
+        "works": [_describe_work(status, work) for work in status.works if not names or work.name in names],
     }
 
 
-def _describe_work(sight: Sight, work: WorkRow) -> dict[str, Any]:
-    history = sight.history.works.get(work.name)
+def _describe_work(status: RunStatus, work: WorkRow) -> dict[str, Any]:
+    history = status.history.works.get(work.name)
     return {
         "name": work.name,
         "class": ".".join(history.identity) if history is not None and history.identity else None,
@@ -192,6 +194,6 @@ def _describe_work(sight: Sight, work: WorkRow) -> dict[str, Any]:
                 "asked": call.asked,
                 "attempts": [attempt._asdict() for attempt in call.attempts],
             }
-            for call in _calls(sight, work.name)
+            for call in _calls(status, work.name)
         ],
     }

@@ -1,4 +1,4 @@
-"""`lightning-lite stop`: end a run or works in order."""
+"""`lightning-lite stop`: ends a run or works in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from lightning_lite.cli.control import (
     find_works,
     has_ended,
     is_gone,
+    runs_inline,
     timeout_option,
+    wait_for_exit,
     wait_until,
 )
 from lightning_lite.cli.options import examples, plain_option, root_option
@@ -22,8 +24,8 @@ from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import read_run
 
-#: Seconds that a run may take to end, beyond what its works get.
-_PATIENCE = 30.0
+#: Seconds to wait until a run has ended, or a killed process has exited.
+_EXIT_TIMEOUT = 30.0
 
 
 @click.command(
@@ -34,28 +36,29 @@ _PATIENCE = 30.0
 @root_option
 @plain_option
 def command(root: str, target: tuple[str, ...], timeout: float) -> None:
-    """End a run in order, as Ctrl-C does; or some of its works.
+    """End a run, or some of its works, in order, and wait for the end.
 
-    A run that is ended so has the exit code 143 and can be resumed. The calls of a work that is stopped
-    end as stopped, and the app goes on. Returns when all is over. `-t` is for works that are named: where
-    the whole run ends, each work gets 5 seconds.
+    The run has the exit code 143 and can be resumed. If only works are stopped, their calls have ended as
+    stopped, and the app continues. `-t` applies to the named works; at the end of a run, each work has 5
+    seconds.
     """
     run, works = find_works(root, target)
     if not works:
         end_in_order(run)
-        if not wait_until(partial(has_ended, run), _PATIENCE):
-            raise CommandError(f"run {run.id} is still ending; `lightning-lite kill {run.id}` does not wait")
+        if not wait_until(partial(has_ended, run), _EXIT_TIMEOUT):
+            raise CommandError(
+                f"run {run.id} has not ended yet; `lightning-lite kill {run.id}` ends it at once"
+            )
         say(f"{run.id}: {read_run(run.path).state}")
         return
     for name in works:
         ask(run.path, "stop", work=name, timeout=timeout)
     for name, pid in works.items():
-        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+        if runs_inline(run, pid):
             say(f"{name}: asked to stop; it does so at its next change of state")
         elif pid is not None and not wait_until(partial(is_gone, pid), timeout):
-            ask(run.path, "kill", work=name)  # also if the flow is busy, which would else do it
-            if not wait_until(partial(is_gone, pid), _PATIENCE):
-                raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+            ask(run.path, "kill", work=name)  # the app kills it too, but not while its flow is busy
+            wait_for_exit(name, pid, _EXIT_TIMEOUT)
             say(f"{name}: killed, because it did not end within {timeout:g} s", "yellow")
         else:
             say(f"{name}: stopped")

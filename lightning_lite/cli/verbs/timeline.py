@@ -38,9 +38,9 @@ from lightning_lite.engine.history import read_history
 def command(root: str, output: str, run: str | None) -> None:
     """Write the calls of a run as a trace in the Trace Event Format.
 
-    Open it in https://ui.perfetto.dev or chrome://tracing: a track for each work with the attempts of its
-    calls, one for the flow, and how many works run. For a run that is still running,
-    it has the calls so far.
+    Open it in https://ui.perfetto.dev or chrome://tracing. There is a track for the flow, one for each work
+    with the attempts of its calls, and the number of running works. For a running run, it has the calls so
+    far.
     """
     found = find_run(root, run)
     events = trace(found, read_history(found.path), time.time())

@@ -1,4 +1,4 @@
-"""`lightning-lite top`: watch a run."""
+"""`lightning-lite top`: shows the works of a run repeatedly."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import click
 from lightning_lite.cli.command_classes import Command, is_plain
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
-from lightning_lite.cli.output import say, say_json, say_table, show_moment
-from lightning_lite.cli.run_reader import Sight, look
+from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
+from lightning_lite.cli.run_reader import RunStatus, read_status
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary, read_run
-from lightning_lite.text import format_bytes, format_seconds
+from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 
 
@@ -31,72 +31,72 @@ from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two looks.",
+    help="Time between two updates.",
 )
 @root_option
 @json_option
 @plain_option
 def command(root: str, run: str | None, interval: float, as_json: bool) -> None:
-    """Watch the works of a run until it ends, or until Ctrl-C.
+    """Show the works of a run until it ends, or until Ctrl-C.
 
-    Where there is no terminal, and with --plain or --json, it looks once.
+    Without a terminal, and with --plain or --json, it shows them once.
     """
     found = find_run(root, run, running=True)
-    sight = _look(found)
+    status = _read_running(found)
     if as_json:
         say_json(
             {
                 "id": found.id,
                 "app": found.app,
-                "busy": sight.busy,
-                "works": [w._asdict() for w in sight.works],
+                "busy": status.busy,
+                "works": [w._asdict() for w in status.works],
             }
         )
     elif is_plain():
-        say(_title(sight))
+        say(_title(status))
         say_table(
             ["WORK", "STATE", "CALL", "PROGRESS", "SINCE", "CPU", "MEMORY", "LAST OUTPUT"],
-            map(_row, sight.works),
+            map(_row, status.works),
         )
     else:
-        _watch(sight, interval)
+        _watch(status, interval)
         ended = read_run(found.path)
         say(f"{ended.app}, run {ended.id}: {ended.state}")
 
 
-def _look(run: RunSummary) -> Sight:
-    """Look at a run that goes on; of one that has just ended nothing is seen."""
-    sight = look(run, journal=False, usage=True)
-    if not sight.is_answering and read_run(run.path).state == "running":
-        raise CommandError(sight.trouble)
+def _read_running(run: RunSummary) -> RunStatus:
+    """Return the status of a running run; it is empty if the run has just ended."""
+    status = read_status(run, journal=False, usage=True)
+    if not status.is_answering and read_run(run.path).state == "running":
+        raise CommandError(status.trouble)
     logs = os.path.join(run.path, "logs")
     works = [
-        work._replace(last_line=last_line(os.path.join(logs, f"{work.name}.log"))) for work in sight.works
+        work._replace(last_line=last_line(os.path.join(logs, f"{work.name}.log"))) for work in status.works
     ]
-    return sight._replace(works=works)
+    return status._replace(works=works)
 
 
-def _watch(sight: Sight, interval: float) -> None:
-    from rich.console import Console  # noqa: PLC0415 - 70 ms, and only `top` needs it
+def _watch(status: RunStatus, interval: float) -> None:
+    from rich.console import Console  # noqa: PLC0415 - takes 70 ms, and only `top` needs it
     from rich.live import Live  # noqa: PLC0415 - as above
 
     console, pause = Console(), Event()
     with Live(console=console, screen=True, auto_refresh=False) as live:
-        while sight.is_answering:
+        while status.is_answering:
             width, height = console.size
             live.update(
-                live_table(sight.works, title=_title(sight), now=time(), width=width, height=height),
+                live_table(status.works, title=_title(status), now=time(), width=width, height=height),
                 refresh=True,
             )
             pause.wait(interval)
-            sight = _look(read_run(sight.run.path))
+            status = _read_running(read_run(status.run.path))
 
 
-def _title(sight: Sight) -> str:
-    run = sight.run
+def _title(status: RunStatus) -> str:
+    run = status.run
     since = f" · {format_seconds(time() - run.started)}" if run.started is not None else ""
-    busy = f" · the flow is busy for {format_seconds(sight.busy)}" if sight.busy is not None else ""
-    return f"{run.app} · {run.id}{since} · {_count(sight.works)}{busy}"
+    busy = f" · the flow is busy for {format_seconds(status.busy)}" if status.busy is not None else ""
+    return f"{run.app} · {run.id}{since} · {_count(status.works)}{busy}"
 
 
 def _count(works: Sequence[WorkRow]) -> str:
@@ -109,9 +109,9 @@ def _row(work: WorkRow) -> tuple[object, ...]:
         work.name,
         work.state,
         work.call or None,
-        f"{work.progress:.0%}" if work.progress is not None else None,
+        show_share(work.progress),
         show_moment(work.since),
-        f"{work.cpu:.0%}" if work.cpu is not None else None,
-        format_bytes(work.memory) if work.memory is not None else None,
+        show_share(work.cpu),
+        show_bytes(work.memory),
         work.last_line,
     )

@@ -1,8 +1,8 @@
-"""An app that dies again and again, and the look at what it has left; run as a script.
+"""An app that is killed repeatedly, and checks of what it leaves; a script with three commands.
 
-python storm.py run RUNNER                 go on with the run of this folder, or begin one
-python storm.py points RUNNER WHEN STEP    die at each write of the journal, every STEP-th: go on, look
-python storm.py races TIMES                let two go on with one run at once, again and again
+python repeated_kills.py run RUNNER                 resume the run of this folder, or start one
+python repeated_kills.py points RUNNER WHEN STEP    kill it at every STEP-th write of its journal, resume,
+check python repeated_kills.py races TIMES                resume one run in two processes at once, TIMES times
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from lightning_lite.values.call_key import call_key
 
 CHAIN = range(6)
 SIDE = range(3)
-PAUSE = float(os.environ.get("STORM_PAUSE", "0"))
+PAUSE = float(os.environ.get("RUN_SECONDS", "0"))
 
-#: What the flow prints at its end, however often it has died.
+#: The output of the flow at its end, after any number of kills.
 EXPECTED = {
     "sums": {str(number): number * 2 for number in CHAIN},
     "table": {str(number): "x" * number for number in CHAIN},
@@ -51,7 +51,7 @@ class Answer:
 
 
 class Step(LightningWork):
-    """Notes each of its runs outside the app, and keeps a table that does not mind being written twice."""
+    """Records each of its runs in a file, and fills a table that a repeated run does not change."""
 
     def __init__(self, nbytes: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
@@ -119,30 +119,30 @@ class Root(LightningFlow):
 
 
 def run(runner: str) -> None:
-    """Go on with the run of this folder, or begin one."""
-    retry_failed = "STORM_RETRY" in os.environ
+    """Resume the run of this folder, or start one."""
+    retry_failed = "RETRY_FAILED" in os.environ
     LightningApp(Root(), root_dir="root").run(runner, resume=True, retry_failed=retry_failed)
 
 
-# The look at what was left.
+# Checks.
 
 
 def ran() -> Counter[str]:
-    """Return how often each call has begun, by work and number."""
+    """Return how often each call was started, by work and number."""
     with contextlib.suppress(FileNotFoundError):
         return Counter(Path("ran.txt").read_text().splitlines())
     return Counter()
 
 
 def completed() -> set[str]:
-    """Return the calls that the journal has as completed and that are asked for no more than once."""
-    numbers = {call_key((number,), {}, "storm"): number for number in (*CHAIN, 1, 9, 700)}
+    """Return the calls that are completed in the journal, except those that the flow asks for repeatedly."""
+    numbers = {call_key((number,), {}, "repeated_kills"): number for number in (*CHAIN, 1, 9, 700)}
     found = set()
     for folder in Path("root/runs").glob("2*"):
         if not (folder / "journal.db").exists():
             continue
-        facts = json.loads((folder / "run.json").read_text())
-        journal = Journal.open(str(folder.absolute()), facts["identity"])
+        details = json.loads((folder / "run.json").read_text())
+        journal = Journal.open(str(folder.absolute()), details["identity"])
         with contextlib.closing(journal):
             history = fold(decode_events(journal.records(), journal.path))
             for name, work in history.works.items():
@@ -152,13 +152,13 @@ def completed() -> set[str]:
     return found
 
 
-def is_over() -> bool:
+def has_ended() -> bool:
     """Return whether the flow has ended the run of this folder."""
     return any('"state": "stopped"' in file.read_text() for file in Path("root/runs").glob("2*/run.json"))
 
 
-def look(before: Counter[str], done: set[str], num_kills: int) -> None:
-    """Look at a run that has come to its end: what was completed ran no more, all others did."""
+def check_end(before: Counter[str], done: set[str], num_kills: int) -> None:
+    """Assert that an ended run has run all calls, and no completed call again."""
     after = ran()
     for call in done:
         assert after[call] == before[call], f"{call} was completed and ran again"
@@ -169,11 +169,11 @@ def look(before: Counter[str], done: set[str], num_kills: int) -> None:
     assert 3 <= after["root.fresh 5"] <= 3 + num_kills, after
 
 
-# Dying at each write of the journal.
+# Kills at each write of the journal.
 
 
-def die_at(number: int, when: str) -> None:
-    """Let this process kill itself at a write of its journal: `before` it or `after` it."""
+def kill_self_at(number: int, when: str) -> None:
+    """Make this process kill itself `before` or `after` write number `number` of its journal."""
     writes = [0]
 
     def dying(
@@ -199,7 +199,7 @@ def die_at(number: int, when: str) -> None:
 
 
 def fork(life: Callable[[], None]) -> int:
-    """Let a process of its own, which need not import anything any more, do something."""
+    """Run a function in a forked process, which need not import anything again."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -212,14 +212,14 @@ def fork(life: Callable[[], None]) -> int:
     return pid
 
 
-def live(runner: str, die: int, when: str) -> bool:
-    """Run the app in a process of its own that dies at a write; return whether it came to its end."""
+def run_in_fork(runner: str, die: int, when: str) -> bool:
+    """Run the app in a forked process that kills itself at write `die`; return whether it completed."""
 
     def life() -> None:
         with open("out.txt", "w") as out:
             os.dup2(out.fileno(), 1)
         if die:
-            die_at(die, when)
+            kill_self_at(die, when)
         run(runner)
 
     status = os.waitstatus_to_exitcode(os.waitpid(fork(life), 0)[1])
@@ -228,7 +228,7 @@ def live(runner: str, die: int, when: str) -> bool:
 
 
 def die_at_points(runner: str, when: str, step: int) -> None:
-    """Die at each `step`-th write, once more in the run that goes on, and look at how it ends."""
+    """Kill the app at each `step`-th write and once more after the resume, then check how it ends."""
     top, number = Path.cwd(), 0
     while True:
         number += 1
@@ -237,50 +237,50 @@ def die_at_points(runner: str, when: str, step: int) -> None:
         folder = top / f"{number}"
         folder.mkdir()
         os.chdir(folder)
-        if live(runner, number, when):
+        if run_in_fork(runner, number, when):
             break
         before, done = ran(), completed()
         num_kills = 1
-        if not live(runner, 1 + number * 7 % 11, when):
+        if not run_in_fork(runner, 1 + number * 7 % 11, when):
             num_kills += 1
             for call in done:
                 assert ran()[call] == before[call], f"{call} was completed and ran again"
             before, done = ran(), completed()
-            assert live(runner, 0, when)
-        look(before, done, num_kills)
+            assert run_in_fork(runner, 0, when)
+        check_end(before, done, num_kills)
         result = json.loads(Path("out.txt").read_text().splitlines()[-1])
         assert result == EXPECTED, result
         sys.stdout.write(f"{number} {num_kills}\n")
         sys.stdout.flush()
 
 
-# Two that want the same run.
+# Races for one run.
 
 
-class Stays(LightningFlow):
-    """Says that it is there, and waits to be killed."""
+class Waits(LightningFlow):
+    """Creates a file with its process id, and waits until it is killed."""
 
     def run(self) -> None:
         Path(f"here.{os.getpid()}").touch()
         threading.Event().wait()
 
 
-def go_on() -> None:
-    """Resume the run of this folder, or print which process has it."""
+def resume_or_report() -> None:
+    """Resume the run of this folder, or write the error into a file."""
     try:
-        LightningApp(Stays(), root_dir="root").run("inline", resume=True)
+        LightningApp(Waits(), root_dir="root").run("inline", resume=True)
     except JournalInUse as error:
         Path(f"refused.{os.getpid()}").write_text(str(error))
 
 
 def race(times: int) -> None:
-    """Let two processes go on with one run at once; the one that does is killed, and the next two come."""
-    winner = fork(go_on)
+    """Resume one run in two processes at once, kill the one that succeeds, and repeat."""
+    winner = fork(resume_or_report)
     poll_until(Path(f"here.{winner}").exists)
     for _ in range(times):
         os.kill(winner, signal.SIGKILL)
         os.waitpid(winner, 0)
-        rivals = {fork(go_on), fork(go_on)}
+        rivals = {fork(resume_or_report), fork(resume_or_report)}
         loser, status = os.waitpid(-1, 0)
         (winner,) = rivals - {loser}
         poll_until(Path(f"here.{winner}").exists)

@@ -1,4 +1,4 @@
-"""Small journals: what they hold, how they are written and read."""
+"""Writes and reads small journals."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lightning_lite.runs.values import INLINE_LIMIT
 
 IDENTITY = "app.py:Root"
 
-#: What a small journal holds, transaction by transaction.
-STORY = [
+#: The content of a small journal: the records of each transaction.
+TRANSACTIONS = [
     [Record("asked", "root.train", "9f3a", b"arguments")],
     [Record("state", "root.train", "", b"\x01\x02"), Record("state", "root.eval", "", b"")],
     [Record("ended", "root.train", "9f3a", b"value" * 20)],
@@ -24,33 +24,36 @@ SMALL = Record("ended", "root.train", "9f3a", b"small")
 BIG = Record("ended", "root.train", "9f3a", os.urandom(1024) * (INLINE_LIMIT // 512))
 
 
-def write(folder: Path, story: list[list[Record]] = STORY) -> None:
+def write(folder: Path, transactions: list[list[Record]] = TRANSACTIONS) -> None:
     """Write a journal and close it."""
     folder.mkdir()
     journal = Journal.create(str(folder), IDENTITY)
-    commit_all(journal, story)
+    commit_all(journal, transactions)
     journal.close()
 
 
 def write_and_die(
-    folder: Path, story: list[list[Record]] = STORY, *, moved: int = 0, secured: int = 0
+    folder: Path, transactions: list[list[Record]] = TRANSACTIONS, *, moved: int = 0, secured: int = 0
 ) -> None:
-    """Write a journal in a process that is killed before it closes it, so that its log stays.
+    """Write a journal in a process that is killed before it closes the journal, so that the log remains.
 
-    After `moved` transactions the log is copied into the database; the next one overwrites it. The last
-    `secured` transactions are safe, but not in the database yet.
+    Args:
+        folder: Folder of the run, to be created.
+        transactions: The records of each transaction.
+        moved: Number of transactions after which SQLite copies its log into the database.
+        secured: Number of the last transactions that are only in the write-ahead file.
     """
     folder.mkdir()
     pid = os.fork()
     if pid == 0:
         try:
             journal = Journal.create(str(folder), IDENTITY)
-            commit_all(journal, story[:moved])
+            commit_all(journal, transactions[:moved])
             if moved:
                 journal._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            committed = len(story) - secured
-            commit_all(journal, story[moved:committed])
-            for transaction in story[committed:]:
+            committed = len(transactions) - secured
+            commit_all(journal, transactions[moved:committed])
+            for transaction in transactions[committed:]:
                 for record in transaction:
                     journal.append(record)
                 journal.secure()
@@ -61,15 +64,15 @@ def write_and_die(
     assert (folder / "journal.db-wal").stat().st_size
 
 
-def commit_all(journal: Journal, story: list[list[Record]]) -> None:
-    for transaction in story:
+def commit_all(journal: Journal, transactions: list[list[Record]]) -> None:
+    for transaction in transactions:
         for record in transaction:
             journal.append(record)
         journal.commit()
 
 
 def read(folder: Path, identity: str = IDENTITY) -> list[Record]:
-    """Open a journal and return what it holds, big values loaded."""
+    """Open a journal and return its records, with big values loaded."""
     journal = Journal.open(str(folder), identity)
     try:
         return [record._replace(data=record.load()) for record in journal.records()]
@@ -83,5 +86,5 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files if file.exists() and file.stat().st_size}
 
 
-def flat(story: list[list[Record]]) -> list[Record]:
-    return [record for transaction in story for record in transaction]
+def flat(transactions: list[list[Record]]) -> list[Record]:
+    return [record for transaction in transactions for record in transaction]
