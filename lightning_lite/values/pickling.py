@@ -17,6 +17,7 @@ from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _PROTOCOL = 5
@@ -31,12 +32,13 @@ class _NeedsValue(Exception):
     """A class or function has to travel by value; cloudpickle is needed."""
 
 
-def pack(value: Any, *, to_main: bool = False) -> bytes:
+def pack(value: Any, *, to_main: bool = False, reduce: Callable[[Any], Any] | None = None) -> bytes:
     """Return `value` as bytes.
 
     Args:
         value: Any object that pickle or cloudpickle can handle.
         to_main: Whether the receiver has the modules of the main process, its script included.
+        reduce: Asked first about each object; its result is that of `reducer_override` of a pickler.
 
     Raises:
         PackingError: It can't travel; the reason is in the message.
@@ -49,9 +51,9 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
         return _pickle.dumps(value, _PROTOCOL)
     buffer = io.BytesIO()
     try:
-        _ReferencePickler(buffer, to_main).dump(value)
+        _ReferencePickler(buffer, to_main, reduce).dump(value)
     except (Exception, SystemExit):  # noqa: BLE001 - an object that pickle refuses is tried by value, which names the reason
-        return _pack_by_value(value, to_main)
+        return _pack_by_value(value, to_main, reduce)
     return buffer.getvalue()
 
 
@@ -101,11 +103,14 @@ def find_global(module: str, qualname: str) -> Any:
 class _ReferencePickler(_pickle.Pickler):
     """Plain pickle, as long as all classes and functions can be named."""
 
-    def __init__(self, buffer: io.BytesIO, to_main: bool) -> None:
+    def __init__(self, buffer: io.BytesIO, to_main: bool, reduce: Callable[[Any], Any] | None) -> None:
         super().__init__(buffer, _PROTOCOL)
         self._to_main = to_main
+        self._reduce = reduce
 
     def reducer_override(self, obj: Any) -> Any:
+        if self._reduce is not None and (reduced := self._reduce(obj)) is not NotImplemented:
+            return reduced
         if isinstance(obj, type | FunctionType):
             return _reduce_definition(obj, self._to_main)
         return NotImplemented
@@ -121,11 +126,13 @@ def _reduce_definition(obj: Any, to_main: bool) -> Any:
     raise _NeedsValue
 
 
-def _pack_by_value(value: Any, to_main: bool) -> bytes:
+def _pack_by_value(value: Any, to_main: bool, reduce: Callable[[Any], Any] | None) -> bytes:
     import cloudpickle  # noqa: PLC0415 - 30 to 50 ms, and most children never send a definition
 
     class ValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
+            if reduce is not None and (reduced := reduce(obj)) is not NotImplemented:
+                return reduced
             if isinstance(obj, CodeType):
                 return _reduce_code(obj)
             if isinstance(obj, type | FunctionType):
