@@ -14,7 +14,10 @@ is cheap to send, can't change after it was made, and is decoded only when its v
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import NamedTuple
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Failure(NamedTuple):
@@ -59,6 +62,8 @@ class StartWork(NamedTuple):
         parallel: Whether the flow continues while a call runs (the inline runner then uses a thread).
         env: Environment variables that are added to those of the parent.
         cwd: Working directory, or `None` for that of the parent.
+        descriptors: A `values.shared_objects.Descriptor` for each file descriptor that `host` needs; the
+            runner takes them over.
     """
 
     work: str
@@ -66,6 +71,7 @@ class StartWork(NamedTuple):
     parallel: bool = False
     env: dict[str, str] | None = None
     cwd: str | None = None
+    descriptors: tuple[Any, ...] = ()
 
 
 class StopWork(NamedTuple):

@@ -16,8 +16,8 @@ from typing import Literal
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.failures import describe_call, error_of
+from lightning_lite.engine.host_packing import pack_host
 from lightning_lite.engine.state_sync import StateSync
-from lightning_lite.engine.work_host import pack_host
 from lightning_lite.errors import RestartLimitReached
 from lightning_lite.events import CallFailed, CallStatusChanged, CallSucceeded, WorkEvent, WorkStatusChanged
 from lightning_lite.messages import (
@@ -271,8 +271,9 @@ class Supervisor:
         self.error = self._deaths.error(now.monotonic, self._records.status)
         if self.error is not None:
             return
-        policy, host = self._policy, pack_host(self.work)
-        self.requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd))
+        policy = self._policy
+        host, descriptors = pack_host(self.work)
+        self.requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd, descriptors))
         self._process = "starting"
 
     def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:

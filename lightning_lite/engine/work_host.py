@@ -18,7 +18,7 @@ from types import TracebackType
 
 from lightning_lite import settings
 from lightning_lite.engine.failures import describe_exception
-from lightning_lite.errors import ArgumentError, StateError, StopRun
+from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import (
     AcknowledgeState,
@@ -290,34 +290,6 @@ class WorkHost:
         if self._port_watch is not None:
             self._port_watch.close()
             self._port_watch = None
-
-
-def pack_host(work: LightningWork) -> bytes:
-    """Return the pickled `WorkHost` of a work, with its current state.
-
-    Raises:
-        ArgumentError: An attribute can't be pickled; the message names it.
-    """
-    try:
-        return pack(WorkHost(work))
-    except PackingError as error:
-        for name, value in work.__dict__.items():
-            if value is not work._node:  # refers to the work, so it can't be pickled if any attribute can't
-                _try_attribute(work, name, value)
-        raise ArgumentError(f"{work.name} can't be sent to its process: {error}", work=work.name) from error
-
-
-def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
-    try:
-        pack(value)
-    except PackingError as error:
-        raise ArgumentError(
-            f"{work.name} can't be sent to its process: its attribute {name!r} holds "
-            f"<{type(value).__module__}.{type(value).__qualname__}>: {error}. "
-            "Create it in on_start() or run().",
-            work=work.name,
-            attribute=name,
-        ) from error
 
 
 def _receive_all(value: Any, work: str, received: list[Transferable]) -> Any:

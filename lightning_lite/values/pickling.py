@@ -17,6 +17,7 @@ from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _PROTOCOL = 5
@@ -31,12 +32,13 @@ class _NeedsValue(Exception):
     """A class or function must be pickled by value, with cloudpickle."""
 
 
-def pack(value: Any, *, to_main: bool = False) -> bytes:
+def pack(value: Any, *, to_main: bool = False, reduce: Callable[[Any], Any] | None = None) -> bytes:
     """Return `value` as bytes.
 
     Args:
         value: Any object that pickle or cloudpickle can handle.
         to_main: Whether the receiver is the main process, which has the script loaded.
+        reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
 
     Raises:
         PackingError: `value` can't be pickled; the message has the reason.
@@ -49,9 +51,9 @@ def pack(value: Any, *, to_main: bool = False) -> bytes:
         return _pickle.dumps(value, _PROTOCOL)
     buffer = io.BytesIO()
     try:
-        _ReferencePickler(buffer, to_main).dump(value)
+        _ReferencePickler(buffer, to_main, reduce).dump(value)
     except (Exception, SystemExit):  # noqa: BLE001 - cloudpickle may accept the object, or raises the reason
-        return _pack_by_value(value, to_main)
+        return _pack_by_value(value, to_main, reduce)
     return buffer.getvalue()
 
 
@@ -101,11 +103,14 @@ def find_global(module: str, qualname: str) -> Any:
 class _ReferencePickler(_pickle.Pickler):
     """Pickles by reference only; raises `_NeedsValue` for a class or function without an importable name."""
 
-    def __init__(self, buffer: io.BytesIO, to_main: bool) -> None:
+    def __init__(self, buffer: io.BytesIO, to_main: bool, reduce: Callable[[Any], Any] | None) -> None:
         super().__init__(buffer, _PROTOCOL)
         self._to_main = to_main
+        self._reduce = reduce
 
     def reducer_override(self, obj: Any) -> Any:
+        if self._reduce is not None and (reduced := self._reduce(obj)) is not NotImplemented:
+            return reduced
         if isinstance(obj, type | FunctionType):
             return _reduce_definition(obj, self._to_main)
         return NotImplemented
@@ -125,11 +130,13 @@ def _reduce_definition(obj: Any, to_main: bool) -> Any:
     raise _NeedsValue
 
 
-def _pack_by_value(value: Any, to_main: bool) -> bytes:
+def _pack_by_value(value: Any, to_main: bool, reduce: Callable[[Any], Any] | None) -> bytes:
     import cloudpickle  # noqa: PLC0415 - takes 30 to 50 ms, and most works never pickle by value
 
     class ValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
+            if reduce is not None and (reduced := reduce(obj)) is not NotImplemented:
+                return reduced
             if isinstance(obj, CodeType):
                 return _reduce_code(obj)
             if isinstance(obj, type | FunctionType):

@@ -8,8 +8,8 @@ import pytest
 from runner_bench import Bench
 
 MODULES = {
-    "test_breakpoint", "test_deaths", "test_guardian", "test_launch", "test_output", "test_processes",
-    "test_stop", "test_stop_signals",
+    "test_breakpoint", "test_deaths", "test_guardian", "test_launch", "test_multiprocess", "test_output",
+    "test_processes", "test_stop", "test_stop_signals",
 }  # fmt: skip
 
 # All that these modules show of spawned processes has to be true of forked ones. What the fork server does in
@@ -22,6 +22,9 @@ ALWAYS_FORKED = {
     "test_a_forked_child_of_a_work_holds_none_of_its_pipes_and_can_write_no_state",
     "test_the_stacks_of_a_work_are_shown_whatever_it_does",
     "test_works_are_process_objects_of_multiprocess",
+    "test_a_work_and_its_app_have_process_objects_in_each_package",
+    "test_a_work_that_shares_nothing_loads_nothing_for_it",
+    "test_a_process_that_was_prepared_for_descriptors_starts_without",
     "test_works_start_while_the_flow_is_busy",
     "test_close_ends_what_is_just_being_started",
     "test_a_death_in_a_call_is_told_with_its_exit_code",

@@ -6,6 +6,7 @@ import builtins
 import ctypes
 import fcntl
 import gc
+import importlib
 import os
 import random
 import signal
@@ -340,3 +341,14 @@ def lose_an_exception(mark: str) -> None:
 
 class Thing:
     """Something that can be referred to."""
+
+
+def import_package(host: TaskHost, name: str) -> None:
+    importlib.import_module(name)
+
+
+def family(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
+    """Return what a package says of this process and its parent."""
+    package = sys.modules[name]
+    parent = package.parent_process()
+    return package.current_process().name, parent.name, parent.pid, parent.is_alive()

@@ -222,7 +222,7 @@ class InlineRunner:
         caller = Caller("work", name, self._root, self._durable)
         work = InlineWork(name, caller, around, parallel=request.parallel)
         try:
-            work.start(request.host)
+            work.start(request)
         except RuntimeError as error:
             self._refuse(name, str(error))
             return

@@ -18,13 +18,14 @@ from lightning_lite.messages import (
     Report,
     RunCall,
     StartFailed,
+    StartWork,
     WorkExited,
     WorkStarted,
     WriteState,
 )
 from lightning_lite.runners.base import Host
 from lightning_lite.runners.worker.main import start_failure
-from lightning_lite.values.pickling import unpack
+from lightning_lite.values.shared_objects import unpack_shared
 
 #: What a work does next, in its thread.
 Job = Callable[[], None]
@@ -75,7 +76,7 @@ class InlineWork:
         """Whether it has a thread of its own."""
         return self._thread is not None
 
-    def start(self, packed_host: bytes) -> None:
+    def start(self, request: StartWork) -> None:
         """Load the work and run its `on_start`.
 
         Raises:
@@ -83,7 +84,7 @@ class InlineWork:
         """
         if self._thread is not None:
             self._thread.start()
-        self._queue(partial(self._open, packed_host))
+        self._queue(partial(self._open, request))
 
     def run(self, call: RunCall) -> None:
         """Run one attempt of a call."""
@@ -135,10 +136,11 @@ class InlineWork:
         while not self._is_over:
             self._jobs.get()()
 
-    def _open(self, packed_host: bytes) -> None:
+    def _open(self, request: StartWork) -> None:
         with acting_as(self._caller):
             try:
-                self._host = unpack(packed_host)
+                fds = [descriptor.detach() for descriptor in request.descriptors]
+                self._host = unpack_shared(request.host, fds)
                 self._host.open(self._around.report, self._nudge)
             except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
                 self._around.report(StartFailed(self.name, start_failure(self.name, error)))

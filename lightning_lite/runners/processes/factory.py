@@ -14,6 +14,7 @@ from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.launcher import Spawner
 from lightning_lite.runners.processes.process import Origin, WorkProcess
 from lightning_lite.runners.processes.spawn import describe_heritage
+from lightning_lite.values.shared_objects import is_in_use
 
 
 class ProcessFactory:
@@ -35,7 +36,7 @@ class ProcessFactory:
         self._guardian = Guardian()
         self._spawner = Spawner()
         self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
-        self._setup = {"root": root, "durable": durable, "preload": list(preload)}
+        self._setup = {"root": root, "durable": durable, "preload": list(preload), "parent": os.getpid()}
 
     def make(self, request: PrepareWork | StartWork) -> WorkProcess:
         """Return the process of a work, with what it has to know in its pipe of calls.
@@ -47,13 +48,17 @@ class ProcessFactory:
         name = request.work
         env = {**os.environ, settings.ROOT_VARIABLE: self._root, **(request.env or {})}
         origin = self._origin_of(env)
+        # A process that is prepared gets its work later: then any work may have such objects.
+        takes_descriptors = bool(request.descriptors) if isinstance(request, StartWork) else is_in_use()
         setup = describe_heritage(request.cwd) | self._setup
         if origin is self._server:
             setup |= {"work": name, "env": env}  # the others are started with them
         packed = marshal.dumps(setup)  # first: what it refuses must leave no pipes behind
         output = self._output.attach(name)
         try:
-            process = WorkProcess(name, env, output, self._guardian, origin)
+            process = WorkProcess(
+                name, env, output, self._guardian, origin, takes_descriptors=takes_descriptors
+            )
         except BaseException:
             os.close(output)
             raise

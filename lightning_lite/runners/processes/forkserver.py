@@ -161,7 +161,8 @@ class ForkServer:
         """Return the id of the process that the server forks, a negative error, or `None` if it is dead."""
         report, report_of_server = open_pipes(1)
         try:
-            self._send(b"fork", [report_of_server, *process.child_ends, process.output_end])
+            ends = [report_of_server, process.output_end, *process.child_ends]
+            self._send(b"fork", ends)
         except BaseException:
             os.close(report)
             raise

@@ -121,5 +121,5 @@ def spawn(process: WorkProcess) -> int:
         OSError: The system refuses.
         ValueError: No environment can hold what it should.
     """
-    arguments = (process.name, *process.child_ends, os.getpid())
+    arguments = (process.name, os.getpid(), *process.child_ends)
     return spawn_program("boot", arguments, process.env, process.child_ends, process.output_end)

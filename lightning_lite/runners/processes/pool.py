@@ -107,9 +107,16 @@ class ProcessPool:
         """Send what the work is to its process, which may have been begun already, or may have failed to."""
         is_prepared = request.work in self._prepared
         process = self._prepared.pop(request.work) if is_prepared else self._begin(request)
-        if process is not None:
-            process.calls.put_bytes(request.host)
-            self._loop.push(process.calls)
+        if process is None:
+            return
+        try:
+            process.send_descriptors(request.descriptors)
+        except (OSError, RunnerError) as error:
+            self._messages.append(_start_failed(process.name, error))
+            self.kill(process)
+            return
+        process.calls.put_bytes(request.host)
+        self._loop.push(process.calls)
 
     def _begin(self, request: PrepareWork | StartWork) -> WorkProcess | None:
         """Begin with a process, and return it unless the system refuses."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from threading import RLock
 from typing import Any, Protocol
 
+from lightning_lite.errors import RunnerError
+from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+from lightning_lite.values.shared_objects import Descriptor
 
 OUT_OF_MEMORY = "the system has killed a process because memory ran out"
 
@@ -77,6 +80,7 @@ class WorkProcess:
         output: Write end of a pipe that becomes its standard output and standard error; it is taken over.
         guardian: Ends the group of the process if the flow is killed.
         origin: What starts it, and knows its exit code.
+        takes_descriptors: Whether its work may need file descriptors of this process.
 
     Attributes:
         origin: See above.
@@ -86,7 +90,7 @@ class WorkProcess:
         calls: Carries calls to it.
         control: Carries messages to a running work.
         letters: Read end of what it reports.
-        child_ends: Its own ends of these three, until it has them.
+        child_ends: Its own ends of these three, and of the socket for file descriptors if there is one.
         output_end: See `output`.
         report: Read end of the pipe on which the fork server reports about it; -1 if it was not forked.
         start_error: Why it could not be started, or `None`.
@@ -107,6 +111,8 @@ class WorkProcess:
         output: int,
         guardian: Guardian,
         origin: Origin,
+        *,
+        takes_descriptors: bool = False,
     ) -> None:
         self.name = name
         self.env = env
@@ -121,11 +127,20 @@ class WorkProcess:
         self.detail = ""
         self.output_end = output
         self.report = -1
+        self._channel: DescriptorChannel | None = None
         fds = open_pipes(3)
         calls_of_child, calls, control_of_child, control, self.messages, letters_of_child = fds
         self.calls = PipeWriter(calls)
         self.control = PipeWriter(control)
-        self.child_ends = (calls_of_child, control_of_child, letters_of_child)
+        self.child_ends: tuple[int, ...] = (calls_of_child, control_of_child, letters_of_child)
+        if takes_descriptors:
+            try:
+                self._channel = DescriptorChannel()
+            except OSError:
+                for fd in fds:
+                    os.close(fd)
+                raise
+            self.child_ends += (self._channel.child_end,)
         os.set_blocking(self.messages, False)
         self._reader = MessageReader()
         self._guardian = guardian
@@ -146,6 +161,21 @@ class WorkProcess:
         self._guardian.watch(pid)
         if hasattr(os, "pidfd_open"):
             self.sentinel = os.pidfd_open(pid)
+
+    def send_descriptors(self, descriptors: Sequence[Descriptor]) -> None:
+        """Send the file descriptors that its work needs, and close them here; before the work itself.
+
+        Raises:
+            OSError: The system refuses.
+            RunnerError: It was made without a socket for them.
+        """
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.send(descriptors)
+        elif descriptors:
+            raise RunnerError(
+                "it shares objects with the app that did not exist when its process was prepared"
+            )
 
     def close_child_ends(self) -> None:
         """Close what the process has now, or will never need."""
@@ -247,6 +277,8 @@ class WorkProcess:
         """Close our ends; the process is reaped."""
         if self.adopted is not None:
             self.adopted.join()
+        if self._channel is not None:
+            self._channel.close()
         for fd in (self.calls.fd, self.control.fd, self.messages, self.sentinel, self.report):
             if fd >= 0:
                 os.close(fd)

@@ -1,6 +1,6 @@
 """The program of a work's process until it can import this package.
 
-    python … boot <work> <calls> <control> <letters> <parent>
+    python … boot <work> <parent> <calls> <control> <letters> [<socket for file descriptors>]
 
 It knows the standard library only: the path of this package and of the user's modules comes in the first
 frame of the pipe. The user's script is never executed again; `__main__` is an empty module here.
@@ -29,10 +29,11 @@ def main() -> NoReturn:
     """Be the process of a work."""
     gc.disable()  # nothing of what is loaded here becomes garbage, and to look for it costs 2 ms
     work = sys.argv[1]
-    calls, control, messages, parent = map(int, sys.argv[2:])
-    for fd in (calls, control, messages):
+    parent, *ends = map(int, sys.argv[2:])
+    for fd in ends:
         os.set_inheritable(fd, False)
     die_with(parent)
+    calls = ends[0]
     setup = marshal.loads(read_frame(calls))
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
@@ -41,7 +42,7 @@ def main() -> NoReturn:
         __import__(module)
     gc.freeze()  # all this lives as long as the process; to look through it again at the end costs 5 ms
     gc.enable()
-    sys.exit(sys.modules[_CHILD].Child(work, calls, control, messages).live(setup, read_frame(calls)))
+    sys.exit(sys.modules[_CHILD].Child(work, *ends).live(setup, read_frame(calls)))
 
 
 def hide(program: str) -> None:

@@ -33,8 +33,8 @@ _REPORT_SIZE = 8
 #: Bytes of a message at most.
 _LARGEST = 1 << 20
 
-#: File descriptors that come with one request.
-_NUM_ENDS = 5
+#: File descriptors that come with one request at most.
+_NUM_ENDS = 6
 
 
 def main() -> NoReturn:
@@ -52,34 +52,38 @@ def main() -> NoReturn:
     boot.die_with(parent)
     gc.freeze()  # what is here now is never looked through, so it stays shared
 
-    calls, control, messages = serve(door, boot)
+    ends = serve(door, boot)
 
     gc.enable()
+    calls = ends[0]
     setup = marshal.loads(boot.read_frame(calls))
     _take_environment(setup["env"])
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
     invalidate_caches()  # there may be modules that were not there when the server started
-    child = sys.modules[_CHILD].Child(setup["work"], calls, control, messages)
+    child = sys.modules[_CHILD].Child(setup["work"], *ends)
     sys.exit(child.live(setup, boot.read_frame(calls)))
 
 
-def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
-    """Answer requests; return in each process that is forked for one, with its calls, control and letters."""
+def serve(door: _socket.socket, boot: ModuleType) -> list[int]:
+    """Answer requests; return in each process that is forked for one, with its calls, control and letters.
+
+    The result has a fourth file descriptor if there is a socket for those of the work.
+    """
     server = os.getpid()
     reports: dict[int, int] = {}
     while True:
-        words, ends = _receive(door)
+        words, ends, is_cut = _receive(door)
         if not words:
             os._exit(0)  # the main process has closed its end, or has died
         if words != b"fork":
             _reap(int(words), reports)
-        elif len(ends) < _NUM_ENDS:  # this process may not have more files
+        elif is_cut:  # this process may not have more files
             for report in ends[:1]:
                 _tell(report, -errno.EMFILE)
             _close(ends)
         else:
-            report, calls, control, messages, output = ends
+            report, output, *work_ends = ends
             try:
                 pid = os.fork()
             except OSError as error:
@@ -91,12 +95,12 @@ def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
                 _close([door.detach(), report, *reports.values()])
                 boot.die_with(server)
                 _open_streams(output)
-                return calls, control, messages
+                return work_ends
             with suppress(OSError):  # it has done so itself and has ended already
                 os.setpgid(pid, pid)
             reports[pid] = report
             _tell(report, pid)
-            _close([calls, control, messages, output])
+            _close([output, *work_ends])
 
 
 def _take_environment(env: dict[str, str]) -> None:
@@ -108,14 +112,14 @@ def _take_environment(env: dict[str, str]) -> None:
             os.environ[name] = value
 
 
-def _receive(door: _socket.socket) -> tuple[bytes, list[int]]:
-    """Return the next message, and the file descriptors that came with it."""
+def _receive(door: _socket.socket) -> tuple[bytes, list[int], bool]:
+    """Return the next message, the file descriptors that came with it, and whether some of them did not."""
     ends = array("i")
     room = _socket.CMSG_SPACE(_NUM_ENDS * ends.itemsize)
-    words, rights, _, _ = door.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
+    words, rights, flags, _ = door.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
     for _, _, data in rights:
         ends.frombytes(data)
-    return words, ends.tolist()
+    return words, ends.tolist(), bool(flags & _socket.MSG_CTRUNC)
 
 
 def _reap(pid: int, reports: dict[int, int]) -> None:

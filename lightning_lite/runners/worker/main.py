@@ -50,6 +50,12 @@ def start_failure(work: str, error: BaseException) -> Failure:
     return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
 
 
+#: Imported by name, if this process has a socket for file descriptors.
+_SHARED_OBJECTS = "lightning_lite.runners.worker.shared_objects"
+
+#: Imported by name, when one of the packages was loaded that have an object for the current process.
+_MULTIPROCESS_BRIDGE = "lightning_lite.runners.worker.multiprocess_bridge"
+
 #: Imported by name at the first `breakpoint()`.
 _DEBUGGER = "lightning_lite.runners.worker.debugger"
 
@@ -65,12 +71,17 @@ class Child:
         calls: Read end of the pipe of calls.
         control: Read end of the pipe of messages to a running work.
         letters: Write end of the pipe of what the work reports.
+        channel: Socket on which file descriptors for the work come, or -1 if there are none.
     """
 
-    def __init__(self, work: str, calls: int, control: int, messages: int) -> None:
+    def __init__(self, work: str, calls: int, control: int, messages: int, channel: int = -1) -> None:
         self._work = work
         self._calls = calls
         self._control = control
+        self._channel = channel
+        self._parent = 0
+        # Those that do not know this process yet.
+        self._packages: tuple[str, ...] = ("multiprocess", "multiprocessing")
         self._messages = MessageSender(messages)
         self._borrower = Borrower(work, self._send, _DEBUGGER)
         self._nudged, self._nudge = os.pipe()
@@ -118,6 +129,7 @@ class Child:
             import logging  # noqa: PLC0415 - 8 ms that only an app with logging has to pay
 
             logging.basicConfig(level=setup["log_level"])
+        self._parent = setup["parent"]
         set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
         start_new_thread(self._help, ())
 
@@ -127,7 +139,8 @@ class Child:
             if setup["cwd"] is not None:
                 os.chdir(setup["cwd"])
             # Known to the helper from now on: what `on_start` changes is acknowledged, too.
-            host = self._host = unpack(packed_host)
+            host = self._host = self._unpack_host(packed_host)
+            self._introduce()
             host.open(self._send, self._wake_helper)
         except StopRun:
             raise
@@ -138,6 +151,23 @@ class Child:
         self._is_open = True
         self._send(WorkStarted(self._work, os.getpid()))
         return True
+
+    def _unpack_host(self, packed: bytes) -> Host:
+        if self._channel < 0:
+            host: Host = unpack(packed)
+        else:
+            __import__(_SHARED_OBJECTS)
+            host = sys.modules[_SHARED_OBJECTS].unpack_host(packed, self._channel)
+        return host
+
+    def _introduce(self) -> None:
+        """Let packages that were loaded since the last time know which process this is."""
+        for package in self._packages:
+            # A package imports `reduction` after `process`, which is then complete.
+            if f"{package}.reduction" in sys.modules:
+                __import__(_MULTIPROCESS_BRIDGE)
+                sys.modules[_MULTIPROCESS_BRIDGE].introduce(package, self._work, self._parent)
+                self._packages = tuple(other for other in self._packages if other != package)
 
     # The main thread.
 
@@ -157,6 +187,7 @@ class Child:
                 if not data:
                     _end_with_the_main_process()
                 calls += reader.feed(data)
+            self._introduce()
             self._allow_stop(self._host.interrupt)
             self._host.perform(calls.popleft())
             spin_wait.sent()
