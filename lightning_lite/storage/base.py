@@ -70,11 +70,6 @@ class Destination(NamedTuple):
     parts: Parts
     overwrite: bool = False
 
-    @property
-    def path(self) -> str:
-        """The absolute path."""
-        return "/".join((self.folder, *self.parts))
-
 
 class Problem(NamedTuple):
     """Something in a drive that should not be as it is.
@@ -120,7 +115,7 @@ class Store(Protocol):
         exclusive: bool,
         move: bool,
         durable: bool,
-        on_progress: OnProgress,
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Store a file or a folder as a whole, and replace what `owner` had there.
 
@@ -135,7 +130,12 @@ class Store(Protocol):
         """
 
     def get(
-        self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
+        self,
+        parts: Parts,
+        destination: Destination,
+        *,
+        owner: str | None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Copy one version of a file or a folder to `destination`."""
 

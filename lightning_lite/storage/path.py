@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_root
 from lightning_lite.storage import stat_cache
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -31,8 +31,7 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.names import PROTOCOL, path_parts
-from lightning_lite.storage.user_folder import PathLike
+from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts
 from lightning_lite.values.protocol import Transferable
 
 _FOLDER = "paths"
@@ -298,9 +297,7 @@ class Path(Transferable, SegmentsPath):
                         "object is not available in the artifact store. A run of the work has to make it."
                     )
                 artifacts.keep(origin, parts, self._origin_path)
-            artifacts.store.get(
-                parts, destination(place, overwrite=overwrite), owner=origin, on_progress=ignore_progress
-            )
+            artifacts.store.get(parts, destination(place, overwrite=overwrite), owner=origin)
 
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:

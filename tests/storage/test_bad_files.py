@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import (
     DriveSpecialFile,
     DriveSymlink,
 )
-from lightning_lite.storage.fs import symlinks, syscalls
+from lightning_lite.storage.fs import files, syscalls
 
 SECRET = "secret"
 
@@ -145,7 +145,7 @@ def test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place: Path):
 
 
 def test_comparing_beginnings_of_paths_turns_the_test_above_red(own_place: Path, monkeypatch):
-    monkeypatch.setattr(symlinks, "is_inside", lambda path, folder: path.startswith(folder))
+    monkeypatch.setattr(files, "is_inside", lambda path, folder: path.startswith(folder))
     with pytest.raises((pytest.fail.Exception, DriveSourceMissing)):
         test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import races
 
-from lightning_lite.storage import Drive, case_folding
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveExists, DriveNameClash
+from lightning_lite.storage.fs import syscalls
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
 
@@ -77,7 +78,7 @@ def test_what_is_there_is_replaced_without_a_look_at_all_its_neighbours(
         listed.append(Path(path).name)
         return os.listdir(path)
 
-    monkeypatch.setattr(case_folding.syscalls, "listdir", listdir)
+    monkeypatch.setattr(syscalls, "listdir", listdir)
 
     drive.put("source", to="Models/best.bin")
     assert "Models" not in listed

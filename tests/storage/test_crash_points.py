@@ -17,7 +17,7 @@ from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local import delivery, layout
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.local.layout import StagingFolder
 
 
 class Case:

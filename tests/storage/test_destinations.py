@@ -210,7 +210,8 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
             signal.pause()
             return False
 
-        Delivery.is_near = lambda self, aside: False
+        check = Delivery._check
+        Delivery._check = lambda *args, **kind: check(*args, **kind) and False
         syscalls.clone = report
         full.get("big", to="user/living")
 

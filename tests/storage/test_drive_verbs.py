@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from faults import Plan, guarded
 
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.storage import Drive
@@ -24,11 +25,7 @@ from lightning_lite.storage.errors import (
     DriveNotOwner,
 )
 
-
-def write(path: str, text: str = "text") -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
+from tests.support.files import write
 
 
 def work(name: str, root: Path | None = None) -> Caller:
@@ -330,6 +327,18 @@ def test_a_work_that_changes_its_folder_moves_nothing(own_place: Path, monkeypat
         os.mkdir("elsewhere")
         os.chdir("elsewhere")
         assert drive.root_dir == str(own_place / "root")
+
+
+def test_durability_is_read_from_the_environment_at_first_use(own_place: Path, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_LITE_DURABLE", "1")
+    drive = Drive("lit://d")
+    write("a")
+    drive.put("a")
+    monkeypatch.delenv("LIGHTNING_LITE_DURABLE")
+    for again, is_flushed in ((drive, True), (Drive("lit://d"), False)):
+        with guarded(Plan(), ("fsync",)) as plan:
+            again.put("a")
+        assert bool(plan.count) == is_flushed
 
 
 def test_the_root_folder_is_made_absolute_when_given_and_else_asked_at_each_verb(own_place: Path):

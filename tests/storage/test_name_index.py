@@ -15,7 +15,6 @@ import races
 from faults import CHANGING, ERRNOS, Plan, fail, guarded, killed_at, rubbish
 
 from lightning_lite.storage import Drive
-from lightning_lite.storage.case_folding import folded
 from lightning_lite.storage.errors import (
     DriveError,
     DriveIsDirectory,
@@ -26,8 +25,9 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.local import name_index
+from lightning_lite.storage.local.layout import StagingFolder
 from lightning_lite.storage.local.name_index import NameIndex
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.names import folded
 
 MANY = 300
 

@@ -21,7 +21,7 @@ from linear import Operation, is_linearizable
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
 from lightning_lite.storage.fs import locks, syscalls
-from lightning_lite.storage.local import lookup, put
+from lightning_lite.storage.local import changes, lookup
 
 
 @pytest.fixture
@@ -202,8 +202,8 @@ def test_the_search_finds_a_stale_read_that_was_planted(drive: Drive):
 # Each harness turns red when what it looks for is broken.
 
 
-def put_in_place(self: put.Put, on_progress) -> None:
-    target = Path(self._layout.space(self._owner), *self._parts)
+def put_in_place(self: changes.Put, on_progress) -> None:
+    target = Path(self._layout.base, self._owner, *self._parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     if self._is_folder:
         shutil.copytree(self._source.path, target, dirs_exist_ok=True)
@@ -216,13 +216,13 @@ def put_in_place(self: put.Put, on_progress) -> None:
 
 
 def test_writing_in_place_turns_the_torn_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(put.Put, "copy", put_in_place)
+    monkeypatch.setattr(changes.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"torn|changed while it was copied"):
         races.no_get_is_torn(drive, gets=4000)
 
 
 def test_copying_a_tree_into_its_place_turns_the_mixed_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(put.Put, "copy", put_in_place)
+    monkeypatch.setattr(changes.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"mixed|changed while it was copied"):
         races.no_folder_is_mixed(drive, gets=400)
 
@@ -234,13 +234,13 @@ def test_reading_without_a_pin_turns_the_mixed_harness_red(drive: Drive, monkeyp
 
 
 def test_no_lock_turns_the_harness_of_the_race_red(drive: Drive, monkeypatch):
-    admit = put.Put._check_place
+    admit = changes.Put._check_place
 
-    def admit_and_sleep(self: put.Put, **options: bool) -> None:
+    def admit_and_sleep(self: changes.Put, **options: bool) -> None:
         admit(self, **options)
         pause(0.001)  # here the others come in
 
     monkeypatch.setattr(locks.DriveLock, "held", nullcontext)
-    monkeypatch.setattr(put.Put, "_check_place", admit_and_sleep)
+    monkeypatch.setattr(changes.Put, "_check_place", admit_and_sleep)
     with pytest.raises(AssertionError):
         races.one_component_wins(drive, rounds=100)

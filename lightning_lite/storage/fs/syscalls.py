@@ -145,5 +145,12 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+def is_same(fd: int, path: str, dir_fd: int | None = None) -> bool:
+    """Return whether the open file or folder is still the one at `path`."""
+    there = stat_if_exists(path, dir_fd)
+    here = fstat(fd)
+    return there is not None and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
 def _at(dir_fd: int | None) -> int:
     return _AT_FDCWD if dir_fd is None else dir_fd

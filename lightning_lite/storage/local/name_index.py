@@ -19,10 +19,10 @@ from sys import getfilesystemencoding
 from unicodedata import unidata_version
 from zlib import crc32
 
-from lightning_lite.storage.case_folding import folded, has_one_form, is_there, refuse_other_form
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import has_precise_ctime
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.local.layout import StagingFolder
+from lightning_lite.storage.names import folded, refuse_other_form
 
 #: Size in bytes (`st_size`) of a folder that gets an index: it has one or two hundred names.
 BIG = 4097
@@ -66,7 +66,7 @@ class NameIndex:
         """
         for depth, part in enumerate(parts):
             place = "/".join((folder, *parts[:depth]))
-            if has_one_form(part) or is_there(place, part):
+            if _has_one_form(part) or _is_there(place, part):
                 continue  # it was checked when it was put
             found = syscalls.stat_if_exists(place)
             if found is None:
@@ -90,8 +90,9 @@ class NameIndex:
         The drive's lock is held. If the update fails, the index becomes invalid, and the change goes on.
         """
         folder, _, name = path.rpartition("/")
-        found = syscalls.stat_if_exists(folder)
-        if found is None or (fd := self._open(found)) is None:
+        found = syscalls.stat(folder, follow_symlinks=False)
+        fd = self._open(found)
+        if fd is None:
             yield
             return
         try:
@@ -160,6 +161,19 @@ class NameIndex:
         return f"{self._folder}/{folder.st_ino:x}"
 
 
+def _has_one_form(name: str) -> bool:
+    """Return whether a name has no other form on any system: it is ASCII without letters."""
+    return name.isascii() and name.lower() == name.upper()
+
+
+def _is_there(folder: str, name: str) -> bool:
+    """Return whether a name exists exactly as given, not only because the file system ignores case."""
+    return (
+        syscalls.stat_if_exists(f"{folder}/{name}") is not None
+        and syscalls.stat_if_exists(f"{folder}/{name.swapcase()}") is None
+    )
+
+
 def _head(folder: os.stat_result) -> bytes:
     """Return the header of an index that is valid for a folder with this status.
 
@@ -213,7 +227,7 @@ def _holds(page: bytes, number: int) -> bool:
 
 def _add(fd: int, name: str) -> bool:
     """Add a name to an open index, and return whether it is in it; not if its page or the disk is full."""
-    if has_one_form(name):
+    if _has_one_form(name):
         return True  # such a name is never looked up
     number = _hash(name)
     with suppress(OSError):
