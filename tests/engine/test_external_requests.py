@@ -6,14 +6,12 @@ from simulation import KillWork, RunCall, StartWork, StopWork, Work, kinds, only
 
 from lightning_lite.messages import RestartWanted, StopWanted, WorkExited
 
-
-def run_parallel(flow):
-    flow.work.run(1)
+from tests.support.flows import run_once
 
 
 def running():
     """Return a stage on which one call is under way."""
-    return play(run_parallel, work=Work(parallel=True))
+    return play(run_once, work=Work(parallel=True))
 
 
 def test_a_call_that_a_stop_from_outside_cuts_has_ended_as_stopped():

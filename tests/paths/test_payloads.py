@@ -11,12 +11,14 @@ import threading
 import numpy as np
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningWork
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import ArgumentError, StateError
 from lightning_lite.storage import Payload
 from lightning_lite.storage.errors import DriveContextError, DriveDetached, DriveNotStored
 from lightning_lite.testing import poll_until
+
+from tests.support.flows import Steps, run_steps
 
 MIB = 1024 * 1024
 
@@ -45,27 +47,6 @@ class Use(LightningWork):
         return use((self.data if data is None else data).value)
 
 
-class Steps(LightningFlow):
-    """Takes a function of itself as its `run`."""
-
-    def __init__(self, steps, **works):
-        super().__init__()
-        for name, work in works.items():
-            setattr(self, name, work)
-        self._steps = steps
-        self._answer = None
-
-    def run(self):
-        self._answer = self._steps(self)
-        self.stop()
-
-
-def run(steps, runner="processes", **works):
-    root = Steps(steps, **works)
-    LightningApp(root).run(runner)
-    return root
-
-
 class Model:
     """Of a module that a work's process can't import."""
 
@@ -81,7 +62,7 @@ def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own
         assert flow.make.data.exists_remote()
         return flow.use.run(lambda model: (type(model).__name__, model.weights), flow.make.data)
 
-    root = run(steps, runner, make=Make(), use=Use())
+    root = run_steps(steps, runner, make=Make(), use=Use())
 
     assert root._answer == ("Model", {1: (2, {3})})
     data = root.make.data
@@ -101,7 +82,7 @@ def test_an_object_arrives_in_an_attribute_and_deep_in_an_argument():
         flow.use.data = flow.make.data
         return flow.use.run(sum), flow.deep.run({"here": (flow.make.data,)})
 
-    root = run(steps, "inline", make=Make(), use=Use(), deep=Deep())
+    root = run_steps(steps, "inline", make=Make(), use=Use(), deep=Deep())
 
     assert root._answer == (3, 3)
 
@@ -114,7 +95,7 @@ def test_a_new_object_is_a_new_call_and_the_same_one_is_not():
         flow.make.run(lambda: 1, number=2)
         return [flow.use.run(float, flow.make.data) for _ in range(2)]
 
-    root = run(steps, "inline", make=Make(), use=Use())
+    root = run_steps(steps, "inline", make=Make(), use=Use())
 
     assert root._answer == [1.0, 1.0]
     assert root.use.runs == 2
@@ -175,7 +156,7 @@ def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
         flow.make.run(lambda: np.ones(size, dtype=np.int64))
         return flow.use.run(flow.make.data), flow.other.run(flow.make.data)
 
-    root = run(steps, make=Make(), use=Anonymous(), other=Anonymous())
+    root = run_steps(steps, make=Make(), use=Anonymous(), other=Anonymous())
 
     for total, first, writeable, grown in root._answer:
         assert (total, first, writeable) == (size // 512, 7, True)
@@ -208,7 +189,7 @@ def test_a_subclass_says_how_it_is_saved_and_loaded(own_place, tmp_path):
         flow.make.run()
         return flow.use.run(dict, flow.make.data)
 
-    root = run(steps, "inline", make=MakeFolder(), use=Use())
+    root = run_steps(steps, "inline", make=MakeFolder(), use=Use())
 
     assert root._answer == {"a": "1", "b": "2"}
     assert len(list((tmp_path / "root/drives/.payloads/root.make/data").glob("*/a"))) == 1
@@ -230,7 +211,7 @@ def test_an_app_that_goes_on_still_has_what_was_handed_on(own_place):
         return flow.use.run(sum, flow.make.data)
 
     with pytest.raises(ArithmeticError):
-        run(steps, "inline", make=Make(), use=Use())
+        run_steps(steps, "inline", make=Make(), use=Use())
     pathlib.Path("repaired").touch()
     root = Steps(steps, make=Make(), use=Use())
     LightningApp(root).run("inline", resume=True)
@@ -258,9 +239,9 @@ def test_a_payload_is_refused_in_init_and_in_the_flow():
         flow.use.run(float, Payload(1))
 
     with pytest.raises(StateError, match="should be set only"):
-        run(assign, "inline", use=Use())
+        run_steps(assign, "inline", use=Use())
     with pytest.raises(ArgumentError, match="the Payload is not attached to a LightningWork"):
-        run(hand_on, "inline", use=Use())
+        run_steps(hand_on, "inline", use=Use())
 
 
 def test_without_an_app_a_payload_is_a_box():
@@ -371,7 +352,7 @@ def test_a_producer_that_dies_while_it_writes_leaves_the_version_before(tmp_path
         flow.make.run(True)
         return flow.use.run(str, flow.make.data)
 
-    root = run(steps, make=Dies(), use=Use())
+    root = run_steps(steps, make=Dies(), use=Use())
 
     assert root._answer == "whole"
     assert root.make.call(True).succeeded is False

@@ -17,8 +17,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.errors import AppFailed, JournalMismatch, NothingToResume, PoisonCall
 from lightning_lite.tree.structures import Dict
 
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 60
+from tests.support.processes import finish
 
 ran: list[str] = []
 
@@ -452,11 +451,6 @@ def launch(*arguments):
     return subprocess.Popen(
         [sys.executable, "app.py", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-
-
-def finish(process):
-    out, err = process.communicate(timeout=DEADLINE)
-    return process.returncode, out, err
 
 
 def test_a_call_of_which_the_flow_died_three_times_is_given_up_with_the_advice_how_to_run_it():

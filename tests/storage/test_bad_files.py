@@ -30,6 +30,8 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import files, syscalls
 
+from tests.support.files import write
+
 SECRET = "secret"
 
 
@@ -39,12 +41,6 @@ def secret(own_place: Path) -> Path:
     path.mkdir()
     (path / "file").write_text(SECRET)
     return path
-
-
-def write(path: str, text: str = "text") -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
 
 
 def refused(drive: Drive, kind: type[DriveError], words: str, **options: object) -> None:

@@ -22,11 +22,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 
-
-def write(path: str, text: str = "text") -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
+from tests.support.files import write
 
 
 @pytest.fixture

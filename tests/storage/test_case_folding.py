@@ -13,6 +13,8 @@ from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveExists, DriveNameClash
 from lightning_lite.storage.fs import syscalls
 
+from tests.support.files import write
+
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
 
 #: What is there, and what is one with it elsewhere.
@@ -26,11 +28,6 @@ PAIRS = [
     ("X/a", "x/b"),
     ("x/Deep/a", "x/deep"),
 ]
-
-
-def write(path: str, text: str = "text") -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS)

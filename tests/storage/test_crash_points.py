@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -18,6 +17,8 @@ from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local import delivery, layout
 from lightning_lite.storage.local.layout import StagingFolder
+
+from tests.support.files import while_read
 
 
 class Case:
@@ -63,21 +64,6 @@ def get(*args, **kwargs) -> Callable[[Drive], object]:
 
 def delete(*args) -> Callable[[Drive], object]:
     return lambda drive: drive.delete(*args)
-
-
-def while_read(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
-    """Do it while a reader has the folder open: `folder` of the drive."""
-
-    def do(drive: Drive) -> None:
-        path = f"{drive.root_dir}/drives/d/main/folder"
-        fd = os.open(path, os.O_RDONLY)
-        fcntl.flock(fd, fcntl.LOCK_SH)  # not through the door: it is not what is tested
-        try:
-            verb(drive)
-        finally:
-            os.close(fd)
-
-    return do
 
 
 def durable(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:

@@ -16,10 +16,7 @@ from lightning_lite.storage.errors import DriveError, DriveLockTimeout, DriveNot
 from lightning_lite.storage.fs import locks, syscalls
 from lightning_lite.storage.local.delivery import REPLACED, STAGING, Delivery
 
-
-def write(path: str, text: str = "text") -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
+from tests.support.files import write
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from power import Power, Tree
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
 from lightning_lite.storage.fs import syscalls
+
+from tests.support.files import while_read
 
 Step = Callable[[Drive], object]
 
@@ -40,20 +41,6 @@ def put_folder(text: str, to: str = "folder", **options) -> Step:
 def carelessly(step: Step) -> Step:
     """Do it as a drive does that is not durable."""
     return lambda drive: step(Drive(drive.id, root_dir=drive.root_dir))
-
-
-def while_read(step: Step) -> Step:
-    """Do it while a reader has the folder open: `folder` of the drive."""
-
-    def do(drive: Drive) -> None:
-        fd = os.open(f"{drive.root_dir}/drives/d/main/folder", os.O_RDONLY)
-        fcntl.flock(fd, fcntl.LOCK_SH)  # not through the door: it is not what is tested
-        try:
-            step(drive)
-        finally:
-            os.close(fd)
-
-    return do
 
 
 FOLDER = {"a": b"new", "inner": {"b": b"new"}}
