@@ -1,6 +1,6 @@
-"""Files that works share and hand on: `Drive`, `Path`, `Payload`, `FileSystem`.
+"""Files that works share and pass to each other: `Drive`, `Path`, `Payload`, `FileSystem`.
 
-What users have:
+What users call:
     drive         Drive: a named folder that components share
     path          Path: a path that knows which work made its file
     payload       Payload: an object that one work makes and another one reads

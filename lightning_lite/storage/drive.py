@@ -188,7 +188,7 @@ class DriveHandle(Transferable):
         return self._used().store
 
     def _used(self) -> _Opened:
-        """Return what is fixed at the first use in a process."""
+        """Return the store and the setting, which are fixed at the first use in a process."""
         if self._opened is None:
             self._opened = _Opened(open_store(self.root_dir, self._name), resolve_durable(None))
         return self._opened

@@ -57,7 +57,7 @@ class FileSystem:
         self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
 
     def put(self, source_path: PathLike, destination_path: PathLike) -> None:
-        """Store a file or a folder completely or not at all, and replace what is at its path.
+        """Store a file or a folder completely or not at all, and replace the one at its path.
 
         Args:
             source_path: Local file or folder.

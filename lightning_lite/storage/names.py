@@ -30,7 +30,7 @@ MAX_PART = 255
 MAX_PATH = 2048
 MAX_DEPTH = 100
 
-#: Number of characters up to which a path is surely within both limits.
+#: Number of characters up to which a path is within both limits, with any characters.
 SURELY_SHORT = 2 * MAX_DEPTH - 2
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)

@@ -220,7 +220,7 @@ class Path(Transferable, SegmentsPath):
         return self.origin_name, str(self)
 
     def attached(self, work: str, attribute: str) -> None:
-        """Take notice that it became an attribute of a work; the first such work is its origin."""
+        """Record that it became an attribute of `work`; the first such work is its origin."""
         if not work:
             return  # the work is not part of a tree yet
         if self.origin_name is None:
@@ -308,7 +308,7 @@ class Path(Transferable, SegmentsPath):
         return self.origin_name
 
     def _inherit(self, path: Path | None) -> None:
-        """Copy the origin and all else that `path` knows, except its text."""
+        """Copy the origin and all other fields of `path`, except its text."""
         if path is not None:
             self.origin_name, self.consumer_name = path.origin_name, path.consumer_name
             self._folder, self._assumed_root = path._folder, path._assumed_root

@@ -17,7 +17,7 @@ from tests.support.flows import Steps, run_steps
 
 
 class Make(LightningWork):
-    """Makes a file or a folder, and hands on its path."""
+    """Makes a file or a folder, and passes its path on."""
 
     def __init__(self, **options):
         super().__init__(**options)

@@ -1,4 +1,4 @@
-"""Objects go from work to work by reference, past the flow, in real apps."""
+"""Objects go from work to work by reference, without passing through the flow, in real apps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 
 
 class Make(LightningWork):
-    """Makes an object and hands it on."""
+    """Makes an object and passes it on."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -48,7 +48,7 @@ class Use(LightningWork):
 
 
 class Model:
-    """Of a module that a work's process can't import."""
+    """A class of a module that the process of a work cannot import."""
 
     def __init__(self, weights):
         self.weights = weights
@@ -196,14 +196,14 @@ def test_a_subclass_says_how_it_is_saved_and_loaded(own_place, tmp_path):
     assert list((tmp_path / "root/drafts").iterdir()) == []
 
 
-def test_what_an_app_has_handed_on_can_be_read_by_the_script_behind_it(own_place):
+def test_the_script_can_read_a_payload_after_its_app_has_ended(own_place):
     root = Steps(lambda flow: flow.make.run(lambda: Model(1)), make=Make())
     LightningApp(root, root_dir=own_place / "app").run("inline")
 
     assert type(root.make.data.value) is Model
 
 
-def test_an_app_that_goes_on_still_has_what_was_handed_on(own_place):
+def test_a_resumed_app_still_has_its_payloads(own_place):
     def steps(flow):
         flow.make.run(lambda: [1, 2])
         if not os.path.exists("repaired"):
@@ -244,7 +244,7 @@ def test_a_payload_is_refused_in_init_and_in_the_flow():
         run_steps(hand_on, "inline", use=Use())
 
 
-def test_without_an_app_a_payload_is_a_box():
+def test_without_an_app_a_payload_has_its_value():
     make, use = Make(), Use()
     make.run(lambda: [1, 2])
 
@@ -274,7 +274,7 @@ class KeepTwo(Payload):
     keep = 2
 
 
-def test_old_versions_go_and_say_so(payloads, tmp_path):
+def test_old_versions_are_removed_and_the_error_says_so(payloads, tmp_path):
     one, two, three = payloads(1, 2, 3, kind=KeepTwo)
 
     assert (two.value, three.value) == (2, 3)
@@ -285,7 +285,7 @@ def test_old_versions_go_and_say_so(payloads, tmp_path):
     assert len(list((tmp_path / "root/drives/.payloads/root.make/data").iterdir())) == 2
 
 
-def test_what_a_dead_process_has_left_stays_for_a_week(payloads, tmp_path, monkeypatch):
+def test_versions_of_a_dead_process_are_kept_for_a_week(payloads, tmp_path, monkeypatch):
     for name in ("old", "young"):
         folder = tmp_path / "root/drives/.payloads/root.make/data"
         folder.mkdir(parents=True, exist_ok=True)

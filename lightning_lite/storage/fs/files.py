@@ -1,4 +1,4 @@
-"""Opens, copies, clones and removes files and folders by descriptors.
+"""Opens, copies, clones and removes files and folders, by their descriptors.
 
 Opening: the content of a `put` is read only inside an allowed folder. A path is resolved and checked first,
 and then opened part by part, without following links: if another process replaces a part by a link in

@@ -99,7 +99,7 @@ def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | No
 
 
 def stat_if_exists(path: str, dir_fd: int | None = None) -> os.stat_result | None:
-    """Return the status of what is at `path`, without following a link, or `None` if nothing is there."""
+    """Return the status of the file, folder or link at `path`, or `None` if it does not exist."""
     try:
         return stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):

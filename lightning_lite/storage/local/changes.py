@@ -83,7 +83,7 @@ class Put:
         self._committer = Committer(layout, name_index, durable=durable)
 
     def check(self) -> None:
-        """Refuse early what would be refused after a long copy."""
+        """Refuse before a long copy what the check under the lock would refuse after it."""
         if not self._is_folder and self._info.st_size <= SMALL:
             return  # the copy is so short that the check before the commit is early enough
         self._check_place(is_locked=False)
@@ -332,7 +332,7 @@ def remove_source(fd: int, path: str) -> None:
 
 
 class Committer:
-    """Changes what is visible in a drive.
+    """Changes the visible files of a drive.
 
     Args:
         layout: The folders of the drive.
@@ -347,7 +347,7 @@ class Committer:
         self._durable = durable
 
     def place(self, staged: str, parts: tuple[str, ...], *, is_folder: bool) -> None:
-        """Move the file or folder at `staged` to the path `parts` below the base, and replace what is there.
+        """Move the file or folder at `staged` to the path `parts` below the base, and replace the old one.
 
         Raises:
             DriveIsDirectory: A file would replace a folder.

@@ -39,7 +39,7 @@ HOLDER = f"{RESERVED}.holder"
 #: Errors if files cannot be staged in the drive: it is on another disk, or on one that is read-only.
 _NOT_THERE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
 
-#: Errors if something is a symbolic link or a file instead of a folder.
+#: Errors if a symbolic link or a file is in the place of a folder.
 _NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
@@ -273,7 +273,7 @@ def restore_replaced(parent: OpenFolder) -> None:
 
 
 def _restore(inner: int, parent: int) -> None:
-    """Move back what has no successor at its place, and remove the rest; the caller holds the folder."""
+    """Move back each folder whose place is empty, remove the others; the caller holds the lock of `inner`."""
     trash = StagingFolder(".", inner)
     for name in syscalls.listdir(inner):
         if name.startswith(RESERVED):

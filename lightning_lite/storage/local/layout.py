@@ -157,7 +157,7 @@ class Layout:
 
 
 class Staged:
-    """A new file or folder in the staging folder, locked; the end of the `with` block removes what is left.
+    """A new file or folder in the staging folder, locked; removed at the end of `with`, unless moved.
 
     Attributes:
         path: Its path, until it is moved to its place.

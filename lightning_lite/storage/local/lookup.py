@@ -45,7 +45,7 @@ class Lookup:
 
     @contextmanager
     def opened(self, parts: Parts, owner: str | None) -> Iterator[int]:
-        """Open one version of what is at `parts` for the `with` block.
+        """Open one version of the file or folder at `parts` for the `with` block.
 
         Raises:
             DriveNotFound: Nothing is there.
@@ -94,7 +94,7 @@ class Lookup:
     def _read(
         self, parts: Parts, owner: str | None, reader: Callable[[int, str, str], list[T]], *, deep: bool
     ) -> list[list[T]]:
-        """Return what `reader` finds at `parts`, for each component that has something there.
+        """Return the results of `reader` at `parts`, one for each component that has this path.
 
         Args:
             parts: Path in the drive.

@@ -1,10 +1,11 @@
 """Index of the names in a big folder of a drive, so that a new name is not compared with all others.
 
-For a name it answers: surely no other form of it (in case or Unicode) exists, or one may exist; then all
+For a name it answers that no other form of it (in case or Unicode) exists, or that one may exist; then all
 names are compared. The index is valid only if its folder is unchanged since the last update. The holder of
-the drive's lock records each change; a change by hand, or by a process that died, shows in the ctime of the
-folder, and the next new name rebuilds the index. So an index may be lost or out of date at any time. It
-misses a name only if that name is made by hand during a put. Where ctime is too coarse, no index is made.
+the drive's lock records each change. A change by another program, or by a process that died, changes the
+ctime of the folder, and the next new name rebuilds the index. So an index may be lost or out of date at any
+time. It misses a name only if another program creates that name during a put. Where ctime is too coarse, no
+index is made.
 
 Each folder has one file, named by its inode: a header with the state of the folder, then pages of hashes, 0
 for a free slot.
@@ -87,7 +88,7 @@ class NameIndex:
     def kept_current(self, path: str) -> Iterator[None]:
         """Update the index of a folder for the change of the name at `path` in the `with` block.
 
-        The drive's lock is held. If the update fails, the index becomes invalid, and the change goes on.
+        The drive's lock is held. If the update fails, the index becomes invalid, and the change is made.
         """
         folder, _, name = path.rpartition("/")
         found = syscalls.stat(folder, follow_symlinks=False)
@@ -107,7 +108,7 @@ class NameIndex:
             syscalls.close(fd)
 
     def _lacks(self, folder: os.stat_result, name: str) -> bool | None:
-        """Return whether surely no form of a name exists, or `None` if the folder has no valid index."""
+        """Return true if no form of a name exists, false if one may; `None` without a valid index."""
         fd = self._open(folder)
         if fd is None:
             return None

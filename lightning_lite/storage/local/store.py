@@ -166,7 +166,7 @@ class LocalStore:
         return "/".join((self._layout.base, owner, *parts))
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
-        """Compare the drive with what it promises; see `Store`."""
+        """Compare the drive with the promises of drives; see `Store`."""
         return verify(self._layout.base, hashes=hashes)
 
 
