@@ -1,6 +1,6 @@
-"""Files that works share and hand on: `Drive`, `Path`, `Payload`, `FileSystem`.
+"""Files that works share and pass to each other: `Drive`, `Path`, `Payload`, `FileSystem`.
 
-What users have:
+What users call:
     drive         Drive: a named folder that components share
     path          Path: a path that knows which work made its file
     payload       Payload: an object that one work makes and another one reads
@@ -11,10 +11,7 @@ Between them and a store:
     base          the interface of a store, and the values that cross it
     stores        which store keeps a drive
     artifacts     the files behind Path, Payload and FileSystem
-    names         rules for ids, components and paths
-    case_folding  names that differ only in case or Unicode form
-    user_folder   the folder to which the user's paths refer
-    selection     lists of paths, and patterns
+    names         rules for ids, components, paths and patterns
     pickle_file   the format of a Payload's file
     stat_cache    which files of a Path are unchanged since they were stored
     progress      a bar for long transfers

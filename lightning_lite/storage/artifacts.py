@@ -17,9 +17,15 @@ from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_durable, resolve_root
 from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
-from lightning_lite.storage.names import RESERVED, check_length, check_names, check_part, path_text
+from lightning_lite.storage.names import (
+    RESERVED,
+    PathLike,
+    check_length,
+    check_names,
+    check_part,
+    path_text,
+)
 from lightning_lite.storage.stores import open_store
-from lightning_lite.storage.user_folder import PathLike
 
 
 class Artifacts:
@@ -66,7 +72,6 @@ class Artifacts:
             exclusive=False,
             move=move,
             durable=current_caller().durable or resolve_durable(None),
-            on_progress=ignore_progress,
         )
 
     def _remove_other_kind(self, owner: str, parts: Parts) -> None:
@@ -75,10 +80,6 @@ class Artifacts:
             if self.has(owner, parts[:depth]):
                 self.store.delete(owner, parts[:depth], durable=False)
                 return
-
-
-def ignore_progress(count: int) -> None:
-    """Do nothing with the progress of a transfer."""
 
 
 def absolute_parts(path: PathLike) -> Parts:

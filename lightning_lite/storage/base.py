@@ -70,14 +70,9 @@ class Destination(NamedTuple):
     parts: Parts
     overwrite: bool = False
 
-    @property
-    def path(self) -> str:
-        """The absolute path."""
-        return "/".join((self.folder, *self.parts))
-
 
 class Problem(NamedTuple):
-    """Something in a drive that should not be as it is.
+    """A promise of drives that a drive does not keep.
 
     Attributes:
         path: Path below the folder of the drive; its first part is a component, or the store's own folder.
@@ -120,9 +115,9 @@ class Store(Protocol):
         exclusive: bool,
         move: bool,
         durable: bool,
-        on_progress: OnProgress,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        """Store a file or a folder as a whole, and replace what `owner` had there.
+        """Store a file or a folder as a whole, and replace the one that `owner` had there.
 
         Args:
             owner: Component that puts it.
@@ -135,7 +130,12 @@ class Store(Protocol):
         """
 
     def get(
-        self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
+        self,
+        parts: Parts,
+        destination: Destination,
+        *,
+        owner: str | None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Copy one version of a file or a folder to `destination`."""
 
@@ -164,7 +164,7 @@ class Store(Protocol):
     def draft(self) -> AbstractContextManager[str]:
         """Give a free local path, from which a `put` with `move` is cheap.
 
-        What is left at the path is removed at the end of the `with` block, or later if the process dies.
+        A file that is still there at the end of the `with` block is removed, or later if the process dies.
         """
 
     def local_path(self, owner: str, parts: Parts) -> str:
@@ -174,7 +174,7 @@ class Store(Protocol):
         """
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
-        """Compare the drive with what it promises, without changing it.
+        """Compare the drive with the promises of drives, without changing it.
 
         Args:
             hashes: Whether to read all files and give their digests.

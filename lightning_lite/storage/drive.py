@@ -1,19 +1,25 @@
-"""`Drive`: a named folder that works, scripts and notebooks share."""
+"""`Drive`: a named folder that works, scripts and notebooks share.
+
+What the caller may do, and to which files of the user a path or a pattern refers. Where the files of a drive
+are, and how they get there, is the subject of the store.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from numbers import Real
-from typing import IO, Any, Self, overload
+from stat import S_ISDIR
+from typing import IO, Any, NamedTuple, Self, overload
 
 from lightning_lite.context import Caller, current_caller
 from lightning_lite.settings import resolve_durable, resolve_root
-from lightning_lite.storage.base import Entry, Parts, Store
+from lightning_lite.storage.base import Destination, Entry, Parts, Source, Store
 from lightning_lite.storage.errors import (
     DriveContextError,
+    DriveNotADirectory,
     DriveNotFound,
     DrivePathError,
     DriveSourceMissing,
@@ -22,13 +28,27 @@ from lightning_lite.storage.errors import (
     shown,
     translate_errors,
 )
-from lightning_lite.storage.names import component_folder, drive_name, path_parts, path_text
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.names import (
+    SURELY_SHORT,
+    PathLike,
+    check_length,
+    check_names,
+    component_folder,
+    drive_name,
+    expand,
+    has_magic,
+    path_parts,
+    path_text,
+    refuse_two_forms,
+)
 from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
-from lightning_lite.storage.selection import Given, Selection, given, select
 from lightning_lite.storage.stores import open_store
-from lightning_lite.storage.user_folder import PathLike, UserFolder, existing_folder, require_name
 from lightning_lite.values.protocol import Transferable
+
+#: The argument of the user: a path, or several.
+Given = PathLike | tuple[PathLike, ...]
 
 #: Value of "type" in the plain data of a drive.
 _TYPE = "__drive__"
@@ -41,6 +61,10 @@ _REFUSED = {
     "delete": "delete files from",
     "open": "open files of",
 }
+
+
+#: The same as `component_folder`, which is asked at each put and delete, with the names that it has accepted.
+_accepted_component = cache(component_folder)
 
 
 class DriveHandle(Transferable):
@@ -62,11 +86,11 @@ class DriveHandle(Transferable):
         self.id = str(text)
         self.allow_duplicates = allow_duplicates
         self.component_name = None if component_name is None else component_folder(component_name)
-        self.root_folder = None if root_folder is None else existing_folder(root_folder)
+        self.root_folder = None if root_folder is None else _existing_folder(root_folder)
         self.durable = durable
         self.portable_names = portable_names
         self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
-        self._opened: Store | None = None
+        self._opened: _Opened | None = None
 
     @property
     def root_dir(self) -> str:
@@ -153,20 +177,36 @@ class DriveHandle(Transferable):
         return caller
 
     def _owner(self, caller: Caller) -> str:
-        return self.component_name or component_folder(caller.component)
+        return self.component_name or _accepted_component(caller.component)
 
     def _is_durable(self, caller: Caller) -> bool:
         if self.durable is not None:
             return self.durable
-        return caller.durable or resolve_durable(None)
+        return caller.durable or self._used().durable
 
     def _store(self) -> Store:
+        return self._used().store
+
+    def _used(self) -> _Opened:
+        """Return the store and the setting, which are fixed at the first use in a process."""
         if self._opened is None:
-            self._opened = open_store(self.root_dir, self._name)
+            self._opened = _Opened(open_store(self.root_dir, self._name), resolve_durable(None))
         return self._opened
 
     def _folder(self) -> UserFolder:
         return UserFolder(self.root_folder or os.getcwd(), portable=self.portable_names)
+
+
+class _Opened(NamedTuple):
+    """A drive that this process uses.
+
+    Attributes:
+        store: Keeps its files.
+        durable: The value of `LIGHTNING_LITE_DURABLE`.
+    """
+
+    store: Store
+    durable: bool
 
 
 Names = list[str]
@@ -189,7 +229,7 @@ class Drive(DriveHandle):
         root_dir: Folder that holds all drives; by default that of the app, else `LIGHTNING_LITE_ROOT`,
             else `./.lightning_lite` at first use.
         durable: Whether a put survives a loss of power; by default the setting of the app, or
-            `LIGHTNING_LITE_DURABLE`.
+            `LIGHTNING_LITE_DURABLE` at first use.
         portable_names: Whether names are refused that Windows or macOS cannot store.
 
     Example:
@@ -234,23 +274,24 @@ class Drive(DriveHandle):
         caller = self._check("put")
         with translate_errors("put", path, "what was there is kept"):
             folder = self._folder()
-            paths, several = select(given(path), folder, folder.names, folder.exists)
+            paths, several = folder.select(_given(path), folder.names, folder.exists)
             if not paths:
                 raise DriveSourceMissing(
                     f"The provided path {shown(path)} doesn't exist; no file has such a name."
                 )
             target = None if to is None else path_parts(to, portable=self.portable_names)
+            store, owner, durable = self._store(), self._owner(caller), self._is_durable(caller)
             for parts in paths:
-                name = require_name(_target(parts, target, several), path if to is None else to)
+                name = _require_name(_target(parts, target, several), path if to is None else to)
                 source = folder.source(parts, name, follow_symlinks=follow_symlinks)
                 with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress:
-                    self._store().put(
-                        self._owner(caller),
+                    store.put(
+                        owner,
                         name,
                         source,
                         exclusive=not self.allow_duplicates,
                         move=move,
-                        durable=self._is_durable(caller),
+                        durable=durable,
                         on_progress=on_progress,
                     )
 
@@ -265,8 +306,8 @@ class Drive(DriveHandle):
             recursive: Return the files at any depth, instead of the files and folders directly in it.
         """
         self._check("list")
-        owner = _component(component_name)
         with translate_errors("list", path):
+            owner = _component(component_name)
             return self._store().names(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def entries(
@@ -274,15 +315,15 @@ class Drive(DriveHandle):
     ) -> Entries:
         """Return the same as `list`, with sizes, times and owners; a path has one entry for each owner."""
         self._check("list")
-        owner = _component(component_name)
         with translate_errors("list", path):
+            owner = _component(component_name)
             return self._store().entries(self._folder().parts(path), owner=owner, recursive=recursive)
 
     def exists(self, path: PathLike, component_name: str | None = None) -> bool:
         """Return whether any component, or the given one, has put this path."""
         self._check("list")
-        owner = _component(component_name)
         with translate_errors("exists", path):
+            owner = _component(component_name)
             return self._has(self._folder().named(path), owner)
 
     @overload
@@ -333,19 +374,20 @@ class Drive(DriveHandle):
             DriveExists: A folder exists at the local path, and `overwrite` is false.
         """
         self._check("get")
-        owner = _component(component_name)
-        if timeout is not None:
-            _check_seconds(timeout)
         with translate_errors("get", path, "what was there is kept"):
+            owner = _component(component_name)
+            if timeout is not None:
+                _check_seconds(timeout)
             folder = self._folder()
             target = None if to is None else folder.named(to)
-            paths, several = self._wait_for(given(path), owner, timeout)
-            found = []
+            paths, several = self._wait_for(_given(path), folder, owner, timeout)
+            store, found = self._store(), []
             for parts in paths:
-                destination = folder.destination(_target(parts, target, several), overwrite=overwrite)
+                place = _target(parts, target, several)
+                destination = Destination(folder.path, place, overwrite=overwrite)
                 with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
-                    self._store().get(parts, destination, owner=owner, on_progress=on_progress)
-                found.append(destination.path)
+                    store.get(parts, destination, owner=owner, on_progress=on_progress)
+                found.append("/".join((folder.path, *place)))
         return found if several else found[0]
 
     def delete(self, path: PathLike) -> None:
@@ -392,25 +434,26 @@ class Drive(DriveHandle):
     def _size(self, parts: Parts, owner: str | None) -> int:
         return sum(entry.size for entry in self._store().entries(parts, owner=owner, recursive=True))
 
-    def _select(self, path: Given, owner: str | None) -> Selection:
-        """Return the paths in the drive that the user's path or pattern stands for."""
-        selection = select(
+    def _select(self, path: Given, folder: UserFolder, owner: str | None) -> Selection:
+        """Return the paths in the drive to which the user's path or pattern refers."""
+        selection = folder.select(
             path,
-            self._folder(),
             lambda parts: self._store().names(parts, owner=owner, recursive=False),
             lambda parts: self._has(parts, owner),
         )
         for parts in selection.paths:
-            require_name(parts, path)
+            _require_name(parts, path)
         return selection
 
-    def _wait_for(self, path: Given, owner: str | None, timeout: float | None) -> Selection:
+    def _wait_for(
+        self, path: Given, folder: UserFolder, owner: str | None, timeout: float | None
+    ) -> Selection:
         """Return the same as `_select`, once all these paths exist."""
-        selection = self._select(path, owner)
+        selection = self._select(path, folder, owner)
 
         def is_there() -> bool:
             nonlocal selection
-            selection = self._select(path, owner)
+            selection = self._select(path, folder, owner)
             return bool(selection.paths) and all(self._has(parts, owner) for parts in selection.paths)
 
         if timeout is not None and not self._store().wait(is_there, timeout):
@@ -421,6 +464,147 @@ class Drive(DriveHandle):
         if not selection.paths:
             raise DriveNotFound(f"We didn't find any match for the associated {shown(path)}; see list().")
         return selection
+
+
+class Selection(NamedTuple):
+    """The paths to which an argument of the user refers.
+
+    Attributes:
+        paths: The paths.
+        several: Whether the argument may refer to more or fewer than one path.
+    """
+
+    paths: list[Parts]
+    several: bool
+
+
+class UserFolder:
+    """The folder of the user to which relative paths of `put` and `get` refer.
+
+    Args:
+        path: Absolute path.
+        portable: Whether names are refused that Windows or macOS cannot store.
+
+    Attributes:
+        path: Absolute path.
+    """
+
+    def __init__(self, path: str, *, portable: bool) -> None:
+        self.path = path
+        self._portable = portable
+
+    def parts(self, path: PathLike, *, magic: bool = False) -> Parts:
+        """Return the parts of a path, which may be absolute if it is inside this folder.
+
+        Args:
+            path: Path given by the user.
+            magic: Whether it may be a pattern.
+        """
+        text = path_text(path)
+        if text.startswith("/"):
+            text = self._relative(text)
+        return path_parts(text, portable=self._portable and not (magic and has_magic(text)))
+
+    def select(
+        self, path: Given, names: Callable[[Parts], list[str]], exists: Callable[[Parts], bool]
+    ) -> Selection:
+        """Return the paths to which an argument refers; a path that is not a pattern need not exist.
+
+        Args:
+            path: Argument of the user. A pattern that exists as a path is that path.
+            names: Returns the paths in a folder.
+            exists: Returns whether a path exists.
+        """
+        if isinstance(path, tuple):
+            chosen = [self.select(one, names, exists).paths for one in path]
+            return Selection([parts for paths in chosen for parts in paths], several=True)
+        parts = self.parts(path, magic=True)
+        if not has_magic(path_text(path)) or exists(parts):
+            return Selection([parts], several=False)
+        return Selection(expand(parts, names, exists), several=True)
+
+    def named(self, path: PathLike) -> Parts:
+        """Return the parts of a path, which may not be the folder itself."""
+        return _require_name(self.parts(path), path)
+
+    def source(self, parts: Parts, name: Parts, *, follow_symlinks: bool) -> Source:
+        """Return the source of a put.
+
+        Args:
+            parts: Its path in this folder.
+            name: Path that it gets in the drive.
+            follow_symlinks: Whether symbolic links may lead out of this folder.
+        """
+        top = "/".join(name)
+
+        def check(names: list[str], folder: str) -> None:
+            check_names(names, folder, portable=self._portable)
+            if self._portable:
+                refuse_two_forms(names, folder)
+            longest = max(map(len, names), default=0)
+            if len(top) + len(folder) + longest + 1 > SURELY_SHORT:
+                for inner in names:
+                    check_length("/".join(filter(None, (top, folder, inner))))
+
+        return Source("/".join((self.path, *parts)), self.path, follow_symlinks, check, self._portable)
+
+    def names(self, parts: Parts) -> list[str]:
+        """Return the paths in a folder of this folder; the list is empty if it does not exist."""
+        prefix = "".join(f"{part}/" for part in parts)
+        try:
+            return [prefix + name for name in syscalls.listdir(f"{self.path}/{prefix}")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def exists(self, parts: Parts) -> bool:
+        """Return whether something exists at this path."""
+        return syscalls.stat_if_exists("/".join((self.path, *parts))) is not None
+
+    def size(self, parts: Parts) -> int:
+        """Return the number of bytes in a file, or in all files of a folder."""
+        path = "/".join((self.path, *parts))
+        found = syscalls.stat_if_exists(path)
+        if found is None or not S_ISDIR(found.st_mode):
+            return found.st_size if found else 0
+        with syscalls.scandir(path) as entries:
+            return sum(self.size((*parts, entry.name)) for entry in entries)
+
+    def _relative(self, path: str) -> str:
+        for folder in (self.path, syscalls.realpath(self.path)):
+            if path == folder or path.startswith(f"{folder.rstrip('/')}/"):
+                return path[len(folder) :].lstrip("/")
+        raise DrivePathError(
+            f"{shown(path)} is an absolute path outside of {shown(self.path)}; names in a drive "
+            f"are relative, or pass Drive(..., root_folder=...)."
+        )
+
+
+def _given(path: object) -> Given:
+    """Return the argument of the user, if it is a path or several paths."""
+    if isinstance(path, (str, os.PathLike)):
+        return path
+    if isinstance(path, Iterable) and not isinstance(path, (bytes, bytearray)):
+        return tuple(path)
+    raise DriveTypeError(
+        f"A name in a drive must be str or Path, or several in a list; got {type(path).__name__}."
+    )
+
+
+def _existing_folder(path: PathLike) -> str:
+    """Return the absolute path of a folder, which must exist."""
+    folder = os.path.abspath(path_text(path))
+    if not os.path.isdir(folder):
+        raise DriveNotADirectory(
+            f"The provided root_folder isn't a directory: {shown(folder)}; make it first."
+        )
+    return folder
+
+
+def _require_name(parts: Parts, path: object) -> Parts:
+    """Return `parts`, to which the user's `path` refers, unless they are the top of the drive."""
+    if not parts:
+        raise DrivePathError(f"The name {shown(path)} is empty; name a file or a folder in the drive.")
+    return parts
 
 
 def _target(parts: Parts, to: Parts | None, several: bool) -> Parts:

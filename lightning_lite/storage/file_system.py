@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
     DriveExists,
@@ -17,8 +17,7 @@ from lightning_lite.storage.errors import (
     shown,
     translate_errors,
 )
-from lightning_lite.storage.names import path_parts, path_text
-from lightning_lite.storage.user_folder import PathLike
+from lightning_lite.storage.names import PathLike, path_parts, path_text
 
 #: Owner of all files.
 _OWNER = "files"
@@ -58,7 +57,7 @@ class FileSystem:
         self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
 
     def put(self, source_path: PathLike, destination_path: PathLike) -> None:
-        """Store a file or a folder completely or not at all, and replace what is at its path.
+        """Store a file or a folder completely or not at all, and replace the one at its path.
 
         Args:
             source_path: Local file or folder.
@@ -86,9 +85,7 @@ class FileSystem:
                 f"The file or folder {shown(place)} exists. Pass `overwrite=True` to replace it."
             )
         with translate_errors("get", source_path, "what was there is kept"):
-            self._files().store.get(
-                parts, destination(place, overwrite=overwrite), owner=_OWNER, on_progress=ignore_progress
-            )
+            self._files().store.get(parts, destination(place, overwrite=overwrite), owner=_OWNER)
 
     def listdir(self, path: PathLike) -> list[str]:
         """Return the sorted names in a folder."""

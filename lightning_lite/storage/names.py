@@ -1,16 +1,22 @@
-"""The rules for names of drives, components and paths.
+"""The rules for names: which are allowed, which are the same on other systems, which match a pattern.
 
-All names are checked before a file is touched. They are plain text: `~`, `$` and `%2e` are not expanded or
-decoded.
+Names of drives, components and paths are checked before a file is touched. They are plain text: `~`, `$` and
+`%2e` are not expanded or decoded. No function here reads a file.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from unicodedata import is_normalized
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from unicodedata import is_normalized, normalize
 
-from lightning_lite.storage.errors import DriveIdError, DrivePathError, DriveTypeError, shown
+from lightning_lite.storage.base import Parts
+from lightning_lite.storage.errors import DriveIdError, DriveNameClash, DrivePathError, DriveTypeError, shown
+
+#: A path given by the user.
+PathLike = str | os.PathLike[str]
 
 PROTOCOL = "lit://"
 
@@ -24,7 +30,7 @@ MAX_PART = 255
 MAX_PATH = 2048
 MAX_DEPTH = 100
 
-#: Number of characters up to which a path is surely within both limits.
+#: Number of characters up to which a path is within both limits, with any characters.
 SURELY_SHORT = 2 * MAX_DEPTH - 2
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
@@ -40,7 +46,7 @@ _CONTROLS = (
     (0x7F, 0x9F),
     (0x2028, 0x202E),  # line separators and overrides of the direction of writing
     (0x2066, 0x2069),
-    (0xD800, 0xDFFF),  # bytes that are no text
+    (0xD800, 0xDFFF),  # surrogates: bytes that are not valid UTF-8
 )
 _MAGIC = frozenset("*?[")
 _NOT_ON_WINDOWS = frozenset('\\:*?"<>|')
@@ -89,7 +95,7 @@ def component_folder(name: object) -> str:
     return name
 
 
-def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ...]:
+def path_parts(path: PathLike, *, portable: bool) -> Parts:
     """Return the parts of a path in a drive; the top has none.
 
     Args:
@@ -117,7 +123,7 @@ def path_parts(path: str | os.PathLike[str], *, portable: bool) -> tuple[str, ..
 
 
 def path_text(path: object) -> str:
-    """Return `path` as text; refuse everything that is not a path."""
+    """Return `path` as text, or raise an error if it is not a path."""
     if isinstance(path, str):
         return path
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
@@ -201,3 +207,89 @@ def _refuse_unportable(part: str, whole: str) -> None:
         f"The name {shown(part)} in {shown(whole)} is not portable: {reason}; rename it, or use "
         f"Drive(..., portable_names=False)."
     )
+
+
+def refuse_other_form(name: str, names: list[str], folder: str) -> None:
+    """Refuse a name if `names` contain another form of it, in case or Unicode.
+
+    Args:
+        name: The new name.
+        names: The existing names.
+        folder: Path of the folder, for the error.
+    """
+    text = f"/{'//'.join(names)}/"  # one string, because folding each name of a very big folder is slow
+    if (
+        text.isascii()
+        and name.isascii()
+        and text.lower().count(f"/{name.lower()}/") == text.count(f"/{name}/")
+    ):
+        return
+    fold = folded(name)
+    for other in names:
+        if other != name and folded(other) == fold:
+            raise _clash(name, other, folder)
+
+
+def refuse_two_forms(names: list[str], folder: str) -> None:
+    """Refuse a folder that contains two forms of one name, in case or Unicode.
+
+    Args:
+        names: The names in it.
+        folder: Its path, for the error.
+    """
+    if "".join(names).isascii() and len(set(map(str.lower, names))) == len(names):
+        return  # nearly all folders
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(folded(name), name)
+        if other != name:
+            raise _clash(name, other, folder)
+
+
+def folded(name: str) -> str:
+    r"""Return the text that all forms of a name share.
+
+    Example:
+        >>> folded("Stra\u00dfe") == folded("STRASSE"), folded("\u00e9") == folded("E\u0301")
+        (True, True)
+    """
+    return name.lower() if name.isascii() else normalize("NFD", normalize("NFD", name).casefold())
+
+
+def _clash(name: str, other: str, folder: str) -> DriveNameClash:
+    where = f" in {shown(folder)}" if folder else ""
+    return DriveNameClash(
+        f"The names {shown(name)} and {shown(other)}{where} are the same on macOS or Windows; rename one of "
+        f"them, or use Drive(..., portable_names=False)."
+    )
+
+
+def expand(
+    pattern: Parts, names: Callable[[Parts], list[str]], exists: Callable[[Parts], bool]
+) -> list[Parts]:
+    """Return the paths that match a pattern, sorted.
+
+    As in a shell, `*`, `?` and `[...]` match characters of one name, and a name that begins with
+    a dot matches only a pattern that begins with one.
+
+    Args:
+        pattern: Parts of the pattern.
+        names: Returns the paths in a folder.
+        exists: Returns whether a path exists.
+
+    Example:
+        >>> expand(("*.txt",), lambda folder: ["a.txt", "b.csv", ".c.txt"], lambda path: True)
+        [('a.txt',)]
+    """
+    found: list[Parts] = [()]
+    for part in pattern:
+        if has_magic(part):
+            inner = [(folder, tuple(path.split("/"))) for folder in found for path in names(folder)]
+            found = [path for folder, path in inner if len(path) > len(folder) and _matches(path[-1], part)]
+        else:
+            found = [(*path, part) for path in found]
+    return sorted(path for path in found if exists(path))
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) and (pattern.startswith(".") or not name.startswith("."))

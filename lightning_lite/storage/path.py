@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_root
 from lightning_lite.storage import stat_cache
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, ignore_progress, is_there
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -31,8 +31,7 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.names import PROTOCOL, path_parts
-from lightning_lite.storage.user_folder import PathLike
+from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts
 from lightning_lite.values.protocol import Transferable
 
 _FOLDER = "paths"
@@ -221,7 +220,7 @@ class Path(Transferable, SegmentsPath):
         return self.origin_name, str(self)
 
     def attached(self, work: str, attribute: str) -> None:
-        """Take notice that it became an attribute of a work; the first such work is its origin."""
+        """Record that it became an attribute of `work`; the first such work is its origin."""
         if not work:
             return  # the work is not part of a tree yet
         if self.origin_name is None:
@@ -298,9 +297,7 @@ class Path(Transferable, SegmentsPath):
                         "object is not available in the artifact store. A run of the work has to make it."
                     )
                 artifacts.keep(origin, parts, self._origin_path)
-            artifacts.store.get(
-                parts, destination(place, overwrite=overwrite), owner=origin, on_progress=ignore_progress
-            )
+            artifacts.store.get(parts, destination(place, overwrite=overwrite), owner=origin)
 
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:
@@ -311,7 +308,7 @@ class Path(Transferable, SegmentsPath):
         return self.origin_name
 
     def _inherit(self, path: Path | None) -> None:
-        """Copy the origin and all else that `path` knows, except its text."""
+        """Copy the origin and all other fields of `path`, except its text."""
         if path is not None:
             self.origin_name, self.consumer_name = path.origin_name, path.consumer_name
             self._folder, self._assumed_root = path._folder, path._assumed_root

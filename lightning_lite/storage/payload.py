@@ -120,7 +120,7 @@ class Payload(Transferable):
         return self._origin("pass it to a work"), self.name, self._version
 
     def attached(self, work: str, attribute: str) -> None:
-        """Take notice that it becomes an attribute of a work; the first such work stores it."""
+        """Record that it becomes an attribute of `work`; the first such work stores it."""
         kind = current_caller().kind
         if self.origin_name is None and kind != "script":
             if kind != "work":

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 
 
-def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[OnProgress]:
-    """Give the function that a transfer calls with its progress; show a bar if the transfer takes long.
+def progress(label: str, measure: Callable[[], int]) -> AbstractContextManager[OnProgress | None]:
+    """Give the function that a transfer calls with its progress; it shows a bar if the transfer takes long.
+
+    Without a terminal it gives `None`.
 
     Args:
         label: Name of the transfer.
@@ -74,9 +76,4 @@ def _on_terminal() -> bool:
     return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
 
 
-def _ignore(count: int) -> None:
-    """Do nothing: there is no terminal."""
-
-
-#: Used where there is no terminal.
-_UNSEEN = nullcontext(_ignore)
+_UNSEEN = nullcontext(None)

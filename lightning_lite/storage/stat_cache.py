@@ -11,7 +11,7 @@ from lightning_lite.storage.fs import syscalls
 #: Size and times of a file, or of everything in a folder.
 State = tuple[object, ...]
 
-#: Nanoseconds after which a change surely gets another time from the system.
+#: Nanoseconds after which each change gets another time from the system: its clock has a resolution.
 _TICK = 100_000_000
 
 #: The files and folders that this process has stored, by root and path.
@@ -19,13 +19,13 @@ _kept: dict[tuple[str, str], State] = {}
 
 
 def state_of(path: str) -> State | None:
-    """Return size and times of what is at `path`; `None` if a later change might not alter them."""
+    """Return size and times of the file or folder at `path`; `None` if a later change might keep them."""
     newest = time.time_ns() - _TICK
     return _state(path, newest)
 
 
 def is_unchanged(root: str, path: str, now: State | None) -> bool:
-    """Return whether this process has stored what is at `path` in its current state."""
+    """Return whether this process has stored the file or folder at `path` in its current state."""
     return now is not None and _kept.get((root, path)) == now
 
 

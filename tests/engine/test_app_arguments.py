@@ -9,11 +9,8 @@ from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, RunnerError
 from lightning_lite.tree.flow import LightningFlow
 
+from tests.support.flows import do_nothing
 from tests.support.simulation import ScriptedFlow, Work
-
-
-def nothing(flow):
-    pass
 
 
 class Bare(LightningFlow):
@@ -37,7 +34,7 @@ def test_a_root_that_is_no_flow_or_work_is_refused(root, message):
 
 
 def test_the_root_of_an_app_stands_alone():
-    parent = ScriptedFlow(nothing, child=ScriptedFlow(nothing))
+    parent = ScriptedFlow(do_nothing, child=ScriptedFlow(do_nothing))
 
     with pytest.raises(
         ComponentError, match=r"The root of an app must not be part of another flow; root\.child is"
@@ -48,13 +45,13 @@ def test_the_root_of_an_app_stands_alone():
 @pytest.mark.parametrize("level", ["warning", "INFO", 7])
 def test_the_log_level_is_info_or_debug(level):
     with pytest.raises(ComponentError, match=r"Log Level should be in \['debug', 'info'\]\. Found"):
-        LightningApp(ScriptedFlow(nothing), log_level=level)
+        LightningApp(ScriptedFlow(do_nothing), log_level=level)
 
 
 @pytest.mark.parametrize("max_running", [0, -1, 1.5, True, "2"])
 def test_max_running_is_a_whole_number(max_running):
     with pytest.raises(ComponentError, match=r"max_running must be a whole number, 1 or more"):
-        LightningApp(ScriptedFlow(nothing), max_running=max_running)
+        LightningApp(ScriptedFlow(do_nothing), max_running=max_running)
 
 
 def test_a_work_can_be_the_root():
@@ -66,7 +63,7 @@ def test_a_work_can_be_the_root():
 
 @pytest.mark.parametrize(("kind", "component"), [("work", "root.work"), ("flow", "root")])
 def test_an_app_inside_a_work_or_a_flow_is_an_error(kind, component):
-    app = LightningApp(ScriptedFlow(nothing))
+    app = LightningApp(ScriptedFlow(do_nothing))
 
     with (
         acting_as(Caller(kind, component)),
@@ -77,11 +74,11 @@ def test_an_app_inside_a_work_or_a_flow_is_an_error(kind, component):
 
 def test_a_runner_that_does_not_exist_is_named():
     with pytest.raises(RunnerError, match=r"There is no runner 'threads'"):
-        LightningApp(ScriptedFlow(nothing)).run(runner="threads")
+        LightningApp(ScriptedFlow(do_nothing)).run(runner="threads")
 
 
 def test_an_app_shows_its_tree_its_state_and_its_status():
-    root = ScriptedFlow(nothing, counter=1, child=ScriptedFlow(nothing, work=Work()))
+    root = ScriptedFlow(do_nothing, counter=1, child=ScriptedFlow(do_nothing, work=Work()))
     app = LightningApp(root)
 
     assert app.flows == [root, root.child]

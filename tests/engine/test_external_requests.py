@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from lightning_lite.messages import RestartWanted, StopWanted, WorkExited
 
+from tests.support.flows import run_once
 from tests.support.simulation import KillWork, RunCall, StartWork, StopWork, Work, kinds, only, play, stages
-
-
-def run_parallel(flow):
-    flow.work.run(1)
 
 
 def running():
     """Return a stage on which one call is under way."""
-    return play(run_parallel, work=Work(parallel=True))
+    return play(run_once, work=Work(parallel=True))
 
 
 def test_a_call_that_a_stop_from_outside_cuts_has_ended_as_stopped():

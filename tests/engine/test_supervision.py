@@ -19,6 +19,7 @@ from lightning_lite.errors import (
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import unpack
 
+from tests.support.flows import run_once
 from tests.support.simulation import (
     KillWork,
     RunCall,
@@ -34,16 +35,11 @@ from tests.support.simulation import (
     stages,
 )
 
-
-def run_parallel(flow):
-    flow.work.run(1)
-
-
 # Further attempts.
 
 
 def test_without_retries_a_call_is_attempted_once():
-    stage = play(run_parallel, work=Work(parallel=True, raise_exception=False))
+    stage = play(run_once, work=Work(parallel=True, raise_exception=False))
     stage.fail("root.work")
     stage.advance(3600)
 
@@ -51,7 +47,7 @@ def test_without_retries_a_call_is_attempted_once():
 
 
 def test_a_failed_attempt_is_followed_by_another_after_the_delay():
-    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=2.0))
+    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=2.0))
     stage.fail("root.work")
     assert stages(stage.root.work.call(1).statuses) == ["pending", "running", "failed", "pending"]
     assert not stage.root.work.call(1).ended
@@ -70,7 +66,7 @@ def test_a_failed_attempt_is_followed_by_another_after_the_delay():
     [(1.0, [1, 2, 4, 8, 16, 32, 60, 60]), (0.5, [0.5, 1, 2, 4]), (100, [60, 60]), (0, [0, 0])],
 )
 def test_the_delay_doubles_from_attempt_to_attempt_up_to_60_seconds(retry_delay, delays):
-    stage = play(run_parallel, work=Work(parallel=True, retries=len(delays), retry_delay=retry_delay))
+    stage = play(run_once, work=Work(parallel=True, retries=len(delays), retry_delay=retry_delay))
 
     found = []
     for _ in delays:
@@ -84,7 +80,7 @@ def test_the_delay_doubles_from_attempt_to_attempt_up_to_60_seconds(retry_delay,
 
 
 def test_the_last_failure_counts_when_no_attempt_is_left():
-    stage = play(run_parallel, work=Work(parallel=True, retries=2, retry_delay=1))
+    stage = play(run_once, work=Work(parallel=True, retries=2, retry_delay=1))
     for number in range(3):
         stage.fail("root.work", ValueError(f"attempt {number}"))
         stage.advance(60)
@@ -99,7 +95,7 @@ def test_the_last_failure_counts_when_no_attempt_is_left():
 
 
 def test_a_call_that_waits_for_its_next_attempt_does_not_end_the_app():
-    stage = play(run_parallel, work=Work(parallel=True, retries=1))
+    stage = play(run_once, work=Work(parallel=True, retries=1))
     stage.fail("root.work")
 
     assert not stage.machine.ended
@@ -107,7 +103,7 @@ def test_a_call_that_waits_for_its_next_attempt_does_not_end_the_app():
 
 
 def test_each_attempt_starts_from_the_state_that_the_flow_knows():
-    stage = play(run_parallel, work=Work(parallel=True, retries=1))
+    stage = play(run_once, work=Work(parallel=True, retries=1))
     stage.change("root.work", loss=0.5)
     stage.exit("root.work")
     (start,) = only(stage.advance(1), StartWork)
@@ -116,7 +112,7 @@ def test_each_attempt_starts_from_the_state_that_the_flow_knows():
 
 
 def test_while_the_process_of_a_further_attempt_starts_nobody_is_woken_again_and_again():
-    stage = play(run_parallel, work=Work(parallel=True, retries=1))
+    stage = play(run_once, work=Work(parallel=True, retries=1))
     stage.exit("root.work")
     stage.advance(1.0)
 
@@ -144,7 +140,7 @@ def test_an_attempt_that_a_restart_cut_did_not_fail():
 
 
 def test_an_attempt_that_takes_too_long_is_killed_and_has_failed_by_timeout():
-    stage = play(run_parallel, work=Work(parallel=True, timeout=10, raise_exception=False))
+    stage = play(run_once, work=Work(parallel=True, timeout=10, raise_exception=False))
     assert stage.machine.wake_at == 10.0
     assert stage.advance(9.9) == []
 
@@ -158,7 +154,7 @@ def test_an_attempt_that_takes_too_long_is_killed_and_has_failed_by_timeout():
 
 
 def test_a_time_limit_ends_the_app_with_work_timeout():
-    stage = play(run_parallel, work=Work(parallel=True, timeout=0.5))
+    stage = play(run_once, work=Work(parallel=True, timeout=0.5))
     stage.advance(0.5)
     stage.exit("root.work")
 
@@ -166,7 +162,7 @@ def test_a_time_limit_ends_the_app_with_work_timeout():
 
 
 def test_the_time_limit_is_for_each_attempt():
-    stage = play(run_parallel, work=Work(parallel=True, timeout=10, retries=1, retry_delay=1))
+    stage = play(run_once, work=Work(parallel=True, timeout=10, retries=1, retry_delay=1))
     stage.advance(10)
     stage.exit("root.work")
     stage.advance(1)
@@ -177,7 +173,7 @@ def test_the_time_limit_is_for_each_attempt():
 
 
 def test_the_time_limit_does_not_count_the_wait_for_the_process():
-    stage = Stage(ScriptedFlow(run_parallel, work=Work(parallel=True, timeout=10)))
+    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, timeout=10)))
     stage.advance(100)
     stage.up("root.work")
 
@@ -185,7 +181,7 @@ def test_the_time_limit_does_not_count_the_wait_for_the_process():
 
 
 def test_an_answer_that_comes_before_the_kill_counts():
-    stage = play(run_parallel, work=Work(parallel=True, timeout=10))
+    stage = play(run_once, work=Work(parallel=True, timeout=10))
     stage.advance(10)
     stage.answer("root.work", "just in time")
     stage.exit("root.work")
@@ -195,7 +191,7 @@ def test_an_answer_that_comes_before_the_kill_counts():
 
 
 def test_a_kill_for_a_time_limit_is_no_death_that_counts_for_the_restart_limit():
-    stage = play(run_parallel, work=Work(parallel=True, timeout=1, retries=20, retry_delay=0, max_restarts=0))
+    stage = play(run_once, work=Work(parallel=True, timeout=1, retries=20, retry_delay=0, max_restarts=0))
     for _ in range(10):
         stage.advance(1)
         stage.exit("root.work")
@@ -209,7 +205,7 @@ def test_a_kill_for_a_time_limit_is_no_death_that_counts_for_the_restart_limit()
 
 
 def test_a_process_that_dies_too_often_ends_the_app():
-    stage = play(run_parallel, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=2))
+    stage = play(run_once, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=2))
     for _ in range(2):
         stage.exit("root.work")
         stage.advance(0)
@@ -226,7 +222,7 @@ def test_a_process_that_dies_too_often_ends_the_app():
 
 def test_deaths_that_are_older_than_the_period_do_not_count():
     stage = play(
-        run_parallel, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=1, restart_period=10)
+        run_once, work=Work(parallel=True, retries=100, retry_delay=0, max_restarts=1, restart_period=10)
     )
     for _ in range(20):
         stage.exit("root.work")
@@ -243,7 +239,7 @@ def test_a_thousand_simulated_schedules_start_a_work_as_often_as_the_policy_says
         rng = random.Random(seed)
         limit, period = rng.randrange(4), rng.choice([1.0, 5.0, 60.0])
         work = Work(parallel=True, retries=10**6, retry_delay=0, max_restarts=limit, restart_period=period)
-        stage = play(run_parallel, work=work)
+        stage = play(run_once, work=work)
         deaths = []
         for _ in range(40):
             stage.clock.advance(rng.choice([0.0, period / 10, period / 3, period, 2 * period]))
@@ -317,7 +313,7 @@ def test_a_work_that_can_not_start_ends_the_app_even_without_a_call():
 
 
 def test_a_call_whose_process_can_not_start_has_failed():
-    stage = Stage(ScriptedFlow(run_parallel, work=Work(parallel=True, raise_exception=False)))
+    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, raise_exception=False)))
     stage.fail_start("root.work")
 
     call = stage.root.work.call(1)
@@ -327,7 +323,7 @@ def test_a_call_whose_process_can_not_start_has_failed():
 
 
 def test_a_death_at_the_start_without_a_word_is_a_failed_start():
-    stage = Stage(ScriptedFlow(run_parallel, work=Work(parallel=True, raise_exception=False)))
+    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, raise_exception=False)))
     stage.exit("root.work", -11)
 
     assert stage.root.work.status.reason == "start_failed"
@@ -866,7 +862,7 @@ def test_a_work_has_the_defaults_of_lightning_app():
 
 
 def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several():
-    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=1, raise_exception=False))
+    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=1, raise_exception=False))
     stage.fail("root.work")
     stage.advance(1)
     stage.fail("root.work")
@@ -876,7 +872,7 @@ def test_the_message_of_a_failure_names_the_attempt_where_there_may_be_several()
 
 
 def test_the_exception_that_ends_the_app_names_the_call_and_the_attempt():
-    stage = play(run_parallel, work=Work(parallel=True, retries=1, retry_delay=1))
+    stage = play(run_once, work=Work(parallel=True, retries=1, retry_delay=1))
     stage.fail("root.work")
     stage.advance(1)
     stage.fail("root.work")

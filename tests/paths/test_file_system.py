@@ -22,7 +22,7 @@ def files(own_place: pathlib.Path) -> FileSystem:
     return FileSystem()
 
 
-def test_the_whole_circle(files: FileSystem):
+def test_put_walk_get_and_rm(files: FileSystem):
     assert files.listdir("/") == files.walk("/") == []
     files.put("a.txt", "/a.txt")
     files.put("info.txt", "/info.txt")
@@ -62,7 +62,7 @@ def test_what_is_put_at_the_top_keeps_its_name_and_replaces_what_is_there(files:
     assert pathlib.Path("deep/er/copy.txt").read_text() == "new"
 
 
-def test_what_is_there_is_replaced_unless_one_says_no(files: FileSystem):
+def test_an_existing_file_is_replaced_unless_overwrite_is_false(files: FileSystem):
     files.put("checkpoints", "/c")
     pathlib.Path("a.txt").write_text("own")
     with pytest.raises(FileExistsError, match="Pass `overwrite=True`"):
@@ -94,20 +94,20 @@ def test_a_wrong_path_is_refused(files: FileSystem, verb, arguments, message):
 
 
 @pytest.mark.parametrize("verb", ["listdir", "walk", "rm"])
-def test_what_is_not_there_is_named(files: FileSystem, verb):
+def test_the_error_names_a_missing_path(files: FileSystem, verb):
     with pytest.raises(DriveNotStored, match="The provided path '/nothing' doesn't exist") as caught:
         getattr(files, verb)("/nothing")
     assert isinstance(caught.value, RuntimeError)
 
 
-def test_what_is_not_there_can_not_be_put_or_got(files: FileSystem):
+def test_a_missing_path_can_not_be_put_or_got(files: FileSystem):
     with pytest.raises(FileNotFoundError, match="nothing' doesn't exist"):
         files.put("nothing", "/x")
     with pytest.raises(FileNotFoundError, match="'/nothing' doesn't exist"):
         files.get("/nothing", "x")
 
 
-def test_its_root_is_settled_at_first_use_and_travels(files: FileSystem, own_place, monkeypatch):
+def test_its_root_is_resolved_at_first_use_and_pickled(files: FileSystem, own_place, monkeypatch):
     files.put("a.txt", "/")
     monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(own_place / "other"))
 

@@ -1,4 +1,4 @@
-"""`Path` is a `pathlib.Path` that keeps where it comes from, on every Python."""
+"""`Path` is a `pathlib.Path` that keeps its origin, on each version of Python."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_paths_of_two_works_are_not_joined(join):
         join(path_of("root.train", "a"), path_of("root.test", "b"))
 
 
-def test_it_equals_and_hashes_as_pathlibs(path: Path):
+def test_it_is_equal_and_hashes_like_a_path_of_pathlib(path: Path):
     assert path == pathlib.Path("a/b") == Path("a/b")
     assert path in {pathlib.Path("a/b")}
     assert sorted([Path("b"), Path("a")]) == [pathlib.Path("a"), pathlib.Path("b")]
@@ -110,7 +110,7 @@ def test_the_first_work_is_the_origin_and_the_last_one_the_consumer():
     assert (path.origin_name, path.consumer_name) == ("root.train", "root.test")
 
 
-def test_a_work_that_stands_in_no_tree_is_no_origin():
+def test_a_work_outside_of_a_tree_is_not_an_origin():
     assert path_of("", "a").origin_name is None
 
 
@@ -136,7 +136,7 @@ def test_the_call_key_is_of_origin_and_text_and_not_of_the_content(path: Path):
     assert (path / "file.txt").call_key() == before == ("root.train", "a/b/file.txt")
 
 
-def test_a_lit_path_lies_in_the_root_whatever_directory_one_is_in(tmp_path: pathlib.Path):
+def test_a_lit_path_is_in_the_root_in_each_working_directory(tmp_path: pathlib.Path):
     path = Path("lit://models/best.ckpt")
 
     assert path == tmp_path / "root/paths/models/best.ckpt"
@@ -145,7 +145,7 @@ def test_a_lit_path_lies_in_the_root_whatever_directory_one_is_in(tmp_path: path
         assert Path("lit://models") == pathlib.Path("/app/paths/models")
 
 
-def test_plain_data_say_all_that_a_path_knows(path: Path):
+def test_to_dict_has_all_that_a_path_knows(path: Path):
     assert path.to_dict() == {
         "path": "a/b",
         "origin_name": "root.train",
@@ -188,7 +188,7 @@ def test_exists_asks_here_and_then_where_it_comes_from(path: Path):
     assert Path("a").exists()
 
 
-def test_what_comes_from_no_work_is_nowhere_else():
+def test_a_path_without_an_origin_does_not_exist_elsewhere():
     with pytest.raises(DriveDetached, match="Trying to check if the file 'a' exists, but the path is not"):
         Path("a").exists_remote()
     with pytest.raises(RuntimeError, match="Trying to get the file 'a', but the path is not attached to a L"):
@@ -201,12 +201,12 @@ def test_the_flow_gets_no_files(kind, path: Path):
         path.get()
 
 
-def test_what_is_here_is_not_replaced_unasked(path: Path):
+def test_an_existing_file_is_not_replaced_without_overwrite(path: Path):
     with pytest.raises(DriveExists, match=r"exists locally. Pass `overwrite=True`"):
         path.get()
 
 
-def test_what_nobody_has_can_not_be_got():
+def test_a_path_that_is_not_stored_can_not_be_got():
     with pytest.raises(DriveNotStored, match="not available in the artifact store") as caught:
         path_of("root.train", "nothing").get()
     assert isinstance(caught.value, FileNotFoundError)
@@ -255,7 +255,7 @@ def test_a_path_that_another_work_made_is_not_kept(path: Path, tmp_path: pathlib
     assert not (tmp_path / "root").exists()
 
 
-def test_what_has_not_changed_is_not_kept_again(path: Path, tmp_path: pathlib.Path):
+def test_an_unchanged_file_is_not_stored_again(path: Path, tmp_path: pathlib.Path):
     file = path / "file.txt"
     os.utime(file, (1, 1))
 

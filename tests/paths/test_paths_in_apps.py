@@ -10,12 +10,14 @@ import sys
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningWork
 from lightning_lite.storage import Drive, Path
+
+from tests.support.flows import Steps, run_steps
 
 
 class Make(LightningWork):
-    """Makes a file or a folder, and hands on its path."""
+    """Makes a file or a folder, and passes its path on."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -46,33 +48,12 @@ class Do(LightningWork):
         return action()
 
 
-class Steps(LightningFlow):
-    """Takes a function of itself as its `run`."""
-
-    def __init__(self, steps, **works):
-        super().__init__()
-        for name, work in works.items():
-            setattr(self, name, work)
-        self._steps = steps
-        self._answer = None
-
-    def run(self):
-        self._answer = self._steps(self)
-        self.stop()
-
-
-def run(steps, runner="processes", **works):
-    root = Steps(steps, **works)
-    LightningApp(root).run(runner)
-    return root
-
-
 def test_a_path_that_a_run_makes_is_read_by_the_next_work(own_place):
     def steps(flow):
         flow.make.run("hello")
         return flow.read.run(flow.make.path)
 
-    root = run(steps, "inline", make=Make(), read=Read())
+    root = run_steps(steps, "inline", make=Make(), read=Read())
 
     assert root._answer == ("out.txt", "hello", "root.make", "root.read")
     assert root.make.path.origin_name == "root.make"
@@ -85,7 +66,7 @@ def test_a_path_arrives_at_any_depth_of_the_arguments_and_in_an_attribute(own_pl
         flow.read.path = flow.make.path.parent / "out.txt"
         return flow.read.run({"paths": [(flow.make.path,)]}), flow.read.run()
 
-    root = run(steps, "inline", make=Make(), read=Read())
+    root = run_steps(steps, "inline", make=Make(), read=Read())
 
     assert root._answer == (("deep/er/out.txt", "hello", "root.make", "root.read"),) * 2
 
@@ -105,7 +86,7 @@ def test_a_lit_string_becomes_a_path_in_the_root(tmp_path):
         flow.make.run()
         return flow.read.run(flow.make.path)
 
-    root = run(steps, "inline", make=Declared("lit://data/x.txt"), read=Read())
+    root = run_steps(steps, "inline", make=Declared("lit://data/x.txt"), read=Read())
 
     assert root._answer == (f"{tmp_path}/root/paths/data/x.txt", "Path", "root.make", "root.read")
     assert list((tmp_path / "root/drives/.paths/root.make").rglob("x.txt"))
@@ -130,7 +111,7 @@ def test_a_lit_string_becomes_a_path_in_a_flow_and_when_it_is_assigned_later():
         flow.read.path = "lit://data/x.txt"
         return flow.read.path
 
-    root = run(steps, "inline", read=Read())
+    root = run_steps(steps, "inline", read=Read())
 
     assert isinstance(root._answer, Path)
     assert root._answer.origin_name == "root.read"
@@ -167,7 +148,7 @@ def test_what_is_gone_comes_back_as_it_was_when_the_run_ended(own_place):
         flow.do.run(lambda: shutil.rmtree("folder"))
         return flow.read.run(flow.make.path)
 
-    root = run(steps, "inline", make=Make(), do=Do(), read=Read())
+    root = run_steps(steps, "inline", make=Make(), do=Do(), read=Read())
 
     assert root._answer[1] == "hello"
     assert pathlib.Path("folder/out.txt").read_text() == "hello"
@@ -179,7 +160,7 @@ def test_newer_data_of_the_producer_is_preferred_to_what_is_kept_and_is_not_touc
         before = flow.do.run(lambda: (pathlib.Path("out.txt").write_text("newer"), _seen("out.txt")))
         return flow.read.run(flow.make.path)[1], before[1] == _seen("out.txt")
 
-    assert run(steps, "inline", make=Make(), do=Do(), read=Read())._answer == ("newer", True)
+    assert run_steps(steps, "inline", make=Make(), do=Do(), read=Read())._answer == ("newer", True)
 
 
 def _seen(path):
@@ -197,7 +178,7 @@ def test_works_in_different_folders_find_each_others_files(own_place):
         flow.declared.run()
         return flow.read.run(flow.make.path), flow.read.run(flow.declared.path)
 
-    root = run(
+    root = run_steps(
         steps,
         make=Make(cwd="one"),
         declared=_in_folder("one", Path("declared.txt")),
@@ -236,7 +217,7 @@ def test_a_work_that_changes_its_directory_moves_nothing(own_place):
         flow.do.run(lambda: os.remove("out.txt"))
         return flow.read.run(flow.make.path)
 
-    assert run(steps, make=Moves(), do=Do(), read=Read())._answer[:2] == ("out.txt", "hello")
+    assert run_steps(steps, make=Moves(), do=Do(), read=Read())._answer[:2] == ("out.txt", "hello")
 
 
 class Forgets(LightningWork):
@@ -250,7 +231,7 @@ class Forgets(LightningWork):
 
 def test_a_file_that_is_missing_at_the_end_of_a_run_gives_a_warning(own_place):
     with pytest.warns(UserWarning, match="1 artifacts could not be saved because they don't exist") as caught:
-        root = run(lambda flow: flow.forgets.run(), "inline", forgets=Forgets())
+        root = run_steps(lambda flow: flow.forgets.run(), "inline", forgets=Forgets())
 
     assert len(caught) == 1
     assert root._answer is False
@@ -263,7 +244,7 @@ def test_the_content_does_not_make_another_call(own_place):
         flow.do.run(lambda: pathlib.Path("out.txt").write_text("two"))
         return first, flow.read.run(flow.make.path), flow.read.run(flow.make.path, number=1)
 
-    root = run(steps, "inline", make=Make(), do=Do(), read=Read())
+    root = run_steps(steps, "inline", make=Make(), do=Do(), read=Read())
 
     assert [answer[1] for answer in root._answer] == ["one", "one", "two"]
 

@@ -1,4 +1,4 @@
-"""Objects go from work to work by reference, past the flow, in real apps."""
+"""Objects go from work to work by reference, without passing through the flow, in real apps."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ import threading
 import numpy as np
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningWork
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import ArgumentError, StateError
 from lightning_lite.storage import Payload
 from lightning_lite.storage.errors import DriveContextError, DriveDetached, DriveNotStored
 from lightning_lite.testing import poll_until
 
+from tests.support.flows import Steps, run_steps
+
 MIB = 1024 * 1024
 
 
 class Make(LightningWork):
-    """Makes an object and hands it on."""
+    """Makes an object and passes it on."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -45,29 +47,8 @@ class Use(LightningWork):
         return use((self.data if data is None else data).value)
 
 
-class Steps(LightningFlow):
-    """Takes a function of itself as its `run`."""
-
-    def __init__(self, steps, **works):
-        super().__init__()
-        for name, work in works.items():
-            setattr(self, name, work)
-        self._steps = steps
-        self._answer = None
-
-    def run(self):
-        self._answer = self._steps(self)
-        self.stop()
-
-
-def run(steps, runner="processes", **works):
-    root = Steps(steps, **works)
-    LightningApp(root).run(runner)
-    return root
-
-
 class Model:
-    """Of a module that a work's process can't import."""
+    """A class of a module that the process of a work cannot import."""
 
     def __init__(self, weights):
         self.weights = weights
@@ -81,7 +62,7 @@ def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own
         assert flow.make.data.exists_remote()
         return flow.use.run(lambda model: (type(model).__name__, model.weights), flow.make.data)
 
-    root = run(steps, runner, make=Make(), use=Use())
+    root = run_steps(steps, runner, make=Make(), use=Use())
 
     assert root._answer == ("Model", {1: (2, {3})})
     data = root.make.data
@@ -101,7 +82,7 @@ def test_an_object_arrives_in_an_attribute_and_deep_in_an_argument():
         flow.use.data = flow.make.data
         return flow.use.run(sum), flow.deep.run({"here": (flow.make.data,)})
 
-    root = run(steps, "inline", make=Make(), use=Use(), deep=Deep())
+    root = run_steps(steps, "inline", make=Make(), use=Use(), deep=Deep())
 
     assert root._answer == (3, 3)
 
@@ -114,7 +95,7 @@ def test_a_new_object_is_a_new_call_and_the_same_one_is_not():
         flow.make.run(lambda: 1, number=2)
         return [flow.use.run(float, flow.make.data) for _ in range(2)]
 
-    root = run(steps, "inline", make=Make(), use=Use())
+    root = run_steps(steps, "inline", make=Make(), use=Use())
 
     assert root._answer == [1.0, 1.0]
     assert root.use.runs == 2
@@ -175,7 +156,7 @@ def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
         flow.make.run(lambda: np.ones(size, dtype=np.int64))
         return flow.use.run(flow.make.data), flow.other.run(flow.make.data)
 
-    root = run(steps, make=Make(), use=Anonymous(), other=Anonymous())
+    root = run_steps(steps, make=Make(), use=Anonymous(), other=Anonymous())
 
     for total, first, writeable, grown in root._answer:
         assert (total, first, writeable) == (size // 512, 7, True)
@@ -208,21 +189,21 @@ def test_a_subclass_says_how_it_is_saved_and_loaded(own_place, tmp_path):
         flow.make.run()
         return flow.use.run(dict, flow.make.data)
 
-    root = run(steps, "inline", make=MakeFolder(), use=Use())
+    root = run_steps(steps, "inline", make=MakeFolder(), use=Use())
 
     assert root._answer == {"a": "1", "b": "2"}
     assert len(list((tmp_path / "root/drives/.payloads/root.make/data").glob("*/a"))) == 1
     assert list((tmp_path / "root/drafts").iterdir()) == []
 
 
-def test_what_an_app_has_handed_on_can_be_read_by_the_script_behind_it(own_place):
+def test_the_script_can_read_a_payload_after_its_app_has_ended(own_place):
     root = Steps(lambda flow: flow.make.run(lambda: Model(1)), make=Make())
     LightningApp(root, root_dir=own_place / "app").run("inline")
 
     assert type(root.make.data.value) is Model
 
 
-def test_an_app_that_goes_on_still_has_what_was_handed_on(own_place):
+def test_a_resumed_app_still_has_its_payloads(own_place):
     def steps(flow):
         flow.make.run(lambda: [1, 2])
         if not os.path.exists("repaired"):
@@ -230,7 +211,7 @@ def test_an_app_that_goes_on_still_has_what_was_handed_on(own_place):
         return flow.use.run(sum, flow.make.data)
 
     with pytest.raises(ArithmeticError):
-        run(steps, "inline", make=Make(), use=Use())
+        run_steps(steps, "inline", make=Make(), use=Use())
     pathlib.Path("repaired").touch()
     root = Steps(steps, make=Make(), use=Use())
     LightningApp(root).run("inline", resume=True)
@@ -258,12 +239,12 @@ def test_a_payload_is_refused_in_init_and_in_the_flow():
         flow.use.run(float, Payload(1))
 
     with pytest.raises(StateError, match="should be set only"):
-        run(assign, "inline", use=Use())
+        run_steps(assign, "inline", use=Use())
     with pytest.raises(ArgumentError, match="the Payload is not attached to a LightningWork"):
-        run(hand_on, "inline", use=Use())
+        run_steps(hand_on, "inline", use=Use())
 
 
-def test_without_an_app_a_payload_is_a_box():
+def test_without_an_app_a_payload_has_its_value():
     make, use = Make(), Use()
     make.run(lambda: [1, 2])
 
@@ -293,7 +274,7 @@ class KeepTwo(Payload):
     keep = 2
 
 
-def test_old_versions_go_and_say_so(payloads, tmp_path):
+def test_old_versions_are_removed_and_the_error_says_so(payloads, tmp_path):
     one, two, three = payloads(1, 2, 3, kind=KeepTwo)
 
     assert (two.value, three.value) == (2, 3)
@@ -304,7 +285,7 @@ def test_old_versions_go_and_say_so(payloads, tmp_path):
     assert len(list((tmp_path / "root/drives/.payloads/root.make/data").iterdir())) == 2
 
 
-def test_what_a_dead_process_has_left_stays_for_a_week(payloads, tmp_path, monkeypatch):
+def test_versions_of_a_dead_process_are_kept_for_a_week(payloads, tmp_path, monkeypatch):
     for name in ("old", "young"):
         folder = tmp_path / "root/drives/.payloads/root.make/data"
         folder.mkdir(parents=True, exist_ok=True)
@@ -371,7 +352,7 @@ def test_a_producer_that_dies_while_it_writes_leaves_the_version_before(tmp_path
         flow.make.run(True)
         return flow.use.run(str, flow.make.data)
 
-    root = run(steps, make=Dies(), use=Use())
+    root = run_steps(steps, make=Dies(), use=Use())
 
     assert root._answer == "whole"
     assert root.make.call(True).succeeded is False

@@ -1,4 +1,4 @@
-"""One object in one file: what comes back is what went in, and what is damaged is said to be."""
+"""One object in one file: it comes back unchanged, and a damaged file is reported."""
 
 from __future__ import annotations
 

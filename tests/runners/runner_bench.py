@@ -13,7 +13,6 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
-import psutil
 from hosts import TaskHost
 
 from lightning_lite.messages import (
@@ -102,14 +101,6 @@ class Bench:
                 return file.read()
         except FileNotFoundError:
             return ""
-
-
-def is_gone(pid: int) -> bool:
-    """Return whether a process has ended; one that nobody has reaped yet has."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def wait_until_gone(*pids: int) -> None:

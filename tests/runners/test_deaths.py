@@ -10,12 +10,14 @@ import signal
 import pytest
 import tasks
 from hosts import BrokenHost, Unloadable
-from runner_bench import Bench, is_gone, wait_until_gone
+from runner_bench import Bench, wait_until_gone
 
 from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes import process
 from lightning_lite.values.pickling import unpack
+
+from tests.support.processes import is_gone
 
 HOW = {
     "SIGKILL": -signal.SIGKILL,

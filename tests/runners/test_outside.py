@@ -6,10 +6,12 @@ import threading
 
 import pytest
 import tasks
-from runner_bench import Bench, is_gone
+from runner_bench import Bench
 
 from lightning_lite.messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
 from lightning_lite.testing import poll_until
+
+from tests.support.processes import is_gone
 
 pytestmark = pytest.mark.dependencies
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from lightning_lite.runs.journal import Journal
+
+from tests.support.run_folders import make_run_folder
 
 IDENTITY = "app.py:Root"
 
@@ -19,10 +20,9 @@ def make_run(
     root: Path, number: int, state: str = "stopped", identity: str = IDENTITY, journal: bool = True
 ) -> Path:
     """Create the folder of run number `number`, which started and ended on the same day."""
-    path = root / "runs" / f"{20_000_000 + number:08}-000000000-{number:06x}"
-    (path / "logs").mkdir(parents=True)
-    (path / "logs" / "root.train.log").write_text("epoch 1\n")
-    (path / "run.json").write_text(json.dumps({"id": path.name, "state": state, "identity": identity}))
+    name = f"{20_000_000 + number:08}-000000000-{number:06x}"
+    logs = {"root.train": "epoch 1\n"}
+    path = make_run_folder(root / "runs", name, logs, state=state, identity=identity)
     if journal:
         Journal.create(str(path), identity).close()
     touch(path, FIRST + number * DAY)

@@ -1,4 +1,4 @@
-"""What tests of storage get beyond what every test gets."""
+"""Fixtures of the tests of storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making the door to the file system fail or kill at its n-th operation, and looking at what is left."""
+"""Lets the n-th system call of a verb fail, or kill the process; reads what is left on the disk."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from lightning_lite.storage.fs import syscalls
 
-#: What changes a disk. Two kills between the same two of these leave the same, so these are all crash points.
+#: Calls that change a disk. Kills between the same two of them leave the same, so these are all crash points.
 #: `close` is not among them, because nothing can be done about it.
 CHANGING = (
     "clone", "copy_file_range", "exchange", "fchmod", "flock", "fsync", "ftruncate", "link", "mkdir",
     "open_file", "pwrite", "rename", "rmdir", "sendfile", "unlink", "utime", "write",
 )  # fmt: skip
 
-#: These, and what only looks.
+#: These, and the calls that only read.
 OPERATIONS = (
     *CHANGING, "fstat", "listdir", "lseek", "read", "scandir", "stat", "stat_if_exists",
 )  # fmt: skip
@@ -52,10 +52,10 @@ class Plan:
 
 @contextmanager
 def guarded(plan: Plan, names: tuple[str, ...] = CHANGING) -> Iterator[Plan]:
-    """Let all operations of the door pass by `plan` in the `with` block."""
+    """Count all system calls of the package with `plan` in the `with` block."""
     originals = {name: getattr(syscalls, name) for name in names}
 
-    def door(name, original):
+    def intercepted(name, original):
         def operation(*args, **kwargs):
             plan.pass_by(name)
             return original(*args, **kwargs)
@@ -63,7 +63,7 @@ def guarded(plan: Plan, names: tuple[str, ...] = CHANGING) -> Iterator[Plan]:
         return operation
 
     for name, original in originals.items():
-        setattr(syscalls, name, door(name, original))
+        setattr(syscalls, name, intercepted(name, original))
     try:
         yield plan
     finally:
@@ -83,7 +83,7 @@ def die(name: str) -> None:
 
 
 def killed_at(number: int, operation: Callable[[], object], names: tuple[str, ...] = CHANGING) -> bool:
-    """Do `operation` in a forked process that is killed at its n-th file operation; say whether it was."""
+    """Do `operation` in a forked process that is killed at its n-th file operation; return whether it was."""
     pid = os.fork()
     if pid == 0:
         code = 70
@@ -110,6 +110,6 @@ def content(path: Path) -> object:
     return path.read_bytes() if path.exists() else None
 
 
-def rubbish(root: Path) -> list[Path]:
-    """Return what is left aside, in all drives under `root`."""
+def leftovers(root: Path) -> list[Path]:
+    """Return the leftovers in the staging folders of all drives below `root`."""
     return list(root.glob("drives/*/.lightning_lite/aside/.lightning_lite-*"))

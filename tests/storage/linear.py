@@ -1,4 +1,4 @@
-"""Is there an order in which these operations on one name make sense? The search of Wing, Gong and Lowe."""
+"""Tests whether a history of operations is linearizable, with the search of Wing, Gong and Lowe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Operation(NamedTuple):
 
 
 def is_linearizable(history: list[Operation]) -> bool:
-    """Say whether the operations can be ordered so that each takes effect between its begin and its end."""
+    """Return whether an order exists in which each operation takes effect between its begin and its end."""
     operations = sorted(history, key=lambda operation: operation.begin)
     must = sum(1 << n for n, operation in enumerate(operations) if operation.end < math.inf)
     todo: list[tuple[int, str | None]] = [(0, None)]  # which are done, and what is there

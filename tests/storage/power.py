@@ -1,4 +1,4 @@
-"""A disk that loses its power: what is left of the operations that went through the door, by a model.
+"""A model of a disk that loses its power: which of the recorded system calls have an effect afterwards.
 
 The model keeps names and contents apart, as file systems do. A content is safe when its file was flushed,
 a name when its folder was. What is not safe may be lost; the system may also have written some of it: then
@@ -105,17 +105,17 @@ class Power:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Let all operations of the door be recorded in the `with` block."""
+        """Record all system calls of the package in the `with` block."""
         originals = {name: getattr(syscalls, name) for name in _RECORDED}
         for name in _RECORDED:
-            setattr(syscalls, name, self._door(name, originals[name]))
+            setattr(syscalls, name, self._recording(name, originals[name]))
         try:
             yield
         finally:
             for name, original in originals.items():
                 setattr(syscalls, name, original)
 
-    def _door(self, name: str, original):
+    def _recording(self, name: str, original):
         def operation(*args, **kwargs):
             note = getattr(self, f"_{name}")(*args, **kwargs)  # first: afterwards the old name is gone
             result = original(*args, **kwargs)
@@ -125,7 +125,7 @@ class Power:
 
         return operation
 
-    # One for each operation: looks at what it means, and returns what has to be done if it succeeds.
+    # One method for each call: it returns the function that records the call if it succeeds, or None.
 
     def _open_file(self, path, flags, mode=0o777, *, dir_fd=None):
         if flags & os.O_CREAT and (place := self._place(path, dir_fd)) and place[1] not in place[0].names:

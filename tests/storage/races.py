@@ -1,4 +1,4 @@
-"""Processes that work on one drive at the same time, and what must never be seen then."""
+"""Processes that use one drive at the same time, and the checks of what each of them sees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEADLINE = 1800
 
 
 def together(*jobs: Callable[[], object]) -> None:
-    """Do each job in a forked process of its own, and fail with what the first one that fails says."""
+    """Do each job in a forked process of its own, and fail with the error of the first one that fails."""
     ends = [fork(job) for job in jobs]
     reports = []
     for pid, pipe in ends:
@@ -58,7 +58,7 @@ def own_folder(drive: Drive, name: str) -> Drive:
 
 
 def no_get_is_torn(drive: Drive, gets: int, largest: int = 200_000) -> None:
-    """Get a file while two others put it; each version says what it is."""
+    """Get a file while two others put it; each version contains its own checksum."""
     Path("stop").unlink(missing_ok=True)
 
     def sealed(random_: random.Random) -> bytes:
@@ -87,7 +87,7 @@ def no_get_is_torn(drive: Drive, gets: int, largest: int = 200_000) -> None:
 
 
 def no_folder_is_mixed(drive: Drive, gets: int, files: int = 30) -> None:
-    """Get and list a folder while two others put it; all files of a version say the same."""
+    """Get and list a folder while two others put it; all files of a version have the same text."""
     Path("stop").unlink(missing_ok=True)
 
     def write_version(mine: Drive, text: str) -> None:
@@ -154,7 +154,7 @@ def no_folder_changes_while_it_is_read(drive: Drive, gets: int) -> None:
 
 
 def one_component_wins(drive: Drive, rounds: int) -> None:
-    """Let components put the same path at the same time; return when each round had one winner."""
+    """Let components put the same path at the same time; check that each round has one winner."""
     Path("wins").write_text("")
 
     def compete(component: str) -> None:
@@ -175,7 +175,7 @@ def one_component_wins(drive: Drive, rounds: int) -> None:
 
 
 def meet(name: str, turn: int, count: int) -> None:
-    """Wait until `count` processes have come here."""
+    """Wait until `count` processes have called this."""
     fd = os.open(f"{name}-{turn}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     try:
         os.write(fd, b".")

@@ -1,4 +1,4 @@
-"""Things on a disk that no drive accepts, and disks that do not do what they should."""
+"""Files that no drive accepts, and disks and processes that reach their limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from lightning_lite.storage.errors import (
     DriveSpecialFile,
     DriveSymlink,
 )
-from lightning_lite.storage.fs import symlinks, syscalls
+from lightning_lite.storage.fs import files, syscalls
+
+from tests.support.files import write
 
 SECRET = "secret"
 
@@ -41,12 +43,6 @@ def secret(own_place: Path) -> Path:
     return path
 
 
-def write(path: str, text: str = "text") -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
-
-
 def refused(drive: Drive, kind: type[DriveError], words: str, **options: object) -> None:
     with pytest.raises(kind, match=words) as caught:
         drive.put("thing", **options)
@@ -57,7 +53,7 @@ def refused(drive: Drive, kind: type[DriveError], words: str, **options: object)
     drive.delete("good")
 
 
-def test_a_source_that_is_not_there_is_refused(drive: Drive):
+def test_a_missing_source_is_refused(drive: Drive):
     refused(drive, DriveSourceMissing, "The provided path .*thing' doesn't exist")
     assert issubclass(DriveSourceMissing, FileNotFoundError)
 
@@ -144,8 +140,8 @@ def test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place: Path):
         drive.put("link")
 
 
-def test_comparing_beginnings_of_paths_turns_the_test_above_red(own_place: Path, monkeypatch):
-    monkeypatch.setattr(symlinks, "is_inside", lambda path, folder: path.startswith(folder))
+def test_the_test_above_fails_if_paths_are_compared_by_prefix(own_place: Path, monkeypatch):
+    monkeypatch.setattr(files, "is_inside", lambda path, folder: path.startswith(folder))
     with pytest.raises((pytest.fail.Exception, DriveSourceMissing)):
         test_a_path_that_begins_like_the_folder_is_outside_of_it(own_place)
 
@@ -179,12 +175,12 @@ def swap_races(drive: Drive, secret: Path, rounds: int) -> None:
         os.waitpid(pid, 0)
 
 
-def test_a_folder_that_is_changed_for_a_link_meanwhile_is_never_followed(quick_drive: Drive, secret: Path):
+def test_a_folder_that_is_replaced_by_a_link_during_a_put_is_never_followed(quick_drive: Drive, secret: Path):
     swap_races(quick_drive, secret, 500)
 
 
 @pytest.mark.torture
-def test_twenty_thousand_races_for_a_link_are_won(quick_drive: Drive, secret: Path):
+def test_twenty_thousand_puts_never_follow_such_a_link(quick_drive: Drive, secret: Path):
     swap_races(quick_drive, secret, 20_000)
 
 
@@ -225,7 +221,7 @@ def test_a_link_made_in_the_drive_by_hand_is_not_followed(drive: Drive, secret: 
     assert (secret / "file").exists()
 
 
-def test_a_source_that_is_written_meanwhile_is_refused(drive: Drive, monkeypatch):
+def test_a_source_that_is_written_during_the_put_is_refused(drive: Drive, monkeypatch):
     write("thing", "x" * 200_000)
     real = syscalls.copy_file_range
 
@@ -239,7 +235,7 @@ def test_a_source_that_is_written_meanwhile_is_refused(drive: Drive, monkeypatch
         refused(drive, DriveSourceChanged, "changed while it was copied")
 
 
-def test_a_source_that_vanishes_during_the_put_is_refused(drive: Drive, monkeypatch):
+def test_a_source_that_is_removed_during_the_put_is_refused(drive: Drive, monkeypatch):
     write("thing/a")
     write("thing/b")
     real = syscalls.open_file
@@ -255,7 +251,7 @@ def test_a_source_that_vanishes_during_the_put_is_refused(drive: Drive, monkeypa
         refused(drive, DriveSourceChanged, "does not exist any more")
 
 
-def test_a_root_that_vanishes_is_never_made_again_silently(drive: Drive):
+def test_a_removed_root_is_reported_and_not_created_again(drive: Drive):
     write("a")
     drive.put("a")
     shutil.rmtree(drive.root_dir)
@@ -275,7 +271,7 @@ def test_a_root_that_vanishes_is_never_made_again_silently(drive: Drive):
     Drive("lit://d").put("a")
 
 
-def test_a_root_that_vanishes_ends_a_wait(drive: Drive):
+def test_a_removed_root_ends_a_wait(drive: Drive):
     write("a")
     drive.put("a")
     timer = threading.Timer(0.2, lambda: shutil.rmtree(drive.root_dir))
@@ -293,7 +289,7 @@ def test_a_root_that_is_a_file_is_refused(own_place: Path):
 
 
 def confined(verb: Callable[[], object], confine: Callable[[], object]) -> str:
-    """Do a verb in a forked process that is not allowed everything, and return the error that it met."""
+    """Do a verb in a forked process that has limited rights, and return the error that it got."""
 
     def job() -> None:
         confine()
@@ -308,7 +304,7 @@ def confined(verb: Callable[[], object], confine: Callable[[], object]) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 @pytest.mark.parametrize("verb", ["put", "get"])
-def test_no_permission_says_so(drive: Drive, own_place: Path, verb: str):
+def test_missing_permission_is_reported(drive: Drive, own_place: Path, verb: str):
     write("a")
     write("theirs").chmod(0)
     os.mkdir("closed", 0o500)
@@ -327,7 +323,7 @@ def test_no_permission_says_so(drive: Drive, own_place: Path, verb: str):
 @pytest.mark.parametrize(
     "verb", [lambda drive: drive.put("big"), lambda drive: drive.get("big", to="copy")], ids=["put", "get"]
 )
-def test_a_file_that_is_too_big_for_the_process_says_so_and_leaves_nothing(drive: Drive, verb):
+def test_a_file_above_the_limit_of_the_process_is_reported_and_leaves_nothing(drive: Drive, verb):
     Path("big").write_bytes(b"x" * 3_000_000)
     Path("copy").write_text("old")
     drive.put("big")
@@ -343,7 +339,7 @@ def test_a_file_that_is_too_big_for_the_process_says_so_and_leaves_nothing(drive
     assert not list(Path(drive.root_dir).glob("drives/d/.lightning_lite/aside/*"))
 
 
-def test_too_many_open_files_says_so(drive: Drive):
+def test_too_many_open_files_are_reported(drive: Drive):
     write("folder/a/b/c/d/e/f/g/h/i/j/k", "deep")
     few = len(os.listdir("/proc/self/fd")) + 6
     text = confined(
@@ -367,7 +363,7 @@ def mount_small_disk(folder: str) -> None:
             raise PermissionError(ctypes.get_errno(), "no mounts here")
 
 
-def test_a_full_disk_says_so_and_keeps_what_is_there(own_place: Path):
+def test_a_full_disk_is_reported_and_the_old_version_stays(own_place: Path):
     os.mkdir("small")
     Path("big").write_bytes(os.urandom(300_000))
     Path("a").write_text("a")
@@ -400,7 +396,7 @@ def grown(action, limit: int = 64 * 1024 * 1024) -> None:
 @pytest.mark.parametrize(
     ("files", "size"), [(2000, 100_000_000), pytest.param(10_000, 5_000_000_000, marks=pytest.mark.torture)]
 )
-def test_memory_does_not_grow_with_what_is_moved(drive: Drive, files: int, size: int):
+def test_memory_does_not_grow_with_the_size_of_a_file(drive: Drive, files: int, size: int):
     os.mkdir("many")
     for number in range(files):
         Path(f"many/{number}").write_bytes(b"x" * 1024)

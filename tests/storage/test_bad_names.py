@@ -118,7 +118,7 @@ def test_each_bad_name_is_refused_by_each_verb_before_anything_changes(
 @pytest.mark.parametrize(
     "name", ["~/x", "$HOME/x", "%2e%2e/x", "a;b", "été", "日本語", "a b", "-rf", "x" * 255, "...a", "👩‍👩‍👧"]
 )
-def test_a_name_that_is_only_unusual_is_a_name(drive: Drive, name: str):
+def test_unusual_names_are_allowed(drive: Drive, name: str):
     Path("good").write_text("good")
     drive.put("good", to=name)
     assert drive.list(recursive=True) == [name]
@@ -128,7 +128,7 @@ def test_a_name_that_is_only_unusual_is_a_name(drive: Drive, name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in UNPORTABLE if name != "x "])
-def test_names_that_windows_would_not_keep_are_names_if_one_asks(own_place: Path, name: str):
+def test_names_that_windows_does_not_allow_can_be_allowed(own_place: Path, name: str):
     drive = Drive("lit://d", portable_names=False)
     Path("good").write_text("good")
     drive.put("good", to=name)
@@ -137,7 +137,7 @@ def test_names_that_windows_would_not_keep_are_names_if_one_asks(own_place: Path
 
 
 @pytest.mark.parametrize("name", ["con", "a:b", "new\nline", "x\x1b", ".lightning_lite", "\udc80"])
-def test_a_folder_with_a_bad_name_in_it_is_refused_whole(drive: Drive, name: str):
+def test_a_folder_that_contains_a_bad_name_is_refused(drive: Drive, name: str):
     os.mkdir("folder")
     Path("folder/good").write_text("good")
     Path("folder", name).write_text("bad")
@@ -147,7 +147,7 @@ def test_a_folder_with_a_bad_name_in_it_is_refused_whole(drive: Drive, name: str
     assert drive.list() == []
 
 
-def test_a_folder_that_is_too_deep_is_refused_whole(drive: Drive):
+def test_a_folder_that_is_too_deep_is_refused(drive: Drive):
     deep = Path("folder")
     for _ in range(110):
         deep /= "d"
@@ -226,7 +226,7 @@ def nothing_escapes(names: list[str], place: Path) -> None:
 def try_out(drive: Drive, name: str) -> None:
     for words, verb in VERBS.items():
         if words == "get and wait":
-            continue  # an hour for what will never come
+            continue  # a wait of an hour for a path that never arrives
         try:
             file = verb(drive, name)
             if words == "open":
@@ -246,12 +246,12 @@ def guarded_place(quick_place: Path) -> Path:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(name=ANY_NAME)
-def test_no_generated_name_leads_out_of_a_drive(guarded_place: Path, name: str):
+def test_no_generated_name_leaves_the_drive(guarded_place: Path, name: str):
     nothing_escapes([name], guarded_place)
 
 
 @pytest.mark.torture
-def test_none_of_a_hundred_thousand_generated_names_leads_out(guarded_place: Path):
+def test_none_of_a_hundred_thousand_generated_names_leaves_the_drive(guarded_place: Path):
     random_ = random.Random(0)  # Hypothesis would take three times as long
     pieces = [
         *COMMON,

@@ -1,4 +1,4 @@
-"""What drives can do that Lightning's could not."""
+"""What drives can do that those of Lightning App could not."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 
-
-def write(path: str, text: str = "text") -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
+from tests.support.files import write
 
 
 @pytest.fixture
@@ -42,7 +38,7 @@ def test_a_recursive_list_names_the_files_at_any_depth(full: Drive):
     assert full.list("x", recursive=True) == ["x/d.txt", "x/y/e.txt"]
 
 
-def test_entries_tell_size_time_and_owner(full: Drive):
+def test_entries_have_size_time_and_owner(full: Drive):
     os.utime("a.txt", (1, 1_234_567_890))
     full.put("a.txt")
     entries = {entry.name: entry for entry in full.entries()}
@@ -54,7 +50,7 @@ def test_entries_tell_size_time_and_owner(full: Drive):
     assert full.entries("nothing") == []
 
 
-def test_entries_of_several_owners_stand_side_by_side(full: Drive):
+def test_a_path_of_several_owners_has_an_entry_for_each(full: Drive):
     Drive("lit://d", allow_duplicates=True, component_name="other").put("a.txt")
     assert [(entry.name, entry.owner) for entry in full.entries("a.txt")] == [
         ("a.txt", "main"),
@@ -62,7 +58,7 @@ def test_entries_of_several_owners_stand_side_by_side(full: Drive):
     ]
 
 
-def test_exists_says_whether_somebody_or_a_component_has_it(full: Drive):
+def test_exists_is_true_if_any_component_or_the_given_one_has_the_path(full: Drive):
     assert full.exists("a.txt")
     assert full.exists("x")
     assert full.exists("x/y/e.txt")
@@ -116,7 +112,7 @@ def test_a_moved_folder_is_not_copied_when_nothing_is_there_yet(drive: Drive):
     assert drive.list(recursive=True) == ["folder/x/b"]
 
 
-def test_what_has_a_second_name_is_copied_when_it_is_moved(drive: Drive):
+def test_a_file_with_a_second_hard_link_is_copied_when_it_is_moved(drive: Drive):
     write("a", "old")
     os.link("a", "second")
     write("folder/b", "old")
@@ -150,7 +146,7 @@ def test_several_paths_are_put_and_got_at_once(drive: Drive):
         drive.get([])
 
 
-def test_a_pattern_stands_for_all_that_fits(full: Drive):
+def test_a_pattern_matches_all_paths_that_fit(full: Drive):
     assert full.get("*.txt", to="got") == [os.path.abspath("got/a.txt"), os.path.abspath("got/b.txt")]
     assert full.get("x/*/e.t?t", to="got") == [os.path.abspath("got/x/y/e.txt")]
     assert full.get(["[ab].txt", ".h*"], to="more") == [
@@ -175,7 +171,7 @@ def test_a_pattern_that_is_the_name_of_a_file_is_that_file(drive: Drive):
 
 
 @pytest.mark.parametrize("path", [3, b"a", None, [3]])
-def test_what_is_no_path_and_no_list_of_them_is_refused(drive: Drive, path):
+def test_an_argument_that_is_not_a_path_or_a_list_of_paths_is_refused(drive: Drive, path):
     for verb in (drive.put, drive.get):
         with pytest.raises(DriveTypeError, match="must be str or Path"):
             verb(path)
@@ -200,7 +196,7 @@ def test_a_notebook_shows_a_table_and_never_fails(full: Drive):
 def test_a_bar_is_shown_on_a_terminal_only_and_only_if_it_takes_long(drive: Drive, monkeypatch):
     write("a", "x" * 300_000)
     monkeypatch.setattr(progress, "PATIENCE", 0)
-    drive.put("a")  # nothing to see, and no terminal to see it on
+    drive.put("a")  # without a terminal no bar is shown
     main, terminal = pty.openpty()
     with open(terminal, "w") as stderr, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stderr)
@@ -227,18 +223,18 @@ def test_a_short_transfer_on_a_terminal_shows_nothing(drive: Drive, monkeypatch)
     os.close(main)
 
 
-def test_a_drive_that_another_thread_makes_between_two_looks_has_not_vanished(drive: Drive, monkeypatch):
+def test_a_drive_that_another_thread_creates_between_two_checks_is_not_gone(drive: Drive, monkeypatch):
     write("a")
     look = syscalls.stat_if_exists
 
-    def make_it_behind_its_back(path: str, dir_fd: int | None = None):
+    def create_between_checks(path: str, dir_fd: int | None = None):
         found = look(path, dir_fd)
         if path.endswith("/aside") and found is None:
             monkeypatch.setattr(syscalls, "stat_if_exists", look)
             drive.put("a")
         return found
 
-    monkeypatch.setattr(syscalls, "stat_if_exists", make_it_behind_its_back)
+    monkeypatch.setattr(syscalls, "stat_if_exists", create_between_checks)
     drive.put("a", to="b")
     assert drive.list() == ["a", "b"]
 

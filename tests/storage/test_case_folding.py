@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import races
 
-from lightning_lite.storage import Drive, case_folding
+from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveExists, DriveNameClash
+from lightning_lite.storage.fs import syscalls
+
+from tests.support.files import write
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
 
@@ -27,13 +30,8 @@ PAIRS = [
 ]
 
 
-def write(path: str, text: str = "text") -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-
-
 @pytest.mark.parametrize(("one", "other"), PAIRS)
-def test_a_second_spelling_is_refused_and_the_first_one_stays(drive: Drive, one: str, other: str):
+def test_a_second_form_of_a_name_is_refused_and_the_first_one_stays(drive: Drive, one: str, other: str):
     write("source", "old")
     drive.put("source", to=one)
     write("source", "new")
@@ -50,7 +48,7 @@ def test_a_second_spelling_is_refused_and_the_first_one_stays(drive: Drive, one:
 
 
 @pytest.mark.parametrize("move", [False, True])
-def test_a_folder_with_two_spellings_of_a_name_is_refused_whole(drive: Drive, move: bool):
+def test_a_folder_with_two_forms_of_a_name_is_refused(drive: Drive, move: bool):
     write("folder/x/Straße")
     write("folder/x/strasse")
     with pytest.raises(DriveNameClash, match="'x'"):
@@ -59,14 +57,14 @@ def test_a_folder_with_two_spellings_of_a_name_is_refused_whole(drive: Drive, mo
     assert sorted(os.listdir("folder/x")) == ["Straße", "strasse"]
 
 
-def test_two_spellings_of_an_accent_are_one_name(own_place: Path):
+def test_two_unicode_forms_of_an_accent_are_one_name(own_place: Path):
     write("source")
     Drive("lit://d", portable_names=False).put("source", to=DECOMPOSED)
     with pytest.raises(DriveNameClash):
         Drive("lit://d").put("source", to=COMPOSED)
 
 
-def test_what_is_there_is_replaced_without_a_look_at_all_its_neighbours(
+def test_an_existing_file_is_replaced_without_listing_its_folder(
     drive: Drive, monkeypatch: pytest.MonkeyPatch
 ):
     write("source")
@@ -77,7 +75,7 @@ def test_what_is_there_is_replaced_without_a_look_at_all_its_neighbours(
         listed.append(Path(path).name)
         return os.listdir(path)
 
-    monkeypatch.setattr(case_folding.syscalls, "listdir", listdir)
+    monkeypatch.setattr(syscalls, "listdir", listdir)
 
     drive.put("source", to="Models/best.bin")
     assert "Models" not in listed
@@ -86,14 +84,14 @@ def test_what_is_there_is_replaced_without_a_look_at_all_its_neighbours(
     assert "Models" in listed
 
 
-def test_names_that_differ_in_more_than_their_spelling_are_two(drive: Drive):
+def test_names_that_differ_in_more_than_case_and_unicode_form_are_allowed(drive: Drive):
     for name in ("1", "2", "a", "b", "A1", "ä", "o", "ö", "l", "\u0131"):
         write("source")
         drive.put("source", to=name)
     assert len(drive.list()) == 10
 
 
-def test_one_may_ask_for_names_that_only_this_system_tells_apart(own_place: Path):
+def test_names_that_differ_only_in_case_can_be_allowed(own_place: Path):
     drive = Drive("lit://d", portable_names=False)
     write("folder/File")
     write("folder/file")
@@ -102,7 +100,7 @@ def test_one_may_ask_for_names_that_only_this_system_tells_apart(own_place: Path
     assert drive.list(recursive=True) == ["Folder/x", "folder/File", "folder/file"]
 
 
-def test_other_components_count_as_long_as_there_are_no_duplicates(drive: Drive):
+def test_names_of_other_components_are_compared_unless_duplicates_are_allowed(drive: Drive):
     write("source")
     drive.put("source", to="File")
     with pytest.raises(DriveNameClash):
@@ -111,7 +109,7 @@ def test_other_components_count_as_long_as_there_are_no_duplicates(drive: Drive)
     assert drive.list() == ["File", "file"]
 
 
-def test_of_two_spellings_that_are_put_at_the_same_time_one_wins(quick_drive: Drive):
+def test_one_of_two_forms_that_are_put_at_the_same_time_is_stored(quick_drive: Drive):
     write("source")
 
     def compete(spelling: str) -> None:

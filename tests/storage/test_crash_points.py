@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import stat
@@ -11,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faults import CHANGING, ERRNOS, OPERATIONS, Plan, content, fail, guarded, killed_at, rubbish
+from faults import CHANGING, ERRNOS, OPERATIONS, Plan, content, fail, guarded, killed_at, leftovers
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local import delivery, layout
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.local.layout import StagingFolder
+
+from tests.support.files import while_read
 
 
 class Case:
@@ -63,21 +64,6 @@ def get(*args, **kwargs) -> Callable[[Drive], object]:
 
 def delete(*args) -> Callable[[Drive], object]:
     return lambda drive: drive.delete(*args)
-
-
-def while_read(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
-    """Do it while a reader has the folder open: `folder` of the drive."""
-
-    def do(drive: Drive) -> None:
-        path = f"{drive.root_dir}/drives/d/main/folder"
-        fd = os.open(path, os.O_RDONLY)
-        fcntl.flock(fd, fcntl.LOCK_SH)  # not through the door: it is not what is tested
-        try:
-            verb(drive)
-        finally:
-            os.close(fd)
-
-    return do
 
 
 def durable(verb: Callable[[Drive], object]) -> Callable[[Drive], object]:
@@ -164,7 +150,7 @@ class Stage:
 
     def seen(self) -> tuple[object, object]:
         """Return what is in the drive and in the user's folder, as a reader finds it."""
-        self.drive().list(recursive=True)  # finishes what needs two steps
+        self.drive().list(recursive=True)  # completes an exchange in two steps
         return content(self.root / "drives/d/main"), content(self.here)
 
     def outcomes(self) -> tuple[object, object]:
@@ -180,7 +166,7 @@ class Stage:
         assert self.seen() in allowed
         self.drive().put(self.unrelated(), to="unrelated")
         assert self.seen() in allowed
-        assert not rubbish(self.root)
+        assert not leftovers(self.root)
 
 
 class StageOfTwoSteps(Stage):
@@ -217,7 +203,7 @@ def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, quic
 
 @pytest.mark.torture
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
-def test_a_verb_that_is_killed_while_it_only_looks_has_happened_or_has_not(case: Case, quick_place: Path):
+def test_a_verb_that_is_killed_at_a_reading_operation_has_happened_or_has_not(case: Case, quick_place: Path):
     assert survives_each_kill(Stage(case, quick_place), OPERATIONS) > 10
 
 
@@ -233,9 +219,7 @@ def test_the_same_holds_where_a_get_replaces_a_folder_in_two_steps(quick_place: 
         fails_everywhere(StageOfTwoSteps(GET_CASES[4], quick_place), ERRNOS[::3])
 
 
-def test_the_user_finds_his_old_folder_where_a_get_was_killed_between_its_two_steps(
-    quick_place: Path, monkeypatch
-):
+def test_the_old_folder_is_restored_if_a_get_was_killed_between_its_two_steps(quick_place: Path, monkeypatch):
     with without_exchange(monkeypatch):
         stage = Stage(GET_CASES[4], quick_place)
         before, _ = stage.outcomes()
@@ -257,7 +241,7 @@ def test_the_user_finds_his_old_folder_where_a_get_was_killed_between_its_two_st
     ],
     ids=["no recovery of a put", "no sweep", "no recovery of a get"],
 )
-def test_without_recovery_the_harness_turns_red(
+def test_the_harness_fails_without_recovery(
     case: Case, module: object, recovery: str, quick_place: Path, monkeypatch
 ):
     stage = StageOfTwoSteps(case, quick_place)
@@ -268,7 +252,7 @@ def test_without_recovery_the_harness_turns_red(
 
 
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
-def test_what_is_moved_is_never_lost(case: Case, quick_place: Path):
+def test_a_source_that_is_moved_is_never_lost(case: Case, quick_place: Path):
     stage = Stage(case, quick_place)
     (old, source), (new, _) = stage.outcomes()
     number, killed = 0, True
@@ -289,7 +273,7 @@ def writable(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
-def test_what_can_not_be_moved_stays_as_it_was(case: Case, quick_place: Path):
+def test_a_source_that_can_not_be_moved_stays_as_it_was(case: Case, quick_place: Path):
     stage = Stage(case, quick_place)
     stage.outcomes()
     number, failed = 0, True

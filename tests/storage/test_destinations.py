@@ -1,4 +1,4 @@
-"""Where a `get` brings things: never through a link that leads out, and nothing of the user's is touched."""
+"""Where a `get` writes: never through a link out of the allowed folder, never over other files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from lightning_lite.storage.errors import DriveError, DriveLockTimeout, DriveNot
 from lightning_lite.storage.fs import locks, syscalls
 from lightning_lite.storage.local.delivery import REPLACED, STAGING, Delivery
 
-
-def write(path: str, text: str = "text") -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
+from tests.support.files import write
 
 
 @pytest.fixture
@@ -56,7 +53,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Swap:
-    """A folder `work/target` that changes places with a link which leads out, and back."""
+    """A folder `work/target` that is exchanged with a link out of the allowed folder, and back."""
 
     def __init__(self) -> None:
         os.makedirs("work/target")
@@ -74,7 +71,7 @@ class Swap:
         os.rename("mine", "work/target")
 
     def get(self, drive: Drive, rounds: int, names: tuple[str, ...] = ("file", "folder")) -> int:
-        """Get things again and again, look whether one went where it must not, and return how many came."""
+        """Get repeatedly, check that nothing was written outside, and return how many gets succeeded."""
         mine = Drive(drive.id, root_dir=drive.root_dir, root_folder="work")
         got = 0
         for turn in range(rounds):
@@ -88,7 +85,7 @@ class Swap:
         return got
 
     def get_while_it_swaps(self, drive: Drive, count: int) -> None:
-        """Do so while a second process swaps all the time, until so many have come."""
+        """Do so while a second process swaps all the time, until so many gets have succeeded."""
         pid = os.fork()
         if pid == 0:
             try:
@@ -118,16 +115,16 @@ class Swap:
         return swapped
 
 
-def test_a_get_is_never_led_out_by_a_folder_that_becomes_a_link_meanwhile(full: Drive):
+def test_a_get_never_follows_a_folder_that_becomes_a_link_during_it(full: Drive):
     Swap().get_while_it_swaps(full, 300)
 
 
-def test_nor_where_it_stages_beside_its_destination(full: Drive, elsewhere: None):
+def test_a_get_that_stages_next_to_its_destination_never_follows_such_a_link(full: Drive, elsewhere: None):
     Swap().get_while_it_swaps(full, 200)
 
 
 @pytest.mark.torture
-def test_twenty_thousand_gets_are_never_led_out(full: Drive):
+def test_twenty_thousand_gets_never_follow_such_a_link(full: Drive):
     Swap().get_while_it_swaps(full, 20_000)
 
 
@@ -135,20 +132,22 @@ OPERATIONS = ("mkdir", "open_file", "rename", "exchange", "unlink", "rmdir")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_it_does_not_matter_at_which_operation_it_becomes_a_link(full: Drive, monkeypatch, operation: str):
+def test_a_get_follows_no_link_that_appears_at_any_of_its_operations(
+    full: Drive, monkeypatch, operation: str
+):
     monkeypatch.setattr(syscalls, operation, Swap.around(swap := Swap(), getattr(syscalls, operation)))
-    assert (swap.get(full, 6) == 0) == (operation == "open_file")  # that looks, and says so
+    assert (swap.get(full, 6) == 0) == (operation == "open_file")  # that one notices the link, and refuses it
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_nor_where_folders_are_replaced_beside_their_place(
+def test_a_replacement_in_two_steps_follows_no_link_that_appears_at_any_operation(
     full: Drive, elsewhere: None, monkeypatch, operation: str
 ):
     monkeypatch.setattr(syscalls, operation, Swap.around(swap := Swap(), getattr(syscalls, operation)))
     assert (swap.get(full, 6) == 0) == (operation == "open_file")
 
 
-def test_going_by_path_turns_the_harness_red(full: Drive, monkeypatch):
+def test_the_harness_fails_if_files_are_renamed_by_path(full: Drive, monkeypatch):
     rename = syscalls.rename
 
     def by_path(source: str, target: str, *, src_dir_fd=None, dst_dir_fd=None) -> None:
@@ -189,7 +188,9 @@ def test_a_parent_that_is_a_file_is_refused(full: Drive):
 # Staging next to the destination.
 
 
-def test_a_drive_on_another_file_system_is_staged_beside_and_leaves_nothing(full: Drive, elsewhere: None):
+def test_a_get_from_another_file_system_stages_next_to_the_destination_and_leaves_nothing(
+    full: Drive, elsewhere: None
+):
     write("user/.lightning_lite-mine", "mine")
     os.makedirs("user/.lightning_lite-1-2-3/folder")
     before = content(Path("user"))
@@ -201,7 +202,7 @@ def test_a_drive_on_another_file_system_is_staged_beside_and_leaves_nothing(full
     assert after == {**before, **both, "x": {"y": both}}
 
 
-def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(full: Drive, elsewhere: None):
+def test_staged_files_of_a_dead_get_are_removed_and_those_of_a_running_get_stay(full: Drive, elsewhere: None):
     reader, writer = os.pipe()
 
     def stop_while_staging() -> None:
@@ -210,7 +211,8 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
             signal.pause()
             return False
 
-        Delivery.is_near = lambda self, aside: False
+        check = Delivery._check
+        Delivery._check = lambda *args, **kind: check(*args, **kind) and False
         syscalls.clone = report
         full.get("big", to="user/living")
 
@@ -232,7 +234,7 @@ def test_what_a_dead_get_has_staged_beside_goes_and_what_a_living_one_has_stays(
     assert os.listdir("user") == ["file"]
 
 
-def test_gets_that_stage_beside_the_same_place_do_not_disturb_each_other(full: Drive, elsewhere: None):
+def test_gets_that_stage_next_to_the_same_destination_do_not_disturb_each_other(full: Drive, elsewhere: None):
     os.mkdir("user")
 
     def replace(number: int) -> None:
@@ -249,7 +251,7 @@ def test_gets_that_stage_beside_the_same_place_do_not_disturb_each_other(full: D
 # Waiting for others.
 
 
-def test_waiting_for_a_folder_that_somebody_else_replaces_ends_and_says_who(full: Drive, monkeypatch):
+def test_waiting_for_a_folder_that_another_process_replaces_times_out_and_names_it(full: Drive, monkeypatch):
     monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", 0.2)
     full.get("folder", to="user/copy")
@@ -269,7 +271,9 @@ def test_waiting_for_a_folder_that_somebody_else_replaces_ends_and_says_who(full
     assert content(Path("user")) == {"copy": {"inner": {"a": b"new"}}}
 
 
-def test_waiting_for_a_folder_that_somebody_changes_in_the_drive_ends_and_says_who(full: Drive, monkeypatch):
+def test_waiting_for_a_folder_that_another_process_changes_in_the_drive_times_out_and_names_it(
+    full: Drive, monkeypatch
+):
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", 0.2)
     # The last rename of this put takes place while it keeps readers out of the folder.
     pid, pipe = stopped(lambda: full.put("file", to="folder/inner/b"), "rename", after=0)

@@ -1,4 +1,4 @@
-"""What people do with a drive when nothing goes wrong, and who may do it."""
+"""The verbs of a drive when nothing goes wrong, and which caller may use them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from faults import Plan, guarded
 
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.storage import Drive
@@ -24,11 +25,7 @@ from lightning_lite.storage.errors import (
     DriveNotOwner,
 )
 
-
-def write(path: str, text: str = "text") -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text)
-    return Path(path)
+from tests.support.files import write
 
 
 def work(name: str, root: Path | None = None) -> Caller:
@@ -126,7 +123,7 @@ def test_permissions_and_times_are_kept(drive: Drive, mode: int):
     assert Path("copy").stat().st_mtime_ns == 1_134_567_891_234_567_891
 
 
-def test_set_id_bits_do_not_travel_and_stored_files_can_not_be_written(drive: Drive):
+def test_set_id_bits_are_dropped_and_stored_files_can_not_be_written(drive: Drive):
     write("a").chmod(0o6755)
     drive.put("a")
     assert stat.S_IMODE(Path(drive.get("a", to="b")).stat().st_mode) == 0o755
@@ -171,7 +168,7 @@ def test_each_way_of_copying_gives_the_same(drive: Drive, monkeypatch):
     assert Path(drive.get("a", to="b")).read_bytes() == data
 
 
-# Whose files they are.
+# Owners.
 
 
 def test_files_belong_to_the_work_that_runs_the_code(own_place: Path):
@@ -184,7 +181,7 @@ def test_files_belong_to_the_work_that_runs_the_code(own_place: Path):
         assert drive.get("a", to="b")
 
 
-def test_a_component_name_that_is_given_counts_more(drive: Drive):
+def test_a_given_component_name_precedes_that_of_the_caller(drive: Drive):
     write("a")
     with acting_as(work("root.producer")):
         Drive("lit://d", component_name="me").put("a")
@@ -204,7 +201,7 @@ def test_a_component_name_that_is_given_counts_more(drive: Drive):
         (lambda drive: drive.exists("a"), "list files from"),
     ],
 )
-def test_the_flow_and_a_constructor_only_hand_a_drive_on(drive: Drive, kind, verb, words):
+def test_the_flow_and_a_constructor_may_not_use_the_files_of_a_drive(drive: Drive, kind, verb, words):
     write("a")
     drive.put("a")
     with (
@@ -233,7 +230,7 @@ def test_another_component_can_not_put_the_same_path(drive: Drive):
         assert file.read() == "mine"
 
 
-def test_with_duplicates_a_get_has_to_say_whose(drive: Drive):
+def test_a_get_of_a_path_with_several_owners_must_name_one(drive: Drive):
     for name in ("main", "other"):
         write("a", name)
         Drive("lit://d", allow_duplicates=True, component_name=name).put("a")
@@ -259,7 +256,7 @@ def test_only_the_component_that_put_a_path_deletes_it(drive: Drive):
         drive.delete("folder")
 
 
-# Files and folders in each other's way.
+# Files in the place of folders, and folders in the place of files.
 
 
 def test_a_file_never_replaces_a_folder_nor_a_folder_a_file_in_a_drive(drive: Drive):
@@ -299,7 +296,7 @@ def test_what_a_get_may_replace(drive: Drive):
             drive.get("folder", to="file/below", overwrite=overwrite)
 
 
-# Where the root is.
+# The root.
 
 
 def test_the_root_is_resolved_at_first_use_and_stays(own_place: Path, monkeypatch):
@@ -315,7 +312,7 @@ def test_the_root_is_resolved_at_first_use_and_stays(own_place: Path, monkeypatc
     assert stat.S_IMODE(os.stat(drive.root_dir).st_mode) == 0o700
 
 
-def test_which_root_counts_most(own_place: Path, monkeypatch):
+def test_the_own_root_precedes_that_of_the_app_and_that_of_the_environment(own_place: Path, monkeypatch):
     monkeypatch.setenv("LIGHTNING_LITE_ROOT", "variable")
     assert Drive("lit://d").root_dir == os.path.abspath("variable")
     with acting_as(work("root.w", Path("/app"))):
@@ -332,6 +329,18 @@ def test_a_work_that_changes_its_folder_moves_nothing(own_place: Path, monkeypat
         assert drive.root_dir == str(own_place / "root")
 
 
+def test_durability_is_read_from_the_environment_at_first_use(own_place: Path, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_LITE_DURABLE", "1")
+    drive = Drive("lit://d")
+    write("a")
+    drive.put("a")
+    monkeypatch.delenv("LIGHTNING_LITE_DURABLE")
+    for again, is_flushed in ((drive, True), (Drive("lit://d"), False)):
+        with guarded(Plan(), ("fsync",)) as plan:
+            again.put("a")
+        assert bool(plan.count) == is_flushed
+
+
 def test_the_root_folder_is_made_absolute_when_given_and_else_asked_at_each_verb(own_place: Path):
     os.mkdir("one")
     given, asking = Drive("lit://d", root_folder="one"), Drive("lit://e")
@@ -345,7 +354,7 @@ def test_the_root_folder_is_made_absolute_when_given_and_else_asked_at_each_verb
     assert asking.get("b", to="c") == str(own_place / "two/c")
 
 
-def test_a_root_folder_that_is_none_is_refused(own_place: Path):
+def test_a_root_folder_that_is_not_a_folder_is_refused(own_place: Path):
     with pytest.raises(DriveNotADirectory, match=r"The provided root_folder isn't a directory: .*nothing"):
         Drive("lit://d", root_folder="nothing")
 
@@ -383,10 +392,10 @@ def test_get_works_when_the_drive_can_only_be_read(drive: Drive, own_place: Path
     assert Path(drive.get("a", to="b")).read_text() == "text"
 
 
-# Travelling.
+# Pickling, comparing, showing.
 
 
-def test_a_drive_travels_compares_and_tells_what_it_is(own_place: Path):
+def test_a_drive_can_be_pickled_compared_and_shown(own_place: Path):
     drive = Drive("lit://d", allow_duplicates=True, component_name="me", root_folder=".", root_dir="root")
     assert drive.list() == []
     for other in (pickle.loads(pickle.dumps(drive)), copy.deepcopy(drive), copy.copy(drive)):

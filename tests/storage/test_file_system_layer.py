@@ -1,4 +1,4 @@
-"""The one door to the file system, and what stands behind it."""
+"""The module of the system calls, and what file systems can do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HARMLESS = {
 HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
 
 
-def test_only_syscalls_touches_files():
+def test_only_syscalls_calls_functions_on_files():
     found = []
     for path in sorted(FOLDER.rglob("*.py")):
         if path.name == "syscalls.py":
@@ -70,7 +70,7 @@ def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path
     assert probe.kind_of(f"{own_place}{path}", "mounts") == kind
 
 
-def test_a_system_that_does_not_tell_its_mounts_says_nothing(own_place: Path):
+def test_the_kind_is_empty_if_the_system_has_no_list_of_mounts(own_place: Path):
     assert probe.kind_of(str(own_place), "nothing") == ""
     probe.check_file_system(str(own_place), "nothing")
 
@@ -95,7 +95,7 @@ def test_a_network_folder_gives_one_warning_with_its_type(on_network: Drive):
     assert not list(Path(on_network.root_dir).glob("drives/d/.lightning_lite/aside/*"))
 
 
-def test_who_has_only_looked_so_far_is_warned_as_well(on_network: Drive):
+def test_a_process_that_has_only_listed_so_far_is_warned_at_its_first_put(on_network: Drive):
     with pytest.warns(DriveWarning):
         on_network.put("a")
     probe._checked.clear()
@@ -106,7 +106,7 @@ def test_who_has_only_looked_so_far_is_warned_as_well(on_network: Drive):
 
 
 @pytest.mark.parametrize("broken", ["locks", "create-only"])
-def test_a_network_folder_that_does_not_keep_what_drives_stand_on_is_refused(
+def test_a_network_folder_without_locks_or_exclusive_creation_is_refused(
     on_network: Drive, monkeypatch, broken
 ):
     cure = {"locks": ("fcntl.LOCK_EX", "fcntl.LOCK_SH"), "create-only": ("os.O_EXCL", "0")}[broken]

@@ -1,4 +1,4 @@
-"""The lock of a drive: one holder, given back by the dead, not inherited, never deleted."""
+"""The lock of a drive: one holder, released at death, not inherited, its file never deleted."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_threads_exclude_each_other_as_well(quick_place: Path):
     assert most == [1]
 
 
-def test_a_lock_that_is_deleted_on_release_turns_the_harness_red(quick_place: Path, monkeypatch):
+def test_the_harness_fails_if_the_lock_file_is_deleted_on_release(quick_place: Path, monkeypatch):
     real = DriveLock._take
 
     def forgetful(self, holder):
@@ -119,7 +119,7 @@ def end(pid: int, reader: int) -> None:
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(500, marks=pytest.mark.torture)])
-def test_a_holder_that_is_killed_gives_the_lock_back(quick_place: Path, kills: int):
+def test_the_lock_of_a_killed_holder_is_free(quick_place: Path, kills: int):
     path = lock_file(quick_place)
     for _ in range(kills):
         end(*hold(path))
@@ -162,7 +162,7 @@ def test_a_forked_child_does_not_keep_the_lock_of_a_holder_that_is_killed(quick_
         os.kill(child, signal.SIGKILL)
 
 
-def test_who_is_interrupted_just_after_he_took_the_lock_gives_it_back(quick_place: Path, monkeypatch):
+def test_an_exception_right_after_the_lock_was_taken_releases_it(quick_place: Path, monkeypatch):
     lock = DriveLock(lock_file(quick_place))
     real = DriveLock._take
 
@@ -200,7 +200,7 @@ def test_a_child_that_was_forked_by_another_thread_keeps_no_lock_either(quick_pl
             end(*child)
 
 
-def test_a_forked_child_that_goes_on_where_its_parent_holds_the_lock_lets_go_of_nothing(quick_place: Path):
+def test_a_forked_child_does_not_release_the_lock_of_its_parent(quick_place: Path):
     path = lock_file(quick_place)
     reader, writer = os.pipe()
     with DriveLock(path).held():
@@ -216,7 +216,7 @@ def test_a_forked_child_that_goes_on_where_its_parent_holds_the_lock_lets_go_of_
     os.close(writer)
 
 
-def test_a_signal_handler_that_puts_while_its_thread_holds_the_lock_gets_in(quick_drive: Drive):
+def test_a_signal_handler_can_put_while_its_thread_holds_the_lock(quick_drive: Drive):
     Path("a").write_text("a")
     quick_drive.put("a")
     lock = DriveLock(f"{quick_drive.root_dir}/drives/d/.lightning_lite/lock")
@@ -225,13 +225,13 @@ def test_a_signal_handler_that_puts_while_its_thread_holds_the_lock_gets_in(quic
         with lock.held():
             signal.raise_signal(signal.SIGUSR1)
             assert quick_drive.list() == ["a", "b"]
-            with pytest.raises(filelock.Timeout):  # the handler has not given it back
+            with pytest.raises(filelock.Timeout):  # the handler has not released it
                 filelock.FileLock(lock.path, timeout=0).acquire()
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_file_that_is_deleted_while_others_wait_for_it_never_lets_two_of_them_in(quick_place: Path):
+def test_a_lock_file_that_is_deleted_while_others_wait_has_one_holder(quick_place: Path):
     path = lock_file(quick_place)
     pid, reader = hold(path)
     inside = []
@@ -266,7 +266,7 @@ def test_a_forked_child_can_take_the_lock_itself(quick_drive: Drive):
     assert quick_drive.list() == ["a", "b"]
 
 
-def test_waiting_too_long_says_who_holds_it_and_since_when(quick_place: Path):
+def test_a_timeout_names_the_holder_and_how_long_it_holds_the_lock(quick_place: Path):
     path = lock_file(quick_place)
     pid, reader = hold(path)
     try:
@@ -334,7 +334,7 @@ def test_a_file_system_without_locks_is_refused(quick_place: Path, monkeypatch):
         pass
 
 
-def test_the_dead_leave_no_pin(quick_drive: Drive):
+def test_a_dead_process_leaves_no_pin(quick_drive: Drive):
     os.makedirs("folder")
     Path("folder/a").write_text("old")
     quick_drive.put("folder")

@@ -1,4 +1,4 @@
-"""`Mount` is data that is checked."""
+"""`Mount` checks its arguments and keeps them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def test_the_usual_path_is_the_last_name_below_data(source: str, path: str):
         (("s3://bucket/", "relative"), "must be an absolute path"),
     ],
 )
-def test_a_mount_that_is_wrong_is_refused(arguments: tuple[str, ...], words: str):
+def test_a_mount_with_wrong_arguments_is_refused(arguments: tuple[str, ...], words: str):
     with pytest.raises(ValueError, match=words):
         Mount(*arguments)

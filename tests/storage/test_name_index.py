@@ -1,4 +1,4 @@
-"""New names in big folders are not compared with all names, and no second spelling gets in for that."""
+"""New names in big folders are not compared with all names, and still no second form of a name is stored."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from select import select
 
 import pytest
 import races
-from faults import CHANGING, ERRNOS, Plan, fail, guarded, killed_at, rubbish
+from faults import CHANGING, ERRNOS, Plan, fail, guarded, killed_at, leftovers
 
 from lightning_lite.storage import Drive
-from lightning_lite.storage.case_folding import folded
 from lightning_lite.storage.errors import (
     DriveError,
     DriveIsDirectory,
@@ -26,8 +25,9 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.local import name_index
+from lightning_lite.storage.local.layout import StagingFolder
 from lightning_lite.storage.local.name_index import NameIndex
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.names import folded
 
 MANY = 300
 
@@ -67,7 +67,7 @@ def indexes(drive: Drive) -> list[Path]:
 
 
 def listings(do: Callable[[], object]) -> int:
-    """Return how often something looks at all names of the big folder."""
+    """Return how often the names of the big folder are listed."""
     count = 0
 
     def listdir(path: str) -> list[str]:
@@ -111,7 +111,7 @@ def test_a_new_name_in_a_big_folder_is_not_compared_with_all(quick_drive: Drive)
     refused(drive, "OTHER-19")
 
 
-def test_a_name_that_comes_and_goes_does_not_let_the_index_be_built_again(big: Drive):
+def test_a_name_that_is_put_and_deleted_does_not_rebuild_the_index(big: Drive):
     big.put("file", to="x/New")
     before = index(big).stat().st_ino
     for _ in range(5):
@@ -120,7 +120,7 @@ def test_a_name_that_comes_and_goes_does_not_let_the_index_be_built_again(big: D
     assert index(big).stat().st_ino == before
 
 
-def test_a_look_without_the_lock_builds_no_index(big: Drive):
+def test_a_check_without_the_lock_builds_no_index(big: Drive):
     by_hand(big)
     names = NameIndex(str(index(big).parent), StagingFolder(f"{big.root_dir}/drives/d/.lightning_lite/aside"))
     index(big).unlink()
@@ -140,7 +140,7 @@ def test_nothing_stays_open(big: Drive):
     assert len(os.listdir("/dev/fd")) == len(before)
 
 
-def test_what_is_there_is_replaced_without_an_index(big: Drive):
+def test_an_existing_file_is_replaced_without_an_index(big: Drive):
     by_hand(big)
     assert listings(lambda: big.put("file", to="x/Name-3")) == 0
     assert listings(lambda: big.put("file", to="x/3")) == 0
@@ -238,7 +238,9 @@ def by_hand_and_by_name(drive: Drive) -> None:
         by_hand_and_by_name,
     ],
 )
-def test_a_second_spelling_is_refused_however_the_first_one_came(big: Drive, come: Callable[[Drive], None]):
+def test_a_second_form_of_a_name_is_refused_in_whichever_way_the_first_one_was_put(
+    big: Drive, come: Callable[[Drive], None]
+):
     come(big)
     refused(big, "FILE")
     big.put("file", to="x/Next")
@@ -255,7 +257,7 @@ def test_a_second_spelling_is_refused_however_the_first_one_came(big: Drive, com
     ("one", "other"),
     [("Straße", "STRASSE"), ("\u00e9", "\u00c9"), ("e\u0301", "\u00e9"), ("=\u0338", "\u2260")],
 )
-def test_letters_and_signs_beyond_ascii_are_found_again(big: Drive, one: str, other: str):
+def test_names_that_are_not_ascii_are_found(big: Drive, one: str, other: str):
     anything = Drive(big.id, root_dir=big.root_dir, portable_names=False)
     anything.put("file", to=f"x/{one}")
     refused(big, other)
@@ -264,7 +266,7 @@ def test_letters_and_signs_beyond_ascii_are_found_again(big: Drive, one: str, ot
     assert {one, other} < set(os.listdir(place(big)))
 
 
-def test_a_name_for_which_its_page_has_no_room_is_found(big: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_a_name_is_found_if_its_page_is_full(big: Drive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(name_index, "_PAGE_SIZE", 64)
     by_hand(big)  # so that one with small pages is built
     for number in range(100):
@@ -272,7 +274,7 @@ def test_a_name_for_which_its_page_has_no_room_is_found(big: Drive, monkeypatch:
         refused(big, f"NEW-{number}")
 
 
-def test_a_hash_that_ends_with_zeros_keeps_its_place(big: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_a_hash_that_ends_with_zeros_is_not_overwritten(big: Drive, monkeypatch: pytest.MonkeyPatch):
     numbers = {"a": 1, "b": 0x0100, "c": 0x01000000, "d": 0x00010000}
     monkeypatch.setattr(name_index, "_hash", lambda name: numbers.get(name.lower(), 0xFFFFFFFF))
     by_hand(big)
@@ -282,7 +284,7 @@ def test_a_hash_that_ends_with_zeros_keeps_its_place(big: Drive, monkeypatch: py
         refused(big, name.upper())
 
 
-def test_a_put_in_a_signal_handler_is_no_less_known(drive: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_a_name_that_a_signal_handler_puts_is_found(drive: Drive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(name_index, "BIG", 1)
     Path("file").touch()
     drive.put("file", to="A")
@@ -303,7 +305,7 @@ def test_a_put_in_a_signal_handler_is_no_less_known(drive: Drive, monkeypatch: p
 
 
 @pytest.mark.parametrize("tick", [4_000_000, 1_000_000_000])
-def test_where_times_are_coarse_all_names_are_looked_at(
+def test_all_names_are_compared_if_ctime_is_coarse(
     quick_drive: Drive, tick: int, monkeypatch: pytest.MonkeyPatch
 ):
     class Coarse:
@@ -325,7 +327,7 @@ def test_where_times_are_coarse_all_names_are_looked_at(
     assert not indexes(quick_drive)
 
 
-def test_on_a_network_all_names_are_looked_at(quick_drive: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_all_names_are_compared_on_a_network_file_system(quick_drive: Drive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(name_index, "BIG", 1)
     Path("file").touch()
     quick_drive.put("file")
@@ -345,13 +347,13 @@ def test_a_put_that_dies_anywhere_leaves_no_name_that_the_index_lacks(big: Drive
         else:
             big.put("file", to=f"x/KILLED-{number}")
             refused(big, f"Killed-{number}")
-        assert not rubbish(Path(big.root_dir))
+        assert not leftovers(Path(big.root_dir))
     assert number > 15
 
 
 @pytest.mark.parametrize("is_built", [True, False])
 @pytest.mark.parametrize("code", ERRNOS[::3])
-def test_an_index_that_can_not_be_written_neither_hinders_a_put_nor_lacks_a_name(
+def test_a_put_succeeds_and_no_name_is_missed_if_the_index_can_not_be_written(
     big: Drive, code: int, is_built: bool
 ):
     number, failed = 0, True
@@ -371,7 +373,7 @@ def test_an_index_that_can_not_be_written_neither_hinders_a_put_nor_lacks_a_name
     assert number > 15
 
 
-def test_a_disk_that_takes_half_of_an_index_leaves_none(big: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_an_index_that_was_written_in_part_is_not_used(big: Drive, monkeypatch: pytest.MonkeyPatch):
     by_hand(big)
     monkeypatch.setattr(name_index, "_PAGE_SIZE", 64)
     with monkeypatch.context() as patch:
@@ -379,7 +381,7 @@ def test_a_disk_that_takes_half_of_an_index_leaves_none(big: Drive, monkeypatch:
         big.put("file", to="x/New")
     refused(big, "name-7")
     refused(big, "new")
-    assert not rubbish(Path(big.root_dir))
+    assert not leftovers(Path(big.root_dir))
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ def test_a_disk_that_takes_half_of_an_index_leaves_none(big: Drive, monkeypatch:
     ],
     ids=["gone", "all gone", "empty", "no page", "half a page", "nonsense", "a folder", "a FIFO", "a link"],
 )
-def test_a_damaged_index_is_none(big: Drive, harm: Callable[[Path], object]):
+def test_a_damaged_index_is_not_used(big: Drive, harm: Callable[[Path], object]):
     harm(index(big))
     refused(big, "name-7")
     big.put("file", to="x/New")
@@ -405,14 +407,14 @@ def test_a_damaged_index_is_none(big: Drive, harm: Callable[[Path], object]):
     refused(big, "the-FIRST")
 
 
-def test_after_a_start_of_the_machine_an_index_is_built_anew(big: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_an_index_is_built_again_after_a_boot(big: Drive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(syscalls, "boot_id", lambda: "another start")
     assert listings(lambda: big.put("file", to="x/New")) > 0
     assert listings(lambda: big.put("file", to="x/Newer")) == 0
     refused(big, "new")
 
 
-def test_where_starts_of_the_machine_have_no_name_all_names_are_looked_at(
+def test_all_names_are_compared_if_the_system_has_no_boot_id(
     quick_drive: Drive, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(name_index, "BIG", 1)
@@ -424,7 +426,7 @@ def test_where_starts_of_the_machine_have_no_name_all_names_are_looked_at(
     refused(quick_drive, "name-3")
 
 
-def test_indexes_do_not_outlive_their_folders_for_ever(big: Drive, monkeypatch: pytest.MonkeyPatch):
+def test_indexes_of_deleted_folders_are_removed(big: Drive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(name_index, "MOST", 5)
     for number in range(20):
         big.put("file", to=f"folder-{number}/Name")
@@ -434,7 +436,7 @@ def test_indexes_do_not_outlive_their_folders_for_ever(big: Drive, monkeypatch: 
 
 
 def change_at_random(drive: Drive, luck: random.Random, turns: int) -> None:
-    """Put and delete a few names in all their spellings, as files and as folders."""
+    """Put and delete a few names in all their forms, as files and as folders."""
     here = Path(f"random-{os.getpid()}")
     (here / "folder").mkdir(parents=True)
     (here / "file").touch()
@@ -460,7 +462,7 @@ def no_name_is_there_twice(drive: Drive) -> None:
 
 
 @pytest.mark.parametrize("page", [8, 64, 4096])
-def test_processes_that_put_and_delete_at_random_never_let_two_spellings_in(
+def test_random_puts_and_deletes_never_store_two_forms_of_a_name(
     big: Drive, page: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(name_index, "_PAGE_SIZE", page)  # small ones are full again and again
@@ -470,7 +472,9 @@ def test_processes_that_put_and_delete_at_random_never_let_two_spellings_in(
 
 @pytest.mark.parametrize("kills", [20, pytest.param(1000, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("page", [8, 4096])
-def test_nor_do_those_that_are_killed(big: Drive, page: int, kills: int, monkeypatch: pytest.MonkeyPatch):
+def test_random_kills_never_let_two_forms_of_a_name_be_stored(
+    big: Drive, page: int, kills: int, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(name_index, "_PAGE_SIZE", page)
     luck = random.Random(page)
     for _ in range(kills):

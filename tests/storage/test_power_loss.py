@@ -1,8 +1,7 @@
-"""`durable=True`: a put that has returned is there, whole, whatever the loss of power leaves of the rest."""
+"""`durable=True`: a put that has returned is complete in each state of the disk after a loss of power."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from power import Power, Tree
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
 from lightning_lite.storage.fs import syscalls
+
+from tests.support.files import while_read
 
 Step = Callable[[Drive], object]
 
@@ -37,29 +38,15 @@ def put_folder(text: str, to: str = "folder", **options) -> Step:
     return step
 
 
-def carelessly(step: Step) -> Step:
-    """Do it as a drive does that is not durable."""
+def not_durably(step: Step) -> Step:
+    """Return the step with a drive that is not durable."""
     return lambda drive: step(Drive(drive.id, root_dir=drive.root_dir))
-
-
-def while_read(step: Step) -> Step:
-    """Do it while a reader has the folder open: `folder` of the drive."""
-
-    def do(drive: Drive) -> None:
-        fd = os.open(f"{drive.root_dir}/drives/d/main/folder", os.O_RDONLY)
-        fcntl.flock(fd, fcntl.LOCK_SH)  # not through the door: it is not what is tested
-        try:
-            step(drive)
-        finally:
-            os.close(fd)
-
-    return do
 
 
 FOLDER = {"a": b"new", "inner": {"b": b"new"}}
 OLD_FOLDER = {"a": b"old", "inner": {"b": b"old"}}
 
-# What was done before, what is done, and where to look for what was there and what is there then.
+# The steps before, the step under test, the path to read, and its content before and after.
 CASES = {
     "a new file": ([], put("new"), "file", None, b"new"),
     "a file again": ([put("old")], put("new"), "file", b"old", b"new"),
@@ -68,8 +55,8 @@ CASES = {
     "a new folder": ([], put_folder("new"), "folder", None, FOLDER),
     "a folder again": ([put_folder("old")], put_folder("new"), "folder", OLD_FOLDER, FOLDER),
     "a folder that is moved": ([], put_folder("new", move=True), "folder", None, FOLDER),
-    "below folders that a careless put has made": (
-        [carelessly(put("old", to="x/y/other"))],
+    "below folders that a put that is not durable has made": (
+        [not_durably(put("old", to="x/y/other"))],
         put("new", to="x/y/z"),
         "x/y/z",
         None,
@@ -83,7 +70,7 @@ CASES = {
         {**OLD_FOLDER, "p": {"q": b"new"}},
     ),
     "a folder that is read while a put that is not durable changes it": (
-        [put_folder("new"), while_read(carelessly(put("new", to="folder/a")))],
+        [put_folder("new"), while_read(not_durably(put("new", to="folder/a")))],
         put("new", to="other"),
         "folder/inner/b",
         b"new",
@@ -125,7 +112,7 @@ def check(drive: Drive, before: list[Step], verb: Step, path: str, old: Tree | N
 
 
 def what_is_found(tree: Tree, place: Path, path: str) -> Tree | None:
-    """Make what the disk has, and get what a drive finds there."""
+    """Write the content of the modelled disk, and get the path from a drive on it."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.rmtree("got", ignore_errors=True)
     Path("got").unlink() if Path("got").is_file() else None
@@ -154,7 +141,7 @@ def files(tree: Tree, path: Path) -> Iterator[tuple[Path, bytes | None]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_put_has_brought_survives_the_loss_of_power(drive: Drive, case: str):
+def test_a_durable_put_survives_the_loss_of_power(drive: Drive, case: str):
     assert check(drive, *CASES[case]) > 1
 
 
@@ -169,12 +156,12 @@ def test_the_same_holds_where_folders_are_replaced_in_two_steps(drive: Drive, ca
     [
         ("a new file", "folders"),
         ("a file again", "anything"),
-        ("below folders that a careless put has made", "folders"),
+        ("below folders that a put that is not durable has made", "folders"),
         ("a new folder", "anything"),
         ("into a folder that is read", "anything"),
     ],
 )
-def test_without_flushing_the_model_turns_red(drive: Drive, case: str, what: str, monkeypatch):
+def test_the_model_fails_without_a_flush(drive: Drive, case: str, what: str, monkeypatch):
     if what == "folders":
         monkeypatch.setattr(syscalls, "flush_folder", lambda path: None)
     else:
@@ -183,7 +170,7 @@ def test_without_flushing_the_model_turns_red(drive: Drive, case: str, what: str
         check(drive, *CASES[case])
 
 
-def test_a_drive_that_is_not_durable_would_turn_the_model_red(drive: Drive):
+def test_the_model_fails_if_the_drive_is_not_durable(drive: Drive):
     before, verb, *rest = CASES["a new file"]
     with pytest.raises(AssertionError):
-        check(drive, before, carelessly(verb), *rest)
+        check(drive, before, not_durably(verb), *rest)

@@ -1,4 +1,4 @@
-"""Many processes on one drive: nothing torn, nothing mixed, one winner, a history that makes sense."""
+"""Many processes on one drive: no torn file, no mixed folder, one winner, a linearizable history."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 import races
-from faults import content, rubbish
+from faults import content, leftovers
 from linear import Operation, is_linearizable
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
 from lightning_lite.storage.fs import locks, syscalls
-from lightning_lite.storage.local import lookup, put
+from lightning_lite.storage.local import changes, lookup
 
 
 @pytest.fixture
@@ -56,17 +56,19 @@ def test_gets_that_replace_the_same_folder_do_not_disturb_each_other(drive: Driv
             drive.get("folder", to="copy", overwrite=True)
 
     races.together(*[replace] * 3)
-    drive.get("folder", to="copy", overwrite=True)  # cleans what was held when it was thrown away
+    drive.get(
+        "folder", to="copy", overwrite=True
+    )  # removes folders that a reader still held when they were replaced
     drive.put("folder")
     assert content(Path("copy")) == content(Path("folder"))
     assert set(os.listdir()) == {"copy", "folder", "root"}
-    assert not rubbish(Path(drive.root_dir))
+    assert not leftovers(Path(drive.root_dir))
 
 
 def test_no_folder_changes_while_it_is_read(drive: Drive):
     races.no_folder_changes_while_it_is_read(drive, gets=40)
     drive.put("folder/b", to="unrelated")
-    assert not rubbish(Path(drive.root_dir))
+    assert not leftovers(Path(drive.root_dir))
 
 
 def test_exactly_one_of_three_components_wins_a_path(drive: Drive):
@@ -99,7 +101,7 @@ def run_killed(drive: Drive, kills: int) -> None:
             assert not report.read()
         Path("check/probe").write_text("x")
         check.put("probe")
-        assert not rubbish(Path(drive.root_dir))
+        assert not leftovers(Path(drive.root_dir))
         seen = content(Path(drive.root_dir, "drives/d/main"))
         assert set(seen) <= {"file", "folder", "probe"}
         if "folder" in seen:
@@ -114,12 +116,12 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def test_after_forty_kills_at_random_moments_nothing_is_broken(drive: Drive):
+def test_a_drive_is_whole_after_forty_random_kills(drive: Drive):
     run_killed(drive, 40)
 
 
 @pytest.mark.torture
-def test_after_a_thousand_kills_at_random_moments_nothing_is_broken(drive: Drive):
+def test_a_drive_is_whole_after_a_thousand_random_kills(drive: Drive):
     run_killed(drive, 1000)
 
 
@@ -179,16 +181,16 @@ def check_histories(drive: Drive, seeds: range) -> None:
         shutil.rmtree(f"run-{seed}")
 
 
-def test_histories_of_eight_processes_make_sense(drive: Drive):
+def test_histories_of_eight_processes_are_linearizable(drive: Drive):
     check_histories(drive, range(4))
 
 
 @pytest.mark.torture
-def test_five_hundred_histories_make_sense(drive: Drive):
+def test_five_hundred_histories_are_linearizable(drive: Drive):
     check_histories(drive, range(1000, 1500))
 
 
-def test_the_search_finds_a_stale_read_that_was_planted(drive: Drive):
+def test_the_search_finds_a_stale_read(drive: Drive):
     for history in history_of(drive, seed=7).values():
         assert is_linearizable(history)
         ends = max(operation.end for operation in history if operation.end < math.inf)
@@ -199,11 +201,11 @@ def test_the_search_finds_a_stale_read_that_was_planted(drive: Drive):
     assert is_linearizable([first, second, Operation("get", "old", 2.5, 5)])
 
 
-# Each harness turns red when what it looks for is broken.
+# Each harness fails when the rule that it checks is broken.
 
 
-def put_in_place(self: put.Put, on_progress) -> None:
-    target = Path(self._layout.space(self._owner), *self._parts)
+def put_in_place(self: changes.Put, on_progress) -> None:
+    target = Path(self._layout.base, self._owner, *self._parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     if self._is_folder:
         shutil.copytree(self._source.path, target, dirs_exist_ok=True)
@@ -215,32 +217,32 @@ def put_in_place(self: put.Put, on_progress) -> None:
                 file.flush()
 
 
-def test_writing_in_place_turns_the_torn_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(put.Put, "copy", put_in_place)
+def test_the_harness_for_torn_files_fails_if_files_are_written_in_place(drive: Drive, monkeypatch):
+    monkeypatch.setattr(changes.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"torn|changed while it was copied"):
         races.no_get_is_torn(drive, gets=4000)
 
 
-def test_copying_a_tree_into_its_place_turns_the_mixed_harness_red(drive: Drive, monkeypatch):
-    monkeypatch.setattr(put.Put, "copy", put_in_place)
+def test_the_harness_for_mixed_folders_fails_if_folders_are_copied_in_place(drive: Drive, monkeypatch):
+    monkeypatch.setattr(changes.Put, "copy", put_in_place)
     with pytest.raises(AssertionError, match=r"mixed|changed while it was copied"):
         races.no_folder_is_mixed(drive, gets=400)
 
 
-def test_reading_without_a_pin_turns_the_mixed_harness_red(drive: Drive, monkeypatch):
+def test_the_harness_for_mixed_folders_fails_if_readers_do_not_pin(drive: Drive, monkeypatch):
     monkeypatch.setattr(lookup, "_pin", lambda fd, path, lock: True)
     with pytest.raises(AssertionError, match=r"mixed: |changed while it was copied"):
         races.no_folder_changes_while_it_is_read(drive, gets=2000)
 
 
-def test_no_lock_turns_the_harness_of_the_race_red(drive: Drive, monkeypatch):
-    admit = put.Put._check_place
+def test_the_harness_for_races_fails_without_the_lock(drive: Drive, monkeypatch):
+    admit = changes.Put._check_place
 
-    def admit_and_sleep(self: put.Put, **options: bool) -> None:
+    def admit_and_sleep(self: changes.Put, **options: bool) -> None:
         admit(self, **options)
-        pause(0.001)  # here the others come in
+        pause(0.001)  # the other processes run here
 
     monkeypatch.setattr(locks.DriveLock, "held", nullcontext)
-    monkeypatch.setattr(put.Put, "_check_place", admit_and_sleep)
+    monkeypatch.setattr(changes.Put, "_check_place", admit_and_sleep)
     with pytest.raises(AssertionError):
         races.one_component_wins(drive, rounds=100)

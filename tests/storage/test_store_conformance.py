@@ -127,7 +127,7 @@ def test_a_second_put_replaces_the_first(user: User):
         assert user.get("tree") == content
 
 
-def test_parts_of_a_tree_are_there_for_themselves(user: User):
+def test_a_part_of_a_folder_can_be_got_alone(user: User):
     user.put("tree", TREE)
     assert user.get("tree/inner/b") == "2"
     assert user.get("tree/inner") == TREE["inner"]
@@ -193,7 +193,7 @@ def test_open_reads_one_version(user: User):
         user.store.open(("nothing",), owner=None)
 
 
-def test_a_wait_ends_with_the_arrival_or_in_time(user: User):
+def test_a_wait_ends_when_the_path_arrives_or_at_the_timeout(user: User):
     assert not user.store.wait(lambda: bool(user.store.owners(("a",))), 0.1)
     thread = threading.Timer(0.1, lambda: user.put("a", "text"))
     thread.start()
@@ -226,7 +226,7 @@ def test_a_local_path_can_be_read(user: User):
     assert not Path(user.store.local_path("anna", ("nothing",))).exists()
 
 
-def test_a_sound_drive_has_no_problems(user: User):
+def test_verify_finds_no_problem_in_an_undamaged_drive(user: User):
     user.put("a", "text")
     user.put("tree", TREE)
     found = list(user.store.verify(hashes=True))

@@ -19,7 +19,7 @@ LONG = 100.0
 
 
 def later(action: Callable[[], object]) -> threading.Thread:
-    """Do something when the main thread waits already, most probably."""
+    """Call a function in a thread, most probably after the main thread has begun to wait."""
     thread = threading.Timer(0.15, action)
     thread.start()
     return thread
@@ -58,7 +58,7 @@ def test_a_get_that_waits_gets_what_arrives(drive: Drive, way: str, path: str, p
 
 
 @pytest.mark.parametrize("owner", [None, "other"])
-def test_the_component_that_is_asked_for_counts(drive: Drive, owner: str | None):
+def test_a_wait_for_a_component_ignores_other_components(drive: Drive, owner: str | None):
     make()
     drive.put("file")
     if owner:
@@ -69,14 +69,14 @@ def test_the_component_that_is_asked_for_counts(drive: Drive, owner: str | None)
         assert drive.get("file", to="copy", timeout=0)
 
 
-def test_a_pattern_is_awaited_as_well(drive: Drive):
+def test_a_get_waits_for_a_pattern(drive: Drive):
     make()
     thread = later(lambda: drive.put("file", to="runs/1/best.ckpt"))
     assert drive.get("runs/*/best.ckpt", timeout=LONG) == [os.path.abspath("runs/1/best.ckpt")]
     thread.join()
 
 
-def test_a_wait_ends_in_time(drive: Drive, way: str):
+def test_a_wait_ends_at_its_timeout(drive: Drive, way: str):
     begin = time.monotonic()
     with pytest.raises(DriveTimeout, match=r"The following 'nothing' wasn't found in 0.3 seconds") as caught:
         drive.get("nothing", timeout=0.3)
@@ -94,7 +94,7 @@ def test_other_arrivals_do_not_end_a_wait(drive: Drive):
 
 
 @pytest.mark.parametrize("timeout", [0, -1])
-def test_no_time_means_one_look(drive: Drive, timeout: float):
+def test_a_timeout_of_zero_checks_once(drive: Drive, timeout: float):
     with pytest.raises(DriveTimeout):
         drive.get("nothing", timeout=timeout)
     make()
@@ -103,7 +103,7 @@ def test_no_time_means_one_look(drive: Drive, timeout: float):
 
 
 @pytest.mark.parametrize("timeout", [1e12, math.inf])
-def test_one_may_wait_for_ever(drive: Drive, way: str, timeout: float):
+def test_a_timeout_may_be_infinite(drive: Drive, way: str, timeout: float):
     make()
     thread = later(lambda: drive.put("file"))
     assert drive.get("file", to="copy", timeout=timeout)
@@ -111,13 +111,13 @@ def test_one_may_wait_for_ever(drive: Drive, way: str, timeout: float):
 
 
 @pytest.mark.parametrize("timeout", ["3", True, math.nan, [1]])
-def test_what_is_no_number_of_seconds_is_refused(drive: Drive, timeout):
+def test_a_timeout_that_is_not_a_number_is_refused(drive: Drive, timeout):
     with pytest.raises(DriveTypeError, match="timeout must be a number of seconds"):
         drive.get("file", timeout=timeout)
 
 
-def test_a_waiter_sleeps(drive: Drive, monkeypatch):
-    """It looks once at the beginning and once for each arrival, not again and again."""
+def test_a_wait_checks_once_per_arrival(drive: Drive, monkeypatch):
+    """It checks once at the beginning and once for each arrival."""
     make()
     looks = []
     real = Drive._has
@@ -127,7 +127,7 @@ def test_a_waiter_sleeps(drive: Drive, monkeypatch):
     assert len(looks) <= 3
 
 
-def test_two_steps_wake_a_waiter_too(drive: Drive, monkeypatch):
+def test_an_exchange_in_two_steps_wakes_a_waiting_get(drive: Drive, monkeypatch):
     monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
     make()
     drive.put("folder")

@@ -25,7 +25,8 @@ def while_read(step: Callable[[Drive], object]) -> Callable[[Drive], None]:
     """
 
     def do(drive: Drive) -> None:
-        fd = os.open(f"{drive.root_dir}/drives/{drive.id}/main/folder", os.O_RDONLY)
+        name = drive.id.removeprefix("lit://")
+        fd = os.open(f"{drive.root_dir}/drives/{name}/main/folder", os.O_RDONLY)
         fcntl.flock(fd, fcntl.LOCK_SH)
         try:
             step(drive)

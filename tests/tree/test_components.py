@@ -22,11 +22,8 @@ from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
 
+from tests.support.flows import do_nothing
 from tests.support.simulation import ScriptedFlow, Stage, StartWork, Work, only, play
-
-
-def nothing(flow):
-    pass
 
 
 class Bare(LightningFlow):
@@ -65,8 +62,8 @@ class NoRun(LightningWork):
 
 
 def test_names_are_the_path_in_the_tree():
-    child = ScriptedFlow(nothing, work=Work(), grandchild=ScriptedFlow(nothing, work=Work()))
-    root = ScriptedFlow(nothing, child=child, work=Work())
+    child = ScriptedFlow(do_nothing, work=Work(), grandchild=ScriptedFlow(do_nothing, work=Work()))
+    root = ScriptedFlow(do_nothing, child=child, work=Work())
 
     assert root.name == "root"
     assert [name for name, _ in root.named_works()] == [
@@ -79,10 +76,10 @@ def test_names_are_the_path_in_the_tree():
 
 
 def test_names_follow_a_flow_that_is_attached_after_its_works():
-    inner = ScriptedFlow(nothing, work=Work())
+    inner = ScriptedFlow(do_nothing, work=Work())
     assert inner.work.name == "root.work"
 
-    outer = ScriptedFlow(nothing, inner=inner)
+    outer = ScriptedFlow(do_nothing, inner=inner)
 
     assert inner.work.name == "root.inner.work"
     assert outer.get_component_by_name("root.inner.work") is inner.work
@@ -90,9 +87,9 @@ def test_names_follow_a_flow_that_is_attached_after_its_works():
 
 def test_works_come_first_own_then_those_of_flows_then_those_of_structures():
     root = ScriptedFlow(
-        nothing,
+        do_nothing,
         structure=Dict(x=Work()),
-        flow=ScriptedFlow(nothing, w=Work()),
+        flow=ScriptedFlow(do_nothing, w=Work()),
         zulu=Work(),
         alpha=Work(),
     )
@@ -104,7 +101,7 @@ def test_works_come_first_own_then_those_of_flows_then_those_of_structures():
 
 
 def test_components_are_found_by_name():
-    root = ScriptedFlow(nothing, flow=ScriptedFlow(nothing, crew=List(Work(), Work())))
+    root = ScriptedFlow(do_nothing, flow=ScriptedFlow(do_nothing, crew=List(Work(), Work())))
 
     assert root.get_component_by_name("root") is root
     assert root.get_component_by_name("root.flow") is root.flow
@@ -126,7 +123,7 @@ def test_components_are_found_by_name():
     ],
 )
 def test_a_name_that_leads_nowhere_is_named(name, error, message):
-    root = ScriptedFlow(nothing, flow=ScriptedFlow(nothing), number=3)
+    root = ScriptedFlow(do_nothing, flow=ScriptedFlow(do_nothing), number=3)
 
     with pytest.raises(error, match=message):
         root.get_component_by_name(name)
@@ -170,21 +167,21 @@ def test_a_flow_that_does_not_override_run_is_named():
 
 def test_a_work_can_not_stand_in_two_places_and_both_are_named():
     work = Work()
-    ScriptedFlow(nothing, first=work)
+    ScriptedFlow(do_nothing, first=work)
 
     with pytest.raises(
         ComponentError,
         match=r"The same Work can't be in two places: it is 'root\.first' already.*'root\.second'",
     ):
-        ScriptedFlow(nothing, second=work)
+        ScriptedFlow(do_nothing, second=work)
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda work: ScriptedFlow(nothing, first=work, second=work),
-        lambda work: ScriptedFlow(nothing, first=work, child=ScriptedFlow(nothing, second=work)),
-        lambda work: ScriptedFlow(nothing, first=work, crew=List(work)),
+        lambda work: ScriptedFlow(do_nothing, first=work, second=work),
+        lambda work: ScriptedFlow(do_nothing, first=work, child=ScriptedFlow(do_nothing, second=work)),
+        lambda work: ScriptedFlow(do_nothing, first=work, crew=List(work)),
         lambda work: List(work, work),
         lambda work: Dict(a=work, b=work),
         lambda work: Dict(a=List(work), b=work),
@@ -197,7 +194,7 @@ def test_the_same_work_in_two_places_is_refused_wherever(build):
 
 
 def test_a_flow_can_not_contain_itself():
-    root = ScriptedFlow(nothing, child=ScriptedFlow(nothing))
+    root = ScriptedFlow(do_nothing, child=ScriptedFlow(do_nothing))
     root.child._script = lambda child: setattr(child, "myself", root)
 
     with pytest.raises(ComponentError, match=r"ScriptedFlow can't contain itself as 'myself'"):
@@ -238,15 +235,15 @@ def test_a_work_may_be_created_in_run_and_gets_a_process_with_its_first_call():
 
 
 def test_a_component_that_is_set_outside_init_and_run_is_refused():
-    root = ScriptedFlow(nothing)
+    root = ScriptedFlow(do_nothing)
 
     with pytest.raises(StateError, match=r"Cannot set attributes that were not defined in __init__: work"):
         root.work = Work()
 
 
-@pytest.mark.parametrize(("old", "kind"), [(Work, "work"), (lambda: ScriptedFlow(nothing), "flow")])
+@pytest.mark.parametrize(("old", "kind"), [(Work, "work"), (lambda: ScriptedFlow(do_nothing), "flow")])
 def test_a_component_can_not_be_replaced_by_assignment(old, kind):
-    root = ScriptedFlow(nothing, child=old())
+    root = ScriptedFlow(do_nothing, child=old())
 
     with pytest.raises(
         StateError, match=rf"Cannot set attributes as the {kind} can't be changed once defined: child"
@@ -265,11 +262,13 @@ def test_an_attribute_that_holds_a_value_does_not_become_a_component():
 @pytest.mark.parametrize("name", ["run", "stop", "works"])
 def test_a_component_can_not_take_the_name_of_a_method(name):
     with pytest.raises(StateError, match=rf"root\.{name} is a method of ScriptedFlow"):
-        ScriptedFlow(nothing, **{name: Work()})
+        ScriptedFlow(do_nothing, **{name: Work()})
 
 
 def test_a_list_or_dict_of_nothing_but_components_becomes_a_structure():
-    root = ScriptedFlow(nothing, crew=[Work(), Work()], named={"a": Work()}, empty=[], mixed_values=[1, "a"])
+    root = ScriptedFlow(
+        do_nothing, crew=[Work(), Work()], named={"a": Work()}, empty=[], mixed_values=[1, "a"]
+    )
 
     assert type(root.crew) is List
     assert type(root.named) is Dict
@@ -280,11 +279,11 @@ def test_a_list_or_dict_of_nothing_but_components_becomes_a_structure():
 
 def test_a_list_of_components_and_values_is_refused():
     with pytest.raises(StateError, match=r"Only JSON-serializable.*root\.mixed\[0\].*structures\.List"):
-        ScriptedFlow(nothing, mixed=[Work(), 1])
+        ScriptedFlow(do_nothing, mixed=[Work(), 1])
 
 
 def test_a_private_attribute_may_hold_a_component_that_stands_elsewhere():
-    root = ScriptedFlow(nothing, work=Work())
+    root = ScriptedFlow(do_nothing, work=Work())
 
     root._best = root.work
 
@@ -292,7 +291,7 @@ def test_a_private_attribute_may_hold_a_component_that_stands_elsewhere():
 
 
 @pytest.mark.parametrize(
-    "value", [lambda: Work(), lambda: ScriptedFlow(nothing), lambda: [Work()], lambda: {"a": Work()}]
+    "value", [lambda: Work(), lambda: ScriptedFlow(do_nothing), lambda: [Work()], lambda: {"a": Work()}]
 )
 def test_a_work_takes_no_children(value):
     class Parent(LightningWork):
@@ -362,7 +361,7 @@ class Mute:
 )
 def test_what_is_no_json_is_refused_with_its_path_its_type_and_what_to_use_instead(bad, advice):
     with pytest.raises(StateError) as refusal:
-        ScriptedFlow(nothing, table={"a": [0, {"b": bad}]})
+        ScriptedFlow(do_nothing, table={"a": [0, {"b": bad}]})
 
     message = str(refusal.value)
     assert message.startswith(
@@ -376,7 +375,7 @@ def test_what_is_no_json_is_refused_with_its_path_its_type_and_what_to_use_inste
 
 
 def test_a_refused_value_leaves_the_old_one():
-    root = ScriptedFlow(nothing, value=[1])
+    root = ScriptedFlow(do_nothing, value=[1])
 
     with pytest.raises(StateError):
         root.value = {1}
@@ -387,7 +386,7 @@ def test_a_refused_value_leaves_the_old_one():
 def test_values_keep_their_types_exactly():
     value = {1: (1, [2.0, None]), False: "a.b", "x": math.inf, None: 10**5000}
 
-    root = ScriptedFlow(nothing, value=value)
+    root = ScriptedFlow(do_nothing, value=value)
 
     assert repr(list(root.state["vars"]["value"])) == repr(list(value))
     assert root.value[1] == (1, [2.0, None])
@@ -395,7 +394,7 @@ def test_values_keep_their_types_exactly():
 
 
 def test_state_can_not_be_deleted():
-    root = ScriptedFlow(nothing, value=1, work=Work())
+    root = ScriptedFlow(do_nothing, value=1, work=Work())
 
     for name in ("value", "work"):
         with pytest.raises(StateError, match=rf"root\.{name} is part of the state, so it can't be deleted"):
@@ -424,9 +423,9 @@ def test_a_value_can_not_take_the_name_of_a_method(name):
         with pytest.raises(
             StateError, match=r"root\.run is a method of ScriptedFlow; give the attribute another name"
         ):
-            ScriptedFlow(nothing, run=3)
+            ScriptedFlow(do_nothing, run=3)
     else:
-        assert ScriptedFlow(nothing, state_like=3).state_like == 3
+        assert ScriptedFlow(do_nothing, state_like=3).state_like == 3
 
 
 class WithProperty(LightningFlow):
@@ -456,7 +455,7 @@ def test_a_property_with_a_setter_is_called():
 
 
 def test_unicode_names_are_fine():
-    root = ScriptedFlow(nothing, größe=1, работа=Work())
+    root = ScriptedFlow(do_nothing, größe=1, работа=Work())
 
     assert root.state["vars"] == {"größe": 1}
     assert root.works()[0].name == "root.работа"
@@ -464,7 +463,7 @@ def test_unicode_names_are_fine():
 
 def test_state_is_nested_dicts_as_lightning_app_shows_them():
     root = ScriptedFlow(
-        nothing, counter=1, flow=ScriptedFlow(nothing, x=[2]), work=Work(), crew=Dict(a=Work())
+        do_nothing, counter=1, flow=ScriptedFlow(do_nothing, x=[2]), work=Work(), crew=Dict(a=Work())
     )
 
     state = root.state
@@ -478,7 +477,7 @@ def test_state_is_nested_dicts_as_lightning_app_shows_them():
 
 
 def test_state_is_a_copy():
-    root = ScriptedFlow(nothing, items=[1])
+    root = ScriptedFlow(do_nothing, items=[1])
 
     root.state["vars"]["items"].append(2)
 
@@ -488,10 +487,10 @@ def test_state_is_a_copy():
 def test_set_state_brings_back_what_state_has_given():
     def build():
         return ScriptedFlow(
-            nothing,
+            do_nothing,
             counter=1,
             items=[1],
-            flow=ScriptedFlow(nothing, x=(1,)),
+            flow=ScriptedFlow(do_nothing, x=(1,)),
             work=Work(),
             crew=Dict(a=List(Work())),
         )
@@ -506,7 +505,7 @@ def test_set_state_brings_back_what_state_has_given():
 
 
 def test_set_state_names_what_is_not_there():
-    root = ScriptedFlow(nothing, crew=Dict(a=Work()))
+    root = ScriptedFlow(do_nothing, crew=Dict(a=Work()))
 
     with pytest.raises(StateError, match=r"root\.unknown was never declared"):
         root.set_state({"vars": {"unknown": 1}})
@@ -538,7 +537,7 @@ def pickled(work):
 @pytest.mark.parametrize("cls", [Work, WithOwnPickling])
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled], ids=["copy", "deepcopy", "pickle"])
 def test_a_copy_of_a_work_has_its_own_values_and_calls(cls, copied):
-    flow = ScriptedFlow(nothing, work=cls())
+    flow = ScriptedFlow(do_nothing, work=cls())
     flow.work.step, flow.work.curve, flow.work._private = 1, [1], {"a"}
 
     twin = copied(flow.work)
@@ -555,7 +554,7 @@ def test_a_copy_of_a_work_has_its_own_values_and_calls(cls, copied):
 
 
 def test_the_display_name_can_be_set_only_before_the_work_has_started():
-    stage = Stage(ScriptedFlow(nothing, work=Work()))
+    stage = Stage(ScriptedFlow(do_nothing, work=Work()))
     work = stage.root.work
     assert work.display_name == "work"
     work.display_name = "Trainer"
@@ -575,7 +574,7 @@ def test_a_port_is_picked_once_and_is_state():
 
 
 def test_the_address_is_known_once_the_process_is_up():
-    stage = Stage(ScriptedFlow(nothing, work=Work()))
+    stage = Stage(ScriptedFlow(do_nothing, work=Work()))
     assert stage.root.work.internal_ip == ""
 
     stage.up("root.work")
@@ -590,18 +589,18 @@ def test_a_flow_is_ready_when_all_its_flows_are():
         def ready(self):
             return False
 
-    assert ScriptedFlow(nothing, child=ScriptedFlow(nothing)).ready
-    assert not ScriptedFlow(nothing, child=ScriptedFlow(nothing, grandchild=Unready(nothing))).ready
+    assert ScriptedFlow(do_nothing, child=ScriptedFlow(do_nothing)).ready
+    assert not ScriptedFlow(do_nothing, child=ScriptedFlow(do_nothing, grandchild=Unready(do_nothing))).ready
 
 
 def test_no_warning_comes_from_building_a_tree():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ScriptedFlow(nothing, work=Work(), crew=List(Work()), value=1)
+        ScriptedFlow(do_nothing, work=Work(), crew=List(Work()), value=1)
 
 
 def test_ten_thousand_works_are_no_problem():
-    root = ScriptedFlow(nothing, many=List(*[Work(start_with_flow=False) for _ in range(10_000)]))
+    root = ScriptedFlow(do_nothing, many=List(*[Work(start_with_flow=False) for _ in range(10_000)]))
 
     stage = Stage(root)
 

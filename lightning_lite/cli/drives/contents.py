@@ -28,7 +28,7 @@ from lightning_lite.cli.options import check_root, examples, json_option, plain_
 from lightning_lite.cli.output import say, say_json, say_table
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
-from lightning_lite.storage.fs.copy import stream
+from lightning_lite.storage.fs.files import stream
 from lightning_lite.storage.names import PROTOCOL
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.text import format_bytes, one_line

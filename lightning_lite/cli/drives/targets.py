@@ -15,8 +15,7 @@ from lightning_lite.cli.options import BadInput, ParamType, check_root
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.errors import DriveError, DriveNotFound
-from lightning_lite.storage.names import PROTOCOL, drive_name, has_magic, path_parts
-from lightning_lite.storage.selection import expand
+from lightning_lite.storage.names import PROTOCOL, drive_name, expand, has_magic, path_parts
 from lightning_lite.storage.stores import drive_names
 
 #: Maximum number of characters of a name in the output; no path is longer.

@@ -105,7 +105,7 @@ def has_precise_ctime(folder: str, fd: int) -> bool:
 
 
 def try_out(folder: str) -> list[str]:
-    """Return what does not work in `folder`: `locks`, `create-only`, both or nothing."""
+    """Return the features that do not work in `folder`: `locks`, `create-only`, both or none."""
     import subprocess  # noqa: PLC0415 - takes 10 ms; only network folders need it
 
     lock = f"{folder}/probe-{os.getpid()}.lock"

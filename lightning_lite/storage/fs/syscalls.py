@@ -99,7 +99,7 @@ def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | No
 
 
 def stat_if_exists(path: str, dir_fd: int | None = None) -> os.stat_result | None:
-    """Return the status of what is at `path`, without following a link, or `None` if nothing is there."""
+    """Return the status of the file, folder or link at `path`, or `None` if it does not exist."""
     try:
         return stat(path, dir_fd=dir_fd, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
@@ -143,6 +143,13 @@ def try_lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_same(fd: int, path: str, dir_fd: int | None = None) -> bool:
+    """Return whether the open file or folder is still the one at `path`."""
+    there = stat_if_exists(path, dir_fd)
+    here = fstat(fd)
+    return there is not None and (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _at(dir_fd: int | None) -> int:

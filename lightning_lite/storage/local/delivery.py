@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISLNK
 from typing import NamedTuple
 
-from lightning_lite.storage.base import Destination
+from lightning_lite.storage.base import Destination, OnProgress
 from lightning_lite.storage.errors import (
     DriveExists,
     DriveIsDirectory,
@@ -22,10 +22,9 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.files import TreeCopier, copy_file, is_inside, open_beneath, restored_mode
 from lightning_lite.storage.fs.locks import wait_for, write_holder
-from lightning_lite.storage.fs.symlinks import is_inside, open_beneath
-from lightning_lite.storage.fs.trees import is_same
-from lightning_lite.storage.local.staging import Staged, StagingFolder
+from lightning_lite.storage.local.layout import Staged, StagingFolder
 from lightning_lite.storage.names import RESERVED
 
 #: Name of the folder next to a destination in which files are staged that cannot be staged in the drive.
@@ -40,7 +39,7 @@ HOLDER = f"{RESERVED}.holder"
 #: Errors if files cannot be staged in the drive: it is on another disk, or on one that is read-only.
 _NOT_THERE = frozenset({errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM})
 
-#: Errors if something is a symbolic link or a file instead of a folder.
+#: Errors if a symbolic link or a file is in the place of a folder.
 _NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
@@ -55,32 +54,72 @@ class Delivery:
     """
 
     def __init__(self, destination: Destination) -> None:
-        self.path = destination.path
+        self.path = "/".join((destination.folder, *destination.parts))
         self._folder = destination.folder
         self._parts = destination.parts
         self._name = destination.parts[-1]
         self._overwrite = destination.overwrite
 
-    def check(self, *, is_folder: bool) -> None:
-        """Refuse a destination where the file or folder may not be written, before anything is copied."""
+    def copy(self, fd: int, staging: StagingFolder, on_progress: OnProgress | None) -> None:
+        """Copy an open file or folder to the destination.
+
+        Args:
+            fd: Its descriptor.
+            staging: Staging folder of the drive, used if a `rename` from there to the destination works; else
+                the copy is staged next to the destination.
+            on_progress: Called with the number of bytes after each piece, or `None`.
+        """
+        info = syscalls.fstat(fd)
+        if self._check(staging, is_folder=S_ISDIR(info.st_mode)):
+            try:
+                self._copy(fd, info, staging, on_progress)
+                return
+            except OSError as error:
+                if error.errno not in _NOT_THERE:
+                    raise
+        with self._parent() as (parent, _), staging_in(parent) as nearby:
+            self._copy(fd, info, nearby, on_progress)
+
+    def _check(self, staging: StagingFolder, *, is_folder: bool) -> bool:
+        """Refuse a destination where the file or folder may not be written, before anything is copied.
+
+        Returns:
+            Whether `staging` and the destination are on one file system, so that `rename` works.
+        """
         with self._parent() as (parent, missing):
             if not missing:
                 restore_replaced(parent)
                 self._check_in(parent, is_folder=is_folder)
-
-    def is_near(self, staging: StagingFolder) -> bool:
-        """Return whether `staging` and the destination are on one file system, so that `rename` works."""
-        there = syscalls.stat_if_exists(staging.folder)
-        with self._parent() as (parent, _):
+            there = syscalls.stat_if_exists(staging.folder)
             return there is not None and there.st_dev == syscalls.fstat(parent.fd).st_dev
 
-    @contextmanager
-    def staging_nearby(self) -> Iterator[StagingFolder]:
-        """Give a staging folder on the file system of the destination."""
-        with self._parent() as (parent, _), staging_in(parent) as staging:
-            yield staging
+    def _copy(
+        self, fd: int, info: os.stat_result, staging: StagingFolder, on_progress: OnProgress | None
+    ) -> None:
+        """Copy an open file or folder to `staging`, and move it from there to the destination."""
+        is_folder = S_ISDIR(info.st_mode)
+        with staging.new_folder() if is_folder else staging.new_file() as staged:
+            mode = restored_mode(info.st_mode)
+            if is_folder:
+                copier = TreeCopier(
+                    mode=restored_mode,
+                    check=None,
+                    check_folder=None,
+                    open_link=None,
+                    durable=False,
+                    on_progress=on_progress,
+                )
+                copier.copy_folder(fd, staged.fd)
+            else:
+                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
+                copy_file(fd, staged.fd, info, mode, name=self.path, durable=False, on_progress=on_progress)
+            self._move(staged, staging, is_folder=is_folder)
+            if is_folder:
+                syscalls.fchmod(staged.fd, mode)  # it was writable, because rename() of a folder needs that
+            else:
+                staged.is_placed = True
 
-    def place(self, staged: Staged, staging: StagingFolder, *, is_folder: bool) -> None:
+    def _move(self, staged: Staged, staging: StagingFolder, *, is_folder: bool) -> None:
         """Move the staged file or folder to the destination."""
         placed = False
         while not placed:  # other processes may change the destination at the same time
@@ -182,11 +221,6 @@ class Delivery:
             ) from None
 
 
-def needs_other_place(error: OSError) -> bool:
-    """Return whether staging failed because of the place, not because of the content."""
-    return error.errno in _NOT_THERE
-
-
 class OpenFolder(NamedTuple):
     """A folder of the user.
 
@@ -239,7 +273,7 @@ def restore_replaced(parent: OpenFolder) -> None:
 
 
 def _restore(inner: int, parent: int) -> None:
-    """Move back what has no successor at its place, and remove the rest; the caller holds the folder."""
+    """Move back each folder whose place is empty, remove the others; the caller holds the lock of `inner`."""
     trash = StagingFolder(".", inner)
     for name in syscalls.listdir(inner):
         if name.startswith(RESERVED):
@@ -299,7 +333,7 @@ def _open_locked(folder: OpenFolder, name: str, kind: int) -> int:
             continue  # its last user has just removed it
         try:
             wait_for(fd, kind, f"{folder.path}/{name}", HOLDER, fd)
-            if is_same(fd, name, folder.fd):
+            if syscalls.is_same(fd, name, folder.fd):
                 return fd
         except BaseException:
             syscalls.close(fd)

@@ -1,30 +1,54 @@
-"""The folders of a drive on disk, and how they are created and opened.
+"""The folders of a drive on disk: how they are created, staged in and exchanged.
 
 <root>/                                   accessible only to its user
   drives/<name>/<component>/<path>        the visible files
   drives/<name>/.lightning_lite/lock      held by the process that changes visible files
   drives/<name>/.lightning_lite/aside/    the staging folder: files in preparation, and removed ones
   drives/<name>/.lightning_lite/names/    indexes of big folders, which may be lost at any time
+
+A process locks what it creates in the staging folder until it has moved it to its place. Entries without a
+lock are leftovers of dead processes, or replaced files; the next put or delete removes them.
+
+Two folders are exchanged in one step where the system can do that, else in two under an intent record. If the
+process dies between the two steps, the next holder of the drive's lock finishes them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from stat import S_ISDIR
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from lightning_lite.storage.base import Parts
-from lightning_lite.storage.errors import DriveGone, shown
+from lightning_lite.storage.errors import DriveError, DriveGone, shown
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.files import empty_folder
 from lightning_lite.storage.fs.locks import DriveLock
 from lightning_lite.storage.fs.probe import check_file_system
-from lightning_lite.storage.local.exchange import recover
-from lightning_lite.storage.local.name_index import NameIndex
-from lightning_lite.storage.local.staging import StagingFolder
 from lightning_lite.storage.names import RESERVED
 
 #: Permissions of the folders that contain drives: other users have no access.
 CLOSED = 0o700
+
+#: Name of the intent record of a drive, in its staging folder.
+INTENT = f"{RESERVED}.intent"
+
+#: Name of an empty file next to it, which exists if folders are replaced in two steps in this drive.
+TWO_STEPS = f"{RESERVED}.two-steps"
+
+#: Prefix of the names of all staged files and folders.
+PREFIX = f"{RESERVED}-"
+
+#: Most bytes in an intent record.
+_LONGEST = 16 * 1024
+
+_numbers = count()
 
 
 class Layout:
@@ -37,7 +61,7 @@ class Layout:
     Attributes:
         base: Folder of the drive.
         staging: Files that are not visible yet, or not any more.
-        name_index: Names in big folders.
+        names: Folder of the indexes of big folders.
         lock: Held while visible files are changed.
     """
 
@@ -45,10 +69,11 @@ class Layout:
         own = f"{root}/drives/{name}/{RESERVED}"
         self.base = f"{root}/drives/{name}"
         self.staging = StagingFolder(f"{own}/aside")
-        self.name_index = NameIndex(f"{own}/names", self.staging)
+        self.names = f"{own}/names"
         self._root = root
         self.lock = DriveLock(f"{own}/lock")
         self._seen = False
+        self._is_checked = False
         self._flushed = False
 
     def exists(self) -> bool:
@@ -61,22 +86,29 @@ class Layout:
         if syscalls.stat_if_exists(self.staging.folder) is not None:
             self._seen = True
         elif seen:
-            raise DriveGone(
-                f"The folder {shown(self.base)} of the drive was removed while it was in use; restore it, "
-                f"or make a new Drive to start with an empty one."
-            )
+            raise self._gone()
         return self._seen
 
     def prepare(self, *, durable: bool) -> None:
-        """Create the folders of the drive that do not exist yet."""
-        if not self.exists():
+        """Create the folders of the drive that do not exist yet, and remove leftovers of dead processes.
+
+        Raises:
+            DriveGone: The drive existed before, and does not any more.
+        """
+        if not self._seen and not self.exists():
             syscalls.make_folders(os.path.dirname(self._root))
             own = os.path.dirname(self.staging.folder)
             for folder in (self._root, f"{self._root}/drives", self.base, own, self.staging.folder):
                 with suppress(FileExistsError):
                     syscalls.mkdir(folder, CLOSED)
-        check_file_system(self.staging.folder)
+        if not self._is_checked:
+            check_file_system(self.staging.folder)
+            self._is_checked = True
         self._seen = True
+        try:
+            self.staging.sweep()
+        except FileNotFoundError:
+            raise self._gone() from None
         if durable and not self._flushed:
             self._flush_ancestors()
             self._flushed = True
@@ -87,10 +119,6 @@ class Layout:
         with self.lock.held():
             recover(self.base, self.staging)
             yield
-
-    def space(self, component: str) -> str:
-        """Return the folder with the files of a component."""
-        return f"{self.base}/{component}"
 
     def components(self) -> list[str]:
         """Return the names of all components that have ever put something, sorted."""
@@ -107,6 +135,12 @@ class Layout:
         """Return the components that have something at `parts`, sorted."""
         return [name for name in self.components() if self.has(name, parts)]
 
+    def _gone(self) -> DriveGone:
+        return DriveGone(
+            f"The folder {shown(self.base)} of the drive was removed while it was in use; restore it, "
+            f"or make a new Drive to start with an empty one."
+        )
+
     def _flush_ancestors(self) -> None:
         """Flush the names of the drive and of all folders above it up to the top of the disk.
 
@@ -120,3 +154,218 @@ class Layout:
                 return
             with suppress(PermissionError):  # a folder that we may not open was not created by us
                 syscalls.flush_folder(folder)
+
+
+class Staged:
+    """A new file or folder in the staging folder, locked; removed at the end of `with`, unless moved.
+
+    Attributes:
+        path: Its path, until it is moved to its place.
+        dir_fd: Folder to which `path` is relative, or `None`.
+        fd: Its descriptor, for writing if it is a file.
+        is_placed: Whether it was moved away, so that nothing is left to remove.
+    """
+
+    def __init__(self, staging: StagingFolder, fd: int, name: str) -> None:
+        self.path = f"{staging.folder}/{name}"
+        self.dir_fd = staging.dir_fd
+        self.fd = fd
+        self.is_placed = False
+        self._staging = staging
+        self._name = name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        syscalls.close(self.fd)
+        if not self.is_placed:
+            # Suppressed so that it hides no other error; the next put or delete removes the rest.
+            with suppress(OSError):
+                self._staging.remove_if_dead(self._name)
+
+
+class StagingFolder:
+    """A folder for files that are not visible.
+
+    Args:
+        folder: Its path, on the file system to which the files will be moved.
+        dir_fd: Folder to which `folder` is relative, or `None`.
+    """
+
+    def __init__(self, folder: str, dir_fd: int | None = None) -> None:
+        self.folder = folder
+        self.dir_fd = dir_fd
+
+    def new_file(self) -> Staged:
+        """Create an empty file, open for writing."""
+        while True:
+            name = _new_name()
+            fd = syscalls.open_file(f"{self.folder}/{name}", syscalls.CREATE, 0o600, dir_fd=self.dir_fd)
+            if _is_held(fd, partial(_has_name, fd)):
+                return Staged(self, fd, name)
+
+    def new_folder(self) -> Staged:
+        """Create an empty folder."""
+        while True:
+            name = _new_name()
+            path = f"{self.folder}/{name}"
+            syscalls.mkdir(path, 0o700, dir_fd=self.dir_fd)
+            try:
+                fd = syscalls.open_file(path, syscalls.FOLDER, dir_fd=self.dir_fd)
+            except FileNotFoundError:
+                continue  # another process removed it before it was locked
+            if _is_held(fd, partial(syscalls.is_same, fd, path, self.dir_fd)):
+                return Staged(self, fd, name)
+
+    def new_path(self) -> str:
+        """Return a free path, for a file or folder that is to be removed."""
+        return f"{self.folder}/{_new_name()}"
+
+    def sweep(self) -> None:
+        """Remove everything that no process has locked."""
+        for name in syscalls.listdir(self.folder if self.dir_fd is None else self.dir_fd):
+            if name.startswith(PREFIX):
+                with suppress(OSError):  # another process removes it, too, or the next call does
+                    self.remove_if_dead(name)
+
+    def remove_if_dead(self, name: str) -> None:
+        """Remove the entry `name`, unless it is locked or an unfinished exchange needs it."""
+        path = f"{self.folder}/{name}"
+        try:
+            fd = syscalls.open_file(path, syscalls.READ, dir_fd=self.dir_fd)
+        except FileNotFoundError:
+            return  # it was moved to its place
+        try:
+            if not syscalls.try_lock(fd) or not syscalls.is_same(fd, path, self.dir_fd):
+                return
+            if is_needed(self.folder, name, self.dir_fd):
+                return
+            if not S_ISDIR(syscalls.fstat(fd).st_mode):
+                syscalls.unlink(path, dir_fd=self.dir_fd)
+            elif empty_folder(fd):
+                syscalls.rmdir(path, dir_fd=self.dir_fd)
+        finally:
+            syscalls.close(fd)
+
+
+def _is_held(fd: int, is_there: Callable[[], bool]) -> bool:
+    """Lock a new file or folder, and return whether it still exists."""
+    try:
+        syscalls.flock(fd, syscalls.LOCK_EX | syscalls.LOCK_NB)
+        if is_there():
+            return True
+    except BlockingIOError:
+        pass  # another process takes it for a leftover, and removes it
+    except BaseException:
+        syscalls.close(fd)
+        raise
+    syscalls.close(fd)
+    return False
+
+
+def _has_name(fd: int) -> bool:
+    return syscalls.fstat(fd).st_nlink > 0
+
+
+def _new_name() -> str:
+    # With the time, because pids repeat: in another container, or when the system reuses them.
+    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{time.time_ns():x}"
+
+
+class Intent(NamedTuple):
+    """The record of an exchange of two folders that has begun.
+
+    Attributes:
+        new: Name of the new folder, in the staging folder.
+        target: Path of its place, below the folder of the drive.
+        old: Name of the replaced folder in the staging folder.
+    """
+
+    new: str
+    target: str
+    old: str
+
+
+def read_intent(staging: str, dir_fd: int | None = None) -> Intent | None:
+    """Return the exchange that a dead holder of the lock did not finish, or `None`."""
+    try:
+        fd = syscalls.open_file(f"{staging}/{INTENT}", syscalls.READ, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return None
+    try:
+        lines = syscalls.read(fd, _LONGEST).decode(errors="replace").split("\n")
+    finally:
+        syscalls.close(fd)
+    if len(lines) != len(Intent._fields):
+        raise DriveError(
+            f"{shown(f'{staging}/{INTENT}')} is damaged; check the files next to it, and remove it."
+        )
+    return Intent(*lines)
+
+
+def is_needed(staging: str, name: str, dir_fd: int | None = None) -> bool:
+    """Return whether the entry `name` belongs to an exchange that is not finished."""
+    intent = read_intent(staging, dir_fd)
+    return intent is not None and name in (intent.new, intent.old)
+
+
+def swap(new: str, target: str, base: str, staging: StagingFolder) -> None:
+    """Move the staged folder `new` to the place of the folder `target`, and `target` to the staging folder.
+
+    Args:
+        new: Path of the new folder.
+        target: Path of the folder that it replaces.
+        base: Folder of the drive, which contains both.
+        staging: The staging folder of the drive.
+    """
+    if syscalls.exchange(new, target):
+        return
+    _announce_two_steps(staging)
+    old = staging.new_path()
+    _write_intent(
+        staging, Intent(os.path.basename(new), os.path.relpath(target, base), os.path.basename(old))
+    )
+    try:
+        syscalls.rename(target, old)
+        syscalls.rename(new, target)
+    except OSError:
+        if syscalls.stat_if_exists(target) is None:
+            syscalls.rename(old, target)
+        syscalls.unlink(f"{staging.folder}/{INTENT}")
+        raise
+    syscalls.unlink(f"{staging.folder}/{INTENT}")
+    with suppress(OSError):  # the next put or delete removes it
+        staging.remove_if_dead(os.path.basename(old))
+
+
+def recover(base: str, staging: StagingFolder) -> None:
+    """Finish an exchange that a dead holder of the lock had begun."""
+    intent = read_intent(staging.folder)
+    if intent is None:
+        return
+    new = f"{staging.folder}/{intent.new}"
+    target = f"{base}/{intent.target}"
+    if syscalls.stat_if_exists(target) is None and syscalls.stat_if_exists(new) is not None:
+        syscalls.rename(new, target)
+    syscalls.unlink(f"{staging.folder}/{INTENT}")
+
+
+def reads_need_lock(staging: StagingFolder) -> bool:
+    """Return whether a folder may be invisible for a moment while it is replaced."""
+    return syscalls.stat_if_exists(f"{staging.folder}/{TWO_STEPS}") is not None
+
+
+def _announce_two_steps(staging: StagingFolder) -> None:
+    path = f"{staging.folder}/{TWO_STEPS}"
+    if syscalls.stat_if_exists(path) is None:
+        syscalls.close(syscalls.open_file(path, syscalls.CREATE & ~os.O_EXCL, 0o600))
+
+
+def _write_intent(staging: StagingFolder, intent: Intent) -> None:
+    with staging.new_file() as staged:
+        syscalls.write(staged.fd, "\n".join(intent).encode())
+        syscalls.fsync(staged.fd)  # after a loss of power an empty record would block the drive
+        syscalls.rename(staged.path, f"{staging.folder}/{INTENT}")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from stat import S_ISDIR
 from typing import TypeVar
 
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import DriveAmbiguous, DriveNotFound, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.files import open_beneath
 from lightning_lite.storage.fs.locks import wait_for
-from lightning_lite.storage.fs.symlinks import open_beneath
-from lightning_lite.storage.fs.trees import is_same
-from lightning_lite.storage.local.exchange import reads_need_lock
-from lightning_lite.storage.local.layout import Layout
+from lightning_lite.storage.local.layout import Layout, reads_need_lock
 
 T = TypeVar("T")
 
@@ -35,8 +34,9 @@ class Lookup:
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""
-        if not self._layout.exists():
-            return []
+        return self._owners(parts) if self._layout.exists() else []
+
+    def _owners(self, parts: Parts) -> list[str]:
         owners = self._layout.owners(parts)
         if owners or not reads_need_lock(self._layout.staging):
             return owners
@@ -45,21 +45,23 @@ class Lookup:
 
     @contextmanager
     def opened(self, parts: Parts, owner: str | None) -> Iterator[int]:
-        """Open one version of what is at `parts` for the `with` block.
+        """Open one version of the file or folder at `parts` for the `with` block.
 
         Raises:
             DriveNotFound: Nothing is there.
             DriveAmbiguous: Several components have it, and `owner` is not given.
         """
         path = "/".join(parts)
-        owners = [owner] if owner else self.owners(parts)
+        owners: list[str] = []
+        if self._layout.exists():
+            owners = [owner] if owner else self._owners(parts)
         if len(owners) > 1:
             raise DriveAmbiguous(
                 f"We found several matching files created by multiple components: {owners}. "
                 f"Pass component_name=... to choose one for {shown(path)}.",
                 owners=owners,
             )
-        fd = self._open(self._layout.space(owners[0]), parts) if self._layout.exists() and owners else None
+        fd = self._open(f"{self._layout.base}/{owners[0]}", parts) if owners else None
         if fd is None:
             whose = f" of the component {shown(owner)}" if owner else ""
             raise DriveNotFound(
@@ -70,10 +72,29 @@ class Lookup:
         finally:
             syscalls.close(fd)
 
-    def read(
+    def names(self, parts: Parts, owner: str | None, *, recursive: bool) -> list[str]:
+        """Return the paths at and below `parts`, sorted and unique; see `Store`."""
+        found = self._read(
+            parts, owner, lambda fd, path, _: names_of(fd, path, recursive=recursive), deep=recursive
+        )
+        if len(found) == 1:
+            return sorted(found[0])
+        return sorted({name for names in found for name in names})
+
+    def entries(self, parts: Parts, owner: str | None, *, recursive: bool) -> list[Entry]:
+        """Return the entries at and below `parts`, sorted; see `Store`."""
+        found = self._read(
+            parts,
+            owner,
+            lambda fd, path, component: entries_of(fd, path, component, recursive=recursive),
+            deep=recursive,
+        )
+        return sorted(chain.from_iterable(found))
+
+    def _read(
         self, parts: Parts, owner: str | None, reader: Callable[[int, str, str], list[T]], *, deep: bool
     ) -> list[list[T]]:
-        """Return what `reader` finds at `parts`, for each component that has something there.
+        """Return the results of `reader` at `parts`, one for each component that has this path.
 
         Args:
             parts: Path in the drive.
@@ -84,11 +105,11 @@ class Lookup:
         """
         if not self._layout.exists():
             return []
-        found = self._read(parts, owner, reader, deep)
+        found = self._read_once(parts, owner, reader, deep)
         if not reads_need_lock(self._layout.staging):
             return found
         with self._layout.changing():
-            return self._read(parts, owner, reader, deep)
+            return self._read_once(parts, owner, reader, deep)
 
     def _open(self, space: str, parts: Parts) -> int | None:
         with suppress(FileNotFoundError):
@@ -98,12 +119,12 @@ class Lookup:
                 return open_pinned(space, parts, self._layout.lock.path)
         return None
 
-    def _read(
+    def _read_once(
         self, parts: Parts, owner: str | None, reader: Callable[[int, str, str], list[T]], deep: bool
     ) -> list[list[T]]:
         found = []
         for name in [owner] if owner else self._layout.components():
-            space = self._layout.space(name)
+            space = f"{self._layout.base}/{name}"
             for path in [parts] if parts or not deep else _children(space):
                 try:
                     fd = open_pinned(space, path, self._layout.lock.path)
@@ -165,10 +186,10 @@ def _pin(fd: int, path: str, lock: str) -> bool:
     try:
         syscalls.flock(fd, syscalls.LOCK_SH | syscalls.LOCK_NB)
     except BlockingIOError:
-        if not is_same(fd, path):
+        if not syscalls.is_same(fd, path):
             return False  # replaced: its lock is held by the process that removes it
         wait_for(fd, syscalls.LOCK_SH, lock, holder=lock)
-    return is_same(fd, path)
+    return syscalls.is_same(fd, path)
 
 
 def names_of(fd: int, path: str, *, recursive: bool) -> list[str]:

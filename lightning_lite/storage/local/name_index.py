@@ -1,10 +1,11 @@
 """Index of the names in a big folder of a drive, so that a new name is not compared with all others.
 
-For a name it answers: surely no other form of it (in case or Unicode) exists, or one may exist; then all
+For a name it answers that no other form of it (in case or Unicode) exists, or that one may exist; then all
 names are compared. The index is valid only if its folder is unchanged since the last update. The holder of
-the drive's lock records each change; a change by hand, or by a process that died, shows in the ctime of the
-folder, and the next new name rebuilds the index. So an index may be lost or out of date at any time. It
-misses a name only if that name is made by hand during a put. Where ctime is too coarse, no index is made.
+the drive's lock records each change. A change by another program, or by a process that died, changes the
+ctime of the folder, and the next new name rebuilds the index. So an index may be lost or out of date at any
+time. It misses a name only if another program creates that name during a put. Where ctime is too coarse, no
+index is made.
 
 Each folder has one file, named by its inode: a header with the state of the folder, then pages of hashes, 0
 for a free slot.
@@ -19,10 +20,10 @@ from sys import getfilesystemencoding
 from unicodedata import unidata_version
 from zlib import crc32
 
-from lightning_lite.storage.case_folding import folded, has_one_form, is_there, refuse_other_form
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import has_precise_ctime
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.local.layout import StagingFolder
+from lightning_lite.storage.names import folded, refuse_other_form
 
 #: Size in bytes (`st_size`) of a folder that gets an index: it has one or two hundred names.
 BIG = 4097
@@ -66,7 +67,7 @@ class NameIndex:
         """
         for depth, part in enumerate(parts):
             place = "/".join((folder, *parts[:depth]))
-            if has_one_form(part) or is_there(place, part):
+            if _has_one_form(part) or _is_there(place, part):
                 continue  # it was checked when it was put
             found = syscalls.stat_if_exists(place)
             if found is None:
@@ -87,11 +88,12 @@ class NameIndex:
     def kept_current(self, path: str) -> Iterator[None]:
         """Update the index of a folder for the change of the name at `path` in the `with` block.
 
-        The drive's lock is held. If the update fails, the index becomes invalid, and the change goes on.
+        The drive's lock is held. If the update fails, the index becomes invalid, and the change is made.
         """
         folder, _, name = path.rpartition("/")
-        found = syscalls.stat_if_exists(folder)
-        if found is None or (fd := self._open(found)) is None:
+        found = syscalls.stat(folder, follow_symlinks=False)
+        fd = self._open(found)
+        if fd is None:
             yield
             return
         try:
@@ -106,7 +108,7 @@ class NameIndex:
             syscalls.close(fd)
 
     def _lacks(self, folder: os.stat_result, name: str) -> bool | None:
-        """Return whether surely no form of a name exists, or `None` if the folder has no valid index."""
+        """Return true if no form of a name exists, false if one may; `None` without a valid index."""
         fd = self._open(folder)
         if fd is None:
             return None
@@ -158,6 +160,19 @@ class NameIndex:
 
     def _path(self, folder: os.stat_result) -> str:
         return f"{self._folder}/{folder.st_ino:x}"
+
+
+def _has_one_form(name: str) -> bool:
+    """Return whether a name has no other form on any system: it is ASCII without letters."""
+    return name.isascii() and name.lower() == name.upper()
+
+
+def _is_there(folder: str, name: str) -> bool:
+    """Return whether a name exists exactly as given, not only because the file system ignores case."""
+    return (
+        syscalls.stat_if_exists(f"{folder}/{name}") is not None
+        and syscalls.stat_if_exists(f"{folder}/{name.swapcase()}") is None
+    )
 
 
 def _head(folder: os.stat_result) -> bytes:
@@ -213,7 +228,7 @@ def _holds(page: bytes, number: int) -> bool:
 
 def _add(fd: int, name: str) -> bool:
     """Add a name to an open index, and return whether it is in it; not if its page or the disk is full."""
-    if has_one_form(name):
+    if _has_one_form(name):
         return True  # such a name is never looked up
     number = _hash(name)
     with suppress(OSError):

@@ -6,24 +6,19 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import chain
 from stat import S_ISDIR
 from typing import BinaryIO
 
 from lightning_lite.storage.base import CheckedFile, Destination, Entry, OnProgress, Parts, Problem, Source
 from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.permissions import restored_mode
-from lightning_lite.storage.fs.symlinks import Bounds
-from lightning_lite.storage.fs.trees import TreeCopier, copy_file
+from lightning_lite.storage.fs.files import Bounds
 from lightning_lite.storage.fs.watch import Arrivals
-from lightning_lite.storage.local.commit import Committer
-from lightning_lite.storage.local.delivery import Delivery, needs_other_place
-from lightning_lite.storage.local.layout import CLOSED, Layout
-from lightning_lite.storage.local.lookup import Lookup, entries_of, names_of
-from lightning_lite.storage.local.put import Put
-from lightning_lite.storage.local.staging import StagingFolder
+from lightning_lite.storage.local.changes import Committer, Put
+from lightning_lite.storage.local.delivery import Delivery
+from lightning_lite.storage.local.layout import CLOSED, Layout, StagingFolder
+from lightning_lite.storage.local.lookup import Lookup
+from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.local.verify import verify
 from lightning_lite.storage.names import PROTOCOL, RESERVED, drive_name
 
@@ -61,6 +56,7 @@ class LocalStore:
     def __init__(self, root: str, name: str) -> None:
         self._root = root
         self._layout = Layout(root, name)
+        self._name_index = NameIndex(self._layout.names, self._layout.staging)
         self._lookup = Lookup(self._layout)
 
     def put(
@@ -72,15 +68,24 @@ class LocalStore:
         exclusive: bool,
         move: bool,
         durable: bool,
-        on_progress: OnProgress,
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Store a file or a folder; see `Store`."""
         bounds = Bounds(source.folder, self._root, follow_symlinks=source.follow_symlinks)
         fd = bounds.open(source.path)
         try:
             self._layout.prepare(durable=durable)
-            self._layout.staging.sweep()
-            put = Put(self._layout, owner, parts, source, bounds, fd, exclusive=exclusive, durable=durable)
+            put = Put(
+                self._layout,
+                self._name_index,
+                owner,
+                parts,
+                source,
+                bounds,
+                fd,
+                exclusive=exclusive,
+                durable=durable,
+            )
             put.check()
             if move:
                 put.move(on_progress)
@@ -90,23 +95,16 @@ class LocalStore:
             syscalls.close(fd)
 
     def get(
-        self, parts: Parts, destination: Destination, *, owner: str | None, on_progress: OnProgress
+        self,
+        parts: Parts,
+        destination: Destination,
+        *,
+        owner: str | None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         """Copy one version of a file or a folder to `destination`; see `Store`."""
         with self._lookup.opened(parts, owner) as fd:
-            info = syscalls.fstat(fd)
-            delivery = Delivery(destination)
-            delivery.check(is_folder=S_ISDIR(info.st_mode))
-            bring = partial(self._copy_to, fd, info, delivery, on_progress=on_progress)
-            if delivery.is_near(self._layout.staging):
-                try:
-                    bring(self._layout.staging)
-                    return
-                except OSError as error:
-                    if not needs_other_place(error):
-                        raise
-            with delivery.staging_nearby() as staging:
-                bring(staging)
+            Delivery(destination).copy(fd, self._layout.staging, on_progress)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
         """Remove a file or folder of `owner`; see `Store`."""
@@ -117,27 +115,16 @@ class LocalStore:
             owners = self._layout.owners(parts)
             if owner not in owners:
                 raise _not_owned(owner, parts, owners)
-            Committer(self._layout, durable=durable).remove((owner, *parts))
+            Committer(self._layout, self._name_index, durable=durable).remove((owner, *parts))
         self._layout.staging.sweep()
 
     def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
         """Return paths at and below `parts`; see `Store`."""
-        found = self._lookup.read(
-            parts, owner, lambda fd, path, _: names_of(fd, path, recursive=recursive), deep=recursive
-        )
-        if len(found) == 1:
-            return sorted(found[0])
-        return sorted({name for names in found for name in names})
+        return self._lookup.names(parts, owner, recursive=recursive)
 
     def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
         """Return entries at and below `parts`; see `Store`."""
-        found = self._lookup.read(
-            parts,
-            owner,
-            lambda fd, path, component: entries_of(fd, path, component, recursive=recursive),
-            deep=recursive,
-        )
-        return sorted(chain.from_iterable(found))
+        return self._lookup.entries(parts, owner, recursive=recursive)
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`; see `Store`."""
@@ -176,47 +163,11 @@ class LocalStore:
 
     def local_path(self, owner: str, parts: Parts) -> str:
         """Return the path of a file or folder in the drive; see `Store`."""
-        return "/".join((self._layout.space(owner), *parts))
+        return "/".join((self._layout.base, owner, *parts))
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
-        """Compare the drive with what it promises; see `Store`."""
+        """Compare the drive with the promises of drives; see `Store`."""
         return verify(self._layout.base, hashes=hashes)
-
-    def _copy_to(
-        self,
-        fd: int,
-        info: os.stat_result,
-        delivery: Delivery,
-        staging: StagingFolder,
-        *,
-        on_progress: OnProgress,
-    ) -> None:
-        """Copy an open file or folder to `staging`, and move it from there to the destination."""
-        is_folder = S_ISDIR(info.st_mode)
-        with staging.new_folder() if is_folder else staging.new_file() as staged:
-            mode = restored_mode(info.st_mode)
-            if is_folder:
-                copier = TreeCopier(
-                    mode=restored_mode,
-                    check=None,
-                    check_folder=None,
-                    open_link=None,
-                    durable=False,
-                    on_progress=on_progress,
-                )
-                copier.copy_folder(fd, staged.fd)
-            else:
-                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
-                copy_file(
-                    fd, staged.fd, info, mode, name=delivery.path, durable=False, on_progress=on_progress
-                )
-            delivery.place(staged, staging, is_folder=is_folder)
-            if is_folder:
-                syscalls.fchmod(
-                    staged.fd, mode
-                )  # the copy was writable, because rename() of a folder needs that
-            else:
-                staged.is_placed = True
 
 
 def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:

@@ -1,0 +1,516 @@
+"""Changes of a drive: puts and deletes.
+
+What is put is staged without the drive's lock: it is copied, or moved if that is allowed. Then, under the
+lock, the staged file or folder is moved to its place in one step.
+
+Each visible change is one `rename` or one exchange of two folders. Missing parent folders are staged as well,
+so that they appear together with their content. While a reader has a folder open, nothing in that folder
+changes: it is cloned with hard links, the clone is changed, and the two are exchanged; the reader keeps the
+old folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from stat import S_ISDIR, S_ISREG
+
+from lightning_lite.storage.base import OnProgress, Parts, Source
+from lightning_lite.storage.errors import (
+    DriveDuplicate,
+    DriveError,
+    DriveIsDirectory,
+    DriveNotADirectory,
+    DriveSourceChanged,
+    shown,
+)
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.files import (
+    SMALL,
+    Bounds,
+    TreeCopier,
+    clone_tree,
+    copy_file,
+    empty_folder,
+    restored_mode,
+    stored_mode,
+)
+from lightning_lite.storage.local.layout import CLOSED, Layout, Staged, StagingFolder, swap
+from lightning_lite.storage.local.name_index import NameIndex
+
+
+class Put:
+    """One `put`.
+
+    Args:
+        layout: The folders of the drive.
+        name_index: Names in its big folders.
+        owner: Component that puts.
+        parts: Path below its folder.
+        source: File or folder that is put.
+        bounds: Opens the targets of symbolic links in the source.
+        fd: Descriptor of the source.
+        exclusive: Refuse if another component has something there.
+        durable: Whether the put must survive a loss of power.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        name_index: NameIndex,
+        owner: str,
+        parts: Parts,
+        source: Source,
+        bounds: Bounds,
+        fd: int,
+        *,
+        exclusive: bool,
+        durable: bool,
+    ) -> None:
+        self._layout = layout
+        self._name_index = name_index
+        self._owner = owner
+        self._parts = parts
+        self._source = source
+        self._bounds = bounds
+        self._fd = fd
+        self._info = syscalls.fstat(fd)
+        self._is_folder = S_ISDIR(self._info.st_mode)
+        self._exclusive = exclusive
+        self._durable = durable
+        self._committer = Committer(layout, name_index, durable=durable)
+
+    def check(self) -> None:
+        """Refuse before a long copy what the check under the lock would refuse after it."""
+        if not self._is_folder and self._info.st_size <= SMALL:
+            return  # the copy is so short that the check before the commit is early enough
+        self._check_place(is_locked=False)
+        path = "/".join(self._parts)
+        check_replacement(f"{self._layout.base}/{self._owner}/{path}", path, is_folder=self._is_folder)
+
+    def copy(self, on_progress: OnProgress | None) -> None:
+        """Copy the source into the drive."""
+        staging = self._layout.staging
+        with staging.new_folder() if self._is_folder else staging.new_file() as staged:
+            self._fill(staged, on_progress)
+            self._place(staged.path)
+            # A folder may have been exchanged with the one that it replaces, which is then left to remove.
+            staged.is_placed = not self._is_folder
+
+    def move(self, on_progress: OnProgress | None) -> None:
+        """Move the source into the drive if possible; else copy it, and remove it."""
+        moved = self._move_folder() if self._is_folder else self._move_file()
+        if not moved:
+            self.copy(on_progress)
+        if not (moved and self._is_folder):
+            remove_source(self._fd, self._source.path)
+
+    def _check_place(self, *, is_locked: bool) -> None:
+        """Refuse a path that another component has, and another form of an existing name."""
+        components = self._layout.components() if self._exclusive else [self._owner]
+        for component in components:
+            if component != self._owner and self._layout.has(component, self._parts):
+                raise DriveDuplicate(
+                    f"The file {shown('/'.join(self._parts))} can't be added as already found in the Drive. "
+                    f"It belongs to {shown(component)}: use another name, "
+                    f"Drive(..., component_name={component!r}) to act as its owner, "
+                    f"or Drive(..., allow_duplicates=True).",
+                    owner=component,
+                )
+        if self._source.portable:
+            for component in components:
+                space = f"{self._layout.base}/{component}"
+                self._name_index.refuse_other_form(space, self._parts, is_locked=is_locked)
+
+    def _place(self, staged: str) -> None:
+        with self._layout.changing():
+            self._check_place(is_locked=True)
+            self._committer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
+
+    def _move_file(self) -> bool:
+        with hard_link(self._fd, self._source, self._layout.staging) as link:
+            if link is None:
+                return False
+            with protected(self._fd, link):
+                if self._durable:
+                    syscalls.fsync(self._fd)
+                self._place(link)
+        return True
+
+    def _move_folder(self) -> bool:
+        parts = (self._owner, *self._parts)
+        if self._durable:
+            return False  # flushing all its files takes as long as a copy
+        with suppress(FileExistsError):
+            syscalls.mkdir(f"{self._layout.base}/{self._owner}", CLOSED)
+        if not self._committer.can_move_in(self._fd, parts) or not is_movable(
+            self._fd, self._source, self._bounds
+        ):
+            return False
+        try:
+            with (
+                protected(self._fd, self._source.path),
+                self._layout.staging.new_file(),  # its removal is the event that wakes waiting readers
+                self._layout.changing(),
+            ):
+                self._check_place(is_locked=True)
+                return self._committer.move_in(self._source.path, parts)
+        except NotMovable:
+            return False
+
+    def _fill(self, staged: Staged, on_progress: OnProgress | None) -> None:
+        source = self._source
+        if not self._is_folder:
+            mode = stored_mode(self._info.st_mode)
+            copy_file(
+                self._fd,
+                staged.fd,
+                self._info,
+                mode,
+                name=source.path,
+                durable=self._durable,
+                on_progress=on_progress,
+            )
+            return
+        copier = TreeCopier(
+            mode=stored_mode,
+            check=source.check,
+            check_folder=self._bounds.refuse_root,
+            open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
+            durable=self._durable,
+            on_progress=on_progress,
+        )
+        try:
+            copier.copy_folder(self._fd, staged.fd)
+        except DriveError:
+            raise
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DriveSourceChanged(
+                f"{shown(source.path)} changed while it was copied: {shown(error.filename)} does not exist "
+                f"any more; try again."
+            ) from error
+
+
+class NotMovable(Exception):
+    """A file in a folder has a second name or is not a regular file, so that the folder must be copied."""
+
+
+def is_movable(fd: int, source: Source, bounds: Bounds, path: str = "") -> bool:
+    """Return whether an open folder can become part of a drive as it is; symbolic links in it cannot.
+
+    Args:
+        fd: Descriptor of the folder.
+        source: The source of the put, which is this folder or contains it.
+        bounds: Refuses the folder that holds all drives.
+        path: Path of the folder below the source.
+    """
+    if not path and not syscalls.is_same(fd, source.path):
+        return False  # the source is a symbolic link
+    bounds.refuse_root(fd, path)
+    with syscalls.scandir(fd) as found:
+        entries = list(found)
+    source.check([entry.name for entry in entries], path)
+    prefix = f"{path}/" if path else ""
+    return all(_is_entry_movable(fd, entry, source, bounds, prefix) for entry in entries)
+
+
+def _is_entry_movable(
+    folder: int, entry: os.DirEntry[str], source: Source, bounds: Bounds, prefix: str
+) -> bool:
+    if not entry.is_dir(follow_symlinks=False):
+        return entry.is_file(follow_symlinks=False)
+    fd = syscalls.open_file(entry.name, syscalls.FOLDER, dir_fd=folder)
+    try:
+        return is_movable(fd, source, bounds, prefix + entry.name)
+    finally:
+        syscalls.close(fd)
+
+
+@contextmanager
+def hard_link(fd: int, source: Source, staging: StagingFolder) -> Iterator[str | None]:
+    """Give the path of a hard link in the staging folder to the open source file, for the `with` block.
+
+    The cleaning of the staging folder skips it, because the file is locked until its descriptor is closed.
+
+    Yields:
+        The path, or `None` if the file must be copied.
+    """
+    path = staging.new_path()
+    try:
+        yield path if _is_linked(fd, source, path) else None
+    finally:
+        with suppress(OSError):  # it was moved into the drive, or no link was made
+            syscalls.unlink(path)
+
+
+def _is_linked(fd: int, source: Source, path: str) -> bool:
+    if syscalls.fstat(fd).st_nlink != 1 or not syscalls.is_same(fd, source.path):
+        return False  # it could be changed by its other name, or the source is a symbolic link
+    try:
+        if not syscalls.try_lock(fd):
+            return False  # another process has locked it
+        syscalls.link(source.path, path, follow_symlinks=False)
+    except OSError:
+        return False  # another file system, or one without hard links
+    return syscalls.is_same(fd, path)
+
+
+@contextmanager
+def protected(fd: int, path: str) -> Iterator[None]:
+    """Give the permissions of stored files to the source for the `with` block.
+
+    Args:
+        fd: Descriptor of a file, or of a folder; everything in it is included.
+        path: Path of the source; if it is still there at the end, it gets its old permissions back.
+
+    Raises:
+        NotMovable: A file in the folder cannot be moved; nothing has changed.
+    """
+    _protect(fd)
+    try:
+        yield
+    finally:
+        if syscalls.is_same(fd, path):
+            _unprotect(fd)
+
+
+def _protect(fd: int) -> None:
+    mode = syscalls.fstat(fd).st_mode
+    names = syscalls.listdir(fd) if S_ISDIR(mode) else []
+    done = 0
+    try:
+        for name in names:
+            inner = syscalls.open_file(name, syscalls.READ, dir_fd=fd)
+            try:
+                _protect_within(inner)
+            finally:
+                syscalls.close(inner)
+            done += 1
+        syscalls.fchmod(fd, stored_mode(mode))
+    except BaseException:
+        for name in names[:done]:
+            _unprotect_at(fd, name)
+        raise
+
+
+def _protect_within(fd: int) -> None:
+    info = syscalls.fstat(fd)
+    if S_ISREG(info.st_mode) and info.st_nlink == 1:
+        syscalls.fchmod(fd, stored_mode(info.st_mode))
+    elif S_ISDIR(info.st_mode):
+        _protect(fd)
+    else:
+        raise NotMovable
+
+
+def _unprotect(fd: int) -> None:
+    mode = syscalls.fstat(fd).st_mode
+    for name in syscalls.listdir(fd) if S_ISDIR(mode) else []:
+        _unprotect_at(fd, name)
+    syscalls.fchmod(fd, restored_mode(mode))
+
+
+def _unprotect_at(folder: int, name: str) -> None:
+    fd = syscalls.open_file(name, syscalls.READ, dir_fd=folder)
+    try:
+        _unprotect(fd)
+    finally:
+        syscalls.close(fd)
+
+
+def remove_source(fd: int, path: str) -> None:
+    """Remove a source that was copied into the drive, unless something else is at its path by now."""
+    if not syscalls.is_same(fd, path):
+        return
+    if S_ISDIR(syscalls.fstat(fd).st_mode):
+        if empty_folder(fd):
+            syscalls.rmdir(path)
+    else:
+        syscalls.unlink(path)
+
+
+class Committer:
+    """Changes the visible files of a drive.
+
+    Args:
+        layout: The folders of the drive.
+        name_index: Names in its big folders.
+        durable: Whether a change is flushed to the disk before the method returns.
+    """
+
+    def __init__(self, layout: Layout, name_index: NameIndex, *, durable: bool) -> None:
+        self._base = layout.base
+        self._staging = layout.staging
+        self._name_index = name_index
+        self._durable = durable
+
+    def place(self, staged: str, parts: tuple[str, ...], *, is_folder: bool) -> None:
+        """Move the file or folder at `staged` to the path `parts` below the base, and replace the old one.
+
+        Raises:
+            DriveIsDirectory: A file would replace a folder.
+            DriveNotADirectory: A folder would replace a file, or a parent is a file.
+        """
+        path = "/".join((self._base, *parts))
+        with self._parents(parts) as (known, busy):
+            if is_folder:  # for a file, rename() reports it
+                check_replacement(path, "/".join(parts[1:]), is_folder=True)
+            try:
+                if busy:
+                    self._change_clone(busy, parts, staged)
+                elif known < len(parts) - 1:
+                    self._place_with_parents(staged, parts, known)
+                else:
+                    self._replace(staged, path, is_folder=is_folder)
+            except IsADirectoryError:
+                check_replacement(path, "/".join(parts[1:]), is_folder=is_folder)
+                raise
+
+    def can_move_in(self, source: int, parts: tuple[str, ...]) -> bool:
+        """Return whether the open folder `source` can be moved to the path `parts` at the moment."""
+        path = "/".join((self._base, *parts))
+        parent = syscalls.stat_if_exists(os.path.dirname(path))
+        is_near = parent is not None and parent.st_dev == syscalls.fstat(source).st_dev
+        return is_near and syscalls.stat_if_exists(path) is None
+
+    def move_in(self, source: str, parts: tuple[str, ...]) -> bool:
+        """Move the folder `source` from outside the drive to the path `parts`, if one `rename` is enough.
+
+        Returns:
+            Whether it was moved; if not, nothing has changed.
+        """
+        path = "/".join((self._base, *parts))
+        with self._parents(parts) as (known, busy):
+            if busy or known < len(parts) - 1 or syscalls.stat_if_exists(path) is not None:
+                return False
+            try:
+                with self._name_index.kept_current(path):
+                    syscalls.rename(source, path)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                return False
+            self._flush(path)
+            return True
+
+    def remove(self, parts: tuple[str, ...]) -> None:
+        """Remove the path `parts` below the base."""
+        with self._parents(parts) as (_, busy):
+            path = "/".join((self._base, *parts))
+            if busy:
+                self._change_clone(busy, parts, None)
+                return
+            is_folder = S_ISDIR(syscalls.stat(path, follow_symlinks=False).st_mode)
+            with self._name_index.kept_current(path):
+                if is_folder:
+                    syscalls.rename(path, self._staging.new_path())
+                else:
+                    syscalls.unlink(path)
+            self._flush(path)
+
+    @contextmanager
+    def _parents(self, parts: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+        """Lock the existing parents of a path, so that no reader opens one of them.
+
+        Yields:
+            The number of parents that exist, and the depth of the highest one that a reader has open, or 0.
+        """
+        held: list[int] = []
+        busy = 0
+        try:
+            fd, path = None, f"{self._base}/{parts[0]}"
+            for depth, part in enumerate((path, *parts[1:-1]), start=1):
+                try:
+                    fd = syscalls.open_file(part, syscalls.FOLDER, dir_fd=fd)
+                except FileNotFoundError:
+                    break
+                except NotADirectoryError:
+                    raise DriveNotADirectory(
+                        f"{shown('/'.join(parts[1:depth]))} in the drive is a file, so nothing can be put "
+                        f"below it; use another path."
+                    ) from None
+                held.append(fd)
+                # The first part, the folder of the component, is never pinned.
+                if depth > 1 and not busy and not syscalls.try_lock(fd):
+                    busy = depth
+            yield len(held), busy
+        finally:
+            for fd in held:
+                syscalls.close(fd)
+
+    def _place_with_parents(self, staged: str, parts: tuple[str, ...], known: int) -> None:
+        """Stage the missing parents with `staged` in them, and move the highest one to its place."""
+        with self._staging.new_folder() as top:
+            folder = top.path
+            for part in parts[known:-1]:
+                folder = f"{folder}/{part}"
+                syscalls.mkdir(folder, 0o777)
+            place = f"{folder}/{parts[-1]}"
+            syscalls.rename(staged, place)
+            self._flush(place, top.path)
+            self._replace(
+                f"{top.path}/{parts[known]}", "/".join((self._base, *parts[: known + 1])), is_folder=True
+            )
+
+    def _replace(self, staged: str, path: str, *, is_folder: bool) -> None:
+        if is_folder and syscalls.stat_if_exists(path) is not None:
+            self._swap(staged, path)
+        else:
+            with self._name_index.kept_current(path):
+                syscalls.rename(staged, path)
+        self._flush(path)
+
+    def _change_clone(self, depth: int, parts: tuple[str, ...], staged: str | None) -> None:
+        """Change a folder that a reader has open: change a clone of it, and exchange the two."""
+        path = "/".join((self._base, *parts[:depth]))
+        inner = parts[depth:]
+        with self._staging.new_folder() as clone:
+            fd = syscalls.open_file(path, syscalls.FOLDER)
+            try:
+                clone_tree(fd, clone.fd, skip=inner)
+            finally:
+                syscalls.close(fd)
+            if staged is not None:
+                folder = clone.path
+                for part in inner[:-1]:
+                    folder = f"{folder}/{part}"
+                    if syscalls.stat_if_exists(folder) is None:
+                        syscalls.mkdir(folder, 0o777)
+                place = f"{folder}/{inner[-1]}"
+                syscalls.rename(staged, place)
+                self._flush(place, clone.path)
+            self._swap(clone.path, path)
+        self._flush(path)
+
+    def _swap(self, new: str, target: str) -> None:
+        with self._name_index.kept_current(target):
+            swap(new, target, self._base, self._staging)
+
+    def _flush(self, path: str, top: str | None = None) -> None:
+        """Flush the name at `path` and the names above it up to `top`, or up to the base.
+
+        Names above it may not be flushed yet, because an earlier put that was not durable made them.
+        """
+        end = len(top or self._base)
+        while self._durable and len(path := os.path.dirname(path)) >= end:
+            syscalls.flush_folder(path)
+
+
+def check_replacement(path: str, name: str, *, is_folder: bool) -> None:
+    """Refuse to replace a folder with a file, or a file with a folder.
+
+    Args:
+        path: Path that would be replaced.
+        name: Its name for the error.
+        is_folder: Whether a folder would replace it.
+    """
+    there = syscalls.stat_if_exists(path)
+    if there is None or S_ISDIR(there.st_mode) == is_folder:
+        return
+    if is_folder:
+        raise DriveNotADirectory(
+            f"The folder {shown(name)} can't replace the file that is there; remove it first."
+        )
+    raise DriveIsDirectory(f"The file {shown(name)} can't replace the folder that is there; remove it first.")
