@@ -6,7 +6,7 @@
 
 A *change* is a Python call into another file than the call before; a *return* is a change to a file that was
 entered before. The processes are real. Only the main thread is counted, from the start of the operation to
-its answer.
+its answer. Constructors of named tuples are not counted: they are generated code.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Walk:
 
     def _profile(self, frame: FrameType, event: str, argument: object) -> None:
         file = frame.f_code.co_filename
-        if event == "call" and file.startswith(PACKAGE):
+        if event == "call" and file.startswith(PACKAGE) and not file.endswith("light_typing.py"):
             self.files.append(file.removeprefix(PACKAGE))
 
     @property

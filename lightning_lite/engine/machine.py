@@ -226,7 +226,7 @@ class Machine:
     # Reports and timers.
 
     def _apply(self, report: Report, now: Moment) -> None:
-        supervisor = self._supervisors.of_process(report.work)
+        supervisor = self._supervisors.find_for_report(report.work)
         if supervisor is None:
             return
         match report:
@@ -248,8 +248,7 @@ class Machine:
                 supervisor.ask_stop(report.timeout, now)
             case RestartWanted() if self._supervisors.has(supervisor):
                 supervisor.ask_restart(report.timeout, now)
-        self._supervisors.changed(supervisor)
-        self._outbox.changed(f"{report.work}: {type(report).__name__}", report.work)
+        self._outbox.reasons[f"{report.work}: {type(report).__name__}"] = report.work
 
     def _wake(self, name: str, now: Moment) -> None:
         """Handle a due timer: of a work, or of a schedule of the flow."""
@@ -351,7 +350,8 @@ class Machine:
             outbox.forget_answers(works)
         goes_on: bool | None = None
         try:
-            outbox.collect_changes()
+            if outbox.touched:
+                outbox.collect_changes()
             self._unsent = self._handle_pass()
             while (goes_on := self._decide(calls, works)) is None:
                 self._carry_out(self._exchange)

@@ -203,9 +203,9 @@ class Supervisor:
         if message.failure is not None:
             self._attempt_failed(call, message.failure, now)
         elif message.value is not None:
+            self._status_changed(call, WorkStageStatus.SUCCEEDED, "")
             event = CallSucceeded(self.work._node.name, call.key, now.wall, message.value)
             self._outbox.emit(self.work, event)
-            self._status_changed(call, WorkStageStatus.SUCCEEDED, "")
 
     def start_failed(self, failure: Failure) -> None:
         """Handle the report that the process failed to start; `exited` follows."""
@@ -355,8 +355,8 @@ class Supervisor:
         else:
             status = WorkStatus(stage, now.wall, reason, message, call.attempt, trace)
             event = CallStatusChanged(self.work._node.name, call.key, now.wall, call.number, status)
-        self._outbox.emit(self.work, event)
         self._status_changed(call, stage, message)
+        self._outbox.emit(self.work, event)
 
     def _status_changed(self, call: Call | None, stage: str, message: str) -> None:
         """Request a pass if the flow has read the status, and write it to the debug log."""

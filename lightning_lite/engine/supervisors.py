@@ -52,11 +52,12 @@ class Supervisors:
         """Return the supervisor of the work `name` in the tree, or `None`."""
         return self._supervisors.get(name)
 
-    def of_process(self, name: str) -> Supervisor | None:
-        """Return the supervisor of the process `name`, also if its work was removed from the tree."""
-        if self._retiring and name in self._retiring:
-            return self._retiring[name]
-        return self._supervisors.get(name)
+    def find_for_report(self, name: str) -> Supervisor | None:
+        """Return the supervisor of the process `name`, also of a removed work; register that it changes."""
+        supervisor = self._retiring.get(name) or self._supervisors.get(name)
+        if supervisor is not None:
+            self._active[supervisor] = None
+        return supervisor
 
     def has(self, supervisor: Supervisor) -> bool:
         """Return whether its work is in the tree; after a removal, another work may have its name."""

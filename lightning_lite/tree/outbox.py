@@ -105,6 +105,7 @@ class Outbox:
         wall: Current time in seconds since 1970.
         explain: Called with each decision about a call, for the debug log: name of the work, call, whether
             it is new, its arguments. `None` without a debug log.
+        touched: The nodes whose lists and dicts the flow got since they were last examined for changes.
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
@@ -125,7 +126,7 @@ class Outbox:
         self._used: set[str] = set()
         self._blocks: list[tuple[Block, list[Callable[[], None]]]] = []  # that this pass has entered
         self._at_end: list[Callable[[], None]] = []
-        self._touched: dict[Node, None] = {}
+        self.touched: dict[Node, None] = {}
 
     # The events of a step.
 
@@ -205,11 +206,11 @@ class Outbox:
         if node.store(name, value):
             self._add_write(node, name)
         if name in node.touched:
-            self._touched[node] = None
+            self.touched[node] = None
 
     def touch(self, node: Node) -> None:
         """Register that the flow got a list or dict of the component, and may change it in place."""
-        self._touched[node] = None
+        self.touched[node] = None
 
     def attached(self, node: Node) -> None:
         """Add the event that a component was attached, with its state at this moment."""
@@ -318,9 +319,9 @@ class Outbox:
         Raises:
             StateError: A list or dict holds a value that is not plain data.
         """
-        if not self._touched:
+        if not self.touched:
             return
-        touched, self._touched = self._touched, {}
+        touched, self.touched = self.touched, {}
         for node in touched:
             if node.link is not self:
                 continue  # removed from the tree in this pass
@@ -328,7 +329,7 @@ class Outbox:
                 self._add_write(node, name)
             node.clear_touched()
             if node.touched:
-                self._touched[node] = None
+                self.touched[node] = None
 
     def _add_write(self, node: Node, name: str) -> None:
         """Register that the main process changed an attribute."""

@@ -516,7 +516,11 @@ class LightningWork(Component):
         call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
-            call = outbox.request_call(self, key, self._pack_arguments(args, kwargs))
+            try:
+                arguments = pack((args, kwargs))
+            except PackingError as error:
+                raise self._packing_error(args, kwargs, error) from error
+            call = outbox.request_call(self, key, arguments)
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
         outbox.reached[self._node.name] = call
@@ -563,15 +567,23 @@ class LightningWork(Component):
             args, kwargs = (custom(*args, **kwargs),), {}
         return call_key(args, kwargs, self._node.name or type(self).__qualname__)
 
-    def _pack_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-        try:
-            return pack((args, kwargs))
-        except PackingError as error:
-            named = [(f"argument {position}", value) for position, value in enumerate(args)]
-            named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
-            for what, value in named:
-                _try_to_pack(value, f"{self.name}.run: {what}")
-            raise ArgumentError(f"{self.name}.run: the arguments can't be sent: {error}") from error
+    def _packing_error(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], error: PackingError
+    ) -> ArgumentError:
+        """Return the error that names the argument that can't be pickled."""
+        named = [(f"argument {position}", value) for position, value in enumerate(args)]
+        named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
+        for what, value in named:
+            try:
+                pack(value)
+            except PackingError as reason:
+                shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
+                return ArgumentError(
+                    f"{self.name}.run: {what}: cannot send {shown} to another process: {reason}. "
+                    "No call was made.",
+                    found=shown,
+                )
+        return ArgumentError(f"{self.name}.run: the arguments can't be sent: {error}")
 
     def _outbox(self, verb: str) -> Outbox:
         """Return the outbox for a request of the flow.
@@ -639,21 +651,6 @@ def _grace(timeout: Any) -> float:
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
         raise ComponentError(f"timeout is a number of seconds, 0 or more, or None; found {timeout!r}.")
     return float(timeout)
-
-
-def _try_to_pack(value: Any, what: str) -> None:
-    """Raise an error that names the value if it can't be pickled.
-
-    Raises:
-        ArgumentError: The message begins with `what`.
-    """
-    try:
-        pack(value)
-    except PackingError as error:
-        shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
-        raise ArgumentError(
-            f"{what}: cannot send {shown} to another process: {error}. No call was made.", found=shown
-        ) from error
 
 
 def _check_run(cls: type[LightningWork]) -> None:
