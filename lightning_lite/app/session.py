@@ -29,7 +29,7 @@ from lightning_lite.engine.machine import Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
-from lightning_lite.runners.base import Runner, Steerable
+from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
@@ -228,11 +228,8 @@ class Session:
 
     def snapshot_works(self) -> list[WorkRow]:
         """Return a snapshot of all works in the tree; callable from any thread."""
-        pids = self._pids()
+        pids = self.runner.pids()
         return [snapshot_work(supervisor, pids) for supervisor in self._machine.supervisors()]
-
-    def _pids(self) -> dict[str, int]:
-        return self.runner.pids() if isinstance(self.runner, Steerable) else {}
 
     def busy_for(self) -> float | None:
         """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""

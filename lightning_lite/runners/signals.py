@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Protocol, Self, runtime_checkable
+from typing import Any, NoReturn, Self
 
 from lightning_lite.runners.base import Runner
 
@@ -64,27 +64,6 @@ class CriticalSection:
         raise error from None  # what the interrupted code was handling has nothing to do with it
 
 
-@runtime_checkable
-class Interruptible(Protocol):
-    """A runner whose works live on their own, and which has more to keep whole than the flow."""
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the works are being ended, or an exception is on its way to that."""
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error` in the main thread, which calls this: now, or when what is under way is whole."""
-
-    def kill_all(self) -> None:
-        """End all works at once; called in a signal handler."""
-
-    def suspend(self) -> None:
-        """Stop all works, as Ctrl-Z does; called in a signal handler."""
-
-    def resume(self, seconds: float) -> None:
-        """Let all works go on that were stopped `seconds` ago; called in a signal handler."""
-
-
 class EndingSignals:
     """Handles the signals for the `with` block, in the main thread; in other threads it does nothing.
 
@@ -102,8 +81,7 @@ class EndingSignals:
         on_resume: Callable[[float], None] | None = None,
         on_suspend: Callable[[], None] | None = None,
     ) -> None:
-        self._runner = runner if isinstance(runner, Interruptible) else None
-        self._wake = runner.wake
+        self._runner = runner
         self._on_resume = on_resume
         self._on_suspend = on_suspend
         self._previous: dict[int, Any] = {}
@@ -114,7 +92,7 @@ class EndingSignals:
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._handle(signum, self._end)
-            if self._runner is not None:
+            if self._runner.can_suspend:
                 self._handle(signal.SIGTSTP, self._suspend)
         return self
 
@@ -161,11 +139,9 @@ class EndingSignals:
 
     def _end(self, signum: int, frame: FrameType | None) -> None:
         error = KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum)
-        if self._runner is None:
-            raise error
         if not self._runner.is_ending:
             self._first = error
-            self._wake()
+            self._runner.wake()
             self._runner.interrupt(error)
         elif self._first is None:
             self._first = self._late = error  # the app is ending by itself, and goes on doing so
@@ -173,7 +149,6 @@ class EndingSignals:
             self._runner.kill_all()
 
     def _suspend(self, signum: int, frame: FrameType | None) -> None:
-        assert self._runner is not None
         begun = monotonic()
         self._runner.suspend()
         if self._on_suspend is not None:

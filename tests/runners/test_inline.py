@@ -25,7 +25,6 @@ from lightning_lite.messages import (
     WorkStarted,
 )
 from lightning_lite.runners.inline.runner import InlineRunner
-from lightning_lite.runners.signals import Interruptible
 from lightning_lite.values.codec import decode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -190,10 +189,6 @@ def test_a_kill_is_a_stop_without_on_exit(make_runner):
     runner.send(KillWork("root.a"))
 
     assert until(runner, WorkExited) == WorkExited("root.a", 0)
-
-
-def test_it_is_what_signals_can_interrupt(make_runner):
-    assert isinstance(make_runner(), Interruptible)
 
 
 def test_ctrl_c_cuts_a_call_which_has_not_failed_then(make_runner):

@@ -41,6 +41,7 @@ from lightning_lite.messages import (
     StopWork,
     WorkExited,
 )
+from lightning_lite.runners.base import Runner
 from lightning_lite.runners.inline.work import InlineWork, Job, Surroundings
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.output.redirect import WorkStreams
@@ -49,8 +50,8 @@ from lightning_lite.values.pickling import pack
 logger = logging.getLogger(__name__)
 
 
-class InlineRunner:
-    """Runs all works in the flow's own process; see `seam.Runner`.
+class InlineRunner(Runner):
+    """Runs all works in the flow's own process.
 
     Args:
         root: Absolute root folder of the app.
@@ -59,8 +60,7 @@ class InlineRunner:
         durable: Whether what works put into drives must survive the loss of power.
     """
 
-    #: Kills, time limits and crashes of a work need processes.
-    can_kill: ClassVar[bool] = False
+    can_suspend: ClassVar[bool] = True  # works are in the process that Ctrl-Z stops
 
     def __init__(self, root: str, logs: str, display: Display | None = None, durable: bool = False) -> None:
         self._root = root
@@ -201,12 +201,6 @@ class InlineRunner:
         self._arrived.put(None)
         if self._is_in_job:
             raise KeyboardInterrupt
-
-    def suspend(self) -> None:
-        """Do nothing: works stop with the flow."""
-
-    def resume(self, seconds: float) -> None:
-        """Do nothing: works go on with the flow."""
 
     # The rest.
 

@@ -32,14 +32,15 @@ from lightning_lite.messages import (
     StartWork,
     StopWork,
 )
+from lightning_lite.runners.base import Runner
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.factory import ProcessFactory
 from lightning_lite.runners.processes.pool import ProcessPool
 from lightning_lite.runners.signals import CriticalSection
 
 
-class ProcessRunner:
-    """Runs each work in a process of its own; see `seam.Runner`, and `signals.Interruptible`.
+class ProcessRunner(Runner):
+    """Runs each work in a process of its own.
 
     Args:
         root: Absolute root folder of the app.
@@ -54,8 +55,8 @@ class ProcessRunner:
         RunnerError: This system has no processes that could be used.
     """
 
-    #: Works can be killed and can crash, at any time, and the flow goes on.
     can_kill: ClassVar[bool] = True
+    can_suspend: ClassVar[bool] = True
 
     def __init__(
         self,
