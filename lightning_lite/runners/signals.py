@@ -12,56 +12,9 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from lightning_lite.runners.base import Runner
-
-
-class CriticalSection:
-    """A block that no exception of a signal handler cuts in two.
-
-    A `KeyboardInterrupt` between two instructions would lose letters that were read and not yet taken.
-
-    Args:
-        hurry: Called when an exception has to wait for the block, to make it end soon.
-
-    Attributes:
-        is_unwinding: Whether an exception was raised and no block was entered since.
-    """
-
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        self._hurry = hurry
-        self._is_inside = False
-        self._error: BaseException | None = None
-        self.is_unwinding = False
-
-    def __enter__(self) -> None:
-        self._is_inside = True
-        self.is_unwinding = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_inside = False
-        if self._error is not None:
-            held_back, self._error = self._error, None
-            self._raise(held_back)
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the block that is under way."""
-        if not self._is_inside:
-            self._raise(error)
-        self._error = error
-        self._hurry()
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether an exception waits for the end of the block."""
-        return self._error is not None
-
-    def _raise(self, error: BaseException) -> NoReturn:
-        self.is_unwinding = True
-        raise error from None  # what the interrupted code was handling has nothing to do with it
 
 
 class EndingSignals:
@@ -73,6 +26,10 @@ class EndingSignals:
         runner: The runner of the app.
         on_resume: Called with the seconds that the app was suspended, so that time limits can be moved.
         on_suspend: Called before that, in the handler of the signal.
+
+    Attributes:
+        error: The exception of the first signal, or `None`. A plain attribute, because the app reads it after
+            each turn.
     """
 
     def __init__(
@@ -85,7 +42,7 @@ class EndingSignals:
         self._on_resume = on_resume
         self._on_suspend = on_suspend
         self._previous: dict[int, Any] = {}
-        self._first: BaseException | None = None
+        self.error: BaseException | None = None
         self._late: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -111,7 +68,7 @@ class EndingSignals:
         Pickling a value takes each exception for a refusal, `SystemExit` too, and so can swallow this one.
         """
         cause: BaseException | None = error
-        while cause is not None and cause is not self._first:
+        while cause is not None and cause is not self.error:
             cause = cause.__cause__
         return cause is not None
 
@@ -120,14 +77,14 @@ class EndingSignals:
 
         A bare `except:` of the flow does that, and so does Python in a finaliser.
         """
-        if self._first is not None:
-            raise self._first
+        if self.error is not None:
+            raise self.error
 
     def end_from_outside(self) -> bool:
         """Do what SIGTERM does, from any thread; return whether this is where such signals are heard."""
         if signal.SIGTERM not in self._previous:
             return False
-        if self._first is not None:
+        if self.error is not None:
             return True  # it is ending; a second signal would kill the works
         # To that thread, so that also what it waits for is interrupted.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
@@ -140,11 +97,11 @@ class EndingSignals:
     def _end(self, signum: int, frame: FrameType | None) -> None:
         error = KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum)
         if not self._runner.is_ending:
-            self._first = error
+            self.error = error
             self._runner.wake()
             self._runner.interrupt(error)
-        elif self._first is None:
-            self._first = self._late = error  # the app is ending by itself, and goes on doing so
+        elif self.error is None:
+            self.error = self._late = error  # the app is ending by itself, and goes on doing so
         else:
             self._runner.kill_all()
 

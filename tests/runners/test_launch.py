@@ -203,7 +203,7 @@ import tasks
 from runner_bench import Bench
 bench = Bench({str(tmp_path)!r})
 bench.up("root.a", "root.b")
-while not all(process.adopted for process in bench.runner._pool.processes.values()):
+while not all(process.adopted for process in bench.runner._processes.values()):
     bench.runner.wait(0.01)
 pid = os.fork()
 if pid == 0:

@@ -44,7 +44,7 @@ def test_a_work_ends_while_nobody_waits_and_the_wish_stands_before_its_end(
 def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(bench: Bench):
     """The machine may be quicker than the thread of the channel."""
     bench.up()
-    old = bench.runner._pool.processes["root.a"]
+    old = bench.runner._processes["root.a"]
     begin(bench, RestartWanted("root.a", 5.0))
     bench.exit_of()
     (pid,) = bench.up().values()

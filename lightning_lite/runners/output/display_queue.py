@@ -86,8 +86,8 @@ class Backlog:
         self._pieces: list[Piece] = []
         self._last: dict[str, int] = {}  # index in `_pieces` of the newest piece of each work
         self._unlogged = 0  # characters in pieces that carry their text
-        self._added = 0
-        self._shown = 0
+        self.added = 0
+        self.shown = 0
         self._stalled = False
         self._closing = False
         self._is_hurried = False
@@ -98,7 +98,7 @@ class Backlog:
     def add(self, piece: Piece) -> None:
         """Let `piece` be shown after what was added before; returns at once."""
         with self._changed:
-            self._added += 1
+            self.added += 1
             self._join(piece)
             self._changed.notify_all()
 
@@ -107,12 +107,12 @@ class Backlog:
 
         A display that made a caller wait for `STALL` seconds makes none wait again until it has caught up.
         """
-        if self._shown == self._added:
+        if self.shown == self.added:
             return
         with self._changed:
-            added = self._added
+            added = self.added
             if not self._stalled:
-                self._stalled = not self._changed.wait_for(lambda: self._shown >= added, STALL)
+                self._stalled = not self._changed.wait_for(lambda: self.shown >= added, STALL)
 
     def close(self) -> None:
         """Wait until all is shown, however long that takes; `hurry` or Ctrl-C end that."""
@@ -167,7 +167,7 @@ class Backlog:
         try:
             while True:
                 with self._changed:
-                    self._shown = added
+                    self.shown = added
                     self._stalled = self._stalled and bool(self._pieces)
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._pieces or self._closing)
@@ -180,7 +180,7 @@ class Backlog:
                             self._display.show(piece.work, text)
         finally:
             with self._changed:
-                self._shown = self._added
+                self.shown = self.added
                 self._changed.notify_all()
             self._has_ended.set()
 
@@ -191,7 +191,7 @@ class Backlog:
             lost = f"[{self._unlogged - _UNLOGGED_LIMIT} characters are neither logged nor shown]\n"
             pieces.append(pieces[-1]._replace(text=lost))
         self._unlogged = 0
-        return pieces, self._added
+        return pieces, self.added
 
 
 def _texts(piece: Piece) -> Iterator[str]:

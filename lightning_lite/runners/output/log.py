@@ -35,7 +35,7 @@ class WorkLog:
         self._times = TimesWriter(path)
         self._fd: int | None = None
         self._missing = 0  # bytes that the file lacks at its end
-        self._rest = ""  # the line that has no newline yet
+        self.rest = ""  # the line that has no newline yet
         self._is_rest_logged = True
         self._was_cut = False  # the line has been given out before its newline came
 
@@ -45,9 +45,9 @@ class WorkLog:
 
     def cut(self) -> Piece | None:
         """Return the line that has no newline yet; what comes later is a line of its own."""
-        if not self._rest:
+        if not self.rest:
             return None
-        rest, self._rest, self._was_cut = self._rest, "", True
+        rest, self.rest, self._was_cut = self.rest, "", True
         return self._piece(rest, self._is_rest_logged)
 
     def close(self) -> Piece | None:
@@ -69,13 +69,13 @@ class WorkLog:
         is_logged = self._write(text.encode())
         if self._was_cut:
             text, self._was_cut = text.removeprefix("\n"), False
-        lines, newline, rest = (self._rest + text).rpartition("\n")
+        lines, newline, rest = (self.rest + text).rpartition("\n")
         if not newline:
-            self._is_rest_logged = is_logged and (self._is_rest_logged or not self._rest)
-            self._rest = rest
+            self._is_rest_logged = is_logged and (self._is_rest_logged or not self.rest)
+            self.rest = rest
             return None
         piece = self._piece(lines + newline, is_logged and self._is_rest_logged, len(rest.encode()))
-        self._rest, self._is_rest_logged = rest, is_logged
+        self.rest, self._is_rest_logged = rest, is_logged
         return piece
 
     def _piece(self, lines: str, is_logged: bool, nbytes_after: int = 0) -> Piece:

@@ -98,8 +98,10 @@ class OutputPump:
             return
         with self._lock:
             self._drain(output)
-            self._show(output.log.cut())
-        if self._backlog is not None:
+            if output.log.rest:
+                self._show(output.log.cut())
+        # Checked here, because most calls print nothing.
+        if self._backlog is not None and self._backlog.shown != self._backlog.added:
             self._backlog.flush()
 
     def detach(self, work: str) -> None:

@@ -46,13 +46,13 @@ class Lender:
         self._display = display
         self._send = send
         # In the order of turns; the number of the request to answer, or `None` if there is none.
-        self._turns: dict[WorkProcess, int | None] = {}
+        self.turns: dict[WorkProcess, int | None] = {}
         self._loan: _Loan | None = None
 
     def hear(self, process: WorkProcess, message: TerminalWanted | TerminalReturned) -> None:
         """Take what a work says about the terminal."""
         if isinstance(message, TerminalWanted):
-            self._turns[process] = message.number
+            self.turns[process] = message.number
             self._serve()
         elif message.is_done:
             self.forget(process)
@@ -61,15 +61,15 @@ class Lender:
 
     def end_call(self, process: WorkProcess) -> None:
         """Let it be the turn of others, unless another thread of the work asks right now."""
-        if process in self._turns and not self._is_lent_to(process) and self._turns[process] is None:
+        if process in self.turns and not self._is_lent_to(process) and self.turns[process] is None:
             self.forget(process)
 
     def forget(self, process: WorkProcess) -> None:
         """Let it be the turn of others."""
         if self._is_lent_to(process):
             self._take_back()
-        if process in self._turns:
-            del self._turns[process]
+        if process in self.turns:
+            del self.turns[process]
             self._serve()
 
     def _is_lent_to(self, process: WorkProcess) -> bool:
@@ -77,15 +77,15 @@ class Lender:
 
     def _serve(self) -> None:
         """Lend the terminal to the one whose turn it is, if it waits for that."""
-        while self._turns and self._loan is None:
-            process, number = next(iter(self._turns.items()))
+        while self.turns and self._loan is None:
+            process, number = next(iter(self.turns.items()))
             if number is None:
                 return  # it steps, and asks again soon
-            self._turns[process] = None
+            self.turns[process] = None
             refusal = self._lend(process)
             self._send(process, TerminalLent(process.name, number, refusal))
             if refusal:
-                del self._turns[process]
+                del self.turns[process]
 
     def _lend(self, process: WorkProcess) -> str:
         """Lend the terminal; return why that can't be, or ""."""

@@ -80,6 +80,15 @@ class PipeWriter:
         else:
             self._rest += header, body
 
+    def send(self, message: tuple[Any, ...]) -> bool:
+        """Put a message and push; return whether everything is out.
+
+        Raises:
+            BrokenPipeError: The reader has closed the pipe; the rest is dropped.
+        """
+        self.put(message)
+        return self.push()
+
     def push(self) -> bool:
         """Write as much as the pipe takes; return whether everything is out.
 

@@ -26,7 +26,7 @@ from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.spin_wait import SpinWait
+from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.stack_signal import write_stacks_on_demand
 from lightning_lite.runners.wire.terminal_messages import TerminalLent
 from lightning_lite.runners.worker.terminal import Borrower
