@@ -228,8 +228,8 @@ class Session:
 
     def snapshot_works(self) -> list[WorkRow]:
         """Return a snapshot of all works in the tree; callable from any thread."""
-        pids = self.runner.pids()
-        return [snapshot_work(supervisor, pids) for supervisor in self._machine.supervisors()]
+        places = self.runner.places()
+        return [snapshot_work(supervisor, places) for supervisor in self._machine.supervisors()]
 
     def busy_for(self) -> float | None:
         """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""

@@ -15,9 +15,10 @@ import psutil
 
 from lightning_lite import settings
 from lightning_lite.cli.options import BadInput
-from lightning_lite.cli.run_reader import look
+from lightning_lite.cli.run_reader import SLACK, look
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.errors import CommandError
+from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary, read_run
 
@@ -26,9 +27,6 @@ ANSWER_TIMEOUT = 5.0
 
 #: Seconds between two looks at something that gives no sign when it is over.
 _PAUSE = 0.02
-
-#: Seconds that a process may have begun after it has signed the lock of its run: clocks are read in turn.
-_SLACK = 2.0
 
 timeout_option = click.option(
     "-t",
@@ -41,8 +39,8 @@ timeout_option = click.option(
 )
 
 
-def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, int | None]]:
-    """Return the run and the works that are meant, with the ids of their processes.
+def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, Place | None]]:
+    """Return the run and the works that are meant, with the places of their processes.
 
     Raises:
         BadInput: There is no such run or work, or the run does not go on.
@@ -54,14 +52,25 @@ def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, i
     sight = look(run, journal=False)
     if not sight.is_answering:
         raise CommandError(sight.trouble)
-    pids = {work.name: work.pid for work in sight.works}
-    return run, {name: pids[name] for name in (find_work(run.id, text, pids) for text in texts)}
+    places = {work.name: work.place for work in sight.works}
+    return run, {name: places[name] for name in (find_work(run.id, text, places) for text in texts)}
 
 
-def see_pids(run: RunSummary) -> dict[str, int]:
-    """Return the ids of the processes of works now, by name; nothing if the run has ended."""
+def check_is_here(name: str, place: Place | None) -> None:
+    """Refuse a work whose process is on another host: its process id means another process here.
+
+    Raises:
+        BadInput: It is on another host.
+    """
+    if place is not None and not place.is_here():
+        raise BadInput(f"{name} runs on another host ({place}). Run the command there.")
+
+
+def find_places(run: RunSummary) -> dict[str, Place]:
+    """Return the places of the processes of works now, by name; nothing if the run has ended."""
     try:
-        return {row["name"]: row["pid"] for row in ask(run.path, "status")["works"] if row["pid"]}
+        works = ask(run.path, "status")["works"]
+        return {row["name"]: Place(*row["place"]) for row in works if row["place"]}
     except CommandError:
         if read_run(run.path).state == "running":
             raise
@@ -91,6 +100,11 @@ def is_gone(pid: int) -> bool:
     return True
 
 
+def has_exited(run: RunSummary, name: str, place: Place) -> bool:
+    """Return whether the process of a work has ended; if it is on another host, the app is asked."""
+    return is_gone(place.pid) if place.is_here() else find_places(run).get(name) != place
+
+
 def find_process(run: RunSummary) -> psutil.Process:
     """Return the process that holds a run.
 
@@ -98,13 +112,14 @@ def find_process(run: RunSummary) -> psutil.Process:
         BadInput: The process is not visible here: it runs in another container or on another host.
     """
     holder = run.holder
-    if holder is not None and holder.pid is not None and holder.host == os.uname().nodename:
+    place = holder.place if holder is not None else None
+    if holder is not None and place is not None and place.is_here():
         with suppress(psutil.Error, ValueError):
-            process = psutil.Process(holder.pid)
+            process = psutil.Process(place.pid)
             # The holder of a lock lives, but in another container it has another process id.
-            if process.create_time() <= datetime.fromisoformat(holder.since or "").timestamp() + _SLACK:
+            if process.create_time() <= datetime.fromisoformat(holder.since or "").timestamp() + SLACK:
                 return process
-    where = f" (process {holder.pid} on {holder.host})" if holder is not None and holder.pid else ""
+    where = f" (process {place.pid} on {place.host})" if place is not None else ""
     raise BadInput(
         f"Process of run {run.id}{where} is not visible here (other container or host?). "
         "Run the command there."

@@ -13,6 +13,7 @@ import psutil
 
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
+from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.safe_unpickle import unpack_plain
@@ -23,6 +24,9 @@ from lightning_lite.ui.live_table import WorkRow, read_progress
 _SAMPLE = 0.1
 
 _ANSWER_TIMEOUT = 3.0
+
+#: Seconds that the time of the start of a process may be later than that of its record: the clocks differ.
+SLACK = 2.0
 
 #: What is said of what was under way when the app ended.
 _AT_THE_END = {"pending": "lost", "running": "lost", "started": "not started"}
@@ -90,11 +94,12 @@ def state_at_the_end(state: str) -> str:
 def measure(works: Iterable[WorkRow]) -> list[WorkRow]:
     """Return works with what their processes use, and all that these have started.
 
-    A work whose process has ended while the flow, which is busy, has not heard of that is `gone`.
+    Processes on other hosts are not measured. A work is `gone` if its process has ended and the busy flow
+    does not know it yet.
     """
     works = list(works)
     families: dict[int, list[psutil.Process]] = {}
-    for pid in {work.pid for work in works if work.pid is not None}:
+    for pid in {work.place.pid for work in works if work.place is not None and work.place.is_here()}:
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
@@ -108,11 +113,11 @@ def measure(works: Iterable[WorkRow]) -> list[WorkRow]:
 
 
 def _complete(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
-    if work.pid is None:
+    if work.place is None or not work.place.is_here():
         return work
-    if work.pid not in usage:
-        return work._replace(state="gone", pid=None)
-    cpu, memory = usage[work.pid]
+    if work.place.pid not in usage:
+        return work._replace(state="gone", place=None)
+    cpu, memory = usage[work.place.pid]
     return work._replace(cpu=cpu, memory=memory)
 
 
@@ -160,7 +165,9 @@ def _read(run: RunSummary) -> tuple[RunHistory, str]:
 
 
 def _to_row(fields: Mapping[str, Any]) -> WorkRow:
-    return WorkRow(**{name: value for name, value in fields.items() if name in WorkRow._fields})
+    known = {name: value for name, value in fields.items() if name in WorkRow._fields}
+    place = known.get("place")
+    return WorkRow(**{**known, "place": Place(*place) if place else None})
 
 
 def _see(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
@@ -176,7 +183,20 @@ def _see(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
         attempt=event.count,
         progress=_read_progress(history.states.get(work.name, {}).get("progress")),
         since=event.timestamp or None,
+        place=_find_place(work) if run.state == "running" else None,
     )
+
+
+def _find_place(work: WorkHistory) -> Place | None:
+    """Return the place of the process of a work by the journal, unless it is known to be over."""
+    place = work.place
+    if place is None or not place.is_here():
+        return place
+    with suppress(psutil.Error):
+        # A younger process has only the same number.
+        if psutil.Process(place.pid).create_time() <= work.place_since + SLACK:
+            return place
+    return None
 
 
 def _last(work: WorkHistory) -> WorkStatus:

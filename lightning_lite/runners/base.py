@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
+from lightning_lite.places import Place
 
 
 class Runner(ABC):
@@ -39,7 +40,7 @@ class Runner(ABC):
         ...         pass
         ...     def close(self, timeout):
         ...         return []
-        >>> NoRunner().can_kill, NoRunner().pids()
+        >>> NoRunner().can_kill, NoRunner().places()
         (False, {})
     """
 
@@ -85,8 +86,8 @@ class Runner(ABC):
 
     # Commands from other terminals; called in any thread, also while the flow is busy.
 
-    def pids(self) -> dict[str, int]:
-        """Return the process ids of the works that have a process, by name."""
+    def places(self) -> dict[str, Place]:
+        """Return the places of the works that have a process, by name; that of the app for a thread."""
         return {}
 
     def take_external(self, external: ExternalRequest) -> None:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
+from lightning_lite.places import Place
 from lightning_lite.text import format_bytes, format_clock
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class WorkRow(NamedTuple):
         attempt: Number of the attempt of that call; shown from the second on.
         progress: What part of the call is done, from 0 to 1, or `None` if the work does not say.
         since: When it came into that state, in seconds since 1970; `None` if it is not known.
-        pid: Id of its process, or `None` if there is none; not shown.
+        place: Host and id of its process, or `None` if there is none; not shown.
         cpu: What part of one CPU its process uses, or `None` if there is none.
         memory: Bytes of main memory of its process, or `None` if there is none.
         last_line: What it printed last, harmless.
@@ -64,7 +65,7 @@ class WorkRow(NamedTuple):
     attempt: int = 0
     progress: float | None = None
     since: float | None = None
-    pid: int | None = None
+    place: Place | None = None
     cpu: float | None = None
     memory: int | None = None
     last_line: str = ""

@@ -20,6 +20,7 @@ import psutil
 import pytest
 import steered_app
 
+from lightning_lite import places
 from lightning_lite.cli.control import is_gone, wait_until
 from lightning_lite.runs.catalog import RunSummary, read_runs
 
@@ -75,6 +76,51 @@ def work_of(verb: Call, name: str) -> Any:
 
 def becomes(verb: Call, name: str, state: str) -> bool:
     return wait_until(lambda: work_of(verb, name)["state"] == state, PATIENCE)
+
+
+# A run on another host, as on a file system that several hosts share.
+
+
+@pytest.fixture
+def elsewhere(run: RunSummary, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the verbs run on a host that is not the one of the run; return the name of the latter."""
+    host = places.this_host()
+    monkeypatch.setattr(places, "this_host", lambda: "another-host")
+    return host
+
+
+def test_a_work_on_another_host_is_not_killed_nor_asked_for_its_stacks(verb: Call, elsewhere: str):
+    train = work_of(verb, "train")
+
+    for word in ("kill", "stack"):
+        said = verb(word, "train")
+
+        says_in_one_line(
+            said, 2, "root.train", f"process {train['pid']} on {elsewhere}", "Run the command there"
+        )
+    assert psutil.pid_exists(train["pid"])
+    assert work_of(verb, "train")["state"] == "running"
+
+
+def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb: Call, elsewhere: str):
+    train = work_of(verb, "train")
+    status, top = verb("status"), verb("top")
+    (sample,) = (work for work in verb("top", "--json").data["works"] if work["name"] == "root.train")
+
+    assert (train["host"], train["cpu"], train["memory"], train["state"]) == (
+        elsewhere,
+        None,
+        None,
+        "running",
+    )
+    assert (sample["pid"], sample["host"], sample["memory"]) == (train["pid"], elsewhere, None)
+    assert f"{train['pid']} on {elsewhere}" in status.out
+    assert f"on other hosts, not measured: {elsewhere}" in top.out.splitlines()[0]
+    assert verb("ps", "--json").data[0]["host"] == elsewhere
+
+
+def test_a_process_on_this_host_is_shown_without_its_host(verb: Call):
+    assert f" on {places.this_host()}" not in verb("status").out
 
 
 # Looking.

@@ -21,6 +21,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import decode, encode
@@ -77,7 +78,9 @@ class Stage:
 
     def up(self, *works):
         """Report that the processes of works have started."""
-        return self.settle(*[WorkStarted(work, 100 + position) for position, work in enumerate(works)])
+        return self.settle(
+            *[WorkStarted(work, Place.of(100 + position)) for position, work in enumerate(works)]
+        )
 
     def answer(self, work, value=None, **changes):
         """Report that the running call has succeeded."""

@@ -69,7 +69,7 @@ class Bench:
         """Start works, and return their process ids when all are up."""
         for name in names or ("root.a",):
             self.start(name)
-        return {name: self.until(WorkStarted, name).pid for name in names or ("root.a",)}
+        return {name: self.until(WorkStarted, name).place.pid for name in names or ("root.a",)}
 
     def until(self, what: type | Callable[[Report], bool], name: str | None = None) -> Any:
         """Wait for a letter of a class, or one that fits, and return it; letters are looked at only once."""

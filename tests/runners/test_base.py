@@ -55,7 +55,7 @@ def test_a_runner_without_one_of_the_four_methods_can_not_be_created():
 
 
 def test_a_minimal_runner_knows_no_processes():
-    assert MinimalRunner().pids() == {}
+    assert MinimalRunner().places() == {}
 
 
 @pytest.mark.parametrize("command", ["stop", "kill", "restart"])

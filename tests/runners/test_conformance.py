@@ -27,6 +27,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.values.codec import decode, encode
@@ -138,7 +139,7 @@ class Conformance:
         desk.start(parallel=parallel)
         started = desk.until(WorkStarted)
 
-        assert started.pid == desk.run("pid")
+        assert started.place == Place.of(desk.run("pid")) == desk.runner.places()["root.a"]
         assert desk.state["root.a"]["started"] is True
 
     @both_kinds

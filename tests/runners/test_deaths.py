@@ -56,9 +56,9 @@ def test_a_death_while_starting_is_told(bench: Bench, host: type, how: str):
 
 def test_a_death_before_the_process_has_loaded_anything_is_told(bench: Bench):
     bench.start()
-    while not (pid := bench.runner.pids().get("root.a")):
+    while not (place := bench.runner.places().get("root.a")):
         bench.runner.wait(0.001)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(place.pid, signal.SIGKILL)
 
     assert bench.exit_of() == WorkExited("root.a", -9)
 
@@ -234,7 +234,7 @@ def storm(bench: Bench, kills: int) -> None:
         expected[victim] = 0
         bench.start(victim)
         bench.call(tasks.count_forever, name=victim)
-        pids[victim] = bench.until(WorkStarted, victim).pid
+        pids[victim] = bench.until(WorkStarted, victim).place.pid
     for name in names:
         bench.runner.send(KillWork(name))
 
@@ -253,7 +253,7 @@ def kill_at_random_moments(bench: Bench, kills: int) -> None:
     dice = random.Random(11)
     for where in itertools.islice(itertools.cycle(("start", "idle", "run", "send")), kills):
         bench.start()
-        while not (pid := bench.runner.pids().get("root.a")):
+        while not (place := bench.runner.places().get("root.a")):
             bench.messages += bench.runner.wait(0.001)
         if where == "start":
             bench.messages += bench.runner.wait(dice.uniform(0, 0.05))
@@ -262,9 +262,9 @@ def kill_at_random_moments(bench: Bench, kills: int) -> None:
             if where != "idle":
                 bench.call(tasks.spin if where == "run" else tasks.count_forever)
             bench.messages += bench.runner.wait(dice.uniform(0, 0.02))
-        os.kill(pid, signal.SIGKILL)
+        os.kill(place.pid, signal.SIGKILL)
         assert bench.exit_of() == WorkExited("root.a", -9)
-        assert is_gone(pid)
+        assert is_gone(place.pid)
         assert not any(isinstance(message, WorkExited) for message in bench.messages)
         bench.messages.clear()
 

@@ -27,7 +27,7 @@ def start_method(monkeypatch) -> None:
 
 
 def server_of(bench: Bench) -> psutil.Process:
-    return psutil.Process(bench.runner.pids()["root.a"]).parent()
+    return psutil.Process(bench.runner.places()["root.a"].pid).parent()
 
 
 def test_nothing_is_started_before_a_work_is_wanted(tmp_path):

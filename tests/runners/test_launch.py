@@ -151,13 +151,13 @@ def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
 
 def test_a_process_begins_before_it_is_said_what_it_is(bench: Bench, tmp_path):
     bench.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
-    while not (pid := bench.runner.pids().get("root.a")):
+    while not (place := bench.runner.places().get("root.a")):
         bench.runner.wait(0.001)
 
     bench.start()
 
     seen = bench.run(tasks.environment)
-    assert (seen["environ"]["SET"], seen["cwd"], seen["group"]) == ("1", str(tmp_path), pid)
+    assert (seen["environ"]["SET"], seen["cwd"], seen["group"]) == ("1", str(tmp_path), place.pid)
 
 
 def test_a_process_that_could_not_begin_fails_once(bench: Bench, monkeypatch):
@@ -180,7 +180,7 @@ def test_a_process_that_is_never_said_what_it_is_is_ended_at_once(tmp_path):
     bench = Bench(str(tmp_path))
     bench.runner.send(PrepareWork("root.a"))
     bench.runner.send(PrepareWork("root.b"))
-    while "root.b" not in bench.runner.pids():
+    while "root.b" not in bench.runner.places():
         bench.runner.wait(0.001)
 
     ends = bench.runner.close(3600.0)

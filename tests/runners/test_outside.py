@@ -9,6 +9,7 @@ import tasks
 from runner_bench import Bench, is_gone
 
 from lightning_lite.messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
+from lightning_lite.places import Place
 from lightning_lite.testing import poll_until
 
 pytestmark = pytest.mark.dependencies
@@ -72,4 +73,4 @@ def test_a_wish_ends_the_waiting_for_letters(bench: Bench):
 def test_the_processes_are_known_by_name(bench: Bench):
     pids = bench.up("root.a", "root.b")
 
-    assert bench.runner.pids() == pids
+    assert bench.runner.places() == {name: Place.of(pid) for name, pid in pids.items()}

@@ -272,7 +272,7 @@ def test_the_stacks_of_a_work_are_shown_whatever_it_does(bench: Bench, task):
 def test_stacks_asked_for_while_a_work_starts_do_no_harm(bench: Bench):
     for _ in range(5):
         bench.start()
-        while "root.a" not in bench.runner.pids():
+        while "root.a" not in bench.runner.places():
             bench.runner.wait(0.001)
         bench.runner.send(DumpStack("root.a"))
         assert bench.run(tasks.answer, 1) == 1

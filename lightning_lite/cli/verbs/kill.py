@@ -9,7 +9,14 @@ import psutil
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_process, find_works, has_ended, is_gone, wait_until
+from lightning_lite.cli.control import (
+    check_is_here,
+    find_process,
+    find_works,
+    has_ended,
+    has_exited,
+    wait_until,
+)
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError, JournalInUse
@@ -36,11 +43,13 @@ def command(root: str, target: tuple[str, ...]) -> None:
     if not works:
         _kill_run(run)
         return
+    for name, place in works.items():
+        check_is_here(name, place)
     for name in works:
         ask(run.path, "kill", work=name)
-    for name, pid in works.items():
-        if pid is not None and not wait_until(partial(is_gone, pid), _PATIENCE):
-            raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+    for name, place in works.items():
+        if place is not None and not wait_until(partial(has_exited, run, name, place), _PATIENCE):
+            raise CommandError(f"{name} ({place}) was killed, but hangs in the kernel")
         say(f"{name}: killed")
 
 

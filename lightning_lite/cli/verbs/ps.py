@@ -69,6 +69,7 @@ def _describe(run: RunSummary) -> dict[str, Any]:
         "started": facts.get("started"),
         "ended": facts.get("ended") if run.state != "running" else None,
         "pid": run.holder.pid if run.holder is not None else None,
+        "host": run.holder.host if run.holder is not None else None,
         "command": facts.get("command"),
         "cwd": facts.get("cwd"),
         "folder": run.path,

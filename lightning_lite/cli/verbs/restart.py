@@ -8,10 +8,11 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_works, is_gone, see_pids, timeout_option, wait_until
+from lightning_lite.cli.control import find_places, find_works, has_exited, timeout_option, wait_until
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
+from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 
@@ -31,14 +32,15 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         raise BadInput(f"which work of run {run.id}? `lightning-lite status {run.id}` lists them.")
     for name in works:
         ask(run.path, "restart", work=name, timeout=timeout)
-    for name, pid in works.items():
-        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+    for name, place in works.items():
+        if place is not None and run.holder is not None and place == run.holder.place:
+            # A work of the inline runner has no process of its own.
             say(f"{name}: asked to restart; it does so at its next change of state")
             continue
-        if pid is not None and not wait_until(partial(is_gone, pid), timeout + _PATIENCE):
-            raise CommandError(f"{name} (process {pid}) does not end: the flow is busy; kill it instead")
-        if wait_until(partial(_has_new_process, run, name, pid), _PATIENCE):
-            say(f"{name}: restarted, process {see_pids(run).get(name)}")
+        if place is not None and not wait_until(partial(has_exited, run, name, place), timeout + _PATIENCE):
+            raise CommandError(f"{name} ({place}) does not end: the flow is busy; kill it instead")
+        if wait_until(partial(_has_new_process, run, name, place), _PATIENCE):
+            say(f"{name}: restarted, {find_places(run).get(name)}")
         else:
             say(
                 f"{name}: ended; its new process starts when the flow, which is busy, has come through",
@@ -46,5 +48,5 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
             )
 
 
-def _has_new_process(run: RunSummary, name: str, old: int | None) -> bool:
-    return see_pids(run).get(name, old) != old
+def _has_new_process(run: RunSummary, name: str, old: Place | None) -> bool:
+    return find_places(run).get(name, old) != old

@@ -12,7 +12,7 @@ from lightning_lite.cli.control import (
     end_in_order,
     find_works,
     has_ended,
-    is_gone,
+    has_exited,
     timeout_option,
     wait_until,
 )
@@ -49,13 +49,14 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         return
     for name in works:
         ask(run.path, "stop", work=name, timeout=timeout)
-    for name, pid in works.items():
-        if run.holder is not None and pid == run.holder.pid:  # the inline runner has no processes
+    for name, place in works.items():
+        if place is not None and run.holder is not None and place == run.holder.place:
+            # A work of the inline runner has no process of its own.
             say(f"{name}: asked to stop; it does so at its next change of state")
-        elif pid is not None and not wait_until(partial(is_gone, pid), timeout):
+        elif place is not None and not wait_until(partial(has_exited, run, name, place), timeout):
             ask(run.path, "kill", work=name)  # also if the flow is busy, which would else do it
-            if not wait_until(partial(is_gone, pid), _PATIENCE):
-                raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+            if not wait_until(partial(has_exited, run, name, place), _PATIENCE):
+                raise CommandError(f"{name} ({place}) was killed, but hangs in the kernel")
             say(f"{name}: killed, because it did not end within {timeout:g} s", "yellow")
         else:
             say(f"{name}: stopped")

@@ -41,6 +41,7 @@ from lightning_lite.messages import (
     StopWork,
     WorkExited,
 )
+from lightning_lite.places import Place
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.inline.work import InlineWork, Job, Surroundings
 from lightning_lite.runners.output.pump import Display, OutputPump
@@ -157,9 +158,9 @@ class InlineRunner(Runner):
 
     # What commands from outside ask for, see `seam.Steerable`; in any thread.
 
-    def pids(self) -> dict[str, int]:
-        """Return the id of this process for each work that is up."""
-        return dict.fromkeys(list(self._works), os.getpid())
+    def places(self) -> dict[str, Place]:
+        """Return the place of this process for each work that is up."""
+        return dict.fromkeys(list(self._works), Place.of(os.getpid()))
 
     def take_external(self, external: ExternalRequest) -> None:
         """Begin to cut a call, and let the next `wait` say so."""

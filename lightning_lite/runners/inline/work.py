@@ -22,6 +22,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.runners.base import Host
 from lightning_lite.runners.worker.main import start_failure
 from lightning_lite.values.pickling import unpack
@@ -145,7 +146,7 @@ class InlineWork:
                 self._exit(1)
                 return
         self._is_open = True
-        self._around.report(WorkStarted(self.name, os.getpid()))
+        self._around.report(WorkStarted(self.name, Place.of(os.getpid())))
 
     def _perform(self, call: RunCall) -> None:
         assert self._host is not None

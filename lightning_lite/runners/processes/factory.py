@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from lightning_lite import settings
 from lightning_lite.messages import PrepareWork, StartWork
+from lightning_lite.places import this_host
 from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
@@ -25,6 +26,9 @@ class ProcessFactory:
         durable: Whether what works put into drives must survive the loss of power.
         start_method: `spawn` or `forkserver`.
         preload: Modules that works need.
+
+    Attributes:
+        host: Name of the host machine of all processes.
     """
 
     def __init__(
@@ -35,7 +39,8 @@ class ProcessFactory:
         self._guardian = Guardian()
         self._spawner = Spawner()
         self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
-        self._setup = {"root": root, "durable": durable, "preload": list(preload)}
+        self.host = this_host()
+        self._setup = {"root": root, "durable": durable, "preload": list(preload), "host": self.host}
 
     def make(self, request: PrepareWork | StartWork) -> WorkProcess:
         """Return the process of a work, with what it has to know in its pipe of calls.

@@ -45,6 +45,7 @@ from lightning_lite.messages import (
     WorkExited,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.exit_status import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump
@@ -212,9 +213,10 @@ class ProcessRunner(Runner):
 
     # Commands from other terminals; called in any thread.
 
-    def pids(self) -> dict[str, int]:
-        """Return the process ids of the works that have a process, by name."""
-        return {name: process.pid for name, process in list(self._processes.items()) if process.pid}
+    def places(self) -> dict[str, Place]:
+        """Return the places of the works that have a process, by name."""
+        host, processes = self._factory.host, list(self._processes.items())
+        return {name: Place(host, process.pid) for name, process in processes if process.pid}
 
     def take_external(self, external: ExternalRequest) -> None:
         """Start to end a process, and make the next `wait` return the request."""
