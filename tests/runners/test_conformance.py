@@ -4,8 +4,10 @@ A runner joins with three lines, at the end of this file. What it can't do is wh
 """
 
 import os
+import signal
 import threading
 from collections import defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from itertools import count
 from time import monotonic
@@ -110,6 +112,16 @@ class Desk:
     def log(self, work="root.a"):
         with open(os.path.join(self._logs, f"{work}.log"), encoding="utf-8") as log:
             return log.read()
+
+
+def in_thread(function, *arguments):
+    """Return what a function returns in a thread of its own, or raise what it raises."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function, *arguments).result(2 * DEADLINE)
+
+
+def here(function, *arguments):
+    return function(*arguments)
 
 
 class Conformance:
@@ -407,6 +419,39 @@ class Conformance:
             assert desk.messages[name].pop() == WorkExited(name, 0)
             assert not any(isinstance(message, WorkExited) for message in desk.messages[name])
             assert desk.state[name]["exited"] is True
+
+    @pytest.mark.parametrize(
+        ("create", "use", "close"),
+        [(in_thread, here, here), (here, here, in_thread), (in_thread, in_thread, in_thread)],
+        ids=["created in a thread", "closed in a thread", "three threads"],
+    )
+    def test_a_runner_may_be_created_used_and_closed_in_different_threads(self, desk, create, use, close):
+        def work():
+            names = [desk.start("a"), desk.start("b", parallel=True)]
+            return [desk.run("echo", name, work=name) for name in names]
+
+        runner = create(lambda: desk.runner)
+
+        assert use(work) == ["root.a", "root.b"]
+
+        desk.take(close(runner.close, DEADLINE))
+        for name in ("root.a", "root.b"):
+            assert desk.messages[name].pop() == WorkExited(name, 0)
+            assert desk.state[name]["exited"] is True
+        assert signal.set_wakeup_fd(-1) == -1  # nothing is left that a later signal would write to
+
+    def test_a_signal_ends_a_wait_of_a_runner_that_was_created_in_another_thread(self, desk):
+        seen = []
+        previous = signal.signal(signal.SIGUSR1, lambda *_: (seen.append(1), desk.runner.wake()))
+        try:
+            in_thread(lambda: desk.runner)
+            main = threading.main_thread().ident
+            threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+
+            assert list(desk.runner.wait(None)) == []
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
+        assert seen == [1]
 
     def test_a_second_close_does_nothing(self, desk):
         desk.start()

@@ -20,6 +20,7 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
+from threading import get_ident
 from time import monotonic
 from typing import ClassVar
 
@@ -232,7 +233,7 @@ class InlineRunner(Runner):
     def _hear(self, message: Report) -> None:
         """Take a letter of a work, from any thread; what was printed before it is out before it."""
         if type(message) is RunEnded:
-            self._streams.take_back()
+            self._streams.resume_display()
             self._output.flush(message.work)
             if (
                 message.failure is not None
@@ -275,12 +276,13 @@ class InlineRunner(Runner):
 
     def _run_job(self) -> None:
         job = self._jobs.popleft()
+        self._streams.flow_thread = get_ident()
         self._is_in_job = True
         try:
             job()
         finally:
             self._is_in_job = False
-            self._streams.take_back()
+            self._streams.resume_display()
 
     def _look(self) -> None:
         now = monotonic()

@@ -13,55 +13,63 @@ from lightning_lite.runners.output.pump import OutputPump
 
 
 class WorkStreams:
-    """Stands in for the standard streams from its making until `close`.
+    """Replaces the standard streams from its creation until `close`.
 
-    What the code of a work prints goes to the output of that work; everything else, and what a
-    debugger says and asks, goes where it would have gone. What C code writes, and threads that a
-    work has started, belongs to no work and is shown without a name.
+    What the code of a work prints goes to the output of that work. Everything else, and what a debugger
+    prints and asks, goes to the real streams. The output of C code, and of threads that a work has started,
+    belongs to no work and is shown without a name.
 
-    A debugger in the thread that made this has the terminal for itself, until the work prints by
-    itself again, or code in that thread takes it back.
+    A debugger of a work in the flow's thread has the terminal until the work prints again, or
+    `resume_display` is called in that thread.
 
     Args:
-        output: Takes what works print.
-        display: Held while a debugger uses the terminal.
+        output: Receives what works print.
+        display: Paused while a debugger uses the terminal.
+
+    Attributes:
+        flow_thread: Identifier of the thread in which works run that have no thread of their own.
     """
 
     def __init__(self, output: OutputPump, display: Display | None) -> None:
         self._output = output
         self._display = display
-        self._thread = get_ident()
+        self.flow_thread = get_ident()
         self._is_held = False
         self._stdout = _WorkStream(sys.stdout, self)
         self._stderr = _WorkStream(sys.stderr, self)
         sys.stdout, sys.stderr = self._stdout, self._stderr
 
-    def take_back(self) -> None:
-        """Let the display go on if a debugger has stopped it; does nothing in other threads."""
-        if self._is_held and self._display is not None and get_ident() == self._thread:
-            self._is_held = False
-            self._display.release()
+    def resume_display(self) -> None:
+        """Resume the display if a debugger has paused it; without effect in other threads."""
+        if self._is_held and get_ident() == self.flow_thread:
+            self._release()
 
     def feed(self, work: str, data: bytes) -> None:
-        """Take what a work prints by itself."""
-        self.take_back()
+        """Accept what the code of a work prints."""
+        self.resume_display()
         self._output.feed(work, data)
 
-    def hand_over(self, work: str) -> None:
-        """Let a debugger of `work` have the terminal, after all that was printed before."""
-        if not self._is_held and self._display is not None and get_ident() == self._thread:
+    def pause_display(self, work: str) -> None:
+        """Give the terminal to a debugger of `work`, after all that was printed before is shown."""
+        if not self._is_held and self._display is not None and get_ident() == self.flow_thread:
             self._output.flush(work)
             self._display.hold()
             self._is_held = True
 
     def close(self) -> None:
-        """Put the streams back, unless other code has replaced them since."""
-        self.take_back()
+        """Restore the streams, unless other code has replaced them since; callable from any thread."""
+        if self._is_held:
+            self._release()
         if sys.stdout is self._stdout:
             sys.stdout = self._stdout.real
         if sys.stderr is self._stderr:
             sys.stderr = self._stderr.real
         self._stdout.is_closed = self._stderr.is_closed = True
+
+    def _release(self) -> None:
+        self._is_held = False
+        if self._display is not None:
+            self._display.release()
 
 
 class _WorkStream:
@@ -110,7 +118,7 @@ class _WorkStream:
         if caller.kind != "work" or self.is_closed:
             return None
         if _is_debugging():
-            self._streams.hand_over(caller.component)
+            self._streams.pause_display(caller.component)
             return None
         return caller.component
 
