@@ -29,7 +29,7 @@ from lightning_lite.engine.machine import Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
-from lightning_lite.runners.base import Runner
+from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
@@ -114,11 +114,9 @@ class Session:
         self._recorder = Recorder(journal)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        logs, terminal = self._folder.logs, self._terminal
-        if options.runner == "inline":
-            return InlineRunner(options.root_dir, logs, terminal, options.durable)
-        preload = _modules_for_works(root)
-        return ProcessRunner(options.root_dir, logs, terminal, options.durable, options.start_method, preload)
+        runner_options = RunnerOptions.of(options, self._folder.logs, _modules_for_works(root))
+        runner_class = InlineRunner if options.runner == "inline" else ProcessRunner
+        return runner_class(runner_options, self._terminal)
 
     @property
     def folder(self) -> str:

@@ -9,12 +9,47 @@ A runner knows processes, pipes and threads; a host knows one work and its calls
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
 from lightning_lite.places import Place
+from lightning_lite.settings import RunOptions
+
+
+class RunnerOptions(NamedTuple):
+    """What a runner has to know about its run, made once and passed down.
+
+    Attributes:
+        root_dir: Absolute folder that holds drives, runs and logs.
+        logs: Folder of the logs of the works of this run.
+        durable: Whether what works put into drives must survive the loss of power.
+        start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
+        preload: Modules that works need; they are imported before it is known which work a process is.
+
+    Example:
+        >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
+        >>> options.durable, options.start_method
+        (True, 'spawn')
+    """
+
+    root_dir: str
+    logs: str
+    durable: bool = False
+    start_method: str = "spawn"
+    preload: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: RunOptions, logs: str, preload: Iterable[str] = ()) -> Self:
+        """Return the options of a runner for a run.
+
+        Args:
+            options: The options of the run.
+            logs: See above.
+            preload: See above.
+        """
+        return cls(options.root_dir, logs, options.durable, options.start_method, tuple(preload))
 
 
 class Runner(ABC):

@@ -25,6 +25,7 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.settings import RunOptions
 from lightning_lite.values.pickling import pack, unpack
@@ -39,9 +40,8 @@ class Bench:
     def __init__(self, folder: str, **options: Any) -> None:
         self.logs = os.path.join(folder, "logs")
         os.makedirs(self.logs, exist_ok=True)
-        self.runner = ProcessRunner(
-            folder, self.logs, start_method=RunOptions.resolve().start_method, **options
-        )
+        start_method = RunOptions.resolve().start_method
+        self.runner = ProcessRunner(RunnerOptions(folder, self.logs, start_method=start_method, **options))
         self.messages: list[Report] = []
         self._keys = count()
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import count
 from time import monotonic
 
@@ -30,6 +30,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.places import Place
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.values.codec import decode, encode
@@ -61,7 +62,7 @@ class Desk:
     @cached_property
     def runner(self):
         """The runner; made in the test itself, because pytest changes `sys.stdout` before that."""
-        return self._make_runner(self._folder, self._logs, None, True)
+        return self._make_runner(RunnerOptions(self._folder, self._logs, durable=True))
 
     def start(self, name="a", parallel=False, **options):
         work = Worker(parallel=parallel, **options)
@@ -465,7 +466,7 @@ class TestProcesses(Conformance):
 
 
 class TestForkServer(Conformance):
-    runner_class = staticmethod(partial(ProcessRunner, start_method="forkserver"))
+    runner_class = staticmethod(lambda options: ProcessRunner(options._replace(start_method="forkserver")))
 
 
 class TestInline(Conformance):

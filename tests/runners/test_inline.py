@@ -24,6 +24,7 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.values.codec import decode
 from lightning_lite.values.pickling import pack, unpack
@@ -93,7 +94,7 @@ def make_runner(tmp_path):
     (tmp_path / "logs").mkdir()
 
     def make(display=None):
-        runners.append(InlineRunner(str(tmp_path), str(tmp_path / "logs"), display))
+        runners.append(InlineRunner(RunnerOptions(str(tmp_path), str(tmp_path / "logs")), display))
         return runners[0]
 
     yield make

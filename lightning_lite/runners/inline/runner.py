@@ -43,7 +43,7 @@ from lightning_lite.messages import (
     WorkExited,
 )
 from lightning_lite.places import Place
-from lightning_lite.runners.base import Runner
+from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.inline.work import InlineWork, Job, Surroundings
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.output.redirect import WorkStreams
@@ -56,24 +56,21 @@ class InlineRunner(Runner):
     """Runs all works in the flow's own process.
 
     Args:
-        root: Absolute root folder of the app.
-        logs: Folder of the logs of works.
+        options: The options; start method and modules have no effect.
         display: Where the output of works is shown, or `None` for nowhere.
-        durable: Whether what works put into drives must survive the loss of power.
     """
 
     can_suspend: ClassVar[bool] = True  # works are in the process that Ctrl-Z stops
 
-    def __init__(self, root: str, logs: str, display: Display | None = None, durable: bool = False) -> None:
-        self._root = root
-        self._durable = durable
+    def __init__(self, options: RunnerOptions, display: Display | None = None) -> None:
+        self._options = options
         self._works: dict[str, InlineWork] = {}
         self._jobs: deque[Job] = deque()
         # The one queue that may be put into from threads and signal handlers alike. `None` only wakes.
         self._arrived: SimpleQueue[Report | InlineWork | None] = SimpleQueue()
         self._looks: dict[InlineWork, float] = {}  # moment of the next look into each parallel work
         self._is_awake = False
-        self._output = OutputPump(logs, display)
+        self._output = OutputPump(options.logs, display)
         self._streams = WorkStreams(self._output, display)
         self._is_closing = False
         self._interruption: BaseException | None = None  # what `wait` has to raise yet
@@ -215,7 +212,7 @@ class InlineRunner(Runner):
             return
         self._output.open(name)
         around = Surroundings(self._jobs.append, self._hear, self._arrived.put)
-        caller = Caller("work", name, self._root, self._durable)
+        caller = Caller("work", name, self._options.root_dir, self._options.durable)
         work = InlineWork(name, caller, around, parallel=request.parallel)
         try:
             work.start(request.host)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import marshal
 import os
-from collections.abc import Sequence
 
 from lightning_lite import settings
 from lightning_lite.messages import PrepareWork, StartWork
 from lightning_lite.places import this_host
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
@@ -21,26 +21,27 @@ class ProcessFactory:
     """Makes processes that are still to be launched; owns the fork server and the guardian of an app.
 
     Args:
-        root: Absolute root folder of the app.
-        output: Takes what works print.
-        durable: Whether what works put into drives must survive the loss of power.
-        start_method: `spawn` or `forkserver`.
-        preload: Modules that works need.
+        options: The options of the runner.
+        output: Receives what works print.
 
     Attributes:
         host: Name of the host machine of all processes.
     """
 
-    def __init__(
-        self, root: str, output: OutputPump, *, durable: bool, start_method: str, preload: Sequence[str]
-    ) -> None:
+    def __init__(self, options: RunnerOptions, output: OutputPump) -> None:
         self._output = output
-        self._root = root
+        self._root = options.root_dir
         self._guardian = Guardian()
         self._spawner = Spawner()
-        self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
+        is_forked = options.start_method == "forkserver"
+        self._server = ForkServer(self._guardian, options.preload) if is_forked else None
         self.host = this_host()
-        self._setup = {"root": root, "durable": durable, "preload": list(preload), "host": self.host}
+        self._setup = {
+            "root": options.root_dir,
+            "durable": options.durable,
+            "preload": options.preload,
+            "host": self.host,
+        }
 
     def make(self, request: PrepareWork | StartWork) -> WorkProcess:
         """Return the process of a work, with what it has to know in its pipe of calls.

@@ -46,7 +46,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.places import Place
-from lightning_lite.runners.base import Runner
+from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.exit_status import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.factory import ProcessFactory
@@ -111,30 +111,18 @@ class ProcessRunner(Runner):
     """Runs each work in a process of its own.
 
     Args:
-        root: Absolute root folder of the app.
-        logs: Folder of the logs of works.
+        options: The options. A fork server imports `preload` once for all works, a spawned process while it
+            waits for its work.
         display: Where the output of works is shown, or `None` for nowhere.
-        durable: Whether what works put into drives must survive the loss of power.
-        start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
-        preload: Modules that works need: the fork server loads them once for all, a spawned process while
-            it waits to hear which work it is.
 
     Raises:
-        RunnerError: This system has no processes that could be used.
+        RunnerError: This system can't start processes.
     """
 
     can_kill: ClassVar[bool] = True
     can_suspend: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        root: str,
-        logs: str,
-        display: Display | None = None,
-        durable: bool = False,
-        start_method: str = "spawn",
-        preload: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, options: RunnerOptions, display: Display | None = None) -> None:
         if not hasattr(os, "posix_spawn") or not sys.executable:
             missing = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
             raise RunnerError(f"Works in processes need {missing}, which is not there. Use runner='inline'.")
@@ -151,11 +139,9 @@ class ProcessRunner(Runner):
         self._critical = CriticalSection(self._poller.wake)
         self._shutdowns = Shutdowns()
         self._launcher = Launcher(self._on_launched)
-        self._output = OutputPump(logs, display)
+        self._output = OutputPump(options.logs, display)
         self._terminal = Lender(self._output, display, self._send_control)
-        self._factory = ProcessFactory(
-            root, self._output, durable=durable, start_method=start_method, preload=preload
-        )
+        self._factory = ProcessFactory(options, self._output)
         _runners.add(self)
 
     def send(self, request: Request) -> None:
