@@ -1,7 +1,7 @@
 """Handles the signals of the terminal and of the system: Ctrl-C, Ctrl-Z, SIGTERM, SIGHUP.
 
-Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) end the app in order: they raise `KeyboardInterrupt` or
-`SystemExit` in the flow, for exit codes 130, 143 and 129. A second one, while the app ends, kills all works
+Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) shut the app down: they raise `KeyboardInterrupt` or
+`SystemExit` in the flow, for exit codes 130, 143 and 129. A second one during the shutdown kills all works
 at once. Ctrl-Z stops all works, then the app; `fg` continues them.
 """
 
@@ -20,12 +20,12 @@ from lightning_lite.runners.base import Runner
 class EndingSignals:
     """Handles the signals for the `with` block, in the main thread; in other threads it does nothing.
 
-    A signal that is ignored (`nohup`) or that the user's own code handles stays as it is.
+    The handling of a signal that is ignored (`nohup`) or handled by the user's code is not changed.
 
     Args:
         runner: The runner of the app.
         on_resume: Called with the seconds that the app was suspended, so that time limits can be moved.
-        on_suspend: Called before that, in the handler of the signal.
+        on_suspend: Called before the app is suspended, in the signal handler.
 
     Attributes:
         error: The exception of the first signal, or `None`. A plain attribute, because the app reads it after
@@ -63,9 +63,9 @@ class EndingSignals:
             raise self._late
 
     def has_caused(self, error: BaseException) -> bool:
-        """Return whether `error` was raised from what a signal has asked for.
+        """Return whether `error` was caused by the exception of a signal.
 
-        Pickling a value takes each exception for a refusal, `SystemExit` too, and so can swallow this one.
+        While a value is pickled, that exception is taken for an error of pickling, and becomes its cause.
         """
         cause: BaseException | None = error
         while cause is not None and cause is not self.error:
@@ -73,7 +73,7 @@ class EndingSignals:
         return cause is not None
 
     def check(self) -> None:
-        """Raise the exception of a signal once more, if other code has swallowed it.
+        """Raise the exception of a signal again, if other code has suppressed it.
 
         A bare `except:` of the flow does that, and so does Python in a finaliser.
         """
@@ -81,12 +81,12 @@ class EndingSignals:
             raise self.error
 
     def end_from_outside(self) -> bool:
-        """Do what SIGTERM does, from any thread; return whether this is where such signals are heard."""
+        """Do what SIGTERM does, from any thread; return `False` if SIGTERM is not handled here."""
         if signal.SIGTERM not in self._previous:
             return False
         if self.error is not None:
-            return True  # it is ending; a second signal would kill the works
-        # To that thread, so that also what it waits for is interrupted.
+            return True  # the shutdown is under way; a second signal would kill the works
+        # To the main thread, so that it also interrupts a system call there.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         return True
 
@@ -101,7 +101,7 @@ class EndingSignals:
             self._runner.wake()
             self._runner.interrupt(error)
         elif self.error is None:
-            self.error = self._late = error  # the app is ending by itself, and goes on doing so
+            self.error = self._late = error  # the app already ends for another reason
         else:
             self._runner.kill_all()
 
@@ -113,9 +113,9 @@ class EndingSignals:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         try:
             signal.raise_signal(signal.SIGTSTP)
-            # Here the whole process stands still, until `fg` or `bg`.
+            # Here the whole process is stopped, until `fg` or `bg`.
         finally:
-            # Also if what woke it ends it: works that stand still could not end in order.
+            # Also if the signal that continued it ends it: stopped works could not run `on_exit`.
             signal.signal(signal.SIGTSTP, self._suspend)
             seconds = monotonic() - begun
             self._runner.resume(seconds)

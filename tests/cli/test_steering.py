@@ -328,9 +328,9 @@ def test_only_the_user_may_reach_the_socket(run: RunSummary):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"\n", "no JSON"),
-        (b"\x80\x04K\x01.\n", "no JSON"),
-        (b"[" * 60000 + b"\n", "no JSON"),
+        (b"\n", "not JSON"),
+        (b"\x80\x04K\x01.\n", "not JSON"),
+        (b"[" * 60000 + b"\n", "not JSON"),
         (b"[1]\n", "version None"),
         (b'{"version": 99, "command": "stop"}\n', "version 99"),
         (b'{"version": 1, "command": "explode"}\n', "no command 'explode'"),

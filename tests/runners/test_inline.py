@@ -248,8 +248,8 @@ def test_a_thread_that_can_not_be_stopped_is_reported_and_left(make_runner, tmp_
 
     messages = runner.close(0.05)
 
-    assert messages[-1] == WorkExited("root.a", None, "its thread goes on")
-    assert "root.a goes on in its thread" in caplog.text
+    assert messages[-1] == WorkExited("root.a", None, "its thread still runs")
+    assert "root.a still runs in its thread" in caplog.text
     (tmp_path / "bed").write_text("")  # wakes it
 
 
@@ -261,7 +261,7 @@ def test_a_hurry_ends_the_wait_for_threads(make_runner, tmp_path):
     until(runner, WorkStarted)
     threading.Timer(0.05, runner.kill_all).start()
 
-    assert runner.close(DEADLINE)[-1].detail == "its thread goes on"
+    assert runner.close(DEADLINE)[-1].detail == "its thread still runs"
 
     (tmp_path / "bed").write_text("")
 

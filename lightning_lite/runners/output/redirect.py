@@ -73,7 +73,7 @@ class WorkStreams:
 
 
 class _WorkStream:
-    """One standard stream; what it does not do itself, the real one does."""
+    """Replaces one standard stream; passes everything else to the real one."""
 
     def __init__(self, real: TextIO, streams: WorkStreams) -> None:
         self.real = real
@@ -88,7 +88,7 @@ class _WorkStream:
         return self.real.buffer if self._work() is None else _WorkBuffer(self)
 
     def isatty(self) -> bool:
-        """Return what a work in a process of its own would hear: no."""
+        """Return `False` for a work, as in a process of its own."""
         return self._work() is None and self.real is not None and self.real.isatty()
 
     def write(self, text: str) -> int:
@@ -113,7 +113,7 @@ class _WorkStream:
             self.real.flush()
 
     def _work(self) -> str | None:
-        """Return the work that writes, or `None` if it is not for its output."""
+        """Return the work that writes, or `None` if the text is not for its output."""
         caller = current_caller()
         if caller.kind != "work" or self.is_closed:
             return None
@@ -137,11 +137,11 @@ class _WorkBuffer:
 
 
 def _is_debugging() -> bool:
-    """Return whether a debugger follows this thread: pdb, or one that is built on it."""
+    """Return whether a debugger traces this thread: pdb, or one that is built on it."""
     bdb = sys.modules.get("bdb")
     if bdb is None:
         return False
     if isinstance(getattr(sys.gettrace(), "__self__", None), bdb.Bdb):
         return True
-    monitoring = getattr(sys, "monitoring", None)  # what pdb uses from Python 3.14 on
+    monitoring = getattr(sys, "monitoring", None)  # used by pdb from Python 3.14 on
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None

@@ -14,11 +14,11 @@ from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.launcher import Spawner
 from lightning_lite.runners.processes.process import Origin, WorkProcess
-from lightning_lite.runners.processes.spawn import describe_heritage
+from lightning_lite.runners.processes.spawn import inherited_settings
 
 
 class ProcessFactory:
-    """Makes processes that are still to be launched; owns the fork server and the guardian of an app.
+    """Creates processes, which the launcher then starts; owns the fork server and the guardian of an app.
 
     Args:
         options: The options of the runner.
@@ -44,7 +44,7 @@ class ProcessFactory:
         }
 
     def make(self, request: PrepareWork | StartWork) -> WorkProcess:
-        """Return the process of a work, with what it has to know in its pipe of calls.
+        """Return the process of a work, with its setup in the pipe of calls.
 
         Raises:
             OSError: There are too many open files.
@@ -53,10 +53,10 @@ class ProcessFactory:
         name = request.work
         env = {**os.environ, settings.ROOT_VARIABLE: self._root, **(request.env or {})}
         origin = self._origin_of(env)
-        setup = describe_heritage(request.cwd) | self._setup
+        setup = inherited_settings(request.cwd) | self._setup
         if origin is self._server:
-            setup |= {"work": name, "env": env}  # the others are started with them
-        packed = marshal.dumps(setup)  # first: what it refuses must leave no pipes behind
+            setup |= {"work": name, "env": env}  # a spawned process gets them at its start
+        packed = marshal.dumps(setup)  # first: if it raises, no pipes are left open
         output = self._output.attach(name)
         try:
             process = WorkProcess(name, env, output, self._guardian, origin)
@@ -67,16 +67,16 @@ class ProcessFactory:
         return process
 
     def close(self) -> None:
-        """End the fork server and the guardian; all works are gone by now."""
+        """End the fork server and the guardian; all works have exited before."""
         if self._server is not None:
             self._server.close()
         self._guardian.close()
 
-    def disown(self) -> None:
-        """Hold nothing of them any more, in a process that this one has forked."""
+    def close_after_fork(self) -> None:
+        """Close their pipes in a forked child."""
         if self._server is not None:
-            self._server.disown()
-        self._guardian.disown()
+            self._server.close_after_fork()
+        self._guardian.close_after_fork()
 
     def _origin_of(self, env: dict[str, str]) -> Origin:
         if self._server is not None and self._server.suits(env):

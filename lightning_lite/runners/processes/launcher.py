@@ -80,7 +80,7 @@ class Launcher:
 
     def _start(self, process: WorkProcess) -> None:
         try:
-            if not process.is_doomed:
+            if not process.must_end:
                 process.begin(process.origin.start(process))
         except Exception as error:  # noqa: BLE001 - if the system refuses one process, the others still have to start
             process.start_error = error
@@ -94,13 +94,13 @@ class Launcher:
             logger.warning("multiprocess can't show %s among its children", process.name, exc_info=True)
 
     def _report(self, process: WorkProcess) -> None:
-        # In this order: when our copies are closed, the pipe of letters may end.
+        # In this order: when our copies are closed, the pipe of messages may end.
         self._launched(process)
         process.close_child_ends()
 
 
 class Spawner:
-    """Starts a fresh interpreter for each work; see `work_process.Origin`."""
+    """Starts a fresh interpreter for each work; see `process.Origin`."""
 
     def start(self, process: WorkProcess) -> int:
         """Start the process of a work, in a process group of its own, and return its id."""

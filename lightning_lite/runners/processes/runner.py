@@ -53,9 +53,9 @@ from lightning_lite.runners.processes.factory import ProcessFactory
 from lightning_lite.runners.processes.launcher import Launcher
 from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Shutdowns
-from lightning_lite.runners.processes.terminal_lease import Lender
+from lightning_lite.runners.processes.terminal_access import TerminalAccess
 from lightning_lite.runners.wire.poller import Poller
-from lightning_lite.runners.wire.terminal_messages import TerminalLent, TerminalReturned, TerminalWanted
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 from lightning_lite.values.pickling import pack
 
 
@@ -140,7 +140,7 @@ class ProcessRunner(Runner):
         self._shutdowns = Shutdowns()
         self._launcher = Launcher(self._on_launched)
         self._output = OutputPump(options.logs, display)
-        self._terminal = Lender(self._output, display, self._send_control)
+        self._terminal = TerminalAccess(self._output, display, self._send_control)
         self._factory = ProcessFactory(options, self._output)
         _runners.add(self)
 
@@ -323,14 +323,14 @@ class ProcessRunner(Runner):
     # Messages.
 
     def _send_control(
-        self, process: WorkProcess, message: StopWork | WriteState | AcknowledgeState | TerminalLent
+        self, process: WorkProcess, message: StopWork | WriteState | AcknowledgeState | TerminalGranted
     ) -> None:
         """Send a message to the helper thread of a work."""
         self._poller.send(process.control, message)
 
     def _on_readable(self, process: WorkProcess) -> None:
         self._read(process)
-        if process.is_mute:
+        if process.has_closed_pipe:
             # A process that can't report is useless; usually it is just exiting.
             self._poller.unwatch(process.messages)
             process.signal_group(signal.SIGKILL)
@@ -342,11 +342,11 @@ class ProcessRunner(Runner):
         messages, has_more = process.read()
         for message in messages:
             kind = type(message)
-            if kind is TerminalWanted or kind is TerminalReturned:
-                self._terminal.hear(process, message)
+            if kind is TerminalRequested or kind is TerminalReleased:
+                self._terminal.handle(process, message)
                 continue
             if kind is RunEnded:
-                if self._terminal.turns:
+                if self._terminal.queue:
                     self._terminal.end_call(process)
                 self._output.flush(process.name)  # what a call has printed is shown before its end is handled
             self._reports.append(message)
@@ -363,7 +363,7 @@ class ProcessRunner(Runner):
     def _kill(self, *processes: WorkProcess) -> None:
         """Kill processes, or prevent their start."""
         for process in processes:
-            process.is_doomed = True
+            process.must_end = True
             self._shutdowns.kill(process)
         self._advance_shutdowns()
 
@@ -402,7 +402,7 @@ class ProcessRunner(Runner):
         """Release all resources; processes that are left, because `close` was interrupted, are killed."""
         self._is_closed = True
         for process in self._processes.values():
-            process.is_doomed = True
+            process.must_end = True
         self._launcher.close()
         self._take_launched()
         for process in list(self._processes.values()):
@@ -416,9 +416,9 @@ class ProcessRunner(Runner):
         if not self._is_closed:
             self._is_closed = True
             for process in self._processes.values():
-                process.disown()
+                process.close_after_fork()
             self._processes.clear()
-            self._factory.disown()
+            self._factory.close_after_fork()
             self._poller.close()
 
 

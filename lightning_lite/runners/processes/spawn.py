@@ -12,7 +12,7 @@ from typing import Any
 from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
 
 
-def describe_heritage(cwd: str | None) -> dict[str, Any]:
+def inherited_settings(cwd: str | None) -> dict[str, Any]:
     """Return the search path, arguments, working directory and log level of this process.
 
     Args:

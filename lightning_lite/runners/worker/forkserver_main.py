@@ -2,8 +2,8 @@
 
     python … forkserver_main <socket> <parent>
 
-It imports what every work needs, and nothing of the user's, before the first request; what it has then is
-shared by all works until one of them changes it. It ends when the other end of its socket is closed.
+Before the first request it imports what every work needs, and no module of the user. All works share that
+memory until one of them changes it. The server ends when the other end of its socket is closed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import NoReturn
 
-#: Imported by name, because they are found only when the first message has come.
+#: Imported by name, because the path to them comes in the first message.
 _BOOT, _CHILD = "lightning_lite.runners.worker.boot", "lightning_lite.runners.worker.main"
 
 #: Bytes of a number in a report.
@@ -38,69 +38,69 @@ _NUM_ENDS = 5
 
 
 def main() -> NoReturn:
-    """Be the fork server, and in its forks the processes of works."""
+    """Run the fork server, and in its forks the processes of works."""
     gc.disable()
     number, parent = map(int, sys.argv[1:])
     os.set_inheritable(number, False)
-    door = _socket.socket(fileno=number)
-    setup = marshal.loads(door.recv(_LARGEST))
+    connection = _socket.socket(fileno=number)
+    setup = marshal.loads(connection.recv(_LARGEST))
     sys.path[:] = setup["path"]
     for module in (_BOOT, _CHILD, *setup["preload"]):
         __import__(module)
     boot = sys.modules[_BOOT]
     boot.hide(__name__)
     boot.die_with(parent)
-    gc.freeze()  # what is here now is never looked through, so it stays shared
+    gc.freeze()  # the collector never writes to what is here now, so it stays shared
 
-    calls, control, messages = serve(door, boot)
+    calls, control, messages = serve(connection, boot)
 
     gc.enable()
     setup = marshal.loads(boot.read_frame(calls))
     _take_environment(setup["env"])
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
-    invalidate_caches()  # there may be modules that were not there when the server started
+    invalidate_caches()  # modules may have been added since the server started
     child = sys.modules[_CHILD].Child(setup["work"], calls, control, messages)
     sys.exit(child.live(setup, boot.read_frame(calls)))
 
 
-def serve(door: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
-    """Answer requests; return in each process that is forked for one, with its calls, control and letters."""
+def serve(connection: _socket.socket, boot: ModuleType) -> tuple[int, int, int]:
+    """Answer requests; return in each forked process, with its pipes of calls, control and messages."""
     server = os.getpid()
     reports: dict[int, int] = {}
     while True:
-        words, ends = _receive(door)
+        words, ends = _receive(connection)
         if not words:
             os._exit(0)  # the main process has closed its end, or has died
         if words != b"fork":
             _reap(int(words), reports)
         elif len(ends) < _NUM_ENDS:  # this process may not have more files
             for report in ends[:1]:
-                _tell(report, -errno.EMFILE)
+                _report(report, -errno.EMFILE)
             _close(ends)
         else:
             report, calls, control, messages, output = ends
             try:
                 pid = os.fork()
             except OSError as error:
-                _tell(report, -(error.errno or errno.EAGAIN))
+                _report(report, -(error.errno or errno.EAGAIN))
                 _close(ends)
                 continue
             if pid == 0:
                 os.setpgid(0, 0)
-                _close([door.detach(), report, *reports.values()])
+                _close([connection.detach(), report, *reports.values()])
                 boot.die_with(server)
                 _open_streams(output)
                 return calls, control, messages
-            with suppress(OSError):  # it has done so itself and has ended already
+            with suppress(OSError):  # the child has done it itself, and has exited
                 os.setpgid(pid, pid)
             reports[pid] = report
-            _tell(report, pid)
+            _report(report, pid)
             _close([calls, control, messages, output])
 
 
 def _take_environment(env: dict[str, str]) -> None:
-    """Make `env` the environment; most of it is there already, and to set it costs 1 ms."""
+    """Make `env` the environment; most variables are equal already, and to set all costs 1 ms."""
     for name in os.environ.keys() - env.keys():
         del os.environ[name]
     for name, value in env.items():
@@ -108,11 +108,11 @@ def _take_environment(env: dict[str, str]) -> None:
             os.environ[name] = value
 
 
-def _receive(door: _socket.socket) -> tuple[bytes, list[int]]:
+def _receive(connection: _socket.socket) -> tuple[bytes, list[int]]:
     """Return the next message, and the file descriptors that came with it."""
     ends = array("i")
     room = _socket.CMSG_SPACE(_NUM_ENDS * ends.itemsize)
-    words, rights, _, _ = door.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
+    words, rights, _, _ = connection.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
     for _, _, data in rights:
         ends.frombytes(data)
     return words, ends.tolist()
@@ -122,11 +122,11 @@ def _reap(pid: int, reports: dict[int, int]) -> None:
     """Report the exit of a process; one of an earlier server is not known here."""
     report = reports.pop(pid, None)
     if report is not None:
-        _tell(report, os.waitpid(pid, 0)[1])
+        _report(report, os.waitpid(pid, 0)[1])
         os.close(report)
 
 
-def _tell(report: int, number: int) -> None:
+def _report(report: int, number: int) -> None:
     with suppress(BrokenPipeError):  # the main process has died
         os.write(report, number.to_bytes(_REPORT_SIZE, "big", signed=True))
 
@@ -137,7 +137,7 @@ def _close(fds: list[int]) -> None:
 
 
 def _open_streams(output: int) -> None:
-    """Make `output` the standard output and standard error, and forget what Python knows of the server's."""
+    """Make `output` the standard output and error, and replace the Python streams of the server."""
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(output, number)
         stream = open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
