@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from lightning_lite.light_typing import NamedTuple, Protocol
 from lightning_lite.messages import Failure
+from lightning_lite.places import Place
 from lightning_lite.status import WorkStatus
 
 
@@ -68,6 +69,14 @@ class StateReported(NamedTuple):
     component: str
     time: float
     values: dict[str, bytes]
+
+
+class ProcessStarted(NamedTuple):
+    """The process of a work is up; `place` is its host and its process id there."""
+
+    component: str
+    time: float
+    place: Place
 
 
 class WorkStatusChanged(NamedTuple):
@@ -159,7 +168,7 @@ class ScheduleFired(NamedTuple):
 CallEvent = CallAsked | CallStatusChanged | CallSucceeded | CallFailed | CallSurvived | AnswerUsed
 
 #: Events of a work and its calls.
-WorkEvent = WorkStatusChanged | CallEvent
+WorkEvent = ProcessStarted | WorkStatusChanged | CallEvent
 
 #: All events of a run.
 Event = (
@@ -169,6 +178,7 @@ Event = (
     | StateWritten
     | StateReported
     | ScheduleFired
+    | ProcessStarted
     | WorkStatusChanged
     | CallAsked
     | CallStatusChanged

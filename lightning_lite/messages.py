@@ -15,6 +15,7 @@ is cheap to send, can't change after it was made, and is decoded only when its v
 from __future__ import annotations
 
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.places import Place
 
 if TYPE_CHECKING:
     from typing import Any
@@ -132,7 +133,7 @@ class WorkStarted(NamedTuple):
     """The process of a work is up: its `on_start` has run, and it waits for calls."""
 
     work: str
-    pid: int
+    place: Place
 
 
 class StateChanged(NamedTuple):

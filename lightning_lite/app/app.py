@@ -213,7 +213,8 @@ class LightningApp:
                 self.stage = AppStage.RUNNING
                 session.open()
                 while not self.run_once():
-                    signals.check()
+                    if signals.error is not None:
+                        signals.check()
                 if session.error is not None:
                     raise session.error
                 state = "stopped"

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from lightning_lite import settings
 from lightning_lite.errors import CommandError
 from lightning_lite.messages import RestartWanted, StopWanted
-from lightning_lite.runners.base import Steerable
+from lightning_lite.runners.base import Runner
 from lightning_lite.ui.live_table import WorkRow
 
 
@@ -30,7 +30,7 @@ class Commanded(Protocol):
         thread: Identifier of the thread that runs the flow.
     """
 
-    runner: Any
+    runner: Runner
     thread: int
 
     def busy_for(self) -> float | None:
@@ -84,29 +84,23 @@ class Commands:
         if request.get("work") is None:
             self._app.end_from_outside()
         else:
-            self._runner().take_external(StopWanted(self._work(request), _timeout(request)))
+            self._app.runner.take_external(StopWanted(self._work(request), _timeout(request)))
         return {}
 
     def _kill(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._runner().take_external(StopWanted(self._work(request), 0.0))
+        self._app.runner.take_external(StopWanted(self._work(request), 0.0))
         return {}
 
     def _restart(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._runner().take_external(RestartWanted(self._work(request), _timeout(request)))
+        self._app.runner.take_external(RestartWanted(self._work(request), _timeout(request)))
         return {}
 
     def _stack(self, request: dict[str, Any]) -> dict[str, Any]:
         if request.get("work") is not None:
-            self._runner().write_stacks(self._work(request))
+            self._app.runner.write_stacks(self._work(request))
             return {}
         frame = sys._current_frames().get(self._app.thread)
         return {"stack": "".join(traceback.format_stack(frame)) if frame is not None else ""}
-
-    def _runner(self) -> Steerable:
-        runner = self._app.runner
-        if not isinstance(runner, Steerable):
-            raise CommandError(f"{type(runner).__name__} does not support commands for works")
-        return runner
 
     def _work(self, request: dict[str, Any]) -> str:
         name = request.get("work")

@@ -33,7 +33,7 @@ from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
-from lightning_lite.runners.base import Runner, Steerable
+from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
@@ -127,11 +127,9 @@ class Session:
         self._recorder = Recorder(journal)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        logs, terminal = self._folder.logs, self._terminal
-        if options.runner == "inline":
-            return InlineRunner(options.root_dir, logs, terminal, options.durable)
-        preload = _modules_for_works(root)
-        return ProcessRunner(options.root_dir, logs, terminal, options.durable, options.start_method, preload)
+        runner_options = RunnerOptions.of(options, self._folder.logs, _modules_for_works(root))
+        runner_class = InlineRunner if options.runner == "inline" else ProcessRunner
+        return runner_class(runner_options, self._terminal)
 
     @property
     def folder(self) -> str:
@@ -259,11 +257,8 @@ class Session:
 
     def snapshot_works(self) -> list[WorkRow]:
         """Return a snapshot of all works in the tree; callable from any thread."""
-        pids = self._pids()
-        return [snapshot_work(supervisor, pids) for supervisor in self._machine.supervisors()]
-
-    def _pids(self) -> dict[str, int]:
-        return self.runner.pids() if isinstance(self.runner, Steerable) else {}
+        places = self.runner.places()
+        return [snapshot_work(supervisor, places) for supervisor in self._machine.supervisors()]
 
     def busy_for(self) -> float | None:
         """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""

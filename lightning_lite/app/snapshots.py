@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Self
 
 from lightning_lite.engine.supervisor import Supervisor
+from lightning_lite.places import Place
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.ui.live import LiveView, open_view
@@ -74,12 +75,12 @@ class AppView:
             show_run(RunSummary(self._app, ending, seconds, summaries), self._terminal)
 
 
-def snapshot_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
+def snapshot_work(supervisor: Supervisor, places: Mapping[str, Place]) -> WorkRow:
     """Return the row of one work: of its running call, else of the call or process that its status concerns.
 
     Args:
         supervisor: The supervisor of the work.
-        pids: Ids of the processes of works, by name.
+        places: Places of the processes of works, by name.
     """
     work, records = supervisor.work, supervisor.work._records
     call, status = supervisor.running, records.status
@@ -94,7 +95,7 @@ def snapshot_work(supervisor: Supervisor, pids: Mapping[str, int]) -> WorkRow:
         attempt=call.attempt if call is not None else 0,
         progress=read_work_progress(work),
         since=status.timestamp or None,
-        pid=pids.get(supervisor.name),
+        place=places.get(supervisor.name),
     )
 
 

@@ -16,9 +16,10 @@ import psutil
 
 from lightning_lite import settings
 from lightning_lite.cli.options import BadInput
-from lightning_lite.cli.run_reader import read_status
+from lightning_lite.cli.run_reader import CLOCK_TOLERANCE, read_status
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.errors import CommandError
+from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary, read_run
 
@@ -27,9 +28,6 @@ ANSWER_TIMEOUT = 5.0
 
 #: Seconds between two checks of a condition for which there is no event.
 _INTERVAL = 0.02
-
-#: Seconds by which the start time of a process may be later than the time in its lock: the clocks differ.
-_CLOCK_TOLERANCE = 2.0
 
 timeout_option = click.option(
     "-t",
@@ -42,8 +40,8 @@ timeout_option = click.option(
 )
 
 
-def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, int | None]]:
-    """Return the running run and the works that the user named, with the ids of their processes.
+def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, Place | None]]:
+    """Return the running run and the works that the user named, with the places of their processes.
 
     Raises:
         BadInput: There is no such run or work, or the run has ended.
@@ -55,14 +53,25 @@ def find_works(root: str, words: Sequence[str]) -> tuple[RunSummary, dict[str, i
     status = read_status(run, journal=False)
     if not status.is_answering:
         raise CommandError(status.trouble)
-    pids = {work.name: work.pid for work in status.works}
-    return run, {name: pids[name] for name in (find_work(run.id, text, pids) for text in texts)}
+    places = {work.name: work.place for work in status.works}
+    return run, {name: places[name] for name in (find_work(run.id, text, places) for text in texts)}
 
 
-def read_pids(run: RunSummary) -> dict[str, int]:
-    """Return the present ids of the processes of works, by name; an empty dict if the run has ended."""
+def check_is_here(name: str, place: Place | None) -> None:
+    """Refuse a work whose process is on another host: its process id means another process here.
+
+    Raises:
+        BadInput: It is on another host.
+    """
+    if place is not None and not place.is_here():
+        raise BadInput(f"{name} runs on another host ({place}). Run the command there.")
+
+
+def read_places(run: RunSummary) -> dict[str, Place]:
+    """Return the present places of the processes of works, by name; an empty dict if the run has ended."""
     try:
-        return {row["name"]: row["pid"] for row in ask(run.path, "status")["works"] if row["pid"]}
+        works = ask(run.path, "status")["works"]
+        return {row["name"]: Place(*row["place"]) for row in works if row["place"]}
     except CommandError:
         if read_run(run.path).state == "running":
             raise
@@ -92,24 +101,32 @@ def is_gone(pid: int) -> bool:
     return True
 
 
-def wait_for_exit(name: str, pid: int | None, timeout: float) -> None:
+def wait_for_exit(run: RunSummary, name: str, place: Place | None, timeout: float) -> None:
     """Wait until the killed process of a work has exited.
 
     Args:
+        run: The run.
         name: Name of the work.
-        pid: Id of its process, or `None` if it had none.
+        place: Place of its process, or `None` if it had none.
         timeout: Maximum of seconds to wait.
 
     Raises:
         CommandError: The process has not exited.
     """
-    if pid is not None and not wait_until(partial(is_gone, pid), timeout):
-        raise CommandError(f"{name} (process {pid}) was killed, but hangs in the kernel")
+    if not wait_until(partial(has_exited, run, name, place), timeout):
+        raise CommandError(f"{name} ({place}) was killed, but hangs in the kernel")
 
 
-def runs_inline(run: RunSummary, pid: int | None) -> bool:
+def has_exited(run: RunSummary, name: str, place: Place | None) -> bool:
+    """Return whether a work has no process any more; if that was on another host, the app is asked."""
+    if place is None:
+        return True
+    return is_gone(place.pid) if place.is_here() else read_places(run).get(name) != place
+
+
+def runs_inline(run: RunSummary, place: Place | None) -> bool:
     """Return whether a work runs in the process of its run, as with the inline runner."""
-    return run.holder is not None and pid == run.holder.pid
+    return run.holder is not None and place == run.holder.place
 
 
 def find_process(run: RunSummary) -> psutil.Process:
@@ -119,14 +136,15 @@ def find_process(run: RunSummary) -> psutil.Process:
         BadInput: The process is not visible here: it runs in another container or on another host.
     """
     holder = run.holder
-    if holder is not None and holder.pid is not None and holder.host == os.uname().nodename:
+    place = holder.place if holder is not None else None
+    if holder is not None and place is not None and place.is_here():
         with suppress(psutil.Error, ValueError):
-            process = psutil.Process(holder.pid)
+            process = psutil.Process(place.pid)
             # In another container the holder has another process id, and this id may be a stranger's.
             locked = datetime.fromisoformat(holder.since or "").timestamp()
-            if process.create_time() <= locked + _CLOCK_TOLERANCE:
+            if process.create_time() <= locked + CLOCK_TOLERANCE:
                 return process
-    where = f" (process {holder.pid} on {holder.host})" if holder is not None and holder.pid else ""
+    where = f" (process {place.pid} on {place.host})" if place is not None else ""
     raise BadInput(
         f"Process of run {run.id}{where} is not visible here (other container or host?). "
         "Run the command there."

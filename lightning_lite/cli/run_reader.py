@@ -13,6 +13,7 @@ import psutil
 
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
+from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.safe_unpickle import unpack_plain
@@ -23,6 +24,9 @@ from lightning_lite.ui.live_table import WorkRow, read_progress
 _SAMPLE = 0.1
 
 _ANSWER_TIMEOUT = 3.0
+
+#: Seconds by which the start time of a process may be later than the time in its record: the clocks differ.
+CLOCK_TOLERANCE = 2.0
 
 #: States to show in place of states that had not ended when the app ended.
 _AT_THE_END = {"pending": "lost", "running": "lost", "started": "not started"}
@@ -92,11 +96,12 @@ def state_at_the_end(state: str) -> str:
 def _measure(works: Iterable[WorkRow]) -> list[WorkRow]:
     """Return works with CPU and memory of their processes and of all descendants of these.
 
-    If the process of a work has ended and the busy flow has not noticed, the state of the work is `gone`.
+    Processes on other hosts are not measured. If the process of a work has ended and the busy flow has not
+    noticed, the state of the work is `gone`.
     """
     works = list(works)
     families: dict[int, list[psutil.Process]] = {}
-    for pid in {work.pid for work in works if work.pid is not None}:
+    for pid in {work.place.pid for work in works if work.place is not None and work.place.is_here()}:
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
@@ -110,11 +115,11 @@ def _measure(works: Iterable[WorkRow]) -> list[WorkRow]:
 
 
 def _add_usage(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
-    if work.pid is None:
+    if work.place is None or not work.place.is_here():
         return work
-    if work.pid not in usage:
-        return work._replace(state="gone", pid=None)
-    cpu, memory = usage[work.pid]
+    if work.place.pid not in usage:
+        return work._replace(state="gone", place=None)
+    cpu, memory = usage[work.place.pid]
     return work._replace(cpu=cpu, memory=memory)
 
 
@@ -162,7 +167,9 @@ def _read_history(run: RunSummary) -> tuple[RunHistory, str]:
 
 
 def _row_from_answer(fields: Mapping[str, Any]) -> WorkRow:
-    return WorkRow(**{name: value for name, value in fields.items() if name in WorkRow._fields})
+    known = {name: value for name, value in fields.items() if name in WorkRow._fields}
+    place = known.get("place")
+    return WorkRow(**{**known, "place": Place(*place) if place else None})
 
 
 def _row_from_history(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
@@ -178,7 +185,20 @@ def _row_from_history(run: RunSummary, history: RunHistory, work: WorkHistory) -
         attempt=event.count,
         progress=_read_progress(history.states.get(work.name, {}).get("progress")),
         since=event.timestamp or None,
+        place=_find_place(work) if run.state == "running" else None,
     )
+
+
+def _find_place(work: WorkHistory) -> Place | None:
+    """Return the place of the process of a work according to the journal, unless that process has ended."""
+    place = work.place
+    if place is None or not place.is_here():
+        return place
+    with suppress(psutil.Error):
+        # A younger process only has the same id.
+        if psutil.Process(place.pid).create_time() <= work.place_since + CLOCK_TOLERANCE:
+            return place
+    return None
 
 
 def _last_status(work: WorkHistory) -> WorkStatus:

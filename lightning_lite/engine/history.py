@@ -25,6 +25,7 @@ from lightning_lite.events import (
     ComponentAttached,
     ComponentDetached,
     Event,
+    ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
@@ -32,6 +33,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
     is_below,
 )
+from lightning_lite.places import Place
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.reader import read_records
 from lightning_lite.runs.safe_unpickle import show_arguments
@@ -149,6 +151,8 @@ class WorkHistory:
         statuses: The statuses of its process.
         calls: Its calls, in the order of the requests.
         is_detached: Whether the flow has removed it from the tree.
+        place: Where its newest process runs or has run; `None` if its work has stopped or failed since.
+        place_since: When that process was up, in seconds since 1970.
         records: The records of its calls, as the flow has them.
     """
 
@@ -158,6 +162,8 @@ class WorkHistory:
         self.statuses: list[WorkStatus] = []
         self.calls: list[CallHistory] = []
         self.is_detached = False
+        self.place: Place | None = None
+        self.place_since = 0.0
         self.records = CallRecords()
 
     @property
@@ -214,8 +220,13 @@ class RunHistory:
             case StateWritten() | StateReported():
                 self.states.setdefault(event.component, {}).update(event.values)
                 self.written.setdefault(event.component, {}).update(event.values)
+            case ProcessStarted():
+                work = self._work(event.component)
+                work.place, work.place_since = event.place, event.time
             case WorkStatusChanged():
                 work = self._work(event.component)
+                if event.status.stage in (WorkStageStatus.FAILED, WorkStageStatus.STOPPED):
+                    work.place = None
                 work.records.apply(event)
                 work.statuses.append(event.status)
             case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
@@ -243,6 +254,8 @@ class RunHistory:
         for call in self._current.values():
             if call.cut is None and call.statuses[-1].stage not in _ENDS:
                 call.cut = self.last_time
+        for work in self.works.values():
+            work.place = None
         self.begun.append(moment)
 
     def _detach(self, top: str) -> None:

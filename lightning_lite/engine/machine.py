@@ -238,7 +238,7 @@ class Machine:
             case RunEnded():
                 supervisor.run_ended(report, now)
             case WorkStarted():
-                supervisor.started(report.pid, now)
+                supervisor.started(report.place, now)
             case StartFailed():
                 supervisor.start_failed(report.failure)
             case WorkExited():

@@ -19,7 +19,14 @@ from lightning_lite.engine.failures import describe_call, error_of
 from lightning_lite.engine.host_packing import pack_host
 from lightning_lite.engine.state_sync import StateSync
 from lightning_lite.errors import RestartLimitReached
-from lightning_lite.events import CallFailed, CallStatusChanged, CallSucceeded, WorkEvent, WorkStatusChanged
+from lightning_lite.events import (
+    CallFailed,
+    CallStatusChanged,
+    CallSucceeded,
+    ProcessStarted,
+    WorkEvent,
+    WorkStatusChanged,
+)
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -31,6 +38,7 @@ from lightning_lite.messages import (
     StopWork,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
@@ -75,7 +83,7 @@ class Supervisor:
         self._policy = work._policy
         self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
         self._process = "blocked" if blocked else "absent"
-        self._pid: int | None = None
+        self._place: Place | None = None
         self._wanted = False  # a process was requested, without a call
         self._queue = CallQueue()
         self._began = 0.0
@@ -181,12 +189,13 @@ class Supervisor:
 
     # Reports of the runner and of the work.
 
-    def started(self, pid: int, now: Moment) -> None:
+    def started(self, place: Place, now: Moment) -> None:
         """Handle the report that the process is up."""
-        self._pid = pid
+        self._place = place
         if self._process == "starting":
             self._process = "up"
             self._wanted = False
+            self._outbox.emit(self.work, ProcessStarted(self.work.name, now.wall, place))
             self._emit_status(None, WorkStageStatus.STARTED, now)
 
     def awaits(self, message: RunEnded) -> bool:
@@ -236,7 +245,7 @@ class Supervisor:
                 if call is not None:
                     during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
                 failure = describe_death(
-                    self.name, self._pid, exitcode, detail, during, was_starting=was == "starting"
+                    self.name, self._place, exitcode, detail, during, was_starting=was == "starting"
                 )
             self._died(failure, was, call, now)
         self._ensure_process(now)
@@ -472,19 +481,21 @@ class DeathCounter:
 
 
 def describe_death(
-    work: str, pid: int | None, exitcode: int | None, detail: str, during: str, *, was_starting: bool
+    work: str, place: Place | None, exitcode: int | None, detail: str, during: str, *, was_starting: bool
 ) -> Failure:
     """Return the failure that the unexpected exit of a process causes.
 
     Args:
         work: Name of the work.
-        pid: Id of the process, if it was up.
+        place: The place of the process, if it was up.
         exitcode: Its exit code, or `None` if that is unknown.
         detail: Further information of the system, or "".
         during: Duration and description of the running call; "" if there was none.
         was_starting: Whether it was not up yet.
     """
-    number = f" (pid {pid})" if pid is not None else ""
+    number = f" (pid {place.pid})" if place is not None else ""
+    if place is not None and not place.is_here():
+        number = f" (pid {place.pid} on {place.host})"
     how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
     when = f"after {during}" if during else "while it started" if was_starting else "while idle"
     reason = WorkFailureReasons.START_FAILED if was_starting else WorkFailureReasons.CRASHED

@@ -1,1 +1,1 @@
-"""Processes: spawn, pipes, sentinels, signals, output; knows letters, not flows."""
+"""Runners: processes, pipes, signals and output. They carry messages and do not know flows."""

@@ -1,6 +1,6 @@
 """The interface between the app and a runner, which starts works and carries messages.
 
-    core.session ── Runner ──▶ processes | inline ── Host ──▶ core.host
+    app.session ── Runner ──▶ processes | inline ── Host ──▶ engine.work_host
                  send, wait, close                open, perform, receive, look, interrupt, close
 
 A runner knows processes, pipes and threads; a host knows one work and its calls. Neither knows flows.
@@ -8,92 +8,201 @@ A runner knows processes, pipes and threads; a host knows one work and its calls
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, NamedTuple, Protocol, Self
 
+from lightning_lite.errors import RunnerError
 from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
+from lightning_lite.places import Place
+from lightning_lite.settings import RunOptions
 
 
-class Runner(Protocol):
-    """Carries letters between the machine and the hosts of its works."""
+class RunnerOptions(NamedTuple):
+    """What a runner has to know about its run, made once and passed down.
 
-    def send(self, request: Request) -> None:
-        """Take one letter for a work, or about its process; returns at once, never raises for a dead work.
+    Attributes:
+        root_dir: Absolute folder that holds drives, runs and logs.
+        logs: Folder of the logs of the works of this run.
+        durable: Whether what works put into drives must survive the loss of power.
+        start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
+        preload: Modules that works need; they are imported before it is known which work a process is.
 
-        `wait` returns what becomes of it. However a process ends, `WorkExited` is its last message,
-        and `StartFailed` comes before it if it never got as far as `WorkStarted`.
-        """
+    Example:
+        >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
+        >>> options.durable, options.start_method
+        (True, 'spawn')
+    """
 
-    def wait(self, timeout: float | None) -> Sequence[Report]:
-        """Return all letters that have arrived, in order per work; wait for the first one.
+    root_dir: str
+    logs: str
+    durable: bool = False
+    start_method: str = "spawn"
+    preload: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: RunOptions, logs: str, preload: Iterable[str] = ()) -> Self:
+        """Return the options of a runner for a run.
 
         Args:
-            timeout: Seconds to wait at most, 0 to look only, `None` without limit.
+            options: The options of the run.
+            logs: See above.
+            preload: See above.
+        """
+        return cls(options.root_dir, logs, options.durable, options.start_method, tuple(preload))
 
-        Returns:
-            The letters, or nothing if the time is over or `wake` was called.
+
+class Runner(ABC):
+    """Carries messages between the machine and the hosts of its works.
+
+    A subclass implements `send`, `wait`, `wake` and `close`. It overrides what else it can do, and declares
+    it in the class attributes. A runner may be created, used and closed in different threads, one after
+    another.
+
+    Attributes:
+        can_kill: Whether a work can be killed at any time. Without it, time limits and `kill` have no effect,
+            and a crash of a work ends the app.
+        can_suspend: Whether all works stop and continue with the app, on Ctrl-Z and `fg`. Without it, Ctrl-Z
+            stops only the app.
+
+    Example:
+        >>> class NoRunner(Runner):
+        ...     def send(self, request):
+        ...         pass
+        ...     def wait(self, timeout):
+        ...         return []
+        ...     def wake(self):
+        ...         pass
+        ...     def close(self, timeout):
+        ...         return []
+        >>> NoRunner().can_kill, NoRunner().places()
+        (False, {})
+    """
+
+    can_kill: ClassVar[bool] = False
+    can_suspend: ClassVar[bool] = False
+
+    @abstractmethod
+    def send(self, request: Request) -> None:
+        """Accept one request to a work or about its process; return at once.
+
+        A request to a dead work is no error. `wait` returns the reports that follow. However a process ends,
+        `WorkExited` is its last report. `StartFailed` comes before it if there was no `WorkStarted`.
+
+        Args:
+            request: The request.
         """
 
+    @abstractmethod
+    def wait(self, timeout: float | None) -> Sequence[Report]:
+        """Wait for the first report, and return all that have arrived, in order per work.
+
+        Args:
+            timeout: Maximum of seconds to wait, 0 to return at once, `None` for no limit.
+
+        Returns:
+            The reports; none if the time is over or `wake` was called.
+        """
+
+    @abstractmethod
     def wake(self) -> None:
-        """Let a `wait` that is under way return; may be called from any thread and signal handler."""
+        """Make the current or the next `wait` return; callable from any thread and signal handler."""
 
+    @abstractmethod
     def close(self, timeout: float) -> Sequence[Report]:
-        """End all works in order within about `timeout` seconds, then kill; leave nothing behind.
+        """Stop all works within about `timeout` seconds, kill the rest, and release all resources.
+
+        Args:
+            timeout: Seconds that the works have to exit.
 
         Returns:
-            The letters that still came: the last changes of state, and one `WorkExited` for each work.
+            The remaining reports: the last changes of state, and one `WorkExited` for each work.
         """
 
+    # Commands from other terminals; called in any thread, also while the flow is busy.
 
-@runtime_checkable
-class Steerable(Protocol):
-    """A runner as commands from outside use it: for any thread, and also while the flow is busy."""
-
-    def pids(self) -> dict[str, int]:
-        """Return the ids of the processes of the works that have one, by name; the app's own for a thread."""
+    def places(self) -> dict[str, Place]:
+        """Return the places of the works that have a process, by name; that of the app for a thread."""
+        return {}
 
     def take_external(self, external: ExternalRequest) -> None:
-        """Begin with a request from outside, and let the next `wait` return it.
+        """Start to execute a request from another terminal, and make the next `wait` return it.
 
-        It stands there before the `WorkExited` that follows from it: an end that was wanted is no crash.
+        `wait` returns it before the `WorkExited` that it causes, so that the exit does not count as a crash.
+
+        Args:
+            external: The request.
+
+        Raises:
+            RunnerError: This runner can't execute it.
+        """
+        raise RunnerError(f"{type(self).__name__} can't end works on request from another terminal.")
+
+    def write_stacks(self, work: str) -> None:
+        """Make a work write the Python stacks of its threads to its output, if it has a process.
+
+        Args:
+            work: Name of the work.
 
         Raises:
             RunnerError: This runner can't do it.
         """
+        raise RunnerError(f"{type(self).__name__} can't show the stacks of works.")
 
-    def write_stacks(self, work: str) -> None:
-        """Let a work write the Python stacks of its threads to its output, if it has a process."""
+    # Signals of the terminal and of the system; called in signal handlers, in the main thread.
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the works are being stopped, or an exception that leads to it is under way."""
+        return False
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error`, now or as soon as no message can be lost by it."""
+        raise error
+
+    def kill_all(self) -> None:  # noqa: B027 - optional
+        """End all works at once."""
+
+    def suspend(self) -> None:  # noqa: B027 - optional
+        """Stop all works, as Ctrl-Z does; called only if `can_suspend`."""
+
+    def resume(self, seconds: float) -> None:  # noqa: B027 - optional
+        """Continue all works after `suspend`; called only if `can_suspend`.
+
+        Args:
+            seconds: How long they were stopped.
+        """
 
 
 class Host(Protocol):
-    """The child-side machine of one work; travels packed in `StartWork.host`."""
+    """The work side of one work: a state machine that travels pickled in `StartWork.host`."""
 
     def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
         """Run the work's `on_start`; the runner sends `WorkStarted` when it returns.
 
         Args:
-            send: Carries a letter to the main side; whole letters only, from any thread, and a
-                `StateChanged` never blocks.
-            nudge: Lets the helper thread call `look` soon.
+            send: Sends a report to the main process; callable from any thread. A `StateChanged` never blocks.
+            nudge: Makes the helper thread call `look` soon.
         """
 
     def perform(self, call: RunCall) -> None:
-        """Run one attempt in the main thread of the work and send its `RunEnded`."""
+        """Run one attempt in the main thread of the work, and send its `RunEnded`."""
 
     def receive(self, message: WriteState | AcknowledgeState) -> None:
-        """Apply what came while a call runs; called in the helper thread."""
+        """Apply a request that came while a call runs; called in the helper thread."""
 
     def look(self) -> float | None:
         """Look for changes inside lists and dicts; called in the helper thread.
 
         Returns:
-            Seconds until the next look, or `None` until nudged.
+            Seconds until the next look, or `None` to wait for a nudge.
         """
 
     def interrupt(self) -> None:
-        """Raise `StopRun` in the main thread of the work as soon as what is under way is whole.
+        """Raise `StopRun` in the main thread of the work, but never inside a message.
 
-        Called there, that is at once; from another thread, at the work's next change of state.
+        Called in that thread, it raises at once. Called in another thread, it takes effect at the work's next
+        change of state.
         """
 
     def close(self) -> None:

@@ -3,8 +3,8 @@
     lightning-lite stop train ── a line of JSON ──▶ CommandChannel ── in its thread ──▶ answer(request)
                               ◀── a line of JSON ──
 
-Only processes of the same user get through. Requests are JSON: nothing is unpickled. One thread serves
-all peers and waits for none of them; an invalid request is answered with an error, or dropped.
+Only processes of the same user are accepted. Requests are JSON: nothing is unpickled. One thread serves all
+peers and blocks for none of them; an invalid request is answered with an error, or dropped.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from typing import Any
 
 from lightning_lite.errors import CommandError, LightningLiteError
 
-#: Version of what both sides say; it stands in every line.
+#: Version of the protocol; it is in every line.
 VERSION = 1
 
-#: Bytes of a request; the longest of ours has some hundred.
+#: Maximum of bytes of a request; the longest one has some hundred.
 REQUEST_LIMIT = 64 * 1024
 
 #: Name of the socket in the folder of the run.
 SOCKET_NAME = "commands.sock"
 
-#: Bytes that the path of a socket may have; Linux takes 107, macOS 103.
+#: Maximum of bytes of the path of a socket; Linux allows 107, macOS 103.
 LONGEST_ADDRESS = 100
 
 _MAX_PEERS = 32
-_PATIENCE = 10.0  # seconds that a peer gets to say what it wants, and to take the answer
-_PAUSE = 1.0  # seconds until a connection is taken again, after there were too many open files
+_TIMEOUT = 10.0  # seconds that a peer has to send its request and to read the answer
+_PAUSE = 1.0  # seconds until the next connection is accepted, after there were too many open files
 _CHUNK = 64 * 1024
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
 
@@ -45,15 +45,15 @@ Message = dict[str, Any]
 
 
 class CommandChannel:
-    """Takes commands for one run from other processes of the same user, as long as it is open.
+    """Accepts commands for one run from other processes of the same user while it is open.
 
     Args:
-        folder: Absolute path of the folder of the run, which this process holds.
-        answer: Called in the thread of the channel with each request; returns what to say, or raises why it
-            can't be done.
+        folder: Absolute path of the folder of the run, whose lock this process holds.
+        answer: Called in the thread of the channel with each request; returns the answer, or raises an error
+            that is sent.
 
     Raises:
-        OSError: The file system has no sockets, or there are too many open files.
+        OSError: The file system does not support sockets, or there are too many open files.
         RuntimeError: There are too many threads.
     """
 
@@ -93,7 +93,7 @@ class CommandChannel:
         os.close(self._end)
         os.close(self._close)
 
-    # The thread.
+    # In the thread of the channel.
 
     def _serve(self) -> None:
         while True:
@@ -115,8 +115,8 @@ class CommandChannel:
         try:
             fd, _ = self._listener._accept()  # type: ignore[attr-defined] # what socket.accept calls
         except BlockingIOError:
-            return  # it has gone again
-        except OSError:  # too many open files: later there may be fewer
+            return  # the peer has closed the connection
+        except OSError:  # too many open files
             pause = select.poll()
             pause.register(self._end, select.POLLIN)
             pause.poll(_PAUSE * 1000)
@@ -129,7 +129,7 @@ class CommandChannel:
             peer.socket.close()
 
     def _attend(self, peer: _Peer) -> None:
-        """Read or write what can be read or written now."""
+        """Read or write as much as is possible now."""
         try:
             if not peer.answer:
                 request = peer.read()
@@ -141,7 +141,7 @@ class CommandChannel:
                 self._drop(peer)
         except BlockingIOError:
             return
-        except OSError:  # it has gone away
+        except OSError:  # the peer has closed the connection
             self._drop(peer)
 
     def _reply_to(self, line: bytes) -> bytes:
@@ -163,17 +163,17 @@ class CommandChannel:
 
 
 class _Peer:
-    """One connection: a request comes in, an answer goes out."""
+    """One connection: one request and its answer."""
 
     def __init__(self, connection: _socket.socket) -> None:
         self.socket = connection
         self.answer = b""
-        self.due = monotonic() + _PATIENCE
+        self.due = monotonic() + _TIMEOUT
         self._request = bytearray()
         connection.setblocking(False)
 
     def is_same_user(self) -> bool:
-        """Return whether it is a process of our user; if that is unknown, the socket's mode decides."""
+        """Return whether it is a process of our user; `True` if only the mode of the socket can decide."""
         if not hasattr(_socket, "SO_PEERCRED"):
             return True
         credentials = self.socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -181,10 +181,10 @@ class _Peer:
         return bool(uid == os.geteuid())
 
     def read(self) -> bytes | None:
-        """Return the request if it is whole, or as much of it as shows that it is none.
+        """Return the request if it is complete or too long, else `None`.
 
         Raises:
-            OSError: Nothing more will come.
+            OSError: The peer has closed the connection.
         """
         data = self.socket.recv(_CHUNK)
         if not data:
@@ -194,7 +194,7 @@ class _Peer:
         return bytes(line) if newline or len(line) > REQUEST_LIMIT else None
 
     def write(self) -> bool:
-        """Write as much as the connection takes; return whether all is out."""
+        """Write as much as the connection accepts; return whether all is out."""
         self.answer = self.answer[self.socket.send(self.answer) :]
         return not self.answer
 
@@ -204,12 +204,12 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
 
     Args:
         folder: Absolute path of the folder of the run.
-        command: What it is to do.
+        command: Name of the command.
         timeout: Seconds to wait for the answer.
-        **arguments: Plain data.
+        **arguments: Data that JSON can represent.
 
     Raises:
-        CommandError: There is no channel, the app does not answer, or it says why the request can't be done.
+        CommandError: There is no channel, the app does not answer, or it refuses the request.
     """
     run = os.path.basename(folder)
     request = json.dumps({"version": VERSION, "command": command, **arguments}).encode() + b"\n"
@@ -247,18 +247,18 @@ def _parse(line: bytes | bytearray) -> Message:
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
-        raise CommandError("the line is no JSON") from None
+        raise CommandError("the line is not JSON") from None
     if not isinstance(message, dict) or message.get("version") != VERSION:
         found = message.get("version") if isinstance(message, dict) else None
         raise CommandError(f"version {found!r} of the protocol is not known here, only {VERSION}")
     return message
 
 
-# Where the socket is.
+# The path of the socket.
 
 
 def _bind(listener: _socket.socket, path: str) -> None:
-    """Make the socket, readable by its user alone; what a dead process has left at its place goes."""
+    """Create the socket, accessible only by its user; remove that of a dead process."""
     _remove(path)
     with _short(path, new=True) as address:
         listener.bind(address)
@@ -279,7 +279,7 @@ def _remove(path: str) -> None:
 
 @contextmanager
 def _short(path: str, *, new: bool = False) -> Iterator[str]:
-    """Let the block use a name for `path` that is short enough for a socket."""
+    """Yield a name for `path` that is short enough for a socket."""
     if len(os.fsencode(path)) <= LONGEST_ADDRESS:
         yield path
     elif os.path.isdir("/proc/self/fd"):

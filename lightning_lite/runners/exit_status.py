@@ -32,7 +32,7 @@ def describe_exit(exitcode: int | None) -> str:
     """Return how a process ended.
 
     Args:
-        exitcode: As `subprocess` has it: negative for a signal, `None` if it is not known.
+        exitcode: As `subprocess` has it: negative for a signal, `None` if it is unknown.
 
     Example:
         >>> describe_exit(-9)

@@ -1,7 +1,7 @@
 """Handles the signals of the terminal and of the system: Ctrl-C, Ctrl-Z, SIGTERM, SIGHUP.
 
-Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) end the app in order: they raise `KeyboardInterrupt` or
-`SystemExit` in the flow, for exit codes 130, 143 and 129. A second one, while the app ends, kills all works
+Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) shut the app down: they raise `KeyboardInterrupt` or
+`SystemExit` in the flow, for exit codes 130, 143 and 129. A second one during the shutdown kills all works
 at once. Ctrl-Z stops all works, then the app; `fg` continues them.
 """
 
@@ -12,88 +12,24 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from types import FrameType, TracebackType
-from typing import Any, NoReturn, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 from lightning_lite.runners.base import Runner
-
-
-class CriticalSection:
-    """A block that no exception of a signal handler cuts in two.
-
-    A `KeyboardInterrupt` between two instructions would lose letters that were read and not yet taken.
-
-    Args:
-        hurry: Called when an exception has to wait for the block, to make it end soon.
-
-    Attributes:
-        is_unwinding: Whether an exception was raised and no block was entered since.
-    """
-
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        self._hurry = hurry
-        self._is_inside = False
-        self._error: BaseException | None = None
-        self.is_unwinding = False
-
-    def __enter__(self) -> None:
-        self._is_inside = True
-        self.is_unwinding = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_inside = False
-        if self._error is not None:
-            held_back, self._error = self._error, None
-            self._raise(held_back)
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the block that is under way."""
-        if not self._is_inside:
-            self._raise(error)
-        self._error = error
-        self._hurry()
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether an exception waits for the end of the block."""
-        return self._error is not None
-
-    def _raise(self, error: BaseException) -> NoReturn:
-        self.is_unwinding = True
-        raise error from None  # what the interrupted code was handling has nothing to do with it
-
-
-@runtime_checkable
-class Interruptible(Protocol):
-    """A runner whose works live on their own, and which has more to keep whole than the flow."""
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the works are being ended, or an exception is on its way to that."""
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error` in the main thread, which calls this: now, or when what is under way is whole."""
-
-    def kill_all(self) -> None:
-        """End all works at once; called in a signal handler."""
-
-    def suspend(self) -> None:
-        """Stop all works, as Ctrl-Z does; called in a signal handler."""
-
-    def resume(self, seconds: float) -> None:
-        """Let all works go on that were stopped `seconds` ago; called in a signal handler."""
 
 
 class EndingSignals:
     """Handles the signals for the `with` block, in the main thread; in other threads it does nothing.
 
-    A signal that is ignored (`nohup`) or that the user's own code handles stays as it is.
+    The handling of a signal that is ignored (`nohup`) or handled by the user's code is not changed.
 
     Args:
         runner: The runner of the app.
         on_resume: Called with the seconds that the app was suspended, so that time limits can be moved.
-        on_suspend: Called before that, in the handler of the signal.
+        on_suspend: Called before the app is suspended, in the signal handler.
+
+    Attributes:
+        error: The exception of the first signal, or `None`. A plain attribute, because the app reads it after
+            each turn.
     """
 
     def __init__(
@@ -102,19 +38,18 @@ class EndingSignals:
         on_resume: Callable[[float], None] | None = None,
         on_suspend: Callable[[], None] | None = None,
     ) -> None:
-        self._runner = runner if isinstance(runner, Interruptible) else None
-        self._wake = runner.wake
+        self._runner = runner
         self._on_resume = on_resume
         self._on_suspend = on_suspend
         self._previous: dict[int, Any] = {}
-        self._first: BaseException | None = None
+        self.error: BaseException | None = None
         self._late: BaseException | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._handle(signum, self._end)
-            if self._runner is not None:
+            if self._runner.can_suspend:
                 self._handle(signal.SIGTSTP, self._suspend)
         return self
 
@@ -128,30 +63,30 @@ class EndingSignals:
             raise self._late
 
     def has_caused(self, error: BaseException) -> bool:
-        """Return whether `error` was raised from what a signal has asked for.
+        """Return whether `error` was caused by the exception of a signal.
 
-        Pickling a value takes each exception for a refusal, `SystemExit` too, and so can swallow this one.
+        While a value is pickled, that exception is taken for an error of pickling, and becomes its cause.
         """
         cause: BaseException | None = error
-        while cause is not None and cause is not self._first:
+        while cause is not None and cause is not self.error:
             cause = cause.__cause__
         return cause is not None
 
     def check(self) -> None:
-        """Raise the exception of a signal once more, if other code has swallowed it.
+        """Raise the exception of a signal again, if other code has suppressed it.
 
         A bare `except:` of the flow does that, and so does Python in a finaliser.
         """
-        if self._first is not None:
-            raise self._first
+        if self.error is not None:
+            raise self.error
 
     def end_from_outside(self) -> bool:
-        """Do what SIGTERM does, from any thread; return whether this is where such signals are heard."""
+        """Do what SIGTERM does, from any thread; return `False` if SIGTERM is not handled here."""
         if signal.SIGTERM not in self._previous:
             return False
-        if self._first is not None:
-            return True  # it is ending; a second signal would kill the works
-        # To that thread, so that also what it waits for is interrupted.
+        if self.error is not None:
+            return True  # the shutdown is under way; a second signal would kill the works
+        # To the main thread, so that it also interrupts a system call there.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         return True
 
@@ -161,19 +96,16 @@ class EndingSignals:
 
     def _end(self, signum: int, frame: FrameType | None) -> None:
         error = KeyboardInterrupt() if signum == signal.SIGINT else SystemExit(128 + signum)
-        if self._runner is None:
-            raise error
         if not self._runner.is_ending:
-            self._first = error
-            self._wake()
+            self.error = error
+            self._runner.wake()
             self._runner.interrupt(error)
-        elif self._first is None:
-            self._first = self._late = error  # the app is ending by itself, and goes on doing so
+        elif self.error is None:
+            self.error = self._late = error  # the app already ends for another reason
         else:
             self._runner.kill_all()
 
     def _suspend(self, signum: int, frame: FrameType | None) -> None:
-        assert self._runner is not None
         begun = monotonic()
         self._runner.suspend()
         if self._on_suspend is not None:
@@ -181,9 +113,9 @@ class EndingSignals:
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         try:
             signal.raise_signal(signal.SIGTSTP)
-            # Here the whole process stands still, until `fg` or `bg`.
+            # Here the whole process is stopped, until `fg` or `bg`.
         finally:
-            # Also if what woke it ends it: works that stand still could not end in order.
+            # Also if the signal that continued it ends it: stopped works could not run `on_exit`.
             signal.signal(signal.SIGTSTP, self._suspend)
             seconds = monotonic() - begun
             self._runner.resume(seconds)

@@ -23,6 +23,7 @@ from lightning_lite.events import (
     ComponentAttached,
     ComponentDetached,
     Event,
+    ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
@@ -30,6 +31,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
+from lightning_lite.places import Place
 from lightning_lite.runs.database import VERSION
 from lightning_lite.runs.event_order import check_order
 from lightning_lite.runs.records import Record
@@ -157,7 +159,8 @@ _TEXT, _TEXT_OR_NONE = _of_type(str), _of_type(str, NoneType)
 _TIME, _NUMBER, _FLAG = _of_type(float), _of_type(int), _of_type(bool)
 _FLAG_OR_NONE, _BYTES_OR_NONE = _of_type(bool, NoneType), _of_type(bytes, NoneType)
 
-#: The fields of `WorkStatus` and of `Failure`.
+#: The fields of `Place`, `WorkStatus` and `Failure`.
+_PLACE = _fields(_TEXT, _NUMBER)
 _STATUS = _fields(_is_stage, _TIME, _TEXT_OR_NONE, _TEXT, _NUMBER, _TEXT)
 _FAILURE = _fields(_TEXT, _TEXT, _TEXT, _BYTES_OR_NONE, _FLAG_OR_NONE)
 
@@ -169,6 +172,7 @@ _FIELDS: dict[type[Event], _Check] = {
     ScheduleFired: _fields(_TEXT, _TIME),
     StateWritten: _fields(_TEXT, _TIME, _is_encoded_state),
     StateReported: _fields(_TEXT, _TIME, _is_encoded_state),
+    ProcessStarted: _fields(_TEXT, _TIME, _PLACE),
     WorkStatusChanged: _fields(_TEXT, _TIME, _STATUS),
     CallAsked: _fields(_TEXT, _TEXT, _TIME, _NUMBER, _BYTES_OR_NONE),
     CallStatusChanged: _fields(_TEXT, _TEXT, _TIME, _NUMBER, _STATUS),
@@ -180,7 +184,8 @@ _FIELDS: dict[type[Event], _Check] = {
 _KINDS = {kind.__name__: kind for kind in _FIELDS}
 
 #: The events whose last field is a named tuple, which is stored as a plain one.
-_NESTED: dict[type[Event], type[WorkStatus | Failure]] = {
+_NESTED: dict[type[Event], type[Place | WorkStatus | Failure]] = {
+    ProcessStarted: Place,
     WorkStatusChanged: WorkStatus,
     CallStatusChanged: WorkStatus,
     CallFailed: Failure,

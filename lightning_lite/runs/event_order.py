@@ -21,6 +21,7 @@ from lightning_lite.events import (
     ComponentAttached,
     ComponentDetached,
     Event,
+    ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
@@ -73,7 +74,7 @@ class _Order:
             case StateWritten() | StateReported():
                 if event.component not in self._components:
                     return f"there is no component {event.component}"
-            case WorkStatusChanged() | CallAsked():
+            case ProcessStarted() | WorkStatusChanged() | CallAsked():
                 if event.component not in self._works:
                     return f"there is no work {event.component}"
                 if isinstance(event, CallAsked):

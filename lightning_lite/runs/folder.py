@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.errors import RunnerError
+from lightning_lite.places import this_host
 from lightning_lite.runs.catalog import read_details
 
 
@@ -165,7 +166,7 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
         "command": list(sys.orig_argv if command is None else command),
         "cwd": os.getcwd(),
         "user": _user(),
-        "host": os.uname().nodename,
+        "host": this_host(),
         "pid": os.getpid(),
         "python": sys.version.split()[0],
         "lightning_lite": settings.VERSION,

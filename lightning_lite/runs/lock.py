@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
+from lightning_lite.places import Place, this_host
 from lightning_lite.text import one_line
 
 #: Seconds to wait for the lock of a dead process. If a process is killed while it starts another one, the new
@@ -126,6 +127,11 @@ class Holder(NamedTuple):
     host: str | None
     since: str | None
 
+    @property
+    def place(self) -> Place | None:
+        """Host and process id, if both are known."""
+        return Place(self.host, self.pid) if self.host is not None and self.pid is not None else None
+
 
 def find_holder(folder: str) -> Holder | None:
     """Return the process that holds the lock of a run, or `None`. The lock is not taken.
@@ -163,7 +169,7 @@ def _exclusive_access(folder: str) -> Iterator[None]:
 
 def _is_dead(error: JournalInUse) -> bool:
     """Return whether the process that holds a lock ran on this computer and has ended."""
-    if error.pid is None or error.host != os.uname().nodename:
+    if error.pid is None or error.host != this_host():
         return False
     try:
         os.kill(error.pid, 0)
@@ -176,7 +182,7 @@ def _is_dead(error: JournalInUse) -> bool:
 
 def _signature() -> bytes:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return json.dumps({"pid": os.getpid(), "host": os.uname().nodename, "since": now}).encode() + b"\n"
+    return json.dumps({"pid": os.getpid(), "host": this_host(), "since": now}).encode() + b"\n"
 
 
 def _read_signature(text: bytes) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from lightning_lite.events import (
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
+    ProcessStarted,
     StoredValue,
     WorkEvent,
     WorkStatusChanged,
@@ -205,8 +206,8 @@ class CallRecords:
             case AnswerUsed():
                 if (used := self.current.get(event.key)) is not None:
                     used.answered = True
-            case CallSurvived():
-                pass  # concerns the flow, not the call
+            case CallSurvived() | ProcessStarted():
+                pass  # concerns the flow or the process, not a call
             case _:
                 assert_never(event)
 

@@ -162,7 +162,7 @@ class LiveView:
         self._is_changed = False
         self._updated_at = monotonic()
         rows = [self._complete(row) for row in self._look()]
-        self._usage.forget_all_but(row.pid for row in rows)
+        self._usage.forget_all_but(row.place.pid for row in rows if row.place is not None)
         num_busy = sum(row.state in BUSY for row in rows)
         self._has_busy = num_busy > 0
         columns, lines = self._footer.tty.size
@@ -178,7 +178,8 @@ class LiveView:
 
     def _complete(self, row: WorkRow) -> WorkRow:
         """Return the row with CPU, memory and last line of the work."""
-        usage = self._usage.read(row.pid) if row.pid is not None else None
+        is_here = row.place is not None and row.place.is_here()
+        usage = self._usage.read(row.place.pid) if row.place is not None and is_here else None
         if usage is not None:
             row = row._replace(cpu=usage.cpu if row.state in BUSY else None, memory=usage.memory)
         return row._replace(last_line=self._terminal.last_line(row.name))

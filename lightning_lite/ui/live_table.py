@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
+from lightning_lite.places import Place
 from lightning_lite.text import format_bytes, format_clock
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class WorkRow(NamedTuple):
         attempt: Number of the attempt of that call; shown from the second attempt on.
         progress: Completed part of the call, from 0 to 1, or `None` if the work does not report it.
         since: Time of the last change of `state`, in seconds since 1970, or `None` if unknown.
-        pid: Id of its process, or `None`; not shown.
+        place: Host and id of its process, or `None`; not shown.
         cpu: Use of one CPU by its process, from 0 to 1 or more, or `None` without a process.
         memory: Main memory of its process in bytes, or `None` without a process.
         last_line: The last line that it printed, as harmless text.
@@ -64,7 +65,7 @@ class WorkRow(NamedTuple):
     attempt: int = 0
     progress: float | None = None
     since: float | None = None
-    pid: int | None = None
+    place: Place | None = None
     cpu: float | None = None
     memory: int | None = None
     last_line: str = ""

@@ -22,6 +22,7 @@ LAYERS = [
         "errors",
         "events",
         "messages",
+        "places",
         "status",
         "clock",
         "settings",

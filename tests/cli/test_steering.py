@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from lightning_lite import places
 from lightning_lite.cli.run_reader import read_status
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.testing import poll_until
@@ -80,6 +81,49 @@ def end_work(verb: Call, *words: str) -> Output:
     assert is_gone(pid)
     poll_until(lambda: work_of(verb, words[1])["state"] == "stopped", DEADLINE)
     return output
+
+
+# A run on another host, as on a file system that several hosts share.
+
+
+@pytest.fixture
+def elsewhere(run: RunSummary, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the verbs run on a host that is not the one of the run; return the name of the latter."""
+    host = places.this_host()
+    monkeypatch.setattr(places, "this_host", lambda: "another-host")
+    return host
+
+
+def test_a_work_on_another_host_is_not_killed_nor_asked_for_its_stacks(verb: Call, elsewhere: str):
+    train = work_of(verb, "train")
+
+    for word in ("kill", "stack"):
+        output = verb(word, "train")
+
+        is_refused(output, 2, "root.train", f"process {train['pid']} on {elsewhere}", "Run the command there")
+    assert psutil.pid_exists(train["pid"])
+    assert work_of(verb, "train")["state"] == "running"
+
+
+def test_a_process_on_another_host_is_shown_with_its_host_and_not_measured(verb: Call, elsewhere: str):
+    train = work_of(verb, "train")
+    status, top = verb("status"), verb("top")
+    (sample,) = (work for work in verb("top", "--json").data["works"] if work["name"] == "root.train")
+
+    assert (train["host"], train["cpu"], train["memory"], train["state"]) == (
+        elsewhere,
+        None,
+        None,
+        "running",
+    )
+    assert (sample["pid"], sample["host"], sample["memory"]) == (train["pid"], elsewhere, None)
+    assert f"{train['pid']} on {elsewhere}" in status.out
+    assert f"on other hosts, not measured: {elsewhere}" in top.out.splitlines()[0]
+    assert verb("ps", "--json").data[0]["host"] == elsewhere
+
+
+def test_a_process_on_this_host_is_shown_without_its_host(verb: Call):
+    assert f" on {places.this_host()}" not in verb("status").out
 
 
 # Reading.
@@ -275,9 +319,9 @@ def test_only_the_user_has_access_to_the_socket(run: RunSummary):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"\n", "no JSON"),
-        (b"\x80\x04K\x01.\n", "no JSON"),
-        (b"[" * 60000 + b"\n", "no JSON"),
+        (b"\n", "not JSON"),
+        (b"\x80\x04K\x01.\n", "not JSON"),
+        (b"[" * 60000 + b"\n", "not JSON"),
         (b"[1]\n", "version None"),
         (b'{"version": 99, "command": "stop"}\n', "version 99"),
         (b'{"version": 1, "command": "explode"}\n', "no command 'explode'"),

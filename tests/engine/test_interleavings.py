@@ -13,6 +13,7 @@ from lightning_lite.clock import ManualClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.messages import Failure
+from lightning_lite.places import Place
 from lightning_lite.values.codec import encode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -87,7 +88,9 @@ class World:
             match request:
                 case StartWork():
                     self.living.add(name)
-                    messages.append(WorkStarted(name, 1) if rng.random() < 0.9 else WorkExited(name, 1))
+                    messages.append(
+                        WorkStarted(name, Place.of(1)) if rng.random() < 0.9 else WorkExited(name, 1)
+                    )
                     if isinstance(messages[-1], WorkExited):
                         self.living.discard(name)
                 case RunCall() if name in self.living:
@@ -182,7 +185,7 @@ class TwoSides:
         self.work = self.host._work
         self.host.open(self.up.append, lambda: None)
         self.work._body = self.body
-        self.step(WorkStarted("root.work", 1))
+        self.step(WorkStarted("root.work", Place.of(1)))
 
     def run(self, flow):
         plan, self.plan = self.plan, []

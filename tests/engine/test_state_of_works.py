@@ -6,6 +6,7 @@ import pytest
 
 from lightning_lite.errors import StateError
 from lightning_lite.messages import AcknowledgeState, StateChanged, WorkStarted
+from lightning_lite.places import Place
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import unpack
 
@@ -251,7 +252,7 @@ def test_numbered_changes_of_four_works_arrive_in_order_and_the_last_of_each(num
         host = unpack(start.host)
         hosts[start.work] = (host, Desk(host))
         host.open(hosts[start.work][1].send, hosts[start.work][1].nudge)
-    stage.settle(*[WorkStarted(name, 1) for name in hosts])
+    stage.settle(*[WorkStarted(name, Place.of(1)) for name in hosts])
 
     for number in range(1, num_changes + 1):
         for place, (host, desk) in enumerate(hosts.values()):

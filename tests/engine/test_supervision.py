@@ -16,6 +16,7 @@ from lightning_lite.errors import (
     WorkStartFailed,
     WorkTimeout,
 )
+from lightning_lite.places import Place
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import unpack
 
@@ -792,7 +793,7 @@ def test_a_work_can_be_started_again_after_a_stop():
 
 def test_a_process_that_comes_up_late_gets_no_call_after_the_stop():
     stage = stopped_stage()
-    sent = stage.settle(WorkStarted("root.work", 7))
+    sent = stage.settle(WorkStarted("root.work", Place.of(7)))
 
     assert only(sent, RunCall) == []
 

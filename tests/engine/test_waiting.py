@@ -14,6 +14,7 @@ from lightning_lite.engine.history import fold
 from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import ComponentError, DetachedError, JournalError, Pause, PauseSwallowed
 from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
+from lightning_lite.places import Place
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -52,7 +53,7 @@ class Works:
             reports = self.reports.setdefault(request.work, deque())
             match request:
                 case StartWork():
-                    reports.append(WorkStarted(request.work, 1))
+                    reports.append(WorkStarted(request.work, Place("here", 1)))
                 case StopWork() | KillWork():
                     reports.append(WorkExited(request.work, 0))
                 case RunCall():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from runner_bench import Bench
+from harness import Harness
 
 MODULES = {
     "test_breakpoint", "test_deaths", "test_guardian", "test_launch", "test_multiprocess", "test_output",
@@ -69,7 +69,7 @@ def start_method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def bench(tmp_path) -> Iterator[Bench]:
-    bench = Bench(str(tmp_path))
-    yield bench
-    bench.runner.close(5.0)
+def harness(tmp_path) -> Iterator[Harness]:
+    harness = Harness(str(tmp_path))
+    yield harness
+    harness.runner.close(5.0)

@@ -16,7 +16,7 @@ import tempfile
 
 import psutil
 import tasks
-from runner_bench import DEADLINE, Bench
+from harness import DEADLINE, Harness
 
 from lightning_lite.runners.signals import EndingSignals
 
@@ -25,24 +25,24 @@ tempfile.tempdir = os.environ.get("TMPDIR")
 
 
 def main(folder: str, number: str, task: str) -> None:
-    bench = Bench(folder)
-    with EndingSignals(bench.runner, on_resume=lambda seconds: print("resumed", flush=True)):
+    harness = Harness(folder)
+    with EndingSignals(harness.runner, on_resume=lambda seconds: print("resumed", flush=True)):
         try:
             names = [f"root.w{i}" for i in range(int(number))]
-            bench.up(*names)
+            harness.up(*names)
             for name in names:
-                bench.run(tasks.report_exit, f"{folder}/{name}", name=name)
+                harness.run(tasks.report_exit, f"{folder}/{name}", name=name)
                 if task != "idle":
-                    bench.call(getattr(tasks, task), name=name)
-                    bench.hangs(name)
+                    harness.call(getattr(tasks, task), name=name)
+                    harness.hangs(name)
             print(json.dumps([child.pid for child in psutil.Process().children(recursive=True)]), flush=True)
             if "FLOW_FORKS" in os.environ:
-                print(tasks.fork_behind_pythons_back(bench), flush=True)
+                print(tasks.fork_behind_pythons_back(harness), flush=True)
             while True:
-                bench.runner.wait(None)
+                harness.runner.wait(None)
         finally:
             print("closing", flush=True)
-            bench.runner.close(float(sys.argv[4]) if len(sys.argv) > 4 else DEADLINE)
+            harness.runner.close(float(sys.argv[4]) if len(sys.argv) > 4 else DEADLINE)
 
 
 if __name__ == "__main__":

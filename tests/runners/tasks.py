@@ -72,7 +72,7 @@ def spin(host: TaskHost) -> None:
 
 
 def hang_holding_the_gil(host: TaskHost) -> None:
-    # No signal shall come between the letter and the hanging.
+    # No signal shall come between the message and the hanging.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     mutex = ctypes.create_string_buffer(128)
     ctypes.PyDLL(None).pthread_mutex_lock(mutex)
@@ -170,7 +170,7 @@ def log_level(host: TaskHost) -> int:
 
 
 def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
-    """Return what a forked child sees: the error of its letter, and the pipes it holds."""
+    """Return what a forked child sees: the error of its message, and the pipes it holds."""
     mine, childs = os.pipe()
     forked = os.fork()
     if forked == 0:
@@ -192,7 +192,7 @@ def fork_and_send(host: TaskHost) -> tuple[str, list[str]]:
 
 
 def receive_all(host: TaskHost, number: int) -> list[object]:
-    """Return the letters that came while this call ran."""
+    """Return the messages that came while this call ran."""
     done = allocate_lock()
     done.acquire()
     host.on_receive = lambda: done.release() if len(host.received) == number else None
@@ -242,7 +242,7 @@ def report_exit(host: TaskHost, path: str) -> None:
 
 
 def write_rubbish(host: TaskHost, rubbish: bytes) -> None:
-    """Write into the pipe of letters, as a wild file descriptor of the user's code could."""
+    """Write into the pipe of messages, as a wild file descriptor of the user's code could."""
     os.write(host.send.__self__._messages._pipe.fd, rubbish)
     _wait_forever()
 
@@ -265,7 +265,7 @@ def die(host: TaskHost, how: str) -> None:
 
 
 def die_leaving_much_to_read(host: TaskHost) -> None:
-    """Die with more letters in the pipe than one read takes."""
+    """Die with more messages in the pipe than one read takes."""
     fcntl.fcntl(host.send.__self__._messages._pipe.fd, fcntl.F_SETPIPE_SZ, 1 << 20)
     count(host, 40, 10_000)
     os._exit(3)

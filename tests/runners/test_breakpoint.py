@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from runner_bench import DEADLINE, poll_until, wait_until_gone
+from harness import DEADLINE, poll_until, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 

@@ -4,9 +4,11 @@ A runner joins with three lines, at the end of this file. What it can't do is wh
 """
 
 import os
+import signal
 import threading
 from collections import defaultdict, deque
-from functools import cached_property, partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import count
 from time import monotonic
 
@@ -27,6 +29,8 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.places import Place
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.values.codec import decode, encode
@@ -58,7 +62,7 @@ class Desk:
     @cached_property
     def runner(self):
         """The runner; made in the test itself, because pytest changes `sys.stdout` before that."""
-        return self._make_runner(self._folder, self._logs, None, True)
+        return self._make_runner(RunnerOptions(self._folder, self._logs, durable=True))
 
     def start(self, name="a", parallel=False, **options):
         work = Worker(parallel=parallel, **options)
@@ -111,6 +115,16 @@ class Desk:
             return log.read()
 
 
+def in_thread(function, *arguments):
+    """Return what a function returns in a thread of its own, or raise what it raises."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function, *arguments).result(2 * DEADLINE)
+
+
+def here(function, *arguments):
+    return function(*arguments)
+
+
 class Conformance:
     """The suite; subclasses say which runner."""
 
@@ -138,7 +152,7 @@ class Conformance:
         desk.start(parallel=parallel)
         started = desk.until(WorkStarted)
 
-        assert started.pid == desk.run("pid")
+        assert started.place == Place.of(desk.run("pid")) == desk.runner.places()["root.a"]
         assert desk.state["root.a"]["started"] is True
 
     @both_kinds
@@ -407,6 +421,39 @@ class Conformance:
             assert not any(isinstance(message, WorkExited) for message in desk.messages[name])
             assert desk.state[name]["exited"] is True
 
+    @pytest.mark.parametrize(
+        ("create", "use", "close"),
+        [(in_thread, here, here), (here, here, in_thread), (in_thread, in_thread, in_thread)],
+        ids=["created in a thread", "closed in a thread", "three threads"],
+    )
+    def test_a_runner_may_be_created_used_and_closed_in_different_threads(self, desk, create, use, close):
+        def work():
+            names = [desk.start("a"), desk.start("b", parallel=True)]
+            return [desk.run("echo", name, work=name) for name in names]
+
+        runner = create(lambda: desk.runner)
+
+        assert use(work) == ["root.a", "root.b"]
+
+        desk.take(close(runner.close, DEADLINE))
+        for name in ("root.a", "root.b"):
+            assert desk.messages[name].pop() == WorkExited(name, 0)
+            assert desk.state[name]["exited"] is True
+        assert signal.set_wakeup_fd(-1) == -1  # nothing is left that a later signal would write to
+
+    def test_a_signal_ends_a_wait_of_a_runner_that_was_created_in_another_thread(self, desk):
+        seen = []
+        previous = signal.signal(signal.SIGUSR1, lambda *_: (seen.append(1), desk.runner.wake()))
+        try:
+            in_thread(lambda: desk.runner)
+            main = threading.main_thread().ident
+            threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+
+            assert list(desk.runner.wait(None)) == []
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
+        assert seen == [1]
+
     def test_a_second_close_does_nothing(self, desk):
         desk.start()
         desk.runner.close(DEADLINE)
@@ -419,7 +466,7 @@ class TestProcesses(Conformance):
 
 
 class TestForkServer(Conformance):
-    runner_class = staticmethod(partial(ProcessRunner, start_method="forkserver"))
+    runner_class = staticmethod(lambda options: ProcessRunner(options._replace(start_method="forkserver")))
 
 
 class TestInline(Conformance):

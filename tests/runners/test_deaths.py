@@ -9,8 +9,8 @@ import signal
 
 import pytest
 import tasks
+from harness import Harness, wait_until_gone
 from hosts import BrokenHost, Unloadable
-from runner_bench import Bench, wait_until_gone
 
 from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
 from lightning_lite.runners.exit_status import describe_exit
@@ -31,80 +31,80 @@ SIGNALS = ["SIGKILL", "SIGSEGV", "SIGABRT"]
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_death_in_a_call_is_told_with_its_exit_code(bench: Bench, how: str):
-    bench.start()
-    bench.call(tasks.die, how)
+def test_a_death_in_a_call_is_told_with_its_exit_code(harness: Harness, how: str):
+    harness.start()
+    harness.call(tasks.die, how)
 
-    assert bench.exit_of() == WorkExited("root.a", HOW[how])
+    assert harness.exit_of() == WorkExited("root.a", HOW[how])
 
 
 @pytest.mark.parametrize("how", SIGNALS)
-def test_a_death_while_idle_is_told(bench: Bench, how: str):
-    pid = bench.up()["root.a"]
+def test_a_death_while_idle_is_told(harness: Harness, how: str):
+    pid = harness.up()["root.a"]
 
     os.kill(pid, getattr(signal, how))
 
-    assert bench.exit_of() == WorkExited("root.a", HOW[how])
+    assert harness.exit_of() == WorkExited("root.a", HOW[how])
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "_exit 3"])
 @pytest.mark.parametrize("host", [BrokenHost, Unloadable])
-def test_a_death_while_starting_is_told(bench: Bench, host: type, how: str):
-    bench.start(host=host("root.a", tasks.Death(how)))
+def test_a_death_while_starting_is_told(harness: Harness, host: type, how: str):
+    harness.start(host=host("root.a", tasks.Death(how)))
 
-    assert bench.exit_of() == WorkExited("root.a", HOW[how])
-    assert bench.messages == []
+    assert harness.exit_of() == WorkExited("root.a", HOW[how])
+    assert harness.messages == []
 
 
-def test_a_death_before_the_process_has_loaded_anything_is_told(bench: Bench):
-    bench.start()
-    while not (pid := bench.runner.pids().get("root.a")):
-        bench.runner.wait(0.001)
-    os.kill(pid, signal.SIGKILL)
+def test_a_death_before_the_process_has_loaded_anything_is_told(harness: Harness):
+    harness.start()
+    while not (place := harness.runner.places().get("root.a")):
+        harness.runner.wait(0.001)
+    os.kill(place.pid, signal.SIGKILL)
 
-    assert bench.exit_of() == WorkExited("root.a", -9)
+    assert harness.exit_of() == WorkExited("root.a", -9)
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
-def test_a_death_while_sending_leaves_whole_letters_only(bench: Bench, size: int):
-    pid = bench.up()["root.a"]
-    bench.call(tasks.count, 100_000, size)
+def test_a_death_while_sending_leaves_whole_letters_only(harness: Harness, size: int):
+    pid = harness.up()["root.a"]
+    harness.call(tasks.count, 100_000, size)
     for _ in range(3):
-        bench.until(StateChanged)
+        harness.until(StateChanged)
 
     os.kill(pid, signal.SIGKILL)
 
-    assert bench.exit_of() == WorkExited("root.a", -9)
-    changes = [int(message.changes["i"]) for message in bench.messages]
+    assert harness.exit_of() == WorkExited("root.a", -9)
+    changes = [int(message.changes["i"]) for message in harness.messages]
     assert changes == list(range(3, 3 + len(changes)))
 
 
-def test_a_death_is_told_behind_all_that_was_sent_before(bench: Bench):
-    bench.start()
-    bench.call(tasks.count, 500)
-    bench.call(tasks.die, "_exit 3")
-    bench.exit_of()
+def test_a_death_is_told_behind_all_that_was_sent_before(harness: Harness):
+    harness.start()
+    harness.call(tasks.count, 500)
+    harness.call(tasks.die, "_exit 3")
+    harness.exit_of()
 
-    assert [type(message) for message in bench.messages] == [
+    assert [type(message) for message in harness.messages] == [
         WorkStarted, *[StateChanged] * 500, RunEnded, StateChanged,
     ]  # fmt: skip
 
 
-def test_a_death_is_told_behind_more_than_one_read_takes(bench: Bench):
-    pid = bench.up()["root.a"]
-    bench.call(tasks.die_leaving_much_to_read)
+def test_a_death_is_told_behind_more_than_one_read_takes(harness: Harness):
+    pid = harness.up()["root.a"]
+    harness.call(tasks.die_leaving_much_to_read)
     wait_until_gone(pid)
-    bench.exit_of()
+    harness.exit_of()
 
-    assert [int(message.changes["i"]) for message in bench.messages] == list(range(40))
+    assert [int(message.changes["i"]) for message in harness.messages] == list(range(40))
 
 
 @pytest.mark.parametrize("host", [BrokenHost, Unloadable])
 @pytest.mark.parametrize("what", ["KeyError", "SystemExit", "KeyboardInterrupt"])
-def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(bench: Bench, host: type, what: str):
-    bench.start(host=host("root.a", tasks.Raise(what)))
+def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(harness: Harness, host: type, what: str):
+    harness.start(host=host("root.a", tasks.Raise(what)))
 
-    failed = bench.until(StartFailed)
+    failed = harness.until(StartFailed)
 
     assert failed.failure.reason == "start_failed"
     assert failed.failure.message.startswith(f"root.a could not start: {what}")
@@ -113,75 +113,75 @@ def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(bench: Bench
     assert (failed.failure.error is None) == (what != "KeyError")
     if failed.failure.error is not None:
         assert isinstance(unpack(failed.failure.error), KeyError)
-    assert bench.exit_of() == WorkExited("root.a", 1)
+    assert harness.exit_of() == WorkExited("root.a", 1)
 
 
-def test_damaged_letters_end_a_work_by_name(bench: Bench):
+def test_damaged_letters_end_a_work_by_name(harness: Harness):
     for rubbish in (b"rubbish" * 100, bytes(7) + b"\5" + b"trash", b"\0\0\0\0\0\0\0\1."):
-        bench.start()
-        bench.call(tasks.write_rubbish, rubbish)
+        harness.start()
+        harness.call(tasks.write_rubbish, rubbish)
 
-        exited = bench.exit_of()
+        exited = harness.exit_of()
 
         assert exited.exitcode == -9
-        assert exited.detail.startswith("its letters are damaged")
+        assert exited.detail.startswith("its messages are damaged")
 
 
-def test_a_work_that_closes_its_pipes_is_ended(bench: Bench):
-    bench.start()
-    bench.call(tasks.close_all_files)
+def test_a_work_that_closes_its_pipes_is_ended(harness: Harness):
+    harness.start()
+    harness.call(tasks.close_all_files)
 
-    assert bench.exit_of().exitcode != 0
+    assert harness.exit_of().exitcode != 0
 
 
-def test_a_killed_work_leaves_none_of_its_children(bench: Bench):
-    bench.start()
-    bench.call(tasks.hang_with_grandchildren)
-    pids = eval(bench.hangs()["pids"])
+def test_a_killed_work_leaves_none_of_its_children(harness: Harness):
+    harness.start()
+    harness.call(tasks.hang_with_grandchildren)
+    pids = eval(harness.hangs()["pids"])
 
-    bench.runner.send(KillWork("root.a"))
+    harness.runner.send(KillWork("root.a"))
 
-    assert bench.exit_of() == WorkExited("root.a", -9)
+    assert harness.exit_of() == WorkExited("root.a", -9)
     wait_until_gone(*pids)
 
 
-def test_a_crashed_work_leaves_none_of_its_children(bench: Bench):
-    bench.start()
-    pid = bench.run(tasks.leave_grandchild)
-    bench.call(tasks.die, "SIGSEGV")
-    bench.exit_of()
+def test_a_crashed_work_leaves_none_of_its_children(harness: Harness):
+    harness.start()
+    pid = harness.run(tasks.leave_grandchild)
+    harness.call(tasks.die, "SIGSEGV")
+    harness.exit_of()
 
     wait_until_gone(pid)
 
 
-def test_a_death_is_told_although_a_forked_child_holds_the_pipes(bench: Bench):
-    bench.start()
-    pid = bench.run(tasks.fork_behind_pythons_back)
-    bench.call(tasks.die, "_exit 3")
+def test_a_death_is_told_although_a_forked_child_holds_the_pipes(harness: Harness):
+    harness.start()
+    pid = harness.run(tasks.fork_behind_pythons_back)
+    harness.call(tasks.die, "_exit 3")
 
-    assert bench.exit_of() == WorkExited("root.a", 3)
+    assert harness.exit_of() == WorkExited("root.a", 3)
     wait_until_gone(pid)
 
 
-def test_a_death_is_told_although_other_code_waits_for_all_children(bench: Bench):
-    pid = bench.up()["root.a"]
+def test_a_death_is_told_although_other_code_waits_for_all_children(harness: Harness):
+    pid = harness.up()["root.a"]
     os.kill(pid, signal.SIGKILL)
     while os.waitpid(-1, 0)[0] != pid:
         pass
 
-    exited = bench.exit_of()
+    exited = harness.exit_of()
 
     assert exited == WorkExited("root.a", None, "other code of the app has taken its exit code")
 
 
-def test_a_kill_while_the_kernel_counts_one_for_want_of_memory_says_so(bench: Bench, monkeypatch):
-    pid = bench.up()["root.a"]
+def test_a_kill_while_the_kernel_counts_one_for_want_of_memory_says_so(harness: Harness, monkeypatch):
+    pid = harness.up()["root.a"]
     before = process.count_out_of_memory_kills()
     monkeypatch.setattr(process, "count_out_of_memory_kills", lambda: before + 1)
 
     os.kill(pid, signal.SIGKILL)
 
-    assert bench.exit_of() == WorkExited("root.a", -9, process.OUT_OF_MEMORY)
+    assert harness.exit_of() == WorkExited("root.a", -9, process.OUT_OF_MEMORY)
 
 
 def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_path):
@@ -193,82 +193,82 @@ def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_pa
     assert process.count_out_of_memory_kills() == 3
 
 
-def test_a_crash_in_c_code_shows_where_the_python_code_was(bench: Bench):
-    bench.start()
-    bench.call(tasks.die, "SIGSEGV")
-    bench.exit_of()
+def test_a_crash_in_c_code_shows_where_the_python_code_was(harness: Harness):
+    harness.start()
+    harness.call(tasks.die, "SIGSEGV")
+    harness.exit_of()
 
-    assert "Fatal Python error: Segmentation fault" in bench.log()
-    assert "in die" in bench.log()
+    assert "Fatal Python error: Segmentation fault" in harness.log()
+    assert "in die" in harness.log()
 
 
-def test_the_others_lose_nothing_when_one_dies_and_dies_again(bench: Bench):
-    storm(bench, kills=10)
+def test_the_others_lose_nothing_when_one_dies_and_dies_again(harness: Harness):
+    storm(harness, kills=10)
 
 
 @pytest.mark.torture
-def test_the_others_lose_nothing_in_300_deaths(bench: Bench):
-    storm(bench, kills=300)
+def test_the_others_lose_nothing_in_300_deaths(harness: Harness):
+    storm(harness, kills=300)
 
 
-def storm(bench: Bench, kills: int) -> None:
+def storm(harness: Harness, kills: int) -> None:
     """Kill one of 8 works that all send, again and again; check the numbers of every letter of all."""
     names = [f"root.w{i}" for i in range(8)]
-    pids = bench.up(*names)
+    pids = harness.up(*names)
     for name in names:
-        bench.call(tasks.count_forever, name=name)
+        harness.call(tasks.count_forever, name=name)
     expected = dict.fromkeys(names, 0)
     dice = random.Random(7)
     for _ in range(kills):
         victim = dice.choice(names)
         os.kill(pids[victim], signal.SIGKILL)
         while pids.get(victim):
-            bench.messages += bench.runner.wait(60)
-            assert bench.messages, "the death of a work was not told within a minute"
-            for message in bench.messages:
+            harness.messages += harness.runner.wait(60)
+            assert harness.messages, "the death of a work was not told within a minute"
+            for message in harness.messages:
                 if isinstance(message, StateChanged):
                     assert int(message.changes["i"]) == expected[message.work]
                     expected[message.work] += 1
                 elif isinstance(message, WorkExited):
                     assert message == WorkExited(victim, -9)
                     del pids[victim]
-            bench.messages.clear()
+            harness.messages.clear()
         expected[victim] = 0
-        bench.start(victim)
-        bench.call(tasks.count_forever, name=victim)
-        pids[victim] = bench.until(WorkStarted, victim).pid
+        harness.start(victim)
+        harness.call(tasks.count_forever, name=victim)
+        pids[victim] = harness.until(WorkStarted, victim).place.pid
     for name in names:
-        bench.runner.send(KillWork(name))
+        harness.runner.send(KillWork(name))
 
 
-def test_every_kill_is_told_wherever_it_strikes(bench: Bench):
-    kill_at_random_moments(bench, kills=20)
+def test_every_kill_is_told_wherever_it_strikes(harness: Harness):
+    kill_at_random_moments(harness, kills=20)
 
 
 @pytest.mark.torture
-def test_every_one_of_1000_kills_is_told(bench: Bench):
-    kill_at_random_moments(bench, kills=1000)
+def test_every_one_of_1000_kills_is_told(harness: Harness):
+    kill_at_random_moments(harness, kills=1000)
 
 
-def kill_at_random_moments(bench: Bench, kills: int) -> None:
-    """Kill works while they start, idle, run and send; the deadline of the bench says if one is not told."""
+def kill_at_random_moments(harness: Harness, kills: int) -> None:
+    """Kill works while they start, idle, run and send; the deadline of the harness reports a lost exit."""
     dice = random.Random(11)
     for where in itertools.islice(itertools.cycle(("start", "idle", "run", "send")), kills):
-        bench.start()
-        while not (pid := bench.runner.pids().get("root.a")):
-            bench.messages += bench.runner.wait(0.001)
+        harness.start()
+        while not (place := harness.runner.places().get("root.a")):
+            harness.messages += harness.runner.wait(0.001)
         if where == "start":
-            bench.messages += bench.runner.wait(dice.uniform(0, 0.05))
+            harness.messages += harness.runner.wait(dice.uniform(0, 0.05))
         else:
-            bench.until(WorkStarted)
+            harness.until(WorkStarted)
             if where != "idle":
-                bench.call(tasks.spin if where == "run" else tasks.count_forever)
-            bench.messages += bench.runner.wait(dice.uniform(0, 0.02))
-        os.kill(pid, signal.SIGKILL)
-        assert bench.exit_of() == WorkExited("root.a", -9)
-        assert is_gone(pid)
-        assert not any(isinstance(message, WorkExited) for message in bench.messages)
-        bench.messages.clear()
+                harness.call(tasks.spin if where == "run" else tasks.count_forever)
+            harness.messages += harness.runner.wait(dice.uniform(0, 0.02))
+        os.kill(place.pid, signal.SIGKILL)
+        assert harness.exit_of() == WorkExited("root.a", -9)
+        assert is_gone(place.pid)
+        assert not any(isinstance(message, WorkExited) for message in harness.messages)
+        harness.messages.clear()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 import tasks
-from runner_bench import DEADLINE, Bench, wait_until_gone
+from harness import DEADLINE, Harness, wait_until_gone
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
@@ -26,22 +26,22 @@ def start_method(monkeypatch) -> None:
     monkeypatch.setenv("LIGHTNING_LITE_START_METHOD", "forkserver")
 
 
-def server_of(bench: Bench) -> psutil.Process:
-    return psutil.Process(bench.runner.pids()["root.a"]).parent()
+def server_of(harness: Harness) -> psutil.Process:
+    return psutil.Process(harness.runner.places()["root.a"].pid).parent()
 
 
 def test_nothing_is_started_before_a_work_is_wanted(tmp_path):
-    bench = Bench(str(tmp_path))
+    harness = Harness(str(tmp_path))
 
     assert psutil.Process().children() == []
 
-    bench.runner.close(1.0)
+    harness.runner.close(1.0)
 
 
-def test_works_are_children_of_one_server_with_one_thread(bench: Bench):
-    pids = bench.up("root.a", "root.b")
+def test_works_are_children_of_one_server_with_one_thread(harness: Harness):
+    pids = harness.up("root.a", "root.b")
 
-    server = server_of(bench)
+    server = server_of(harness)
 
     assert {child.pid for child in server.children()} == set(pids.values())
     assert server.ppid() == os.getpid()
@@ -51,84 +51,84 @@ def test_works_are_children_of_one_server_with_one_thread(bench: Bench):
     assert not [child for child in (server, *server.children()) if child.net_connections()]
 
 
-def test_a_forked_process_is_as_good_as_a_fresh_one(bench: Bench):
-    bench.up("root.a", "root.b")
+def test_a_forked_process_is_as_good_as_a_fresh_one(harness: Harness):
+    harness.up("root.a", "root.b")
 
-    ones, others = bench.run(tasks.facts, name="root.a"), bench.run(tasks.facts, name="root.b")
+    ones, others = harness.run(tasks.facts, name="root.a"), harness.run(tasks.facts, name="root.b")
 
     assert ones["random"] != others["random"]
     assert ones["threads"] == 1
     assert ones["collects"]
     assert ones["frozen"] > 0
-    assert ones["parent"] == others["parent"] == server_of(bench).pid
+    assert ones["parent"] == others["parent"] == server_of(harness).pid
 
 
-def test_variables_that_only_a_fresh_process_heeds_get_one(bench: Bench):
-    bench.up("root.a")
-    bench.start("root.b", env={"PYTHONOPTIMIZE": "1"})
+def test_variables_that_only_a_fresh_process_heeds_get_one(harness: Harness):
+    harness.up("root.a")
+    harness.start("root.b", env={"PYTHONOPTIMIZE": "1"})
 
-    assert bench.run(tasks.facts, name="root.b")["optimize"] == 1
-    assert bench.run(tasks.facts, name="root.b")["parent"] == os.getpid()
-    assert bench.run(tasks.facts, name="root.a")["parent"] == server_of(bench).pid
+    assert harness.run(tasks.facts, name="root.b")["optimize"] == 1
+    assert harness.run(tasks.facts, name="root.b")["parent"] == os.getpid()
+    assert harness.run(tasks.facts, name="root.a")["parent"] == server_of(harness).pid
 
 
-def test_what_the_flow_has_become_meanwhile_is_what_a_work_is(bench: Bench, monkeypatch, tmp_path):
-    bench.up("root.a")
+def test_what_the_flow_has_become_meanwhile_is_what_a_work_is(harness: Harness, monkeypatch, tmp_path):
+    harness.up("root.a")
     (tmp_path / "new_module.py").write_text("answer = 42")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SET_LATER", "1")
     monkeypatch.chdir(tmp_path)
 
-    bench.start("root.b")
-    seen = bench.run(tasks.environment, name="root.b")
+    harness.start("root.b")
+    seen = harness.run(tasks.environment, name="root.b")
 
     assert seen["path"][0] == seen["cwd"] == str(tmp_path)
     assert seen["environ"]["SET_LATER"] == "1"
-    assert bench.run(tasks.import_answer, "new_module", name="root.b") == 42
+    assert harness.run(tasks.import_answer, "new_module", name="root.b") == 42
 
 
-def test_a_killed_server_is_the_end_of_its_works_and_the_next_work_gets_another(bench: Bench):
-    pids = bench.up("root.a", "root.b")
-    bench.call(tasks.hang_with_grandchildren)
-    grandchildren = eval(bench.hangs()["pids"])
-    first = server_of(bench)
+def test_a_killed_server_is_the_end_of_its_works_and_the_next_work_gets_another(harness: Harness):
+    pids = harness.up("root.a", "root.b")
+    harness.call(tasks.hang_with_grandchildren)
+    grandchildren = eval(harness.hangs()["pids"])
+    first = server_of(harness)
 
     first.kill()
 
     for name in ("root.a", "root.b"):
-        exited = bench.exit_of(name)
+        exited = harness.exit_of(name)
         assert exited.exitcode is None
         assert exited.detail.startswith("the fork server has died")
     wait_until_gone(*pids.values(), *grandchildren)
 
-    bench.up("root.a")
-    assert bench.run(tasks.answer, 1) == 1
-    assert server_of(bench) != first
-    bench.runner.send(StopWork("root.a", DEADLINE))
-    assert bench.exit_of() == WorkExited("root.a", 0)
+    harness.up("root.a")
+    assert harness.run(tasks.answer, 1) == 1
+    assert server_of(harness) != first
+    harness.runner.send(StopWork("root.a", DEADLINE))
+    assert harness.exit_of() == WorkExited("root.a", 0)
 
 
-def test_works_of_a_server_that_has_died_are_reaped_beside_its_successor(bench: Bench):
-    bench.up("root.a", "root.b")
-    server_of(bench).kill()
-    bench.start("root.c")  # before anybody has looked
+def test_works_of_a_server_that_has_died_are_reaped_beside_its_successor(harness: Harness):
+    harness.up("root.a", "root.b")
+    server_of(harness).kill()
+    harness.start("root.c")  # before anybody has looked
 
-    bench.until(WorkStarted, "root.c")
+    harness.until(WorkStarted, "root.c")
 
-    assert bench.exit_of("root.a").detail == bench.exit_of("root.b").detail != ""
-    assert bench.run(tasks.answer, 1, name="root.c") == 1
+    assert harness.exit_of("root.a").detail == harness.exit_of("root.b").detail != ""
+    assert harness.run(tasks.answer, 1, name="root.c") == 1
 
 
-def test_a_server_that_is_stopped_keeps_nobody_for_ever(bench: Bench, monkeypatch):
-    bench.up("root.a")
-    monkeypatch.setattr(forkserver, "_PATIENCE", 0.05)
-    first = server_of(bench)
+def test_a_server_that_is_stopped_keeps_nobody_for_ever(harness: Harness, monkeypatch):
+    harness.up("root.a")
+    monkeypatch.setattr(forkserver, "_TIMEOUT", 0.05)
+    first = server_of(harness)
     first.suspend()
 
-    bench.start("root.b")
+    harness.start("root.b")
 
-    bench.until(WorkStarted, "root.b")
-    assert bench.exit_of("root.a").exitcode is None
+    harness.until(WorkStarted, "root.b")
+    assert harness.exit_of("root.a").exitcode is None
     assert not first.is_running()
 
 
@@ -136,55 +136,55 @@ def test_a_server_that_can_not_begin_is_named(tmp_path, monkeypatch, capfd):
     (tmp_path / "no_good.py").write_text("raise ValueError('no luck')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "no_good", sys)
-    bench = Bench(str(tmp_path), preload=["no_good", "not_loaded_here"])
+    harness = Harness(str(tmp_path), preload=["no_good", "not_loaded_here"])
 
-    bench.start()
+    harness.start()
 
-    assert bench.until(StartFailed).failure.message == (
+    assert harness.until(StartFailed).failure.message == (
         "root.a could not start: the fork server has ended with exit code 1"
     )
-    assert bench.exit_of() == WorkExited("root.a", None)
-    bench.runner.close(1.0)
+    assert harness.exit_of() == WorkExited("root.a", None)
+    harness.runner.close(1.0)
     assert "ValueError: no luck" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
 def test_a_limit_that_keeps_the_server_from_forking_is_named_and_others_start(
-    bench: Bench, monkeypatch, number: int
+    harness: Harness, monkeypatch, number: int
 ):
-    bench.up("root.before")
+    harness.up("root.before")
     with monkeypatch.context() as patch:
         patch.setattr(ForkServer, "_ask", lambda *_: -number)
-        bench.start()
-        failure = bench.until(StartFailed).failure
-        assert bench.exit_of() == WorkExited("root.a", None)
+        harness.start()
+        failure = harness.until(StartFailed).failure
+        assert harness.exit_of() == WorkExited("root.a", None)
 
     assert (
         os.strerror(number) in failure.message or "ulimit" in failure.message or "memory" in failure.message
     )
     assert isinstance(unpack(failure.error), RunnerError)
-    assert bench.run(tasks.answer, 1, name="root.before") == 1
-    bench.up("root.after")
+    assert harness.run(tasks.answer, 1, name="root.before") == 1
+    harness.up("root.after")
 
 
-def test_a_process_that_the_flow_forks_leaves_server_and_works_alone(bench: Bench):
-    bench.up("root.a")
+def test_a_process_that_the_flow_forks_leaves_server_and_works_alone(harness: Harness):
+    harness.up("root.a")
     pid = os.fork()
     if pid == 0:
-        bench.runner.close(5)
+        harness.runner.close(5)
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 
-    bench.up("root.b")
-    assert bench.run(tasks.answer, 1) == bench.run(tasks.answer, 1, name="root.b")
+    harness.up("root.b")
+    assert harness.run(tasks.answer, 1) == harness.run(tasks.answer, 1, name="root.b")
 
 
-def test_a_kill_while_the_server_forks_is_told(bench: Bench):
+def test_a_kill_while_the_server_forks_is_told(harness: Harness):
     for _ in range(20):
-        bench.start()
-        bench.runner.send(KillWork("root.a"))
+        harness.start()
+        harness.runner.send(KillWork("root.a"))
 
-        assert bench.exit_of().exitcode in (None, -9)
+        assert harness.exit_of().exitcode in (None, -9)
 
 
 def test_without_pidfds_there_is_no_fork_server(tmp_path, monkeypatch):

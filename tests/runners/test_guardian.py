@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 import tasks
-from runner_bench import Bench, Flow, wait_until_gone
+from harness import Flow, Harness, wait_until_gone
 
 STATES = ["idle", "spin", "hang_holding_the_gil", "stop_itself", "hang_with_grandchildren"]
 
@@ -41,11 +41,11 @@ def test_a_flow_killed_while_its_works_start_leaves_nothing(tmp_path, millisecon
     script = f"""
 import os, sys
 sys.path[:0] = {sys.path!r}
-from runner_bench import Bench
-bench = Bench({str(tmp_path)!r})
+from harness import Harness
+harness = Harness({str(tmp_path)!r})
 for i in range(3):
-    bench.start(f"root.w{{i}}")
-bench.runner.wait({milliseconds / 1000})
+    harness.start(f"root.w{{i}}")
+harness.runner.wait({milliseconds / 1000})
 os.kill(os.getpid(), 9)
 """
 
@@ -75,36 +75,36 @@ def test_a_process_that_the_flow_has_forked_does_not_keep_the_works_alive(tmp_pa
         os.kill(forked, signal.SIGKILL)
 
 
-def test_the_guardian_is_replaced_when_somebody_has_killed_it(bench: Bench):
-    bench.up("root.a")
+def test_the_guardian_is_replaced_when_somebody_has_killed_it(harness: Harness):
+    harness.up("root.a")
     (guardian,) = guardians()
     os.kill(guardian, signal.SIGKILL)
     wait_until_gone(guardian)
 
-    bench.up("root.b")
+    harness.up("root.b")
 
     assert len(guardians()) == 1
     assert guardians() != [guardian]
 
 
-def test_the_guardian_ends_with_the_runner_and_is_small(bench: Bench):
-    bench.up()
+def test_the_guardian_ends_with_the_runner_and_is_small(harness: Harness):
+    harness.up()
     (guardian,) = guardians()
 
     assert psutil.Process(guardian).memory_full_info().uss < 6 << 20
 
-    bench.runner.close(5.0)
+    harness.runner.close(5.0)
 
     assert guardians() == []
 
 
-def test_the_guardian_hears_no_signal_of_the_terminal(bench: Bench):
-    bench.up()
+def test_the_guardian_hears_no_signal_of_the_terminal(harness: Harness):
+    harness.up()
     (guardian,) = guardians()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(guardian, signum)
 
-    bench.run(tasks.answer, 1)
+    harness.run(tasks.answer, 1)
 
     assert guardians() == [guardian]
     assert os.getsid(guardian) == guardian

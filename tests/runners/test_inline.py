@@ -24,8 +24,8 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
-from lightning_lite.runners.signals import Interruptible
 from lightning_lite.values.codec import decode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -94,7 +94,7 @@ def make_runner(tmp_path):
     (tmp_path / "logs").mkdir()
 
     def make(display=None):
-        runners.append(InlineRunner(str(tmp_path), str(tmp_path / "logs"), display))
+        runners.append(InlineRunner(RunnerOptions(str(tmp_path), str(tmp_path / "logs")), display))
         return runners[0]
 
     yield make
@@ -192,10 +192,6 @@ def test_a_kill_is_a_stop_without_on_exit(make_runner):
     assert until(runner, WorkExited) == WorkExited("root.a", 0)
 
 
-def test_it_is_what_signals_can_interrupt(make_runner):
-    assert isinstance(make_runner(), Interruptible)
-
-
 def test_ctrl_c_cuts_a_call_which_has_not_failed_then(make_runner):
     runner = make_runner()
     handler = signal.signal(signal.SIGINT, lambda *_: runner.interrupt(KeyboardInterrupt()))
@@ -252,8 +248,8 @@ def test_a_thread_that_can_not_be_stopped_is_reported_and_left(make_runner, tmp_
 
     messages = runner.close(0.05)
 
-    assert messages[-1] == WorkExited("root.a", None, "its thread goes on")
-    assert "root.a goes on in its thread" in caplog.text
+    assert messages[-1] == WorkExited("root.a", None, "its thread still runs")
+    assert "root.a still runs in its thread" in caplog.text
     (tmp_path / "bed").write_text("")  # wakes it
 
 
@@ -265,7 +261,7 @@ def test_a_hurry_ends_the_wait_for_threads(make_runner, tmp_path):
     until(runner, WorkStarted)
     threading.Timer(0.05, runner.kill_all).start()
 
-    assert runner.close(DEADLINE)[-1].detail == "its thread goes on"
+    assert runner.close(DEADLINE)[-1].detail == "its thread still runs"
 
     (tmp_path / "bed").write_text("")
 

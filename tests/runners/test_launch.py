@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tasks
-from runner_bench import DEADLINE, Bench
+from harness import DEADLINE, Harness
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
@@ -28,40 +28,40 @@ from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.values.pickling import unpack
 
 
-def test_what_is_no_text_in_the_search_path_or_the_arguments_does_no_harm(bench: Bench, monkeypatch):
+def test_what_is_no_text_in_the_search_path_or_the_arguments_does_no_harm(harness: Harness, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, Path("/nowhere"), 3])
     monkeypatch.setattr(sys, "argv", ["app.py", Path("data"), 3])
-    bench.up()
-    assert bench.run(tasks.answer, 1) == 1
+    harness.up()
+    assert harness.run(tasks.answer, 1) == 1
 
 
-def test_works_started_from_short_threads_live_on(bench: Bench):
+def test_works_started_from_short_threads_live_on(harness: Harness):
     for i in range(20):
-        thread = threading.Thread(target=bench.start, args=(f"root.w{i}",))
+        thread = threading.Thread(target=harness.start, args=(f"root.w{i}",))
         thread.start()
         thread.join()
 
     for i in range(20):
-        bench.until(WorkStarted, f"root.w{i}")
+        harness.until(WorkStarted, f"root.w{i}")
     for i in range(20):
-        assert bench.run(tasks.answer, i, name=f"root.w{i}") == i
+        assert harness.run(tasks.answer, i, name=f"root.w{i}") == i
 
 
-def test_a_work_whose_folder_is_not_there_fails_to_start(bench: Bench):
-    bench.start(cwd="/nowhere/at/all")
+def test_a_work_whose_folder_is_not_there_fails_to_start(harness: Harness):
+    harness.start(cwd="/nowhere/at/all")
 
-    failure = bench.until(StartFailed).failure
+    failure = harness.until(StartFailed).failure
 
     assert "/nowhere/at/all" in failure.message
-    assert bench.exit_of() == WorkExited("root.a", 1)
+    assert harness.exit_of() == WorkExited("root.a", 1)
 
 
 @pytest.mark.parametrize("env", [{"A=B": "1"}, {"A": "nul\0"}])
-def test_an_environment_that_can_not_be_fails_to_start(bench: Bench, env):
-    bench.start(env=env)
+def test_an_environment_that_can_not_be_fails_to_start(harness: Harness, env):
+    harness.start(env=env)
 
-    assert bench.until(StartFailed).failure.reason == "start_failed"
-    assert bench.exit_of() == WorkExited("root.a", None)
+    assert harness.until(StartFailed).failure.reason == "start_failed"
+    assert harness.exit_of() == WorkExited("root.a", None)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_an_environment_that_can_not_be_fails_to_start(bench: Bench, env):
 )
 @pytest.mark.parametrize("where", ["spawn", "guardian", "pipes"])
 def test_a_limit_of_the_machine_is_named_and_others_start(
-    bench: Bench, monkeypatch, where: str, number: int, words: str
+    harness: Harness, monkeypatch, where: str, number: int, words: str
 ):
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    bench.up("root.before")
+    harness.up("root.before")
     with monkeypatch.context() as patch:
         if where == "spawn":
             patch.setattr(launcher, "spawn", refuse)
@@ -88,19 +88,22 @@ def test_a_limit_of_the_machine_is_named_and_others_start(
             patch.setattr(Guardian, "watch", refuse)
         else:
             patch.setattr(process, "open_pipes", refuse)
-        bench.start()
-        failure = bench.until(StartFailed).failure
-        assert bench.exit_of().exitcode in (None, -9)
-    bench.start("root.after")
+        harness.start()
+        failure = harness.until(StartFailed).failure
+        assert harness.exit_of().exitcode in (None, -9)
+    harness.start("root.after")
 
     assert words in failure.message
     assert failure.message.startswith("root.a could not start: ")
     assert isinstance(unpack(failure.error), RunnerError)
-    assert bench.run(tasks.answer, 1, name="root.before") == bench.run(tasks.answer, 2, name="root.after") - 1
+    assert (
+        harness.run(tasks.answer, 1, name="root.before")
+        == harness.run(tasks.answer, 2, name="root.after") - 1
+    )
 
 
-def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(bench: Bench):
-    bench.up("root.first")
+def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(harness: Harness):
+    harness.up("root.first")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
@@ -108,91 +111,94 @@ def test_too_many_open_files_fail_the_works_that_need_them_and_no_other(bench: B
     try:
         names = [f"root.w{i}" for i in range(20)]
         for name in names:
-            bench.start(name)
+            harness.start(name)
         ends = [
-            bench.until(lambda message: isinstance(message, WorkStarted | WorkExited), name) for name in names
+            harness.until(lambda message: isinstance(message, WorkStarted | WorkExited), name)
+            for name in names
         ]
-        failures = [message.failure.message for message in bench.messages if isinstance(message, StartFailed)]
+        failures = [
+            message.failure.message for message in harness.messages if isinstance(message, StartFailed)
+        ]
 
         assert 0 < sum(isinstance(end, WorkStarted) for end in ends) < 20
         assert len(failures) == sum(isinstance(end, WorkExited) for end in ends)
         assert all("too many open files" in message and "ulimit -n" in message for message in failures)
-        assert bench.run(tasks.answer, 1, name="root.first") == 1
+        assert harness.run(tasks.answer, 1, name="root.first") == 1
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_too_many_threads_fail_the_work(bench: Bench, monkeypatch):
+def test_too_many_threads_fail_the_work(harness: Harness, monkeypatch):
     class NoThread(threading.Thread):
         def start(self) -> None:
             raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
         patch.setattr(launcher, "Thread", NoThread)
-        bench.start()
-        assert "ulimit -u" in bench.until(StartFailed).failure.message
-        assert bench.exit_of() == WorkExited("root.a", None)
+        harness.start()
+        assert "ulimit -u" in harness.until(StartFailed).failure.message
+        assert harness.exit_of() == WorkExited("root.a", None)
 
-    bench.start()
-    assert bench.run(tasks.answer, 1) == 1
+    harness.start()
+    assert harness.run(tasks.answer, 1) == 1
 
 
 @pytest.mark.parametrize("request_", [StopWork("root.a", DEADLINE), KillWork("root.a")])
-def test_a_work_may_be_ended_before_its_process_is_up(bench: Bench, request_):
+def test_a_work_may_be_ended_before_its_process_is_up(harness: Harness, request_):
     for _ in range(5):
-        bench.start()
-        bench.runner.send(request_)
+        harness.start()
+        harness.runner.send(request_)
 
-        assert bench.exit_of().exitcode in (None, 0, -9)
+        assert harness.exit_of().exitcode in (None, 0, -9)
         # It may have come up before it heard of that.
-        assert all(isinstance(message, WorkStarted) for message in bench.messages)
-        bench.messages.clear()
+        assert all(isinstance(message, WorkStarted) for message in harness.messages)
+        harness.messages.clear()
 
 
-def test_a_process_begins_before_it_is_said_what_it_is(bench: Bench, tmp_path):
-    bench.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
-    while not (pid := bench.runner.pids().get("root.a")):
-        bench.runner.wait(0.001)
+def test_a_process_begins_before_it_is_said_what_it_is(harness: Harness, tmp_path):
+    harness.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
+    while not (place := harness.runner.places().get("root.a")):
+        harness.runner.wait(0.001)
 
-    bench.start()
+    harness.start()
 
-    seen = bench.run(tasks.environment)
-    assert (seen["environ"]["SET"], seen["cwd"], seen["group"]) == ("1", str(tmp_path), pid)
+    seen = harness.run(tasks.environment)
+    assert (seen["environ"]["SET"], seen["cwd"], seen["group"]) == ("1", str(tmp_path), place.pid)
 
 
-def test_a_process_that_could_not_begin_fails_once(bench: Bench, monkeypatch):
+def test_a_process_that_could_not_begin_fails_once(harness: Harness, monkeypatch):
     def refuse(*_: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
         patch.setattr(process, "open_pipes", refuse)
-        bench.runner.send(PrepareWork("root.a"))
-    bench.start()
-    bench.exit_of()
+        harness.runner.send(PrepareWork("root.a"))
+    harness.start()
+    harness.exit_of()
 
-    assert [type(message) for message in bench.messages] == [StartFailed]
-    bench.messages.clear()
-    bench.start()
-    assert bench.run(tasks.answer, 1) == 1
+    assert [type(message) for message in harness.messages] == [StartFailed]
+    harness.messages.clear()
+    harness.start()
+    assert harness.run(tasks.answer, 1) == 1
 
 
 def test_a_process_that_is_never_said_what_it_is_is_ended_at_once(tmp_path):
-    bench = Bench(str(tmp_path))
-    bench.runner.send(PrepareWork("root.a"))
-    bench.runner.send(PrepareWork("root.b"))
-    while "root.b" not in bench.runner.pids():
-        bench.runner.wait(0.001)
+    harness = Harness(str(tmp_path))
+    harness.runner.send(PrepareWork("root.a"))
+    harness.runner.send(PrepareWork("root.b"))
+    while "root.b" not in harness.runner.places():
+        harness.runner.wait(0.001)
 
-    ends = bench.runner.close(3600.0)
+    ends = harness.runner.close(3600.0)
 
     assert {end.work for end in ends if isinstance(end, WorkExited)} == {"root.a", "root.b"}
 
 
-def test_a_work_has_one_process_at_a_time(bench: Bench):
-    bench.start()
+def test_a_work_has_one_process_at_a_time(harness: Harness):
+    harness.start()
 
     with pytest.raises(RunnerError, match=r"root\.a has a process already"):
-        bench.start()
+        harness.start()
 
 
 def test_a_process_that_the_flow_forks_leaves_its_works_alone(tmp_path):
@@ -200,19 +206,19 @@ def test_a_process_that_the_flow_forks_leaves_its_works_alone(tmp_path):
 import os, sys
 sys.path[:0] = {sys.path!r}
 import tasks
-from runner_bench import Bench
-bench = Bench({str(tmp_path)!r})
-bench.up("root.a", "root.b")
-while not all(process.adopted for process in bench.runner._pool.processes.values()):
-    bench.runner.wait(0.01)
+from harness import Harness
+harness = Harness({str(tmp_path)!r})
+harness.up("root.a", "root.b")
+while not all(process.adopted for process in harness.runner._processes.values()):
+    harness.runner.wait(0.01)
 pid = os.fork()
 if pid == 0:
-    bench.runner.close(5)
+    harness.runner.close(5)
     sys.exit(len(os.listdir("/proc/self/fd")))
 fds_of_the_forked = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-print(bench.run(tasks.answer, 1), bench.run(tasks.answer, 2, name="root.b"))
+print(harness.run(tasks.answer, 1), harness.run(tasks.answer, 2, name="root.b"))
 print(len(os.listdir("/proc/self/fd")) - fds_of_the_forked)
-bench.runner.close(5)
+harness.runner.close(5)
 """
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -228,13 +234,13 @@ def test_standard_streams_that_are_closed_do_no_harm(tmp_path, closed: str):
 import sys
 sys.path[:0] = {sys.path!r}
 import tasks
-from runner_bench import Bench
-bench = Bench({str(tmp_path)!r})
-bench.start()
-bench.run(tasks.say, "Hello")
-answer = bench.run(tasks.answer, 7)
-bench.runner.close(5)
-open({str(tmp_path / "answer")!r}, "w").write(f"{{answer}} {{bench.log()}}")
+from harness import Harness
+harness = Harness({str(tmp_path)!r})
+harness.start()
+harness.run(tasks.say, "Hello")
+answer = harness.run(tasks.answer, 7)
+harness.runner.close(5)
+open({str(tmp_path / "answer")!r}, "w").write(f"{{answer}} {{harness.log()}}")
 """)
 
     subprocess.run(["sh", "-c", f'exec "$0" "$1" {closed}', sys.executable, script], check=True)
@@ -242,21 +248,21 @@ open({str(tmp_path / "answer")!r}, "w").write(f"{{answer}} {{bench.log()}}")
     assert (tmp_path / "answer").read_text() == "7 Hello\n"
 
 
-def test_everything_works_without_pidfds(bench: Bench, monkeypatch):
+def test_everything_works_without_pidfds(harness: Harness, monkeypatch):
     monkeypatch.delattr(os, "pidfd_open")
 
-    bench.start()
-    assert bench.run(tasks.answer, 1) == 1
-    bench.runner.send(StopWork("root.a", DEADLINE))
-    assert bench.exit_of() == WorkExited("root.a", 0)
+    harness.start()
+    assert harness.run(tasks.answer, 1) == 1
+    harness.runner.send(StopWork("root.a", DEADLINE))
+    assert harness.exit_of() == WorkExited("root.a", 0)
 
-    bench.start()
-    bench.call(tasks.die, "SIGSEGV")
-    assert bench.exit_of() == WorkExited("root.a", -11)
-    bench.messages.clear()
+    harness.start()
+    harness.call(tasks.die, "SIGSEGV")
+    assert harness.exit_of() == WorkExited("root.a", -11)
+    harness.messages.clear()
 
-    bench.start()
-    bench.call(tasks.spin)
-    bench.hangs()
-    bench.runner.send(KillWork("root.a"))
-    assert bench.exit_of() == WorkExited("root.a", -9)
+    harness.start()
+    harness.call(tasks.spin)
+    harness.hangs()
+    harness.runner.send(KillWork("root.a"))
+    assert harness.exit_of() == WorkExited("root.a", -9)

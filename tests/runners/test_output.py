@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from lightning_lite.runners.output.display_queue import Backlog, Piece
+from lightning_lite.runners.output.display_queue import DisplayQueue, Piece
 from lightning_lite.runners.output.pump import OutputPump
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
@@ -173,11 +173,11 @@ def test_a_display_that_has_caught_up_is_waited_for_again(pump, pipe, display):
     display.hold()
     os.write(pipe, b"one\n")
     pump.flush("root.a")
-    assert pump._backlog._stalled
+    assert pump._queue._stalled
 
     display.release()
-    with pump._backlog._changed:
-        assert pump._backlog._changed.wait_for(lambda: not pump._backlog._stalled, DEADLINE)
+    with pump._queue._changed:
+        assert pump._queue._changed.wait_for(lambda: not pump._queue._stalled, DEADLINE)
     for i in range(100):
         os.write(pipe, b"%d\n" % i)
         pump.flush("root.a")
@@ -195,21 +195,21 @@ def test_who_is_in_a_hurry_waits_for_no_display_that_stands_still(pump, pipe, di
 
 
 def test_what_waits_for_the_display_takes_little_memory_and_keeps_its_order(tmp_path, display):
-    backlog = Backlog(display)
+    queue = DisplayQueue(display)
     paths = {work: tmp_path / work for work in "ab"}
     for path in paths.values():
         path.write_text("".join(f"{i:07}\n" for i in range(20_000)))
 
     display.hold()
-    backlog.add(Piece("a", str(paths["a"]), 0, 8))
+    queue.add(Piece("a", str(paths["a"]), 0, 8))
     display.blocked.wait(DEADLINE)
     for i in range(1, 20_000):
         for work, path in paths.items():
-            backlog.add(Piece(work, str(path), i * 8, (i + 1) * 8))
+            queue.add(Piece(work, str(path), i * 8, (i + 1) * 8))
 
-    assert len(backlog._pieces) <= 10_000
+    assert len(queue._pieces) <= 10_000
     display.release()
-    backlog.close()
+    queue.close()
     for work, first in (("a", 0), ("b", 1)):
         shown = [line for line in display.lines if line.startswith(work)]
         assert shown == [f"{work} | {i:07}" for i in range(first, 20_000)]

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 import tasks
-from runner_bench import Bench
+from harness import Harness
 
 from lightning_lite.messages import ExternalRequest, RestartWanted, StopWanted, WorkExited
+from lightning_lite.places import Place
 from lightning_lite.testing import poll_until
 
 from tests.support.processes import is_gone
@@ -16,9 +17,9 @@ from tests.support.processes import is_gone
 pytestmark = pytest.mark.dependencies
 
 
-def begin(bench: Bench, external: ExternalRequest) -> None:
+def begin(harness: Harness, external: ExternalRequest) -> None:
     """Let another thread say what is wanted, as the channel does."""
-    thread = threading.Thread(target=bench.runner.take_external, args=(external,))
+    thread = threading.Thread(target=harness.runner.take_external, args=(external,))
     thread.start()
     thread.join()
 
@@ -28,50 +29,50 @@ def begin(bench: Bench, external: ExternalRequest) -> None:
     [(StopWanted("root.a", 5.0), 0), (StopWanted("root.a", 0.0), -9), (RestartWanted("root.a", 5.0), 0)],
 )
 def test_a_work_ends_while_nobody_waits_and_the_wish_stands_before_its_end(
-    bench: Bench, external: ExternalRequest, exitcode: int
+    harness: Harness, external: ExternalRequest, exitcode: int
 ):
-    (pid,) = bench.up().values()
-    bench.call(tasks.hang)
-    bench.hangs()
+    (pid,) = harness.up().values()
+    harness.call(tasks.hang)
+    harness.hangs()
 
-    begin(bench, external)
+    begin(harness, external)
     poll_until(lambda: is_gone(pid))
-    exited = bench.exit_of()
+    exited = harness.exit_of()
 
     assert exited == WorkExited("root.a", exitcode)
-    wishes = [message for message in bench.messages if isinstance(message, ExternalRequest)]
+    wishes = [message for message in harness.messages if isinstance(message, ExternalRequest)]
     assert wishes == [external]  # taken together with the end, or before
 
 
-def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(bench: Bench):
+def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(harness: Harness):
     """The machine may be quicker than the thread of the channel."""
-    bench.up()
-    old = bench.runner._pool.processes["root.a"]
-    begin(bench, RestartWanted("root.a", 5.0))
-    bench.exit_of()
-    (pid,) = bench.up().values()
+    harness.up()
+    old = harness.runner._processes["root.a"]
+    begin(harness, RestartWanted("root.a", 5.0))
+    harness.exit_of()
+    (pid,) = harness.up().values()
 
     old.begin_end(at_once=True)
 
-    assert bench.run(tasks.pid) == pid
+    assert harness.run(tasks.pid) == pid
 
 
-def test_a_wish_about_a_work_without_a_process_only_arrives(bench: Bench):
-    begin(bench, StopWanted("root.nobody", 0.0))
+def test_a_wish_about_a_work_without_a_process_only_arrives(harness: Harness):
+    begin(harness, StopWanted("root.nobody", 0.0))
 
-    assert bench.until(StopWanted) == StopWanted("root.nobody", 0.0)
+    assert harness.until(StopWanted) == StopWanted("root.nobody", 0.0)
 
 
-def test_a_wish_ends_the_waiting_for_letters(bench: Bench):
-    bench.up()
-    timer = threading.Timer(0.05, bench.runner.take_external, [StopWanted("root.nobody", 0.0)])
+def test_a_wish_ends_the_waiting_for_letters(harness: Harness):
+    harness.up()
+    timer = threading.Timer(0.05, harness.runner.take_external, [StopWanted("root.nobody", 0.0)])
     timer.start()
 
-    assert bench.runner.wait(60.0) == [StopWanted("root.nobody", 0.0)]
+    assert harness.runner.wait(60.0) == [StopWanted("root.nobody", 0.0)]
     timer.join()
 
 
-def test_the_processes_are_known_by_name(bench: Bench):
-    pids = bench.up("root.a", "root.b")
+def test_the_processes_are_known_by_name(harness: Harness):
+    pids = harness.up("root.a", "root.b")
 
-    assert bench.runner.pids() == pids
+    assert harness.runner.places() == {name: Place.of(pid) for name, pid in pids.items()}

@@ -12,8 +12,8 @@ import threading
 import multiprocess
 import pytest
 import tasks
+from harness import DEADLINE, Harness
 from hosts import TaskHost
-from runner_bench import DEADLINE, Bench
 
 from lightning_lite.messages import (
     AcknowledgeState,
@@ -33,79 +33,79 @@ from lightning_lite.values.pickling import pack, unpack
 pytestmark = pytest.mark.dependencies
 
 
-def test_a_call_runs_in_another_process_and_its_answer_comes_back(bench: Bench):
-    bench.start()
+def test_a_call_runs_in_another_process_and_its_answer_comes_back(harness: Harness):
+    harness.start()
 
-    assert bench.run(tasks.pid) not in (os.getpid(), 0)
-
-
-def test_a_work_says_that_it_has_started_before_anything_else(bench: Bench):
-    bench.start()
-    bench.call(tasks.answer, 1)
-
-    bench.until(RunEnded)
-
-    assert [type(message) for message in bench.messages] == [WorkStarted]
+    assert harness.run(tasks.pid) not in (os.getpid(), 0)
 
 
-def test_calls_sent_before_the_process_is_up_are_run_in_order(bench: Bench):
-    bench.start()
-    keys = [bench.call(tasks.answer, i) for i in range(100)]
+def test_a_work_says_that_it_has_started_before_anything_else(harness: Harness):
+    harness.start()
+    harness.call(tasks.answer, 1)
 
-    ended = [bench.until(RunEnded) for _ in keys]
+    harness.until(RunEnded)
+
+    assert [type(message) for message in harness.messages] == [WorkStarted]
+
+
+def test_calls_sent_before_the_process_is_up_are_run_in_order(harness: Harness):
+    harness.start()
+    keys = [harness.call(tasks.answer, i) for i in range(100)]
+
+    ended = [harness.until(RunEnded) for _ in keys]
 
     assert [message.key for message in ended] == keys
     assert [unpack(message.value) for message in ended] == list(range(100))
 
 
-def test_changes_arrive_in_order_and_before_the_end_of_their_call(bench: Bench):
-    bench.start()
-    bench.call(tasks.count, 1000)
+def test_changes_arrive_in_order_and_before_the_end_of_their_call(harness: Harness):
+    harness.start()
+    harness.call(tasks.count, 1000)
     messages = []
     while not messages or not isinstance(messages[-1], RunEnded):
-        messages += bench.runner.wait(DEADLINE)
+        messages += harness.runner.wait(DEADLINE)
 
     changes = [int(message.changes["i"]) for message in messages if isinstance(message, StateChanged)]
 
     assert changes == list(range(1000))
 
 
-def test_works_start_while_the_flow_is_busy(bench: Bench, tmp_path):
+def test_works_start_while_the_flow_is_busy(harness: Harness, tmp_path):
     marks = [tmp_path / f"mark{i}" for i in range(4)]
     for i, mark in enumerate(marks):
         os.mkfifo(mark)
-        bench.start(f"root.w{i}")
-        bench.call(tasks.write_mark, str(mark), name=f"root.w{i}")
+        harness.start(f"root.w{i}")
+        harness.call(tasks.write_mark, str(mark), name=f"root.w{i}")
 
     # Nobody calls `wait`: that the works write is all that this test waits for.
     assert [mark.read_text() for mark in marks] == ["here"] * 4
 
 
-def test_letters_larger_than_any_pipe_travel_both_ways(bench: Bench):
-    bench.start()
+def test_letters_larger_than_any_pipe_travel_both_ways(harness: Harness):
+    harness.start()
     value = os.urandom(4 << 20)
 
-    assert bench.run(tasks.double, value) == value + value
+    assert harness.run(tasks.double, value) == value + value
 
 
-def test_a_change_never_blocks_the_work_while_the_flow_is_busy(bench: Bench, tmp_path):
+def test_a_change_never_blocks_the_work_while_the_flow_is_busy(harness: Harness, tmp_path):
     mark = tmp_path / "mark"
     os.mkfifo(mark)
-    bench.start()
-    bench.call(tasks.count_and_mark, 50, 100_000, str(mark))
+    harness.start()
+    harness.call(tasks.count_and_mark, 50, 100_000, str(mark))
 
     # The mark is written behind 5 MB of changes that nobody has read.
     assert mark.read_text() == "here"
 
-    bench.until(RunEnded)
-    changes = [int(message.changes["i"]) for message in bench.messages if isinstance(message, StateChanged)]
+    harness.until(RunEnded)
+    changes = [int(message.changes["i"]) for message in harness.messages if isinstance(message, StateChanged)]
     assert changes == list(range(50))
 
 
-def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(bench: Bench):
-    bench.start()
-    bench.call(tasks.receive_all, 3)
-    bench.until(StateChanged)
+def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(harness: Harness):
+    harness.start()
+    harness.call(tasks.receive_all, 3)
+    harness.until(StateChanged)
     messages = [
         WriteState("root.a", {"x": b"1"}, 1),
         AcknowledgeState("root.a"),
@@ -113,59 +113,59 @@ def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(bench: Bench):
     ]
 
     for message in messages:
-        bench.runner.send(message)
+        harness.runner.send(message)
 
-    assert unpack(bench.until(RunEnded).value) == messages
-
-
-def test_a_work_looks_again_as_often_as_its_host_asks(bench: Bench):
-    bench.start()
-
-    assert bench.run(tasks.look_three_times) == 3
+    assert unpack(harness.until(RunEnded).value) == messages
 
 
-def test_what_a_call_printed_is_in_the_log_when_its_end_arrives(bench: Bench):
-    bench.start()
+def test_a_work_looks_again_as_often_as_its_host_asks(harness: Harness):
+    harness.start()
+
+    assert harness.run(tasks.look_three_times) == 3
+
+
+def test_what_a_call_printed_is_in_the_log_when_its_end_arrives(harness: Harness):
+    harness.start()
 
     for i in range(50):
-        bench.run(tasks.say, f"line {i}")
-        assert bench.log().splitlines()[-1] == f"line {i}"
+        harness.run(tasks.say, f"line {i}")
+        assert harness.log().splitlines()[-1] == f"line {i}"
 
 
-def test_a_process_takes_over_what_the_parent_is(bench: Bench, monkeypatch, tmp_path):
+def test_a_process_takes_over_what_the_parent_is(harness: Harness, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["app.py", "--fast"])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path, "/nowhere"])
     monkeypatch.setenv("FROM_PARENT", "1")
-    bench.start(env={"FROM_WORK": "2"})
+    harness.start(env={"FROM_WORK": "2"})
 
-    seen = bench.run(tasks.environment)
+    seen = harness.run(tasks.environment)
 
     assert seen["argv"] == ["app.py", "--fast"]
     assert seen["path"] == [str(tmp_path), *sys.path[1:]]
     assert seen["cwd"] == str(tmp_path)
     assert seen["environ"]["FROM_PARENT"] == "1"
     assert seen["environ"]["FROM_WORK"] == "2"
-    assert seen["environ"]["LIGHTNING_LITE_ROOT"] == os.path.dirname(bench.logs)
-    assert seen["caller"] == ("work", "root.a", os.path.dirname(bench.logs), False)
+    assert seen["environ"]["LIGHTNING_LITE_ROOT"] == os.path.dirname(harness.logs)
+    assert seen["caller"] == ("work", "root.a", os.path.dirname(harness.logs), False)
     assert seen["stdin"] == ""
     assert seen["stdout"] == ("utf-8", "backslashreplace", True)
     assert seen["main"] == ("__main__", [])
 
 
-def test_a_work_has_the_working_directory_it_asks_for(bench: Bench, tmp_path):
+def test_a_work_has_the_working_directory_it_asks_for(harness: Harness, tmp_path):
     (tmp_path / "desk").mkdir()
-    bench.start(cwd=str(tmp_path / "desk"))
+    harness.start(cwd=str(tmp_path / "desk"))
 
-    assert bench.run(tasks.environment)["cwd"] == str(tmp_path / "desk")
+    assert harness.run(tasks.environment)["cwd"] == str(tmp_path / "desk")
 
 
-def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(bench: Bench, tmp_path):
+def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(harness: Harness, tmp_path):
     with open(tmp_path / "open", "w") as file:
         os.set_inheritable(file.fileno(), True)  # as files of the user's shell are
-        bench.up("root.b")
-        bench.start()
-        fds = bench.run(tasks.environment)["fds"]
+        harness.up("root.b")
+        harness.start()
+        fds = harness.run(tasks.environment)["fds"]
 
     listing = {fd for fd, target in fds.items() if target == "gone"}
     files = {fd: target for fd, target in fds.items() if fd not in listing}
@@ -176,11 +176,11 @@ def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(bench: Bench, tmp_pa
     assert all("pipe:" in target for fd, target in files.items() if fd > 0)
 
 
-def test_a_work_loads_no_more_than_it_needs(bench: Bench, monkeypatch):
+def test_a_work_loads_no_more_than_it_needs(harness: Harness, monkeypatch):
     monkeypatch.setattr(logging.root, "handlers", [])
-    bench.start()
+    harness.start()
 
-    modules = set(bench.run(tasks.environment)["modules"])
+    modules = set(harness.run(tasks.environment)["modules"])
 
     heavy = {
         "multiprocess",
@@ -196,12 +196,12 @@ def test_a_work_loads_no_more_than_it_needs(bench: Bench, monkeypatch):
     assert modules & heavy == set()
 
 
-def test_logging_has_the_level_of_the_parent(bench: Bench, monkeypatch):
+def test_logging_has_the_level_of_the_parent(harness: Harness, monkeypatch):
     monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler()])
     monkeypatch.setattr(logging.root, "level", 17)
-    bench.start()
+    harness.start()
 
-    assert bench.run(tasks.log_level) == 17
+    assert harness.run(tasks.log_level) == 17
 
 
 def test_a_process_has_the_flags_of_its_parent(tmp_path):
@@ -209,11 +209,11 @@ def test_a_process_has_the_flags_of_its_parent(tmp_path):
 import sys
 sys.path[:0] = {sys.path!r}
 import tasks
-from runner_bench import Bench
-bench = Bench({str(tmp_path)!r})
-bench.start()
-seen = bench.run(tasks.environment)
-bench.runner.close(5)
+from harness import Harness
+harness = Harness({str(tmp_path)!r})
+harness.start()
+seen = harness.run(tasks.environment)
+harness.runner.close(5)
 print(seen["optimize"], seen["dev_mode"])
 """
     command = [sys.executable, "-O", "-X", "dev", "-W", "ignore", "-c", script]
@@ -227,16 +227,16 @@ def test_a_script_without_a_main_guard_is_not_executed_again(tmp_path):
 import sys
 sys.path[:0] = {sys.path!r}
 open({str(tmp_path / "lines")!r}, "a").write("imported\\n")
-from runner_bench import Bench
+from harness import Harness
 from hosts import TaskHost
 class Host(TaskHost):
     pass
 def task(host):
     return Host.__module__
-bench = Bench({str(tmp_path)!r})
-bench.start(host=Host("root.a"))
-print(bench.run(task))
-bench.runner.close(5)
+harness = Harness({str(tmp_path)!r})
+harness.start(host=Host("root.a"))
+print(harness.run(task))
+harness.runner.close(5)
 """)
 
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
@@ -245,74 +245,74 @@ bench.runner.close(5)
     assert (tmp_path / "lines").read_text() == "imported\n"
 
 
-def test_a_forked_child_of_a_work_holds_none_of_its_pipes_and_can_write_no_state(bench: Bench):
-    bench.start()
+def test_a_forked_child_of_a_work_holds_none_of_its_pipes_and_can_write_no_state(harness: Harness):
+    harness.start()
 
-    error, pipes, has_default_sigterm = bench.run(tasks.fork_and_send)
+    error, pipes, has_default_sigterm = harness.run(tasks.fork_and_send)
 
     assert error.startswith("RunnerError: a process that root.a has forked")
     assert pipes == []
     assert has_default_sigterm
-    assert bench.run(tasks.answer, "alive") == "alive"
+    assert harness.run(tasks.answer, "alive") == "alive"
 
 
 @pytest.mark.parametrize("task", [tasks.hang, tasks.spin, tasks.hang_holding_the_gil])
-def test_the_stacks_of_a_work_are_shown_whatever_it_does(bench: Bench, task):
-    bench.start()
-    bench.call(task)
-    bench.hangs()
+def test_the_stacks_of_a_work_are_shown_whatever_it_does(harness: Harness, task):
+    harness.start()
+    harness.call(task)
+    harness.hangs()
 
-    bench.runner.send(DumpStack("root.a"))
+    harness.runner.send(DumpStack("root.a"))
 
-    while f"in {task.__name__}" not in bench.log():
-        bench.runner.wait(0.01)
-    bench.runner.send(KillWork("root.a"))
+    while f"in {task.__name__}" not in harness.log():
+        harness.runner.wait(0.01)
+    harness.runner.send(KillWork("root.a"))
 
 
-def test_stacks_asked_for_while_a_work_starts_do_no_harm(bench: Bench):
+def test_stacks_asked_for_while_a_work_starts_do_no_harm(harness: Harness):
     for _ in range(5):
-        bench.start()
-        while "root.a" not in bench.runner.pids():
-            bench.runner.wait(0.001)
-        bench.runner.send(DumpStack("root.a"))
-        assert bench.run(tasks.answer, 1) == 1
-        bench.runner.send(StopWork("root.a", DEADLINE))
-        bench.exit_of()
+        harness.start()
+        while "root.a" not in harness.runner.places():
+            harness.runner.wait(0.001)
+        harness.runner.send(DumpStack("root.a"))
+        assert harness.run(tasks.answer, 1) == 1
+        harness.runner.send(StopWork("root.a", DEADLINE))
+        harness.exit_of()
 
 
-def test_wait_returns_nothing_when_its_time_is_over(bench: Bench):
-    assert bench.runner.wait(0) == []
-    assert bench.runner.wait(0.01) == []
+def test_wait_returns_nothing_when_its_time_is_over(harness: Harness):
+    assert harness.runner.wait(0) == []
+    assert harness.runner.wait(0.01) == []
 
 
-def test_wake_ends_a_wait_from_another_thread(bench: Bench):
-    thread = threading.Timer(0.01, bench.runner.wake)
+def test_wake_ends_a_wait_from_another_thread(harness: Harness):
+    thread = threading.Timer(0.01, harness.runner.wake)
     thread.start()
 
-    assert bench.runner.wait(DEADLINE) == []
+    assert harness.runner.wait(DEADLINE) == []
     thread.join()
 
 
-def test_wake_ends_the_next_wait_too_if_none_is_under_way(bench: Bench):
-    bench.runner.wake()
+def test_wake_ends_the_next_wait_too_if_none_is_under_way(harness: Harness):
+    harness.runner.wake()
 
-    assert bench.runner.wait(DEADLINE) == []
-    assert bench.runner.wait(0) == []
+    assert harness.runner.wait(DEADLINE) == []
+    assert harness.runner.wait(0) == []
 
 
-def test_wake_ends_a_wait_from_a_signal_handler(bench: Bench):
-    previous = signal.signal(signal.SIGALRM, lambda *_: bench.runner.wake())
+def test_wake_ends_a_wait_from_a_signal_handler(harness: Harness):
+    previous = signal.signal(signal.SIGALRM, lambda *_: harness.runner.wake())
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.01)
-        assert bench.runner.wait(DEADLINE) == []
+        assert harness.runner.wait(DEADLINE) == []
     finally:
         signal.signal(signal.SIGALRM, previous)
 
 
-def test_a_process_being_started_does_not_end_a_wait(bench: Bench):
-    bench.start()
+def test_a_process_being_started_does_not_end_a_wait(harness: Harness):
+    harness.start()
 
-    assert bench.runner.wait(DEADLINE) != []
+    assert harness.runner.wait(DEADLINE) != []
 
 
 @pytest.mark.parametrize(
@@ -326,32 +326,32 @@ def test_a_process_being_started_does_not_end_a_wait(bench: Bench):
         DumpStack("root.x"),
     ],
 )
-def test_a_letter_to_a_work_that_is_not_there_is_nobodys_problem(bench: Bench, message):
-    bench.runner.send(message)
+def test_a_letter_to_a_work_that_is_not_there_is_nobodys_problem(harness: Harness, message):
+    harness.runner.send(message)
 
-    bench.up("root.x")
-    os.kill(bench.run(tasks.pid, name="root.x"), signal.SIGKILL)
-    bench.exit_of("root.x")
-    bench.runner.send(message)
+    harness.up("root.x")
+    os.kill(harness.run(tasks.pid, name="root.x"), signal.SIGKILL)
+    harness.exit_of("root.x")
+    harness.runner.send(message)
 
-    assert bench.runner.wait(0) == []
+    assert harness.runner.wait(0) == []
 
 
-def test_a_work_that_has_exited_can_be_started_again(bench: Bench):
+def test_a_work_that_has_exited_can_be_started_again(harness: Harness):
     pids = set()
     for _ in range(3):
-        bench.start()
-        pids.add(bench.run(tasks.pid))
-        bench.runner.send(StopWork("root.a", DEADLINE))
-        bench.exit_of()
+        harness.start()
+        pids.add(harness.run(tasks.pid))
+        harness.runner.send(StopWork("root.a", DEADLINE))
+        harness.exit_of()
 
     assert len(pids) == 3
 
 
-def test_works_are_process_objects_of_multiprocess(bench: Bench):
-    pid = bench.up()["root.a"]
+def test_works_are_process_objects_of_multiprocess(harness: Harness):
+    pid = harness.up()["root.a"]
     while not (children := multiprocess.active_children()):
-        bench.runner.wait(0.01)
+        harness.runner.wait(0.01)
 
     (child,) = children
     assert (child.name, child.pid, child.is_alive(), child.exitcode) == ("root.a", pid, True, None)
@@ -361,15 +361,15 @@ def test_works_are_process_objects_of_multiprocess(bench: Bench):
 
     assert (child.is_alive(), child.exitcode) == (False, -9)
     assert multiprocess.active_children() == []
-    assert bench.exit_of() == WorkExited("root.a", -9)
+    assert harness.exit_of() == WorkExited("root.a", -9)
 
 
-def test_close_ends_all_works_and_returns_their_last_letters(bench: Bench, tmp_path):
-    bench.up("root.a", "root.b", "root.c")
+def test_close_ends_all_works_and_returns_their_last_letters(harness: Harness, tmp_path):
+    harness.up("root.a", "root.b", "root.c")
     for name in ("root.a", "root.b"):
-        bench.run(tasks.report_exit, str(tmp_path / name), name=name)
+        harness.run(tasks.report_exit, str(tmp_path / name), name=name)
 
-    messages = bench.runner.close(DEADLINE)
+    messages = harness.runner.close(DEADLINE)
 
     for name in ("root.a", "root.b"):
         assert [message for message in messages if message.work == name] == [
@@ -380,19 +380,19 @@ def test_close_ends_all_works_and_returns_their_last_letters(bench: Bench, tmp_p
 
 
 def test_close_may_be_called_again_and_before_anything_was_started(tmp_path):
-    bench = Bench(str(tmp_path))
+    harness = Harness(str(tmp_path))
 
-    assert bench.runner.close(1.0) == []
-    assert bench.runner.close(1.0) == []
-    bench.runner.wake()
+    assert harness.runner.close(1.0) == []
+    assert harness.runner.close(1.0) == []
+    harness.runner.wake()
 
 
 def test_close_ends_what_is_just_being_started(tmp_path):
-    bench = Bench(str(tmp_path))
+    harness = Harness(str(tmp_path))
     for i in range(5):
-        bench.runner.send(StartWork(f"root.w{i}", pack(TaskHost(f"root.w{i}"))))
+        harness.runner.send(StartWork(f"root.w{i}", pack(TaskHost(f"root.w{i}"))))
 
-    messages = bench.runner.close(DEADLINE)
+    messages = harness.runner.close(DEADLINE)
 
     assert sorted(message.work for message in messages if isinstance(message, WorkExited)) == [
         f"root.w{i}" for i in range(5)

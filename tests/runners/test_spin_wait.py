@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lightning_lite.runners.wire import spin_wait
-from lightning_lite.runners.wire.spin_wait import SpinWait
+from lightning_lite.runners.wire import poller
+from lightning_lite.runners.wire.poller import SpinWait
 
 
 class Pipe:
@@ -57,7 +57,7 @@ def test_nobody_waits_awake_before_an_answer_was_quick(pipe: Pipe):
 
 
 def test_after_a_quick_answer_the_next_one_is_awaited_awake(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
+    monkeypatch.setattr(poller, "LONGEST", 60.0)
     ask_and_get(pipe)
     pipe.spin_wait.sent()
     other = threading.Thread(target=pipe.answer)
@@ -70,9 +70,9 @@ def test_after_a_quick_answer_the_next_one_is_awaited_awake(pipe: Pipe, monkeypa
 
 
 def test_after_a_slow_answer_nobody_waits_awake(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
+    monkeypatch.setattr(poller, "LONGEST", 60.0)
     ask_and_get(pipe)
-    monkeypatch.setattr(spin_wait, "LONGEST", 0.0)
+    monkeypatch.setattr(poller, "LONGEST", 0.0)
     ask_and_get(pipe)
     pipe.answer()
 
@@ -80,9 +80,9 @@ def test_after_a_slow_answer_nobody_waits_awake(pipe: Pipe, monkeypatch: pytest.
 
 
 def test_waiting_awake_ends_when_no_answer_comes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(spin_wait, "LONGEST", 60.0)
+    monkeypatch.setattr(poller, "LONGEST", 60.0)
     ask_and_get(pipe)
-    monkeypatch.setattr(spin_wait, "LONGEST", 1e-3)
+    monkeypatch.setattr(poller, "LONGEST", 1e-3)
     pipe.spin_wait.sent()
 
     assert pipe.spin_wait.spin() == []

@@ -10,8 +10,8 @@ from time import monotonic
 import psutil
 import pytest
 import tasks
+from harness import DEADLINE, Harness, poll_until, wait_until_gone
 from hosts import BrokenHost, Unloadable
-from runner_bench import DEADLINE, Bench, poll_until, wait_until_gone
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
 
@@ -24,158 +24,158 @@ STUBBORN = {
 }
 
 
-def stop(bench: Bench, timeout: float = DEADLINE, name: str = "root.a") -> WorkExited:
-    bench.runner.send(StopWork(name, timeout))
-    return bench.exit_of(name)
+def stop(harness: Harness, timeout: float = DEADLINE, name: str = "root.a") -> WorkExited:
+    harness.runner.send(StopWork(name, timeout))
+    return harness.exit_of(name)
 
 
 @pytest.mark.parametrize(
     "task", [None, tasks.hang, tasks.spin, tasks.swallow_exceptions, tasks.block_in_a_read]
 )
-def test_a_work_that_listens_ends_in_order(bench: Bench, tmp_path, task):
-    bench.start()
-    bench.run(tasks.report_exit, str(tmp_path / "exits"))
+def test_a_work_that_listens_ends_in_order(harness: Harness, tmp_path, task):
+    harness.start()
+    harness.run(tasks.report_exit, str(tmp_path / "exits"))
     if task is not None:
-        bench.call(task)
-        bench.hangs()
+        harness.call(task)
+        harness.hangs()
 
-    assert stop(bench) == WorkExited("root.a", 0)
+    assert stop(harness) == WorkExited("root.a", 0)
     assert (tmp_path / "exits").read_text() == "exit\n"
-    assert isinstance(bench.messages[-1], StateChanged)
-    assert bench.messages[-1].changes == {"last": b"words"}
+    assert isinstance(harness.messages[-1], StateChanged)
+    assert harness.messages[-1].changes == {"last": b"words"}
 
 
-def test_a_second_signal_does_not_disturb_the_exit(bench: Bench, tmp_path):
-    pid = bench.up()["root.a"]
-    bench.run(tasks.report_exit, str(tmp_path / "exits"))  # its `on_exit` sends a signal to itself
+def test_a_second_signal_does_not_disturb_the_exit(harness: Harness, tmp_path):
+    pid = harness.up()["root.a"]
+    harness.run(tasks.report_exit, str(tmp_path / "exits"))  # its `on_exit` sends a signal to itself
     os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGTERM)
 
-    assert bench.exit_of() == WorkExited("root.a", 0)
+    assert harness.exit_of() == WorkExited("root.a", 0)
     assert (tmp_path / "exits").read_text() == "exit\n"
 
 
-def test_a_second_signal_does_not_cut_what_cleans_up(bench: Bench):
-    bench.start()
-    bench.call(tasks.clean_up_under_fire)
-    bench.hangs()
+def test_a_second_signal_does_not_cut_what_cleans_up(harness: Harness):
+    harness.start()
+    harness.call(tasks.clean_up_under_fire)
+    harness.hangs()
 
-    assert stop(bench) == WorkExited("root.a", 0)
-    assert "cleaned" in bench.messages[-1].changes
+    assert stop(harness) == WorkExited("root.a", 0)
+    assert "cleaned" in harness.messages[-1].changes
 
 
 @pytest.mark.parametrize("task", STUBBORN)
-def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(bench: Bench, task):
-    pid = bench.up()["root.a"]
-    bench.call(task)
-    bench.hangs()
+def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(harness: Harness, task):
+    pid = harness.up()["root.a"]
+    harness.call(task)
+    harness.hangs()
     if task is tasks.stop_itself:
         poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it is stopped")
     begun = monotonic()
 
-    exited = stop(bench, timeout=0.2)
+    exited = stop(harness, timeout=0.2)
 
     assert exited == WorkExited("root.a", STUBBORN[task])
     assert monotonic() - begun >= 0.2  # it was given its time
 
 
-def test_a_stop_takes_the_whole_group_along(bench: Bench):
-    bench.start()
-    bench.call(tasks.hang_with_grandchildren)
-    pids = eval(bench.hangs()["pids"])
+def test_a_stop_takes_the_whole_group_along(harness: Harness):
+    harness.start()
+    harness.call(tasks.hang_with_grandchildren)
+    pids = eval(harness.hangs()["pids"])
 
-    assert stop(bench) == WorkExited("root.a", 0)
+    assert stop(harness) == WorkExited("root.a", 0)
     wait_until_gone(*pids)
 
 
 @pytest.mark.parametrize("host", ["in on_start", "before the process is up", "while it loads"])
-def test_a_work_is_stopped_while_it_starts(bench: Bench, host: str):
+def test_a_work_is_stopped_while_it_starts(harness: Harness, host: str):
     if host == "in on_start":
-        bench.start(host=BrokenHost("root.a", tasks.hang))
-        bench.hangs()
+        harness.start(host=BrokenHost("root.a", tasks.hang))
+        harness.hangs()
     elif host == "while it loads":
-        bench.start()
-        bench.runner.wait(0.02)
+        harness.start()
+        harness.runner.wait(0.02)
     else:
-        bench.start()
+        harness.start()
 
-    assert stop(bench).exitcode in (0, None)
-    assert [message for message in bench.messages if not isinstance(message, WorkStarted)] == []
-
-
-def test_stopping_again_shortens_the_time(bench: Bench):
-    bench.start()
-    bench.call(tasks.hang_ignoring_everything)
-    bench.hangs()
-
-    bench.runner.send(StopWork("root.a", 3600.0))
-
-    assert stop(bench, timeout=0.0) == WorkExited("root.a", -9)
+    assert stop(harness).exitcode in (0, None)
+    assert [message for message in harness.messages if not isinstance(message, WorkStarted)] == []
 
 
-def test_a_work_that_is_being_stopped_can_be_killed(bench: Bench):
-    bench.start()
-    bench.call(tasks.hang_ignoring_everything)
-    bench.hangs()
-    bench.runner.send(StopWork("root.a", 3600.0))
+def test_stopping_again_shortens_the_time(harness: Harness):
+    harness.start()
+    harness.call(tasks.hang_ignoring_everything)
+    harness.hangs()
 
-    bench.runner.send(KillWork("root.a"))
+    harness.runner.send(StopWork("root.a", 3600.0))
 
-    assert bench.exit_of() == WorkExited("root.a", -9)
-
-
-def test_others_are_heard_while_one_is_being_stopped(bench: Bench):
-    bench.up("root.a", "root.b")
-    bench.call(tasks.hang_ignoring_everything)
-    bench.hangs()
-    bench.runner.send(StopWork("root.a", 0.5))
-
-    assert bench.run(tasks.answer, "here", name="root.b") == "here"
-    assert not any(isinstance(message, WorkExited) for message in bench.messages)
-    bench.exit_of()
+    assert stop(harness, timeout=0.0) == WorkExited("root.a", -9)
 
 
-def test_a_stop_never_cuts_a_letter(bench: Bench):
+def test_a_work_that_is_being_stopped_can_be_killed(harness: Harness):
+    harness.start()
+    harness.call(tasks.hang_ignoring_everything)
+    harness.hangs()
+    harness.runner.send(StopWork("root.a", 3600.0))
+
+    harness.runner.send(KillWork("root.a"))
+
+    assert harness.exit_of() == WorkExited("root.a", -9)
+
+
+def test_others_are_heard_while_one_is_being_stopped(harness: Harness):
+    harness.up("root.a", "root.b")
+    harness.call(tasks.hang_ignoring_everything)
+    harness.hangs()
+    harness.runner.send(StopWork("root.a", 0.5))
+
+    assert harness.run(tasks.answer, "here", name="root.b") == "here"
+    assert not any(isinstance(message, WorkExited) for message in harness.messages)
+    harness.exit_of()
+
+
+def test_a_stop_never_cuts_a_letter(harness: Harness):
     for _ in range(10):
-        bench.start()
-        bench.call(tasks.count_forever)
-        bench.until(lambda message: isinstance(message, StateChanged) and message.changes["i"] == b"250")
+        harness.start()
+        harness.call(tasks.count_forever)
+        harness.until(lambda message: isinstance(message, StateChanged) and message.changes["i"] == b"250")
 
-        assert stop(bench) == WorkExited("root.a", 0)
+        assert stop(harness) == WorkExited("root.a", 0)
         changes = [
-            int(message.changes["i"]) for message in bench.messages if isinstance(message, StateChanged)
+            int(message.changes["i"]) for message in harness.messages if isinstance(message, StateChanged)
         ]
         assert changes == list(range(len(changes))) or changes == sorted(changes)
-        bench.messages.clear()
+        harness.messages.clear()
 
 
-def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(bench: Bench):
+def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(harness: Harness):
     for i in range(20):
-        bench.start()
+        harness.start()
         for _ in range(i):
-            bench.call(tasks.answer, i)
+            harness.call(tasks.answer, i)
 
-        assert stop(bench).exitcode in (0, None)
-        assert sum(isinstance(message, RunEnded) for message in bench.messages) <= i
-        bench.messages.clear()
+        assert stop(harness).exitcode in (0, None)
+        assert sum(isinstance(message, RunEnded) for message in harness.messages) <= i
+        harness.messages.clear()
 
 
-def test_a_stop_that_gets_lost_in_the_interpreter_is_said_again(bench: Bench, tmp_path):
+def test_a_stop_that_gets_lost_in_the_interpreter_is_said_again(harness: Harness, tmp_path):
     mark = tmp_path / "waits"
-    bench.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
+    harness.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
     poll_until(mark.exists, "the work waits")
 
-    assert stop(bench) == WorkExited("root.a", 0)
+    assert stop(harness) == WorkExited("root.a", 0)
 
 
-def test_close_keeps_its_time_with_works_of_every_kind(bench: Bench):
+def test_close_keeps_its_time_with_works_of_every_kind(harness: Harness):
     names = {f"root.{task.__name__}": task for task in (*STUBBORN, tasks.hang, tasks.hang_with_grandchildren)}
-    bench.up(*names)
+    harness.up(*names)
     for name, task in names.items():
-        bench.call(task, name=name)
-        bench.hangs(name)
+        harness.call(task, name=name)
+        harness.hangs(name)
 
-    messages = bench.runner.close(0.5)
+    messages = harness.runner.close(0.5)
 
     codes = {message.work: message.exitcode for message in messages if isinstance(message, WorkExited)}
     assert codes["root.hang"] == codes["root.hang_with_grandchildren"] == 0
@@ -185,9 +185,9 @@ def test_close_keeps_its_time_with_works_of_every_kind(bench: Bench):
 @pytest.mark.torture
 def test_1000_starts_and_stops_leave_nothing(tmp_path):
     for i in range(250):
-        bench = Bench(str(tmp_path / str(i)))
-        bench.up(*(f"root.w{j}" for j in range(4)))
-        bench.runner.close(DEADLINE)
+        harness = Harness(str(tmp_path / str(i)))
+        harness.up(*(f"root.w{j}" for j in range(4)))
+        harness.runner.close(DEADLINE)
         files = len(os.listdir("/proc/self/fd"))
         if i == 0:
             at_first = files

@@ -13,7 +13,7 @@ import threading
 import psutil
 import pytest
 import tasks
-from runner_bench import Bench, Flow, poll_until, wait_until_gone
+from harness import Flow, Harness, poll_until, wait_until_gone
 
 from lightning_lite.messages import StateChanged, StopWork, WorkExited
 from lightning_lite.runners.signals import EndingSignals
@@ -78,23 +78,23 @@ def test_ctrl_z_stops_the_works_too_and_fg_continues_them(tmp_path):
     assert flow.end(signal.SIGTERM) == 143
 
 
-def test_handlers_are_what_they_were_afterwards(bench: Bench):
+def test_handlers_are_what_they_were_afterwards(harness: Harness):
     signums = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
     before = [signal.getsignal(signum) for signum in signums]
 
-    with EndingSignals(bench.runner):
+    with EndingSignals(harness.runner):
         assert [signal.getsignal(signum) for signum in signums] != before
 
     assert [signal.getsignal(signum) for signum in signums] == before
 
 
-def test_what_is_ignored_or_handled_by_the_user_stays_so(bench: Bench):
+def test_what_is_ignored_or_handled_by_the_user_stays_so(harness: Harness):
     def handler(*_):
         pass
 
     previous = [signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGTERM, handler)]
     try:
-        with EndingSignals(bench.runner):
+        with EndingSignals(harness.runner):
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) == handler
     finally:
@@ -102,12 +102,12 @@ def test_what_is_ignored_or_handled_by_the_user_stays_so(bench: Bench):
         signal.signal(signal.SIGTERM, previous[1])
 
 
-def test_other_threads_are_left_alone(bench: Bench):
+def test_other_threads_are_left_alone(harness: Harness):
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            with EndingSignals(bench.runner):
+            with EndingSignals(harness.runner):
                 pass
         except BaseException as error:  # noqa: BLE001 - it would be lost in the thread
             failures.append(error)
@@ -119,13 +119,13 @@ def test_other_threads_are_left_alone(bench: Bench):
     assert failures == []
 
 
-def test_a_signal_cuts_no_letter_in_two(bench: Bench):
+def test_a_signal_cuts_no_letter_in_two(harness: Harness):
     def interrupt(*_: object) -> None:
-        if bench.runner._critical._is_inside:
-            bench.runner.interrupt(TimeoutError())
+        if harness.runner._critical._is_inside:
+            harness.runner.interrupt(TimeoutError())
 
-    bench.start()
-    bench.call(tasks.count_forever)
+    harness.start()
+    harness.call(tasks.count_forever)
     previous = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     seen: list[int] = []
@@ -133,7 +133,7 @@ def test_a_signal_cuts_no_letter_in_two(bench: Bench):
     try:
         while interrupts < 100:
             try:
-                messages = bench.runner.wait(60)
+                messages = harness.runner.wait(60)
             except TimeoutError:
                 interrupts += 1
             else:
@@ -143,7 +143,7 @@ def test_a_signal_cuts_no_letter_in_two(bench: Bench):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    bench.runner.send(StopWork("root.a", 60.0))
+    harness.runner.send(StopWork("root.a", 60.0))
 
-    assert bench.exit_of() == WorkExited("root.a", 0)  # with a letter cut in two its pipe would be damaged
+    assert harness.exit_of() == WorkExited("root.a", 0)  # with a letter cut in two its pipe would be damaged
     assert seen == sorted(set(seen))

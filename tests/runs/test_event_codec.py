@@ -23,6 +23,7 @@ from lightning_lite.events import (
     ComponentAttached,
     ComponentDetached,
     Event,
+    ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
@@ -30,6 +31,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
+from lightning_lite.places import Place
 from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Record
@@ -54,6 +56,7 @@ EVENTS: list[Event] = [
     CallSurvived("root.w", "big", 4.0),
     AnswerUsed("root.w", "k", 5.0),
     ScheduleFired("root: schedule 'hourly'", 5.0),
+    ProcessStarted("root.w", 5.5, Place("box", 12)),
     ComponentDetached("root.w", 6.0),
 ]
 
@@ -206,11 +209,11 @@ def test_damaged_bytes_are_refused_by_name_or_decoded_to_events():
 # Events about components or calls that no earlier event mentions.
 
 
-@pytest.mark.parametrize("event", EVENTS[3:14], ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("event", [*EVENTS[3:14], EVENTS[15]], ids=lambda event: type(event).__name__)
 def test_an_event_about_an_unknown_component_or_call_is_refused_with_the_name_of_the_journal(event: Event):
     """A `KeyError` from the fold would not say which run it is."""
     begun = [RunBegun(1.0), *([] if isinstance(event, CallAsked) else EVENTS[2:3])]
-    if isinstance(event, WorkStatusChanged | StateReported):
+    if isinstance(event, ProcessStarted | WorkStatusChanged | StateReported):
         begun = begun[:1]
 
     with pytest.raises(JournalCorrupt, match=rf"'/runs/1/journal\.db' is damaged: {type(event).__name__}"):

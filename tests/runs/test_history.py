@@ -21,9 +21,11 @@ from lightning_lite.events import (
     CallSucceeded,
     ComponentAttached,
     ComponentDetached,
+    ProcessStarted,
     RunBegun,
     WorkStatusChanged,
 )
+from lightning_lite.places import Place
 from lightning_lite.runs import database
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.records import Record
@@ -118,6 +120,24 @@ def test_the_history_has_calls_with_arguments_attempts_and_times():
         assert moments == sorted(moments)
         assert call.ended
     assert history.begun[0] <= history.times[0] <= history.last_time
+
+
+def test_the_place_of_a_process_is_known_until_its_work_has_stopped_or_the_run_is_resumed():
+    history = RunHistory()
+    box = Place("box", 12)
+    history.apply(ComponentAttached("root.a", 0.0, True, ("m", "A"), {}))
+    history.apply(ProcessStarted("root.a", 1.0, box))
+    work = history.works["root.a"]
+    assert (work.place, work.place_since) == (box, 1.0)
+
+    history.apply(WorkStatusChanged("root.a", 1.0, WorkStatus("started", 1.0)))
+    assert work.place == box
+    history.apply(WorkStatusChanged("root.a", 2.0, WorkStatus("stopped", 2.0)))
+    assert work.place is None
+
+    history.apply(ProcessStarted("root.a", 3.0, box))
+    history.apply(RunBegun(4.0))
+    assert work.place is None
 
 
 def test_the_history_has_states_without_the_classes_of_the_user():

@@ -27,6 +27,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.status import WorkStatus
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.work import LightningWork
@@ -88,7 +89,9 @@ class Stage:
 
     def up(self, *works: str) -> list[Request]:
         """Report that the processes of works have started."""
-        return self.settle(*[WorkStarted(work, 100 + position) for position, work in enumerate(works)])
+        return self.settle(
+            *[WorkStarted(work, Place.of(100 + position)) for position, work in enumerate(works)]
+        )
 
     def answer(self, work: str, value: Any = None, **changes: Any) -> list[Request]:
         """Report that the running call has succeeded."""

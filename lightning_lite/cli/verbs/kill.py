@@ -9,7 +9,14 @@ import psutil
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_process, find_works, has_ended, wait_for_exit, wait_until
+from lightning_lite.cli.control import (
+    check_is_here,
+    find_process,
+    find_works,
+    has_ended,
+    wait_for_exit,
+    wait_until,
+)
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError, JournalInUse
@@ -36,10 +43,12 @@ def command(root: str, target: tuple[str, ...]) -> None:
     if not works:
         _kill_run(run)
         return
+    for name, place in works.items():
+        check_is_here(name, place)
     for name in works:
         ask(run.path, "kill", work=name)
-    for name, pid in works.items():
-        wait_for_exit(name, pid, _EXIT_TIMEOUT)
+    for name, place in works.items():
+        wait_for_exit(run, name, place, _EXIT_TIMEOUT)
         say(f"{name}: killed")
 
 

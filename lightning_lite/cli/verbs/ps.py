@@ -71,6 +71,7 @@ def _describe(run: RunSummary) -> dict[str, Any]:
         "started": details.get("started"),
         "ended": details.get("ended") if run.state != "running" else None,
         "pid": run.holder.pid if run.holder is not None else None,
+        "host": run.holder.host if run.holder is not None else None,
         "command": details.get("command"),
         "cwd": details.get("cwd"),
         "folder": run.path,

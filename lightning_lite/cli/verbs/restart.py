@@ -10,8 +10,8 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.control import (
     find_works,
-    is_gone,
-    read_pids,
+    has_exited,
+    read_places,
     runs_inline,
     timeout_option,
     wait_until,
@@ -19,6 +19,7 @@ from lightning_lite.cli.control import (
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.errors import CommandError
+from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 
@@ -38,17 +39,18 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         raise BadInput(f"name a work of run {run.id}; `lightning-lite status {run.id}` lists them.")
     for name in works:
         ask(run.path, "restart", work=name, timeout=timeout)
-    for name, pid in works.items():
-        if runs_inline(run, pid):
+    for name, place in works.items():
+        if runs_inline(run, place):
             say(f"{name}: asked to restart; it does so at its next change of state")
             continue
-        if pid is not None and not wait_until(partial(is_gone, pid), timeout + _START_TIMEOUT):
-            raise CommandError(f"{name} (process {pid}) does not end: the flow is busy; kill it instead")
-        if wait_until(partial(_has_new_process, run, name, pid), _START_TIMEOUT):
-            say(f"{name}: restarted, process {read_pids(run).get(name)}")
+        exited = partial(has_exited, run, name, place)
+        if not wait_until(exited, timeout + _START_TIMEOUT):
+            raise CommandError(f"{name} ({place}) does not end: the flow is busy; kill it instead")
+        if wait_until(partial(_has_new_process, run, name, place), _START_TIMEOUT):
+            say(f"{name}: restarted, {read_places(run).get(name)}")
         else:
             say(f"{name}: ended; the flow is busy, and starts the new process after its pass", "yellow")
 
 
-def _has_new_process(run: RunSummary, name: str, old: int | None) -> bool:
-    return read_pids(run).get(name, old) != old
+def _has_new_process(run: RunSummary, name: str, old: Place | None) -> bool:
+    return read_places(run).get(name, old) != old

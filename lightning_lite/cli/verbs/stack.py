@@ -11,7 +11,7 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.control import find_works
+from lightning_lite.cli.control import check_is_here, find_works
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_target
@@ -48,16 +48,17 @@ def command(root: str, target: tuple[str, ...]) -> None:
         say(f"root ({run.app}):\n{stack}")
         return
     run, works = find_works(root, target)
-    for name, pid in works.items():
-        if pid is None:
+    for name, place in works.items():
+        if place is None:
             raise CommandError(f"{name} has no process now")
+        check_is_here(name, place)
         log = os.path.join(run.path, "logs", f"{name}.log")
-        place = os.path.getsize(log) if os.path.exists(log) else 0
+        size = os.path.getsize(log) if os.path.exists(log) else 0
         ask(run.path, "stack", work=name)
-        lines = _read_stacks(log, place)
+        lines = _read_stacks(log, size)
         if not lines:
-            raise CommandError(f"{name} (process {pid}) has written no stacks within {_WRITE_TIMEOUT:g} s")
-        say("\n".join([f"{name} (process {pid}):", *lines]))
+            raise CommandError(f"{name} ({place}) has written no stacks within {_WRITE_TIMEOUT:g} s")
+        say("\n".join([f"{name} ({place}):", *lines]))
 
 
 def _read_stacks(log: str, place: int) -> list[str]:

@@ -15,6 +15,7 @@ from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show
 from lightning_lite.cli.run_reader import RunStatus, read_status, tree_order
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.engine.history import CallHistory
+from lightning_lite.places import Place
 from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import WorkRow
 
@@ -54,7 +55,8 @@ def _say_head(status: RunStatus) -> None:
         when += f", {format_seconds(time() - run.started)} ago"
     elif run.ended is not None:
         when += f", ended {show_moment(run.ended)}"
-    process = f", process {run.holder.pid}" if run.holder is not None and run.holder.pid else ""
+    place = run.holder.place if run.holder is not None else None
+    process = f", {place}" if place is not None else ""
     say(f"{run.app}, run {run.id}: {run.state}{process}, {when}")
     say(f"{' '.join(map(str, details.get('command') or ['?']))}   in {details.get('cwd', '?')}")
     if run.error:
@@ -104,10 +106,17 @@ def _cells(status: RunStatus, work: WorkRow) -> tuple[object, ...]:
         len(history.calls) if history is not None else None,
         show_share(work.progress),
         show_moment(work.since),
-        work.pid,
+        _show_place(work.place),
         show_share(work.cpu),
         show_bytes(work.memory),
     )
+
+
+def _show_place(place: Place | None) -> object:
+    """Return the process id, with the host if that is another one."""
+    if place is None or place.is_here():
+        return place.pid if place is not None else None
+    return f"{place.pid} on {place.host}"
 
 
 def _say_calls(status: RunStatus, names: list[str]) -> None:
@@ -181,7 +190,8 @@ def _describe_work(status: RunStatus, work: WorkRow) -> dict[str, Any]:
         "call": work.call or None,
         "attempt": work.attempt or None,
         "progress": work.progress,
-        "pid": work.pid,
+        "pid": work.place.pid if work.place is not None else None,
+        "host": work.place.host if work.place is not None else None,
         "cpu": work.cpu,
         "memory": work.memory,
         "message": history.last.message if history is not None else "",

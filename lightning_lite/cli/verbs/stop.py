@@ -12,7 +12,7 @@ from lightning_lite.cli.control import (
     end_in_order,
     find_works,
     has_ended,
-    is_gone,
+    has_exited,
     runs_inline,
     timeout_option,
     wait_for_exit,
@@ -53,12 +53,12 @@ def command(root: str, target: tuple[str, ...], timeout: float) -> None:
         return
     for name in works:
         ask(run.path, "stop", work=name, timeout=timeout)
-    for name, pid in works.items():
-        if runs_inline(run, pid):
+    for name, place in works.items():
+        if runs_inline(run, place):
             say(f"{name}: asked to stop; it does so at its next change of state")
-        elif pid is not None and not wait_until(partial(is_gone, pid), timeout):
+        elif not wait_until(partial(has_exited, run, name, place), timeout):
             ask(run.path, "kill", work=name)  # the app kills it too, but not while its flow is busy
-            wait_for_exit(name, pid, _EXIT_TIMEOUT)
+            wait_for_exit(run, name, place, _EXIT_TIMEOUT)
             say(f"{name}: killed, because it did not end within {timeout:g} s", "yellow")
         else:
             say(f"{name}: stopped")

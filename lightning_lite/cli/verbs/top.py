@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from threading import Event
 from time import time
+from typing import Any
 
 import click
 
@@ -49,7 +50,7 @@ def command(root: str, run: str | None, interval: float, as_json: bool) -> None:
                 "id": found.id,
                 "app": found.app,
                 "busy": status.busy,
-                "works": [w._asdict() for w in status.works],
+                "works": [_describe(work) for work in status.works],
             }
         )
     elif is_plain():
@@ -96,12 +97,29 @@ def _title(status: RunStatus) -> str:
     run = status.run
     since = f" · {format_seconds(time() - run.started)}" if run.started is not None else ""
     busy = f" · the flow is busy for {format_seconds(status.busy)}" if status.busy is not None else ""
-    return f"{run.app} · {run.id}{since} · {_count(status.works)}{busy}"
+    return f"{run.app} · {run.id}{since} · {_count(status.works)}{busy}{_count_elsewhere(status.works)}"
 
 
 def _count(works: Sequence[WorkRow]) -> str:
     num_busy = sum(count for state, count in Counter(work.state for work in works).items() if state in BUSY)
     return f"{num_busy} of {len(works)} works {'is' if num_busy == 1 else 'are'} busy"
+
+
+def _count_elsewhere(works: Sequence[WorkRow]) -> str:
+    """Return how many works are on other hosts, where their processes can't be measured."""
+    places = [work.place for work in works if work.place is not None and not work.place.is_here()]
+    hosts = ", ".join(sorted({place.host for place in places}))
+    return f" · {len(places)} on other hosts, not measured: {hosts}" if places else ""
+
+
+def _describe(work: WorkRow) -> dict[str, Any]:
+    fields = work._asdict()
+    place = fields.pop("place")
+    return {
+        **fields,
+        "pid": place.pid if place is not None else None,
+        "host": place.host if place is not None else None,
+    }
 
 
 def _row(work: WorkRow) -> tuple[object, ...]:

@@ -3,12 +3,12 @@
     flow's thread    send(StartWork, RunCall, ...) ─▶ job ─▶ wait() runs it      works that are not parallel
                                      │
     thread of a work                 └──────────────▶ job ─▶ the thread runs it  parallel works
-                     wait() ◀── letters ── queue ◀──┘
+                     wait() ◀── reports ── queue ◀──┘
 
-The code of a work that is not parallel runs in `wait`, in the flow's thread, so that `breakpoint()`
-and `pdb` work there; while they wait, nothing else happens. Without a process, some things can't be
-done: no call is killed, a stop cuts a call at its next change of state, and works share environment,
-working directory and modules with the flow.
+The code of a work that is not parallel runs in `wait`, in the flow's thread, so that `breakpoint()` and `pdb`
+work there; nothing else happens until the user continues. Without a process, a call can't be killed, a stop
+interrupts a call only at its next change of state, and works share environment, working directory and modules
+with the flow.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import traceback
 from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
+from threading import get_ident
 from time import monotonic
 from typing import ClassVar
 
@@ -41,7 +42,9 @@ from lightning_lite.messages import (
     StopWork,
     WorkExited,
 )
-from lightning_lite.runners.inline.work import InlineWork, Job, Surroundings
+from lightning_lite.places import Place
+from lightning_lite.runners.base import Runner, RunnerOptions
+from lightning_lite.runners.inline.work import Connections, InlineWork, Job
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.output.redirect import WorkStreams
 from lightning_lite.values.pickling import pack
@@ -49,48 +52,44 @@ from lightning_lite.values.pickling import pack
 logger = logging.getLogger(__name__)
 
 
-class InlineRunner:
-    """Runs all works in the flow's own process; see `seam.Runner`.
+class InlineRunner(Runner):
+    """Runs all works in the flow's own process.
 
     Args:
-        root: Absolute root folder of the app.
-        logs: Folder of the logs of works.
+        options: The options; start method and modules have no effect.
         display: Where the output of works is shown, or `None` for nowhere.
-        durable: Whether what works put into drives must survive the loss of power.
     """
 
-    #: Kills, time limits and crashes of a work need processes.
-    can_kill: ClassVar[bool] = False
+    can_suspend: ClassVar[bool] = True  # works are in the process that Ctrl-Z stops
 
-    def __init__(self, root: str, logs: str, display: Display | None = None, durable: bool = False) -> None:
-        self._root = root
-        self._durable = durable
+    def __init__(self, options: RunnerOptions, display: Display | None = None) -> None:
+        self._options = options
         self._works: dict[str, InlineWork] = {}
         self._jobs: deque[Job] = deque()
-        # The one queue that may be put into from threads and signal handlers alike. `None` only wakes.
+        # `SimpleQueue`, because threads and signal handlers may put into it. `None` only wakes the reader.
         self._arrived: SimpleQueue[Report | InlineWork | None] = SimpleQueue()
-        self._looks: dict[InlineWork, float] = {}  # moment of the next look into each parallel work
+        self._looks: dict[InlineWork, float] = {}  # monotonic time of the next `look` into each parallel work
         self._is_awake = False
-        self._output = OutputPump(logs, display)
+        self._output = OutputPump(options.logs, display)
         self._streams = WorkStreams(self._output, display)
         self._is_closing = False
-        self._interruption: BaseException | None = None  # what `wait` has to raise yet
+        self._interruption: BaseException | None = None  # what `wait` has to raise
         self._is_interrupted = False
-        self._undelivered: list[Report] = []  # letters that came when it did
+        self._undelivered: list[Report] = []  # reports that came with it
         self._is_taking = False
         self._is_in_job = False
         self._is_hurried = False
 
     def send(self, request: Request) -> None:
-        """Take one letter for a work, or about its process; see `seam.Runner`."""
+        """Accept one request to a work or about its process; see `Runner`."""
         if isinstance(request, PrepareWork):
-            return  # it needs no process
+            return  # there is no process to start early
         if isinstance(request, StartWork):
             self._start(request)
             return
         work = self._works.get(request.work)
         if work is None:
-            return  # it is over, and `wait` has said so
+            return  # it has exited, and `wait` has returned that
         if isinstance(request, RunCall):
             work.run(request)
         elif isinstance(request, StopWork | KillWork):
@@ -101,9 +100,9 @@ class InlineRunner:
             work.receive(request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
-        """Return all letters that have arrived, in order per work; see `seam.Runner`.
+        """Wait for the first report, and return all that have arrived; see `Runner`.
 
-        Runs one job of a work that is not parallel if there is nothing to return, however long it takes.
+        If there is none, this runs one job of a work that is not parallel, for as long as it takes.
         """
         until = None if timeout is None else monotonic() + timeout
         pause: float | None = 0.0
@@ -128,12 +127,12 @@ class InlineRunner:
             pause = max(0.0, min(dues) - now) if dues else None
 
     def wake(self) -> None:
-        """Let a `wait` that is under way return; may be called from any thread and signal handler."""
+        """Make the current or the next `wait` return; callable from any thread and signal handler."""
         self._is_awake = True
         self._arrived.put(None)
 
     def close(self, timeout: float) -> Sequence[Report]:
-        """End all works in order; one that does not end in `timeout` seconds is left to its thread."""
+        """Stop all works; the thread of a work that takes longer than `timeout` seconds goes on."""
         if self._is_closing:
             return []
         self._is_closing = True
@@ -155,18 +154,18 @@ class InlineRunner:
             self._output.close()
         return messages
 
-    # What commands from outside ask for, see `seam.Steerable`; in any thread.
+    # Commands from other terminals; called in any thread.
 
-    def pids(self) -> dict[str, int]:
-        """Return the id of this process for each work that is up."""
-        return dict.fromkeys(list(self._works), os.getpid())
+    def places(self) -> dict[str, Place]:
+        """Return the place of this process for each work that is up."""
+        return dict.fromkeys(list(self._works), Place.of(os.getpid()))
 
     def take_external(self, external: ExternalRequest) -> None:
-        """Begin to cut a call, and let the next `wait` say so."""
+        """Start to interrupt a call, and make the next `wait` return the request."""
         if external.timeout == 0:
             raise RunnerError(
-                f"{external.work} has no process that could be killed: with the inline runner works live in "
-                "the app's own. Stop it; that takes effect at its next change of state"
+                f"{external.work} has no process that could be killed: the inline runner runs works in the "
+                "process of the app. Stop it; that takes effect at its next change of state"
             )
         work = self._works.get(external.work)
         self._arrived.put(external)
@@ -177,18 +176,18 @@ class InlineRunner:
         """Write the stacks of all threads of this process to the output of a work."""
         self._output.feed(work, _stacks().encode())
 
-    # What the signals of the terminal ask of a runner, see `signals.Interruptible`.
+    # Signals; called in their handlers.
 
     @property
     def is_ending(self) -> bool:
-        """Whether the works are being ended, or an exception is on its way to that."""
+        """Whether the works are being stopped, or an exception that leads to it is under way."""
         return self._is_closing or self._is_interrupted
 
     def interrupt(self, error: BaseException) -> None:
-        """Raise `error` in the flow's thread, which calls this: now, or when the letters are taken.
+        """Raise `error` in the flow's thread, which calls this: now, or after the reports are taken.
 
-        The host of a work takes it for an exception of the work's; so `wait` raises it again, and the
-        call has not failed but was cut.
+        The host of a work handles it like an exception of the work. So `wait` raises it again, and the call
+        was interrupted, not failed.
         """
         self._interruption, self._is_interrupted = error, True
         if not self._is_taking:
@@ -196,19 +195,13 @@ class InlineRunner:
         self._arrived.put(None)
 
     def kill_all(self) -> None:
-        """Wait for no work any longer, and cut the one that runs in the flow's thread."""
+        """Wait for no work any longer, and interrupt the one that runs in the flow's thread."""
         self._is_hurried = True
         self._arrived.put(None)
         if self._is_in_job:
             raise KeyboardInterrupt
 
-    def suspend(self) -> None:
-        """Do nothing: works stop with the flow."""
-
-    def resume(self, seconds: float) -> None:
-        """Do nothing: works go on with the flow."""
-
-    # The rest.
+    # Jobs and reports.
 
     def _start(self, request: StartWork) -> None:
         name = request.work
@@ -218,9 +211,9 @@ class InlineRunner:
             self._refuse(name, 'env= and cwd= of a work need a process of its own: use runner="processes"')
             return
         self._output.open(name)
-        around = Surroundings(self._jobs.append, self._hear, self._arrived.put)
-        caller = Caller("work", name, self._root, self._durable)
-        work = InlineWork(name, caller, around, parallel=request.parallel)
+        connections = Connections(self._jobs.append, self._report, self._arrived.put)
+        caller = Caller("work", name, self._options.root_dir, self._options.durable)
+        work = InlineWork(name, caller, connections, parallel=request.parallel)
         try:
             work.start(request)
         except RuntimeError as error:
@@ -231,13 +224,13 @@ class InlineRunner:
     def _refuse(self, name: str, why: str) -> None:
         message = f"{name} could not start: {why}"
         failure = Failure("start_failed", message, error=pack(RunnerError(message)))
-        self._hear(StartFailed(name, failure))
-        self._hear(WorkExited(name, None))
+        self._report(StartFailed(name, failure))
+        self._report(WorkExited(name, None))
 
-    def _hear(self, message: Report) -> None:
-        """Take a letter of a work, from any thread; what was printed before it is out before it."""
+    def _report(self, message: Report) -> None:
+        """Accept a report of a work, from any thread; what was printed before it is shown before it."""
         if type(message) is RunEnded:
-            self._streams.take_back()
+            self._streams.resume_display()
             self._output.flush(message.work)
             if (
                 message.failure is not None
@@ -254,7 +247,7 @@ class InlineRunner:
         return work is not None and not work.is_parallel
 
     def _take(self, timeout: float | None) -> list[Report]:
-        """Return the letters that are there; wait for the first of them, or for a wake-up."""
+        """Return the reports that are there; wait for the first one, or for `wake`."""
         messages: list[Report] = []
         self._is_taking = True
         try:
@@ -280,12 +273,13 @@ class InlineRunner:
 
     def _run_job(self) -> None:
         job = self._jobs.popleft()
+        self._streams.flow_thread = get_ident()
         self._is_in_job = True
         try:
             job()
         finally:
             self._is_in_job = False
-            self._streams.take_back()
+            self._streams.resume_display()
 
     def _look(self) -> None:
         now = monotonic()
@@ -298,12 +292,12 @@ class InlineRunner:
 
     def _abandon(self, name: str) -> WorkExited:
         logger.warning(
-            "%s goes on in its thread: what it does can't be cut from outside, and it changes no state. "
+            "%s still runs in its thread: it can't be interrupted, and changes no state any more. "
             'With runner="processes" it would have been killed.',
             name,
         )
         self._output.detach(name)
-        return WorkExited(name, None, "its thread goes on")
+        return WorkExited(name, None, "its thread still runs")
 
 
 def _stacks() -> str:

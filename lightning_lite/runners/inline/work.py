@@ -23,21 +23,22 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
+from lightning_lite.places import Place
 from lightning_lite.runners.base import Host
 from lightning_lite.runners.worker.main import start_failure
 from lightning_lite.values.shared_objects import unpack_shared
 
-#: What a work does next, in its thread.
+#: What a work is to do next, in its thread.
 Job = Callable[[], None]
 
 
-class Surroundings(NamedTuple):
-    """What a work in this process has around it.
+class Connections(NamedTuple):
+    """How a work in this process reaches its runner.
 
     Attributes:
-        queue: Takes jobs for the flow's thread; called there.
-        report: Takes letters, from any thread.
-        nudge: Asks for a `look` soon, from any thread.
+        queue: Accepts jobs for the flow's thread; called there.
+        report: Accepts reports, from any thread.
+        nudge: Requests a `look` soon, from any thread.
     """
 
     queue: Callable[[Job], None]
@@ -46,26 +47,26 @@ class Surroundings(NamedTuple):
 
 
 class InlineWork:
-    """A work that lives in the flow's process: does with threads what `child.Child` does in a process.
+    """A work in the flow's process: does with threads what `worker.main` does in a process.
 
-    All methods are for the flow's thread and return at once; the work's code runs in jobs, in a
-    thread of its own if it is parallel, else in the flow's thread when that waits.
+    All methods are called in the flow's thread and return at once. The work's code runs in jobs: in a thread
+    of its own if it is parallel, else in the flow's thread while that waits.
 
     Args:
         name: Name of the work.
-        caller: As whom its code acts.
-        around: Where its jobs and letters go.
+        caller: What drives see as the caller while its code runs.
+        connections: Where its jobs and reports go.
         parallel: Whether it gets a thread of its own.
     """
 
-    def __init__(self, name: str, caller: Caller, around: Surroundings, *, parallel: bool) -> None:
+    def __init__(self, name: str, caller: Caller, connections: Connections, *, parallel: bool) -> None:
         self.name = name
         self._caller = caller
-        self._around = around
+        self._connections = connections
         self._host: Host | None = None
         self._is_open = False
         self._is_over = False
-        self._switch = threading.Lock()  # guards the next two: a stop cuts a call, and nothing else
+        self._switch = threading.Lock()  # guards the next two: a stop interrupts only a call
         self._is_performing = False
         self._is_stopping = False
         self._jobs: SimpleQueue[Job] = SimpleQueue()
@@ -93,16 +94,16 @@ class InlineWork:
     def receive(self, message: WriteState | AcknowledgeState) -> None:
         """Take what came while a call runs."""
         if self._thread is None:
-            self._queue(partial(self._receive, message))  # behind the call that has not begun
+            self._queue(partial(self._receive, message))  # after the call that has not begun
         else:
             self._receive(message)
 
     def look(self) -> float | None:
-        """Look for changes inside lists and dicts of a parallel work; see `seam.Host`."""
+        """Look for changes inside lists and dicts of a parallel work; see `Host`."""
         return self._host.look() if self._is_open and self._host is not None else None
 
     def stop(self, *, gracefully: bool) -> None:
-        """End the work; a call that runs is cut at its next change of state.
+        """End the work; a running call is interrupted at its next change of state.
 
         Args:
             gracefully: Whether `on_exit` runs and the last changes are sent.
@@ -114,21 +115,21 @@ class InlineWork:
         self._queue(partial(self._end, gracefully=gracefully))
 
     def join(self) -> None:
-        """Wait for the end of its thread, after its last letter."""
+        """Wait for the end of its thread, after its last report."""
         if self._thread is not None:
             self._thread.join()
 
     def _queue(self, job: Job) -> None:
         if self._thread is None:
-            self._around.queue(job)
+            self._connections.queue(job)
         else:
             self._jobs.put(job)
 
-    # For the work's code, in any thread.
+    # Called by the work's code, in any thread.
 
     def _nudge(self) -> None:
         if self._thread is not None:  # else the flow could not see the change before the call has ended
-            self._around.nudge(self)
+            self._connections.nudge(self)
 
     # The thread of the work.
 
@@ -141,13 +142,13 @@ class InlineWork:
             try:
                 fds = [descriptor.detach() for descriptor in request.descriptors]
                 self._host = unpack_shared(request.host, fds)
-                self._host.open(self._around.report, self._nudge)
+                self._host.open(self._connections.report, self._nudge)
             except BaseException as error:  # noqa: BLE001 - the flow has to learn of any exception
-                self._around.report(StartFailed(self.name, start_failure(self.name, error)))
+                self._connections.report(StartFailed(self.name, start_failure(self.name, error)))
                 self._exit(1)
                 return
         self._is_open = True
-        self._around.report(WorkStarted(self.name, os.getpid()))
+        self._connections.report(WorkStarted(self.name, Place.of(os.getpid())))
 
     def _perform(self, call: RunCall) -> None:
         assert self._host is not None
@@ -183,8 +184,8 @@ class InlineWork:
         assert self._host is not None
         with acting_as(self._caller):
             with suppress(StopRun):
-                # An interrupt that came when the call had just ended is still due. It is taken here, so that
-                # it does not cut `on_exit`.
+                # An interrupt that came when the call had just ended is still due. It is raised here, so that
+                # it does not interrupt `on_exit`.
                 self._host.look()
             try:
                 self._host.close()
@@ -200,4 +201,4 @@ class InlineWork:
 
     def _exit(self, exitcode: int) -> None:
         self._is_over = True
-        self._around.report(WorkExited(self.name, exitcode))
+        self._connections.report(WorkExited(self.name, exitcode))

@@ -1,11 +1,11 @@
 """Queue of output that waits for the terminal: ranges of log files, not text in memory.
 
-    OutputPump ── add ──▶ Backlog ── thread ──▶ Display (`ui.terminal`)
+    OutputPump ── add ──▶ DisplayQueue ── thread ──▶ Display (`ui.terminal`)
                              ▲                    │
                              └── reads the log ◀──┘ at its own pace
 
-A display may block for hours (Ctrl-S, `| less`): only this thread waits for it, nothing is
-lost, and the memory used in that time is some numbers per piece.
+A display may block for hours (Ctrl-S, `| less`). Only this thread waits for it, nothing is lost, and a piece
+of output takes only a few numbers of memory.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-#: Seconds that one `flush` waits for the display at most.
+#: Maximum of seconds that one `flush` waits for the display.
 STALL = 2.0
 
-#: Seconds that the end waits for a display that was asked to show nothing more.
+#: Maximum of seconds that `cut` waits for a `show` that blocks.
 _LAST_STALL = 5.0
 
-#: Seconds after which a signal is noticed at the latest while the end of the showing is awaited.
+#: Maximum of seconds until `close` handles a signal.
 _NOTICE = 0.2
 
-#: Pieces from which on new ones are joined to the last of the same work: bounds the memory, and
-#: costs only the order between works in what is shown late.
+#: Number of pieces from which on a new one is joined to the last one of its work. This limits the memory, and
+#: changes only the order between works in output that is shown late.
 _MANY_PIECES = 10_000
 
-#: Characters that are kept of what could not be logged and is not yet shown.
+#: Maximum of characters that are kept of output that could not be logged and is not yet shown.
 _UNLOGGED_LIMIT = 1024 * 1024
 
-#: Bytes that are read at once from a log; longer than any of its lines.
+#: Bytes that are read at once from a log; more than its longest line.
 _READ_SIZE = 512 * 1024
 
 
@@ -40,19 +40,19 @@ class Display(Protocol):
 
     @property
     def broken(self) -> bool:
-        """Whether nothing can be shown any more."""
+        """Whether output can no longer be shown."""
 
     def show(self, work: str, text: str) -> None:
-        """Show harmless text of a work, one or more lines; may block as long as it has to."""
+        """Show text of a work without control characters, one or more lines; may block for any time."""
 
     def hold(self) -> None:
-        """Leave the terminal to another user of it: `show` blocks until `release`."""
+        """Pause, because a debugger uses the terminal: `show` blocks until `release`."""
 
     def release(self) -> None:
-        """Go on showing."""
+        """Resume after `hold`."""
 
     def close(self) -> None:
-        """Let a `show` that blocks return, and show nothing from now on; called from another thread."""
+        """Make a blocked `show` return, and show nothing from now on; called from another thread."""
 
 
 class Piece(NamedTuple):
@@ -61,8 +61,8 @@ class Piece(NamedTuple):
     Attributes:
         work: Name of the work.
         path: The log that holds them.
-        start: Place of their first byte in the log.
-        end: Place after their last byte.
+        start: Position of their first byte in the log.
+        end: Position after their last byte.
         text: The lines themselves if the log could not be written, else `None`.
     """
 
@@ -73,8 +73,8 @@ class Piece(NamedTuple):
     text: str | None = None
 
 
-class Backlog:
-    """Hands pieces of output to a display, in order, in a thread of its own.
+class DisplayQueue:
+    """Passes pieces of output to a display, in order, in a thread of its own.
 
     Args:
         display: Where to show them.
@@ -86,8 +86,8 @@ class Backlog:
         self._pieces: list[Piece] = []
         self._last: dict[str, int] = {}  # index in `_pieces` of the newest piece of each work
         self._unlogged = 0  # characters in pieces that carry their text
-        self._added = 0
-        self._shown = 0
+        self.added = 0
+        self.shown = 0
         self._stalled = False
         self._closing = False
         self._is_hurried = False
@@ -96,32 +96,32 @@ class Backlog:
         self._thread.start()
 
     def add(self, piece: Piece) -> None:
-        """Let `piece` be shown after what was added before; returns at once."""
+        """Add a piece to be shown after the earlier ones; return at once."""
         with self._changed:
-            self._added += 1
+            self.added += 1
             self._join(piece)
             self._changed.notify_all()
 
     def flush(self) -> None:
         """Wait until all that was added before now is shown.
 
-        A display that made a caller wait for `STALL` seconds makes none wait again until it has caught up.
+        If a display has blocked a caller for `STALL` seconds, no caller waits again until all is shown.
         """
-        if self._shown == self._added:
+        if self.shown == self.added:
             return
         with self._changed:
-            added = self._added
+            added = self.added
             if not self._stalled:
-                self._stalled = not self._changed.wait_for(lambda: self._shown >= added, STALL)
+                self._stalled = not self._changed.wait_for(lambda: self.shown >= added, STALL)
 
     def close(self) -> None:
-        """Wait until all is shown, however long that takes; `hurry` or Ctrl-C end that."""
+        """Wait until all is shown, for any time; `hurry` and Ctrl-C end the waiting."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         try:
-            # Not without a limit: a signal that comes just before the wait does not end it. And not
-            # `Thread.join`: before Python 3.13, Ctrl-C makes it believe that the thread has ended.
+            # With a limit, because a signal just before the wait does not end it. Not `Thread.join`: before
+            # Python 3.13, it returns after Ctrl-C as if the thread had ended.
             while not self._has_ended.wait(_NOTICE):
                 if self._is_hurried and not self._has_ended.wait(STALL):
                     self.cut()
@@ -132,13 +132,13 @@ class Backlog:
         self._thread.join()
 
     def hurry(self) -> None:
-        """Let `close` wait `STALL` seconds more at most; for handlers of signals, too."""
+        """Limit the waiting of `close` to `STALL` more seconds; callable from signal handlers."""
         self._is_hurried = True
 
     def cut(self) -> None:
-        """Show nothing from now on, and wait for the thread, `_LAST_STALL` seconds at most.
+        """Show nothing from now on, and wait for the thread, for at most `_LAST_STALL` seconds.
 
-        A thread that still imports something while Python ends may take the exit code of a Ctrl-C from it.
+        A thread that still imports a module while Python exits could change the exit code of a Ctrl-C.
         """
         self._display.close()
         with self._changed:
@@ -147,7 +147,7 @@ class Backlog:
         self._has_ended.wait(_LAST_STALL)
 
     def _join(self, piece: Piece) -> None:
-        """Append `piece`, or lengthen the piece that it goes on from."""
+        """Append `piece`, or extend the last piece of the same work."""
         index = self._last.get(piece.work)
         last = self._pieces[index] if index is not None else None
         if piece.text is not None:
@@ -167,7 +167,7 @@ class Backlog:
         try:
             while True:
                 with self._changed:
-                    self._shown = added
+                    self.shown = added
                     self._stalled = self._stalled and bool(self._pieces)
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._pieces or self._closing)
@@ -180,7 +180,7 @@ class Backlog:
                             self._display.show(piece.work, text)
         finally:
             with self._changed:
-                self._shown = self._added
+                self.shown = self.added
                 self._changed.notify_all()
             self._has_ended.set()
 
@@ -191,11 +191,11 @@ class Backlog:
             lost = f"[{self._unlogged - _UNLOGGED_LIMIT} characters are neither logged nor shown]\n"
             pieces.append(pieces[-1]._replace(text=lost))
         self._unlogged = 0
-        return pieces, self._added
+        return pieces, self.added
 
 
 def _texts(piece: Piece) -> Iterator[str]:
-    """Yield the lines of a piece, not too many at once."""
+    """Yield the lines of a piece, in parts of limited size."""
     if piece.text is not None:
         if piece.text:
             yield piece.text

@@ -1,4 +1,4 @@
-"""Writes the log file of one work: its output, made harmless."""
+"""Writes the log file of one work: its output without control characters."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _TAIL_SIZE = 64 * 1024
 
 
 class WorkLog:
-    """Takes the output of a work as it comes, writes it to a file, and says which lines are whole.
+    """Writes the output of a work to a file, and returns the lines that are complete.
 
-    A log that can't be written stops neither flow nor work: its lines are shown from memory, and when it can
-    be written again it says how much is missing.
+    If the log can't be written, flow and work continue: the lines are shown from memory, and when the log
+    can be written again, it notes how much is missing.
 
     Args:
         work: Name of the work.
         path: The file; appended to if it exists.
-        complain: Hears why the file can't be written.
+        complain: Called with the error if the file can't be written.
     """
 
     def __init__(self, work: str, path: str, complain: Callable[[OSError], None]) -> None:
@@ -34,24 +34,24 @@ class WorkLog:
         self._stream = HarmlessStream()
         self._times = TimesWriter(path)
         self._fd: int | None = None
-        self._missing = 0  # bytes that the file lacks at its end
-        self._rest = ""  # the line that has no newline yet
+        self._missing = 0  # bytes that could not be written at the end of the file
+        self.rest = ""  # the line that has no newline yet
         self._is_rest_logged = True
-        self._was_cut = False  # the line has been given out before its newline came
+        self._was_cut = False  # the line was returned before its newline came
 
     def append(self, data: bytes) -> Piece | None:
-        """Write what the work printed; return the lines that became whole by it."""
+        """Write what the work printed; return the lines that are complete now."""
         return self._append(self._stream.feed(data))
 
     def cut(self) -> Piece | None:
-        """Return the line that has no newline yet; what comes later is a line of its own."""
-        if not self._rest:
+        """Return the line that has no newline yet; later output starts a new line."""
+        if not self.rest:
             return None
-        rest, self._rest, self._was_cut = self._rest, "", True
+        rest, self.rest, self._was_cut = self.rest, "", True
         return self._piece(rest, self._is_rest_logged)
 
     def close(self) -> Piece | None:
-        """End the last line and close the file; return the line if it was not given out."""
+        """End the last line and close the file; return the line if it was not returned before."""
         piece = self._append(self._stream.finish())
         if self._fd is not None:
             os.close(self._fd)
@@ -69,13 +69,13 @@ class WorkLog:
         is_logged = self._write(text.encode())
         if self._was_cut:
             text, self._was_cut = text.removeprefix("\n"), False
-        lines, newline, rest = (self._rest + text).rpartition("\n")
+        lines, newline, rest = (self.rest + text).rpartition("\n")
         if not newline:
-            self._is_rest_logged = is_logged and (self._is_rest_logged or not self._rest)
-            self._rest = rest
+            self._is_rest_logged = is_logged and (self._is_rest_logged or not self.rest)
+            self.rest = rest
             return None
         piece = self._piece(lines + newline, is_logged and self._is_rest_logged, len(rest.encode()))
-        self._rest, self._is_rest_logged = rest, is_logged
+        self.rest, self._is_rest_logged = rest, is_logged
         return piece
 
     def _piece(self, lines: str, is_logged: bool, nbytes_after: int = 0) -> Piece:
@@ -85,7 +85,7 @@ class WorkLog:
         return Piece(self._work, self._path, end - len(lines.encode()), end)
 
     def _write(self, data: bytes) -> bool:
-        """Append `data` to the file; return whether all of it is there now."""
+        """Append `data` to the file; return whether all of it was written."""
         left = memoryview(data)
         try:
             if self._fd is None:
@@ -115,5 +115,5 @@ def read_tail(path: str, nlines: int) -> str:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
             text = log.read().decode("utf-8", "replace")
     except OSError:
-        return ""  # the work has printed nothing, or there has been a complaint
+        return ""  # the work has printed nothing, or the log could not be written
     return "".join(text.splitlines(keepends=True)[-nlines:])

@@ -1,7 +1,7 @@
 """Times of the lines of a log, in an index file next to it, so that the log stays as it was printed.
 
-    0 1763794522.113        what begins at byte 0 of the log came then
-    5120 1763794524.870     and from there on then
+    0 1763794522.113        time of the output that begins at byte 0 of the log
+    5120 1763794524.870     time of the output that begins at byte 5120
 
 The log `root.train.log` has the index `root.train.times`.
 """
@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from time import time
 
-#: Seconds that what came together may differ: bounds the index of a work that prints without a break.
+#: Output within this many seconds gets one entry. This limits the index of a work that prints all the time.
 _RESOLUTION = 0.001
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -34,10 +34,10 @@ class TimesWriter:
         self._last = 0.0
 
     def note(self, place: int) -> None:
-        """Note that what begins at byte `place` of the log has come now.
+        """Note that the output at byte `place` of the log has arrived now.
 
         Raises:
-            OSError: It can't be written.
+            OSError: The index can't be written.
         """
         now = self._clock()
         if abs(now - self._last) < _RESOLUTION:
@@ -83,19 +83,19 @@ class LogTimes:
             try:
                 entry = int(place), float(moment)
             except ValueError:
-                continue  # another program has written into it
+                continue  # another program has written this line
             self._places.append(entry[0])
             self._times.append(entry[1])
 
     def at(self, place: int) -> float | None:
-        """Return when the byte at `place` came, in seconds since 1970; `None` if it is not known."""
+        """Return when the byte at `place` arrived, in seconds since 1970; `None` if that is unknown."""
         index = bisect_right(self._places, place)
         return self._times[index - 1] if index else None
 
     def place_after(self, moment: float) -> int | None:
-        """Return from which byte on all came at `moment` or later; `None` if nothing did.
+        """Return the first byte that arrived at `moment` or later; `None` if there is none.
 
-        Without an index it is not known, and 0.
+        Without an index that is unknown, and the result is 0.
         """
         if not self._times:
             return 0
@@ -106,5 +106,5 @@ class LogTimes:
 
 
 def times_path(log: str) -> str:
-    """Return where the index of a log is."""
+    """Return the path of the index of a log."""
     return f"{os.path.splitext(log)[0]}.times"

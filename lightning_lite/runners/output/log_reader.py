@@ -1,4 +1,4 @@
-"""Reads the lines of the logs of a run: from a given place on, and as they come."""
+"""Reads the lines of the logs of a run from a given position, also those that are added later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Line(NamedTuple):
     """One line that a work has printed.
 
     Attributes:
-        time: When it began to come, in seconds since 1970; `None` if it is not known.
+        time: When it began to arrive, in seconds since 1970; `None` if that is unknown.
         work: Name of the work.
         text: The line, without its end.
     """
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 class LogReader:
-    """Reads one log from a place to its end, and later what has been added.
+    """Reads one log from a position to its end, and later what was added.
 
     Args:
         path: The log.
@@ -41,7 +41,7 @@ class LogReader:
         self._times = LogTimes(path)
 
     def skip_to_tail(self, nlines: int) -> None:
-        """Begin `nlines` lines before the present end, unless it begins later already."""
+        """Start `nlines` lines before the current end, unless the position is later already."""
         with open(self._path, "rb") as log:
             end = place = log.seek(0, os.SEEK_END)
             data = b""
@@ -55,15 +55,15 @@ class LogReader:
         self._place = max(self._place, end - len(tail) - data.endswith(b"\n"))
 
     def skip_to_moment(self, moment: float) -> None:
-        """Begin with what came at a moment, in seconds since 1970, or later."""
+        """Start with what arrived at a moment, in seconds since 1970, or later."""
         place = self._times.place_after(moment)
         self._place = max(self._place, os.path.getsize(self._path) if place is None else place)
 
     def read(self, *, to_end: bool) -> Iterator[Line]:
-        """Yield the lines that are there and were not yielded before.
+        """Yield the lines that were not yielded before.
 
         Args:
-            to_end: Whether the last line counts also if its newline has not come.
+            to_end: Whether to include a last line without a newline.
         """
         if os.path.getsize(self._path) <= self._place:
             return
@@ -83,9 +83,9 @@ class RunLogs:
 
     Args:
         folder: Folder of the run.
-        works: Names of the works that count; all, also those that begin later, if there are none.
-        nlines: How many lines of each count, counted from the end; all if `None`.
-        since: Seconds since 1970; what came before does not count.
+        works: Names of the works to read; if empty, all works, also later ones.
+        nlines: How many lines of each log to read from its end; all if `None`.
+        since: Seconds since 1970; earlier lines are not read.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class RunLogs:
                 reader.skip_to_tail(nlines)
 
     def read(self, *, to_end: bool) -> Iterable[Line]:
-        """Return the lines that are there and were not returned before, in the order of their times.
+        """Return the lines that were not returned before, in the order of their times.
 
         Args:
-            to_end: Whether last lines count also if their newlines have not come.
+            to_end: Whether to include last lines without a newline.
         """
         self._open()
         lines = [reader.read(to_end=to_end) for _, reader in sorted(self._readers.items())]
@@ -127,7 +127,7 @@ def list_logs(folder: str) -> list[str]:
 
 
 def last_line(path: str) -> str:
-    """Return the last line of a log that says something; "" if there is none."""
+    """Return the last line of a log that is not blank; "" if there is none."""
     try:
         with open(path, "rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _CHUNK))

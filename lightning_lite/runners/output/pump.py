@@ -3,12 +3,12 @@
     works, their C code and grandchildren
       │ 1, 2            pipe of each work
       ▼
-    OutputPump          one thread per app: drains all pipes, never waits for anybody
-      │ harmless text
+    OutputPump          one thread per app: drains all pipes, never blocks
+      │ text without control characters
       ▼
-    <logs>/<work>.log ──▶ Backlog ──▶ Display      a second thread: as fast as the terminal takes it
+    <logs>/<work>.log ──▶ DisplayQueue ──▶ Display      a second thread: as fast as the terminal takes it
 
-A flow that is busy blocks no work that prints, and a terminal that is blocked blocks neither.
+A busy flow blocks no work that prints, and a blocked terminal blocks neither works nor flow.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import termios
 import threading
 from collections.abc import Callable
 
-from lightning_lite.runners.output.display_queue import Backlog, Display, Piece
+from lightning_lite.runners.output.display_queue import Display, DisplayQueue, Piece
 from lightning_lite.runners.output.log import WorkLog
 
 __all__ = ["Display", "OutputPump"]
 
 logger = logging.getLogger(__name__)
 
-#: Bytes that are read at once: all that a pipe holds.
+#: Bytes that are read at once: the capacity of a pipe.
 _READ_SIZE = 64 * 1024
 
 
 class OutputPump:
-    """Carries what the works of one app print into `<logs>/<work>.log` and to the display.
+    """Writes the output of the works of one app to `<logs>/<work>.log` and to the display.
 
-    Its threads start with the first work. All methods may be called from any thread.
+    Its threads start with the first work. All methods are callable from any thread.
 
     Args:
         logs: Folder of the logs.
@@ -46,10 +46,12 @@ class OutputPump:
     def __init__(self, logs: str, display: Display | None) -> None:
         self._logs = logs
         self._display = display
-        self._lock = threading.Lock()  # held from a pipe to the log and the backlog, so that order is kept
+        self._lock = (
+            threading.Lock()
+        )  # held from the read of a pipe until the piece is queued, to keep the order
         self._outputs: dict[str, _Output] = {}
         self._watch: _PipeWatch | None = None
-        self._backlog: Backlog | None = None
+        self._queue: DisplayQueue | None = None
         self._has_complained = False
 
     def attach(self, work: str) -> int:
@@ -76,7 +78,7 @@ class OutputPump:
         return write_end
 
     def open(self, work: str) -> None:
-        """Expect output of `work` that comes through `feed`, not through a pipe.
+        """Open the log of a work whose output comes through `feed`, not through a pipe.
 
         Raises:
             RuntimeError: There are too many threads.
@@ -85,27 +87,29 @@ class OutputPump:
             self._output(work)
 
     def feed(self, work: str, data: bytes) -> None:
-        """Take output of `work`; before `open` and after `detach` nothing is taken."""
+        """Accept output of `work`; before `open` and after `detach` it is ignored."""
         with self._lock:
             output = self._outputs.get(work)
             if output is not None:
                 self._show(output.log.append(data))
 
     def flush(self, work: str) -> None:
-        """Return when all that `work` wrote before now is in its log, and shown unless the display stalls."""
+        """Wait until all that `work` has written is in its log, and shown unless the display is blocked."""
         output = self._outputs.get(work)
         if output is None:
             return
         with self._lock:
             self._drain(output)
-            self._show(output.log.cut())
-        if self._backlog is not None:
-            self._backlog.flush()
+            if output.log.rest:
+                self._show(output.log.cut())
+        # Checked here, because most calls print nothing.
+        if self._queue is not None and self._queue.shown != self._queue.added:
+            self._queue.flush()
 
     def detach(self, work: str) -> None:
-        """Take and show what is left of the output of `work`, whose process is gone, and close its log.
+        """Log and show the rest of the output of `work`, whose process has exited, and close its log.
 
-        Does not wait for the end of the pipe: what the work has left behind may hold it for ever.
+        It does not wait for the end of the pipe: a process that the work has started may keep it open.
         """
         with self._lock:
             output = self._outputs.pop(work, None)
@@ -113,17 +117,17 @@ class OutputPump:
                 self._drain(output)
                 self._close_pipe(output)
                 self._show(output.log.close())
-        if self._backlog is not None:
-            self._backlog.flush()
+        if self._queue is not None:
+            self._queue.flush()
 
     def tail(self, work: str, nlines: int) -> str:
-        """Return the last lines of the log of `work`, harmless; "" if it has none."""
+        """Return the last lines of the log of `work`, without control characters; "" if it has none."""
         return self._new_log(work).tail(nlines)
 
     def hurry(self) -> None:
-        """Let `close` not wait for a display that stands still; for handlers of signals, too."""
-        if self._backlog is not None:
-            self._backlog.hurry()
+        """Do not let `close` wait for a blocked display; callable from signal handlers."""
+        if self._queue is not None:
+            self._queue.hurry()
 
     def close(self) -> None:
         """Detach all works, and wait until everything is shown; Ctrl-C ends the waiting and the showing."""
@@ -131,19 +135,19 @@ class OutputPump:
             for work in list(self._outputs):
                 self.detach(work)
         except BaseException:
-            if self._backlog is not None:
-                self._backlog.cut()
+            if self._queue is not None:
+                self._queue.cut()
             raise
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.close()
-        if self._backlog is not None:
-            self._backlog.close()
-            self._backlog = None
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
 
     def _output(self, work: str) -> _Output:
-        if self._display is not None and self._backlog is None:
-            self._backlog = Backlog(self._display)
+        if self._display is not None and self._queue is None:
+            self._queue = DisplayQueue(self._display)
         output = self._outputs.get(work)
         if output is None:
             output = self._outputs[work] = _Output(self._new_log(work))
@@ -163,8 +167,8 @@ class OutputPump:
             )
 
     def _show(self, piece: Piece | None) -> None:
-        if piece is not None and self._backlog is not None:
-            self._backlog.add(piece)
+        if piece is not None and self._queue is not None:
+            self._queue.add(piece)
 
     def _on_ready(self, output: _Output) -> None:
         with self._lock:
@@ -173,15 +177,15 @@ class OutputPump:
             try:
                 data = os.read(output.pipe, _READ_SIZE)
             except BlockingIOError:
-                return  # another thread has flushed it
+                return  # another thread has read it
             if data:
                 self._show(output.log.append(data))
             else:
                 self._close_pipe(output)
 
     def _drain(self, output: _Output) -> None:
-        # Asking for the size costs half of a read that finds nothing, and most calls print nothing. One
-        # read is enough: it takes all that is there; lines written during the read are not promised.
+        # To ask for the size costs half of a read that finds nothing, and most calls print nothing. One read
+        # gets all that was written before.
         if output.pipe is not None:
             fcntl.ioctl(output.pipe, termios.FIONREAD, output.size)
             nbytes = int.from_bytes(output.size, sys.byteorder)
@@ -207,10 +211,10 @@ class _Output:
 
 
 class _PipeWatch:
-    """A thread that sleeps until a pipe can be read.
+    """A thread that waits until a pipe can be read.
 
     Args:
-        on_ready: Called in that thread with the output whose pipe has something, or has ended.
+        on_ready: Called in that thread with the output whose pipe has data, or has ended.
     """
 
     def __init__(self, on_ready: Callable[[_Output], None]) -> None:

@@ -13,59 +13,67 @@ from lightning_lite.runners.output.pump import OutputPump
 
 
 class WorkStreams:
-    """Stands in for the standard streams from its making until `close`.
+    """Replaces the standard streams from its creation until `close`.
 
-    What the code of a work prints goes to the output of that work; everything else, and what a
-    debugger says and asks, goes where it would have gone. What C code writes, and threads that a
-    work has started, belongs to no work and is shown without a name.
+    What the code of a work prints goes to the output of that work. Everything else, and what a debugger
+    prints and asks, goes to the real streams. The output of C code, and of threads that a work has started,
+    belongs to no work and is shown without a name.
 
-    A debugger in the thread that made this has the terminal for itself, until the work prints by
-    itself again, or code in that thread takes it back.
+    A debugger of a work in the flow's thread has the terminal until the work prints again, or
+    `resume_display` is called in that thread.
 
     Args:
-        output: Takes what works print.
-        display: Held while a debugger uses the terminal.
+        output: Receives what works print.
+        display: Paused while a debugger uses the terminal.
+
+    Attributes:
+        flow_thread: Identifier of the thread in which works run that have no thread of their own.
     """
 
     def __init__(self, output: OutputPump, display: Display | None) -> None:
         self._output = output
         self._display = display
-        self._thread = get_ident()
+        self.flow_thread = get_ident()
         self._is_held = False
         self._stdout = _WorkStream(sys.stdout, self)
         self._stderr = _WorkStream(sys.stderr, self)
         sys.stdout, sys.stderr = self._stdout, self._stderr
 
-    def take_back(self) -> None:
-        """Let the display go on if a debugger has stopped it; does nothing in other threads."""
-        if self._is_held and self._display is not None and get_ident() == self._thread:
-            self._is_held = False
-            self._display.release()
+    def resume_display(self) -> None:
+        """Resume the display if a debugger has paused it; without effect in other threads."""
+        if self._is_held and get_ident() == self.flow_thread:
+            self._release()
 
     def feed(self, work: str, data: bytes) -> None:
-        """Take what a work prints by itself."""
-        self.take_back()
+        """Accept what the code of a work prints."""
+        self.resume_display()
         self._output.feed(work, data)
 
-    def hand_over(self, work: str) -> None:
-        """Let a debugger of `work` have the terminal, after all that was printed before."""
-        if not self._is_held and self._display is not None and get_ident() == self._thread:
+    def pause_display(self, work: str) -> None:
+        """Give the terminal to a debugger of `work`, after all that was printed before is shown."""
+        if not self._is_held and self._display is not None and get_ident() == self.flow_thread:
             self._output.flush(work)
             self._display.hold()
             self._is_held = True
 
     def close(self) -> None:
-        """Put the streams back, unless other code has replaced them since."""
-        self.take_back()
+        """Restore the streams, unless other code has replaced them since; callable from any thread."""
+        if self._is_held:
+            self._release()
         if sys.stdout is self._stdout:
             sys.stdout = self._stdout.real
         if sys.stderr is self._stderr:
             sys.stderr = self._stderr.real
         self._stdout.is_closed = self._stderr.is_closed = True
 
+    def _release(self) -> None:
+        self._is_held = False
+        if self._display is not None:
+            self._display.release()
+
 
 class _WorkStream:
-    """One standard stream; what it does not do itself, the real one does."""
+    """Replaces one standard stream; passes everything else to the real one."""
 
     def __init__(self, real: TextIO, streams: WorkStreams) -> None:
         self.real = real
@@ -80,7 +88,7 @@ class _WorkStream:
         return self.real.buffer if self._work() is None else _WorkBuffer(self)
 
     def isatty(self) -> bool:
-        """Return what a work in a process of its own would hear: no."""
+        """Return `False` for a work, as in a process of its own."""
         return self._work() is None and self.real is not None and self.real.isatty()
 
     def write(self, text: str) -> int:
@@ -105,12 +113,12 @@ class _WorkStream:
             self.real.flush()
 
     def _work(self) -> str | None:
-        """Return the work that writes, or `None` if it is not for its output."""
+        """Return the work that writes, or `None` if the text is not for its output."""
         caller = current_caller()
         if caller.kind != "work" or self.is_closed:
             return None
         if _is_debugging():
-            self._streams.hand_over(caller.component)
+            self._streams.pause_display(caller.component)
             return None
         return caller.component
 
@@ -129,11 +137,11 @@ class _WorkBuffer:
 
 
 def _is_debugging() -> bool:
-    """Return whether a debugger follows this thread: pdb, or one that is built on it."""
+    """Return whether a debugger traces this thread: pdb, or one that is built on it."""
     bdb = sys.modules.get("bdb")
     if bdb is None:
         return False
     if isinstance(getattr(sys.gettrace(), "__self__", None), bdb.Bdb):
         return True
-    monitoring = getattr(sys, "monitoring", None)  # what pdb uses from Python 3.14 on
+    monitoring = getattr(sys, "monitoring", None)  # used by pdb from Python 3.14 on
     return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None

@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import marshal
 import os
-from collections.abc import Sequence
 
 from lightning_lite import settings
 from lightning_lite.messages import PrepareWork, StartWork
+from lightning_lite.places import this_host
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.launcher import Spawner
 from lightning_lite.runners.processes.process import Origin, WorkProcess
-from lightning_lite.runners.processes.spawn import describe_heritage
+from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.values.shared_objects import is_in_use
 
 
 class ProcessFactory:
-    """Makes processes that are still to be launched; owns the fork server and the guardian of an app.
+    """Creates processes, which the launcher then starts; owns the fork server and the guardian of an app.
 
     Args:
-        root: Absolute root folder of the app.
-        output: Takes what works print.
-        durable: Whether what works put into drives must survive the loss of power.
-        start_method: `spawn` or `forkserver`.
-        preload: Modules that works need.
+        options: The options of the runner.
+        output: Receives what works print.
+
+    Attributes:
+        host: Name of the host machine of all processes.
     """
 
-    def __init__(
-        self, root: str, output: OutputPump, *, durable: bool, start_method: str, preload: Sequence[str]
-    ) -> None:
+    def __init__(self, options: RunnerOptions, output: OutputPump) -> None:
         self._output = output
-        self._root = root
+        self._root = options.root_dir
         self._guardian = Guardian()
         self._spawner = Spawner()
-        self._server = ForkServer(self._guardian, preload) if start_method == "forkserver" else None
-        self._setup = {"root": root, "durable": durable, "preload": list(preload), "parent": os.getpid()}
+        is_forked = options.start_method == "forkserver"
+        self._server = ForkServer(self._guardian, options.preload) if is_forked else None
+        self.host = this_host()
+        self._setup = {
+            "root": options.root_dir,
+            "durable": options.durable,
+            "preload": options.preload,
+            "host": self.host,
+            "parent": os.getpid(),
+        }
 
     def make(self, request: PrepareWork | StartWork) -> WorkProcess:
-        """Return the process of a work, with what it has to know in its pipe of calls.
+        """Return the process of a work, with its setup in the pipe of calls.
 
         Raises:
             OSError: There are too many open files.
@@ -50,10 +57,10 @@ class ProcessFactory:
         origin = self._origin_of(env)
         # A process that is prepared gets its work later: then any work may have such objects.
         takes_descriptors = bool(request.descriptors) if isinstance(request, StartWork) else is_in_use()
-        setup = describe_heritage(request.cwd) | self._setup
+        setup = inherited_settings(request.cwd) | self._setup
         if origin is self._server:
-            setup |= {"work": name, "env": env}  # the others are started with them
-        packed = marshal.dumps(setup)  # first: what it refuses must leave no pipes behind
+            setup |= {"work": name, "env": env}  # a spawned process gets them at its start
+        packed = marshal.dumps(setup)  # first: if it raises, no pipes are left open
         output = self._output.attach(name)
         try:
             process = WorkProcess(
@@ -66,16 +73,16 @@ class ProcessFactory:
         return process
 
     def close(self) -> None:
-        """End the fork server and the guardian; all works are gone by now."""
+        """End the fork server and the guardian; all works have exited before."""
         if self._server is not None:
             self._server.close()
         self._guardian.close()
 
-    def disown(self) -> None:
-        """Hold nothing of them any more, in a process that this one has forked."""
+    def close_after_fork(self) -> None:
+        """Close their pipes in a forked child."""
         if self._server is not None:
-            self._server.disown()
-        self._guardian.disown()
+            self._server.close_after_fork()
+        self._guardian.close_after_fork()
 
     def _origin_of(self, env: dict[str, str]) -> Origin:
         if self._server is not None and self._server.suits(env):

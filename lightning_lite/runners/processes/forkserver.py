@@ -1,14 +1,14 @@
-"""The fork server, seen from the main process: one per app; the works are forked from it.
+"""The fork server, as the main process sees it: one per app; works are forked from it.
 
     start ─ ends of the work's pipes ──▶ server ── fork ──▶ process of a work
          ◀── report: its process id ────
     reap ── its process id ────────────▶
          ◀── report: its wait status ───    the end of this pipe: the server has died
 
-It is a fresh process with one thread that has loaded the framework once: a work costs a fork in place of the
-start of an interpreter. It is reached over a socket pair; nothing listens. Exits are seen by pidfds, as those
-of all works; the server reaps a process only on request, because the kernel may give its number to another
-process as soon as it is reaped.
+It is a fresh process with one thread that has loaded the framework once, so a work costs a fork and not the
+start of an interpreter. Requests go over a socket pair; there is no address to connect to. Pidfds report
+exits, as for all works. The server reaps a process only on request, because the kernel may reuse the pid as
+soon as it is reaped.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from lightning_lite.runners.processes.spawn import search_path, spawn_program
 _REPORT_SIZE = 8
 
 #: Seconds after which a server that does not answer is killed: it may be suspended.
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 
-#: The same for its first answer, for which it has to load what works need.
-_PATIENCE_AT_START = 60.0
+#: The same for its first answer, for which it has to import what works need.
+_START_TIMEOUT = 60.0
 
-#: Seconds that a server which has closed its ends gets to exit by itself, so that its exit code is known.
-_GRACE = 1.0
+#: Seconds that a server has to exit by itself after it has closed its pipes, so that its exit code is known.
+_EXIT_TIMEOUT = 1.0
 
-#: Beginnings of variables that act when a program starts: a process that is forked does not heed them.
-_HEEDED_AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "TZ")
+#: Prefixes of variables that a program reads when it starts: they have no effect in a forked process.
+_STARTUP_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "TZ")
 
 
 class ForkServer:
-    """Starts the server when the first process is wanted, and another when it has died.
+    """Starts the server with the first process, and another one when it has died.
 
     Args:
         guardian: Ends the server if the flow is killed.
         preload: Modules that the server imports once for all works.
 
     Raises:
-        RunnerError: This system lacks what it takes.
+        RunnerError: This system has no pidfds or no sockets of this kind.
     """
 
     def __init__(self, guardian: Guardian, preload: Sequence[str] = ()) -> None:
@@ -65,32 +65,32 @@ class ForkServer:
         self._environ = dict(os.environ)
         self._pid = 0
         self._has_answered = False
-        self._door: _socket.socket | None = None
+        self._connection: _socket.socket | None = None
 
     def suits(self, env: Mapping[str, str]) -> bool:
-        """Return whether a forked process heeds all of `env`; one that does not has to be spawned."""
-        return _heeded_at_start(env) == _heeded_at_start(self._environ)
+        """Return whether all of `env` has an effect in a forked process; if not, it has to be spawned."""
+        return _startup_variables(env) == _startup_variables(self._environ)
 
     def start(self, process: WorkProcess) -> int:
-        """Have the process of a work forked, in a process group of its own, and return its id.
+        """Fork the process of a work, in a process group of its own, and return its id.
 
         Called in a thread that lives as long as the runner, because the server dies with it.
 
         Raises:
             OSError: The system refuses.
-            ValueError: No environment can hold what it should.
+            ValueError: A variable of the environment is invalid.
             RunnerError: The server does not start.
         """
         _check(process.env)
-        if self._door is None:
+        if self._connection is None:
             self._start_server()
         number = self._ask(process)
         if number is None:
-            self._bury(_GRACE)  # it was killed, and with it all that it has forked
+            self._end(_EXIT_TIMEOUT)  # it was killed, and with it all that it has forked
             self._start_server()
             number = self._ask(process)
         if number is None:
-            raise RunnerError(f"the fork server has ended with {describe_exit(self._bury(_GRACE))}")
+            raise RunnerError(f"the fork server has ended with {describe_exit(self._end(_EXIT_TIMEOUT))}")
         if number < 0:
             raise OSError(-number, os.strerror(-number))
         return number
@@ -110,14 +110,14 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server; all works are gone by now."""
-        if self._door is not None:
-            self._bury()
+        if self._connection is not None:
+            self._end()
 
-    def disown(self) -> None:
-        """Hold nothing of it any more, in a process that this one has forked."""
-        if self._door is not None:
-            self._door.close()
-            self._door = None
+    def close_after_fork(self) -> None:
+        """Close its socket in a forked child."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _start_server(self) -> None:
         here, there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
@@ -132,7 +132,9 @@ class ForkServer:
         self._has_answered = False
         try:
             self._guardian.watch(self._pid)
-            with suppress(BrokenPipeError, ConnectionResetError):  # dead already, as the first report shows
+            with suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # it is dead already, as the first report shows
                 here.sendmsg([marshal.dumps({"path": search_path(), "preload": self._preload})])
         except BaseException:
             here.close()
@@ -140,16 +142,16 @@ class ForkServer:
                 os.kill(self._pid, signal.SIGKILL)
                 os.waitpid(self._pid, 0)
             raise
-        # Only now: the main thread may have an exit to be reaped at this moment, and the setup comes first.
-        self._door = here
+        # Set last: the main thread may send a request to reap now, and the setup has to come first.
+        self._connection = here
 
-    def _bury(self, grace: float = 0.0) -> int | None:
-        """Let nothing of the server be left, and return its exit code if it is known."""
-        assert self._door is not None
-        self._door.close()
-        self._door = None
+    def _end(self, timeout: float = 0.0) -> int | None:
+        """Kill and reap the server, and return its exit code if it is known."""
+        assert self._connection is not None
+        self._connection.close()
+        self._connection = None
         with suppress(ProcessLookupError):  # other code of the app has reaped it
-            _wait_for_end(self._pid, grace)
+            _wait_for_end(self._pid, timeout)
             os.kill(self._pid, signal.SIGKILL)
         self._guardian.forget(self._pid)
         try:
@@ -177,18 +179,18 @@ class ForkServer:
 
     def _send(self, words: bytes, ends: Sequence[int] = ()) -> None:
         """Send one message; if the server is dead, the report shows it."""
-        door = self._door
+        connection = self._connection
         rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", ends))] if ends else []
-        if door is not None:
+        if connection is not None:
             with suppress(BrokenPipeError, ConnectionResetError):
-                door.sendmsg([words], rights)
+                connection.sendmsg([words], rights)
 
     def _read_report(self, report: int) -> int | None:
         """Return the next number in a report, or `None` if the server is dead."""
         poller = select.poll()
         poller.register(report, select.POLLIN)
-        patience = _PATIENCE if self._has_answered else _PATIENCE_AT_START
-        if not poller.poll(patience * 1000):
+        timeout = _TIMEOUT if self._has_answered else _START_TIMEOUT
+        if not poller.poll(timeout * 1000):
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
             poller.poll()
@@ -206,15 +208,15 @@ def _wait_for_end(pid: int, timeout: float) -> None:
 
 
 def _check(env: Mapping[str, str]) -> None:
-    """Refuse what `posix_spawn` would refuse.
+    """Refuse the variables that `posix_spawn` would refuse.
 
     Raises:
-        ValueError: No environment can hold it.
+        ValueError: A variable is invalid.
     """
     for name, value in env.items():
         if not name or "=" in name or "\0" in name + value:
             raise ValueError(f"illegal environment variable {name!r}")
 
 
-def _heeded_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name.startswith(_HEEDED_AT_START)}
+def _startup_variables(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(_STARTUP_PREFIXES)}

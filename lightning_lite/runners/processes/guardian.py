@@ -21,7 +21,7 @@ _SIGHUP, _SIGINT, _SIGKILL, _SIGTERM = 1, 2, 9, 15
 
 
 class Guardian:
-    """The flow's side of the guardian; its methods may be called from any thread."""
+    """The side of the main process; its methods are callable from any thread."""
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
@@ -30,45 +30,45 @@ class Guardian:
         self._pipe = -1
 
     def watch(self, group: int) -> None:
-        """Put a process group on the list; the first one starts the guardian.
+        """Add a process group to the list; the first one starts the guardian.
 
         Raises:
             OSError: The guardian can't be started.
         """
         with self._lock:
             self._groups.add(group)
-            self._tell(f"+{group} ")
+            self._write(f"+{group} ")
 
     def forget(self, group: int) -> None:
-        """Take a process group off the list; its leader is not reaped yet, because numbers are used again."""
+        """Remove a process group from the list, before its leader is reaped: then the id may be reused."""
         with self._lock:
             self._groups.discard(group)
             try:  # noqa: SIM105 - contextlib is more than all that the guardian loads
-                self._tell(f"-{group} ")
+                self._write(f"-{group} ")
             except OSError:
                 pass  # it was killed, and can't be started again now; the next `watch` tries once more
 
     def close(self) -> None:
-        """End the guardian; all groups are gone by now."""
+        """End the guardian; all groups have exited before."""
         with self._lock:
             if self._pid is not None:
                 os.kill(self._pid, _SIGKILL)
-                self._bury(self._pid)
+                self._reap(self._pid)
 
-    def disown(self) -> None:
-        """Hold nothing of it any more, in a process that this one has forked."""
-        self._lock = allocate_lock()  # another thread may have held it
+    def close_after_fork(self) -> None:
+        """Close its pipe in a forked child."""
+        self._lock = allocate_lock()  # another thread may have held it at the fork
         if self._pid is not None:
             self._pid = None
             os.close(self._pipe)
 
-    def _tell(self, words: str) -> None:
+    def _write(self, words: str) -> None:
         if self._pid is not None:
             try:
                 os.write(self._pipe, words.encode())
                 return
             except BrokenPipeError:
-                self._bury(self._pid)  # it was killed; the next one takes over the whole list
+                self._reap(self._pid)  # it was killed; the next one gets the whole list
         self._start()
         os.write(self._pipe, "".join(f"+{group} " for group in self._groups).encode())
 
@@ -83,7 +83,7 @@ class Guardian:
         finally:
             os.close(read_end)
 
-    def _bury(self, pid: int) -> None:
+    def _reap(self, pid: int) -> None:
         self._pid = None
         os.close(self._pipe)
         try:  # noqa: SIM105

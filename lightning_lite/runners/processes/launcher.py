@@ -1,7 +1,7 @@
 """The thread that starts all processes of an app, with one `posix_spawn` or fork for each work.
 
-The parent-death signal is tied to the thread that has started a process: when that thread ends, the process
-is killed. So all works are started by one thread that lives as long as the runner, while the flow goes on.
+The parent-death signal is tied to the thread that has started a process: when that thread ends, the kernel
+kills the process. So one thread that lives as long as the runner starts all works.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _QUIET = 0.5
 
 
 class Launcher:
-    """The thread that starts the processes of works; it begins with the first one.
+    """The thread that starts the processes of works; it starts with the first one.
 
     Args:
-        launched: Called in that thread with each process that is up, or failed to start.
+        launched: Called in that thread with each process that is started, or failed to start.
     """
 
     def __init__(self, launched: Callable[[WorkProcess], None]) -> None:
@@ -38,7 +38,7 @@ class Launcher:
         self._is_hurried = False
 
     def launch(self, process: WorkProcess) -> None:
-        """Start `process` soon; returns at once."""
+        """Have `process` started soon; return at once."""
         if self._thread is None:
             thread = Thread(target=self._work, name="lightning_lite launcher", daemon=True)
             try:
@@ -55,7 +55,7 @@ class Launcher:
         self._is_hurried = True
 
     def close(self) -> None:
-        """End the thread, and with it the processes that it has started; all works are gone by now."""
+        """End the thread; all works have exited before."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -80,7 +80,7 @@ class Launcher:
 
     def _start(self, process: WorkProcess) -> None:
         try:
-            if not process.is_doomed:
+            if not process.must_end:
                 process.begin(process.origin.start(process))
         except Exception as error:  # noqa: BLE001 - if the system refuses one process, the others still have to start
             process.start_error = error
@@ -94,13 +94,13 @@ class Launcher:
             logger.warning("multiprocess can't show %s among its children", process.name, exc_info=True)
 
     def _report(self, process: WorkProcess) -> None:
-        # In this order: when our copies are closed, the pipe of letters may end.
+        # In this order: when our copies are closed, the pipe of messages may end.
         self._launched(process)
         process.close_child_ends()
 
 
 class Spawner:
-    """Starts a fresh interpreter for each work; see `work_process.Origin`."""
+    """Starts a fresh interpreter for each work; see `process.Origin`."""
 
     def start(self, process: WorkProcess) -> int:
         """Start the process of a work, in a process group of its own, and return its id."""

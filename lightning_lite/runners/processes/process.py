@@ -21,9 +21,9 @@ OUT_OF_MEMORY = "the system has killed a process because memory ran out"
 
 
 def count_out_of_memory_kills() -> int:
-    """Return how many processes the kernel has killed for lack of memory; 0 where the system does not count.
+    """Return how many processes the kernel has killed for lack of memory; 0 if they are not counted.
 
-    Those of our own container or control group, where there is one, else those of the whole machine.
+    It counts those of our own control group if there is one, else those of the whole machine.
     """
     for path in _counters():
         try:
@@ -38,7 +38,7 @@ def count_out_of_memory_kills() -> int:
 
 
 def _counters() -> Iterator[str]:
-    """Yield the files that may hold the counter, the narrowest first."""
+    """Yield the files that may hold the counter, that of the smallest group first."""
     try:
         with open("/proc/self/cgroup", encoding="utf-8") as file:
             groups = [line.rstrip("\n").split(":", 2) for line in file]
@@ -53,51 +53,52 @@ def _counters() -> Iterator[str]:
 
 
 class Origin(Protocol):
-    """Where processes come from: `launch.Spawner` or `fork_server.ForkServer`."""
+    """What starts processes: `launcher.Spawner` or `forkserver.ForkServer`."""
 
     def start(self, process: WorkProcess) -> int:
         """Start a process, in a process group of its own, and return its id.
 
         Raises:
             OSError: The system refuses.
-            ValueError: No environment can hold what it should.
+            ValueError: A variable of the environment is invalid.
         """
 
     def reap(self, process: WorkProcess) -> int:
         """Return the wait status of a process that has ended.
 
         Raises:
-            ChildProcessError: It is not known; the error says why.
+            ChildProcessError: The status is unknown; the error says why.
         """
 
 
 class WorkProcess:
-    """One process, from before it starts until nothing of it is left.
+    """One process, from before its start until it is reaped and its pipes are closed.
 
     Args:
         name: Name of the work.
         env: The whole environment of the process.
-        output: Write end of a pipe that becomes its standard output and standard error; it is taken over.
+        output: Write end of a pipe that becomes its standard output and error; this object closes it.
         guardian: Ends the group of the process if the flow is killed.
         origin: What starts it, and knows its exit code.
         takes_descriptors: Whether its work may need file descriptors of this process.
 
     Attributes:
         origin: See above.
-        pid: Its id, also that of its process group; 0 as long as there is none.
-        sentinel: Readable when the process has ended; -1 as long as there is none, and on systems without
-            pidfds, where the end of `letters` has to do.
+        pid: Its id, also that of its process group; 0 before the start.
+        sentinel: Readable when the process has exited; -1 before the start, and on systems without pidfds,
+            where the end of `messages` is used instead.
         calls: Carries calls to it.
         control: Carries messages to a running work.
-        letters: Read end of what it reports.
-        child_ends: Its own ends of these three, and of the socket for file descriptors if there is one.
+        messages: Read end of what it reports.
+        child_ends: Its own ends of these three pipes, and of the socket for file descriptors if there is one;
+            until the process is started.
         output_end: See `output`.
         report: Read end of the pipe on which the fork server reports about it; -1 if it was not forked.
         start_error: Why it could not be started, or `None`.
-        is_doomed: Whether it must be killed, or not be started at all.
-        is_mute: No letter can come any more.
-        is_reaped: Nothing of it is left.
-        adopted: The process object of `multiprocess` that stands for it, or `None`.
+        must_end: Whether it must be killed, or not be started at all.
+        has_closed_pipe: Whether no message can come any more.
+        is_reaped: Whether it is reaped.
+        adopted: The process object of `multiprocess` that represents it, or `None`.
         detail: What is known about its end in addition to the exit code.
 
     Raises:
@@ -120,8 +121,8 @@ class WorkProcess:
         self.pid = 0
         self.sentinel = -1
         self.start_error: Exception | None = None
-        self.is_doomed = False
-        self.is_mute = False
+        self.must_end = False
+        self.has_closed_pipe = False
         self.is_reaped = False
         self.adopted: Any = None
         self.detail = ""
@@ -129,10 +130,10 @@ class WorkProcess:
         self.report = -1
         self._channel: DescriptorChannel | None = None
         fds = open_pipes(3)
-        calls_of_child, calls, control_of_child, control, self.messages, letters_of_child = fds
+        calls_of_child, calls, control_of_child, control, self.messages, messages_of_child = fds
         self.calls = PipeWriter(calls)
         self.control = PipeWriter(control)
-        self.child_ends: tuple[int, ...] = (calls_of_child, control_of_child, letters_of_child)
+        self.child_ends: tuple[int, ...] = (calls_of_child, control_of_child, messages_of_child)
         if takes_descriptors:
             try:
                 self._channel = DescriptorChannel()
@@ -144,13 +145,13 @@ class WorkProcess:
         os.set_blocking(self.messages, False)
         self._reader = MessageReader()
         self._guardian = guardian
-        self._reaping = RLock()  # a signal handler may come back while it is held
+        self._reaping = RLock()  # re-entrant, because a signal handler may need it while it is held
         self._exitcode: int | None = None
         self._kills_before = 0
         self._has_reported = False
 
     def begin(self, pid: int) -> None:
-        """Take charge of the process that was started.
+        """Note the process that was started, and watch it.
 
         Raises:
             OSError: There are too many open files, or the guardian can't be started.
@@ -178,13 +179,13 @@ class WorkProcess:
             )
 
     def close_child_ends(self) -> None:
-        """Close what the process has now, or will never need."""
+        """Close our copies of the ends that the process has now, or will never need."""
         for fd in (*self.child_ends, self.output_end):
             os.close(fd)
 
     def read(self) -> tuple[list[Any], bool]:
-        """Return the letters that have arrived, and whether there may be more at once; never waits."""
-        if self.is_mute:
+        """Return the messages that have arrived, and whether there may be more at once; never waits."""
+        if self.has_closed_pipe:
             return [], False
         try:
             data = os.read(self.messages, CHUNK)
@@ -192,32 +193,32 @@ class WorkProcess:
             return [], False
         try:
             messages = self._reader.feed(data)
-        except Exception as error:  # noqa: BLE001 - unpickling what is no letter may raise anything
-            self.detail = f"its letters are damaged: {type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001 - unpickling other data may raise anything
+            self.detail = f"its messages are damaged: {type(error).__name__}: {error}"
             messages, data = [], b""
-        self.is_mute = not data
+        self.has_closed_pipe = not data
         self._has_reported = self._has_reported or bool(messages)
-        return messages, not self.is_mute
+        return messages, not self.has_closed_pipe
 
     def signal_group(self, signum: int) -> None:
-        """Send a signal to the process and all that it has started, unless they are gone."""
+        """Send a signal to the process and all that it has started, unless they have exited."""
         with self._reaping:
             if self.pid and not self.is_reaped:
                 self._signal_group(signum)
 
     def begin_end(self, *, at_once: bool) -> None:
-        """Begin to end it, from any thread; the runner's next turn continues the shutdown.
+        """Start to end it, from any thread; the runner's next turn continues the shutdown.
 
         Args:
             at_once: Whether it is killed with all that it has started; else it is asked to stop.
         """
-        self.is_doomed = True
+        self.must_end = True
         if at_once:
             self.signal_group(signal.SIGKILL)
         elif self._has_reported:
-            # To the work alone: for its main thread it is a stop. The letter of a stop has to be read by its
-            # other thread, which a busy one lets wait for the interpreter's lock, 5 ms each time. Before the
-            # first message, it would not be read there.
+            # To the process alone, whose main thread handles it as a stop. The message `StopWork` is read by
+            # its helper thread, which waits 5 ms for the interpreter lock if the main thread is busy. Before
+            # the first message of the process, the handler is not installed.
             self._signal(signal.SIGTERM)
 
     def ask_for_stacks(self) -> None:
@@ -234,7 +235,7 @@ class WorkProcess:
                 poller.register(self.sentinel, select.POLLIN)
                 return bool(poller.poll(0))
             if not hasattr(os, "waitid"):
-                return self.is_mute
+                return self.has_closed_pipe
             try:
                 return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
             except ChildProcessError:
@@ -248,7 +249,8 @@ class WorkProcess:
         """
         with self._reaping:
             if not self.is_reaped and self.pid:
-                # In this order, because others may get the number as soon as the leader is reaped.
+                # Reap last: once the leader is reaped, the kernel may reuse its pid, and killpg() would hit
+                # another group.
                 self._signal_group(signal.SIGKILL)
                 self._guardian.forget(self.pid)
                 self.is_reaped = True
@@ -256,25 +258,25 @@ class WorkProcess:
                     self._exitcode = os.waitstatus_to_exitcode(self.origin.reap(self))
                 except ChildProcessError as error:
                     self.detail = str(error)
-                if self._exitcode == -signal.SIGKILL and not self.is_doomed:
+                if self._exitcode == -signal.SIGKILL and not self.must_end:
                     self.detail = self.detail or self._explain_kill()
             return self._exitcode
 
-    def disown(self) -> None:
-        """Hold nothing of it any more, in a process that this one has forked and that is not its parent."""
-        self._reaping = RLock()  # another thread may have held it
+    def close_after_fork(self) -> None:
+        """Close everything in a forked child, which is not the parent of the process."""
+        self._reaping = RLock()  # another thread may have held it at the fork
         self.is_reaped = True
         self.adopted = None
         self.close()
 
     def abandon(self) -> None:
-        """Leave a process alone that was killed and still does not end."""
+        """Give up a process that was killed and does not exit."""
         with self._reaping:
             self.is_reaped = True
             self.detail = "it was killed, but hangs in the kernel"
 
     def close(self) -> None:
-        """Close our ends; the process is reaped."""
+        """Close our ends of the pipes; the process is reaped."""
         if self.adopted is not None:
             self.adopted.join()
         if self._channel is not None:
@@ -292,13 +294,13 @@ class WorkProcess:
                 os.kill(self.pid, signum)
 
     def _signal_group(self, signum: int) -> None:
-        # Some systems refuse to signal a group of which only the remains are left.
+        # Some systems refuse to signal a group that has only zombies left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signum)
 
 
 def open_pipes(count: int) -> list[int]:
-    """Return read and write ends of new pipes, none of which stands where standard streams belong."""
+    """Return read and write ends of new pipes, but never file descriptors 0 to 2 (standard streams)."""
     fds: list[int] = []
     low: list[int] = []
     try:

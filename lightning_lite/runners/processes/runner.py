@@ -1,14 +1,16 @@
 """The runner that gives each work a process of its own.
 
     main thread                              launcher thread          process of a work
-    send(StartWork)   pipes, setup, host ───▶ posix_spawn ──────────▶ boot, child
+    send(StartWork)   pipes, setup, host ───▶ posix_spawn ──────────▶ boot, main
     send(RunCall)     ────────── calls ─────────────────────────────▶ main thread
     send(WriteState)  ───────── control ────────────────────────────▶ helper thread
-    wait()            ◀──────── letters ─────────────────────────────
-                      ◀──────── sentinel ──────────────────────────── its end, however it comes
+    wait()            ◀──────── reports ─────────────────────────────
+                      ◀──────── sentinel ──────────────────────────── its exit, for any reason
 
-`wait` never reads or writes more than a pipe holds at that moment, so no work can keep it; what has to happen
-later (terminate, kill) are deadlines within it.
+`wait` never reads or writes more than a pipe holds at that moment, so no work can block it. What has to
+happen later (terminate, kill) are deadlines within it. A process takes these steps:
+
+    created ─▶ started by the launcher ─▶ up: its sentinel is watched ─▶ asked to end, or dead ─▶ reaped
 """
 
 from __future__ import annotations
@@ -16,167 +18,429 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
-from typing import ClassVar
+from types import TracebackType
+from typing import ClassVar, NoReturn
+from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
+    AcknowledgeState,
     DumpStack,
     ExternalRequest,
+    Failure,
     KillWork,
     PrepareWork,
     Report,
     Request,
     RunCall,
+    RunEnded,
+    StartFailed,
     StartWork,
     StopWork,
+    WorkExited,
+    WriteState,
 )
+from lightning_lite.places import Place
+from lightning_lite.runners.base import Runner, RunnerOptions
+from lightning_lite.runners.exit_status import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.factory import ProcessFactory
-from lightning_lite.runners.processes.pool import ProcessPool
-from lightning_lite.runners.signals import CriticalSection
+from lightning_lite.runners.processes.launcher import Launcher
+from lightning_lite.runners.processes.process import WorkProcess
+from lightning_lite.runners.processes.shutdown import Shutdowns
+from lightning_lite.runners.processes.terminal_access import TerminalAccess
+from lightning_lite.runners.wire.poller import Poller
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
+from lightning_lite.values.pickling import pack
 
 
-class ProcessRunner:
-    """Runs each work in a process of its own; see `seam.Runner`, and `signals.Interruptible`.
+class CriticalSection:
+    """A block that no exception of a signal handler interrupts.
+
+    A `KeyboardInterrupt` between two instructions would lose messages that were read but not yet stored. It
+    is raised at the end of the block instead.
 
     Args:
-        root: Absolute root folder of the app.
-        logs: Folder of the logs of works.
-        display: Where the output of works is shown, or `None` for nowhere.
-        durable: Whether what works put into drives must survive the loss of power.
-        start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
-        preload: Modules that works need: the fork server loads them once for all, a spawned process while
-            it waits to hear which work it is.
+        hurry: Called when an exception has to wait for the block, to end the block soon.
 
-    Raises:
-        RunnerError: This system has no processes that could be used.
+    Attributes:
+        is_unwinding: Whether an exception was raised and no block was entered since.
     """
 
-    #: Works can be killed and can crash, at any time, and the flow goes on.
-    can_kill: ClassVar[bool] = True
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        self._hurry = hurry
+        self._is_inside = False
+        self._error: BaseException | None = None
+        self.is_unwinding = False
 
-    def __init__(
-        self,
-        root: str,
-        logs: str,
-        display: Display | None = None,
-        durable: bool = False,
-        start_method: str = "spawn",
-        preload: Sequence[str] = (),
+    def __enter__(self) -> None:
+        self._is_inside = True
+        self.is_unwinding = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_inside = False
+        if self._error is not None:
+            pending, self._error = self._error, None
+            self._raise(pending)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error`: now, or at the end of the current block."""
+        if not self._is_inside:
+            self._raise(error)
+        self._error = error
+        self._hurry()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether an exception waits for the end of the block."""
+        return self._error is not None
+
+    def _raise(self, error: BaseException) -> NoReturn:
+        self.is_unwinding = True
+        raise error from None  # it is not a consequence of what the interrupted code was handling
+
+
+class ProcessRunner(Runner):
+    """Runs each work in a process of its own.
+
+    Args:
+        options: The options. A fork server imports `preload` once for all works, a spawned process while it
+            waits for its work.
+        display: Where the output of works is shown, or `None` for nowhere.
+
+    Raises:
+        RunnerError: This system can't start processes.
+    """
+
+    can_kill: ClassVar[bool] = True
+    can_suspend: ClassVar[bool] = True
+
+    def __init__(self, options: RunnerOptions, display: Display | None = None) -> None:
         if not hasattr(os, "posix_spawn") or not sys.executable:
-            lacking = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
-            raise RunnerError(f"Works in processes need {lacking}, which is not there. Use runner='inline'.")
+            missing = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
+            raise RunnerError(f"Works in processes need {missing}, which is not there. Use runner='inline'.")
+        self._processes: dict[str, WorkProcess] = {}
+        self._prepared: dict[str, WorkProcess | None] = {}  # None: it failed to start
+        self._launched: deque[WorkProcess] = deque()
+        self._external: deque[ExternalRequest] = deque()
+        self._reports: list[Report] = []
         self._is_closing = False
+        self._is_closed = False
         self._is_awake = False
-        self._output = OutputPump(logs, display)
-        factory = ProcessFactory(
-            root, self._output, durable=durable, start_method=start_method, preload=preload
-        )
-        self._pool = ProcessPool(factory, self._output, display)
-        self._critical = CriticalSection(self._pool.ring)
+        self._must_kill_all = False
+        self._poller = Poller(self._on_wake, threading.main_thread().ident)
+        self._critical = CriticalSection(self._poller.wake)
+        self._shutdowns = Shutdowns()
+        self._launcher = Launcher(self._on_launched)
+        self._output = OutputPump(options.logs, display)
+        self._terminal = TerminalAccess(self._output, display, self._send_control)
+        self._factory = ProcessFactory(options, self._output)
+        _runners.add(self)
 
     def send(self, request: Request) -> None:
-        """Take one letter for a work, or about its process; see `seam.Runner`."""
-        pool = self._pool
+        """Accept one request to a work or about its process; see `Runner`."""
         with self._critical:
             if isinstance(request, PrepareWork):
-                pool.prepare(request)
+                self._prepared[request.work] = self._create(request)
             elif isinstance(request, StartWork):
-                pool.start(request)
-            elif (process := pool.processes.get(request.work)) is None:
-                pass  # it has died, and `wait` has said so or will say it now
+                self._start(request)
+            elif (process := self._processes.get(request.work)) is None:
+                pass  # it is dead: `wait` has returned its exit or will return it now
             elif isinstance(request, RunCall):
-                pool.call(process, request)
+                self._poller.send(process.calls, request)
             elif isinstance(request, StopWork):
-                pool.stop(process, request.timeout)
+                self._stop(process, request.timeout)
             elif isinstance(request, KillWork):
-                pool.kill(process)
+                self._kill(process)
             elif isinstance(request, DumpStack):
                 process.ask_for_stacks()
             else:
-                pool.send_control(process, request)
+                self._send_control(process, request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
-        """Return all letters that have arrived, in order per work; see `seam.Runner`."""
+        """Wait for the first report, and return all that have arrived; see `Runner`."""
         until = None if timeout is None else monotonic() + timeout
         with self._critical:
-            patience = 0.0 if self._has_news() else timeout
+            pause = 0.0 if self._has_news() else timeout
             while True:
-                self._pool.turn(patience)
+                self._turn(pause)
                 if self._has_news():
                     break
                 if until is not None:
-                    patience = until - monotonic()
-                    if patience <= 0:
+                    pause = until - monotonic()
+                    if pause <= 0:
                         break
         self._is_awake = False
-        return self._pool.take_messages()
+        return self._take_reports()
 
     def wake(self) -> None:
-        """Let a `wait` that is under way return; may be called from any thread and signal handler."""
+        """Make the current or the next `wait` return; callable from any thread and signal handler."""
         self._is_awake = True
-        self._pool.ring()
+        self._poller.wake()
 
     def close(self, timeout: float) -> Sequence[Report]:
-        """End all works in order within about `timeout` seconds, then kill; leave nothing behind."""
+        """Stop all works within about `timeout` seconds, kill the rest, and release all resources."""
         self._is_closing = True
-        if not self._pool.is_closed:
+        if not self._is_closed:
             try:
-                self._pool.stop_all(timeout)
-                while self._pool.processes:
-                    self._pool.turn(None)
+                self._stop_all(timeout)
+                while self._processes:
+                    self._turn(None)
             finally:
-                self._pool.release()
-        return self._pool.take_messages()
+                self._release()
+        return self._take_reports()
 
-    # What commands from outside ask for, see `seam.Steerable`; in any thread.
+    # Commands from other terminals; called in any thread.
 
-    def pids(self) -> dict[str, int]:
-        """Return the ids of the processes of the works that have one, by name."""
-        return {name: process.pid for name, process in list(self._pool.processes.items()) if process.pid}
+    def places(self) -> dict[str, Place]:
+        """Return the places of the works that have a process, by name."""
+        host, processes = self._factory.host, list(self._processes.items())
+        return {name: Place(host, process.pid) for name, process in processes if process.pid}
 
     def take_external(self, external: ExternalRequest) -> None:
-        """Begin to end a process, and let the next `wait` say so."""
-        process = self._pool.processes.get(external.work)  # now: another may have its name when it is heard
-        self._pool.external(external)
+        """Start to end a process, and make the next `wait` return the request."""
+        process = self._processes.get(external.work)  # now: later, another process may have its name
+        self._external.append(external)
+        self._poller.wake()
         if process is not None:
             process.begin_end(at_once=external.timeout == 0)
 
     def write_stacks(self, work: str) -> None:
-        """Let a work write the Python stacks of its threads to its output."""
-        process = self._pool.processes.get(work)
+        """Make a work write the Python stacks of its threads to its output."""
+        process = self._processes.get(work)
         if process is not None:
             process.ask_for_stacks()
 
-    # What signals of the terminal ask for; called in their handlers.
+    # Signals; called in their handlers.
 
     @property
     def is_ending(self) -> bool:
-        """Whether the works are being ended, or an exception is on its way to that."""
+        """Whether the works are being stopped, or an exception that leads to it is under way."""
         return self._is_closing or self._critical.is_unwinding
 
     def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the `send` or `wait` that is under way."""
+        """Raise `error`: now, or at the end of the current `send` or `wait`."""
         self._critical.interrupt(error)
 
     def kill_all(self) -> None:
-        """End all works at once, and wait no longer for a display that stands still."""
+        """Kill all works in the next turn, and no longer wait for a display that does not accept output."""
         self._output.hurry()
-        self._pool.kill_all()
+        self._must_kill_all = True
+        self._poller.wake()
 
     def suspend(self) -> None:
         """Stop all works, as Ctrl-Z does."""
-        for process in list(self._pool.processes.values()):
+        for process in list(self._processes.values()):
             process.signal_group(signal.SIGSTOP)
 
     def resume(self, seconds: float) -> None:
-        """Let all works go on that were stopped `seconds` ago."""
-        for process in list(self._pool.processes.values()):
+        """Continue all works that were stopped `seconds` ago."""
+        for process in list(self._processes.values()):
             process.signal_group(signal.SIGCONT)
-        self._pool.postpone(seconds)
+        self._shutdowns.postpone(seconds)
+
+    # One turn.
+
+    def _turn(self, timeout: float | None) -> None:
+        """Wait until something happens or a deadline is due, and handle it."""
+        shutdowns = self._shutdowns
+        if shutdowns.due is not None:
+            pause = max(0.0, shutdowns.due - monotonic())
+            timeout = pause if timeout is None else min(pause, timeout)
+        self._poller.turn(timeout)
+        if self._must_kill_all:
+            self._must_kill_all = False
+            self._kill(*self._processes.values())
+        if shutdowns.due is not None:
+            self._advance_shutdowns()
 
     def _has_news(self) -> bool:
-        return self._pool.has_messages or self._is_awake or self._critical.is_interrupted
+        return bool(self._reports) or self._is_awake or self._critical.is_interrupted
+
+    def _take_reports(self) -> list[Report]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def _on_wake(self) -> None:
+        self._take_external()
+        self._take_launched()
+
+    def _take_external(self) -> None:
+        while self._external:
+            self._reports.append(self._external.popleft())
+
+    # The start of a process.
+
+    def _start(self, request: StartWork) -> None:
+        """Send a work to its process, which may have been started before, or may have failed to start."""
+        is_prepared = request.work in self._prepared
+        process = self._prepared.pop(request.work) if is_prepared else self._create(request)
+        if process is None:
+            return
+        try:
+            process.send_descriptors(request.descriptors)
+        except (OSError, RunnerError) as error:
+            self._reports.append(_start_failed(process.name, error))
+            self._kill(process)
+            return
+        process.calls.put_bytes(request.host)
+        self._poller.push(process.calls)
+
+    def _create(self, request: PrepareWork | StartWork) -> WorkProcess | None:
+        """Create a process, have it started, and return it; `None` if the system refuses it."""
+        name = request.work
+        if self._is_closed:
+            raise RunnerError(f"{name} can't start: its runner is closed, or belongs to another process.")
+        if name in self._processes:
+            raise RunnerError(f"{name} has a process already, and that has not exited yet.")
+        try:
+            process = self._factory.make(request)
+        except (OSError, RuntimeError) as error:
+            self._output.detach(name)
+            self._reports += _start_failed(name, error), WorkExited(name, None)
+            return None
+        self._processes[name] = process
+        self._poller.watch(process.messages, partial(self._on_readable, process))
+        self._poller.push(process.calls)
+        self._launcher.launch(process)
+        return process
+
+    def _on_launched(self, process: WorkProcess) -> None:
+        """Note that a process is up, or failed to start; called in the launcher's thread."""
+        self._launched.append(process)
+        self._poller.wake()
+
+    def _take_launched(self) -> None:
+        while self._launched:
+            process = self._launched.popleft()
+            if process.start_error is not None:
+                self._reports.append(_start_failed(process.name, process.start_error))
+            if process.start_error is not None or not process.pid:
+                self._finish(process)
+            elif process.sentinel >= 0:
+                self._poller.watch(process.sentinel, partial(self._finish, process))
+
+    # Messages.
+
+    def _send_control(
+        self, process: WorkProcess, message: StopWork | WriteState | AcknowledgeState | TerminalGranted
+    ) -> None:
+        """Send a message to the helper thread of a work."""
+        self._poller.send(process.control, message)
+
+    def _on_readable(self, process: WorkProcess) -> None:
+        self._read(process)
+        if process.has_closed_pipe:
+            # A process that can't report is useless; usually it is just exiting.
+            self._poller.unwatch(process.messages)
+            process.signal_group(signal.SIGKILL)
+            if process.sentinel < 0:
+                self._finish(process)
+
+    def _read(self, process: WorkProcess) -> bool:
+        """Take the messages that have arrived from a process; return whether there may be more at once."""
+        messages, has_more = process.read()
+        for message in messages:
+            kind = type(message)
+            if kind is TerminalRequested or kind is TerminalReleased:
+                self._terminal.handle(process, message)
+                continue
+            if kind is RunEnded:
+                if self._terminal.queue:
+                    self._terminal.end_call(process)
+                self._output.flush(process.name)  # what a call has printed is shown before its end is handled
+            self._reports.append(message)
+        return has_more
+
+    # The end of a process.
+
+    def _stop(self, process: WorkProcess, timeout: float) -> None:
+        """Ask a process to end within `timeout` seconds, else terminate and kill it."""
+        self._send_control(process, StopWork(process.name, timeout))
+        process.begin_end(at_once=False)
+        self._shutdowns.stop(process, timeout)
+
+    def _kill(self, *processes: WorkProcess) -> None:
+        """Kill processes, or prevent their start."""
+        for process in processes:
+            process.must_end = True
+            self._shutdowns.kill(process)
+        self._advance_shutdowns()
+
+    def _stop_all(self, timeout: float) -> None:
+        self._launcher.hurry()
+        # Prepared processes wait for their work, and read no request to stop.
+        self._kill(*[process for process in self._prepared.values() if process is not None])
+        # In reverse order, because a work may need those that were started before it.
+        for process in reversed(self._processes.values()):
+            self._stop(process, timeout)
+
+    def _advance_shutdowns(self) -> None:
+        for process in self._shutdowns.advance():
+            process.abandon()
+            self._finish(process)
+
+    def _finish(self, process: WorkProcess) -> None:
+        """Reap a process, close its pipes, and report its exit as its last message."""
+        while self._read(process):
+            pass
+        exitcode = process.reap()
+        self._terminal.forget(process)
+        self._output.detach(process.name)
+        for writer in (process.calls, process.control):
+            self._poller.drop(writer)
+        for fd in (process.messages, process.sentinel):
+            self._poller.unwatch(fd)
+        process.close()
+        self._shutdowns.forget(process)
+        self._prepared.pop(process.name, None)
+        del self._processes[process.name]
+        self._take_external()  # the request that caused this exit comes before it
+        self._reports.append(WorkExited(process.name, exitcode, process.detail))
+
+    def _release(self) -> None:
+        """Release all resources; processes that are left, because `close` was interrupted, are killed."""
+        self._is_closed = True
+        for process in self._processes.values():
+            process.must_end = True
+        self._launcher.close()
+        self._take_launched()
+        for process in list(self._processes.values()):
+            self._finish(process)
+        self._factory.close()
+        self._output.close()
+        self._poller.close()
+
+    def _close_after_fork(self) -> None:
+        """Close all descriptors of the works in a forked child: they belong to the parent."""
+        if not self._is_closed:
+            self._is_closed = True
+            for process in self._processes.values():
+                process.close_after_fork()
+            self._processes.clear()
+            self._factory.close_after_fork()
+            self._poller.close()
+
+
+def _start_failed(work: str, error: Exception) -> StartFailed:
+    message = f"{work} could not start: {name_limit(error)}"
+    return StartFailed(work, Failure("start_failed", message, error=pack(RunnerError(message))))
+
+
+_runners: WeakSet[ProcessRunner] = WeakSet()
+
+
+def _close_all_after_fork() -> None:
+    for runner in list(_runners):
+        runner._close_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all_after_fork)

@@ -1,8 +1,8 @@
-"""The order in which a process is ended: ask, terminate, kill; driven by deadlines, no thread waits.
+"""How a process is ended: it is asked, terminated, then killed. Deadlines drive this, no thread waits.
 
-    stop ── timeout ──▶ terminate, continue ── pause ──▶ kill ── pause ──▶ give up
+    stop ── timeout ──▶ SIGTERM, SIGCONT ── pause ──▶ SIGKILL ── pause ──▶ give up
 
-Always the whole group: what a work has started goes with it.
+The signals go to the whole process group, so that the children of a work end with it.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from time import monotonic
 
 from lightning_lite.runners.processes.process import WorkProcess
 
-#: Seconds from terminating to killing.
+#: Seconds from SIGTERM to SIGKILL.
 TERMINATE_PAUSE = 0.5
 
-#: Seconds after which a process that was killed is given up: it hangs in the kernel.
+#: Seconds from SIGKILL until a process is given up: it hangs in the kernel.
 KILL_PAUSE = 5.0
 
-#: Seconds until the next look at a process that is just being started.
+#: Seconds until the next check of a process that is being started.
 _START_PAUSE = 0.02
 
 
-class _Ladder:
-    """Leads one process down, rung by rung; the first one, telling it, is the caller's.
+class _Shutdown:
+    """The shutdown of one process, which the caller has asked to stop.
 
     Args:
-        process: The process that is to end.
-        due: Monotonic time at which the next rung is due.
-        is_patient: Whether it is terminated before it is killed.
+        process: The process.
+        due: Monotonic time of the next step.
+        is_patient: Whether it gets SIGTERM before SIGKILL.
     """
 
     def __init__(self, process: WorkProcess, due: float, *, is_patient: bool = True) -> None:
@@ -37,14 +37,14 @@ class _Ladder:
         self._is_terminated = not is_patient
         self._is_killed = False
 
-    def climb(self, now: float) -> bool:
-        """Take the next rung if it is due; return whether the process may still end."""
+    def advance(self, now: float) -> bool:
+        """Take the next step if it is due; return whether the process can still end."""
         if now < self.due:
             return True
         if not self._process.pid:
             self.due = now + _START_PAUSE
         elif not self._is_terminated:
-            # A process that is stopped dies of the first signal only when it goes on.
+            # SIGCONT too: a stopped process handles SIGTERM only when it continues.
             self._process.signal_group(signal.SIGTERM)
             self._process.signal_group(signal.SIGCONT)
             self._is_terminated = True
@@ -58,39 +58,47 @@ class _Ladder:
         return True
 
 
-class Ladders:
-    """All processes of a runner that are being ended."""
+class Shutdowns:
+    """All processes of a runner that are being ended.
+
+    Attributes:
+        due: Monotonic time of the next step, or `None` if no process is being ended. A plain attribute,
+            because the runner reads it in each turn.
+    """
 
     def __init__(self) -> None:
-        self._ladders: dict[WorkProcess, _Ladder] = {}
-
-    @property
-    def due(self) -> float | None:
-        """Monotonic time at which the next rung is due, or `None`."""
-        return min(ladder.due for ladder in self._ladders.values()) if self._ladders else None
+        self.due: float | None = None
+        self._shutdowns: dict[WorkProcess, _Shutdown] = {}
 
     def stop(self, process: WorkProcess, timeout: float) -> None:
-        """Give a process that was asked to end this many seconds, or the rest of those that it had."""
+        """End a process that was asked to stop: in `timeout` seconds, or earlier if it had less."""
         due = monotonic() + timeout
-        ladder = self._ladders.setdefault(process, _Ladder(process, due))
-        ladder.due = min(ladder.due, due)
+        shutdown = self._shutdowns.setdefault(process, _Shutdown(process, due))
+        shutdown.due = min(shutdown.due, due)
+        self._update()
 
     def kill(self, process: WorkProcess) -> None:
-        """Let a process be killed by the next `climb`."""
-        self._ladders[process] = _Ladder(process, monotonic(), is_patient=False)
+        """Kill a process at the next `advance`."""
+        self._shutdowns[process] = _Shutdown(process, monotonic(), is_patient=False)
+        self._update()
 
-    def climb(self) -> list[WorkProcess]:
-        """Take all rungs that are due, and return the processes that nothing can end."""
-        if not self._ladders:
-            return []
+    def advance(self) -> list[WorkProcess]:
+        """Take all steps that are due, and return the processes that even SIGKILL has not ended."""
         now = monotonic()
-        return [process for process, ladder in list(self._ladders.items()) if not ladder.climb(now)]
+        hanging = [process for process, one in list(self._shutdowns.items()) if not one.advance(now)]
+        self._update()
+        return hanging
 
     def postpone(self, seconds: float) -> None:
-        """Move all deadlines: works and flow were suspended for that time."""
-        for ladder in list(self._ladders.values()):
-            ladder.due += seconds
+        """Move all deadlines: the app was suspended for that time."""
+        for shutdown in list(self._shutdowns.values()):
+            shutdown.due += seconds
+        self._update()
 
     def forget(self, process: WorkProcess) -> None:
-        """Take note that a process has ended."""
-        self._ladders.pop(process, None)
+        """Note that a process has exited."""
+        if self._shutdowns.pop(process, None) is not None:
+            self._update()
+
+    def _update(self) -> None:
+        self.due = min((one.due for one in list(self._shutdowns.values())), default=None)

@@ -1,4 +1,4 @@
-"""Starts a fresh Python program with exactly the environment, files and settings that it should inherit."""
+"""Starts a Python program with exactly the environment, descriptors and settings that it is to inherit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
 
 
-def describe_heritage(cwd: str | None) -> dict[str, Any]:
+def inherited_settings(cwd: str | None) -> dict[str, Any]:
     """Return the search path, arguments, working directory and log level of this process.
 
     Args:
-        cwd: Working directory that the work asks for instead, or `None`.
+        cwd: Working directory of the work instead, or `None`.
     """
     here = _working_directory()
     if cwd is not None:
@@ -30,9 +30,9 @@ def describe_heritage(cwd: str | None) -> dict[str, Any]:
 
 
 def search_path() -> list[str]:
-    """Return the search path of this process, so that it means the same in any working directory.
+    """Return the search path of this process, with absolute paths.
 
-    Without what is no text, such as a `pathlib.Path`: Python ignores that, too.
+    Entries that are not text, such as a `pathlib.Path`, are left out: Python ignores them too.
     """
     here = _working_directory()
     return [_absolute(entry, here) for entry in sys.path if isinstance(entry, str)]
@@ -42,11 +42,11 @@ def _working_directory() -> str | None:
     try:
         return os.getcwd()
     except OSError:
-        return None  # it was removed, or may not be looked at; the work's process stands in the same nowhere
+        return None  # it was removed or is not readable; the process of the work has none either
 
 
 def _absolute(entry: str, here: str | None) -> str:
-    """Return an entry of the search path that means the same in another working directory."""
+    """Return an entry of the search path as an absolute path."""
     if here is None or os.path.isabs(entry):
         return entry
     if entry and not os.path.exists(entry):
@@ -83,7 +83,7 @@ def spawn_program(
 
     Raises:
         OSError: The system refuses.
-        ValueError: No environment can hold what it should.
+        ValueError: A variable of the environment is invalid.
     """
     argv = [sys.executable, *_args_from_interpreter_flags(), *command(program), *map(str, arguments)]
     actions: list[Any] = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_fds()]
@@ -101,14 +101,14 @@ def spawn_program(
 
 
 def command(program: str) -> tuple[str, str]:
-    """Return what runs a program of this folder; a script would be compiled at each start, for 3 ms."""
+    """Return the arguments that run a program of `worker`; to compile a script costs 3 ms."""
     return "-c", f"import sys; sys.path.insert(0, {_WORKER!r}); import {program}; {program}.main()"
 
 
 def _inheritable_fds() -> list[int]:
-    """Return what this process would hand on besides: what its shell or its user left open for children."""
+    """Return the inheritable descriptors of this process: its shell or user left them open."""
     found = []
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # above it, nothing can be asked for
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # above it, a descriptor can't be queried
     for name in os.listdir("/dev/fd"):
         fd = int(name)
         try:

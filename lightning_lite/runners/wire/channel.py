@@ -2,9 +2,9 @@
 
     │ 1 byte: number of the kind │ 7 bytes: size, big-endian │ the fields, pickled │ 1 byte: … │
 
-What is no letter, but bytes for the boot of a work, has the kind 0.
+Bytes for the boot of a work, which are not a message, have the kind 0.
 
-Both sides use these rooms: the main process writes calls and reads letters, a work the other way round.
+Both sides use this module: the main process writes requests and reads reports, a work the opposite.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lightning_lite.messages import (
     WorkStarted,
     WriteState,
 )
-from lightning_lite.runners.wire.terminal_messages import TerminalLent, TerminalReturned, TerminalWanted
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 
 if TYPE_CHECKING:
     from typing import Any
@@ -43,9 +43,9 @@ _KINDS: tuple[type[tuple[Any, ...]], ...] = (
     StateChanged,
     RunEnded,
     StartFailed,
-    TerminalWanted,
-    TerminalLent,
-    TerminalReturned,
+    TerminalRequested,
+    TerminalGranted,
+    TerminalReleased,
 )
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS, 1)}
 
@@ -57,7 +57,7 @@ _LARGEST = 1 << 40
 
 
 class PipeWriter:
-    """Writes letters into a pipe as far as it takes them, and keeps the rest.
+    """Writes messages into a pipe as far as it accepts them, and keeps the rest.
 
     Args:
         fd: The write end; it is made non-blocking.
@@ -69,22 +69,31 @@ class PipeWriter:
         self._rest: deque[bytes | memoryview] = deque()
 
     def put(self, message: tuple[Any, ...]) -> None:
-        """Take `letter` behind all that came before; `push` sends it."""
+        """Append `message` to what is kept; `push` writes it."""
         self.put_bytes(_pickle.dumps(tuple(message), _PROTOCOL), _NUMBERS[type(message)])
 
     def put_bytes(self, body: bytes, kind: int = 0) -> None:
-        """Take one frame that holds `body`."""
+        """Append one frame with `body` to what is kept."""
         header = (kind << _SIZE_BITS | len(body)).to_bytes(_HEADER, "big")
         if len(body) < CHUNK:
             self._rest.append(header + body)
         else:
             self._rest += header, body
 
-    def push(self) -> bool:
-        """Write as much as the pipe takes; return whether everything is out.
+    def send(self, message: tuple[Any, ...]) -> bool:
+        """Put a message and push; return whether everything is out.
 
         Raises:
-            BrokenPipeError: The reader has closed it; the rest is dropped.
+            BrokenPipeError: The reader has closed the pipe; the rest is dropped.
+        """
+        self.put(message)
+        return self.push()
+
+    def push(self) -> bool:
+        """Write as much as the pipe accepts; return whether everything is out.
+
+        Raises:
+            BrokenPipeError: The reader has closed the pipe; the rest is dropped.
         """
         while self._rest:
             part = self._rest[0]
@@ -103,9 +112,9 @@ class PipeWriter:
 
 
 class MessageReader:
-    """Puts letters together from the pieces in which a pipe delivers them.
+    """Assembles messages from the parts in which a pipe delivers them.
 
-    A letter that was cut by a kill stays a piece, and so never becomes one.
+    A message that a kill has cut off stays incomplete, and is never returned.
     """
 
     def __init__(self) -> None:
@@ -113,10 +122,10 @@ class MessageReader:
         self._wanted = _HEADER
 
     def feed(self, data: bytes | bytearray) -> list[Any]:
-        """Return the letters that are whole now that `data` has arrived.
+        """Return the messages that `data` completes.
 
         Raises:
-            RunnerError: Something else than letters came out of the pipe.
+            RunnerError: The data is not a sequence of messages.
             Exception: Any error of unpickling a damaged message.
         """
         if self._piece:
@@ -132,7 +141,7 @@ class MessageReader:
             head = int.from_bytes(view[start : start + _HEADER], "big")
             number, nbytes = head >> _SIZE_BITS, head & _SIZE
             if nbytes > _LARGEST or not 0 < number <= len(_KINDS):
-                raise RunnerError("the pipe holds something else than letters")
+                raise RunnerError("the pipe holds something else than messages")
             if size - start < _HEADER + nbytes:
                 self._wanted = _HEADER + nbytes
                 break

@@ -6,8 +6,8 @@ import _signal as signal  # type: ignore[import-not-found] # signal itself makes
 import faulthandler
 import sys
 
-#: A real-time signal where there are any, because people use the others. A work starts with it blocked, so
-#: that one that comes too early waits instead of killing it.
+#: A real-time signal where there are any, because users may use the others. A work starts with it blocked,
+#: so that a signal that comes too early waits and does not kill the process.
 STACK_SIGNAL: int = signal.SIGRTMAX - 1 if sys.platform == "linux" else signal.SIGUSR2
 
 

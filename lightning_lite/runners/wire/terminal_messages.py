@@ -1,7 +1,7 @@
 """Messages between a work and its runner about the terminal; the engine never sees them.
 
-work → runner   TerminalWanted, TerminalReturned
-runner → work   TerminalLent
+work → runner   TerminalRequested, TerminalReleased
+runner → work   TerminalGranted
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 from lightning_lite.light_typing import NamedTuple
 
 
-class TerminalWanted(NamedTuple):
-    """A debugger in a work wants to ask on the terminal.
+class TerminalRequested(NamedTuple):
+    """A debugger in a work needs the terminal.
 
     Attributes:
         work: Name of the work.
-        number: Number of this request; the answer carries it.
+        number: Number of this request; the answer has the same.
     """
 
     work: str
     number: int
 
 
-class TerminalLent(NamedTuple):
-    """The terminal is the work's until it gives it back, unless there is a refusal.
+class TerminalGranted(NamedTuple):
+    """A work may use the terminal until it releases it, unless there is a refusal.
 
     Attributes:
         work: Name of the work.
-        number: Number of the request that is answered.
+        number: Number of the request.
         refusal: Why the work does not get the terminal, or "".
     """
 
@@ -35,12 +35,12 @@ class TerminalLent(NamedTuple):
     refusal: str
 
 
-class TerminalReturned(NamedTuple):
-    """A work does not use the terminal any more.
+class TerminalReleased(NamedTuple):
+    """A work no longer uses the terminal.
 
     Attributes:
         work: Name of the work.
-        is_done: Whether it is the turn of others now; a debugger that steps asks again before them.
+        is_done: Whether other works may get it now; if not, a debugger that steps asks again before them.
     """
 
     work: str

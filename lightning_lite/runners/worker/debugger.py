@@ -9,62 +9,62 @@ import threading
 from types import FrameType
 from typing import Any
 
-from lightning_lite.runners.worker.terminal import Borrower
+from lightning_lite.runners.worker.terminal import TerminalClient
 
 _PACKAGE = "lightning_lite"
 
 
 class Debugger(pdb.Pdb):
-    """Asks on the terminal when it has been lent, and gives it back whenever the work goes on.
+    """Prompts on the terminal of the app, and releases it whenever the work continues.
 
-    It steps through the code of the user only: not into this package, nor out into what has called the work.
+    It steps only through the code of the user: not into this package, and not into the callers of the work.
 
     Args:
-        borrower: Has taken the terminal.
+        terminal: Has acquired the terminal.
     """
 
-    def __init__(self, borrower: Borrower) -> None:
+    def __init__(self, terminal: TerminalClient) -> None:
         super().__init__(
-            stdin=borrower.reader,
-            stdout=borrower.writer,
-            nosigint=True,  # Ctrl-C is the debugger's at the prompt only
+            stdin=terminal.reader,
+            stdout=terminal.writer,
+            nosigint=True,  # `cmdloop` handles Ctrl-C, only at the prompt
         )
-        self.prompt = f"(Pdb {borrower.work}) "
-        self._borrower = borrower
-        self._outermost: FrameType | None = None  # of the user's frames around the one that is debugged
+        self.prompt = f"(Pdb {terminal.work}) "
+        self._terminal = terminal
+        self._outermost: FrameType | None = None  # the outermost frame of the user around the debugged one
 
     def debug(self, frame: FrameType, header: str | None) -> None:
-        """Ask in `frame`, after showing `header` if there is one."""
+        """Prompt in `frame`, after printing `header` if there is one."""
         if header is not None:
             self.message(header)
         self._outermost = _outermost_of_user(frame)
         self.set_trace(frame)
 
-    # All its output goes to the terminal, and the terminal is given back before anything else happens.
+    # All its output goes to the terminal, which is released before the work continues.
 
     def message(self, msg: str) -> None:
-        """Show one line."""
-        self._take()
+        """Print one line."""
+        self._acquire()
         super().message(msg)
 
     def interaction(self, frame: FrameType | None, *trace: Any) -> None:
-        """Ask until the work shall go on."""
-        self._take()
+        """Prompt until the user continues the work."""
+        self._acquire()
         if frame is not None:
             self._outermost = _outermost_of_user(frame)
         super().interaction(frame, *trace)
 
     def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """Hear from Python what the code does, and ask if that is of interest."""
+        """Handle a trace event of Python, and prompt if the debugger is to stop there."""
         try:
             return super().trace_dispatch(frame, event, arg)
         except bdb.BdbQuit:
             raise bdb.BdbQuit("quit at the prompt of the debugger") from None
         finally:
-            self._borrower.give_back(is_done=False)
+            self._terminal.release(is_done=False)
 
     def cmdloop(self, intro: Any = None) -> None:
-        """Ask for commands; Ctrl-C cuts one."""
+        """Read commands; Ctrl-C interrupts one."""
         if threading.current_thread() is not threading.main_thread():
             super().cmdloop(intro)
             return
@@ -83,33 +83,33 @@ class Debugger(pdb.Pdb):
             one = one.f_back
         return super().stop_here(frame)
 
-    # The end of a turn.
+    # The end of a prompt.
 
     def set_continue(self) -> None:
-        """Go on, up to a breakpoint if there is any."""
+        """Continue, up to the next breakpoint if there is one."""
         super().set_continue()
-        self._borrower.give_back(is_done=True)
+        self._terminal.release(is_done=True)
 
     def set_quit(self) -> None:
-        """Go on with a failure."""
+        """End the call with a failure."""
         super().set_quit()
-        self._borrower.give_back(is_done=True)
+        self._terminal.release(is_done=True)
 
     def dispatch_return(self, frame: FrameType, arg: Any) -> Any:
-        """Ask before a function returns, if that is of interest; what follows the outermost one is not."""
+        """Prompt before a function returns, if the debugger stops there; continue after the outermost one."""
         trace = super().dispatch_return(frame, arg)
         if frame is self._outermost:
             self._outermost = None
             self.set_continue()
         return trace
 
-    def _take(self) -> None:
-        self._borrower.take()
-        self.stdin, self.stdout = self._borrower.reader, self._borrower.writer
+    def _acquire(self) -> None:
+        self._terminal.acquire()
+        self.stdin, self.stdout = self._terminal.reader, self._terminal.writer
 
 
 def _outermost_of_user(frame: FrameType) -> FrameType:
-    """Return the frame around `frame` that this package has called, or in which its thread has begun."""
+    """Return the frame around `frame` that this package has called, or with which its thread has started."""
     while (outer := frame.f_back) is not None and not _is_ours(outer):
         frame = outer
     return frame

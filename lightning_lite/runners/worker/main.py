@@ -1,12 +1,12 @@
 """The process of a work: the main thread runs the calls, a helper thread reads the control pipe.
 
     calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
-    control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ letters
+    control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ reports
                (asleep)        StopWork ─▶ SIGTERM to the main thread         ┘
                                the pipe ends: the main process is lost ─▶ everything here ends
 
 No thread stands on the way of a call, because handing it over would cost more than the call. A stop is
-`StopRun`, raised in the main thread: once, never within a letter, and never within `on_exit`.
+`StopRun`, raised in the main thread: once, never within a message, and never within `on_exit`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
+from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.spin_wait import SpinWait
+from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.stack_signal import write_stacks_on_demand
-from lightning_lite.runners.wire.terminal_messages import TerminalLent
-from lightning_lite.runners.worker.terminal import Borrower
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted
+from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.values.pickling import pack_error, unpack
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Child:
         work: Name of the work.
         calls: Read end of the pipe of calls.
         control: Read end of the pipe of messages to a running work.
-        letters: Write end of the pipe of what the work reports.
+        messages: Write end of the pipe of what the work reports.
         channel: Socket on which file descriptors for the work come, or -1 if there are none.
     """
 
@@ -83,7 +84,7 @@ class Child:
         # Those that do not know this process yet.
         self._packages: tuple[str, ...] = ("multiprocess", "multiprocessing")
         self._messages = MessageSender(messages)
-        self._borrower = Borrower(work, self._send, _DEBUGGER)
+        self._terminal = TerminalClient(work, self._send, _DEBUGGER)
         self._nudged, self._nudge = os.pipe()
         os.set_blocking(self._nudge, False)
         self._main = get_ident()
@@ -121,7 +122,7 @@ class Child:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
         write_stacks_on_demand()
-        self._borrower.serve_breakpoints()
+        self._terminal.serve_breakpoints()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow handles Ctrl-C
         signal.signal(signal.SIGTERM, self._hear_stop)
         os.register_at_fork(after_in_child=self._after_fork)
@@ -149,7 +150,7 @@ class Child:
             self._send(StartFailed(self._work, start_failure(self._work, error)))
             return False
         self._is_open = True
-        self._send(WorkStarted(self._work, os.getpid()))
+        self._send(WorkStarted(self._work, Place(setup["host"], os.getpid())))
         return True
 
     def _unpack_host(self, packed: bytes) -> Host:
@@ -212,7 +213,7 @@ class Child:
             interrupt()
 
     def _send(self, message: Report) -> None:
-        """Send a letter, whole; what was printed before a call's end is out before its letter."""
+        """Send a report, never interrupted; what a call has printed is flushed before its `RunEnded`."""
         if get_ident() != self._main:
             self._messages.send(message)
             return
@@ -257,8 +258,8 @@ class Child:
                 for message in reader.feed(data):
                     if type(message) is StopWork:
                         tell_at = monotonic()
-                    elif type(message) is TerminalLent:
-                        self._borrower.hear(message)
+                    elif type(message) is TerminalGranted:
+                        self._terminal.on_granted(message)
                     else:
                         self._host.receive(message)
             now = monotonic()
@@ -305,7 +306,7 @@ class MessageSender:
         self._closed = ""
 
     def send(self, message: Report) -> None:
-        """Send `letter` behind all that came before.
+        """Send `message` after all earlier ones.
 
         Raises:
             RunnerError: The sender is closed; the error says why.
@@ -336,7 +337,7 @@ class MessageSender:
             poller.poll()
 
     def close(self, why: str) -> None:
-        """Close the pipe and refuse all letters from now on."""
+        """Close the pipe and refuse all messages from now on."""
         self._closed = why
         os.close(self._pipe.fd)
 

@@ -1,9 +1,9 @@
-"""Lends the terminal to one work at a time, for its debugger; the work's side.
+"""Gets the terminal from the main process for the debugger of a work; the side of the work.
 
-breakpoint() ─▶ Borrower.break_here ─▶ debugger.Debugger     loaded on first use
-                    │ take, give_back       │ prompts
-                    ▼                       ▼
-                lending.Lender          /dev/tty
+breakpoint() ─▶ TerminalClient.break_here ─▶ debugger.Debugger     loaded on first use
+                    │ acquire, release          │ prompts
+                    ▼                           ▼
+                TerminalAccess              /dev/tty
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.runners.wire.terminal_messages import TerminalLent, TerminalReturned, TerminalWanted
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _TERMINAL = "/dev/tty"
 
 
-class Borrower:
-    """Borrows the terminal from the main process, for one thread at a time.
+class TerminalClient:
+    """Gets the terminal from the main process, for one thread at a time.
 
     Args:
         work: Name of the work.
@@ -33,8 +33,8 @@ class Borrower:
         debugger: Name of the module of the debugger, imported at the first breakpoint.
 
     Attributes:
-        reader: Input of the terminal; only while the terminal is taken.
-        writer: Output of the terminal; only while it is taken.
+        reader: Input of the terminal; only between `acquire` and `release`.
+        writer: Output of the terminal; only between `acquire` and `release`.
     """
 
     def __init__(self, work: str, send: Callable[[Any], None], debugger: str) -> None:
@@ -47,12 +47,12 @@ class Borrower:
         self._free = allocate_lock()
         self._owner: int | None = None  # the thread that has the terminal
         self._number = 0
-        self._answer: TerminalLent | None = None
+        self._answer: TerminalGranted | None = None
         self._answered = allocate_lock()  # released by each answer
         self._answered.acquire()
 
     def serve_breakpoints(self) -> None:
-        """Let `breakpoint()` ask on the terminal, unless PYTHONBREAKPOINT says something else."""
+        """Make `breakpoint()` prompt on the terminal, unless PYTHONBREAKPOINT is set to something else."""
         if os.environ.get("PYTHONBREAKPOINT", "") in ("", "pdb.set_trace"):
             sys.breakpointhook = self.break_here
 
@@ -63,11 +63,11 @@ class Borrower:
             RunnerError: There is no user to ask.
         """
         __import__(self._debugger)  # only now: `pdb` takes longer to import than a work to start
-        self.take()
+        self.acquire()
         sys.modules[self._debugger].Debugger(self).debug(sys._getframe(1), header)
 
-    def take(self) -> None:
-        """Return when this thread has the terminal.
+    def acquire(self) -> None:
+        """Wait until this thread has the terminal.
 
         Raises:
             RunnerError: There is no terminal, or no user at it.
@@ -84,42 +84,42 @@ class Borrower:
         self._free.acquire()
         try:
             self._ask()
-            self.reader = open(_TERMINAL, encoding="utf-8", errors="replace")  # noqa: SIM115 - `give_back` closes it
+            self.reader = open(_TERMINAL, encoding="utf-8", errors="replace")  # noqa: SIM115 - `release` closes it
             self.writer = open(_TERMINAL, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         except BaseException:
             try:
-                self._send(TerminalReturned(self.work, is_done=True))
+                self._send(TerminalReleased(self.work, is_done=True))
             finally:
                 self._free.release()
             raise
         self._owner = get_ident()
 
-    def give_back(self, *, is_done: bool) -> None:
-        """Give the terminal back, if this thread has it.
+    def release(self, *, is_done: bool) -> None:
+        """Release the terminal, if this thread has it.
 
         Args:
-            is_done: Whether it is the turn of others now.
+            is_done: Whether other works may get it now.
         """
         if self._owner == get_ident():
             self._owner = None
             self.reader.close()
             self.writer.close()
-            self._send(TerminalReturned(self.work, is_done))
+            self._send(TerminalReleased(self.work, is_done))
             self._free.release()
         elif is_done and self._free.acquire(blocking=False):  # else another thread has it
-            self._send(TerminalReturned(self.work, is_done))
+            self._send(TerminalReleased(self.work, is_done))
             self._free.release()
 
-    def hear(self, message: TerminalLent) -> None:
-        """Take the answer of the runner; called in the helper thread."""
+    def on_granted(self, message: TerminalGranted) -> None:
+        """Handle the answer of the runner; called in the helper thread."""
         self._answer = message
         if self._answered.locked():
             self._answered.release()
 
     def _ask(self) -> None:
         self._number += 1
-        self._send(TerminalWanted(self.work, self._number))
-        # An answer may come late, when a stop has cut the waiting for it: then it is not ours.
+        self._send(TerminalRequested(self.work, self._number))
+        # If a stop has interrupted an earlier request, its answer may come now: it has another number.
         while self._answer is None or self._answer.number != self._number:
             self._answered.acquire()
         if self._answer.refusal:

@@ -1,4 +1,4 @@
-"""A runner on the test bench: works with hosts of the tests, and waits that name what did not come."""
+"""A runner under test with hosts of the tests; a wait that fails names what did not come."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
+from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.settings import RunOptions
 from lightning_lite.values.pickling import pack, unpack
@@ -32,15 +33,14 @@ from lightning_lite.values.pickling import pack, unpack
 DEADLINE = 60.0
 
 
-class Bench:
-    """A `ProcessRunner`, all letters that came from it, and shorthands for what tests ask of it."""
+class Harness:
+    """A `ProcessRunner`, the reports that it has returned, and shorthands for tests."""
 
     def __init__(self, folder: str, **options: Any) -> None:
         self.logs = os.path.join(folder, "logs")
         os.makedirs(self.logs, exist_ok=True)
-        self.runner = ProcessRunner(
-            folder, self.logs, start_method=RunOptions.resolve().start_method, **options
-        )
+        start_method = RunOptions.resolve().start_method
+        self.runner = ProcessRunner(RunnerOptions(folder, self.logs, start_method=start_method, **options))
         self.messages: list[Report] = []
         self._keys = count()
 
@@ -68,10 +68,10 @@ class Bench:
         """Start works, and return their process ids when all are up."""
         for name in names or ("root.a",):
             self.start(name)
-        return {name: self.until(WorkStarted, name).pid for name in names or ("root.a",)}
+        return {name: self.until(WorkStarted, name).place.pid for name in names or ("root.a",)}
 
     def until(self, what: type | Callable[[Report], bool], name: str | None = None) -> Any:
-        """Wait for a letter of a class, or one that fits, and return it; letters are looked at only once."""
+        """Wait for a report of a class, or one for which `what` is true; remove and return it."""
 
         def fits(message: Report) -> bool:
             fitting = isinstance(message, what) if isinstance(what, type) else what(message)

@@ -1,0 +1,78 @@
+"""What a runner inherits: a minimal one works with signals and commands, and says what it can't do."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from lightning_lite.app.commands import Commands
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import Report, Request
+from lightning_lite.runners.base import Runner
+from lightning_lite.runners.signals import EndingSignals
+from lightning_lite.ui.live_table import WorkRow
+
+
+class MinimalRunner(Runner):
+    """Implements what every runner must, and nothing else."""
+
+    def send(self, request: Request) -> None:
+        pass
+
+    def wait(self, timeout: float | None) -> Sequence[Report]:
+        return []
+
+    def wake(self) -> None:
+        pass
+
+    def close(self, timeout: float) -> Sequence[Report]:
+        return []
+
+
+class App:
+    """The part of an app that commands use."""
+
+    thread = 0
+
+    def __init__(self) -> None:
+        self.runner = MinimalRunner()
+
+    def busy_for(self) -> None:
+        return None
+
+    def snapshot_works(self) -> list[WorkRow]:
+        return [WorkRow("root.a", "running")]
+
+    def end_from_outside(self) -> None:
+        pass
+
+
+def test_a_runner_without_one_of_the_four_methods_can_not_be_created():
+    with pytest.raises(TypeError, match="abstract"):
+        Runner()
+
+
+def test_a_minimal_runner_knows_no_processes():
+    assert MinimalRunner().places() == {}
+
+
+@pytest.mark.parametrize("command", ["stop", "kill", "restart"])
+def test_a_command_that_a_runner_can_not_execute_is_refused(command):
+    with pytest.raises(RunnerError, match=r"MinimalRunner can't end works on request from another terminal"):
+        Commands(App()).answer({"command": command, "work": "root.a"})
+
+
+def test_stacks_that_a_runner_can_not_show_are_refused():
+    with pytest.raises(RunnerError, match=r"MinimalRunner can't show the stacks of works"):
+        Commands(App()).answer({"command": "stack", "work": "root.a"})
+
+
+def test_ctrl_c_is_raised_at_once_and_ctrl_z_is_left_to_the_system():
+    suspend = signal.getsignal(signal.SIGTSTP)
+
+    with EndingSignals(MinimalRunner()):
+        assert signal.getsignal(signal.SIGTSTP) == suspend
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
