@@ -46,8 +46,9 @@ def test_a_process_that_was_prepared_for_descriptors_starts_without(bench: Bench
     bench.start()
 
     assert bench.run(tasks.answer, 1) == 1
-    files = [target for target in bench.run(tasks.environment)["fds"].values() if "socket:" in target]
-    assert files == []
+    seen = bench.run(tasks.environment)
+    assert [target for target in seen["fds"].values() if "socket:" in target] == []
+    assert "lightning_lite.values.shared_objects" not in seen["modules"]
 
 
 def test_objects_from_after_the_preparation_of_a_process_fail_the_start(bench: Bench, monkeypatch):
