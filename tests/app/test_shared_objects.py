@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import multiprocess
+import multiprocess.connection  # a package has objects to share once such a module is loaded
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork

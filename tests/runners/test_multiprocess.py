@@ -8,8 +8,8 @@ import os
 import multiprocess.connection
 import pytest
 import tasks
+from harness import Harness
 from hosts import TaskHost
-from runner_bench import Bench
 
 from lightning_lite.messages import PrepareWork, StartFailed, StartWork, WorkExited
 from lightning_lite.runners.processes import factory
@@ -21,43 +21,44 @@ pytestmark = pytest.mark.dependencies
 PACKAGES = [multiprocess, multiprocessing]
 
 
-def test_a_work_and_its_app_have_process_objects_in_each_package(bench: Bench):
-    bench.up()
+def test_a_work_and_its_app_have_process_objects_in_each_package(harness: Harness):
+    harness.up()
     for package in PACKAGES:
-        bench.run(tasks.import_package, package.__name__)
+        harness.run(tasks.import_package, package.__name__)
 
-        family = bench.run(tasks.family, package.__name__)
+        family = harness.run(tasks.family, package.__name__)
 
         assert family == ("root.a", "MainProcess", os.getpid(), True)
 
 
-def test_a_work_that_shares_nothing_loads_nothing_for_it(bench: Bench):
+def test_a_work_that_shares_nothing_loads_nothing_for_it(harness: Harness):
     assert is_in_use()
-    bench.start()
+    harness.start()
 
-    modules = set(bench.run(tasks.environment)["modules"])
+    modules = set(harness.run(tasks.environment)["modules"])
 
     assert {module for module in modules if "multiprocess" in module or "shared_objects" in module} == set()
 
 
-def test_a_process_that_was_prepared_for_descriptors_starts_without(bench: Bench):
+def test_a_process_that_was_prepared_for_descriptors_starts_without(harness: Harness):
     assert is_in_use()
-    bench.runner.send(PrepareWork("root.a"))
-    bench.start()
+    harness.runner.send(PrepareWork("root.a"))
+    harness.start()
 
-    assert bench.run(tasks.answer, 1) == 1
-    files = [target for target in bench.run(tasks.environment)["fds"].values() if "socket:" in target]
-    assert files == []
+    assert harness.run(tasks.answer, 1) == 1
+    seen = harness.run(tasks.environment)
+    assert [target for target in seen["fds"].values() if "socket:" in target] == []
+    assert "lightning_lite.values.shared_objects" not in seen["modules"]
 
 
-def test_objects_from_after_the_preparation_of_a_process_fail_the_start(bench: Bench, monkeypatch):
+def test_objects_from_after_the_preparation_of_a_process_fail_the_start(harness: Harness, monkeypatch):
     monkeypatch.setattr(factory, "is_in_use", lambda: False)
-    bench.runner.send(PrepareWork("root.a"))
+    harness.runner.send(PrepareWork("root.a"))
 
-    bench.runner.send(StartWork("root.a", pack(TaskHost("root.a")), descriptors=(Descriptor(0, 0),)))
+    harness.runner.send(StartWork("root.a", pack(TaskHost("root.a")), descriptors=(Descriptor(0, 0),)))
 
-    failure = bench.until(StartFailed).failure
+    failure = harness.until(StartFailed).failure
     assert "objects with the app that did not exist when its process was prepared" in str(
         unpack(failure.error)
     )
-    assert isinstance(bench.exit_of(), WorkExited)
+    assert isinstance(harness.exit_of(), WorkExited)

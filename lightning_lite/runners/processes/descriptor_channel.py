@@ -1,7 +1,7 @@
 """The socket on which a new process gets the file descriptors that its work shares with the app.
 
 A process has one only if its work may need it. The descriptors wait in the socket until the process has
-started; `worker/shared_objects` receives them.
+started; `worker/descriptor_channel` receives them.
 """
 
 from __future__ import annotations

@@ -51,8 +51,9 @@ def start_failure(work: str, error: BaseException) -> Failure:
     return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
 
 
-#: Imported by name, if this process has a socket for file descriptors.
-_SHARED_OBJECTS = "lightning_lite.runners.worker.shared_objects"
+#: Imported by name, the first if this process has a socket for file descriptors, the second if some came.
+_DESCRIPTOR_CHANNEL = "lightning_lite.runners.worker.descriptor_channel"
+_SHARED_OBJECTS = "lightning_lite.values.shared_objects"
 
 #: Imported by name, when one of the packages was loaded that have an object for the current process.
 _MULTIPROCESS_BRIDGE = "lightning_lite.runners.worker.multiprocess_bridge"
@@ -81,8 +82,8 @@ class Child:
         self._control = control
         self._channel = channel
         self._parent = 0
-        # Those that do not know this process yet.
-        self._packages: tuple[str, ...] = ("multiprocess", "multiprocessing")
+        # Of packages that do not know this process yet, the module after which their `process` is complete.
+        self._last_modules: tuple[str, ...] = ("multiprocess.reduction", "multiprocessing.reduction")
         self._messages = MessageSender(messages)
         self._terminal = TerminalClient(work, self._send, _DEBUGGER)
         self._nudged, self._nudge = os.pipe()
@@ -153,22 +154,24 @@ class Child:
         self._send(WorkStarted(self._work, Place(setup["host"], os.getpid())))
         return True
 
-    def _unpack_host(self, packed: bytes) -> Host:
-        if self._channel < 0:
-            host: Host = unpack(packed)
-        else:
-            __import__(_SHARED_OBJECTS)
-            host = sys.modules[_SHARED_OBJECTS].unpack_host(packed, self._channel)
-        return host
+    def _unpack_host(self, packed: bytes) -> Any:
+        fds: list[int] = []
+        if self._channel >= 0:
+            __import__(_DESCRIPTOR_CHANNEL)
+            fds = sys.modules[_DESCRIPTOR_CHANNEL].receive(self._channel)
+        if not fds:
+            return unpack(packed)
+        __import__(_SHARED_OBJECTS)
+        return sys.modules[_SHARED_OBJECTS].unpack_shared(packed, fds)
 
     def _introduce(self) -> None:
         """Let packages that were loaded since the last time know which process this is."""
-        for package in self._packages:
-            # A package imports `reduction` after `process`, which is then complete.
-            if f"{package}.reduction" in sys.modules:
+        for module in self._last_modules:
+            if module in sys.modules:
                 __import__(_MULTIPROCESS_BRIDGE)
+                package, _, _ = module.partition(".")
                 sys.modules[_MULTIPROCESS_BRIDGE].introduce(package, self._work, self._parent)
-                self._packages = tuple(other for other in self._packages if other != package)
+                self._last_modules = tuple(other for other in self._last_modules if other != module)
 
     # The main thread.
 
