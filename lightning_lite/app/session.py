@@ -45,9 +45,6 @@ from lightning_lite.values.pickling import is_importable
 
 _log = logging.getLogger("lightning_lite")
 
-#: Seconds without a report after which the written events are committed.
-_SETTLE_AFTER = 0.005
-
 #: A warning is given if this many passes take longer than `_SLOW_SECONDS` each on average.
 _SLOW_SAMPLES = 5
 _SLOW_SECONDS = 1.0
@@ -111,7 +108,7 @@ class Session:
             self._folder.ended("failed")
             journal.close()
             raise
-        self._recorder = Recorder(journal)
+        self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
         logs, terminal = self._folder.logs, self._terminal
@@ -146,7 +143,7 @@ class Session:
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
-        reports = self._wait()
+        reports = self.runner.wait(self._seconds_to_wait())
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports
             # SIGPIPE, as every program in a pipe: the reader of `app.py | head` has closed its end.
@@ -211,7 +208,6 @@ class Session:
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
-        self._recorder.settle()
         works = Counter(row.state for row in self.snapshot_works())
         self._folder.ended(state, works, _describe_end(state))
 
@@ -260,15 +256,6 @@ class Session:
         for event in events:
             if type(event) is CallFailed:
                 report_failure(event.component, event.failure, self._folder.logs)
-
-    def _wait(self) -> Sequence[Report]:
-        seconds = self._seconds_to_wait()
-        if not self._recorder.is_ahead:
-            return self.runner.wait(seconds)
-        reports = self.runner.wait(_SETTLE_AFTER if seconds is None else min(seconds, _SETTLE_AFTER))
-        if not reports:
-            self._recorder.settle()  # the app is idle, so a commit delays no work
-        return reports
 
     def _seconds_to_wait(self) -> float | None:
         """Return how long to wait for reports, in seconds; `None` means no limit."""

@@ -16,31 +16,45 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, assert_never
 
 from lightning_lite.events import (
+    AnswersKept,
     AnswerUsed,
     CallAsked,
     CallFailed,
+    CallsKept,
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
     ComponentAttached,
     ComponentDetached,
     Event,
+    HistoryKept,
+    KeptCall,
     RunBegun,
     ScheduleFired,
     StateReported,
     StateWritten,
+    WorkKept,
     WorkStatusChanged,
     is_below,
 )
 from lightning_lite.runs.event_codec import decode_events
-from lightning_lite.runs.reader import read_records
+from lightning_lite.runs.reader import FILE_NAME, read_entries
 from lightning_lite.runs.safe_unpickle import show_arguments
+from lightning_lite.runs.values import ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallBook
+from lightning_lite.tree.calls import Answer, Call, CallBook
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
 _ENDS = frozenset({"succeeded", "failed", "stopped"})
+
+_UNFINISHED = frozenset({WorkStageStatus.PENDING, WorkStageStatus.RUNNING})
+
+#: Calls in one event of a snapshot.
+_CALLS_PER_EVENT = 200
+
+#: Starts and resumes, and keys of moved calls, that a snapshot keeps.
+_MAX_KEPT = 1000
 
 
 class Attempt(NamedTuple):
@@ -73,11 +87,22 @@ class CallHistory:
             seconds since 1970. Else `None`. A resumed app requests a lost call again, as a new call.
     """
 
+    __slots__ = ("_arguments", "_call", "cut", "work")
+
     def __init__(self, work: str, call: Call, arguments: bytes | None) -> None:
         self.work = work
         self.cut: float | None = None
         self._call = call
         self._arguments = arguments
+
+    def to_kept(self, *, is_current: bool, is_listed: bool) -> KeptCall:
+        """Return what a snapshot keeps of the call."""
+        return self._call.to_kept(self._arguments, self.cut, is_current=is_current, is_listed=is_listed)
+
+    @property
+    def record(self) -> Call:
+        """The record of the call, as the flow has it."""
+        return self._call
 
     @property
     def key(self) -> str:
@@ -147,7 +172,8 @@ class WorkHistory:
         name: Its full name.
         identity: Module (or path of the script) and name of its class; `None` if unknown.
         statuses: The statuses of its process.
-        calls: Its calls, in the order of the requests.
+        calls: Its calls, in the order of the requests; old ones are no longer listed.
+        num_unlisted: Number of the calls that are no longer listed.
         is_detached: Whether the flow has removed it from the tree.
         book: The records of its calls, as the flow has them.
     """
@@ -157,8 +183,14 @@ class WorkHistory:
         self.identity: tuple[str, str] | None = None
         self.statuses: list[WorkStatus] = []
         self.calls: list[CallHistory] = []
+        self.num_unlisted = 0
         self.is_detached = False
         self.book = CallBook()
+
+    @property
+    def num_calls(self) -> int:
+        """Number of its calls, with those that are no longer listed."""
+        return self.num_unlisted + len(self.calls)
 
     @property
     def last(self) -> WorkStatus:
@@ -177,6 +209,7 @@ class RunHistory:
         times: Times of all events, in seconds since 1970, without repetitions.
         states: Last values of the attributes of flows and works, encoded, by component.
         written: The subset of `states` that was written or reported after the component was attached.
+        deaths: How often in a row the flow died soon after it had sent a call, by work and key.
     """
 
     def __init__(self) -> None:
@@ -185,11 +218,15 @@ class RunHistory:
         self.times: list[float] = []
         self.states: dict[str, dict[str, bytes]] = {}
         self.written: dict[str, dict[str, bytes]] = {}
+        self.deaths: dict[tuple[str, str], int] = {}
+        self._sent: set[tuple[str, str]] = set()
+        self._identities: dict[str, tuple[str, str]] = {}
+        self._moved: dict[str, None] = {}
         self._current: dict[tuple[str, str], CallHistory] = {}
 
     @property
     def calls(self) -> Iterator[CallHistory]:
-        """All calls of all works."""
+        """All listed calls of all works."""
         for work in self.works.values():
             yield from work.calls
 
@@ -201,45 +238,76 @@ class RunHistory:
     def apply(self, event: Event) -> None:
         """Fold the next event."""
         match event:
+            case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
+                self._apply_to_call(event)
+            case StateWritten() | StateReported():
+                self.states.setdefault(event.component, {}).update(event.values)
+                self.written.setdefault(event.component, {}).update(event.values)
             case RunBegun():
                 self._begin(event.time)
                 return
             case ComponentAttached():
                 self.states[event.component] = dict(event.state)
+                self._identities[event.component] = event.identity
                 if event.is_work:
                     work = self._work(event.component)
                     work.identity, work.is_detached = event.identity, False
             case ComponentDetached():
                 self._detach(event.component)
-            case StateWritten() | StateReported():
-                self.states.setdefault(event.component, {}).update(event.values)
-                self.written.setdefault(event.component, {}).update(event.values)
             case WorkStatusChanged():
                 work = self._work(event.component)
                 work.book.apply(event)
                 work.statuses.append(event.status)
-            case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
-                self._apply_to_call(event)
             case AnswerUsed():
                 self._work(event.component).book.apply(event)
-            case CallSurvived() | ScheduleFired():
+            case CallSurvived():
+                self._absolve(event.component, event.key)
+            case ScheduleFired():
                 pass
+            case HistoryKept() | CallsKept() | AnswersKept() | WorkKept():
+                self._restore(event)
+                return
             case _:
                 assert_never(event)
         if self.times[-1:] != [event.time]:
             self.times.append(event.time)
 
+    def value_files(self) -> set[str]:
+        """Return the names of the files in which the values of remembered calls are."""
+        values = (call.stored_value for work in self.works.values() for call in work.book.current.values())
+        return {value.name for value in values if isinstance(value, ValueFile)}
+
+    def end_process(self) -> None:
+        """Count the end of a process of the app against the calls that it had just sent."""
+        for sent in self._sent:
+            self.deaths[sent] = self.deaths.get(sent, 0) + 1
+        self._sent.clear()
+
+    def _absolve(self, work: str, key: str) -> None:
+        """Stop counting deaths against a call: it has ended, or the flow has survived it."""
+        self._sent.discard((work, key))
+        if self.deaths:
+            self.deaths.pop((work, key), None)
+
     def _apply_to_call(self, event: CallAsked | CallStatusChanged | CallSucceeded | CallFailed) -> None:
-        work = self._work(event.component)
+        work, called = self._work(event.component), (event.component, event.key)
         work.book.apply(event)
-        call, shown = work.book.current[event.key], self._current.get((work.name, event.key))
+        call, shown = work.book.current[event.key], self._current.get(called)
         if shown is None or shown._call is not call:
             arguments = event.arguments if isinstance(event, CallAsked) else None
-            shown = self._current[work.name, event.key] = CallHistory(work.name, call, arguments)
+            shown = self._current[called] = CallHistory(work.name, call, arguments)
             work.calls.append(shown)
+        if isinstance(event, CallStatusChanged):
+            if event.status.stage == WorkStageStatus.RUNNING:
+                self._sent.add(called)
+            elif event.status.stage not in _UNFINISHED:
+                self._absolve(*called)
+        elif not isinstance(event, CallAsked):
+            self._absolve(*called)
 
     def _begin(self, moment: float) -> None:
         """Fold a start or resume: calls that an earlier process had not ended are lost."""
+        self.end_process()
         for call in self._current.values():
             if call.cut is None and call.statuses[-1].stage not in _ENDS:
                 call.cut = self.last_time
@@ -248,17 +316,124 @@ class RunHistory:
     def _detach(self, top: str) -> None:
         """Fold the removal of a component with all below it; the history of its works stays."""
         for work, key in [called for called in self._current if is_below(called[0], top)]:
-            del self._current[work, key]
+            if not self._current.pop((work, key)).record.ended:
+                self._moved[key] = None
+        for work, key in [*self._sent, *self.deaths]:
+            if is_below(work, top):
+                self._absolve(work, key)
         for name, known in self.works.items():
             if is_below(name, top):
                 known.is_detached = True
                 known.book = CallBook()
-        for by_component in (self.states, self.written):
+        for by_component in (self.states, self.written, self._identities):
             for name in [name for name in by_component if is_below(name, top)]:
                 del by_component[name]
 
     def _work(self, name: str) -> WorkHistory:
-        return self.works.setdefault(name, WorkHistory(name))
+        work = self.works.get(name)
+        if work is None:
+            work = self.works[name] = WorkHistory(name)
+        return work
+
+    # Snapshots.
+
+    def snapshot(self, limit: int) -> Iterator[Event]:
+        """Yield events that give this history again, without the calls that need not be listed.
+
+        Kept are the state of all components, all remembered calls with their answers, and of the rest of the
+        history the newest.
+
+        Args:
+            limit: Number of ended calls that stay listed, and of times that are kept.
+        """
+        time = self.last_time
+        works = {name for name, work in self.works.items() if not work.is_detached}
+        for name, state in self.states.items():
+            written, is_work = self.written.get(name, {}), name in works
+            first = {attribute: value for attribute, value in state.items() if attribute not in written}
+            identity = self._identities.get(name, ("", ""))
+            yield ComponentAttached(name, time, is_work, identity, first)
+            if written:
+                yield StateWritten(name, time, written)
+            if {**first, **written} != state:  # a later process attached it with other values
+                yield ComponentAttached(name, time, is_work, identity, state)
+        unlisted = self._find_unlisted(limit)
+        for work in self.works.values():
+            yield from self._snapshot_work(work, time, unlisted)
+        deaths = tuple((work, key, count) for (work, key), count in self.deaths.items())
+        yield HistoryKept(
+            time,
+            tuple(self.begun[-_MAX_KEPT:]),
+            tuple(self.times[max(0, len(self.times) - limit) :]),
+            tuple(self._moved)[-_MAX_KEPT:],
+            tuple(self._sent),
+            deaths,
+        )
+
+    def _find_unlisted(self, limit: int) -> set[int]:
+        """Return the identities of the ended calls that need not stay listed: all but the newest."""
+        ended = [call for call in self.calls if call.record.ended or call.cut is not None]
+        ended.sort(key=lambda call: call.asked)
+        return set(map(id, ended[: max(0, len(ended) - limit)]))
+
+    def _snapshot_work(self, work: WorkHistory, time: float, unlisted: set[int]) -> Iterator[Event]:
+        """Yield the calls of a work, then the work; nothing of a removed work without listed calls."""
+        calls: list[KeptCall] = []
+        listed: set[int] = set()
+        for call in work.calls:
+            if id(call) not in unlisted:
+                record = call.record
+                listed.add(id(record))
+                is_current = work.book.current.get(record.key) is record
+                calls.append(call.to_kept(is_current=is_current, is_listed=True))
+        if work.is_detached and not calls:
+            return
+        answers: list[Answer] = []
+        for record in work.book.current.values():
+            if id(record) in listed or (record.ended and record.answered and record is not work.book.newest):
+                continue
+            answer = record.to_answer()
+            if answer is not None:
+                answers.append(answer)
+            else:
+                calls.append(record.to_kept(record.arguments or None, None, is_current=True, is_listed=False))
+        for start in range(0, len(answers), _CALLS_PER_EVENT):
+            columns = zip(*answers[start : start + _CALLS_PER_EVENT], strict=True)
+            yield AnswersKept(work.name, time, *columns)
+        for start in range(0, len(calls), _CALLS_PER_EVENT):
+            yield CallsKept(work.name, time, tuple(calls[start : start + _CALLS_PER_EVENT]))
+        statuses = tuple(work.statuses[-_MAX_KEPT:])
+        yield WorkKept(
+            work.name,
+            time,
+            work.identity,
+            work.is_detached,
+            work.num_calls - len(listed),
+            *work.book.to_kept(),
+            statuses,
+        )
+
+    def _restore(self, event: HistoryKept | CallsKept | AnswersKept | WorkKept) -> None:
+        """Fold an event of a snapshot."""
+        if isinstance(event, HistoryKept):
+            self.begun, self.times = list(event.begun), list(event.times)
+            self._moved, self._sent = dict.fromkeys(event.moved), set(event.sent)
+            self.deaths = {(work, key): count for work, key, count in event.deaths}
+            return
+        work = self._work(event.component)
+        work.book.apply(event)
+        if isinstance(event, WorkKept):
+            work.identity, work.is_detached = event.identity, event.is_detached
+            work.num_unlisted, work.statuses = event.num_unlisted, list(event.statuses)
+        elif isinstance(event, CallsKept):
+            for kept in event.calls:
+                if kept.is_listed:
+                    call = work.book.current[kept.key] if kept.is_current else Call.from_kept(kept)
+                    shown = CallHistory(work.name, call, kept.arguments)
+                    shown.cut = kept.cut
+                    work.calls.append(shown)
+                    if kept.is_current:
+                        self._current[work.name, kept.key] = shown
 
 
 def fold(events: Iterable[Event]) -> RunHistory:
@@ -279,4 +454,4 @@ def read_history(path: str) -> RunHistory:
         NothingToResume: It has no journal.
         JournalError: The journal is damaged, of another version or another user, or can't be read.
     """
-    return fold(decode_events(read_records(path), os.path.join(path, "journal.db")))
+    return fold(decode_events(read_entries(path), os.path.join(path, FILE_NAME)))

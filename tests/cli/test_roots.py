@@ -94,7 +94,7 @@ def test_text_that_could_drive_a_terminal_is_made_visible(tmp_path: Path, capfd:
 
 def test_a_damaged_journal_is_told_and_the_rest_shown(tmp_path: Path, capfd: Capture):
     path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef", state="failed")
-    (path / "journal.db").write_text("no journal")
+    (path / "journal.log").write_text("no journal")
 
     said = call(capfd, "status", "--root", tmp_path)
 

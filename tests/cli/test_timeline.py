@@ -183,9 +183,10 @@ def test_bad_input_is_told_in_one_line(capfd: pytest.CaptureFixture[str]):
 
     says_in_one_line(call(capfd, "timeline", "20991231"), 2, "'20991231'")
     says_in_one_line(call(capfd, "timeline", "-o", "/nowhere/t.json"), 1, "/nowhere/t.json")
-    journal = run / "journal.db"
-    journal.write_bytes(journal.read_bytes()[:2000])
-    says_in_one_line(call(capfd, "timeline"), 1, "journal.db", "damaged")
+    journal = run / "journal.log"
+    data = journal.read_bytes()
+    journal.write_bytes(data[:200] + data[201:])
+    says_in_one_line(call(capfd, "timeline"), 1, "journal.log", "damaged")
     journal.unlink()
     says_in_one_line(call(capfd, "timeline"), 1, "there is no journal")
     assert not Path("trace.json").exists()

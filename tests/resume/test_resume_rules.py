@@ -373,7 +373,7 @@ def test_old_runs_are_cleaned_but_never_the_one_that_is_resumed(monkeypatch):
         newer = runs / f"20991231-{number:09}-abcdef"
         newer.mkdir()
         (newer / "run.json").write_text(json.dumps({"state": "failed"}))
-        (newer / "journal.db").write_text("")
+        (newer / "journal.log").write_text("")
         for path in (newer, *newer.iterdir()):
             os.utime(path, (0, 0))
     for path in (runs / run).rglob("*"):

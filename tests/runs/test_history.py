@@ -24,9 +24,8 @@ from lightning_lite.events import (
     RunBegun,
     WorkStatusChanged,
 )
-from lightning_lite.runs import database
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.records import Record
+from lightning_lite.runs.reader import FILE_NAME
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
 from lightning_lite.status import WorkStatus
 from lightning_lite.storage import Drive
@@ -134,7 +133,7 @@ def test_a_run_is_read_while_it_goes_on_and_the_reader_leaves_nothing_behind():
     read_history(only_run())
     assert sorted(os.listdir(only_run())) == before
     assert os.stat(only_run()).st_mtime_ns == changed
-    assert not any("wal" in name or "shm" in name for name in before)
+    assert not any(name.endswith(".new") for name in before)
 
 
 def test_a_run_that_died_is_read_up_to_its_last_whole_record(tmp_path: Path):
@@ -247,12 +246,12 @@ def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name
         read_history(str(tmp_path))
 
     Journal.create(str(tmp_path), "app").close()
-    file = tmp_path / "journal.db"
+    file = tmp_path / FILE_NAME
     whole = file.read_bytes()
     file.write_bytes(b"something else" * 100)
-    with pytest.raises(JournalCorrupt, match=r"journal\.db"):
+    with pytest.raises(JournalCorrupt, match=r"journal\.log"):
         read_history(str(tmp_path))
-    file.write_bytes(whole[:60] + (99).to_bytes(4) + whole[64:])
+    file.write_bytes(whole[:12] + (99).to_bytes(4, "little") + whole[16:])
     with pytest.raises(JournalVersion, match=r"version 99"):
         read_history(str(tmp_path))
     file.unlink()
@@ -263,17 +262,15 @@ def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name
 
 def test_records_that_are_no_plain_data_are_not_unpickled(tmp_path: Path):
     journal = Journal.create(str(tmp_path), "app")
-    journal.append(Record("events", "", "", pickle.dumps([("StateWritten", "root", 1.0, print)])))
+    journal.write(pickle.dumps([("StateWritten", "root", 1.0, print)]))
     journal.close()
 
     with pytest.raises(JournalError, match=r"builtins\.print"):
         read_history(str(tmp_path))
 
 
-def test_a_database_of_others_is_none_of_ours(tmp_path: Path):
-    connection = database.sqlite3.connect(tmp_path / "journal.db")
-    connection.execute("CREATE TABLE other (x)")
-    connection.close()
+def test_a_file_of_others_is_not_a_journal(tmp_path: Path):
+    (tmp_path / FILE_NAME).write_text("2026-11-22 a log of another program\n" * 100)
 
     with pytest.raises(JournalCorrupt, match=r"it is not a journal"):
         read_history(str(tmp_path))

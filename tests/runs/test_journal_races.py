@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from stories import IDENTITY, STORY, flat, read, write
+from stories import IDENTITY, STORY, read, write
 
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs import lock
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.lock import RunLock
 
 RESUMERS = 8
-MORE = Record("resumed", "root", "", b"")
+MORE = b"resumed"
 
 
 class Forked:
@@ -100,7 +100,7 @@ def test_of_eight_resumers_one_wins_and_after_its_death_the_next_one(run: Path):
     for _ in range(10):
         race(run)
 
-    assert read(run) == flat(STORY)
+    assert read(run) == STORY
 
 
 @pytest.mark.torture
@@ -108,7 +108,7 @@ def test_of_eight_resumers_one_wins_two_hundred_times(run: Path):
     for _ in range(200):
         race(run)
 
-    assert read(run) == flat(STORY)
+    assert read(run) == STORY
 
 
 def test_without_the_lock_several_would_win(run: Path, monkeypatch: pytest.MonkeyPatch):
@@ -156,24 +156,22 @@ def test_a_forked_child_does_not_keep_the_run_after_its_parents_death(run: Path)
         assert resume(run).startswith(f"lost to {parent.pid}")
 
     try:
-        assert read(run) == flat(STORY)
+        assert read(run) == STORY
     finally:
         os.kill(int(child), signal.SIGKILL)
 
 
-# The parent writes and forks. The child lives on with a copy of the open database, and ends as a
+# The parent writes and forks. The child lives on with a copy of the open journal, and ends as a
 # Python program does, which closes that copy; at a word on its stdin, so that this may be any time.
 FORKING = """
 import os, sys
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 mine = Journal.open(sys.argv[1], "app.py:Root")
-mine.append(Record("one", "root", "", b""))
-mine.commit()
+mine.write(b"one")
 if os.fork() == 0:
-    mine.append(Record("never", "root", "", b""))
     try:
-        mine.commit()
+        mine.write(b"never")
     except JournalError as error:
         assert "forked" in str(error)
         print("refused", flush=True)
@@ -194,39 +192,35 @@ def forking(run: Path, then: str) -> subprocess.Popen[str]:
 def test_a_forked_child_that_ends_takes_nothing_from_its_parent(run: Path):
     parent = forking(
         run,
-        'sys.stdin.close(); os.close(0); os.wait(); mine.append(Record("two", "root", "", b"")); '
-        "mine.commit(); os.kill(os.getpid(), 9)",
+        'sys.stdin.close(); os.close(0); os.wait(); mine.write(b"two"); os.kill(os.getpid(), 9)',
     )
 
     said, _ = parent.communicate()
 
     assert said == "refused\n"
     assert parent.returncode == -signal.SIGKILL
-    assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
+    assert read(run)[-2:] == [b"one", b"two"]
 
 
 CLOSING_IN_A_CHILD = """
 import os, sys
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 mine = Journal.open(sys.argv[1], "app.py:Root")
-mine.append(Record("one", "root", "", b""))
-mine.secure()
-mine.commit()
+mine.write(b"one")
 if os.fork() == 0:
     mine.close()
     sys.exit()
 assert os.wait()[1] == 0
-mine.append(Record("two", "root", "", b""))
-mine.secure()
+mine.write(b"two")
 os.kill(os.getpid(), 9)
 """
 
 
-def test_a_forked_child_that_closes_the_journal_leaves_what_its_parent_secures(run: Path):
+def test_a_forked_child_that_closes_the_journal_leaves_what_its_parent_writes(run: Path):
     parent = subprocess.run([sys.executable, "-c", CLOSING_IN_A_CHILD, str(run)], check=False)
 
     assert parent.returncode == -signal.SIGKILL
-    assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
+    assert read(run)[-2:] == [b"one", b"two"]
 
 
 def test_a_forked_child_that_outlives_its_parent_takes_nothing_from_who_resumes(run: Path):
@@ -237,15 +231,14 @@ def test_a_forked_child_that_outlives_its_parent_takes_nothing_from_who_resumes(
     assert parent.stdout.readline() == "refused\n"
 
     resumed = Journal.open(str(run), IDENTITY)
-    resumed.append(MORE)
-    resumed.commit()
+    resumed.write(MORE)
     parent.stdin.close()
     assert parent.stdout.read() == ""  # the child has ended
     parent.stdout.close()
-    resumed.append(MORE)
+    resumed.write(MORE)
     resumed.close()
 
-    assert [record.kind for record in read(run)[-3:]] == ["one", "resumed", "resumed"]
+    assert read(run)[-3:] == [b"one", b"resumed", b"resumed"]
 
 
 CAT = shutil.which("cat") or "cat"

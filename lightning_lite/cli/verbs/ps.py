@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from time import time
 from typing import Any
@@ -14,6 +13,7 @@ from lightning_lite.cli.options import check_root, examples, json_option, plain_
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import look, state_at_the_end
 from lightning_lite.runs.catalog import RunSummary, read_runs
+from lightning_lite.runs.reader import has_journal
 from lightning_lite.text import format_seconds
 
 #: How many runs are listed without --all.
@@ -86,7 +86,7 @@ def _count_works(run: RunSummary) -> dict[str, int]:
                 count if type(count) is int else 0
             )  # run.json was edited by hand
         return dict(works)
-    if not os.path.exists(os.path.join(run.path, "journal.db")):
+    if not has_journal(run.path):
         return {}
     return dict(Counter(work.state for work in look(run, journal=False).works))
 

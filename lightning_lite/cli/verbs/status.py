@@ -99,7 +99,7 @@ def _cells(sight: Sight, work: WorkRow) -> tuple[object, ...]:
     return (
         work.state,
         f"{work.call} (attempt {work.attempt})" if work.call and work.attempt > 1 else work.call or None,
-        len(history.calls) if history is not None else None,
+        history.num_calls if history is not None else None,
         f"{work.progress:.0%}" if work.progress is not None else None,
         show_moment(work.since),
         work.pid,
