@@ -50,6 +50,10 @@ _SLOW_SAMPLES = 5
 _SLOW_SECONDS = 1.0
 
 
+#: Seconds between two notes of the states of the works, which `ps` shows if the process dies.
+_NOTE_INTERVAL = 10.0
+
+
 class Session:
     """One run of an app, from the creation of its folder to the end of its last process.
 
@@ -90,6 +94,7 @@ class Session:
         self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
+        self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         caller = Caller("flow", "root", options.root_dir, options.durable)
         self._machine = Machine(root, caller, options.max_running)
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
@@ -172,6 +177,9 @@ class Session:
             self._carry_out(machine.step(now), now)
         if self._view is not None:
             self._view.poke()
+        if now.monotonic >= self._note_at:
+            self._note_at = now.monotonic + _NOTE_INTERVAL
+            self._folder.note_works(self._count_works())
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if machine.num_passes > num_passes:
@@ -208,8 +216,10 @@ class Session:
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
-        works = Counter(row.state for row in self.snapshot_works())
-        self._folder.ended(state, works, _describe_end(state))
+        self._folder.ended(state, self._count_works(), _describe_end(state))
+
+    def _count_works(self) -> Counter[str]:
+        return Counter(row.state for row in self.snapshot_works())
 
     def on_suspend(self) -> None:
         """Hide the view before Ctrl-Z suspends the app; called in the signal handler."""

@@ -8,8 +8,10 @@ it, so that thread does the work, in small pieces, because each step of the app 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 
 from lightning_lite.engine.history import RunHistory
+from lightning_lite.events import AnswersKept, CallsKept, Event
 from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
 
@@ -55,12 +57,21 @@ class Compaction:
 
     def _run(self, limit: int) -> Iterator[None]:
         journal, rewrite = self._journal, self._rewrite
-        history = RunHistory()
+        history = RunHistory(is_lazy=True)
         for event in decode_events(journal.entries(), journal.path):
             history.apply(event)
-            yield
+            yield from _pieces_of(event)
         for event in history.snapshot(limit):
             rewrite.write(encode_events([event], journal.keep_value))
-            yield
+            yield from _pieces_of(event)
         self.size = rewrite.size
         rewrite.finish(history.value_files())
+
+
+def _pieces_of(event: Event) -> Iterator[None]:
+    """Yield once for each piece of work that an event was."""
+    yield
+    if isinstance(event, CallsKept):
+        yield from repeat(None, len(event.calls))
+    elif isinstance(event, AnswersKept):
+        yield from repeat(None, len(event.keys) // 10)

@@ -113,7 +113,7 @@ def _from_row(row: Any, folder: str) -> Event | None:
         return None
     types = tuple(map(type, row[1:]))
     if kind in _ALLOWED:
-        if types not in _ALLOWED[kind] or not _has_plain_parts(row):
+        if types not in _ALLOWED[kind] or (kind in _WITH_PARTS and not _has_plain_parts(row)):
             return None
         return _make(kind, row[1:])  # type: ignore[no-any-return]
     from_fields = _FROM_FIELDS[kind]
@@ -154,6 +154,9 @@ _ALLOWED: dict[type[Event], frozenset[tuple[type, ...]]] = {
     CallSurvived: _types(str, str, float),
     AnswerUsed: _types(str, str, float),
 }
+
+#: Those of them that hold a dict or a tuple.
+_WITH_PARTS = frozenset({ComponentAttached, StateWritten, StateReported})
 
 _STAGES = frozenset(stage for name, stage in vars(WorkStageStatus).items() if name.isupper())
 _STATUS = _types(str, float, (str, NoneType), str, int, str)

@@ -29,6 +29,7 @@ from lightning_lite.runs.reader import (
     End,
     check_permissions,
     has_journal,
+    iterate_journal,
     make_header,
     read_journal,
     refuse,
@@ -137,7 +138,7 @@ class Journal:
     def entries(self) -> Iterator[bytes]:
         """Yield the data of all written entries, in order."""
         found, self._found = self._found, None
-        yield from read_journal(self.folder).entries if found is None else found
+        yield from iterate_journal(self.folder) if found is None else found
 
     def write(self, entry: bytes) -> None:
         """Append an entry, which may not be empty.

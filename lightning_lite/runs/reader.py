@@ -109,13 +109,31 @@ def read_journal(folder: str, identity: str | None = None) -> Content:
         JournalError: The journal can't be read.
     """
     path = os.path.join(folder, FILE_NAME)
+    return parse(_read_file(folder), path, identity)
+
+
+def iterate_journal(folder: str) -> Iterator[bytes]:
+    """Yield the data of all complete entries of a run, each as soon as it is checked.
+
+    Raises:
+        NothingToResume: The run has no journal.
+        JournalError: The journal is damaged, of another version, or can't be read.
+    """
+    data, path = _read_file(folder), os.path.join(folder, FILE_NAME)
+    checksum, offset = _parse_header(data, path, None)
+    for entry, _ in _parse_entries(data, path, End(0, checksum, offset)):
+        if entry:
+            yield entry
+
+
+def _read_file(folder: str) -> bytes:
+    path = os.path.join(folder, FILE_NAME)
     find_file(folder)
     try:
         with open(os.open(path, _OPEN_FLAGS), "rb") as file:
-            data = file.read()
+            return file.read()
     except OSError as error:
         refuse(error, path)
-    return parse(data, path, identity)
 
 
 def find_file(folder: str) -> os.stat_result:
@@ -154,6 +172,14 @@ def has_journal(folder: str) -> bool:
     return any(os.path.lexists(os.path.join(folder, name)) for name in (FILE_NAME, OLD_FILE_NAME))
 
 
+def journal_size(folder: str) -> int:
+    """Return the size of the journal of a run in bytes; 0 if there is none."""
+    try:
+        return os.lstat(os.path.join(folder, FILE_NAME)).st_size
+    except OSError:
+        return 0
+
+
 def make_header(identity: str) -> bytes:
     """Return the header of a new journal, which ends with the checksum that the first entry includes."""
     name = os.fsencode(identity)
@@ -164,8 +190,19 @@ def make_header(identity: str) -> bytes:
 def parse(data: bytes, path: str, identity: str | None = None) -> Content:
     """Check the bytes of a journal, and return its entries; see `read_journal`."""
     checksum, offset = _parse_header(data, path, identity)
-    salt, number = crc32(checksum), 0
+    end = End(0, checksum, offset)
     entries: list[bytes] = []
+    for entry, after in _parse_entries(data, path, end):
+        end = after
+        if entry:
+            entries.append(entry)
+    return Content(entries, crc32(checksum), end, end.offset < len(data))
+
+
+def _parse_entries(data: bytes, path: str, end: End) -> Iterator[tuple[bytes, End]]:
+    """Yield the data of each entry and the end after it; `end` is that of the header."""
+    number, checksum, offset = end
+    salt = crc32(checksum)
     while True:
         start = offset + ENTRY_HEAD.size
         if start > len(data):
@@ -173,20 +210,18 @@ def parse(data: bytes, path: str, identity: str | None = None) -> Content:
         mark, found, size, check = ENTRY_HEAD.unpack_from(data, offset)
         if mark != MARK or check != crc32(data[offset : start - 4], salt):
             break
-        end = start + size
+        stop = start + size
         if found != number + 1:
             raise corrupt(path, number + 1, f"entry {found} is in its place at byte {offset}")
-        if end + CHECKSUM_SIZE > len(data):
+        if stop + CHECKSUM_SIZE > len(data):
             break
-        expected = blake2b(checksum + data[offset:end], digest_size=CHECKSUM_SIZE).digest()
-        if data[end : end + CHECKSUM_SIZE] != expected:
+        expected = blake2b(checksum + data[offset:stop], digest_size=CHECKSUM_SIZE).digest()
+        if data[stop : stop + CHECKSUM_SIZE] != expected:
             break
-        if size:
-            entries.append(data[start:end])
-        number, checksum, offset = found, expected, end + CHECKSUM_SIZE
+        number, checksum, offset = found, expected, stop + CHECKSUM_SIZE
+        yield data[start:stop], End(number, checksum, offset)
     if offset < len(data):
         _check_torn(data, path, End(number, checksum, offset), salt)
-    return Content(entries, salt, End(number, checksum, offset), offset < len(data))
 
 
 def _parse_header(data: bytes, path: str, identity: str | None) -> tuple[bytes, int]:

@@ -250,12 +250,12 @@ class CallBook:
                 self._add_status(known, event.status)
             case CallAsked():
                 call = self._enter(event.key, event.number, event.arguments or b"")
-                self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time))
+                self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time, None, "", 0, ""))
             case CallSucceeded():
                 call = self._find_or_enter(event.key)
                 call.succeed(event.value)
                 self.num_successes += 1
-                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt)
+                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt, "")
                 self._add_status(call, status)
             case WorkStatusChanged():
                 self._process_statuses.append(event.status)
@@ -304,7 +304,7 @@ class CallBook:
             call.attempt = attempt
             call.ended = True
             call._packed = value
-            call._statuses.append(WorkStatus(WorkStageStatus.SUCCEEDED, time, None, "", attempt))
+            call._statuses.append(WorkStatus(WorkStageStatus.SUCCEEDED, time, None, "", attempt, ""))
 
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.

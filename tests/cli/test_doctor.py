@@ -28,7 +28,7 @@ def test_the_page_has_all_that_matters_and_a_real_app_has_run(capfd: pytest.Capt
     findings = {found["about"]: found for found in said.data["findings"]}
     assert said.code == 0, findings
     assert set(findings) == {
-        "python", "packages", "sqlite", "system", "cpus", "memory", "open files", "processes",
+        "python", "packages", "system", "cpus", "memory", "open files", "processes",
         "ends of processes", "start method", "settings", "terminal",
         "root", "file system", "room", "locks", "atomic exchange", "reflink", "news of files", "journal",
         "command channel", "self-test",

@@ -101,3 +101,15 @@ def test_a_damaged_journal_is_told_and_the_rest_shown(tmp_path: Path, capfd: Cap
     assert said.code == 0
     assert "Not all can be seen" in said.out
     assert "failed" in said.out.splitlines()[0]
+
+
+def test_works_of_a_long_run_that_died_are_counted_without_its_journal(tmp_path: Path, capfd: Capture):
+    """A journal that is refused shows that it was not read."""
+    path = make_run_folder(
+        tmp_path / "runs", "20260101-000000000-abcdef", state="running", works={"running": 2, "succeeded": 1}
+    )
+    (path / "journal.log").write_bytes(b"no journal" * 100_000)
+
+    said = call(capfd, "ps", "--root", tmp_path)
+
+    assert "2 lost, 1 succeeded" in said.out

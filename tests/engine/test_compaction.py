@@ -175,10 +175,10 @@ def known(history: RunHistory, *, limit: int = EVERYTHING) -> dict[str, object]:
     }
 
 
-def compacted(history: RunHistory, limit: int) -> RunHistory:
+def compacted(history: RunHistory, limit: int, *, is_lazy: bool = False) -> RunHistory:
     """Return the history that the entries of a snapshot give."""
     entries = [encode_events([event], lambda _: pytest.fail("big")) for event in history.snapshot(limit)]
-    return fold(decode_events(entries, "/run/journal.log"))
+    return fold(decode_events(entries, "/run/journal.log"), is_lazy=is_lazy)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +194,15 @@ def test_a_snapshot_gives_the_same_history_and_so_do_the_events_after_it(seeds: 
             events += story.step()
         plain = fold(events)
         small = compacted(fold(events), limit)
-        twice = compacted(compacted(fold(events), limit), limit)
+        twice = compacted(compacted(fold(events), limit, is_lazy=True), limit)
         assert known(small, limit=limit) == known(plain, limit=limit), seed
         assert known(twice, limit=limit) == known(plain, limit=limit), seed
         later = [event for _ in range(rng.randrange(40)) for event in story.step()]
+        lazy = compacted(fold(events), limit, is_lazy=True)
         for event in later:
-            plain.apply(event)
-            small.apply(event)
+            for history in (plain, small, lazy):
+                history.apply(event)
+        assert known(compacted(lazy, EVERYTHING), limit=limit) == known(small, limit=limit), seed
         left, right = known(small, limit=limit), known(plain, limit=limit)
         # Of a removed work without listed calls nothing is kept, so a new one with its name starts without.
         for name in ("statuses", "times", "num_calls") if limit < EVERYTHING else ("statuses",):
@@ -224,6 +226,11 @@ def test_of_ended_calls_the_newest_stay_listed_and_all_stay_remembered():
 
 
 # Compactions of a journal.
+
+
+def read_all(folder: Path) -> RunHistory:
+    """Return the history of a run, with the records of all remembered calls."""
+    return fold(decode_events(read_entries(str(folder)), str(folder / FILE_NAME)))
 
 
 def record_all(journal: Journal, steps: list[list[Event]]) -> Recorder:
@@ -252,12 +259,12 @@ def test_a_journal_is_compacted_while_it_is_written(tmp_path: Path, pieces: int 
         is_complete = is_complete or compaction.advance(pieces)
         journal.write(encode_events(step, journal.keep_value))
         flat = [event for one in steps for event in one]
-        assert known(read_history(str(tmp_path)))["last time"] <= fold(flat).last_time
+        assert known(read_all(tmp_path))["last time"] <= fold(flat).last_time
     compaction.advance()
     journal.close()
 
     assert 0 < compaction.size < before
-    assert known(read_history(str(tmp_path))) == known(fold(event for step in steps for event in step))
+    assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
     assert not (tmp_path / f"{FILE_NAME}.new").exists()
 
 
@@ -272,7 +279,7 @@ def test_a_compaction_that_fails_says_so_and_the_run_goes_on(
     record_all(journal, steps).close()
 
     assert "The journal was not compacted" in caplog.text
-    assert known(read_history(str(tmp_path))) == known(fold(event for step in steps for event in step))
+    assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
 
 
 def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -286,7 +293,7 @@ def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypat
     mine.close()
 
     assert not (tmp_path / f"{FILE_NAME}.new").exists()
-    assert known(read_history(str(tmp_path))) == known(fold(event for step in steps for event in step))
+    assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
 
 
 def test_1500_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
@@ -350,7 +357,7 @@ def test_values_that_no_remembered_call_needs_are_removed_while_the_run_goes_on(
     values = {path.read_bytes() for path in (tmp_path / "values").iterdir()}
     assert values == {big[1], big[2]}
     journal.close()
-    book = read_history(str(tmp_path)).works["root.w"].book
+    book = read_all(tmp_path).works["root.w"].book
     assert {book.current[key].stored_value.load() for key in "bc"} == values
 
 
@@ -391,13 +398,13 @@ def test_a_death_after_any_piece_of_a_compaction_loses_nothing(tmp_path: Path):
         if not die_in_compaction(folder, rest, piece):
             break
         written = [event for step in rest[:piece] for event in step]
-        assert known(read_history(str(folder))) == known(fold([*flat, *written]))
+        assert known(read_all(folder)) == known(fold([*flat, *written]))
         again = Journal.open(str(folder), "app")
         replay = Replay("run", decode_events(again.entries(), again.path))
         assert known(replay.history)["states"] == known(fold([*flat, *written]))["states"]
         Compaction(again, EVERYTHING).advance()
         again.close()
-        assert known(read_history(str(folder))) == known(fold([*flat, *written]))
+        assert known(read_all(folder)) == known(fold([*flat, *written]))
         assert len(read_entries(str(folder))) < 40
         piece += 1
     assert piece > 20

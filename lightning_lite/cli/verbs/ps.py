@@ -13,11 +13,14 @@ from lightning_lite.cli.options import check_root, examples, json_option, plain_
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import look, state_at_the_end
 from lightning_lite.runs.catalog import RunSummary, read_runs
-from lightning_lite.runs.reader import has_journal
+from lightning_lite.runs.reader import has_journal, journal_size
 from lightning_lite.text import format_seconds
 
 #: How many runs are listed without --all.
 _MANY = 20
+
+#: Size in bytes up to which the journal of a run that died is read: a few milliseconds.
+_SHORT_JOURNAL = 128 * 1024
 
 
 @click.command(
@@ -77,9 +80,14 @@ def _describe(run: RunSummary) -> dict[str, Any]:
 
 
 def _count_works(run: RunSummary) -> dict[str, int]:
-    """Return how many works are in which state, as the run has written down at its end, else its journal."""
+    """Return how many works are in which state.
+
+    A running app says it. An ended run has it in its `run.json`. So has a run that died, but as of some
+    seconds before its death. Only a short journal is read to know it exactly, so that many long runs are
+    listed at once.
+    """
     counted = run.details.get("works")
-    if run.state != "running" and isinstance(counted, dict):
+    if run.state != "running" and isinstance(counted, dict) and not _is_worth_reading(run):
         works: Counter[str] = Counter()
         for state, count in counted.items():
             works[state_at_the_end(state)] += (
@@ -89,6 +97,11 @@ def _count_works(run: RunSummary) -> dict[str, int]:
     if not has_journal(run.path):
         return {}
     return dict(Counter(work.state for work in look(run, journal=False).works))
+
+
+def _is_worth_reading(run: RunSummary) -> bool:
+    """Return whether the journal says more than `run.json`, and is short."""
+    return run.state == "died" and journal_size(run.path) <= _SHORT_JOURNAL
 
 
 def _show_works(states: dict[str, int]) -> str:
