@@ -18,7 +18,7 @@ from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.app import resume
 from lightning_lite.engine.history import read_history
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 
 CALLS = 3000
 
@@ -56,16 +56,10 @@ def ours() -> None:
 
 
 class NoJournal(Journal):
-    """A journal that discards all records."""
+    """A journal that discards all entries."""
 
-    def append(self, record: Record) -> None:
-        """Discard it."""
-
-    def secure(self) -> None:
-        """Do nothing: no record is kept."""
-
-    def commit(self) -> None:
-        """Do nothing: no record is kept."""
+    def write(self, entry: bytes) -> None:
+        """Do nothing: no entry is kept."""
 
 
 def ours_without_journal() -> None:

@@ -7,6 +7,9 @@ for `status`, `timeline` and pages.
 Each event has a time in seconds since 1970, and the name of its component if it concerns one. Values are
 encoded (`values.codec`) or pickled (`values.pickling`). Both are bytes, so reading an event runs no code of
 a user.
+
+A compacted journal begins with a snapshot: events whose names end in `Kept`, and plain ones. Together they
+give the same history as the events that they replace.
 """
 
 from __future__ import annotations
@@ -164,11 +167,122 @@ class ScheduleFired(NamedTuple):
     time: float
 
 
+class KeptCall(NamedTuple):
+    """A call in a snapshot.
+
+    Attributes:
+        key: Key of the call.
+        number: Number of the call.
+        attempt: Number of its newest attempt.
+        ended: Whether it will not run again.
+        answered: Whether the flow has used its answer, if the work has `cache_calls=False`.
+        is_current: Whether it is the newest call with its key.
+        is_listed: Whether the history lists it.
+        value: Its pickled answer, or its place on disk; `None` if it has not succeeded.
+        failure: Why it failed, or `None`.
+        arguments: Its pickled `(args, kwargs)`, or `None` if they are unknown.
+        statuses: Its statuses, oldest first.
+        cut: Time of the last event before the process died that ran it, or `None`.
+    """
+
+    key: str
+    number: int
+    attempt: int
+    ended: bool
+    answered: bool
+    is_current: bool
+    is_listed: bool
+    value: bytes | StoredValue | None
+    failure: Failure | None
+    arguments: bytes | None
+    statuses: tuple[WorkStatus, ...]
+    cut: float | None
+
+
+class CallsKept(NamedTuple):
+    """Part of a snapshot: calls of a work."""
+
+    component: str
+    time: float
+    calls: tuple[KeptCall, ...]
+
+
+class AnswersKept(NamedTuple):
+    """Part of a snapshot: calls that succeeded and that the history no longer lists, as columns.
+
+    Attributes:
+        component: Name of the work.
+        time: Seconds since 1970.
+        keys: Keys of the calls.
+        numbers: Numbers of the calls.
+        attempts: Number of the newest attempt of each.
+        times: When each ended, in seconds since 1970.
+        values: The pickled answer of each, or its place on disk.
+    """
+
+    component: str
+    time: float
+    keys: tuple[str, ...]
+    numbers: tuple[int, ...]
+    attempts: tuple[int, ...]
+    times: tuple[float, ...]
+    values: tuple[bytes | StoredValue, ...]
+
+
+class WorkKept(NamedTuple):
+    """Part of a snapshot: a work, after all of its calls.
+
+    Attributes:
+        component: Name of the work.
+        time: Seconds since 1970.
+        identity: As in `ComponentAttached`; `None` if unknown.
+        is_detached: Whether it was removed from the tree.
+        num_unlisted: Number of its calls that the history no longer lists.
+        counts: Numbers of its calls, failed attempts, successes and timeouts, and of the statuses of its
+            process since it was attached.
+        has_started: Whether its process has ever been up.
+        newest: Key of its newest call, or "".
+        status: Its status.
+        statuses: The statuses of its process, oldest first.
+    """
+
+    component: str
+    time: float
+    identity: tuple[str, str] | None
+    is_detached: bool
+    num_unlisted: int
+    counts: tuple[int, ...]
+    has_started: bool
+    newest: str
+    status: WorkStatus
+    statuses: tuple[WorkStatus, ...]
+
+
+class HistoryKept(NamedTuple):
+    """Part of a snapshot, its last one: what is not about one component.
+
+    Attributes:
+        time: Time of the last event, in seconds since 1970.
+        begun: Times of the start and of each resume.
+        times: Times of events.
+        moved: Keys of calls whose work got another name before they ended.
+        sent: Works and keys of calls that the process has sent and not survived yet.
+        deaths: Works and keys of calls that a process has sent just before its death, and how often.
+    """
+
+    time: float
+    begun: tuple[float, ...]
+    times: tuple[float, ...]
+    moved: tuple[str, ...]
+    sent: tuple[tuple[str, str], ...]
+    deaths: tuple[tuple[str, str, int], ...]
+
+
 #: Events of a call.
 CallEvent = CallAsked | CallStatusChanged | CallSucceeded | CallFailed | CallSurvived | AnswerUsed
 
 #: Events of a work and its calls.
-WorkEvent = ProcessStarted | WorkStatusChanged | CallEvent
+WorkEvent = ProcessStarted | WorkStatusChanged | CallEvent | CallsKept | AnswersKept | WorkKept
 
 #: All events of a run.
 Event = (
@@ -186,6 +300,10 @@ Event = (
     | CallFailed
     | CallSurvived
     | AnswerUsed
+    | HistoryKept
+    | CallsKept
+    | AnswersKept
+    | WorkKept
 )
 
 

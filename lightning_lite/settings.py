@@ -22,6 +22,7 @@ RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
 LOG_LEVEL_VARIABLE = "LIGHTNING_LITE_LOG_LEVEL"
 COMMAND_CHANNEL_VARIABLE = "LIGHTNING_LITE_COMMAND_CHANNEL"
 VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
+HISTORY_VARIABLE = "LIGHTNING_LITE_HISTORY"
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -31,6 +32,9 @@ RUNNERS = ("processes", "inline")
 
 #: Start methods of the processes of works, the default first.
 START_METHODS = ("spawn", "forkserver")
+
+#: Ended calls that the journal of a run keeps for `timeline`; remembered answers are always kept.
+HISTORY = 10_000
 
 #: Default root folder, in the working directory.
 DEFAULT_ROOT = ".lightning_lite"
@@ -103,6 +107,7 @@ class RunOptions(NamedTuple):
         retry_failed: Whether to run again the calls that failed in that run.
         command_channel: Whether other terminals may send commands to the app.
         view: Whether to show the works at the bottom of the terminal, if there is one.
+        history: Number of ended calls that the journal keeps for `timeline` and the like.
     """
 
     root_dir: str
@@ -114,6 +119,7 @@ class RunOptions(NamedTuple):
     retry_failed: bool = False
     command_channel: bool = True
     view: bool = True
+    history: int = HISTORY
 
     @classmethod
     def resolve(
@@ -136,7 +142,7 @@ class RunOptions(NamedTuple):
         to the next run of this process, not to runs that its works start.
 
         Raises:
-            RunnerError: There is no such runner or start method.
+            RunnerError: There is no such runner or start method, or `LIGHTNING_LITE_HISTORY` is not a number.
 
         Example:
             >>> environ = {"LIGHTNING_LITE_START_METHOD": "forkserver"}
@@ -158,6 +164,7 @@ class RunOptions(NamedTuple):
             retry_failed=_flag(retry_failed, asked_retry, default=False),
             command_channel=_flag(command_channel, environ.get(COMMAND_CHANNEL_VARIABLE), default=True),
             view=_flag(view, environ.get(VIEW_VARIABLE), default=True),
+            history=_history((environ.get(HISTORY_VARIABLE) or "").strip()),
         )
 
 
@@ -175,6 +182,17 @@ def _resume(given: bool | str | None, asked: str) -> bool | str:
     if not asked or asked.lower() in _NO:
         return False
     return asked.lower() in _YES or asked
+
+
+def _history(asked: str) -> int:
+    """Return the number of ended calls to keep.
+
+    Raises:
+        RunnerError: `asked` is not a number.
+    """
+    if asked and not asked.isdecimal():
+        raise RunnerError(f"{HISTORY_VARIABLE}={asked!r} is not a number of calls, such as {HISTORY}.")
+    return int(asked) if asked else HISTORY
 
 
 def _one_of(what: str, known: tuple[str, ...], given: str | None) -> str:

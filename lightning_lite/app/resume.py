@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from lightning_lite.app.reporting import print_notice
@@ -11,6 +12,7 @@ from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.values import remove_unneeded
 from lightning_lite.settings import RunOptions
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.identity import class_identity
@@ -45,8 +47,10 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     journal = Journal.open(path, identity, durable=options.durable)
     try:
         # Before the folder is reopened, so that a refused run stays unchanged.
-        events = decode_events(journal.records(), journal.path)
-        _restore(Replay(os.path.basename(path), events), root, options.retry_failed)
+        replay = Replay(os.path.basename(path), decode_events(journal.entries(), journal.path))
+        _restore(replay, root, options.retry_failed)
+        with suppress(OSError):  # the next resume removes them
+            remove_unneeded(path, replay.history.value_files())
         return RunFolder.reopen(path), journal
     except BaseException:
         journal.close()

@@ -49,12 +49,13 @@ from lightning_lite.values.pickling import is_importable
 
 _log = logging.getLogger("lightning_lite")
 
-#: Seconds without a report after which the written events are committed.
-_SETTLE_AFTER = 0.005
-
 #: A warning is given if this many passes take longer than `_SLOW_SECONDS` each on average.
 _SLOW_SAMPLES = 5
 _SLOW_SECONDS = 1.0
+
+
+#: Seconds between two notes of the states of the works, which `ps` shows if the process dies.
+_NOTE_INTERVAL = 10.0
 
 
 class _LoopEnded(Unwind):
@@ -106,6 +107,7 @@ class Session:
         self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
+        self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         caller = Caller("flow", "root", options.root_dir, options.durable)
         self._machine = Machine(root, caller, options.max_running, self._exchange)
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
@@ -124,7 +126,7 @@ class Session:
             self._folder.ended("failed")
             journal.close()
             raise
-        self._recorder = Recorder(journal)
+        self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
         runner_options = RunnerOptions.of(options, self._folder.logs, _modules_for_works(root))
@@ -157,7 +159,7 @@ class Session:
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
-        reports = self._wait()
+        reports = self.runner.wait(self._seconds_to_wait())
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports
             # SIGPIPE, as every program in a pipe: the reader of `app.py | head` has closed its end.
@@ -197,6 +199,9 @@ class Session:
             self._warn_if_slow(self._now().monotonic - now.monotonic - self._waited)
         if self._view is not None:
             self._view.poke()
+        if now.monotonic >= self._note_at:
+            self._note_at = now.monotonic + _NOTE_INTERVAL
+            self._folder.note_works(self._count_works())
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
@@ -240,9 +245,10 @@ class Session:
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
-        self._recorder.settle()
-        works = Counter(row.state for row in self.snapshot_works())
-        self._folder.ended(state, works, _describe_end(state))
+        self._folder.ended(state, self._count_works(), _describe_end(state))
+
+    def _count_works(self) -> Counter[str]:
+        return Counter(row.state for row in self.snapshot_works())
 
     def on_suspend(self) -> None:
         """Hide the view before Ctrl-Z suspends the app; called in the signal handler."""
@@ -286,15 +292,6 @@ class Session:
         for event in events:
             if type(event) is CallFailed:
                 report_failure(event.component, event.failure, self._folder.logs)
-
-    def _wait(self) -> Sequence[Report]:
-        seconds = self._seconds_to_wait()
-        if not self._recorder.is_ahead:
-            return self.runner.wait(seconds)
-        reports = self.runner.wait(_SETTLE_AFTER if seconds is None else min(seconds, _SETTLE_AFTER))
-        if not reports:
-            self._recorder.settle()  # the app is idle, so a commit delays no work
-        return reports
 
     def _seconds_to_wait(self) -> float | None:
         """Return how long to wait for reports, in seconds; `None` means no limit."""

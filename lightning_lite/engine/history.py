@@ -11,38 +11,53 @@ running. It changes nothing, takes no lock, and loads no class of a user. A resu
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, assert_never
 
 from lightning_lite.events import (
+    AnswersKept,
     AnswerUsed,
     CallAsked,
     CallFailed,
+    CallsKept,
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
     ComponentAttached,
     ComponentDetached,
     Event,
+    HistoryKept,
+    KeptCall,
     ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
     StateWritten,
+    WorkKept,
     WorkStatusChanged,
     is_below,
 )
 from lightning_lite.places import Place
 from lightning_lite.runs.event_codec import decode_events
-from lightning_lite.runs.reader import read_records
+from lightning_lite.runs.reader import FILE_NAME, read_entries
 from lightning_lite.runs.safe_unpickle import show_arguments
+from lightning_lite.runs.values import ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.tree.calls import Call, CallRecords
+from lightning_lite.tree.calls import Answer, Call, CallRecords
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
 _ENDS = frozenset({"succeeded", "failed", "stopped"})
+
+_UNFINISHED = frozenset({WorkStageStatus.PENDING, WorkStageStatus.RUNNING})
+
+#: Calls in one event of a snapshot.
+_CALLS_PER_EVENT = 200
+
+#: Starts and resumes, and keys of moved calls, that a snapshot keeps.
+_MAX_KEPT = 1000
 
 
 class Attempt(NamedTuple):
@@ -75,11 +90,22 @@ class CallHistory:
             seconds since 1970. Else `None`. A resumed app requests a lost call again, as a new call.
     """
 
+    __slots__ = ("_arguments", "_call", "cut", "work")
+
     def __init__(self, work: str, call: Call, arguments: bytes | None) -> None:
         self.work = work
         self.cut: float | None = None
         self._call = call
         self._arguments = arguments
+
+    def to_kept(self, *, is_current: bool, is_listed: bool) -> KeptCall:
+        """Return what a snapshot keeps of the call."""
+        return self._call.to_kept(self._arguments, self.cut, is_current=is_current, is_listed=is_listed)
+
+    @property
+    def record(self) -> Call:
+        """The record of the call, as the flow has it."""
+        return self._call
 
     @property
     def key(self) -> str:
@@ -149,11 +175,13 @@ class WorkHistory:
         name: Its full name.
         identity: Module (or path of the script) and name of its class; `None` if unknown.
         statuses: The statuses of its process.
-        calls: Its calls, in the order of the requests.
+        calls: Its calls, in the order of the requests; old ones are no longer listed.
+        num_unlisted: Number of the calls that are no longer listed.
         is_detached: Whether the flow has removed it from the tree.
         place: Where its newest process runs or has run; `None` if its work has stopped or failed since.
         place_since: When that process was up, in seconds since 1970.
         records: The records of its calls, as the flow has them.
+        answers: Remembered calls that are not in `records`; see `RunHistory`.
     """
 
     def __init__(self, name: str) -> None:
@@ -161,10 +189,38 @@ class WorkHistory:
         self.identity: tuple[str, str] | None = None
         self.statuses: list[WorkStatus] = []
         self.calls: list[CallHistory] = []
+        self.num_unlisted = 0
         self.is_detached = False
         self.place: Place | None = None
         self.place_since = 0.0
         self.records = CallRecords()
+        self.answers: list[AnswersKept] = []
+        self._answer_keys: set[str] = set()
+
+    def add_answers(self, event: AnswersKept) -> None:
+        """Add remembered calls without making a record of each."""
+        self.answers.append(event)
+        self._answer_keys.update(event.keys)
+
+    def expand(self, key: str) -> None:
+        """Make the records of the remembered calls among which `key` is, if it is in `answers`."""
+        if key in self._answer_keys:
+            position = next(number for number, some in enumerate(self.answers) if key in some.keys)
+            event = self.answers.pop(position)
+            self._answer_keys.difference_update(event.keys)
+            self.records.apply(event)
+
+    def forget(self) -> None:
+        """Forget all remembered calls: the work was removed."""
+        self.is_detached = True
+        self.records = CallRecords()
+        self.answers.clear()
+        self._answer_keys.clear()
+
+    @property
+    def num_calls(self) -> int:
+        """Number of its calls, with those that are no longer listed."""
+        return self.num_unlisted + len(self.calls)
 
     @property
     def last(self) -> WorkStatus:
@@ -177,25 +233,35 @@ class WorkHistory:
 class RunHistory:
     """History of one run; `apply` folds the next event into it.
 
+    Args:
+        is_lazy: Whether remembered calls that the history does not list stay together as the snapshot has
+            them. They take a tenth of the time and the memory, and are not in the `book` of their work.
+
     Attributes:
         works: All works that have ever been in the tree, by name.
         begun: Times of the start and of each resume, in seconds since 1970.
         times: Times of all events, in seconds since 1970, without repetitions.
         states: Last values of the attributes of flows and works, encoded, by component.
         written: The subset of `states` that was written or reported after the component was attached.
+        deaths: How often in a row the flow died soon after it had sent a call, by work and key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_lazy: bool = False) -> None:
+        self._is_lazy = is_lazy
         self.works: dict[str, WorkHistory] = {}
         self.begun: list[float] = []
         self.times: list[float] = []
         self.states: dict[str, dict[str, bytes]] = {}
         self.written: dict[str, dict[str, bytes]] = {}
+        self.deaths: dict[tuple[str, str], int] = {}
+        self._sent: set[tuple[str, str]] = set()
+        self._identities: dict[str, tuple[str, str]] = {}
+        self._moved: dict[str, None] = {}
         self._current: dict[tuple[str, str], CallHistory] = {}
 
     @property
     def calls(self) -> Iterator[CallHistory]:
-        """All calls of all works."""
+        """All listed calls of all works."""
         for work in self.works.values():
             yield from work.calls
 
@@ -207,50 +273,91 @@ class RunHistory:
     def apply(self, event: Event) -> None:
         """Fold the next event."""
         match event:
+            case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
+                self._apply_to_call(event)
+            case StateWritten() | StateReported():
+                self.states.setdefault(event.component, {}).update(event.values)
+                self.written.setdefault(event.component, {}).update(event.values)
             case RunBegun():
                 self._begin(event.time)
                 return
             case ComponentAttached():
                 self.states[event.component] = dict(event.state)
+                self._identities[event.component] = event.identity
                 if event.is_work:
                     work = self._work(event.component)
                     work.identity, work.is_detached = event.identity, False
             case ComponentDetached():
                 self._detach(event.component)
-            case StateWritten() | StateReported():
-                self.states.setdefault(event.component, {}).update(event.values)
-                self.written.setdefault(event.component, {}).update(event.values)
             case ProcessStarted():
                 work = self._work(event.component)
                 work.place, work.place_since = event.place, event.time
+                return  # a snapshot repeats it, later than its time
             case WorkStatusChanged():
                 work = self._work(event.component)
                 if event.status.stage in (WorkStageStatus.FAILED, WorkStageStatus.STOPPED):
                     work.place = None
                 work.records.apply(event)
                 work.statuses.append(event.status)
-            case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
-                self._apply_to_call(event)
             case AnswerUsed():
-                self._work(event.component).records.apply(event)
-            case CallSurvived() | ScheduleFired():
+                work = self._work(event.component)
+                work.expand(event.key)
+                work.records.apply(event)
+            case CallSurvived():
+                self._absolve(event.component, event.key)
+            case ScheduleFired():
                 pass
+            case HistoryKept() | CallsKept() | AnswersKept() | WorkKept():
+                self._restore(event)
+                return
             case _:
                 assert_never(event)
-        if self.times[-1:] != [event.time]:
-            self.times.append(event.time)
+        times = self.times
+        if not times or times[-1] != event.time:
+            times.append(event.time)
+
+    def value_files(self) -> set[str]:
+        """Return the names of the files in which the values of remembered calls are."""
+        names: set[str] = set()
+        for work in self.works.values():
+            values = [call.stored_value for call in work.records.current.values()]
+            values += [value for some in work.answers for value in some.values]
+            names.update(value.name for value in values if isinstance(value, ValueFile))
+        return names
+
+    def end_process(self) -> None:
+        """Count the end of a process of the app against the calls that it had just sent."""
+        for sent in self._sent:
+            self.deaths[sent] = self.deaths.get(sent, 0) + 1
+        self._sent.clear()
+
+    def _absolve(self, work: str, key: str) -> None:
+        """Stop counting deaths against a call: it has ended, or the flow has survived it."""
+        self._sent.discard((work, key))
+        if self.deaths:
+            self.deaths.pop((work, key), None)
 
     def _apply_to_call(self, event: CallAsked | CallStatusChanged | CallSucceeded | CallFailed) -> None:
-        work = self._work(event.component)
+        work, called = self._work(event.component), (event.component, event.key)
+        if work.answers:
+            work.expand(event.key)
         work.records.apply(event)
-        call, shown = work.records.current[event.key], self._current.get((work.name, event.key))
+        call, shown = work.records.current[event.key], self._current.get(called)
         if shown is None or shown._call is not call:
             arguments = event.arguments if isinstance(event, CallAsked) else None
-            shown = self._current[work.name, event.key] = CallHistory(work.name, call, arguments)
+            shown = self._current[called] = CallHistory(work.name, call, arguments)
             work.calls.append(shown)
+        if isinstance(event, CallStatusChanged):
+            if event.status.stage == WorkStageStatus.RUNNING:
+                self._sent.add(called)
+            elif event.status.stage not in _UNFINISHED:
+                self._absolve(*called)
+        elif not isinstance(event, CallAsked):
+            self._absolve(*called)
 
     def _begin(self, moment: float) -> None:
         """Fold a start or resume: calls that an earlier process had not ended are lost."""
+        self.end_process()
         for call in self._current.values():
             if call.cut is None and call.statuses[-1].stage not in _ENDS:
                 call.cut = self.last_time
@@ -261,24 +368,144 @@ class RunHistory:
     def _detach(self, top: str) -> None:
         """Fold the removal of a component with all below it; the history of its works stays."""
         for work, key in [called for called in self._current if is_below(called[0], top)]:
-            del self._current[work, key]
+            if not self._current.pop((work, key)).record.ended:
+                self._moved[key] = None
+        for work, key in [*self._sent, *self.deaths]:
+            if is_below(work, top):
+                self._absolve(work, key)
         for name, known in self.works.items():
             if is_below(name, top):
-                known.is_detached = True
-                known.records = CallRecords()
-        for by_component in (self.states, self.written):
+                known.forget()
+        for by_component in (self.states, self.written, self._identities):
             for name in [name for name in by_component if is_below(name, top)]:
                 del by_component[name]
 
     def _work(self, name: str) -> WorkHistory:
-        return self.works.setdefault(name, WorkHistory(name))
+        work = self.works.get(name)
+        if work is None:
+            work = self.works[name] = WorkHistory(name)
+        return work
+
+    # Snapshots.
+
+    def snapshot(self, limit: int) -> Iterator[Event]:
+        """Yield events that give this history again, without the calls that need not be listed.
+
+        Kept are the state of all components, all remembered calls with their answers, and of the rest of the
+        history the newest.
+
+        Args:
+            limit: Number of ended calls that stay listed, and of times that are kept.
+        """
+        time = self.last_time
+        works = {name for name, work in self.works.items() if not work.is_detached}
+        for name, state in self.states.items():
+            written, is_work = self.written.get(name, {}), name in works
+            first = {attribute: value for attribute, value in state.items() if attribute not in written}
+            identity = self._identities.get(name, ("", ""))
+            yield ComponentAttached(name, time, is_work, identity, first)
+            if written:
+                yield StateWritten(name, time, written)
+            if {**first, **written} != state:  # a later process attached it with other values
+                yield ComponentAttached(name, time, is_work, identity, state)
+        unlisted = self._find_unlisted(limit)
+        for work in self.works.values():
+            yield from self._snapshot_work(work, time, unlisted)
+        deaths = tuple((work, key, count) for (work, key), count in self.deaths.items())
+        yield HistoryKept(
+            time,
+            tuple(self.begun[-_MAX_KEPT:]),
+            tuple(self.times[max(0, len(self.times) - limit) :]),
+            tuple(self._moved)[-_MAX_KEPT:],
+            tuple(self._sent),
+            deaths,
+        )
+
+    def _find_unlisted(self, limit: int) -> set[int]:
+        """Return the identities of the ended calls that need not stay listed: all but the newest."""
+        ended = [call for call in self.calls if call.record.ended or call.cut is not None]
+        ended.sort(key=lambda call: call.asked)
+        return set(map(id, ended[: max(0, len(ended) - limit)]))
+
+    def _snapshot_work(self, work: WorkHistory, time: float, unlisted: set[int]) -> Iterator[Event]:
+        """Yield the calls of a work, then the work; nothing of a removed work without listed calls."""
+        calls: list[KeptCall] = []
+        listed: set[int] = set()
+        for call in work.calls:
+            if id(call) not in unlisted:
+                record = call.record
+                listed.add(id(record))
+                is_current = work.records.current.get(record.key) is record
+                calls.append(call.to_kept(is_current=is_current, is_listed=True))
+        if work.is_detached and not calls:
+            return
+        yield from work.answers
+        answers: list[Answer] = []
+        for record in work.records.current.values():
+            if id(record) in listed or (
+                record.ended and record.answered and record is not work.records.newest
+            ):
+                continue
+            answer = record.to_answer() if record is not work.records.newest else None
+            if answer is not None:
+                answers.append(answer)
+            else:
+                calls.append(record.to_kept(record.arguments or None, None, is_current=True, is_listed=False))
+        for start in range(0, len(answers), _CALLS_PER_EVENT):
+            columns = zip(*answers[start : start + _CALLS_PER_EVENT], strict=True)
+            yield AnswersKept(work.name, time, *columns)
+        for start in range(0, len(calls), _CALLS_PER_EVENT):
+            yield CallsKept(work.name, time, tuple(calls[start : start + _CALLS_PER_EVENT]))
+        statuses = tuple(work.statuses[-_MAX_KEPT:])
+        yield WorkKept(
+            work.name,
+            time,
+            work.identity,
+            work.is_detached,
+            work.num_calls - len(listed),
+            *work.records.to_kept(),
+            statuses,
+        )
+        if work.place is not None and not work.is_detached:
+            yield ProcessStarted(work.name, work.place_since, work.place)
+
+    def _restore(self, event: HistoryKept | CallsKept | AnswersKept | WorkKept) -> None:
+        """Fold an event of a snapshot."""
+        if isinstance(event, HistoryKept):
+            self.begun, self.times = list(event.begun), list(event.times)
+            self._moved, self._sent = dict.fromkeys(event.moved), set(event.sent)
+            self.deaths = {(work, key): count for work, key, count in event.deaths}
+            return
+        work = self._work(event.component)
+        if isinstance(event, AnswersKept) and self._is_lazy:
+            work.add_answers(event)
+            return
+        work.records.apply(event)
+        if isinstance(event, WorkKept):
+            work.identity, work.is_detached = event.identity, event.is_detached
+            work.num_unlisted, work.statuses = event.num_unlisted, list(event.statuses)
+        elif isinstance(event, CallsKept):
+            for kept in event.calls:
+                if kept.is_listed:
+                    call = work.records.current[kept.key] if kept.is_current else Call.from_kept(kept)
+                    shown = CallHistory(work.name, call, kept.arguments)
+                    shown.cut = kept.cut
+                    work.calls.append(shown)
+                    if kept.is_current:
+                        self._current[work.name, kept.key] = shown
 
 
-def fold(events: Iterable[Event]) -> RunHistory:
-    """Return the history that the events of a run give."""
-    history = RunHistory()
-    for event in events:
-        history.apply(event)
+def fold(events: Iterable[Event], *, is_lazy: bool = False) -> RunHistory:
+    """Return the history that the events of a run give; see `RunHistory` for `is_lazy`."""
+    history = RunHistory(is_lazy=is_lazy)
+    is_collecting = gc.isenabled()
+    gc.disable()  # All objects made here stay, so that a collection would only traverse them again and again.
+    try:
+        for event in events:
+            history.apply(event)
+    finally:
+        if is_collecting:
+            gc.enable()
     return history
 
 
@@ -292,4 +519,4 @@ def read_history(path: str) -> RunHistory:
         NothingToResume: It has no journal.
         JournalError: The journal is damaged, of another version or another user, or can't be read.
     """
-    return fold(decode_events(read_records(path), os.path.join(path, "journal.db")))
+    return fold(decode_events(read_entries(path), os.path.join(path, FILE_NAME)), is_lazy=True)

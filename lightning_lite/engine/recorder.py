@@ -1,23 +1,38 @@
-"""Writes the events of a run to its journal.
+"""Writes the events of a run to its journal, and decides when the journal is compacted.
 
     machine.step ──events──▶ record: write them, so that they survive the process ──▶ send the requests
-                             settle: commit them, when the app is idle
 
 The flow sees the effect of an event in a later step. So an end of a call is on disk before the flow sees it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 
 from lightning_lite.clock import Moment
+from lightning_lite.engine.compaction import Compaction
+from lightning_lite.errors import JournalError
 from lightning_lite.events import CallStatusChanged, CallSucceeded, CallSurvived, Event, RunBegun
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
+from lightning_lite.settings import HISTORY
 from lightning_lite.status import WorkStageStatus
+
+_log = logging.getLogger("lightning_lite")
 
 #: Seconds after the start of a call from which on a death of the flow is not attributed to that call.
 SURVIVAL = 10.0
+
+#: A journal is compacted when it is larger than `_GROWTH` times its last snapshot and `_ROOM` bytes.
+_GROWTH = 2
+_ROOM = 8 * 1024 * 1024
+
+#: A journal that has grown by more bytes than this since its last snapshot is compacted when the run ends.
+_ROOM_AT_END = 1024 * 1024
+
+#: Pieces of a compaction that each step does. A step writes few events, so the compaction overtakes it.
+_PIECES = 25
 
 
 class Recorder:
@@ -25,11 +40,16 @@ class Recorder:
 
     Args:
         journal: The journal, open for writing.
+        history: Number of ended calls that the journal keeps for `timeline` and the like.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, history: int = HISTORY) -> None:
         self._journal = journal
+        self._history = history
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
+        self._compaction: Compaction | None = None
+        self._snapshot_size = 0
+        self._compact_at = _ROOM
 
     @property
     def wake_at(self) -> float | None:
@@ -38,7 +58,7 @@ class Recorder:
 
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""
-        self._append([RunBegun(now.wall)])
+        self._write([RunBegun(now.wall)])
 
     def record(self, events: Sequence[Event], now: Moment) -> None:
         """Write events; when this returns, they survive the death of the process.
@@ -46,39 +66,55 @@ class Recorder:
         Raises:
             JournalError: Writing failed, for example because the disk is full.
         """
-        if self._young:
-            self._note_survivors(now)
-        self._append(events)
-        for event in events:
-            if type(event) is CallStatusChanged:
-                call = event.component, event.key
-                if event.status.stage == WorkStageStatus.RUNNING:
-                    self._young[call] = now.monotonic + SURVIVAL
-                else:
-                    self._young.pop(call, None)
-            elif type(event) is CallSucceeded:
-                self._young.pop((event.component, event.key), None)
-        self._journal.secure()
-
-    @property
-    def is_ahead(self) -> bool:
-        """Whether events are written but not committed."""
-        return self._journal.is_ahead
-
-    def settle(self) -> None:
-        """Commit the written events."""
-        self._journal.commit()
+        survived = self._take_survivors(now) if self._young else ()
+        if not events and not survived:
+            return
+        try:
+            self._write((*survived, *events))
+        finally:
+            for event in events:
+                if type(event) is CallStatusChanged:
+                    call = event.component, event.key
+                    if event.status.stage == WorkStageStatus.RUNNING:
+                        self._young[call] = now.monotonic + SURVIVAL
+                    else:
+                        self._young.pop(call, None)
+                elif type(event) is CallSucceeded:
+                    self._young.pop((event.component, event.key), None)
+        if self._compaction is not None or self._journal.size > self._compact_at:
+            self._compact(_PIECES)
 
     def close(self) -> None:
-        """Write the remaining events, and close the journal."""
-        self._journal.close()
+        """Compact a journal that has grown, write what could not be written before, and close the journal."""
+        try:
+            if self._journal.size > self._snapshot_size + _ROOM_AT_END:
+                self._compact(None)
+        finally:
+            if self._compaction is not None:
+                self._compaction.abandon()
+            self._journal.close()
 
-    def _append(self, events: Iterable[Event]) -> None:
-        for record in encode_events(events):
-            self._journal.append(record)
+    def _write(self, events: Sequence[Event]) -> None:
+        self._journal.write(encode_events(events, self._journal.keep_value))
 
-    def _note_survivors(self, now: Moment) -> None:
+    def _take_survivors(self, now: Moment) -> list[Event]:
+        survived: list[Event] = []
         while (due := self.wake_at) is not None and due <= now.monotonic:
             work, key = next(iter(self._young))
-            self._append([CallSurvived(work, key, now.wall)])
+            survived.append(CallSurvived(work, key, now.wall))
             del self._young[work, key]
+        return survived
+
+    def _compact(self, num_pieces: int | None) -> None:
+        """Begin or continue a compaction; if it fails, the run goes on with the journal as it is."""
+        try:
+            if self._compaction is None:
+                self._compaction = Compaction(self._journal, self._history)
+            if not self._compaction.advance(num_pieces):
+                return
+            self._snapshot_size = self._compaction.size
+            self._compact_at = _GROWTH * self._snapshot_size + _ROOM
+        except JournalError as error:
+            self._compact_at = _GROWTH * self._journal.size + _ROOM
+            _log.warning("The journal was not compacted, and grows: %s", error)
+        self._compaction = None

@@ -8,19 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from lightning_lite.engine.history import RunHistory
+from lightning_lite.engine.history import fold
 from lightning_lite.errors import JournalMismatch, PoisonCall
-from lightning_lite.events import (
-    CallFailed,
-    CallStatusChanged,
-    CallSucceeded,
-    CallSurvived,
-    ComponentDetached,
-    Event,
-    RunBegun,
-    is_below,
-)
-from lightning_lite.status import WorkStageStatus
+from lightning_lite.events import Event
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import call_when_attached
@@ -30,7 +20,6 @@ from lightning_lite.tree.work import LightningWork
 
 _MAX_DEATHS = 3  # deaths of the flow in a row, each soon after it sent the same call
 _PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})  # attributes of a process that has ended
-_UNFINISHED = frozenset({WorkStageStatus.PENDING, WorkStageStatus.RUNNING})
 
 
 class Replay:
@@ -47,12 +36,8 @@ class Replay:
 
     def __init__(self, run: str, events: Iterable[Event]) -> None:
         self.run = run
-        self.history = RunHistory()
-        self._running: set[tuple[str, str]] = set()
-        self._deaths: dict[tuple[str, str], int] = {}
-        for event in events:
-            self._apply(event)
-        self._end_process()
+        self.history = fold(events)
+        self.history.end_process()
 
     @property
     def num_completed(self) -> int:
@@ -70,7 +55,7 @@ class Replay:
         Raises:
             PoisonCall: The message says how to run it anyway.
         """
-        for (work, key), times in self._deaths.items():
+        for (work, key), times in self.history.deaths.items():
             if times >= _MAX_DEATHS:
                 raise PoisonCall(
                     f"The flow died {times} times in a row within seconds after it had sent a call to {work} "
@@ -89,37 +74,6 @@ class Replay:
         """Restore each component, now or when it is attached to the tree."""
         for name in self.history.works.keys() | self.history.written.keys():
             call_when_attached(root, name, partial(self._restore, name))
-
-    # Fold the events.
-
-    def _apply(self, event: Event) -> None:
-        """Fold an event, and track the calls that may have killed the flow."""
-        if isinstance(event, RunBegun):
-            self._end_process()
-        self.history.apply(event)
-        match event:
-            case CallStatusChanged():
-                if event.status.stage == WorkStageStatus.RUNNING:
-                    self._running.add((event.component, event.key))
-                elif event.status.stage not in _UNFINISHED:
-                    self._absolve(event.component, event.key)
-            case CallSucceeded() | CallFailed() | CallSurvived():
-                self._absolve(event.component, event.key)
-            case ComponentDetached():
-                for work, key in [*self._running, *self._deaths]:
-                    if is_below(work, event.component):
-                        self._absolve(work, key)
-
-    def _end_process(self) -> None:
-        """Count the end of a process of the app against the calls that it had just sent."""
-        for sent in self._running:
-            self._deaths[sent] = self._deaths.get(sent, 0) + 1
-        self._running.clear()
-
-    def _absolve(self, work: str, key: str) -> None:
-        """Stop counting deaths against a call: it has ended, or the flow has survived it."""
-        self._running.discard((work, key))
-        self._deaths.pop((work, key), None)
 
     def _calls(self) -> Iterator[Call]:
         for work in self.history.works.values():

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume
 from lightning_lite.runs.lock import Holder, find_holder
+from lightning_lite.runs.reader import has_journal
 from lightning_lite.text import one_line
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
@@ -95,7 +96,7 @@ def read_run(path: str) -> RunSummary:
         state = "running"
     elif state == "running":
         begun = _seconds(details.get("resumed") or details.get("started"))
-        is_starting = begun is not None and 0 <= time() - begun < _GRACE and not _has_journal(path)
+        is_starting = begun is not None and 0 <= time() - begun < _GRACE and not has_journal(path)
         state = "running" if is_starting else "died"
     return RunSummary(os.path.basename(path), path, details, state, holder)
 
@@ -149,7 +150,7 @@ def find_resumable(root: str, identity: str) -> str | None:
 
 def can_resume(path: str) -> bool:
     """Return whether a run has a journal and was not ended by `flow.stop`."""
-    return _has_journal(path) and read_details(path).get("state") != "stopped"
+    return has_journal(path) and read_details(path).get("state") != "stopped"
 
 
 def read_details(path: str) -> dict[str, Any]:
@@ -160,10 +161,6 @@ def read_details(path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return details if isinstance(details, dict) else {}
-
-
-def _has_journal(path: str) -> bool:
-    return os.path.lexists(os.path.join(path, "journal.db"))
 
 
 def _seconds(iso: Any) -> float | None:

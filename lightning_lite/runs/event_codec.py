@@ -1,195 +1,334 @@
-"""Encodes the events of a run as records of its journal, and decodes them.
+"""Encodes the events of a run as entries of its journal, and decodes them.
 
-`decode_events` refuses a record of an unknown kind, an unknown or malformed field, and an event about a
-component or a call that no earlier event mentions. If such a record were skipped, a resumed app could run a
+`decode_events` refuses an event of an unknown kind, an unknown or malformed field, and an event about a
+component or a call that no earlier event mentions. If such an event were skipped, a resumed app could run a
 completed call again.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from types import NoneType
 from typing import Any
 
 from lightning_lite.errors import JournalVersion
 from lightning_lite.events import (
+    AnswersKept,
     AnswerUsed,
     CallAsked,
     CallFailed,
+    CallsKept,
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
     ComponentAttached,
     ComponentDetached,
     Event,
+    HistoryKept,
+    KeptCall,
     ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
     StateWritten,
+    StoredValue,
+    WorkKept,
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
 from lightning_lite.places import Place
-from lightning_lite.runs.database import VERSION
 from lightning_lite.runs.event_order import check_order
-from lightning_lite.runs.records import Record
+from lightning_lite.runs.reader import VERSION
 from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain
+from lightning_lite.runs.values import INLINE_LIMIT, ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
 
 _PROTOCOL = 5
 
-#: Kind of a record that holds a list of events.
-_EVENTS = "events"
+#: Makes an event of fields that were checked: calling its class would count them again.
+_make: Callable[[type[Any], Iterable[Any]], Any] = tuple.__new__
 
-#: Kind of a record that holds the pickled value of a call: the journal stores a big one in a separate file.
-_SUCCEEDED = CallSucceeded.__name__
-
-_Check = Callable[[Any], bool]
+#: Stores a big value, and returns the file.
+KeepValue = Callable[[bytes], ValueFile]
 
 
-def encode_events(events: Iterable[Event]) -> Iterator[Record]:
-    """Yield the records of events: one for consecutive events, and one for each value of a call."""
+def encode_events(events: Iterable[Event], keep_value: KeepValue) -> bytes:
+    """Return the entry for events; empty if there are none.
+
+    Args:
+        events: The events, in order.
+        keep_value: Stores a value of more than `INLINE_LIMIT` bytes in a file of its own.
+    """
     rows: list[tuple[Any, ...]] = []
     for event in events:
-        if type(event) is not CallSucceeded:
-            rows.append(_to_row(event))
-            continue
-        if rows:
-            yield Record(_EVENTS, "", "", pickle.dumps(rows, _PROTOCOL))
-            rows = []
-        value = event.value if isinstance(event.value, bytes) else event.value.load()
-        yield Record(_SUCCEEDED, event.component, event.key, value, event.time)
-    if rows:
-        yield Record(_EVENTS, "", "", pickle.dumps(rows, _PROTOCOL))
+        kind = type(event)
+        if kind in _ALLOWED:
+            rows.append((kind.__name__, *event))
+        elif kind in _TO_FIELDS:
+            rows.append((kind.__name__, *_TO_FIELDS[kind](event, keep_value)))
+        else:
+            raise TypeError(f"an event of an unknown kind: {event!r}")
+    return pickle.dumps(rows, _PROTOCOL) if rows else b""
 
 
-def decode_events(records: Iterable[Record], file: str) -> Iterator[Event]:
+def decode_events(entries: Iterable[bytes], file: str) -> Iterator[Event]:
     """Yield the events of a journal, in order.
 
     Args:
-        records: All records of the journal.
-        file: Absolute path of the journal, for the error.
+        entries: All entries of the journal.
+        file: Absolute path of the journal: big values are in its folder, and errors name it.
 
     Raises:
-        JournalVersion: A record or an event is of an unknown kind, or has unknown fields.
-        JournalCorrupt: An event is about a component or a call that no earlier event mentions.
+        JournalVersion: An event is of an unknown kind, or has unknown fields.
+        JournalCorrupt: An event is about a component or a call that no earlier event mentions, or the file of
+            a value is missing.
     """
-    return check_order(_decode(records, file), file)
+    return check_order(_decode(entries, file), file)
 
 
-def _decode(records: Iterable[Record], file: str) -> Iterator[Event]:
-    for record in records:
-        if record.kind == _SUCCEEDED:
-            yield CallSucceeded(record.component, record.key, record.time, record.data)
-            continue
-        if record.kind != _EVENTS:
-            raise _unknown(file, f"kind {record.kind!r}")
+def _decode(entries: Iterable[bytes], file: str) -> Iterator[Event]:
+    folder = os.path.dirname(file)
+    for entry in entries:
         try:
-            rows = unpack_plain(record.load())
+            rows = unpack_plain(entry)
         except UNPICKLING_FAILURES as error:
             raise _unknown(file, f"{type(error).__name__}: {error}") from error
         if type(rows) is not list:
             raise _unknown(file, repr(rows))
         for row in rows:
-            event = _from_row(row)
+            event = _from_row(row, folder)
             if event is None:
                 raise _unknown(file, repr(row))
             yield event
 
 
-def _to_row(event: Event) -> tuple[Any, ...]:
-    """Return an event as plain data: the name of its class, and its fields."""
-    kind = type(event)
-    if kind in _NESTED:
-        nested: Any = event[-1]
-        return kind.__name__, *event[:-1], tuple(nested)
-    if kind in _FIELDS:
-        return kind.__name__, *event
-    raise TypeError(f"an event of an unknown kind: {event!r}")
-
-
-def _from_row(row: Any) -> Event | None:
-    """Return the event of `_to_row`, or `None` if this version does not know its kind or its fields."""
+def _from_row(row: Any, folder: str) -> Event | None:
+    """Return the event of a row, or `None` if this version does not know its kind or its fields."""
     if type(row) is not tuple or not row or type(row[0]) is not str:
         return None
     kind = _KINDS.get(row[0])
-    if kind is None or not _FIELDS[kind](row[1:]):
+    if kind is None:
         return None
-    fields = row[1:]
-    if kind in _NESTED:
-        fields = (*fields[:-1], _NESTED[kind](*fields[-1]))
-    return kind(*fields)
+    types = tuple(map(type, row[1:]))
+    if kind in _ALLOWED:
+        if types not in _ALLOWED[kind] or (kind in _WITH_PARTS and not _has_plain_parts(row)):
+            return None
+        return _make(kind, row[1:])  # type: ignore[no-any-return]
+    from_fields = _FROM_FIELDS[kind]
+    if types not in from_fields.types:
+        return None
+    fields = from_fields.make(row[1:], folder)
+    return None if fields is None else _make(kind, fields)
 
 
-def _of_type(*types: type) -> _Check:
-    """Return a check for exactly these types: `True` is not a number, and a list is not a tuple."""
-    return lambda value: type(value) in types
+def _all_of(values: Iterable[Any], *types: type) -> bool:
+    return set(map(type, values)) <= {*types}
 
 
-def _fields(*checks: _Check) -> _Check:
-    """Return a check for a tuple with exactly these fields."""
-
-    def check(values: Any) -> bool:
-        return (
-            type(values) is tuple
-            and len(values) == len(checks)
-            and all(fits(value) for fits, value in zip(checks, values, strict=True))
-        )
-
-    return check
+def _has_plain_parts(row: tuple[Any, ...]) -> bool:
+    """Return whether a dict consists of texts and bytes, and a tuple of texts: state and identities."""
+    for part in row:
+        if type(part) is dict and not (_all_of(part, str) and _all_of(part.values(), bytes)):
+            return False
+        if type(part) is tuple and tuple(map(type, part)) != (str, str):
+            return False
+    return True
 
 
-def _is_encoded_state(value: Any) -> bool:
-    return type(value) is dict and all(
-        type(name) is str and type(encoded) is bytes for name, encoded in value.items()
-    )
+def _types(*fields: type | tuple[type, ...]) -> frozenset[tuple[type, ...]]:
+    """Return all types that the fields of an event may have: `True` is not a number, a list not a tuple."""
+    return frozenset(product(*(field if isinstance(field, tuple) else (field,) for field in fields)))
 
+
+#: The types of the fields of each event that is stored as it is.
+_ALLOWED: dict[type[Event], frozenset[tuple[type, ...]]] = {
+    RunBegun: _types(float),
+    ComponentAttached: _types(str, float, bool, tuple, dict),
+    ComponentDetached: _types(str, float),
+    ScheduleFired: _types(str, float),
+    StateWritten: _types(str, float, dict),
+    StateReported: _types(str, float, dict),
+    CallAsked: _types(str, str, float, int, (bytes, NoneType)),
+    CallSurvived: _types(str, str, float),
+    AnswerUsed: _types(str, str, float),
+}
+
+#: Those of them that hold a dict or a tuple.
+_WITH_PARTS = frozenset({ComponentAttached, StateWritten, StateReported})
 
 _STAGES = frozenset(stage for name, stage in vars(WorkStageStatus).items() if name.isupper())
+_STATUS = _types(str, float, (str, NoneType), str, int, str)
+_FAILURE = _types(str, str, str, (bytes, NoneType), (bool, NoneType))
+_CALL = _types(
+    str, int, int, bool, bool, bool, bool, (bytes, tuple, NoneType), (tuple, NoneType), (bytes, NoneType),
+    tuple, (float, NoneType),
+)  # fmt: skip
 
 
-def _is_stage(value: Any) -> bool:
-    return type(value) is str and value in _STAGES
+def _to_value(value: bytes | StoredValue, keep_value: KeepValue) -> Any:
+    """Return a value as a row holds it: its bytes, or a tuple with the reference to its file."""
+    if isinstance(value, ValueFile):
+        return (value.reference,)
+    data = value if isinstance(value, bytes) else value.load()
+    return data if len(data) <= INLINE_LIMIT else (keep_value(data).reference,)
 
 
-_TEXT, _TEXT_OR_NONE = _of_type(str), _of_type(str, NoneType)
-_TIME, _NUMBER, _FLAG = _of_type(float), _of_type(int), _of_type(bool)
-_FLAG_OR_NONE, _BYTES_OR_NONE = _of_type(bool, NoneType), _of_type(bytes, NoneType)
+def _from_value(value: Any, folder: str) -> bytes | ValueFile | None:
+    if type(value) is bytes:
+        return value
+    if type(value) is not tuple or tuple(map(type, value)) != (bytes,):
+        return None
+    return ValueFile.from_reference(folder, value[0])
 
-#: The fields of `Place`, `WorkStatus` and `Failure`.
-_PLACE = _fields(_TEXT, _NUMBER)
-_STATUS = _fields(_is_stage, _TIME, _TEXT_OR_NONE, _TEXT, _NUMBER, _TEXT)
-_FAILURE = _fields(_TEXT, _TEXT, _TEXT, _BYTES_OR_NONE, _FLAG_OR_NONE)
 
-#: The fields of each event that is stored in a list of events, in the order of its class.
-_FIELDS: dict[type[Event], _Check] = {
-    RunBegun: _fields(_TIME),
-    ComponentAttached: _fields(_TEXT, _TIME, _FLAG, _fields(_TEXT, _TEXT), _is_encoded_state),
-    ComponentDetached: _fields(_TEXT, _TIME),
-    ScheduleFired: _fields(_TEXT, _TIME),
-    StateWritten: _fields(_TEXT, _TIME, _is_encoded_state),
-    StateReported: _fields(_TEXT, _TIME, _is_encoded_state),
-    ProcessStarted: _fields(_TEXT, _TIME, _PLACE),
-    WorkStatusChanged: _fields(_TEXT, _TIME, _STATUS),
-    CallAsked: _fields(_TEXT, _TEXT, _TIME, _NUMBER, _BYTES_OR_NONE),
-    CallStatusChanged: _fields(_TEXT, _TEXT, _TIME, _NUMBER, _STATUS),
-    CallFailed: _fields(_TEXT, _TEXT, _TIME, _FAILURE),
-    CallSurvived: _fields(_TEXT, _TEXT, _TIME),
-    AnswerUsed: _fields(_TEXT, _TEXT, _TIME),
+def _from_status(value: Any) -> WorkStatus | None:
+    if type(value) is tuple and tuple(map(type, value)) in _STATUS and value[0] in _STAGES:
+        return _make(WorkStatus, value)  # type: ignore[no-any-return]
+    return None
+
+
+def _from_statuses(values: tuple[Any, ...]) -> tuple[WorkStatus, ...] | None:
+    found = tuple(status for value in values if (status := _from_status(value)) is not None)
+    return found if len(found) == len(values) else None
+
+
+def _from_failure(value: Any) -> Failure | None:
+    if type(value) is tuple and tuple(map(type, value)) in _FAILURE:
+        return Failure(*value)
+    return None
+
+
+def _to_call(call: KeptCall, keep_value: KeepValue) -> tuple[Any, ...]:
+    value = None if call.value is None else _to_value(call.value, keep_value)
+    failure = None if call.failure is None else tuple(call.failure)
+    statuses = tuple(map(tuple, call.statuses))
+    return (*call[:7], value, failure, call.arguments, statuses, call.cut)
+
+
+def _from_call(row: Any, folder: str) -> KeptCall | None:
+    if type(row) is not tuple or tuple(map(type, row)) not in _CALL:
+        return None
+    value = None if row[7] is None else _from_value(row[7], folder)
+    failure = None if row[8] is None else _from_failure(row[8])
+    statuses = _from_statuses(row[10])
+    if (value is None) != (row[7] is None) or (failure is None) != (row[8] is None) or not statuses:
+        return None
+    fields = (*row[:7], value, failure, row[9], statuses, row[11])
+    return _make(KeptCall, fields)  # type: ignore[no-any-return]
+
+
+_Fields = tuple[Any, ...]
+
+
+def _make_place(fields: _Fields, _: str) -> _Fields | None:
+    place = fields[-1]
+    if len(place) != 2 or tuple(map(type, place)) != (str, int):
+        return None
+    return (*fields[:-1], Place(*place))
+
+
+def _make_status(fields: _Fields, _: str) -> _Fields | None:
+    status = _from_status(fields[-1])
+    return None if status is None else (*fields[:-1], status)
+
+
+def _make_failure(fields: _Fields, _: str) -> _Fields | None:
+    failure = _from_failure(fields[-1])
+    return None if failure is None else (*fields[:-1], failure)
+
+
+def _make_value(fields: _Fields, folder: str) -> _Fields | None:
+    value = _from_value(fields[-1], folder)
+    return None if value is None else (*fields[:-1], value)
+
+
+def _make_calls(fields: _Fields, folder: str) -> _Fields | None:
+    calls = tuple(call for row in fields[2] if (call := _from_call(row, folder)) is not None)
+    return (*fields[:2], calls) if len(calls) == len(fields[2]) else None
+
+
+def _make_answers(fields: _Fields, folder: str) -> _Fields | None:
+    *columns, values = fields[2:]
+    fits = all(_all_of(column, kind) for column, kind in zip(columns, (str, int, int, float), strict=True))
+    if not fits or len({*map(len, fields[2:])}) != 1:
+        return None
+    if not _all_of(values, bytes):
+        values = tuple(_from_value(value, folder) for value in values)
+    return None if None in values else (*fields[:-1], values)
+
+
+def _make_work(fields: _Fields, _: str) -> _Fields | None:
+    identity, counts = fields[2], fields[5]
+    status, statuses = _from_status(fields[8]), _from_statuses(fields[9])
+    if identity is not None and tuple(map(type, identity)) != (str, str):
+        return None
+    if len(counts) != 5 or not _all_of(counts, int) or status is None or statuses is None:
+        return None
+    return (*fields[:8], status, statuses)
+
+
+def _make_history(fields: _Fields, _: str) -> _Fields | None:
+    _, begun, times, moved, sent, deaths = fields
+    if not (_all_of(begun, float) and _all_of(times, float) and _all_of(moved, str)):
+        return None
+    for rows, types in ((sent, (str, str)), (deaths, (str, str, int))):
+        if not _all_of(rows, tuple) or any(tuple(map(type, row)) != types for row in rows):
+            return None
+    return fields
+
+
+class _FromFields:
+    """How an event is made whose fields hold more than plain values.
+
+    Attributes:
+        types: The types that its fields may have in a row.
+        make: Returns the fields of the event, or `None` if they are malformed.
+    """
+
+    def __init__(
+        self, types: frozenset[tuple[type, ...]], make: Callable[[_Fields, str], _Fields | None]
+    ) -> None:
+        self.types = types
+        self.make = make
+
+
+_FROM_FIELDS: dict[type[Event], _FromFields] = {
+    ProcessStarted: _FromFields(_types(str, float, tuple), _make_place),
+    WorkStatusChanged: _FromFields(_types(str, float, tuple), _make_status),
+    CallStatusChanged: _FromFields(_types(str, str, float, int, tuple), _make_status),
+    CallFailed: _FromFields(_types(str, str, float, tuple), _make_failure),
+    CallSucceeded: _FromFields(_types(str, str, float, (bytes, tuple)), _make_value),
+    HistoryKept: _FromFields(_types(float, tuple, tuple, tuple, tuple, tuple), _make_history),
+    CallsKept: _FromFields(_types(str, float, tuple), _make_calls),
+    AnswersKept: _FromFields(_types(str, float, tuple, tuple, tuple, tuple, tuple), _make_answers),
+    WorkKept: _FromFields(
+        _types(str, float, (tuple, NoneType), bool, int, tuple, bool, str, tuple, tuple), _make_work
+    ),
 }
 
-_KINDS = {kind.__name__: kind for kind in _FIELDS}
 
-#: The events whose last field is a named tuple, which is stored as a plain one.
-_NESTED: dict[type[Event], type[Place | WorkStatus | Failure]] = {
-    ProcessStarted: Place,
-    WorkStatusChanged: WorkStatus,
-    CallStatusChanged: WorkStatus,
-    CallFailed: Failure,
+def _split_last(event: Any, _: KeepValue) -> _Fields:
+    return (*event[:-1], tuple(event[-1]))
+
+
+#: How the fields of these events become plain values.
+_TO_FIELDS: dict[type[Event], Callable[[Any, KeepValue], _Fields]] = {
+    ProcessStarted: _split_last,
+    WorkStatusChanged: _split_last,
+    CallStatusChanged: _split_last,
+    CallFailed: _split_last,
+    CallSucceeded: lambda event, keep: (*event[:-1], _to_value(event.value, keep)),
+    HistoryKept: lambda event, _: tuple(event),
+    CallsKept: lambda event, keep: (*event[:2], tuple(_to_call(call, keep) for call in event.calls)),
+    AnswersKept: lambda event, keep: (*event[:-1], tuple(_to_value(one, keep) for one in event.values)),
+    WorkKept: lambda event, _: (*event[:8], tuple(event.status), tuple(map(tuple, event.statuses))),
 }
+
+_KINDS = {kind.__name__: kind for kind in (*_ALLOWED, *_FROM_FIELDS)}
 
 
 def _unknown(file: str, what: str) -> JournalVersion:

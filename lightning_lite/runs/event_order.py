@@ -12,24 +12,28 @@ from typing import assert_never
 
 from lightning_lite.errors import JournalCorrupt
 from lightning_lite.events import (
+    AnswersKept,
     AnswerUsed,
     CallAsked,
     CallFailed,
+    CallsKept,
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
     ComponentAttached,
     ComponentDetached,
     Event,
+    HistoryKept,
     ProcessStarted,
     RunBegun,
     ScheduleFired,
     StateReported,
     StateWritten,
+    WorkKept,
     WorkStatusChanged,
     is_below,
 )
-from lightning_lite.runs.database import corrupt
+from lightning_lite.runs.reader import corrupt
 from lightning_lite.text import one_line
 
 
@@ -65,6 +69,9 @@ class _Order:
     def missing_for(self, event: Event) -> str | None:
         """Return what must have happened before an event and has not, or `None`; then the event counts."""
         match event:
+            case CallStatusChanged() | CallSucceeded() | CallFailed() | CallSurvived() | AnswerUsed():
+                if event.key not in self._keys[event.component] and event.key not in self._moved_keys:
+                    return f"{event.component} was not asked for a call with the key {event.key}"
             case ComponentAttached():
                 self._components.add(event.component)
                 if event.is_work:
@@ -79,11 +86,14 @@ class _Order:
                     return f"there is no work {event.component}"
                 if isinstance(event, CallAsked):
                     self._keys[event.component].add(event.key)
-            case CallStatusChanged() | CallSucceeded() | CallFailed() | CallSurvived() | AnswerUsed():
-                if event.key not in self._keys[event.component] and event.key not in self._moved_keys:
-                    return f"{event.component} was not asked for a call with the key {event.key}"
-            case RunBegun() | ScheduleFired():
+            case RunBegun() | ScheduleFired() | WorkKept():
                 pass
+            case HistoryKept():
+                self._moved_keys.update(event.moved)
+            case AnswersKept():
+                self._keys[event.component].update(event.keys)
+            case CallsKept():
+                self._keys[event.component].update(call.key for call in event.calls)
             case _:
                 assert_never(event)
         return None

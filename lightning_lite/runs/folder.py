@@ -13,6 +13,7 @@ import pwd
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self
 
@@ -97,6 +98,16 @@ class RunFolder:
                 path=path,
             ) from error
         return run
+
+    def note_works(self, works: Mapping[str, int]) -> None:
+        """Record the states of the works while the run goes on, for the case that its process dies.
+
+        Args:
+            works: Number of works in each state.
+        """
+        self._details["works"] = dict(works)
+        with suppress(OSError):  # only `ps` shows it
+            self._write()
 
     def ended(self, state: str, works: Mapping[str, int] | None = None, error: str | None = None) -> None:
         """Record how the run ended.

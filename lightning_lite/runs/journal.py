@@ -1,43 +1,43 @@
-"""The journal of a run: its records in order, each written before the flow can see what it says.
+"""The journal of a run: one file to which each step of the app is appended before the flow sees its effect.
 
-A journal is a SQLite database (`journal.db`) with a log next to it (`journal.db-wal`) until it is closed. So
-a transaction is complete or absent, even if the process dies in between. SQLite does not detect flipped bits.
-Therefore each record has a number and a checksum that includes the checksum of the record before, and all
-records are checked before the first is returned. An incomplete end is cut off after the last complete
-transaction; any other damage is refused by name. To copy a journal, copy the folder of its run.
+An entry is written with one system call, so it survives the death of the process as soon as `write` returns;
+with `durable` it is flushed to the disk too. `runs.reader` describes the form on disk and what is refused.
+
+While the run goes on, `Rewrite` replaces the file by a shorter one: the new file is written under another
+name, gets the entries that were written in the meantime, and is renamed over the old one. So at each moment
+the journal is whole, for a reader and after a crash. To copy a journal, copy the folder of its run.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from io import FileIO
 from typing import Self
+from zlib import crc32
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs import database
-from lightning_lite.runs.database import refuse
 from lightning_lite.runs.lock import RunLock
-from lightning_lite.runs.records import (
+from lightning_lite.runs.reader import (
     CHECKSUM_SIZE,
-    Record,
-    chain_checksum,
-    frame,
-    head_checksum,
-    read_frames,
-    write_frames,
+    ENTRY_HEAD,
+    FILE_NAME,
+    MARK,
+    End,
+    check_permissions,
+    has_journal,
+    iterate_journal,
+    make_header,
+    read_journal,
+    refuse,
 )
-from lightning_lite.runs.validation import End, check_content, check_files, check_header
-from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, flush_folder, remove_unnamed
-from lightning_lite.runs.write_ahead import WriteAheadFile
+from lightning_lite.runs.values import ValueFile, flush_folder, remove_unneeded
 
-__all__ = ["Journal", "Record"]
-
-
-#: Bytes in the write-ahead file above which `secure` commits: that many cost hardly more than the 20 µs of an
-#: empty transaction.
-_MAX_SECURED = 32 * 1024
+_CREATE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Journal:
@@ -47,71 +47,70 @@ class Journal:
 
     Attributes:
         path: Absolute path of the file.
+        folder: Absolute path of the folder of the run.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     journal = Journal.create(folder, "app.py:Root")
-        ...     journal.append(Record("ended", "root.train", "9f3a", b"value"))
-        ...     journal.commit()
+        ...     journal.write(b"what happened")
         ...     journal.close()
         ...     journal = Journal.open(folder, "app.py:Root")
-        ...     [record.kind for record in journal.records()]
+        ...     list(journal.entries())
         ...     journal.close()
-        ['ended']
+        [b'what happened']
     """
 
-    def __init__(
-        self, folder: str, lock: RunLock, connection: sqlite3.Connection, durable: bool, end: End
-    ) -> None:
-        self.path = _path_in(folder)
-        self._folder = folder
+    def __init__(self, folder: str, identity: str, lock: RunLock, log: _LogFile, durable: bool) -> None:
+        self.path = os.path.join(folder, FILE_NAME)
+        self.folder = folder
+        self._identity = identity
         self._lock = lock
-        self._connection = connection
+        self._log = log
         self._durable = durable
-        self._end = end
-        self._waiting: list[Record] = []
-        self._write_ahead = WriteAheadFile(self.path)
-        self._secured: list[bytes] = []  # frames that are in the write-ahead file and not in the database
-        self._num_secured = 0  # bytes
+        self._waiting: list[bytes] = []
+        self._found: list[bytes] | None = None
+        self._has_written = False
+        self._new_values: set[str] = set()  # files written since the start of the last rewrite
         self._pid = os.getpid()
         self._is_closed = False
 
     @classmethod
     def create(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
-        """Create the journal of a new run.
+        """Create the journal of a new run; a crash before the end leaves none.
 
         Args:
             folder: Absolute path of the folder of the run, which exists.
             identity: Identity of the app; `open` refuses another one.
-            durable: Whether committed records must survive the loss of power.
+            durable: Whether written entries must survive the loss of power.
 
         Raises:
             JournalInUse: Another process holds the lock of this run.
             JournalError: The run has a journal already, or the journal can't be written.
         """
-        path = _path_in(folder)
+        path = os.path.join(folder, FILE_NAME)
         with _locked(folder) as lock:
-            if os.path.lexists(path):
+            if has_journal(folder):
                 raise JournalError(f"the run has a journal already: {path!r}; open that one", file=path)
-            nonce = os.urandom(CHECKSUM_SIZE)
-            checksum = head_checksum(database.VERSION, os.fsencode(identity), nonce)
-            database.build(path, (os.fsencode(identity), nonce, checksum), durable=durable)
-            if durable:
-                flush_folder(folder)
-            connection = database.connect(path, durable=durable)
-            return cls(folder, lock, connection, durable, End(0, checksum))
+            log = _LogFile.create(path, identity, durable=durable)
+            try:
+                log.flush()
+                log.rename(path)
+            except BaseException:
+                log.close()
+                raise
+            return cls(folder, identity, lock, log, durable)
 
     @classmethod
     def open(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
-        """Open the journal of a run that has ended, after a check of every record.
+        """Open the journal of a run that has ended, after a check of every entry.
 
-        A journal that is refused is not changed.
+        A journal that is refused is not changed. An incomplete last entry is cut off by the first `write`.
 
         Args:
             folder: Absolute path of the folder of the run.
             identity: Identity of the app.
-            durable: Whether records committed from now on must survive the loss of power.
+            durable: Whether entries written from now on must survive the loss of power.
 
         Raises:
             NothingToResume: The run has no journal.
@@ -121,124 +120,87 @@ class Journal:
             JournalMismatch: Another app wrote the journal.
             JournalError: The journal belongs to another user, or can't be read or written.
         """
-        path = _path_in(folder)
-        check_files(path)
+        check_permissions(folder)
         with _locked(folder) as lock:
-            end = _find_end(path, identity)
-            rows = WriteAheadFile(path).read(end.sequence, end.checksum)
-            for row in rows:
-                if row.in_file:
-                    ValueFile.from_reference(folder, row.sequence, row.data)  # refused if the file is missing
-            journal = cls(folder, lock, database.connect(path, durable=durable), durable, end)
-            try:
-                if rows:
-                    journal._end = End(rows[-1].sequence, rows[-1].checksum)
-                    journal._write(journal._end, write_frames(rows))
-                journal._write_ahead.remove()
-                remove_unnamed(folder, journal._end.sequence)
-            except BaseException:
-                journal._connection.close()
-                raise
+            path = os.path.join(folder, FILE_NAME)
+            content = read_journal(folder, identity)
+            log = _LogFile(_open(path, _OPEN_FLAGS), content.salt, content.end, durable)
+            log.has_torn_end = content.is_torn
+            journal = cls(folder, identity, lock, log, durable)
+            journal._found = content.entries
             return journal
 
-    def records(self) -> Iterator[Record]:
-        """Yield all committed records in order; call it before the first `append`.
-
-        Big data stays on disk: `Record.load` reads and checks it.
-        """
-        try:
-            for _, frames in self._connection.execute(database.READ):
-                for row in read_frames(frames):
-                    data: bytes | ValueFile = row.data
-                    if row.in_file:
-                        data = ValueFile.from_reference(self._folder, row.sequence, row.data)
-                    yield Record(row.kind, row.component, row.key, data, row.time)
-        except database.FAILURES as error:
-            refuse(error, self.path)
-
-    def append(self, record: Record) -> None:
-        """Add a record; `secure` or `commit` writes it."""
-        self._waiting.append(record)
-
-    def secure(self) -> None:
-        """Write the appended records to the write-ahead file, as one transaction.
-
-        When it returns, they survive the death of any process. `commit` later copies them into the database.
-        With `durable` it commits at once.
-
-        Raises:
-            JournalError: They can't be written: no space, for example.
-        """
-        if not self._waiting:
-            return
-        if self._durable or self._num_secured > _MAX_SECURED:
-            self.commit()
-            return
-        self._check_process()
-        num_before, is_written = len(self._secured), False
-        data, end = b"", self._end
-        try:
-            data, end = self._seal_waiting()
-            self._write_ahead.write(data)
-            is_written = True
-            self._secured.append(data)
-            self._num_secured += len(data)
-            self._note_end(end)
-        except database.FAILURES as error:
-            refuse(error, self.path)
-        except BaseException:  # Ctrl-C may interrupt between any two lines
-            if is_written:
-                self._secured[num_before:] = [data]
-                self._note_end(end)
-            raise
-
     @property
-    def is_ahead(self) -> bool:
-        """Whether records are in the write-ahead file and not yet in the database."""
-        return bool(self._secured)
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self._log.end.offset
 
-    def commit(self) -> None:
-        """Write the appended and the secured records into the database, as one transaction.
+    def entries(self) -> Iterator[bytes]:
+        """Yield the data of all written entries, in order."""
+        found, self._found = self._found, None
+        yield from iterate_journal(self.folder) if found is None else found
 
-        When it returns, they survive the death of any process, and with `durable` the loss of power. If it is
-        interrupted, all of them are written or none, and each only once: the next `commit` writes the others.
+    def write(self, entry: bytes) -> None:
+        """Append an entry, which may not be empty.
+
+        When this returns, the entry survives the death of any process, and with `durable` the loss of power.
+        An entry that could not be written is written by the next call, before the new one.
 
         Raises:
-            JournalError: They can't be written: no space, for example.
+            JournalError: It can't be written: no space, for example.
         """
-        if not self._waiting and not self._secured:
-            return
-        self._check_process()
-        end: End | None = None
+        self._waiting.append(entry)
+        self._found = None
+        self._has_written = True
+        self._flush()
+
+    def keep_value(self, data: bytes) -> ValueFile:
+        """Write a big value to a file of its own; the entry that refers to it is written after that.
+
+        Raises:
+            JournalError: It can't be written: no space, for example.
+        """
         try:
-            data, end = self._seal_waiting()
-            self._write(end, b"".join((*self._secured, data)))
-            self._note_commit(end)
-        except database.FAILURES as error:
+            value = ValueFile.write(self.folder, data, durable=self._durable)
+        except OSError as error:
             refuse(error, self.path)
-        except BaseException:  # Ctrl-C may interrupt between any two lines
-            if end is not None and self._has(end):
-                self._note_commit(end)
-            raise
+        self._new_values.add(value.name)
+        return value
+
+    def rewrite(self) -> Rewrite:
+        """Return what replaces the file by another one; see `Rewrite`.
+
+        Raises:
+            JournalError: The new file can't be written.
+        """
+        self._check_process()
+        self._new_values.clear()
+        try:
+            return Rewrite(self, _LogFile.create(self.path, self._identity, durable=self._durable))
+        except OSError as error:
+            refuse(error, self.path)
 
     def close(self) -> None:
-        """Commit the remaining records and release the lock of the run; a second call has no effect.
+        """Write the entries that could not be written before, and release the lock of the run.
+
+        An empty entry marks the end, so that later damage of the last entry is not taken for an incomplete
+        write. A second call has no effect.
 
         Raises:
-            JournalError: The records can't be written; the lock is released in this case too.
+            JournalError: The entries can't be written; the lock is released in this case too.
         """
         if self._is_closed:
             return
         try:
-            self.commit()
             if self._pid == os.getpid():  # the file belongs to the parent of a forked process
-                self._write_ahead.remove()
+                if self._has_written:
+                    self._waiting.append(b"")
+                self._flush()
         finally:
-            self._waiting.clear()
-            self._write_ahead.close()  # keeps the records that could not be committed
-            self._connection.close()
-            self._lock.release()
             self._is_closed = True
+            self._waiting.clear()
+            self._log.close()
+            self._lock.release()
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -248,68 +210,231 @@ class Journal:
                 file=self.path,
             )
 
-    def _seal_waiting(self) -> tuple[bytes, End]:
-        """Write the files of big values; return the frames of the waiting records and the end after them."""
+    def _flush(self) -> None:
+        """Append the waiting entries with one system call: all of them or none, and each once."""
+        if not self._waiting:
+            return
+        self._check_process()
+        log = self._log
+        data, end = log.seal(self._waiting)
+        try:
+            log.append(data, end)
+            self._waiting.clear()
+        except OSError as error:
+            refuse(error, self.path)
+        except BaseException:  # Ctrl-C may interrupt between any two lines
+            if log.settle(end):
+                self._waiting.clear()
+            raise
+
+
+class Rewrite:
+    """A new file that replaces a journal while the run goes on; `Journal.rewrite` makes it.
+
+    A new file that was not finished is removed by the next one.
+
+    Args:
+        journal: The journal.
+        log: The new file.
+    """
+
+    def __init__(self, journal: Journal, log: _LogFile) -> None:
+        self._journal = journal
+        self._log = log
+        self._start = journal._log.end
+
+    @property
+    def size(self) -> int:
+        """Size of the new file in bytes."""
+        return self._log.end.offset
+
+    def write(self, entry: bytes) -> None:
+        """Append an entry to the new file.
+
+        Raises:
+            JournalError: It can't be written: no space, for example.
+        """
+        try:
+            self._log.append(*self._log.seal([entry]), flush=False)
+        except OSError as error:
+            refuse(error, self._journal.path)
+
+    def finish(self, values: Set[str]) -> None:
+        """Append what the journal got since the start of the rewrite, and let the new file replace the old.
+
+        Then the files of other values are removed.
+
+        Args:
+            values: Names of the files of values to which the new file refers.
+
+        Raises:
+            JournalError: The new file can't be written; the journal is unchanged.
+        """
+        journal, old, new = self._journal, self._journal._log, self._log
+        try:
+            tail = old.read_after(self._start)
+            if tail:
+                new.append(*new.seal(tail), flush=False)
+            new.flush()
+            new.rename(journal.path)
+            journal._log = new
+        except BaseException as error:  # Ctrl-C may interrupt between any two lines
+            if new.is_at(journal.path):
+                journal._log = new
+            if isinstance(error, OSError):
+                refuse(error, journal.path)
+            raise
+        finally:
+            if journal._log is new:
+                old.close()
+        with suppress(OSError):  # the next rewrite removes them
+            remove_unneeded(journal.folder, values | journal._new_values)
+
+    def abandon(self) -> None:
+        """Remove the new file; without effect after `finish`."""
+        if self._log is not self._journal._log:
+            self._log.close()
+            with suppress(OSError):
+                os.unlink(_new_path(self._journal.path))
+
+
+class _LogFile:
+    """A file of entries, open for appending.
+
+    Attributes:
+        end: The end of its last entry.
+        has_torn_end: Whether incomplete bytes follow that end.
+    """
+
+    def __init__(self, file: FileIO, salt: int, end: End, durable: bool) -> None:
+        self._file = file  # an object, so that it is closed if Ctrl-C comes before it is assigned
+        self._fd = file.fileno()
+        self._salt = salt
+        self._durable = durable
+        self.end = end
+        self.has_torn_end = False
+
+    @classmethod
+    def create(cls, path: str, identity: str, *, durable: bool) -> Self:
+        """Create an empty file under the temporary name for `path`; `rename` gives it that name.
+
+        Raises:
+            OSError: The file can't be written.
+        """
+        new, header = _new_path(path), make_header(identity)
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        checksum = header[-CHECKSUM_SIZE:]
+        log = cls(_open(new, _CREATE_FLAGS), crc32(checksum), End(0, checksum, 0), durable)
+        try:
+            log.append(header, End(0, checksum, len(header)), flush=False)
+        except BaseException:
+            log.close()
+            raise
+        return log
+
+    def seal(self, entries: Iterable[bytes]) -> tuple[bytes, End]:
+        """Return the bytes of entries, numbered and with their checksums, and the end after them."""
+        number, checksum, offset = self.end
         parts: list[bytes] = []
-        number, checksum = self._end.sequence, self._end.checksum
-        last = number + len(self._waiting)
-        for kind, component, key, data, time in self._waiting:
+        for entry in entries:
             number += 1
-            if not isinstance(data, bytes):
-                data = data.load()
-            in_file = len(data) > INLINE_LIMIT
-            if in_file:
-                data = ValueFile.write(self._folder, number, data, durable=self._durable).reference
-            ends = number == last
-            framed = frame(number, kind, component, key, data, time, in_file, ends)
-            checksum = chain_checksum(checksum, framed)
+            head = ENTRY_HEAD.pack(MARK, number, len(entry), 0)[:-4]
+            framed = b"".join((head, crc32(head, self._salt).to_bytes(4, "little"), entry))
+            checksum = blake2b(checksum + framed, digest_size=CHECKSUM_SIZE).digest()
             parts += framed, checksum
-        return b"".join(parts), End(number, checksum)
+        data = b"".join(parts)
+        return data, End(number, checksum, offset + len(data))
 
-    def _write(self, end: End, frames: bytes) -> None:
-        """Write a batch; a single statement is a transaction."""
-        self._connection.execute(database.WRITE, (end.sequence, frames))
+    def append(self, data: bytes, end: End, *, flush: bool = True) -> None:
+        """Append sealed bytes, all or none.
 
-    def _has(self, end: End) -> bool:
-        """Return whether the database has a batch, although its transaction was interrupted."""
-        return self._connection.execute(database.FIND, (end.sequence,)).fetchone() is not None
+        Raises:
+            OSError: They can't be written.
+        """
+        if self.has_torn_end:
+            os.ftruncate(self._fd, self.end.offset)
+            self.has_torn_end = False
+        written = os.write(self._fd, data)
+        try:
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if flush and self._durable:
+                os.fdatasync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self.end.offset)
+            raise
+        self.end = end
 
-    def _note_end(self, end: End) -> None:
-        """Record that the waiting records are written."""
-        self._end = end
-        self._waiting.clear()
+    def settle(self, end: End) -> bool:
+        """Return whether an interrupted `append` up to `end` was made; else remove what it left."""
+        if self.end != end:
+            size = os.fstat(self._fd).st_size
+            if size == end.offset:
+                self.end = end
+            else:
+                self.has_torn_end = size > self.end.offset
+        return self.end == end
 
-    def _note_commit(self, end: End) -> None:
-        """Record that the database has all records, and free the space of the write-ahead file."""
-        self._note_end(end)
-        self._secured.clear()
-        self._num_secured = 0
-        self._write_ahead.release_space()
+    def read_after(self, start: End) -> list[bytes]:
+        """Return the data of the entries after an earlier end.
+
+        Raises:
+            OSError: They can't be read.
+        """
+        data = b""
+        while len(data) < self.end.offset - start.offset:
+            part = os.pread(self._fd, self.end.offset - start.offset - len(data), start.offset + len(data))
+            if not part:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            data += part
+        entries, offset = [], 0
+        while offset < len(data):
+            begin = offset + ENTRY_HEAD.size
+            _, _, size, _ = ENTRY_HEAD.unpack_from(data, offset)
+            entries.append(data[begin : begin + size])
+            offset = begin + size + CHECKSUM_SIZE
+        return entries
+
+    def flush(self) -> None:
+        """With `durable`, flush the content to the disk."""
+        if self._durable:
+            os.fsync(self._fd)
+
+    def rename(self, path: str) -> None:
+        """Give the file its final name, and with `durable` flush that name to the disk."""
+        os.rename(_new_path(path), path)
+        if self._durable:
+            flush_folder(os.path.dirname(path))
+
+    def is_at(self, path: str) -> bool:
+        """Return whether this file has the name `path`."""
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._fd), os.lstat(path))
+        return False
+
+    def close(self) -> None:
+        """Close the file; a second call has no effect."""
+        self._file.close()
 
 
-def _path_in(folder: str) -> str:
-    return os.path.join(folder, "journal.db")
+def _open(path: str, flags: int) -> FileIO:
+    return FileIO(path, "r+", opener=lambda path, _: os.open(path, flags, 0o600))
+
+
+def _new_path(path: str) -> str:
+    return f"{path}.new"
 
 
 @contextmanager
 def _locked(folder: str) -> Iterator[RunLock]:
-    """Take the lock of a run, and release it if the block fails; errors of SQLite become `JournalError`."""
+    """Take the lock of a run, and release it if the block fails; `OSError` becomes `JournalError`."""
     lock = RunLock(folder)
     lock.acquire()
     try:
         yield lock
     except BaseException as error:
         lock.release()
-        if isinstance(error, database.FAILURES):
-            refuse(error, _path_in(folder))
+        if isinstance(error, OSError):
+            refuse(error, os.path.join(folder, FILE_NAME))
         raise
-
-
-def _find_end(path: str, identity: str) -> End:
-    """Check a journal without changing it, and return its end."""
-    check_header(path)
-    connection = database.connect_read_only(path)
-    try:
-        return check_content(connection, path, os.fsencode(identity))
-    finally:
-        connection.close()

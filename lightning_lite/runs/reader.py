@@ -1,58 +1,324 @@
-"""Reads the records of a journal without a lock and without changing a file."""
+"""The form of a journal on disk, and its reader, which takes no lock and changes nothing.
+
+    header   magic, version, size of the identity, nonce, identity, checksum
+    entry    mark, number, size, check of these three; data; checksum
+
+An entry holds the events of one step. Its checksum includes the checksum of the entry before, and the first
+one includes the header with its random nonce. So an entry that was changed, moved, or copied from another
+journal does not fit.
+
+The process may die while it writes, so the last entry may be incomplete: a reader ignores it. Any other
+damage is refused. The mark and the check in front of each entry distinguish the two: if a readable entry
+follows, the damage is not at the end.
+"""
 
 from __future__ import annotations
 
 import os
-import sqlite3
+import stat
+import struct
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import NamedTuple, NoReturn
+from zlib import crc32
 
-from lightning_lite.runs import database
-from lightning_lite.runs.records import Record, Row, read_frames
-from lightning_lite.runs.validation import check_content, check_version, find_files
-from lightning_lite.runs.values import ValueFile
-from lightning_lite.runs.write_ahead import WriteAheadFile
+from lightning_lite.errors import (
+    JournalCorrupt,
+    JournalError,
+    JournalMismatch,
+    JournalVersion,
+    NothingToResume,
+)
+from lightning_lite.text import one_line
+
+#: Version of the format of a journal.
+VERSION = 4
+
+FILE_NAME = "journal.log"
+
+#: The journal of version 3 and earlier, a SQLite database.
+OLD_FILE_NAME = "journal.db"
+
+CHECKSUM_SIZE = 16
+NONCE_SIZE = 16
+MARK = b"\xabLLe"
+
+_MAGIC = b"LLjournal\r\n\x1a"
+_HEADER = struct.Struct(f"<{len(_MAGIC)}sII{NONCE_SIZE}s")  # magic, version, size of the identity, nonce
+ENTRY_HEAD = struct.Struct("<4sIII")  # mark, number, size of the data, check
+
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO"}
 
 
-def read_records(path: str) -> list[Record]:
-    """Return the records of all complete transactions of a run, after checking each.
+class End(NamedTuple):
+    """The end of a journal.
+
+    Attributes:
+        number: Number of the last entry, 0 if there is none.
+        checksum: Checksum of the last entry, or of the header if there is none.
+        offset: Where the next entry begins, in bytes.
+    """
+
+    number: int
+    checksum: bytes
+    offset: int
+
+
+class Content(NamedTuple):
+    """A journal that was read and checked.
+
+    Attributes:
+        entries: The data of all entries, in order.
+        salt: Start value for the check in the head of each entry.
+        end: Its end.
+        is_torn: Whether incomplete bytes follow the end.
+    """
+
+    entries: list[bytes]
+    salt: int
+    end: End
+    is_torn: bool
+
+
+def read_entries(folder: str) -> list[bytes]:
+    """Return the data of all complete entries of a run, after checking each.
 
     Args:
-        path: Absolute path of the folder of the run.
+        folder: Absolute path of the folder of the run.
 
     Raises:
         NothingToResume: The run has no journal.
         JournalError: The journal is damaged, of another version, or can't be read.
     """
-    file = os.path.join(path, "journal.db")
-    for _ in find_files(file):
-        pass  # Refuses a file that is not regular before SQLite opens it: opening a FIFO would block.
+    return read_journal(folder).entries
+
+
+def read_journal(folder: str, identity: str | None = None) -> Content:
+    """Read the journal of a run, and check all of it.
+
+    Args:
+        folder: Absolute path of the folder of the run.
+        identity: The journal must belong to the app with this identity; `None` accepts every app.
+
+    Raises:
+        NothingToResume: The run has no journal.
+        JournalCorrupt: The journal is damaged, or the file is not a journal.
+        JournalVersion: Another version of this package wrote the journal.
+        JournalMismatch: Another app wrote the journal.
+        JournalError: The journal can't be read.
+    """
+    path = os.path.join(folder, FILE_NAME)
+    return parse(_read_file(folder), path, identity)
+
+
+def iterate_journal(folder: str) -> Iterator[bytes]:
+    """Yield the data of all complete entries of a run, each as soon as it is checked.
+
+    Raises:
+        NothingToResume: The run has no journal.
+        JournalError: The journal is damaged, of another version, or can't be read.
+    """
+    data, path = _read_file(folder), os.path.join(folder, FILE_NAME)
+    checksum, offset = _parse_header(data, path, None)
+    for entry, _ in _parse_entries(data, path, End(0, checksum, offset)):
+        if entry:
+            yield entry
+
+
+def _read_file(folder: str) -> bytes:
+    path = os.path.join(folder, FILE_NAME)
+    find_file(folder)
     try:
-        return _read(path, file)
-    except database.FAILURES as error:
-        database.refuse(error, file)
+        with open(os.open(path, _OPEN_FLAGS), "rb") as file:
+            return file.read()
+    except OSError as error:
+        refuse(error, path)
 
 
-def _read(path: str, file: str) -> list[Record]:
-    connection = database.connect_read_only(file)
+def find_file(folder: str) -> os.stat_result:
+    """Return the status of the journal of a run, without opening it: opening a FIFO would block.
+
+    Raises:
+        NothingToResume: There is no journal.
+        JournalVersion: There is a journal of version 3 or earlier.
+        JournalError: It is not a regular file, or its status can't be read.
+    """
+    path = os.path.join(folder, FILE_NAME)
     try:
-        connection.execute("BEGIN")  # All queries see the same snapshot, although the app may still write.
-        end = check_content(connection, file, _identity(connection, file))
-        rows = [row for _, frames in connection.execute(database.READ) for row in read_frames(frames)]
-        rows += WriteAheadFile(file).read(end.sequence, end.checksum)
-        return [_record(path, row) for row in rows]
-    finally:
-        connection.close()
+        found = os.lstat(path)
+    except FileNotFoundError:
+        _refuse_old(folder)
+        raise NothingToResume(f"there is no journal {path!r}: start a new run", file=path) from None
+    except OSError as error:
+        refuse(error, path)
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a special file")
+        raise corrupt(path, None, f"it is {kind}, not a regular file")
+    return found
 
 
-def _identity(connection: sqlite3.Connection, file: str) -> bytes:
-    """Return the identity of the app that wrote a journal; a reader accepts every app."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if application != database.APPLICATION_ID:
-        raise database.corrupt(file, None, "it is not a journal")
-    check_version(file, *connection.execute("PRAGMA user_version").fetchone())
-    heads = connection.execute("SELECT identity FROM journal").fetchall()
-    return heads[0][0] if heads and type(heads[0][0]) is bytes else b""
+def check_permissions(folder: str) -> None:
+    """Refuse a journal that this user does not own or may not write, and one that `find_file` refuses."""
+    found, path = find_file(folder), os.path.join(folder, FILE_NAME)
+    if found.st_uid != os.geteuid():
+        raise _refusal(path, f"it belongs to user {found.st_uid}; resume as that user")
+    if not found.st_mode & stat.S_IWUSR:
+        raise _refusal(path, "it is read-only; give it write permission")
 
 
-def _record(path: str, row: Row) -> Record:
-    data = ValueFile.from_reference(path, row.sequence, row.data) if row.in_file else row.data
-    return Record(row.kind, row.component, row.key, data, row.time)
+def has_journal(folder: str) -> bool:
+    """Return whether a run has a journal, of this version or of an earlier one."""
+    return any(os.path.lexists(os.path.join(folder, name)) for name in (FILE_NAME, OLD_FILE_NAME))
+
+
+def journal_size(folder: str) -> int:
+    """Return the size of the journal of a run in bytes; 0 if there is none."""
+    try:
+        return os.lstat(os.path.join(folder, FILE_NAME)).st_size
+    except OSError:
+        return 0
+
+
+def make_header(identity: str) -> bytes:
+    """Return the header of a new journal, which ends with the checksum that the first entry includes."""
+    name = os.fsencode(identity)
+    head = _HEADER.pack(_MAGIC, VERSION, len(name), os.urandom(NONCE_SIZE)) + name
+    return head + blake2b(head, digest_size=CHECKSUM_SIZE).digest()
+
+
+def parse(data: bytes, path: str, identity: str | None = None) -> Content:
+    """Check the bytes of a journal, and return its entries; see `read_journal`."""
+    checksum, offset = _parse_header(data, path, identity)
+    end = End(0, checksum, offset)
+    entries: list[bytes] = []
+    for entry, after in _parse_entries(data, path, end):
+        end = after
+        if entry:
+            entries.append(entry)
+    return Content(entries, crc32(checksum), end, end.offset < len(data))
+
+
+def _parse_entries(data: bytes, path: str, end: End) -> Iterator[tuple[bytes, End]]:
+    """Yield the data of each entry and the end after it; `end` is that of the header."""
+    number, checksum, offset = end
+    salt = crc32(checksum)
+    while True:
+        start = offset + ENTRY_HEAD.size
+        if start > len(data):
+            break
+        mark, found, size, check = ENTRY_HEAD.unpack_from(data, offset)
+        if mark != MARK or check != crc32(data[offset : start - 4], salt):
+            break
+        stop = start + size
+        if found != number + 1:
+            raise corrupt(path, number + 1, f"entry {found} is in its place at byte {offset}")
+        if stop + CHECKSUM_SIZE > len(data):
+            break
+        expected = blake2b(checksum + data[offset:stop], digest_size=CHECKSUM_SIZE).digest()
+        if data[stop : stop + CHECKSUM_SIZE] != expected:
+            break
+        number, checksum, offset = found, expected, stop + CHECKSUM_SIZE
+        yield data[start:stop], End(number, checksum, offset)
+    if offset < len(data):
+        _check_torn(data, path, End(number, checksum, offset), salt)
+
+
+def _parse_header(data: bytes, path: str, identity: str | None) -> tuple[bytes, int]:
+    """Check the header, and return its checksum and its size."""
+    if not data:
+        raise corrupt(path, None, "it is empty")
+    if not data.startswith(_MAGIC[: len(data)]):
+        raise corrupt(path, None, "it is not a journal")
+    if len(data) < _HEADER.size:
+        raise corrupt(path, None, f"it has only {len(data)} bytes")
+    _, version, size, _ = _HEADER.unpack_from(data)
+    if version != VERSION:
+        raise wrong_version(path, version)
+    end = _HEADER.size + size
+    checksum = blake2b(data[:end], digest_size=CHECKSUM_SIZE).digest()
+    if data[end : end + CHECKSUM_SIZE] != checksum:
+        raise corrupt(path, None, "the checksum of its header is wrong")
+    found = os.fsdecode(data[_HEADER.size : end])
+    if identity is not None and found != identity:
+        raise JournalMismatch(
+            f"the journal {path!r} belongs to the app {one_line(os.fsencode(found))}, "
+            f"not to {one_line(os.fsencode(identity))}; resume it with that app",
+            file=path,
+            found=found,
+            asked=identity,
+        )
+    return checksum, end + CHECKSUM_SIZE
+
+
+def _check_torn(data: bytes, path: str, end: End, salt: int) -> None:
+    """Refuse the bytes after the last good entry if an entry follows in them: the process wrote on."""
+    for offset in _find_marks(data, end.offset + 1):
+        _, number, _, check = ENTRY_HEAD.unpack_from(data, offset)
+        if number > end.number and check == crc32(data[offset : offset + ENTRY_HEAD.size - 4], salt):
+            raise corrupt(path, end.number + 1, f"the bytes from {end.offset} to {offset} are not an entry")
+
+
+def _find_marks(data: bytes, start: int) -> Iterator[int]:
+    last = len(data) - ENTRY_HEAD.size
+    while 0 <= (start := data.find(MARK, start)) <= last:
+        yield start
+        start += 1
+
+
+def _refuse_old(folder: str) -> None:
+    """Refuse a journal of version 3 or earlier; SQLite stores the version in its header."""
+    path = os.path.join(folder, OLD_FILE_NAME)
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return
+    version = 3
+    if stat.S_ISREG(found.st_mode):
+        try:
+            with open(os.open(path, _OPEN_FLAGS), "rb") as file:
+                version = int.from_bytes(file.read(64)[60:64]) or version
+        except OSError as error:
+            refuse(error, path)
+    raise wrong_version(path, version)
+
+
+def wrong_version(path: str, version: int) -> JournalVersion:
+    """Return the error for a journal of another version."""
+    return JournalVersion(
+        f"the journal {path!r} has version {version}, this lightning_lite knows {VERSION}; "
+        "resume with the lightning_lite that wrote it, or start a new run",
+        file=path,
+        found=version,
+        known=VERSION,
+    )
+
+
+def corrupt(path: str, number: int | None, what: str) -> JournalCorrupt:
+    """Return the error for a damaged journal.
+
+    Args:
+        path: Absolute path of the file.
+        number: Number of the damaged entry, or `None` for the file as a whole.
+        what: What is wrong, a main clause.
+    """
+    where = "" if number is None else f" at entry {number}"
+    return JournalCorrupt(
+        f"the journal {path!r} is damaged{where}: {what}; start a new run, or restore this one from a copy",
+        file=path,
+        sequence=number,
+        what=what,
+    )
+
+
+def refuse(error: OSError, path: str) -> NoReturn:
+    """Raise the `JournalError` for an error of the system."""
+    reason = os.strerror(error.errno or 0)
+    raise JournalError(
+        f"the journal {path!r} can't be read or written: {reason}; its content is unchanged",
+        file=path,
+    ) from error
+
+
+def _refusal(path: str, what: str) -> JournalError:
+    return JournalError(f"the journal {path!r} can't be resumed: {what}", file=path)

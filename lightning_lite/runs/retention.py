@@ -9,6 +9,7 @@ from contextlib import suppress
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs
 from lightning_lite.runs.lock import RunLock
+from lightning_lite.runs.reader import FILE_NAME
 
 #: Number of the newest runs to keep; the same number of older runs that can be resumed is kept too.
 KEEP_RUNS = 50
@@ -60,7 +61,7 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
 def last_change(path: str) -> float:
     """Return the time of the last change of a run, in seconds since 1970."""
     moments = [0.0]
-    for name in ("", "run.json", "journal.db", "journal.db-wal", "journal.db-ahead"):
+    for name in ("", "run.json", FILE_NAME):
         with suppress(OSError):
             moments.append(os.stat(os.path.join(path, name)).st_mtime)
     return max(moments)

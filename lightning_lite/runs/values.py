@@ -1,53 +1,66 @@
-"""Big values in files of their own next to the journal, read only when they are needed."""
+"""Big values in files of their own next to the journal, read only when they are needed.
+
+A file is named by the checksum of its content. So an entry that is written again refers to the same file, and
+equal values share one.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 import struct
+from collections.abc import Container
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Self
 
 from lightning_lite.errors import JournalCorrupt
 
-#: Size in bytes above which a value gets a file of its own: a file is then cheaper than many database pages.
+#: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
 INLINE_LIMIT = 64 * 1024
 
 _DIGEST_SIZE = 16
 _REFERENCE = struct.Struct(f"<Q{_DIGEST_SIZE}s")
+_SUFFIX = ".bin"
 
 
 class ValueFile:
-    """The value of one record, in a file.
+    """A value in a file.
 
     Attributes:
         path: Absolute path of the file.
-        sequence: Number of the record that refers to it.
         size: Size of the value in bytes.
     """
 
-    __slots__ = ("_digest", "path", "sequence", "size")
+    __slots__ = ("_digest", "_folder", "size")
 
-    def __init__(self, folder: str, sequence: int, size: int, digest: bytes) -> None:
-        self.path = os.path.join(folder, "values", f"{sequence}.bin")
-        self.sequence = sequence
+    def __init__(self, folder: str, size: int, digest: bytes) -> None:
+        self._folder = folder
         self.size = size
         self._digest = digest
 
+    @property
+    def path(self) -> str:  # noqa: D102 - see the attributes of the class
+        return os.path.join(self._folder, "values", self.name)
+
+    @property
+    def name(self) -> str:
+        """Name of the file in its folder."""
+        return f"{self._digest.hex()}{_SUFFIX}"
+
     @classmethod
-    def write(cls, folder: str, sequence: int, data: bytes, *, durable: bool) -> Self:
-        """Write `data` atomically; the record that refers to it is written after it.
+    def write(cls, folder: str, data: bytes, *, durable: bool) -> Self:
+        """Write `data` atomically; the entry that refers to it is written after it.
 
         Args:
             folder: Folder of the run.
-            sequence: Number of the record; a file that an interrupted attempt left is replaced.
             data: The value.
             durable: Whether the value must survive the loss of power.
 
         Raises:
             OSError: The file can't be written.
         """
-        value = cls(folder, sequence, len(data), _digest(data))
+        value = cls(folder, len(data), _digest(data))
         values = os.path.dirname(value.path)
         if not os.path.isdir(values):
             os.mkdir(values, 0o700)
@@ -66,26 +79,26 @@ class ValueFile:
         return value
 
     @classmethod
-    def from_reference(cls, folder: str, sequence: int, reference: bytes) -> Self:
-        """Return the value that a record refers to, after a check of the size of its file.
+    def from_reference(cls, folder: str, reference: bytes) -> Self:
+        """Return the value that an entry refers to, after a check of the size of its file.
 
         Raises:
             JournalCorrupt: There is no such file of that size.
         """
         if len(reference) != _REFERENCE.size:
-            raise _corrupt(folder, sequence, "the record does not refer to a file")
-        value = cls(folder, sequence, *_REFERENCE.unpack(reference))
+            raise _corrupt(folder, "the entry does not refer to a file")
+        value = cls(folder, *_REFERENCE.unpack(reference))
         try:
             found = os.lstat(value.path)
         except OSError as error:
-            raise _corrupt(value.path, sequence, os.strerror(error.errno or 0)) from None
+            raise _corrupt(value.path, os.strerror(error.errno or 0)) from None
         if not stat.S_ISREG(found.st_mode) or found.st_size != value.size:
-            raise _corrupt(value.path, sequence, f"it is not a file of {value.size} bytes")
+            raise _corrupt(value.path, f"it is not a file of {value.size} bytes")
         return value
 
     @property
     def reference(self) -> bytes:
-        """Size and checksum of the value, as the record holds them."""
+        """Size and checksum of the value, as the entry holds them."""
         return _REFERENCE.pack(self.size, self._digest)
 
     def load(self) -> bytes:
@@ -100,19 +113,27 @@ class ValueFile:
             ) as file:
                 data = file.read(self.size + 1)
         except OSError as error:
-            raise _corrupt(self.path, self.sequence, os.strerror(error.errno or 0)) from None
+            raise _corrupt(self.path, os.strerror(error.errno or 0)) from None
         if len(data) != self.size or _digest(data) != self._digest:
-            raise _corrupt(self.path, self.sequence, "its checksum is wrong")
+            raise _corrupt(self.path, "its checksum is wrong")
         return data
 
 
-def remove_unnamed(folder: str, last: int) -> None:
-    """Remove the values of records after the `last` one, which were never committed."""
+def remove_unneeded(folder: str, needed: Container[str]) -> None:
+    """Remove the files of values that no call refers to.
+
+    Args:
+        folder: Folder of the run.
+        needed: Names of the files to keep.
+
+    Raises:
+        OSError: The folder can't be read, or a file can't be removed.
+    """
     values = os.path.join(folder, "values")
     for name in os.listdir(values) if os.path.isdir(values) else ():
-        number, _, ending = name.partition(".")
-        if ending == "bin.new" or (ending == "bin" and number.isdecimal() and int(number) > last):
-            os.unlink(os.path.join(values, name))
+        if name.endswith((_SUFFIX, f"{_SUFFIX}.new")) and name not in needed:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(values, name))
 
 
 def flush_folder(path: str) -> None:
@@ -128,11 +149,11 @@ def _digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=_DIGEST_SIZE).digest()
 
 
-def _corrupt(path: str, sequence: int, what: str) -> JournalCorrupt:
+def _corrupt(path: str, what: str) -> JournalCorrupt:
     return JournalCorrupt(
-        f"the value {path!r} of record {sequence} in the journal is damaged: {what}; "
+        f"the value {path!r} in the journal is damaged: {what}; "
         "start a new run, or restore the file from a copy",
         file=path,
-        sequence=sequence,
+        sequence=None,
         what=what,
     )

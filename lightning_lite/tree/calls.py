@@ -5,29 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightning_lite.events import (
+    AnswersKept,
     AnswerUsed,
     CallAsked,
     CallFailed,
+    CallsKept,
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
+    KeptCall,
     ProcessStarted,
     StoredValue,
     WorkEvent,
+    WorkKept,
     WorkStatusChanged,
 )
-from lightning_lite.light_typing import TYPE_CHECKING, assert_never
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, assert_never
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.values.pickling import unpack
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 _UNREAD = object()
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a limit, because a work may be stopped and started for months
+
+
+class Answer(NamedTuple):
+    """What a snapshot keeps of a call that succeeded; see `AnswersKept` for the fields."""
+
+    key: str
+    number: int
+    attempt: int
+    time: float
+    value: bytes | StoredValue
 
 
 class Call:
@@ -83,6 +97,11 @@ class Call:
         return self._packed is not None
 
     @property
+    def stored_value(self) -> bytes | StoredValue | None:
+        """Its pickled answer, or its place on disk; empty after `value` was read."""
+        return self._packed
+
+    @property
     def value(self) -> Any:
         """The return value of its `run`, the same object at each access; `None` if it has not succeeded.
 
@@ -107,6 +126,50 @@ class Call:
         except Exception:  # noqa: BLE001 - unpickling runs code of the user's class; `failure` still has the text
             return None
         return error if isinstance(error, BaseException) else None
+
+    @classmethod
+    def from_kept(cls, kept: KeptCall) -> Self:
+        """Return the record of a call in a snapshot."""
+        call = cls(kept.key, kept.number, b"" if kept.ended else kept.arguments or b"")
+        call.attempt = kept.attempt
+        call.failure = kept.failure
+        call.ended = kept.ended
+        call.answered = kept.answered
+        call._packed = kept.value
+        call._statuses = list(kept.statuses)
+        return call
+
+    def to_kept(
+        self, arguments: bytes | None, cut: float | None, *, is_current: bool, is_listed: bool
+    ) -> KeptCall:
+        """Return what a snapshot keeps of the call; its value must not have been unpickled.
+
+        Args:
+            arguments: Its arguments for the history.
+            cut: As in `KeptCall`.
+            is_current: As in `KeptCall`.
+            is_listed: As in `KeptCall`.
+        """
+        return KeptCall(
+            self.key,
+            self.number,
+            self.attempt,
+            self.ended,
+            self.answered,
+            is_current,
+            is_listed,
+            self._packed if is_current else None,
+            self.failure,
+            arguments if is_listed or not self.ended else None,
+            tuple(self._statuses),
+            cut,
+        )
+
+    def to_answer(self) -> Answer | None:
+        """Return the columns of `AnswersKept`, or `None` if the call is more than one answer to remember."""
+        if self._packed is None or self.answered or self.failure is not None:
+            return None
+        return Answer(self.key, self.number, self.attempt, self._statuses[-1].timestamp, self._packed)
 
     def succeed(self, packed: bytes | StoredValue) -> None:
         """End the call with its pickled answer, or the place on disk where it is stored."""
@@ -188,12 +251,12 @@ class CallRecords:
                 self._add_status(known, event.status)
             case CallAsked():
                 call = self._enter(event.key, event.number, event.arguments or b"")
-                self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time))
+                self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time, None, "", 0, ""))
             case CallSucceeded():
                 call = self._find_or_enter(event.key)
                 call.succeed(event.value)
                 self.num_successes += 1
-                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt)
+                status = WorkStatus(WorkStageStatus.SUCCEEDED, event.time, None, "", call.attempt, "")
                 self._add_status(call, status)
             case WorkStatusChanged():
                 self._process_statuses.append(event.status)
@@ -208,8 +271,41 @@ class CallRecords:
                     used.answered = True
             case CallSurvived() | ProcessStarted():
                 pass  # concerns the flow or the process, not a call
+            case AnswersKept():
+                self._restore_answers(event)
+            case CallsKept():
+                for kept in event.calls:
+                    if kept.is_current:
+                        self.current[kept.key] = Call.from_kept(kept)
+            case WorkKept():
+                self.num_calls, self.num_failures, self.num_successes, self.num_timeouts, own = event.counts
+                self.has_started = event.has_started
+                self.newest = self.current.get(event.newest)
+                self._status = event.status
+                self._process_statuses = list(event.statuses[len(event.statuses) - own :])
             case _:
                 assert_never(event)
+
+    def to_kept(self) -> tuple[tuple[int, ...], bool, str, WorkStatus]:
+        """Return the fields of `WorkKept` from `counts` to `status`."""
+        newest = self.newest.key if self.newest is not None else ""
+        counts = (
+            self.num_calls,
+            self.num_failures,
+            self.num_successes,
+            self.num_timeouts,
+            len(self._process_statuses),
+        )
+        return counts, self.has_started, newest, self._status
+
+    def _restore_answers(self, event: AnswersKept) -> None:
+        rows = zip(event.keys, event.numbers, event.attempts, event.times, event.values, strict=True)
+        for key, number, attempt, time, value in rows:
+            call = self.current[key] = Call(key, number, b"")
+            call.attempt = attempt
+            call.ended = True
+            call._packed = value
+            call._statuses.append(WorkStatus(WorkStageStatus.SUCCEEDED, time, None, "", attempt, ""))
 
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.

@@ -362,6 +362,7 @@ class LightningFlow(RecurringFlow):
         if outbox is not None:
             # Stored as well as raised: the app ends even if the flow catches the exception.
             outbox.ending = ending
+            outbox.end_left_blocks()
         raise ending
 
 

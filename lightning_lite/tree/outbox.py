@@ -194,6 +194,12 @@ class Outbox:
         running = [functions for block, functions in self._blocks if block.is_running()]
         (running[-1] if running else self._at_end).append(on_left)
 
+    def end_left_blocks(self) -> None:
+        """Call the functions of the blocks that the pass has left: it ends here, before its end."""
+        self._blocks = [(block, functions) for block, functions in self._blocks if not block.is_running()]
+        self._at_end = []
+        self.end_blocks()
+
     def end_blocks(self) -> None:
         """Call the functions of all blocks: the pass has come to its end."""
         blocks, self._blocks = self._blocks, []
@@ -306,10 +312,7 @@ class Outbox:
 
     def paused(self) -> Pause:
         """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
-        # The block in which the pass is cut is entered again; the others were left.
-        self._blocks = [(block, functions) for block, functions in self._blocks if not block.is_running()]
-        self._at_end = []
-        self.end_blocks()
+        self.end_left_blocks()
         self.pause = Pause("a call has not ended yet")
         return self.pause
 

@@ -26,7 +26,7 @@ def make_run(number: int, *, state: str = "stopped", days: float = 0.0) -> Path:
     path = make_run_folder(runs_folder(), name, {"root": "x" * 10_000}, state=state, started=started)
     Journal.create(str(path), "app").close()
     moment = time.time() - days * _DAY
-    for name in (path / "run.json", path / "journal.db", path):
+    for name in (path / "run.json", path / "journal.log", path):
         os.utime(name, (moment, moment))
     return path
 

@@ -29,7 +29,7 @@ def test_the_page_has_all_subjects_and_a_small_app_has_run(capfd: pytest.Capture
     findings = {found["about"]: found for found in output.data["findings"]}
     assert output.code == 0, findings
     assert set(findings) == {
-        "python", "packages", "sqlite", "system", "cpus", "memory", "open files", "processes",
+        "python", "packages", "system", "cpus", "memory", "open files", "processes",
         "exit detection", "start method", "settings", "terminal",
         "root", "file system", "free space", "locks", "atomic exchange", "reflink", "file events", "journal",
         "command channel", "self-test",

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from lightning_lite import places
-from lightning_lite.cli.run_reader import look
+from lightning_lite.cli.run_reader import read_status
 from lightning_lite.engine.history import WorkHistory, read_history
 from lightning_lite.places import Place
 
@@ -27,8 +27,8 @@ def works_of(root: str, capfd: Capture) -> list[dict[str, Any]]:
 
 
 def test_processes_are_known_and_measured_without_an_answer_of_the_app(tmp_path: Path, capfd: Capture):
-    with running(tmp_path, "--deaf") as app:
-        assert app.says("up")
+    with running(tmp_path, "--no-channel") as app:
+        app.wait_for_output("up")
 
         works = works_of(app.root, capfd)
 
@@ -42,8 +42,8 @@ def test_processes_are_known_and_measured_without_an_answer_of_the_app(tmp_path:
 def test_on_another_host_they_are_shown_and_not_measured(
     tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ):
-    with running(tmp_path, "--deaf") as app:
-        assert app.says("up")
+    with running(tmp_path, "--no-channel") as app:
+        app.wait_for_output("up")
         host = places.this_host()
         monkeypatch.setattr(places, "this_host", lambda: "another-host")
 
@@ -57,12 +57,12 @@ def test_on_another_host_they_are_shown_and_not_measured(
 def test_a_younger_process_with_the_same_number_is_not_taken_for_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with running(tmp_path, "--deaf") as app:
-        assert app.says("up")
+    with running(tmp_path, "--no-channel") as app:
+        app.wait_for_output("up")
         history = read_history(app.run.path)
         monkeypatch.setattr("lightning_lite.cli.run_reader.read_history", lambda path: history)
         work: WorkHistory = history.works["root.one"]
 
         work.place, work.place_since = Place.of(os.getpid()), 1.0  # long before this process was started
 
-        assert {row.name: row.place for row in look(app.run).works}["root.one"] is None
+        assert {row.name: row.place for row in read_status(app.run).works}["root.one"] is None

@@ -92,10 +92,22 @@ def test_control_characters_in_a_run_are_escaped(tmp_path: Path, capfd: Capture)
 
 def test_status_reports_a_damaged_journal_and_shows_the_rest(tmp_path: Path, capfd: Capture):
     path = make_run_folder(tmp_path / "runs", "20260101-000000000-abcdef", state="failed")
-    (path / "journal.db").write_text("no journal")
+    (path / "journal.log").write_text("no journal")
 
     output = call(capfd, "status", "--root", tmp_path)
 
     assert output.code == 0
     assert "The status is incomplete" in output.out
     assert "failed" in output.out.splitlines()[0]
+
+
+def test_works_of_a_long_run_that_died_are_counted_without_its_journal(tmp_path: Path, capfd: Capture):
+    """A journal that is refused shows that it was not read."""
+    path = make_run_folder(
+        tmp_path / "runs", "20260101-000000000-abcdef", state="running", works={"running": 2, "succeeded": 1}
+    )
+    (path / "journal.log").write_bytes(b"no journal" * 100_000)
+
+    output = call(capfd, "ps", "--root", tmp_path)
+
+    assert "2 lost, 1 succeeded" in output.out

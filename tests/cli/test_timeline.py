@@ -120,7 +120,7 @@ def test_a_running_run_is_drawn_until_now_and_a_dead_one_until_its_last_event(
 
     run_app(Watched(Root()))
 
-    assert {"running", "succeeded"} in outcomes
+    assert any({"running", "succeeded"} <= found for found in outcomes)
     for copy in copies:
         events = check_trace(call(capfd, "timeline", "--root", copy, "-o", "-").data)
         assert pick(events, "i", name="died")
@@ -183,9 +183,10 @@ def test_invalid_input_is_refused_in_one_line(capfd: pytest.CaptureFixture[str])
 
     is_refused(call(capfd, "timeline", "20991231"), 2, "'20991231'")
     is_refused(call(capfd, "timeline", "-o", "/nowhere/t.json"), 1, "/nowhere/t.json")
-    journal = run / "journal.db"
-    journal.write_bytes(journal.read_bytes()[:2000])
-    is_refused(call(capfd, "timeline"), 1, "journal.db", "damaged")
+    journal = run / "journal.log"
+    data = journal.read_bytes()
+    journal.write_bytes(data[:200] + data[201:])
+    is_refused(call(capfd, "timeline"), 1, "journal.log", "damaged")
     journal.unlink()
     is_refused(call(capfd, "timeline"), 1, "there is no journal")
     assert not Path("trace.json").exists()

@@ -22,6 +22,7 @@ from lightning_lite.engine.history import fold
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.reader import FILE_NAME
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.structures import Dict
 from lightning_lite.values.call_key import call_key
@@ -139,12 +140,12 @@ def completed() -> set[str]:
     numbers = {call_key((number,), {}, "repeated_kills"): number for number in (*CHAIN, 1, 9, 700)}
     found = set()
     for folder in Path("root/runs").glob("2*"):
-        if not (folder / "journal.db").exists():
+        if not (folder / FILE_NAME).exists():
             continue
         details = json.loads((folder / "run.json").read_text())
         journal = Journal.open(str(folder.absolute()), details["identity"])
         with contextlib.closing(journal):
-            history = fold(decode_events(journal.records(), journal.path))
+            history = fold(decode_events(journal.entries(), journal.path))
             for name, work in history.works.items():
                 if name != "root.fresh":
                     calls = [call for call in work.records.current.values() if call.ended]
@@ -176,26 +177,17 @@ def kill_self_at(number: int, when: str) -> None:
     """Make this process kill itself `before` or `after` write number `number` of its journal."""
     writes = [0]
 
-    def dying(
-        write: Callable[[Journal], None], waits: Callable[[Journal], bool]
-    ) -> Callable[[Journal], None]:
-        def write_or_die(self: Journal) -> None:
-            is_write = waits(self)
-            writes[0] += is_write
-            is_last = is_write and writes[0] == number
-            if is_last and when == "before":
-                os.kill(os.getpid(), signal.SIGKILL)
-            write(self)
-            if is_last:
-                os.kill(os.getpid(), signal.SIGKILL)
+    write = Journal.write
 
-        return write_or_die
+    def write_or_die(self: Journal, entry: bytes) -> None:
+        writes[0] += 1
+        if writes[0] == number and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, entry)
+        if writes[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    secure, commit = Journal.secure, Journal.commit
-    Journal.secure = dying(secure, lambda self: bool(self._waiting))  # type: ignore[method-assign]
-    Journal.commit = dying(  # type: ignore[method-assign]
-        commit, lambda self: bool(self._waiting or self._secured)
-    )
+    Journal.write = write_or_die  # type: ignore[method-assign]
 
 
 def fork(life: Callable[[], None]) -> int:

@@ -372,7 +372,7 @@ def test_a_resume_removes_old_runs_but_not_its_own(monkeypatch):
         newer = runs / f"20991231-{number:09}-abcdef"
         newer.mkdir()
         (newer / "run.json").write_text(json.dumps({"state": "failed"}))
-        (newer / "journal.db").write_text("")
+        (newer / "journal.log").write_text("")
         for path in (newer, *newer.iterdir()):
             os.utime(path, (0, 0))
     for path in (runs / run).rglob("*"):

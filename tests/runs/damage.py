@@ -1,51 +1,63 @@
-"""Damages journals, and checks what is read of them."""
+"""Journals that are damaged, and what may be seen of them then."""
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
 
 import pytest
-from small_journals import IDENTITY, TRANSACTIONS, contents, flat, read
+from small_journals import IDENTITY, STORY, contents, read
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs import database
-from lightning_lite.runs.journal import Journal, Record
-from lightning_lite.runs.records import Row, read_frames, write_frames
+from lightning_lite.runs import journal, reader
+from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.reader import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, MARK, read_entries
 
 
-def tamper(folder: Path, *statements: str) -> None:
-    """Run SQL statements on the database of a journal."""
-    connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
+class Entry(NamedTuple):
+    """One entry of a journal, as it is on disk."""
+
+    number: int
+    data: bytes
+    checksum: bytes
 
 
-def change(folder: Path, change_rows: Callable[[list[Row]], object]) -> None:
-    """Change the records of a journal without computing their checksums again."""
-    connection = sqlite3.connect(folder / "journal.db", isolation_level=None)
-    rows = [row for _, frames in connection.execute(database.READ) for row in read_frames(frames)]
-    change_rows(rows)
-    connection.execute("DELETE FROM batch")
-    while rows:
-        size = next((size for size, row in enumerate(rows, 1) if row.ends), len(rows))
-        connection.execute(database.WRITE, (rows[size - 1].sequence, write_frames(rows[:size])))
-        del rows[:size]
-    connection.close()
+def header_of(folder: Path) -> bytes:
+    """Return the header of a journal, up to its first entry."""
+    data = (folder / FILE_NAME).read_bytes()
+    return data[: data.index(MARK)]
 
 
-def check_damaged(folder: Path, *, continues: bool = True) -> int | JournalError:
-    """Assert that a damaged journal gives complete transactions from the start, or is refused by name.
+def change(folder: Path, change_entries: Callable[[list[Entry]], object]) -> None:
+    """Change the entries of a journal, without computing their checksums again."""
+    header, data = header_of(folder), (folder / FILE_NAME).read_bytes()
+    entries, offset = [], len(header)
+    while offset < len(data):
+        _, number, size, _ = ENTRY_HEAD.unpack_from(data, offset)
+        start = offset + ENTRY_HEAD.size
+        offset = start + size + CHECKSUM_SIZE
+        entries.append(Entry(number, data[start : start + size], data[offset - CHECKSUM_SIZE : offset]))
+    change_entries(entries)
+    salt = crc32(header[-CHECKSUM_SIZE:])
+    parts = [header]
+    for entry in entries:
+        head = ENTRY_HEAD.pack(MARK, entry.number, len(entry.data), 0)[:-4]
+        parts += head, crc32(head, salt).to_bytes(4, "little"), entry.data, entry.checksum
+    (folder / FILE_NAME).write_bytes(b"".join(parts))
+
+
+def look_at(folder: Path, *, go_on: bool = True) -> int | JournalError:
+    """Open a journal that may be damaged: whole entries from the start, or refused by name.
 
     Args:
-        folder: Folder of a run in which `TRANSACTIONS` was written.
-        continues: Whether to append a record to the recovered journal, and to read it again.
+        folder: Folder of a run in which `STORY` was written.
+        go_on: Whether to write on in what was recovered, and to look at that, too.
 
     Returns:
-        The number of recovered transactions, or the error.
+        How many entries were recovered, or why it was refused.
     """
     before = contents(folder)
     try:
@@ -53,42 +65,42 @@ def check_damaged(folder: Path, *, continues: bool = True) -> int | JournalError
     except JournalError as error:
         refusal = error
     else:
-        return count_transactions(folder, found, continues)
+        assert contents(folder) == before
+        assert read_entries(str(folder)) == found
+        return count_entries(folder, found, go_on)
     assert_refused(refusal, folder, before)
+    with pytest.raises(type(refusal)):
+        read_entries(str(folder))
     return refusal
 
 
-def count_transactions(folder: Path, found: list[Record], continues: bool) -> int:
-    count = next((n for n in range(len(TRANSACTIONS) + 1) if found == flat(TRANSACTIONS[:n])), None)
+def count_entries(folder: Path, found: list[bytes], go_on: bool) -> int:
+    count = next((n for n in range(len(STORY) + 1) if found == STORY[:n]), None)
     assert count is not None, f"a wrong state: {found}"
-    if continues:
-        more = Record("resumed", "root", "", b"")
-        journal = Journal.open(str(folder), IDENTITY)
-        journal.append(more)
-        journal.close()
-        assert read(folder) == [*found, more]
+    if go_on:
+        again = Journal.open(str(folder), IDENTITY)
+        again.write(b"resumed")
+        again.close()
+        assert read(folder) == [*found, b"resumed"]
     return count
 
 
 def assert_refused(error: Exception, folder: Path, before: dict[str, bytes]) -> None:
-    """Assert that an error names the run in one line, and that no file was changed."""
+    """Fail if a refusal does not name the run in one line, or if it has changed anything."""
     assert str(folder) in str(error)
     assert "\n" not in str(error)
     assert contents(folder) == before
 
 
-def each_damaged(
-    original: Path, name: str, changes: Iterator[Callable[[bytes], bytes]]
-) -> Iterator[int | JournalError]:
-    """Check copies of a journal, each with another change of one file."""
-    kept = contents(original)
+def each_damaged(original: Path, changes: Iterator[Callable[[bytes], bytes]]) -> Iterator[int | JournalError]:
+    """Look at copies of a journal, each of which is changed in another way."""
+    kept = (original / FILE_NAME).read_bytes()
     copy = original.with_name("copy")
     for number, change in enumerate(changes):
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
-        for file, data in kept.items():
-            (copy / file).write_bytes(change(data) if file == name else data)
-        yield check_damaged(copy, continues=number % 8 == 0)
+        (copy / FILE_NAME).write_bytes(change(kept))
+        yield look_at(copy, go_on=number % 8 == 0)
 
 
 def cut_at(size: int) -> Callable[[bytes], bytes]:
@@ -111,3 +123,19 @@ def refusal_of(folder: Path, identity: str = IDENTITY) -> JournalError:
         Journal.open(str(folder), identity)
     assert_refused(caught.value, folder, before)
     return caught.value
+
+
+class Weak:
+    """Stands for a hash object."""
+
+    def __init__(self, digest: bytes) -> None:
+        self._digest = digest
+
+    def digest(self) -> bytes:
+        return self._digest
+
+
+def weaken(monkeypatch: pytest.MonkeyPatch, checksum: Callable[[bytes], bytes]) -> None:
+    """Let journals be written and read with another checksum."""
+    for module in (journal, reader):
+        monkeypatch.setattr(module, "blake2b", lambda data, digest_size: Weak(checksum(data)))

@@ -21,14 +21,11 @@ from lightning_lite.events import (
     CallSucceeded,
     ComponentAttached,
     ComponentDetached,
-    ProcessStarted,
     RunBegun,
     WorkStatusChanged,
 )
-from lightning_lite.places import Place
-from lightning_lite.runs import database
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.records import Record
+from lightning_lite.runs.reader import FILE_NAME
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
 from lightning_lite.status import WorkStatus
 from lightning_lite.storage import Drive
@@ -72,21 +69,13 @@ def run_app(app: LightningTestApp | None = None) -> RunHistory:
     return read_history(only_run())
 
 
-def apply_events(
+def tell(
     history: RunHistory,
     *notes: tuple[str, str, int, tuple[object, ...]],
     entered: tuple[str, ...] = (),
     left: tuple[str, ...] = (),
 ) -> None:
-    """Apply events to a history.
-
-    Args:
-        history: The history.
-        notes: Work, key, number of the call, and the fields of a status. The first `pending` asks for the
-            call; a status without a key is that of the process.
-        entered: Works that were attached before.
-        left: Works that were detached before that.
-    """
+    """Apply that works came and went, and then what happened; a call is first of all pending."""
     for name in left:
         history.apply(ComponentDetached(name, 0.0))
     for name in entered:
@@ -101,7 +90,7 @@ def apply_events(
             history.apply(WorkStatusChanged(work, time, status))
 
 
-def test_the_history_has_calls_with_arguments_attempts_and_times():
+def test_calls_are_known_with_their_arguments_attempts_and_times():
     history = run_app()
 
     first, second = history.works["root.first"], history.works["root.second"]
@@ -122,32 +111,14 @@ def test_the_history_has_calls_with_arguments_attempts_and_times():
     assert history.begun[0] <= history.times[0] <= history.last_time
 
 
-def test_the_place_of_a_process_is_known_until_its_work_has_stopped_or_the_run_is_resumed():
-    history = RunHistory()
-    box = Place("box", 12)
-    history.apply(ComponentAttached("root.a", 0.0, True, ("m", "A"), {}))
-    history.apply(ProcessStarted("root.a", 1.0, box))
-    work = history.works["root.a"]
-    assert (work.place, work.place_since) == (box, 1.0)
-
-    history.apply(WorkStatusChanged("root.a", 1.0, WorkStatus("started", 1.0)))
-    assert work.place == box
-    history.apply(WorkStatusChanged("root.a", 2.0, WorkStatus("stopped", 2.0)))
-    assert work.place is None
-
-    history.apply(ProcessStarted("root.a", 3.0, box))
-    history.apply(RunBegun(4.0))
-    assert work.place is None
-
-
-def test_the_history_has_states_without_the_classes_of_the_user():
+def test_states_are_known_without_the_classes_of_the_user():
     history = run_app()
 
     assert decode(history.states["root"]["passes"]) == 7
     assert decode(history.states["root.first"]["progress"]) == 1.0
 
 
-def test_a_running_run_can_be_read_and_the_reader_leaves_no_file():
+def test_a_run_is_read_while_it_goes_on_and_the_reader_leaves_nothing_behind():
     seen = []
 
     class Watched(LightningTestApp):
@@ -162,10 +133,10 @@ def test_a_running_run_can_be_read_and_the_reader_leaves_no_file():
     read_history(only_run())
     assert sorted(os.listdir(only_run())) == before
     assert os.stat(only_run()).st_mtime_ns == changed
-    assert not any("wal" in name or "shm" in name for name in before)
+    assert not any(name.endswith(".new") for name in before)
 
 
-def test_a_run_that_died_is_read_up_to_its_last_complete_record(tmp_path: Path):
+def test_a_run_that_died_is_read_up_to_its_last_whole_record(tmp_path: Path):
     copies = []
 
     class Copied(LightningTestApp):
@@ -180,22 +151,18 @@ def test_a_run_that_died_is_read_up_to_its_last_complete_record(tmp_path: Path):
     assert [len(each) for each in stages] == sorted(len(each) for each in stages)
 
 
-def test_an_unfinished_call_of_a_dead_process_is_lost_and_another_one_is_asked():
+def test_what_a_dead_process_had_under_way_is_lost_and_asked_again_as_another_call():
     history = RunHistory()
     history.apply(RunBegun(100.0))
-    apply_events(
-        history, ("root.a", "k", 1, ("pending", 101.0)), ("root.a", "k", 1, ("running", 102.0, None, "", 1))
-    )
-    apply_events(
+    tell(history, ("root.a", "k", 1, ("pending", 101.0)), ("root.a", "k", 1, ("running", 102.0, None, "", 1)))
+    tell(
         history,
         ("root.a", "done", 2, ("pending", 101.0)),
         ("root.a", "done", 2, ("running", 102.0, None, "", 1)),
     )
     history.apply(CallSucceeded("root.a", "done", 103.0, b""))
     history.apply(RunBegun(200.0))
-    apply_events(
-        history, ("root.a", "k", 1, ("pending", 201.0)), ("root.a", "k", 1, ("running", 202.0, None, "", 1))
-    )
+    tell(history, ("root.a", "k", 1, ("pending", 201.0)), ("root.a", "k", 1, ("running", 202.0, None, "", 1)))
 
     assert history.begun == [100.0, 200.0]
     assert [(call.number, call.stage) for call in history.calls] == [
@@ -207,36 +174,34 @@ def test_an_unfinished_call_of_a_dead_process_is_lost_and_another_one_is_asked()
     assert [call.ended for call in history.calls] == [True, True, False]
 
 
-def test_a_detached_work_stays_in_the_history_and_its_name_can_be_used_again():
+def test_what_was_taken_out_of_the_tree_stays_known_and_its_name_may_come_again():
     history = RunHistory()
-    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a", "root.ab"))
-    apply_events(history, left=("root.a",))
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a", "root.ab"))
+    tell(history, left=("root.a",))
     assert [work.is_detached for work in history.works.values()] == [True, False]
 
-    apply_events(history, ("root.a", "k", 1, ("pending", 2.0)), entered=("root.a",))
+    tell(history, ("root.a", "k", 1, ("pending", 2.0)), entered=("root.a",))
 
     assert not history.works["root.a"].is_detached
     assert [call.asked for call in history.works["root.a"].calls] == [1.0, 2.0]
 
 
-def test_a_call_continues_if_another_work_is_detached():
+def test_a_call_goes_on_when_another_work_is_taken_out():
     history = RunHistory()
-    apply_events(history, entered=("root.a", "root.b"))
-    apply_events(history, left=("root.a",), entered=("root.a",))
-    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)))
-    apply_events(history, left=("root.b",))
-    apply_events(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
+    tell(history, entered=("root.a", "root.b"))
+    tell(history, left=("root.a",), entered=("root.a",))
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)))
+    tell(history, left=("root.b",))
+    tell(history, ("root.a", "k", 1, ("running", 2.0, None, "", 1)))
 
     assert [work.is_detached for work in history.works.values()] == [False, True]
     assert [call.stage for call in history.works["root.a"].calls] == ["running"]
 
 
-def test_a_call_of_a_renamed_work_continues_under_the_new_name():
+def test_a_call_whose_work_has_got_another_name_goes_on_under_that_one():
     history = RunHistory()
-    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a",))
-    apply_events(
-        history, ("root.b", "k", 1, ("running", 2.0, None, "", 1)), left=("root.a",), entered=("root.b",)
-    )
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)), entered=("root.a",))
+    tell(history, ("root.b", "k", 1, ("running", 2.0, None, "", 1)), left=("root.a",), entered=("root.b",))
 
     assert [call.stage for call in history.calls] == ["pending", "running"]
 
@@ -252,43 +217,41 @@ def test_a_call_of_a_renamed_work_continues_under_the_new_name():
 )
 def test_attempts(events: list[tuple[object, ...]], attempts: list[tuple[int, str]]):
     history = RunHistory()
-    apply_events(
-        history, ("root.a", "k", 1, ("pending", 0.5)), *(("root.a", "k", 1, event) for event in events)
-    )
+    tell(history, ("root.a", "k", 1, ("pending", 0.5)), *(("root.a", "k", 1, event) for event in events))
 
     (call,) = history.calls
     assert [(each.number, each.outcome) for each in call.attempts] == attempts
 
 
-def test_the_last_status_of_a_work_is_that_of_its_newest_call_or_its_process():
+def test_the_last_thing_about_a_work_is_about_its_newest_call_or_its_process():
     history = RunHistory()
-    apply_events(history, entered=("root.a",))
+    tell(history, entered=("root.a",))
     work = history.works["root.a"]
     assert work.last == WorkStatus("not_started", 0.0)
 
-    apply_events(history, ("root.a", "", 0, ("started", 1.0)))
+    tell(history, ("root.a", "", 0, ("started", 1.0)))
     assert work.last.stage == "started"
-    apply_events(history, ("root.a", "k", 1, ("pending", 1.0)))  # at the same time
-    apply_events(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))
+    tell(history, ("root.a", "k", 1, ("pending", 1.0)))  # of the same moment
+    tell(history, ("root.a", "k", 1, ("running", 1.0, None, "", 1)))
     assert work.last.stage == "running"
-    apply_events(history, ("root.a", "", 0, ("stopped", 3.0)))
+    tell(history, ("root.a", "", 0, ("stopped", 3.0)))
     assert work.last.stage == "stopped"
 
 
-# unreadable journals
+# what can't be read
 
 
-def test_a_missing_damaged_or_foreign_journal_is_refused_by_name(tmp_path: Path):
+def test_a_journal_that_is_damaged_of_another_version_or_none_is_refused_by_name(tmp_path: Path):
     with pytest.raises(NothingToResume, match=r"there is no journal"):
         read_history(str(tmp_path))
 
     Journal.create(str(tmp_path), "app").close()
-    file = tmp_path / "journal.db"
+    file = tmp_path / FILE_NAME
     whole = file.read_bytes()
     file.write_bytes(b"something else" * 100)
-    with pytest.raises(JournalCorrupt, match=r"journal\.db"):
+    with pytest.raises(JournalCorrupt, match=r"journal\.log"):
         read_history(str(tmp_path))
-    file.write_bytes(whole[:60] + (99).to_bytes(4) + whole[64:])
+    file.write_bytes(whole[:12] + (99).to_bytes(4, "little") + whole[16:])
     with pytest.raises(JournalVersion, match=r"version 99"):
         read_history(str(tmp_path))
     file.unlink()
@@ -297,19 +260,17 @@ def test_a_missing_damaged_or_foreign_journal_is_refused_by_name(tmp_path: Path)
         read_history(str(tmp_path))
 
 
-def test_records_with_classes_or_functions_are_not_unpickled(tmp_path: Path):
+def test_records_that_are_no_plain_data_are_not_unpickled(tmp_path: Path):
     journal = Journal.create(str(tmp_path), "app")
-    journal.append(Record("events", "", "", pickle.dumps([("StateWritten", "root", 1.0, print)])))
+    journal.write(pickle.dumps([("StateWritten", "root", 1.0, print)]))
     journal.close()
 
     with pytest.raises(JournalError, match=r"builtins\.print"):
         read_history(str(tmp_path))
 
 
-def test_another_database_is_refused(tmp_path: Path):
-    connection = database.sqlite3.connect(tmp_path / "journal.db")
-    connection.execute("CREATE TABLE other (x)")
-    connection.close()
+def test_a_file_of_others_is_not_a_journal(tmp_path: Path):
+    (tmp_path / FILE_NAME).write_text("2026-11-22 a log of another program\n" * 100)
 
     with pytest.raises(JournalCorrupt, match=r"it is not a journal"):
         read_history(str(tmp_path))
@@ -323,7 +284,7 @@ class Colour:
         return os.mkdir, ("made by looking",)
 
 
-def test_arguments_are_shown_without_running_code_of_the_user():
+def test_arguments_are_shown_without_running_anything_of_the_users():
     arguments = (
         1,
         (2.5, None),
@@ -346,7 +307,7 @@ def test_arguments_are_shown_without_running_code_of_the_user():
     assert not Path("made by looking").exists()
 
 
-def test_arguments_that_can_not_be_read_are_shown_as_dots():
+def test_what_can_not_be_read_is_shown_as_dots():
     assert show_arguments(b"\x80\x05nonsense") == "..."
     with pytest.raises(NotPlain, match=r"posix\.mkdir"):
         unpack_plain(pickle.dumps(Colour()))

@@ -1,4 +1,4 @@
-"""All records of a journal are read again, in order, each once."""
+"""What is written to a journal is read again: all of it, in order, once."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import stat
 from pathlib import Path
 
 import pytest
-from small_journals import BIG, IDENTITY, SMALL, TRANSACTIONS, commit_all, contents, flat, read, write
+from small_journals import IDENTITY, SMALL, STORY, contents, read, write, write_all, write_and_die
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs import database
-from lightning_lite.runs.journal import Journal, Record
-from lightning_lite.runs.values import INLINE_LIMIT
+from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.reader import FILE_NAME, read_entries
 
 
-def test_records_are_read_as_they_were_written(tmp_path: Path):
+def test_entries_are_read_as_they_were_written(tmp_path: Path):
     write(tmp_path / "run")
 
-    assert read(tmp_path / "run") == flat(TRANSACTIONS)
+    assert read(tmp_path / "run") == STORY
+    assert read_entries(str(tmp_path / "run")) == STORY
+
+
+def test_entries_of_a_killed_process_are_read_as_they_were_written(tmp_path: Path):
+    write_and_die(tmp_path / "run")
+
+    assert read(tmp_path / "run") == STORY
 
 
 def test_a_new_journal_is_empty(new: Journal, tmp_path: Path):
@@ -27,30 +33,26 @@ def test_a_new_journal_is_empty(new: Journal, tmp_path: Path):
     assert read(tmp_path) == []
 
 
-def test_a_journal_can_be_continued_any_number_of_times(tmp_path: Path):
+def test_a_journal_is_continued_as_often_as_one_likes(tmp_path: Path):
     Journal.create(str(tmp_path), IDENTITY).close()
 
-    for transaction in TRANSACTIONS:
+    for entry in STORY:
         again = Journal.open(str(tmp_path), IDENTITY)
-        commit_all(again, [transaction])
+        again.write(entry)
         again.close()
 
-    assert read(tmp_path) == flat(TRANSACTIONS)
+    assert read(tmp_path) == STORY
 
 
-def test_any_texts_and_data_are_stored(new: Journal, tmp_path: Path):
-    odd = [
-        Record("", "", "", b""),
-        Record("état", "root.日本", "a\0b\n'\"", bytes(range(256))),
-        Record("x" * 10_000, "y", "z", b"\0" * INLINE_LIMIT),
-    ]
-    commit_all(new, [odd])
+def test_data_may_be_anything(new: Journal, tmp_path: Path):
+    odd = [b"\0", bytes(range(256)), b"\0" * 100_000, (tmp_path / FILE_NAME).read_bytes()]
+    write_all(new, odd)
     new.close()
 
     assert read(tmp_path) == odd
 
 
-def test_an_identity_may_contain_any_file_name(tmp_path: Path):
+def test_an_identity_may_hold_any_name_of_a_file(tmp_path: Path):
     identity = os.fsdecode(b"/home/\xff/app's 100%?#.py") + ":Root"
 
     Journal.create(str(tmp_path), identity).close()
@@ -58,33 +60,37 @@ def test_an_identity_may_contain_any_file_name(tmp_path: Path):
     assert read(tmp_path, identity) == []
 
 
-def test_a_record_that_is_not_committed_is_not_read(new: Journal):
-    new.append(SMALL)
+def test_what_is_written_is_there_at_once(new: Journal, tmp_path: Path):
+    new.write(SMALL)
 
-    assert list(new.records()) == []
+    assert list(new.entries()) == read_entries(str(tmp_path)) == [SMALL]
 
 
-def test_close_commits_the_waiting_records(new: Journal, tmp_path: Path):
-    new.append(SMALL)
+def test_a_second_close_has_no_effect(new: Journal, tmp_path: Path):
+    new.write(SMALL)
     new.close()
+    before = contents(tmp_path)
     new.close()
 
+    assert contents(tmp_path) == before
     assert read(tmp_path) == [SMALL]
 
 
-def test_a_commit_without_records_writes_nothing(new: Journal, tmp_path: Path):
-    before = contents(tmp_path)
+def test_a_journal_to_which_nothing_is_written_does_not_change(tmp_path: Path):
+    write(tmp_path / "run")
+    before = contents(tmp_path / "run")
 
-    new.commit()
+    Journal.open(str(tmp_path / "run"), IDENTITY).close()
 
-    assert contents(tmp_path) == before
+    assert contents(tmp_path / "run") == before
 
 
-def test_all_files_have_permissions_for_their_user_only(tmp_path: Path):
+def test_all_files_are_for_their_user_alone(tmp_path: Path):
     previous = os.umask(0)
     try:
         new = Journal.create(str(tmp_path), IDENTITY)
-        commit_all(new, [[SMALL, BIG]])
+        new.write(SMALL)
+        value = new.keep_value(b"big")
         files = [
             file for file in tmp_path.rglob("*") if file.name.startswith("journal") or file.suffix == ".bin"
         ]
@@ -94,63 +100,81 @@ def test_all_files_have_permissions_for_their_user_only(tmp_path: Path):
     finally:
         os.umask(previous)
 
-    names = {"journal.db", "journal.db-wal", "journal.db-shm", "journal.lock", "2.bin"}
-    assert modes == dict.fromkeys(names, 0o600)
+    assert modes == dict.fromkeys({FILE_NAME, "journal.lock", value.name}, 0o600)
     assert folder == 0o700
 
 
-def test_create_refuses_to_replace_a_journal(tmp_path: Path):
+def test_a_second_journal_is_not_begun_over_the_first_one(tmp_path: Path):
     write(tmp_path / "run")
 
     with pytest.raises(JournalError, match="open that one"):
         Journal.create(str(tmp_path / "run"), IDENTITY)
 
-    assert read(tmp_path / "run") == flat(TRANSACTIONS)
+    assert read(tmp_path / "run") == STORY
 
 
-def test_create_replaces_the_incomplete_file_of_a_dead_process(tmp_path: Path):
-    (tmp_path / "journal.db.new").write_bytes(b"half of it")
+def test_what_a_dead_beginner_left_is_not_a_journal_and_is_replaced(tmp_path: Path):
+    (tmp_path / f"{FILE_NAME}.new").write_bytes(b"half of it")
 
     Journal.create(str(tmp_path), IDENTITY).close()
 
     assert read(tmp_path) == []
-    assert not (tmp_path / "journal.db.new").exists()
+    assert not (tmp_path / f"{FILE_NAME}.new").exists()
 
 
-@pytest.mark.parametrize(("durable", "level"), [(False, 1), (True, 2)])
-def test_with_durable_sqlite_flushes_each_commit(tmp_path: Path, durable: bool, level: int):
-    for begin in (Journal.create, Journal.open):
-        one = begin(str(tmp_path), IDENTITY, durable=durable)
-        assert one._connection.execute("PRAGMA synchronous").fetchone() == (level,)
-        assert one._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        one.close()
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files and folders that were flushed."""
+    seen: list[str] = []
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda fd: seen.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name))
+    return seen
 
 
-@pytest.mark.parametrize(
-    ("durable", "flushed"), [(False, []), (True, ["run", "1.bin.new", "values", "2.bin.new", "values"])]
-)
-def test_with_durable_files_of_values_and_their_folders_are_flushed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, flushed: list[str]
+@pytest.mark.parametrize("durable", [False, True])
+def test_durable_flushes_each_entry_and_the_name_of_the_journal(
+    tmp_path: Path, flushed: list[str], durable: bool
 ):
     (tmp_path / "run").mkdir()
     new = Journal.create(str(tmp_path / "run"), IDENTITY, durable=durable)
-    seen: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: seen.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name))
+    assert flushed == ([f"{FILE_NAME}.new", "run"] if durable else [])
 
-    commit_all(new, [[BIG, BIG]])
+    flushed.clear()
+    write_all(new, STORY)
+    assert flushed == [FILE_NAME] * len(STORY) * durable
     new.close()
 
-    assert seen == flushed
+    flushed.clear()
+    again = Journal.open(str(tmp_path / "run"), IDENTITY, durable=durable)
+    again.write(SMALL)
+    assert flushed == [FILE_NAME] * durable
+    again.close()
 
 
-def test_sqlite_copies_its_log_into_the_database_from_time_to_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("durable", [False, True])
+def test_durable_flushes_files_of_values_and_their_names(tmp_path: Path, flushed: list[str], durable: bool):
+    (tmp_path / "run").mkdir()
+    new = Journal.create(str(tmp_path / "run"), IDENTITY, durable=durable)
+    flushed.clear()
+
+    names = [new.keep_value(data).name for data in (b"one", b"other")]
+    new.close()
+
+    one, other = (f"{name}.new" for name in names)
+    assert flushed == (["run", one, "values", other, "values"] if durable else [])
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_durable_flushes_a_rewritten_journal_before_and_after_its_renaming(
+    tmp_path: Path, flushed: list[str], durable: bool
 ):
-    monkeypatch.setattr(database, "_CHECKPOINT_PAGES", 4)
-    new = Journal.create(str(tmp_path), IDENTITY)
-    commit_all(new, [[SMALL]] * 100)
-    size = (tmp_path / "journal.db-wal").stat().st_size
+    (tmp_path / "run").mkdir()
+    new = Journal.create(str(tmp_path / "run"), IDENTITY, durable=durable)
+    flushed.clear()
+
+    rewrite = new.rewrite()
+    write_all(rewrite, STORY)
+    rewrite.finish(set())
     new.close()
 
-    assert size < 10 * 4096 + 1000
-    assert read(tmp_path) == [SMALL] * 100
+    assert flushed == ([f"{FILE_NAME}.new", "run"] if durable else [])

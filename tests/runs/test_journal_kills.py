@@ -1,4 +1,4 @@
-"""Kills writers at any moment: each acknowledged record is read, in order, once."""
+"""Writers that are killed at any moment: what was acknowledged is there, in order, once."""
 
 from __future__ import annotations
 
@@ -14,73 +14,79 @@ from pathlib import Path
 import pytest
 from small_journals import IDENTITY, read
 
-from lightning_lite.runs import database, journal, write_ahead
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal, Rewrite
+from lightning_lite.runs.reader import FILE_NAME
 
 
-def record(number: int) -> Record:
-    """Return record number `number`; some are too big for the database."""
-    size = 2_500 if number % 13 == 0 else number * 37 % 700
-    return Record("ended", "root.train", f"{number:x}", number.to_bytes(4) * size)
+def entry(number: int) -> bytes:
+    """Return the entry of that number."""
+    return number.to_bytes(4) * (2_500 if number % 13 == 0 else 1 + number * 37 % 700)
 
 
-def write_for_ever(folder: Path, acknowledge: int, seed: int) -> None:
-    """Append to a journal until the process is killed; report the count after each transaction."""
+def rewrite_some(rewrite: Rewrite | None, mine: Journal, count: int) -> Rewrite | None:
+    """Begin to rewrite a journal, or go on with that, or finish it: all of its entries are kept."""
+    if rewrite is None:
+        rewrite, found = mine.rewrite(), list(mine.entries())
+        assert len(found) == count
+        for data in found:
+            rewrite.write(data)
+        return rewrite
+    rewrite.finish(set())
+    return None
+
+
+def write_on(folder: Path, acknowledge: int, seed: int) -> None:
+    """Begin or go on with a journal, for ever; say after each entry how many there are."""
     random_ = random.Random(seed)
-    if (folder / "journal.db").exists():
+    if (folder / FILE_NAME).exists():
         mine = Journal.open(str(folder), IDENTITY)
     else:
         mine = Journal.create(str(folder), IDENTITY)
-    count = sum(1 for _ in mine.records())
+    count = sum(1 for _ in mine.entries())
+    rewrite: Rewrite | None = None
     while True:
-        for _ in range(random_.randint(1, 4)):
-            count += 1
-            mine.append(record(count))
-        mine.append(Record("whole", "root", "", count.to_bytes(4)))
         count += 1
-        random_.choice([mine.secure, mine.commit])()
+        mine.write(entry(count))
         os.write(acknowledge, count.to_bytes(4))
+        if random_.random() < 0.2:
+            rewrite = rewrite_some(rewrite, mine, count)
 
 
 def kill_a_writer(folder: Path, seed: int, seconds: float) -> int:
-    """Start a writer, kill it after `seconds`, and return the number of records that it acknowledged."""
+    """Let a process write on, kill it, and return how many records it acknowledged; 0 if none."""
     pipe, acknowledge = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            write_for_ever(folder, acknowledge, seed)
+            write_on(folder, acknowledge, seed)
         finally:
             os._exit(1)
     os.close(acknowledge)
     threading.Event().wait(seconds)
     os.kill(pid, signal.SIGKILL)
     with open(pipe, "rb") as acknowledged:
-        counts = acknowledged.read()
+        said = acknowledged.read()
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
-    return int.from_bytes(counts[-4:])
+    return int.from_bytes(said[-4:])
 
 
 def check(folder: Path, acknowledged: int) -> int:
-    """Assert that a journal has all acknowledged records, and return the number of its records."""
-    if not (folder / "journal.db").exists():
+    """Look at a journal, and return how many entries it holds."""
+    if not (folder / FILE_NAME).exists():
         assert not acknowledged, "the journal is lost"
         return 0
     found = read(folder)
-    assert len(found) >= acknowledged, f"{acknowledged - len(found)} records are lost"
-    for number, one in enumerate(found, 1):
-        assert one == (
-            Record("whole", "root", "", (number - 1).to_bytes(4)) if one.kind == "whole" else record(number)
-        )
-    assert not found or found[-1].kind == "whole", "it ends within a transaction"
+    assert len(found) >= acknowledged, f"{acknowledged - len(found)} entries are lost"
+    assert found == [entry(number) for number in range(1, len(found) + 1)]
     return len(found)
 
 
 def kill_writers(folder: Path, kills: int, seed: int) -> list[int]:
-    """Kill `kills` writers, one after the other; return the number of records after each."""
+    """Kill one writer after the other; return how many records there were after each."""
     random_ = random.Random(seed)
     counts = []
     for number in range(kills):
-        if number % 25 == 0:  # a new run, to kill its creation too, and to keep the journal small
+        if number % 25 == 0:  # a new run, so that also its beginning is killed, and none grows too big
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         acknowledged = kill_a_writer(
@@ -90,28 +96,20 @@ def kill_writers(folder: Path, kills: int, seed: int) -> list[int]:
     return counts
 
 
-@pytest.fixture(autouse=True)
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make checkpoints and files of values frequent, so that kills also happen during these."""
-    monkeypatch.setattr(database, "_CHECKPOINT_PAGES", 20)
-    monkeypatch.setattr(write_ahead, "LIMIT", 4_000)
-    monkeypatch.setattr(journal, "INLINE_LIMIT", 4_000)
-
-
-def test_twenty_random_kills_lose_no_acknowledged_record(tmp_path: Path):
+def test_after_twenty_kills_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path):
     assert max(kill_writers(tmp_path / "run", 20, seed=1)) > 20
 
 
 @pytest.mark.torture
-def test_a_thousand_random_kills_lose_no_acknowledged_record(tmp_path: Path):
+def test_after_a_thousand_kills_at_random_moments_nothing_acknowledged_is_lost(tmp_path: Path):
     assert max(kill_writers(tmp_path / "run", 1000, seed=2)) > 100
 
 
-def test_the_check_fails_for_a_journal_that_acknowledges_before_it_writes(
+def test_a_journal_that_acknowledges_before_it_writes_would_be_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(Journal, "commit", lambda self: None)
-    monkeypatch.setattr(Journal, "secure", lambda self: None)
+    monkeypatch.setattr(Journal, "write", lambda self, entry: None)
+    monkeypatch.setattr(sys.modules[__name__], "rewrite_some", lambda *_: None)
 
     acknowledged = kill_a_writer(tmp_path, seed=3, seconds=0.5)
 
@@ -121,37 +119,41 @@ def test_the_check_fails_for_a_journal_that_acknowledges_before_it_writes(
 
 WRITER = """
 import os, sys
-from lightning_lite.runs import database
-from lightning_lite.runs.journal import Journal, Record
-database._CHECKPOINT_PAGES = 4
+from lightning_lite.runs.journal import Journal
 mine = Journal.create(sys.argv[1], "app.py:Root", durable=sys.argv[2] == "durable")
-for number in range(1, 5):
-    mine.append(Record("ended", "root.train", str(number), b"x" * (100_000 if number == 3 else 3_000)))
-    mine.append(Record("whole", "root", "", b""))
-    mine.secure()
+mine.keep_value(b"never referred to")
+for number in range(1, 7):
+    if number % 3 == 0:
+        rewrite = mine.rewrite()
+        for entry in list(mine.entries()):
+            rewrite.write(entry)
+    value = mine.keep_value(bytes([number]) * 50_000)
+    mine.write(bytes([number]) * 3_000 + value.name.encode())
     os.write(1, b"*")
-    if number % 2 == 0:
-        mine.commit()
+    if number % 3 == 0:
+        rewrite.finish({entry[3_000:].decode() for entry in mine.entries()})
 mine.close()
 """
 
-#: System calls that change files; kills before each of them leave all states that a kill can leave.
-CALLS = ("pwrite64", "write", "fdatasync", "fsync", "ftruncate", "rename", "unlink", "mkdir", "fchmod")
+#: What changes a disk: a kill before each of them leaves all that a kill can leave.
+CALLS = ("write", "fdatasync", "fsync", "rename", "unlink", "mkdir", "openat", "close")
 
 
 def kill_at(call: str, number: int, folder: Path, durable: str) -> bool:
-    """Kill a writer at its n-th system call of a kind, and check the journal; return whether it died."""
+    """Let a writer be killed at its n-th system call of a kind; return whether it was, after a look at it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     tracer = ("strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}")
     injection = ("-e", f"inject={call}:signal=KILL:when={number}")
     writer = (sys.executable, "-B", "-c", WRITER, str(folder), durable)
     ended = subprocess.run([*tracer, *injection, *writer], stdout=subprocess.PIPE, timeout=100)
-    if (folder / "journal.db").exists():
+    if (folder / FILE_NAME).exists():
         found = read(folder)
-        assert len(found) % 2 == 0, "it ends within a transaction"
-        assert [one.key for one in found[::2]] == [str(n + 1) for n in range(len(found) // 2)]
-        assert len(found) // 2 >= len(ended.stdout), "an acknowledged transaction is lost"
+        assert [one[:3_000] for one in found] == [bytes([n + 1]) * 3_000 for n in range(len(found))]
+        assert len(found) >= len(ended.stdout), "an acknowledged entry is lost"
+        for one in found:
+            value = folder / "values" / one[3_000:].decode()
+            assert value.read_bytes() == one[:1] * 50_000, "a value is lost"
     else:
         assert not ended.stdout, "the journal is lost"
     assert ended.returncode in {0, -signal.SIGKILL}
@@ -159,7 +161,7 @@ def kill_at(call: str, number: int, folder: Path, durable: str) -> bool:
 
 
 def kill_at_each(folder: Path, durable: str, step: int) -> int:
-    """Kill a writer at every `step`-th system call that changes a file; return the number of kills."""
+    """Kill a writer at every `step`-th system call that changes a disk; return at how many."""
     killed = 0
     for call in CALLS:
         number = 1
@@ -173,12 +175,12 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 @needs_strace
-def test_a_kill_at_some_writes_loses_no_acknowledged_record(tmp_path: Path):
+def test_a_kill_at_a_write_loses_nothing_acknowledged(tmp_path: Path):
     assert kill_at_each(tmp_path / "run", "", step=12) >= 6
 
 
 @needs_strace
 @pytest.mark.torture
 @pytest.mark.parametrize("durable", ["", "durable"])
-def test_a_kill_at_any_write_loses_no_acknowledged_record(tmp_path: Path, durable: str):
+def test_a_kill_at_any_write_at_all_loses_nothing_acknowledged(tmp_path: Path, durable: str):
     assert kill_at_each(tmp_path / "run", durable, step=1) > 50

@@ -1,4 +1,4 @@
-"""Of many processes that lock one run, one gets the lock; a dead or forked process does not keep it."""
+"""Many processes want the lock of one run: one gets it; a dead or forked process does not keep it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from small_journals import IDENTITY, TRANSACTIONS, flat, read, write
+from small_journals import IDENTITY, STORY, read, write
 
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs import lock
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.lock import RunLock
 
 RESUMERS = 8
-MORE = Record("resumed", "root", "", b"")
+MORE = b"resumed"
 
 
 class Forked:
-    """A forked process that runs a function, reports the result, and waits until it is killed."""
+    """A forked process that does a job, says what came of it, and waits to be killed."""
 
     def __init__(self, job: Callable[[], str]) -> None:
         self._pipe, report = os.pipe()
@@ -48,23 +48,23 @@ class Forked:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
-    def report(self) -> str:
+    def says(self) -> str:
         return os.read(self._pipe, 1000).decode()
 
 
-opened: list[Journal] = []  # keeps the journal of a forked process open until it is killed
+opened: list[Journal] = []  # what a forked process holds until it is killed
 
 
 def resume(folder: Path) -> str:
     try:
         opened.append(Journal.open(str(folder), IDENTITY))
     except JournalInUse as error:
-        return f"in use by {error.pid} on {error.host} since {error.since}"
-    return "opened"
+        return f"lost to {error.pid} on {error.host} since {error.since}"
+    return "won"
 
 
 def race(folder: Path) -> None:
-    """Open a journal in many processes at the same moment: one succeeds, and its death releases the lock."""
+    """Let many processes open one journal at the same moment; after the winner's death it is free at once."""
     gate, opener = os.pipe()
 
     def resume_with_the_others() -> str:
@@ -76,13 +76,13 @@ def race(folder: Path) -> None:
         resumers = [losers.enter_context(Forked(resume_with_the_others)) for _ in range(RESUMERS)]
         os.close(opener)
         os.close(gate)
-        reports = {resumer.pid: resumer.report() for resumer in resumers}
+        said = {resumer.pid: resumer.says() for resumer in resumers}
 
-        winners = [pid for pid, report in reports.items() if report == "opened"]
-        assert len(winners) == 1, reports
-        (refused,) = set(reports.values()) - {"opened"}
-        holder, _, since = refused.partition(" since ")
-        assert holder == f"in use by {winners[0]} on {os.uname().nodename}"
+        winners = [pid for pid, verdict in said.items() if verdict == "won"]
+        assert len(winners) == 1, said
+        (lost,) = set(said.values()) - {"won"}
+        who, _, since = lost.partition(" since ")
+        assert who == f"lost to {winners[0]} on {os.uname().nodename}"
         assert datetime.fromisoformat(since).tzinfo is not None
 
         os.kill(winners[0], signal.SIGKILL)
@@ -96,29 +96,29 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_one_of_eight_resumers_gets_the_lock_and_its_death_releases_it(run: Path):
+def test_of_eight_resumers_one_wins_and_after_its_death_the_next_one(run: Path):
     for _ in range(10):
         race(run)
 
-    assert read(run) == flat(TRANSACTIONS)
+    assert read(run) == STORY
 
 
 @pytest.mark.torture
-def test_one_of_eight_resumers_gets_the_lock_two_hundred_times(run: Path):
+def test_of_eight_resumers_one_wins_two_hundred_times(run: Path):
     for _ in range(200):
         race(run)
 
-    assert read(run) == flat(TRANSACTIONS)
+    assert read(run) == STORY
 
 
-def test_without_flock_several_resumers_open_the_journal(run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_the_lock_several_would_win(run: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lock, "flock", lambda fd, how: None)
 
-    with pytest.raises(AssertionError, match="'opened'"):
+    with pytest.raises(AssertionError, match="'won'"):
         race(run)
 
 
-def test_a_journal_that_this_process_has_open_is_in_use(tmp_path: Path):
+def test_a_journal_that_is_open_in_this_process_is_in_use_too(tmp_path: Path):
     first = Journal.create(str(tmp_path), IDENTITY)
 
     for again in (Journal.open, Journal.create):
@@ -131,7 +131,7 @@ def test_a_journal_that_this_process_has_open_is_in_use(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b'{"pid": null}', b"\xff\0"])
-def test_a_lock_without_a_signature_is_refused_without_a_name(run: Path, text: bytes):
+def test_a_holder_that_did_not_sign_is_refused_without_a_name(run: Path, text: bytes):
     holder = Journal.open(str(run), IDENTITY)
     (run / "journal.lock").write_bytes(text)
 
@@ -142,38 +142,36 @@ def test_a_lock_without_a_signature_is_refused_without_a_name(run: Path, text: b
     holder.close()
 
 
-def test_a_forked_child_does_not_keep_the_lock_of_its_dead_parent(run: Path):
+def test_a_forked_child_does_not_keep_the_run_after_its_parents_death(run: Path):
     children: list[Forked] = []
 
     def resume_and_fork() -> str:
-        report = resume(run)
+        verdict = resume(run)
         children.append(Forked(lambda: ""))
-        return f"{report} {children[0].pid}"
+        return f"{verdict} {children[0].pid}"
 
     with Forked(resume_and_fork) as parent:
-        report, _, child = parent.report().partition(" ")
-        assert report == "opened"
-        assert resume(run).startswith(f"in use by {parent.pid}")
+        verdict, _, child = parent.says().partition(" ")
+        assert verdict == "won"
+        assert resume(run).startswith(f"lost to {parent.pid}")
 
     try:
-        assert read(run) == flat(TRANSACTIONS)
+        assert read(run) == STORY
     finally:
         os.kill(int(child), signal.SIGKILL)
 
 
-# The parent writes and forks. The child has a copy of the open database, and closes it when it exits. It
-# exits when its stdin has a byte or is closed, so a test chooses the time.
+# The parent writes and forks. The child lives on with a copy of the open journal, and ends as a
+# Python program does, which closes that copy; at a word on its stdin, so that this may be any time.
 FORKING = """
 import os, sys
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 mine = Journal.open(sys.argv[1], "app.py:Root")
-mine.append(Record("one", "root", "", b""))
-mine.commit()
+mine.write(b"one")
 if os.fork() == 0:
-    mine.append(Record("never", "root", "", b""))
     try:
-        mine.commit()
+        mine.write(b"never")
     except JournalError as error:
         assert "forked" in str(error)
         print("refused", flush=True)
@@ -191,45 +189,41 @@ def forking(run: Path, then: str) -> subprocess.Popen[str]:
     )
 
 
-def test_the_exit_of_a_forked_child_does_not_affect_its_parent(run: Path):
+def test_a_forked_child_that_ends_takes_nothing_from_its_parent(run: Path):
     parent = forking(
         run,
-        'sys.stdin.close(); os.close(0); os.wait(); mine.append(Record("two", "root", "", b"")); '
-        "mine.commit(); os.kill(os.getpid(), 9)",
+        'sys.stdin.close(); os.close(0); os.wait(); mine.write(b"two"); os.kill(os.getpid(), 9)',
     )
 
-    output, _ = parent.communicate()
+    said, _ = parent.communicate()
 
-    assert output == "refused\n"
+    assert said == "refused\n"
     assert parent.returncode == -signal.SIGKILL
-    assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
+    assert read(run)[-2:] == [b"one", b"two"]
 
 
 CLOSING_IN_A_CHILD = """
 import os, sys
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
 mine = Journal.open(sys.argv[1], "app.py:Root")
-mine.append(Record("one", "root", "", b""))
-mine.secure()
-mine.commit()
+mine.write(b"one")
 if os.fork() == 0:
     mine.close()
     sys.exit()
 assert os.wait()[1] == 0
-mine.append(Record("two", "root", "", b""))
-mine.secure()
+mine.write(b"two")
 os.kill(os.getpid(), 9)
 """
 
 
-def test_close_in_a_forked_child_does_not_affect_its_parent(run: Path):
+def test_a_forked_child_that_closes_the_journal_leaves_what_its_parent_writes(run: Path):
     parent = subprocess.run([sys.executable, "-c", CLOSING_IN_A_CHILD, str(run)], check=False)
 
     assert parent.returncode == -signal.SIGKILL
-    assert [record.kind for record in read(run)[-2:]] == ["one", "two"]
+    assert read(run)[-2:] == [b"one", b"two"]
 
 
-def test_a_forked_child_that_outlives_its_parent_does_not_affect_a_resumer(run: Path):
+def test_a_forked_child_that_outlives_its_parent_takes_nothing_from_who_resumes(run: Path):
     parent = forking(run, "os.kill(os.getpid(), 9)")
     assert parent.wait() == -signal.SIGKILL
     assert parent.stdout is not None
@@ -237,24 +231,23 @@ def test_a_forked_child_that_outlives_its_parent_does_not_affect_a_resumer(run: 
     assert parent.stdout.readline() == "refused\n"
 
     resumed = Journal.open(str(run), IDENTITY)
-    resumed.append(MORE)
-    resumed.commit()
+    resumed.write(MORE)
     parent.stdin.close()
     assert parent.stdout.read() == ""  # the child has ended
     parent.stdout.close()
-    resumed.append(MORE)
+    resumed.write(MORE)
     resumed.close()
 
-    assert [record.kind for record in read(run)[-3:]] == ["one", "resumed", "resumed"]
+    assert read(run)[-3:] == [b"one", b"resumed", b"resumed"]
 
 
 CAT = shutil.which("cat") or "cat"
 
 
 def leave_a_copy(run: Path) -> int:
-    """Let the holder of the lock exit while its child has a copy of it; return a pipe that ends the child.
+    """Kill the holder of the lock while its child has a copy of it; return a pipe that ends the child.
 
-    A process that is killed while it starts another one leaves such a copy until the child calls exec().
+    The same happens for a moment when a process is killed while it starts another one.
     """
     mine, theirs = os.pipe()
     pid = os.fork()
@@ -270,14 +263,16 @@ def leave_a_copy(run: Path) -> int:
     return theirs
 
 
-def test_the_lock_of_a_dead_process_is_free_when_its_new_child_calls_exec(run: Path):
+def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started(run: Path):
     copy = leave_a_copy(run)
     threading.Timer(0.1, os.close, [copy]).start()
 
     Journal.open(str(run), IDENTITY).close()
 
 
-def test_a_lock_of_which_a_child_keeps_a_copy_is_in_use(run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 0.05)
     copy = leave_a_copy(run)
 

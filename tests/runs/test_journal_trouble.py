@@ -1,10 +1,9 @@
-"""With a full disk, Ctrl-C or another program, no record is written in part or twice."""
+"""A full disk, Ctrl-C and other programs: nothing is written half, and nothing twice."""
 
 from __future__ import annotations
 
 import resource
 import shutil
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,20 +11,19 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from small_journals import BIG, IDENTITY, SMALL, TRANSACTIONS, commit_all, flat, read
+from small_journals import IDENTITY, LARGE, SMALL, STORY, read, write_all
 
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
-from lightning_lite.runs import database
-from lightning_lite.runs.journal import Journal, Record
+from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.reader import read_entries
 
-MORE = SMALL._replace(key="more")
-LARGE = SMALL._replace(data=b"x" * 60_000)
+MORE = b"more"
 
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Limit the size of files of this process to 32 KiB."""
+    """Let no file of this process grow beyond 32 KiB."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (32 * 1024, limits[1]))
     try:
@@ -34,42 +32,54 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("record", [LARGE, BIG], ids=["in the log", "in a file"])
-@pytest.mark.parametrize("more", [[], [SMALL]], ids=["alone", "with another one"])
-def test_a_failed_commit_writes_nothing_and_can_be_repeated(
-    new: Journal, tmp_path: Path, record: Record, more: list[Record]
-):
-    commit_all(new, [[SMALL]])
-    for one in (*more, record):
-        new.append(one)
+def test_a_write_that_fails_writes_nothing_and_is_made_up_for(new: Journal, tmp_path: Path):
+    new.write(SMALL)
 
     with full_disk():
-        for _ in range(2):
+        for number in range(1, 3):
             with pytest.raises(JournalError, match="can't be read or written") as caught:
-                new.commit()
+                new.write(LARGE)
             assert not isinstance(caught.value, JournalCorrupt)
-            assert list(new.records()) == [SMALL]
+            assert list(new.entries()) == [SMALL], number
+    new.write(MORE)
+    assert read_entries(str(tmp_path)) == [SMALL, LARGE, LARGE, MORE]
     new.close()
 
-    assert read(tmp_path) == [SMALL, *more, record]
+    assert read(tmp_path) == [SMALL, LARGE, LARGE, MORE]
 
 
-def test_close_releases_the_lock_even_if_the_disk_is_full(new: Journal, tmp_path: Path):
-    commit_all(new, [[SMALL]])
-    new.append(BIG)
+def test_a_value_that_can_not_be_written_is_said(new: Journal):
+    with full_disk(), pytest.raises(JournalError, match="can't be read or written"):
+        new.keep_value(LARGE)
 
+
+def test_a_rewrite_that_fails_leaves_the_journal_as_it_is(new: Journal, tmp_path: Path):
+    write_all(new, STORY)
+    rewrite = new.rewrite()
     with full_disk(), pytest.raises(JournalError):
-        Recorder(new).close()
-
-    assert read(tmp_path) == [SMALL]
-
-
-def test_a_second_close_has_no_effect_even_if_the_first_one_failed(new: Journal, tmp_path: Path):
-    new.append(SMALL)
-    new.secure()
-    new.append(LARGE)
+        rewrite.write(LARGE)
+    rewrite.abandon()
+    new.write(SMALL)
+    rewrite = new.rewrite()
+    for _ in range(2):
+        new.write(LARGE[:10_000])
+        rewrite.write(LARGE[:10_000])
     with full_disk(), pytest.raises(JournalError):
-        new.close()
+        rewrite.finish(set())
+    rewrite.abandon()
+    new.close()
+
+    assert read(tmp_path) == [*STORY, SMALL, LARGE[:10_000], LARGE[:10_000]]
+    assert sorted(path.name for path in tmp_path.glob("journal*")) == ["journal.lock", "journal.log"]
+
+
+def test_closing_gives_the_run_back_even_if_the_disk_is_full(new: Journal, tmp_path: Path):
+    new.write(SMALL)
+    with full_disk():
+        with pytest.raises(JournalError):
+            new.write(LARGE)
+        with pytest.raises(JournalError):
+            Recorder(new).close()
 
     new.close()
 
@@ -78,7 +88,7 @@ def test_a_second_close_has_no_effect_even_if_the_first_one_failed(new: Journal,
 
 @contextmanager
 def interrupted_at(line: int) -> Iterator[list[int]]:
-    """Raise KeyboardInterrupt at the n-th executed line of the package; yield the count of lines."""
+    """Let Ctrl-C come at the n-th line of the package that is run; give how many were run."""
     count = [0]
 
     def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
@@ -98,86 +108,71 @@ def interrupted_at(line: int) -> Iterator[list[int]]:
         sys.settrace(before)
 
 
-# The garbage collector closes a file that was open at the interrupt, with a warning.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("records", [[SMALL], [SMALL, SMALL], [SMALL, BIG]], ids=["one", "two", "a big one"])
-def test_a_commit_that_is_interrupted_at_any_line_writes_each_record_once(
-    tmp_path: Path, records: list[Record]
-):
+def test_an_entry_survives_ctrl_c_at_any_line_then_a_full_disk_and_then_a_death(tmp_path: Path):
     line, count = 0, [0]
     while count[0] >= line:
         line += 1
-        (tmp_path / str(line)).mkdir()
-        mine = Journal.create(str(tmp_path / str(line)), IDENTITY)
-        for record in records:
-            mine.append(record)
-        with suppress(KeyboardInterrupt), interrupted_at(line) as count:
-            mine.commit()
-        mine.close()
-        assert read(tmp_path / str(line)) == records
-    assert line > 20
-
-
-# See above.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("records", [[SMALL], [SMALL, BIG]], ids=["one", "with a big one"])
-def test_secured_records_survive_ctrl_c_at_any_line_a_full_disk_and_a_crash(
-    tmp_path: Path, records: list[Record]
-):
-    line, count = 0, [0]
-    while count[0] >= line:
-        line += 1
-        folder, left = tmp_path / str(line), tmp_path / f"{line} after a crash"
+        folder, left = tmp_path / str(line), tmp_path / f"{line} as death leaves it"
         folder.mkdir()
         mine = Journal.create(str(folder), IDENTITY)
-        for record in records:
-            mine.append(record)
         with suppress(KeyboardInterrupt), interrupted_at(line) as count:
-            mine.secure()
-        mine.append(MORE)
-        mine.secure()
-        mine.append(LARGE)
+            mine.write(SMALL)
+        accepted = [SMALL] if line > 1 else []  # the first line of `write` accepts it
+        mine.write(MORE)
         with full_disk(), pytest.raises(JournalError):
-            mine.secure()
+            mine.write(LARGE)
         shutil.copytree(folder, left)
         mine.close()
-        assert read(left) == [*records, MORE]
-        assert read(folder) == [*records, MORE, LARGE]
+        assert read(left) == [*accepted, MORE]
+        assert read(folder) == [*accepted, MORE, LARGE]
     assert line > 20
 
 
-def test_a_journal_that_another_program_has_locked_is_an_error_that_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT", 0.01)
-    new = Journal.create(str(tmp_path), IDENTITY)
-    tool = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    tool.execute("BEGIN IMMEDIATE")
-    new.append(SMALL)
+# A file that was just opened when Ctrl-C came is closed by the garbage collector, which says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_rewrite_that_is_interrupted_at_any_line_leaves_the_old_journal_or_the_new_one(tmp_path: Path):
+    line, count, seen = 0, [0], set()
+    while count[0] >= line:
+        line += 1
+        folder = tmp_path / str(line)
+        folder.mkdir()
+        mine = Journal.create(str(folder), IDENTITY)
+        write_all(mine, STORY)
+        with suppress(KeyboardInterrupt), interrupted_at(line) as count:
+            rewrite = mine.rewrite()
+            mine.write(SMALL)
+            rewrite.write(b"snapshot")
+            rewrite.finish(set())
+        mine.write(MORE)
+        found = read_entries(str(folder))
+        mine.close()
+        assert read(folder) == found
+        tail = found[found.index(b"snapshot") + 1 :] if b"snapshot" in found else found[len(STORY) :]
+        seen.add(found[0])
+        assert tail in ([SMALL, MORE], [MORE])
+        assert tail == [SMALL, MORE] or found[0] != b"snapshot"
+        assert found[: -len(tail)] in (STORY, [b"snapshot"])
+    assert seen == {b"snapshot", STORY[0]}
+    assert line > 50
 
-    with pytest.raises(JournalError, match="another program has locked it"):
-        new.commit()
-    tool.execute("ROLLBACK")
-    tool.close()
+
+def test_a_reader_may_look_while_the_journal_is_written_and_rewritten(new: Journal, tmp_path: Path):
+    write_all(new, STORY[:1])
+    assert read_entries(str(tmp_path)) == STORY[:1]
+    rewrite = new.rewrite()
+    rewrite.write(b"instead")
+    write_all(new, STORY[1:])
+    assert read_entries(str(tmp_path)) == STORY
+    with open(new.path, "rb") as opened_before:
+        before = opened_before.read(1000)
+        rewrite.finish(set())
+        assert (before + opened_before.read()).count(STORY[3]) == 1
+
+    assert read_entries(str(tmp_path)) == [b"instead", *STORY[1:]]
     new.close()
 
-    assert read(tmp_path) == [SMALL]
 
-
-def test_the_journal_can_be_written_during_a_read(new: Journal, tmp_path: Path):
-    commit_all(new, TRANSACTIONS[:1])
-    reader = sqlite3.connect(f"file:{tmp_path}/journal.db?mode=ro", uri=True)
-    count = reader.execute("SELECT count(*) FROM batch").fetchone()
-
-    commit_all(new, TRANSACTIONS[1:])
-    reader.close()
-    new.close()
-
-    assert count == (1,)
-    assert read(tmp_path) == flat(TRANSACTIONS)
-
-
-def test_a_folder_that_can_not_be_written_is_refused_by_name(tmp_path: Path):
+def test_a_folder_that_can_not_be_written_to_is_named(tmp_path: Path):
     with pytest.raises(JournalError, match="No such file or directory"):
         Journal.create(str(tmp_path / "missing"), IDENTITY)
     (tmp_path / "file").touch()

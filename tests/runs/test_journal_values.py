@@ -1,4 +1,4 @@
-"""Big values are in files next to the journal, which are checked when they are loaded."""
+"""Big values have files of their own next to the journal, which are checked when they are read."""
 
 from __future__ import annotations
 
@@ -7,39 +7,77 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_journals import BIG, IDENTITY, SMALL, commit_all, read
+from small_journals import IDENTITY
 
+from lightning_lite.engine.history import read_history
 from lightning_lite.errors import JournalCorrupt
+from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached, Event
+from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.values import INLINE_LIMIT, ValueFile
+from lightning_lite.runs.reader import FILE_NAME
+from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, remove_unneeded
+
+BIG = os.urandom(1024) * (INLINE_LIMIT // 512)
 
 
-def test_a_big_value_stays_on_disk_until_it_is_loaded(new: Journal, tmp_path: Path):
-    commit_all(new, [[SMALL, BIG]])
-
-    small, big = new.records()
-
-    assert small == SMALL
-    assert isinstance(big.data, ValueFile)
-    assert (big.data.size, big.data.path) == (len(BIG.load()), str(tmp_path / "values" / "2.bin"))
-    assert big.load() == BIG.data
-    assert (tmp_path / "journal.db-wal").stat().st_size < INLINE_LIMIT
+def write_values(journal: Journal, *values: bytes) -> None:
+    """Write calls that return values, in one entry."""
+    events: list[Event] = [ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})]
+    for number, value in enumerate(values, 1):
+        events.append(CallAsked("root.w", f"{number}", 1.0, number, b""))
+        events.append(CallSucceeded("root.w", f"{number}", 1.0, value))
+    journal.write(encode_events(events, journal.keep_value))
 
 
-def test_values_above_the_documented_size_are_in_files(new: Journal):
-    sizes = (INLINE_LIMIT, INLINE_LIMIT + 1)
+def read_values(folder: Path) -> list[object]:
+    journal = Journal.open(str(folder), IDENTITY)
+    try:
+        events = list(decode_events(journal.entries(), journal.path))
+    finally:
+        journal.close()
+    return [event.value for event in events if isinstance(event, CallSucceeded)]
 
-    commit_all(new, [[SMALL._replace(data=b"x" * size) for size in sizes]])
 
-    assert [type(record.data) for record in new.records()] == [bytes, ValueFile]
-
-
-def test_a_value_that_was_read_can_be_written_again(new: Journal, tmp_path: Path):
-    commit_all(new, [[BIG]])
-    commit_all(new, [list(new.records())])
+def test_a_big_value_stays_on_disk_until_it_is_asked_for(new: Journal, tmp_path: Path):
+    write_values(new, b"small", BIG)
     new.close()
 
-    assert read(tmp_path) == [BIG, BIG]
+    small, big = read_values(tmp_path)
+
+    assert small == b"small"
+    assert isinstance(big, ValueFile)
+    assert (big.size, big.path) == (len(BIG), str(tmp_path / "values" / big.name))
+    assert big.load() == BIG
+    assert (tmp_path / FILE_NAME).stat().st_size < 1000
+
+
+def test_the_documented_size_is_the_last_one_that_is_in_the_journal_itself(new: Journal, tmp_path: Path):
+    write_values(new, *(b"x" * size for size in (INLINE_LIMIT, INLINE_LIMIT + 1)))
+    new.close()
+
+    assert [type(value) for value in read_values(tmp_path)] == [bytes, ValueFile]
+
+
+def test_equal_values_are_one_file(new: Journal, tmp_path: Path):
+    write_values(new, BIG, BIG)
+    new.close()
+
+    assert len(list((tmp_path / "values").iterdir())) == 1
+    assert [value.load() for value in read_values(tmp_path)] == [BIG, BIG]
+
+
+def test_a_value_that_was_read_is_referred_to_and_not_written_again(new: Journal, tmp_path: Path):
+    write_values(new, BIG)
+    new.close()
+    (big,) = read_values(tmp_path)
+    before = os.stat(big.path).st_mtime_ns
+
+    again = Journal.open(str(tmp_path), IDENTITY)
+    write_values(again, big)
+    again.close()
+
+    assert [value.load() for value in read_values(tmp_path)] == [BIG, BIG]
+    assert os.stat(big.path).st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -54,41 +92,52 @@ def test_a_value_that_was_read_can_be_written_again(new: Journal, tmp_path: Path
     ],
     ids=["gone", "too short", "too long", "a folder", "a FIFO", "a link"],
 )
-def test_a_journal_with_a_missing_or_damaged_value_is_refused(
+def test_a_journal_without_its_values_is_refused(
     new: Journal, tmp_path: Path, damage: Callable[[Path], object]
 ):
-    commit_all(new, [[SMALL, BIG]])
+    write_values(new, b"small", BIG)
     new.close()
+    (path,) = (tmp_path / "values").iterdir()
 
-    damage(tmp_path / "values" / "2.bin")
+    damage(path)
 
-    with pytest.raises(JournalCorrupt, match=r"2\.bin") as caught:
-        Journal.open(str(tmp_path), IDENTITY)
-    assert caught.value.sequence == 2
+    for look in (read_values, lambda folder: read_history(str(folder))):
+        with pytest.raises(JournalCorrupt, match=path.name):
+            look(tmp_path)
 
 
-def test_a_changed_value_is_refused_when_it_is_loaded(new: Journal, tmp_path: Path):
-    commit_all(new, [[BIG, SMALL]])
+def test_a_value_that_was_changed_is_not_handed_out(new: Journal, tmp_path: Path):
+    write_values(new, BIG, b"small")
     new.close()
-    path = tmp_path / "values" / "1.bin"
+    (path,) = (tmp_path / "values").iterdir()
     changed = bytearray(path.read_bytes())
     changed[777] ^= 1
     path.write_bytes(changed)
 
-    again = Journal.open(str(tmp_path), IDENTITY)
-    big, small = again.records()
-    again.close()
+    big, small = read_values(tmp_path)
 
-    assert small == SMALL
+    assert small == b"small"
     with pytest.raises(JournalCorrupt, match="its checksum is wrong"):
         big.load()
 
 
-def test_values_of_uncommitted_records_are_removed(new: Journal, tmp_path: Path):
-    commit_all(new, [[BIG]])
-    new.close()
-    for name in ("2.bin", "3.bin.new", "notes.txt"):
-        (tmp_path / "values" / name).touch()
+def test_values_that_no_call_refers_to_are_removed(new: Journal, tmp_path: Path):
+    name = new.keep_value(b"needed").name
+    for other in ("2.bin", "3.bin.new", "notes.txt"):
+        (tmp_path / "values" / other).touch()
 
-    assert read(tmp_path) == [BIG]
-    assert {file.name for file in (tmp_path / "values").iterdir()} == {"1.bin", "notes.txt"}
+    remove_unneeded(str(tmp_path), {name})
+
+    assert {file.name for file in (tmp_path / "values").iterdir()} == {name, "notes.txt"}
+
+
+def test_a_rewrite_removes_the_values_that_it_does_not_need(new: Journal, tmp_path: Path):
+    kept, gone = new.keep_value(b"kept"), new.keep_value(b"gone")
+    rewrite = new.rewrite()
+    late = new.keep_value(b"written in the meantime")
+
+    rewrite.finish({kept.name})
+
+    assert {file.name for file in (tmp_path / "values").iterdir()} == {kept.name, late.name}
+    with pytest.raises(JournalCorrupt, match=gone.name):
+        gone.load()

@@ -61,7 +61,7 @@ def test_max_age_removes_runs_in_any_state(tmp_path: Path):
 def test_the_age_of_a_run_counts_from_its_last_change(tmp_path: Path):
     long = make_run(tmp_path, 1, "running")
     make_run(tmp_path, 2, "running")
-    os.utime(long / "journal.db", (NOW - DAY, NOW - DAY))
+    os.utime(long / "journal.log", (NOW - DAY, NOW - DAY))
 
     clean_runs(str(tmp_path), max_age=2 * DAY, now=NOW)
 

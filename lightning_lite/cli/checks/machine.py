@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import signal
-import sqlite3
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -34,7 +33,6 @@ def checks() -> Iterator[tuple[str, Check]]:
     """Yield the checks with their subjects, in the order of the page."""
     yield "python", _python
     yield "packages", _packages
-    yield "sqlite", _sqlite
     yield "system", _system
     yield "cpus", _cpus
     yield "memory", _memory
@@ -62,10 +60,6 @@ def _packages() -> Finding:
         advice = f"pip install {' '.join(missing)}"
         return Finding("packages", f"{', '.join(versions)}; missing: {', '.join(missing)}", FAILURE, advice)
     return Finding("packages", ", ".join(versions))
-
-
-def _sqlite() -> Finding:
-    return Finding("sqlite", sqlite3.sqlite_version)
 
 
 def _system() -> Finding:

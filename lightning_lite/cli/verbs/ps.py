@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from time import time
 from typing import Any
@@ -14,10 +13,14 @@ from lightning_lite.cli.options import check_root, examples, json_option, plain_
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import read_status, state_at_the_end
 from lightning_lite.runs.catalog import RunSummary, read_runs
+from lightning_lite.runs.reader import has_journal, journal_size
 from lightning_lite.text import format_seconds
 
 #: Maximum number of runs that are listed without --all.
 _MAX_RUNS = 20
+
+#: Size in bytes up to which the journal of a run that died is read: a few milliseconds.
+_SHORT_JOURNAL = 128 * 1024
 
 
 @click.command(
@@ -80,17 +83,27 @@ def _describe(run: RunSummary) -> dict[str, Any]:
 
 
 def _count_works(run: RunSummary) -> dict[str, int]:
-    """Return the number of works in each state, as `run.json` has recorded it or as it is now."""
+    """Return the number of works in each state.
+
+    A running app answers it. For an ended run it is in `run.json`. So it is for a run that died, but it was
+    written some seconds before the death. The journal is read for the exact numbers only if it is short, so
+    that many long runs are listed at once.
+    """
     counted = run.details.get("works")
-    if run.state != "running" and isinstance(counted, dict):
+    if run.state != "running" and isinstance(counted, dict) and not _is_worth_reading(run):
         works: Counter[str] = Counter()
         for state, count in counted.items():
             if type(count) is int:  # a user may have edited run.json
                 works[state_at_the_end(state)] += count
         return dict(works)
-    if not os.path.exists(os.path.join(run.path, "journal.db")):
+    if not has_journal(run.path):
         return {}
     return dict(Counter(work.state for work in read_status(run, journal=False).works))
+
+
+def _is_worth_reading(run: RunSummary) -> bool:
+    """Return whether the journal says more than `run.json`, and is short."""
+    return run.state == "died" and journal_size(run.path) <= _SHORT_JOURNAL
 
 
 def _show_works(states: dict[str, int]) -> str:

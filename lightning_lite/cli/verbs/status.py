@@ -103,7 +103,7 @@ def _cells(status: RunStatus, work: WorkRow) -> tuple[object, ...]:
     return (
         work.state,
         f"{work.call} (attempt {work.attempt})" if work.call and work.attempt > 1 else work.call or None,
-        len(history.calls) if history is not None else None,
+        history.num_calls if history is not None else None,
         show_share(work.progress),
         show_moment(work.since),
         _show_place(work.place),

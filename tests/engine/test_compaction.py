@@ -1,0 +1,410 @@
+"""A snapshot gives the history that the events gave; a compacted journal is small and read as before."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.clock import Moment
+from lightning_lite.engine import recorder
+from lightning_lite.engine.compaction import Compaction
+from lightning_lite.engine.history import RunHistory, fold, read_history
+from lightning_lite.engine.recorder import Recorder
+from lightning_lite.engine.replay import Replay
+from lightning_lite.events import (
+    AnswerUsed,
+    CallAsked,
+    CallFailed,
+    CallStatusChanged,
+    CallSucceeded,
+    CallSurvived,
+    ComponentAttached,
+    ComponentDetached,
+    Event,
+    RunBegun,
+    StateReported,
+    StateWritten,
+    WorkStatusChanged,
+)
+from lightning_lite.messages import Failure
+from lightning_lite.runs.event_codec import decode_events, encode_events
+from lightning_lite.runs.journal import Journal
+from lightning_lite.runs.reader import FILE_NAME, read_entries
+from lightning_lite.runs.values import INLINE_LIMIT
+from lightning_lite.status import WorkStatus
+
+EVERYTHING = 10**9
+
+NAMES = ("root.a", "root.b", "root.b.c")
+
+
+class Story:
+    """Random events of a run that follow from each other, as an app could record them.
+
+    Args:
+        rng: Source of the random decisions.
+        size: Size of values and of state, in bytes.
+    """
+
+    def __init__(self, rng: random.Random, size: int = 1) -> None:
+        self._rng = rng
+        self._size = size
+        self._time = 100.0
+        self._attached: dict[str, bool] = {}
+        self._numbers: dict[str, int] = {}
+        self._running: dict[tuple[str, str], int] = {}
+        self._ended: list[tuple[str, str]] = []
+
+    def begin(self) -> list[Event]:
+        """Return the first events of a process."""
+        self._attached.clear()
+        self._running.clear()
+        return [
+            RunBegun(self._tick()),
+            ComponentAttached("root", self._time, False, ("app.py", "Root"), {"turn": b"I0"}),
+            *(event for name in NAMES for event in self._attach(name)),
+        ]
+
+    def step(self) -> list[Event]:
+        """Return the events of a step; none if nothing happened."""
+        return self._rng.choice([self._ask, self._ask, self._go_on, self._go_on, self._write, self._move])()
+
+    def _tick(self) -> float:
+        self._time += self._rng.choice([0.0, 0.25, 1.0])
+        return self._time
+
+    def _attach(self, name: str) -> list[Event]:
+        self._attached[name] = True
+        self._numbers.setdefault(name, 0)
+        return [ComponentAttached(name, self._tick(), True, ("app.py", "W"), {"loss": b"F0", "table": b"x"})]
+
+    def _ask(self) -> list[Event]:
+        name = self._rng.choice(NAMES)
+        key = f"{self._rng.randrange(12)}"
+        if name not in self._attached or (name, key) in self._running:
+            return []
+        self._numbers[name] += 1
+        number = self._running[name, key] = self._numbers[name]
+        return [CallAsked(name, key, self._tick(), number, self._rng.choice([None, b"args"]))]
+
+    def _go_on(self) -> list[Event]:
+        if not self._running:
+            return []
+        (name, key), number = self._rng.choice([*self._running.items()])
+        time, fate = self._tick(), self._rng.random()
+        if fate < 0.3:
+            return [CallStatusChanged(name, key, time, number, WorkStatus("running", time, count=1))]
+        if fate < 0.4:
+            return [CallSurvived(name, key, time)]
+        if fate < 0.5:
+            failed = WorkStatus("failed", time, "crashed", "gone", 1)
+            return [CallStatusChanged(name, key, time, number, failed)]
+        del self._running[name, key]
+        self._ended.append((name, key))
+        if fate < 0.65:
+            failed = WorkStatus("failed", time, "user_exception", "no good", 1, "Traceback ...")
+            failure = Failure("user_exception", "no good", "Traceback ...", b"error", True)
+            return [CallStatusChanged(name, key, time, number, failed), CallFailed(name, key, time, failure)]
+        return [CallSucceeded(name, key, time, key.encode() * self._size)]
+
+    def _write(self) -> list[Event]:
+        name = self._rng.choice(["root", *self._attached])
+        if name not in self._attached:
+            return [
+                StateWritten("root", self._tick(), {"turn": b"I%d" % self._rng.randrange(9) * self._size})
+            ]
+        if self._rng.random() < 0.3:
+            stage = self._rng.choice(["started", "stopped", "failed"])
+            return [WorkStatusChanged(name, self._tick(), WorkStatus(stage, self._time))]
+        return [StateReported(name, self._tick(), {"loss": b"F%d" % self._rng.randrange(9)})]
+
+    def _move(self) -> list[Event]:
+        if self._rng.random() < 0.2:
+            return self.begin()
+        if self._ended and self._rng.random() < 0.5:
+            name, key = self._rng.choice(self._ended)
+            return [AnswerUsed(name, key, self._tick())] if name in self._attached else []
+        name = self._rng.choice(NAMES)
+        if name not in self._attached:
+            return self._attach(name)
+        if self._rng.random() < 0.8:
+            return []
+        for gone in [other for other in self._attached if f"{other}.".startswith(f"{name}.")]:
+            del self._attached[gone], self._numbers[gone]
+            for running in [one for one in self._running if one[0] == gone]:
+                del self._running[running]
+            self._ended = [one for one in self._ended if one[0] != gone]
+        return [ComponentDetached(name, self._tick())]
+
+
+def known(history: RunHistory, *, limit: int = EVERYTHING) -> dict[str, object]:
+    """Return all that a snapshot with a limit must keep of a history."""
+    books, listed = {}, {}
+    for name, work in history.works.items():
+        calls = {
+            key: (
+                call.key, call.number, call.attempt, call.ended, call.succeeded, call.answered, call.failure,
+                call.stored_value, b"" if call.ended else call.arguments, call.statuses[-1],
+            )
+            for key, call in work.records.current.items()
+            if not (call.ended and call.answered and call is not work.records.newest and limit < EVERYTHING)
+        }  # fmt: skip
+        book = work.records
+        counts = book.num_calls, book.num_failures, book.num_successes, book.num_timeouts, book.has_started
+        books[name] = calls, counts, book.status, book.process_statuses, book.newest and book.newest.key
+        for call in work.calls:
+            shown = call.number, call.statuses, call.arguments, call.cut, call.ended, call.attempts
+            listed.setdefault(name, []).append((call.asked, call.key, *shown))
+    return {
+        "books": {name: book for name, book in books.items() if not history.works[name].is_detached},
+        "detached": {name for name, work in history.works.items() if not work.is_detached},
+        "identities": {name: work.identity for name, work in history.works.items() if not work.is_detached},
+        "num_calls": {name: work.num_calls for name, work in history.works.items() if not work.is_detached},
+        "listed": listed if limit == EVERYTHING else None,
+        "statuses": {name: work.statuses for name, work in history.works.items() if not work.is_detached},
+        "states": history.states,
+        "written": history.written,
+        "begun": history.begun,
+        "times": history.times[max(0, len(history.times) - limit) :],
+        "deaths": history.deaths,
+        "last time": history.last_time if limit else None,
+    }
+
+
+def compacted(history: RunHistory, limit: int, *, is_lazy: bool = False) -> RunHistory:
+    """Return the history that the entries of a snapshot give."""
+    entries = [encode_events([event], lambda _: pytest.fail("big")) for event in history.snapshot(limit)]
+    return fold(decode_events(entries, "/run/journal.log"), is_lazy=is_lazy)
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(60), pytest.param(range(60, 3000), marks=pytest.mark.torture)], ids=["60", "the others"]
+)
+@pytest.mark.parametrize("limit", [EVERYTHING, 5, 0])
+def test_a_snapshot_gives_the_same_history_and_so_do_the_events_after_it(seeds: range, limit: int):
+    for seed in seeds:
+        rng = random.Random(seed)
+        story = Story(rng)
+        events = story.begin()
+        for _ in range(rng.randrange(80)):
+            events += story.step()
+        plain = fold(events)
+        small = compacted(fold(events), limit)
+        twice = compacted(compacted(fold(events), limit, is_lazy=True), limit)
+        assert known(small, limit=limit) == known(plain, limit=limit), seed
+        assert known(twice, limit=limit) == known(plain, limit=limit), seed
+        later = [event for _ in range(rng.randrange(40)) for event in story.step()]
+        lazy = compacted(fold(events), limit, is_lazy=True)
+        for event in later:
+            for history in (plain, small, lazy):
+                history.apply(event)
+        assert known(compacted(lazy, EVERYTHING), limit=limit) == known(small, limit=limit), seed
+        left, right = known(small, limit=limit), known(plain, limit=limit)
+        # Of a removed work without listed calls nothing is kept, so a new one with its name starts without.
+        for name in ("statuses", "times", "num_calls") if limit < EVERYTHING else ("statuses",):
+            del left[name], right[name]
+        assert left == right, seed
+
+
+def test_of_ended_calls_the_newest_stay_listed_and_all_stay_remembered():
+    events: list[Event] = [RunBegun(1.0), ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})]
+    for number in range(1, 101):
+        events.append(CallAsked("root.w", f"{number}", 2.0, number, b"args"))
+        events.append(CallSucceeded("root.w", f"{number}", 3.0, b"%d" % number))
+    events.append(CallAsked("root.w", "under way", 1.0, 101, b"args"))
+
+    work = compacted(compacted(fold(events), 20), 10).works["root.w"]
+
+    assert [call.number for call in work.calls] == [*range(91, 102)]
+    assert work.num_calls == 101
+    assert [call.number for call in work.records.current.values() if call.succeeded] == [*range(1, 101)]
+    assert work.records.current["7"].stored_value == b"7"
+
+
+# Compactions of a journal.
+
+
+def read_all(folder: Path) -> RunHistory:
+    """Return the history of a run, with the records of all remembered calls."""
+    return fold(decode_events(read_entries(str(folder)), str(folder / FILE_NAME)))
+
+
+def record_all(journal: Journal, steps: list[list[Event]]) -> Recorder:
+    mine = Recorder(journal)
+    for step in steps:
+        mine.record(step, Moment(0.0, 0.0))
+    return mine
+
+
+def make_steps(seed: int, count: int, size: int = 1) -> list[list[Event]]:
+    story = Story(random.Random(seed), size)
+    return [story.begin(), *(step for _ in range(count) if (step := story.step()))]
+
+
+@pytest.mark.parametrize("pieces", [1, 7, None])
+def test_a_journal_is_compacted_while_it_is_written(tmp_path: Path, pieces: int | None):
+    """Each step is written between two parts of the compaction."""
+    steps = make_steps(1, 300)
+    journal = Journal.create(str(tmp_path), "app")
+    for step in steps[:150]:
+        journal.write(encode_events(step, journal.keep_value))
+    before = journal.size
+    compaction = Compaction(journal, EVERYTHING)
+    is_complete = False
+    for step in steps[150:]:
+        is_complete = is_complete or compaction.advance(pieces)
+        journal.write(encode_events(step, journal.keep_value))
+        flat = [event for one in steps for event in one]
+        assert known(read_all(tmp_path))["last time"] <= fold(flat).last_time
+    compaction.advance()
+    journal.close()
+
+    assert 0 < compaction.size < before
+    assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
+    assert not (tmp_path / f"{FILE_NAME}.new").exists()
+
+
+def test_a_compaction_that_fails_says_so_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(recorder, "_ROOM", 1000)
+    steps = make_steps(2, 300)
+    journal = Journal.create(str(tmp_path), "app")
+    (tmp_path / f"{FILE_NAME}.new").mkdir()
+
+    record_all(journal, steps).close()
+
+    assert "The journal was not compacted" in caplog.text
+    assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
+
+
+def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recorder, "_ROOM", 100)
+    monkeypatch.setattr(recorder, "_PIECES", 1)
+    steps = make_steps(3, 40)
+    journal = Journal.create(str(tmp_path), "app")
+
+    mine = record_all(journal, steps)
+    assert (tmp_path / f"{FILE_NAME}.new").exists()
+    mine.close()
+
+    assert not (tmp_path / f"{FILE_NAME}.new").exists()
+    assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
+
+
+def test_1500_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
+    big = os.urandom(1200) * 100
+    journal = Journal.create(str(tmp_path), "app")
+    mine = Recorder(journal)
+    mine.record(
+        [RunBegun(1.0), ComponentAttached("root", 1.0, False, ("app.py", "Root"), {"table": b""})],
+        Moment(0.0, 0.0),
+    )
+    largest = 0
+    for number in range(1500):
+        value = number.to_bytes(4) + big
+        mine.record([StateWritten("root", 2.0 + number, {"table": value})], Moment(0.0, 0.0))
+        used = sum(path.stat().st_size for path in tmp_path.glob("journal*"))
+        largest = max(largest, used)
+    mine.close()
+
+    assert largest <= 4 * (len(big) + 16 * 1024 * 1024)
+    assert journal.size <= 2 * len(big) + 1024 * 1024
+    assert read_history(str(tmp_path)).states == {"root": {"table": value}}
+
+
+def test_the_journal_of_a_loop_follows_what_is_remembered_and_not_what_happened(tmp_path: Path):
+    """A work with `cache_calls=False` is asked again and again; nothing of it is remembered."""
+    journal = Journal.create(str(tmp_path), "app")
+    mine = Recorder(journal, history=100)
+    mine._compact_at = recorder._ROOM // 64
+    mine.record(
+        [RunBegun(1.0), ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})], Moment(0.0, 0.0)
+    )
+    for number in range(1, 10_000):
+        time = float(number)
+        mine.record([CallAsked("root.w", "k", time, number, b"arguments" * 5)], Moment(0.0, 0.0))
+        mine.record([CallSucceeded("root.w", "k", time, b"value")], Moment(0.0, 0.0))
+        mine.record([AnswerUsed("root.w", "k", time)], Moment(0.0, 0.0))
+        mine._compact_at = min(mine._compact_at, recorder._ROOM // 64)
+    mine.close()
+
+    assert mine._snapshot_size < 40_000
+    assert journal.size < recorder._ROOM // 32
+    assert read_history(str(tmp_path)).works["root.w"].num_calls == 9_999
+
+
+def test_values_that_no_remembered_call_needs_are_removed_while_the_run_goes_on(tmp_path: Path):
+    journal = Journal.create(str(tmp_path), "app")
+    big = [bytes([number]) * (INLINE_LIMIT + 1) for number in range(6)]
+    attached = ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})
+    gone = [attached, CallAsked("root.w", "a", 1.0, 1, None), CallSucceeded("root.w", "a", 1.0, big[0])]
+    again = [CallAsked("root.w", "b", 1.0, 1, None), CallSucceeded("root.w", "b", 1.0, big[1])]
+    for events in ([RunBegun(1.0)], gone, [ComponentDetached("root.w", 2.0), attached], again):
+        journal.write(encode_events(events, journal.keep_value))
+    late = [CallAsked("root.w", "c", 3.0, 2, None), CallSucceeded("root.w", "c", 3.0, big[2])]
+    compaction = Compaction(journal, 100)
+    assert not compaction.advance(2)
+    journal.write(encode_events(late, journal.keep_value))
+    assert len(list((tmp_path / "values").iterdir())) == 3
+
+    compaction.advance()
+
+    values = {path.read_bytes() for path in (tmp_path / "values").iterdir()}
+    assert values == {big[1], big[2]}
+    journal.close()
+    book = read_all(tmp_path).works["root.w"].records
+    assert {book.current[key].stored_value.load() for key in "bc"} == values
+
+
+# Deaths within a compaction.
+
+
+def die_in_compaction(folder: Path, steps: list[list[Event]], piece: int) -> bool:
+    """Let a process die after so many pieces of a compaction; return whether that was before its end."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            journal = Journal.open(str(folder), "app")
+            compaction = Compaction(journal, EVERYTHING)
+            for number, step in enumerate(steps):
+                if number == piece:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if compaction.advance(1):
+                    os._exit(0)
+                journal.write(encode_events(step, journal.keep_value))
+        finally:
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+def test_a_death_after_any_piece_of_a_compaction_loses_nothing(tmp_path: Path):
+    first, rest = make_steps(5, 12), make_steps(6, 400)
+    flat = [event for step in first for event in step]
+    piece = 0
+    while True:
+        folder = tmp_path / f"{piece}"
+        folder.mkdir()
+        journal = Journal.create(str(folder), "app")
+        for step in first:
+            journal.write(encode_events(step, journal.keep_value))
+        journal.close()
+        if not die_in_compaction(folder, rest, piece):
+            break
+        written = [event for step in rest[:piece] for event in step]
+        assert known(read_all(folder)) == known(fold([*flat, *written]))
+        again = Journal.open(str(folder), "app")
+        replay = Replay("run", decode_events(again.entries(), again.path))
+        assert known(replay.history)["states"] == known(fold([*flat, *written]))["states"]
+        Compaction(again, EVERYTHING).advance()
+        again.close()
+        assert known(read_all(folder)) == known(fold([*flat, *written]))
+        assert len(read_entries(str(folder))) < 40
+        piece += 1
+    assert piece > 20
