@@ -192,8 +192,10 @@ def _from_status(value: Any) -> WorkStatus | None:
 
 
 def _from_statuses(values: tuple[Any, ...]) -> tuple[WorkStatus, ...] | None:
-    found = tuple(status for value in values if (status := _from_status(value)) is not None)
-    return found if len(found) == len(values) else None
+    for value in values:
+        if type(value) is not tuple or tuple(map(type, value)) not in _STATUS or value[0] not in _STAGES:
+            return None
+    return tuple([_make(WorkStatus, value) for value in values])
 
 
 def _from_failure(value: Any) -> Failure | None:
