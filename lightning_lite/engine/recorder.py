@@ -41,20 +41,19 @@ class Recorder:
     Args:
         journal: The journal, open for writing.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
+
+    Attributes:
+        wake_at: When the oldest new call counts as survived, in monotonic seconds, or `None`.
     """
 
     def __init__(self, journal: Journal, history: int = HISTORY) -> None:
         self._journal = journal
         self._history = history
+        self.wake_at: float | None = None
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
         self._compaction: Compaction | None = None
         self._snapshot_size = 0
         self._compact_at = _ROOM
-
-    @property
-    def wake_at(self) -> float | None:
-        """When the oldest new call counts as survived, in monotonic seconds, or `None`."""
-        return next(iter(self._young.values()), None)
 
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""
@@ -81,6 +80,7 @@ class Recorder:
                         self._young.pop(call, None)
                 elif type(event) is CallSucceeded:
                     self._young.pop((event.component, event.key), None)
+            self.wake_at = next(iter(self._young.values()), None)
         if self._compaction is not None or self._journal.size > self._compact_at:
             self._compact(_PIECES)
 
@@ -99,8 +99,9 @@ class Recorder:
 
     def _take_survivors(self, now: Moment) -> list[Event]:
         survived: list[Event] = []
-        while (due := self.wake_at) is not None and due <= now.monotonic:
-            work, key = next(iter(self._young))
+        for (work, key), due in list(self._young.items()):  # the oldest first
+            if due > now.monotonic:
+                break
             survived.append(CallSurvived(work, key, now.wall))
             del self._young[work, key]
         return survived
