@@ -30,8 +30,8 @@ PACKAGE = os.path.dirname(lightning_lite.__file__) + os.sep
 def in_a_thread(test: Callable[[Path], None]) -> Callable[[Path], None]:
     """Run a test in a thread of its own.
 
-    If a trace function raises at the end of an `except` block, the exception of that block remains the one that
-    the thread handles (Python 3.11), and later tests in the same thread would show it.
+    If a trace function raises at the end of an `except` block, the exception of that block remains the one
+    that the thread handles (Python 3.11), and later tests in the same thread would show it.
     """
 
     @wraps(test)
