@@ -207,7 +207,7 @@ class Machine:
             reports: All reports that have arrived since the last step.
 
         Raises:
-            Exception: Any exception of the flow. The events of such a pass are discarded.
+            Exception: Any exception of the flow. The events of such a pass after its last wait are discarded.
         """
         self._now, self._outbox.wall = now, now.wall
         is_due = self._timers.next is not None and self._timers.next <= now.monotonic
