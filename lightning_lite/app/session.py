@@ -26,9 +26,9 @@ from lightning_lite.app.commands import Commands
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.snapshots import AppView, snapshot_work
-from lightning_lite.clock import Clock, Moment
+from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
-from lightning_lite.engine.machine import Machine, Step
+from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import Unwind
 from lightning_lite.events import CallFailed, Event
@@ -82,6 +82,7 @@ class Session:
         num_begun: Number of sessions created in this process.
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
         thread: Identifier of the thread that runs the flow.
+        loop_ended: Whether `run_once` has ended the app while a pass waited for a call.
     """
 
     num_begun: ClassVar[int] = 0
@@ -103,13 +104,18 @@ class Session:
         self._unapplied: list[Report] = []  # reports that arrived with the request to end the app
         self._clock = clock
         self._run_once = run_once
+        self.loop_ended = False
         self._waited = 0.0  # seconds that the running pass has waited for calls
         self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         caller = Caller("flow", "root", options.root_dir, options.durable)
-        self._machine = Machine(root, caller, options.max_running, self._exchange)
+        # The time of a `ManualClock` stands still, so that patience would never end.
+        patience = PATIENCE if isinstance(clock, RealClock) else 0.0
+        self._machine = Machine(
+            root, caller, options.max_running, self._exchange, self._now, patience=patience
+        )
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
         self._folder, journal = open_run(root, options, path)
         try:
@@ -185,8 +191,7 @@ class Session:
         self._busy_since = now.monotonic
         if machine.is_waiting:  # within a pass, which goes on when this has returned
             self._carry_out(machine.step(now, reports), now)
-            if self._view is not None:
-                self._view.poke()
+            self._show_works(now)
             return machine.ended
         self._waited = 0.0
         try:
@@ -197,11 +202,7 @@ class Session:
             return True
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._now().monotonic - now.monotonic - self._waited)
-        if self._view is not None:
-            self._view.poke()
-        if now.monotonic >= self._note_at:
-            self._note_at = now.monotonic + _NOTE_INTERVAL
-            self._folder.note_works(self._count_works())
+        self._show_works(now)
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
@@ -212,11 +213,20 @@ class Session:
             )
         return machine.ended
 
+    def _show_works(self, now: Moment) -> None:
+        """Redraw the view, and from time to time note the states of the works for `ps`."""
+        if self._view is not None:
+            self._view.poke()
+        if now.monotonic >= self._note_at:
+            self._note_at = now.monotonic + _NOTE_INTERVAL
+            self._folder.note_works(self._count_works())
+
     def _exchange(self, step: Step) -> None:
         """Carry out what a pass did before it waits for a call, and make the next turn of the loop."""
-        began = self._now()
+        began = self._machine.now
         self._carry_out(step, began)
         if self._run_once() and not self._machine.ended:
+            self.loop_ended = True
             raise _LoopEnded  # a hook of `LightningTestApp` ends the app
         # Since the reports have arrived, the flow is busy: it goes on now.
         self._waited += max(0.0, (self._busy_since or 0.0) - began.monotonic)

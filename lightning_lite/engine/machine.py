@@ -65,9 +65,9 @@ from lightning_lite.tree.work import LightningWork
 _log = logging.getLogger("lightning_lite")
 
 
-#: Seconds for each call answered in a pass, for which a change does not yet cut this pass while it waits.
-#: About twice of what one answer costs, so that passes from the first line take at most half of the time.
-_PATIENCE_PER_ANSWER = 5e-6
+#: Default of `patience`: about twice of what one answer costs, so that passes from the first line take at
+#: most half of the time.
+PATIENCE = 5e-6
 
 
 class Step(NamedTuple):
@@ -92,6 +92,10 @@ class Machine:
         exchange: Called with the step of a pass that waits for a call: it must carry out that step, and call
             `step` at least once with reports or after `wake_at`. If it raises, the pass is cut, then `step`
             raises that exception. `None`: a pass that needs a call that has not ended is always cut.
+        read_clock: Returns the current time. It is read where a pass may have run for some time since its
+            step began; with `None`, the time of the step counts.
+        patience: Seconds for each call answered in a pass, for which a change does not yet cut that pass
+            while it waits.
 
     Attributes:
         root: The root flow.
@@ -100,6 +104,7 @@ class Machine:
         failed_work: Name of the work that caused `error`, or "".
         num_passes: Number of passes of the root flow, each from its first line.
         is_waiting: Whether a pass waits for a call.
+        now: The time of the last step, or a later one in a pass.
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class Machine:
         caller: Caller,
         max_running: int | None = None,
         exchange: Callable[[Step], None] | None = None,
+        read_clock: Callable[[], Moment] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.root = root
         self.ended = False
@@ -122,13 +129,15 @@ class Machine:
         self.is_waiting = False
         self._outside = acting_as(SCRIPT)
         self._exchange = exchange
+        self._read_clock = read_clock
+        self._patience = patience
         self._interruption: BaseException | None = None  # what `exchange` has raised in this pass
-        self._now = Moment(0.0, 0.0)
+        self.now = Moment(0.0, 0.0)
         self._thread = 0
         # Of a pass that waits: since when something has changed, and when it is cut, in monotonic seconds.
         self._changed_at: float | None = None
         self._cut_at: float | None = None
-        self._outbox.on_wait = self._wait
+        self._outbox.wait = self._wait
 
     def open(self, now: Moment) -> Step:
         """Connect the tree, and start the works with `start_with_flow`.
@@ -209,7 +218,7 @@ class Machine:
         Raises:
             Exception: Any exception of the flow. The events of such a pass after its last wait are discarded.
         """
-        self._now, self._outbox.wall = now, now.wall
+        self.now, self._outbox.wall = now, now.wall
         is_due = self._timers.next is not None and self._timers.next <= now.monotonic
         if reports or is_due:
             for report in reports:
@@ -270,11 +279,18 @@ class Machine:
         except BaseException:
             self._outbox.drop_events()
             raise
+        self._refresh_time()
         return [] if self.ended else self._handle_pass()
+
+    def _refresh_time(self) -> None:
+        """Take the current time, so that a slow pass does not shorten the time limits of its calls."""
+        if self._read_clock is not None:
+            self.now = self._read_clock()
+            self._outbox.wall = self.now.wall
 
     def _handle_pass(self) -> list[Request]:
         """Handle what the pass has requested and written up to here, and return the requests to send."""
-        outbox, now = self._outbox, self._now
+        outbox, now = self._outbox, self.now
         if outbox.requests:
             self._handle_requests(now)
         if outbox.writes:
@@ -342,14 +358,18 @@ class Machine:
 
         Raises:
             Pause: The pass is cut.
+            PauseSwallowed: The flow has caught an earlier `Pause` of this pass.
         """
         outbox = self._outbox
+        if outbox.pause is not None:
+            outbox.cut_again()
         if self._exchange is None or threading.get_ident() != self._thread:
             raise outbox.paused()
         if outbox.reasons:
             outbox.forget_answers(works)
         goes_on: bool | None = None
         try:
+            self._refresh_time()
             if outbox.touched:
                 outbox.collect_changes()
             self._unsent = self._handle_pass()
@@ -364,16 +384,16 @@ class Machine:
 
     def _decide(self, calls: Sequence[Call], works: Collection[str]) -> bool | None:
         """Return whether a waiting pass goes on (true) or is cut (false); `None` if it has to wait."""
-        outbox, now = self._outbox, self._now.monotonic
+        outbox, now = self._outbox, self.now.monotonic
         has_ended = all(call.ended for call in calls)
         if has_ended and outbox.reasons:
-            outbox.forget_reasons(works)
+            outbox.reasons = {reason: work for reason, work in outbox.reasons.items() if work not in works}
         if not outbox.reasons:
             self._changed_at = self._cut_at = None
         else:
             if self._changed_at is None:
                 self._changed_at = now
-            self._cut_at = self._changed_at + _PATIENCE_PER_ANSWER * outbox.num_answers
+            self._cut_at = self._changed_at + self._patience * outbox.num_answers
         if self.ended or (self._cut_at is not None and now >= self._cut_at):
             return False
         return True if has_ended else None

@@ -48,6 +48,8 @@ class LightningTestApp(LightningApp):
         if self.on_before_run_once():
             return True
         done = super().run_once()
+        if self._session is not None and self._session.loop_ended:
+            return True  # a hook has ended the app in a turn within a pass
         self.counter += 1
         external = self.on_after_run_once()
         return done if external is None else external

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dis
 import sys
+from inspect import CO_GENERATOR
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -39,6 +40,9 @@ class Block(NamedTuple):
         frame: FrameType | None = sys._getframe()
         while frame is not None and frame is not self.frame:
             frame = frame.f_back
+        code = self.frame.f_code
+        if frame is None and code.co_flags & CO_GENERATOR and self.stop < len(code.co_code):
+            frame = self.frame  # a suspended generator is not on the stack
         if frame is None or frame.f_lasti < self.start:
             return False
         if frame.f_lasti < self.stop:
@@ -64,6 +68,8 @@ def find_block(frame: FrameType) -> Block:
         for instruction in following:
             if "JUMP" in instruction.opname and "IF_FALSE" in instruction.opname:
                 stop = instruction.argval
+                if stop <= instruction.offset:
+                    break  # the condition of a comprehension, in Python 3.11
                 return Block(frame, instruction.offset, stop, _lines_before(frame, stop))
             if "JUMP" in instruction.opname or instruction.opname.startswith("STORE"):
                 break

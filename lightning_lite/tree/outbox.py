@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Sequence
 
 from lightning_lite.errors import FailApp, Pause, PauseSwallowed, ScheduleError, StopApp
@@ -24,7 +25,7 @@ from lightning_lite.tree.identity import class_identity
 from lightning_lite.tree.node import Node, TreeMember
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from lightning_lite.tree.blocks import Block
 
@@ -99,7 +100,8 @@ class Outbox:
         reached: The last call that this pass has requested from each work, by the name of the work.
         num_answers: Number of calls that were answered in this pass.
         has_waited: Whether this pass has waited for a call and then gone on.
-        on_wait: Called by `wait`.
+        wait: Called where a pass needs calls that have not ended, with these and the names of their works. It
+            returns when they have ended, or raises `Pause` to cut the pass. The machine sets it.
         pause: The `Pause` that was raised in this pass, if any.
         ending: The exception that `flow.stop()` or `flow.fail()` raised, if any.
         wall: Current time in seconds since 1970.
@@ -117,7 +119,7 @@ class Outbox:
         self.reached: dict[str, Call] = {}
         self.num_answers = 0
         self.has_waited = False
-        self.on_wait: Callable[[Sequence[Call], Collection[str]], None] | None = None
+        self.wait: Callable[[Sequence[Call], Collection[str]], None]
         self.pause: Pause | None = None
         self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
@@ -270,31 +272,21 @@ class Outbox:
         """
         self.reasons[reason] = work
 
-    def forget_reasons(self, works: Collection[str]) -> None:
-        """Forget the changes of works: the pass that has waited for them goes on."""
-        self.reasons = {reason: work for reason, work in self.reasons.items() if work not in works}
-
     def forget_answers(self, works: Collection[str]) -> None:
         """Forget that the flow has used answers of works: it has called them again, and waits for them."""
         for work in works:
             self.reasons.pop(_answered(work), None)
 
-    def wait(self, calls: Sequence[Call], works: Collection[str]) -> None:
-        """Let the pass wait at its present line until calls have ended.
-
-        Args:
-            calls: The calls.
-            works: Names of their works.
+    def cut_again(self) -> NoReturn:
+        """Refuse to wait in a pass that was cut already.
 
         Raises:
-            Pause: The pass is cut, because something else has happened first.
-            PauseSwallowed: The flow has caught an earlier `Pause` of this pass.
+            Pause: The call is in `finally:`, and the pass is still being cut.
+            PauseSwallowed: The flow has caught the `Pause`.
         """
-        if self.pause is not None:
-            raise self.swallowed() from self.pause
-        if self.on_wait is None:
-            raise self.paused()
-        self.on_wait(calls, works)
+        if self.pause is not None and sys.exception() is self.pause:
+            raise self.pause
+        raise self.swallowed() from self.pause
 
     def swallowed(self) -> PauseSwallowed:
         """Return the error that names the line at which the flow caught the `Pause` of this pass."""

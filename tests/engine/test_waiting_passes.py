@@ -100,7 +100,8 @@ class Driver:
         self.num_exchanges = 0
         self._choose = choose or self.choose_all
         self._num_turns = 0
-        self.machine = Machine(flow, CALLER, None, self.exchange if waits else None)
+        exchange = self.exchange if waits else None
+        self.machine = Machine(flow, CALLER, None, exchange, self.clock.now)
         self.take(self.machine.open(self.clock.now()))
 
     @staticmethod
@@ -400,6 +401,35 @@ def test_the_code_of_the_app_is_not_the_flow_while_a_pass_waits():
     play(script, choose=choose)
 
     assert set(callers) == {"script", "before: flow", "after: flow"}
+
+
+def test_a_slow_pass_does_not_shorten_the_time_limit_of_its_next_call():
+    def script(flow):
+        flow.a.run(1)
+        driver.clock.advance(10.0)
+        flow.a.run(2)
+
+    flow = ScriptedFlow(script, a=Work(timeout=1.0))
+    driver = Driver(flow)
+    driver.run()
+
+    assert driver.machine.error is None
+    assert flow.a.call(2).succeeded
+
+
+def test_a_call_in_finally_is_cut_with_the_pass_and_runs_in_a_later_one():
+    def script(flow):
+        flow.go = True  # the first pass is cut, because this is a change
+        try:
+            flow.a.run(1)
+        finally:
+            flow.c.run(2)
+
+    flow = ScriptedFlow(script, a=Work(), c=Work(), go=False)
+    Driver(flow).run()
+
+    assert flow.a.call(1).succeeded
+    assert flow.c.call(2).succeeded
 
 
 # Waiting for several works.

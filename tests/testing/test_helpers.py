@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from lightning_lite import LightningApp
 from lightning_lite.testing import (
     EmptyFlow,
     EmptyWork,
@@ -120,3 +123,60 @@ def test_poll_until_returns_the_first_true_answer():
 def test_poll_until_gives_up_with_the_last_answer():
     with pytest.raises(TimeoutError, match=r"still \[\] after 0\.01 s"):
         poll_until(list, timeout=0.01)
+
+
+class Loop(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.square = Square()
+
+    def run(self):
+        for number in range(20):
+            self.square.run(number)
+        self.stop()
+
+
+def test_a_hook_ends_an_app_while_its_pass_waits_for_a_call():
+    ends = []
+
+    class EndOnce(LightningTestApp):
+        def on_after_run_once(self):
+            if self.root.square.num_successes == 3 and not ends:
+                ends.append(self.counter)
+                return True
+            return None
+
+    app = EndOnce(Loop())
+    app.run()
+
+    assert app.root.square.num_successes == 3
+    assert ends == [app.counter]
+
+
+class Never(LightningWork):
+    def run(self):
+        threading.Event().wait()
+
+
+class Watch(LightningFlow):
+    """Waits for a call that does not end; only a pass from the first line can end the app."""
+
+    def __init__(self):
+        super().__init__()
+        self.square = Square()
+        self.other = Square(parallel=True)
+        self.never = Never()
+
+    def run(self):
+        self.square.run(1)
+        self.other.run(2)
+        if self.other.seen == 2:
+            self.stop()
+        self.never.run()
+
+
+def test_a_change_cuts_a_pass_although_the_time_of_a_manual_clock_stands_still():
+    app = LightningApp(Watch(), clock=ManualClock())
+    app.run()
+
+    assert app.root.other.seen == 2

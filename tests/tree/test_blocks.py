@@ -113,6 +113,20 @@ def after_a_method_of_another_name(due):
     due.note("out")
 
 
+def in_a_generator_that_waits(due):
+    def generate():
+        if due():
+            yield 1
+        yield 2
+
+    for number in generate():
+        due.note("in" if number == 1 else "out")
+
+
+def in_a_comprehension(due):
+    [due.note("in") for _ in range(2) if due()]
+
+
 def in_the_rest_after_a_negation(due):
     if not due():
         return
