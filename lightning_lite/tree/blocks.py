@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import dis
 import sys
-from inspect import CO_GENERATOR
 from types import CodeType, FrameType
 from typing import NamedTuple
+
+#: `inspect.CO_GENERATOR`: the import of `inspect` would take 10 ms in each process that loads a flow.
+_GENERATOR = 0x20
 
 #: A jump that belongs to the condition follows the call after at most so many instructions.
 _MAX_DISTANCE = 4
@@ -41,7 +43,7 @@ class Block(NamedTuple):
         while frame is not None and frame is not self.frame:
             frame = frame.f_back
         code = self.frame.f_code
-        if frame is None and code.co_flags & CO_GENERATOR and self.stop < len(code.co_code):
+        if frame is None and code.co_flags & _GENERATOR and self.stop < len(code.co_code):
             frame = self.frame  # a suspended generator is not on the stack
         if frame is None or frame.f_lasti < self.start:
             return False
