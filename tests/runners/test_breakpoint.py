@@ -107,6 +107,21 @@ class Session:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def interrupt(self, pattern: str) -> None:
+        """Press Ctrl-C until the terminal shows something that fits.
+
+        Python does not see a signal that comes after a prompt was written and before the line is read, until
+        the next key is pressed.
+        """
+        self.type("\x03")
+        while re.search(pattern, self.seen) is None:
+            ready, _, _ = select.select([self.master], [], [], 3.0)
+            if ready:
+                self.seen += os.read(self.master, 65536).decode().replace("\r\n", "\n")
+            else:
+                self.type("\x03")
+        self.expect(pattern)
+
     def answer(self, text: str) -> str:
         """Wait for a prompt, type a line, see its echo, and return the work that has asked."""
         work = self.expect(PROMPT)[1]
@@ -203,8 +218,7 @@ def test_quitting_fails_the_call(sit_down):
 def test_ctrl_c_cuts_what_was_asked_for_and_nothing_else(sit_down):
     app = sit_down()
     app.expect(PROMPT)
-    app.type("\x03")
-    app.expect("--KeyboardInterrupt--\n")
+    app.interrupt("--KeyboardInterrupt--\n")
     app.answer("print('waiting'), __import__('threading').Event().wait()")
     app.expect("^waiting\n")
     app.type("\x03")
