@@ -348,9 +348,9 @@ class Machine:
     def _wait(self, calls: Sequence[Call], works: Collection[str]) -> None:
         """Let the pass wait at its present line until calls have ended.
 
-        Changes of their works are not what cuts the pass once the calls have ended. Other changes cut it, and
-        so do all changes before that end; but a pass in which many calls were answered is not cut at once,
-        because running it from its first line costs as many answers. So a loop of n calls costs n.
+        A change cuts the pass. A pass in which many calls were answered is not cut at once, because running
+        it from its first line costs as many answers. If the calls end before the cut, changes of their works
+        are forgotten, and the pass goes on. So a loop of n calls costs n.
 
         Args:
             calls: The calls.

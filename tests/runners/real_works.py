@@ -29,7 +29,7 @@ class Answer:
 
 
 class Worker(LightningWork):
-    """Does what it is told: `run` calls the method of the name it gets."""
+    """Calls, in `run`, its method of the name that it gets."""
 
     def __init__(self, on_start: str = "", on_exit: str = "", parallel: bool = False) -> None:
         super().__init__(parallel=parallel)
@@ -79,7 +79,7 @@ class Worker(LightningWork):
         return threading.Lock()
 
     def say(self, text: str) -> None:
-        print(text)  # noqa: T201 - that is what it is told
+        print(text)  # noqa: T201 - the test reads the output
 
     def caller(self) -> tuple[object, ...]:
         return tuple(current_caller())

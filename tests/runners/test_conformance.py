@@ -48,7 +48,7 @@ both_kinds = pytest.mark.parametrize("parallel", [False, True], ids=["in turn", 
 
 
 class Desk:
-    """Stands where the machine would: sends letters, keeps those that come, and acknowledges changes."""
+    """Takes the place of the machine: sends requests, keeps the reports, and acknowledges changes."""
 
     def __init__(self, make_runner, folder):
         self._make_runner = make_runner
@@ -76,7 +76,7 @@ class Desk:
         return key
 
     def until(self, kind, work="root.a"):
-        """Return the next letter of this kind from a work; its letters before are passed over."""
+        """Return the next report of this kind from a work; skip its reports before that."""
         deadline = monotonic() + DEADLINE
         while True:
             messages = self.messages[work]

@@ -212,7 +212,7 @@ def test_the_others_lose_nothing_in_300_deaths(harness: Harness):
 
 
 def storm(harness: Harness, kills: int) -> None:
-    """Kill one of 8 works that all send, again and again; check the numbers of every letter of all."""
+    """Kill one of 8 works that all send, again and again; check the numbers of all messages."""
     names = [f"root.w{i}" for i in range(8)]
     pids = harness.up(*names)
     for name in names:
@@ -224,7 +224,7 @@ def storm(harness: Harness, kills: int) -> None:
         os.kill(pids[victim], signal.SIGKILL)
         while pids.get(victim):
             harness.messages += harness.runner.wait(60)
-            assert harness.messages, "the death of a work was not told within a minute"
+            assert harness.messages, "the death of a work was not reported within a minute"
             for message in harness.messages:
                 if isinstance(message, StateChanged):
                     assert int(message.changes["i"]) == expected[message.work]

@@ -1,4 +1,4 @@
-"""What comes from outside while nobody waits for letters: it begins at once, and stands before its end."""
+"""A request from outside starts at once, also while no thread waits, and is reported before its effect."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(harness: Harness, tm
     files = {fd: target for fd, target in fds.items() if fd not in listing}
     assert files[0] == os.devnull
     assert files[1] == files[2]
-    # Calls, control, letters, and the two ends with which the helper is nudged.
+    # Pipes of calls, control and messages, and the two ends of the pipe that wakes the helper thread.
     assert len([target for fd, target in files.items() if fd > 2]) == 5
     assert all("pipe:" in target for fd, target in files.items() if fd > 0)
 

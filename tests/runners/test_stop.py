@@ -1,4 +1,4 @@
-"""How works are stopped: told first, killed at last, and never more than the time that was given."""
+"""A work is stopped by a request first and by a signal at last, within the given time."""
 
 from __future__ import annotations
 

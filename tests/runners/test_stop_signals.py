@@ -145,5 +145,5 @@ def test_a_signal_cuts_no_letter_in_two(harness: Harness):
         signal.signal(signal.SIGALRM, previous)
     harness.runner.send(StopWork("root.a", 60.0))
 
-    assert harness.exit_of() == WorkExited("root.a", 0)  # with a letter cut in two its pipe would be damaged
+    assert harness.exit_of() == WorkExited("root.a", 0)  # a message that was cut in two would damage its pipe
     assert seen == sorted(set(seen))
