@@ -45,7 +45,6 @@ from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
-from lightning_lite.values.pickling import is_importable
 
 _log = logging.getLogger("lightning_lite")
 
@@ -333,8 +332,6 @@ def _modules_for_works(root: LightningFlow) -> list[str]:
     modules = ["lightning_lite.engine.work_host"]
     if "lightning_lite.storage.drive" in sys.modules:
         modules.append("lightning_lite.storage.drive")
-    if not all(is_importable(type(work).__module__) for work in root.works()):
-        modules.append("cloudpickle")  # it pickles their classes by value
     return modules
 
 

@@ -33,14 +33,14 @@ from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
-from lightning_lite.values.pickling import PackingError, pack, unpack
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.pickling import PackingError, pack, unpack, why_not
+from lightning_lite.values.protocol import Carrier, Transferable
 
 if TYPE_CHECKING:
     from typing import Any
 
 
-class WorkHost:
+class WorkHost(Carrier):
     """Runs the calls of one work and reports the changes of its state.
 
     Args:
@@ -52,6 +52,11 @@ class WorkHost:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return WorkHost, (self._work,)
+
+    @property
+    def carried(self) -> LightningWork:
+        """The work, which may travel in this object only."""
+        return self._work
 
     def open(self, send: Callable[[Report], None], nudge: Callable[[], None]) -> None:
         """Run `on_start` of the work; from now on changes are reported.
@@ -221,9 +226,10 @@ class WorkHost:
         try:
             return pack(answer, to_main=True)
         except PackingError as error:
+            why = why_not(answer, error, lambda part: pack(part, to_main=True))
             raise PackingError(
                 f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
-                f"sent to the flow: {error}. Return plain data, or write it to a file."
+                f"sent to the flow: {why}. Return plain data, or write it to a file."
             ) from error
 
     def _transferables(self) -> dict[str, Transferable]:

@@ -9,36 +9,54 @@ from __future__ import annotations
 
 import _pickle  # importing pickle would cost each work another 8 ms
 import io
-import marshal
 import sys
-from types import CodeType, FunctionType
+from types import FunctionType, ModuleType
 
-from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.definitions import find_global as find_global
+from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
+from lightning_lite.values.protocol import NotShareable, check_travels
+from lightning_lite.values.protocol import PackingError as PackingError
+from lightning_lite.values.references import is_importable as is_importable
+from lightning_lite.values.references import name_for_main, name_of_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 _PROTOCOL = 5
+
+#: Imported by name, when a value needs it.
+_BY_VALUE = "lightning_lite.values.by_value"
+_UNPICKLABLE = "lightning_lite.values.unpicklable"
+
+_DEFINITIONS = (type, FunctionType)
+
+#: Modules of classes whose objects pickle as the name of a global: cached functions, types that have a name.
+_NAMING = frozenset({"functools", "typing"})
+
+
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-
-
-class PackingError(LightningLiteError, TypeError):
-    """A value can't be pickled, or its bytes can't be unpickled."""
 
 
 class _NeedsValue(Exception):
     """A class or function must be pickled by value, with cloudpickle."""
 
 
-def pack(value: Any, *, to_main: bool = False, reduce: Callable[[Any], Any] | None = None) -> bytes:
+def pack(
+    value: Any,
+    *,
+    to_main: bool = False,
+    reduce: Callable[[Any], Any] | None = None,
+    with_script: bool = False,
+) -> bytes:
     """Return `value` as bytes.
 
     Args:
         value: Any object that pickle or cloudpickle can handle.
         to_main: Whether the receiver is the main process, which has the script loaded.
         reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
+        with_script: Whether the other classes and functions of the script travel, too, if `value` uses some.
 
     Raises:
         PackingError: `value` can't be pickled; the message has the reason.
@@ -52,8 +70,13 @@ def pack(value: Any, *, to_main: bool = False, reduce: Callable[[Any], Any] | No
     buffer = io.BytesIO()
     try:
         _ReferencePickler(buffer, to_main, reduce).dump(value)
-    except (Exception, SystemExit):  # noqa: BLE001 - cloudpickle may accept the object, or raises the reason
-        return _pack_by_value(value, to_main, reduce)
+    except (Exception, SystemExit):  # noqa: BLE001 - by value it may be possible, or the error has the reason
+        try:
+            __import__(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
+        except OSError as error:  # this process may not open more files
+            raise PackingError(f"{_BY_VALUE} can't be imported: {error}. Look at 'ulimit -n'") from error
+        packed: bytes = sys.modules[_BY_VALUE].pack_by_value(value, to_main, reduce, with_script)
+        return packed
     return buffer.getvalue()
 
 
@@ -72,14 +95,40 @@ def pack_plain(value: Any) -> bytes:
     return _pickle.dumps(value, _PROTOCOL)
 
 
+def why_not(value: Any, error: Exception, pack_part: Callable[[Any], object] = pack) -> str:
+    """Return why a value can't be pickled, with the part of it that can't: a global, an attribute, an item.
+
+    Args:
+        value: The value.
+        error: What its pickling has raised.
+        pack_part: Pickles a part of it.
+    """
+    if isinstance(error.__cause__, NotShareable):
+        return str(error.__cause__)
+    if isinstance(error.__cause__, OSError):
+        return str(error)
+    __import__(_UNPICKLABLE)
+    explained: str = sys.modules[_UNPICKLABLE].find_culprit(value, pack_part, error).explain()
+    return explained
+
+
 def pack_error(error: BaseException) -> bytes | None:
-    """Return an exception as bytes for the main process; `None` if that can't or must not raise it."""
+    """Return an exception as bytes for the main process; `None` if that can't or must not raise it.
+
+    What its class does when it is unpickled is tried here. If it fails, the exception travels without help of
+    its class. Attributes that can't be pickled are left out; arguments that can't be are replaced by their
+    `repr`.
+    """
     if not isinstance(error, Exception):
         return None  # SystemExit, for example, would end the app without a message
-    try:
-        return pack(error, to_main=True)
-    except PackingError:
-        return None
+    for reduce in (None, _reduce_error_by_parts):
+        try:
+            packed = pack(error, to_main=True, reduce=reduce)
+            unpack(packed)
+        except Exception:  # noqa: BLE001 - the class of the user may raise anything
+            continue
+        return packed
+    return None
 
 
 def unpack(data: bytes) -> Any:
@@ -91,15 +140,6 @@ def unpack(data: bytes) -> Any:
     return _pickle.loads(data)
 
 
-def find_global(module: str, qualname: str) -> Any:
-    """Return the class or function `qualname` of `module`; pickles by reference call this."""
-    __import__(module)
-    found: Any = sys.modules[module]
-    for name in qualname.split("."):
-        found = getattr(found, name)
-    return found
-
-
 class _ReferencePickler(_pickle.Pickler):
     """Pickles by reference only; raises `_NeedsValue` for a class or function without an importable name."""
 
@@ -107,13 +147,25 @@ class _ReferencePickler(_pickle.Pickler):
         super().__init__(buffer, _PROTOCOL)
         self._to_main = to_main
         self._reduce = reduce
+        self._carried: Any = None
 
     def reducer_override(self, obj: Any) -> Any:
         if self._reduce is not None and (reduced := self._reduce(obj)) is not NotImplemented:
             return reduced
-        if isinstance(obj, type | FunctionType):
+        if isinstance(obj, _DEFINITIONS):
             return _reduce_definition(obj, self._to_main)
-        return NotImplemented
+        if isinstance(obj, BaseException):
+            return reduce_error(obj)
+        self._carried = check_travels(obj, self._carried)
+        kind = type(obj)
+        if kind is ModuleType or (kind.__module__ in _NAMING and not is_importable(obj.__module__ or "")):
+            raise _NeedsValue
+        single = name_of_single(obj, kind)
+        if single is None:
+            return NotImplemented
+        if self._to_main or is_importable(single[0]):
+            return find_global, single
+        raise _NeedsValue
 
 
 def _reduce_definition(obj: Any, to_main: bool) -> Any:
@@ -125,86 +177,18 @@ def _reduce_definition(obj: Any, to_main: bool) -> Any:
     module = getattr(obj, "__module__", None)
     if module is None or is_importable(module):
         return NotImplemented
-    if to_main and "<" not in obj.__qualname__:
-        return find_global, (module, obj.__qualname__)
+    if to_main and (named := name_for_main(obj)) is not None:
+        return named
     raise _NeedsValue
 
 
-def _pack_by_value(value: Any, to_main: bool, reduce: Callable[[Any], Any] | None) -> bytes:
-    import cloudpickle  # noqa: PLC0415 - takes 30 to 50 ms, and most works never pickle by value
+def _reduce_error_by_parts(obj: Any) -> Any:
+    return reduce_error_by_parts(obj, _is_packable) if isinstance(obj, BaseException) else NotImplemented
 
-    class ValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]
-        def reducer_override(self, obj: Any) -> Any:
-            if reduce is not None and (reduced := reduce(obj)) is not NotImplemented:
-                return reduced
-            if isinstance(obj, CodeType):
-                return _reduce_code(obj)
-            if isinstance(obj, type | FunctionType):
-                try:
-                    named = _reduce_definition(obj, to_main)
-                except _NeedsValue:
-                    module = sys.modules.get(obj.__module__)
-                    if module is not None and obj.__module__ != "__main__":
-                        cloudpickle.register_pickle_by_value(module)
-                else:
-                    if named is not NotImplemented:
-                        return named
-            reduced = super().reducer_override(obj)
-            if isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) > 2:
-                # cloudpickle omits it; without it, answers could not refer to the class by name.
-                reduced[2][0]["__qualname__"] = obj.__qualname__
-            return reduced
 
-    buffer = io.BytesIO()
+def _is_packable(value: Any) -> bool:
     try:
-        ValuePickler(buffer, protocol=_PROTOCOL).dump(value)
-    except (Exception, SystemExit) as error:
-        raise PackingError(f"{type(error).__name__}: {error}") from error
-    return buffer.getvalue()
-
-
-def _reduce_code(code: CodeType) -> Any:
-    """Return how a code object is rebuilt in the work, with the file name that the script gave it.
-
-    From version 3.1.3 on, cloudpickle replaces the name of the file with `<dynamic-code>`. Tracebacks,
-    debuggers, warnings and `inspect` would then show neither the file nor the line of code. `marshal` keeps
-    the whole code object, as in a .pyc file; both processes run the same interpreter.
-    """
-    try:
-        return marshal.loads, (marshal.dumps(code),)
-    except ValueError:  # a tool that rewrites bytecode put in a constant that no .pyc file can hold
-        return NotImplemented  # the default of cloudpickle, which keeps all but the name of the file
-
-
-_importable: dict[str, bool] = {}
-
-
-def is_importable(name: str) -> bool:
-    """Return whether another process with the same `sys.path` can import the module `name`.
-
-    `sys.modules` also contains modules that were created by code, or loaded from a file outside `sys.path`.
-    So this asks the finders.
-    """
-    known = _importable.get(name)
-    if known is None:
-        known = _importable[name] = _find_importable(name)
-    return known
-
-
-def _find_importable(name: str) -> bool:
-    if name == "__main__" or name == "__mp_main__":
+        pack(value, to_main=True, reduce=_reduce_error_by_parts)
+    except PackingError:
         return False
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    if spec is None:
-        return name in sys.builtin_module_names
-    parent, _, _ = name.rpartition(".")
-    if parent and not is_importable(parent):
-        return False
-    path = getattr(sys.modules[parent], "__path__", None) if parent else None
-    for finder in sys.meta_path:
-        find_spec = getattr(finder, "find_spec", None)  # some programs add objects without it
-        found = find_spec(name, path) if find_spec is not None else None
-        if found is not None:
-            return bool(found.origin == spec.origin)
-    return False
+    return True

@@ -1,7 +1,8 @@
-"""The base class of values that control their transfer between works."""
+"""The base classes of values that control their transfer between works, and of those that have none."""
 
 from __future__ import annotations
 
+from lightning_lite.errors import LightningLiteError
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +47,64 @@ class Transferable:
 
     def after_run(self, work: str) -> None:
         """Hook: a `run` of `work` succeeded; called in its process, before the answer is sent."""
+
+
+class Stationary:
+    """Base of objects that stay in one process: flows and works."""
+
+    __slots__ = ()
+
+    def _why_it_stays(self) -> str:
+        """Return why the object can't be sent, and what to do."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement _why_it_stays().")
+
+
+class Carrier:
+    """Base of objects that take one stationary object to the process where it belongs."""
+
+    __slots__ = ()
+
+    @property
+    def carried(self) -> Stationary:
+        """The object that may travel."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement carried.")
+
+
+class PackingError(LightningLiteError, TypeError):
+    """A value can't be pickled, or its bytes can't be unpickled."""
+
+
+class NotShareable(TypeError):
+    """An object is of no use in another process; the message says why, and what to do.
+
+    Args:
+        why: The message.
+        stays: The object, if it is a flow or a work.
+    """
+
+    def __init__(self, why: str, stays: Any = None) -> None:
+        super().__init__(why)
+        self.stays = stays
+
+
+def check_travels(value: Any, carried: Any) -> Any:
+    """Refuse to send an object that stays in its process.
+
+    Args:
+        value: The object that is to be pickled.
+        carried: The object that a carrier takes to its process, or `None`.
+
+    Returns:
+        The object that a carrier takes to its process from now on.
+
+    Raises:
+        NotShareable: The object stays.
+    """
+    if isinstance(value, Carrier):
+        return value.carried
+    if isinstance(value, Stationary) and value is not carried:
+        raise NotShareable(value._why_it_stays(), value)
+    return carried
 
 
 def register_text(prefix: str, convert: Callable[[str], Transferable]) -> None:

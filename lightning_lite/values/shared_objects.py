@@ -22,6 +22,7 @@ from threading import local
 from typing import Any
 
 from lightning_lite.values.pickling import pack, unpack
+from lightning_lite.values.protocol import NotShareable
 
 PACKAGES = ("multiprocess", "multiprocessing")
 
@@ -32,10 +33,6 @@ _SOURCES = ("connection", "heap", "shared_memory", "synchronize")
 _REDUCING = ("connection", "heap", "sharedctypes")
 
 _PROTOCOL = 5
-
-
-class NotShareable(TypeError):
-    """An object is of no use in another process; the message says why, and what to do."""
 
 
 class Descriptor:
@@ -80,11 +77,12 @@ def _packages_in_use() -> list[str]:
     ]
 
 
-def pack_shared(value: Any) -> tuple[bytes, tuple[Descriptor, ...]]:
+def pack_shared(value: Any, *, with_script: bool = False) -> tuple[bytes, tuple[Descriptor, ...]]:
     """Return `value` as bytes, and the file descriptors that its receiver needs.
 
     Args:
         value: Any object that `pack` takes. It may hold objects that processes share.
+        with_script: Whether the other classes and functions of the script travel, too, if `value` uses some.
 
     Raises:
         PackingError: It can't travel; the cause is `NotShareable` if another process could not use it.
@@ -96,11 +94,11 @@ def pack_shared(value: Any) -> tuple[bytes, tuple[Descriptor, ...]]:
     """
     packages = _packages_in_use()
     if not packages:
-        return pack(value), ()
+        return pack(value, with_script=with_script), ()
     sharing = _Sharing(packages)
     try:
         with sharing.is_spawning():
-            packed = pack(value, reduce=sharing.reduce)
+            packed = pack(value, reduce=sharing.reduce, with_script=with_script)
         if not sharing.used:
             return packed, ()
         envelope = _Envelope(os.getpid(), [sharing.describe(package) for package in sharing.used], packed)

@@ -414,17 +414,13 @@ def test_on_exception_has_the_last_word(raise_exception, captured, goes_on):
     assert stage.machine.ended is not goes_on
 
 
-class TwoArguments(Exception):
-    def __init__(self, one, two):
-        super().__init__(f"{one} and {two}")
-
-
 def test_an_exception_that_does_not_come_back_becomes_a_work_failed_with_its_text():
     stage = play(lambda flow: flow.work.run(), work=Work())
-    stage.fail("root.work", TwoArguments(1, 2))
+    gone = Failure("user_exception", "Gone: 1 and 2", error=b"cno_such_module\nGone\n.")
+    stage.settle(stage.ended("root.work", failure=gone))
 
     assert type(stage.machine.error) is WorkFailed
-    assert str(stage.machine.error) == "TwoArguments: 1 and 2"
+    assert str(stage.machine.error) == "Gone: 1 and 2"
     assert stage.machine.error.work == "root.work"
 
 

@@ -181,7 +181,7 @@ def test_an_exception_whose_text_can_not_be_read_is_a_failure_all_the_same():
     assert desk.take()[0].failure.message.startswith("Mute: its text can't be read, ValueError")
 
 
-def test_an_exception_that_can_not_travel_travels_as_text():
+def test_an_exception_travels_without_an_attribute_that_can_not():
     desk, host, _ = open_host()
 
     def raise_local(work):
@@ -190,7 +190,8 @@ def test_an_exception_that_can_not_travel_travels_as_text():
     host.perform(run_call(raise_local))
 
     failure = desk.take()[0].failure
-    assert failure.error is None
+    assert type(unpack(failure.error)) is Local
+    assert not hasattr(unpack(failure.error), "held")
     assert failure.message.startswith("Local: it holds a generator")
 
 

@@ -18,13 +18,18 @@ DEADLINE = 110
 
 CELLS = {
     "classes": """
-import os, threading
+import inspect, os, pickle, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.storage import Drive
 
 class Point:
     def __init__(self, x):
         self.x = x
+
+def ratio(x):
+    return x / (x - 2)
+
+RATIO = inspect.getsource(ratio)
 
 class Work(LightningWork):
     def __init__(self):
@@ -33,7 +38,9 @@ class Work(LightningWork):
 
     def run(self, point):
         print("point", point.x)
-        return Point(point.x / (point.x - 2))
+        assert type(pickle.loads(pickle.dumps(point))) is Point
+        assert inspect.getsource(ratio) == RATIO
+        return Point(ratio(point.x))
 
     def on_exit(self):
         print("tidied up")

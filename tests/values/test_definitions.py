@@ -68,6 +68,64 @@ SCRIPT = """
 
     Base.register(Odd)
 
+    import dataclasses, enum, functools, typing, urllib.parse
+
+    @functools.cache
+    def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+    @functools.lru_cache
+    def alone(): return 1
+
+    class Lazy:
+        @functools.cached_property
+        def model(self): return [8]
+        @functools.lru_cache(maxsize=7)
+        def cached(self): return 9
+
+    UserId = typing.NewType("UserId", int)
+    Args = typing.ParamSpec("Args")
+    Shapes = typing.TypeVarTuple("Shapes")
+    UNSET, EMPTY = object(), Lazy()
+
+    class Named:
+        def __reduce__(self): return "NAMED"
+    NAMED = Named()
+    def default(x=UNSET, y=NAMED): return x is UNSET, y is NAMED
+
+    @dataclasses.dataclass(slots=True)
+    class Slotted:
+        x: int = 1
+        y: list = dataclasses.field(default_factory=list)
+    class Mangled(Square):
+        __slots__ = ("__hidden",)
+        def __init__(self): self.__hidden = self.free = 5
+        def get(self): return self.__hidden, self.free
+    class OneSlot:
+        __slots__ = "only"
+
+    class Level(enum.IntEnum):
+        LOW = 1
+        LEAST = 1
+        def __init__(self, value): self.twice = 2 * value
+    class Mode(enum.Enum):
+        ON = enum.auto()
+        @property
+        def shown(self): return self.name.lower()
+
+    @functools.singledispatch
+    def show(x): return "any"
+    @show.register
+    def _(x: int): return "int"
+
+    count = 0
+    def bump():
+        global count
+        count += 1
+        return count
+    def read(): return count
+
+    def nested(): return [urllib.parse.quote(x) for x in ["a b"]], (lambda: urllib.parse.quote("c d"))()
+
     def fails(depth):
         if depth:
             return fails(depth - 1)
@@ -109,6 +167,21 @@ CASES = {
     "Square": ("inspect.getsource(value.area).strip()", "def area(self): return self.side ** 2"),
     "outer(3)": ("(value.__code__.co_filename, value.__code__.co_name)", (FILE, "inner")),
     "[Square(1), Square]": ("type(value[0]) is value[1]", True),
+    "fib": ("value(30), value.cache_info().hits > 0, value.__name__", (832040, True, "fib")),
+    "[alone, alone]": ("value[0] is value[1] and value[0]()", 1),
+    "Lazy()": ("value.model, value.model is value.model, value.cached()", ([8], True, 9)),
+    "[UserId, UserId]": ("value[0](3), value[0] is value[1], value[0].__name__", (3, True, "UserId")),
+    "[Args, Shapes]": ("[one.__name__ for one in value]", ["Args", "Shapes"]),
+    "[default, UNSET, NAMED]": ("value[0](), value[0](value[1], value[2])", ((True, True), (True, True))),
+    "dataclasses.MISSING": ("value is __import__('dataclasses').MISSING", True),
+    "Slotted()": ("value.y, hasattr(value, '__dict__'), value == type(value)(1, [])", ([], False, True)),
+    "Mangled()": ("value.get(), hasattr(value, 'side')", ((5, 5), False)),
+    "OneSlot": ("value.__slots__, hasattr(value(), '__dict__')", ("only", False)),
+    "Level.LOW": ("value.twice, value is type(value).LEAST, value + 1", (2, True, 2)),
+    "Mode.ON": ("value.shown, value is type(value)['ON']", ("on", True)),
+    "show": ("value(1), value('a')", ("int", "any")),
+    "[bump, read]": ("value[0](), value[0](), value[1]()", (1, 2, 2)),
+    "nested": ("value()", (["a%20b"], "c%20d")),
 }  # fmt: skip
 
 

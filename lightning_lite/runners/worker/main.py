@@ -31,6 +31,7 @@ from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.stack_signal import write_stacks_on_demand
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
+from lightning_lite.values.definitions import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Child:
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
         write_stacks_on_demand()
         self._terminal.serve_breakpoints()
+        expect_script()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow handles Ctrl-C
         signal.signal(signal.SIGTERM, self._hear_stop)
         os.register_at_fork(after_in_child=self._after_fork)

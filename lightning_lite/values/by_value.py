@@ -1,0 +1,698 @@
+"""Pickles classes and functions by value: what the receiver can't import travels with its globals.
+
+`cloudpickle` knows how to take many objects apart. Functions, classes and what is found by its name are
+reduced here, so that `values/definitions` puts them into their module in the other process.
+"""
+
+from __future__ import annotations
+import __future__
+
+import _pickle
+import abc
+import copyreg
+import dataclasses
+import dis
+import functools
+import io
+import linecache
+import marshal
+import os
+import re
+import sys
+import types
+import typing
+import weakref
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from enum import Enum
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+
+from lightning_lite.values import definitions
+from lightning_lite.values.exceptions import reduce_error
+from lightning_lite.values.protocol import PackingError, check_travels
+from lightning_lite.values.references import is_found, is_importable, name_for_main, name_of_single
+
+_PROTOCOL = 5
+
+#: Instructions whose name may be that of a global; those of class bodies look there last.
+_NAME_INSTRUCTIONS = frozenset(
+    {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+)
+
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+
+#: Attributes of each class that its creation makes, or that belong to this process.
+_MADE_BY_CREATION = frozenset(
+    {"__dict__", "__weakref__", "__module__", "__qualname__", "__annotate_func__", "__annotations_cache__"}
+)
+_OF_ABSTRACT_CLASSES = frozenset({"_abc_impl", "_abc_registry", "_abc_cache", "_abc_negative_cache"})
+_OF_ENUMS = frozenset(
+    {"_generate_next_value_", "_member_names_", "_member_map_", "_member_type_", "_value2member_map_"}
+    | {"_hashable_values_", "_unhashable_values_", "_unhashable_values_map_", "_value_repr_"}
+    | {"_use_args_", "_unhashable_map_", "__new__", "_new_member_", "__new_member__"}
+)
+
+_CACHED = type(functools.lru_cache(len))
+
+#: Types that are found by their name in the module `types`, as `types.FunctionType`.
+_UNNAMED_TYPES = {value: name for name, value in vars(types).items() if type(value) is type}
+
+#: Attributes of a function that are set after its creation.
+_FUNCTION_FIELDS = (
+    *("__name__", "__qualname__", "__module__", "__doc__"),
+    *("__defaults__", "__kwdefaults__", "__annotations__", "__type_params__"),
+)
+
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
+
+_TYPES_OF: dict[type, Any] = {type(value): value for value in (None, ..., NotImplemented)}
+
+
+def pack_by_value(
+    value: Any,
+    to_main: bool = False,
+    reduce: Callable[[Any], Any] | None = None,
+    with_script: bool = False,
+) -> bytes:
+    """Return `value` as bytes, with all classes and functions that the receiver can't import.
+
+    Args:
+        value: Any object that cloudpickle can handle.
+        to_main: Whether the receiver is the main process, which has the script loaded.
+        reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
+        with_script: Whether the other definitions of the modules travel, too, to be found there by name.
+
+    Raises:
+        PackingError: `value` can't be pickled.
+    """
+    buffer = io.BytesIO()
+    pickler = _ValuePickler(buffer, to_main, reduce)
+    try:
+        pickler.dump(value)
+    except RecursionError as error:
+        raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
+    except (Exception, SystemExit) as error:
+        raise PackingError(f"{type(error).__name__}: {error}") from error
+    packed = buffer.getvalue()
+    spaces = pickler.spaces if with_script else {name: pickler.spaces[name] for name in pickler.whole}
+    if spaces:
+        waiting = {
+            name: _pack_rest(name, space, pickler.placed, name in pickler.whole)
+            for name, space in spaces.items()
+        }
+        return _pickle.dumps(_WithRest({name: rest for name, rest in waiting.items() if rest}, packed), 5)
+    return packed
+
+
+class _WithRest:
+    """A packed value, with definitions that it does not use."""
+
+    def __init__(self, *args: Any) -> None:
+        self._args = args
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return definitions.add_waiting, self._args
+
+
+class _Made:
+    """Stands for what a function makes in the receiving process; pickled once per pickler."""
+
+    is_imported = False
+
+    def __init__(self, make: Callable[..., Any], *args: Any) -> None:
+        self._reduced = make, args
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced
+
+
+# The definitions that nothing uses.
+
+_packed_definitions: dict[str, bytes | str] = {}
+
+
+def _pack_rest(
+    module: str, space: Mapping[str, Any], placed: set[tuple[str, str]], is_whole: bool
+) -> dict[str, bytes | str]:
+    """Return the names of a module that have not travelled yet, each pickled on its own.
+
+    A definition is pickled once per process, and refers by name to the others.
+
+    Args:
+        module: The name of the module.
+        space: Its namespace.
+        placed: What has travelled.
+        is_whole: Whether to return all names, not only those of classes and functions.
+    """
+    found: dict[str, bytes | str] = {}
+    for name, value in list(space.items()):
+        if (module, name) in placed or (name.startswith("__") and name.endswith("__")):
+            continue
+        is_own = getattr(value, "__module__", None) == module and getattr(value, "__qualname__", None) == name
+        if is_own and isinstance(value, type | FunctionType | _CACHED):
+            token = definitions.token_of(value)
+            if token not in _packed_definitions:
+                _packed_definitions[token] = _pack_alone(value)
+                weakref.finalize(value, _packed_definitions.pop, token, None).atexit = False
+            found[name] = _packed_definitions[token]
+        elif is_whole:
+            found[name] = _pack_alone(value)
+    return found
+
+
+def _pack_alone(value: Any) -> bytes | str:
+    """Return one definition as bytes, or why it can't be pickled."""
+    buffer = io.BytesIO()
+    try:
+        _ValuePickler(buffer, False, None, alone=value).dump(value)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - its first use raises the reason
+        return f"{type(error).__name__}: {error}"
+    return buffer.getvalue()
+
+
+class _ValuePickler(_pickle.Pickler):
+    """Pickles by value what the receiver can't import.
+
+    Args:
+        buffer: Gets the bytes.
+        to_main: Whether the receiver is the main process.
+        reduce: Called first with each object.
+        alone: A definition that is pickled on its own: then others of its module are named, not included.
+
+    Attributes:
+        spaces: The namespaces of the modules that the receiver can't import, by name.
+        placed: Module and name of all that the receiver finds there.
+        whole: Names of those modules of which the receiver may use any name.
+    """
+
+    def __init__(
+        self,
+        buffer: io.BytesIO,
+        to_main: bool,
+        reduce: Callable[[Any], Any] | None,
+        alone: Any = None,
+    ) -> None:
+        super().__init__(buffer, _PROTOCOL)
+        self._to_main = to_main
+        self._reduce = reduce
+        self._carried: Any = None
+        self._alone = alone
+        self._spaces: dict[tuple[int, bool], _Made] = {}
+        self._files: set[str] = set()
+        self.whole: set[str] = set()
+        self.spaces: dict[str, dict[str, Any]] = {}
+        self.placed: set[tuple[str, str]] = set()
+
+    # For these classes cloudpickle knows what to do, unless `_REDUCERS` does.
+    dispatch_table = ChainMap({}, cloudpickle.Pickler.dispatch_table, copyreg.dispatch_table)  # type: ignore[arg-type] # noqa: RUF012
+
+    def reducer_override(self, obj: Any) -> Any:
+        if self._reduce is not None and (reduced := self._reduce(obj)) is not NotImplemented:
+            return reduced
+        kind = type(obj)
+        if kind is FunctionType:
+            return self._reduce_function(obj)
+        if issubclass(kind, type):
+            return self._reduce_class(obj)
+        reducer = _REDUCERS.get(kind)
+        if reducer is not None:
+            return reducer(self, obj)
+        if isinstance(obj, BaseException):
+            return reduce_error(obj)
+        self._carried = check_travels(obj, self._carried)
+        return self._reduce_object(obj, kind)
+
+    # Functions.
+
+    def _reduce_function(self, function: FunctionType) -> Any:
+        named = self._reduce_by_name(function)
+        if named is not None:
+            return named
+        token = definitions.token_of(function)
+        space, _ = self._place_of(function, function.__globals__)
+        names = names_of(function.__code__)
+        used = self._globals_for(space, function.__globals__, names.used, names.noted)
+        used |= self._annotated(space, function.__globals__, function.__annotations__)
+        fields = {name: getattr(function, name) for name in _FUNCTION_FIELDS if hasattr(function, name)}
+        cells = function.__closure__ or ()
+        values = [*used.values(), *(cell.cell_contents for cell in cells if _is_filled(cell))]
+        state = (
+            token,
+            used,
+            cells,
+            fields,
+            dict(function.__dict__),
+            list(_submodules(values, names.attributes)),
+            self._source_of(function.__code__),
+        )
+        make, args = self._skeleton_of(function)
+        return make, args, state, None, None, definitions.set_function
+
+    def _skeleton_of(self, function: FunctionType) -> tuple[Any, tuple[Any, ...]]:
+        """Return what makes a function that is not complete yet."""
+        space, name = self._place_of(function, function.__globals__)
+        num_cells = len(function.__closure__ or ())
+        token = definitions.token_of(function)
+        return definitions.make_function, (token, function.__code__, space, name, num_cells)
+
+    def _globals_for(
+        self, space: _Made, globals_: dict[str, Any], used: Iterable[str], noted: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Return the globals that travel with code.
+
+        Args:
+            space: What stands for the globals in the other process.
+            globals_: The globals.
+            used: Names in the code.
+            noted: Words of texts; those that are names of classes travel.
+        """
+        if space.is_imported:
+            return {}
+        found = {name: globals_[name] for name in sorted(used) if name in globals_}
+        for word in noted:
+            if word in globals_ and _is_type(globals_[word]):
+                found[word] = globals_[word]
+        self._note_placed(globals_, found)
+        return found
+
+    def _annotated(self, space: _Made, globals_: dict[str, Any], annotations: Any) -> dict[str, Any]:
+        """Return the globals that annotations name which are still text."""
+        return self._globals_for(
+            space, globals_, _words(text for text in annotations.values() if type(text) is str)
+        )
+
+    def _source_of(self, code: CodeType) -> _Made | None:
+        """Return what registers the lines of a notebook cell or of an archive, once per pickler."""
+        file = code.co_filename
+        if file in self._files:
+            return None
+        self._files.add(file)
+        cached = linecache.cache.get(file)
+        if cached is None or len(cached) == 1 or os.path.exists(file):
+            return None
+        return _Made(definitions.add_source, file, cached[2])
+
+    def reduce_cached(self, cached: Any) -> Any:
+        """Return how a function with a `functools.lru_cache` is made again, with an empty cache."""
+        function = cached.__wrapped__
+        options = cached.cache_parameters()
+        attributes = {name: value for name, value in vars(cached).items() if name != "__wrapped__"}
+        if type(function) is not FunctionType or is_importable(cached.__module__):
+            return NotImplemented
+        make, args = self._skeleton_of(function)
+        args = _Made(make, *args), options["maxsize"], options["typed"]
+        reduced = self._reduce_single(cached, cached.__qualname__, definitions.make_cached, *args)
+        if len(reduced) > 2:
+            return *reduced[:2], (function, attributes), None, None, definitions.set_cached
+        return reduced
+
+    # Classes.
+
+    def _reduce_class(self, cls: Any) -> Any:
+        if cls in _UNNAMED_TYPES:
+            return getattr, (types, _UNNAMED_TYPES[cls])
+        if cls in _TYPES_OF:
+            return type, (_TYPES_OF[cls],)
+        named = self._reduce_by_name(cls)
+        if named is not None:
+            return named
+        space: _Made | None = None
+        name: str | None = None
+        names: dict[str, Any] = {}
+        globals_ = _globals_of_class(cls)
+        if globals_ is not None:
+            space, name = self._place_of(cls, globals_)
+            names = self._annotated(space, globals_, vars(cls).get("__annotations__") or {})
+        attributes = _attributes_of(cls)
+        contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        if "__slots__" in attributes:
+            slots = _slots_in(cls)
+            contents["__slots__"] = (*slots, *({"__dict__", "__weakref__"} & vars(cls).keys()))
+            for slot in slots:
+                del attributes[slot]
+        if isinstance(vars(cls).get("__dict__"), property):
+            contents["__dict__"] = vars(cls)["__dict__"]
+        subclasses: list[Any] = []
+        if isinstance(cls, abc.ABCMeta):
+            registered = abc._get_dump(cls)[0]  # type: ignore[attr-defined] # there is no public way
+            subclasses = [subclass for reference in registered if (subclass := reference()) is not None]
+        bases = cls.__bases__
+        if "__orig_bases__" in attributes:  # the creation of a generic class looks at it
+            contents["__orig_bases__"] = attributes["__orig_bases__"]
+            if typing.is_typeddict(cls):
+                bases = attributes["__orig_bases__"]
+        token = definitions.token_of(cls)
+        make: Any = definitions.make_class
+        args: tuple[Any, ...] = (token, space, name, type(cls), bases, contents)
+        members: dict[str, Any] = {}
+        if issubclass(cls, Enum):
+            for key in _OF_ENUMS | set(cls.__members__):
+                attributes.pop(key, None)
+            members = {key: _values_of_member(member) for key, member in cls.__members__.items()}
+            values = {key: member.value for key, member in cls.__members__.items()}
+            make, args = (
+                definitions.make_enum,
+                (token, space, name, type(cls), cls.__bases__, contents, values),
+            )
+        state = token, attributes, subclasses, members, space, names
+        return make, args, state, None, None, definitions.set_class
+
+    def reduce_module(self, module: ModuleType) -> Any:
+        """Return how a module is imported; one that can't be imported brings its names."""
+        name = module.__name__
+        if is_importable(name) or name in ("__main__", "__mp_main__"):
+            return definitions.import_module, (name,)
+        space = self._space(vars(module), None)
+        if self.spaces.get(name) is not vars(module):  # another module has this name
+            return NotImplemented
+        self.whole.add(name)
+        return definitions.open_module, (space,)
+
+    # What is found by its name.
+
+    def _reduce_by_name(self, definition: Any) -> Any:
+        """Return how a class or function is found in the other process, or `None` if it must travel."""
+        module, qualname = definition.__module__, definition.__qualname__
+        if module is None:
+            return None
+        if is_importable(module):
+            return NotImplemented if is_found(definition, module, qualname) else None
+        if self._to_main and (named := name_for_main(definition)) is not None:
+            return named
+        if self._is_named_only(definition, module, qualname):
+            return definitions.find_global, (module, qualname)
+        return None
+
+    def _is_named_only(self, obj: Any, module: str, qualname: str) -> bool:
+        if self._alone is None or obj is self._alone or "." in qualname:
+            return False
+        space = definitions.namespace_of(module)
+        return space is not None and space.get(qualname) is obj
+
+    def _reduce_object(self, obj: Any, kind: type) -> Any:
+        """Reduce an object that pickles as its name, or that is nothing but a global."""
+        found = name_of_single(obj, kind)
+        if found is not None:
+            module, name = found
+            if is_importable(module):
+                return definitions.find_global, found
+            return self._reduce_single(obj, name, definitions.new_object, kind, module=module)
+        module = getattr(obj, "__module__", "")
+        if not isinstance(module, str) or not module or is_importable(module) or kind in self.dispatch_table:
+            return NotImplemented
+        reduced = obj.__reduce_ex__(_PROTOCOL)
+        if not isinstance(reduced, str):
+            return reduced
+        return self._reduce_single(obj, reduced, definitions.new_object, kind)
+
+    def reduce_named(self, obj: Any, name: str, make: Callable[..., Any], *args: Any) -> Any:
+        """Return how an object with a name is made by `make(*args)`, unless the receiver imports it."""
+        if is_importable(obj.__module__ or ""):
+            return NotImplemented
+        return self._reduce_single(obj, name, make, *args)
+
+    def _reduce_single(
+        self, obj: Any, name: str, make: Callable[..., Any], *args: Any, module: str | None = None
+    ) -> Any:
+        """Reduce an object that exists once; `name` is its name in its module."""
+        module = module or obj.__module__
+        if (self._to_main and "<" not in name) or self._is_named_only(obj, module, name):
+            return definitions.find_global, (module, name)
+        globals_ = definitions.namespace_of(module)
+        space = place = None
+        if globals_ is not None and not is_importable(module):
+            space = self._space(globals_, module)
+            if globals_.get(name) is obj:
+                place = name
+                self._note_placed(globals_, [name])
+        state = _state_of(obj) if make is definitions.new_object else {}
+        made = definitions.make_object, (definitions.token_of(obj), space, place, make, *args)
+        return *made, state, None, None, definitions.set_attributes
+
+    # Namespaces.
+
+    def _place_of(self, definition: Any, globals_: dict[str, Any]) -> tuple[Any, str | None]:
+        """Return the namespace of a definition, and its name there if it has one."""
+        space = self._space(globals_, definition.__module__)
+        name = definition.__qualname__
+        if space.is_imported or "." in name or globals_.get(name) is not definition:
+            return space, None
+        self._note_placed(globals_, [name])
+        return space, name
+
+    def _note_placed(self, globals_: dict[str, Any], names: Iterable[str]) -> None:
+        module = globals_.get("__name__", "")
+        if self.spaces.get(module) is globals_:
+            self.placed.update((module, name) for name in names)
+
+    def _space(self, globals_: dict[str, Any], module: str | None) -> _Made:
+        """Return what stands for the globals of a definition of `module` in the other process."""
+        name: Any = globals_.get("__name__")
+        is_script = isinstance(name, str) and not is_importable(name) and _is_namespace(name, globals_)
+        # A local function gets a copy of the globals that it uses. A wrapper that a library has put around a
+        # function of the script uses those of the library.
+        is_library = not is_script and name != module and _is_namespace(name, globals_)
+        key = id(globals_), is_library
+        if key not in self._spaces:
+            if is_library:
+                made = _Made(definitions.import_namespace, name)
+                made.is_imported = True
+            elif is_script:
+                self.spaces[name] = globals_
+                made = _Made(
+                    definitions.open_namespace, *(definitions.facts_of(name) or _facts(name, globals_))
+                )
+            else:
+                kept = ("__name__", "__package__", "__path__", "__file__")
+                made = _Made(dict, {key: globals_[key] for key in kept if key in globals_})
+            self._spaces[key] = made
+        return self._spaces[key]
+
+
+def _is_namespace(name: Any, globals_: dict[str, Any]) -> bool:
+    """Return whether `globals_` are those of the module `name`, not of another that has its name."""
+    if definitions.namespace_of(name) is globals_:
+        return True
+    if name == "__main__" or (name not in sys.modules and "__spec__" in globals_):
+        definitions.remember_namespace(name, globals_)
+    return definitions.namespace_of(name) is globals_
+
+
+def _facts(name: str, globals_: dict[str, Any]) -> definitions.Facts:
+    file, path = globals_.get("__file__"), globals_.get("__path__")
+    return definitions.Facts(
+        name,
+        os.path.abspath(file) if isinstance(file, str) else None,
+        globals_.get("__package__"),
+        getattr(globals_.get("__spec__"), "name", None),
+        None if path is None else list(path),
+        name in sys.modules,
+        definitions.origin(),
+    )
+
+
+# Names that code uses.
+
+
+class _Names(typing.NamedTuple):
+    """Names in a code object and in the functions inside it.
+
+    Attributes:
+        used: Names that may be globals.
+        attributes: All names, also those of attributes and modules.
+        noted: Words of texts that may be annotations, because those of this code are not evaluated.
+    """
+
+    used: frozenset[str]
+    attributes: frozenset[str]
+    noted: frozenset[str]
+
+
+_known_names: weakref.WeakKeyDictionary[CodeType, _Names] = weakref.WeakKeyDictionary()
+
+
+def names_of(code: CodeType) -> _Names:
+    """Return the names in a code object, and in those of the functions inside it."""
+    found = _known_names.get(code)
+    if found is None:
+        is_late = code.co_flags & __future__.annotations.compiler_flag
+        used = {i.argval for i in dis.get_instructions(code) if i.opname in _NAME_INSTRUCTIONS}
+        attributes = {*code.co_names}
+        noted = _words(text for text in code.co_consts if isinstance(text, str)) if is_late else set()
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                inner = names_of(constant)
+                used |= inner.used
+                attributes |= inner.attributes
+                noted |= inner.noted
+        found = _known_names[code] = _Names(frozenset(used), frozenset(attributes), frozenset(noted))
+    return found
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    return {word for text in texts for word in _IDENTIFIER.findall(text)}
+
+
+def _submodules(values: Iterable[Any], attributes: frozenset[str]) -> Iterator[str]:
+    """Yield the loaded modules inside packages that code reaches through attributes of the packages."""
+    for value in values:
+        if isinstance(value, ModuleType) and hasattr(value, "__path__"):
+            prefix = f"{value.__name__}."
+            for name in list(sys.modules):
+                is_used = name.startswith(prefix) and attributes.issuperset(name[len(prefix) :].split("."))
+                if is_used and is_importable(name):
+                    yield name
+
+
+def _is_type(value: Any) -> bool:
+    """Return whether annotations may name a value."""
+    return isinstance(value, type | typing.TypeVar | typing.NewType) or hasattr(value, "__origin__")
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - reading it is the test
+    except ValueError:
+        return False
+    return True
+
+
+def _state_of(obj: Any) -> dict[str, Any]:
+    """Return the attributes of an object, also those in slots."""
+    slots = {name: getattr(obj, name) for name in copyreg._slotnames(type(obj)) if hasattr(obj, name)}  # type: ignore[attr-defined]
+    return {**getattr(obj, "__dict__", {}), **slots}
+
+
+def _globals_of_class(cls: Any) -> dict[str, Any] | None:
+    """Return the globals of the module of a class, or `None` if another process imports the module."""
+    module = cls.__module__
+    if not isinstance(module, str) or is_importable(module):
+        return None
+    for value in vars(cls).values():  # under a profiler, `__main__` is another module than that of the script
+        function = getattr(value, "__func__", value)
+        if type(function) is FunctionType and function.__globals__.get("__name__") == module:
+            _is_namespace(module, function.__globals__)
+            break
+    return definitions.namespace_of(module)
+
+
+# Parts of classes.
+
+
+def _attributes_of(cls: Any) -> dict[str, Any]:
+    """Return the attributes in the body of a class that are set after its creation."""
+    attributes = {name: value for name, value in vars(cls).items() if name not in _MADE_BY_CREATION}
+    for name in _OF_ABSTRACT_CLASSES if isinstance(cls, abc.ABCMeta) else ():
+        attributes.pop(name, None)
+    if sys.version_info >= (3, 14) and "__annotations__" not in attributes:
+        with suppress(Exception):  # a name in them is not defined; the script could not evaluate them either
+            attributes["__annotations__"] = dict(cls.__annotations__)
+    return attributes
+
+
+def _slots_in(cls: Any) -> list[str]:
+    return [
+        name
+        for name, value in vars(cls).items()
+        if type(value) is types.MemberDescriptorType and value.__objclass__ is cls
+    ]
+
+
+def _values_of_member(member: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(member).items() if name not in _OF_MEMBERS}
+
+
+# What else is reduced in another way than cloudpickle does.
+
+
+def _reduce_code(pickler: _ValuePickler, code: CodeType) -> Any:
+    """Return how a code object is rebuilt in the work, with the file name that the script gave it.
+
+    From version 3.1.3 on, cloudpickle replaces the name of the file with `<dynamic-code>`. Tracebacks,
+    debuggers, warnings and `inspect` would then show neither the file nor the line of code. `marshal` keeps
+    the whole code object, as in a .pyc file; both processes run the same interpreter.
+    """
+    try:
+        return marshal.loads, (marshal.dumps(code),)
+    except ValueError:  # a tool that rewrites bytecode put in a constant that no .pyc file can hold
+        return NotImplemented  # the default of cloudpickle, which keeps all but the name of the file
+
+
+def _reduce_cell(pickler: _ValuePickler, cell: CellType) -> Any:
+    try:
+        return definitions.make_cell, (cell.cell_contents,)
+    except ValueError:  # empty
+        return definitions.make_cell, ()
+
+
+def _reduce_module(pickler: _ValuePickler, module: ModuleType) -> Any:
+    return pickler.reduce_module(module)
+
+
+def _reduce_cached(pickler: _ValuePickler, cached: Any) -> Any:
+    return pickler.reduce_cached(cached)
+
+
+def _reduce_cached_property(pickler: _ValuePickler, obj: Any) -> Any:
+    attributes = {name: value for name, value in vars(obj).items() if name not in ("lock", "func")}
+    return definitions.make_cached_property, (type(obj), obj.func, attributes)
+
+
+def _reduce_field_kind(pickler: _ValuePickler, obj: Any) -> Any:
+    return definitions.find_global, ("dataclasses", obj.name)
+
+
+def _reduce_weak_dict(pickler: _ValuePickler, obj: Any) -> Any:
+    return definitions.make_weak_dict, (type(obj), list(obj.items()))
+
+
+def _reduce_type_variable(pickler: _ValuePickler, variable: Any) -> Any:
+    """Return how a `TypeVar`, `ParamSpec` or `TypeVarTuple` of the script is created again."""
+    options: dict[str, Any] = {}
+    args: tuple[Any, ...] = (variable.__name__,)
+    if isinstance(variable, typing.TypeVar):
+        args += variable.__constraints__
+    if not isinstance(variable, typing.TypeVarTuple):
+        options = {"bound": variable.__bound__} if variable.__bound__ is not None else {}
+        for name in ("covariant", "contravariant", "infer_variance"):
+            if getattr(variable, f"__{name}__", False):
+                options[name] = True
+    if getattr(variable, "has_default", bool)():  # from Python 3.13 on
+        options["default"] = variable.__default__
+    make = functools.partial(_type(variable), *args, **options)
+    return pickler.reduce_named(variable, variable.__name__, make)
+
+
+def _type(obj: Any) -> Any:
+    return type(obj)
+
+
+def _reduce_new_type(pickler: _ValuePickler, obj: Any) -> Any:
+    return pickler.reduce_named(obj, obj.__qualname__, definitions.new_object, type(obj))
+
+
+def _reduce_type_alias(pickler: _ValuePickler, alias: Any) -> Any:
+    make = functools.partial(_type(alias), alias.__name__, alias.__value__, type_params=alias.__type_params__)
+    return pickler.reduce_named(alias, alias.__name__, make)
+
+
+_REDUCERS: dict[type, Callable[[_ValuePickler, Any], Any]] = {
+    CodeType: _reduce_code,
+    CellType: _reduce_cell,
+    ModuleType: _reduce_module,
+    definitions.ScriptModule: _reduce_module,
+    _CACHED: _reduce_cached,
+    functools.cached_property: _reduce_cached_property,
+    dataclasses._FIELD_BASE: _reduce_field_kind,  # type: ignore[attr-defined] # the class of `_FIELD`
+    weakref.WeakKeyDictionary: _reduce_weak_dict,
+    typing.TypeVar: _reduce_type_variable,
+    typing.ParamSpec: _reduce_type_variable,
+    typing.TypeVarTuple: _reduce_type_variable,
+    typing.NewType: _reduce_new_type,
+}
+if sys.version_info >= (3, 12):
+    _REDUCERS[typing.TypeAliasType] = _reduce_type_alias

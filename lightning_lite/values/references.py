@@ -1,0 +1,99 @@
+"""Decides which classes, functions and single objects another process finds by their name."""
+
+from __future__ import annotations
+
+import sys
+
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values import definitions
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_REDUCE: Any = object.__reduce__
+_REDUCE_EX: Any = object.__reduce_ex__
+
+
+def name_for_main(definition: Any) -> Any:
+    """Return how the main process finds a class or function of the script, or `None` if it has none such."""
+    module, qualname = definition.__module__, definition.__qualname__
+    if "<" in qualname:
+        return None
+    token = definitions.known_token(definition)
+    is_arrived = token is not None and not token.startswith(definitions.origin())
+    if is_arrived or (not definitions.is_arrived(module) and is_found(definition, module, qualname)):
+        return definitions.find_definition, (token or "", module, qualname)
+    return None
+
+
+def is_found(obj: Any, module: str, qualname: str) -> bool:
+    """Return whether `obj` is what this process finds as `qualname` in `module`."""
+    found: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    return found is obj
+
+
+def name_of_single(obj: Any, kind: type) -> tuple[str, str] | None:
+    """Return module and name of a global that has no state, only its identity; `None` for another object.
+
+    Such are `dataclasses.MISSING`, and `UNSET = object()` of a script.
+    """
+    if (
+        getattr(obj, "__dict__", None)
+        or kind.__reduce__ is not _REDUCE
+        or kind.__reduce_ex__ is not _REDUCE_EX
+    ):
+        return None
+    try:
+        _, args, *state = obj.__reduce_ex__(2)
+    except TypeError:  # it can't be pickled
+        return None
+    if len(args) != 1 or any(part is not None for part in state):
+        return None
+    for module in {kind.__module__: None, "__main__": None} if kind is not object else _script_modules():
+        space = definitions.namespace_of(module)
+        if space is None:
+            continue
+        for name, value in list(space.items()):
+            if value is obj:
+                return module, name
+    return None
+
+
+def _script_modules() -> list[str]:
+    return ["__main__", *(name for name, known in list(_importable.items()) if not known)]
+
+
+_importable: dict[str, bool] = {}
+
+
+def is_importable(name: str) -> bool:
+    """Return whether another process with the same `sys.path` can import the module `name`.
+
+    `sys.modules` also contains modules that were created by code, or loaded from a file outside `sys.path`.
+    So this asks the finders.
+    """
+    known = _importable.get(name)
+    if known is None:
+        known = _importable[name] = _find_importable(name)
+    return known
+
+
+def _find_importable(name: str) -> bool:
+    if name == "__main__" or name == "__mp_main__":
+        return False
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is None:
+        return name in sys.builtin_module_names
+    parent, _, _ = name.rpartition(".")
+    if parent and not is_importable(parent):
+        return False
+    path = getattr(sys.modules[parent], "__path__", None) if parent else None
+    for finder in sys.meta_path:
+        find_spec = getattr(finder, "find_spec", None)  # some programs add objects without it
+        found = find_spec(name, path) if find_spec is not None else None
+        if found is not None:
+            return bool(found.origin == spec.origin)
+    return False
