@@ -7,8 +7,9 @@ from typing import Any
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import ArgumentError
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.pickling import PackingError
-from lightning_lite.values.shared_objects import Descriptor, NotShareable, pack_shared
+from lightning_lite.values.pickling import PackingError, why_not
+from lightning_lite.values.protocol import NotShareable
+from lightning_lite.values.shared_objects import Descriptor, pack_shared
 
 
 def pack_host(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:
@@ -18,25 +19,35 @@ def pack_host(work: LightningWork) -> tuple[bytes, tuple[Descriptor, ...]]:
         ArgumentError: An attribute can't be pickled; the message names it.
     """
     try:
-        return pack_shared(WorkHost(work))
+        return pack_shared(WorkHost(work), with_script=True)
     except PackingError as error:
         for name, value in work.__dict__.items():
             if value is not work._node:  # refers to the work, so it can't be pickled if any attribute can't
                 _try_attribute(work, name, value)
-        raise ArgumentError(f"{work.name} can't be sent to its process: {error}", work=work.name) from error
+        why = why_not(type(work), error, _pack_part)
+        raise ArgumentError(
+            f"{work.name} can't be sent to its process: {why}. Create it inside run().", work=work.name
+        ) from error
+
+
+def _pack_part(value: Any) -> None:
+    _, descriptors = pack_shared(value)
+    for descriptor in descriptors:
+        descriptor.close()
 
 
 def _try_attribute(work: LightningWork, name: str, value: Any) -> None:
     try:
-        _, descriptors = pack_shared(value)
+        _pack_part(value)
     except PackingError as error:
-        is_explained = isinstance(error.__cause__, NotShareable)
-        why = f"{error.__cause__}." if is_explained else f"{error}. Create it in on_start() or run()."
+        cause = error.__cause__
+        if isinstance(cause, NotShareable) and cause.stays is work:
+            return  # it refers to the work, and can be pickled if the rest can
+        shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
+        why = why_not(value, error, _pack_part)
+        advice = "" if isinstance(cause, NotShareable) else " Create it in on_start() or run()."
         raise ArgumentError(
-            f"{work.name} can't be sent to its process: its attribute {name!r} holds "
-            f"<{type(value).__module__}.{type(value).__qualname__}>: {why}",
+            f"{work.name} can't be sent to its process: its attribute {name!r} holds {shown}: {why}.{advice}",
             work=work.name,
             attribute=name,
         ) from error
-    for descriptor in descriptors:
-        descriptor.close()

@@ -38,7 +38,7 @@ from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.ports import addresses, find_free_port
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.codec import SCALARS
-from lightning_lite.values.pickling import PackingError, pack
+from lightning_lite.values.pickling import PackingError, pack, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -579,8 +579,8 @@ class LightningWork(Component):
             except PackingError as reason:
                 shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
                 return ArgumentError(
-                    f"{self.name}.run: {what}: cannot send {shown} to another process: {reason}. "
-                    "No call was made.",
+                    f"{self.name}.run: {what}: cannot send {shown} to another process: "
+                    f"{why_not(value, reason)}. No call was made.",
                     found=shown,
                 )
         return ArgumentError(f"{self.name}.run: the arguments can't be sent: {error}")
