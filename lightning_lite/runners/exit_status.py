@@ -6,6 +6,9 @@ import errno
 import resource
 import signal
 
+#: Open files of the main process, and for each work; a limit that is enough for some hundred works.
+_FILES, _FILES_OF_A_WORK, _MANY_FILES = 20, 6, 4096
+
 
 def name_limit(error: BaseException) -> str:
     """Return what the system refuses, which limit that is, and what to do.
@@ -16,7 +19,10 @@ def name_limit(error: BaseException) -> str:
     number = error.errno if isinstance(error, OSError) else errno.EAGAIN
     if number == errno.EMFILE:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f"too many open files: this process may have {soft}. Raise it with 'ulimit -n {hard}'."
+        return (
+            f"too many open files: this process may have {soft}, and needs about {_FILES} and "
+            f"{_FILES_OF_A_WORK} per work. {_how_to_raise(soft, hard)}."
+        )
     if number == errno.ENFILE:
         return "too many open files on this machine. Raise the limit with 'sysctl fs.file-max'."
     if number == errno.EAGAIN:
@@ -26,6 +32,16 @@ def name_limit(error: BaseException) -> str:
     if number == errno.ENOMEM:
         return "no memory is left for its process. Run fewer works, or look at 'ulimit -v' and the container."
     return str(error)
+
+
+def _how_to_raise(soft: int, hard: int) -> str:
+    """Return how to raise the limit of open files to a number that helps."""
+    wanted = max(4 * soft, _MANY_FILES)
+    if hard == resource.RLIM_INFINITY or hard >= wanted:
+        return f"Raise it with 'ulimit -n {wanted}'"
+    if hard > soft:
+        return f"Raise it with 'ulimit -n {hard}'; for more, raise the hard limit as root, in limits.conf"
+    return f"Raise it with 'ulimit -n {wanted}' in a new shell, or as root: the hard limit is {hard}, too"
 
 
 def describe_exit(exitcode: int | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from lightning_lite.errors import ComponentError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING, Protocol
 from lightning_lite.values.codec import SCALARS, decode, encode, is_container
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.protocol import Stationary, Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,10 +22,18 @@ UNSET = object()
 _FORBIDDEN_IN_NAMES = frozenset('/\\:*?"<>|') | {chr(code) for code in (*range(32), *range(127, 160))}
 
 
-class TreeMember:
+class TreeMember(Stationary):
     """Base of flows, works, and the structures `List` and `Dict`: each has a place in the tree."""
 
     _node: Node
+
+    def _why_it_stays(self) -> str:
+        return (
+            f"{self._node.name or type(self).__qualname__} stays in the process of the flow. A work isn't "
+            "allowed to take a LightningWork or LightningFlow. Hand on the values that it needs, and call "
+            "works from the flow"
+        )
+
     _travels = False  # whether it runs in a process of its own, so that values must be sent there
 
     @property

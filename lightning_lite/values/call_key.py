@@ -13,7 +13,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.protocol import NotShareable, Transferable, check_travels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,9 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> s
             _encode(kwargs[which], parts, _TOP)
     except ArgumentError:
         raise
+    except NotShareable as error:
+        where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
+        raise ArgumentError(f"{where} can't be sent to another process: {error}.", where=where) from error
     except (Exception, SystemExit) as error:  # the `__reduce_ex__` of a user's class may raise anything
         where = f"{work}.run: argument {which!r}" if work else f"run: argument {which!r}"
         raise ArgumentError(
@@ -74,7 +77,9 @@ def _encode_other(value: Any, parts: list[bytes], above: _Above) -> None:
     if isinstance(value, Transferable):
         parts.append(b"t" + _name(type(value)))
         _encode(value.call_key(), parts, above)
-    elif isinstance(value, type):
+        return
+    check_travels(value, None)
+    if isinstance(value, type):
         _encode_named(value, parts)
     elif type(value).__name__ == "ndarray" and type(value).__module__ == "numpy":
         _encode_array(value, parts, above)
