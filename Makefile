@@ -5,13 +5,14 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test test-newest test-oldest check coverage bench bench-peers torture docs clean
+.PHONY: help demo test test-newest test-oldest test-ml check coverage bench bench-peers torture docs clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
 	@echo "make test      run the tests"
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
+	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic and FastAPI (450 MB)"
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
@@ -40,6 +41,12 @@ test-oldest:
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \
 	--constraint .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
+
+# 450 MB. torch is not among them: what the package index has for Linux brings CUDA, some GB.
+test-ml:
+	@$(PYTHON) -m venv .venv-ml
+	@.venv-ml/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test-ml]"
+	@.venv-ml/bin/python -m pytest --quiet tests/ml
 
 torture: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
@@ -73,7 +80,7 @@ docs: .venv/installed-docs
 	@echo "docs/_build/html/index.html"
 
 clean:
-	@rm -rf .venv .venv-coverage .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
+	@rm -rf .venv .venv-coverage .venv-ml .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):

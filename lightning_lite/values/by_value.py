@@ -34,7 +34,13 @@ import cloudpickle
 from lightning_lite.values import definitions
 from lightning_lite.values.exceptions import reduce_error
 from lightning_lite.values.protocol import PackingError, check_travels
-from lightning_lite.values.references import is_found, is_importable, name_for_main, name_of_single
+from lightning_lite.values.references import (
+    check_arrival,
+    is_found,
+    is_importable,
+    name_for_main,
+    name_of_single,
+)
 
 _PROTOCOL = 5
 
@@ -42,6 +48,9 @@ _PROTOCOL = 5
 _NAME_INSTRUCTIONS = frozenset(
     {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 )
+
+#: Globals of each module, which class bodies name.
+_OF_MODULES = frozenset({"__name__", "__qualname__", "__module__", "__annotations__", "__doc__"})
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
@@ -95,6 +104,8 @@ def pack_by_value(
         pickler.dump(value)
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
+    except PackingError:
+        raise
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
     packed = buffer.getvalue()
@@ -224,6 +235,7 @@ class _ValuePickler(_pickle.Pickler):
         if isinstance(obj, BaseException):
             return reduce_error(obj)
         self._carried = check_travels(obj, self._carried)
+        check_arrival(kind)
         return self._reduce_object(obj, kind)
 
     # Functions.
@@ -522,14 +534,18 @@ def names_of(code: CodeType) -> _Names:
         is_late = code.co_flags & __future__.annotations.compiler_flag
         used = {i.argval for i in dis.get_instructions(code) if i.opname in _NAME_INSTRUCTIONS}
         attributes = {*code.co_names}
-        noted = _words(text for text in code.co_consts if isinstance(text, str)) if is_late else set()
+        # The qualified names of inner functions are no annotations.
+        texts = [text for text in code.co_consts if isinstance(text, str) and "<locals>" not in text]
+        noted = _words(texts) if is_late else set()
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 inner = names_of(constant)
                 used |= inner.used
                 attributes |= inner.attributes
                 noted |= inner.noted
-        found = _known_names[code] = _Names(frozenset(used), frozenset(attributes), frozenset(noted))
+        found = _known_names[code] = _Names(
+            frozenset(used - _OF_MODULES), frozenset(attributes), frozenset(noted)
+        )
     return found
 
 

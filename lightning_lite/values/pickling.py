@@ -17,8 +17,8 @@ from lightning_lite.values.definitions import find_global as find_global
 from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
 from lightning_lite.values.protocol import NotShareable, check_travels
 from lightning_lite.values.protocol import PackingError as PackingError
+from lightning_lite.values.references import check_arrival, name_for_main, name_of_single
 from lightning_lite.values.references import is_importable as is_importable
-from lightning_lite.values.references import name_for_main, name_of_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,7 @@ class _ReferencePickler(_pickle.Pickler):
         kind = type(obj)
         if kind is ModuleType or (kind.__module__ in _NAMING and not is_importable(obj.__module__ or "")):
             raise _NeedsValue
+        check_arrival(kind)
         single = name_of_single(obj, kind)
         if single is None:
             return NotImplemented

@@ -6,12 +6,41 @@ import sys
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values import definitions
+from lightning_lite.values.protocol import PackingError
 
 if TYPE_CHECKING:
     from typing import Any
 
 _REDUCE: Any = object.__reduce__
 _REDUCE_EX: Any = object.__reduce_ex__
+
+
+_checked: dict[type, str] = {}
+
+
+def check_arrival(kind: type) -> None:
+    """Refuse objects that can't be unpickled because of their `__getattr__`, as the state of a FastAPI app.
+
+    Unpickling looks up a method of an object that has no attributes yet. A `__getattr__` that reads one then
+    calls itself without end.
+
+    Raises:
+        PackingError: The class is such a one.
+    """
+    if getattr(kind, "__getattr__", None) is None or kind.__new__ is not object.__new__:
+        return
+    if kind not in _checked:
+        try:
+            getattr(object.__new__(kind), "__setstate__", None)
+        except Exception as error:  # noqa: BLE001 - the class of the user may raise anything
+            _checked[kind] = f"{type(error).__name__}"
+        else:
+            _checked[kind] = ""
+    if _checked[kind]:
+        where = f"{kind.__module__}.{kind.__qualname__}"
+        raise PackingError(
+            f"{_checked[kind]}: {where}.__getattr__ fails for an object that is being unpickled"
+        )
 
 
 def name_for_main(definition: Any) -> Any:

@@ -164,8 +164,8 @@ def _parts_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
     globals_ = function.__globals__
     if not is_importable(globals_.get("__name__", "")):
         names = names_of(function.__code__)
-        for name in sorted(names.used):
-            if name in globals_:
+        for name in (*sorted(names.used), *sorted(names.noted - names.used)):
+            if name in globals_ and (name in names.used or isinstance(globals_[name], type)):
                 line = _line_of(function.__code__, name)
                 yield (
                     f"global {name!r} ({_kind(globals_[name])}), used in {function_name}{line}",
