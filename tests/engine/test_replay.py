@@ -137,12 +137,12 @@ def play(seed):
         if rng.random() < 0.2:
             clock.advance(rng.choice([0.1, 1.0, 10.0]))
         now, reports = clock.now(), world.deliver(3)
-        step = machine.step(now, reports)
-        if not machine.wants_pass:
-            continue
-        recorder.record(step.events, now)
-        world.take(step.requests)
         try:
+            step = machine.step(now, reports)
+            if not machine.wants_pass:
+                continue
+            recorder.record(step.events, now)
+            world.take(step.requests)
             step = machine.step(now)
         except NoGood:
             recorder.record(machine.close(now), now)
