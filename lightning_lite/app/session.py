@@ -117,15 +117,17 @@ class Session:
         )
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
         self._folder, journal = open_run(root, options, path)
+        self._terminal = Terminal()
         try:
             self.run_id = self._folder.id
             # After the lock is taken, so that this run is not removed.
             clean_runs(options.root_dir, now=time.time())
-            self._terminal = Terminal()
             if options.view:  # before the runner is created, which may replace the standard streams
                 self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
+            self._terminal.keep_lines_whole()  # before the runner is created, too
             self.runner = self._make_runner(root, options)
         except BaseException:
+            self._terminal.close()
             if self._view is not None:
                 self._view.close("failed", [])
             self._folder.ended("failed")
