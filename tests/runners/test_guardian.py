@@ -36,7 +36,7 @@ def kill_flow(folder, state: str) -> None:
     wait_until_gone(*flow.pids)
 
 
-@pytest.mark.parametrize("milliseconds", [0, 2, 10, 30, 60])
+@pytest.mark.parametrize("milliseconds", [0, 10, 40])
 def test_a_flow_killed_while_its_works_start_leaves_nothing(tmp_path, milliseconds: int):
     script = f"""
 import os, sys
