@@ -112,7 +112,7 @@ def test_each_attempt_starts_from_the_state_that_the_flow_knows():
     assert unpack(start.host)._work.loss == 0.5
 
 
-def test_while_the_process_of_a_further_attempt_starts_nobody_is_woken_again_and_again():
+def test_no_timer_fires_while_the_process_of_another_attempt_starts():
     stage = play(run_once, work=Work(parallel=True, retries=1))
     stage.exit("root.work")
     stage.advance(1.0)
@@ -452,7 +452,7 @@ def stopped_stage(**kwargs):
     return stage
 
 
-def test_stop_tells_the_process_and_the_status_is_stopped_when_it_is_gone():
+def test_stop_sends_a_request_and_the_status_is_stopped_after_the_exit():
     stage = stopped_stage()
     assert StopWork("root.work", settings.STOP_TIMEOUT) in stage.sent
     assert not stage.root.work.has_stopped

@@ -152,14 +152,14 @@ class Conformance:
         desk.call("pid")
         assert unpack(desk.until(RunEnded).value) > 0
 
-    def test_the_first_letter_of_a_work_is_that_it_has_started_or_what_on_start_changed(self, desk, parallel):
+    def test_the_first_report_of_a_work_is_that_it_has_started_or_what_on_start_changed(self, desk, parallel):
         desk.start(parallel=parallel)
         started = desk.until(WorkStarted)
 
         assert started.place == Place.of(desk.run("pid")) == desk.runner.places()["root.a"]
         assert desk.state["root.a"]["started"] is True
 
-    def test_an_on_start_that_fails_is_told_and_then_the_exit(self, desk, parallel):
+    def test_an_on_start_that_fails_is_reported_before_the_exit(self, desk, parallel):
         desk.start(parallel=parallel, on_start="no data")
 
         failed = desk.until(StartFailed | WorkStarted | WorkExited)
@@ -250,7 +250,7 @@ class Conformance:
         assert desk.run("nbytes", bytes(16_000_000)) == 16_000_000
         assert len(desk.run("zeros", 16_000_000)) == 16_000_000
 
-    def test_what_a_call_printed_is_logged_when_its_end_is_told(self, desk, parallel):
+    def test_what_a_call_printed_is_logged_before_its_end_is_reported(self, desk, parallel):
         desk.start(parallel=parallel)
 
         for text in ("one", "two \x1b[2J"):
@@ -310,7 +310,7 @@ class Conformance:
 
     # Stop.
 
-    def test_a_stop_of_an_idle_work_runs_on_exit_and_tells_the_last_changes_then_the_exit(
+    def test_a_stop_of_an_idle_work_runs_on_exit_and_reports_the_last_changes_then_the_exit(
         self, desk, parallel
     ):
         desk.start(parallel=parallel)
@@ -359,7 +359,7 @@ class Conformance:
 
         assert desk.runner.wait(0) == []
 
-    def test_letters_for_a_work_that_is_not_there_are_no_error(self, desk):
+    def test_requests_to_an_unknown_work_are_no_error(self, desk):
         for message in (StopWork("root.x", 1.0), KillWork("root.x"), AcknowledgeState("root.x")):
             desk.runner.send(message)
         desk.call("echo", 1, work="root.x")
@@ -380,7 +380,7 @@ class Conformance:
 
     # Wait and close.
 
-    def test_a_wait_without_letters_ends_in_time(self, desk):
+    def test_a_wait_without_reports_ends_in_time(self, desk):
         assert list(desk.runner.wait(0)) == []
         assert list(desk.runner.wait(0.01)) == []
 
@@ -394,7 +394,7 @@ class Conformance:
 
         assert list(desk.runner.wait(None)) == []
 
-    def test_a_close_ends_all_works_and_tells_their_last_changes(self, desk):
+    def test_a_close_ends_all_works_and_returns_their_last_changes(self, desk):
         desk.start("a")
         desk.start("b", parallel=True)
         desk.start("c", parallel=True)

@@ -225,7 +225,7 @@ def replace(place: int, **fields: object) -> Callable[[list[Entry]], None]:
         (replace(5, checksum=bytes(16)), 5),
     ],
 )
-def test_a_journal_whose_entries_somebody_changed_is_refused(
+def test_a_journal_with_changed_entries_is_refused(
     closed: Path, change_entries: Callable[[list[Entry]], object], number: int
 ):
     change(closed, change_entries)
