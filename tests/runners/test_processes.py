@@ -171,8 +171,8 @@ def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(harness: Harness, tm
     files = {fd: target for fd, target in fds.items() if fd not in listing}
     assert files[0] == os.devnull
     assert files[1] == files[2]
-    # Pipes of calls, control and messages, and the two ends of the pipe that wakes the helper thread.
-    assert len([target for fd, target in files.items() if fd > 2]) == 5
+    # Pipes of calls, control and messages, and both ends of those that wake the main and the helper thread.
+    assert len([target for fd, target in files.items() if fd > 2]) == 7
     assert all("pipe:" in target for fd, target in files.items() if fd > 0)
 
 

@@ -14,6 +14,7 @@ from harness import DEADLINE, Harness, poll_until, wait_until_gone
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
 
 #: Tasks, and the exit codes with which they end.
 STUBBORN = {
@@ -51,7 +52,7 @@ def test_a_second_signal_does_not_disturb_the_exit(harness: Harness, tmp_path):
     os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGTERM)
 
-    assert harness.exit_of() == WorkExited("root.a", 0)
+    assert harness.exit_of() == WorkExited("root.a", ENDED_BY_SIGTERM)
     assert (tmp_path / "exits").read_text() == "exit\n"
 
 
