@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +21,10 @@ import pytest
 
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
+
+# Otherwise each process of each test compiles the package for itself, which takes longer than most tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell lets a process in the background ignore Ctrl-C, and all processes of the tests would inherit that.
 for _signum in (signal.SIGINT, signal.SIGHUP):
