@@ -150,7 +150,7 @@ def _own_memory():
 
 
 def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
-    size = 128 * MIB // 8
+    size = 64 * MIB // 8
 
     def steps(flow):
         flow.make.run(lambda: np.ones(size, dtype=np.int64))

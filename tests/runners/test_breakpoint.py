@@ -16,7 +16,11 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from harness import DEADLINE, poll_until, wait_until_gone
+from harness import DEADLINE
+
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -272,7 +276,7 @@ def test_output_of_others_waits_for_the_prompt_and_none_is_lost(sit_down, tmp_pa
     )
     app.expect(PROMPT)
     (tmp_path / "fifo").write_text("speak")
-    poll_until(lambda: logs_that_say("spoken", tmp_path), "the other work has spoken")
+    poll_until(lambda: logs_that_say("spoken", tmp_path))
     app.type("p y\n")
     app.expect("^p y\n42\n")
     app.answer("c")
@@ -307,7 +311,7 @@ def test_a_stop_cuts_those_who_ask_and_those_who_wait_for_their_turn(sit_down, t
         "        print('exit')\n" + TWO
     )  # fmt: skip
     app.expect(PROMPT)
-    poll_until(lambda: len(logs_that_say("before", tmp_path)) == 2, "both have come to their breakpoints")
+    poll_until(lambda: len(logs_that_say("before", tmp_path)) == 2)
     app.app.send_signal(signal.SIGTERM)
 
     app.expect(r"\| exit\n")

@@ -10,13 +10,15 @@ import sys
 import psutil
 import pytest
 import tasks
-from harness import DEADLINE, Harness, wait_until_gone
+from harness import DEADLINE, Harness
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
 from lightning_lite.runners.processes import forkserver
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.values.pickling import unpack
+
+from tests.support.processes import wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -179,8 +181,9 @@ def test_a_process_that_the_flow_forks_leaves_server_and_works_alone(harness: Ha
     assert harness.run(tasks.answer, 1) == harness.run(tasks.answer, 1, name="root.b")
 
 
-def test_a_kill_while_the_server_forks_is_reported(harness: Harness):
-    for _ in range(20):
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.torture)])
+def test_a_kill_while_the_server_forks_is_reported(harness: Harness, kills: int):
+    for _ in range(kills):
         harness.start()
         harness.runner.send(KillWork("root.a"))
 

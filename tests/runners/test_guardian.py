@@ -10,7 +10,9 @@ import sys
 import psutil
 import pytest
 import tasks
-from harness import Flow, Harness, wait_until_gone
+from harness import Flow, Harness
+
+from tests.support.processes import wait_until_gone
 
 STATES = ["idle", "spin", "hang_holding_the_gil", "stop_itself", "hang_with_grandchildren"]
 

@@ -38,14 +38,14 @@ def test_objects_that_are_no_text_in_the_search_path_or_the_arguments_have_no_ef
 
 
 def test_works_started_from_short_threads_live_on(harness: Harness):
-    for i in range(20):
+    for i in range(4):
         thread = threading.Thread(target=harness.start, args=(f"root.w{i}",))
         thread.start()
         thread.join()
 
-    for i in range(20):
+    for i in range(4):
         harness.until(WorkStarted, f"root.w{i}")
-    for i in range(20):
+    for i in range(4):
         assert harness.run(tasks.answer, i, name=f"root.w{i}") == i
 
 

@@ -10,11 +10,14 @@ from time import monotonic
 import psutil
 import pytest
 import tasks
-from harness import DEADLINE, Harness, poll_until, wait_until_gone
+from harness import DEADLINE, Harness
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
 from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import wait_until_gone
 
 #: Tasks, and the exit codes with which they end.
 STUBBORN = {
@@ -71,7 +74,7 @@ def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(harness: Ha
     harness.call(task)
     harness.hangs()
     if task is tasks.stop_itself:
-        poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it is stopped")
+        poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     begun = monotonic()
 
     exited = stop(harness, timeout=0.2)
@@ -136,8 +139,9 @@ def test_reports_of_others_arrive_while_one_is_being_stopped(harness: Harness):
     harness.exit_of()
 
 
-def test_a_stop_never_splits_a_message(harness: Harness):
-    for _ in range(10):
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.torture)])
+def test_a_stop_never_splits_a_message(harness: Harness, rounds: int):
+    for _ in range(rounds):
         harness.start()
         harness.call(tasks.count_forever)
         harness.until(lambda message: isinstance(message, StateChanged) and message.changes["i"] == b"250")
@@ -150,8 +154,9 @@ def test_a_stop_never_splits_a_message(harness: Harness):
         harness.messages.clear()
 
 
-def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness):
-    for i in range(20):
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.torture)])
+def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness, step: int):
+    for i in range(0, 20, step):
         harness.start()
         for _ in range(i):
             harness.call(tasks.answer, i)
@@ -164,7 +169,7 @@ def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness):
 def test_a_stop_that_gets_lost_in_the_interpreter_is_sent_again(harness: Harness, tmp_path):
     mark = tmp_path / "waits"
     harness.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
-    poll_until(mark.exists, "the work waits")
+    poll_until(mark.exists)
 
     assert stop(harness) == WorkExited("root.a", 0)
 

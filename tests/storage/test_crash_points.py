@@ -209,10 +209,13 @@ def test_a_verb_that_is_killed_at_a_reading_operation_has_happened_or_has_not(ca
     assert survives_each_kill(Stage(case, quick_place), OPERATIONS) > 10
 
 
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [DRIVE_CASES[4], DRIVE_CASES[7], DRIVE_CASES[8]], ids=repr)
-def test_the_same_holds_where_folders_are_replaced_in_two_steps(case: Case, quick_place: Path, monkeypatch):
+def test_the_same_holds_where_folders_are_replaced_in_two_steps(
+    case: Case, step: int, quick_place: Path, monkeypatch
+):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(Stage(case, quick_place), step=2) > 10
+        assert survives_each_kill(Stage(case, quick_place), step=step) > 10
 
 
 @pytest.mark.parametrize(
@@ -260,13 +263,14 @@ def test_the_harness_fails_without_recovery(
             survives_each_kill(stage)
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
-def test_a_source_that_is_moved_is_never_lost(case: Case, quick_place: Path):
+def test_a_source_that_is_moved_is_never_lost(case: Case, step: int, quick_place: Path):
     stage = Stage(case, quick_place)
     (old, source), (new, _) = stage.outcomes()
-    number, killed = 0, True
+    number, killed = random.randint(1, step) - step, True
     while killed:
-        number += 1
+        number += step
         drive = stage.set_up()
         killed = killed_at(number, lambda drive=drive: case.verb(drive))
         there, here = stage.seen()
