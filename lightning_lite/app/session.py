@@ -30,7 +30,7 @@ from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import Unwind
+from lightning_lite.errors import ArgumentError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, RunnerOptions
@@ -45,7 +45,7 @@ from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
-from lightning_lite.values.pickling import is_importable
+from lightning_lite.values.pickling import PackingError, is_importable, pack
 
 _log = logging.getLogger("lightning_lite")
 
@@ -136,9 +136,12 @@ class Session:
         self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        runner_options = RunnerOptions.of(options, self._folder.logs, _modules_for_works(root))
-        runner_class = InlineRunner if options.runner == "inline" else ProcessRunner
-        return runner_class(runner_options, self._terminal)
+        logs, modules = self._folder.logs, _modules_for_works(root)
+        if options.runner == "inline":
+            if options.setup is not None:
+                options.setup()
+            return InlineRunner(RunnerOptions.of(options, logs, modules), self._terminal)
+        return ProcessRunner(RunnerOptions.of(options, logs, modules, _pack_setup(options)), self._terminal)
 
     @property
     def folder(self) -> str:
@@ -333,6 +336,22 @@ def _modules_for_works(root: LightningFlow) -> list[str]:
     if not all(is_importable(type(work).__module__) for work in root.works()):
         modules.append("cloudpickle")  # it pickles their classes by value
     return modules
+
+
+def _pack_setup(options: RunOptions) -> bytes | None:
+    """Return the function of `LightningApp(setup=...)` for the processes of works.
+
+    Raises:
+        ArgumentError: It can't be pickled.
+    """
+    if options.setup is None:
+        return None
+    try:
+        return pack(options.setup)
+    except PackingError as error:
+        raise ArgumentError(
+            f"LightningApp(setup=...): the function can't be sent to works: {error}."
+        ) from error
 
 
 def _describe_end(state: str) -> str | None:

@@ -44,6 +44,7 @@ class ProcessFactory:
             "root": options.root_dir,
             "durable": options.durable,
             "preload": options.preload,
+            "function": options.setup,
             "host": self.host,
             "parent": os.getpid(),
         }
