@@ -24,9 +24,10 @@ _log = logging.getLogger("lightning_lite")
 #: Seconds after the start of a call from which on a death of the flow is not attributed to that call.
 SURVIVAL = 10.0
 
-#: A journal is compacted when it is larger than `_GROWTH` times its last snapshot and `_ROOM` bytes.
-_GROWTH = 2
-_ROOM = 8 * 1024 * 1024
+#: A journal is compacted when it is larger than `_GROWTH` times its last snapshot and `_ROOM` bytes. A resume
+#: takes several times as long for a byte written since then as for a byte of the snapshot, so both are small.
+_GROWTH = 1.5
+_ROOM = 2 * 1024 * 1024
 
 #: A journal that has grown by more bytes than this since its last snapshot is compacted when the run ends.
 _ROOM_AT_END = 1024 * 1024
@@ -53,7 +54,7 @@ class Recorder:
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
         self._compaction: Compaction | None = None
         self._snapshot_size = 0
-        self._compact_at = _ROOM
+        self._compact_at: float = _ROOM
 
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""

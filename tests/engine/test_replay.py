@@ -9,11 +9,10 @@ import pytest
 from test_interleavings import CALLER, World
 
 from lightning_lite.clock import ManualClock
-from lightning_lite.engine.history import fold
+from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.machine import Machine
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.engine.replay import Replay
-from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.tree.structures import Dict
 
 from tests.support.simulation import ScriptedFlow, Work
@@ -106,7 +105,7 @@ def remembered(records):
 
 def compare(machine, records):
     """Check that the journal says what the flow knows."""
-    history = fold(decode_events(records, "journal"))
+    history = fold_entries(records, "journal")
     for supervisor in machine.supervisors():
         name = supervisor.name
         known, folded = supervisor.work._records, history.works[name].records
@@ -116,7 +115,7 @@ def compare(machine, records):
         assert remembered(folded) == remembered(known)
         assert not history.works[name].is_detached
         for key, call in folded.current.items():
-            shown = history._current[name, key]
+            shown = history.works[name].shown[key]
             assert [status.stage for status in shown.statuses] == [status.stage for status in call.statuses]
 
 
@@ -146,7 +145,7 @@ def play(seed):
             step = machine.step(now)
         except NoGood:
             recorder.record(machine.close(now), now)
-            Replay("over", decode_events(pages.records, "journal"))
+            Replay("over", fold_entries(pages.records, "journal"))
             return turn
     return 60
 
