@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.compaction import Compaction
+from lightning_lite.engine.state_watch import StateWatch
 from lightning_lite.errors import JournalError
 from lightning_lite.events import CallStatusChanged, CallSucceeded, CallSurvived, Event, RunBegun
 from lightning_lite.runs.event_codec import encode_events
@@ -44,7 +45,8 @@ class Recorder:
         history: Number of ended calls that the journal keeps for `timeline` and the like.
 
     Attributes:
-        wake_at: When the oldest new call counts as survived, in monotonic seconds, or `None`.
+        wake_at: When `record` must be called, also without events, in monotonic seconds, or `None`: the
+            oldest new call counts as survived, or numbers must be written.
     """
 
     def __init__(self, journal: Journal, history: int = HISTORY) -> None:
@@ -52,6 +54,7 @@ class Recorder:
         self._history = history
         self.wake_at: float | None = None
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
+        self._state = StateWatch(journal.folder)
         self._compaction: Compaction | None = None
         self._snapshot_size = 0
         self._compact_at: float = _ROOM
@@ -67,10 +70,21 @@ class Recorder:
             JournalError: Writing failed, for example because the disk is full.
         """
         survived = self._take_survivors(now) if self._young else ()
-        if not events and not survived:
+        if not events and not survived and self._state.due is None:
             return
+        if events or survived:
+            self._write_step((*survived, *events), now)
+        self._state.see(events, now)
+        self.wake_at = next(iter(self._young.values()), None)
+        due = self._state.due
+        if due is not None and (self.wake_at is None or due < self.wake_at):
+            self.wake_at = due
+        if self._compaction is not None or self._journal.size > self._compact_at:
+            self._compact(_PIECES)
+
+    def _write_step(self, events: Sequence[Event], now: Moment) -> None:
         try:
-            self._write((*survived, *events))
+            self._write(events)
         finally:
             for event in events:
                 if type(event) is CallStatusChanged:
@@ -81,9 +95,6 @@ class Recorder:
                         self._young.pop(call, None)
                 elif type(event) is CallSucceeded:
                     self._young.pop((event.component, event.key), None)
-            self.wake_at = next(iter(self._young.values()), None)
-        if self._compaction is not None or self._journal.size > self._compact_at:
-            self._compact(_PIECES)
 
     def close(self) -> None:
         """Compact a journal that has grown, write what could not be written before, and close the journal."""
@@ -93,6 +104,7 @@ class Recorder:
         finally:
             if self._compaction is not None:
                 self._compaction.abandon()
+            self._state.close()
             self._journal.close()
 
     def _write(self, events: Sequence[Event]) -> None:

@@ -296,6 +296,7 @@ def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypat
     assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
 
 
+@pytest.mark.filterwarnings("ignore:root.table has")  # 180 MB are written
 def test_1500_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
     big = os.urandom(1200) * 100
     journal = Journal.create(str(tmp_path), "app")

@@ -25,9 +25,10 @@ class NoGood(Exception):
 class Pages:
     """A journal in memory."""
 
-    def __init__(self):
+    def __init__(self, folder):
         self.records = []
         self.size = 0
+        self.folder = folder
 
     def write(self, entry):
         self.records.append(entry)
@@ -119,10 +120,10 @@ def compare(machine, records):
             assert [status.stage for status in shown.statuses] == [status.stage for status in call.statuses]
 
 
-def play(seed):
+def play(seed, folder):
     """Play a course of events, and compare after each turn; return how many there were."""
     rng = random.Random(seed)
-    clock, world, pages = ManualClock(), World(rng), Pages()
+    clock, world, pages = ManualClock(), World(rng), Pages(folder)
     world.messages = defaultdict(deque)
     machine = Machine(Restless(rng), CALLER, rng.choice([None, 1, 2]))
     recorder = Recorder(pages)
@@ -155,6 +156,6 @@ def play(seed):
     [range(100), pytest.param(range(100, 3000), marks=pytest.mark.torture)],
     ids=["100", "the other 2,900"],
 )
-def test_whatever_happens_the_journal_says_what_the_flow_knew(seeds):
-    """A course that goes wrong is named by its seed in the traceback: `play(seed)` plays it again."""
-    assert sum(play(seed) for seed in seeds) > 20 * len(seeds)
+def test_whatever_happens_the_journal_says_what_the_flow_knew(seeds, tmp_path):
+    """A course that goes wrong is named by its seed in the traceback: `play(seed, folder)` plays it again."""
+    assert sum(play(seed, str(tmp_path)) for seed in seeds) > 20 * len(seeds)
