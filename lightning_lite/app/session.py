@@ -106,7 +106,6 @@ class Session:
         self._run_once = run_once
         self.loop_ended = False
         self._waited = 0.0  # seconds that the running pass has waited for calls
-        self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
@@ -114,19 +113,21 @@ class Session:
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
         self._machine = Machine(
-            root, caller, options.max_running, self._exchange, self._now, patience=patience
+            root, caller, options.max_running, self._exchange, clock.now, patience=patience
         )
         path = find_run(root, options.root_dir, options.resume) if options.resume else None
         self._folder, journal = open_run(root, options, path)
+        self._terminal = Terminal()
         try:
             self.run_id = self._folder.id
             # After the lock is taken, so that this run is not removed.
             clean_runs(options.root_dir, now=time.time())
-            self._terminal = Terminal()
             if options.view:  # before the runner is created, which may replace the standard streams
                 self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
+            self._terminal.keep_lines_whole()  # before the runner is created, too
             self.runner = self._make_runner(root, options)
         except BaseException:
+            self._terminal.close()
             if self._view is not None:
                 self._view.close("failed", [])
             self._folder.ended("failed")
@@ -153,7 +154,7 @@ class Session:
         """Start the works with `start_with_flow`, the command channel and the view."""
         self._clock.watch(self.runner.wake)
         self._terminal.on_gone = self.runner.wake
-        now = self._now()
+        now = self._clock.now()
         self._recorder.begin(now)
         for request in self._machine.prepare():
             self.runner.send(request)
@@ -187,7 +188,7 @@ class Session:
 
     def deliver(self, reports: Sequence[Report]) -> bool:
         """Let the machine apply reports, and run a pass if it wants one; return whether the app has ended."""
-        machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
+        machine, now, num_passes = self._machine, self._clock.now(), self._machine.num_passes
         self._busy_since = now.monotonic
         if machine.is_waiting:  # within a pass, which goes on when this has returned
             self._carry_out(machine.step(now, reports), now)
@@ -201,7 +202,7 @@ class Session:
         except _LoopEnded:
             return True
         if machine.num_passes > num_passes:
-            self._warn_if_slow(self._now().monotonic - now.monotonic - self._waited)
+            self._warn_if_slow(self._clock.now().monotonic - now.monotonic - self._waited)
         self._show_works(now)
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
@@ -250,7 +251,7 @@ class Session:
                     ends.callback(self._channel.close)
 
     def _close_machine(self, reports: list[Report]) -> None:
-        now = self._now()
+        now = self._clock.now()
         self._record(self._machine.close(now, reports), now)
 
     def _note_end(self, state: str) -> None:
@@ -267,7 +268,7 @@ class Session:
 
     def on_resume(self, seconds: float) -> None:
         """Exclude the seconds of a suspension by Ctrl-Z from timeouts, and redraw the view."""
-        self._suspended += seconds
+        self._clock.exclude(seconds)
         if self._view is not None:
             self._view.poke()
 
@@ -279,7 +280,7 @@ class Session:
     def busy_for(self) -> float | None:
         """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""
         since = self._busy_since
-        return None if since is None else self._now().monotonic - since
+        return None if since is None else self._clock.now().monotonic - since
 
     def _listen(self) -> None:
         """Open the command channel; if that fails, the app runs without it."""
@@ -310,11 +311,7 @@ class Session:
         timer, survival = self._machine.wake_at, self._recorder.wake_at
         if timer is None or (survival is not None and survival < timer):
             timer = survival
-        return None if timer is None else self._clock.seconds_until(timer + self._suspended)
-
-    def _now(self) -> Moment:
-        now = self._clock.now()
-        return now._replace(monotonic=now.monotonic - self._suspended) if self._suspended else now
+        return None if timer is None else self._clock.seconds_until(timer)
 
     def _warn_if_slow(self, seconds: float) -> None:
         self._durations.append(seconds)

@@ -137,12 +137,12 @@ def play(seed, folder):
         if rng.random() < 0.2:
             clock.advance(rng.choice([0.1, 1.0, 10.0]))
         now, reports = clock.now(), world.deliver(3)
-        step = machine.step(now, reports)
-        if not machine.wants_pass:
-            continue
-        recorder.record(step.events, now)
-        world.take(step.requests)
         try:
+            step = machine.step(now, reports)
+            if not machine.wants_pass:
+                continue
+            recorder.record(step.events, now)
+            world.take(step.requests)
             step = machine.step(now)
         except NoGood:
             recorder.record(machine.close(now), now)
@@ -153,8 +153,8 @@ def play(seed, folder):
 
 @pytest.mark.parametrize(
     "seeds",
-    [range(100), pytest.param(range(100, 3000), marks=pytest.mark.torture)],
-    ids=["100", "the other 2,900"],
+    [range(40), pytest.param(range(40, 3000), marks=pytest.mark.torture)],
+    ids=["40", "the other 2,960"],
 )
 def test_whatever_happens_the_journal_says_what_the_flow_knew(seeds, tmp_path):
     """A course that goes wrong is named by its seed in the traceback: `play(seed, folder)` plays it again."""
