@@ -25,7 +25,7 @@ from lightning_lite import settings
 from lightning_lite.app.commands import Commands
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
-from lightning_lite.app.snapshots import AppView, snapshot_work
+from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
