@@ -14,7 +14,15 @@ from lightning_lite.clock import Moment
 from lightning_lite.engine.compaction import Compaction
 from lightning_lite.engine.state_watch import StateWatch
 from lightning_lite.errors import JournalError
-from lightning_lite.events import CallStatusChanged, CallSucceeded, CallSurvived, Event, RunBegun
+from lightning_lite.events import (
+    CallStatusChanged,
+    CallSucceeded,
+    CallSurvived,
+    Event,
+    RunBegun,
+    StateReported,
+    StateWritten,
+)
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.settings import HISTORY
@@ -70,15 +78,19 @@ class Recorder:
             JournalError: Writing failed, for example because the disk is full.
         """
         survived = self._take_survivors(now) if self._young else ()
-        if not events and not survived and self._state.due is None:
-            return
+        state = self._state
         if events or survived:
             self._write_step((*survived, *events), now)
-        self._state.see(events, now)
+            for event in events:
+                if type(event) is StateReported or type(event) is StateWritten:
+                    state.see(event, now)
+        elif state.due is None:
+            return
+        if state.due is not None and now.monotonic >= state.due:
+            state.flush()
         self.wake_at = next(iter(self._young.values()), None)
-        due = self._state.due
-        if due is not None and (self.wake_at is None or due < self.wake_at):
-            self.wake_at = due
+        if state.due is not None and (self.wake_at is None or state.due < self.wake_at):
+            self.wake_at = state.due
         if self._compaction is not None or self._journal.size > self._compact_at:
             self._compact(_PIECES)
 
@@ -104,7 +116,7 @@ class Recorder:
         finally:
             if self._compaction is not None:
                 self._compaction.abandon()
-            self._state.close()
+            self._state.flush()
             self._journal.close()
 
     def _write(self, events: Sequence[Event]) -> None:

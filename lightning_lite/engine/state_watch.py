@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 from lightning_lite.clock import Moment
-from lightning_lite.events import Event, StateReported, StateWritten
+from lightning_lite.events import StateReported, StateWritten
 from lightning_lite.runs.numbers_log import NumbersLog
 from lightning_lite.text import format_bytes
 from lightning_lite.tree.flow import LightningFlowWarning
@@ -26,40 +25,32 @@ class StateWatch:
         folder: Absolute path of the folder of the run.
 
     Attributes:
-        due: When `see` must be called again, in monotonic seconds, or `None`.
+        due: When `flush` should be called, in monotonic seconds; `None` if nothing waits to be written.
     """
 
     def __init__(self, folder: str) -> None:
         self._numbers = NumbersLog(folder)
         self._big: dict[str, tuple[int, int]] = {}  # big values: how many, and their bytes
         self._warned: set[str] = set()
+        self.due: float | None = None
 
-    @property
-    def due(self) -> float | None:  # noqa: D102 - see the attributes of the class
-        return self._numbers.due
-
-    def see(self, events: Sequence[Event], now: Moment) -> None:
-        """Take note of the events of a step, and write the numbers if that is due.
+    def see(self, event: StateReported | StateWritten, now: Moment) -> None:
+        """Take note of a change of state.
 
         Warns:
             LightningFlowWarning: A big attribute has changed so often that it costs much.
         """
-        for event in events:
-            if type(event) is StateReported or type(event) is StateWritten:
-                for name, encoded in event.values.items():
-                    if len(encoded) >= _BIG:
-                        self._count(f"{event.component}.{name}", len(encoded))
-                        continue
-                    number = decode_number(encoded)
-                    if number is not None:
-                        self._numbers.add(f"{event.component}.{name}", event.time, number, now.monotonic)
-        due = self._numbers.due
-        if due is not None and now.monotonic >= due:
-            self._numbers.flush()
+        for name, encoded in event.values.items():
+            if len(encoded) >= _BIG:
+                self._count(f"{event.component}.{name}", len(encoded))
+            elif (number := decode_number(encoded)) is not None:
+                self._numbers.add(f"{event.component}.{name}", event.time, number, now.monotonic)
+        self.due = self._numbers.due
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Write the numbers that have not been written."""
         self._numbers.flush()
+        self.due = None
 
     def _count(self, attribute: str, size: int) -> None:
         if attribute in self._warned:
