@@ -14,8 +14,9 @@ from lightning_lite.values.codec import decode_number
 #: A value of at least this number of bytes is big: sending and writing it costs more than the step itself.
 _BIG = 16 * 1024
 
-#: Bytes of the big values of one attribute at which the user is warned.
+#: Bytes and number of the big values of one attribute at which the user is warned.
 _MUCH = 64 * 1024 * 1024
+_OFTEN = 20
 
 
 class StateWatch:
@@ -57,7 +58,7 @@ class StateWatch:
             return
         times, total = self._big.get(attribute, (0, 0))
         self._big[attribute] = times, total = times + 1, total + size
-        if total >= _MUCH:
+        if total >= _MUCH and times >= _OFTEN:
             self._warned.add(attribute)
             warnings.warn(
                 f"{attribute} has {format_bytes(size)} and has changed {times} times: {format_bytes(total)} "
