@@ -23,7 +23,7 @@ from lightning_lite.events import (
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, assert_never
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.values.pickling import unpack
+from lightning_lite.values.pickling import REFERENCE, is_reference, unpack
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -55,6 +55,7 @@ class Call:
         failure: Why its last attempt failed, or `None`.
         ended: Whether it will not run again: it succeeded, failed after the last attempt, or was stopped.
         answered: Whether the flow has used its answer, if the work has `cache_calls=False`.
+        is_big: Whether its arguments or its answer are a reference to files of big values.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class Call:
         "attempt",
         "ended",
         "failure",
+        "is_big",
         "key",
         "number",
     )
@@ -78,6 +80,7 @@ class Call:
         self.failure: Failure | None = None
         self.ended = False
         self.answered = False
+        self.is_big = False
         self._statuses: list[WorkStatus] = []
         self._packed: bytes | StoredValue | None = None
         self._value: Any = _UNREAD
@@ -113,7 +116,8 @@ class Call:
             if packed is None:
                 return None
             self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
-            self._packed = b""  # free the pickled copy, which may be large
+            if not isinstance(packed, bytes) or not is_reference(packed):
+                self._packed = b""  # free the pickled copy, which may be large
         return self._value
 
     @property
@@ -136,6 +140,7 @@ class Call:
         call.ended = kept.ended
         call.answered = kept.answered
         call._packed = kept.value
+        call.is_big = bool(call.big_values)
         call._statuses = list(kept.statuses)
         return call
 
@@ -171,9 +176,16 @@ class Call:
             return None
         return Answer(self.key, self.number, self.attempt, self._statuses[-1].timestamp, self._packed)
 
+    @property
+    def big_values(self) -> list[bytes]:
+        """Its arguments and its answer, packed, if they are references to files of big values."""
+        packed = self.arguments, self._packed
+        return [value for value in packed if isinstance(value, bytes) and is_reference(value)]
+
     def succeed(self, packed: bytes | StoredValue) -> None:
         """End the call with its pickled answer, or the place on disk where it is stored."""
         self._packed = packed
+        self.is_big = type(packed) is bytes and packed.startswith(REFERENCE)
         self.failure = None
         self.ended = True
         self.arguments = b""
@@ -305,6 +317,7 @@ class CallRecords:
             call.attempt = attempt
             call.ended = True
             call._packed = value
+            call.is_big = type(value) is bytes and value.startswith(REFERENCE)
             call._statuses.append(WorkStatus(WorkStageStatus.SUCCEEDED, time, None, "", attempt, ""))
 
     def _find_or_enter(self, key: str) -> Call:

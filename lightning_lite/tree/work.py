@@ -19,6 +19,7 @@ from lightning_lite.errors import (
     DetachedError,
     InvalidValue,
     JournalError,
+    ValueFileError,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
@@ -516,8 +517,9 @@ class LightningWork(Component):
         call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
+            caller = current_caller()
             try:
-                arguments = pack((args, kwargs))
+                arguments = pack((args, kwargs), folder=caller.values, durable=caller.durable)
             except PackingError as error:
                 raise self._packing_error(args, kwargs, error) from error
             call = outbox.request_call(self, key, arguments)
@@ -548,7 +550,7 @@ class LightningWork(Component):
             outbox.use_answer(self, call)
         try:
             return call.value
-        except JournalError:  # the value is in a file of the run, and the file is damaged
+        except (JournalError, ValueFileError):  # the value is in a file of the run, and the file is damaged
             raise
         except Exception as error:
             raise self._unreadable(error) from error

@@ -40,6 +40,7 @@ class ProcessFactory:
         self._setup = {
             "root": options.root_dir,
             "durable": options.durable,
+            "values": options.values,
             "preload": options.preload,
             "host": self.host,
             "parent": os.getpid(),

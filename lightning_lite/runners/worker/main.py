@@ -132,7 +132,7 @@ class Child:
 
             logging.basicConfig(level=setup["log_level"])
         self._parent = setup["parent"]
-        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
+        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"], setup["values"]))
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
