@@ -2,8 +2,8 @@
 
     work ──answer──▶ flow ──argument──▶ other work
 
-P12 is the time from the `return` of the first work to the end of the second work's `run`, which reads one number of
-each page. P12m is the private memory that the flow has more after that.
+P12 is the time from the `return` of the first work to the end of the second work's `run`, which reads one
+number of each page. P12m is the private memory that the flow has more after that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import gc
 import mmap
 import os
 import sys
-import time
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,6 @@ from benchmarks.measure import Measure
 from benchmarks.p12_value import make, take
 from benchmarks.programs import figure_of
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-
 
 #: Bytes of one write of the limit: one write of all took up to four times as long here.
 _PIECE = 1024 * 1024
@@ -78,7 +76,7 @@ def ours(figure: str, start_method: str) -> None:
 
 
 def limit() -> None:
-    """Print the seconds for one write and one mapping of the file, in the folder in which the app has its files."""
+    """Print the seconds for one write and one mapping of a file, on the disk of the app's files."""
     began, array = make()
     fd = os.open("value", os.O_RDWR | os.O_CREAT | os.O_EXCL)
     rest = memoryview(array).cast("B")

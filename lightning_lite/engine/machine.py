@@ -125,7 +125,7 @@ class Machine:
         self.failed_work = ""
         self.num_passes = 0
         self._acting = acting_as(caller)
-        self._outbox = Outbox()
+        self._outbox = Outbox(caller.values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running)

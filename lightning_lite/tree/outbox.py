@@ -96,7 +96,13 @@ FlowRequest = WorkRequest | ComponentRemoved
 class Outbox:
     """Queue between the tree in the main process and the engine, which empties it after each step.
 
+    Args:
+        values: Absolute path of the folder for big values, or `None`: then these are in the messages.
+        durable: Whether the files of big values must survive the loss of power.
+
     Attributes:
+        values: As above.
+        durable: As above.
         requests: The requests of the flow, in order.
         events: The events of this step, in order.
         unneeded: Packed big values that are not needed after the events of this step; the session empties it.
@@ -118,7 +124,9 @@ class Outbox:
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, values: str | None = None, *, durable: bool = False) -> None:
+        self.values = values
+        self.durable = durable
         self.requests: list[FlowRequest] = []
         self.events: list[Event] = []
         self.unneeded: list[bytes] = []

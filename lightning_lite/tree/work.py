@@ -517,9 +517,8 @@ class LightningWork(Component):
         call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
-            caller = current_caller()
             try:
-                arguments = pack((args, kwargs), folder=caller.values, durable=caller.durable)
+                arguments = pack((args, kwargs), folder=outbox.values, durable=outbox.durable)
             except PackingError as error:
                 raise self._packing_error(args, kwargs, error) from error
             call = outbox.request_call(self, key, arguments)

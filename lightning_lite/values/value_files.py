@@ -14,22 +14,24 @@ Only processes that handle a big value load this module.
 from __future__ import annotations
 
 import _pickle
-import json
 import mmap
 import os
 import stat
 import sys
-import weakref
+from _weakref import ref
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pickle import PickleBuffer
-from typing import Any, NamedTuple
 
 from xxhash import xxh3_128
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pickle import PickleBuffer
+    from typing import Any
 
 #: Size in bytes from which a buffer is a section of the file; smaller ones are part of the pickle.
 _MIN_BUFFER = 64 * 1024
@@ -74,12 +76,30 @@ class ValueFile(NamedTuple):
     sections: list[Section]
 
 
+class Reference(NamedTuple):
+    """What travels in place of a value.
+
+    Attributes:
+        folder: Absolute path of the folder in which the files were made.
+        files: The files; each of their names belongs to this reference only.
+        stream: Place of the pickle: index of its file, begin and size in bytes; `None`: it is in `pickled`.
+        buffers: Places of its buffers.
+        pickled: The pickle, if it is small.
+    """
+
+    folder: str
+    files: list[ValueFile]
+    stream: tuple[int, int, int] | None
+    buffers: list[tuple[int, int, int]]
+    pickled: bytes
+
+
 class _Mapping(NamedTuple):
     """A mapped file of this process: its addresses, and the file."""
 
     start: int
     end: int
-    alive: weakref.ref[mmap.mmap]
+    alive: ref[mmap.mmap]
     folder: str
     file: ValueFile
 
@@ -164,35 +184,31 @@ class Draft:
                 what=error.strerror,
             ) from error
         last = len(files) - 1
-        header = {
-            "folder": folder,
-            "files": files,
-            "stream": None if is_inline else (last, 0, size),
-            "buffers": [
-                (last, files[last].sections[start].start, length) if file == -1 else (file, start, length)
-                for file, start, length in buffers
-            ],
-        }
-        return json.dumps(header).encode() + b"\n" + (b"".join(self._pieces) if is_inline else b"")
+        places = [
+            (last, files[last].sections[start].start, length) if file == -1 else (file, start, length)
+            for file, start, length in buffers
+        ]
+        stream, pickled = (None, b"".join(self._pieces)) if is_inline else ((last, 0, size), b"")
+        return _pickle.dumps(Reference(folder, files, stream, places, pickled), 5)
 
 
-def load(reference: bytes) -> Any:
+def load(packed: bytes) -> Any:
     """Return the value of a reference; buffers are read-only views of the mapped file.
 
     Raises:
         ValueFileError: A file is missing, damaged or of another owner; nothing was unpickled.
         Exception: Any error of unpickling the value.
     """
-    header, pickled = _split(reference)
-    views = [_map(header["folder"], _file_of(fields)) for fields in header["files"]]
-    if header["stream"] is not None:
-        pickled = _part(views, *header["stream"])
-    return _pickle.loads(pickled, buffers=[_part(views, *place) for place in header["buffers"]])
+    reference: Reference = _pickle.loads(packed)
+    views = [_map(reference.folder, file) for file in reference.files]
+    pickled = reference.pickled if reference.stream is None else _part(views, *reference.stream)
+    return _pickle.loads(pickled, buffers=[_part(views, *place) for place in reference.buffers])
 
 
-def names_in(reference: bytes) -> list[str]:
+def names_in(packed: bytes) -> list[str]:
     """Return the names of the files that a reference needs."""
-    return [fields[0] for fields in _split(reference)[0]["files"]]
+    reference: Reference = _pickle.loads(packed)
+    return [file.name for file in reference.files]
 
 
 def remove(folder: str, names: Collection[str]) -> None:
@@ -381,16 +397,6 @@ def _write_section(fd: int, start: int, view: memoryview) -> str:
 # Load.
 
 
-def _split(reference: bytes) -> tuple[dict[str, Any], bytes | memoryview]:
-    header, _, pickled = reference.partition(b"\n")
-    return json.loads(header), pickled
-
-
-def _file_of(fields: Sequence[Any]) -> ValueFile:
-    name, size, stamp, sections = fields
-    return ValueFile(name, size, tuple(stamp), [Section(*section) for section in sections])
-
-
 def _part(views: Sequence[memoryview], file: int, start: int, size: int) -> memoryview:
     return views[file][start : start + size]
 
@@ -507,7 +513,7 @@ def _opened(folder: str) -> Iterator[int]:
 
 def _register(start: int, mapped: mmap.mmap, folder: str, file: ValueFile) -> None:
     global _mappings
-    mapping = _Mapping(start, start + file.size, weakref.ref(mapped), folder, file)
+    mapping = _Mapping(start, start + file.size, ref(mapped), folder, file)
     # Drop the mappings that have ended; others may have got their addresses.
     known = [other for other in _mappings if other.alive() is not None]
     _mappings = sorted([*known, mapping], key=lambda mapping: mapping.start)
