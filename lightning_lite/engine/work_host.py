@@ -10,6 +10,7 @@ It is pickled and sent to the process of the work. The runner carries its messag
 
 from __future__ import annotations
 
+import os
 from _thread import RLock, get_ident
 from collections.abc import Callable
 from contextlib import suppress
@@ -63,6 +64,7 @@ class WorkHost:
         """
         self._send = send
         self._nudge = nudge
+        self._pid = os.getpid()
         self._guard = StopGuard()
         self._dirty: dict[str, None] = {}
         self._unacknowledged = False
@@ -92,6 +94,8 @@ class WorkHost:
         except StopRun:
             raise
         except BaseException as error:  # every exception that ends the run is reported to the flow
+            if os.getpid() != self._pid:
+                raise  # in a process that `run` has forked, as in any forked process
             if self._is_stopped:
                 raise StopRun from error  # the user's code has replaced StopRun by another exception
             value, failure = None, describe_exception(error, self._work, call)

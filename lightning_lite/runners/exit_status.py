@@ -6,6 +6,8 @@ import errno
 import resource
 import signal
 
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
+
 
 def name_limit(error: BaseException) -> str:
     """Return what the system refuses, which limit that is, and what to do.
@@ -42,6 +44,8 @@ def describe_exit(exitcode: int | None) -> str:
     """
     if exitcode is None:
         return "unknown exit code"
+    if exitcode == ENDED_BY_SIGTERM:
+        return f"exit code {exitcode}, after a SIGTERM from outside"
     if exitcode >= 0:
         return f"exit code {exitcode}"
     try:

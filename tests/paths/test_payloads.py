@@ -307,7 +307,7 @@ def test_what_was_read_outlives_its_version(payloads):
     assert int(value.sum()) == MIB * (MIB - 1) // 2
 
 
-def test_get_reads_anew_but_not_for_the_flow(payloads):
+def test_get_reads_again_but_not_for_the_flow(payloads):
     (data,) = payloads([1])
     data.value.append(2)
 

@@ -129,7 +129,7 @@ def kill_during_changes(num_kills):
 
 
 def test_a_kill_during_a_big_change_leaves_the_state_before_or_after_it():
-    kill_during_changes(3)
+    kill_during_changes(2)
 
 
 @pytest.mark.torture

@@ -215,7 +215,7 @@ def test_quitting_fails_the_call(sit_down):
     assert app.end() == 0
 
 
-def test_ctrl_c_cuts_what_was_asked_for_and_nothing_else(sit_down):
+def test_ctrl_c_ends_the_prompt_and_nothing_else(sit_down):
     app = sit_down()
     app.expect(PROMPT)
     app.interrupt("--KeyboardInterrupt--\n")
@@ -244,7 +244,7 @@ def test_ctrl_c_is_the_flows_again_when_the_work_goes_on(sit_down):
     assert app.end() == -signal.SIGINT
 
 
-def test_ctrl_z_stops_nobody_at_the_prompt(sit_down):
+def test_ctrl_z_at_the_prompt_suspends_no_process(sit_down):
     app = sit_down()
     app.expect(PROMPT)
     app.type("\x1a\x15p y\n")  # and Ctrl-U, which takes it out of the line
@@ -255,7 +255,7 @@ def test_ctrl_z_stops_nobody_at_the_prompt(sit_down):
     assert app.end() == 0
 
 
-def test_others_are_held_back_meanwhile_and_nothing_of_them_is_lost(sit_down, tmp_path):
+def test_output_of_others_waits_for_the_prompt_and_none_is_lost(sit_down, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     app = sit_down(
         "class Talker(LightningWork):\n"

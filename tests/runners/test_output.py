@@ -94,7 +94,7 @@ def test_only_its_user_can_read_a_log(pump, pipe, tmp_path):
     assert stat.S_IMODE((tmp_path / "logs" / "root.a.log").stat().st_mode) == 0o600
 
 
-def test_nothing_harmful_gets_into_the_log_or_onto_the_display(pump, pipe, display, log):
+def test_no_control_character_gets_into_the_log_or_onto_the_display(pump, pipe, display, log):
     os.write(pipe, b"\x1b[2J\x1b]0;title\x07 \xff\xfe [/red]\r\n\x9b31m\xe2\x80\xaeevil\n")
     pump.flush("root.a")
 
@@ -293,7 +293,7 @@ def inheritable_files():
     return found
 
 
-def test_a_full_disk_is_said_once_and_stops_nobody(pump, pipe, display, log, caplog):
+def test_a_full_disk_is_reported_once_and_stops_no_work(pump, pipe, display, log, caplog):
     os.write(pipe, b"fits\n")
     pump.flush("root.a")
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -346,7 +346,7 @@ def test_output_that_is_neither_logged_nor_shown_is_counted_not_kept(tmp_path, d
     assert shown + dropped == pytest.approx(3_000_000, abs=20_000)
 
 
-def test_a_display_that_breaks_off_stops_nobody(pump, pipe, display, log):
+def test_a_broken_display_stops_no_work(pump, pipe, display, log):
     display.close()
     for i in range(100):
         os.write(pipe, b"%d\n" % i)
@@ -379,7 +379,7 @@ def test_ctrl_c_ends_the_wait_for_a_display_that_blocks(pump, pipe, display):
     assert display.broken
 
 
-def test_too_many_open_files_are_said_where_the_pipe_is_asked_for(pump):
+def test_too_many_open_files_are_reported_where_the_pipe_is_created(pump):
     ends = [pump.attach("root.a")]  # the threads have what they need
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, limits[1]))

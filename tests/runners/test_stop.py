@@ -14,6 +14,7 @@ from harness import DEADLINE, Harness, poll_until, wait_until_gone
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
 
 #: Tasks, and the exit codes with which they end.
 STUBBORN = {
@@ -51,7 +52,7 @@ def test_a_second_signal_does_not_disturb_the_exit(harness: Harness, tmp_path):
     os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGTERM)
 
-    assert harness.exit_of() == WorkExited("root.a", 0)
+    assert harness.exit_of() == WorkExited("root.a", ENDED_BY_SIGTERM)
     assert (tmp_path / "exits").read_text() == "exit\n"
 
 
@@ -124,7 +125,7 @@ def test_a_work_that_is_being_stopped_can_be_killed(harness: Harness):
     assert harness.exit_of() == WorkExited("root.a", -9)
 
 
-def test_others_are_heard_while_one_is_being_stopped(harness: Harness):
+def test_reports_of_others_arrive_while_one_is_being_stopped(harness: Harness):
     harness.up("root.a", "root.b")
     harness.call(tasks.hang_ignoring_everything)
     harness.hangs()
@@ -135,7 +136,7 @@ def test_others_are_heard_while_one_is_being_stopped(harness: Harness):
     harness.exit_of()
 
 
-def test_a_stop_never_cuts_a_letter(harness: Harness):
+def test_a_stop_never_splits_a_message(harness: Harness):
     for _ in range(10):
         harness.start()
         harness.call(tasks.count_forever)
@@ -149,7 +150,7 @@ def test_a_stop_never_cuts_a_letter(harness: Harness):
         harness.messages.clear()
 
 
-def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(harness: Harness):
+def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness):
     for i in range(20):
         harness.start()
         for _ in range(i):
@@ -160,7 +161,7 @@ def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(harness: H
         harness.messages.clear()
 
 
-def test_a_stop_that_gets_lost_in_the_interpreter_is_said_again(harness: Harness, tmp_path):
+def test_a_stop_that_gets_lost_in_the_interpreter_is_sent_again(harness: Harness, tmp_path):
     mark = tmp_path / "waits"
     harness.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
     poll_until(mark.exists, "the work waits")

@@ -119,7 +119,7 @@ def test_other_threads_are_left_alone(harness: Harness):
     assert failures == []
 
 
-def test_a_signal_cuts_no_letter_in_two(harness: Harness):
+def test_a_signal_splits_no_message(harness: Harness):
     def interrupt(*_: object) -> None:
         if harness.runner._critical._is_inside:
             harness.runner.interrupt(TimeoutError())

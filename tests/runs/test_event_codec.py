@@ -244,9 +244,10 @@ def test_a_field_of_another_type_is_refused(row: tuple):
         list(decode_events([pickle.dumps([row])], "journal.log"))
 
 
-def test_damaged_bytes_of_a_record_are_refused_by_name_or_decode_to_events():
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
+def test_damaged_bytes_of_a_record_are_refused_by_name_or_decode_to_events(step: int):
     entry = event_codec.encode_events(EVENTS[:9], refuse_value)
-    for position in range(len(entry)):
+    for position in range(0, len(entry), step):
         before, after = entry[:position], entry[position + 1 :]
         with pytest.raises(JournalVersion, match="Unknown record in the journal"):
             list(decode_events([before], "journal.log"))

@@ -69,7 +69,7 @@ def test_a_write_that_fails_writes_nothing_and_is_made_up_for(new: Journal, tmp_
     assert read(tmp_path) == [SMALL, LARGE, LARGE, MORE]
 
 
-def test_a_value_that_can_not_be_written_is_said(new: Journal):
+def test_a_value_that_can_not_be_written_is_reported(new: Journal):
     with full_disk(), pytest.raises(JournalError, match="can't be read or written"):
         new.keep_value(LARGE)
 

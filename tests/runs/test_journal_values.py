@@ -38,7 +38,7 @@ def read_values(folder: Path) -> list[object]:
     return [event.value for event in events if isinstance(event, CallSucceeded)]
 
 
-def test_a_big_value_stays_on_disk_until_it_is_asked_for(new: Journal, tmp_path: Path):
+def test_a_big_value_stays_on_disk_until_it_is_read(new: Journal, tmp_path: Path):
     write_values(new, b"small", BIG)
     new.close()
 

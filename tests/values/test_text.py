@@ -57,7 +57,7 @@ def test_dangerous_text_becomes_harmless(text):
 
 
 @given(st.one_of(st.text(), st.binary()))
-def test_any_text_becomes_harmless(text):
+def test_any_text_becomes_printable(text):
     assert not dangers(harmless(text))
     assert len(one_line(text)) <= MESSAGE_LIMIT
     assert not {"\n", "\t"} & set(one_line(text))

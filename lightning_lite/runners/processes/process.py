@@ -14,7 +14,7 @@ from lightning_lite.errors import RunnerError
 from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL
 from lightning_lite.values.shared_objects import Descriptor
 
 OUT_OF_MEMORY = "the system has killed a process because memory ran out"
@@ -258,6 +258,8 @@ class WorkProcess:
                     self._exitcode = os.waitstatus_to_exitcode(self.origin.reap(self))
                 except ChildProcessError as error:
                     self.detail = str(error)
+                if self._exitcode == ENDED_BY_SIGTERM and self.must_end:
+                    self._exitcode = 0  # it was our SIGTERM, which it got before the message
                 if self._exitcode == -signal.SIGKILL and not self.must_end:
                     self.detail = self.detail or self._explain_kill()
             return self._exitcode

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
 from typing import Any
 
-from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+from lightning_lite.runners.wire.signals import STACK_SIGNAL
 
 
 def inherited_settings(cwd: str | None) -> dict[str, Any]:
