@@ -61,11 +61,12 @@ class _Message:
         self._limit = limit
 
     def write(self, data: Any) -> None:
-        """Append to the pickle."""
-        self._size += len(data)
+        """Append to the pickle; `data` is bytes, or a `PickleBuffer`, which has no length."""
+        part = data if type(data) is bytes else bytes(data)
+        self._size += len(part)
         if self._limit is not None and self._size >= self._limit:
             raise _IsBig
-        self._parts.append(data if type(data) is bytes else bytes(data))
+        self._parts.append(part)
 
     def add(self, buffer: Any) -> bool:
         """Let the pickle contain a buffer, unless it is too large."""

@@ -126,9 +126,10 @@ class Draft:
         self._buffers: list[memoryview] = []
 
     def write(self, data: Any) -> int:
-        """Append to the pickle."""
-        self._pieces.append(data if type(data) is bytes else bytes(data))
-        return len(data)
+        """Append to the pickle; `data` is bytes, or a `PickleBuffer`, which has no length."""
+        piece = data if type(data) is bytes else bytes(data)
+        self._pieces.append(piece)
+        return len(piece)
 
     def add(self, buffer: PickleBuffer) -> bool:
         """Add a buffer if it is big; return whether the pickle must contain it."""
