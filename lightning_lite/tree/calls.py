@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _weakref import ref
+from collections import deque
 from collections.abc import Callable
 
 from lightning_lite.events import (
@@ -34,6 +36,14 @@ _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a limit, because a work may be stopped and started for months
 
 
+#: Number of big values that stay mapped after the flow has read them. Before Python 3.13, each of them holds
+#: an open file, and many systems allow a process 256 or 1024.
+_MAX_MAPPED = 64
+
+#: The calls whose big values stay mapped, the oldest first.
+_mapped: deque[ref[Call]] = deque()
+
+
 class Answer(NamedTuple):
     """What a snapshot keeps of a call that succeeded; see `AnswersKept` for the fields."""
 
@@ -59,6 +69,7 @@ class Call:
     """
 
     __slots__ = (
+        "__weakref__",
         "_packed",
         "_statuses",
         "_value",
@@ -106,7 +117,9 @@ class Call:
 
     @property
     def value(self) -> Any:
-        """The return value of its `run`, the same object at each access; `None` if it has not succeeded.
+        """The return value of its `run`; `None` if it has not succeeded.
+
+        It is the same object at each access; only a big value is mapped again after 64 others.
 
         Raises:
             Exception: Any exception that unpickling the value raises.
@@ -115,10 +128,21 @@ class Call:
             packed = self._packed
             if packed is None:
                 return None
-            self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
+            value = self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
             if not isinstance(packed, bytes) or not is_reference(packed):
                 self._packed = b""  # free the pickled copy, which may be large
+            else:
+                self._keep_mapped()
+            return value
         return self._value
+
+    def _keep_mapped(self) -> None:
+        """Keep the value, which is mapped from a file, until many others were read."""
+        _mapped.append(ref(self))
+        while len(_mapped) > _MAX_MAPPED:
+            oldest = _mapped.popleft()()
+            if oldest is not None:
+                oldest._value = _UNREAD
 
     @property
     def error(self) -> BaseException | None:

@@ -15,6 +15,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.context import current_caller
 from lightning_lite.errors import AppFailed, ValueFileError
+from lightning_lite.tree import calls
 from lightning_lite.values.call_key import call_key
 
 from tests.support.flows import Steps, run_steps
@@ -156,6 +157,21 @@ def test_a_retry_gets_the_same_value(own_place):
         return flow.work.run(flow.maker.run(2 * MIB), os.path.abspath("marker"))
 
     assert run_steps(steps, maker=Maker(), work=Failing(retries=1, retry_delay=0.01))._answer > 0
+
+
+def test_the_flow_keeps_only_some_values_mapped(own_place, monkeypatch):
+    monkeypatch.setattr(calls, "_MAX_MAPPED", 3)
+
+    def steps(flow):
+        sizes = [flow.maker.run((16 + number) * MIB // 8).nbytes for number in range(6)]
+        mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if ".val" in line]
+        return sizes, len(mapped), flow.maker.run(16 * MIB // 8).nbytes
+
+    sizes, num_mapped, again = run_steps(steps, maker=Maker())._answer
+
+    assert num_mapped <= 3
+    assert sizes == [(16 + number) * MIB // 8 for number in range(6)]
+    assert again == sizes[0]
 
 
 def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
