@@ -17,6 +17,8 @@ from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.values import INLINE_LIMIT
 from lightning_lite.values.pickling import BIG, files_of, is_reference, pack, unpack
 
+pytestmark = pytest.mark.dependencies  # xxhash
+
 PROGRAM = Path(__file__).with_name("value_file_kills.py")
 
 
