@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 from lightning_lite.app.reporting import print_notice
+from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
-from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.values import remove_unneeded
@@ -49,7 +49,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     journal = Journal.open(path, identity, durable=options.durable)
     try:
         # Before the folder is reopened, so that a refused run stays unchanged.
-        replay = Replay(os.path.basename(path), decode_events(journal.entries(), journal.path))
+        replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
         _restore(replay, root, options.retry_failed)
         with suppress(OSError):  # the next resume removes them
             remove_unneeded(path, replay.history.value_files())

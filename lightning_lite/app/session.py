@@ -26,12 +26,12 @@ from lightning_lite import settings
 from lightning_lite.app.commands import Commands
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
-from lightning_lite.app.snapshots import AppView, snapshot_work
+from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import Unwind
+from lightning_lite.errors import ArgumentError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, RunnerOptions
@@ -46,7 +46,13 @@ from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
-from lightning_lite.values.pickling import is_importable, remove_files_of, value_files
+from lightning_lite.values.pickling import (
+    PackingError,
+    is_importable,
+    pack,
+    remove_files_of,
+    value_files,
+)
 
 _log = logging.getLogger("lightning_lite")
 
@@ -137,10 +143,16 @@ class Session:
         self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        folder, preload = self._folder, _modules_for_works(root)
-        runner_options = RunnerOptions.of(options, folder.logs, preload, folder.values)
-        runner_class = InlineRunner if options.runner == "inline" else ProcessRunner
-        return runner_class(runner_options, self._terminal)
+        folder, modules = self._folder, _modules_for_works(root)
+        if options.runner == "inline":
+            if options.setup is not None:
+                options.setup()
+            runner_options = RunnerOptions.of(options, folder.logs, modules, values=folder.values)
+            return InlineRunner(runner_options, self._terminal)
+        runner_options = RunnerOptions.of(
+            options, folder.logs, modules, _pack_setup(options), values=folder.values
+        )
+        return ProcessRunner(runner_options, self._terminal)
 
     @property
     def folder(self) -> str:
@@ -353,6 +365,22 @@ def _modules_for_works(root: LightningFlow) -> list[str]:
     if not all(is_importable(type(work).__module__) for work in root.works()):
         modules.append("cloudpickle")  # it pickles their classes by value
     return modules
+
+
+def _pack_setup(options: RunOptions) -> bytes | None:
+    """Return the function of `LightningApp(setup=...)` for the processes of works.
+
+    Raises:
+        ArgumentError: It can't be pickled.
+    """
+    if options.setup is None:
+        return None
+    try:
+        return pack(options.setup)
+    except PackingError as error:
+        raise ArgumentError(
+            f"LightningApp(setup=...): the function can't be sent to works: {error}."
+        ) from error
 
 
 def _describe_end(state: str) -> str | None:

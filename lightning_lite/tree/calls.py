@@ -72,6 +72,7 @@ class Call:
         "__weakref__",
         "_packed",
         "_statuses",
+        "_succeeded_at",
         "_value",
         "answered",
         "arguments",
@@ -93,17 +94,23 @@ class Call:
         self.answered = False
         self.is_big = False
         self._statuses: list[WorkStatus] = []
+        self._succeeded_at: float | None = None  # of an answer from a snapshot, which has no statuses yet
         self._packed: bytes | StoredValue | None = None
         self._value: Any = _UNREAD
 
     def __repr__(self) -> str:
-        stage = self._statuses[-1].stage if self._statuses else "asked"
+        stage = self.stage if self.statuses else "asked"
         return f"<call {self.number}, key {self.key}: {stage}>"
 
     @property
     def statuses(self) -> list[WorkStatus]:
         """Its statuses, oldest first."""
-        return list(self._statuses)
+        return list(self._known_statuses())
+
+    @property
+    def stage(self) -> str:
+        """The stage of its last status."""
+        return self._known_statuses()[-1].stage
 
     @property
     def succeeded(self) -> bool:
@@ -190,7 +197,7 @@ class Call:
             self._packed if is_current else None,
             self.failure,
             arguments if is_listed or not self.ended else None,
-            tuple(self._statuses),
+            tuple(self._known_statuses()),
             cut,
         )
 
@@ -198,7 +205,34 @@ class Call:
         """Return the columns of `AnswersKept`, or `None` if the call is more than one answer to remember."""
         if self._packed is None or self.answered or self.failure is not None:
             return None
-        return Answer(self.key, self.number, self.attempt, self._statuses[-1].timestamp, self._packed)
+        ended = self._known_statuses()[-1].timestamp
+        return Answer(self.key, self.number, self.attempt, ended, self._packed)
+
+    @classmethod
+    def from_answer(
+        cls, key: str, number: int, attempt: int, time: float, value: bytes | StoredValue
+    ) -> Self:
+        """Return the record of a call of which a snapshot keeps only the answer; see `AnswersKept`.
+
+        Most calls of a resumed run are such ones, so their statuses are made when they are asked for.
+        """
+        call = cls(key, number, b"")
+        call.attempt = attempt
+        call.ended = True
+        call._packed = value
+        call.is_big = type(value) is bytes and value.startswith(REFERENCE)
+        call._succeeded_at = time
+        return call
+
+    def add_status(self, status: WorkStatus) -> None:
+        """Add its newest status."""
+        self._known_statuses().append(status)
+
+    def _known_statuses(self) -> list[WorkStatus]:
+        if self._succeeded_at is not None:
+            moment, self._succeeded_at = self._succeeded_at, None
+            self._statuses = [WorkStatus(WorkStageStatus.SUCCEEDED, moment, None, "", self.attempt, "")]
+        return self._statuses
 
     @property
     def big_values(self) -> list[bytes]:
@@ -336,13 +370,8 @@ class CallRecords:
 
     def _restore_answers(self, event: AnswersKept) -> None:
         rows = zip(event.keys, event.numbers, event.attempts, event.times, event.values, strict=True)
-        for key, number, attempt, time, value in rows:
-            call = self.current[key] = Call(key, number, b"")
-            call.attempt = attempt
-            call.ended = True
-            call._packed = value
-            call.is_big = type(value) is bytes and value.startswith(REFERENCE)
-            call._statuses.append(WorkStatus(WorkStageStatus.SUCCEEDED, time, None, "", attempt, ""))
+        for row in rows:
+            self.current[row[0]] = Call.from_answer(*row)
 
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.
@@ -356,7 +385,7 @@ class CallRecords:
         return call
 
     def _add_status(self, call: Call, status: WorkStatus) -> None:
-        call._statuses.append(status)
+        call.add_status(status)
         if call is self.newest:
             self._status = status
 

@@ -45,6 +45,7 @@ class ProcessFactory:
             "durable": options.durable,
             "values": options.values,
             "preload": options.preload,
+            "function": options.setup,
             "host": self.host,
             "parent": os.getpid(),
         }
