@@ -48,6 +48,7 @@ from lightning_lite.runs.values import ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
 from lightning_lite.tree.calls import Answer, Call, CallRecords
+from lightning_lite.values.pickling import REFERENCE, files_of
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
@@ -340,7 +341,11 @@ class RunHistory:
         for work in self.works.values():
             values = [call.stored_value for call in work.records.current.values()]
             values += [value for some in work.answers for value in some.values]
-            names.update(value.name for value in values if isinstance(value, ValueFile))
+            for value in values:
+                if isinstance(value, ValueFile):
+                    names.add(value.name)
+                elif type(value) is bytes and value.startswith(REFERENCE):
+                    names.update(files_of(value))
         return names
 
     def end_process(self) -> None:

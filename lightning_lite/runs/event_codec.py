@@ -44,6 +44,7 @@ from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
+from lightning_lite.values.pickling import is_reference
 
 _PROTOCOL = 5
 
@@ -135,7 +136,8 @@ def _to_value(value: bytes | StoredValue, keep_value: KeepValue) -> Any:
     if isinstance(value, ValueFile):
         return (value.reference,)
     data = value if isinstance(value, bytes) else value.load()
-    return data if len(data) <= INLINE_LIMIT else (keep_value(data).reference,)
+    is_inline = len(data) <= INLINE_LIMIT or is_reference(data)
+    return data if is_inline else (keep_value(data).reference,)
 
 
 def _from_value(value: Any, folder: str) -> bytes | ValueFile | None:

@@ -43,6 +43,7 @@ class ProcessFactory:
         self._setup = {
             "root": options.root_dir,
             "durable": options.durable,
+            "values": options.values,
             "preload": options.preload,
             "function": options.setup,
             "host": self.host,

@@ -138,7 +138,7 @@ class Child:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
         self._parent = setup["parent"]
-        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
+        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"], setup["values"]))
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
