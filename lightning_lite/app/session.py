@@ -11,6 +11,7 @@ the same circle goes on inside.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -25,12 +26,12 @@ from lightning_lite import settings
 from lightning_lite.app.commands import Commands
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
-from lightning_lite.app.snapshots import AppView, snapshot_work
+from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import Unwind
+from lightning_lite.errors import ArgumentError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, RunnerOptions
@@ -45,7 +46,13 @@ from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
-from lightning_lite.values.pickling import is_importable
+from lightning_lite.values.pickling import (
+    PackingError,
+    is_importable,
+    pack,
+    remove_files_of,
+    value_files,
+)
 
 _log = logging.getLogger("lightning_lite")
 
@@ -109,14 +116,14 @@ class Session:
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
-        caller = Caller("flow", "root", options.root_dir, options.durable)
+        path = find_run(root, options.root_dir, options.resume) if options.resume else None
+        self._folder, journal = open_run(root, options, path)
+        caller = Caller("flow", "root", options.root_dir, options.durable, self._folder.values)
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
         self._machine = Machine(
             root, caller, options.max_running, self._exchange, clock.now, patience=patience
         )
-        path = find_run(root, options.root_dir, options.resume) if options.resume else None
-        self._folder, journal = open_run(root, options, path)
         self._terminal = Terminal()
         try:
             self.run_id = self._folder.id
@@ -136,9 +143,16 @@ class Session:
         self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        runner_options = RunnerOptions.of(options, self._folder.logs, _modules_for_works(root))
-        runner_class = InlineRunner if options.runner == "inline" else ProcessRunner
-        return runner_class(runner_options, self._terminal)
+        folder, modules = self._folder, _modules_for_works(root)
+        if options.runner == "inline":
+            if options.setup is not None:
+                options.setup()
+            runner_options = RunnerOptions.of(options, folder.logs, modules, values=folder.values)
+            return InlineRunner(runner_options, self._terminal)
+        runner_options = RunnerOptions.of(
+            options, folder.logs, modules, _pack_setup(options), values=folder.values
+        )
+        return ProcessRunner(runner_options, self._terminal)
 
     @property
     def folder(self) -> str:
@@ -253,6 +267,8 @@ class Session:
     def _close_machine(self, reports: list[Report]) -> None:
         now = self._clock.now()
         self._record(self._machine.close(now, reports), now)
+        self._machine.has_exits = True  # all processes have
+        self._remove_values()
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
@@ -294,8 +310,24 @@ class Session:
     def _carry_out(self, step: Step, now: Moment) -> None:
         """Write the events of a step to the journal, then send its requests."""
         self._record(step.events, now)
+        machine = self._machine
+        if machine.unneeded or machine.has_exits:
+            self._remove_values()
         for request in step.requests:
             self.runner.send(request)
+
+    def _remove_values(self) -> None:
+        """Remove the big values that nothing needs any more; the journal already says so."""
+        machine, folder = self._machine, self._folder.values
+        for packed in machine.unneeded:
+            remove_files_of(packed, folder)
+        machine.unneeded.clear()
+        if machine.has_exits:
+            machine.has_exits = False
+            # A process may have been killed after it wrote a file, and before it sent the reference.
+            if os.path.isdir(folder):
+                writers = {os.getpid(), *(place.pid for place in self.runner.places().values())}
+                value_files().remove_unreferenced(folder, machine.big_values(), writers)
 
     def _record(self, events: list[Event], now: Moment) -> None:
         """Write events to the journal, and report failed calls after which the app continues."""
@@ -333,6 +365,22 @@ def _modules_for_works(root: LightningFlow) -> list[str]:
     if not all(is_importable(type(work).__module__) for work in root.works()):
         modules.append("cloudpickle")  # it pickles their classes by value
     return modules
+
+
+def _pack_setup(options: RunOptions) -> bytes | None:
+    """Return the function of `LightningApp(setup=...)` for the processes of works.
+
+    Raises:
+        ArgumentError: It can't be pickled.
+    """
+    if options.setup is None:
+        return None
+    try:
+        return pack(options.setup)
+    except PackingError as error:
+        raise ArgumentError(
+            f"LightningApp(setup=...): the function can't be sent to works: {error}."
+        ) from error
 
 
 def _describe_end(state: str) -> str | None:

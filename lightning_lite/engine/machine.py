@@ -61,6 +61,7 @@ from lightning_lite.tree.outbox import (
     WorkRequest,
 )
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.pickling import files_of
 
 _log = logging.getLogger("lightning_lite")
 
@@ -104,6 +105,8 @@ class Machine:
         failed_work: Name of the work that caused `error`, or "".
         num_passes: Number of passes of the root flow, each from its first line.
         is_waiting: Whether a pass waits for a call.
+        unneeded: The packed big values that nothing needs after the last step; the caller empties it.
+        has_exits: Whether a process has exited since the caller set it to false.
         now: The time of the last step, or a later one in a pass.
     """
 
@@ -122,11 +125,13 @@ class Machine:
         self.failed_work = ""
         self.num_passes = 0
         self._acting = acting_as(caller)
-        self._outbox = Outbox()
+        self._outbox = Outbox(caller.values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running)
         self.is_waiting = False
+        self.unneeded = self._outbox.unneeded
+        self.has_exits = False
         self._outside = acting_as(SCRIPT)
         self._exchange = exchange
         self._read_clock = read_clock
@@ -191,6 +196,12 @@ class Machine:
         if not self.is_waiting or cut_at is None or (timer is not None and timer < cut_at):
             return timer
         return cut_at
+
+    def big_values(self) -> set[str]:
+        """Return the names of the files of big values that the calls of works in the tree need."""
+        works = (supervisor.work for supervisor in self._supervisors.all())
+        calls = (call for work in works for call in work._records.current.values() if call.is_big)
+        return {name for call in calls for packed in call.big_values for name in files_of(packed)}
 
     def supervisors(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree; callable from any thread, for reading only."""
@@ -257,6 +268,7 @@ class Machine:
             case WorkExited():
                 supervisor.exited(report.exitcode, report.detail, now)
                 self._supervisors.process_gone(report.work, now)
+                self.has_exits = True
             case StopWanted():
                 supervisor.ask_stop(report.timeout, now)
             case RestartWanted() if self._supervisors.has(supervisor):

@@ -45,6 +45,7 @@ from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.pickling import is_reference
 
 _log = logging.getLogger("lightning_lite")
 
@@ -205,6 +206,8 @@ class Supervisor:
         if message.changes or self.state_sync.unconfirmed:
             self.state_sync.take(message.changes, message.applied)
         if not self.awaits(message) or (call := self._end_attempt()) is None:
+            if message.value is not None and is_reference(message.value):
+                self._outbox.unneeded.append(message.value)
             return
         if message.failure is not None:
             self._attempt_failed(call, message.failure, now)
@@ -346,6 +349,7 @@ class Supervisor:
     def _cut_calls(self, now: Moment) -> None:
         """End all calls that a stop has interrupted."""
         while (call := self._queue.take_cut()) is not None:
+            self._outbox.unneeded += call.big_values
             call.fail(Failure("stopped", f"{self._describe(call)} was interrupted by a stop"))
             self._emit_status(call, WorkStageStatus.STOPPED, now)
 

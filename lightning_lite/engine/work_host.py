@@ -18,6 +18,7 @@ from operator import is_
 from types import TracebackType
 
 from lightning_lite import settings
+from lightning_lite.context import current_caller
 from lightning_lite.engine.failures import describe_exception
 from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -222,8 +223,9 @@ class WorkHost:
         # Read the attributes again, because `run` may have assigned others.
         for transferable in (*received, *self._transferables().values()):
             transferable.after_run(work.name)
+        caller = current_caller()
         try:
-            return pack(answer, to_main=True)
+            return pack(answer, to_main=True, folder=caller.values, durable=caller.durable)
         except PackingError as error:
             raise PackingError(
                 f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "

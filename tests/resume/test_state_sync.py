@@ -128,10 +128,12 @@ def kill_during_changes(num_kills, nbytes):
     assert root.heavy.num_failures >= num_kills
 
 
+@pytest.mark.filterwarnings("ignore:root.heavy.block has")
 def test_a_kill_during_a_big_change_leaves_the_state_before_or_after_it():
     kill_during_changes(2, 4_000_000)
 
 
+@pytest.mark.filterwarnings("ignore:root.heavy.block has")
 @pytest.mark.torture
 @pytest.mark.timeout(0)
 def test_two_hundred_kills_during_big_changes():

@@ -14,7 +14,7 @@ from lightning_lite.errors import JournalCorrupt
 from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached, Event
 from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.reader import FILE_NAME
+from lightning_lite.runs.journal_reader import FILE_NAME
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, remove_unneeded
 
 BIG = os.urandom(1024) * (INLINE_LIMIT // 512)

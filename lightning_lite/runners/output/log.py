@@ -25,6 +25,9 @@ class WorkLog:
         work: Name of the work.
         path: The file; appended to if it exists.
         complain: Called with the error if the file can't be written.
+
+    Attributes:
+        is_in_line: Whether the last line has no newline yet, and was not returned.
     """
 
     def __init__(self, work: str, path: str, complain: Callable[[OSError], None]) -> None:
@@ -39,19 +42,18 @@ class WorkLog:
         self._num_unfinished = 0  # bytes before that: the line that has no newline yet
         self._unlogged = ""  # the same of a line that could not be written
         self._was_cut = False  # the line was returned before its newline came
-
-    @property
-    def is_in_line(self) -> bool:
-        """Whether the last line has no newline yet, and was not returned."""
-        return bool(self._num_unfinished or self._unlogged)
+        self.is_in_line = False
 
     def append(self, data: bytes) -> list[Piece]:
         """Write what the work printed; return the lines that are complete now."""
-        return self._append(self._stream.feed(data))
+        pieces = self._append(self._stream.feed(data))
+        self.is_in_line = bool(self._num_unfinished or self._unlogged)
+        return pieces
 
     def cut(self) -> list[Piece]:
         """Return the line that has no newline yet; later output starts a new line."""
         self._was_cut = self._was_cut or self.is_in_line
+        self.is_in_line = False
         return self._take_unfinished()
 
     def close(self) -> list[Piece]:

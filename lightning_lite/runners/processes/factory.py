@@ -43,7 +43,9 @@ class ProcessFactory:
         self._setup = {
             "root": options.root_dir,
             "durable": options.durable,
+            "values": options.values,
             "preload": options.preload,
+            "function": options.setup,
             "host": self.host,
             "parent": os.getpid(),
         }

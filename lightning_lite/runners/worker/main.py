@@ -60,6 +60,9 @@ _SHARED_OBJECTS = "lightning_lite.values.shared_objects"
 #: Imported by name, when one of the packages was loaded that have an object for the current process.
 _MULTIPROCESS_BRIDGE = "lightning_lite.runners.worker.multiprocess_bridge"
 
+#: Imported by name, if the script has changed settings of the interpreter or of `logging`.
+_INTERPRETER_SETTINGS = "lightning_lite.runners.wire.interpreter_settings"
+
 #: Imported by name at the first `breakpoint()`.
 _DEBUGGER = "lightning_lite.runners.worker.debugger"
 
@@ -131,12 +134,11 @@ class Child:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow handles Ctrl-C
         signal.signal(signal.SIGTERM, self._on_sigterm)
         os.register_at_fork(after_in_child=self._after_fork)
-        if setup["log_level"] is not None:
-            import logging  # noqa: PLC0415 - 8 ms that only an app with logging has to pay
-
-            logging.basicConfig(level=setup["log_level"])
+        if setup["settings"] is not None:
+            __import__(_INTERPRETER_SETTINGS)
+            sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
         self._parent = setup["parent"]
-        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
+        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"], setup["values"]))
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
@@ -144,6 +146,8 @@ class Child:
         try:
             if setup["cwd"] is not None:
                 os.chdir(setup["cwd"])
+            if setup["function"] is not None:
+                unpack(setup["function"])()
             # Known to the helper from now on: what `on_start` changes is acknowledged, too.
             host = self._host = self._unpack_host(packed_host)
             self._introduce()

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from lightning_lite import LightningApp
-from lightning_lite.app.snapshots import read_work_progress, snapshot_work, summarize_work
+from lightning_lite.app.terminal_view import read_work_progress, snapshot_work, summarize_work
 from lightning_lite.settings import RunOptions
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
