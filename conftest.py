@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +21,10 @@ import pytest
 
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
+
+# Otherwise each process of each test compiles the package for itself, which takes longer than most tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell lets a process in the background ignore Ctrl-C, and all processes of the tests would inherit that.
 for _signum in (signal.SIGINT, signal.SIGHUP):
@@ -54,14 +59,14 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Fail if the test left a process, a thread or an open file; a lock that is held is an open file."""
     mark = uuid.uuid4().hex
     monkeypatch.setenv(MARK, mark)
-    before = set(psutil.Process().children())
+    before = set(psutil.pids())
     threads, files = set(threading.enumerate()), open_files()
 
     yield
 
     # Zombies, too: a test that starts a process has to wait for its end.
-    children = set(psutil.Process().children()) - before
-    _, orphans = psutil.wait_procs(set(marked_processes(mark)) - children, timeout=PATIENCE)
+    children, descendants = processes_of_the_test(set(psutil.pids()) - before, mark)
+    _, orphans = psutil.wait_procs(descendants, timeout=PATIENCE)
     left = [str(process.as_dict(["pid", "status", "cmdline"])) for process in (*children, *orphans)]
     for process in (*children, *orphans):
         process.kill()  # it shall not disturb the tests that follow
@@ -78,14 +83,25 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     assert not left, "the test left\n" + "\n".join(left)
 
 
-def marked_processes(mark: str) -> Iterator[psutil.Process]:
-    """Yield the processes whose environment carries `mark`: what this test started, at any depth."""
-    for folder in Path("/proc").glob("[0-9]*"):
+def processes_of_the_test(pids: set[int], mark: str) -> tuple[set[psutil.Process], set[psutil.Process]]:
+    """Return the children of this process, and their descendants: those with `mark` in their environment.
+
+    Args:
+        pids: The processes that are younger than the test. Reading the environment of all processes of
+            the machine after each test takes longer than most tests.
+        mark: A text that only the environment of this test contains.
+    """
+    children, descendants = set(), set()
+    for pid in pids:
         try:
-            if mark.encode() in environment(folder):
-                yield psutil.Process(int(folder.name))
+            process = psutil.Process(pid)
+            if process.ppid() == os.getpid():
+                children.add(process)
+            elif mark.encode() in environment(Path("/proc", str(pid))):
+                descendants.add(process)
         except (OSError, psutil.NoSuchProcess):  # see `environment`
             continue
+    return children, descendants
 
 
 def environment(folder: Path) -> bytes:

@@ -19,6 +19,7 @@ from functools import partial
 from benchmarks.measure import Measure
 from benchmarks.programs import figure_of
 from lightning_lite.clock import Moment
+from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.engine.replay import Replay
 from lightning_lite.events import (
@@ -29,7 +30,6 @@ from lightning_lite.events import (
     Event,
     RunBegun,
 )
-from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.status import WorkStatus
@@ -45,9 +45,9 @@ def steps(num_calls: int) -> Iterator[list[Event]]:
     yield [RunBegun(1.0), ComponentAttached("root.work", 1.0, True, ("app.py", "Work"), {})]
     for number in range(1, num_calls + 1):
         key, moment = f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}", float(number)
-        yield [CallAsked("root.work", key, moment, number, pickle.dumps(((number,), {})))]
+        asked = CallAsked("root.work", key, moment, number, pickle.dumps(((number,), {})))
         running = WorkStatus("running", moment, count=1)
-        yield [CallStatusChanged("root.work", key, moment, number, running)]
+        yield [asked, CallStatusChanged("root.work", key, moment, number, running)]
         yield [CallSucceeded("root.work", key, moment, pickle.dumps(number))]
 
 
@@ -66,7 +66,7 @@ def replay(folder: str) -> Replay:
     """Read the journal of a run as a resume does."""
     journal = Journal.open(folder, IDENTITY)
     with contextlib.closing(journal):
-        return Replay("run", decode_events(journal.entries(), journal.path))
+        return Replay("run", fold_entries(journal.entries(), journal.path))
 
 
 def resume(is_closed: bool) -> None:
@@ -98,9 +98,9 @@ def memory() -> None:
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     found = replay(folder)
-    book = found.history.works["root.work"].book  # all that the tree of a resumed app keeps
+    records = found.history.works["root.work"].records  # all that the tree of a resumed app keeps
     del found
-    print((tracemalloc.get_traced_memory()[0] - before) / len(book.current))
+    print((tracemalloc.get_traced_memory()[0] - before) / len(records.current))
 
 
 def look(verb: str, num_runs: int) -> None:

@@ -33,6 +33,9 @@ class Clock(Protocol):
         0 if the deadline has passed; `None` to sleep until `watch` reports a change.
         """
 
+    def exclude(self, seconds: float) -> None:
+        """Exclude seconds in which the app was suspended: no deadline comes nearer by them."""
+
     def watch(self, on_change: Callable[[], None] | None) -> None:
         """Call `on_change` after each change of the clock by a test; `None` removes the callback."""
 
@@ -40,13 +43,20 @@ class Clock(Protocol):
 class RealClock:
     """The clock of this computer."""
 
+    def __init__(self) -> None:
+        self._excluded = 0.0
+
     def now(self) -> Moment:
         """Return the present time."""
-        return Moment(time.monotonic(), time.time())
+        return Moment(time.monotonic() - self._excluded, time.time())
 
     def seconds_until(self, monotonic: float) -> float | None:
         """Return the seconds until a deadline, at least 0 and at most a day."""
-        return min(max(0.0, monotonic - time.monotonic()), _LONGEST_SLEEP)
+        return min(max(0.0, monotonic + self._excluded - time.monotonic()), _LONGEST_SLEEP)
+
+    def exclude(self, seconds: float) -> None:
+        """Exclude seconds in which the app was suspended: no deadline comes nearer by them."""
+        self._excluded += seconds
 
     def watch(self, on_change: Callable[[], None] | None) -> None:
         """Do nothing: no test changes this clock."""
@@ -83,6 +93,9 @@ class ManualClock:
     def seconds_until(self, monotonic: float) -> float | None:
         """Return 0 if the deadline has passed, else `None`: only `advance` can reach it."""
         return 0.0 if monotonic <= self._moment.monotonic else None
+
+    def exclude(self, seconds: float) -> None:
+        """Do nothing: this clock stands still while the app is suspended."""
 
     def watch(self, on_change: Callable[[], None] | None) -> None:
         """Call `on_change` after each `advance`."""

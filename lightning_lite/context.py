@@ -23,12 +23,14 @@ class Caller(NamedTuple):
         component: Name of the component, `main` in a script.
         root: Absolute root folder of the app, or `None` outside any app.
         durable: Whether written data of that app must survive the loss of power.
+        values: Absolute path of the folder for big values of the run, or `None` outside any app.
     """
 
     kind: Literal["script", "flow", "init", "work"]
     component: str
     root: str | None = None
     durable: bool = False
+    values: str | None = None
 
 
 SCRIPT = Caller("script", "main")

@@ -24,6 +24,7 @@
     │   ├── JournalVersion            another version of this package wrote it
     │   ├── JournalMismatch           it belongs to another app
     │   └── JournalInUse              another process holds its lock
+    ├── ValueFileError                the file of a big value can't be written, or can't be used
     ├── CommandError                  a command from another terminal can't be executed
     └── DriveError                    errors of drives, see `storage.errors`
 
@@ -215,6 +216,18 @@ class JournalInUse(JournalError):
     pid: int | None
     host: str | None
     since: str | None
+
+
+class ValueFileError(LightningLiteError):
+    """The file of a big value can't be written, or it is missing, damaged or of another owner.
+
+    Attributes:
+        file: Absolute path of the file, or of its folder if it could not be written.
+        what: What is wrong.
+    """
+
+    file: str
+    what: str
 
 
 class CommandError(LightningLiteError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from lightning_lite.errors import ComponentError, RunnerError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
@@ -108,6 +108,7 @@ class RunOptions(NamedTuple):
         command_channel: Whether other terminals may send commands to the app.
         view: Whether to show the works at the bottom of the terminal, if there is one.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
+        setup: Called in each process of a work before the work is loaded, or `None`.
     """
 
     root_dir: str
@@ -120,6 +121,7 @@ class RunOptions(NamedTuple):
     command_channel: bool = True
     view: bool = True
     history: int = HISTORY
+    setup: Callable[[], object] | None = None
 
     @classmethod
     def resolve(
@@ -134,6 +136,7 @@ class RunOptions(NamedTuple):
         retry_failed: bool | None = None,
         command_channel: bool | None = None,
         view: bool | None = None,
+        setup: Callable[[], object] | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
         """Return the options: for each one the argument if given, else its variable, else its default.
@@ -165,6 +168,7 @@ class RunOptions(NamedTuple):
             command_channel=_flag(command_channel, environ.get(COMMAND_CHANNEL_VARIABLE), default=True),
             view=_flag(view, environ.get(VIEW_VARIABLE), default=True),
             history=_history((environ.get(HISTORY_VARIABLE) or "").strip()),
+            setup=setup,
         )
 
 

@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import codecs
 
-#: Maximum number of characters in a line; a longer one is split.
-LINE_LIMIT = 64 * 1024
-
 #: Maximum number of characters in a message, see `one_line`.
 MESSAGE_LIMIT = 200
 
@@ -61,20 +58,16 @@ def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
 class HarmlessStream:
     r"""Makes the output of a process harmless, chunk by chunk; a chunk may end inside a character.
 
-    Args:
-        limit: Maximum number of characters in a line, which bounds the memory that a reader needs.
-
     Example:
         >>> stream = HarmlessStream()
         >>> stream.feed(b"caf\xc3"), stream.feed(b"\xa9 50%\r"), stream.feed(b"100%\n")
         ('caf', 'é 50%', '\n100%\n')
     """
 
-    def __init__(self, limit: int = LINE_LIMIT) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._held = ""  # a "\r" at the end of a chunk: a "\n" that belongs to it may follow
-        self._column = 0  # characters since the last newline
+        self._is_in_line = False  # the last line has no newline yet
 
     def feed(self, data: bytes) -> str:
         """Return the text so far, without an incomplete character or line end."""
@@ -84,31 +77,18 @@ class HarmlessStream:
         """Return the rest, with a newline if the last line had none; the stream can be fed again."""
         rest = self._advance(self._decoder.decode(b"", final=True))
         self._held = ""
-        if self._column:
-            self._column = 0
+        if self._is_in_line:
+            self._is_in_line = False
             rest += "\n"
         return rest
 
     def _advance(self, text: str) -> str:
         text = self._held + text
         self._held = "\r" if text.endswith("\r") else ""
-        text = text.removesuffix("\r")
-        return self._cut(_escape(_end_lines(text, at_start=not self._column)))
-
-    def _cut(self, text: str) -> str:
-        """Split the lines that are too long, and update the column."""
-        if self._column + len(text) > self._limit:
-            text = "\n".join(self._cut_line(line) for line in text.split("\n"))
-        newline = text.rfind("\n")
-        self._column = len(text) - newline - 1 if newline >= 0 else self._column + len(text)
+        text = _escape(_end_lines(text.removesuffix("\r"), at_start=not self._is_in_line))
+        if text:
+            self._is_in_line = not text.endswith("\n")
         return text
-
-    def _cut_line(self, line: str) -> str:
-        room, self._column = self._limit - self._column, 0
-        if len(line) <= room:
-            return line
-        pieces = [line[:room], *(line[i : i + self._limit] for i in range(room, len(line), self._limit))]
-        return "\n".join(pieces)
 
 
 def _end_lines(text: str, *, at_start: bool) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import distributed
 from distributed import Client, LocalCluster
 
-from benchmarks.peers.executor import CALLS, entered
+from benchmarks.p12_value import make, take
+from benchmarks.peers.executor import CALLS, entered, warm_up
 
 VERSION = f"Dask distributed {distributed.__version__}"
 
@@ -68,3 +69,14 @@ def fan_out() -> None:
                 lines.append((number + 4, workers[number % 4].echo(number + 4)))
         assert len(answers) == 200
         print((time.monotonic() - began) * 1e3)
+
+
+def big_value() -> None:
+    """Print the seconds of a big value from one worker to another; the client never gets it."""
+    with client(2) as cluster:
+        cluster.wait_for_workers(2)
+        one, other = cluster.scheduler_info(n_workers=-1)["workers"]
+        for place in (one, other):
+            cluster.submit(warm_up, pure=False, workers=[place]).result()
+        value = cluster.submit(make, pure=False, workers=[one])
+        print(cluster.submit(take, value, pure=False, workers=[other]).result())

@@ -7,6 +7,8 @@ import platform
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 
+from benchmarks.p12_value import make, take
+
 VERSION = f"ProcessPoolExecutor of Python {platform.python_version()}"
 
 CALLS = 1000
@@ -68,3 +70,20 @@ def seconds_of_fan_out(executor: Executor, workers: int = 4, calls: int = 200) -
             if future.result() + workers < calls:
                 lines.add(executor.submit(echo, future.result() + workers))
     return time.monotonic() - began
+
+
+def big_value() -> None:
+    """Print the seconds of a big value from one pool to another."""
+    with pool(1) as maker, pool(1) as taker:
+        print(seconds_of_big_value(maker, taker))
+
+
+def seconds_of_big_value(maker: Executor, taker: Executor) -> float:
+    """Return the seconds from the return of a big value in one pool to its use in another."""
+    maker.submit(warm_up).result()
+    taker.submit(warm_up).result()
+    return taker.submit(take, maker.submit(make).result()).result()
+
+
+def warm_up() -> None:
+    """Let a process load this module."""

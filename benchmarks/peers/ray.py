@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 
+from benchmarks.p12_value import make, take
 from benchmarks.peers.executor import CALLS
 
 VERSION = f"Ray {ray.__version__}"
@@ -63,3 +64,27 @@ def fan_out() -> None:
             lines[workers[number % 4].echo.remote(number + 4)] = number + 4
     assert len(answers) == 200
     print((time.monotonic() - began) * 1e3)
+
+
+@ray.remote
+class Keeper:
+    """An actor that makes or reads a big value."""
+
+    def make(self) -> tuple[float, Any]:
+        """Return a big value."""
+        return make()
+
+    def take(self, value: tuple[float, Any]) -> float:
+        """Return the seconds since `value` was made."""
+        return take(value)
+
+    def warm_up(self) -> None:
+        """Let a process load this module."""
+
+
+def big_value() -> None:
+    """Print the seconds of a big value from one actor to another; the driver never gets it."""
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+    maker, taker = Keeper.remote(), Keeper.remote()
+    ray.get([maker.warm_up.remote(), taker.warm_up.remote()])
+    print(ray.get(taker.take.remote(maker.make.remote())))

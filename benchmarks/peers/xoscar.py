@@ -9,6 +9,7 @@ from typing import Any
 
 import xoscar
 
+from benchmarks.p12_value import make, take
 from benchmarks.peers.executor import CALLS
 
 VERSION = f"xoscar {version('xoscar')}"
@@ -24,6 +25,14 @@ class Echo(xoscar.Actor):
     def entered(self) -> float:
         """Return the time of its first line."""
         return time.monotonic()
+
+    def make(self) -> tuple[float, Any]:
+        """Return a big value."""
+        return make()
+
+    def take(self, value: tuple[float, Any]) -> float:
+        """Return the seconds since `value` was made."""
+        return take(value)
 
 
 async def actors(number: int) -> tuple[Any, list[Any]]:
@@ -69,6 +78,16 @@ async def time_fan_out() -> float:
         return time.monotonic() - began
 
 
+async def time_big_value() -> float:
+    """Return the seconds of a big value from one actor through the client to another."""
+    pool, (maker, taker) = await actors(2)
+    async with pool:
+        await maker.echo(-1)
+        await taker.echo(-1)
+        seconds: float = await taker.take(await maker.make())
+        return seconds
+
+
 def body() -> None:
     """Print the seconds from the start of a pool to the body."""
     print(asyncio.run(time_body()))
@@ -82,3 +101,8 @@ def call() -> None:
 def fan_out() -> None:
     """Print the milliseconds of 200 calls over four workers."""
     print(asyncio.run(time_fan_out()) * 1e3)
+
+
+def big_value() -> None:
+    """Print the seconds of a big value from one actor through the client to another."""
+    print(asyncio.run(time_big_value()))

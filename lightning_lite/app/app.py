@@ -42,6 +42,9 @@ class LightningApp:
             `LIGHTNING_LITE_DURABLE`.
         max_running: Number of works that may run a call at the same time, `None` for no limit.
         clock: Source of the time; tests pass one that they control.
+        setup: A function without arguments that is called in the process of each work before the work is
+            loaded, for settings that libraries keep in the process: threads of torch, options of pandas. With
+            the inline runner it is called once, in this process.
 
     Raises:
         ComponentDefinitionError: The root is not a component, or is a flow without a `run`.
@@ -65,8 +68,11 @@ class LightningApp:
         durable: bool | None = None,
         max_running: int | None = None,
         clock: Clock | None = None,
+        setup: Callable[[], object] | None = None,
     ) -> None:
         log_level = resolve_log_level(log_level)
+        if setup is not None and not callable(setup):
+            raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
         if max_running is not None and (type(max_running) is not int or max_running < 1):
             raise ComponentError(
                 f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"
@@ -78,6 +84,7 @@ class LightningApp:
         self._root_dir = root_dir
         self._durable = durable
         self._max_running = max_running
+        self._setup = setup
         self._clock: Clock = clock or RealClock()
         self._session: Session | None = None
         self._background: RunningApp | None = None
@@ -192,7 +199,11 @@ class LightningApp:
     def _options(self, **arguments: Any) -> RunOptions:
         """Return the options of a run, from the app, the arguments of this run, and the environment."""
         return RunOptions.resolve(
-            root_dir=self._root_dir, durable=self._durable, max_running=self._max_running, **arguments
+            root_dir=self._root_dir,
+            durable=self._durable,
+            max_running=self._max_running,
+            setup=self._setup,
+            **arguments,
         )
 
     def _run(self, options: RunOptions, on_session: Callable[[Session], None] | None = None) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
 from lightning_lite.app.reporting import print_notice
+from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
-from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.values import remove_unneeded
 from lightning_lite.settings import RunOptions
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.identity import class_identity
+from lightning_lite.values.pickling import value_files
 
 
 def find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | None:
@@ -47,14 +49,23 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     journal = Journal.open(path, identity, durable=options.durable)
     try:
         # Before the folder is reopened, so that a refused run stays unchanged.
-        replay = Replay(os.path.basename(path), decode_events(journal.entries(), journal.path))
+        replay = Replay(os.path.basename(path), fold_entries(journal.entries(), journal.path))
         _restore(replay, root, options.retry_failed)
         with suppress(OSError):  # the next resume removes them
             remove_unneeded(path, replay.history.value_files())
-        return RunFolder.reopen(path), journal
+        folder = RunFolder.reopen(path)
+        _check_values(folder.values, replay.history.value_files())
+        return folder, journal
     except BaseException:
         journal.close()
         raise
+
+
+def _check_values(folder: str, needed: Collection[str]) -> None:
+    """Remove the files of big values that no remembered call needs; the others are verified when read."""
+    if os.path.isdir(folder):
+        value_files().remove_unreferenced(folder, needed)
+        value_files().distrust(folder)
 
 
 def name_of_app(root: LightningFlow) -> str:

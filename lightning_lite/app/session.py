@@ -11,6 +11,7 @@ the same circle goes on inside.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -25,12 +26,12 @@ from lightning_lite import settings
 from lightning_lite.app.commands import Commands
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
-from lightning_lite.app.snapshots import AppView, snapshot_work
+from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import Unwind
+from lightning_lite.errors import ArgumentError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, RunnerOptions
@@ -45,6 +46,7 @@ from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
+from lightning_lite.values.pickling import PackingError, pack, remove_files_of, value_files
 
 _log = logging.getLogger("lightning_lite")
 
@@ -105,27 +107,28 @@ class Session:
         self._run_once = run_once
         self.loop_ended = False
         self._waited = 0.0  # seconds that the running pass has waited for calls
-        self._suspended = 0.0  # seconds that the app was suspended by Ctrl-Z: timeouts exclude them
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
-        caller = Caller("flow", "root", options.root_dir, options.durable)
+        path = find_run(root, options.root_dir, options.resume) if options.resume else None
+        self._folder, journal = open_run(root, options, path)
+        caller = Caller("flow", "root", options.root_dir, options.durable, self._folder.values)
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
         self._machine = Machine(
-            root, caller, options.max_running, self._exchange, self._now, patience=patience
+            root, caller, options.max_running, self._exchange, clock.now, patience=patience
         )
-        path = find_run(root, options.root_dir, options.resume) if options.resume else None
-        self._folder, journal = open_run(root, options, path)
+        self._terminal = Terminal()
         try:
             self.run_id = self._folder.id
             # After the lock is taken, so that this run is not removed.
             clean_runs(options.root_dir, now=time.time())
-            self._terminal = Terminal()
             if options.view:  # before the runner is created, which may replace the standard streams
                 self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
+            self._terminal.keep_lines_whole()  # before the runner is created, too
             self.runner = self._make_runner(root, options)
         except BaseException:
+            self._terminal.close()
             if self._view is not None:
                 self._view.close("failed", [])
             self._folder.ended("failed")
@@ -134,9 +137,16 @@ class Session:
         self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        runner_options = RunnerOptions.of(options, self._folder.logs, _modules_for_works(root))
-        runner_class = InlineRunner if options.runner == "inline" else ProcessRunner
-        return runner_class(runner_options, self._terminal)
+        folder, modules = self._folder, _modules_for_works(root)
+        if options.runner == "inline":
+            if options.setup is not None:
+                options.setup()
+            runner_options = RunnerOptions.of(options, folder.logs, modules, values=folder.values)
+            return InlineRunner(runner_options, self._terminal)
+        runner_options = RunnerOptions.of(
+            options, folder.logs, modules, _pack_setup(options), values=folder.values
+        )
+        return ProcessRunner(runner_options, self._terminal)
 
     @property
     def folder(self) -> str:
@@ -152,7 +162,7 @@ class Session:
         """Start the works with `start_with_flow`, the command channel and the view."""
         self._clock.watch(self.runner.wake)
         self._terminal.on_gone = self.runner.wake
-        now = self._now()
+        now = self._clock.now()
         self._recorder.begin(now)
         for request in self._machine.prepare():
             self.runner.send(request)
@@ -186,7 +196,7 @@ class Session:
 
     def deliver(self, reports: Sequence[Report]) -> bool:
         """Let the machine apply reports, and run a pass if it wants one; return whether the app has ended."""
-        machine, now, num_passes = self._machine, self._now(), self._machine.num_passes
+        machine, now, num_passes = self._machine, self._clock.now(), self._machine.num_passes
         self._busy_since = now.monotonic
         if machine.is_waiting:  # within a pass, which goes on when this has returned
             self._carry_out(machine.step(now, reports), now)
@@ -200,7 +210,7 @@ class Session:
         except _LoopEnded:
             return True
         if machine.num_passes > num_passes:
-            self._warn_if_slow(self._now().monotonic - now.monotonic - self._waited)
+            self._warn_if_slow(self._clock.now().monotonic - now.monotonic - self._waited)
         self._show_works(now)
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
@@ -249,8 +259,10 @@ class Session:
                     ends.callback(self._channel.close)
 
     def _close_machine(self, reports: list[Report]) -> None:
-        now = self._now()
+        now = self._clock.now()
         self._record(self._machine.close(now, reports), now)
+        self._machine.has_exits = True  # all processes have
+        self._remove_values()
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
@@ -266,7 +278,7 @@ class Session:
 
     def on_resume(self, seconds: float) -> None:
         """Exclude the seconds of a suspension by Ctrl-Z from timeouts, and redraw the view."""
-        self._suspended += seconds
+        self._clock.exclude(seconds)
         if self._view is not None:
             self._view.poke()
 
@@ -278,7 +290,7 @@ class Session:
     def busy_for(self) -> float | None:
         """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""
         since = self._busy_since
-        return None if since is None else self._now().monotonic - since
+        return None if since is None else self._clock.now().monotonic - since
 
     def _listen(self) -> None:
         """Open the command channel; if that fails, the app runs without it."""
@@ -292,8 +304,24 @@ class Session:
     def _carry_out(self, step: Step, now: Moment) -> None:
         """Write the events of a step to the journal, then send its requests."""
         self._record(step.events, now)
+        machine = self._machine
+        if machine.unneeded or machine.has_exits:
+            self._remove_values()
         for request in step.requests:
             self.runner.send(request)
+
+    def _remove_values(self) -> None:
+        """Remove the big values that nothing needs any more; the journal already says so."""
+        machine, folder = self._machine, self._folder.values
+        for packed in machine.unneeded:
+            remove_files_of(packed, folder)
+        machine.unneeded.clear()
+        if machine.has_exits:
+            machine.has_exits = False
+            # A process may have been killed after it wrote a file, and before it sent the reference.
+            if os.path.isdir(folder):
+                writers = {os.getpid(), *(place.pid for place in self.runner.places().values())}
+                value_files().remove_unreferenced(folder, machine.big_values(), writers)
 
     def _record(self, events: list[Event], now: Moment) -> None:
         """Write events to the journal, and report failed calls after which the app continues."""
@@ -309,11 +337,7 @@ class Session:
         timer, survival = self._machine.wake_at, self._recorder.wake_at
         if timer is None or (survival is not None and survival < timer):
             timer = survival
-        return None if timer is None else self._clock.seconds_until(timer + self._suspended)
-
-    def _now(self) -> Moment:
-        now = self._clock.now()
-        return now._replace(monotonic=now.monotonic - self._suspended) if self._suspended else now
+        return None if timer is None else self._clock.seconds_until(timer)
 
     def _warn_if_slow(self, seconds: float) -> None:
         self._durations.append(seconds)
@@ -333,6 +357,22 @@ def _modules_for_works(root: LightningFlow) -> list[str]:
     if "lightning_lite.storage.drive" in sys.modules:
         modules.append("lightning_lite.storage.drive")
     return modules
+
+
+def _pack_setup(options: RunOptions) -> bytes | None:
+    """Return the function of `LightningApp(setup=...)` for the processes of works.
+
+    Raises:
+        ArgumentError: It can't be pickled.
+    """
+    if options.setup is None:
+        return None
+    try:
+        return pack(options.setup)
+    except PackingError as error:
+        raise ArgumentError(
+            f"LightningApp(setup=...): the function can't be sent to works: {error}."
+        ) from error
 
 
 def _describe_end(state: str) -> str | None:

@@ -57,7 +57,7 @@ class Compaction:
 
     def _run(self, limit: int) -> Iterator[None]:
         journal, rewrite = self._journal, self._rewrite
-        history = RunHistory(is_lazy=True)
+        history = RunHistory(journal.path, is_lazy=True)
         for event in decode_events(journal.entries(), journal.path):
             history.apply(event)
             yield from _pieces_of(event)

@@ -17,7 +17,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
 from lightning_lite.tree.work import LightningWork
-from lightning_lite.values.pickling import PackingError, pack_error, unpack
+from lightning_lite.values.pickling import PackingError, is_reference, pack_error, unpack
 
 if TYPE_CHECKING:
     from typing import Any
@@ -52,6 +52,8 @@ def describe_exception(error: BaseException, work: LightningWork, call: RunCall)
 
 def describe_call(work: str, arguments: bytes) -> str:
     """Return a call with pickled arguments as source code, shortened: `root.train.run(lr=0.1)`."""
+    if is_reference(arguments):
+        return f"{work}.run(...)"  # to read a big value only for a message would take too much memory
     try:
         args, kwargs = unpack(arguments)
     except Exception:  # noqa: BLE001 - must not replace the failure that is being described

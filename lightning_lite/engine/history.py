@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, assert_never
 
+from lightning_lite.errors import JournalCorrupt
 from lightning_lite.events import (
     AnswersKept,
     AnswerUsed,
@@ -41,11 +42,13 @@ from lightning_lite.events import (
 )
 from lightning_lite.places import Place
 from lightning_lite.runs.event_codec import decode_events
-from lightning_lite.runs.reader import FILE_NAME, read_entries
+from lightning_lite.runs.journal_reader import FILE_NAME, corrupt, read_entries
 from lightning_lite.runs.safe_unpickle import show_arguments
 from lightning_lite.runs.values import ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
+from lightning_lite.text import one_line
 from lightning_lite.tree.calls import Answer, Call, CallRecords
+from lightning_lite.values.pickling import REFERENCE, files_of
 
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 
@@ -177,11 +180,12 @@ class WorkHistory:
         statuses: The statuses of its process.
         calls: Its calls, in the order of the requests; old ones are no longer listed.
         num_unlisted: Number of the calls that are no longer listed.
-        is_detached: Whether the flow has removed it from the tree.
+        is_detached: Whether it is not in the tree: not yet attached, or removed by the flow.
         place: Where its newest process runs or has run; `None` if its work has stopped or failed since.
         place_since: When that process was up, in seconds since 1970.
         records: The records of its calls, as the flow has them.
         answers: Remembered calls that are not in `records`; see `RunHistory`.
+        shown: Of `calls`, the newest for each key.
     """
 
     def __init__(self, name: str) -> None:
@@ -190,11 +194,12 @@ class WorkHistory:
         self.statuses: list[WorkStatus] = []
         self.calls: list[CallHistory] = []
         self.num_unlisted = 0
-        self.is_detached = False
+        self.is_detached = True
         self.place: Place | None = None
         self.place_since = 0.0
         self.records = CallRecords()
         self.answers: list[AnswersKept] = []
+        self.shown: dict[str, CallHistory] = {}
         self._answer_keys: set[str] = set()
 
     def add_answers(self, event: AnswersKept) -> None:
@@ -202,18 +207,21 @@ class WorkHistory:
         self.answers.append(event)
         self._answer_keys.update(event.keys)
 
-    def expand(self, key: str) -> None:
-        """Make the records of the remembered calls among which `key` is, if it is in `answers`."""
-        if key in self._answer_keys:
-            position = next(number for number, some in enumerate(self.answers) if key in some.keys)
-            event = self.answers.pop(position)
-            self._answer_keys.difference_update(event.keys)
-            self.records.apply(event)
+    def expand(self, key: str) -> bool:
+        """Make the records of the `answers` among which `key` is, and return whether it is in them."""
+        if key not in self._answer_keys:
+            return False
+        position = next(number for number, some in enumerate(self.answers) if key in some.keys)
+        event = self.answers.pop(position)
+        self._answer_keys.difference_update(event.keys)
+        self.records.apply(event)
+        return True
 
     def forget(self) -> None:
         """Forget all remembered calls: the work was removed."""
         self.is_detached = True
         self.records = CallRecords()
+        self.shown.clear()
         self.answers.clear()
         self._answer_keys.clear()
 
@@ -233,7 +241,11 @@ class WorkHistory:
 class RunHistory:
     """History of one run; `apply` folds the next event into it.
 
+    The checksums of a journal prove that it is what a process wrote, not that the process wrote sense. So
+    `apply` refuses an event about a component or a call that no earlier event mentions.
+
     Args:
+        file: Absolute path of the journal, which errors name.
         is_lazy: Whether remembered calls that the history does not list stay together as the snapshot has
             them. They take a tenth of the time and the memory, and are not in the `book` of their work.
 
@@ -246,7 +258,8 @@ class RunHistory:
         deaths: How often in a row the flow died soon after it had sent a call, by work and key.
     """
 
-    def __init__(self, *, is_lazy: bool = False) -> None:
+    def __init__(self, file: str = FILE_NAME, *, is_lazy: bool = False) -> None:
+        self._file = file
         self._is_lazy = is_lazy
         self.works: dict[str, WorkHistory] = {}
         self.begun: list[float] = []
@@ -257,7 +270,6 @@ class RunHistory:
         self._sent: set[tuple[str, str]] = set()
         self._identities: dict[str, tuple[str, str]] = {}
         self._moved: dict[str, None] = {}
-        self._current: dict[tuple[str, str], CallHistory] = {}
 
     @property
     def calls(self) -> Iterator[CallHistory]:
@@ -271,13 +283,18 @@ class RunHistory:
         return max([*self.begun[-1:], *self.times[-1:]], default=0.0)
 
     def apply(self, event: Event) -> None:
-        """Fold the next event."""
+        """Fold the next event.
+
+        Raises:
+            JournalCorrupt: It is about a component or a call that no earlier event mentions.
+        """
         match event:
-            case CallAsked() | CallStatusChanged() | CallSucceeded() | CallFailed():
+            case CallStatusChanged() | CallSucceeded() | CallFailed():
                 self._apply_to_call(event)
+            case CallAsked():
+                self._ask(event)
             case StateWritten() | StateReported():
-                self.states.setdefault(event.component, {}).update(event.values)
-                self.written.setdefault(event.component, {}).update(event.values)
+                self._change_state(event)
             case RunBegun():
                 self._begin(event.time)
                 return
@@ -290,20 +307,22 @@ class RunHistory:
             case ComponentDetached():
                 self._detach(event.component)
             case ProcessStarted():
-                work = self._work(event.component)
+                work = self._attached(event)
                 work.place, work.place_since = event.place, event.time
                 return  # a snapshot repeats it, later than its time
             case WorkStatusChanged():
-                work = self._work(event.component)
+                work = self._attached(event)
                 if event.status.stage in (WorkStageStatus.FAILED, WorkStageStatus.STOPPED):
                     work.place = None
                 work.records.apply(event)
                 work.statuses.append(event.status)
             case AnswerUsed():
+                # No record is needed: the work may have got another name after the call had ended.
                 work = self._work(event.component)
                 work.expand(event.key)
                 work.records.apply(event)
             case CallSurvived():
+                self._find(event)
                 self._absolve(event.component, event.key)
             case ScheduleFired():
                 pass
@@ -322,7 +341,11 @@ class RunHistory:
         for work in self.works.values():
             values = [call.stored_value for call in work.records.current.values()]
             values += [value for some in work.answers for value in some.values]
-            names.update(value.name for value in values if isinstance(value, ValueFile))
+            for value in values:
+                if isinstance(value, ValueFile):
+                    names.add(value.name)
+                elif type(value) is bytes and value.startswith(REFERENCE):
+                    names.update(files_of(value))
         return names
 
     def end_process(self) -> None:
@@ -337,44 +360,74 @@ class RunHistory:
         if self.deaths:
             self.deaths.pop((work, key), None)
 
-    def _apply_to_call(self, event: CallAsked | CallStatusChanged | CallSucceeded | CallFailed) -> None:
-        work, called = self._work(event.component), (event.component, event.key)
-        if work.answers:
-            work.expand(event.key)
+    def _attached(self, event: CallAsked | WorkStatusChanged | ProcessStarted) -> WorkHistory:
+        """Return the work of an event, which is in the tree."""
+        work = self.works.get(event.component)
+        if work is None or work.is_detached:
+            raise self._impossible(event, f"there is no work {event.component}")
+        return work
+
+    def _find(self, event: CallStatusChanged | CallSucceeded | CallFailed | CallSurvived) -> WorkHistory:
+        """Return the work of an event, which was asked for its call, now or under an earlier name."""
+        work = self.works.get(event.component)
+        if work is None or event.key not in work.records.current:
+            work = self._work(event.component)
+            if not work.expand(event.key) and event.key not in self._moved:
+                missing = f"{event.component} was not asked for a call with the key {event.key}"
+                raise self._impossible(event, missing)
+        return work
+
+    def _impossible(self, event: Event, missing: str) -> JournalCorrupt:
+        return corrupt(self._file, None, one_line(f"{type(event).__name__}, but {missing}", limit=200))
+
+    def _ask(self, event: CallAsked) -> None:
+        work = self._attached(event)
+        work.expand(event.key)
         work.records.apply(event)
-        call, shown = work.records.current[event.key], self._current.get(called)
-        if shown is None or shown._call is not call:
-            arguments = event.arguments if isinstance(event, CallAsked) else None
-            shown = self._current[called] = CallHistory(work.name, call, arguments)
-            work.calls.append(shown)
-        if isinstance(event, CallStatusChanged):
-            if event.status.stage == WorkStageStatus.RUNNING:
-                self._sent.add(called)
-            elif event.status.stage not in _UNFINISHED:
-                self._absolve(*called)
-        elif not isinstance(event, CallAsked):
-            self._absolve(*called)
+        self._show(work, work.records.current[event.key], event.arguments)
+
+    def _apply_to_call(self, event: CallStatusChanged | CallSucceeded | CallFailed) -> None:
+        work, key = self._find(event), event.key
+        work.records.apply(event)
+        call, shown = work.records.current[key], work.shown.get(key)
+        if shown is None or shown.record is not call:
+            self._show(work, call, None)
+        if not isinstance(event, CallStatusChanged):
+            self._absolve(work.name, key)
+        elif event.status.stage == WorkStageStatus.RUNNING:
+            self._sent.add((work.name, key))
+        elif event.status.stage not in _UNFINISHED:
+            self._absolve(work.name, key)
+
+    def _show(self, work: WorkHistory, call: Call, arguments: bytes | None) -> None:
+        shown = work.shown[call.key] = CallHistory(work.name, call, arguments)
+        work.calls.append(shown)
+
+    def _change_state(self, event: StateWritten | StateReported) -> None:
+        if event.component not in self.states:
+            raise self._impossible(event, f"there is no component {event.component}")
+        self.states[event.component].update(event.values)
+        self.written.setdefault(event.component, {}).update(event.values)
 
     def _begin(self, moment: float) -> None:
         """Fold a start or resume: calls that an earlier process had not ended are lost."""
         self.end_process()
-        for call in self._current.values():
-            if call.cut is None and call.statuses[-1].stage not in _ENDS:
-                call.cut = self.last_time
         for work in self.works.values():
             work.place = None
+            for call in work.shown.values():
+                if call.cut is None and call.record.stage not in _ENDS:
+                    call.cut = self.last_time
         self.begun.append(moment)
 
     def _detach(self, top: str) -> None:
         """Fold the removal of a component with all below it; the history of its works stays."""
-        for work, key in [called for called in self._current if is_below(called[0], top)]:
-            if not self._current.pop((work, key)).record.ended:
-                self._moved[key] = None
         for work, key in [*self._sent, *self.deaths]:
             if is_below(work, top):
                 self._absolve(work, key)
         for name, known in self.works.items():
             if is_below(name, top):
+                # Events about these calls may follow, under another name of the work.
+                self._moved.update((key, None) for key, call in known.shown.items() if not call.record.ended)
                 known.forget()
         for by_component in (self.states, self.written, self._identities):
             for name in [name for name in by_component if is_below(name, top)]:
@@ -492,12 +545,12 @@ class RunHistory:
                     shown.cut = kept.cut
                     work.calls.append(shown)
                     if kept.is_current:
-                        self._current[work.name, kept.key] = shown
+                        work.shown[kept.key] = shown
 
 
-def fold(events: Iterable[Event], *, is_lazy: bool = False) -> RunHistory:
-    """Return the history that the events of a run give; see `RunHistory` for `is_lazy`."""
-    history = RunHistory(is_lazy=is_lazy)
+def fold(events: Iterable[Event], file: str = FILE_NAME, *, is_lazy: bool = False) -> RunHistory:
+    """Return the history that the events of a run give; see `RunHistory`."""
+    history = RunHistory(file, is_lazy=is_lazy)
     is_collecting = gc.isenabled()
     gc.disable()  # All objects made here stay, so that a collection would only traverse them again and again.
     try:
@@ -507,6 +560,21 @@ def fold(events: Iterable[Event], *, is_lazy: bool = False) -> RunHistory:
         if is_collecting:
             gc.enable()
     return history
+
+
+def fold_entries(entries: Iterable[bytes], file: str, *, is_lazy: bool = False) -> RunHistory:
+    """Return the history that the entries of a journal give.
+
+    Args:
+        entries: All entries of the journal, in order.
+        file: Absolute path of the journal: big values are in its folder, and errors name it.
+        is_lazy: As for `RunHistory`.
+
+    Raises:
+        JournalVersion: An event is of an unknown kind, or has unknown fields.
+        JournalCorrupt: An event does not follow from those before it, or the file of a value is missing.
+    """
+    return fold(decode_events(entries, file), file, is_lazy=is_lazy)
 
 
 def read_history(path: str) -> RunHistory:
@@ -519,4 +587,4 @@ def read_history(path: str) -> RunHistory:
         NothingToResume: It has no journal.
         JournalError: The journal is damaged, of another version or another user, or can't be read.
     """
-    return fold(decode_events(read_entries(path), os.path.join(path, FILE_NAME)), is_lazy=True)
+    return fold_entries(read_entries(path), os.path.join(path, FILE_NAME), is_lazy=True)

@@ -61,6 +61,7 @@ from lightning_lite.tree.outbox import (
     WorkRequest,
 )
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.pickling import files_of
 
 _log = logging.getLogger("lightning_lite")
 
@@ -104,6 +105,8 @@ class Machine:
         failed_work: Name of the work that caused `error`, or "".
         num_passes: Number of passes of the root flow, each from its first line.
         is_waiting: Whether a pass waits for a call.
+        unneeded: The packed big values that nothing needs after the last step; the caller empties it.
+        has_exits: Whether a process has exited since the caller set it to false.
         now: The time of the last step, or a later one in a pass.
     """
 
@@ -122,11 +125,13 @@ class Machine:
         self.failed_work = ""
         self.num_passes = 0
         self._acting = acting_as(caller)
-        self._outbox = Outbox()
+        self._outbox = Outbox(caller.values, durable=caller.durable)
         self._timers = Timers()
-        self._supervisors = Supervisors(self._outbox, self._timers, max_running)
-        self._unsent: list[Request] = []  # returned by the next step
+        self._requests: list[Request] = []  # to send when the events of the step are written
+        self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running)
         self.is_waiting = False
+        self.unneeded = self._outbox.unneeded
+        self.has_exits = False
         self._outside = acting_as(SCRIPT)
         self._exchange = exchange
         self._read_clock = read_clock
@@ -153,8 +158,8 @@ class Machine:
             supervisor = self._supervisors.supervise(work)
             if _starts_with_flow(work):
                 supervisor.ask_start(now)
-        requests = self._collect(now)
-        return Step(self._outbox.take_events(), requests)
+        self._advance(now)
+        return self._take_step()
 
     def prepare(self) -> list[Request]:
         """Return requests that let the runner start early the processes that `open` will request."""
@@ -192,6 +197,12 @@ class Machine:
             return timer
         return cut_at
 
+    def big_values(self) -> set[str]:
+        """Return the names of the files of big values that the calls of works in the tree need."""
+        works = (supervisor.work for supervisor in self._supervisors.all())
+        calls = (call for work in works for call in work._records.current.values() if call.is_big)
+        return {name for call in calls for packed in call.big_values for name in files_of(packed)}
+
     def supervisors(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree; callable from any thread, for reading only."""
         return self._supervisors.all()
@@ -225,11 +236,15 @@ class Machine:
                 self._apply(report, now)
             for name in self._timers.pop_due(now) if is_due else ():
                 self._wake(name, now)
-            requests = self._collect(now)
+            self._advance(now)
         elif self.wants_pass:
-            requests = self._run_pass()
-        else:
-            requests = []
+            self._run_pass()
+        return self._take_step()
+
+    def _take_step(self) -> Step:
+        """Return the events and requests since the last time; no requests if the app has ended."""
+        requests = [] if self.ended else self._requests[:]
+        self._requests.clear()
         return Step(self._outbox.take_events(), requests)
 
     # Reports and timers.
@@ -241,7 +256,7 @@ class Machine:
         match report:
             case StateChanged():
                 supervisor.state_sync.take(report.changes, report.applied)
-                self._unsent.append(AcknowledgeState(report.work))
+                self._requests.append(AcknowledgeState(report.work))
                 if not report.changes:
                     return  # it only confirms a write of the flow
             case RunEnded():
@@ -253,6 +268,7 @@ class Machine:
             case WorkExited():
                 supervisor.exited(report.exitcode, report.detail, now)
                 self._supervisors.process_gone(report.work, now)
+                self.has_exits = True
             case StopWanted():
                 supervisor.ask_stop(report.timeout, now)
             case RestartWanted() if self._supervisors.has(supervisor):
@@ -272,15 +288,16 @@ class Machine:
 
     # The pass.
 
-    def _run_pass(self) -> list[Request]:
-        """Run one pass of the flow, handle its requests, and return the requests to send."""
+    def _run_pass(self) -> None:
+        """Run one pass of the flow, and handle its requests."""
         try:
             self._run_root()
         except BaseException:
             self._outbox.drop_events()
             raise
         self._refresh_time()
-        return [] if self.ended else self._handle_pass()
+        if not self.ended:
+            self._handle_pass()
 
     def _refresh_time(self) -> None:
         """Take the current time, so that a slow pass does not shorten the time limits of its calls."""
@@ -288,8 +305,8 @@ class Machine:
             self.now = self._read_clock()
             self._outbox.wall = self.now.wall
 
-    def _handle_pass(self) -> list[Request]:
-        """Handle what the pass has requested and written up to here, and return the requests to send."""
+    def _handle_pass(self) -> None:
+        """Handle what the pass has requested and written up to here."""
         outbox, now = self._outbox, self.now
         if outbox.requests:
             self._handle_requests(now)
@@ -301,7 +318,7 @@ class Machine:
             outbox.emit_writes()
         if outbox.wakes:
             self._set_schedules(now)
-        return self._collect(now)
+        self._advance(now)
 
     def _run_root(self) -> None:
         """Call `run` of the root flow, and handle how it ends: normally, paused, stopped or failed.
@@ -372,7 +389,7 @@ class Machine:
             self._refresh_time()
             if outbox.touched:
                 outbox.collect_changes()
-            self._unsent = self._handle_pass()
+            self._handle_pass()
             while (goes_on := self._decide(calls, works)) is None:
                 self._carry_out(self._exchange)
         except BaseException as error:  # noqa: BLE001 - `_run_root` raises it again
@@ -400,11 +417,11 @@ class Machine:
 
     def _carry_out(self, exchange: Callable[[Step], None]) -> None:
         """Let the caller carry out what the pass did up to here, and make the next step."""
-        requests, self._unsent = self._unsent, []
+        step = self._take_step()
         self.is_waiting = True
         try:
             with self._outside:
-                exchange(Step(self._outbox.take_events(), requests))
+                exchange(step)
         finally:
             self.is_waiting = False
 
@@ -444,12 +461,10 @@ class Machine:
             case StacksRequested():
                 supervisor.ask_stacks()
 
-    def _collect(self, now: Moment) -> list[Request]:
-        """Return the requests to send; none if the app has ended or a failure of a work ends it now."""
-        requests, self._unsent = self._unsent, []
-        if not self.ended and (failed := self._supervisors.failed) is not None:
+    def _advance(self, now: Moment) -> None:
+        """Let the supervisors send what they can, and end the app if a work has failed for good."""
+        if not self.ended and (failed := self._supervisors.advance(now)) is not None:
             self.ended, self.error, self.failed_work = True, failed.error, failed.name
-        return [] if self.ended else requests + self._supervisors.collect(now)
 
 
 def _starts_with_flow(work: LightningWork) -> bool:

@@ -12,8 +12,17 @@ from collections.abc import Sequence
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.compaction import Compaction
+from lightning_lite.engine.state_watch import StateWatch
 from lightning_lite.errors import JournalError
-from lightning_lite.events import CallStatusChanged, CallSucceeded, CallSurvived, Event, RunBegun
+from lightning_lite.events import (
+    CallStatusChanged,
+    CallSucceeded,
+    CallSurvived,
+    Event,
+    RunBegun,
+    StateReported,
+    StateWritten,
+)
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
 from lightning_lite.settings import HISTORY
@@ -24,9 +33,10 @@ _log = logging.getLogger("lightning_lite")
 #: Seconds after the start of a call from which on a death of the flow is not attributed to that call.
 SURVIVAL = 10.0
 
-#: A journal is compacted when it is larger than `_GROWTH` times its last snapshot and `_ROOM` bytes.
-_GROWTH = 2
-_ROOM = 8 * 1024 * 1024
+#: A journal is compacted when it is larger than `_GROWTH` times its last snapshot and `_ROOM` bytes. A resume
+#: takes several times as long for a byte written since then as for a byte of the snapshot, so both are small.
+_GROWTH = 1.5
+_ROOM = 2 * 1024 * 1024
 
 #: A journal that has grown by more bytes than this since its last snapshot is compacted when the run ends.
 _ROOM_AT_END = 1024 * 1024
@@ -43,7 +53,8 @@ class Recorder:
         history: Number of ended calls that the journal keeps for `timeline` and the like.
 
     Attributes:
-        wake_at: When the oldest new call counts as survived, in monotonic seconds, or `None`.
+        wake_at: When `record` must be called, also without events, in monotonic seconds, or `None`: the
+            oldest new call counts as survived, or numbers must be written.
     """
 
     def __init__(self, journal: Journal, history: int = HISTORY) -> None:
@@ -51,9 +62,10 @@ class Recorder:
         self._history = history
         self.wake_at: float | None = None
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
+        self._state = StateWatch(journal.folder)
         self._compaction: Compaction | None = None
         self._snapshot_size = 0
-        self._compact_at = _ROOM
+        self._compact_at: float = _ROOM
 
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""
@@ -66,10 +78,25 @@ class Recorder:
             JournalError: Writing failed, for example because the disk is full.
         """
         survived = self._take_survivors(now) if self._young else ()
-        if not events and not survived:
+        state = self._state
+        if events or survived:
+            self._write_step((*survived, *events), now)
+            for event in events:
+                if type(event) is StateReported or type(event) is StateWritten:
+                    state.see(event, now)
+        elif state.due is None:
             return
+        if state.due is not None and now.monotonic >= state.due:
+            state.flush()
+        self.wake_at = next(iter(self._young.values()), None)
+        if state.due is not None and (self.wake_at is None or state.due < self.wake_at):
+            self.wake_at = state.due
+        if self._compaction is not None or self._journal.size > self._compact_at:
+            self._compact(_PIECES)
+
+    def _write_step(self, events: Sequence[Event], now: Moment) -> None:
         try:
-            self._write((*survived, *events))
+            self._write(events)
         finally:
             for event in events:
                 if type(event) is CallStatusChanged:
@@ -80,9 +107,6 @@ class Recorder:
                         self._young.pop(call, None)
                 elif type(event) is CallSucceeded:
                     self._young.pop((event.component, event.key), None)
-            self.wake_at = next(iter(self._young.values()), None)
-        if self._compaction is not None or self._journal.size > self._compact_at:
-            self._compact(_PIECES)
 
     def close(self) -> None:
         """Compact a journal that has grown, write what could not be written before, and close the journal."""
@@ -92,6 +116,7 @@ class Recorder:
         finally:
             if self._compaction is not None:
                 self._compaction.abandon()
+            self._state.flush()
             self._journal.close()
 
     def _write(self, events: Sequence[Event]) -> None:

@@ -5,12 +5,11 @@ The resumed app builds a new tree. Each component gets the values recorded under
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
-from lightning_lite.engine.history import fold
+from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalMismatch, PoisonCall
-from lightning_lite.events import Event
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import call_when_attached
@@ -23,20 +22,20 @@ _PROCESS_ATTRIBUTES = frozenset({"_url", "_port"})  # attributes of a process th
 
 
 class Replay:
-    """State of an earlier run, folded from its events.
+    """State of an earlier run.
 
     Args:
         run: Id of the run.
-        events: The events of its journal, in order.
+        history: History of the run.
 
     Attributes:
         run: Id of the run.
         history: History of the run.
     """
 
-    def __init__(self, run: str, events: Iterable[Event]) -> None:
+    def __init__(self, run: str, history: RunHistory) -> None:
         self.run = run
-        self.history = fold(events)
+        self.history = history
         self.history.end_process()
 
     @property

@@ -5,7 +5,7 @@
        └──────WorkExited──────┴─────────────────────┘   it died: the running attempt has failed
 
 One call runs at a time, the others wait in the queue. Like the machine, it has no side effects: it takes
-reports and the time, and collects requests.
+reports and the time, and returns requests.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.pickling import is_reference
 
 _log = logging.getLogger("lightning_lite")
 
@@ -55,6 +56,7 @@ class Supervisor:
     Args:
         work: The work.
         outbox: Receives the events of the calls and of the process.
+        requests: Receives the requests to send.
         slots: Limits how many works run a call at the same time.
         blocked: Whether the process of an earlier work of this name has to end first.
 
@@ -63,22 +65,28 @@ class Supervisor:
         name: Name of the work; a work that was removed from the tree has none.
         error: The exception that must end the app, or `None`.
         state_sync: Exchanges attribute values with the process of the work.
-        requests: The requests to send.
         running: The call whose attempt was sent and has not ended, or `None`.
         timer: When `tick` must be called, in monotonic seconds, as `Supervisors` has set it; or `None`.
     """
 
-    def __init__(self, work: LightningWork, outbox: Outbox, slots: Slots, *, blocked: bool = False) -> None:
+    def __init__(
+        self,
+        work: LightningWork,
+        outbox: Outbox,
+        requests: list[Request],
+        slots: Slots,
+        *,
+        blocked: bool = False,
+    ) -> None:
         self.work = work
         self.name = work.name
         self.error: BaseException | None = None
         self.state_sync = StateSync(work, outbox)
         self._outbox = outbox
+        self._requests = requests
         self._slots = slots
-        self.requests: list[Request] = []
         self.running: Call | None = None
         self.timer: float | None = None
-        self._status_has_changed = False
         self._records: CallRecords = work._records
         self._policy = work._policy
         self._process: Literal["absent", "starting", "up", "stopping", "blocked"]
@@ -114,16 +122,6 @@ class Supervisor:
         """Return whether its next call can be sent now."""
         return self._process == "up" and self.running is None and self._queue.is_due(now.monotonic)
 
-    def take_requests(self) -> list[Request]:
-        """Return the requests to send, and forget them."""
-        requests, self.requests = self.requests, []
-        return requests
-
-    def take_status_change(self) -> bool:
-        """Return whether a status that the flow has read has changed since the last time."""
-        has_changed, self._status_has_changed = self._status_has_changed, False
-        return has_changed
-
     # Requests of the flow.
 
     def ask_start(self, now: Moment) -> None:
@@ -153,13 +151,13 @@ class Supervisor:
     def ask_stacks(self) -> None:
         """Let the process write the Python stacks of its threads to its output."""
         if self.has_process:
-            self.requests.append(DumpStack(self.name))
+            self._requests.append(DumpStack(self.name))
 
     def ask_write(self, names: set[str]) -> None:
         """Send attributes that the flow wrote: now if a call runs, else with the next call."""
         self.state_sync.add(names)
         if self.running is not None and self._process == "up":
-            self.requests.append(WriteState(self.name, self.state_sync.unconfirmed, self.state_sync.newest))
+            self._requests.append(WriteState(self.name, self.state_sync.unconfirmed, self.state_sync.newest))
 
     def unblock(self, now: Moment) -> None:
         """Allow a process: that of the earlier work with this name has exited."""
@@ -183,7 +181,7 @@ class Supervisor:
         self._deadline = None if self._policy.timeout is None else now.monotonic + self._policy.timeout
         self._emit_status(call, WorkStageStatus.RUNNING, now)
         sync = self.state_sync
-        self.requests.append(
+        self._requests.append(
             RunCall(self.name, call.key, call.attempt, call.arguments, sync.unconfirmed, sync.newest)
         )
 
@@ -208,6 +206,8 @@ class Supervisor:
         if message.changes or self.state_sync.unconfirmed:
             self.state_sync.take(message.changes, message.applied)
         if not self.awaits(message) or (call := self._end_attempt()) is None:
+            if message.value is not None and is_reference(message.value):
+                self._outbox.unneeded.append(message.value)
             return
         if message.failure is not None:
             self._attempt_failed(call, message.failure, now)
@@ -282,7 +282,9 @@ class Supervisor:
             return
         policy = self._policy
         host, descriptors = pack_host(self.work)
-        self.requests.append(StartWork(self.name, host, policy.parallel, policy.env, policy.cwd, descriptors))
+        self._requests.append(
+            StartWork(self.name, host, policy.parallel, policy.env, policy.cwd, descriptors)
+        )
         self._process = "starting"
 
     def _end_process(self, why: Failure | Literal["stop", "restart"], timeout: float) -> None:
@@ -290,7 +292,7 @@ class Supervisor:
         if not self.has_process:
             return
         if self._process != "stopping" or timeout == 0:
-            self.requests.append(StopWork(self.name, timeout) if timeout > 0 else KillWork(self.name))
+            self._requests.append(StopWork(self.name, timeout) if timeout > 0 else KillWork(self.name))
         if self._process != "stopping" or why == "stop":
             self._ending = why
         self._process = "stopping"
@@ -347,6 +349,7 @@ class Supervisor:
     def _cut_calls(self, now: Moment) -> None:
         """End all calls that a stop has interrupted."""
         while (call := self._queue.take_cut()) is not None:
+            self._outbox.unneeded += call.big_values
             call.fail(Failure("stopped", f"{self._describe(call)} was interrupted by a stop"))
             self._emit_status(call, WorkStageStatus.STOPPED, now)
 
@@ -370,7 +373,7 @@ class Supervisor:
     def _status_changed(self, call: Call | None, stage: str, message: str) -> None:
         """Request a pass if the flow has read the status, and write it to the debug log."""
         if self._records.was_read:
-            self._status_has_changed = True
+            self._outbox.changed(f"{self.name}: {stage}", self.name)
         if self._outbox.explain is not None:
             what = f"{self.name}, call {call.number}" if call is not None else self.name
             _log.debug("%s: %s%s", what, stage, f", {message}" if message else "")

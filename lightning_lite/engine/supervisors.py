@@ -18,12 +18,16 @@ class Supervisors:
     Args:
         outbox: Receives the events of the supervisors.
         timers: Holds the timer of each supervisor, under the name of its work.
+        requests: Receives the requests of the supervisors.
         max_running: Number of works that may run a call at the same time, or `None` for no limit.
     """
 
-    def __init__(self, outbox: Outbox, timers: Timers, max_running: int | None) -> None:
+    def __init__(
+        self, outbox: Outbox, timers: Timers, requests: list[Request], max_running: int | None
+    ) -> None:
         self._outbox = outbox
         self._timers = timers
+        self._requests = requests
         self._slots = Slots(max_running)
         self._supervisors: dict[str, Supervisor] = {}
         self._retiring: dict[str, Supervisor] = {}  # their works are removed, their processes still run
@@ -35,14 +39,6 @@ class Supervisors:
     def is_busy(self) -> bool:
         """Whether a supervisor waits for a report."""
         return bool(self._busy)
-
-    @property
-    def failed(self) -> Supervisor | None:
-        """A supervisor of a work in the tree that has changed and whose error must end the app, or `None`."""
-        for supervisor in self._active:
-            if supervisor.error is not None and self.has(supervisor):
-                return supervisor
-        return None
 
     def all(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree."""
@@ -68,7 +64,9 @@ class Supervisors:
         name = work._node.name
         supervisor = self._supervisors.get(name)
         if supervisor is None:
-            supervisor = Supervisor(work, self._outbox, self._slots, blocked=name in self._retiring)
+            supervisor = Supervisor(
+                work, self._outbox, self._requests, self._slots, blocked=name in self._retiring
+            )
             self._supervisors[name] = supervisor
         self._active[supervisor] = None
         return supervisor
@@ -102,14 +100,19 @@ class Supervisors:
             self._supervisors[name].unblock(now)
             self._active[self._supervisors[name]] = None
 
-    def collect(self, now: Moment) -> list[Request]:
-        """Send calls up to `max_running`, set timers, and return the requests of all changed supervisors.
+    def advance(self, now: Moment) -> Supervisor | None:
+        """Let the supervisors that have changed send their next calls, up to `max_running`, and set timers.
 
         Among the supervisors that are ready, those that have waited longest send their calls first.
+
+        Returns:
+            A supervisor whose error must end the app; then no call is sent. `None` if there is no such error.
         """
         active, self._active = self._active, {}
         held, slots = self._held, self._slots
         for supervisor in active:
+            if supervisor.error is not None and self.has(supervisor):
+                return supervisor
             if supervisor.is_ready(now):
                 held.setdefault(supervisor)
             elif held:
@@ -119,9 +122,7 @@ class Supervisors:
             del held[supervisor]
             supervisor.dispatch(now)
             active[supervisor] = None
-        requests: list[Request] = []
         for supervisor in active:
-            requests += supervisor.take_requests()
             name = supervisor.name
             if self._supervisors.get(name) is not supervisor:
                 continue
@@ -130,6 +131,4 @@ class Supervisors:
                 supervisor.timer = due
                 self._timers.set(name, due)
             (self._busy.add if supervisor.is_busy else self._busy.discard)(name)
-            if supervisor.take_status_change():
-                self._outbox.changed(f"{name}: {supervisor.work.status.stage}", name)
-        return requests
+        return None

@@ -10,6 +10,7 @@ It is pickled and sent to the process of the work. The runner carries its messag
 
 from __future__ import annotations
 
+import os
 from _thread import RLock, get_ident
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from operator import is_
 from types import TracebackType
 
 from lightning_lite import settings
+from lightning_lite.context import current_caller
 from lightning_lite.engine.failures import describe_exception
 from lightning_lite.errors import StateError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -67,6 +69,7 @@ class WorkHost(Carrier):
         """
         self._send = send
         self._nudge = nudge
+        self._pid = os.getpid()
         self._guard = StopGuard()
         self._dirty: dict[str, None] = {}
         self._unacknowledged = False
@@ -96,6 +99,8 @@ class WorkHost(Carrier):
         except StopRun:
             raise
         except BaseException as error:  # every exception that ends the run is reported to the flow
+            if os.getpid() != self._pid:
+                raise  # in a process that `run` has forked, as in any forked process
             if self._is_stopped:
                 raise StopRun from error  # the user's code has replaced StopRun by another exception
             value, failure = None, describe_exception(error, self._work, call)
@@ -223,8 +228,9 @@ class WorkHost(Carrier):
         # Read the attributes again, because `run` may have assigned others.
         for transferable in (*received, *self._transferables().values()):
             transferable.after_run(work.name)
+        caller = current_caller()
         try:
-            return pack(answer, to_main=True)
+            return pack(answer, to_main=True, folder=caller.values, durable=caller.durable)
         except PackingError as error:
             why = why_not(answer, error, lambda part: pack(part, to_main=True))
             raise PackingError(

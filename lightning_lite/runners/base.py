@@ -27,6 +27,8 @@ class RunnerOptions(NamedTuple):
         durable: Whether what works put into drives must survive the loss of power.
         start_method: `spawn` starts an interpreter for each work, `forkserver` one and forks all from it.
         preload: Modules that works need; they are imported before it is known which work a process is.
+        setup: A packed function, called in each process of a work before the work is loaded, or `None`.
+        values: Folder for big values, or `None`: then these travel in the messages.
 
     Example:
         >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
@@ -39,17 +41,29 @@ class RunnerOptions(NamedTuple):
     durable: bool = False
     start_method: str = "spawn"
     preload: tuple[str, ...] = ()
+    setup: bytes | None = None
+    values: str | None = None
 
     @classmethod
-    def of(cls, options: RunOptions, logs: str, preload: Iterable[str] = ()) -> Self:
+    def of(
+        cls,
+        options: RunOptions,
+        logs: str,
+        preload: Iterable[str] = (),
+        setup: bytes | None = None,
+        values: str | None = None,
+    ) -> Self:
         """Return the options of a runner for a run.
 
         Args:
             options: The options of the run.
             logs: See above.
             preload: See above.
+            setup: See above.
+            values: See above.
         """
-        return cls(options.root_dir, logs, options.durable, options.start_method, tuple(preload))
+        modules = tuple(preload)
+        return cls(options.root_dir, logs, options.durable, options.start_method, modules, setup, values)
 
 
 class Runner(ABC):

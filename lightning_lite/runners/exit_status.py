@@ -6,6 +6,8 @@ import errno
 import resource
 import signal
 
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
+
 #: Open files of the main process, and for each work; a limit that is enough for some hundred works.
 _FILES, _FILES_OF_A_WORK, _MANY_FILES = 20, 6, 4096
 
@@ -58,6 +60,8 @@ def describe_exit(exitcode: int | None) -> str:
     """
     if exitcode is None:
         return "unknown exit code"
+    if exitcode == ENDED_BY_SIGTERM:
+        return f"exit code {exitcode}, after a SIGTERM from outside"
     if exitcode >= 0:
         return f"exit code {exitcode}"
     try:

@@ -13,8 +13,8 @@ from time import time
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume
+from lightning_lite.runs.journal_reader import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
-from lightning_lite.runs.reader import has_journal
 from lightning_lite.text import one_line
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")

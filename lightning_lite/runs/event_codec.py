@@ -1,8 +1,7 @@
 """Encodes the events of a run as entries of its journal, and decodes them.
 
-`decode_events` refuses an event of an unknown kind, an unknown or malformed field, and an event about a
-component or a call that no earlier event mentions. If such an event were skipped, a resumed app could run a
-completed call again.
+`decode_events` refuses an event of an unknown kind, and an unknown or malformed field. If such an event were
+skipped, a resumed app could run a completed call again.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalVersion
 from lightning_lite.events import (
@@ -40,12 +39,12 @@ from lightning_lite.events import (
 )
 from lightning_lite.messages import Failure
 from lightning_lite.places import Place
-from lightning_lite.runs.event_order import check_order
-from lightning_lite.runs.reader import VERSION
+from lightning_lite.runs.journal_reader import VERSION
 from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
+from lightning_lite.values.pickling import is_reference
 
 _PROTOCOL = 5
 
@@ -65,13 +64,11 @@ def encode_events(events: Iterable[Event], keep_value: KeepValue) -> bytes:
     """
     rows: list[tuple[Any, ...]] = []
     for event in events:
-        kind = type(event)
-        if kind in _ALLOWED:
-            rows.append((kind.__name__, *event))
-        elif kind in _TO_FIELDS:
-            rows.append((kind.__name__, *_TO_FIELDS[kind](event, keep_value)))
-        else:
+        name = type(event).__name__
+        form = _FORMS.get(name)
+        if form is None or type(event) is not form.kind:
             raise TypeError(f"an event of an unknown kind: {event!r}")
+        rows.append((name, *(event if form.to_fields is None else form.to_fields(event, keep_value))))
     return pickle.dumps(rows, _PROTOCOL) if rows else b""
 
 
@@ -84,13 +81,8 @@ def decode_events(entries: Iterable[bytes], file: str) -> Iterator[Event]:
 
     Raises:
         JournalVersion: An event is of an unknown kind, or has unknown fields.
-        JournalCorrupt: An event is about a component or a call that no earlier event mentions, or the file of
-            a value is missing.
+        JournalCorrupt: The file of a value is missing.
     """
-    return check_order(_decode(entries, file), file)
-
-
-def _decode(entries: Iterable[bytes], file: str) -> Iterator[Event]:
     folder = os.path.dirname(file)
     for entry in entries:
         try:
@@ -110,33 +102,17 @@ def _from_row(row: Any, folder: str) -> Event | None:
     """Return the event of a row, or `None` if this version does not know its kind or its fields."""
     if type(row) is not tuple or not row or type(row[0]) is not str:
         return None
-    kind = _KINDS.get(row[0])
-    if kind is None:
+    form, fields = _FORMS.get(row[0]), row[1:]
+    if form is None or tuple(map(type, fields)) not in form.types:
         return None
-    types = tuple(map(type, row[1:]))
-    if kind in _ALLOWED:
-        if types not in _ALLOWED[kind] or (kind in _WITH_PARTS and not _has_plain_parts(row)):
-            return None
-        return _make(kind, row[1:])  # type: ignore[no-any-return]
-    from_fields = _FROM_FIELDS[kind]
-    if types not in from_fields.types:
-        return None
-    fields = from_fields.make(row[1:], folder)
-    return None if fields is None else _make(kind, fields)
+    if form.from_fields is not None:
+        made = form.from_fields(fields, folder)
+        return None if made is None else _make(form.kind, made)
+    return _make(form.kind, fields)  # type: ignore[no-any-return]
 
 
 def _all_of(values: Iterable[Any], *types: type) -> bool:
     return set(map(type, values)) <= {*types}
-
-
-def _has_plain_parts(row: tuple[Any, ...]) -> bool:
-    """Return whether a dict consists of texts and bytes, and a tuple of texts: state and identities."""
-    for part in row:
-        if type(part) is dict and not (_all_of(part, str) and _all_of(part.values(), bytes)):
-            return False
-        if type(part) is tuple and tuple(map(type, part)) != (str, str):
-            return False
-    return True
 
 
 def _types(*fields: type | tuple[type, ...]) -> frozenset[tuple[type, ...]]:
@@ -144,21 +120,7 @@ def _types(*fields: type | tuple[type, ...]) -> frozenset[tuple[type, ...]]:
     return frozenset(product(*(field if isinstance(field, tuple) else (field,) for field in fields)))
 
 
-#: The types of the fields of each event that is stored as it is.
-_ALLOWED: dict[type[Event], frozenset[tuple[type, ...]]] = {
-    RunBegun: _types(float),
-    ComponentAttached: _types(str, float, bool, tuple, dict),
-    ComponentDetached: _types(str, float),
-    ScheduleFired: _types(str, float),
-    StateWritten: _types(str, float, dict),
-    StateReported: _types(str, float, dict),
-    CallAsked: _types(str, str, float, int, (bytes, NoneType)),
-    CallSurvived: _types(str, str, float),
-    AnswerUsed: _types(str, str, float),
-}
-
-#: Those of them that hold a dict or a tuple.
-_WITH_PARTS = frozenset({ComponentAttached, StateWritten, StateReported})
+_Fields = tuple[Any, ...]
 
 _STAGES = frozenset(stage for name, stage in vars(WorkStageStatus).items() if name.isupper())
 _STATUS = _types(str, float, (str, NoneType), str, int, str)
@@ -174,7 +136,8 @@ def _to_value(value: bytes | StoredValue, keep_value: KeepValue) -> Any:
     if isinstance(value, ValueFile):
         return (value.reference,)
     data = value if isinstance(value, bytes) else value.load()
-    return data if len(data) <= INLINE_LIMIT else (keep_value(data).reference,)
+    is_inline = len(data) <= INLINE_LIMIT or is_reference(data)
+    return data if is_inline else (keep_value(data).reference,)
 
 
 def _from_value(value: Any, folder: str) -> bytes | ValueFile | None:
@@ -223,7 +186,13 @@ def _from_call(row: Any, folder: str) -> KeptCall | None:
     return _make(KeptCall, fields)  # type: ignore[no-any-return]
 
 
-_Fields = tuple[Any, ...]
+def _check_states(fields: _Fields, _: str) -> _Fields | None:
+    """Check that the last field, the state of a component, consists of texts and bytes."""
+    return fields if _all_of(fields[-1], str) and _all_of(fields[-1].values(), bytes) else None
+
+
+def _check_component(fields: _Fields, folder: str) -> _Fields | None:
+    return _check_states(fields, folder) if tuple(map(type, fields[3])) == (str, str) else None
 
 
 def _make_place(fields: _Fields, _: str) -> _Fields | None:
@@ -283,54 +252,70 @@ def _make_history(fields: _Fields, _: str) -> _Fields | None:
     return fields
 
 
-class _FromFields:
-    """How an event is made whose fields hold more than plain values.
-
-    Attributes:
-        types: The types that its fields may have in a row.
-        make: Returns the fields of the event, or `None` if they are malformed.
-    """
-
-    def __init__(
-        self, types: frozenset[tuple[type, ...]], make: Callable[[_Fields, str], _Fields | None]
-    ) -> None:
-        self.types = types
-        self.make = make
-
-
-_FROM_FIELDS: dict[type[Event], _FromFields] = {
-    ProcessStarted: _FromFields(_types(str, float, tuple), _make_place),
-    WorkStatusChanged: _FromFields(_types(str, float, tuple), _make_status),
-    CallStatusChanged: _FromFields(_types(str, str, float, int, tuple), _make_status),
-    CallFailed: _FromFields(_types(str, str, float, tuple), _make_failure),
-    CallSucceeded: _FromFields(_types(str, str, float, (bytes, tuple)), _make_value),
-    HistoryKept: _FromFields(_types(float, tuple, tuple, tuple, tuple, tuple), _make_history),
-    CallsKept: _FromFields(_types(str, float, tuple), _make_calls),
-    AnswersKept: _FromFields(_types(str, float, tuple, tuple, tuple, tuple, tuple), _make_answers),
-    WorkKept: _FromFields(
-        _types(str, float, (tuple, NoneType), bool, int, tuple, bool, str, tuple, tuple), _make_work
-    ),
-}
-
-
 def _split_last(event: Any, _: KeepValue) -> _Fields:
     return (*event[:-1], tuple(event[-1]))
 
 
-#: How the fields of these events become plain values.
-_TO_FIELDS: dict[type[Event], Callable[[Any, KeepValue], _Fields]] = {
-    ProcessStarted: _split_last,
-    WorkStatusChanged: _split_last,
-    CallStatusChanged: _split_last,
-    CallFailed: _split_last,
-    CallSucceeded: lambda event, keep: (*event[:-1], _to_value(event.value, keep)),
-    HistoryKept: lambda event, _: tuple(event),
-    CallsKept: lambda event, keep: (*event[:2], tuple(_to_call(call, keep) for call in event.calls)),
-    AnswersKept: lambda event, keep: (*event[:-1], tuple(_to_value(one, keep) for one in event.values)),
-    WorkKept: lambda event, _: (*event[:8], tuple(event.status), tuple(map(tuple, event.statuses))),
-}
+class _Form(NamedTuple):
+    """The form of one kind of events as a row.
 
-_KINDS = {kind.__name__: kind for kind in (*_ALLOWED, *_FROM_FIELDS)}
+    Attributes:
+        kind: The class of the events.
+        types: The types that the fields of a row may have.
+        from_fields: Makes the fields of the event from those of the row, or returns `None` if they are
+            malformed; `None` if they are the same.
+        to_fields: Makes the fields of the row from the event; `None` if they are the same.
+    """
+
+    kind: type[Event]
+    types: frozenset[tuple[type, ...]]
+    from_fields: Callable[[_Fields, str], _Fields | None] | None = None
+    to_fields: Callable[[Any, KeepValue], _Fields] | None = None
+
+
+_FORMS = {
+    form.kind.__name__: form
+    for form in (
+        _Form(RunBegun, _types(float)),
+        _Form(ComponentAttached, _types(str, float, bool, tuple, dict), _check_component),
+        _Form(ComponentDetached, _types(str, float)),
+        _Form(ScheduleFired, _types(str, float)),
+        _Form(StateWritten, _types(str, float, dict), _check_states),
+        _Form(StateReported, _types(str, float, dict), _check_states),
+        _Form(ProcessStarted, _types(str, float, tuple), _make_place, _split_last),
+        _Form(WorkStatusChanged, _types(str, float, tuple), _make_status, _split_last),
+        _Form(CallAsked, _types(str, str, float, int, (bytes, NoneType))),
+        _Form(CallStatusChanged, _types(str, str, float, int, tuple), _make_status, _split_last),
+        _Form(
+            CallSucceeded,
+            _types(str, str, float, (bytes, tuple)),
+            _make_value,
+            lambda event, keep: (*event[:-1], _to_value(event.value, keep)),
+        ),
+        _Form(CallFailed, _types(str, str, float, tuple), _make_failure, _split_last),
+        _Form(CallSurvived, _types(str, str, float)),
+        _Form(AnswerUsed, _types(str, str, float)),
+        _Form(HistoryKept, _types(float, tuple, tuple, tuple, tuple, tuple), _make_history),
+        _Form(
+            CallsKept,
+            _types(str, float, tuple),
+            _make_calls,
+            lambda event, keep: (*event[:2], tuple(_to_call(call, keep) for call in event.calls)),
+        ),
+        _Form(
+            AnswersKept,
+            _types(str, float, tuple, tuple, tuple, tuple, tuple),
+            _make_answers,
+            lambda event, keep: (*event[:-1], tuple(_to_value(one, keep) for one in event.values)),
+        ),
+        _Form(
+            WorkKept,
+            _types(str, float, (tuple, NoneType), bool, int, tuple, bool, str, tuple, tuple),
+            _make_work,
+            lambda event, _: (*event[:8], tuple(event.status), tuple(map(tuple, event.statuses))),
+        ),
+    )
+}
 
 
 def _unknown(file: str, what: str) -> JournalVersion:

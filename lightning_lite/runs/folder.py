@@ -3,6 +3,7 @@
 <root>/runs/20261122-035501123-9f3ac2/
     run.json         replaced atomically, so a reader never sees a part of it
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
+    values/          the files of big values
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ class RunFolder:
         id: Id of the run; ids sort by the time of the start.
         path: Absolute path of the folder.
         logs: Absolute path of the folder for the output of works.
+        values: Absolute path of the folder for big values, which may be missing.
     """
 
     def __init__(self, path: str, details: dict[str, Any]) -> None:
         self.id = os.path.basename(path)
         self.path = path
         self.logs = os.path.join(path, "logs")
+        self.values = os.path.join(path, "values")
         self._details = details
 
     @classmethod

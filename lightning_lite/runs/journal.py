@@ -1,7 +1,8 @@
 """The journal of a run: one file to which each step of the app is appended before the flow sees its effect.
 
 An entry is written with one system call, so it survives the death of the process as soon as `write` returns;
-with `durable` it is flushed to the disk too. `runs.reader` describes the form on disk and what is refused.
+with `durable` it is flushed to the disk too. `runs.journal_reader` describes the form on
+disk and what is refused.
 
 While the run goes on, `Rewrite` replaces the file by a shorter one: the new file is written under another
 name, gets the entries that were written in the meantime, and is renamed over the old one. So at each moment
@@ -20,8 +21,7 @@ from typing import Self
 from zlib import crc32
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.lock import RunLock
-from lightning_lite.runs.reader import (
+from lightning_lite.runs.journal_reader import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
     FILE_NAME,
@@ -34,6 +34,7 @@ from lightning_lite.runs.reader import (
     read_journal,
     refuse,
 )
+from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.values import ValueFile, flush_folder, remove_unneeded
 
 _CREATE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _weakref import ref
+from collections import deque
 from collections.abc import Callable
 
 from lightning_lite.events import (
@@ -23,7 +25,7 @@ from lightning_lite.events import (
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, assert_never
 from lightning_lite.messages import Failure
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
-from lightning_lite.values.pickling import unpack
+from lightning_lite.values.pickling import REFERENCE, is_reference, unpack
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -32,6 +34,14 @@ _UNREAD = object()
 _NOT_STARTED = WorkStatus(WorkStageStatus.NOT_STARTED)
 _UP = frozenset({WorkStageStatus.STARTED, WorkStageStatus.RUNNING})
 _MAX_PROCESS_STATUSES = 1000  # a limit, because a work may be stopped and started for months
+
+
+#: Number of big values that stay mapped after the flow has read them. Before Python 3.13, each of them holds
+#: an open file, and many systems allow a process 256 or 1024.
+_MAX_MAPPED = 64
+
+#: The calls whose big values stay mapped, the oldest first.
+_mapped: deque[ref[Call]] = deque()
 
 
 class Answer(NamedTuple):
@@ -55,17 +65,21 @@ class Call:
         failure: Why its last attempt failed, or `None`.
         ended: Whether it will not run again: it succeeded, failed after the last attempt, or was stopped.
         answered: Whether the flow has used its answer, if the work has `cache_calls=False`.
+        is_big: Whether its arguments or its answer are a reference to files of big values.
     """
 
     __slots__ = (
+        "__weakref__",
         "_packed",
         "_statuses",
+        "_succeeded_at",
         "_value",
         "answered",
         "arguments",
         "attempt",
         "ended",
         "failure",
+        "is_big",
         "key",
         "number",
     )
@@ -78,18 +92,25 @@ class Call:
         self.failure: Failure | None = None
         self.ended = False
         self.answered = False
+        self.is_big = False
         self._statuses: list[WorkStatus] = []
+        self._succeeded_at: float | None = None  # of an answer from a snapshot, which has no statuses yet
         self._packed: bytes | StoredValue | None = None
         self._value: Any = _UNREAD
 
     def __repr__(self) -> str:
-        stage = self._statuses[-1].stage if self._statuses else "asked"
+        stage = self.stage if self.statuses else "asked"
         return f"<call {self.number}, key {self.key}: {stage}>"
 
     @property
     def statuses(self) -> list[WorkStatus]:
         """Its statuses, oldest first."""
-        return list(self._statuses)
+        return list(self._known_statuses())
+
+    @property
+    def stage(self) -> str:
+        """The stage of its last status."""
+        return self._known_statuses()[-1].stage
 
     @property
     def succeeded(self) -> bool:
@@ -103,7 +124,9 @@ class Call:
 
     @property
     def value(self) -> Any:
-        """The return value of its `run`, the same object at each access; `None` if it has not succeeded.
+        """The return value of its `run`; `None` if it has not succeeded.
+
+        It is the same object at each access; only a big value is mapped again after 64 others.
 
         Raises:
             Exception: Any exception that unpickling the value raises.
@@ -112,9 +135,21 @@ class Call:
             packed = self._packed
             if packed is None:
                 return None
-            self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
-            self._packed = b""  # free the pickled copy, which may be large
+            value = self._value = unpack(packed if isinstance(packed, bytes) else packed.load())
+            if not isinstance(packed, bytes) or not is_reference(packed):
+                self._packed = b""  # free the pickled copy, which may be large
+            else:
+                self._keep_mapped()
+            return value
         return self._value
+
+    def _keep_mapped(self) -> None:
+        """Keep the value, which is mapped from a file, until many others were read."""
+        _mapped.append(ref(self))
+        while len(_mapped) > _MAX_MAPPED:
+            oldest = _mapped.popleft()()
+            if oldest is not None:
+                oldest._value = _UNREAD
 
     @property
     def error(self) -> BaseException | None:
@@ -136,6 +171,7 @@ class Call:
         call.ended = kept.ended
         call.answered = kept.answered
         call._packed = kept.value
+        call.is_big = bool(call.big_values)
         call._statuses = list(kept.statuses)
         return call
 
@@ -161,7 +197,7 @@ class Call:
             self._packed if is_current else None,
             self.failure,
             arguments if is_listed or not self.ended else None,
-            tuple(self._statuses),
+            tuple(self._known_statuses()),
             cut,
         )
 
@@ -169,11 +205,45 @@ class Call:
         """Return the columns of `AnswersKept`, or `None` if the call is more than one answer to remember."""
         if self._packed is None or self.answered or self.failure is not None:
             return None
-        return Answer(self.key, self.number, self.attempt, self._statuses[-1].timestamp, self._packed)
+        ended = self._known_statuses()[-1].timestamp
+        return Answer(self.key, self.number, self.attempt, ended, self._packed)
+
+    @classmethod
+    def from_answer(
+        cls, key: str, number: int, attempt: int, time: float, value: bytes | StoredValue
+    ) -> Self:
+        """Return the record of a call of which a snapshot keeps only the answer; see `AnswersKept`.
+
+        Most calls of a resumed run are such ones, so their statuses are made when they are asked for.
+        """
+        call = cls(key, number, b"")
+        call.attempt = attempt
+        call.ended = True
+        call._packed = value
+        call.is_big = type(value) is bytes and value.startswith(REFERENCE)
+        call._succeeded_at = time
+        return call
+
+    def add_status(self, status: WorkStatus) -> None:
+        """Add its newest status."""
+        self._known_statuses().append(status)
+
+    def _known_statuses(self) -> list[WorkStatus]:
+        if self._succeeded_at is not None:
+            moment, self._succeeded_at = self._succeeded_at, None
+            self._statuses = [WorkStatus(WorkStageStatus.SUCCEEDED, moment, None, "", self.attempt, "")]
+        return self._statuses
+
+    @property
+    def big_values(self) -> list[bytes]:
+        """Its arguments and its answer, packed, if they are references to files of big values."""
+        packed = self.arguments, self._packed
+        return [value for value in packed if isinstance(value, bytes) and is_reference(value)]
 
     def succeed(self, packed: bytes | StoredValue) -> None:
         """End the call with its pickled answer, or the place on disk where it is stored."""
         self._packed = packed
+        self.is_big = type(packed) is bytes and packed.startswith(REFERENCE)
         self.failure = None
         self.ended = True
         self.arguments = b""
@@ -300,12 +370,8 @@ class CallRecords:
 
     def _restore_answers(self, event: AnswersKept) -> None:
         rows = zip(event.keys, event.numbers, event.attempts, event.times, event.values, strict=True)
-        for key, number, attempt, time, value in rows:
-            call = self.current[key] = Call(key, number, b"")
-            call.attempt = attempt
-            call.ended = True
-            call._packed = value
-            call._statuses.append(WorkStatus(WorkStageStatus.SUCCEEDED, time, None, "", attempt, ""))
+        for row in rows:
+            self.current[row[0]] = Call.from_answer(*row)
 
     def _find_or_enter(self, key: str) -> Call:
         # The journal has the record of a call under the name that the work had when it was asked for.
@@ -319,7 +385,7 @@ class CallRecords:
         return call
 
     def _add_status(self, call: Call, status: WorkStatus) -> None:
-        call._statuses.append(status)
+        call.add_status(status)
         if call is self.newest:
             self._status = status
 

@@ -24,7 +24,7 @@ from lightning_lite.tree.work import LightningWork
 
 
 class LightningFlowWarning(UserWarning):
-    """A pass of the flow takes long; until it ends, no message is applied."""
+    """The flow is slower than it need be: its passes take long, or an attribute is big and changes often."""
 
 
 class LightningFlow(RecurringFlow):

@@ -9,6 +9,8 @@ from lightning_lite.errors import FailApp, Pause, PauseSwallowed, ScheduleError,
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
+    CallFailed,
+    CallSucceeded,
     ComponentAttached,
     ComponentDetached,
     Event,
@@ -23,6 +25,7 @@ from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.identity import class_identity
 from lightning_lite.tree.node import Node, TreeMember
+from lightning_lite.values.pickling import REFERENCE
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024
+
+#: Events after which the arguments of a call, or the answer of the call that it replaces, are not needed.
+_ENDING = frozenset({CallAsked, CallSucceeded, CallFailed})
 
 
 class Work(Protocol):
@@ -90,9 +96,16 @@ FlowRequest = WorkRequest | ComponentRemoved
 class Outbox:
     """Queue between the tree in the main process and the engine, which empties it after each step.
 
+    Args:
+        values: Absolute path of the folder for big values, or `None`: then these are in the messages.
+        durable: Whether the files of big values must survive the loss of power.
+
     Attributes:
+        values: As above.
+        durable: As above.
         requests: The requests of the flow, in order.
         events: The events of this step, in order.
+        unneeded: Packed big values that are not needed after the events of this step; the session empties it.
         writes: The attributes that the main process wrote in this step: node of the component, and names of
             its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
@@ -111,9 +124,12 @@ class Outbox:
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, values: str | None = None, *, durable: bool = False) -> None:
+        self.values = values
+        self.durable = durable
         self.requests: list[FlowRequest] = []
         self.events: list[Event] = []
+        self.unneeded: list[bytes] = []
         self.writes: dict[str, tuple[Node, set[str]]] = {}
         self.reasons: dict[str, str] = {}
         self.reached: dict[str, Call] = {}
@@ -137,7 +153,12 @@ class Outbox:
 
         Events of a work that was removed from the tree are not journaled: another work may have its name.
         """
-        work._records.apply(event)
+        records = work._records
+        if type(event) in _ENDING:
+            known: Call | None = records.current.get(event.key)  # type: ignore[union-attr]
+            if known is not None and known.is_big:
+                self.unneeded += known.big_values
+        records.apply(event)
         if work._node.link is self:
             self.events.append(event)
 
@@ -252,6 +273,7 @@ class Outbox:
         self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
         call: Call = records.current[key]
         call.arguments = arguments
+        call.is_big = arguments.startswith(REFERENCE)
         self.requests.append(CallRequested(work, call))
         if records.was_read:
             self.changed(f"{name}: {WorkStageStatus.PENDING}", name)

@@ -19,6 +19,7 @@ from lightning_lite.errors import (
     DetachedError,
     InvalidValue,
     JournalError,
+    ValueFileError,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
@@ -517,7 +518,7 @@ class LightningWork(Component):
         is_new = call is None or call.answered
         if call is None or is_new:
             try:
-                arguments = pack((args, kwargs))
+                arguments = pack((args, kwargs), folder=outbox.values, durable=outbox.durable)
             except PackingError as error:
                 raise self._packing_error(args, kwargs, error) from error
             call = outbox.request_call(self, key, arguments)
@@ -548,7 +549,7 @@ class LightningWork(Component):
             outbox.use_answer(self, call)
         try:
             return call.value
-        except JournalError:  # the value is in a file of the run, and the file is damaged
+        except (JournalError, ValueFileError):  # the value is in a file of the run, and the file is damaged
             raise
         except Exception as error:
             raise self._unreadable(error) from error

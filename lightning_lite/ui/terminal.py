@@ -12,6 +12,7 @@ from typing import TextIO
 
 from lightning_lite.ui.colors import Palette, in_colour
 from lightning_lite.ui.footer import Footer
+from lightning_lite.ui.whole_lines import WholeLines
 
 #: Maximum number of characters in one write: a pipe or terminal that is ready accepts them without blocking.
 _WRITE_SIZE = 1024
@@ -57,6 +58,7 @@ class Terminal:
         self._last_lines: dict[str, str] = {}
         self._waiting = threading.Lock()  # protects _waker
         self._waker: int | None = None  # write end of a pipe that ends the wait for the terminal
+        self._whole_lines: WholeLines | None = None
         self._palette = Palette()
         self._styled: TextIO | None = None  # the stream for which the prefixes are coloured
         self._prefixes: dict[str, str] = {}
@@ -97,6 +99,11 @@ class Terminal:
                 _discard_rest(stream)
                 self.on_gone()
 
+    def keep_lines_whole(self) -> None:
+        """Let neither the prints of the flow nor those of works split a line, if there is no footer."""
+        if self.footer is None:
+            self._whole_lines = WholeLines.of(sys.stdout)
+
     def last_line(self, work: str) -> str:
         """Return the last line that a work printed, or ""."""
         return self._last_lines.get(work, "")
@@ -129,6 +136,8 @@ class Terminal:
                 os.write(self._waker, b"!")
         if self.footer is not None:
             self.footer.interrupt()
+        if self._whole_lines is not None:
+            self._whole_lines.close()
 
     def _write(self, stream: TextIO, lines: str) -> None:
         while not self._is_broken:
@@ -136,8 +145,13 @@ class Terminal:
             self._wait_until_ready(stream)
             with self._writing:
                 if self._free.is_set() and not self._is_broken:
-                    stream.write(lines)
-                    stream.flush()
+                    whole_lines = self._whole_lines
+                    # The stream for inline works is an object that passes the rest to the real one.
+                    if whole_lines is not None and getattr(stream, "real", stream) is whole_lines.stream:
+                        whole_lines.write_lines(lines)
+                    else:
+                        stream.write(lines)
+                        stream.flush()
                     return
 
     def _wait_until_ready(self, stream: TextIO) -> None:

@@ -33,7 +33,7 @@ import cloudpickle
 
 from lightning_lite.values import definitions
 from lightning_lite.values.exceptions import reduce_error
-from lightning_lite.values.protocol import PackingError, check_travels
+from lightning_lite.values.protocol import IsBig, PackingError, check_travels
 from lightning_lite.values.references import (
     check_arrival,
     is_found,
@@ -81,52 +81,52 @@ _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
 _TYPES_OF: dict[type, Any] = {type(value): value for value in (None, ..., NotImplemented)}
 
 
-def pack_by_value(
+def dump_by_value(
     value: Any,
+    file: Any,
     to_main: bool = False,
     reduce: Callable[[Any], Any] | None = None,
     with_script: bool = False,
-) -> bytes:
-    """Return `value` as bytes, with all classes and functions that the receiver can't import.
+) -> None:
+    """Pickle `value` into a file object, with all classes and functions that the receiver can't import.
 
     Args:
         value: Any object that cloudpickle can handle.
+        file: Has `write`, and `add` for out-of-band buffers.
         to_main: Whether the receiver is the main process, which has the script loaded.
         reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
         with_script: Whether the other definitions of the modules travel, too, to be found there by name.
 
     Raises:
         PackingError: `value` can't be pickled.
+        IsBig: The file object refuses its size.
     """
-    buffer = io.BytesIO()
-    pickler = _ValuePickler(buffer, to_main, reduce)
+    pickler = _ValuePickler(file, to_main, reduce)
     try:
-        pickler.dump(value)
+        pickler.dump(_Made(definitions.with_waiting, value, _Rest(pickler, with_script)))
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
-    except PackingError:
+    except (PackingError, IsBig):
         raise
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
-    packed = buffer.getvalue()
-    spaces = pickler.spaces if with_script else {name: pickler.spaces[name] for name in pickler.whole}
-    if spaces:
-        waiting = {
-            name: _pack_rest(name, space, pickler.placed, name in pickler.whole)
-            for name, space in spaces.items()
-        }
-        return _pickle.dumps(_WithRest({name: rest for name, rest in waiting.items() if rest}, packed), 5)
-    return packed
 
 
-class _WithRest:
-    """A packed value, with definitions that it does not use."""
+class _Rest:
+    """The definitions that a value does not use; it is reduced after the value, when these are known."""
 
-    def __init__(self, *args: Any) -> None:
-        self._args = args
+    def __init__(self, pickler: _ValuePickler, with_script: bool) -> None:
+        self._pickler = pickler
+        self._with_script = with_script
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return definitions.add_waiting, self._args
+        pickler = self._pickler
+        names = list(pickler.spaces) if self._with_script else list(pickler.whole)
+        packed = {
+            name: _pack_rest(name, pickler.spaces[name], pickler.placed, name in pickler.whole)
+            for name in names
+        }
+        return dict, (packed,)
 
 
 class _Made:
@@ -189,7 +189,7 @@ class _ValuePickler(_pickle.Pickler):
     """Pickles by value what the receiver can't import.
 
     Args:
-        buffer: Gets the bytes.
+        file: Gets the bytes.
         to_main: Whether the receiver is the main process.
         reduce: Called first with each object.
         alone: A definition that is pickled on its own: then others of its module are named, not included.
@@ -202,12 +202,12 @@ class _ValuePickler(_pickle.Pickler):
 
     def __init__(
         self,
-        buffer: io.BytesIO,
+        file: Any,
         to_main: bool,
         reduce: Callable[[Any], Any] | None,
         alone: Any = None,
     ) -> None:
-        super().__init__(buffer, _PROTOCOL)
+        super().__init__(file, _PROTOCOL, buffer_callback=getattr(file, "add", None))
         self._to_main = to_main
         self._reduce = reduce
         self._carried: Any = None

@@ -13,6 +13,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.pickling import BIG, value_files
 from lightning_lite.values.protocol import NotShareable, Transferable, check_travels
 
 if TYPE_CHECKING:
@@ -120,9 +121,28 @@ def _encode_array(value: Any, parts: list[bytes], above: _Above) -> None:
         _encode(value.tolist(), parts, above)
     else:
         parts.append(b"a" + _text(value.dtype.str + repr(value.dtype.descr)) + _text(repr(value.shape)))
-        digest = blake2b(digest_size=_DIGEST_SIZE)
-        digest.update(value.tobytes())
-        parts.append(digest.digest())
+        if value.nbytes < BIG:
+            digest = blake2b(digest_size=_DIGEST_SIZE)
+            digest.update(value.tobytes())
+            parts.append(digest.digest())
+            return
+        if value.flags.f_contiguous and not value.flags.c_contiguous:
+            parts.append(b"F")  # digested in the order that it has in memory, so that it is not copied
+            value = value.T
+        if value.flags.c_contiguous:
+            parts.append(_content(memoryview(value.reshape(-1).view("u1"))))
+        else:
+            parts.append(_content(memoryview(value.tobytes())))
+
+
+def _encode_bytes(value: bytes, parts: list[bytes], above: _Above) -> None:
+    parts.append(b"y" + _bytes(value) if len(value) < BIG else b"B" + _content(memoryview(value)))
+
+
+def _content(view: memoryview) -> bytes:
+    """Return the digest of a big buffer; that of a value in a file of the run is known."""
+    digest: str = value_files().digest_of(view)
+    return _text(digest)
 
 
 def _encode_function(value: FunctionType, parts: list[bytes], above: _Above) -> None:
@@ -210,7 +230,7 @@ _ENCODERS: dict[type, Callable[[Any, list[bytes], _Above], None]] = {
     float: lambda value, parts, above: parts.append(b"x" + _text(value.hex())),
     complex: lambda value, parts, above: parts.append(b"j" + _text(f"{value.real.hex()}{value.imag.hex()}")),
     str: lambda value, parts, above: parts.append(b"s" + _text(value)),
-    bytes: lambda value, parts, above: parts.append(b"y" + _bytes(value)),
+    bytes: _encode_bytes,
     bytearray: lambda value, parts, above: parts.append(b"Y" + _bytes(bytes(value))),
     list: _encode_sequence,
     tuple: _encode_sequence,

@@ -250,16 +250,16 @@ def _enter(name: str, module: ModuleType) -> None:
     setattr(sys.modules[above], last, module)
 
 
-def add_waiting(waiting: dict[str, dict[str, bytes | str]], packed: bytes) -> Any:
-    """Return the value in `packed`, after the definitions that it does not use were registered.
+def with_waiting(value: Any, waiting: dict[str, dict[str, bytes | str]]) -> Any:
+    """Return `value`, after the definitions that it does not use were registered.
 
     Args:
+        value: The value.
         waiting: By module and name, a pickled definition, or why it can't travel.
-        packed: The value.
     """
     for name, definitions in waiting.items():
         _waiting.setdefault(name, {}).update(definitions)
-    return _pickle.loads(packed)
+    return value
 
 
 def place(space: dict[str, Any], names: dict[str, Any]) -> None:

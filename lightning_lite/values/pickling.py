@@ -3,19 +3,20 @@
 Classes and functions of the user's script, of a REPL or of a notebook exist only in the main process. They
 are sent to a work by value. On the way back only their names are sent, and the main process looks up its own
 class: an answer is an instance of the script's class, also after a resume.
+
+A big value is written to a file of the run, and its bytes are a reference to that file (`value_files`).
 """
 
 from __future__ import annotations
 
 import _pickle  # importing pickle would cost each work another 8 ms
-import io
 import sys
 from types import FunctionType, ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.definitions import find_global as find_global
 from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
-from lightning_lite.values.protocol import NotShareable, check_travels
+from lightning_lite.values.protocol import IsBig, NotShareable, check_travels
 from lightning_lite.values.protocol import PackingError as PackingError
 from lightning_lite.values.references import check_arrival, name_for_main, name_of_single
 from lightning_lite.values.references import is_importable as is_importable
@@ -23,6 +24,9 @@ from lightning_lite.values.references import is_importable as is_importable
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+#: Size in bytes from which the pickle of a value is written to a file.
+BIG = 1024 * 1024
 
 _PROTOCOL = 5
 
@@ -34,13 +38,56 @@ _DEFINITIONS = (type, FunctionType)
 
 #: Modules of classes whose objects pickle as the name of a global: cached functions, types that have a name.
 _NAMING = frozenset({"functools", "typing"})
+_SMALL = frozenset({type(None), bool, int, float})
 
+#: Imported by name, when this process handles the first big value.
+_VALUE_FILES = "lightning_lite.values.value_files"
 
-_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+#: Begin of the bytes of a big value: a pickle that calls `value_files.load(reference)`. It is followed by the
+#: size of the reference, the reference and `_END`.
+REFERENCE = b"\x80\x05c" + _VALUE_FILES.encode() + b"\nload\nB"
+_END = b"\x85R."
 
 
 class _NeedsValue(Exception):
     """A class or function must be pickled by value, with cloudpickle."""
+
+
+class _Message:
+    """A file object for a pickler, for the bytes of a message.
+
+    Args:
+        limit: Size in bytes from which on `IsBig` is raised, or `None`.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._limit = limit
+
+    def write(self, data: Any) -> None:
+        """Append to the pickle; `data` is bytes, or a `PickleBuffer`, which has no length."""
+        part = data if type(data) is bytes else bytes(data)
+        self._size += len(part)
+        if self._limit is not None and self._size >= self._limit:
+            raise IsBig
+        self._parts.append(part)
+
+    def add(self, buffer: Any) -> bool:
+        """Let the pickle contain a buffer, unless it is too large."""
+        if self._limit is not None and buffer.raw().nbytes >= self._limit:
+            raise IsBig
+        return True
+
+    def getvalue(self) -> bytes:
+        """Return the pickle."""
+        return b"".join(self._parts)
+
+
+def value_files() -> Any:
+    """Return the module `value_files`, which only processes that handle a big value load."""
+    __import__(_VALUE_FILES)
+    return sys.modules[_VALUE_FILES]
 
 
 def pack(
@@ -48,6 +95,8 @@ def pack(
     *,
     to_main: bool = False,
     reduce: Callable[[Any], Any] | None = None,
+    folder: str | None = None,
+    durable: bool = False,
     with_script: bool = False,
 ) -> bytes:
     """Return `value` as bytes.
@@ -56,38 +105,103 @@ def pack(
         value: Any object that pickle or cloudpickle can handle.
         to_main: Whether the receiver is the main process, which has the script loaded.
         reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
+        folder: Folder for big values: the bytes of such a value are a reference to a file in it. `None`: all
+            of the value is in the bytes.
+        durable: Whether that file must survive the loss of power.
         with_script: Whether the other classes and functions of the script travel, too, if `value` uses some.
 
     Raises:
         PackingError: `value` can't be pickled; the message has the reason.
+        ValueFileError: The file can't be written, for example because the disk is full.
 
     Example:
         >>> unpack(pack({"a": (1, 2.5)}))
         {'a': (1, 2.5)}
     """
     if _is_plain(value):
-        return _pickle.dumps(value, _PROTOCOL)
-    buffer = io.BytesIO()
+        data = _pickle.dumps(value, _PROTOCOL)
+        if folder is None or len(data) < BIG:
+            return data
     try:
-        _ReferencePickler(buffer, to_main, reduce).dump(value)
+        message: _Message = _dump(
+            value, lambda: _Message(None if folder is None else BIG), to_main, reduce, with_script
+        )
+    except IsBig:
+        assert folder is not None
+        draft = _dump(value, value_files().Draft, to_main, reduce, with_script)
+        reference: bytes = draft.store(folder, durable=durable)
+        return REFERENCE + len(reference).to_bytes(4, "little") + reference + _END
+    return message.getvalue()
+
+
+def _dump(
+    value: Any,
+    make_file: Callable[[], Any],
+    to_main: bool,
+    reduce: Callable[[Any], Any] | None,
+    with_script: bool,
+) -> Any:
+    """Pickle `value` into a new file object of `make_file`, and return that.
+
+    Raises:
+        PackingError: `value` can't be pickled.
+        IsBig: The file object refuses its size.
+    """
+    file = make_file()
+    try:
+        _ReferencePickler(file, to_main, reduce).dump(value)
+    except IsBig:
+        raise
     except (Exception, SystemExit):  # noqa: BLE001 - by value it may be possible, or the error has the reason
         try:
             __import__(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
         except OSError as error:  # this process may not open more files
             raise PackingError(f"{_BY_VALUE} can't be imported: {error}. Look at 'ulimit -n'") from error
-        packed: bytes = sys.modules[_BY_VALUE].pack_by_value(value, to_main, reduce, with_script)
-        return packed
-    return buffer.getvalue()
+        file = make_file()
+        sys.modules[_BY_VALUE].dump_by_value(value, file, to_main, reduce, with_script)
+    return file
+
+
+def is_reference(data: bytes) -> bool:
+    """Return whether bytes of `pack` are a reference to files, and not the value itself."""
+    return data.startswith(REFERENCE)
+
+
+def files_of(data: bytes) -> list[str]:
+    """Return the names of the files that bytes of `pack` refer to; none for a small value.
+
+    Example:
+        >>> files_of(pack([1, 2]))
+        []
+    """
+    if not is_reference(data):
+        return []
+    names: list[str] = value_files().names_in(data[len(REFERENCE) + 4 : -len(_END)])
+    return names
+
+
+def remove_files_of(data: bytes, folder: str) -> None:
+    """Remove the files that bytes of `pack` refer to; processes that have mapped them keep the content.
+
+    Args:
+        data: The bytes.
+        folder: Folder for big values.
+    """
+    if is_reference(data):
+        value_files().remove(folder, files_of(data))
 
 
 def _is_plain(value: Any) -> bool:
     """Return whether `value` obviously contains no class or function, as most arguments and answers."""
-    if type(value) is tuple:
+    kind = type(value)
+    if kind is tuple:
         for item in value:  # noqa: SIM110 - a generator would be slower
-            if type(item) not in _SCALARS and not _is_plain(item):
+            if type(item) not in _SMALL and not _is_plain(item):
                 return False
         return True
-    return type(value) in _SCALARS or (type(value) is dict and not value)
+    if kind is str or kind is bytes:
+        return len(value) < BIG
+    return kind in _SMALL or (kind is dict and not value)
 
 
 def pack_plain(value: Any) -> bytes:
@@ -143,8 +257,8 @@ def unpack(data: bytes) -> Any:
 class _ReferencePickler(_pickle.Pickler):
     """Pickles by reference only; raises `_NeedsValue` for a class or function without an importable name."""
 
-    def __init__(self, buffer: io.BytesIO, to_main: bool, reduce: Callable[[Any], Any] | None) -> None:
-        super().__init__(buffer, _PROTOCOL)
+    def __init__(self, file: Any, to_main: bool, reduce: Callable[[Any], Any] | None) -> None:
+        super().__init__(file, _PROTOCOL, buffer_callback=file.add)
         self._to_main = to_main
         self._reduce = reduce
         self._carried: Any = None

@@ -74,6 +74,10 @@ class PackingError(LightningLiteError, TypeError):
     """A value can't be pickled, or its bytes can't be unpickled."""
 
 
+class IsBig(Exception):
+    """A pickle is too large for a message."""
+
+
 class NotShareable(TypeError):
     """An object is of no use in another process; the message says why, and what to do.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _REDUCE: Any = object.__reduce__
 _REDUCE_EX: Any = object.__reduce_ex__
+_NEW: Any = object.__new__
 
 
 _checked: dict[type, str] = {}
@@ -27,7 +28,7 @@ def check_arrival(kind: type) -> None:
     Raises:
         PackingError: The class is such a one.
     """
-    if getattr(kind, "__getattr__", None) is None or kind.__new__ is not object.__new__:
+    if getattr(kind, "__getattr__", None) is None or kind.__new__ is not _NEW:
         return
     if kind not in _checked:
         try:

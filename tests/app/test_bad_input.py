@@ -87,7 +87,7 @@ def test_a_private_attribute_that_cannot_travel_is_named(runner):
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_a_flow_that_swallows_the_pause_is_told_its_line(runner):
+def test_the_error_of_a_swallowed_pause_names_the_line(runner):
     def act(flow):
         flow.number += 1  # a change, so the waiting pass is cut
         try:  # noqa: SIM105 - as users write it

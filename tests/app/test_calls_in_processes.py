@@ -503,7 +503,7 @@ def test_a_kill_from_outside_is_noticed():
         Killing(Waiting()).run()
 
 
-def test_a_work_class_that_fails_to_unpickle_in_its_process_is_told_with_its_traceback():
+def test_a_work_class_that_fails_to_unpickle_in_its_process_is_reported_with_its_traceback():
     class Strange(LightningWork):
         def __init__(self):
             super().__init__()
@@ -560,7 +560,7 @@ def test_a_hanging_work_shows_what_it_is_doing(tmp_path):
     Reads(Looks(), root_dir=tmp_path).run()
 
 
-def test_an_app_may_wait_longer_than_the_system_lets_anybody_sleep():
+def test_an_app_may_wait_longer_than_the_longest_sleep_of_the_system():
     LightningApp(Leap()).run()
 
 

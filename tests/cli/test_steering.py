@@ -94,7 +94,7 @@ def elsewhere(run: RunSummary, monkeypatch: pytest.MonkeyPatch) -> str:
     return host
 
 
-def test_a_work_on_another_host_is_not_killed_nor_asked_for_its_stacks(verb: Call, elsewhere: str):
+def test_a_work_on_another_host_is_not_killed_and_gets_no_request_for_stacks(verb: Call, elsewhere: str):
     train = work_of(verb, "train")
 
     for word in ("kill", "stack"):

@@ -115,7 +115,7 @@ def test_a_crash_is_raised_too():
         running.wait(DEADLINE)
 
 
-def test_a_failure_for_which_nobody_waits_is_told(capsys):
+def test_a_failure_is_reported_without_a_waiting_flow(capsys):
     running = LightningApp(Talk("fail")).start(runner="inline")
     poll_until(lambda: running.done, timeout=DEADLINE)
 
@@ -197,7 +197,7 @@ def test_an_app_may_stop_itself():
     assert handle.running.state == "interrupted"
 
 
-def test_an_end_from_somewhere_else_is_told_by_wait():
+def test_an_end_from_outside_is_raised_by_wait():
     app = LightningApp(Idle())
     running = app.start(runner="inline")
     poll_until(lambda: running.run_id, timeout=DEADLINE)

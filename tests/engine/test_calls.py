@@ -102,7 +102,7 @@ def test_a_work_that_does_not_start_with_the_flow_starts_with_its_first_call():
     assert kinds(stage.settle()) == [("StartWork", "root.work")]
 
 
-def test_one_call_is_one_letter_and_one_pass():
+def test_one_call_is_one_request_and_one_pass():
     def run(flow):
         for number in range(10):
             flow.work.run(number)
@@ -232,7 +232,7 @@ def test_call_starts_nothing_and_gives_none_for_a_call_that_was_never_asked():
     assert calls_sent(stage) == []
 
 
-def test_the_record_of_a_call_tells_its_story():
+def test_the_record_of_a_call_has_all_its_statuses():
     stage = play(lambda flow: flow.work.run(1), work=Work(parallel=True))
     call = stage.root.work.call(1)
     assert (call.ended, call.succeeded, call.value, call.error) == (False, False, None, None)
@@ -264,7 +264,7 @@ def test_the_arguments_of_an_ended_call_are_dropped():
 # The status is that of the newest call, from the moment the flow asked for it.
 
 
-def test_the_status_is_that_of_the_newest_call_from_the_moment_it_was_asked_for():
+def test_the_status_is_that_of_the_newest_call_from_its_request_on():
     seen = []
 
     def run(flow):

@@ -12,7 +12,7 @@ import pytest
 from lightning_lite.clock import Moment
 from lightning_lite.engine import recorder
 from lightning_lite.engine.compaction import Compaction
-from lightning_lite.engine.history import RunHistory, fold, read_history
+from lightning_lite.engine.history import RunHistory, fold, fold_entries, read_history
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.engine.replay import Replay
 from lightning_lite.events import (
@@ -31,9 +31,9 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.messages import Failure
-from lightning_lite.runs.event_codec import decode_events, encode_events
+from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.reader import FILE_NAME, read_entries
+from lightning_lite.runs.journal_reader import FILE_NAME, read_entries
 from lightning_lite.runs.values import INLINE_LIMIT
 from lightning_lite.status import WorkStatus
 
@@ -178,7 +178,7 @@ def known(history: RunHistory, *, limit: int = EVERYTHING) -> dict[str, object]:
 def compacted(history: RunHistory, limit: int, *, is_lazy: bool = False) -> RunHistory:
     """Return the history that the entries of a snapshot give."""
     entries = [encode_events([event], lambda _: pytest.fail("big")) for event in history.snapshot(limit)]
-    return fold(decode_events(entries, "/run/journal.log"), is_lazy=is_lazy)
+    return fold_entries(entries, "/run/journal.log", is_lazy=is_lazy)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_of_ended_calls_the_newest_stay_listed_and_all_stay_remembered():
 
 def read_all(folder: Path) -> RunHistory:
     """Return the history of a run, with the records of all remembered calls."""
-    return fold(decode_events(read_entries(str(folder)), str(folder / FILE_NAME)))
+    return fold_entries(read_entries(str(folder)), str(folder / FILE_NAME))
 
 
 def record_all(journal: Journal, steps: list[list[Event]]) -> Recorder:
@@ -296,6 +296,7 @@ def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypat
     assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
 
 
+@pytest.mark.filterwarnings("ignore:root.table has")  # 180 MB are written
 def test_1500_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
     big = os.urandom(1200) * 100
     journal = Journal.create(str(tmp_path), "app")
@@ -400,7 +401,7 @@ def test_a_death_after_any_piece_of_a_compaction_loses_nothing(tmp_path: Path):
         written = [event for step in rest[:piece] for event in step]
         assert known(read_all(folder)) == known(fold([*flat, *written]))
         again = Journal.open(str(folder), "app")
-        replay = Replay("run", decode_events(again.entries(), again.path))
+        replay = Replay("run", fold_entries(again.entries(), again.path))
         assert known(replay.history)["states"] == known(fold([*flat, *written]))["states"]
         Compaction(again, EVERYTHING).advance()
         again.close()

@@ -38,7 +38,7 @@ def test_a_kill_from_outside_is_no_crash():
     assert stage.root.work.num_failures == 0
 
 
-def test_an_end_that_comes_together_with_the_wish_for_it_is_no_crash():
+def test_an_exit_that_arrives_with_the_request_for_it_is_no_crash():
     """The runner has begun with it, because the flow was busy."""
     stage = running()
 
@@ -74,7 +74,7 @@ def test_a_work_without_a_call_is_stopped_and_the_next_call_starts_it():
     assert len(only(stage.settle(), StartWork)) == 1
 
 
-def test_a_wish_about_a_work_that_is_not_there_changes_nothing():
+def test_an_external_request_about_an_unknown_work_changes_nothing():
     stage = running()
 
     assert stage.settle(StopWanted("root.other", 0.0), RestartWanted("root.other", 1.0)) == []

@@ -149,10 +149,10 @@ def play_schedule(seed):
 
 @pytest.mark.parametrize(
     "seeds",
-    [range(1000), pytest.param(range(1000, 10_000), marks=pytest.mark.torture)],
-    ids=["1,000", "the other 9,000"],
+    [range(250), pytest.param(range(250, 10_000), marks=pytest.mark.torture)],
+    ids=["250", "the other 9,750"],
 )
-def test_in_any_order_of_letters_the_flow_never_runs_twice_at_once_and_runs_after_every_change(seeds):
+def test_in_any_order_of_reports_the_flow_never_runs_twice_at_once_and_runs_after_each_change(seeds):
     """P15; a schedule that goes wrong is named by its seed: `play_schedule(seed)` plays it again."""
     wrong = [found for seed in seeds if (found := play_schedule(seed)) is not None]
 
@@ -283,9 +283,9 @@ def grow(work, name):
         setattr(work, name, [])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_both_sides_of_a_works_state_end_equal_and_as_the_work_heard_them_last(data):
+def test_both_sides_of_a_works_state_end_equal_in_the_order_of_the_work(data):
     """§2.3: a flow's write counts when the work applies it; after that the work's next write wins."""
     sides = TwoSides(data)
     sides.work.__class__ = Bodied

@@ -127,7 +127,7 @@ def test_private_attributes_do_not_count_as_changes():
     assert stage.machine.num_passes == 1
 
 
-def test_all_letters_that_have_arrived_are_applied_before_one_pass():
+def test_all_reports_that_have_arrived_are_applied_before_one_pass():
     seen = []
     stage = play(lambda flow: seen.append((flow.a.loss, flow.b.loss, flow.a.step)), a=Work(), b=Work())
     passes = stage.machine.num_passes
@@ -143,7 +143,7 @@ def changed(work, **changes):
     return StateChanged(work, {name: encode(value, name) for name, value in changes.items()}, 0)
 
 
-def test_a_letter_that_only_confirms_a_write_does_not_run_the_flow():
+def test_a_report_that_only_confirms_a_write_does_not_run_the_flow():
     stage = play(lambda flow: None, work=Work())
     passes = stage.machine.num_passes
 
@@ -160,7 +160,7 @@ def test_each_change_of_state_is_acknowledged_once():
     assert kinds(sent) == [("AcknowledgeState", "root.work")]
 
 
-def test_a_letter_from_a_work_that_nobody_knows_is_ignored():
+def test_a_report_of_an_unknown_work_is_ignored():
     stage = play(lambda flow: None)
 
     assert stage.change("root.unknown", loss=1.0) == []

@@ -72,7 +72,7 @@ def test_our_frames_before_those_of_the_user_are_left_out():
     )
 
 
-def test_the_last_frames_of_an_error_that_nobody_has_foreseen_are_shown():
+def test_the_last_frames_of_an_unexpected_error_are_shown():
     text = without_places(format_user_frames(caught(unpack, b"garbage")))
 
     assert "  File, in unpack\n" in text
@@ -114,7 +114,7 @@ def test_an_exception_that_led_to_it_loses_all_of_them():
     assert names(error.__cause__.__traceback__) == ["__reduce__"]
 
 
-def test_an_error_that_nobody_has_foreseen_keeps_its_last_frames():
+def test_an_unexpected_error_keeps_its_last_frames():
     error = caught(unpack, b"garbage")
     leave_out_own_frames(error)
 

@@ -287,7 +287,7 @@ def test_an_equal_assignment_is_not_sent():
     assert kinds(desk.take()) == [("RunEnded", "root.work")]
 
 
-def test_changes_merge_behind_one_letter_until_it_is_acknowledged():
+def test_changes_merge_until_the_last_message_is_acknowledged():
     desk, host, _ = open_host()
 
     def run(work):
@@ -303,7 +303,7 @@ def test_changes_merge_behind_one_letter_until_it_is_acknowledged():
     assert decoded(ended.changes) == {"step": 999, "loss": 999.0}
 
 
-def test_an_acknowledgement_lets_the_gathered_changes_go_in_one_letter():
+def test_after_an_acknowledgement_the_merged_changes_go_in_one_message():
     desk, host, _ = open_host()
     seen = []
 
@@ -383,7 +383,7 @@ def keep_and_look(work, desk, host, seen):
     [(Task, append_and_look), (Task, replace_and_look), (Prepared, keep_and_look)],
     ids=["read in the call", "assigned in the call", "read in on_start"],
 )
-def test_a_change_inside_a_list_is_reported_by_the_look_that_was_asked_for(work, change):
+def test_a_change_inside_a_list_is_reported_by_the_requested_check(work, change):
     desk, host, _ = open_host(work())
     seen = []
 
@@ -460,7 +460,7 @@ def test_values_stay_plain_lists_and_dicts():
     assert type(work.table) is dict
 
 
-def test_nobody_is_nudged_outside_a_call_or_without_need():
+def test_the_helper_thread_is_woken_only_in_a_call_and_if_needed():
     desk, host, work = open_host()
     work.curve.append(1)
     host.perform(run_call(lambda work: setattr(work, "loss", 1.0)))
@@ -622,7 +622,7 @@ def test_an_older_write_that_comes_late_is_ignored():
     assert work.loss == 2.0
 
 
-def test_a_write_that_a_later_letter_repeats_does_not_undo_what_the_work_has_written_since():
+def test_a_repeated_write_does_not_undo_what_the_work_has_written_since():
     _, host, work = open_host()
 
     def run(work):
@@ -702,7 +702,7 @@ def test_a_stop_that_the_users_code_has_made_into_something_else_is_a_stop_all_t
     assert [type(message).__name__ for message in desk.take()] == reported
 
 
-def test_a_stop_never_cuts_a_letter_in_two():
+def test_a_stop_never_splits_a_message_in_two():
     desk, host, work = open_host()
 
     def send_interrupted(message):
@@ -785,7 +785,7 @@ class Parcel(Transferable):
             log.write(f"{self.label} after {work}\n")
 
 
-def test_travellers_are_received_at_any_depth_and_hear_when_the_run_has_ended_well(tmp_path):
+def test_transferables_are_received_at_any_depth_and_called_after_a_successful_run(tmp_path):
     log = tmp_path / "log"
     desk, host, _ = open_host()
 
@@ -799,7 +799,7 @@ def test_travellers_are_received_at_any_depth_and_hear_when_the_run_has_ended_we
     assert log.read_text().splitlines() == [f"{name} for root.work after root.work" for name in "abc"]
 
 
-def test_travellers_hear_nothing_of_a_run_that_failed(tmp_path):
+def test_transferables_are_not_called_after_a_failed_run(tmp_path):
     log = tmp_path / "log"
     _, host, _ = open_host()
 

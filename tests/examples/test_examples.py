@@ -104,19 +104,13 @@ def test_an_example_prints_the_same_in_one_process(example: str, own_place: Path
     assert run(EXAMPLES / example, own_place, runner="inline") == expected(example)
 
 
-@pytest.mark.parametrize("example", sorted(name for name in PRINTED if name.startswith("drive/")))
-def test_an_example_runs_with_spaces_in_its_path_and_its_folder(example: str, tmp_path: Path):
+def test_the_drive_example_runs_with_spaces_in_its_path_and_leaves_only_its_file_and_the_root(tmp_path: Path):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
-    script = Path(shutil.copy(EXAMPLES / example, tmp_path / "a script with spaces.py"))
+    script = Path(shutil.copy(EXAMPLES / "drive/app.py", tmp_path / "a script with spaces.py"))
 
-    assert run(script, folder) == expected(example)
-
-
-def test_the_drive_example_leaves_only_its_file_and_the_root(own_place: Path):
-    run(EXAMPLES / "drive/app.py", own_place)
-
-    assert sorted(os.listdir(own_place)) == [".lightning_lite", "a.txt"]
+    assert run(script, folder) == expected("drive/app.py")
+    assert sorted(os.listdir(folder)) == [".lightning_lite", "a.txt"]
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])

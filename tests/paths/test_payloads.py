@@ -150,7 +150,7 @@ def _own_memory():
 
 
 def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
-    size = 128 * MIB // 8
+    size = 64 * MIB // 8
 
     def steps(flow):
         flow.make.run(lambda: np.ones(size, dtype=np.int64))
@@ -307,7 +307,7 @@ def test_what_was_read_outlives_its_version(payloads):
     assert int(value.sum()) == MIB * (MIB - 1) // 2
 
 
-def test_get_reads_anew_but_not_for_the_flow(payloads):
+def test_get_reads_again_but_not_for_the_flow(payloads):
     (data,) = payloads([1])
     data.value.append(2)
 

@@ -105,7 +105,7 @@ def test_a_file_that_is_there_is_not_written_over():
     assert pathlib.Path("file").read_text() == "precious"
 
 
-def test_a_damaged_file_is_said_to_be_damaged():
+def test_a_damaged_file_is_reported_as_damaged():
     pickle_file.dump(np.arange(1000), "file")
     whole = pathlib.Path("file").read_bytes()
     damaged = [b"", b"x", b"text" * 100, whole[:-1], whole + b"x", whole[:20], b"X" + whole[1:]]

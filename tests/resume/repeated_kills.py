@@ -18,11 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.engine.history import fold
+from lightning_lite.engine.history import fold_entries
 from lightning_lite.errors import JournalInUse
-from lightning_lite.runs.event_codec import decode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.reader import FILE_NAME
+from lightning_lite.runs.journal_reader import FILE_NAME
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.structures import Dict
 from lightning_lite.values.call_key import call_key
@@ -145,7 +144,7 @@ def completed() -> set[str]:
         details = json.loads((folder / "run.json").read_text())
         journal = Journal.open(str(folder.absolute()), details["identity"])
         with contextlib.closing(journal):
-            history = fold(decode_events(journal.entries(), journal.path))
+            history = fold_entries(journal.entries(), journal.path)
             for name, work in history.works.items():
                 if name != "root.fresh":
                     calls = [call for call in work.records.current.values() if call.ended]

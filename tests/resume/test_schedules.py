@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.engine.history import fold
 from lightning_lite.engine.replay import Replay
 from lightning_lite.errors import ScheduleError
 from lightning_lite.testing import EmptyFlow
@@ -257,7 +258,7 @@ def test_a_resumed_run_goes_on_in_the_block():
     first.answer("root.work")
     assert first.root._schedules["hourly"]["entered"] is not None
 
-    replay = Replay("run", [*first.events])
+    replay = Replay("run", fold(first.events))
     root = Block()
     replay.restore(root)
     second = Stage(root)

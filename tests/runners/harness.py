@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from itertools import count
 from time import monotonic
@@ -101,27 +99,6 @@ class Harness:
                 return file.read()
         except FileNotFoundError:
             return ""
-
-
-def wait_until_gone(*pids: int) -> None:
-    """Wait until all these processes have ended, children of ours or not."""
-    for pid in pids:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            assert select.select([pidfd], [], [], DEADLINE)[0], f"{pid} of {pids} is still there"
-        finally:
-            os.close(pidfd)
-
-
-def poll_until(condition: Callable[[], object], what: str) -> None:
-    """Look until `condition` holds; for what no event tells."""
-    deadline = monotonic() + DEADLINE
-    while not condition():
-        assert monotonic() < deadline, f"{what}: not within {DEADLINE} s"
-        threading.Event().wait(0.005)
 
 
 class Flow:

@@ -16,7 +16,11 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from harness import DEADLINE, poll_until, wait_until_gone
+from harness import DEADLINE
+
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -215,7 +219,7 @@ def test_quitting_fails_the_call(sit_down):
     assert app.end() == 0
 
 
-def test_ctrl_c_cuts_what_was_asked_for_and_nothing_else(sit_down):
+def test_ctrl_c_ends_the_prompt_and_nothing_else(sit_down):
     app = sit_down()
     app.expect(PROMPT)
     app.interrupt("--KeyboardInterrupt--\n")
@@ -244,7 +248,7 @@ def test_ctrl_c_is_the_flows_again_when_the_work_goes_on(sit_down):
     assert app.end() == -signal.SIGINT
 
 
-def test_ctrl_z_stops_nobody_at_the_prompt(sit_down):
+def test_ctrl_z_at_the_prompt_suspends_no_process(sit_down):
     app = sit_down()
     app.expect(PROMPT)
     app.type("\x1a\x15p y\n")  # and Ctrl-U, which takes it out of the line
@@ -255,7 +259,7 @@ def test_ctrl_z_stops_nobody_at_the_prompt(sit_down):
     assert app.end() == 0
 
 
-def test_others_are_held_back_meanwhile_and_nothing_of_them_is_lost(sit_down, tmp_path):
+def test_output_of_others_waits_for_the_prompt_and_none_is_lost(sit_down, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     app = sit_down(
         "class Talker(LightningWork):\n"
@@ -272,7 +276,7 @@ def test_others_are_held_back_meanwhile_and_nothing_of_them_is_lost(sit_down, tm
     )
     app.expect(PROMPT)
     (tmp_path / "fifo").write_text("speak")
-    poll_until(lambda: logs_that_say("spoken", tmp_path), "the other work has spoken")
+    poll_until(lambda: logs_that_say("spoken", tmp_path))
     app.type("p y\n")
     app.expect("^p y\n42\n")
     app.answer("c")
@@ -307,7 +311,7 @@ def test_a_stop_cuts_those_who_ask_and_those_who_wait_for_their_turn(sit_down, t
         "        print('exit')\n" + TWO
     )  # fmt: skip
     app.expect(PROMPT)
-    poll_until(lambda: len(logs_that_say("before", tmp_path)) == 2, "both have come to their breakpoints")
+    poll_until(lambda: len(logs_that_say("before", tmp_path)) == 2)
     app.app.send_signal(signal.SIGTERM)
 
     app.expect(r"\| exit\n")

@@ -65,7 +65,7 @@ def test_without_proc_a_long_path_has_its_socket_in_a_short_private_place(
     assert list(short.iterdir()) == list(folder.iterdir()) == []
 
 
-def test_what_a_dead_process_has_left_is_in_nobodys_way(tmp_path: Path):
+def test_what_a_dead_process_has_left_blocks_no_other(tmp_path: Path):
     left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     left.bind(str(tmp_path / "commands.sock"))
     left.close()
@@ -89,7 +89,7 @@ def test_another_user_does_not_get_through(tmp_path: Path, monkeypatch: pytest.M
         channel.close()
 
 
-def test_an_answer_that_can_not_be_had_harms_nobody(tmp_path: Path):
+def test_a_missing_answer_does_no_damage(tmp_path: Path):
     def answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"bad": 1 / request["by"]}
 
@@ -110,7 +110,7 @@ def test_a_big_answer_arrives_whole(tmp_path: Path):
         channel.close()
 
 
-def test_who_takes_no_answer_keeps_nobody_waiting_and_the_end_neither(tmp_path: Path):
+def test_a_client_that_reads_no_answer_blocks_neither_others_nor_the_end(tmp_path: Path):
     channel = CommandChannel(str(tmp_path), lambda request: {"text": "x" * 3_000_000})
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf:
         deaf.connect(str(tmp_path / "commands.sock"))
@@ -121,7 +121,7 @@ def test_who_takes_no_answer_keeps_nobody_waiting_and_the_end_neither(tmp_path: 
             channel.close()
 
 
-def test_more_than_enough_peers_at_once_are_turned_away_and_later_ones_heard(tmp_path: Path):
+def test_too_many_connections_at_once_are_refused_and_later_ones_answered(tmp_path: Path):
     channel = CommandChannel(str(tmp_path), echo)
     peers = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(40)]
     try:
@@ -134,7 +134,7 @@ def test_more_than_enough_peers_at_once_are_turned_away_and_later_ones_heard(tmp
         channel.close()
 
 
-def test_a_folder_without_room_for_a_socket_is_said(tmp_path: Path):
+def test_a_path_too_long_for_a_socket_is_reported(tmp_path: Path):
     (tmp_path / "commands.sock").mkdir()
     (tmp_path / "commands.sock" / "something").touch()
 

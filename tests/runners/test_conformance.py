@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import count
 from time import monotonic
+from typing import ClassVar
 
 import pytest
 from real_works import Answer, Root, Worker
@@ -42,9 +43,6 @@ DEADLINE = 60.0
 
 def is_moving(number):
     return number is not None and number >= 3
-
-
-both_kinds = pytest.mark.parametrize("parallel", [False, True], ids=["in turn", "parallel"])
 
 
 class Desk:
@@ -130,6 +128,14 @@ class Conformance:
 
     runner_class = None
 
+    #: Values of `parallel`; to a process it makes no difference.
+    kinds: ClassVar[dict[str, bool]] = {"parallel": True}
+
+    def pytest_generate_tests(self, metafunc):
+        if "parallel" in metafunc.fixturenames:
+            kinds = metafunc.cls.kinds
+            metafunc.parametrize("parallel", list(kinds.values()), ids=list(kinds))
+
     @pytest.fixture
     def desk(self, tmp_path):
         desk = Desk(self.runner_class, tmp_path)
@@ -138,7 +144,6 @@ class Conformance:
 
     # Start.
 
-    @both_kinds
     def test_a_work_that_is_up_says_so_first(self, desk, parallel):
         desk.start(parallel=parallel)
         desk.call("echo", 1)
@@ -147,16 +152,14 @@ class Conformance:
         desk.call("pid")
         assert unpack(desk.until(RunEnded).value) > 0
 
-    @both_kinds
-    def test_the_first_letter_of_a_work_is_that_it_has_started_or_what_on_start_changed(self, desk, parallel):
+    def test_the_first_report_of_a_work_is_that_it_has_started_or_what_on_start_changed(self, desk, parallel):
         desk.start(parallel=parallel)
         started = desk.until(WorkStarted)
 
         assert started.place == Place.of(desk.run("pid")) == desk.runner.places()["root.a"]
         assert desk.state["root.a"]["started"] is True
 
-    @both_kinds
-    def test_an_on_start_that_fails_is_told_and_then_the_exit(self, desk, parallel):
+    def test_an_on_start_that_fails_is_reported_before_the_exit(self, desk, parallel):
         desk.start(parallel=parallel, on_start="no data")
 
         failed = desk.until(StartFailed | WorkStarted | WorkExited)
@@ -168,14 +171,12 @@ class Conformance:
         assert isinstance(unpack(failed.failure.error), ValueError)
         assert exited.exitcode == 1
 
-    @both_kinds
     def test_a_host_that_can_not_be_loaded_is_the_same(self, desk, parallel):
         desk.runner.send(StartWork("root.a", b"this is no pickle", parallel))
 
         assert desk.until(StartFailed | WorkExited).failure.reason == "start_failed"
         desk.until(WorkExited)
 
-    @both_kinds
     def test_a_work_is_started_again_after_its_exit(self, desk, parallel):
         for i in range(3):
             desk.start(parallel=parallel)
@@ -194,13 +195,11 @@ class Conformance:
 
     # Calls.
 
-    @both_kinds
     def test_calls_run_in_order_and_their_values_come_back(self, desk, parallel):
         desk.start(parallel=parallel)
 
         assert [desk.run("echo", value) for value in (1, "two", [3.0], None)] == [1, "two", [3.0], None]
 
-    @both_kinds
     def test_arguments_and_values_are_copies(self, desk, parallel):
         desk.start(parallel=parallel)
         numbers = [1]
@@ -217,13 +216,11 @@ class Conformance:
         assert type(answer) is Answer
         assert answer.value == 42
 
-    @both_kinds
     def test_a_work_knows_who_it_is(self, desk, parallel, tmp_path):
         desk.start(parallel=parallel)
 
         assert desk.run("caller") == ("work", "root.a", str(tmp_path), True)
 
-    @both_kinds
     def test_an_exception_is_the_failure_of_its_call_alone(self, desk, parallel):
         desk.start(parallel=parallel)
         desk.call("fail", "no luck")
@@ -237,7 +234,6 @@ class Conformance:
         assert str(unpack(failure.error)) == "no luck"
         assert desk.run("echo", "still here") == "still here"
 
-    @both_kinds
     def test_a_value_that_can_not_travel_is_a_failure(self, desk, parallel):
         desk.start(parallel=parallel)
         desk.call("lock")
@@ -248,15 +244,13 @@ class Conformance:
         assert "lock" in failure.message
         assert desk.run("echo", "still here") == "still here"
 
-    @both_kinds
     def test_sixteen_megabytes_go_down_and_come_up(self, desk, parallel):
         desk.start(parallel=parallel)
 
         assert desk.run("nbytes", bytes(16_000_000)) == 16_000_000
         assert len(desk.run("zeros", 16_000_000)) == 16_000_000
 
-    @both_kinds
-    def test_what_a_call_printed_is_logged_when_its_end_is_told(self, desk, parallel):
+    def test_what_a_call_printed_is_logged_before_its_end_is_reported(self, desk, parallel):
         desk.start(parallel=parallel)
 
         for text in ("one", "two \x1b[2J"):
@@ -265,7 +259,6 @@ class Conformance:
 
     # State.
 
-    @both_kinds
     def test_all_changes_have_arrived_at_the_end_of_their_call(self, desk, parallel):
         desk.start(parallel=parallel)
 
@@ -306,7 +299,6 @@ class Conformance:
         assert (confirmed.applied, ended.applied) == (1, 1)
         assert unpack(ended.value) == 7
 
-    @both_kinds
     def test_a_call_brings_what_the_flow_wrote_before(self, desk, parallel):
         desk.start(parallel=parallel)
         arguments = pack((("wait_for_write",), {}))
@@ -318,8 +310,7 @@ class Conformance:
 
     # Stop.
 
-    @both_kinds
-    def test_a_stop_of_an_idle_work_runs_on_exit_and_tells_the_last_changes_then_the_exit(
+    def test_a_stop_of_an_idle_work_runs_on_exit_and_reports_the_last_changes_then_the_exit(
         self, desk, parallel
     ):
         desk.start(parallel=parallel)
@@ -331,7 +322,6 @@ class Conformance:
         assert desk.state["root.a"]["exited"] is True
         assert not desk.messages["root.a"]
 
-    @both_kinds
     def test_a_stop_right_after_the_start_ends_the_work(self, desk, parallel):
         desk.start(parallel=parallel)
         desk.runner.send(StopWork("root.a", DEADLINE))
@@ -350,7 +340,6 @@ class Conformance:
         assert desk.state["root.a"]["exited"] is True
         assert "swallowed" not in desk.state["root.a"].get("numbers", [])
 
-    @both_kinds
     def test_an_on_exit_that_fails_keeps_no_work_from_ending(self, desk, parallel):
         desk.start(parallel=parallel, on_exit="can't let go")
         desk.until(WorkStarted)
@@ -370,7 +359,7 @@ class Conformance:
 
         assert desk.runner.wait(0) == []
 
-    def test_letters_for_a_work_that_is_not_there_are_no_error(self, desk):
+    def test_requests_to_an_unknown_work_are_no_error(self, desk):
         for message in (StopWork("root.x", 1.0), KillWork("root.x"), AcknowledgeState("root.x")):
             desk.runner.send(message)
         desk.call("echo", 1, work="root.x")
@@ -391,7 +380,7 @@ class Conformance:
 
     # Wait and close.
 
-    def test_a_wait_without_letters_ends_in_time(self, desk):
+    def test_a_wait_without_reports_ends_in_time(self, desk):
         assert list(desk.runner.wait(0)) == []
         assert list(desk.runner.wait(0.01)) == []
 
@@ -405,7 +394,7 @@ class Conformance:
 
         assert list(desk.runner.wait(None)) == []
 
-    def test_a_close_ends_all_works_and_tells_their_last_changes(self, desk):
+    def test_a_close_ends_all_works_and_returns_their_last_changes(self, desk):
         desk.start("a")
         desk.start("b", parallel=True)
         desk.start("c", parallel=True)
@@ -471,3 +460,4 @@ class TestForkServer(Conformance):
 
 class TestInline(Conformance):
     runner_class = InlineRunner
+    kinds: ClassVar[dict[str, bool]] = {"in turn": False, "parallel": True}

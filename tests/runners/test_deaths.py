@@ -9,7 +9,7 @@ import signal
 
 import pytest
 import tasks
-from harness import Harness, wait_until_gone
+from harness import Harness
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
@@ -17,7 +17,7 @@ from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes import process
 from lightning_lite.values.pickling import unpack
 
-from tests.support.processes import is_gone
+from tests.support.processes import is_gone, wait_until_gone
 
 HOW = {
     "SIGKILL": -signal.SIGKILL,
@@ -31,7 +31,7 @@ SIGNALS = ["SIGKILL", "SIGSEGV", "SIGABRT"]
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_death_in_a_call_is_told_with_its_exit_code(harness: Harness, how: str):
+def test_a_death_in_a_call_is_reported_with_its_exit_code(harness: Harness, how: str):
     harness.start()
     harness.call(tasks.die, how)
 
@@ -39,7 +39,7 @@ def test_a_death_in_a_call_is_told_with_its_exit_code(harness: Harness, how: str
 
 
 @pytest.mark.parametrize("how", SIGNALS)
-def test_a_death_while_idle_is_told(harness: Harness, how: str):
+def test_a_death_while_idle_is_reported(harness: Harness, how: str):
     pid = harness.up()["root.a"]
 
     os.kill(pid, getattr(signal, how))
@@ -49,14 +49,14 @@ def test_a_death_while_idle_is_told(harness: Harness, how: str):
 
 @pytest.mark.parametrize("how", ["SIGKILL", "_exit 3"])
 @pytest.mark.parametrize("host", [BrokenHost, Unloadable])
-def test_a_death_while_starting_is_told(harness: Harness, host: type, how: str):
+def test_a_death_while_starting_is_reported(harness: Harness, host: type, how: str):
     harness.start(host=host("root.a", tasks.Death(how)))
 
     assert harness.exit_of() == WorkExited("root.a", HOW[how])
     assert harness.messages == []
 
 
-def test_a_death_before_the_process_has_loaded_anything_is_told(harness: Harness):
+def test_a_death_before_the_process_has_loaded_anything_is_reported(harness: Harness):
     harness.start()
     while not (place := harness.runner.places().get("root.a")):
         harness.runner.wait(0.001)
@@ -66,7 +66,7 @@ def test_a_death_before_the_process_has_loaded_anything_is_told(harness: Harness
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000])
-def test_a_death_while_sending_leaves_whole_letters_only(harness: Harness, size: int):
+def test_a_death_while_sending_leaves_only_whole_messages(harness: Harness, size: int):
     pid = harness.up()["root.a"]
     harness.call(tasks.count, 100_000, size)
     for _ in range(3):
@@ -79,7 +79,7 @@ def test_a_death_while_sending_leaves_whole_letters_only(harness: Harness, size:
     assert changes == list(range(3, 3 + len(changes)))
 
 
-def test_a_death_is_told_behind_all_that_was_sent_before(harness: Harness):
+def test_a_death_is_reported_after_all_messages_that_were_sent_before(harness: Harness):
     harness.start()
     harness.call(tasks.count, 500)
     harness.call(tasks.die, "_exit 3")
@@ -90,7 +90,7 @@ def test_a_death_is_told_behind_all_that_was_sent_before(harness: Harness):
     ]  # fmt: skip
 
 
-def test_a_death_is_told_behind_more_than_one_read_takes(harness: Harness):
+def test_a_death_is_reported_after_more_messages_than_one_read_returns(harness: Harness):
     pid = harness.up()["root.a"]
     harness.call(tasks.die_leaving_much_to_read)
     wait_until_gone(pid)
@@ -116,7 +116,7 @@ def test_what_keeps_a_work_from_starting_arrives_with_its_traceback(harness: Har
     assert harness.exit_of() == WorkExited("root.a", 1)
 
 
-def test_damaged_letters_end_a_work_by_name(harness: Harness):
+def test_damaged_messages_end_a_work_by_name(harness: Harness):
     for rubbish in (b"rubbish" * 100, bytes(7) + b"\5" + b"trash", b"\0\0\0\0\0\0\0\1."):
         harness.start()
         harness.call(tasks.write_rubbish, rubbish)
@@ -154,7 +154,7 @@ def test_a_crashed_work_leaves_none_of_its_children(harness: Harness):
     wait_until_gone(pid)
 
 
-def test_a_death_is_told_although_a_forked_child_holds_the_pipes(harness: Harness):
+def test_a_death_is_reported_although_a_forked_child_holds_the_pipes(harness: Harness):
     harness.start()
     pid = harness.run(tasks.fork_behind_pythons_back)
     harness.call(tasks.die, "_exit 3")
@@ -163,7 +163,7 @@ def test_a_death_is_told_although_a_forked_child_holds_the_pipes(harness: Harnes
     wait_until_gone(pid)
 
 
-def test_a_death_is_told_although_other_code_waits_for_all_children(harness: Harness):
+def test_a_death_is_reported_although_other_code_waits_for_all_children(harness: Harness):
     pid = harness.up()["root.a"]
     os.kill(pid, signal.SIGKILL)
     while os.waitpid(-1, 0)[0] != pid:
@@ -203,17 +203,17 @@ def test_a_crash_in_c_code_shows_where_the_python_code_was(harness: Harness):
 
 
 def test_the_others_lose_nothing_when_one_dies_and_dies_again(harness: Harness):
-    storm(harness, kills=10)
+    storm(harness, works=4, kills=4)
 
 
 @pytest.mark.torture
 def test_the_others_lose_nothing_in_300_deaths(harness: Harness):
-    storm(harness, kills=300)
+    storm(harness, works=8, kills=300)
 
 
-def storm(harness: Harness, kills: int) -> None:
-    """Kill one of 8 works that all send, again and again; check the numbers of all messages."""
-    names = [f"root.w{i}" for i in range(8)]
+def storm(harness: Harness, works: int, kills: int) -> None:
+    """Kill one of some works that all send, again and again; check the numbers of all messages."""
+    names = [f"root.w{i}" for i in range(works)]
     pids = harness.up(*names)
     for name in names:
         harness.call(tasks.count_forever, name=name)
@@ -241,12 +241,12 @@ def storm(harness: Harness, kills: int) -> None:
         harness.runner.send(KillWork(name))
 
 
-def test_every_kill_is_told_wherever_it_strikes(harness: Harness):
-    kill_at_random_moments(harness, kills=20)
+def test_every_kill_is_reported_at_any_moment(harness: Harness):
+    kill_at_random_moments(harness, kills=8)
 
 
 @pytest.mark.torture
-def test_every_one_of_1000_kills_is_told(harness: Harness):
+def test_each_of_1000_kills_is_reported(harness: Harness):
     kill_at_random_moments(harness, kills=1000)
 
 

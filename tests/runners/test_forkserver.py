@@ -10,13 +10,15 @@ import sys
 import psutil
 import pytest
 import tasks
-from harness import DEADLINE, Harness, wait_until_gone
+from harness import DEADLINE, Harness
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import KillWork, StartFailed, StopWork, WorkExited, WorkStarted
 from lightning_lite.runners.processes import forkserver
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.values.pickling import unpack
+
+from tests.support.processes import wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -72,7 +74,7 @@ def test_variables_that_only_a_fresh_process_heeds_get_one(harness: Harness):
     assert harness.run(tasks.facts, name="root.a")["parent"] == server_of(harness).pid
 
 
-def test_what_the_flow_has_become_meanwhile_is_what_a_work_is(harness: Harness, monkeypatch, tmp_path):
+def test_a_work_starts_with_the_current_state_of_the_flow(harness: Harness, monkeypatch, tmp_path):
     harness.up("root.a")
     (tmp_path / "new_module.py").write_text("answer = 42")
     monkeypatch.syspath_prepend(tmp_path)
@@ -119,7 +121,7 @@ def test_works_of_a_server_that_has_died_are_reaped_beside_its_successor(harness
     assert harness.run(tasks.answer, 1, name="root.c") == 1
 
 
-def test_a_server_that_is_stopped_keeps_nobody_for_ever(harness: Harness, monkeypatch):
+def test_a_suspended_fork_server_blocks_no_app_for_ever(harness: Harness, monkeypatch):
     harness.up("root.a")
     monkeypatch.setattr(forkserver, "_TIMEOUT", 0.05)
     first = server_of(harness)
@@ -179,8 +181,9 @@ def test_a_process_that_the_flow_forks_leaves_server_and_works_alone(harness: Ha
     assert harness.run(tasks.answer, 1) == harness.run(tasks.answer, 1, name="root.b")
 
 
-def test_a_kill_while_the_server_forks_is_told(harness: Harness):
-    for _ in range(20):
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.torture)])
+def test_a_kill_while_the_server_forks_is_reported(harness: Harness, kills: int):
+    for _ in range(kills):
         harness.start()
         harness.runner.send(KillWork("root.a"))
 

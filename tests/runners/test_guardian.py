@@ -10,7 +10,9 @@ import sys
 import psutil
 import pytest
 import tasks
-from harness import Flow, Harness, wait_until_gone
+from harness import Flow, Harness
+
+from tests.support.processes import wait_until_gone
 
 STATES = ["idle", "spin", "hang_holding_the_gil", "stop_itself", "hang_with_grandchildren"]
 
@@ -36,7 +38,7 @@ def kill_flow(folder, state: str) -> None:
     wait_until_gone(*flow.pids)
 
 
-@pytest.mark.parametrize("milliseconds", [0, 2, 10, 30, 60])
+@pytest.mark.parametrize("milliseconds", [0, 10, 40])
 def test_a_flow_killed_while_its_works_start_leaves_nothing(tmp_path, milliseconds: int):
     script = f"""
 import os, sys
@@ -75,7 +77,7 @@ def test_a_process_that_the_flow_has_forked_does_not_keep_the_works_alive(tmp_pa
         os.kill(forked, signal.SIGKILL)
 
 
-def test_the_guardian_is_replaced_when_somebody_has_killed_it(harness: Harness):
+def test_the_guardian_is_replaced_after_a_kill(harness: Harness):
     harness.up("root.a")
     (guardian,) = guardians()
     os.kill(guardian, signal.SIGKILL)
@@ -98,7 +100,7 @@ def test_the_guardian_ends_with_the_runner_and_is_small(harness: Harness):
     assert guardians() == []
 
 
-def test_the_guardian_hears_no_signal_of_the_terminal(harness: Harness):
+def test_the_guardian_gets_no_signal_of_the_terminal(harness: Harness):
     harness.up()
     (guardian,) = guardians()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -148,7 +148,7 @@ def test_the_standard_streams_are_put_back(make_runner):
     assert (sys.stdout, sys.stderr) == before
 
 
-def test_streams_that_were_replaced_meanwhile_stay(make_runner, monkeypatch):
+def test_streams_that_were_replaced_since_stay(make_runner, monkeypatch):
     runner = make_runner()
     mine = io.StringIO()
     monkeypatch.setattr(sys, "stdout", mine)

@@ -28,7 +28,9 @@ from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.values.pickling import unpack
 
 
-def test_what_is_no_text_in_the_search_path_or_the_arguments_does_no_harm(harness: Harness, monkeypatch):
+def test_objects_that_are_no_text_in_the_search_path_or_the_arguments_have_no_effect(
+    harness: Harness, monkeypatch
+):
     monkeypatch.setattr(sys, "path", [*sys.path, Path("/nowhere"), 3])
     monkeypatch.setattr(sys, "argv", ["app.py", Path("data"), 3])
     harness.up()
@@ -36,14 +38,14 @@ def test_what_is_no_text_in_the_search_path_or_the_arguments_does_no_harm(harnes
 
 
 def test_works_started_from_short_threads_live_on(harness: Harness):
-    for i in range(20):
+    for i in range(4):
         thread = threading.Thread(target=harness.start, args=(f"root.w{i}",))
         thread.start()
         thread.join()
 
-    for i in range(20):
+    for i in range(4):
         harness.until(WorkStarted, f"root.w{i}")
-    for i in range(20):
+    for i in range(4):
         assert harness.run(tasks.answer, i, name=f"root.w{i}") == i
 
 
@@ -155,7 +157,7 @@ def test_a_work_may_be_ended_before_its_process_is_up(harness: Harness, request_
         harness.messages.clear()
 
 
-def test_a_process_begins_before_it_is_said_what_it_is(harness: Harness, tmp_path):
+def test_a_process_boots_before_it_gets_its_work(harness: Harness, tmp_path):
     harness.runner.send(PrepareWork("root.a", {"SET": "1"}, str(tmp_path)))
     while not (place := harness.runner.places().get("root.a")):
         harness.runner.wait(0.001)
@@ -182,7 +184,7 @@ def test_a_process_that_could_not_begin_fails_once(harness: Harness, monkeypatch
     assert harness.run(tasks.answer, 1) == 1
 
 
-def test_a_process_that_is_never_said_what_it_is_is_ended_at_once(tmp_path):
+def test_a_process_that_never_gets_its_work_is_ended_at_once(tmp_path):
     harness = Harness(str(tmp_path))
     harness.runner.send(PrepareWork("root.a"))
     harness.runner.send(PrepareWork("root.b"))
@@ -228,7 +230,7 @@ harness.runner.close(5)
 
 
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-", ">&- 2>&-"])
-def test_standard_streams_that_are_closed_do_no_harm(tmp_path, closed: str):
+def test_closed_standard_streams_have_no_effect(tmp_path, closed: str):
     script = tmp_path / "app.py"
     script.write_text(f"""
 import sys

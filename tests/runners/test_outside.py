@@ -28,7 +28,7 @@ def begin(harness: Harness, external: ExternalRequest) -> None:
     ("external", "exitcode"),
     [(StopWanted("root.a", 5.0), 0), (StopWanted("root.a", 0.0), -9), (RestartWanted("root.a", 5.0), 0)],
 )
-def test_a_work_ends_while_nobody_waits_and_the_wish_stands_before_its_end(
+def test_a_work_ends_without_a_wait_and_the_request_comes_before_its_exit(
     harness: Harness, external: ExternalRequest, exitcode: int
 ):
     (pid,) = harness.up().values()
@@ -57,13 +57,13 @@ def test_what_is_wanted_of_an_old_process_does_not_reach_the_new_one(harness: Ha
     assert harness.run(tasks.pid) == pid
 
 
-def test_a_wish_about_a_work_without_a_process_only_arrives(harness: Harness):
+def test_an_external_request_about_a_work_without_a_process_is_only_returned(harness: Harness):
     begin(harness, StopWanted("root.nobody", 0.0))
 
     assert harness.until(StopWanted) == StopWanted("root.nobody", 0.0)
 
 
-def test_a_wish_ends_the_waiting_for_letters(harness: Harness):
+def test_an_external_request_ends_a_wait(harness: Harness):
     harness.up()
     timer = threading.Timer(0.05, harness.runner.take_external, [StopWanted("root.nobody", 0.0)])
     timer.start()

@@ -81,7 +81,7 @@ def test_works_start_while_the_flow_is_busy(harness: Harness, tmp_path):
     assert [mark.read_text() for mark in marks] == ["here"] * 4
 
 
-def test_letters_larger_than_any_pipe_travel_both_ways(harness: Harness):
+def test_messages_larger_than_a_pipe_travel_both_ways(harness: Harness):
     harness.start()
     value = os.urandom(4 << 20)
 
@@ -102,7 +102,7 @@ def test_a_change_never_blocks_the_work_while_the_flow_is_busy(harness: Harness,
     assert changes == list(range(50))
 
 
-def test_a_work_is_told_what_the_flow_writes_while_its_call_runs(harness: Harness):
+def test_a_work_gets_what_the_flow_writes_while_its_call_runs(harness: Harness):
     harness.start()
     harness.call(tasks.receive_all, 3)
     harness.until(StateChanged)
@@ -171,8 +171,8 @@ def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(harness: Harness, tm
     files = {fd: target for fd, target in fds.items() if fd not in listing}
     assert files[0] == os.devnull
     assert files[1] == files[2]
-    # Pipes of calls, control and messages, and the two ends of the pipe that wakes the helper thread.
-    assert len([target for fd, target in files.items() if fd > 2]) == 5
+    # Pipes of calls, control and messages, and both ends of those that wake the main and the helper thread.
+    assert len([target for fd, target in files.items() if fd > 2]) == 7
     assert all("pipe:" in target for fd, target in files.items() if fd > 0)
 
 
@@ -269,7 +269,7 @@ def test_the_stacks_of_a_work_are_shown_whatever_it_does(harness: Harness, task)
     harness.runner.send(KillWork("root.a"))
 
 
-def test_stacks_asked_for_while_a_work_starts_do_no_harm(harness: Harness):
+def test_a_request_for_stacks_while_a_work_starts_has_no_effect(harness: Harness):
     for _ in range(5):
         harness.start()
         while "root.a" not in harness.runner.places():
@@ -326,7 +326,7 @@ def test_a_process_being_started_does_not_end_a_wait(harness: Harness):
         DumpStack("root.x"),
     ],
 )
-def test_a_letter_to_a_work_that_is_not_there_is_nobodys_problem(harness: Harness, message):
+def test_a_request_to_an_unknown_work_has_no_effect(harness: Harness, message):
     harness.runner.send(message)
 
     harness.up("root.x")
@@ -364,7 +364,7 @@ def test_works_are_process_objects_of_multiprocess(harness: Harness):
     assert harness.exit_of() == WorkExited("root.a", -9)
 
 
-def test_close_ends_all_works_and_returns_their_last_letters(harness: Harness, tmp_path):
+def test_close_ends_all_works_and_returns_their_last_reports(harness: Harness, tmp_path):
     harness.up("root.a", "root.b", "root.c")
     for name in ("root.a", "root.b"):
         harness.run(tasks.report_exit, str(tmp_path / name), name=name)

@@ -49,7 +49,7 @@ def ask_and_get(pipe: Pipe) -> None:
     pipe.take()
 
 
-def test_nobody_waits_awake_before_an_answer_was_quick(pipe: Pipe):
+def test_no_busy_wait_comes_before_a_quick_answer(pipe: Pipe):
     pipe.spin_wait.sent()
     pipe.answer()
 
@@ -69,7 +69,7 @@ def test_after_a_quick_answer_the_next_one_is_awaited_awake(pipe: Pipe, monkeypa
     assert ready == [(pipe.end, select.POLLIN)]
 
 
-def test_after_a_slow_answer_nobody_waits_awake(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
+def test_no_busy_wait_follows_a_slow_answer(pipe: Pipe, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(poller, "LONGEST", 60.0)
     ask_and_get(pipe)
     monkeypatch.setattr(poller, "LONGEST", 0.0)

@@ -10,10 +10,14 @@ from time import monotonic
 import psutil
 import pytest
 import tasks
-from harness import DEADLINE, Harness, poll_until, wait_until_gone
+from harness import DEADLINE, Harness
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StateChanged, StopWork, WorkExited, WorkStarted
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import wait_until_gone
 
 #: Tasks, and the exit codes with which they end.
 STUBBORN = {
@@ -51,7 +55,7 @@ def test_a_second_signal_does_not_disturb_the_exit(harness: Harness, tmp_path):
     os.kill(pid, signal.SIGTERM)
     os.kill(pid, signal.SIGTERM)
 
-    assert harness.exit_of() == WorkExited("root.a", 0)
+    assert harness.exit_of() == WorkExited("root.a", ENDED_BY_SIGTERM)
     assert (tmp_path / "exits").read_text() == "exit\n"
 
 
@@ -70,7 +74,7 @@ def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(harness: Ha
     harness.call(task)
     harness.hangs()
     if task is tasks.stop_itself:
-        poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, "it is stopped")
+        poll_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     begun = monotonic()
 
     exited = stop(harness, timeout=0.2)
@@ -124,7 +128,7 @@ def test_a_work_that_is_being_stopped_can_be_killed(harness: Harness):
     assert harness.exit_of() == WorkExited("root.a", -9)
 
 
-def test_others_are_heard_while_one_is_being_stopped(harness: Harness):
+def test_reports_of_others_arrive_while_one_is_being_stopped(harness: Harness):
     harness.up("root.a", "root.b")
     harness.call(tasks.hang_ignoring_everything)
     harness.hangs()
@@ -135,8 +139,9 @@ def test_others_are_heard_while_one_is_being_stopped(harness: Harness):
     harness.exit_of()
 
 
-def test_a_stop_never_cuts_a_letter(harness: Harness):
-    for _ in range(10):
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.torture)])
+def test_a_stop_never_splits_a_message(harness: Harness, rounds: int):
+    for _ in range(rounds):
         harness.start()
         harness.call(tasks.count_forever)
         harness.until(lambda message: isinstance(message, StateChanged) and message.changes["i"] == b"250")
@@ -149,8 +154,9 @@ def test_a_stop_never_cuts_a_letter(harness: Harness):
         harness.messages.clear()
 
 
-def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(harness: Harness):
-    for i in range(20):
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.torture)])
+def test_a_stop_between_calls_is_never_lost_in_a_wait(harness: Harness, step: int):
+    for i in range(0, 20, step):
         harness.start()
         for _ in range(i):
             harness.call(tasks.answer, i)
@@ -160,10 +166,10 @@ def test_a_work_told_to_stop_between_calls_never_falls_asleep_over_it(harness: H
         harness.messages.clear()
 
 
-def test_a_stop_that_gets_lost_in_the_interpreter_is_said_again(harness: Harness, tmp_path):
+def test_a_stop_that_gets_lost_in_the_interpreter_is_sent_again(harness: Harness, tmp_path):
     mark = tmp_path / "waits"
     harness.start(host=Unloadable("root.a", partial(tasks.lose_an_exception, str(mark))))
-    poll_until(mark.exists, "the work waits")
+    poll_until(mark.exists)
 
     assert stop(harness) == WorkExited("root.a", 0)
 

@@ -13,10 +13,13 @@ import threading
 import psutil
 import pytest
 import tasks
-from harness import Flow, Harness, poll_until, wait_until_gone
+from harness import Flow, Harness
 
 from lightning_lite.messages import StateChanged, StopWork, WorkExited
 from lightning_lite.runners.signals import EndingSignals
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import wait_until_gone
 
 # A Python program that ends by `KeyboardInterrupt` dies of the signal, which shells show as 130.
 EXITS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: -signal.SIGINT}
@@ -69,10 +72,10 @@ def test_ctrl_z_stops_the_works_too_and_fg_continues_them(tmp_path):
     everybody = [psutil.Process(flow.process.pid), *works]
 
     flow.process.send_signal(signal.SIGTSTP)
-    poll_until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in everybody), "all are stopped")
+    poll_until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in everybody))
 
     flow.process.send_signal(signal.SIGCONT)
-    poll_until(lambda: all(one.status() != psutil.STATUS_STOPPED for one in everybody), "all go on")
+    poll_until(lambda: all(one.status() != psutil.STATUS_STOPPED for one in everybody))
 
     assert flow.line() == "resumed\n"
     assert flow.end(signal.SIGTERM) == 143
@@ -119,7 +122,7 @@ def test_other_threads_are_left_alone(harness: Harness):
     assert failures == []
 
 
-def test_a_signal_cuts_no_letter_in_two(harness: Harness):
+def test_a_signal_splits_no_message(harness: Harness):
     def interrupt(*_: object) -> None:
         if harness.runner._critical._is_inside:
             harness.runner.interrupt(TimeoutError())

@@ -25,7 +25,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.reader import FILE_NAME
+from lightning_lite.runs.journal_reader import FILE_NAME
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
 from lightning_lite.status import WorkStatus
 from lightning_lite.storage import Drive
@@ -78,7 +78,8 @@ def tell(
     """Apply that works came and went, and then what happened; a call is first of all pending."""
     for name in left:
         history.apply(ComponentDetached(name, 0.0))
-    for name in entered:
+    new = {work for work, *_ in notes} - history.works.keys()
+    for name in sorted({*entered, *new}):
         history.apply(ComponentAttached(name, 0.0, True, ("m", "A"), {}))
     for work, key, number, (stage, time, *rest) in notes:
         status = WorkStatus(stage, time, *rest)

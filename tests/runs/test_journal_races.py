@@ -270,7 +270,7 @@ def test_the_run_of_a_dead_process_is_free_when_what_it_was_starting_has_started
     Journal.open(str(run), IDENTITY).close()
 
 
-def test_the_run_of_a_dead_process_that_somebody_else_keeps_is_in_use(
+def test_the_run_of_a_dead_process_is_in_use_if_another_one_holds_its_lock(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(lock, "_DEAD_HOLDER_TIMEOUT", 0.05)

@@ -20,7 +20,7 @@ import lightning_lite
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.reader import read_entries
+from lightning_lite.runs.journal_reader import read_entries
 
 MORE = b"more"
 
@@ -69,7 +69,7 @@ def test_a_write_that_fails_writes_nothing_and_is_made_up_for(new: Journal, tmp_
     assert read(tmp_path) == [SMALL, LARGE, LARGE, MORE]
 
 
-def test_a_value_that_can_not_be_written_is_said(new: Journal):
+def test_a_value_that_can_not_be_written_is_reported(new: Journal):
     with full_disk(), pytest.raises(JournalError, match="can't be read or written"):
         new.keep_value(LARGE)
 

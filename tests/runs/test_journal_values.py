@@ -14,7 +14,7 @@ from lightning_lite.errors import JournalCorrupt
 from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached, Event
 from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.reader import FILE_NAME
+from lightning_lite.runs.journal_reader import FILE_NAME
 from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, remove_unneeded
 
 BIG = os.urandom(1024) * (INLINE_LIMIT // 512)
@@ -38,7 +38,7 @@ def read_values(folder: Path) -> list[object]:
     return [event.value for event in events if isinstance(event, CallSucceeded)]
 
 
-def test_a_big_value_stays_on_disk_until_it_is_asked_for(new: Journal, tmp_path: Path):
+def test_a_big_value_stays_on_disk_until_it_is_read(new: Journal, tmp_path: Path):
     write_values(new, b"small", BIG)
     new.close()
 

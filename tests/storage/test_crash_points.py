@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import stat
 from collections.abc import Callable
@@ -184,21 +185,22 @@ def without_exchange(monkeypatch: pytest.MonkeyPatch):
         yield
 
 
-def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING) -> int:
+def survives_each_kill(stage: Stage, operations: tuple[str, ...] = CHANGING, step: int = 1) -> int:
     allowed = stage.outcomes()
-    number = 0
-    killed = True
-    while killed:
-        number += 1
+    number = random.randint(1, step)
+    while True:
         drive = stage.set_up()
         killed = killed_at(number, lambda drive=drive: stage.case.verb(drive), operations)
         stage.check(allowed)
-    return number - 1
+        if not killed:
+            return number - 1
+        number += step
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [*DRIVE_CASES, *GET_CASES], ids=repr)
-def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, quick_place: Path):
-    assert survives_each_kill(Stage(case, quick_place)) > 5
+def test_a_verb_that_is_killed_anywhere_has_happened_or_has_not(case: Case, step: int, quick_place: Path):
+    assert survives_each_kill(Stage(case, quick_place), step=step) > 5
 
 
 @pytest.mark.torture
@@ -207,16 +209,26 @@ def test_a_verb_that_is_killed_at_a_reading_operation_has_happened_or_has_not(ca
     assert survives_each_kill(Stage(case, quick_place), OPERATIONS) > 10
 
 
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", [DRIVE_CASES[4], DRIVE_CASES[7], DRIVE_CASES[8]], ids=repr)
-def test_the_same_holds_where_folders_are_replaced_in_two_steps(case: Case, quick_place: Path, monkeypatch):
+def test_the_same_holds_where_folders_are_replaced_in_two_steps(
+    case: Case, step: int, quick_place: Path, monkeypatch
+):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(Stage(case, quick_place)) > 10
+        assert survives_each_kill(Stage(case, quick_place), step=step) > 10
 
 
-def test_the_same_holds_where_a_get_replaces_a_folder_in_two_steps(quick_place: Path, monkeypatch):
+@pytest.mark.parametrize(
+    ("step", "codes"),
+    [(2, ERRNOS[:1]), pytest.param(1, ERRNOS, marks=pytest.mark.torture)],
+    ids=["some", "all"],
+)
+def test_the_same_holds_where_a_get_replaces_a_folder_in_two_steps(
+    step: int, codes: tuple[int, ...], quick_place: Path, monkeypatch
+):
     with without_exchange(monkeypatch):
-        assert survives_each_kill(StageOfTwoSteps(GET_CASES[4], quick_place)) > 10
-        fails_everywhere(StageOfTwoSteps(GET_CASES[4], quick_place), ERRNOS[::3])
+        assert survives_each_kill(StageOfTwoSteps(GET_CASES[4], quick_place), step=step) > 10
+        fails_everywhere(StageOfTwoSteps(GET_CASES[4], quick_place), codes)
 
 
 def test_the_old_folder_is_restored_if_a_get_was_killed_between_its_two_steps(quick_place: Path, monkeypatch):
@@ -251,13 +263,14 @@ def test_the_harness_fails_without_recovery(
             survives_each_kill(stage)
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("case", MOVE_CASES, ids=repr)
-def test_a_source_that_is_moved_is_never_lost(case: Case, quick_place: Path):
+def test_a_source_that_is_moved_is_never_lost(case: Case, step: int, quick_place: Path):
     stage = Stage(case, quick_place)
     (old, source), (new, _) = stage.outcomes()
-    number, killed = 0, True
+    number, killed = random.randint(1, step) - step, True
     while killed:
-        number += 1
+        number += step
         drive = stage.set_up()
         killed = killed_at(number, lambda drive=drive: case.verb(drive))
         there, here = stage.seen()

@@ -30,11 +30,11 @@ def drive(quick_drive: Drive) -> Drive:
 
 
 def test_no_get_is_torn(drive: Drive):
-    races.no_get_is_torn(drive, gets=2000)
+    races.no_get_is_torn(drive, gets=500)
 
 
 def test_no_folder_is_mixed(drive: Drive):
-    races.no_folder_is_mixed(drive, gets=40)
+    races.no_folder_is_mixed(drive, gets=20)
 
 
 def test_no_folder_is_mixed_where_folders_are_replaced_in_two_steps(drive: Drive, monkeypatch):
@@ -66,7 +66,7 @@ def test_gets_that_replace_the_same_folder_do_not_disturb_each_other(drive: Driv
 
 
 def test_no_folder_changes_while_it_is_read(drive: Drive):
-    races.no_folder_changes_while_it_is_read(drive, gets=40)
+    races.no_folder_changes_while_it_is_read(drive, gets=20)
     drive.put("folder/b", to="unrelated")
     assert not leftovers(Path(drive.root_dir))
 
@@ -116,8 +116,8 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def test_a_drive_is_whole_after_forty_random_kills(drive: Drive):
-    run_killed(drive, 40)
+def test_a_drive_is_whole_after_fifteen_random_kills(drive: Drive):
+    run_killed(drive, 15)
 
 
 @pytest.mark.torture

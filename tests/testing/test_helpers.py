@@ -48,7 +48,7 @@ def test_the_empty_components_do_nothing():
     assert flow.state["vars"] == {}
 
 
-def test_one_work_runs_alone_and_tells_what_happened():
+def test_one_work_runs_alone_and_reports_what_happened():
     work = Square()
 
     assert run_work_isolated(work, 7, runner="inline") == 49
@@ -66,7 +66,7 @@ def test_the_exception_of_a_work_that_runs_alone_is_raised():
         run_work_isolated(Square(), -1, runner="inline")
 
 
-def test_a_failure_that_is_not_to_be_raised_is_told_by_the_work():
+def test_a_failure_that_is_not_raised_is_a_property_of_the_work():
     work = Square(raise_exception=False)
 
     assert run_work_isolated(work, -1, runner="inline") is None

@@ -73,7 +73,7 @@ def test_a_narrow_terminal_shows_fewer_columns():
 
 
 @pytest.mark.parametrize("height", [4, 5, 10, 50])
-def test_busy_works_are_shown_first_if_there_is_no_room_for_all(height):
+def test_busy_works_are_shown_first_if_not_all_fit(height):
     rows = [WorkRow(f"root.{n}", "running" if n in (7, 30) else "succeeded") for n in range(40)]
 
     lines = draw(rows, height=height)

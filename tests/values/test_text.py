@@ -57,7 +57,7 @@ def test_dangerous_text_becomes_harmless(text):
 
 
 @given(st.one_of(st.text(), st.binary()))
-def test_any_text_becomes_harmless(text):
+def test_any_text_becomes_printable(text):
     assert not dangers(harmless(text))
     assert len(one_line(text)) <= MESSAGE_LIMIT
     assert not {"\n", "\t"} & set(one_line(text))
@@ -121,23 +121,12 @@ def test_an_incomplete_character_at_the_end_is_escaped():
     assert stream.feed(b"again") == "again"
 
 
-@given(st.lists(st.binary(max_size=50)), st.integers(1, 20))
-def test_chunks_change_the_text_only_at_the_line_limit(chunks, limit):
-    whole, cut, bounded = HarmlessStream(), HarmlessStream(), HarmlessStream(limit)
+@given(st.lists(st.binary(max_size=50)))
+def test_chunks_do_not_change_the_text(chunks):
+    whole, cut = HarmlessStream(), HarmlessStream()
 
     expected = whole.feed(b"".join(chunks)) + whole.finish()
     in_chunks = "".join(map(cut.feed, chunks)) + cut.finish()
-    short = "".join(map(bounded.feed, chunks)) + bounded.finish()
 
     assert in_chunks == expected
-    assert all(len(line) <= limit for line in short.split("\n"))
-    assert short.replace("\n", "") == expected.replace("\n", "")
     assert not dangers(in_chunks)
-
-
-def test_a_very_long_line_is_split_without_loss():
-    stream = HarmlessStream()
-
-    text = "".join(stream.feed(b"x" * 10_000) for _ in range(20)) + stream.finish()
-
-    assert [len(line) for line in text.splitlines()] == [65_536, 65_536, 65_536, 3_392]

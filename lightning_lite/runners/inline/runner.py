@@ -212,7 +212,8 @@ class InlineRunner(Runner):
             return
         self._output.open(name)
         connections = Connections(self._jobs.append, self._report, self._arrived.put)
-        caller = Caller("work", name, self._options.root_dir, self._options.durable)
+        options = self._options
+        caller = Caller("work", name, options.root_dir, options.durable, options.values)
         work = InlineWork(name, caller, connections, parallel=request.parallel)
         try:
             work.start(request)

@@ -31,7 +31,7 @@ _MANY_PIECES = 10_000
 #: Maximum of characters that are kept of output that could not be logged and is not yet shown.
 _UNLOGGED_LIMIT = 1024 * 1024
 
-#: Bytes that are read at once from a log; more than its longest line.
+#: Bytes that are read at once from a log; a longer line is shown as several.
 _READ_SIZE = 512 * 1024
 
 
@@ -205,12 +205,20 @@ def _texts(piece: Piece) -> Iterator[str]:
             place = log.seek(piece.start)
             while place < piece.end:
                 data = log.read(min(_READ_SIZE, piece.end - place))
-                if place + len(data) < piece.end:
-                    data = data[: data.rfind(b"\n") + 1]
                 if not data:  # the log was truncated by another program
                     return
+                if place + len(data) < piece.end:
+                    data = data[: data.rfind(b"\n") + 1] or _whole_characters(data)
                 place = log.seek(place + len(data))
                 yield data.decode("utf-8", "backslashreplace")
     except OSError as error:
         name = os.path.basename(piece.path)
         yield f"[{piece.end - piece.start} bytes can't be shown: {name}: {error.strerror}]\n"
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """Return `data`, which is UTF-8, without a character that is incomplete at its end."""
+    last = len(data) - 1
+    while last > 0 and data[last] & 0xC0 == 0x80:
+        last -= 1
+    return data[:last] or data

@@ -18,13 +18,16 @@ _TAIL_SIZE = 64 * 1024
 class WorkLog:
     """Writes the output of a work to a file, and returns the lines that are complete.
 
-    If the log can't be written, flow and work continue: the lines are shown from memory, and when the log
-    can be written again, it notes how much is missing.
+    A piece of output is a range of the file. If the log can't be written, flow and work continue: the lines
+    are shown from memory, and when the log can be written again, it notes how much is missing.
 
     Args:
         work: Name of the work.
         path: The file; appended to if it exists.
         complain: Called with the error if the file can't be written.
+
+    Attributes:
+        is_in_line: Whether the last line has no newline yet, and was not returned.
     """
 
     def __init__(self, work: str, path: str, complain: Callable[[OSError], None]) -> None:
@@ -35,54 +38,75 @@ class WorkLog:
         self._times = TimesWriter(path)
         self._fd: int | None = None
         self._missing = 0  # bytes that could not be written at the end of the file
-        self.rest = ""  # the line that has no newline yet
-        self._is_rest_logged = True
+        self._end = 0  # position after what was written as a whole
+        self._num_unfinished = 0  # bytes before that: the line that has no newline yet
+        self._unlogged = ""  # the same of a line that could not be written
         self._was_cut = False  # the line was returned before its newline came
+        self.is_in_line = False
 
-    def append(self, data: bytes) -> Piece | None:
+    def append(self, data: bytes) -> list[Piece]:
         """Write what the work printed; return the lines that are complete now."""
-        return self._append(self._stream.feed(data))
+        pieces = self._append(self._stream.feed(data))
+        self.is_in_line = bool(self._num_unfinished or self._unlogged)
+        return pieces
 
-    def cut(self) -> Piece | None:
+    def cut(self) -> list[Piece]:
         """Return the line that has no newline yet; later output starts a new line."""
-        if not self.rest:
-            return None
-        rest, self.rest, self._was_cut = self.rest, "", True
-        return self._piece(rest, self._is_rest_logged)
+        self._was_cut = self._was_cut or self.is_in_line
+        self.is_in_line = False
+        return self._take_unfinished()
 
-    def close(self) -> Piece | None:
+    def close(self) -> list[Piece]:
         """End the last line and close the file; return the line if it was not returned before."""
-        piece = self._append(self._stream.finish())
+        pieces = self._append(self._stream.finish())
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
         self._times.close()
-        return piece
+        return pieces
 
     def tail(self, nlines: int) -> str:
         """Return the last lines of the file, or nothing if there is none."""
         return read_tail(self._path, nlines)
 
-    def _append(self, text: str) -> Piece | None:
+    def _append(self, text: str) -> list[Piece]:
         if not text:
-            return None
-        is_logged = self._write(text.encode())
+            return []
+        data = text.encode()
+        is_logged = self._write(data)
         if self._was_cut:
-            text, self._was_cut = text.removeprefix("\n"), False
-        lines, newline, rest = (self.rest + text).rpartition("\n")
-        if not newline:
-            self._is_rest_logged = is_logged and (self._is_rest_logged or not self.rest)
-            self.rest = rest
-            return None
-        piece = self._piece(lines + newline, is_logged and self._is_rest_logged, len(rest.encode()))
-        self.rest, self._is_rest_logged = rest, is_logged
-        return piece
+            self._was_cut = False
+            text, data = text.removeprefix("\n"), data.removeprefix(b"\n")
+        if not is_logged:
+            return self._take_unlogged(text)
+        pieces = self._take_unfinished() if self._unlogged else []
+        num_after = len(data) - data.rfind(b"\n") - 1
+        if num_after < len(data):
+            size = self._num_unfinished + len(data) - num_after
+            pieces.append(self._piece(size, self._end - num_after))
+            self._num_unfinished = 0
+        self._num_unfinished += num_after
+        return pieces
 
-    def _piece(self, lines: str, is_logged: bool, nbytes_after: int = 0) -> Piece:
-        if not is_logged or self._fd is None:
-            return Piece(self._work, self._path, 0, 0, lines)
-        end = os.lseek(self._fd, 0, os.SEEK_CUR) - nbytes_after
-        return Piece(self._work, self._path, end - len(lines.encode()), end)
+    def _take_unlogged(self, text: str) -> list[Piece]:
+        """Return the lines that are complete with a text that could not be written."""
+        pieces = self._take_unfinished() if self._num_unfinished else []
+        lines, newline, self._unlogged = (self._unlogged + text).rpartition("\n")
+        if newline:
+            pieces.append(Piece(self._work, self._path, 0, 0, lines + newline))
+        return pieces
+
+    def _take_unfinished(self) -> list[Piece]:
+        """Return the line that has no newline yet."""
+        num_unfinished, self._num_unfinished = self._num_unfinished, 0
+        unlogged, self._unlogged = self._unlogged, ""
+        if unlogged:
+            return [Piece(self._work, self._path, 0, 0, unlogged)]
+        return [self._piece(num_unfinished, self._end)] if num_unfinished else []
+
+    def _piece(self, size: int, end: int) -> Piece:
+        """Return the `size` bytes of the file before the position `end`."""
+        return Piece(self._work, self._path, end - size, end)
 
     def _write(self, data: bytes) -> bool:
         """Append `data` to the file; return whether all of it was written."""
@@ -95,7 +119,8 @@ class WorkLog:
                 self._missing = 0
             while left:
                 left = left[os.write(self._fd, left) :]
-            self._times.note(os.lseek(self._fd, 0, os.SEEK_CUR) - len(data))
+            self._end = os.lseek(self._fd, 0, os.SEEK_CUR)
+            self._times.note(self._end - len(data))
         except OSError as error:
             self._missing += len(left)
             self._complain(error)

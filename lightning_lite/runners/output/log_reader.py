@@ -44,11 +44,14 @@ class LogReader:
         """Start `nlines` lines before the current end, unless the position is later already."""
         with open(self._path, "rb") as log:
             end = place = log.seek(0, os.SEEK_END)
-            data = b""
-            while place > 0 and data.count(b"\n") <= nlines:
+            parts: list[bytes] = []
+            num_newlines = 0
+            while place > 0 and num_newlines <= nlines:
                 size = min(_CHUNK, place)
                 place = log.seek(place - size)
-                data = log.read(size) + data
+                parts.append(log.read(size))
+                num_newlines += parts[-1].count(b"\n")
+            data = b"".join(reversed(parts))
         if nlines == 0:
             data = b""
         tail = b"\n".join(data.removesuffix(b"\n").split(b"\n")[-nlines:])

@@ -100,7 +100,7 @@ class OutputPump:
             return
         with self._lock:
             self._drain(output)
-            if output.log.rest:
+            if output.log.is_in_line:
                 self._show(output.log.cut())
         # Checked here, because most calls print nothing.
         if self._queue is not None and self._queue.shown != self._queue.added:
@@ -166,9 +166,10 @@ class OutputPump:
                 error.strerror,
             )
 
-    def _show(self, piece: Piece | None) -> None:
-        if piece is not None and self._queue is not None:
-            self._queue.add(piece)
+    def _show(self, pieces: list[Piece]) -> None:
+        if self._queue is not None:
+            for piece in pieces:
+                self._queue.add(piece)
 
     def _on_ready(self, output: _Output) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+from itertools import count
 
 from lightning_lite import settings
 from lightning_lite.messages import PrepareWork, StartWork
@@ -13,6 +14,7 @@ from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.launcher import Spawner
+from lightning_lite.runners.processes.marked import VARIABLE
 from lightning_lite.runners.processes.process import Origin, WorkProcess
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.values.shared_objects import is_in_use
@@ -33,6 +35,7 @@ class ProcessFactory:
         self._output = output
         self._root = options.root_dir
         self._guardian = Guardian()
+        self._numbers = count(1)
         self._spawner = Spawner()
         is_forked = options.start_method == "forkserver"
         self._server = ForkServer(self._guardian, options.preload) if is_forked else None
@@ -40,7 +43,9 @@ class ProcessFactory:
         self._setup = {
             "root": options.root_dir,
             "durable": options.durable,
+            "values": options.values,
             "preload": options.preload,
+            "function": options.setup,
             "host": self.host,
             "parent": os.getpid(),
         }
@@ -53,7 +58,13 @@ class ProcessFactory:
             RuntimeError: There are too many threads.
         """
         name = request.work
-        env = {**os.environ, settings.ROOT_VARIABLE: self._root, **(request.env or {})}
+        number = next(self._numbers)
+        env = {
+            **os.environ,
+            settings.ROOT_VARIABLE: self._root,
+            **(request.env or {}),
+            VARIABLE: f"{self._guardian.token}.{number}",
+        }
         origin = self._origin_of(env)
         # A process that is prepared gets its work later: then any work may have such objects.
         takes_descriptors = bool(request.descriptors) if isinstance(request, StartWork) else is_in_use()
@@ -64,7 +75,7 @@ class ProcessFactory:
         output = self._output.attach(name)
         try:
             process = WorkProcess(
-                name, env, output, self._guardian, origin, takes_descriptors=takes_descriptors
+                name, number, env, output, self._guardian, origin, takes_descriptors=takes_descriptors
             )
         except BaseException:
             os.close(output)

@@ -1,10 +1,15 @@
-"""The guardian: one small process per app that kills the works if the flow is killed.
+"""The guardian: one small process per app that kills what works have started, and works if the flow dies.
 
-    flow ── "+123 -123 …" ──▶ guardian ── the pipe ends, or the flow dies ──▶ SIGKILL to the groups listed
+    flow ── "+123 "      watch the process group 123                    ──▶ guardian
+         ── "-123 !4 "   forget it; kill the marked processes of work 4
+         ── the pipe ends, or the flow dies: SIGKILL to all groups and all marked processes of the app
 
-The parent-death signal ends the works, but not what they have started; their process groups hold that too.
-The guardian has a session of its own and hears no signal of the terminal. This file is also its program,
-run with `-I -S`: it knows the standard library only, and as little of that as it can.
+The parent-death signal ends the works, but not what they have started. Most of that is in their process
+groups. What has left its group, such as a program with a session of its own, has a mark in its environment;
+the guardian looks for it, so that the flow does not wait for a search of all processes of the machine.
+
+The guardian has a session of its own and gets no signal of the terminal. This file is also its program, run
+with `-I -S`: it knows the standard library only, and as little of that as it can.
 """
 
 from __future__ import annotations
@@ -14,16 +19,29 @@ import select
 import sys
 from _thread import allocate_lock
 
+if __package__:
+    from lightning_lite.runners.processes.marked import VARIABLE, kill_marked
+else:  # in the process of the guardian
+    from marked import VARIABLE, kill_marked  # type: ignore[import-not-found, no-redef]
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PROGRAM = f"import sys; sys.path.insert(0, {_HERE!r}); import guardian; guardian.main()"
 
 _SIGHUP, _SIGINT, _SIGKILL, _SIGTERM = 1, 2, 9, 15
 
+#: Seconds that the flow waits at its end for the guardian, which looks for marked processes.
+_PATIENCE = 5.0
+
 
 class Guardian:
-    """The side of the main process; its methods are callable from any thread."""
+    """The side of the main process; its methods are callable from any thread.
+
+    Attributes:
+        token: The first part of the marks of all processes of the app.
+    """
 
     def __init__(self) -> None:
+        self.token = os.urandom(8).hex()
         self._lock = allocate_lock()
         self._groups: set[int] = set()
         self._pid: int | None = None
@@ -39,21 +57,31 @@ class Guardian:
             self._groups.add(group)
             self._write(f"+{group} ")
 
-    def forget(self, group: int) -> None:
-        """Remove a process group from the list, before its leader is reaped: then the id may be reused."""
+    def forget(self, group: int, work: int | None = None) -> None:
+        """Remove a process group from the list, before its leader is reaped: then the id may be reused.
+
+        Args:
+            group: The process group.
+            work: Number in the mark of its work; the guardian kills all other processes with that mark.
+        """
         with self._lock:
             self._groups.discard(group)
             try:  # noqa: SIM105 - contextlib is more than all that the guardian loads
-                self._write(f"-{group} ")
+                self._write(f"-{group} " if work is None else f"-{group} !{work} ")
             except OSError:
                 pass  # it was killed, and can't be started again now; the next `watch` tries once more
 
     def close(self) -> None:
-        """End the guardian; all groups have exited before."""
+        """End the guardian, which kills the last marked processes; all groups have exited before."""
         with self._lock:
-            if self._pid is not None:
-                os.kill(self._pid, _SIGKILL)
-                self._reap(self._pid)
+            if self._pid is None:
+                return
+            pid, self._pid = self._pid, None
+            os.close(self._pipe)
+            if not _has_exited(pid, _PATIENCE):  # it was suspended
+                os.kill(pid, _SIGKILL)
+                kill_marked(self.token, None)
+            _reap(pid)
 
     def close_after_fork(self) -> None:
         """Close its pipe in a forked child."""
@@ -68,14 +96,16 @@ class Guardian:
                 os.write(self._pipe, words.encode())
                 return
             except BrokenPipeError:
-                self._reap(self._pid)  # it was killed; the next one gets the whole list
+                os.close(self._pipe)
+                pid, self._pid = self._pid, None
+                _reap(pid)  # it was killed; the next one gets the whole list
         self._start()
         os.write(self._pipe, "".join(f"+{group} " for group in self._groups).encode())
 
     def _start(self) -> None:
         read_end, write_end = os.pipe()
         try:
-            self._pid = _spawn(read_end)
+            self._pid = _spawn(read_end, self.token)
             self._pipe = write_end
         except BaseException:
             os.close(write_end)
@@ -83,23 +113,37 @@ class Guardian:
         finally:
             os.close(read_end)
 
-    def _reap(self, pid: int) -> None:
-        self._pid = None
-        os.close(self._pipe)
-        try:  # noqa: SIM105
-            os.waitpid(pid, 0)
-        except ChildProcessError:
-            pass  # other code of the app has reaped it
+
+def _has_exited(pid: int, seconds: float) -> bool:
+    """Wait for the exit of a child; return whether it came in time."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return True  # not on this system: `_reap` waits for it
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+    finally:
+        os.close(pidfd)
 
 
-def _spawn(pipe: int) -> int:
+def _reap(pid: int) -> None:
+    try:  # noqa: SIM105
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # other code of the app has reaped it
+
+
+def _spawn(pipe: int, token: str) -> int:
     # It holds neither the terminal nor the pipe of `app.py | cat`, so no reader waits for it.
     null = os.open(os.devnull, os.O_RDWR)
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", "-c", _PROGRAM, str(pipe), str(os.getpid())],
-            os.environ,
+            [sys.executable, "-I", "-S", "-c", _PROGRAM, str(pipe), str(os.getpid()), token],
+            # In a work of another app, it has to survive that work, and does not get its mark.
+            {name: value for name, value in os.environ.items() if name != VARIABLE},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, *ends) for ends in ((null, 0), (null, 1), (null, 2), (pipe, pipe))
             ],
@@ -110,8 +154,8 @@ def _spawn(pipe: int) -> int:
         os.close(null)
 
 
-def guard(pipe: int, flow: int) -> None:
-    """Wait until the flow is gone, then end all process groups that it has not taken off the list."""
+def guard(pipe: int, flow: int, token: str) -> None:
+    """Kill the processes of works that have ended; when the flow is gone, those of all works."""
     os.chdir("/")  # no folder is kept busy; files that the shell of the flow left open are closed
     os.closerange(3, pipe)
     os.closerange(pipe + 1, 1 << 20)
@@ -129,8 +173,11 @@ def guard(pipe: int, flow: int) -> None:
         ready = dict(poller.poll(patience))
         data = os.read(pipe, 65536) if pipe in ready else b""
         *whole, words = (words + data).split(b" ")
+        ended: set[int] = set()
         for word in whole:
-            (groups.add if word.startswith(b"+") else groups.discard)(abs(int(word)))
+            {b"+": groups.add, b"-": groups.discard, b"!": ended.add}[word[:1]](int(word[1:]))
+        if ended:
+            kill_marked(token, ended)
         if not data:
             break
     for group in groups:
@@ -138,9 +185,10 @@ def guard(pipe: int, flow: int) -> None:
             os.killpg(group, _SIGKILL)
         except OSError:
             pass  # it is gone, or no longer ours
+    kill_marked(token, None)
 
 
 def main() -> None:
     """Be the guardian."""
-    guard(*map(int, sys.argv[1:]))
+    guard(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
     os._exit(0)

@@ -14,7 +14,7 @@ from lightning_lite.errors import RunnerError
 from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL
 from lightning_lite.values.shared_objects import Descriptor
 
 OUT_OF_MEMORY = "the system has killed a process because memory ran out"
@@ -76,13 +76,15 @@ class WorkProcess:
 
     Args:
         name: Name of the work.
-        env: The whole environment of the process.
+        number: The number in its mark, see `marked`.
+        env: The whole environment of the process, with that mark.
         output: Write end of a pipe that becomes its standard output and error; this object closes it.
         guardian: Ends the group of the process if the flow is killed.
         origin: What starts it, and knows its exit code.
         takes_descriptors: Whether its work may need file descriptors of this process.
 
     Attributes:
+        env: See above.
         origin: See above.
         pid: Its id, also that of its process group; 0 before the start.
         sentinel: Readable when the process has exited; -1 before the start, and on systems without pidfds,
@@ -108,6 +110,7 @@ class WorkProcess:
     def __init__(
         self,
         name: str,
+        number: int,
         env: dict[str, str],
         output: int,
         guardian: Guardian,
@@ -116,6 +119,7 @@ class WorkProcess:
         takes_descriptors: bool = False,
     ) -> None:
         self.name = name
+        self._number = number
         self.env = env
         self.origin = origin
         self.pid = 0
@@ -252,12 +256,14 @@ class WorkProcess:
                 # Reap last: once the leader is reaped, the kernel may reuse its pid, and killpg() would hit
                 # another group.
                 self._signal_group(signal.SIGKILL)
-                self._guardian.forget(self.pid)
+                self._guardian.forget(self.pid, self._number)
                 self.is_reaped = True
                 try:
                     self._exitcode = os.waitstatus_to_exitcode(self.origin.reap(self))
                 except ChildProcessError as error:
                     self.detail = str(error)
+                if self._exitcode == ENDED_BY_SIGTERM and self.must_end:
+                    self._exitcode = 0  # it was our SIGTERM, which it got before the message
                 if self._exitcode == -signal.SIGKILL and not self.must_end:
                     self.detail = self.detail or self._explain_kill()
             return self._exitcode

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
 from typing import Any
 
-from lightning_lite.runners.wire.stack_signal import STACK_SIGNAL
+from lightning_lite.runners.wire import interpreter_settings
+from lightning_lite.runners.wire.signals import STACK_SIGNAL
 
 
 def inherited_settings(cwd: str | None) -> dict[str, Any]:
-    """Return the search path, arguments, working directory and log level of this process.
+    """Return the search path, arguments, working directory and settings of this process.
 
     Args:
         cwd: Working directory of the work instead, or `None`.
@@ -25,7 +26,7 @@ def inherited_settings(cwd: str | None) -> dict[str, Any]:
         "path": search_path(),
         "argv": list(map(str, sys.argv)),
         "cwd": cwd or here,
-        "log_level": _log_level(),
+        "settings": interpreter_settings.capture(),
     }
 
 
@@ -52,12 +53,6 @@ def _absolute(entry: str, here: str | None) -> str:
     if entry and not os.path.exists(entry):
         return entry  # not a path: the name of an import hook, as editable installs have
     return os.path.normpath(os.path.join(here, entry))
-
-
-def _log_level() -> int | None:
-    """Return the level of the root logger, or `None` if this process has not configured logging."""
-    logging = sys.modules.get("logging")
-    return logging.root.level if logging is not None and logging.root.handlers else None
 
 
 _WORKER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "worker")

@@ -2,11 +2,13 @@
 
     calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
     control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ reports
-               (asleep)        StopWork ─▶ SIGTERM to the main thread         ┘
+               (asleep)        StopWork ─▶ wake the main thread, and SIGTERM  ┘
                                the pipe ends: the main process is lost ─▶ everything here ends
 
-No thread stands on the way of a call, because handing it over would cost more than the call. A stop is
-`StopRun`, raised in the main thread: once, never within a message, and never within `on_exit`.
+The main thread reads calls itself, because to hand over a call would cost more than the call. A stop is
+`StopRun`, raised in the main thread: once, never within a message, and never within `on_exit`. In a running
+call a handler of SIGTERM raises it. If the user's code has replaced that handler, it gets SIGTERM once, and
+the work ends after the call.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFai
 from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
-from lightning_lite.runners.wire.stack_signal import write_stacks_on_demand
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, write_stacks_on_demand
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.values.definitions import expect_script
@@ -59,11 +61,14 @@ _SHARED_OBJECTS = "lightning_lite.values.shared_objects"
 #: Imported by name, when one of the packages was loaded that have an object for the current process.
 _MULTIPROCESS_BRIDGE = "lightning_lite.runners.worker.multiprocess_bridge"
 
+#: Imported by name, if the script has changed settings of the interpreter or of `logging`.
+_INTERPRETER_SETTINGS = "lightning_lite.runners.wire.interpreter_settings"
+
 #: Imported by name at the first `breakpoint()`.
 _DEBUGGER = "lightning_lite.runners.worker.debugger"
 
-#: Seconds until the main thread is signalled again: a signal may come just before it blocks in a system call.
-_TELL_AGAIN = 0.05
+#: Seconds until the main thread gets SIGTERM again: a signal may come just before it blocks in a system call.
+_SIGNAL_AGAIN = 0.05
 
 
 class Child:
@@ -89,13 +94,15 @@ class Child:
         self._terminal = TerminalClient(work, self._send, _DEBUGGER)
         self._nudged, self._nudge = os.pipe()
         os.set_blocking(self._nudge, False)
+        self._stop_reader, self._stop_writer = os.pipe()  # can be read when the main thread has to stop
         self._main = get_ident()
         self._host: Host
         self._is_open = False
         # How a stop gets into the main thread now; `None` while it must not.
         self._interrupt: Callable[[], None] | None = None
+        self._is_stop_requested = False  # by the app
         self._is_stop_due = False
-        self._has_heard_stop = False
+        self._has_stopped = False
 
     def live(self, setup: dict[str, Any], packed_host: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
@@ -106,10 +113,10 @@ class Child:
             self._serve()
         except StopRun:
             self._interrupt = None
-            self._has_heard_stop = True
+            self._has_stopped = True
             if self._is_open:
                 self._host.close()
-            return 0
+            return 0 if self._is_stop_requested else ENDED_BY_SIGTERM
         finally:
             self._interrupt = None
             # Python takes its handlers back before the process ends; a late signal would look like a crash.
@@ -127,14 +134,13 @@ class Child:
         self._terminal.serve_breakpoints()
         expect_script()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow handles Ctrl-C
-        signal.signal(signal.SIGTERM, self._hear_stop)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         os.register_at_fork(after_in_child=self._after_fork)
-        if setup["log_level"] is not None:
-            import logging  # noqa: PLC0415 - 8 ms that only an app with logging has to pay
-
-            logging.basicConfig(level=setup["log_level"])
+        if setup["settings"] is not None:
+            __import__(_INTERPRETER_SETTINGS)
+            sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
         self._parent = setup["parent"]
-        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"]))
+        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"], setup["values"]))
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
@@ -142,6 +148,8 @@ class Child:
         try:
             if setup["cwd"] is not None:
                 os.chdir(setup["cwd"])
+            if setup["function"] is not None:
+                unpack(setup["function"])()
             # Known to the helper from now on: what `on_start` changes is acknowledged, too.
             host = self._host = self._unpack_host(packed_host)
             self._introduce()
@@ -182,17 +190,26 @@ class Child:
         calls: deque[RunCall] = deque()
         poller = select.poll()
         poller.register(self._calls, select.POLLIN)
+        poller.register(self._stop_reader, select.POLLIN)
         spin_wait = SpinWait(poller)
         while True:
+            # asyncio leaves the default action, with which a stop would end the process without `on_exit`.
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, self._on_sigterm)
             self._allow_stop(_stop_here)
-            while not calls:
+            while not calls and not self._is_stop_requested:
                 if not spin_wait.spin():
                     poller.poll()
                 spin_wait.answered()
+                if self._is_stop_requested:
+                    break
                 data = os.read(self._calls, CHUNK)
                 if not data:
                     _end_with_the_main_process()
                 calls += reader.feed(data)
+            if self._is_stop_requested:
+                self._interrupt = None  # SIGTERM may come at the same time, and must not raise it again
+                raise StopRun
             self._introduce()
             self._allow_stop(self._host.interrupt)
             self._host.perform(calls.popleft())
@@ -203,18 +220,17 @@ class Child:
         if self._is_stop_due:
             self._stop_now()
 
-    def _hear_stop(self, signum: int, frame: FrameType | None) -> None:
-        if not self._has_heard_stop:
-            self._is_stop_due = True
-            self._stop_now()
+    def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
+        self._is_stop_due = True
+        self._stop_now()
 
     def _stop_now(self) -> None:
         interrupt = self._interrupt
-        if interrupt is not None:
+        if interrupt is not None and not self._has_stopped:
             self._is_stop_due = False
-            # A call gets it once, because it may be cleaning up. Between calls the error may get lost in a
-            # callback of the interpreter's, as one of `import`, so it is raised until it is heard.
-            self._has_heard_stop = interrupt is not _stop_here
+            # In a call it is raised once, because the call may be cleaning up. Between calls it may get lost
+            # in a callback of the interpreter, such as one of `import`: then it is raised again.
+            self._has_stopped = interrupt is not _stop_here
             interrupt()
 
     def _send(self, message: Report) -> None:
@@ -248,9 +264,9 @@ class Child:
         poller.register(self._control, select.POLLIN)
         poller.register(self._nudged, select.POLLIN)
         look_at: float | None = None
-        tell_at: float | None = None
+        stop_at: float | None = None
         while True:
-            dues = [due for due in (look_at, tell_at) if due is not None]
+            dues = [due for due in (look_at, stop_at) if due is not None]
             ready = poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None)
             for fd, _ in ready:
                 if fd == self._nudged:
@@ -262,24 +278,30 @@ class Child:
                     _end_with_the_main_process()
                 for message in reader.feed(data):
                     if type(message) is StopWork:
-                        tell_at = monotonic()
+                        stop_at = monotonic()
+                        self._is_stop_requested = True
+                        os.write(self._stop_writer, b"\0")
                     elif type(message) is TerminalGranted:
                         self._terminal.on_granted(message)
                     else:
                         self._host.receive(message)
             now = monotonic()
-            if tell_at is not None and now >= tell_at:
-                tell_at = self._tell_main(now)
+            if stop_at is not None and now >= stop_at:
+                stop_at = self._stop_main(now)
             if look_at is not None and now >= look_at:
                 pause = self._host.look()
                 look_at = None if pause is None else now + pause
 
-    def _tell_main(self, now: float) -> float | None:
-        """Signal the main thread that it is to stop; return when to do so again."""
-        if self._has_heard_stop:
+    def _stop_main(self, now: float) -> float | None:
+        """Make the main thread stop; return when to do so again, or `None` if it has stopped."""
+        if self._has_stopped:
             return None
-        signal.pthread_kill(self._main, signal.SIGTERM)
-        return now + _TELL_AGAIN
+        is_ours = signal.getsignal(signal.SIGTERM) == self._on_sigterm
+        if (
+            is_ours or not self._is_open
+        ):  # else the main process has sent the one signal for the user's handler
+            signal.pthread_kill(self._main, signal.SIGTERM)
+        return now + _SIGNAL_AGAIN if is_ours else None
 
     def _wake_helper(self) -> None:
         with suppress(BlockingIOError):  # the helper has not even begun to read the earlier ones
@@ -290,7 +312,8 @@ class Child:
     def _after_fork(self) -> None:
         """Hold none of the pipes in a forked child, so that they end when the work does."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for fd in (self._calls, self._control, self._nudged, self._nudge):
+        pipes = self._stop_reader, self._stop_writer, self._nudged, self._nudge
+        for fd in (self._calls, self._control, *pipes):
             os.close(fd)
         self._messages.close(f"a process that {self._work} has forked can't write to its state")
 

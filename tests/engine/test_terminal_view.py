@@ -7,7 +7,7 @@ import math
 import pytest
 
 from lightning_lite import LightningApp
-from lightning_lite.app.snapshots import read_work_progress, snapshot_work, summarize_work
+from lightning_lite.app.terminal_view import read_work_progress, snapshot_work, summarize_work
 from lightning_lite.settings import RunOptions
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
@@ -93,7 +93,7 @@ def test_a_row_without_a_call_is_about_the_process():
     assert snapshot_work(supervisor, {})[:4] == ("root.work", "started", 0, 0)
 
 
-def test_a_summary_counts_calls_and_their_time_and_tells_of_failures():
+def test_a_summary_counts_calls_failures_and_their_time():
     def script(flow):
         flow.work.run(1)
         flow.work.run(2)
@@ -126,7 +126,7 @@ def test_a_summary_counts_calls_that_are_not_remembered():
     assert summarize_work(stage.root.work, BEGINNING) == WorkSummary("root.work", 3, None)
 
 
-def test_a_summary_tells_of_a_work_that_could_not_start():
+def test_a_summary_shows_a_work_that_could_not_start():
     stage = play(lambda flow: flow.work.start(), work=Work(raise_exception=False))
     stage.exit("root.work")
     stage.fail_start("root.work", "it can't be loaded")
@@ -161,7 +161,7 @@ def test_nothing_in_a_summary_drives_a_terminal():
         (False, "1", False),
     ],
 )
-def test_a_view_is_wanted_unless_somebody_says_no(given, variable, wanted):
+def test_a_view_is_shown_unless_an_option_disables_it(given, variable, wanted):
     environ = {} if variable is None else {"LIGHTNING_LITE_VIEW": variable}
 
     assert RunOptions.resolve(view=given, environ=environ).view is wanted
@@ -185,7 +185,7 @@ def test_tables_in_notebooks_escape_what_is_the_users():
     assert "<td>root.work</td>" in app._repr_html_()
 
 
-def test_a_table_in_a_notebook_tells_of_calls_and_failures():
+def test_a_table_in_a_notebook_shows_calls_and_failures():
     stage = play(lambda flow: flow.work.run(), work=Work(parallel=True, raise_exception=False))
     stage.fail("root.work")
 

@@ -120,10 +120,7 @@ def iterate_journal(folder: str) -> Iterator[bytes]:
         JournalError: The journal is damaged, of another version, or can't be read.
     """
     data, path = _read_file(folder), os.path.join(folder, FILE_NAME)
-    checksum, offset = _parse_header(data, path, None)
-    for entry, _ in _parse_entries(data, path, End(0, checksum, offset)):
-        if entry:
-            yield entry
+    yield from _Entries(data, path, None)
 
 
 def _read_file(folder: str) -> bytes:
@@ -189,39 +186,56 @@ def make_header(identity: str) -> bytes:
 
 def parse(data: bytes, path: str, identity: str | None = None) -> Content:
     """Check the bytes of a journal, and return its entries; see `read_journal`."""
-    checksum, offset = _parse_header(data, path, identity)
-    end = End(0, checksum, offset)
-    entries: list[bytes] = []
-    for entry, after in _parse_entries(data, path, end):
-        end = after
-        if entry:
-            entries.append(entry)
-    return Content(entries, crc32(checksum), end, end.offset < len(data))
+    found = _Entries(data, path, identity)
+    entries = list(found)
+    return Content(entries, found.salt, found.end, found.end.offset < len(data))
 
 
-def _parse_entries(data: bytes, path: str, end: End) -> Iterator[tuple[bytes, End]]:
-    """Yield the data of each entry and the end after it; `end` is that of the header."""
-    number, checksum, offset = end
-    salt = crc32(checksum)
-    while True:
-        start = offset + ENTRY_HEAD.size
-        if start > len(data):
-            break
-        mark, found, size, check = ENTRY_HEAD.unpack_from(data, offset)
-        if mark != MARK or check != crc32(data[offset : start - 4], salt):
-            break
-        stop = start + size
-        if found != number + 1:
-            raise corrupt(path, number + 1, f"entry {found} is in its place at byte {offset}")
-        if stop + CHECKSUM_SIZE > len(data):
-            break
-        expected = blake2b(checksum + data[offset:stop], digest_size=CHECKSUM_SIZE).digest()
-        if data[stop : stop + CHECKSUM_SIZE] != expected:
-            break
-        number, checksum, offset = found, expected, stop + CHECKSUM_SIZE
-        yield data[start:stop], End(number, checksum, offset)
-    if offset < len(data):
-        _check_torn(data, path, End(number, checksum, offset), salt)
+class _Entries:
+    """The entries of a journal, each checked when it is iterated over; the empty ones are left out.
+
+    Args:
+        data: The bytes of the journal.
+        path: Absolute path of the file, for errors.
+        identity: As for `read_journal`.
+
+    Attributes:
+        salt: Start value for the check in the head of each entry.
+        end: The end of the last entry, known after the iteration.
+    """
+
+    def __init__(self, data: bytes, path: str, identity: str | None) -> None:
+        checksum, offset = _parse_header(data, path, identity)
+        self._data = data
+        self._path = path
+        self.salt = crc32(checksum)
+        self.end = End(0, checksum, offset)
+
+    def __iter__(self) -> Iterator[bytes]:
+        data, salt = self._data, self.salt
+        number, checksum, offset = self.end
+        while True:
+            start = offset + ENTRY_HEAD.size
+            if start > len(data):
+                break
+            mark, found, size, check = ENTRY_HEAD.unpack_from(data, offset)
+            if mark != MARK or check != crc32(data[offset : start - 4], salt):
+                break
+            stop = start + size
+            if found != number + 1:
+                raise corrupt(self._path, number + 1, f"entry {found} is in its place at byte {offset}")
+            after = stop + CHECKSUM_SIZE
+            if after > len(data):
+                break
+            expected = blake2b(checksum + data[offset:stop], digest_size=CHECKSUM_SIZE).digest()
+            if data[stop:after] != expected:
+                break
+            number, checksum, offset = found, expected, after
+            if size:
+                yield data[start:stop]
+        self.end = End(number, checksum, offset)
+        if offset < len(data):
+            _check_torn(data, self._path, self.end, salt)
 
 
 def _parse_header(data: bytes, path: str, identity: str | None) -> tuple[bytes, int]:

@@ -1,0 +1,68 @@
+"""Finds and kills processes by a mark in their environment: those that have left the process group of a work.
+
+A process inherits the environment of the process that starts it, also with `start_new_session=True`. Its
+first environment can be read in /proc. Without /proc, and for a process that was started with another
+environment, nothing is found.
+
+The guardian imports this module by its name alone, so it knows the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+
+#: The variable. Its value is `<token of the app>.<number of the work>`.
+VARIABLE = "LIGHTNING_LITE_MARK"
+
+_KILL = 9
+
+
+def kill_marked(app: str, works: set[int] | None) -> None:
+    """Kill all processes with a mark of an app, also those that are forked while this runs.
+
+    Args:
+        app: Token of the app.
+        works: Numbers of the works whose processes are killed; all works of the app if `None`.
+    """
+    killed: set[int] = set()
+    while new := set(_find(app, works)) - killed:
+        for pid in new:
+            _kill_if_marked(pid, app, works)
+        killed |= new
+
+
+def _find(app: str, works: set[int] | None) -> list[int]:
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return []
+    pids = [int(name) for name in names if name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and _is_marked(pid, app, works)]
+
+
+def _kill_if_marked(pid: int, app: str, works: set[int] | None) -> None:
+    """Kill a process, but none that has got its id since."""
+    import signal  # noqa: PLC0415 - the guardian rarely needs it
+
+    try:
+        fd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return  # it is gone; before Linux 5.3 it can't be killed safely
+    try:
+        if _is_marked(pid, app, works):
+            signal.pidfd_send_signal(fd, _KILL)
+    except OSError:
+        pass  # it is gone, or belongs to another user
+    finally:
+        os.close(fd)
+
+
+def _is_marked(pid: int, app: str, works: set[int] | None) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = b"\0" + file.read()
+    except OSError:
+        return False  # it is gone, or belongs to another user
+    _, found, rest = environment.partition(f"\0{VARIABLE}={app}.".encode())
+    number = rest.partition(b"\0")[0]
+    return bool(found) and (works is None or (number.isdigit() and int(number) in works))

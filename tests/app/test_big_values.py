@@ -1,0 +1,310 @@
+"""Big arguments and answers travel by reference to a file of the run, in real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import sys
+import threading
+from pathlib import Path
+
+import numpy
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.context import current_caller
+from lightning_lite.errors import AppFailed, ValueFileError
+from lightning_lite.tree import calls
+from lightning_lite.values.call_key import call_key
+
+from tests.support.flows import Steps, run_steps
+
+MIB = 1024 * 1024
+RUNNERS = pytest.mark.parametrize("runner", ["processes", "inline"])
+
+
+class Maker(LightningWork):
+    """Makes values of the given size."""
+
+    def run(self, size, kind="array"):
+        data = bytes(range(256)) * (size // 256)
+        array = numpy.frombuffer(data, "u1").reshape(-1, 256).copy()
+        return {
+            "array": array,
+            "bytes": data,
+            "nested": {"a": [array, 2 * array], "b": "text"},
+            "list": list(range(size // 7)),
+        }[kind]
+
+
+class Taker(LightningWork):
+    """Describes its argument, or returns it."""
+
+    def run(self, value, back=False):
+        if back:
+            return value
+        try:
+            value[0, 0] = 1
+        except ValueError as error:
+            return int(value.sum()), str(error)
+        return int(value.sum()), "writable"
+
+
+class Failing(LightningWork):
+    """Fails in its first attempt."""
+
+    def run(self, value, marker):
+        if not os.path.exists(marker):
+            Path(marker).touch()
+            os._exit(3)
+        return int(value.sum())
+
+
+def files() -> list[Path]:
+    return sorted(Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").glob("*/values/*"))
+
+
+def private_kib() -> int:
+    """Return the memory of this process that no file backs, in KiB."""
+    text = Path("/proc/self/smaps_rollup").read_text()
+    return int(re.search(r"^Anonymous: +(\d+)", text, re.MULTILINE)[1])
+
+
+@RUNNERS
+def test_an_array_arrives_read_only_and_is_written_once(runner, own_place):
+    def steps(flow):
+        array = flow.maker.run(4 * MIB)
+        assert not array.flags.writeable
+        assert array.shape == (4 * MIB // 256, 256)
+        total, error = flow.taker.run(array)
+        assert total == int(array.sum())
+        assert "read-only" in error
+        same = flow.other.run(array, back=True)
+        assert (same == array).all()
+        return [path.stat().st_ino for path in files()]
+
+    inodes = run_steps(steps, runner, maker=Maker(), taker=Taker(), other=Taker())._answer
+
+    assert len(set(inodes)) == 1
+    assert len(inodes) == 2  # the answers of two works; the arguments were removed at the end of their calls
+    assert {path.stat().st_mode & 0o777 for path in files()} == {0o600}
+
+
+@RUNNERS
+@pytest.mark.parametrize("kind", ["bytes", "nested", "list"])
+def test_other_big_values_arrive_equal(runner, kind, own_place):
+    def steps(flow):
+        value = flow.maker.run(2 * MIB, kind)
+        back = flow.taker.run(value, back=True)
+        return value, back
+
+    value, back = run_steps(steps, runner, maker=Maker(), taker=Taker())._answer
+
+    if kind == "nested":
+        assert value["b"] == back["b"] == "text"
+        for one, other in zip(value["a"], back["a"], strict=True):
+            assert numpy.array_equal(one, other)
+    else:
+        assert value == back
+        assert len(value) == (2 * MIB // 7 if kind == "list" else 2 * MIB)
+
+
+def test_a_small_value_loads_nothing_and_writes_no_file(own_place):
+    class Small(LightningWork):
+        def run(self, value):
+            value[0] = 7
+            return value, "lightning_lite.values.value_files" in sys.modules
+
+    answer = run_steps(lambda flow: flow.work.run(numpy.zeros(1000)), work=Small())._answer
+
+    assert answer[0][0] == 7
+    assert answer[1] is False
+    assert files() == []
+
+
+@RUNNERS
+def test_the_key_is_the_same_by_value_and_by_reference(runner, own_place):
+    def steps(flow):
+        array = flow.maker.run(2 * MIB)
+        assert call_key((array,), {}) == call_key((array.copy(),), {})
+        changed = array.copy()
+        changed[-1, -1] ^= 1
+        assert call_key((array,), {}) != call_key((changed,), {})
+        first = flow.taker.run(array)
+        assert flow.taker.run(array.copy()) is first
+
+    run_steps(steps, runner, maker=Maker(), taker=Taker())
+
+
+def test_the_flow_hands_on_a_value_without_its_memory_also_with_the_fork_server(own_place):
+    def steps(flow):
+        before = private_kib()
+        array = flow.maker.run(32 * MIB)
+        total, _ = flow.taker.run(array)
+        return total, private_kib() - before
+
+    root = Steps(steps, maker=Maker(), taker=Taker())
+    LightningApp(root).run(start_method="forkserver")
+    total, grown = root._answer
+
+    assert total > 0
+    assert grown < 16 * 1024
+
+
+def test_a_retry_gets_the_same_value(own_place):
+    def steps(flow):
+        return flow.work.run(flow.maker.run(2 * MIB), os.path.abspath("marker"))
+
+    assert run_steps(steps, maker=Maker(), work=Failing(retries=1, retry_delay=0.01))._answer > 0
+
+
+def test_the_flow_keeps_only_some_values_mapped(own_place, monkeypatch):
+    monkeypatch.setattr(calls, "_MAX_MAPPED", 3)
+
+    def steps(flow):
+        sizes = [flow.maker.run((16 + number) * MIB // 8).nbytes for number in range(6)]
+        mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if ".val" in line]
+        return sizes, len(mapped), flow.maker.run(16 * MIB // 8).nbytes
+
+    sizes, num_mapped, again = run_steps(steps, maker=Maker())._answer
+
+    assert num_mapped <= 3
+    assert sizes == [(16 + number) * MIB // 8 for number in range(6)]
+    assert again == sizes[0]
+
+
+def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
+    def steps(flow):
+        for _ in range(4):
+            flow.maker.run(2 * MIB)
+        return len(files())
+
+    assert run_steps(steps, maker=Maker(cache_calls=False))._answer == 1
+
+
+class Stuck(LightningWork):
+    """Leaves half a file, as a writer that is killed, and never ends."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.is_up = False
+
+    def run(self, value):
+        Path(current_caller().values, f"{os.getpid()}-00.val.new").write_bytes(b"half")
+        self.is_up = True
+        threading.Event().wait()
+
+
+class Interrupting(LightningFlow):
+    """Lets one call exceed its time, and stops another."""
+
+    def __init__(self):
+        super().__init__()
+        self.maker = Maker()
+        self.slow = Stuck(timeout=1.0, raise_exception=False)
+        self.stopped = Stuck(parallel=True)
+        self.num_files = 0
+
+    def run(self):
+        array = self.maker.run(2 * MIB)
+        self.slow.run(array)
+        self.stopped.run(array)
+        if self.stopped.status.stage == "stopped":
+            self.num_files = len(files())
+            self.stop()
+        elif self.stopped.is_up:
+            self.stopped.stop(timeout=0)
+
+
+def test_interrupted_calls_leave_no_file_while_the_run_goes_on(own_place):
+    root = Interrupting()
+    LightningApp(root).run()
+
+    assert root.num_files == 1  # the answer of the maker, which is remembered
+    assert len(files()) == 1
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "damaged": (damage, "does not match its digest"),
+    "shorter": (lambda path: os.truncate(path, 100), "it has 100 bytes"),
+    "missing": (os.unlink, "No such file"),
+    "link": (lambda path: (path.rename("moved"), path.symlink_to(Path("moved").absolute())), "symbolic link"),
+    "open to others": (lambda path: path.chmod(0o666), "may write to it"),
+    "fifo": (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_bad_file_is_refused_by_name(case, own_place):
+    spoil, reason = DAMAGES[case]
+
+    def steps(flow):
+        flow.maker.run(2 * MIB)
+
+    fail_after(Steps(steps, maker=Maker()))
+    (path,) = files()
+    spoil(path)
+    with pytest.raises(ValueFileError, match=reason) as caught:
+        LightningApp(Steps(steps, maker=Maker())).run(resume=True)
+    assert path.name in str(caught.value)
+
+
+def fail_after(root: Steps) -> None:
+    """Run the steps, and end the app as failed, so that its run can be resumed."""
+    steps = root._steps
+
+    def failing(flow):
+        steps(flow)
+        flow.fail("enough")
+
+    root._steps = failing
+    with pytest.raises(AppFailed):
+        LightningApp(root).run()
+
+
+def test_a_resumed_app_finds_the_value_and_removes_the_rest(own_place):
+    def steps(flow):
+        array = flow.maker.run(2 * MIB)
+        assert not array.flags.writeable
+        return flow.taker.run(array)
+
+    fail_after(Steps(steps, maker=Maker(), taker=Taker()))
+    (path,) = files()
+    for name in ("1-00.val", "1-00.val.new"):
+        (path.parent / name).write_bytes(b"left by a killed writer")
+
+    root = Steps(steps, maker=Maker(), taker=Taker())
+    LightningApp(root).run(resume=True)
+
+    assert root._answer[0] > 0
+    assert root.maker.num_successes == 1
+    assert files() == [path]
+
+
+def test_a_full_disk_is_a_clear_error_and_the_run_can_be_resumed(own_place):
+    class Limited(LightningWork):
+        def run(self, limited):
+            if limited and not os.path.exists("enough"):
+                # A limit on the size of files stands for a full disk: any user can set it.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
+            return numpy.ones(4 * MIB, "u1")
+
+    def steps(flow):
+        flow.quick.run(1024 * 1024)
+        return int(flow.work.run(True).sum())
+
+    with pytest.raises(ValueFileError, match=r"a value of .* bytes can't be written"):
+        LightningApp(Steps(steps, work=Limited(), quick=Maker())).run()
+    assert len(files()) == 1
+
+    Path("enough").touch()
+    root = Steps(steps, work=Limited(), quick=Maker())
+    LightningApp(root).run(resume=True)
+    assert root._answer == 4 * MIB

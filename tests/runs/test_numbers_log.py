@@ -1,0 +1,176 @@
+"""Numbers in the state keep a history in a bounded side file, which no death makes unreadable."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.runs import numbers_log
+from lightning_lite.runs.numbers_log import MAX_ATTRIBUTES, MAX_POINTS, NUMBERS_NAME, NumbersLog, read_numbers
+
+from tests.support.run_folders import runs_folder
+
+
+class Train(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.loss, self.label, self.is_good, self.big = 1.0, "first", False, 0
+
+    def run(self, loss):
+        self.label, self.is_good, self.big, self.loss = "other", True, 10**400, loss
+
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.train, self.epoch, self.turns = Train(), 0, [0]
+
+    def run(self):
+        for loss in (0.5, math.nan, math.inf):
+            self.train.run(loss)
+        if self.epoch < 3:
+            self.epoch += 1
+            self.turns.append(1)
+        else:
+            self.stop()
+
+
+def test_numbers_of_flows_and_works_have_a_history_that_a_resume_continues():
+    LightningApp(Root()).run(runner="inline")
+    (run,) = Path(runs_folder()).iterdir()
+    first = read_numbers(str(run))
+    LightningApp(Root()).run(runner="inline", resume=run.name)
+
+    assert [value for _, value in first["root.epoch"]] == [1.0, 2.0, 3.0]
+    assert [str(value) for _, value in first["root.train.loss"]] == ["0.5", "nan", "inf"]
+    assert [value for _, value in first["root.train.big"]] == [math.inf]
+    assert first.keys() == {"root.epoch", "root.train.loss", "root.train.big"}  # no text, truth value or list
+    for points in first.values():
+        assert [moment for moment, _ in points] == sorted(moment for moment, _ in points)
+    again = read_numbers(str(run))
+    assert str({name: points[: len(first[name])] for name, points in again.items()}) == str(first)
+
+
+def test_a_history_is_bounded_and_keeps_peaks_and_the_whole_time(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(numbers_log, "_ROOM", 100_000)
+    log, rng, largest = NumbersLog(str(tmp_path)), random.Random(3), 0
+    for second in range(20_000):
+        for part in range(rng.randrange(4)):
+            log.add("root.x", second + part / 4, 1000.0 if second == 77 else rng.random(), second)
+        log.add("root.x", second + 0.9, math.nan if second == 5000 else 0.5, second)
+        log.flush()
+        largest = max(largest, (tmp_path / NUMBERS_NAME).stat().st_size)
+
+    (points,) = read_numbers(str(tmp_path)).values()
+    assert MAX_POINTS / 2 <= len(points) <= MAX_POINTS
+    assert points[0][0] < 1
+    assert points[-1] == (19_999.9, 0.5)
+    assert any(value == 1000.0 for _, value in points)
+    assert sum(math.isnan(value) for _, value in points) == 1
+    assert max(b[0] - a[0] for a, b in pairwise(points)) < 100  # no gap in 20,000 s
+    assert largest < 500_000
+    assert [path.name for path in tmp_path.glob("numbers*")] == [NUMBERS_NAME]
+
+
+def test_a_burst_and_many_attributes_are_bounded(tmp_path: Path):
+    log = NumbersLog(str(tmp_path))
+    for number in range(100_000):
+        log.add("root.fast", number * 1e-5, float(number), 0.0)
+    for number in range(MAX_ATTRIBUTES + 50):
+        log.add(f"root.x{number}", 1.0, 1.0, 0.0)
+    assert log.due == numbers_log.INTERVAL
+    log.flush()
+
+    found = read_numbers(str(tmp_path))
+    assert log.due is None
+    assert len(found) == MAX_ATTRIBUTES
+    assert len(found["root.fast"]) <= 10
+    assert found["root.fast"][-1][1] == 99_999.0
+
+
+def test_a_torn_or_damaged_line_costs_only_itself(tmp_path: Path):
+    file = tmp_path / NUMBERS_NAME
+    log = NumbersLog(str(tmp_path))
+    for number in range(20):
+        log.add("root.x", float(number), float(number), 0.0)
+        log.flush()
+    whole = file.read_bytes()
+
+    for size in range(len(whole)):
+        file.write_bytes(whole[:size])
+        lines = whole[:size].count(b"\n")
+        assert sum(map(len, read_numbers(str(tmp_path)).values())) == lines
+        again = NumbersLog(str(tmp_path))
+        again.add("root.x", 99.0, 99.0, 0.0)
+        again.flush()
+        (points,) = read_numbers(str(tmp_path)).values()
+        assert [value for _, value in points] == [*map(float, range(lines)), 99.0]
+
+    file.write_bytes(whole.replace(b"\t7.0\n", b"\t\xff\xfe\n"))
+    assert [value for _, value in read_numbers(str(tmp_path))["root.x"]] == [*range(7), *range(8, 20)]
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "link", "folder"])
+def test_a_file_that_can_not_be_written_ends_the_history_with_a_warning(tmp_path: Path, caplog, kind: str):
+    file = tmp_path / NUMBERS_NAME
+    {"FIFO": os.mkfifo, "folder": os.mkdir, "link": lambda path: os.symlink(tmp_path / "other", path)}[kind](
+        file
+    )
+    log = NumbersLog(str(tmp_path))
+
+    with caplog.at_level(logging.WARNING, logger="lightning_lite"):
+        for number in range(2):
+            log.add("root.x", 1.0, float(number), 0.0)
+            log.flush()
+
+    assert len(caplog.records) == 1
+    assert str(file) in caplog.text
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(OSError, match=r"regular file|symbolic links|directory"):
+        read_numbers(str(tmp_path))
+
+
+PROGRAM = """
+import sys
+from lightning_lite.runs import numbers_log
+numbers_log._ROOM = 3000
+log, number = numbers_log.NumbersLog(sys.argv[1]), 0
+for points in numbers_log.read_numbers(sys.argv[1]).values():
+    number = int(points[-1][1]) + 1
+print(number, flush=True)
+while True:
+    log.add("root.x", float(number), float(number), 0.0)
+    log.flush()
+    number += 1
+"""
+
+
+def test_a_killed_process_leaves_a_file_that_the_next_one_continues(tmp_path: Path):
+    """The kills hit appends and rewrites: the file is written again every 200 points or so."""
+    rng, last = random.Random(7), -1.0
+    for _ in range(12):
+        with subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) == last + 1
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(rng.random() / 5)
+            process.send_signal(signal.SIGKILL)
+        found = read_numbers(str(tmp_path)).get("root.x", [])
+        values = [value for _, value in found]
+        assert values == sorted(set(values))
+        assert not values or values[-1] >= last
+        last = values[-1] if values else last
+    assert last > 1000
+    assert {path.name for path in tmp_path.glob("numbers*")} <= {NUMBERS_NAME, f"{NUMBERS_NAME}.new"}

@@ -1,0 +1,146 @@
+"""Files of big values: killed writers, objects that lie about their buffers, full disks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.errors import ValueFileError
+from lightning_lite.events import CallSucceeded, Event
+from lightning_lite.runs.event_codec import encode_events
+from lightning_lite.runs.values import INLINE_LIMIT
+from lightning_lite.values.pickling import BIG, files_of, is_reference, pack, unpack
+
+pytestmark = pytest.mark.dependencies  # xxhash
+
+PROGRAM = Path(__file__).with_name("value_file_kills.py")
+
+
+@pytest.mark.parametrize("form", ["unnamed", "staged"])
+def test_a_writer_that_is_killed_at_any_system_call_leaves_nothing(form: str, tmp_path: Path):
+    command = [sys.executable, str(PROGRAM), str(tmp_path), form]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 15
+
+
+class Liar:
+    """Claims another content each time it is pickled."""
+
+    def __init__(self, *contents: object) -> None:
+        self.contents = list(contents)
+
+    def __reduce_ex__(self, protocol: int) -> tuple[object, ...]:
+        content = self.contents.pop(0) if len(self.contents) > 1 else self.contents[0]
+        if isinstance(content, bytearray):
+            return bytes, (pickle.PickleBuffer(content),)
+        return bytes, (content,)
+
+
+BIG_BUFFER = bytearray(b"ab" * BIG)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        (BIG_BUFFER, b"small"),
+        (BIG_BUFFER, BIG_BUFFER[: BIG // 2]),
+        (BIG_BUFFER, bytes(BIG_BUFFER)),
+        (b"small", BIG_BUFFER),
+    ],
+)
+def test_an_object_that_changes_its_buffers_is_stored_as_it_was_in_one_of_its_states(
+    contents, tmp_path: Path
+):
+    packed = pack(Liar(*contents), folder=str(tmp_path))
+
+    assert unpack(packed) in [bytes(content) for content in contents]
+
+
+def test_a_buffer_that_is_not_contiguous_is_refused_or_copied(tmp_path: Path):
+    class Strided:
+        def __reduce_ex__(self, protocol: int) -> tuple[object, ...]:
+            return bytes, (pickle.PickleBuffer(memoryview(BIG_BUFFER)[::2]),)
+
+    packed = None
+    with pytest.raises((TypeError, BufferError)):
+        packed = pack(Strided(), folder=str(tmp_path / "values"))
+    assert packed is None
+    assert not (tmp_path / "values").exists()
+
+
+def test_a_change_of_the_original_changes_no_stored_value(tmp_path: Path):
+    buffer = bytearray(b"a" * 2 * BIG)
+    packed = pack(Liar(buffer), folder=str(tmp_path))
+    buffer[:] = b"b" * len(buffer)
+
+    assert unpack(packed) == b"a" * 2 * BIG
+
+
+def test_a_value_with_very_many_buffers_is_a_reference_still(tmp_path: Path):
+    numpy = pytest.importorskip("numpy")
+    value = [numpy.full(70_000, number % 256, "u1") for number in range(1500)]
+    assert unpack(pack(value[7], folder=str(tmp_path)))[-1] == 7
+
+    packed = pack(value, folder=str(tmp_path))
+    again = pack(unpack(packed), folder=str(tmp_path))
+
+    assert is_reference(packed)
+    assert [int(array[-1]) for array in unpack(again)] == [number % 256 for number in range(1500)]
+    events: list[Event] = [CallSucceeded("root.w", "1", 1.0, packed)]
+    entry = encode_events(events, keep_value=None)  # a reference is always in the journal itself
+    assert len(packed) > INLINE_LIMIT
+    assert packed in entry
+    (first,), (second,) = files_of(packed), files_of(again)
+    assert os.path.samefile(tmp_path / first, tmp_path / second)
+
+
+class Tripwire:
+    """Records that it was unpickled."""
+
+    was_unpickled = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return trip, ()
+
+
+def trip() -> None:
+    Tripwire.was_unpickled = True
+
+
+def test_a_file_of_another_owner_is_refused_before_anything_is_unpickled(tmp_path: Path, monkeypatch):
+    packed = pack([Tripwire(), BIG_BUFFER], folder=str(tmp_path / "values"))
+    (name,) = files_of(packed)
+    stranger = os.geteuid() + 1
+
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    with pytest.raises(ValueFileError, match="owns") as caught:
+        unpack(packed)
+
+    assert caught.value.file == str(tmp_path / "values" / name)
+    assert not Tripwire.was_unpickled
+
+
+@pytest.mark.parametrize("failing", ["open", "pwrite", "link"])
+def test_a_disk_that_is_full_at_any_step_is_one_clear_error(failing: str, tmp_path: Path, monkeypatch):
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tmp_path / "values"
+    folder.mkdir(mode=0o700)
+    with monkeypatch.context() as patches:
+        patches.setattr(os, failing, full)
+        with pytest.raises(ValueFileError, match="No space left") as caught:
+            pack(BIG_BUFFER, folder=str(folder))
+
+    assert caught.value.file == str(folder)
+    assert os.listdir(folder) == []
+    assert unpack(pack(BIG_BUFFER, folder=str(folder))) == BIG_BUFFER
