@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -101,6 +102,9 @@ class LightningApp:
     ) -> None:
         """Run the app until its flow ends it.
 
+        In a script that a child of `multiprocessing` imports, it returns at once, so that a script needs no
+        main guard.
+
         Args:
             runner: `processes` runs each work in a separate process; `inline` runs all works in this
                 process, for debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
@@ -131,6 +135,8 @@ class LightningApp:
             SystemExit: SIGTERM, SIGHUP, or the reader of the output closed its pipe, after the works have
                 been shut down; the code is 128 plus the number of the signal.
         """
+        if _is_imported_by_a_child():
+            return
         self._check_not_running("run")
         options = self._options(
             runner=runner,
@@ -169,6 +175,11 @@ class LightningApp:
             NestedAppError: Called inside a work or a flow, or while the app is running.
             RunnerError: There is no such runner or start method.
         """
+        if _is_imported_by_a_child():
+            raise NestedAppError(
+                "app.start() was called in a script that a child of multiprocessing imports. "
+                'Put it below `if __name__ == "__main__":`.'
+            )
         self._check_not_running("start")
         options = self._options(
             runner=runner,
@@ -343,6 +354,16 @@ def _as_root(root: Any) -> LightningFlow:
     if root._node.parent is not None:
         raise ComponentError(f"The root of an app must not be part of another flow; {root.name} is.")
     return root
+
+
+def _is_imported_by_a_child() -> bool:
+    """Return whether the caller of `run` is a script that a child of `multiprocessing` imports.
+
+    A work may start a pool with the method spawn. Each process of the pool then imports the script under the
+    name `__mp_main__`, to find its functions. The app must not start there again.
+    """
+    caller = sys._getframe(2)
+    return caller.f_globals.get("__name__") == "__mp_main__"
 
 
 class _Logging:

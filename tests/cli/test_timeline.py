@@ -13,7 +13,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.cli.trace_format import trace
 from lightning_lite.engine.history import RunHistory
-from lightning_lite.events import CallAsked, CallStatusChanged, RunBegun, WorkStatusChanged
+from lightning_lite.events import CallAsked, CallStatusChanged, ComponentAttached, RunBegun, WorkStatusChanged
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.status import WorkStatus
 from lightning_lite.testing import LightningTestApp
@@ -130,6 +130,8 @@ def test_a_running_run_is_drawn_until_now_and_a_dead_one_until_its_last_event(
 def apply_events(history: RunHistory, begun: float, *statuses: tuple[Any, ...], last: float = 0.0) -> None:
     """Apply the events of one process: a call of `root.a`, its statuses, and a last event of `root.b`."""
     history.apply(RunBegun(begun))
+    for name in ("root.a", "root.b"):
+        history.apply(ComponentAttached(name, begun, True, ("app.py", "Work"), {}))
     history.apply(CallAsked("root.a", "k", begun + 1, 1, None))
     for status in statuses:
         history.apply(CallStatusChanged("root.a", "k", status[1], 1, WorkStatus(*status)))

@@ -172,3 +172,40 @@ def test_modules_loaded_by_their_path_travel_as_under_importlib_mode_of_pytest(t
     )
 
     assert done.returncode == 0, done.stdout
+
+
+POOL = """
+import multiprocessing
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+def double(number):
+    return 2 * number
+
+class Work(LightningWork):
+    def run(self):
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.map(double, [1, 2])
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        print("ANSWER", self.work.run())
+        self.stop()
+
+LightningApp(Flow()).run()
+print("the end of the script")
+"""
+
+
+def test_a_pool_of_a_work_imports_the_script_and_does_not_start_the_app_again(tmp_path):
+    script = tmp_path / "app.py"
+    script.write_text(POOL)
+
+    app = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    lines = app.stdout.splitlines()
+    # The process of the pool has imported the script, too, and has not run the app.
+    assert lines == ["root.work | the end of the script", "ANSWER [2, 4]", "the end of the script"]
