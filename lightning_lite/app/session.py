@@ -137,16 +137,15 @@ class Session:
         self._recorder = Recorder(journal, options.history)
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
-        folder, modules = self._folder, _modules_for_works(root)
-        if options.runner == "inline":
-            if options.setup is not None:
-                options.setup()
-            runner_options = RunnerOptions.of(options, folder.logs, modules, values=folder.values)
-            return InlineRunner(runner_options, self._terminal)
+        folder, is_inline = self._folder, options.runner == "inline"
+        if is_inline and options.setup is not None:
+            options.setup()
+        setup = None if is_inline else _pack_setup(options)
         runner_options = RunnerOptions.of(
-            options, folder.logs, modules, _pack_setup(options), values=folder.values
+            options, folder.logs, _modules_for_works(root), setup, folder.values
         )
-        return ProcessRunner(runner_options, self._terminal)
+        runner_class = InlineRunner if is_inline else ProcessRunner
+        return runner_class(runner_options, self._terminal)
 
     @property
     def folder(self) -> str:

@@ -5,19 +5,16 @@ reduced here, so that `values/definitions` puts them into their module in the ot
 """
 
 from __future__ import annotations
-import __future__
 
 import _pickle
 import abc
 import copyreg
 import dataclasses
-import dis
 import functools
 import io
 import linecache
 import marshal
 import os
-import re
 import sys
 import types
 import typing
@@ -32,6 +29,7 @@ from typing import Any
 import cloudpickle
 
 from lightning_lite.values import definitions
+from lightning_lite.values.code_names import names_of, words_of
 from lightning_lite.values.exceptions import reduce_error
 from lightning_lite.values.protocol import IsBig, PackingError, check_travels
 from lightning_lite.values.references import (
@@ -43,16 +41,6 @@ from lightning_lite.values.references import (
 )
 
 _PROTOCOL = 5
-
-#: Instructions whose name may be that of a global; those of class bodies look there last.
-_NAME_INSTRUCTIONS = frozenset(
-    {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-)
-
-#: Globals of each module, which class bodies name.
-_OF_MODULES = frozenset({"__name__", "__qualname__", "__module__", "__annotations__", "__doc__"})
-
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 #: Attributes of each class that its creation makes, or that belong to this process.
 _MADE_BY_CREATION = frozenset(
@@ -294,7 +282,7 @@ class _ValuePickler(_pickle.Pickler):
     def _annotated(self, space: _Made, globals_: dict[str, Any], annotations: Any) -> dict[str, Any]:
         """Return the globals that annotations name which are still text."""
         return self._globals_for(
-            space, globals_, _words(text for text in annotations.values() if type(text) is str)
+            space, globals_, words_of(text for text in annotations.values() if type(text) is str)
         )
 
     def _source_of(self, code: CodeType) -> _Made | None:
@@ -358,20 +346,16 @@ class _ValuePickler(_pickle.Pickler):
             if typing.is_typeddict(cls):
                 bases = attributes["__orig_bases__"]
         token = definitions.token_of(cls)
-        make: Any = definitions.make_class
-        args: tuple[Any, ...] = (token, space, name, type(cls), bases, contents)
         members: dict[str, Any] = {}
+        values: dict[str, Any] | None = None
         if issubclass(cls, Enum):
             for key in _OF_ENUMS | set(cls.__members__):
                 attributes.pop(key, None)
             members = {key: _values_of_member(member) for key, member in cls.__members__.items()}
             values = {key: member.value for key, member in cls.__members__.items()}
-            make, args = (
-                definitions.make_enum,
-                (token, space, name, type(cls), cls.__bases__, contents, values),
-            )
+        args = token, space, name, type(cls), bases, contents, values
         state = token, attributes, subclasses, members, space, names
-        return make, args, state, None, None, definitions.set_class
+        return definitions.make_class, args, state, None, None, definitions.set_class
 
     def reduce_module(self, module: ModuleType) -> Any:
         """Return how a module is imported; one that can't be imported brings its names."""
@@ -507,50 +491,7 @@ def _facts(name: str, globals_: dict[str, Any]) -> definitions.Facts:
     )
 
 
-# Names that code uses.
-
-
-class _Names(typing.NamedTuple):
-    """Names in a code object and in the functions inside it.
-
-    Attributes:
-        used: Names that may be globals.
-        attributes: All names, also those of attributes and modules.
-        noted: Words of texts that may be annotations, because those of this code are not evaluated.
-    """
-
-    used: frozenset[str]
-    attributes: frozenset[str]
-    noted: frozenset[str]
-
-
-_known_names: weakref.WeakKeyDictionary[CodeType, _Names] = weakref.WeakKeyDictionary()
-
-
-def names_of(code: CodeType) -> _Names:
-    """Return the names in a code object, and in those of the functions inside it."""
-    found = _known_names.get(code)
-    if found is None:
-        is_late = code.co_flags & __future__.annotations.compiler_flag
-        used = {i.argval for i in dis.get_instructions(code) if i.opname in _NAME_INSTRUCTIONS}
-        attributes = {*code.co_names}
-        # The qualified names of inner functions are no annotations.
-        texts = [text for text in code.co_consts if isinstance(text, str) and "<locals>" not in text]
-        noted = _words(texts) if is_late else set()
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                inner = names_of(constant)
-                used |= inner.used
-                attributes |= inner.attributes
-                noted |= inner.noted
-        found = _known_names[code] = _Names(
-            frozenset(used - _OF_MODULES), frozenset(attributes), frozenset(noted)
-        )
-    return found
-
-
-def _words(texts: Iterable[str]) -> set[str]:
-    return {word for text in texts for word in _IDENTIFIER.findall(text)}
+# Parts of functions.
 
 
 def _submodules(values: Iterable[Any], attributes: frozenset[str]) -> Iterator[str]:
@@ -645,14 +586,6 @@ def _reduce_cell(pickler: _ValuePickler, cell: CellType) -> Any:
         return definitions.make_cell, ()
 
 
-def _reduce_module(pickler: _ValuePickler, module: ModuleType) -> Any:
-    return pickler.reduce_module(module)
-
-
-def _reduce_cached(pickler: _ValuePickler, cached: Any) -> Any:
-    return pickler.reduce_cached(cached)
-
-
 def _reduce_cached_property(pickler: _ValuePickler, obj: Any) -> Any:
     attributes = {name: value for name, value in vars(obj).items() if name not in ("lock", "func")}
     return definitions.make_cached_property, (type(obj), obj.func, attributes)
@@ -699,9 +632,9 @@ def _reduce_type_alias(pickler: _ValuePickler, alias: Any) -> Any:
 _REDUCERS: dict[type, Callable[[_ValuePickler, Any], Any]] = {
     CodeType: _reduce_code,
     CellType: _reduce_cell,
-    ModuleType: _reduce_module,
-    definitions.ScriptModule: _reduce_module,
-    _CACHED: _reduce_cached,
+    ModuleType: _ValuePickler.reduce_module,
+    definitions.ScriptModule: _ValuePickler.reduce_module,
+    _CACHED: _ValuePickler.reduce_cached,
     functools.cached_property: _reduce_cached_property,
     dataclasses._FIELD_BASE: _reduce_field_kind,  # type: ignore[attr-defined] # the class of `_FIELD`
     weakref.WeakKeyDictionary: _reduce_weak_dict,

@@ -31,7 +31,7 @@ _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 _ABSENT = object()
 
 #: Bit of `type.__flags__`: the class was created by a class statement.
-_HEAP_TYPE = 1 << 9
+HEAP_TYPE = 1 << 9
 
 
 # Tokens.
@@ -404,6 +404,7 @@ def make_class(
     metaclass: Any,
     bases: tuple[Any, ...],
     contents: dict[str, Any],
+    members: dict[str, Any] | None,
 ) -> Any:
     """Return a class that `set_class` completes.
 
@@ -414,33 +415,18 @@ def make_class(
         metaclass: Its metaclass.
         bases: Its bases.
         contents: What must be in its body from the beginning, as `__slots__`.
+        members: Of an enumeration, the values of its members by name; else `None`.
     """
+    title = contents["__qualname__"].rpartition(".")[2]
 
     def make() -> Any:
-        title = contents["__qualname__"].rpartition(".")[2]
-        return new_class(
-            title, resolve_bases(bases), {"metaclass": metaclass}, lambda body: body.update(contents)
-        )
-
-    return _start(token, space, name, type, make)
-
-
-def make_enum(
-    token: str,
-    space: dict[str, Any] | None,
-    name: str | None,
-    metaclass: Any,
-    bases: tuple[Any, ...],
-    contents: dict[str, Any],
-    members: dict[str, Any],
-) -> Any:
-    """Return an enumeration that `set_class` completes; `members` are the values by name."""
-
-    def make() -> Any:
-        title = contents["__qualname__"].rpartition(".")[2]
+        if members is None:
+            return new_class(
+                title, resolve_bases(bases), {"metaclass": metaclass}, lambda body: body.update(contents)
+            )
         body = metaclass.__prepare__(title, bases)
         for key, value in (contents | members).items():
-            body[key] = value
+            body[key] = value  # one by one: the body of an enumeration takes note of each
         return metaclass.__new__(metaclass, title, bases, body)
 
     return _start(token, space, name, type, make)
@@ -450,7 +436,7 @@ def set_class(cls: Any, state: Any) -> None:
     """Complete a class, unless it was complete already.
 
     Args:
-        cls: The result of `make_class` or `make_enum`.
+        cls: The result of `make_class`.
         state: Its token, its attributes, the classes registered with it as an abstract class, the attributes
             of its members, its namespace, and the globals that its annotations name.
     """
@@ -528,9 +514,14 @@ def add_source(file: str, lines: list[str]) -> None:
 # Exceptions.
 
 
+def builtin_base(cls: type) -> Any:
+    """Return the first base of a class, or the class itself, that no class statement has created."""
+    return next(base for base in cls.__mro__ if not base.__flags__ & HEAP_TYPE)
+
+
 def make_error(cls: Any, args: tuple[Any, ...]) -> Any:
     """Return an exception with `args`, without a call of the user's `__init__`, which may want others."""
-    builtin = next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+    builtin = builtin_base(cls)
     error = builtin.__new__(cls, *args)
     builtin.__init__(error, *args)
     return error

@@ -12,14 +12,11 @@ if TYPE_CHECKING:
 #: Methods of a class of the user that say how it is pickled.
 _PICKLING_METHODS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
 
-#: Bit of `type.__flags__`: the class was created by a class statement.
-_HEAP_TYPE = 1 << 9
-
 
 def reduce_error(error: BaseException) -> Any:
     """Return how an exception is rebuilt, also if its `__init__` wants other arguments than `args`."""
     kind = type(error)
-    own = [vars(base) for base in kind.__mro__ if base.__flags__ & _HEAP_TYPE]
+    own = [vars(base) for base in kind.__mro__ if base.__flags__ & definitions.HEAP_TYPE]
     if any(name in space for space in own for name in _PICKLING_METHODS):
         return NotImplemented
     if not any(
@@ -30,12 +27,11 @@ def reduce_error(error: BaseException) -> Any:
 
 
 def _take_apart(error: BaseException) -> Any:
-    builtin = next(base for base in type(error).__mro__ if not base.__flags__ & _HEAP_TYPE)
-    reduce: Any = builtin.__reduce__
+    reduce = definitions.builtin_base(type(error)).__reduce__
     _, args, *state = reduce(error)
     attributes = dict(state[0]) if state and isinstance(state[0], dict) else {}
     for base in type(error).__mro__:
-        if base.__flags__ & _HEAP_TYPE:
+        if base.__flags__ & definitions.HEAP_TYPE:
             slots = base.__dict__.get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:
                 if hasattr(error, name):

@@ -40,9 +40,10 @@ _MIN_BUFFER = 64 * 1024
 _MAX_INLINE_PICKLE = 64 * 1024
 
 _ALIGNMENT = 64
-_CHUNK = (
-    256 * 1024
-)  # bytes that are digested and written at a time, while the processor has them in its cache
+
+#: Bytes that are digested and written at a time, while they are in the cache of the processor.
+_CHUNK = 256 * 1024
+
 _ENDING = ".val"
 _STAGED = ".val.new"
 

@@ -133,7 +133,6 @@ def _capture_logging(logging: Any) -> _Logging:
         for name, logger in list(logging.root.manager.loggerDict.items())
         if isinstance(logger, logging.Logger) and not _is_set_by_its_package(name, logger)
     ]
-    default_level = {"": logging.WARNING}
     found: list[_Logger] = []
     for name, logger in loggers:
         settings = _Logger(
@@ -144,7 +143,8 @@ def _capture_logging(logging: Any) -> _Logging:
             _capture_handlers(logging, logger),
             list(filter(_can_travel, logger.filters)),
         )
-        if settings[1:] != (default_level.get(name, logging.NOTSET), True, False, [], []):
+        default_level = logging.WARNING if logger is logging.root else logging.NOTSET
+        if settings[1:] != (default_level, True, False, [], []):
             found.append(settings)
     known = {"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"}
     names = {level: name for level, name in logging._levelToName.items() if name not in known}
