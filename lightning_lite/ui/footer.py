@@ -21,6 +21,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TextIO
 
+from lightning_lite.ui.stream_interceptor import StreamInterceptor
 from lightning_lite.ui.tty import Tty
 
 #: Maximum rate of immediate redraws after prints, and their maximum in a burst. Above it, the footer stays
@@ -35,8 +36,7 @@ _DOWN = b"\x1bD"  # in the same column; scrolls at the bottom
 class Footer:
     """Draws the footer, and intercepts the output of streams to hide the footer during a print.
 
-    It replaces the `write` method of the stream objects. So it also intercepts code that keeps a reference to
-    a stream, for example a handler of `logging`. All methods can be called from any thread.
+    All methods can be called from any thread.
 
     Args:
         tty: The terminal.
@@ -56,7 +56,7 @@ class Footer:
         self._credit_at = 0.0
         self._is_open = True
         self._num_holds = 0
-        self._interceptors = [_StreamInterceptor(stream, self) for stream in streams]
+        self._buffers = [_LineBuffer(stream, self) for stream in streams]
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show `lines`; without effect while the footer is held or the terminal blocks.
@@ -100,8 +100,8 @@ class Footer:
         """
         if (patience < 0 or self.tty.is_ready) and self._lock.acquire(timeout=patience):
             try:
-                for interceptor in self._interceptors:
-                    interceptor.flush()
+                for buffer in self._buffers:
+                    buffer.flush()
                 self._erase()
             finally:
                 self._lock.release()
@@ -135,8 +135,8 @@ class Footer:
             with suppress(OSError):  # the terminal was closed
                 self.hide()
             self._is_open = False
-            for interceptor in self._interceptors:
-                interceptor.close()
+            for buffer in self._buffers:
+                buffer.close()
             self.tty.close()
 
     def _draw(self) -> None:
@@ -161,45 +161,39 @@ class Footer:
             self.tty.write(_ERASE)
 
 
-class _StreamInterceptor:
-    """Replaces `write` and `flush` of a stream; buffers a line until its newline, as the stream does."""
+class _LineBuffer(StreamInterceptor):
+    """Prints to the terminal of a footer; buffers a line until its newline, as the stream does."""
 
     def __init__(self, stream: TextIO, footer: Footer) -> None:
         stream.flush()
-        self._stream = stream
         self._footer = footer
-        self._write, self._flush = stream.write, stream.flush
         self._text = ""
-        self._pid = os.getpid()
         self._is_open = True
-        for name in ("write", "flush"):
-            setattr(stream, name, getattr(self, name))
+        super().__init__(stream)
 
     def write(self, text: str) -> int:
-        if not self._is_open or not isinstance(text, str) or os.getpid() != self._pid:
+        if not self._is_open or not isinstance(text, str) or self.is_forked:
             return self._write(text)
         with self._footer._lock:
             self._text += text
-            if "\n" in text or "\r" in text or getattr(self._stream, "write_through", False):
+            if "\n" in text or "\r" in text or getattr(self.stream, "write_through", False):
                 self._print()
         return len(text)
 
     def flush(self) -> None:
-        if self._is_open and os.getpid() == self._pid:
+        if self._is_open and not self.is_forked:
             with self._footer._lock:
                 self._print()
         self._flush()
 
     def close(self) -> None:
         self._is_open = False
-        for name in ("write", "flush"):
-            if vars(self._stream).get(name) == getattr(self, name):  # other code may have replaced it again
-                delattr(self._stream, name)
+        self.restore()
 
     def _print(self) -> None:
         text, self._text = self._text, ""
         if text:
-            self._footer.write(text.encode(self._stream.encoding, self._stream.errors or "strict"))
+            self._footer.write(text.encode(self.stream.encoding, self.stream.errors or "strict"))
 
 
 def open_footer() -> Footer | None:

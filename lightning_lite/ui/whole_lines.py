@@ -7,10 +7,11 @@ a work between two of them. A terminal with a footer needs none of this: the foo
 from __future__ import annotations
 
 import io
-import os
 import threading
 from contextlib import suppress
 from typing import Self, TextIO
+
+from lightning_lite.ui.stream_interceptor import StreamInterceptor
 
 #: Characters of a line from which on its beginning is written before its end comes, as by a full buffer.
 _LONGEST = 8192
@@ -22,11 +23,8 @@ _LONGEST_WAIT = 0.05
 _PATIENCE = 1.0
 
 
-class WholeLines:
+class WholeLines(StreamInterceptor):
     r"""Buffers what is printed to a stream until the end of the line, and lets other threads print lines.
-
-    It replaces the methods `write` and `flush` of the stream object. So it also sees what code prints that
-    keeps a reference to the stream, for example a handler of `logging`.
 
     Args:
         stream: The stream.
@@ -43,16 +41,14 @@ class WholeLines:
         b'a work\nflow goes on\n'
     """
 
+    stream: io.TextIOWrapper
+
     def __init__(self, stream: io.TextIOWrapper) -> None:
-        self.stream = stream
         # Re-entrant: a signal handler may print while this thread prints.
         self._lock = threading.Condition(threading.RLock())
-        self._write, self._flush = stream.write, stream.flush
         self._text = ""  # the beginning of a line, not written yet
         self._is_in_line = False  # the beginning of a line was written
-        self._pid = os.getpid()
-        for name in ("write", "flush"):
-            setattr(stream, name, getattr(self, name))
+        super().__init__(stream)
 
     @classmethod
     def of(cls, stream: TextIO | None) -> Self | None:
@@ -61,7 +57,7 @@ class WholeLines:
 
     def write(self, text: str) -> int:
         """Write the lines that are complete with `text`."""
-        if os.getpid() != self._pid:  # a forked child: the thread that holds the lock may not exist in it
+        if self.is_forked:
             return self._write(text)
         with self._lock:
             text_so_far = self._text + text
@@ -79,7 +75,7 @@ class WholeLines:
 
     def flush(self) -> None:
         """Write the line that is not complete yet, and flush the stream."""
-        if os.getpid() == self._pid:
+        if not self.is_forked:
             with self._lock:
                 self._write_beginning()
         self._flush()
@@ -94,9 +90,7 @@ class WholeLines:
 
     def close(self) -> None:
         """Restore the stream, and write the line that is not complete yet."""
-        for name in ("write", "flush"):
-            if vars(self.stream).get(name) == getattr(self, name):  # other code may have replaced it again
-                delattr(self.stream, name)
+        self.restore()
         # If another thread holds the lock for long, the stream blocks, and nothing can be written.
         if self._lock.acquire(timeout=_PATIENCE):
             try:
