@@ -15,7 +15,7 @@ from lightning_lite.runners.processes.marked import VARIABLE, kill_marked
 from lightning_lite.testing import poll_until
 
 APP = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 ENDING, START_METHOD, SLEEP = sys.argv[1], sys.argv[2], ["sleep", "600"]
@@ -38,7 +38,7 @@ class Work(LightningWork):
         # A daemon: its parent has exited.
         subprocess.run(["sh", "-c", "setsid sleep 600 & echo -n ' '$! >> pids"], check=True)
         self.is_ready = True
-        time.sleep(600)
+        signal.pause()
 
 class Flow(LightningFlow):
     def __init__(self):

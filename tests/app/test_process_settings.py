@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +9,8 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import ArgumentError, ComponentError, WorkStartFailed
+
+from tests.support.processes import run_script
 
 APP = """
 import decimal, locale, logging, logging.config, sys, warnings
@@ -79,8 +79,7 @@ def test_settings_of_the_script_are_those_of_its_works(start_method: str, tmp_pa
     script = tmp_path / "app.py"
     script.write_text(APP)
 
-    command = [sys.executable, script, start_method]
-    output = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True).stdout
+    output = run_script(script, start_method, cwd=tmp_path)
 
     lines = [line.removeprefix("root.work | ") for line in output.splitlines()]
     warned = [line for line in lines if "UserWarning" in line or "warnings.warn" in line]

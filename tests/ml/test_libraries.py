@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import DEADLINE
+from tests.support.processes import run_python
 
 SCRIPT = Path(__file__).with_name("ml_script.py")
 
@@ -19,16 +17,7 @@ for package in ("sklearn", "joblib", "pydantic", "fastapi"):
 
 
 def run(folder, **variables):
-    return subprocess.run(
-        [sys.executable, SCRIPT],
-        cwd=folder,
-        env=os.environ | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    return run_python(SCRIPT, cwd=folder, env=os.environ | variables)
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])

@@ -20,7 +20,7 @@ from harness import DEADLINE
 
 from lightning_lite.testing import poll_until
 
-from tests.support.processes import wait_until_gone
+from tests.support.processes import run_script, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -155,18 +155,10 @@ def write_app(folder: Path, code: str) -> list[str]:
 
 
 def run_without_terminal(folder: Path, **env: str) -> str:
-    """Return what an app shows that nobody sits at."""
-    done = subprocess.run(
-        write_app(folder, ""),
-        env={**os.environ, "PYTHONPATH": PROJECT, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        start_new_session=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """Return what an app without a terminal prints."""
+    _, script = write_app(folder, "")
+    environment = {**os.environ, "PYTHONPATH": PROJECT, **env}
+    return run_script(script, env=environment, start_new_session=True)
 
 
 def logs_that_say(text: str, folder: Path) -> list[Path]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import DEADLINE
+from tests.support.processes import run_python, run_script
 
 pytestmark = pytest.mark.dependencies
 
@@ -74,16 +72,7 @@ def test_a_work_finds_the_script_in_its_main(program, start_method, tmp_path):
     executed = tmp_path / "executed"
     environment = {"LIGHTNING_LITE_START_METHOD": start_method, "EXECUTED": str(executed)}
 
-    done = subprocess.run(
-        [sys.executable, *program],
-        cwd=tmp_path,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    done = run_python(*program, cwd=tmp_path, env=os.environ | environment)
 
     assert done.returncode == 0, done.stderr
     answers = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
@@ -161,15 +150,7 @@ def test_modules_loaded_by_their_path_travel_as_under_importlib_mode_of_pytest(t
     (folder / "plugin.py").write_text(textwrap.dedent(PLUGIN))
     options = ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--import-mode=importlib"]
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "tests/inner"],
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    done = run_python("-m", "pytest", *options, "tests/inner", cwd=tmp_path)
 
     assert done.returncode == 0, done.stdout
 
@@ -204,8 +185,7 @@ def test_a_pool_of_a_work_imports_the_script_and_does_not_start_the_app_again(tm
     script = tmp_path / "app.py"
     script.write_text(POOL)
 
-    app = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = run_script(script, cwd=tmp_path).splitlines()
 
-    lines = app.stdout.splitlines()
     # The process of the pool has imported the script, too, and has not run the app.
     assert lines == ["root.work | the end of the script", "ANSWER [2, 4]", "the end of the script"]

@@ -26,8 +26,23 @@ def run_script(
         timeout: Seconds after which it hangs.
         options: Options of `subprocess.run`, such as `cwd` and `env`.
     """
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
+    done = run_python(script, *arguments, timeout=timeout, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_python(
+    *arguments: object, timeout: float | None = DEADLINE, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run Python as a user does, without input, and return the ended process with its output.
+
+    Args:
+        arguments: Its arguments.
+        timeout: Seconds after which it hangs.
+        options: Options of `subprocess.run`, such as `cwd` and `env`.
+    """
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -35,8 +50,6 @@ def run_script(
         check=False,
         **options,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
