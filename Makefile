@@ -48,8 +48,11 @@ test-ml:
 	@.venv-ml/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test-ml]"
 	@.venv-ml/bin/python -m pytest --quiet tests/ml
 
+# In parallel, because the tests wait for processes and disks most of the time. A test that hangs shows the stack of
+# each thread after 19 minutes, and fails after 20.
 torture: .venv/installed-test
-	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --timeout 0 -o faulthandler_timeout=0
+	@$(PYTHON_IN_VENV) -m pytest --quiet -m torture --numprocesses auto --dist worksteal --timeout 1200 \
+	-o faulthandler_timeout=1140 --durations 20
 
 # Of the tests, mypy reads what they share. That imports the packages of [test].
 TYPED_TESTS := conftest.py tests/support tests/cli/[!t]*.py tests/cli/trace_format.py tests/ui/[!t]*.py tests/notebooks/play.py

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from _thread import RLock, get_ident
 from collections.abc import Callable
-from contextlib import suppress
 from operator import is_
 from types import TracebackType
 
@@ -104,8 +103,10 @@ class WorkHost(Carrier):
             if self._is_stopped:
                 raise StopRun from error  # the user's code has replaced StopRun by another exception
             value, failure = None, describe_exception(error, self._work, call)
-            with suppress(StateError):  # the call has failed already, and its failure is reported
+            try:
                 self._look_inside()
+            except StateError:  # the call has failed already, and its failure is reported
+                pass
         finally:
             self._in_call = False
             self._unwatch_port()
@@ -147,8 +148,10 @@ class WorkHost(Carrier):
             self._nudged = True
             # StateError: not raised here, because the check at the end of the call raises it in the call.
             # RuntimeError: the work changes a dict at this moment; the next check sees the change.
-            with suppress(StateError, RuntimeError):
+            try:
                 self._find_changes()
+            except (StateError, RuntimeError):
+                pass
             self._report()
         return settings.LOOK_INTERVAL
 
@@ -163,8 +166,10 @@ class WorkHost(Carrier):
             self._work.on_exit()
         finally:
             with self._guard:
-                with suppress(StateError):  # leave out a value that can't be sent
+                try:
                     self._look_inside()
+                except StateError:  # leave out a value that can't be sent
+                    pass
                 changes = self._take_changes()
                 if changes or self._owes_applied:
                     self._send(StateChanged(self._work.name, changes, self._applied))

@@ -28,7 +28,7 @@ from typing import Any
 
 import cloudpickle
 
-from lightning_lite.values import definitions
+from lightning_lite.values import definitions, namespaces, tokens
 from lightning_lite.values.code_names import names_of, words_of
 from lightning_lite.values.exceptions import reduce_error
 from lightning_lite.values.protocol import IsBig, PackingError, check_travels
@@ -91,7 +91,7 @@ def dump_by_value(
     """
     pickler = _ValuePickler(file, to_main, reduce)
     try:
-        pickler.dump(_Made(definitions.with_waiting, value, _Rest(pickler, with_script)))
+        pickler.dump(_Made(namespaces.with_waiting, value, _Rest(pickler, with_script)))
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
     except (PackingError, IsBig):
@@ -153,7 +153,7 @@ def _pack_rest(
             continue
         is_own = getattr(value, "__module__", None) == module and getattr(value, "__qualname__", None) == name
         if is_own and isinstance(value, type | FunctionType | _CACHED):
-            token = definitions.token_of(value)
+            token = tokens.token_of(value)
             if token not in _packed_definitions:
                 _packed_definitions[token] = _pack_alone(value)
                 weakref.finalize(value, _packed_definitions.pop, token, None).atexit = False
@@ -232,7 +232,7 @@ class _ValuePickler(_pickle.Pickler):
         named = self._reduce_by_name(function)
         if named is not None:
             return named
-        token = definitions.token_of(function)
+        token = tokens.token_of(function)
         space, _ = self._place_of(function, function.__globals__)
         names = names_of(function.__code__)
         used = self._globals_for(space, function.__globals__, names.used, names.noted)
@@ -256,7 +256,7 @@ class _ValuePickler(_pickle.Pickler):
         """Return what makes a function that is not complete yet."""
         space, name = self._place_of(function, function.__globals__)
         num_cells = len(function.__closure__ or ())
-        token = definitions.token_of(function)
+        token = tokens.token_of(function)
         return definitions.make_function, (token, function.__code__, space, name, num_cells)
 
     def _globals_for(
@@ -345,7 +345,7 @@ class _ValuePickler(_pickle.Pickler):
             contents["__orig_bases__"] = attributes["__orig_bases__"]
             if typing.is_typeddict(cls):
                 bases = attributes["__orig_bases__"]
-        token = definitions.token_of(cls)
+        token = tokens.token_of(cls)
         members: dict[str, Any] = {}
         values: dict[str, Any] | None = None
         if issubclass(cls, Enum):
@@ -361,12 +361,12 @@ class _ValuePickler(_pickle.Pickler):
         """Return how a module is imported; one that can't be imported brings its names."""
         name = module.__name__
         if is_importable(name) or name in ("__main__", "__mp_main__"):
-            return definitions.import_module, (name,)
+            return namespaces.import_module, (name,)
         space = self._space(vars(module), None)
         if self.spaces.get(name) is not vars(module):  # another module has this name
             return NotImplemented
         self.whole.add(name)
-        return definitions.open_module, (space,)
+        return namespaces.open_module, (space,)
 
     # What is found by its name.
 
@@ -380,13 +380,13 @@ class _ValuePickler(_pickle.Pickler):
         if self._to_main and (named := name_for_main(definition)) is not None:
             return named
         if self._is_named_only(definition, module, qualname):
-            return definitions.find_global, (module, qualname)
+            return namespaces.find_global, (module, qualname)
         return None
 
     def _is_named_only(self, obj: Any, module: str, qualname: str) -> bool:
         if self._alone is None or obj is self._alone or "." in qualname:
             return False
-        space = definitions.namespace_of(module)
+        space = namespaces.namespace_of(module)
         return space is not None and space.get(qualname) is obj
 
     def _reduce_object(self, obj: Any, kind: type) -> Any:
@@ -395,7 +395,7 @@ class _ValuePickler(_pickle.Pickler):
         if found is not None:
             module, name = found
             if is_importable(module):
-                return definitions.find_global, found
+                return namespaces.find_global, found
             return self._reduce_single(obj, name, definitions.new_object, kind, module=module)
         module = getattr(obj, "__module__", "")
         if not isinstance(module, str) or not module or is_importable(module) or kind in self.dispatch_table:
@@ -417,8 +417,8 @@ class _ValuePickler(_pickle.Pickler):
         """Reduce an object that exists once; `name` is its name in its module."""
         module = module or obj.__module__
         if (self._to_main and "<" not in name) or self._is_named_only(obj, module, name):
-            return definitions.find_global, (module, name)
-        globals_ = definitions.namespace_of(module)
+            return namespaces.find_global, (module, name)
+        globals_ = namespaces.namespace_of(module)
         space = place = None
         if globals_ is not None and not is_importable(module):
             space = self._space(globals_, module)
@@ -426,7 +426,7 @@ class _ValuePickler(_pickle.Pickler):
                 place = name
                 self._note_placed(globals_, [name])
         state = _state_of(obj) if make is definitions.new_object else {}
-        made = definitions.make_object, (definitions.token_of(obj), space, place, make, *args)
+        made = definitions.make_object, (tokens.token_of(obj), space, place, make, *args)
         return *made, state, None, None, definitions.set_attributes
 
     # Namespaces.
@@ -455,12 +455,12 @@ class _ValuePickler(_pickle.Pickler):
         key = id(globals_), is_library
         if key not in self._spaces:
             if is_library:
-                made = _Made(definitions.import_namespace, name)
+                made = _Made(namespaces.import_namespace, name)
                 made.is_imported = True
             elif is_script:
                 self.spaces[name] = globals_
                 made = _Made(
-                    definitions.open_namespace, *(definitions.facts_of(name) or _facts(name, globals_))
+                    namespaces.open_namespace, *(namespaces.facts_of(name) or _facts(name, globals_))
                 )
             else:
                 kept = ("__name__", "__package__", "__path__", "__file__")
@@ -471,23 +471,23 @@ class _ValuePickler(_pickle.Pickler):
 
 def _is_namespace(name: Any, globals_: dict[str, Any]) -> bool:
     """Return whether `globals_` are those of the module `name`, not of another that has its name."""
-    if definitions.namespace_of(name) is globals_:
+    if namespaces.namespace_of(name) is globals_:
         return True
     if name == "__main__" or (name not in sys.modules and "__spec__" in globals_):
-        definitions.remember_namespace(name, globals_)
-    return definitions.namespace_of(name) is globals_
+        namespaces.remember_namespace(name, globals_)
+    return namespaces.namespace_of(name) is globals_
 
 
-def _facts(name: str, globals_: dict[str, Any]) -> definitions.Facts:
+def _facts(name: str, globals_: dict[str, Any]) -> namespaces.Facts:
     file, path = globals_.get("__file__"), globals_.get("__path__")
-    return definitions.Facts(
+    return namespaces.Facts(
         name,
         os.path.abspath(file) if isinstance(file, str) else None,
         globals_.get("__package__"),
         getattr(globals_.get("__spec__"), "name", None),
         None if path is None else list(path),
         name in sys.modules,
-        definitions.origin(),
+        tokens.origin(),
     )
 
 
@@ -534,7 +534,7 @@ def _globals_of_class(cls: Any) -> dict[str, Any] | None:
         if type(function) is FunctionType and function.__globals__.get("__name__") == module:
             _is_namespace(module, function.__globals__)
             break
-    return definitions.namespace_of(module)
+    return namespaces.namespace_of(module)
 
 
 # Parts of classes.
@@ -592,7 +592,7 @@ def _reduce_cached_property(pickler: _ValuePickler, obj: Any) -> Any:
 
 
 def _reduce_field_kind(pickler: _ValuePickler, obj: Any) -> Any:
-    return definitions.find_global, ("dataclasses", obj.name)
+    return namespaces.find_global, ("dataclasses", obj.name)
 
 
 def _reduce_weak_dict(pickler: _ValuePickler, obj: Any) -> Any:
@@ -633,7 +633,7 @@ _REDUCERS: dict[type, Callable[[_ValuePickler, Any], Any]] = {
     CodeType: _reduce_code,
     CellType: _reduce_cell,
     ModuleType: _ValuePickler.reduce_module,
-    definitions.ScriptModule: _ValuePickler.reduce_module,
+    namespaces.ScriptModule: _ValuePickler.reduce_module,
     _CACHED: _ValuePickler.reduce_cached,
     functools.cached_property: _reduce_cached_property,
     dataclasses._FIELD_BASE: _reduce_field_kind,  # type: ignore[attr-defined] # the class of `_FIELD`

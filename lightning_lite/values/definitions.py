@@ -1,331 +1,25 @@
-"""Classes, functions and globals of modules that this process can't import; they arrive by value.
+"""Classes, functions and globals of the script, which another process can't import; they arrive by value.
 
-    main process                                   process of a work
-    sys.modules["__main__"]: Net, train, rate ──▶ sys.modules["__main__"]: Net, train, rate
+A definition has a token from the process that created it (`values/tokens`). It arrives once in a process: a
+later arrival gives the same object. It is placed in the module of its name (`values/namespaces`).
 
-A definition has a *token* from the process that created it. It arrives once in a process: a later arrival
-gives the same object. It is placed in the module of its name, and the globals of its functions are that
-module's. So everything that looks up a name in a module finds there what it would find in the script.
-
-The sender is `values/by_value`. This module is light, because each work loads it.
+The pickles of `values/by_value` call these functions. The functions `make_…` create definitions empty,
+because they may refer to themselves.
 """
 
 from __future__ import annotations
 
-import _pickle
-import os
-import sys
-from _weakref import ref
-from contextlib import suppress
-from types import CellType, FunctionType, ModuleType, new_class, resolve_bases
+from types import CellType, FunctionType, new_class, resolve_bases
 
-from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values import namespaces, tokens
+from lightning_lite.values.namespaces import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-#: Objects without parts: a newer value of the sender replaces an earlier one.
-_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
-
 _ABSENT = object()
-
-#: Bit of `type.__flags__`: the class was created by a class statement.
-HEAP_TYPE = 1 << 9
-
-
-# Tokens.
-
-_objects: dict[str, Callable[[], Any]] = {}
-_tokens: dict[int, str] = {}
-_finished: set[str] = set()
-_origin = ("", -1)
-
-
-def token_of(obj: Any) -> str:
-    """Return the token of an object, which gets one if it has none."""
-    token = known_token(obj)
-    if token is None:
-        token = f"{origin()}-{len(_objects)}-{id(obj)}"
-        _register(token, obj)
-        _finished.add(token)
-    return token
-
-
-def known_token(obj: Any) -> str | None:
-    """Return the token of an object, or `None` if it has none."""
-    token = _tokens.get(id(obj))
-    # The object that had this id may be gone.
-    return token if token is not None and find(token) is obj else None
-
-
-def find(token: str) -> Any:
-    """Return the object of a token, or `None` if this process has none."""
-    found = _objects.get(token)
-    return None if found is None else found()
-
-
-def origin() -> str:
-    """Return what identifies this process among all, also after a fork."""
-    global _origin
-    if _origin[1] != os.getpid():
-        _origin = os.urandom(8).hex(), os.getpid()
-    return _origin[0]
-
-
-def _register(token: str, obj: Any) -> None:
-    def forget(_: ref[Any], objects: Any = _objects, finished: set[str] = _finished) -> None:
-        objects.pop(token, None)
-        finished.discard(token)
-
-    try:
-        _objects[token] = ref(obj, forget)
-    except TypeError:  # an object() or the like, which is a global of the script
-        _objects[token] = lambda: obj
-    _tokens[id(obj)] = token
-
-
-# Namespaces: the dicts of modules.
-
-
-class Facts(NamedTuple):
-    """What is known of a module besides its names.
-
-    Attributes:
-        name: Its `__name__`.
-        file: Its `__file__` as an absolute path, or `None`.
-        package: Its `__package__`.
-        spec: The name in its `__spec__`, or `None`: that of `python -m pkg.app`.
-        path: Its `__path__` if it is a package, else `None`.
-        is_registered: Whether it is in `sys.modules`.
-        origin: The process that has it.
-    """
-
-    name: str
-    file: str | None
-    package: str | None
-    spec: str | None
-    path: list[str] | None
-    is_registered: bool
-    origin: str
-
-
-class ScriptModule(ModuleType):
-    """A module of another process; a definition that no arrived one uses is unpickled on first use."""
-
-    def __getattr__(self, name: str) -> Any:
-        waiting = _waiting.get(self.__name__, {}).get(name)
-        if waiting is None:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
-        if isinstance(waiting, str):
-            raise AttributeError(
-                f"{name!r} of module {self.__name__!r} did not travel to this process: {waiting}",
-                name=name,
-                obj=self,
-            )
-        value = _pickle.loads(waiting)
-        return self.__dict__.setdefault(name, value)
-
-
-#: The modules that were created here for another process, by name; `None` until facts have arrived.
-_facts: dict[str, Facts | None] = {}
-_modules: dict[str, ModuleType] = {}
-_waiting: dict[str, dict[str, bytes | str]] = {}
-#: The last arrived value of each name, by the id of the namespace.
-_arrived: dict[int, dict[str, Any]] = {}
-#: Namespaces of modules of this process that are not in `sys.modules` under their name.
-_hidden: dict[str, dict[str, Any]] = {}
-#: Namespaces of other scripts, by name and file or process.
-_foreign: dict[tuple[str, str], dict[str, Any]] = {}
-
-
-def expect_script() -> None:
-    """Make `__main__` an empty module that takes what arrives; called in the process of a work."""
-    module = ScriptModule("__main__")
-    sys.modules["__main__"] = _modules["__main__"] = module
-    _facts["__main__"] = None
-    _arrived[id(module.__dict__)] = {}
-
-
-def facts_of(name: str) -> Facts | None:
-    """Return the facts of a module that this process has from another one, else `None`."""
-    return _facts.get(name)
-
-
-def is_arrived(name: str) -> bool:
-    """Return whether this process has the module `name` from another one."""
-    return name in _facts
-
-
-def remember_namespace(name: str, space: dict[str, Any]) -> None:
-    """Register the globals of code of the module `name` which `sys.modules` does not have.
-
-    `python -m cProfile app.py` executes the script in such a dict: `__main__` is the profiler.
-    """
-    module = sys.modules.get(name)
-    if module is None or module.__dict__ is not space:
-        _hidden.setdefault(name, space)
-
-
-def namespace_of(name: str) -> dict[str, Any] | None:
-    """Return the dict of the module `name` as this process has it, or `None`."""
-    hidden = _hidden.get(name)
-    if hidden is not None:
-        return hidden
-    module = _modules.get(name) or sys.modules.get(name)
-    return None if module is None else module.__dict__
-
-
-def open_namespace(*fields: Any) -> dict[str, Any]:
-    """Return the dict of a module of another process, which is created if there is none.
-
-    Args:
-        fields: The fields of its `Facts`.
-    """
-    facts = Facts(*fields)
-    name = facts.name
-    if name in _facts:
-        known = _facts[name]
-        if known is None:
-            _settle(_modules[name], facts)
-        elif not _is_same(known, facts.file, facts.origin):
-            return _open_foreign(facts)
-        return _modules[name].__dict__
-    space = namespace_of(name)
-    if space is None:
-        module = ScriptModule(name)
-        _arrived[id(module.__dict__)] = {}
-        _modules[name] = module
-        _settle(module, facts)
-        if facts.is_registered:
-            _enter(name, module)
-        return module.__dict__
-    if facts.origin != origin() and (facts.file is None or _file_of(space) != facts.file):
-        return _open_foreign(facts)
-    return space
-
-
-def _is_same(known: Facts, file: str | None, process: str) -> bool:
-    return known.origin == process or (known.file is not None and known.file == file)
-
-
-def _file_of(space: dict[str, Any]) -> str | None:
-    file = space.get("__file__")
-    return os.path.abspath(file) if isinstance(file, str) else None
-
-
-def _open_foreign(facts: Facts) -> dict[str, Any]:
-    """Return a dict for code of another script, whose names must not mix with those of this one."""
-    key = facts.name, facts.file or facts.origin
-    if key not in _foreign:
-        _foreign[key] = {"__name__": facts.name, "__file__": facts.file, "__package__": facts.package}
-    return _foreign[key]
-
-
-def _settle(module: ModuleType, facts: Facts) -> None:
-    _facts[facts.name] = facts
-    if facts.file is not None:
-        module.__file__ = facts.file
-    module.__package__ = facts.package
-    if facts.path is not None:
-        module.__path__ = facts.path
-    if facts.spec is not None:
-        from _frozen_importlib import ModuleSpec  # noqa: PLC0415 - typeshed has it elsewhere
-
-        module.__spec__ = ModuleSpec(facts.spec, None, origin=facts.file)
-
-
-def _enter(name: str, module: ModuleType) -> None:
-    """Add a module to `sys.modules`, with the packages above it that can't be imported either."""
-    sys.modules[name] = module
-    above, _, last = name.rpartition(".")
-    if not above:
-        return
-    try:
-        __import__(above)
-    except ImportError:
-        parent = ScriptModule(above)
-        parent.__path__ = []
-        _enter(above, parent)
-    setattr(sys.modules[above], last, module)
-
-
-def with_waiting(value: Any, waiting: dict[str, dict[str, bytes | str]]) -> Any:
-    """Return `value`, after the definitions that it does not use were registered.
-
-    Args:
-        value: The value.
-        waiting: By module and name, a pickled definition, or why it can't travel.
-    """
-    for name, definitions in waiting.items():
-        _waiting.setdefault(name, {}).update(definitions)
-    return value
-
-
-def place(space: dict[str, Any], names: dict[str, Any]) -> None:
-    """Add globals that have arrived to a namespace.
-
-    What the process has assigned itself stays, unless the sender has another number, text, class or function
-    than the last time.
-    """
-    arrived = _arrived.get(id(space))
-    for name, value in names.items():
-        if name not in space or (arrived is not None and _is_newer(arrived.get(name, value), value)):
-            space[name] = value
-        if arrived is not None:
-            arrived[name] = value
-
-
-def _is_newer(earlier: Any, value: Any) -> bool:
-    """Return whether the sender has another value than the last time; of lists it is not known."""
-    if type(value) in _SCALARS:
-        return type(earlier) is not type(value) or earlier != value
-    return isinstance(value, type | FunctionType) and earlier is not value
-
-
-def import_namespace(name: str) -> dict[str, Any]:
-    """Return the dict of an importable module."""
-    space: dict[str, Any] = import_module(name).__dict__
-    return space
-
-
-def import_module(name: str) -> Any:
-    """Return the module `name`, also if it is in a package."""
-    __import__(name)
-    return sys.modules[name]
-
-
-def open_module(space: dict[str, Any]) -> ModuleType:
-    """Return the module of a namespace."""
-    name = space["__name__"]
-    module = _modules.get(name) or sys.modules.get(name)
-    if module is None or module.__dict__ is not space:
-        module = ScriptModule(name)
-        module.__dict__.update(space)
-    return module
-
-
-# Definitions. The functions `make_…` create them empty, because they may refer to themselves.
-
-
-def find_definition(token: str, module: str, qualname: str) -> Any:
-    """Return a class or function that this process has sent to another one."""
-    found = find(token)
-    return find_global(module, qualname) if found is None else found
-
-
-def find_global(module: str, qualname: str) -> Any:
-    """Return the class or function `qualname` of `module`; pickles by reference call this."""
-    first, *others = qualname.split(".")
-    hidden = _hidden.get(module)
-    found: Any = hidden[first] if hidden is not None and first in hidden else None
-    if found is None:
-        if module not in _modules:
-            __import__(module)
-        found = getattr(_modules.get(module) or sys.modules[module], first)
-    for name in others:
-        found = getattr(found, name)
-    return found
 
 
 def _start(
@@ -340,17 +34,17 @@ def _start(
         kind: Its class.
         make: Creates it.
     """
-    found = find(token)
+    found = tokens.find(token)
     if found is not None:
         return found
-    if name is not None and space is not None and id(space) not in _arrived:
+    if name is not None and space is not None and not namespaces.is_of_another(space):
         own = space.get(name, _ABSENT)
         if own is not _ABSENT and isinstance(own, kind):  # the script itself runs in this process
-            _register(token, own)
-            _finished.add(token)
+            tokens.register(token, own)
+            tokens.finished.add(token)
             return own
     made = make()
-    _register(token, made)
+    tokens.register(token, made)
     if name is not None and space is not None:
         place(space, {name: made})
     return made
@@ -383,18 +77,20 @@ def set_function(function: Any, state: Any) -> None:
             of modules that it needs loaded; the last element has registered its lines of code.
     """
     token, names, cells, fields, attributes, modules, _ = state
-    if token in _finished:
+    if token in tokens.finished:
         return
     for module in modules:
         __import__(module)
     place(function.__globals__, names)
     for mine, cell in zip(function.__closure__ or (), cells, strict=True):
-        with suppress(ValueError):  # empty there, too
+        try:
             mine.cell_contents = cell.cell_contents
+        except ValueError:  # empty there, too
+            pass
     for name, value in fields.items():
         setattr(function, name, value)
     function.__dict__.update(attributes)
-    _finished.add(token)
+    tokens.finished.add(token)
 
 
 def make_class(
@@ -441,7 +137,7 @@ def set_class(cls: Any, state: Any) -> None:
             of its members, its namespace, and the globals that its annotations name.
     """
     token, attributes, subclasses, members, space, names = state
-    if token in _finished:
+    if token in tokens.finished:
         return
     if space is not None:
         place(space, names)
@@ -451,7 +147,7 @@ def set_class(cls: Any, state: Any) -> None:
         cls[member].__dict__.update(values)
     for subclass in subclasses:
         cls.register(subclass)
-    _finished.add(token)
+    tokens.finished.add(token)
 
 
 def make_object(
@@ -509,28 +205,3 @@ def add_source(file: str, lines: list[str]) -> None:
     import linecache  # noqa: PLC0415 - only such code needs it
 
     linecache.cache.setdefault(file, (sum(map(len, lines)), None, lines, file))
-
-
-# Exceptions.
-
-
-def builtin_base(cls: type) -> Any:
-    """Return the first base of a class, or the class itself, that no class statement has created."""
-    return next(base for base in cls.__mro__ if not base.__flags__ & HEAP_TYPE)
-
-
-def make_error(cls: Any, args: tuple[Any, ...]) -> Any:
-    """Return an exception with `args`, without a call of the user's `__init__`, which may want others."""
-    builtin = builtin_base(cls)
-    error = builtin.__new__(cls, *args)
-    builtin.__init__(error, *args)
-    return error
-
-
-def set_error(error: BaseException, attributes: dict[str, Any]) -> None:
-    """Set the attributes of an exception, also if its class refuses assignments."""
-    for name, value in attributes.items():
-        try:
-            object.__setattr__(error, name, value)
-        except AttributeError:  # a property of the class that can't be set
-            error.__dict__[name] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values import definitions
+from lightning_lite.values import namespaces, tokens
 from lightning_lite.values.protocol import PackingError
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def name_for_main(definition: Any) -> Any:
     module, qualname = definition.__module__, definition.__qualname__
     if "<" in qualname:
         return None
-    token = definitions.known_token(definition)
-    is_arrived = token is not None and not token.startswith(definitions.origin())
-    if is_arrived or (not definitions.is_arrived(module) and is_found(definition, module, qualname)):
-        return definitions.find_definition, (token or "", module, qualname)
+    token = tokens.known_token(definition)
+    is_arrived = token is not None and not token.startswith(tokens.origin())
+    if is_arrived or (not namespaces.is_arrived(module) and is_found(definition, module, qualname)):
+        return namespaces.find_definition, (token or "", module, qualname)
     return None
 
 
@@ -82,7 +82,7 @@ def name_of_single(obj: Any, kind: type) -> tuple[str, str] | None:
     if len(args) != 1 or any(part is not None for part in state):
         return None
     for module in {kind.__module__: None, "__main__": None} if kind is not object else _script_modules():
-        space = definitions.namespace_of(module)
+        space = namespaces.namespace_of(module)
         if space is None:
             continue
         for name, value in list(space.items()):

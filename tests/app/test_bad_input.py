@@ -90,7 +90,7 @@ def test_a_private_attribute_that_cannot_travel_is_named(runner):
 def test_the_error_of_a_swallowed_pause_names_the_line(runner):
     def act(flow):
         flow.number += 1  # a change, so the waiting pass is cut
-        try:  # noqa: SIM105 - as users write it
+        try:
             flow.work.run()
         except BaseException:  # noqa: BLE001 - that is what is tested
             pass

@@ -85,6 +85,7 @@ while time.monotonic() < end:
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(SECONDS + 600)
 def test_what_a_process_holds_does_not_grow_with_its_runs(tmp_path: Path):
     (tmp_path / "app.py").write_text(PROGRAM)
 

@@ -66,7 +66,7 @@ class Guardian:
         """
         with self._lock:
             self._groups.discard(group)
-            try:  # noqa: SIM105 - contextlib is more than all that the guardian loads
+            try:
                 self._write(f"-{group} " if work is None else f"-{group} !{work} ")
             except OSError:
                 pass  # it was killed, and can't be started again now; the next `watch` tries once more
@@ -129,7 +129,7 @@ def _has_exited(pid: int, seconds: float) -> bool:
 
 
 def _reap(pid: int) -> None:
-    try:  # noqa: SIM105
+    try:
         os.waitpid(pid, 0)
     except ChildProcessError:
         pass  # other code of the app has reaped it
@@ -161,7 +161,7 @@ def guard(pipe: int, flow: int, token: str) -> None:
     os.closerange(pipe + 1, 1 << 20)
     poller = select.poll()
     poller.register(pipe, select.POLLIN)
-    try:  # noqa: SIM105
+    try:
         # A process that the flow has forked may hold the other end of the pipe for longer than it lives.
         poller.register(os.pidfd_open(flow), select.POLLIN)
     except (AttributeError, OSError):
@@ -181,7 +181,7 @@ def guard(pipe: int, flow: int, token: str) -> None:
         if not data:
             break
     for group in groups:
-        try:  # noqa: SIM105
+        try:
             os.killpg(group, _SIGKILL)
         except OSError:
             pass  # it is gone, or no longer ours

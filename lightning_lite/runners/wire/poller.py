@@ -10,7 +10,6 @@ import _signal as signal  # type: ignore[import-not-found] # signal itself makes
 import os
 import select
 from _thread import get_ident
-from contextlib import suppress
 from functools import partial
 from time import perf_counter
 
@@ -126,8 +125,10 @@ class Poller:
 
     def wake(self) -> None:
         """End the current or the next turn; callable from any thread and signal handler."""
-        with suppress(ValueError):  # closed: no thread waits any more
+        try:
             self._writer.write(b"\0")
+        except ValueError:  # closed: no thread waits any more
+            pass
 
     def turn(self, timeout: float | None) -> None:
         """Wait until something happens, and call the callbacks that it concerns.

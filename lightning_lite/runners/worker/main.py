@@ -20,7 +20,6 @@ import select
 import sys
 from _thread import allocate_lock, get_ident, start_new_thread  # threading would cost each child 6 ms
 from collections import deque
-from contextlib import suppress
 from time import monotonic
 
 from lightning_lite.context import Caller, set_process_caller
@@ -33,7 +32,7 @@ from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, write_stacks_on_demand
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
-from lightning_lite.values.definitions import expect_script
+from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
 
 if TYPE_CHECKING:
@@ -304,8 +303,10 @@ class Child:
         return now + _SIGNAL_AGAIN if is_ours else None
 
     def _wake_helper(self) -> None:
-        with suppress(BlockingIOError):  # the helper has not even begun to read the earlier ones
+        try:
             os.write(self._nudge, b"\0")
+        except BlockingIOError:  # the helper has not even begun to read the earlier ones
+            pass
 
     # A work that forks.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 from _thread import allocate_lock, get_ident
-from contextlib import suppress
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -79,8 +78,10 @@ class TerminalClient:
                 f"breakpoint() in a process that {self.work} has forked can't ask on the terminal. "
                 "Debug what it does in the work itself."
             )
-        with suppress(AttributeError, OSError, ValueError):  # the user has closed or replaced it
+        try:
             sys.stdout.flush()
+        except (AttributeError, OSError, ValueError):  # the user has closed or replaced it
+            pass
         self._free.acquire()
         try:
             self._ask()

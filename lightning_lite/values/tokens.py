@@ -1,0 +1,67 @@
+"""Tokens: names for classes, functions and globals that two processes share.
+
+The process that created an object gives it a token. Another process that has the object by value has it under
+the same token, so that it arrives once there, and is the same object when it comes back.
+"""
+
+from __future__ import annotations
+
+import os
+from _weakref import ref
+
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_objects: dict[str, Callable[[], Any]] = {}
+_tokens: dict[int, str] = {}
+#: The tokens of objects that are complete: all their parts have been set.
+finished: set[str] = set()
+_origin = ("", -1)
+
+
+def token_of(obj: Any) -> str:
+    """Return the token of an object, which gets one if it has none."""
+    token = known_token(obj)
+    if token is None:
+        token = f"{origin()}-{len(_objects)}-{id(obj)}"
+        register(token, obj)
+        finished.add(token)
+    return token
+
+
+def known_token(obj: Any) -> str | None:
+    """Return the token of an object, or `None` if it has none."""
+    token = _tokens.get(id(obj))
+    # The object that had this id may be gone.
+    return token if token is not None and find(token) is obj else None
+
+
+def find(token: str) -> Any:
+    """Return the object of a token, or `None` if this process has none."""
+    found = _objects.get(token)
+    return None if found is None else found()
+
+
+def origin() -> str:
+    """Return what identifies this process among all, also after a fork."""
+    global _origin
+    if _origin[1] != os.getpid():
+        _origin = os.urandom(8).hex(), os.getpid()
+    return _origin[0]
+
+
+def register(token: str, obj: Any) -> None:
+    """Give an object a token that another process has chosen; it is forgotten with the object."""
+
+    def forget(_: ref[Any], objects: Any = _objects, finished: set[str] = finished) -> None:
+        objects.pop(token, None)
+        finished.discard(token)
+
+    try:
+        _objects[token] = ref(obj, forget)
+    except TypeError:  # an object() or the like, which is a global of the script
+        _objects[token] = lambda: obj
+    _tokens[id(obj)] = token
