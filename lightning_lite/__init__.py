@@ -7,7 +7,7 @@ lower one:
     cli · testing                    the command line; helpers for tests
     core · structures                old import paths of Lightning App
     app                              LightningApp, one run of it, background, notebook
-    engine                           the two state machines, without processes and files
+    engine                           the two state machines; history and recording of a run
     tree                             what users write: flows, works, calls, schedules
     storage · runners · runs · ui    files; processes; the folder of a run; the terminal
     values                           how values become bytes

@@ -1,4 +1,4 @@
-"""All messages between processes, one small immutable class each.
+"""The messages between an app and its works, one small immutable class each.
 
     main → runner   PrepareWork, StartWork, StopWork, KillWork,   requests about a process
                     DumpStack

@@ -23,7 +23,6 @@ from lightning_lite.settings import RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
-from lightning_lite.tree.structures import flatten_states
 from lightning_lite.tree.work import LightningWork
 
 _log = logging.getLogger("lightning_lite")
@@ -322,7 +321,7 @@ class LightningApp:
         Raises:
             StateError: An attribute was never declared.
         """
-        self.root.load_state_dict(state, flatten_states(state), strict=False)
+        self.root.load_state_dict(state, _flatten_states(state), strict=False)
 
     @property
     def status(self) -> AppStatus:
@@ -383,3 +382,20 @@ class _Logging:
         if self._handler is not None:
             _log.removeHandler(self._handler)
             _log.setLevel(self._level_before)
+
+
+def _flatten_states(state: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Return the states of all components below one component, by name relative to it.
+
+    Args:
+        state: The state of the component.
+        prefix: Put before each name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for kind in ("flows", "works", "structures"):
+        for key, part in state.get(kind, {}).items():
+            name = f"{prefix}{key}"
+            if kind != "structures":
+                found[name] = part
+            found |= _flatten_states(part, f"{name}.")
+    return found

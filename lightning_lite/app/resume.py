@@ -13,10 +13,10 @@ from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.values import remove_unneeded
+from lightning_lite.runs.journal_values import remove_unneeded
 from lightning_lite.settings import RunOptions
+from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow, RootFlow
-from lightning_lite.tree.identity import class_identity
 from lightning_lite.values.pickling import value_files
 
 

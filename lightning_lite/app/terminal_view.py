@@ -17,7 +17,7 @@ from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.ui.live import LiveView, open_view
 from lightning_lite.ui.live_table import WorkRow, read_progress
-from lightning_lite.ui.summary import RunSummary, WorkSummary, show_run
+from lightning_lite.ui.summary import EndSummary, WorkSummary, show_run
 from lightning_lite.ui.terminal import Terminal
 
 
@@ -72,7 +72,7 @@ class AppView:
         if has_begun:
             summaries = [summarize_work(work, self._began) for work in works]
             seconds = time.time() - self._began
-            show_run(RunSummary(self._app, ending, seconds, summaries), self._terminal)
+            show_run(EndSummary(self._app, ending, seconds, summaries), self._terminal)
 
 
 def snapshot_work(supervisor: Supervisor, places: Mapping[str, Place]) -> WorkRow:

@@ -1,1 +1,1 @@
-"""The state machines of the main process and of a work: messages in, messages out, without side effects."""
+"""The two state machines, of the main process and of a work; recording and history of a run."""

@@ -42,9 +42,9 @@ from lightning_lite.events import (
 )
 from lightning_lite.places import Place
 from lightning_lite.runs.event_codec import decode_events
-from lightning_lite.runs.journal_reader import FILE_NAME, corrupt, read_entries
+from lightning_lite.runs.journal_format import FILE_NAME, corrupt, read_entries
+from lightning_lite.runs.journal_values import JournalValue
 from lightning_lite.runs.safe_unpickle import show_arguments
-from lightning_lite.runs.values import ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
 from lightning_lite.tree.calls import Answer, Call, CallRecords
@@ -342,7 +342,7 @@ class RunHistory:
             values = [call.stored_value for call in work.records.current.values()]
             values += [value for some in work.answers for value in some.values]
             for value in values:
-                if isinstance(value, ValueFile):
+                if isinstance(value, JournalValue):
                     names.add(value.name)
                 elif type(value) is bytes and value.startswith(REFERENCE):
                     names.update(files_of(value))

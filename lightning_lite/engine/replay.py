@@ -11,9 +11,9 @@ from functools import partial
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalMismatch, PoisonCall
 from lightning_lite.tree.calls import Call, CallRecords
+from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import call_when_attached
-from lightning_lite.tree.identity import class_identity
 from lightning_lite.tree.node import TreeMember
 from lightning_lite.tree.work import LightningWork
 

@@ -33,9 +33,9 @@ from lightning_lite.messages import (
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.base import Carrier, Transferable
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, unpack, why_not
-from lightning_lite.values.protocol import Carrier, Transferable
 
 if TYPE_CHECKING:
     from typing import Any

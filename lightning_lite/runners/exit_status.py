@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-import errno
-import resource
 import signal
+from collections.abc import Iterator
 
 from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM
 
-#: Open files of the main process, and for each work; a limit that is enough for some hundred works.
-_FILES, _FILES_OF_A_WORK, _MANY_FILES = 20, 6, 4096
+OUT_OF_MEMORY = "the system has killed a process because memory ran out"
 
 
-def name_limit(error: BaseException) -> str:
-    """Return what the system refuses, which limit that is, and what to do.
+def count_out_of_memory_kills() -> int:
+    """Return how many processes the kernel has killed for lack of memory; 0 if they are not counted.
 
-    Args:
-        error: An `OSError`, or the `RuntimeError` of a thread that can't start.
+    It counts those of our own control group if there is one, else those of the whole machine.
     """
-    number = error.errno if isinstance(error, OSError) else errno.EAGAIN
-    if number == errno.EMFILE:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return (
-            f"too many open files: this process may have {soft}, and needs about {_FILES} and "
-            f"{_FILES_OF_A_WORK} per work. {_how_to_raise(soft, hard)}."
-        )
-    if number == errno.ENFILE:
-        return "too many open files on this machine. Raise the limit with 'sysctl fs.file-max'."
-    if number == errno.EAGAIN:
-        soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-        limit = "as many as the container allows" if soft == resource.RLIM_INFINITY else str(soft)
-        return f"too many processes and threads: this user may have {limit}. Raise it with 'ulimit -u'."
-    if number == errno.ENOMEM:
-        return "no memory is left for its process. Run fewer works, or look at 'ulimit -v' and the container."
-    return str(error)
+    for path in _counters():
+        try:
+            with open(path, encoding="ascii") as file:
+                for line in file:
+                    name, _, number = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(number)
+        except OSError:
+            continue
+    return 0
 
 
-def _how_to_raise(soft: int, hard: int) -> str:
-    """Return how to raise the limit of open files to a number that helps."""
-    wanted = max(4 * soft, _MANY_FILES)
-    if hard == resource.RLIM_INFINITY or hard >= wanted:
-        return f"Raise it with 'ulimit -n {wanted}'"
-    if hard > soft:
-        return f"Raise it with 'ulimit -n {hard}'; for more, raise the hard limit as root, in limits.conf"
-    return f"Raise it with 'ulimit -n {wanted}' in a new shell, or as root: the hard limit is {hard}, too"
+def _counters() -> Iterator[str]:
+    """Yield the files that may hold the counter, that of the smallest group first."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            groups = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        groups = []
+    for _, controllers, path in groups:
+        if controllers == "":
+            yield f"/sys/fs/cgroup{path}/memory.events"
+        elif controllers == "memory":
+            yield f"/sys/fs/cgroup/memory{path}/memory.oom_control"
+    yield "/proc/vmstat"
 
 
 def describe_exit(exitcode: int | None) -> str:

@@ -13,7 +13,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume
-from lightning_lite.runs.journal_reader import has_journal
+from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
 

@@ -39,9 +39,9 @@ from lightning_lite.events import (
 )
 from lightning_lite.messages import Failure
 from lightning_lite.places import Place
-from lightning_lite.runs.journal_reader import VERSION
+from lightning_lite.runs.journal_format import VERSION
+from lightning_lite.runs.journal_values import INLINE_LIMIT, JournalValue
 from lightning_lite.runs.safe_unpickle import UNPICKLING_FAILURES, unpack_plain
-from lightning_lite.runs.values import INLINE_LIMIT, ValueFile
 from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.text import one_line
 from lightning_lite.values.pickling import is_reference
@@ -52,7 +52,7 @@ _PROTOCOL = 5
 _make: Callable[[type[Any], Iterable[Any]], Any] = tuple.__new__
 
 #: Stores a big value, and returns the file.
-KeepValue = Callable[[bytes], ValueFile]
+KeepValue = Callable[[bytes], JournalValue]
 
 
 def encode_events(events: Iterable[Event], keep_value: KeepValue) -> bytes:
@@ -133,19 +133,19 @@ _CALL = _types(
 
 def _to_value(value: bytes | StoredValue, keep_value: KeepValue) -> Any:
     """Return a value as a row holds it: its bytes, or a tuple with the reference to its file."""
-    if isinstance(value, ValueFile):
+    if isinstance(value, JournalValue):
         return (value.reference,)
     data = value if isinstance(value, bytes) else value.load()
     is_inline = len(data) <= INLINE_LIMIT or is_reference(data)
     return data if is_inline else (keep_value(data).reference,)
 
 
-def _from_value(value: Any, folder: str) -> bytes | ValueFile | None:
+def _from_value(value: Any, folder: str) -> bytes | JournalValue | None:
     if type(value) is bytes:
         return value
     if type(value) is not tuple or tuple(map(type, value)) != (bytes,):
         return None
-    return ValueFile.from_reference(folder, value[0])
+    return JournalValue.from_reference(folder, value[0])
 
 
 def _from_status(value: Any) -> WorkStatus | None:

@@ -1,7 +1,7 @@
 """The journal of a run: one file to which each step of the app is appended before the flow sees its effect.
 
 An entry is written with one system call, so it survives the death of the process as soon as `write` returns;
-with `durable` it is flushed to the disk too. `runs.journal_reader` describes the form on
+with `durable` it is flushed to the disk too. `runs.journal_format` describes the form on
 disk and what is refused.
 
 While the run goes on, `Rewrite` replaces the file by a shorter one: the new file is written under another
@@ -21,7 +21,7 @@ from typing import Self
 from zlib import crc32
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.journal_reader import (
+from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
     FILE_NAME,
@@ -34,8 +34,8 @@ from lightning_lite.runs.journal_reader import (
     read_journal,
     refuse,
 )
+from lightning_lite.runs.journal_values import JournalValue, flush_folder, remove_unneeded
 from lightning_lite.runs.lock import RunLock
-from lightning_lite.runs.values import ValueFile, flush_folder, remove_unneeded
 
 _CREATE_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -155,14 +155,14 @@ class Journal:
         self._has_written = True
         self._flush()
 
-    def keep_value(self, data: bytes) -> ValueFile:
+    def keep_value(self, data: bytes) -> JournalValue:
         """Write a big value to a file of its own; the entry that refers to it is written after that.
 
         Raises:
             JournalError: It can't be written: no space, for example.
         """
         try:
-            value = ValueFile.write(self.folder, data, durable=self._durable)
+            value = JournalValue.write(self.folder, data, durable=self._durable)
         except OSError as error:
             refuse(error, self.path)
         self._new_values.add(value.name)

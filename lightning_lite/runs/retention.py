@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs
-from lightning_lite.runs.journal_reader import FILE_NAME
+from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.runs.lock import RunLock
 
 #: Number of the newest runs to keep; the same number of older runs that can be resumed is kept too.

@@ -31,7 +31,7 @@ from __future__ import annotations
 import sys
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Transferable, register_text
+from lightning_lite.values.base import Transferable, register_text
 
 if TYPE_CHECKING:
     from typing import Any

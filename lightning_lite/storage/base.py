@@ -1,4 +1,4 @@
-"""The interface of a store of drives: put, list, get and delete of files and folders.
+"""The interface of a store of drives: puts, gets, deletes and names files and folders, and waits for them.
 
 A store keeps the files of one drive. It knows components and paths; callers, working directories and the
 rules for names belong to `Drive`. This module imports no implementation, so that a second store (for example

@@ -45,7 +45,7 @@ from lightning_lite.storage.names import (
 from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.stores import open_store
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.base import Transferable
 
 #: The argument of the user: a path, or several.
 Given = PathLike | tuple[PathLike, ...]

@@ -32,7 +32,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.base import Transferable
 
 _FOLDER = "paths"
 

@@ -25,7 +25,7 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.base import Transferable
 
 #: Seconds for which the versions of earlier processes are kept.
 _WEEK = 7 * 24 * 3600.0

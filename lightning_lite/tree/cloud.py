@@ -6,7 +6,7 @@ import os
 from _collections_abc import Iterable
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.base import Transferable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

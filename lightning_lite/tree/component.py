@@ -8,8 +8,8 @@ from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tree.node import Node, TreeMember, check_name
+from lightning_lite.values.base import Transferable, from_text
 from lightning_lite.values.codec import ATOMS, decode, encode, is_container
-from lightning_lite.values.protocol import Transferable, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,11 +15,11 @@ from lightning_lite.errors import (
     StateError,
     StopApp,
 )
-from lightning_lite.tree.hierarchy import attach, call_when_attached
+from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.schedule import RecurringFlow
-from lightning_lite.tree.structures import as_structure, collect, components_below, find_component
+from lightning_lite.tree.structures import as_structure, collect, components_below
 from lightning_lite.tree.work import LightningWork
 
 

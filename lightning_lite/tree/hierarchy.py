@@ -111,6 +111,24 @@ def _root_of(member: TreeMember) -> TreeMember:
     return member
 
 
+def find_component(parent: TreeMember, path: str) -> TreeMember:
+    """Return the component or structure at `path` below `parent`.
+
+    Args:
+        parent: A flow or structure.
+        path: Keys, separated by dots.
+
+    Raises:
+        AttributeError: There is none; the message names the missing key.
+    """
+    for key in path.split(".") if path else ():
+        children = parent._node.children
+        if key not in children:
+            raise AttributeError(f"Component '{parent.name}' has no child component with name '{key}'.")
+        parent = children[key]
+    return parent
+
+
 def _find(root: TreeMember, name: str) -> TreeMember | None:
     """Return the member of the tree with this full name, or `None`."""
     if name == root._node.name:

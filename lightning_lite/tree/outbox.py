@@ -22,8 +22,8 @@ from lightning_lite.events import (
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call, CallRecords
+from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
-from lightning_lite.tree.identity import class_identity
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.values.pickling import REFERENCE
 

@@ -341,38 +341,3 @@ def collect(parent: TreeMember, what: str) -> dict[str, Any]:
         kind = "structures" if isinstance(child, Structure) else "works" if child._travels else "flows"
         found[kind][key] = getattr(child, what)
     return found
-
-
-def find_component(parent: TreeMember, path: str) -> TreeMember:
-    """Return the component or structure at `path` below `parent`.
-
-    Args:
-        parent: A flow or structure.
-        path: Keys, separated by dots.
-
-    Raises:
-        AttributeError: There is none; the message names the missing key.
-    """
-    for key in path.split(".") if path else ():
-        children = parent._node.children
-        if key not in children:
-            raise AttributeError(f"Component '{parent.name}' has no child component with name '{key}'.")
-        parent = children[key]
-    return parent
-
-
-def flatten_states(state: dict[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
-    """Return the states of all components below one component, by name relative to it.
-
-    Args:
-        state: The state of the component.
-        prefix: Put before each name.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for kind in ("flows", "works", "structures"):
-        for key, part in state.get(kind, {}).items():
-            name = f"{prefix}{key}"
-            if kind != "structures":
-                found[name] = part
-            found |= flatten_states(part, f"{name}.")
-    return found

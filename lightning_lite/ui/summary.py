@@ -31,7 +31,7 @@ class WorkSummary(NamedTuple):
     failures: tuple[str, ...] = ()
 
 
-class RunSummary(NamedTuple):
+class EndSummary(NamedTuple):
     """The summary of a run.
 
     Attributes:
@@ -47,7 +47,7 @@ class RunSummary(NamedTuple):
     works: Sequence[WorkSummary]
 
 
-def describe_run(summary: RunSummary) -> str:
+def describe_run(summary: EndSummary) -> str:
     """Return the summary as harmless text that ends with a newline.
 
     Example:
@@ -55,7 +55,7 @@ def describe_run(summary: RunSummary) -> str:
         ...     WorkSummary("root.train", 12, 70.0),
         ...     WorkSummary("root.eval", 1, 0.3, ("ZeroDivisionError: no in root.eval.run(0)",)),
         ... ]
-        >>> print(describe_run(RunSummary("Flow", "stopped", 75.2, works)), end="")
+        >>> print(describe_run(EndSummary("Flow", "stopped", 75.2, works)), end="")
         Flow ended after 1 min 15 s: 13 calls, 1 failed.
           root.train  12 calls  1 min 10 s
           root.eval   1 call    0.3 s
@@ -82,7 +82,7 @@ def describe_run(summary: RunSummary) -> str:
     return "\n  ".join(one_line(line, 500) for line in lines) + "\n"
 
 
-def show_run(summary: RunSummary, terminal: Terminal) -> None:
+def show_run(summary: EndSummary, terminal: Terminal) -> None:
     """Print the summary on a terminal with colours, its first line in bold."""
     headline, newline, rest = describe_run(summary).partition("\n")
     before = "\r" if summary.ending == "interrupted" else ""  # overwrites the "^C" of the terminal

@@ -29,9 +29,9 @@ from typing import Any
 import cloudpickle
 
 from lightning_lite.values import definitions, namespaces, tokens
+from lightning_lite.values.base import IsBig, PackingError, check_travels
 from lightning_lite.values.code_names import names_of, words_of
 from lightning_lite.values.exceptions import reduce_error
-from lightning_lite.values.protocol import IsBig, PackingError, check_travels
 from lightning_lite.values.references import (
     check_arrival,
     is_found,

@@ -13,8 +13,8 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.base import NotShareable, Transferable, check_travels
 from lightning_lite.values.pickling import BIG, value_files
-from lightning_lite.values.protocol import NotShareable, Transferable, check_travels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

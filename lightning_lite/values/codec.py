@@ -11,7 +11,7 @@ import io
 
 from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.protocol import Transferable
+from lightning_lite.values.base import Transferable
 
 if TYPE_CHECKING:
     from typing import Any

@@ -14,10 +14,10 @@ import sys
 from types import FunctionType, ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.values.base import IsBig, NotShareable, check_travels
+from lightning_lite.values.base import PackingError as PackingError
 from lightning_lite.values.exceptions import reduce_error, reduce_error_by_parts
 from lightning_lite.values.namespaces import find_global as find_global
-from lightning_lite.values.protocol import IsBig, NotShareable, check_travels
-from lightning_lite.values.protocol import PackingError as PackingError
 from lightning_lite.values.references import check_arrival, name_for_main, name_of_single
 from lightning_lite.values.references import is_importable as is_importable
 

@@ -6,7 +6,7 @@ import sys
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values import namespaces, tokens
-from lightning_lite.values.protocol import PackingError
+from lightning_lite.values.base import PackingError
 
 if TYPE_CHECKING:
     from typing import Any

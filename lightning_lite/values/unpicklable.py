@@ -14,8 +14,8 @@ from time import monotonic
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from lightning_lite.values.base import NotShareable
 from lightning_lite.values.code_names import names_of
-from lightning_lite.values.protocol import NotShareable
 from lightning_lite.values.references import is_importable
 
 #: Seconds after which the search ends with what it has found.

@@ -536,7 +536,7 @@ def _mapping_of(view: memoryview) -> _Mapping | None:
 
 def _address(view: memoryview) -> int:
     """Return the address of the first byte of a buffer."""
-    import ctypes  # noqa: PLC0415 - 5 ms; only the C API tells the address of a read-only buffer
+    import ctypes  # noqa: PLC0415 - 5 ms; only the C API returns the address of a read-only buffer
 
     class PyBuffer(ctypes.Structure):
         _fields_ = (

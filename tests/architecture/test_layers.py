@@ -34,7 +34,7 @@ LAYERS = [
     {"values"},
     {"storage", "runners", "runs", "ui"},
     {"tree"},
-    {"engine", "components"},
+    {"engine"},
     {"app"},
     {"core", "structures"},  # old import paths
     {"cli", "testing", "__main__"},

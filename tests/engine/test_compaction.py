@@ -33,8 +33,8 @@ from lightning_lite.events import (
 from lightning_lite.messages import Failure
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import FILE_NAME, read_entries
-from lightning_lite.runs.values import INLINE_LIMIT
+from lightning_lite.runs.journal_format import FILE_NAME, read_entries
+from lightning_lite.runs.journal_values import INLINE_LIMIT
 from lightning_lite.status import WorkStatus
 
 EVERYTHING = 10**9

@@ -10,7 +10,7 @@ from lightning_lite import LightningApp
 from lightning_lite.app.terminal_view import read_work_progress, snapshot_work, summarize_work
 from lightning_lite.settings import RunOptions
 from lightning_lite.ui.live_table import WorkRow
-from lightning_lite.ui.summary import RunSummary, WorkSummary, describe_run
+from lightning_lite.ui.summary import EndSummary, WorkSummary, describe_run
 
 from tests.support.simulation import ScriptedFlow, Work, play
 
@@ -136,7 +136,7 @@ def test_a_summary_shows_a_work_that_could_not_start():
 
 def test_a_long_summary_is_cut():
     works = [WorkSummary(f"root.{n}", 1, 1.0, (f"E: {n}",)) for n in range(25)]
-    lines = describe_run(RunSummary("Flow", "failed", 3661.0, works)).splitlines()
+    lines = describe_run(EndSummary("Flow", "failed", 3661.0, works)).splitlines()
 
     assert lines[0] == "Flow failed after 1 h 1 min: 25 calls, 25 failed."
     assert lines[11] == "  ... and 15 works more with 15 calls"
@@ -147,7 +147,7 @@ def test_a_long_summary_is_cut():
 def test_nothing_in_a_summary_drives_a_terminal():
     works = [WorkSummary("root.a", 1, 1.0, ("E: \x1b[2J\nforged",))]
 
-    assert "\x1b" not in describe_run(RunSummary("Flow", "stopped", 1.0, works))
+    assert "\x1b" not in describe_run(EndSummary("Flow", "stopped", 1.0, works))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.errors import JournalInUse
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import FILE_NAME
+from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.structures import Dict
 from lightning_lite.values.call_key import call_key

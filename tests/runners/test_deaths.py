@@ -13,6 +13,7 @@ from harness import Harness
 from hosts import BrokenHost, Unloadable
 
 from lightning_lite.messages import KillWork, RunEnded, StartFailed, StateChanged, WorkExited, WorkStarted
+from lightning_lite.runners import exit_status
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes import process
 from lightning_lite.values.pickling import unpack
@@ -176,21 +177,21 @@ def test_a_death_is_reported_although_other_code_waits_for_all_children(harness:
 
 def test_a_kill_while_the_kernel_counts_one_for_want_of_memory_says_so(harness: Harness, monkeypatch):
     pid = harness.up()["root.a"]
-    before = process.count_out_of_memory_kills()
+    before = exit_status.count_out_of_memory_kills()
     monkeypatch.setattr(process, "count_out_of_memory_kills", lambda: before + 1)
 
     os.kill(pid, signal.SIGKILL)
 
-    assert harness.exit_of() == WorkExited("root.a", -9, process.OUT_OF_MEMORY)
+    assert harness.exit_of() == WorkExited("root.a", -9, exit_status.OUT_OF_MEMORY)
 
 
 def test_the_kernels_counter_is_found_in_the_narrowest_place(monkeypatch, tmp_path):
     (tmp_path / "memory.events").write_text("low 0\noom 7\noom_kill 3\noom_group_kill 1\n")
     monkeypatch.setattr(
-        process, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"]
+        exit_status, "_counters", lambda: [tmp_path / "absent", tmp_path / "memory.events", "/proc/vmstat"]
     )
 
-    assert process.count_out_of_memory_kills() == 3
+    assert exit_status.count_out_of_memory_kills() == 3
 
 
 def test_a_crash_in_c_code_shows_where_the_python_code_was(harness: Harness):

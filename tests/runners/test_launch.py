@@ -23,7 +23,7 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
-from lightning_lite.runners.processes import launcher, process
+from lightning_lite.runners.processes import factory, launcher, process
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.values.pickling import unpack
 
@@ -85,7 +85,7 @@ def test_a_limit_of_the_machine_is_named_and_others_start(
     harness.up("root.before")
     with monkeypatch.context() as patch:
         if where == "spawn":
-            patch.setattr(launcher, "spawn", refuse)
+            patch.setattr(factory, "spawn_program", refuse)
         elif where == "guardian":
             patch.setattr(Guardian, "watch", refuse)
         else:

@@ -12,9 +12,9 @@ import pytest
 from small_journals import IDENTITY, STORY, contents, read
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs import journal, journal_reader
+from lightning_lite.runs import journal, journal_format
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, MARK, read_entries
+from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, MARK, read_entries
 
 
 class Entry(NamedTuple):
@@ -137,5 +137,5 @@ class Weak:
 
 def weaken(monkeypatch: pytest.MonkeyPatch, checksum: Callable[[bytes], bytes]) -> None:
     """Let journals be written and read with another checksum."""
-    for module in (journal, journal_reader):
+    for module in (journal, journal_format):
         monkeypatch.setattr(module, "blake2b", lambda data, digest_size: Weak(checksum(data)))

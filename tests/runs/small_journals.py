@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import FILE_NAME
+from lightning_lite.runs.journal_format import FILE_NAME
 
 IDENTITY = "app.py:Root"
 

@@ -25,7 +25,7 @@ from lightning_lite.events import (
     WorkStatusChanged,
 )
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import FILE_NAME
+from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
 from lightning_lite.status import WorkStatus
 from lightning_lite.storage import Drive

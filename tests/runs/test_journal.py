@@ -11,7 +11,7 @@ from small_journals import IDENTITY, SMALL, STORY, contents, read, write, write_
 
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import FILE_NAME, read_entries
+from lightning_lite.runs.journal_format import FILE_NAME, read_entries
 
 
 def test_entries_are_read_as_they_were_written(tmp_path: Path):

@@ -21,8 +21,8 @@ from lightning_lite.errors import (
     JournalVersion,
     NothingToResume,
 )
-from lightning_lite.runs import journal, journal_reader
-from lightning_lite.runs.journal_reader import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, OLD_FILE_NAME, VERSION
+from lightning_lite.runs import journal, journal_format
+from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, OLD_FILE_NAME, VERSION
 
 HEADER_IS_WRONG = "the checksum of its header is wrong"
 
@@ -77,7 +77,7 @@ def all_bits(folder: Path, sample: int | None = None) -> Iterable[int]:
 
 def start_of_last(folder: Path) -> int:
     """Return where the last entry of a journal begins, in bytes."""
-    return (folder / FILE_NAME).read_bytes().rindex(journal_reader.MARK)
+    return (folder / FILE_NAME).read_bytes().rindex(journal_format.MARK)
 
 
 def is_refused(verdict: int | JournalError) -> bool:
@@ -143,7 +143,7 @@ def test_no_flipped_bit_of_a_rewritten_journal_at_all_gives_a_wrong_entry(rewrit
 def test_what_the_loss_of_power_leaves_after_the_last_entry_is_cut_off(killed: Path):
     """A file system may have made the file longer, and not have written the bytes."""
     data, last = (killed / FILE_NAME).read_bytes(), start_of_last(killed)
-    for rest in (bytes(5000), b"\xff" * 40, journal_reader.MARK * 9, data[:200], os.urandom(3000)):
+    for rest in (bytes(5000), b"\xff" * 40, journal_format.MARK * 9, data[:200], os.urandom(3000)):
         (killed / FILE_NAME).write_bytes(data + rest)
         assert read(killed) == STORY
         (killed / FILE_NAME).write_bytes(data[: last + 3] + rest)
@@ -249,7 +249,7 @@ def overwrite(folder: Path, offset: int, data: bytes) -> None:
 
 @pytest.mark.parametrize("version", [0, 1, 2, 3, 99])
 def test_another_version_is_refused(closed: Path, version: int):
-    overwrite(closed, len(journal_reader._MAGIC), version.to_bytes(4, "little"))
+    overwrite(closed, len(journal_format._MAGIC), version.to_bytes(4, "little"))
 
     error = refusal_of(closed)
 
@@ -258,7 +258,7 @@ def test_another_version_is_refused(closed: Path, version: int):
 
 
 def test_a_changed_header_is_refused(closed: Path):
-    for offset in range(len(journal_reader._MAGIC) + 4, len(header_of(closed))):
+    for offset in range(len(journal_format._MAGIC) + 4, len(header_of(closed))):
         before = (closed / FILE_NAME).read_bytes()
         overwrite(closed, offset, bytes([before[offset] ^ 0x55]))
         assert isinstance(refusal_of(closed), JournalCorrupt)
@@ -281,11 +281,11 @@ def test_the_journal_of_another_app_is_refused(closed: Path):
         (b"this is a text\n" * 50, "it is not a journal"),
         (b"SQLite format 3\0" + bytes(5000), "it is not a journal"),
         (
-            journal_reader._MAGIC + VERSION.to_bytes(4, "little") + bytes(5000),
+            journal_format._MAGIC + VERSION.to_bytes(4, "little") + bytes(5000),
             "the checksum of its header is wrong",
         ),
         (
-            journal_reader._MAGIC + VERSION.to_bytes(4, "little") + b"\xff" * 50,
+            journal_format._MAGIC + VERSION.to_bytes(4, "little") + b"\xff" * 50,
             "the checksum of its header is wrong",
         ),
     ],

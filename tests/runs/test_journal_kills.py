@@ -15,7 +15,7 @@ import pytest
 from small_journals import IDENTITY, read
 
 from lightning_lite.runs.journal import Journal, Rewrite
-from lightning_lite.runs.journal_reader import FILE_NAME
+from lightning_lite.runs.journal_format import FILE_NAME
 
 
 def entry(number: int) -> bytes:

@@ -20,7 +20,7 @@ import lightning_lite
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import JournalCorrupt, JournalError
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import read_entries
+from lightning_lite.runs.journal_format import read_entries
 
 MORE = b"more"
 

@@ -14,8 +14,8 @@ from lightning_lite.errors import JournalCorrupt
 from lightning_lite.events import CallAsked, CallSucceeded, ComponentAttached, Event
 from lightning_lite.runs.event_codec import decode_events, encode_events
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import FILE_NAME
-from lightning_lite.runs.values import INLINE_LIMIT, ValueFile, remove_unneeded
+from lightning_lite.runs.journal_format import FILE_NAME
+from lightning_lite.runs.journal_values import INLINE_LIMIT, JournalValue, remove_unneeded
 
 BIG = os.urandom(1024) * (INLINE_LIMIT // 512)
 
@@ -45,7 +45,7 @@ def test_a_big_value_stays_on_disk_until_it_is_read(new: Journal, tmp_path: Path
     small, big = read_values(tmp_path)
 
     assert small == b"small"
-    assert isinstance(big, ValueFile)
+    assert isinstance(big, JournalValue)
     assert (big.size, big.path) == (len(BIG), str(tmp_path / "values" / big.name))
     assert big.load() == BIG
     assert (tmp_path / FILE_NAME).stat().st_size < 1000
@@ -55,7 +55,7 @@ def test_the_documented_size_is_the_last_one_that_is_in_the_journal_itself(new: 
     write_values(new, *(b"x" * size for size in (INLINE_LIMIT, INLINE_LIMIT + 1)))
     new.close()
 
-    assert [type(value) for value in read_values(tmp_path)] == [bytes, ValueFile]
+    assert [type(value) for value in read_values(tmp_path)] == [bytes, JournalValue]
 
 
 def test_equal_values_are_one_file(new: Journal, tmp_path: Path):

@@ -20,8 +20,8 @@ from lightning_lite.cli.main import main
 from lightning_lite.engine.history import read_history
 from lightning_lite.errors import JournalVersion
 from lightning_lite.runs.journal import Journal
-from lightning_lite.runs.journal_reader import VERSION
-from lightning_lite.tree.identity import class_identity
+from lightning_lite.runs.journal_format import VERSION
+from lightning_lite.tree.class_identity import class_identity
 
 KEPT = Path(__file__).with_name("journals")
 

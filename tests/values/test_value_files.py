@@ -14,7 +14,7 @@ import pytest
 from lightning_lite.errors import ValueFileError
 from lightning_lite.events import CallSucceeded, Event
 from lightning_lite.runs.event_codec import encode_events
-from lightning_lite.runs.values import INLINE_LIMIT
+from lightning_lite.runs.journal_values import INLINE_LIMIT
 from lightning_lite.values.pickling import BIG, files_of, is_reference, pack, unpack
 
 pytestmark = pytest.mark.dependencies  # xxhash

@@ -13,7 +13,7 @@ from lightning_lite.cli.options import check_root, examples, json_option, plain_
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.cli.run_reader import read_status, state_at_the_end
 from lightning_lite.runs.catalog import RunSummary, read_runs
-from lightning_lite.runs.journal_reader import has_journal, journal_size
+from lightning_lite.runs.journal_format import has_journal, journal_size
 from lightning_lite.text import format_seconds
 
 #: Maximum number of runs that are listed without --all.

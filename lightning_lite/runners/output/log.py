@@ -7,12 +7,10 @@ from collections.abc import Callable
 
 from lightning_lite.runners.output.display_queue import Piece
 from lightning_lite.runners.output.log_index import TimesWriter
+from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.text import HarmlessStream
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-
-#: Bytes at the end of a log in which its last lines are looked for.
-_TAIL_SIZE = 64 * 1024
 
 
 class WorkLog:
@@ -126,19 +124,3 @@ class WorkLog:
             self._complain(error)
             return False
         return True
-
-
-def read_tail(path: str, nlines: int) -> str:
-    """Return the last lines of a log, or nothing if there is none.
-
-    Args:
-        path: The file.
-        nlines: How many lines; of very long ones, it may be fewer.
-    """
-    try:
-        with open(path, "rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return ""  # the work has printed nothing, or the log could not be written
-    return "".join(text.splitlines(keepends=True)[-nlines:])

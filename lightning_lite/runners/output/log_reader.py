@@ -10,6 +10,8 @@ from typing import NamedTuple
 from lightning_lite.runners.output.log_index import LogTimes
 
 _CHUNK = 64 * 1024
+#: Bytes at the end of a log in which its last lines are looked for.
+_TAIL_SIZE = 64 * 1024
 
 
 class Line(NamedTuple):
@@ -138,3 +140,19 @@ def last_line(path: str) -> str:
     except FileNotFoundError:
         return ""
     return next((line for line in reversed(lines) if line.strip()), "")
+
+
+def read_tail(path: str, nlines: int) -> str:
+    """Return the last lines of a log, or nothing if there is none.
+
+    Args:
+        path: The file.
+        nlines: How many lines; of very long ones, it may be fewer.
+    """
+    try:
+        with open(path, "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""  # the work has printed nothing, or the log could not be written
+    return "".join(text.splitlines(keepends=True)[-nlines:])

@@ -13,10 +13,9 @@ from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
-from lightning_lite.runners.processes.launcher import Spawner
 from lightning_lite.runners.processes.marked import VARIABLE
 from lightning_lite.runners.processes.process import Origin, WorkProcess
-from lightning_lite.runners.processes.spawn import inherited_settings
+from lightning_lite.runners.processes.spawn import inherited_settings, spawn_program
 from lightning_lite.values.shared_objects import is_in_use
 
 
@@ -99,3 +98,24 @@ class ProcessFactory:
         if self._server is not None and self._server.suits(env):
             return self._server
         return self._spawner
+
+
+class Spawner:
+    """Starts a fresh interpreter for each work; see `process.Origin`."""
+
+    def start(self, process: WorkProcess) -> int:
+        """Start the process of a work, in a process group of its own, and return its id.
+
+        Raises:
+            OSError: The system refuses.
+            ValueError: No environment can hold what it should.
+        """
+        arguments = (process.name, os.getpid(), *process.child_ends)
+        return spawn_program("boot", arguments, process.env, process.child_ends, process.output_end)
+
+    def reap(self, process: WorkProcess) -> int:
+        """Return the wait status of a process that has ended."""
+        try:
+            return os.waitpid(process.pid, 0)[1]
+        except ChildProcessError:
+            raise ChildProcessError("other code of the app has taken its exit code") from None

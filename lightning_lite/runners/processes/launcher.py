@@ -7,7 +7,6 @@ kills the process. So one thread that lives as long as the runner starts all wor
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -15,7 +14,6 @@ from threading import Thread
 
 from lightning_lite.runners.processes.multiprocess_bridge import adopt
 from lightning_lite.runners.processes.process import WorkProcess
-from lightning_lite.runners.processes.spawn import spawn_program
 
 logger = logging.getLogger(__name__)
 
@@ -97,29 +95,3 @@ class Launcher:
         # In this order: when our copies are closed, the pipe of messages may end.
         self._launched(process)
         process.close_child_ends()
-
-
-class Spawner:
-    """Starts a fresh interpreter for each work; see `process.Origin`."""
-
-    def start(self, process: WorkProcess) -> int:
-        """Start the process of a work, in a process group of its own, and return its id."""
-        return spawn(process)
-
-    def reap(self, process: WorkProcess) -> int:
-        """Return the wait status of a process that has ended."""
-        try:
-            return os.waitpid(process.pid, 0)[1]
-        except ChildProcessError:
-            raise ChildProcessError("other code of the app has taken its exit code") from None
-
-
-def spawn(process: WorkProcess) -> int:
-    """Start the process of a work, in a process group of its own, and return its id.
-
-    Raises:
-        OSError: The system refuses.
-        ValueError: No environment can hold what it should.
-    """
-    arguments = (process.name, os.getpid(), *process.child_ends)
-    return spawn_program("boot", arguments, process.env, process.child_ends, process.output_end)

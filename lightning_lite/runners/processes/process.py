@@ -5,55 +5,22 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import RLock
 from typing import Any, Protocol
 
 from lightning_lite.errors import RunnerError
+from lightning_lite.runners.exit_status import OUT_OF_MEMORY, count_out_of_memory_kills
 from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL
 from lightning_lite.values.shared_objects import Descriptor
 
-OUT_OF_MEMORY = "the system has killed a process because memory ran out"
-
-
-def count_out_of_memory_kills() -> int:
-    """Return how many processes the kernel has killed for lack of memory; 0 if they are not counted.
-
-    It counts those of our own control group if there is one, else those of the whole machine.
-    """
-    for path in _counters():
-        try:
-            with open(path, encoding="ascii") as file:
-                for line in file:
-                    name, _, number = line.partition(" ")
-                    if name == "oom_kill":
-                        return int(number)
-        except OSError:
-            continue
-    return 0
-
-
-def _counters() -> Iterator[str]:
-    """Yield the files that may hold the counter, that of the smallest group first."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            groups = [line.rstrip("\n").split(":", 2) for line in file]
-    except OSError:
-        groups = []
-    for _, controllers, path in groups:
-        if controllers == "":
-            yield f"/sys/fs/cgroup{path}/memory.events"
-        elif controllers == "memory":
-            yield f"/sys/fs/cgroup/memory{path}/memory.oom_control"
-    yield "/proc/vmstat"
-
 
 class Origin(Protocol):
-    """What starts processes: `launcher.Spawner` or `forkserver.ForkServer`."""
+    """What starts processes: `factory.Spawner` or `forkserver.ForkServer`."""
 
     def start(self, process: WorkProcess) -> int:
         """Start a process, in a process group of its own, and return its id.

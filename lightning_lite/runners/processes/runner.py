@@ -47,7 +47,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.runners.base import Runner, RunnerOptions
-from lightning_lite.runners.exit_status import name_limit
+from lightning_lite.runners.limits import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.factory import ProcessFactory
 from lightning_lite.runners.processes.launcher import Launcher

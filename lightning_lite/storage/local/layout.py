@@ -221,7 +221,7 @@ class StagingFolder:
                 return Staged(self, fd, name)
 
     def new_path(self) -> str:
-        """Return a free path, for a file or folder that is to be removed."""
+        """Return a free path, for a file or folder that will be removed."""
         return f"{self.folder}/{_new_name()}"
 
     def sweep(self) -> None:

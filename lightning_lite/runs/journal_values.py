@@ -24,7 +24,7 @@ _REFERENCE = struct.Struct(f"<Q{_DIGEST_SIZE}s")
 _SUFFIX = ".bin"
 
 
-class ValueFile:
+class JournalValue:
     """A value in a file.
 
     Attributes:

@@ -95,7 +95,7 @@ def check_travels(value: Any, carried: Any) -> Any:
     """Refuse to send an object that stays in its process.
 
     Args:
-        value: The object that is to be pickled.
+        value: The object to pickle.
         carried: The object that a carrier takes to its process, or `None`.
 
     Returns:
