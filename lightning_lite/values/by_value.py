@@ -20,7 +20,7 @@ import types
 import typing
 import weakref
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -31,13 +31,15 @@ import cloudpickle
 from lightning_lite.values import definitions, namespaces, tokens
 from lightning_lite.values.base import IsBig, PackingError, check_travels
 from lightning_lite.values.code_names import names_of, words_of
-from lightning_lite.values.exceptions import reduce_error
+from lightning_lite.values.exceptions import builtin_base, reduce_error
 from lightning_lite.values.references import (
     check_arrival,
     is_found,
     is_importable,
     name_for_main,
     name_of_single,
+    pickles_as_name,
+    single_for_main,
 )
 
 _PROTOCOL = 5
@@ -50,13 +52,13 @@ _OF_ABSTRACT_CLASSES = frozenset({"_abc_impl", "_abc_registry", "_abc_cache", "_
 _OF_ENUMS = frozenset(
     {"_generate_next_value_", "_member_names_", "_member_map_", "_member_type_", "_value2member_map_"}
     | {"_hashable_values_", "_unhashable_values_", "_unhashable_values_map_", "_value_repr_"}
-    | {"_use_args_", "_unhashable_map_", "__new__", "_new_member_", "__new_member__"}
+    | {"_unhashable_map_", "__new__"}
 )
 
 _CACHED = type(functools.lru_cache(len))
 
 #: Types that are found by their name in the module `types`, as `types.FunctionType`.
-_UNNAMED_TYPES = {value: name for name, value in vars(types).items() if type(value) is type}
+_UNNAMED_TYPES = {id(value): name for name, value in vars(types).items() if type(value) is type}
 
 #: Attributes of a function that are set after its creation.
 _FUNCTION_FIELDS = (
@@ -66,7 +68,7 @@ _FUNCTION_FIELDS = (
 
 _OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
 
-_TYPES_OF: dict[type, Any] = {type(value): value for value in (None, ..., NotImplemented)}
+_TYPES_OF: dict[int, Any] = {id(type(value)): value for value in (None, ..., NotImplemented)}
 
 
 def dump_by_value(
@@ -75,6 +77,7 @@ def dump_by_value(
     to_main: bool = False,
     reduce: Callable[[Any], Any] | None = None,
     with_script: bool = False,
+    with_noted: bool = True,
 ) -> None:
     """Pickle `value` into a file object, with all classes and functions that the receiver can't import.
 
@@ -84,12 +87,13 @@ def dump_by_value(
         to_main: Whether the receiver is the main process, which has the script loaded.
         reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
         with_script: Whether the other definitions of the modules travel, too, to be found there by name.
+        with_noted: Whether classes travel whose names are words of texts and annotations of functions.
 
     Raises:
         PackingError: `value` can't be pickled.
         IsBig: The file object refuses its size.
     """
-    pickler = _ValuePickler(file, to_main, reduce)
+    pickler = _ValuePickler(file, to_main, reduce, with_noted=with_noted)
     try:
         pickler.dump(_Made(namespaces.with_waiting, value, _Rest(pickler, with_script)))
     except RecursionError as error:
@@ -109,11 +113,17 @@ class _Rest:
 
     def __reduce__(self) -> tuple[Any, ...]:
         pickler = self._pickler
-        names = list(pickler.spaces) if self._with_script else list(pickler.whole)
-        packed = {
-            name: _pack_rest(name, pickler.spaces[name], pickler.placed, name in pickler.whole)
-            for name in names
-        }
+        spaces = dict(pickler.spaces)
+        whole = set(pickler.whole)
+        names = list(spaces if self._with_script else whole)
+        packed = {}
+        for name in names:  # it grows: a definition may use a module that nothing else uses
+            packed[name], found = _pack_rest(name, spaces[name], pickler, name in whole)
+            for other, space in found.items():
+                if other not in names:
+                    spaces[other] = space
+                    whole.add(other)
+                    names.append(other)
         return dict, (packed,)
 
 
@@ -131,46 +141,72 @@ class _Made:
 
 # The definitions that nothing uses.
 
-_packed_definitions: dict[str, bytes | str] = {}
+#: Largest size of such a definition in bytes, with the globals that it uses; else each work would get them.
+_MAX_WAITING = 1024 * 1024
 
 
 def _pack_rest(
-    module: str, space: Mapping[str, Any], placed: set[tuple[str, str]], is_whole: bool
-) -> dict[str, bytes | str]:
-    """Return the names of a module that have not travelled yet, each pickled on its own.
+    module: str, space: Mapping[str, Any], pickler: _ValuePickler, is_whole: bool
+) -> tuple[dict[str, bytes | str], dict[str, dict[str, Any]]]:
+    """Pickle the names of a module that have not travelled yet, each on its own.
 
-    A definition is pickled once per process, and refers by name to the others.
+    A definition refers by name to the others of its module.
 
     Args:
         module: The name of the module.
         space: Its namespace.
-        placed: What has travelled.
+        pickler: The pickler of the value: it knows what has travelled.
         is_whole: Whether to return all names, not only those of classes and functions.
+
+    Returns:
+        By name, a definition as bytes or why it can't be pickled; and the namespaces of the modules that
+        these use as a whole.
     """
-    found: dict[str, bytes | str] = {}
+    packed: dict[str, bytes | str] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, value in list(space.items()):
-        if (module, name) in placed or (name.startswith("__") and name.endswith("__")):
+        if (module, name) in pickler.placed or (name.startswith("__") and name.endswith("__")):
             continue
         is_own = getattr(value, "__module__", None) == module and getattr(value, "__qualname__", None) == name
-        if is_own and isinstance(value, type | FunctionType | _CACHED):
-            token = tokens.token_of(value)
-            if token not in _packed_definitions:
-                _packed_definitions[token] = _pack_alone(value)
-                weakref.finalize(value, _packed_definitions.pop, token, None).atexit = False
-            found[name] = _packed_definitions[token]
-        elif is_whole:
-            found[name] = _pack_alone(value)
-    return found
+        if is_whole or (is_own and isinstance(value, type | FunctionType | _CACHED)):
+            packed[name] = _pack_alone(value, {module, *pickler.spaces}, found)
+    return packed, found
 
 
-def _pack_alone(value: Any) -> bytes | str:
-    """Return one definition as bytes, or why it can't be pickled."""
-    buffer = io.BytesIO()
+def _pack_alone(value: Any, modules: set[str], found: dict[str, dict[str, Any]]) -> bytes | str:
+    """Return one definition as bytes, or why it can't be pickled.
+
+    Args:
+        value: The definition.
+        modules: The modules whose definitions it finds by name.
+        found: Gets the namespaces of other modules that it uses as a whole.
+    """
+    file = _LimitedFile(_MAX_WAITING)
+    pickler = _ValuePickler(file, False, None, alone=value, modules=modules)
     try:
-        _ValuePickler(buffer, False, None, alone=value).dump(value)
+        pickler.dump(value)
+    except IsBig:
+        return (
+            f"with the globals that it uses it is larger than {_MAX_WAITING} bytes; use its name in the work"
+        )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its first use raises the reason
         return f"{type(error).__name__}: {error}"
-    return buffer.getvalue()
+    found |= {name: pickler.spaces[name] for name in pickler.whole}
+    return file.getvalue()
+
+
+class _LimitedFile(io.BytesIO):
+    """A file in memory that raises `IsBig` instead of growing beyond a size in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._free = limit
+
+    def write(self, data: Any) -> int:
+        self._free -= memoryview(data).nbytes
+        if self._free < 0:
+            raise IsBig
+        return super().write(data)
 
 
 class _ValuePickler(_pickle.Pickler):
@@ -180,11 +216,14 @@ class _ValuePickler(_pickle.Pickler):
         file: Gets the bytes.
         to_main: Whether the receiver is the main process.
         reduce: Called first with each object.
-        alone: A definition that is pickled on its own: then others of its module are named, not included.
+        alone: A definition that is pickled on its own: then others of `modules` are named, not included.
+        modules: The names of these modules.
+        with_noted: Whether classes travel whose names are words of texts and annotations.
 
     Attributes:
         spaces: The namespaces of the modules that the receiver can't import, by name.
         placed: Module and name of all that the receiver finds there.
+        cells: The cells that stand for the values of type aliases, by the id of the alias.
         whole: Names of those modules of which the receiver may use any name.
     """
 
@@ -194,14 +233,19 @@ class _ValuePickler(_pickle.Pickler):
         to_main: bool,
         reduce: Callable[[Any], Any] | None,
         alone: Any = None,
+        modules: Collection[str] = (),
+        with_noted: bool = True,
     ) -> None:
         super().__init__(file, _PROTOCOL, buffer_callback=getattr(file, "add", None))
         self._to_main = to_main
         self._reduce = reduce
         self._carried: Any = None
         self._alone = alone
+        self._modules = modules
+        self._with_noted = with_noted
         self._spaces: dict[tuple[int, bool], _Made] = {}
         self._files: set[str] = set()
+        self.cells: dict[int, CellType] = {}
         self.whole: set[str] = set()
         self.spaces: dict[str, dict[str, Any]] = {}
         self.placed: set[tuple[str, str]] = set()
@@ -243,21 +287,18 @@ class _ValuePickler(_pickle.Pickler):
         state = (
             token,
             used,
-            cells,
             fields,
             dict(function.__dict__),
             list(_submodules(values, names.attributes)),
             self._source_of(function.__code__),
         )
-        make, args = self._skeleton_of(function)
-        return make, args, state, None, None, definitions.set_function
+        return *self._skeleton_of(function), state, None, None, definitions.set_function
 
     def _skeleton_of(self, function: FunctionType) -> tuple[Any, tuple[Any, ...]]:
         """Return what makes a function that is not complete yet."""
         space, name = self._place_of(function, function.__globals__)
-        num_cells = len(function.__closure__ or ())
         token = tokens.token_of(function)
-        return definitions.make_function, (token, function.__code__, space, name, num_cells)
+        return definitions.make_function, (token, function.__code__, space, name, function.__closure__ or ())
 
     def _globals_for(
         self, space: _Made, globals_: dict[str, Any], used: Iterable[str], noted: Iterable[str] = ()
@@ -273,17 +314,18 @@ class _ValuePickler(_pickle.Pickler):
         if space.is_imported:
             return {}
         found = {name: globals_[name] for name in sorted(used) if name in globals_}
-        for word in noted:
-            if word in globals_ and _is_type(globals_[word]):
+        for word in noted if self._with_noted else ():
+            if word in globals_ and _is_of_annotations(globals_[word]):
                 found[word] = globals_[word]
         self._note_placed(globals_, found)
         return found
 
     def _annotated(self, space: _Made, globals_: dict[str, Any], annotations: Any) -> dict[str, Any]:
-        """Return the globals that annotations name which are still text."""
-        return self._globals_for(
-            space, globals_, words_of(text for text in annotations.values() if type(text) is str)
-        )
+        """Return the globals that annotations name which are text, or which contain text as `list["Net"]`."""
+        if not self._with_noted:
+            return {}
+        texts = [value if type(value) is str else repr(value) for value in annotations.values()]
+        return self._globals_for(space, globals_, words_of(texts))
 
     def _source_of(self, code: CodeType) -> _Made | None:
         """Return what registers the lines of a notebook cell or of an archive, once per pickler."""
@@ -301,11 +343,16 @@ class _ValuePickler(_pickle.Pickler):
         function = cached.__wrapped__
         options = cached.cache_parameters()
         attributes = {name: value for name, value in vars(cached).items() if name != "__wrapped__"}
-        if type(function) is not FunctionType or is_importable(cached.__module__):
+        module = getattr(cached, "__module__", None) or ""
+        name = getattr(cached, "__qualname__", "<cached>")
+        if is_importable(module) and is_found(cached, module, name):
             return NotImplemented
-        make, args = self._skeleton_of(function)
-        args = _Made(make, *args), options["maxsize"], options["typed"]
-        reduced = self._reduce_single(cached, cached.__qualname__, definitions.make_cached, *args)
+        made = function
+        if type(function) is FunctionType and self._reduce_by_name(function) is None:
+            make, args = self._skeleton_of(function)
+            made = _Made(make, *args)  # complete only later: it may use its cached form
+        args = made, options["maxsize"], options["typed"]
+        reduced = self._reduce_single(cached, name, definitions.make_cached, *args, module=module)
         if len(reduced) > 2:
             return *reduced[:2], (function, attributes), None, None, definitions.set_cached
         return reduced
@@ -313,10 +360,10 @@ class _ValuePickler(_pickle.Pickler):
     # Classes.
 
     def _reduce_class(self, cls: Any) -> Any:
-        if cls in _UNNAMED_TYPES:
-            return getattr, (types, _UNNAMED_TYPES[cls])
-        if cls in _TYPES_OF:
-            return type, (_TYPES_OF[cls],)
+        if id(cls) in _UNNAMED_TYPES:
+            return getattr, (types, _UNNAMED_TYPES[id(cls)])
+        if id(cls) in _TYPES_OF:
+            return type, (_TYPES_OF[id(cls)],)
         named = self._reduce_by_name(cls)
         if named is not None:
             return named
@@ -343,16 +390,16 @@ class _ValuePickler(_pickle.Pickler):
         bases = cls.__bases__
         if "__orig_bases__" in attributes:  # the creation of a generic class looks at it
             contents["__orig_bases__"] = attributes["__orig_bases__"]
-            if typing.is_typeddict(cls):
-                bases = attributes["__orig_bases__"]
+        if typing.is_typeddict(cls):
+            bases = attributes.get("__orig_bases__", (typing.TypedDict,))
         token = tokens.token_of(cls)
         members: dict[str, Any] = {}
-        values: dict[str, Any] | None = None
+        values: dict[str, tuple[Any, Any]] | None = None
         if issubclass(cls, Enum):
             for key in _OF_ENUMS | set(cls.__members__):
                 attributes.pop(key, None)
             members = {key: _values_of_member(member) for key, member in cls.__members__.items()}
-            values = {key: member.value for key, member in cls.__members__.items()}
+            values = {key: (member.value, _data_of_member(member)) for key, member in cls.__members__.items()}
         args = token, space, name, type(cls), bases, contents, values
         state = token, attributes, subclasses, members, space, names
         return definitions.make_class, args, state, None, None, definitions.set_class
@@ -376,7 +423,11 @@ class _ValuePickler(_pickle.Pickler):
         if module is None:
             return None
         if is_importable(module):
-            return NotImplemented if is_found(definition, module, qualname) else None
+            if is_found(definition, module, qualname):
+                return NotImplemented
+            if is_found(definition, module, f"{qualname}.__func__"):  # the function in a class method
+                return getattr, (_Made(namespaces.find_global, module, qualname), "__func__")
+            return None
         if self._to_main and (named := name_for_main(definition)) is not None:
             return named
         if self._is_named_only(definition, module, qualname):
@@ -384,7 +435,7 @@ class _ValuePickler(_pickle.Pickler):
         return None
 
     def _is_named_only(self, obj: Any, module: str, qualname: str) -> bool:
-        if self._alone is None or obj is self._alone or "." in qualname:
+        if obj is self._alone or module not in self._modules or "." in qualname:
             return False
         space = namespaces.namespace_of(module)
         return space is not None and space.get(qualname) is obj
@@ -395,28 +446,26 @@ class _ValuePickler(_pickle.Pickler):
         if found is not None:
             module, name = found
             if is_importable(module):
-                return namespaces.find_global, found
+                return namespaces.find_single, (*found, kind)
             return self._reduce_single(obj, name, definitions.new_object, kind, module=module)
-        module = getattr(obj, "__module__", "")
-        if not isinstance(module, str) or not module or is_importable(module) or kind in self.dispatch_table:
+        if kind in self.dispatch_table or not pickles_as_name(obj, kind):
             return NotImplemented
-        reduced = obj.__reduce_ex__(_PROTOCOL)
-        if not isinstance(reduced, str):
-            return reduced
-        return self._reduce_single(obj, reduced, definitions.new_object, kind)
+        return self._reduce_single(obj, obj.__reduce_ex__(_PROTOCOL), definitions.new_object, kind)
 
-    def reduce_named(self, obj: Any, name: str, make: Callable[..., Any], *args: Any) -> Any:
+    def reduce_named(self, obj: Any, make: Callable[..., Any], *args: Any) -> Any:
         """Return how an object with a name is made by `make(*args)`, unless the receiver imports it."""
         if is_importable(obj.__module__ or ""):
             return NotImplemented
-        return self._reduce_single(obj, name, make, *args)
+        return self._reduce_single(obj, obj.__name__, make, *args)
 
     def _reduce_single(
         self, obj: Any, name: str, make: Callable[..., Any], *args: Any, module: str | None = None
     ) -> Any:
         """Reduce an object that exists once; `name` is its name in its module."""
-        module = module or obj.__module__
-        if (self._to_main and "<" not in name) or self._is_named_only(obj, module, name):
+        module = module or getattr(obj, "__module__", None) or ""
+        if self._to_main and (named := single_for_main(obj, module, name)) is not None:
+            return named
+        if self._is_named_only(obj, module, name):
             return namespaces.find_global, (module, name)
         globals_ = namespaces.namespace_of(module)
         space = place = None
@@ -426,7 +475,7 @@ class _ValuePickler(_pickle.Pickler):
                 place = name
                 self._note_placed(globals_, [name])
         state = _state_of(obj) if make is definitions.new_object else {}
-        made = definitions.make_object, (tokens.token_of(obj), space, place, make, *args)
+        made = definitions.make_object, (tokens.token_of(obj), space, place, type(obj), make, *args)
         return *made, state, None, None, definitions.set_attributes
 
     # Namespaces.
@@ -505,9 +554,16 @@ def _submodules(values: Iterable[Any], attributes: frozenset[str]) -> Iterator[s
                     yield name
 
 
-def _is_type(value: Any) -> bool:
-    """Return whether annotations may name a value."""
-    return isinstance(value, type | typing.TypeVar | typing.NewType) or hasattr(value, "__origin__")
+#: Modules with objects that are used in annotations: `typing.Optional`, `dataclasses.KW_ONLY`.
+_OF_ANNOTATIONS = frozenset({"typing", "typing_extensions", "dataclasses"})
+
+
+def _is_of_annotations(value: Any) -> bool:
+    """Return whether annotations may name a value: a class, `typing.Optional`, the module `typing`."""
+    if isinstance(value, ModuleType):
+        return value.__name__ in _OF_ANNOTATIONS
+    is_special = type(value).__module__ in _OF_ANNOTATIONS or hasattr(value, "__origin__")
+    return is_special or isinstance(value, type)
 
 
 def _is_filled(cell: CellType) -> bool:
@@ -563,6 +619,16 @@ def _values_of_member(member: Any) -> dict[str, Any]:
     return {name: value for name, value in vars(member).items() if name not in _OF_MEMBERS}
 
 
+def _data_of_member(member: Any) -> tuple[Any, ...]:
+    """Return the arguments with which the builtin base of an enumeration, as `int`, makes a member."""
+    base = builtin_base(type(member))
+    if base is object:
+        return ()
+    if hasattr(base, "__getnewargs__"):
+        return tuple(base.__getnewargs__(member))
+    return tuple(base.__reduce_ex__(member, 2)[1])
+
+
 # What else is reduced in another way than cloudpickle does.
 
 
@@ -580,10 +646,10 @@ def _reduce_code(pickler: _ValuePickler, code: CodeType) -> Any:
 
 
 def _reduce_cell(pickler: _ValuePickler, cell: CellType) -> Any:
-    try:
-        return definitions.make_cell, (cell.cell_contents,)
-    except ValueError:  # empty
-        return definitions.make_cell, ()
+    """Return how a cell is made: empty first, because what it contains may use the cell."""
+    if not _is_filled(cell):
+        return CellType, ()
+    return CellType, (), (cell.cell_contents,), None, None, definitions.set_cell
 
 
 def _reduce_cached_property(pickler: _ValuePickler, obj: Any) -> Any:
@@ -610,23 +676,26 @@ def _reduce_type_variable(pickler: _ValuePickler, variable: Any) -> Any:
         for name in ("covariant", "contravariant", "infer_variance"):
             if getattr(variable, f"__{name}__", False):
                 options[name] = True
-    if getattr(variable, "has_default", bool)():  # from Python 3.13 on
+    if sys.version_info >= (3, 13) and variable.has_default():
         options["default"] = variable.__default__
-    make = functools.partial(_type(variable), *args, **options)
-    return pickler.reduce_named(variable, variable.__name__, make)
-
-
-def _type(obj: Any) -> Any:
-    return type(obj)
+    return pickler.reduce_named(
+        variable, definitions.make_type_variable, type(variable), variable.__module__, args, options
+    )
 
 
 def _reduce_new_type(pickler: _ValuePickler, obj: Any) -> Any:
-    return pickler.reduce_named(obj, obj.__qualname__, definitions.new_object, type(obj))
+    return pickler.reduce_named(obj, definitions.new_object, type(obj))
 
 
 def _reduce_type_alias(pickler: _ValuePickler, alias: Any) -> Any:
-    make = functools.partial(_type(alias), alias.__name__, alias.__value__, type_params=alias.__type_params__)
-    return pickler.reduce_named(alias, alias.__name__, make)
+    """Return how the statement `type NAME = ...` is executed again; the value may contain the alias."""
+    if not alias.__type_params__:
+        cell = pickler.cells.setdefault(id(alias), CellType(alias.__value__))
+        return pickler.reduce_named(
+            alias, definitions.make_type_alias, alias.__module__, alias.__name__, cell
+        )
+    parts = alias.__name__, alias.__value__, alias.__type_params__
+    return pickler.reduce_named(alias, definitions.make_generic_alias, alias.__module__, type(alias), *parts)
 
 
 _REDUCERS: dict[type, Callable[[_ValuePickler, Any], Any]] = {

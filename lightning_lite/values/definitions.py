@@ -9,17 +9,25 @@ because they may refer to themselves.
 
 from __future__ import annotations
 
+from _thread import RLock
 from types import CellType, FunctionType, new_class, resolve_bases
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values import namespaces, tokens
+from lightning_lite.values.exceptions import builtin_base
 from lightning_lite.values.namespaces import place
+from lightning_lite.values.references import is_importable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
 _ABSENT = object()
+
+_HOOK = "__init_subclass__"
+
+#: Held while hooks of the script are off.
+_creating = RLock()
 
 
 def _start(
@@ -50,7 +58,9 @@ def _start(
     return made
 
 
-def make_function(token: str, code: Any, space: dict[str, Any], name: str | None, num_cells: int) -> Any:
+def make_function(
+    token: str, code: Any, space: dict[str, Any], name: str | None, cells: tuple[CellType, ...]
+) -> Any:
     """Return a function that `set_function` completes.
 
     Args:
@@ -58,12 +68,12 @@ def make_function(token: str, code: Any, space: dict[str, Any], name: str | None
         code: Its code object.
         space: Its globals.
         name: Its name in the globals, or `None` if it has none there.
-        num_cells: How many variables of enclosing functions it uses.
+        cells: The variables of enclosing functions that it uses.
     """
 
     def make() -> FunctionType:
         space.setdefault("__builtins__", __builtins__)
-        return FunctionType(code, space, code.co_name, None, tuple(CellType() for _ in range(num_cells)))
+        return FunctionType(code, space, code.co_name, None, cells)
 
     return _start(token, space, name, FunctionType, make)
 
@@ -73,20 +83,15 @@ def set_function(function: Any, state: Any) -> None:
 
     Args:
         function: The result of `make_function`.
-        state: Its token, the globals that it uses, its cells, its own and its other attributes, and the names
-            of modules that it needs loaded; the last element has registered its lines of code.
+        state: Its token, the globals that it uses, its own and its other attributes, and the names of modules
+            that it needs loaded; the last element has registered its lines of code.
     """
-    token, names, cells, fields, attributes, modules, _ = state
+    token, names, fields, attributes, modules, _ = state
     if token in tokens.finished:
         return
     for module in modules:
         __import__(module)
     place(function.__globals__, names)
-    for mine, cell in zip(function.__closure__ or (), cells, strict=True):
-        try:
-            mine.cell_contents = cell.cell_contents
-        except ValueError:  # empty there, too
-            pass
     for name, value in fields.items():
         setattr(function, name, value)
     function.__dict__.update(attributes)
@@ -100,7 +105,7 @@ def make_class(
     metaclass: Any,
     bases: tuple[Any, ...],
     contents: dict[str, Any],
-    members: dict[str, Any] | None,
+    members: dict[str, tuple[Any, tuple[Any, ...]]] | None,
 ) -> Any:
     """Return a class that `set_class` completes.
 
@@ -111,21 +116,91 @@ def make_class(
         metaclass: Its metaclass.
         bases: Its bases.
         contents: What must be in its body from the beginning, as `__slots__`.
-        members: Of an enumeration, the values of its members by name; else `None`.
+        members: Of an enumeration, by name the value of each member, and the arguments with which its builtin
+            base makes it; else `None`.
     """
     title = contents["__qualname__"].rpartition(".")[2]
 
     def make() -> Any:
-        if members is None:
-            return new_class(
-                title, resolve_bases(bases), {"metaclass": metaclass}, lambda body: body.update(contents)
-            )
-        body = metaclass.__prepare__(title, bases)
-        for key, value in (contents | members).items():
-            body[key] = value  # one by one: the body of an enumeration takes note of each
-        return metaclass.__new__(metaclass, title, bases, body)
+        resolved = resolve_bases(bases)
+        with _HooksOff(resolved):
+            return _create(metaclass, title, resolved, contents, members)
 
     return _start(token, space, name, type, make)
+
+
+def _create(
+    metaclass: Any,
+    title: str,
+    bases: tuple[Any, ...],
+    contents: dict[str, Any],
+    members: dict[str, Any] | None,
+) -> Any:
+    """Return a new class; see `make_class`.
+
+    Metaclasses and `__init_subclass__` of the script have done their work in the process that created the
+    class: what they have made travels as its attributes. They may want arguments that are not known any more.
+    """
+    library = _library_metaclass(metaclass)
+    if members is not None:
+        return _create_enum(library, metaclass, title, bases, contents, members)
+    if library is metaclass:
+        return new_class(title, bases, {"metaclass": metaclass}, lambda body: body.update(contents))
+    return library.__new__(metaclass, title, bases, dict(contents))
+
+
+def _create_enum(
+    library: Any,
+    metaclass: Any,
+    title: str,
+    bases: tuple[Any, ...],
+    contents: dict[str, Any],
+    members: dict[str, Any],
+) -> Any:
+    """Return a new enumeration whose members are made without `__new__` and `__init__` of the script."""
+
+    def new_member(cls: Any, *args: Any) -> Any:
+        value, data = args if len(args) == 2 else args[0]  # an enumeration of tuples passes one tuple
+        member = builtin_base(cls).__new__(cls, *data)
+        member._value_ = value
+        return member
+
+    body = library.__prepare__(title, bases)
+    helpers = {"__new__": new_member, "__init__": lambda *_: None}
+    for key, value in (contents | helpers | members).items():
+        body[key] = value  # one by one: the body of an enumeration takes note of each
+    cls = library.__new__(metaclass, title, bases, body)
+    for name in ("__init__", "__new_member__"):  # `set_class` sets those of the script
+        if name in vars(cls):
+            library.__delattr__(cls, name)
+    return cls
+
+
+def _library_metaclass(metaclass: Any) -> Any:
+    """Return the metaclass, or its first base that no script has created."""
+    return next(base for base in metaclass.__mro__ if is_importable(base.__module__))
+
+
+class _HooksOff:
+    """While it is entered, new subclasses of some classes do not call `__init_subclass__` of the script.
+
+    Args:
+        bases: The classes.
+    """
+
+    def __init__(self, bases: tuple[Any, ...]) -> None:
+        owners = {owner: None for base in bases for owner in base.__mro__ if _HOOK in vars(owner)}
+        self._hooks = [(owner, vars(owner)[_HOOK]) for owner in owners if not is_importable(owner.__module__)]
+
+    def __enter__(self) -> None:
+        _creating.acquire()
+        for owner, _ in self._hooks:
+            _library_metaclass(type(owner)).__delattr__(owner, _HOOK)
+
+    def __exit__(self, *_: object) -> None:
+        for owner, hook in self._hooks:
+            _library_metaclass(type(owner)).__setattr__(owner, _HOOK, hook)
+        _creating.release()
 
 
 def set_class(cls: Any, state: Any) -> None:
@@ -141,8 +216,9 @@ def set_class(cls: Any, state: Any) -> None:
         return
     if space is not None:
         place(space, names)
+    library = _library_metaclass(type(cls))
     for name, value in attributes.items():
-        setattr(cls, name, value)
+        library.__setattr__(cls, name, value)
     for member, values in members.items():
         cls[member].__dict__.update(values)
     for subclass in subclasses:
@@ -151,10 +227,15 @@ def set_class(cls: Any, state: Any) -> None:
 
 
 def make_object(
-    token: str, space: dict[str, Any] | None, name: str | None, make: Callable[..., Any], *args: Any
+    token: str,
+    space: dict[str, Any] | None,
+    name: str | None,
+    kind: type,
+    make: Callable[..., Any],
+    *args: Any,
 ) -> Any:
-    """Return `make(*args)`, an object that exists once: it is a global, or has an identity."""
-    return _start(token, space, name, object, lambda: make(*args))
+    """Return `make(*args)`, an object of the class `kind` that exists once, as a global does."""
+    return _start(token, space, name, kind, lambda: make(*args))
 
 
 def new_object(cls: Any) -> Any:
@@ -166,6 +247,26 @@ def set_attributes(obj: Any, state: Any) -> None:
     """Set the attributes of an object as its class would without methods of the user."""
     for name, value in state.items():
         object.__setattr__(obj, name, value)
+
+
+def make_type_variable(kind: Any, module: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Return a `TypeVar`, `ParamSpec` or `TypeVarTuple` of a module."""
+    made = kind(*args, **options)
+    made.__module__ = module
+    return made
+
+
+def make_type_alias(module: str, name: str, cell: CellType) -> Any:
+    """Return what the statement `type NAME = ...` makes in a module; a cell will contain its value."""
+    names = {"__name__": module, "cell": cell}
+    exec(f"type {name} = cell.cell_contents", names)
+    return names[name]
+
+
+def make_generic_alias(module: str, kind: Any, name: str, value: Any, parameters: tuple[Any, ...]) -> Any:
+    """Return what the statement `type NAME[T] = ...` makes in a module."""
+    names = {"__name__": module, "kind": kind, "parts": (name, value), "parameters": parameters}
+    return eval("kind(*parts, type_params=parameters)", names)
 
 
 def make_cached(function: Any, maxsize: int | None, typed: bool) -> Any:
@@ -195,9 +296,9 @@ def make_weak_dict(cls: Any, pairs: Iterable[tuple[Any, Any]]) -> Any:
     return cls(dict(pairs))
 
 
-def make_cell(*contents: Any) -> CellType:
-    """Return the cell of a variable of an enclosing function."""
-    return CellType(*contents)
+def set_cell(cell: CellType, contents: tuple[Any]) -> None:
+    """Fill the cell of a variable of an enclosing function."""
+    (cell.cell_contents,) = contents
 
 
 def add_source(file: str, lines: list[str]) -> None:

@@ -16,8 +16,11 @@ _PICKLING_METHODS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate_
 
 
 def builtin_base(cls: type) -> Any:
-    """Return the first base of a class, or the class itself, that no class statement has created."""
-    return next(base for base in cls.__mro__ if not base.__flags__ & HEAP_TYPE)
+    """Return the base that decides the layout of the objects of a class, and that is written in C."""
+    base: Any = cls
+    while base.__flags__ & HEAP_TYPE:
+        base = base.__base__
+    return base
 
 
 def reduce_error(error: BaseException) -> Any:

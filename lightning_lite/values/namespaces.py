@@ -13,6 +13,7 @@ from __future__ import annotations
 import _pickle
 import os
 import sys
+from _thread import get_ident
 from types import FunctionType, ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
@@ -60,7 +61,14 @@ class ScriptModule(ModuleType):
                 name=name,
                 obj=self,
             )
-        value = _pickle.loads(waiting)
+        thread = get_ident()
+        is_outermost = thread not in _loading
+        _loading.add(thread)
+        try:
+            value = _pickle.loads(waiting)
+        finally:
+            if is_outermost:
+                _loading.discard(thread)
         return self.__dict__.setdefault(name, value)
 
 
@@ -68,6 +76,8 @@ class ScriptModule(ModuleType):
 _facts: dict[str, Facts | None] = {}
 _modules: dict[str, ModuleType] = {}
 _waiting: dict[str, dict[str, bytes | str]] = {}
+#: The threads that unpickle a waiting definition. Its globals may be older than those that are there.
+_loading: set[int] = set()
 #: The last arrived value of each name, by the id of the namespace.
 _arrived: dict[int, dict[str, Any]] = {}
 #: Namespaces of modules of this process that are not in `sys.modules` under their name.
@@ -210,7 +220,7 @@ def place(space: dict[str, Any], names: dict[str, Any]) -> None:
     What the process has assigned itself stays, unless the sender has another number, text, class or function
     than the last time.
     """
-    arrived = _arrived.get(id(space))
+    arrived = None if get_ident() in _loading else _arrived.get(id(space))
     for name, value in names.items():
         if name not in space or (arrived is not None and _is_newer(arrived.get(name, value), value)):
             space[name] = value
@@ -253,12 +263,23 @@ def find_definition(token: str, module: str, qualname: str) -> Any:
     return find_global(module, qualname) if found is None else found
 
 
+def find_single(module: str, name: str, kind: type) -> Any:
+    """Return the global `name` of an importable module, or a new object if it is none of the class `kind`.
+
+    Another process may have assigned the global later, or not at all.
+    """
+    found = getattr(import_module(module), name, None)
+    return found if isinstance(found, kind) else object.__new__(kind)
+
+
 def find_global(module: str, qualname: str) -> Any:
     """Return the class or function `qualname` of `module`; pickles by reference call this."""
     first, *others = qualname.split(".")
     hidden = _hidden.get(module)
-    found: Any = hidden[first] if hidden is not None and first in hidden else None
-    if found is None:
+    found: Any
+    if hidden is not None and first in hidden:
+        found = hidden[first]
+    else:
         if module not in _modules:
             __import__(module)
         found = getattr(_modules.get(module) or sys.modules[module], first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from copyreg import dispatch_table
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values import namespaces, tokens
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _REDUCE: Any = object.__reduce__
 _REDUCE_EX: Any = object.__reduce_ex__
 _NEW: Any = object.__new__
+_PROTOCOL = 5
 
 
 _checked: dict[type, str] = {}
@@ -28,7 +30,7 @@ def check_arrival(kind: type) -> None:
     Raises:
         PackingError: The class is such a one.
     """
-    if getattr(kind, "__getattr__", None) is None or kind.__new__ is not _NEW:
+    if getattr(kind, "__getattr__", None) is None or kind.__new__ is not _NEW or _has_own_way(kind):
         return
     if kind not in _checked:
         try:
@@ -44,16 +46,40 @@ def check_arrival(kind: type) -> None:
         )
 
 
+def _has_own_way(kind: type) -> bool:
+    """Return whether a class says itself how its objects are pickled."""
+    return kind.__reduce__ is not _REDUCE or kind.__reduce_ex__ is not _REDUCE_EX or kind in dispatch_table
+
+
+def pickles_as_name(obj: Any, kind: type) -> bool:
+    """Return whether an object of a module that can't be imported pickles as the name of a global."""
+    module = getattr(obj, "__module__", None)
+    if not isinstance(module, str) or not module or is_importable(module) or not _has_own_way(kind):
+        return False
+    return isinstance(obj.__reduce_ex__(_PROTOCOL), str)
+
+
 def name_for_main(definition: Any) -> Any:
     """Return how the main process finds a class or function of the script, or `None` if it has none such."""
     module, qualname = definition.__module__, definition.__qualname__
     if "<" in qualname:
         return None
-    token = tokens.known_token(definition)
-    is_arrived = token is not None and not token.startswith(tokens.origin())
-    if is_arrived or (not namespaces.is_arrived(module) and is_found(definition, module, qualname)):
-        return namespaces.find_definition, (token or "", module, qualname)
+    token = _arrived_token(definition)
+    if token or (not namespaces.is_arrived(module) and is_found(definition, module, qualname)):
+        return namespaces.find_definition, (token, module, qualname)
     return None
+
+
+def single_for_main(obj: Any, module: str, name: str) -> Any:
+    """Return how the main process finds an object that it has sent; `None` for one that was created here."""
+    token = _arrived_token(obj)
+    return (namespaces.find_definition, (token, module, name)) if token else None
+
+
+def _arrived_token(obj: Any) -> str:
+    """Return the token of an object that another process has sent; an empty text for another object."""
+    token = tokens.known_token(obj)
+    return "" if token is None or token.startswith(tokens.origin()) else token
 
 
 def is_found(obj: Any, module: str, qualname: str) -> bool:
@@ -69,11 +95,7 @@ def name_of_single(obj: Any, kind: type) -> tuple[str, str] | None:
 
     Such are `dataclasses.MISSING`, and `UNSET = object()` of a script.
     """
-    if (
-        getattr(obj, "__dict__", None)
-        or kind.__reduce__ is not _REDUCE
-        or kind.__reduce_ex__ is not _REDUCE_EX
-    ):
+    if getattr(obj, "__dict__", None) or _has_own_way(kind):
         return None
     try:
         _, args, *state = obj.__reduce_ex__(2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from _weakref import ref
+from itertools import count
 
 from lightning_lite.light_typing import TYPE_CHECKING
 
@@ -20,13 +21,15 @@ _tokens: dict[int, str] = {}
 #: The tokens of objects that are complete: all their parts have been set.
 finished: set[str] = set()
 _origin = ("", -1)
+#: Never used twice, also when an object is gone: the other process may still have what the token names.
+_numbers = count()
 
 
 def token_of(obj: Any) -> str:
     """Return the token of an object, which gets one if it has none."""
     token = known_token(obj)
     if token is None:
-        token = f"{origin()}-{len(_objects)}-{id(obj)}"
+        token = f"{origin()}-{next(_numbers)}"
         register(token, obj)
         finished.add(token)
     return token
@@ -55,13 +58,19 @@ def origin() -> str:
 
 def register(token: str, obj: Any) -> None:
     """Give an object a token that another process has chosen; it is forgotten with the object."""
+    number = id(obj)
 
-    def forget(_: ref[Any], objects: Any = _objects, finished: set[str] = finished) -> None:
+    # The defaults exist even while the interpreter ends and clears its modules.
+    def forget(
+        _: ref[Any], objects: Any = _objects, tokens: dict[int, str] = _tokens, finished: set[str] = finished
+    ) -> None:
         objects.pop(token, None)
         finished.discard(token)
+        if tokens.get(number) == token:  # another object may have this id by now
+            del tokens[number]
 
     try:
         _objects[token] = ref(obj, forget)
     except TypeError:  # an object() or the like, which is a global of the script
         _objects[token] = lambda: obj
-    _tokens[id(obj)] = token
+    _tokens[number] = token

@@ -126,6 +126,61 @@ SCRIPT = """
 
     def nested(): return [urllib.parse.quote(x) for x in ["a b"]], (lambda: urllib.parse.quote("c d"))()
 
+    def make_counter():
+        total = 0
+        def add():
+            nonlocal total
+            total += 1
+        def get(): return total
+        return add, get
+
+    class Plugin:
+        registry = []
+        def __init_subclass__(cls, *, key):
+            super().__init_subclass__()
+            cls.key = key + cls.suffix
+            Plugin.registry.append(key)
+    class Csv(Plugin, key="csv"): suffix = "!"
+    class Frozen(type):
+        def __new__(meta, name, bases, space, *, unit):
+            return super().__new__(meta, name, bases, space | {"unit": space["prefix"] + unit})
+        def __setattr__(cls, name, value): raise TypeError("frozen")
+    class Meter(metaclass=Frozen, unit="m"): prefix = "k"
+
+    class Coordinate(bytes, enum.Enum):
+        def __new__(cls, number, label):
+            self = bytes.__new__(cls, [number])
+            self._value_, self.label = number, label
+            return self
+        X = 1, "across"
+        Y = 2, "up"
+    @dataclasses.dataclass
+    class Creature:
+        size: str
+        legs: int = 4
+    class Animal(Creature, enum.Enum):
+        BEETLE = "small", 6
+        DOG = "medium"
+    class Colors(enum.Flag):
+        RED = 1
+        BLUE = 2
+    class Pair(tuple, enum.Enum):
+        ONE = 1, 2
+    class Labelled(enum.Enum):
+        def __init__(self, code, label): self.label = label
+        OK = 200, "fine"
+
+    class Total(typing.TypedDict): a: int
+    class Partly(Total, total=False): b: int
+    Item = typing.TypeVar("Item")
+    class Row(typing.NamedTuple, typing.Generic[Item]):
+        x: Item
+        y: int = 2
+    loads = functools.cache(urllib.parse.quote)
+    halves = functools.lru_cache(functools.partial(divmod, 7))
+    class Twice(ValueError, OSError):
+        def __init__(self, what, *, how): super().__init__(what); self.how = how
+
     def fails(depth):
         if depth:
             return fails(depth - 1)
@@ -181,6 +236,20 @@ CASES = {
     "Mode.ON": ("value.shown, value is type(value)['ON']", ("on", True)),
     "show": ("value(1), value('a')", ("int", "any")),
     "[bump, read]": ("value[0](), value[0](), value[1]()", (1, 2, 2)),
+    "make_counter()": ("value[0](), value[0](), value[1]()", (None, None, 2)),
+    "[Plugin, Csv]": ("value[0].registry, value[1].key", (["csv"], "csv!")),
+    "Meter": ("value.unit, type(value).__name__", ("km", "Frozen")),
+    "Coordinate.Y": ("bytes(value), value.label, type(value)(1).name, value.value", (b"\2", "up", "X", 2)),
+    "Animal.DOG": ("value.size, value.legs, type(value)(value.value) is value", ("medium", 4, True)),
+    "Colors.RED": ("(value | type(value).BLUE).value, type(value)(3) == ~type(value)(0)", (3, True)),
+    "Pair.ONE": ("value == (1, 2), value.value, type(value)((1, 2)) is value", (True, (1, 2), True)),
+    "Labelled.OK": ("value.value, value.label", ((200, "fine"), "fine")),
+    "Partly": ("sorted(value.__required_keys__), sorted(value.__optional_keys__)", (["a"], ["b"])),
+    "Row(3)": ("value.y, type(value)[int](4).x, type(value)(3) == value", (2, 4, True)),
+    "[Item, list[Item]]": ("value[1].__args__[0] is value[0], value[0].__module__", (True, "__main__")),
+    "loads": ("value('a b'), value('a b'), value.cache_info().hits", ("a%20b", "a%20b", 1)),
+    "halves": ("value(2)", (3, 1)),
+    "Twice('a', how=3)": ("type(value).__name__, value.args, value.how", ("Twice", ("a",), 3)),
     "nested": ("value()", (["a%20b"], "c%20d")),
 }  # fmt: skip
 
