@@ -7,8 +7,10 @@ It pickles the parts of the value one by one, so it is used only after the whole
 
 from __future__ import annotations
 
+import copyreg
 import dis
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from types import CodeType, FunctionType
@@ -111,7 +113,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from _parts_of_class(value)
     elif isinstance(value, Mapping):
         yield from ((f"key {key!r}"[:60], part) for key, part in value.items())
-    elif isinstance(value, list | tuple | set | frozenset):
+    elif isinstance(value, list | tuple | set | frozenset | deque):
         yield from ((f"item {index}", part) for index, part in enumerate(value))
     else:
         function = getattr(value, "__func__", None) or getattr(value, "__wrapped__", None)
@@ -123,7 +125,8 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    for name, part in list(getattr(value, "__dict__", {}).items()):
+    slots = {name: getattr(value, name) for name in copyreg._slotnames(type(value)) if hasattr(value, name)}  # type: ignore[attr-defined]
+    for name, part in [*getattr(value, "__dict__", {}).items(), *slots.items()]:
         yield f"attribute {name!r} ({_kind(part)})", part
 
 

@@ -15,7 +15,7 @@ from tests.support.processes import run_script
 pytestmark = pytest.mark.dependencies
 
 SCRIPT = """
-    import functools, json, socket, sqlite3, sys, threading
+    import collections, functools, json, socket, sqlite3, sys, threading
     from rich.console import Console
     from lightning_lite import LightningApp, LightningFlow, LightningWork
 
@@ -65,6 +65,15 @@ SCRIPT = """
             self._me, self._models = self.run, {"a": [Model()]}
         def run(self): pass
 
+    class WithSlots:
+        __slots__ = ("lock",)
+        def __init__(self): self.lock = threading.Lock()
+    class Slots(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self._kept = collections.deque([1, WithSlots()])
+        def run(self): pass
+
     class Default(LightningWork):
         def run(self, event=threading.Event()): pass
 
@@ -86,7 +95,7 @@ SCRIPT = """
             self.work.run(*self._args)
 
     told = {}
-    works = Global, Indirect, Library, OfClass, Nested, Refuses, Attribute, Default, closing()
+    works = Global, Indirect, Library, OfClass, Nested, Refuses, Attribute, Slots, Default, closing()
     for work, *args in (*((work,) for work in works), (Fine, lambda: connection)):
         try:
             LightningApp(Flow(work, *args)).run()
@@ -106,6 +115,7 @@ EXPECTED = {
     "ValueError: no, thanks",
     "Attribute": "its attribute '_models' holds <builtins.dict>: attribute 'lock' (_thread.lock) of item 0 "
     "of key 'a': ",
+    "Slots": "its attribute '_kept' holds <collections.deque>: attribute 'lock' (_thread.lock) of item 1: ",
     "Default": " of default 1 (threading.Event) of Default.run: ",
     "Closure": "closure variable 'sock' (socket.socket), used in closing.Closure.run, line {Closure}: ",
     "Fine": "argument 0: cannot send <builtins.function> to another process: global 'connection' "
