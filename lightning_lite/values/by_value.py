@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -145,6 +145,54 @@ class _Made:
 _MAX_WAITING = 1024 * 1024
 
 
+#: What was packed before, by token. A script may have a thousand definitions, and start a thousand works.
+_known: dict[str, _Packed] = {}
+
+_ABSENT = object()
+
+#: Types of globals and attributes whose objects don't change.
+_UNCHANGING = (
+    *(
+        type,
+        FunctionType,
+        _CACHED,
+        ModuleType,
+        property,
+        classmethod,
+        staticmethod,
+        types.MemberDescriptorType,
+    ),
+    *(type(None), bool, int, float, complex, str, bytes),
+)
+
+
+class _Packed(NamedTuple):
+    """A definition that was pickled on its own.
+
+    Attributes:
+        data: The bytes, or why it can't be pickled.
+        uses: Namespace, name and value of each global and attribute that are part of it.
+        sizes: The namespaces of classes that are part of it, and how many attributes they had.
+    """
+
+    data: bytes | str
+    uses: list[tuple[Mapping[str, Any], str, Any]]
+    sizes: list[tuple[Mapping[str, Any], int]]
+
+    def is_current(self) -> bool:
+        """Return whether nothing in it has changed since."""
+        return all(space.get(name, _ABSENT) is value for space, name, value in self.uses) and all(
+            len(space) == size for space, size in self.sizes
+        )
+
+    def can_be_kept(self) -> bool:
+        """Return whether a change would be noticed: that inside a list would not."""
+        return all(
+            isinstance(value, _UNCHANGING) or (name.startswith("__") and name.endswith("__"))
+            for _, name, value in self.uses
+        )
+
+
 def _pack_rest(
     module: str, space: Mapping[str, Any], pickler: _ValuePickler, is_whole: bool
 ) -> tuple[dict[str, bytes | str], dict[str, dict[str, Any]]]:
@@ -174,15 +222,30 @@ def _pack_rest(
 
 
 def _pack_alone(value: Any, modules: set[str], found: dict[str, dict[str, Any]]) -> bytes | str:
-    """Return one definition as bytes, or why it can't be pickled.
+    """Return one definition as bytes, or why it can't be pickled; the same bytes as long as it is the same.
 
     Args:
         value: The definition.
         modules: The modules whose definitions it finds by name.
         found: Gets the namespaces of other modules that it uses as a whole.
     """
+    token = tokens.known_token(value)
+    known = _known.get(token) if token is not None else None
+    if known is not None and known.is_current():
+        return known.data
     file = _LimitedFile(_MAX_WAITING)
     pickler = _ValuePickler(file, False, None, alone=value, modules=modules)
+    packed = _Packed(_dump_alone(pickler, value, file), pickler.uses, pickler.sizes)
+    found |= {name: pickler.spaces[name] for name in pickler.whole}
+    token = tokens.known_token(value)
+    if token is not None and not pickler.whole and packed.can_be_kept():
+        if token not in _known:
+            weakref.finalize(value, _known.pop, token, None).atexit = False
+        _known[token] = packed
+    return packed.data
+
+
+def _dump_alone(pickler: _ValuePickler, value: Any, file: _LimitedFile) -> bytes | str:
     try:
         pickler.dump(value)
     except IsBig:
@@ -191,7 +254,6 @@ def _pack_alone(value: Any, modules: set[str], found: dict[str, dict[str, Any]])
         )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its first use raises the reason
         return f"{type(error).__name__}: {error}"
-    found |= {name: pickler.spaces[name] for name in pickler.whole}
     return file.getvalue()
 
 
@@ -224,6 +286,7 @@ class _ValuePickler(_pickle.Pickler):
         spaces: The namespaces of the modules that the receiver can't import, by name.
         placed: Module and name of all that the receiver finds there.
         cells: The cells that stand for the values of type aliases, by the id of the alias.
+        uses, sizes: What was pickled; see `_Packed`.
         whole: Names of those modules of which the receiver may use any name.
     """
 
@@ -246,6 +309,8 @@ class _ValuePickler(_pickle.Pickler):
         self._spaces: dict[tuple[int, bool], _Made] = {}
         self._files: set[str] = set()
         self.cells: dict[int, CellType] = {}
+        self.uses: list[tuple[Mapping[str, Any], str, Any]] = []
+        self.sizes: list[tuple[Mapping[str, Any], int]] = []
         self.whole: set[str] = set()
         self.spaces: dict[str, dict[str, Any]] = {}
         self.placed: set[tuple[str, str]] = set()
@@ -318,6 +383,7 @@ class _ValuePickler(_pickle.Pickler):
             if word in globals_ and _is_of_annotations(globals_[word]):
                 found[word] = globals_[word]
         self._note_placed(globals_, found)
+        self.uses += [(globals_, name, value) for name, value in found.items()]
         return found
 
     def _annotated(self, space: _Made, globals_: dict[str, Any], annotations: Any) -> dict[str, Any]:
@@ -375,6 +441,8 @@ class _ValuePickler(_pickle.Pickler):
             space, name = self._place_of(cls, globals_)
             names = self._annotated(space, globals_, vars(cls).get("__annotations__") or {})
         attributes = _attributes_of(cls)
+        self.uses += [(vars(cls), name, value) for name, value in attributes.items()]
+        self.sizes.append((vars(cls), len(vars(cls))))
         contents = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
         if "__slots__" in attributes:
             slots = _slots_in(cls)
