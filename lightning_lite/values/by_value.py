@@ -171,11 +171,13 @@ class _Packed(NamedTuple):
 
     Attributes:
         data: The bytes, or why it can't be pickled.
+        modules: The modules whose definitions it finds by name.
         uses: Namespace, name and value of each global and attribute that are part of it.
         sizes: The namespaces of classes that are part of it, and how many attributes they had.
     """
 
     data: bytes | str
+    modules: set[str]
     uses: list[tuple[Mapping[str, Any], str, Any]]
     sizes: list[tuple[Mapping[str, Any], int]]
 
@@ -231,11 +233,11 @@ def _pack_alone(value: Any, modules: set[str], found: dict[str, dict[str, Any]])
     """
     token = tokens.known_token(value)
     known = _known.get(token) if token is not None else None
-    if known is not None and known.is_current():
+    if known is not None and known.modules <= modules and known.is_current():
         return known.data
     file = _LimitedFile(_MAX_WAITING)
     pickler = _ValuePickler(file, False, None, alone=value, modules=modules)
-    packed = _Packed(_dump_alone(pickler, value, file), pickler.uses, pickler.sizes)
+    packed = _Packed(_dump_alone(pickler, value, file), modules, pickler.uses, pickler.sizes)
     found |= {name: pickler.spaces[name] for name in pickler.whole}
     token = tokens.known_token(value)
     if token is not None and not pickler.whole and packed.can_be_kept():
