@@ -1,3 +1,3 @@
-"""The script is run by a test, and is no test itself."""
+"""The scripts are run by tests, and are no tests themselves."""
 
-collect_ignore = ["ml_script.py"]
+collect_ignore = ["ml_script.py", "torch_script.py"]
