@@ -11,7 +11,6 @@ import abc
 import copyreg
 import dataclasses
 import functools
-import io
 import linecache
 import marshal
 import os
@@ -24,7 +23,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import cloudpickle
 
@@ -41,6 +40,7 @@ from lightning_lite.values.references import (
     pickles_as_name,
     single_for_main,
 )
+from lightning_lite.values.waiting_definitions import WaitingDefinitions
 
 _PROTOCOL = 5
 
@@ -95,36 +95,15 @@ def dump_by_value(
     """
     pickler = _ValuePickler(file, to_main, reduce, with_noted=with_noted)
     try:
-        pickler.dump(_Made(namespaces.with_waiting, value, _Rest(pickler, with_script)))
+        pickler.dump(
+            _Made(namespaces.with_waiting, value, WaitingDefinitions(pickler, _ValuePickler, with_script))
+        )
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
     except (PackingError, IsBig):
         raise
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
-
-
-class _Rest:
-    """The definitions that a value does not use; it is reduced after the value, when these are known."""
-
-    def __init__(self, pickler: _ValuePickler, with_script: bool) -> None:
-        self._pickler = pickler
-        self._with_script = with_script
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        pickler = self._pickler
-        spaces = dict(pickler.spaces)
-        whole = set(pickler.whole)
-        names = list(spaces if self._with_script else whole)
-        packed = {}
-        for name in names:  # it grows: a definition may use a module that nothing else uses
-            packed[name], found = _pack_rest(name, spaces[name], pickler, name in whole)
-            for other, space in found.items():
-                if other not in names:
-                    spaces[other] = space
-                    whole.add(other)
-                    names.append(other)
-        return dict, (packed,)
 
 
 class _Made:
@@ -137,140 +116,6 @@ class _Made:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._reduced
-
-
-# The definitions that nothing uses.
-
-#: Largest size of such a definition in bytes, with the globals that it uses; else each work would get them.
-_MAX_WAITING = 1024 * 1024
-
-
-#: What was packed before, by token. A script may have a thousand definitions, and start a thousand works.
-_known: dict[str, _Packed] = {}
-
-_ABSENT = object()
-
-#: Types of globals and attributes whose objects don't change.
-_UNCHANGING = (
-    *(
-        type,
-        FunctionType,
-        _CACHED,
-        ModuleType,
-        property,
-        classmethod,
-        staticmethod,
-        types.MemberDescriptorType,
-    ),
-    *(type(None), bool, int, float, complex, str, bytes),
-)
-
-
-class _Packed(NamedTuple):
-    """A definition that was pickled on its own.
-
-    Attributes:
-        data: The bytes, or why it can't be pickled.
-        modules: The modules whose definitions it finds by name.
-        uses: Namespace, name and value of each global and attribute that are part of it.
-        sizes: The namespaces of classes that are part of it, and how many attributes they had.
-    """
-
-    data: bytes | str
-    modules: set[str]
-    uses: list[tuple[Mapping[str, Any], str, Any]]
-    sizes: list[tuple[Mapping[str, Any], int]]
-
-    def is_current(self) -> bool:
-        """Return whether nothing in it has changed since."""
-        return all(space.get(name, _ABSENT) is value for space, name, value in self.uses) and all(
-            len(space) == size for space, size in self.sizes
-        )
-
-    def can_be_kept(self) -> bool:
-        """Return whether a change would be noticed: that inside a list would not."""
-        return all(
-            isinstance(value, _UNCHANGING) or (name.startswith("__") and name.endswith("__"))
-            for _, name, value in self.uses
-        )
-
-
-def _pack_rest(
-    module: str, space: Mapping[str, Any], pickler: _ValuePickler, is_whole: bool
-) -> tuple[dict[str, bytes | str], dict[str, dict[str, Any]]]:
-    """Pickle the names of a module that have not travelled yet, each on its own.
-
-    A definition refers by name to the others of its module.
-
-    Args:
-        module: The name of the module.
-        space: Its namespace.
-        pickler: The pickler of the value: it knows what has travelled.
-        is_whole: Whether to return all names, not only those of classes and functions.
-
-    Returns:
-        By name, a definition as bytes or why it can't be pickled; and the namespaces of the modules that
-        these use as a whole.
-    """
-    packed: dict[str, bytes | str] = {}
-    found: dict[str, dict[str, Any]] = {}
-    for name, value in list(space.items()):
-        if (module, name) in pickler.placed or (name.startswith("__") and name.endswith("__")):
-            continue
-        is_own = getattr(value, "__module__", None) == module and getattr(value, "__qualname__", None) == name
-        if is_whole or (is_own and isinstance(value, type | FunctionType | _CACHED)):
-            packed[name] = _pack_alone(value, {module, *pickler.spaces}, found)
-    return packed, found
-
-
-def _pack_alone(value: Any, modules: set[str], found: dict[str, dict[str, Any]]) -> bytes | str:
-    """Return one definition as bytes, or why it can't be pickled; the same bytes as long as it is the same.
-
-    Args:
-        value: The definition.
-        modules: The modules whose definitions it finds by name.
-        found: Gets the namespaces of other modules that it uses as a whole.
-    """
-    token = tokens.known_token(value)
-    known = _known.get(token) if token is not None else None
-    if known is not None and known.modules <= modules and known.is_current():
-        return known.data
-    file = _LimitedFile(_MAX_WAITING)
-    pickler = _ValuePickler(file, False, None, alone=value, modules=modules)
-    packed = _Packed(_dump_alone(pickler, value, file), modules, pickler.uses, pickler.sizes)
-    found |= {name: pickler.spaces[name] for name in pickler.whole}
-    token = tokens.known_token(value)
-    if token is not None and not pickler.whole and packed.can_be_kept():
-        if token not in _known:
-            weakref.finalize(value, _known.pop, token, None).atexit = False
-        _known[token] = packed
-    return packed.data
-
-
-def _dump_alone(pickler: _ValuePickler, value: Any, file: _LimitedFile) -> bytes | str:
-    try:
-        pickler.dump(value)
-    except IsBig:
-        return (
-            f"with the globals that it uses it is larger than {_MAX_WAITING} bytes; use its name in the work"
-        )
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - its first use raises the reason
-        return f"{type(error).__name__}: {error}"
-    return file.getvalue()
-
-
-class _LimitedFile(io.BytesIO):
-    """A file in memory that raises `IsBig` instead of growing beyond a size in bytes."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._free = limit
-
-    def write(self, data: Any) -> int:
-        self._free -= memoryview(data).nbytes
-        if self._free < 0:
-            raise IsBig
-        return super().write(data)
 
 
 class _ValuePickler(_pickle.Pickler):
@@ -288,15 +133,16 @@ class _ValuePickler(_pickle.Pickler):
         spaces: The namespaces of the modules that the receiver can't import, by name.
         placed: Module and name of all that the receiver finds there.
         cells: The cells that stand for the values of type aliases, by the id of the alias.
-        uses, sizes: What was pickled; see `_Packed`.
+        uses, sizes: What was pickled; see `waiting_definitions.ValuePickler`.
         whole: Names of those modules of which the receiver may use any name.
     """
 
     def __init__(
         self,
         file: Any,
-        to_main: bool,
-        reduce: Callable[[Any], Any] | None,
+        to_main: bool = False,
+        reduce: Callable[[Any], Any] | None = None,
+        *,
         alone: Any = None,
         modules: Collection[str] = (),
         with_noted: bool = True,
