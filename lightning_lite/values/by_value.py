@@ -95,9 +95,8 @@ def dump_by_value(
     """
     pickler = _ValuePickler(file, to_main, reduce, with_noted=with_noted)
     try:
-        pickler.dump(
-            _Made(namespaces.with_waiting, value, WaitingDefinitions(pickler, _ValuePickler, with_script))
-        )
+        waiting = WaitingDefinitions(pickler, _ValuePickler, with_script)
+        pickler.dump(_Made(namespaces.with_waiting, value, waiting))
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
     except (PackingError, IsBig):

@@ -1,8 +1,8 @@
 """Packs the definitions of the script that a value does not use; in the work they wait for their first use.
 
 Code finds some definitions by their name only, as `pickle.load` does. So all classes and functions of the
-script travel to a work: each is packed on its own, refers by name to the others, and is unpickled when something
-looks it up (`namespaces.ScriptModule`).
+script travel to a work: each is packed on its own, refers by name to the others, and is unpickled when
+something looks it up (`namespaces.ScriptModule`).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class MakePickler(Protocol):
     """Makes a pickler for one definition."""
 
     def __call__(self, file: Any, *, alone: Any, modules: set[str]) -> ValuePickler:
-        """Return a pickler that writes to `file` and names the definitions of `modules` other than `alone`."""
+        """Return a pickler to a file that names the definitions of `modules` other than `alone`."""
 
 
 class WaitingDefinitions:
@@ -66,8 +66,8 @@ class WaitingDefinitions:
     Args:
         pickler: The pickler of the value.
         make_pickler: Makes a pickler for one definition.
-        with_script: Whether to pack the definitions of all modules of which the value uses some. Else only those
-            of modules that the value contains as a whole.
+        with_script: Whether to pack the definitions of all modules of which the value uses some. Else only
+            those of modules that the value contains as a whole.
     """
 
     def __init__(self, pickler: ValuePickler, make_pickler: MakePickler, with_script: bool) -> None:
@@ -170,9 +170,7 @@ def _dump(pickler: ValuePickler, value: Any, file: _LimitedFile) -> bytes | str:
     try:
         pickler.dump(value)
     except IsBig:
-        return (
-            f"with the globals that it uses it is larger than {_MAX_NBYTES} bytes; use its name in the work"
-        )
+        return f"with the globals that it uses it has over {_MAX_NBYTES} bytes; use its name in the work"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - its first use raises the reason
         return f"{type(error).__name__}: {error}"
     return file.getvalue()
