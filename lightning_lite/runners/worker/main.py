@@ -97,6 +97,7 @@ class Child:
         self._main = get_ident()
         self._host: Host
         self._is_open = False
+        self._is_forked = False  # whether this is a process that the work has forked
         # How a stop gets into the main thread now; `None` while it must not.
         self._interrupt: Callable[[], None] | None = None
         self._is_stop_requested = False  # by the app
@@ -303,6 +304,8 @@ class Child:
         return now + _SIGNAL_AGAIN if is_ours else None
 
     def _wake_helper(self) -> None:
+        if self._is_forked:
+            return  # it has no helper, and another file may have got the number of the pipe
         try:
             os.write(self._nudge, b"\0")
         except BlockingIOError:  # the helper has not even begun to read the earlier ones
@@ -312,6 +315,9 @@ class Child:
 
     def _after_fork(self) -> None:
         """Hold none of the pipes in a forked child, so that they end when the work does."""
+        if self._is_forked:
+            return  # a child of that child: its parent has closed them, and may have files with their numbers
+        self._is_forked = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         pipes = self._stop_reader, self._stop_writer, self._nudged, self._nudge
         for fd in (self._calls, self._control, *pipes):
