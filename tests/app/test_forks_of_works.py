@@ -120,6 +120,53 @@ def test_a_handler_of_a_child_is_that_of_its_children(start_method: str, tmp_pat
     assert "answer 0\n" in run_script(script, start_method, cwd=tmp_path)
 
 
+WRITER = """
+import os, signal, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.errors import RunnerError
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+        self.table = [[0] * 1000 for _ in range(300)]
+
+    def run(self):
+        statuses = []
+        for i in range(10):
+            self.table[0][0] += 1  # most of the time, the helper thread looks for changes in all of it
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(5)  # ends a child that hangs
+                try:
+                    self.number = i + 1
+                except RunnerError:
+                    pass  # it is refused, unless another change has not been acknowledged yet
+                os._exit(0)
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        return statuses
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        print("answer", self.work.run())
+        self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_child_that_writes_to_the_state_does_not_hang(start_method: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(WRITER)
+
+    assert f"answer {[0] * 10}\n" in run_script(script, start_method, cwd=tmp_path)
+
+
 FLOW_APP = """
 import os, signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork

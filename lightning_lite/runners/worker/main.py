@@ -345,6 +345,8 @@ class Child:
         for fd in (self._calls, self._control, *pipes):
             os.close(fd)
         self._messages.close(f"a process that {self._work} has forked can't write to its state")
+        if hasattr(self, "_host"):  # it comes after the first code of the user
+            self._host.after_fork()
 
 
 class MessageSender:
