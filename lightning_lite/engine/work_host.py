@@ -174,6 +174,10 @@ class WorkHost(Carrier):
                 if changes or self._owes_applied:
                     self._send(StateChanged(self._work.name, changes, self._applied))
 
+    def after_fork(self) -> None:
+        """Replace the guard: the helper thread, which is not in the forked process, may have held it."""
+        self._guard = StopGuard()
+
     # The link of the work, called by `Component.__setattr__` and `__getattr__`.
 
     def write(self, node: Node, name: str, value: Any) -> None:

@@ -221,3 +221,6 @@ class Host(Protocol):
 
     def close(self) -> None:
         """Run the work's `on_exit` and send its last changes; called in the main thread of the work."""
+
+    def after_fork(self) -> None:
+        """Replace the locks, which other threads may have held; called in a process that the work forked."""

@@ -11,18 +11,51 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lightning_lite.runners.processes.marked import VARIABLE, kill_marked
+from lightning_lite.runners.processes.marked import VARIABLE, kill_marked, mark_of
 from lightning_lite.testing import poll_until
 
+from tests.support.processes import run_script
+
 APP = """
-import os, signal, subprocess, sys
+import multiprocessing, os, signal, subprocess, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+def sleep_in_a_session(writer):
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.write(writer, b"%d " % os.getpid())
+    while True:
+        signal.pause()
+
+def fork(function, *arguments):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function(*arguments)
+        finally:
+            os._exit(0)
+    return pid
+
+def fork_again(writer):
+    os.setsid()
+    fork(sleep_in_a_session, writer)
+
+def start_forks():
+    reader, writer = os.pipe()
+    fork(sleep_in_a_session, writer)
+    os.waitpid(fork(fork_again, writer), 0)  # an orphan
+    multiprocessing.get_context("fork").Process(target=sleep_in_a_session, args=(writer,)).start()
+    multiprocessing.get_context("fork").Process(target=fork_again, args=(writer,)).start()
+    pids = b""
+    while pids.count(b" ") < 4:
+        pids += os.read(reader, 100)
+    return pids.decode().split()
 
 ENDING, START_METHOD, SLEEP = sys.argv[1], sys.argv[2], ["sleep", "600"]
 
 class Work(LightningWork):
     def __init__(self):
-        timeout = 1.0 if ENDING == "time limit" else None
+        timeout = 2.0 if ENDING == "time limit" else None
         super().__init__(parallel=True, timeout=timeout, raise_exception=False)
         self.is_ready = False
 
@@ -34,7 +67,7 @@ class Work(LightningWork):
             subprocess.Popen(["sh", "-c", "trap '' TERM HUP; sleep 600 & wait"], start_new_session=True),
         ]
         with open("pids", "w") as file:
-            file.write(" ".join(str(child.pid) for child in children))
+            file.write(" ".join([*(str(child.pid) for child in children), *start_forks()]))
         # A daemon: its parent has exited.
         subprocess.run(["sh", "-c", "setsid sleep 600 & echo -n ' '$! >> pids"], check=True)
         self.is_ready = True
@@ -68,6 +101,8 @@ LightningApp(Flow()).run(start_method=START_METHOD)
         ("stop", "spawn"),
         ("stop", "forkserver"),
         ("time limit", "spawn"),
+        ("time limit", "forkserver"),
+        ("end of the app", "spawn"),
         ("end of the app", "forkserver"),
         ("kill of the flow", "spawn"),
         ("kill of the flow", "forkserver"),
@@ -81,26 +116,100 @@ def test_what_a_work_has_started_ends_with_it(ending: str, start_method: str, tm
 
     assert app.returncode == (-signal.SIGKILL if ending == "kill of the flow" else 0)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
-    assert len(pids) == 5
+    assert len(pids) == 9
     # The guardian outlives a flow that was killed.
     poll_until(lambda: not any(map(psutil.pid_exists, pids)))
+
+
+STOPS = """
+import os, sys, signal
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.testing import poll_until
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.pid = 0
+
+    def run(self, is_orphan, environ):
+        os.environ.update(environ)
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            if not is_orphan or os.fork() == 0:
+                os.write(writer, b"%d" % os.getpid())
+                while True:
+                    signal.pause()
+            os._exit(0)
+        if is_orphan:
+            os.waitpid(pid, 0)
+        return int(os.read(reader, 100))
+
+class Flow(LightningFlow):
+    def __init__(self, num_works):
+        super().__init__()
+        self.num_works = num_works
+        for i in range(num_works):
+            setattr(self, f"w{i}", Work())
+
+    def run(self):
+        works = [getattr(self, f"w{i}") for i in range(self.num_works)]
+        # Some change their environment so much that it moves: the first one counts.
+        environs = [{"A" * 100: "b" * 5000} if i % 3 else {} for i in range(self.num_works)]
+        pids = [work.run(i % 2 == 0, environs[i]) for i, work in enumerate(works)]
+        if all(map(is_alive, pids)):
+            works[1].stop()
+            works[-1].stop()
+        if works[1].has_stopped and works[-1].has_stopped:
+            poll_until(lambda: not is_alive(pids[1]) and not is_alive(pids[-1]))
+            print("alive:", [i for i, pid in enumerate(pids) if is_alive(pid)], flush=True)
+            print("pids:", *pids, flush=True)
+            self.stop()
+
+LightningApp(Flow(int(sys.argv[1]))).run(start_method=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("num_works", [3, 12])
+def test_a_fork_with_its_own_session_ends_with_its_work_and_not_with_another(
+    num_works: int, start_method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(STOPS)
+
+    output = run_script(script, num_works, start_method, cwd=tmp_path)
+
+    others = [i for i in range(num_works) if i not in (1, num_works - 1)]
+    assert f"alive: {others}\n" in output
+    pids = next(line for line in output.splitlines() if line.startswith("pids:")).split()[1:]
+    poll_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
 
 
 def test_only_processes_with_the_mark_are_killed() -> None:
     def start(mark: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(["sleep", "600"], env=os.environ | {VARIABLE: mark}, start_new_session=True)
 
-    processes = {mark: start(mark) for mark in ("app.1", "app.12", "app.2", "apple.1", "other.1")}
+    app_1, app_12, app_2, apple_1, other_1 = marks = (
+        mark_of("app", 1), mark_of("app", 12), mark_of("app", 2), mark_of("apple", 1), mark_of("other", 1)
+    )  # fmt: skip
+    processes = {mark: start(mark) for mark in marks}
     try:
         kill_marked("app", {1, 2})
-        killed = {
-            mark for mark, process in processes.items() if mark in ("app.1", "app.2") and process.wait()
-        }
-        assert killed == {"app.1", "app.2"}
+        killed = {mark for mark, process in processes.items() if mark in (app_1, app_2) and process.wait()}
+        assert killed == {app_1, app_2}
         assert [process.poll() for mark, process in processes.items() if mark not in killed] == [None] * 3
         kill_marked("app", None)
-        assert processes["app.12"].wait() == -signal.SIGKILL
-        assert (processes["apple.1"].poll(), processes["other.1"].poll()) == (None, None)
+        assert processes[app_12].wait() == -signal.SIGKILL
+        assert (processes[apple_1].poll(), processes[other_1].poll()) == (None, None)
     finally:
         for process in processes.values():
             process.kill()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import subprocess
 import sys
+import threading
 
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import WorkCrashed
+from lightning_lite.structures import List
 
 
 class Work(LightningWork):
@@ -91,6 +95,146 @@ def test_a_work_with_its_own_handler_of_sigterm_ends_in_order(start_method, tmp_
     assert noted.pop("handler") in (["handler", "on_exit"], ["on_exit"])
     assert noted == {action: ["on_exit"] for action in IDLE if action != "handler"}
     assert "Traceback" not in capfd.readouterr().out
+
+
+class Left(LightningWork):
+    """Leaves the default action of SIGTERM within a call, and goes on with it in one of several ways.
+
+    Args:
+        folder: Folder of a file with the name of the work, for what it does.
+        leave: How it leaves the default action.
+        wait: How it goes on.
+    """
+
+    def __init__(self, folder, leave, wait):
+        super().__init__(parallel=True)
+        self.file = f"{folder}/{leave}-{wait}"
+        self.leave = leave
+        self.wait = wait
+        self.is_ready = False
+
+    def note(self, what):
+        with open(self.file, "a") as file:
+            file.write(f"{what}\n")
+
+    def on_exit(self):
+        self.note("on_exit")
+
+    def run(self):
+        getattr(self, self.leave)()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        try:
+            self.is_ready = True
+            getattr(self, self.wait)()
+        finally:
+            self.note("finally")
+
+    def by_asyncio(self):
+        async def serve():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.note, "handler")
+
+        asyncio.run(serve())
+
+    def by_asyncio_twice(self):
+        self.by_asyncio()
+        self.by_asyncio()
+
+    def by_hand(self):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def pausing(self):
+        while True:
+            signal.pause()
+
+    def counting(self):
+        i = 0
+        while True:
+            i += 1
+
+    def in_a_lock(self):
+        threading.Event().wait()
+
+    def in_a_loop(self):
+        async def wait():
+            await asyncio.Event().wait()
+
+        asyncio.run(wait())
+
+    def with_a_child(self):
+        subprocess.run(["sleep", "600"], check=False)
+
+
+WAITS = ("pausing", "counting", "in_a_lock", "in_a_loop", "with_a_child")
+
+
+class StopsAll(LightningFlow):
+    def __init__(self, works, by_app):
+        super().__init__()
+        self.all_works = List(*works)
+        self.by_app = by_app
+
+    def run(self):
+        for work in self.all_works:
+            work.run()
+        if all(work.is_ready for work in self.all_works):
+            if self.by_app:
+                self.stop()
+            for work in self.all_works:
+                work.stop()
+        if all(work.has_stopped for work in self.all_works):
+            self.stop()
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+@pytest.mark.parametrize(
+    ("leave", "by_app"), [("by_asyncio", False), ("by_asyncio_twice", True), ("by_hand", False)]
+)
+def test_a_call_that_has_left_the_default_action_is_stopped_in_order(leave, by_app, start_method, tmp_path):
+    works = [Left(tmp_path, leave, wait) for wait in WAITS]
+
+    LightningApp(StopsAll(works, by_app)).run(start_method=start_method)
+
+    noted = {file.name: file.read_text().split() for file in tmp_path.iterdir() if file.is_file()}
+    assert noted == {f"{leave}-{wait}": ["finally", "on_exit"] for wait in WAITS}
+
+
+class Graceful(LightningWork):
+    """Serves with asyncio until SIGTERM, and cleans up after its event loop has left the default action."""
+
+    def __init__(self, file):
+        super().__init__(parallel=True)
+        self.file = str(file)
+        self.is_ready = False
+
+    def note(self, what):
+        with open(self.file, "a") as file:
+            file.write(f"{what}\n")
+
+    def on_exit(self):
+        self.note("on_exit")
+
+    def run(self):
+        async def serve():
+            is_over = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, is_over.set)
+            self.is_ready = True
+            await is_over.wait()
+
+        asyncio.run(serve())
+        self.note("served")
+        # Long enough for several signals, if some were still sent.
+        select.select((), (), (), 0.3)
+        self.note("saved")
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_what_comes_after_a_graceful_event_loop_is_not_interrupted(start_method, tmp_path):
+    works = [Graceful(tmp_path / "0"), Graceful(tmp_path / "1")]
+
+    LightningApp(StopsAll(works, by_app=False)).run(start_method=start_method)
+
+    for i in range(2):
+        assert (tmp_path / str(i)).read_text().split() == ["served", "saved", "on_exit"]
 
 
 class Waiting(LightningWork):

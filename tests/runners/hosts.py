@@ -59,6 +59,9 @@ class TaskHost:
     def close(self) -> None:
         self.on_exit()
 
+    def after_fork(self) -> None:
+        """Do nothing: this host has no locks."""
+
     def change(self, **changes: bytes) -> None:
         self.send(StateChanged(self.name, changes, 0))
 

@@ -13,7 +13,7 @@ from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
-from lightning_lite.runners.processes.marked import VARIABLE
+from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import Origin, WorkProcess
 from lightning_lite.runners.processes.spawn import inherited_settings, spawn_program
 from lightning_lite.values.shared_objects import is_in_use
@@ -62,7 +62,7 @@ class ProcessFactory:
             **os.environ,
             settings.ROOT_VARIABLE: self._root,
             **(request.env or {}),
-            VARIABLE: f"{self._guardian.token}.{number}",
+            VARIABLE: mark_of(self._guardian.token, number),
         }
         origin = self._origin_of(env)
         # A process that is prepared gets its work later: then any work may have such objects.

@@ -25,7 +25,7 @@ from contextlib import suppress
 from lightning_lite.errors import RunnerError
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.processes.guardian import Guardian
-from lightning_lite.runners.processes.marked import VARIABLE
+from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import WorkProcess, open_pipes
 from lightning_lite.runners.processes.spawn import search_path, spawn_program
 
@@ -63,7 +63,7 @@ class ForkServer:
             )
         self._guardian = guardian
         self._preload = list(preload)
-        self._environ = {**os.environ, VARIABLE: f"{guardian.token}.0"}
+        self._environ = {**os.environ, VARIABLE: mark_of(guardian.token, 0)}
         self._pid = 0
         self._has_answered = False
         self._connection: _socket.socket | None = None
@@ -136,7 +136,8 @@ class ForkServer:
             with suppress(
                 BrokenPipeError, ConnectionResetError
             ):  # it is dead already, as the first report shows
-                here.sendmsg([marshal.dumps({"path": search_path(), "preload": self._preload})])
+                setup = {"path": search_path(), "preload": self._preload, "mark": VARIABLE}
+                here.sendmsg([marshal.dumps(setup)])
         except BaseException:
             here.close()
             with suppress(ProcessLookupError, ChildProcessError):  # other code of the app has reaped it

@@ -175,7 +175,13 @@ def guard(pipe: int, flow: int, token: str) -> None:
         *whole, words = (words + data).split(b" ")
         ended: set[int] = set()
         for word in whole:
-            {b"+": groups.add, b"-": groups.discard, b"!": ended.add}[word[:1]](int(word[1:]))
+            sign, number = word[:1], int(word[1:])
+            if sign == b"+":
+                groups.add(number)
+            elif sign == b"-":
+                groups.discard(number)
+            else:
+                ended.add(number)
         if ended:
             kill_marked(token, ended)
         if not data:

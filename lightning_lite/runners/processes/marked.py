@@ -1,8 +1,9 @@
 """Finds and kills processes by a mark in their environment: those that have left the process group of a work.
 
 A process inherits the environment of the process that starts it, also with `start_new_session=True`. Its
-first environment can be read in /proc. Without /proc, and for a process that was started with another
-environment, nothing is found.
+first environment can be read in /proc. There, a work that the fork server has forked replaces the mark of
+the server by its own. Without /proc, and for a process that was started with another environment, nothing is
+found.
 
 The guardian imports this module by its name alone, so it knows the standard library only.
 """
@@ -11,10 +12,20 @@ from __future__ import annotations
 
 import os
 
-#: The variable. Its value is `<token of the app>.<number of the work>`.
+#: The variable. Its value is the mark: `<token of the app>.<number of the work>`.
 VARIABLE = "LIGHTNING_LITE_MARK"
 
 _KILL = 9
+
+
+def mark_of(app: str, work: int) -> str:
+    """Return the mark of the processes of a work; all marks have the same length.
+
+    Args:
+        app: Token of the app.
+        work: Number of the work; 0 for the fork server.
+    """
+    return f"{app}.{work:010d}"
 
 
 def kill_marked(app: str, works: set[int] | None) -> None:

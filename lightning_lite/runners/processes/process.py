@@ -15,7 +15,7 @@ from lightning_lite.runners.exit_status import OUT_OF_MEMORY, count_out_of_memor
 from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL, STOP_SIGNAL
 from lightning_lite.values.shared_objects import Descriptor
 
 
@@ -190,7 +190,7 @@ class WorkProcess:
             # To the process alone, whose main thread handles it as a stop. The message `StopWork` is read by
             # its helper thread, which waits 5 ms for the interpreter lock if the main thread is busy. Before
             # the first message of the process, the handler is not installed.
-            self._signal(signal.SIGTERM)
+            self._signal(STOP_SIGNAL)
 
     def ask_for_stacks(self) -> None:
         """Let the process write the Python stacks of its threads to its output."""
@@ -230,7 +230,7 @@ class WorkProcess:
                 except ChildProcessError as error:
                     self.detail = str(error)
                 if self._exitcode == ENDED_BY_SIGTERM and self.must_end:
-                    self._exitcode = 0  # it was our SIGTERM, which it got before the message
+                    self._exitcode = 0  # it was our signal, which it got before the message
                 if self._exitcode == -signal.SIGKILL and not self.must_end:
                     self.detail = self.detail or self._explain_kill()
             return self._exitcode

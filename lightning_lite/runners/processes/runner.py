@@ -426,7 +426,7 @@ class ProcessRunner(Runner):
                 process.close_after_fork()
             self._processes.clear()
             self._factory.close_after_fork()
-            self._poller.close()
+            self._poller.close_after_fork()
 
 
 def _start_failed(work: str, error: Exception) -> StartFailed:

@@ -10,7 +10,7 @@ from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined
 from typing import Any
 
 from lightning_lite.runners.wire import interpreter_settings
-from lightning_lite.runners.wire.signals import STACK_SIGNAL
+from lightning_lite.runners.wire.signals import APP_SIGNALS
 
 
 def inherited_settings(cwd: str | None) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def spawn_program(
             actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
     actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in inherited]  # onto itself: inherited
     return os.posix_spawn(
-        sys.executable, argv, env, file_actions=actions, setpgroup=0, setsigmask=[STACK_SIGNAL]
+        sys.executable, argv, env, file_actions=actions, setpgroup=0, setsigmask=APP_SIGNALS
     )
 
 

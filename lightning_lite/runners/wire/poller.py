@@ -151,6 +151,20 @@ class Poller:
         self._writer.close()
         self._reader.close()
 
+    def close_after_fork(self) -> None:
+        """Close the poller in a forked child.
+
+        If a thread has forked while the main thread blocks, each signal would write into the next file that
+        gets the number of the pipe.
+        """
+        self.close()
+        previous = signal.set_wakeup_fd(-1)
+        if previous not in (-1, self._wakeup_fd):
+            try:
+                signal.set_wakeup_fd(previous)
+            except (OSError, ValueError):
+                pass  # the event loop of the user to which it belonged has closed it
+
     def _watch_full(self, writer: PipeWriter, is_out: bool) -> None:
         fd = writer.fd
         if is_out:

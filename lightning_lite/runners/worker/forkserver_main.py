@@ -33,6 +33,9 @@ _REPORT_SIZE = 8
 #: Bytes of a message at most.
 _LARGEST = 1 << 20
 
+#: Index in /proc/<pid>/stat, after the name of the program, of the address of the first environment.
+_ENV_START = 47
+
 #: File descriptors that come with one request at most.
 _NUM_ENDS = 6
 
@@ -44,12 +47,15 @@ def main() -> NoReturn:
     os.set_inheritable(number, False)
     connection = _socket.socket(fileno=number)
     setup = marshal.loads(connection.recv(_LARGEST))
+    mark = setup["mark"]
+    server_mark = f"{mark}={os.environ[mark]}"
     sys.path[:] = setup["path"]
     for module in (_BOOT, _CHILD, *setup["preload"]):
         __import__(module)
     boot = sys.modules[_BOOT]
     boot.hide(__name__)
     boot.die_with(parent)
+    address = _address_of(server_mark)
     gc.freeze()  # the collector never writes to what is here now, so it stays shared
 
     ends = serve(connection, boot)
@@ -58,6 +64,7 @@ def main() -> NoReturn:
     calls = ends[0]
     setup = marshal.loads(boot.read_frame(calls))
     _take_environment(setup["env"])
+    _write_first_environment(address, f"{mark}={setup['env'][mark]}")
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
     invalidate_caches()  # modules may have been added since the server started
@@ -110,6 +117,34 @@ def _take_environment(env: dict[str, str]) -> None:
     for name, value in env.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+
+
+def _address_of(variable: str) -> int | None:
+    """Return where a variable is in the first environment of this process and its forks, if that is known.
+
+    Args:
+        variable: Its name and value, as in the environment.
+    """
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            start = int(file.read().rpartition(b")")[2].split()[_ENV_START])
+        with open("/proc/self/environ", "rb") as file:
+            offset = (b"\0" + file.read()).find(f"\0{variable}\0".encode())
+    except (OSError, IndexError):
+        return None  # not on this system
+    return start + offset if start and offset >= 0 else None
+
+
+def _write_first_environment(address: int | None, variable: str) -> None:
+    """Overwrite a variable in the first environment with one of the same length.
+
+    `/proc/<pid>/environ` shows the memory that the kernel filled when the program started. `os.environ` does
+    not change it, so without this, all forks would show the mark of the server.
+    """
+    if address is not None:
+        with suppress(OSError), open("/proc/self/mem", "r+b", buffering=0) as memory:
+            memory.seek(address)
+            memory.write(variable.encode())
 
 
 def _receive(connection: _socket.socket) -> tuple[bytes, list[int], bool]:

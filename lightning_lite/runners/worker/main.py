@@ -2,13 +2,14 @@
 
     calls ───▶ main thread     RunCall ─▶ host.perform                        ┐
     control ─▶ helper thread   WriteState, AcknowledgeState ─▶ host.receive   ├─▶ reports
-               (asleep)        StopWork ─▶ wake the main thread, and SIGTERM  ┘
+               (asleep)        StopWork ─▶ wake the main thread, and a signal ┘
                                the pipe ends: the main process is lost ─▶ everything here ends
 
 The main thread reads calls itself, because to hand over a call would cost more than the call. A stop is
 `StopRun`, raised in the main thread: once, never within a message, and never within `on_exit`. In a running
 call a handler of SIGTERM raises it. If the user's code has replaced that handler, it gets SIGTERM once, and
-the work ends after the call.
+the work ends after the call. The app sends another signal, whose handler sends SIGTERM to this process: only
+that can restore our handler first if the user's code has left the default action.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFai
 from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, write_stacks_on_demand
+from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STOP_SIGNAL, write_stacks_on_demand
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.values.namespaces import expect_script
@@ -97,11 +98,13 @@ class Child:
         self._main = get_ident()
         self._host: Host
         self._is_open = False
+        self._is_forked = False  # whether this is a process that the work has forked
         # How a stop gets into the main thread now; `None` while it must not.
         self._interrupt: Callable[[], None] | None = None
         self._is_stop_requested = False  # by the app
         self._is_stop_due = False
         self._has_stopped = False
+        self._is_left_to_user = False  # whether a handler of the user's code has got the signal to stop
 
     def live(self, setup: dict[str, Any], packed_host: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
@@ -120,6 +123,7 @@ class Child:
             self._interrupt = None
             # Python takes its handlers back before the process ends; a late signal would look like a crash.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(STOP_SIGNAL, signal.SIG_IGN)
             self._messages.drain()
 
     # The beginning.
@@ -134,6 +138,8 @@ class Child:
         expect_script()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow handles Ctrl-C
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        signal.signal(STOP_SIGNAL, self._on_stop_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_SIGNAL})
         os.register_at_fork(after_in_child=self._after_fork)
         if setup["settings"] is not None:
             __import__(_INTERPRETER_SETTINGS)
@@ -192,9 +198,7 @@ class Child:
         poller.register(self._stop_reader, select.POLLIN)
         spin_wait = SpinWait(poller)
         while True:
-            # asyncio leaves the default action, with which a stop would end the process without `on_exit`.
-            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, self._on_sigterm)
+            self._replace_default_action()
             self._allow_stop(_stop_here)
             while not calls and not self._is_stop_requested:
                 if not spin_wait.spin():
@@ -218,6 +222,22 @@ class Child:
         self._interrupt = interrupt
         if self._is_stop_due:
             self._stop_now()
+
+    def _replace_default_action(self) -> None:
+        """Handle SIGTERM again if the user's code has left the default action, as asyncio does.
+
+        Otherwise SIGTERM would end the process without `finally` blocks and `on_exit`.
+        """
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_stop_signal(self, signum: int, frame: FrameType | None) -> None:
+        if self._is_left_to_user:
+            return  # the user's handler gets SIGTERM once, however often the app asks
+        self._replace_default_action()
+        self._is_left_to_user = signal.getsignal(signal.SIGTERM) != self._on_sigterm
+        # To the process, not to this thread: a thread of the user may wait for it.
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         self._is_stop_due = True
@@ -250,7 +270,8 @@ class Child:
     # The helper thread.
 
     def _help(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a stop is for the main thread alone
+        # A stop is for the main thread alone.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, STOP_SIGNAL})
         try:
             self._listen()
         except BaseException:  # noqa: BLE001 - without its helper a work could not be stopped any more
@@ -293,16 +314,20 @@ class Child:
 
     def _stop_main(self, now: float) -> float | None:
         """Make the main thread stop; return when to do so again, or `None` if it has stopped."""
-        if self._has_stopped:
+        if self._has_stopped or self._is_left_to_user:
             return None
-        is_ours = signal.getsignal(signal.SIGTERM) == self._on_sigterm
-        if (
-            is_ours or not self._is_open
-        ):  # else the main process has sent the one signal for the user's handler
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler == signal.SIG_DFL:
+            signal.pthread_kill(self._main, STOP_SIGNAL)
+            return now + _SIGNAL_AGAIN
+        is_ours = handler == self._on_sigterm
+        if is_ours or not self._is_open:  # else the app has sent the one signal for the user's handler
             signal.pthread_kill(self._main, signal.SIGTERM)
         return now + _SIGNAL_AGAIN if is_ours else None
 
     def _wake_helper(self) -> None:
+        if self._is_forked:
+            return  # it has no helper, and another file may have got the number of the pipe
         try:
             os.write(self._nudge, b"\0")
         except BlockingIOError:  # the helper has not even begun to read the earlier ones
@@ -312,11 +337,16 @@ class Child:
 
     def _after_fork(self) -> None:
         """Hold none of the pipes in a forked child, so that they end when the work does."""
+        if self._is_forked:
+            return  # a child of that child: its parent has closed them, and may have files with their numbers
+        self._is_forked = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         pipes = self._stop_reader, self._stop_writer, self._nudged, self._nudge
         for fd in (self._calls, self._control, *pipes):
             os.close(fd)
         self._messages.close(f"a process that {self._work} has forked can't write to its state")
+        if hasattr(self, "_host"):  # it comes after the first code of the user
+            self._host.after_fork()
 
 
 class MessageSender:

@@ -1,0 +1,223 @@
+"""Processes that a work or the flow forks, and their children, keep all their own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import run_script
+
+START_METHODS = ["spawn", "forkserver"]
+
+APP = """
+import multiprocessing, os, subprocess, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+START_METHOD, KIND, DEPTH, NUM_FILES = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+def in_child(function, *arguments):
+    if KIND == "multiprocessing":
+        child = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        return
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function(*arguments)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+def descend(work, depth, files):
+    assert work.items == [1, 2]  # the first look at a list wakes the helper thread, which is not here
+    for file in files:
+        file.write(f"{depth} ")
+        file.flush()
+    if depth < DEPTH:
+        files += [open(f"file-{depth}-{i}", "w") for i in range(NUM_FILES)]
+        subprocess.run(["true"], preexec_fn=lambda: [os.fstat(file.fileno()) for file in files], check=True)
+        in_child(descend, work, depth + 1, files)
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.items = [1, 2]
+
+    def run(self):
+        in_child(descend, self, 1, [])
+        return 3
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        assert self.work.run() == 3
+        self.stop()
+
+LightningApp(Flow()).run(start_method=START_METHOD)
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+@pytest.mark.parametrize("kind", ["multiprocessing", "fork"])
+@pytest.mark.parametrize(("depth", "num_files"), [(2, 1), (2, 30), (3, 10), (4, 7)])
+def test_files_of_a_child_are_open_in_its_children(
+    start_method: str, kind: str, depth: int, num_files: int, tmp_path: Path
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(APP)
+
+    output = run_script(script, start_method, kind, depth, num_files, cwd=tmp_path)
+
+    assert "Error" not in output
+    texts = {file.name: file.read_text() for file in tmp_path.glob("file-*")}
+    assert texts == {
+        f"file-{i}-{j}": "".join(f"{later} " for later in range(i + 1, depth + 1))
+        for i in range(1, depth)
+        for j in range(num_files)
+    }
+
+
+HANDLER = """
+import os, signal, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Work(LightningWork):
+    def run(self):
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            grandchild = os.fork()
+            if grandchild == 0:
+                os._exit(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        print("answer", self.work.run())
+        self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_handler_of_a_child_is_that_of_its_children(start_method: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(HANDLER)
+
+    assert "answer 0\n" in run_script(script, start_method, cwd=tmp_path)
+
+
+WRITER = """
+import os, signal, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.errors import RunnerError
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+        self.table = [[0] * 1000 for _ in range(300)]
+
+    def run(self):
+        statuses = []
+        for i in range(10):
+            self.table[0][0] += 1  # most of the time, the helper thread looks for changes in all of it
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(5)  # ends a child that hangs
+                try:
+                    self.number = i + 1
+                except RunnerError:
+                    pass  # it is refused, unless another change has not been acknowledged yet
+                os._exit(0)
+            statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        return statuses
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        print("answer", self.work.run())
+        self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_child_that_writes_to_the_state_does_not_hang(start_method: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(WRITER)
+
+    assert f"answer {[0] * 10}\n" in run_script(script, start_method, cwd=tmp_path)
+
+
+FLOW_APP = """
+import os, signal, sys, threading
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.testing import poll_until
+
+class Work(LightningWork):
+    def run(self):
+        poll_until(lambda: os.path.exists("done"))
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.work.run()
+        self.stop()
+
+def is_blocked():
+    return sys._current_frames()[threading.main_thread().ident].f_code.co_name == "_poll"
+
+def in_child():
+    files = [open(f"file-{i}", "w+") for i in range(30)]
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.raise_signal(signal.SIGTERM)
+    sizes = [os.fstat(file.fileno()).st_size for file in files]
+    os._exit(0 if sizes == [0] * 30 else 1)
+
+def fork():
+    poll_until(is_blocked)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            in_child()
+        finally:
+            os._exit(2)
+    print("forked", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    open("done", "w").close()
+
+thread = threading.Thread(target=fork)
+thread.start()
+LightningApp(Flow()).run(start_method=sys.argv[1])
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_signal_writes_into_no_file_of_a_process_that_the_flow_forks(
+    start_method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(FLOW_APP)
+
+    assert "forked 0\n" in run_script(script, start_method, cwd=tmp_path)
