@@ -107,6 +107,32 @@ class Work(LightningWork):
     assert lines_of(tmp_path, script) == ["mypkg number 1", "mypkg number 2"]
 
 
+@pytest.mark.parametrize("options", ['"w"', '"w", delay=True', '"a"', '"w", encoding="utf-16-le"'])
+def test_the_main_process_and_works_write_to_one_file_without_loss(tmp_path: Path, options: str) -> None:
+    script = f"""
+open("log.txt", "w").close()
+log = logging.getLogger("mine")
+log.setLevel("INFO")
+log.addHandler(logging.FileHandler("log.txt", {options}))
+if "delay" not in {options!r}:
+    log.info("begin")
+
+class Work(LightningWork):
+    def run(self):
+        for i in range(3):
+            log.info("work %d", i)
+
+import atexit
+atexit.register(log.info, "end")
+"""
+    lines_of(tmp_path, script)
+
+    encoding = "utf-16-le" if "utf-16" in options else "utf-8"
+    written = (tmp_path / "log.txt").read_bytes().decode(encoding).splitlines()
+    begin = [] if "delay" in options else ["begin"]
+    assert written == [*begin, *(f"work {i}" for i in range(3)), *(f"work {i}" for i in range(3)), "end"]
+
+
 HIDE = """
 class Hide(logging.Filter):
     def __init__(self):

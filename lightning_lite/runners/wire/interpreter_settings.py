@@ -8,6 +8,8 @@ loads this module only if there is something to apply.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 from typing import Any, NamedTuple
 
@@ -250,6 +252,7 @@ def _capture_handlers(logging: Any, name: str, logger: Any) -> list[_Handler]:
         elif target in _STREAMS:
             found.append(settings)
         else:
+            _append_to_file(handler)
             found.append(settings._replace(encoding=handler.encoding))
     if others and not any(handler.target in _STREAMS for handler in found):
         found.append(next((handler for handler in others if handler.is_usable), others[0]))
@@ -271,6 +274,25 @@ def _target(handler: Any) -> str | None:
         if handler.stream in (sys.stderr, sys.__stderr__):
             return "stderr"
     return None
+
+
+def _append_to_file(handler: Any) -> None:
+    """Let a handler of this process append to its file, as works do, whatever its mode is.
+
+    In the mode "w" it would write at its own position, over the lines of works; and if it opens its file
+    later, it would remove them.
+    """
+    handler.acquire()
+    try:
+        if handler.stream is None and "a" not in handler.mode and not getattr(handler, "_closed", False):
+            handler.stream = handler._open()
+        if handler.stream is not None:
+            fd = handler.stream.fileno()
+            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+    except (OSError, ValueError, AttributeError):
+        pass  # it is closed, or has a stream of its own kind
+    finally:
+        handler.release()
 
 
 def _capture_filters(name: str, place: str, owner: Any) -> tuple[list[Any], bool]:
