@@ -21,8 +21,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import TextIO
 
-from lightning_lite.ui.stream_interceptor import StreamInterceptor
 from lightning_lite.ui.tty import Tty
+from lightning_lite.ui.whole_lines import WholeLines
 
 #: Maximum rate of immediate redraws after prints, and their maximum in a burst. Above it, the footer stays
 #: hidden until `redraw`.
@@ -46,17 +46,23 @@ class Footer:
         on_hidden: Called when the footer was erased and must be drawn again soon.
     """
 
-    def __init__(self, tty: Tty, streams: Sequence[TextIO]) -> None:
+    def __init__(self, tty: Tty, streams: Sequence[io.TextIOWrapper]) -> None:
         self.on_hidden: Callable[[], None] = _do_nothing
         self.tty = tty
-        self._lock = threading.RLock()  # re-entrant: a finaliser may print while this thread prints
+        # Re-entrant: a finaliser may print while this thread prints.
+        self._lock = threading.Condition(threading.RLock())
         self._frame = b""
         self._is_drawn = False
         self._credit = _REDRAWS_IN_BURST
         self._credit_at = 0.0
         self._is_open = True
         self._num_holds = 0
-        self._buffers = [_LineBuffer(stream, self) for stream in streams]
+        self._prints = [_LinesAbove(stream, self) for stream in streams]
+
+    @property
+    def lines(self) -> WholeLines:
+        """What is printed to the first of the streams."""
+        return self._prints[0]
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show `lines`; without effect while the footer is held or the terminal blocks.
@@ -92,7 +98,7 @@ class Footer:
         self.on_hidden()
 
     def hide(self, patience: float = -1) -> None:
-        """Erase the footer, and flush the streams.
+        """Erase the footer, and write what the streams have buffered.
 
         Args:
             patience: Maximum of seconds to wait for a thread that is printing or a terminal that blocks;
@@ -100,8 +106,8 @@ class Footer:
         """
         if (patience < 0 or self.tty.is_ready) and self._lock.acquire(timeout=patience):
             try:
-                for buffer in self._buffers:
-                    buffer.flush()
+                for prints in self._prints:
+                    prints.write_beginning()
                 self._erase()
             finally:
                 self._lock.release()
@@ -135,8 +141,8 @@ class Footer:
             with suppress(OSError):  # the terminal was closed
                 self.hide()
             self._is_open = False
-            for buffer in self._buffers:
-                buffer.close()
+            for prints in self._prints:
+                prints.close()
             self.tty.close()
 
     def _draw(self) -> None:
@@ -161,39 +167,16 @@ class Footer:
             self.tty.write(_ERASE)
 
 
-class _LineBuffer(StreamInterceptor):
-    """Prints to the terminal of a footer; buffers a line until its newline, as the stream does."""
+class _LinesAbove(WholeLines):
+    """Prints to the terminal of a footer."""
 
-    def __init__(self, stream: TextIO, footer: Footer) -> None:
+    def __init__(self, stream: io.TextIOWrapper, footer: Footer) -> None:
         stream.flush()
         self._footer = footer
-        self._text = ""
-        self._is_open = True
-        super().__init__(stream)
+        super().__init__(stream, footer._lock)
 
-    def write(self, text: str) -> int:
-        if not self._is_open or not isinstance(text, str) or self.is_forked:
-            return self._write(text)
-        with self._footer._lock:
-            self._text += text
-            if "\n" in text or "\r" in text or getattr(self.stream, "write_through", False):
-                self._print()
-        return len(text)
-
-    def flush(self) -> None:
-        if self._is_open and not self.is_forked:
-            with self._footer._lock:
-                self._print()
-        self._flush()
-
-    def close(self) -> None:
-        self._is_open = False
-        self.restore()
-
-    def _print(self) -> None:
-        text, self._text = self._text, ""
-        if text:
-            self._footer.write(text.encode(self.stream.encoding, self.stream.errors or "strict"))
+    def _send(self, text: str) -> None:
+        self._footer.write(text.encode(self.stream.encoding, self.stream.errors or "strict"))
 
 
 def open_footer() -> Footer | None:
@@ -208,7 +191,7 @@ def open_footer() -> Footer | None:
     tty = Tty.of(stdout)
     if tty is None:
         return None
-    streams: list[TextIO] = [stdout]
+    streams = [stdout]
     if isinstance(stderr, io.TextIOWrapper) and _is_same_terminal(stdout, stderr):
         streams.append(stderr)
     return Footer(tty, streams)

@@ -54,6 +54,7 @@ class Terminal:
         self._holding = threading.Lock()  # protects _num_holds
         self._free = threading.Event()  # cleared while the terminal is held
         self._free.set()
+        self._in_line = threading.RLock()  # held while the parts of a line are written
         self._writing = threading.Lock()
         self._last_lines: dict[str, str] = {}
         self._waiting = threading.Lock()  # protects _waker
@@ -90,8 +91,12 @@ class Terminal:
             self._is_broken = True
             return
         try:
-            for lines in _portions(make_text(stream)):
-                self._write(stream, lines)
+            with self._in_line:
+                try:
+                    for lines in _portions(make_text(stream)):
+                        self._write(stream, lines)
+                finally:
+                    self._give_up_line()
         except (OSError, ValueError) as error:  # closed by the reader, disk full; closed by the flow
             self._is_broken = True
             if isinstance(error, OSError) and error.errno in _GONE:
@@ -115,6 +120,7 @@ class Terminal:
             self._free.clear()
         with self._writing:
             pass  # waits for the end of a write in another thread
+        self._give_up_line()  # its end is written after the release
         if self.footer is not None:
             self.footer.hold()
 
@@ -136,6 +142,7 @@ class Terminal:
                 os.write(self._waker, b"!")
         if self.footer is not None:
             self.footer.interrupt()
+        self._give_up_line()
         if self._whole_lines is not None:
             self._whole_lines.close()
 
@@ -145,14 +152,23 @@ class Terminal:
             self._wait_until_ready(stream)
             with self._writing:
                 if self._free.is_set() and not self._is_broken:
-                    whole_lines = self._whole_lines
+                    kept = self._kept_lines
                     # The stream for inline works is an object that passes the rest to the real one.
-                    if whole_lines is not None and getattr(stream, "real", stream) is whole_lines.stream:
-                        whole_lines.write_lines(lines)
+                    if kept is not None and getattr(stream, "real", stream) is kept.stream:
+                        kept.write_lines(lines)
                     else:
                         stream.write(lines)
                         stream.flush()
                     return
+
+    @property
+    def _kept_lines(self) -> WholeLines | None:
+        """What keeps the lines of the standard output whole, if anything does."""
+        return self._whole_lines if self.footer is None else self.footer.lines
+
+    def _give_up_line(self) -> None:
+        if (kept := self._kept_lines) is not None:
+            kept.give_up_line()
 
     def _wait_until_ready(self, stream: TextIO) -> None:
         """Wait until a write will not block.
@@ -196,7 +212,7 @@ def _do_nothing() -> None:
 
 
 def _portions(text: str) -> Iterator[str]:
-    """Split a text at line ends where possible, so that prints of the flow do not split a line."""
+    """Split a text at line ends where possible."""
     start = 0
     while start < len(text):
         end = text.rfind("\n", start, start + _WRITE_SIZE) + 1 or start + _WRITE_SIZE

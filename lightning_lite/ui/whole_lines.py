@@ -1,17 +1,16 @@
-"""Keeps lines whole that the flow and the display of works print to the same pipe or file.
+"""Keeps lines whole that the flow and the display of works print to the same terminal, pipe or file.
 
-`print("step", 3)` of the flow writes several pieces. Without a terminal, another thread could print a line of
-a work between two of them. A terminal with a footer needs none of this: the footer buffers lines itself.
+`print("step", 3)` of the flow writes several pieces, and a long line of a work is written in parts. Another
+thread could print between two of them.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import threading
 from contextlib import suppress
 from typing import Self, TextIO
-
-from lightning_lite.ui.stream_interceptor import StreamInterceptor
 
 #: Characters of a line from which on its beginning is written before its end comes, as by a full buffer.
 _LONGEST = 8192
@@ -23,11 +22,18 @@ _LONGEST_WAIT = 0.05
 _PATIENCE = 1.0
 
 
-class WholeLines(StreamInterceptor):
+class WholeLines:
     r"""Buffers what is printed to a stream until the end of the line, and lets other threads print lines.
+
+    It replaces the methods `write` and `flush` of the stream object. So it also sees what code prints that
+    keeps a reference to the stream, for example a handler of `logging`.
 
     Args:
         stream: The stream.
+        lock: Protects what is written; `None` for a lock of its own.
+
+    Attributes:
+        stream: As above.
 
     Example:
         >>> stream = io.TextIOWrapper(io.BytesIO())
@@ -41,14 +47,19 @@ class WholeLines(StreamInterceptor):
         b'a work\nflow goes on\n'
     """
 
-    stream: io.TextIOWrapper
-
-    def __init__(self, stream: io.TextIOWrapper) -> None:
-        # Re-entrant: a signal handler may print while this thread prints.
-        self._lock = threading.Condition(threading.RLock())
-        self._text = ""  # the beginning of a line, not written yet
+    def __init__(self, stream: io.TextIOWrapper, lock: threading.Condition | None = None) -> None:
+        self.stream = stream
+        # Re-entrant: a signal handler or a finaliser may print while this thread prints.
+        self._lock = threading.Condition(threading.RLock()) if lock is None else lock
+        self._text = ""  # printed by the flow, and not written yet
         self._is_in_line = False  # the beginning of a line was written
-        super().__init__(stream)
+        self._writer = 0  # the thread that has written the beginning of a line of a work, or 0
+        self._next_writer = 0  # the thread that waits for the end of a line of the flow, or 0
+        self._is_open = True
+        self._pid = os.getpid()
+        self._write, self._flush = stream.write, stream.flush
+        for name in ("write", "flush"):
+            setattr(stream, name, getattr(self, name))
 
     @classmethod
     def of(cls, stream: TextIO | None) -> Self | None:
@@ -56,51 +67,115 @@ class WholeLines(StreamInterceptor):
         return cls(stream) if isinstance(stream, io.TextIOWrapper) and not stream.closed else None
 
     def write(self, text: str) -> int:
-        """Write the lines that are complete with `text`."""
-        if self.is_forked:
+        """Write the lines that are complete with `text`, and return its number of characters."""
+        if not self._is_active or not isinstance(text, str):
             return self._write(text)
         with self._lock:
-            text_so_far = self._text + text
-            size = len(text_so_far)
-            # An unbuffered stream shows each piece at once, and a carriage return begins a progress bar.
-            if "\r" not in text and size < _LONGEST and not self.stream.write_through:
-                size = text_so_far.rfind("\n") + 1
-            self._text = text_so_far[size:]
-            if size:
-                self._write(text_so_far[:size])
-                self._is_in_line = text_so_far[size - 1] != "\n"
-                if not self._is_in_line:
-                    self._lock.notify_all()
+            self._text += text
+            if self._may_write(_LONGEST):
+                self._write_complete()
         return len(text)
 
     def flush(self) -> None:
         """Write the line that is not complete yet, and flush the stream."""
-        if not self.is_forked:
+        if self._is_active:
             with self._lock:
-                self._write_beginning()
+                if self._may_write():
+                    self._write_up_to(len(self._text))
         self._flush()
 
     def write_lines(self, lines: str) -> None:
-        """Write whole lines, and flush the stream; ends a line whose beginning was written."""
-        with self._lock:
-            self._lock.wait_for(lambda: not self._is_in_line, _LONGEST_WAIT)
-            self._write(f"\n{lines}" if self._is_in_line else lines)
-            self._is_in_line = False
+        """Write lines of a work, and flush the stream; ends a line of the flow whose beginning was written.
+
+        The last line may be a part. Until the same thread has written its end, or until `give_up_line`, other
+        threads write nothing: what they print is buffered, and they wait when the buffer is full.
+        """
+        if not self._is_active:
+            self._write(lines)
             self._flush()
+            return
+        with self._lock:
+            if not self._writer:
+                self._next_writer = threading.get_ident()
+                self._lock.wait_for(lambda: self._writer or not self._is_in_line, _LONGEST_WAIT)
+                self._next_writer = 0
+                if self._is_in_line:
+                    lines = f"\n{lines}"
+            self._is_in_line = not lines.endswith("\n")
+            self._writer = threading.get_ident() if self._is_in_line else 0
+            self._send(lines)
+            if not self._writer:
+                self._write_complete()
+                self._lock.notify_all()
+            self._flush()
+
+    def give_up_line(self) -> None:
+        """Let other threads write, even if the end of a line of a work was not written."""
+        if self._writer:
+            with self._lock:
+                self._writer = 0
+                self._lock.notify_all()
+
+    def write_beginning(self) -> None:
+        """Write the line that is not complete yet, unless the end of a line of a work is to come."""
+        with self._lock:
+            if not self._writer:
+                self._write_up_to(len(self._text))
 
     def close(self) -> None:
         """Restore the stream, and write the line that is not complete yet."""
-        self.restore()
+        for name in ("write", "flush"):
+            if vars(self.stream).get(name) == getattr(self, name):  # other code may have replaced them since
+                delattr(self.stream, name)
         # If another thread holds the lock for long, the stream blocks, and nothing can be written.
         if self._lock.acquire(timeout=_PATIENCE):
             try:
+                self.give_up_line()
                 with suppress(OSError, ValueError):  # its reader is gone; it was closed
-                    self._write_beginning()
+                    self.write_beginning()
             finally:
                 self._lock.release()
+        self._is_open = False
 
-    def _write_beginning(self) -> None:
-        text, self._text = self._text, ""
+    @property
+    def _is_active(self) -> bool:
+        """False in a forked process, too: there, a thread that holds the lock may not exist."""
+        return self._is_open and os.getpid() == self._pid
+
+    def _may_write(self, size: int = 0) -> bool:
+        """Wait for the end of a line of a work, or return as long as less than `size` characters wait.
+
+        Returns:
+            Whether no line of a work has begun.
+        """
+        # A finaliser that runs in the thread of the work's line and prints there would wait for itself.
+        if self._writer and self._writer != threading.get_ident():
+            self._lock.wait_for(lambda: not self._writer or len(self._text) < size)
+        return not self._writer
+
+    def _write_complete(self) -> None:
+        """Write all lines that are complete, and what the stream itself would not buffer."""
+        text = self._text
+        size = text.rfind("\n") + 1
+        # An unbuffered stream shows each piece at once, and a carriage return begins a progress bar.
+        if (
+            "\r" in text
+            or len(text) - size >= _LONGEST
+            or self.stream.write_through
+            or (self.stream.line_buffering and size)
+        ):
+            size = len(text)
+        self._write_up_to(size)
+
+    def _write_up_to(self, size: int) -> None:
+        text, self._text = self._text[:size], self._text[size:]
         if text:
-            self._is_in_line = True
-            self._write(text)
+            self._is_in_line = not text.endswith("\n")
+            self._send(text)
+            if not self._is_in_line and self._next_writer:
+                # Else this thread could begin the next line before the other one has the lock.
+                self._writer, self._next_writer = self._next_writer, 0
+                self._lock.notify_all()
+
+    def _send(self, text: str) -> None:
+        self._write(text)

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from lightning_lite.ui.footer import Footer, open_footer
+from lightning_lite.ui.terminal import Terminal
 from lightning_lite.ui.tty import Tty
 
 from tests.ui.screens import DEADLINE
@@ -123,6 +124,34 @@ def test_two_streams_keep_their_order(screen, stream):
         footer.close()
 
     assert shown(screen) == [f"{name} {number}" for number in range(5) for name in ("out", "err")]
+
+
+def test_a_long_line_of_a_work_is_not_split_by_a_print(screen, stream, footer, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream)
+    terminal = Terminal()
+    terminal.footer = footer
+    footer.draw(["one"])
+    shown_all = threading.Event()
+
+    def print_lines():
+        while not shown_all.is_set():
+            stream.write("f" * 20 + "\n")
+        stream.write("END\n")
+
+    def show_lines():
+        for _ in range(10):
+            terminal.show("a", "w" * 2500)
+        shown_all.set()
+
+    threads = [threading.Thread(target=target) for target in (print_lines, show_lines)]
+    for thread in threads:
+        thread.start()
+    screen.until(lambda: "END" in screen.display)
+    for thread in threads:
+        thread.join(DEADLINE)
+    footer.close()
+
+    assert "".join(screen.lines).count("w" * 2500) == 10
 
 
 def test_threads_that_print_do_not_mix_their_lines(screen, stream, footer):

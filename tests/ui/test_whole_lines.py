@@ -3,14 +3,20 @@
 import io
 import os
 import re
+import select
 import subprocess
 import sys
 import threading
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from lightning_lite.testing import poll_until
+from lightning_lite.ui.terminal import Terminal
 from lightning_lite.ui.whole_lines import WholeLines
+
+from tests.support.processes import DEADLINE, run_script
 
 APP = """
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -57,6 +63,124 @@ def test_lines_of_flow_and_works_are_whole_and_in_order(tmp_path: Path, runner: 
     assert by_work == [f"root.work | work {i}" for i in range(1500)]
     by_flow = [line for line in lines if not line.startswith("root.work | ")]
     assert by_flow == [f"flow line {i % 20} end" for i in range(len(by_flow))], by_flow[:50]
+
+
+LONG = """
+import sys, threading
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+LENGTH = int(sys.argv[2])
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__(parallel=True)
+
+    def run(self):
+        for _ in range(100):
+            print("w" * LENGTH)
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work, self.other = Work(), Work()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._print)
+
+    def _print(self):
+        while not self._ended.is_set():
+            print("flow", "f" * 20)
+
+    def run(self):
+        if self._thread.ident is None:
+            self._thread.start()
+        self.work.run()
+        self.other.run()
+        if self.work.has_succeeded and self.other.has_succeeded:
+            self._ended.set()
+            self._thread.join()
+            self.stop()
+
+LightningApp(Flow()).run(runner=sys.argv[1], view=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("runner", "length", "unbuffered"),
+    [
+        ("processes", 1100, ""),
+        ("processes", 7000, "1"),
+        ("processes", 40_000, ""),
+        ("inline", 9000, ""),
+        ("inline", 2000, "1"),
+    ],
+)
+def test_long_lines_of_works_are_not_split_by_a_thread_of_the_flow(
+    tmp_path: Path, runner: str, length: int, unbuffered: str
+) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(LONG)
+
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    lines = run_script(script, runner, length, cwd=tmp_path, env=environment).splitlines()
+
+    flow = "flow " + "f" * 20
+    works = [line for line in lines if line != flow]
+    assert sorted(works) == [
+        f"root.{name} | {'w' * length}" for name in ("other", "work") for _ in range(100)
+    ], {line[:100] for line in works}
+    assert len(lines) > len(works)
+
+
+def test_the_flow_prints_while_the_reader_has_stopped_in_a_long_line_of_a_work() -> None:
+    read_end, write_end = os.pipe()
+    with open(write_end, "w", encoding="utf-8") as stream, redirect_stdout(stream):
+        terminal = Terminal()
+        terminal.keep_lines_whole()
+        showing = threading.Thread(target=terminal.show, args=("a", "w" * 100_000))
+        showing.start()
+        poll_until(lambda: not is_writable(write_end), timeout=DEADLINE)
+
+        stream.write("flow goes on\n")  # returns, as with a stopped reader of any program
+        flushing = threading.Thread(target=print, args=("flushed",), kwargs={"flush": True})
+        flushing.start()
+        with open(read_end, "rb") as reader:
+            text = b""
+            while not text.endswith(b"flushed\n"):
+                text += reader.read1()
+        showing.join(DEADLINE)
+        flushing.join(DEADLINE)
+        terminal.close()
+
+    assert text == b"a | " + b"w" * 100_000 + b"\nflow goes on\nflushed\n"
+
+
+@pytest.mark.parametrize("end", ["close", "hold"])
+def test_the_end_of_a_long_line_is_not_waited_for_when_the_terminal_is_closed_or_held(end: str) -> None:
+    read_end, write_end = os.pipe()
+    with open(write_end, "w", encoding="utf-8") as stream, redirect_stdout(stream):
+        terminal = Terminal()
+        terminal.keep_lines_whole()
+        showing = threading.Thread(target=terminal.show, args=("a", "w" * 100_000))
+        showing.start()
+        poll_until(lambda: not is_writable(write_end), timeout=DEADLINE)
+        flushing = threading.Thread(target=print, args=("x" * 1000,), kwargs={"flush": True})
+        flushing.start()
+
+        getattr(terminal, end)()
+        with open(read_end, "rb") as reader:
+            text = b""
+            while not text.endswith(b"x\n"):
+                text += reader.read1()
+            flushing.join(DEADLINE)
+            terminal.close()
+            showing.join(DEADLINE)
+
+    assert not showing.is_alive()
+    assert re.fullmatch(rb"a \| w+x{1000}\n", text)
+
+
+def is_writable(fd: int) -> bool:
+    return bool(select.select([], [fd], [], 0)[1])
 
 
 def make_lines() -> tuple[io.TextIOWrapper, WholeLines, io.BytesIO]:

@@ -8,6 +8,8 @@ loads this module only if there is something to apply.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sys
 from typing import Any, NamedTuple
 
@@ -33,17 +35,21 @@ class _Handler(NamedTuple):
 
     Attributes:
         target: "stdout", "stderr" or the absolute path of a file.
+        kind: Class and target of the handler in the main process, as `_kind` returns them.
         encoding: Encoding of the file.
         level: Its level.
         formatter: Its formatter, or `None`.
         filters: Its filters.
+        is_usable: Whether all its filters are known; else it must not write.
     """
 
     target: str
+    kind: str
     encoding: str | None
     level: int
     formatter: Any
     filters: list[Any]
+    is_usable: bool
 
 
 class _Logger(NamedTuple):
@@ -57,6 +63,57 @@ class _Logger(NamedTuple):
     filters: list[Any]
 
 
+class _Later:
+    """A formatter or filter of a package, unpickled when the first record comes.
+
+    So a work does not import the package at its start, and perhaps for nothing.
+
+    Args:
+        packed: The formatter or filter.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._unpacked: Any = None
+
+    def format(self, record: Any) -> Any:
+        """Do what the formatter does."""
+        return self._get().format(record)
+
+    def filter(self, record: Any) -> Any:
+        """Do what the filter does."""
+        found = self._get()
+        return found.filter(record) if hasattr(found, "filter") else found(record)
+
+    def _get(self) -> Any:
+        if self._unpacked is None:
+            self._unpacked = unpack(self._packed)
+        return self._unpacked
+
+
+class _NotTwice:
+    """A filter of a handler in a work that lets nothing pass if its logger has another such handler.
+
+    A package that adds a handler while it is imported does so in the work, too, and later than `apply`.
+
+    Args:
+        kind: That of the handler in the main process.
+        logger: Its logger in this process.
+        ours: The handlers of the logger that `apply` has created.
+    """
+
+    def __init__(self, kind: str, logger: Any, ours: list[Any]) -> None:
+        self._kind = kind
+        self._logger = logger
+        self._ours = ours
+
+    def filter(self, _: Any) -> bool:
+        """Return whether the handler may write."""
+        return not any(
+            _kind(other) == self._kind for other in self._logger.handlers if other not in self._ours
+        )
+
+
 class _Logging(NamedTuple):
     """The settings of `logging`.
 
@@ -65,12 +122,14 @@ class _Logging(NamedTuple):
         disabled_level: Of `logging.disable`.
         level_names: Names that `logging.addLevelName` has added, by level.
         captures_warnings: Of `logging.captureWarnings`.
+        logger_class: Of `logging.setLoggerClass`; `None` for that of the standard library.
     """
 
     loggers: list[_Logger]
     disabled_level: int
     level_names: dict[int, str]
     captures_warnings: bool
+    logger_class: Any
 
 
 def capture() -> bytes | None:
@@ -84,7 +143,7 @@ def capture() -> bytes | None:
         settings["locale"] = locale.setlocale(locale.LC_ALL)
     if (logging := sys.modules.get("logging")) is not None:
         found = _capture_logging(logging)
-        if found.loggers or found[1:] != (0, {}, False):
+        if found.loggers or found[1:] != (0, {}, False, None):
             settings["logging"] = found
     return pack(settings) if settings else None
 
@@ -131,67 +190,171 @@ def _capture_logging(logging: Any) -> _Logging:
     loggers += [
         (name, logger)
         for name, logger in list(logging.root.manager.loggerDict.items())
-        if isinstance(logger, logging.Logger) and not _is_set_by_its_package(name, logger)
+        if isinstance(logger, logging.Logger)
     ]
     found: list[_Logger] = []
     for name, logger in loggers:
+        filters, has_all = _capture_filters(name, "", logger)
         settings = _Logger(
             name,
             logger.level,
             logger.propagate,
-            logger.disabled,
-            _capture_handlers(logging, logger),
-            list(filter(_can_travel, logger.filters)),
+            logger.disabled or not has_all,  # like filters, not for what comes from loggers below
+            _capture_handlers(logging, name, logger),
+            filters,
         )
         default_level = logging.WARNING if logger is logging.root else logging.NOTSET
         if settings[1:] != (default_level, True, False, [], []):
             found.append(settings)
     known = {"CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET"}
     names = {level: name for level, name in logging._levelToName.items() if name not in known}
-    return _Logging(found, logging.root.manager.disable, names, logging._warnings_showwarning is not None)
+    captures_warnings = logging._warnings_showwarning is not None
+    disabled_level = logging.root.manager.disable
+    return _Logging(found, disabled_level, names, captures_warnings, _capture_logger_class(logging))
 
 
-def _is_set_by_its_package(name: str, logger: Any) -> bool:
-    """Return whether a package has set up its own logger, as dill does; it will do so in the work, too."""
-    package = name.partition(".")[0]
-    parts = [part for handler in logger.handlers for part in (handler, handler.formatter)]
-    return any(type(part).__module__.partition(".")[0] == package for part in parts)
+def _capture_logger_class(logging: Any) -> Any:
+    found = logging.getLoggerClass()
+    if found is logging.Logger:
+        return None
+    if _can_travel(found):
+        return found
+    _warn_once(
+        f"the class {found.__qualname__} of logging.setLoggerClass can't be sent to works: loggers there are "
+        "of the standard class. Call logging.setLoggerClass in works with LightningApp(setup=...)."
+    )
+    return None
 
 
-def _capture_handlers(logging: Any, logger: Any) -> list[_Handler]:
+def _capture_handlers(logging: Any, name: str, logger: Any) -> list[_Handler]:
     """Return the handlers of a logger: those of other kinds become one that writes to standard error."""
     found: list[_Handler] = []
     others: list[_Handler] = []
     for handler in logger.handlers:
-        formatter = (
-            handler.formatter if _can_travel(handler.formatter) else _plain(logging, handler.formatter)
-        )
-        settings = _Handler(
-            "stderr", None, handler.level, formatter, list(filter(_can_travel, handler.filters))
-        )
         if isinstance(handler, logging.NullHandler):
             continue
-        if isinstance(handler, logging.FileHandler):
-            found.append(settings._replace(target=handler.baseFilename, encoding=handler.encoding))
-        elif type(handler) is logging.StreamHandler and handler.stream in (sys.stdout, sys.__stdout__):
-            found.append(settings._replace(target="stdout"))
-        elif type(handler) is logging.StreamHandler and handler.stream in (sys.stderr, sys.__stderr__):
+        filters, has_all = _capture_filters(name, f"the handler {type(handler).__name__} of ", handler)
+        formatter = handler.formatter
+        if not _can_travel(formatter):
+            formatter = _plain(logging, formatter)
+        target = _target(handler)
+        settings = _Handler(
+            target or "stderr",
+            _kind(handler),
+            None,
+            handler.level,
+            _packed_if_of_package(name, formatter),
+            filters,
+            has_all,
+        )
+        if target is None:
+            others.append(settings)
+        elif target in _STREAMS:
             found.append(settings)
         else:
-            others.append(settings)
+            _append_to_file(handler)
+            found.append(settings._replace(encoding=handler.encoding))
     if others and not any(handler.target in _STREAMS for handler in found):
-        found.append(others[0])
+        found.append(next((handler for handler in others if handler.is_usable), others[0]))
     return found
+
+
+def _kind(handler: Any) -> str:
+    return f"{type(handler).__module__}.{type(handler).__qualname__} {_target(handler)}"
+
+
+def _target(handler: Any) -> str | None:
+    """Return the target of a handler that a work can have, too; `None` for other handlers."""
+    logging = sys.modules["logging"]
+    if isinstance(handler, logging.FileHandler):
+        return str(handler.baseFilename)
+    if type(handler) is logging.StreamHandler:
+        if handler.stream in (sys.stdout, sys.__stdout__):
+            return "stdout"
+        if handler.stream in (sys.stderr, sys.__stderr__):
+            return "stderr"
+    return None
+
+
+def _append_to_file(handler: Any) -> None:
+    """Let a handler of this process append to its file, as works do, whatever its mode is.
+
+    In the mode "w" it would write at its own position, over the lines of works; and if it opens its file
+    later, it would remove them.
+    """
+    handler.acquire()
+    try:
+        if handler.stream is None and "a" not in handler.mode and not getattr(handler, "_closed", False):
+            handler.stream = handler._open()
+        if handler.stream is not None:
+            fd = handler.stream.fileno()
+            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+    except (OSError, ValueError, AttributeError):
+        pass  # it is closed, or has a stream of its own kind
+    finally:
+        handler.release()
+
+
+def _capture_filters(name: str, place: str, owner: Any) -> tuple[list[Any], bool]:
+    """Return the filters of a logger or handler that can travel, and whether these are all."""
+    found, has_all = [], True
+    for each in owner.filters:
+        if _can_travel(each):
+            found.append(_packed_if_of_package(name, each))
+            continue
+        has_all = False
+        kind = getattr(each, "__qualname__", type(each).__qualname__)
+        effect = "this handler writes nothing" if place else "this logger logs nothing"
+        _warn_once(
+            f"the filter {kind} of {place}the logger {name or 'root'!r} can't be sent to works: "
+            f"there, {effect}. "
+            "Set up logging in works with LightningApp(setup=...), or make the filter picklable."
+        )
+    return found, has_all
+
+
+def _packed_if_of_package(name: str, part: Any) -> Any:
+    """Return a formatter or filter, as `_Later` if it is of the package that the logger is of."""
+    package = name.partition(".")[0]
+    module = getattr(part if hasattr(part, "__qualname__") else type(part), "__module__", None) or ""
+    if package in ("", "__main__") or module.partition(".")[0] != package:
+        return part
+    return _Later(pack(part))
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    """Warn at the start of the first work, not of each."""
+    if text not in _warned:
+        _warned.add(text)
+        import warnings  # noqa: PLC0415 - only where it is needed
+
+        warnings.warn(text[0].upper() + text[1:], stacklevel=2)
 
 
 def _plain(logging: Any, formatter: Any) -> Any:
     """Return a formatter of the standard library in place of one that can't be pickled."""
-    return logging.Formatter(getattr(formatter, "_fmt", None), getattr(formatter, "datefmt", None))
+    style = getattr(formatter, "_style", None)
+    sign = next((sign for sign, (kind, _) in logging._STYLES.items() if type(style) is kind), "%")
+    try:
+        plain = logging.Formatter(
+            getattr(formatter, "_fmt", None),
+            getattr(formatter, "datefmt", None),
+            sign,
+            defaults=getattr(style, "_defaults", None),
+        )
+    except Exception:  # noqa: BLE001 - attributes of a class of the user may have any value
+        return logging.Formatter()
+    return plain if _can_travel(plain) else logging.Formatter()
 
 
 def _apply_logging(settings: _Logging) -> None:
     import logging  # noqa: PLC0415 - 8 ms that only an app with logging has to pay
 
+    if settings.logger_class is not None:
+        logging.setLoggerClass(settings.logger_class)
     for level, name in settings.level_names.items():
         logging.addLevelName(level, name)
     for name, level, propagate, disabled, handlers, filters in settings.loggers:
@@ -200,8 +363,12 @@ def _apply_logging(settings: _Logging) -> None:
         logger.propagate, logger.disabled = propagate, disabled
         for handler in list(logger.handlers):
             logger.removeHandler(handler)
+        ours: list[Any] = []
         for handler_settings in handlers:
-            logger.addHandler(_make_handler(logging, handler_settings))
+            handler = _make_handler(logging, handler_settings)
+            handler.filters.insert(0, _NotTwice(handler_settings.kind, logger, ours))
+            ours.append(handler)
+            logger.addHandler(handler)
         for each in filters:
             logger.addFilter(each)
     logging.disable(settings.disabled_level)
@@ -209,6 +376,8 @@ def _apply_logging(settings: _Logging) -> None:
 
 
 def _make_handler(logging: Any, settings: _Handler) -> Any:
+    if not settings.is_usable:
+        return logging.NullHandler()  # without any handler, `logging` would write to standard error
     if settings.target in _STREAMS:
         handler = logging.StreamHandler(getattr(sys, settings.target))
     else:
