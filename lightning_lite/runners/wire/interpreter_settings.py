@@ -26,6 +26,9 @@ _DEFAULT_FILTERS = [
     ("ignore", None, ResourceWarning, None, 0),
 ]
 
+#: Loggers that a package of ours sets up: `multiprocess` imports dill. Works would load `logging` for it.
+_NOT_OF_THE_USER = frozenset({"dill"})
+
 #: Targets of handlers: a standard stream, or the path of a file.
 _STREAMS = ("stdout", "stderr")
 
@@ -190,7 +193,7 @@ def _capture_logging(logging: Any) -> _Logging:
     loggers += [
         (name, logger)
         for name, logger in list(logging.root.manager.loggerDict.items())
-        if isinstance(logger, logging.Logger)
+        if isinstance(logger, logging.Logger) and name not in _NOT_OF_THE_USER
     ]
     found: list[_Logger] = []
     for name, logger in loggers:
