@@ -69,7 +69,6 @@ def test_numbered_changes_of_four_works_arrive_in_order():
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(0)
 def test_a_hundred_thousand_numbered_changes_arrive_in_order():
     count_up(4, 25_000)
 
@@ -135,9 +134,8 @@ def test_a_kill_during_a_big_change_leaves_the_state_before_or_after_it():
 
 @pytest.mark.filterwarnings("ignore:root.heavy.block has")
 @pytest.mark.torture
-@pytest.mark.timeout(0)
-def test_two_hundred_kills_during_big_changes():
-    kill_during_changes(200, 16_000_000)
+def test_sixty_kills_during_big_changes():
+    kill_during_changes(60, 16_000_000)
 
 
 class Big(LightningWork):

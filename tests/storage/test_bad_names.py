@@ -251,7 +251,7 @@ def test_no_generated_name_leaves_the_drive(guarded_place: Path, name: str):
 
 
 @pytest.mark.torture
-def test_none_of_a_hundred_thousand_generated_names_leaves_the_drive(guarded_place: Path):
+def test_none_of_thirty_thousand_generated_names_leaves_the_drive(guarded_place: Path):
     random_ = random.Random(0)  # Hypothesis would take three times as long
     pieces = [
         *COMMON,
@@ -264,7 +264,7 @@ def test_none_of_a_hundred_thousand_generated_names_leaves_the_drive(guarded_pla
         "\u202e",
         "\U0010ffff",
     ]
-    for _ in range(100):
+    for _ in range(30):
         names = ["".join(random_.choices(pieces, k=random_.randrange(12))) for _ in range(1000)]
         nothing_escapes(names, guarded_place)
         for folder in ("root", "files"):
