@@ -37,7 +37,7 @@ from lightning_lite.values.references import (
     is_importable,
     name_for_main,
     name_of_single,
-    pickles_as_name,
+    reduce_in_own_way,
     single_for_main,
 )
 from lightning_lite.values.waiting_definitions import WaitingDefinitions
@@ -73,36 +73,49 @@ _TYPES_OF: dict[int, Any] = {id(type(value)): value for value in (None, ..., Not
 
 def dump_by_value(
     value: Any,
-    file: Any,
+    make_file: Callable[[], Any],
     to_main: bool = False,
     reduce: Callable[[Any], Any] | None = None,
     with_script: bool = False,
-    with_noted: bool = True,
-) -> None:
+) -> Any:
     """Pickle `value` into a file object, with all classes and functions that the receiver can't import.
 
     Args:
         value: Any object that cloudpickle can handle.
-        file: Has `write`, and `add` for out-of-band buffers.
+        make_file: Returns a file object: it has `write`, and `add` for out-of-band buffers.
         to_main: Whether the receiver is the main process, which has the script loaded.
         reduce: Called first with each object; its result is that of `reducer_override` of a pickler.
         with_script: Whether the other definitions of the modules travel, too, to be found there by name.
-        with_noted: Whether classes travel whose names are words of texts and annotations of functions.
+
+    Returns:
+        The file object.
 
     Raises:
         PackingError: `value` can't be pickled.
         IsBig: The file object refuses its size.
     """
-    pickler = _ValuePickler(file, to_main, reduce, with_noted=with_noted)
+    pickler = _ValuePickler(file := make_file(), to_main, reduce)
     try:
-        waiting = WaitingDefinitions(pickler, _ValuePickler, with_script)
-        pickler.dump(_Made(namespaces.with_waiting, value, waiting))
+        try:
+            _dump(pickler, value, with_script)
+        except Exception as error:
+            if isinstance(error, IsBig) or not pickler.has_noted:
+                raise
+            # A word of a text may be the name of a class that can't be pickled, and that nothing uses.
+            pickler = _ValuePickler(file := make_file(), to_main, reduce, with_noted=False)
+            _dump(pickler, value, with_script)
     except RecursionError as error:
         raise PackingError("RecursionError: it is nested too deeply to be pickled") from error
     except (PackingError, IsBig):
         raise
     except (Exception, SystemExit) as error:
         raise PackingError(f"{type(error).__name__}: {error}") from error
+    return file
+
+
+def _dump(pickler: _ValuePickler, value: Any, with_script: bool) -> None:
+    waiting = WaitingDefinitions(pickler, _ValuePickler, with_script)
+    pickler.dump(_Made(namespaces.with_waiting, value, waiting))
 
 
 class _Made:
@@ -131,6 +144,7 @@ class _ValuePickler(_pickle.Pickler):
     Attributes:
         spaces: The namespaces of the modules that the receiver can't import, by name.
         placed: Module and name of all that the receiver finds there.
+        has_noted: Whether classes were pickled because their names are words of texts or annotations.
         cells: The cells that stand for the values of type aliases, by the id of the alias.
         uses, sizes: What was pickled; see `waiting_definitions.ValuePickler`.
         whole: Names of those modules of which the receiver may use any name.
@@ -153,6 +167,7 @@ class _ValuePickler(_pickle.Pickler):
         self._alone = alone
         self._modules = modules
         self._with_noted = with_noted
+        self.has_noted = False
         self._spaces: dict[tuple[int, bool], _Made] = {}
         self._files: set[str] = set()
         self.cells: dict[int, CellType] = {}
@@ -229,6 +244,7 @@ class _ValuePickler(_pickle.Pickler):
         for word in noted if self._with_noted else ():
             if word in globals_ and _is_of_annotations(globals_[word]):
                 found[word] = globals_[word]
+                self.has_noted = True
         self._note_placed(globals_, found)
         self.uses += [(globals_, name, value) for name, value in found.items()]
         return found
@@ -238,7 +254,9 @@ class _ValuePickler(_pickle.Pickler):
         if not self._with_noted:
             return {}
         texts = [value if type(value) is str else repr(value) for value in annotations.values()]
-        return self._globals_for(space, globals_, words_of(texts))
+        found = self._globals_for(space, globals_, words_of(texts))
+        self.has_noted = self.has_noted or bool(found)
+        return found
 
     def _source_of(self, code: CodeType) -> _Made | None:
         """Return what registers the lines of a notebook cell or of an archive, once per pickler."""
@@ -363,9 +381,10 @@ class _ValuePickler(_pickle.Pickler):
             if is_importable(module):
                 return namespaces.find_single, (*found, kind)
             return self._reduce_single(obj, name, definitions.new_object, kind, module=module)
-        if kind in self.dispatch_table or not pickles_as_name(obj, kind):
-            return NotImplemented
-        return self._reduce_single(obj, obj.__reduce_ex__(_PROTOCOL), definitions.new_object, kind)
+        reduced = NotImplemented if kind in self.dispatch_table else reduce_in_own_way(obj, kind)
+        if not isinstance(reduced, str):
+            return reduced
+        return self._reduce_single(obj, reduced, definitions.new_object, kind)
 
     def reduce_named(self, obj: Any, make: Callable[..., Any], *args: Any) -> Any:
         """Return how an object with a name is made by `make(*args)`, unless the receiver imports it."""
@@ -444,11 +463,12 @@ def _is_namespace(name: Any, globals_: dict[str, Any]) -> bool:
 
 def _facts(name: str, globals_: dict[str, Any]) -> namespaces.Facts:
     file, path = globals_.get("__file__"), globals_.get("__path__")
+    spec = getattr(globals_.get("__spec__"), "name", None)
     return namespaces.Facts(
         name,
         os.path.abspath(file) if isinstance(file, str) else None,
         globals_.get("__package__"),
-        getattr(globals_.get("__spec__"), "name", None),
+        spec if spec != "__main__" else None,  # that of a profiler, which has run the file
         None if path is None else list(path),
         name in sys.modules,
         tokens.origin(),
@@ -502,6 +522,7 @@ def _globals_of_class(cls: Any) -> dict[str, Any] | None:
         return None
     for value in vars(cls).values():  # under a profiler, `__main__` is another module than that of the script
         function = getattr(value, "__func__", value)
+        function = getattr(function, "__wrapped__", function)  # `run` of a work is wrapped
         if type(function) is FunctionType and function.__globals__.get("__name__") == module:
             _is_namespace(module, function.__globals__)
             break

@@ -23,7 +23,7 @@ from lightning_lite.values.references import (
     check_arrival,
     name_for_main,
     name_of_single,
-    pickles_as_name,
+    reduce_in_own_way,
     single_for_main,
 )
 from lightning_lite.values.references import is_importable as is_importable
@@ -164,14 +164,7 @@ def _dump(
             __import__(_BY_VALUE)  # takes 30 to 50 ms, and most works never pickle by value
         except OSError as error:  # this process may not open more files
             raise PackingError(f"{_BY_VALUE} can't be imported: {error}. Look at 'ulimit -n'") from error
-        dump_by_value = sys.modules[_BY_VALUE].dump_by_value
-        file = make_file()
-        try:
-            dump_by_value(value, file, to_main, reduce, with_script)
-        except PackingError:
-            # A word of a text may be the name of a class that can't be pickled, and that nothing uses.
-            file = make_file()
-            dump_by_value(value, file, to_main, reduce, with_script, with_noted=False)
+        file = sys.modules[_BY_VALUE].dump_by_value(value, make_file, to_main, reduce, with_script)
     return file
 
 
@@ -290,9 +283,10 @@ class _ReferencePickler(_pickle.Pickler):
         check_arrival(kind)
         single = name_of_single(obj, kind)
         if single is None:
-            if pickles_as_name(obj, kind):
+            reduced = reduce_in_own_way(obj, kind)
+            if isinstance(reduced, str):
                 raise _NeedsValue
-            return NotImplemented
+            return reduced
         if is_importable(single[0]):
             return find_single, (*single, kind)
         if self._to_main and (named := single_for_main(obj, *single)) is not None:

@@ -51,12 +51,15 @@ def _has_own_way(kind: type) -> bool:
     return kind.__reduce__ is not _REDUCE or kind.__reduce_ex__ is not _REDUCE_EX or kind in dispatch_table
 
 
-def pickles_as_name(obj: Any, kind: type) -> bool:
-    """Return whether an object of a module that can't be imported pickles as the name of a global."""
+def reduce_in_own_way(obj: Any, kind: type) -> Any:
+    """Return what a class of the script says about the pickling of an object: a text is the name of a global.
+
+    `NotImplemented` means that it says nothing. It is asked once, because its method may have effects.
+    """
     module = getattr(obj, "__module__", None)
     if not isinstance(module, str) or not module or is_importable(module) or not _has_own_way(kind):
-        return False
-    return isinstance(obj.__reduce_ex__(_PROTOCOL), str)
+        return NotImplemented
+    return NotImplemented if kind in dispatch_table else obj.__reduce_ex__(_PROTOCOL)
 
 
 def name_for_main(definition: Any) -> Any:
