@@ -66,7 +66,7 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     # Zombies, too: a test that starts a process has to wait for its end.
     children, descendants = processes_of_the_test(set(psutil.pids()) - before, mark)
-    _, orphans = psutil.wait_procs(descendants, timeout=PATIENCE)
+    orphans = wait_for_orphans(descendants)
     left = [str(process.as_dict(["pid", "status", "cmdline"])) for process in (*children, *orphans)]
     for process in (*children, *orphans):
         process.kill()  # it shall not disturb the tests that follow
@@ -102,6 +102,27 @@ def processes_of_the_test(pids: set[int], mark: str) -> tuple[set[psutil.Process
         except (OSError, psutil.NoSuchProcess):  # see `environment`
             continue
     return children, descendants
+
+
+def wait_for_orphans(processes: set[psutil.Process]) -> list[psutil.Process]:
+    """Wait for processes of which this one is not the parent, and return those that do not end.
+
+    One that has ended stays a zombie until its new parent has noticed. That may take a second, and is not a
+    matter of the test.
+    """
+    until = time.monotonic() + PATIENCE
+    left = list(processes)
+    while (left := [each for each in left if not has_ended(each)]) and time.monotonic() < until:
+        psutil.wait_procs(left, timeout=0.01)
+    return left
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether a process has ended; true for a zombie."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def environment(folder: Path) -> bytes:

@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-from lightning_lite.values.pickling import PackingError, pack, unpack
+from lightning_lite.values.pickling import PackingError, is_importable, pack, unpack
 
 _DEFAULT_RECURSION_LIMIT = 1000
 
@@ -246,7 +246,7 @@ def _capture_handlers(logging: Any, name: str, logger: Any) -> list[_Handler]:
             _kind(handler),
             None,
             handler.level,
-            _packed_if_of_package(name, formatter),
+            _packed_if_of_package(formatter),
             filters,
             has_all,
         )
@@ -303,7 +303,7 @@ def _capture_filters(name: str, place: str, owner: Any) -> tuple[list[Any], bool
     found, has_all = [], True
     for each in owner.filters:
         if _can_travel(each):
-            found.append(_packed_if_of_package(name, each))
+            found.append(_packed_if_of_package(each))
             continue
         has_all = False
         kind = getattr(each, "__qualname__", type(each).__qualname__)
@@ -316,11 +316,10 @@ def _capture_filters(name: str, place: str, owner: Any) -> tuple[list[Any], bool
     return found, has_all
 
 
-def _packed_if_of_package(name: str, part: Any) -> Any:
-    """Return a formatter or filter, as `_Later` if it is of the package that the logger is of."""
-    package = name.partition(".")[0]
+def _packed_if_of_package(part: Any) -> Any:
+    """Return a formatter or filter, as `_Later` if it is of a package: importing one may take long."""
     module = getattr(part if hasattr(part, "__qualname__") else type(part), "__module__", None) or ""
-    if package in ("", "__main__") or module.partition(".")[0] != package:
+    if module in ("logging", "builtins") or not is_importable(module):
         return part
     return _Later(pack(part))
 
