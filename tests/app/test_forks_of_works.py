@@ -84,6 +84,21 @@ def test_files_of_a_child_are_open_in_its_children(
     }
 
 
+#: The flow of the scripts below: it prints the answer of their work.
+PRINTING_FLOW = """
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        print("answer", self.work.run())
+        self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
 HANDLER = """
 import os, signal, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -98,24 +113,13 @@ class Work(LightningWork):
                 os._exit(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
             os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-class Flow(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.work = Work()
-
-    def run(self):
-        print("answer", self.work.run())
-        self.stop()
-
-LightningApp(Flow()).run(start_method=sys.argv[1])
 """
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_handler_of_a_child_is_that_of_its_children(start_method: str, tmp_path: Path) -> None:
     script = tmp_path / "app.py"
-    script.write_text(HANDLER)
+    script.write_text(HANDLER + PRINTING_FLOW)
 
     assert "answer 0\n" in run_script(script, start_method, cwd=tmp_path)
 
@@ -145,24 +149,13 @@ class Work(LightningWork):
                 os._exit(0)
             statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         return statuses
-
-class Flow(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.work = Work()
-
-    def run(self):
-        print("answer", self.work.run())
-        self.stop()
-
-LightningApp(Flow()).run(start_method=sys.argv[1])
 """
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_child_that_writes_to_the_state_does_not_hang(start_method: str, tmp_path: Path) -> None:
     script = tmp_path / "app.py"
-    script.write_text(WRITER)
+    script.write_text(WRITER + PRINTING_FLOW)
 
     assert f"answer {[0] * 10}\n" in run_script(script, start_method, cwd=tmp_path)
 

@@ -97,7 +97,27 @@ def test_a_work_with_its_own_handler_of_sigterm_ends_in_order(start_method, tmp_
     assert "Traceback" not in capfd.readouterr().out
 
 
-class Left(LightningWork):
+class Noting(LightningWork):
+    """Writes what it does to a file.
+
+    Args:
+        file: Path of the file.
+    """
+
+    def __init__(self, file):
+        super().__init__(parallel=True)
+        self.file = str(file)
+        self.is_ready = False
+
+    def note(self, what):
+        with open(self.file, "a") as file:
+            file.write(f"{what}\n")
+
+    def on_exit(self):
+        self.note("on_exit")
+
+
+class Left(Noting):
     """Leaves the default action of SIGTERM within a call, and goes on with it in one of several ways.
 
     Args:
@@ -107,18 +127,9 @@ class Left(LightningWork):
     """
 
     def __init__(self, folder, leave, wait):
-        super().__init__(parallel=True)
-        self.file = f"{folder}/{leave}-{wait}"
+        super().__init__(f"{folder}/{leave}-{wait}")
         self.leave = leave
         self.wait = wait
-        self.is_ready = False
-
-    def note(self, what):
-        with open(self.file, "a") as file:
-            file.write(f"{what}\n")
-
-    def on_exit(self):
-        self.note("on_exit")
 
     def run(self):
         getattr(self, self.leave)()
@@ -198,20 +209,8 @@ def test_a_call_that_has_left_the_default_action_is_stopped_in_order(leave, by_a
     assert noted == {f"{leave}-{wait}": ["finally", "on_exit"] for wait in WAITS}
 
 
-class Graceful(LightningWork):
+class Graceful(Noting):
     """Serves with asyncio until SIGTERM, and cleans up after its event loop has left the default action."""
-
-    def __init__(self, file):
-        super().__init__(parallel=True)
-        self.file = str(file)
-        self.is_ready = False
-
-    def note(self, what):
-        with open(self.file, "a") as file:
-            file.write(f"{what}\n")
-
-    def on_exit(self):
-        self.note("on_exit")
 
     def run(self):
         async def serve():

@@ -7,7 +7,8 @@ import select
 import subprocess
 import sys
 import threading
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,9 @@ def test_long_lines_of_works_are_not_split_by_a_thread_of_the_flow(
     assert len(lines) > len(works)
 
 
-def test_the_flow_prints_while_the_reader_has_stopped_in_a_long_line_of_a_work() -> None:
+@contextmanager
+def stopped_in_a_long_line() -> Iterator[tuple[Terminal, threading.Thread, int]]:
+    """A terminal on a full pipe, the thread that shows a line of 100,000 characters, and the read end."""
     read_end, write_end = os.pipe()
     with open(write_end, "w", encoding="utf-8") as stream, redirect_stdout(stream):
         terminal = Terminal()
@@ -139,8 +142,12 @@ def test_the_flow_prints_while_the_reader_has_stopped_in_a_long_line_of_a_work()
         showing = threading.Thread(target=terminal.show, args=("a", "w" * 100_000))
         showing.start()
         poll_until(lambda: not is_writable(write_end), timeout=DEADLINE)
+        yield terminal, showing, read_end
 
-        stream.write("flow goes on\n")  # returns, as with a stopped reader of any program
+
+def test_the_flow_prints_while_the_reader_has_stopped_in_a_long_line_of_a_work() -> None:
+    with stopped_in_a_long_line() as (terminal, showing, read_end):
+        sys.stdout.write("flow goes on\n")  # returns, as with a stopped reader of any program
         flushing = threading.Thread(target=print, args=("flushed",), kwargs={"flush": True})
         flushing.start()
         with open(read_end, "rb") as reader:
@@ -156,13 +163,7 @@ def test_the_flow_prints_while_the_reader_has_stopped_in_a_long_line_of_a_work()
 
 @pytest.mark.parametrize("end", ["close", "hold"])
 def test_the_end_of_a_long_line_is_not_waited_for_when_the_terminal_is_closed_or_held(end: str) -> None:
-    read_end, write_end = os.pipe()
-    with open(write_end, "w", encoding="utf-8") as stream, redirect_stdout(stream):
-        terminal = Terminal()
-        terminal.keep_lines_whole()
-        showing = threading.Thread(target=terminal.show, args=("a", "w" * 100_000))
-        showing.start()
-        poll_until(lambda: not is_writable(write_end), timeout=DEADLINE)
+    with stopped_in_a_long_line() as (terminal, showing, read_end):
         flushing = threading.Thread(target=print, args=("x" * 1000,), kwargs={"flush": True})
         flushing.start()
 

@@ -26,7 +26,7 @@ _DEFAULT_FILTERS = [
     ("ignore", None, ResourceWarning, None, 0),
 ]
 
-#: Loggers that a package of ours sets up: `multiprocess` imports dill. Works would load `logging` for it.
+#: Loggers that a dependency sets up: `multiprocess` imports dill. Works would load `logging` for it.
 _NOT_OF_THE_USER = frozenset({"dill"})
 
 #: Targets of handlers: a standard stream, or the path of a file.
