@@ -280,10 +280,10 @@ def _target(handler: Any) -> str | None:
 
 
 def _append_to_file(handler: Any) -> None:
-    """Let a handler of this process append to its file, as works do, whatever its mode is.
+    """Let a handler of this process append to its file, as works do, also with the mode "w".
 
-    In the mode "w" it would write at its own position, over the lines of works; and if it opens its file
-    later, it would remove them.
+    Otherwise it would write at its own position, over the lines of works; and if it opened its file later, it
+    would remove them.
     """
     handler.acquire()
     try:
