@@ -7,6 +7,7 @@ at once. Ctrl-Z stops all works, then the app; `fg` continues them.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from lightning_lite.runners.base import Runner
+from lightning_lite.runners.wire.signals import SignalHold
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class EndingSignals:
@@ -47,8 +51,9 @@ class EndingSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for signum in _ENDING:
                 self._handle(signum, self._end)
+            _entered.append(self)
             if self._runner.can_suspend:
                 self._handle(signal.SIGTSTP, self._suspend)
         return self
@@ -56,9 +61,9 @@ class EndingSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
-        self._previous.clear()
+        if self in _entered:
+            _entered.remove(self)
+        self._restore()
         if self._late is not None and error is None:
             raise self._late
 
@@ -90,6 +95,11 @@ class EndingSignals:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         return True
 
+    def _restore(self) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        self._previous.clear()
+
     def _handle(self, signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
         if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
             self._previous[signum] = signal.signal(signum, handler)
@@ -99,7 +109,8 @@ class EndingSignals:
         if not self._runner.is_ending:
             self.error = error
             self._runner.wake()
-            self._runner.interrupt(error)
+            if not _is_forking:  # `check` raises it later
+                self._runner.interrupt(error)
         elif self.error is None:
             self.error = self._late = error  # the app already ends for another reason
         else:
@@ -121,3 +132,41 @@ class EndingSignals:
             self._runner.resume(seconds)
             if self._on_resume is not None:
                 self._on_resume(seconds)
+
+
+#: Those whose `with` block runs now, the innermost last.
+_entered: list[EndingSignals] = []
+
+_signal_hold = SignalHold(_ENDING)
+
+#: Whether the main thread is in one of the functions below, whose exceptions Python ignores.
+_is_forking = False
+
+
+def _before_fork() -> None:
+    global _is_forking
+    if threading.current_thread() is threading.main_thread():
+        _is_forking = True
+    _signal_hold.hold()
+
+
+def _after_fork_in_parent() -> None:
+    global _is_forking
+    _signal_hold.release()
+    if threading.current_thread() is threading.main_thread():
+        _is_forking = False
+
+
+def _after_fork_in_child() -> None:
+    """Give the child the handlers of before the app: a signal to the child is not for the app."""
+    global _is_forking
+    while _entered:
+        _entered.pop()._restore()
+    _signal_hold.release()
+    _is_forking = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -160,6 +160,117 @@ def test_a_child_that_writes_to_the_state_does_not_hang(start_method: str, tmp_p
     assert f"answer {[0] * 10}\n" in run_script(script, start_method, cwd=tmp_path)
 
 
+FRESH = """
+import os, signal, sys, threading, time
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+def end_fresh_children():
+    statuses = set()
+    for _ in range(40):
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(60)
+        os.kill(pid, signal.SIGTERM)  # before the child has run any Python code
+        statuses.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return statuses
+
+def end_fresh_children_of_a_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(end_fresh_children()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+class Work(LightningWork):
+    def run(self):
+        statuses = end_fresh_children() | end_fresh_children_of_a_thread()
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+        return statuses, end_fresh_children()
+"""
+
+FRESH_FLOW = """
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        answer = self.work.run()
+        print("flow", end_fresh_children() | end_fresh_children_of_a_thread(), "work", *answer)
+        self.stop()
+
+LightningApp(Flow()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_signal_to_a_child_that_was_just_forked_is_not_lost(start_method: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(FRESH + FRESH_FLOW)
+
+    # By the default action in the flow and in the work, and by the handler that the work has set.
+    assert "flow {-15} work {-15} {9}\n" in run_script(script, start_method, cwd=tmp_path)
+
+
+FORKING = """
+import os, signal, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Work(LightningWork):
+    def __init__(self):
+        super().__init__(parallel=True, raise_exception=False)
+        self.pid = self.forks = 0
+
+    def run(self):
+        ballast = bytearray(50_000_000)  # a fork copies its page table, which takes time
+        self.pid = os.getpid()
+        while True:
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+            self.forks += 1
+
+    def on_exit(self):
+        print("on_exit")
+
+class Flow(LightningFlow):
+    def __init__(self, count):
+        super().__init__()
+        self.told = {}
+        for i in range(count):
+            setattr(self, f"work_{i}", Work())
+
+    def run(self):
+        works = self.works()
+        for number, work in enumerate(works):
+            work.run()
+            if work.forks >= 20 and work.name not in self.told:
+                self.told = {**self.told, work.name: True}
+                if number % 2:
+                    work.stop()
+                else:
+                    os.kill(work.pid, signal.SIGTERM)
+        if all(work.has_stopped or work.has_failed for work in works):
+            self.stop()
+
+LightningApp(Flow(8)).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_work_that_forks_all_the_time_stops_in_order(start_method: str, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(FORKING)
+
+    lines = run_script(script, start_method, cwd=tmp_path).splitlines()
+
+    assert sorted(line for line in lines if line.endswith("on_exit")) == [
+        f"root.work_{i} | on_exit" for i in range(8)
+    ]
+    assert not any("Exception ignored" in line for line in lines)
+
+
 FLOW_APP = """
 import os, signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork

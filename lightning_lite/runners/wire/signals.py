@@ -5,6 +5,12 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
 import faulthandler
 import sys
+from _thread import get_ident  # threading would cost each child 6 ms
+
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: The signal on which a work writes its Python stacks, even while C code holds the interpreter lock. A
 #: real-time signal where there are any, because users may use the others.
@@ -27,3 +33,28 @@ def write_stacks_on_demand() -> None:
     faulthandler.enable(2)
     faulthandler.register(STACK_SIGNAL, file=2)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {STACK_SIGNAL})
+
+
+class SignalHold:
+    """Holds signals while this process forks, so that the child gets each one that is sent to it.
+
+    A new child has the handlers of its parent, and Python forgets the signals that come before it can call
+    them (`PyOS_AfterFork_Child` in CPython). A SIGTERM to a child that has just been forked would be lost,
+    and `multiprocessing.Pool` would wait for that child without end. A signal that is held comes after
+    `release`, with the action that the child has set by then.
+
+    Args:
+        signals: Numbers of the signals.
+    """
+
+    def __init__(self, signals: Iterable[int]) -> None:
+        self._signals = frozenset(signals)
+        self._masks: dict[int, Iterable[int]] = {}
+
+    def hold(self) -> None:
+        """Hold the signals of this thread; for `before` of `os.register_at_fork`."""
+        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
+
+    def release(self) -> None:
+        """Let the signals of this thread come, in the parent and in the child."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident()))

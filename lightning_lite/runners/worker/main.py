@@ -30,7 +30,12 @@ from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFai
 from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STOP_SIGNAL, write_stacks_on_demand
+from lightning_lite.runners.wire.signals import (
+    ENDED_BY_SIGTERM,
+    STOP_SIGNAL,
+    SignalHold,
+    write_stacks_on_demand,
+)
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.values.namespaces import expect_script
@@ -105,6 +110,8 @@ class Child:
         self._is_stop_due = False
         self._has_stopped = False
         self._is_left_to_user = False  # whether a handler of the user's code has got the signal to stop
+        self._signal_hold = SignalHold({signal.SIGTERM, STOP_SIGNAL})
+        self._interrupt_before_fork: Callable[[], None] | None = None
 
     def live(self, setup: dict[str, Any], packed_host: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
@@ -140,7 +147,11 @@ class Child:
         signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(STOP_SIGNAL, self._on_stop_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {STOP_SIGNAL})
-        os.register_at_fork(after_in_child=self._after_fork)
+        os.register_at_fork(
+            before=self._before_fork,
+            after_in_parent=self._after_fork_in_parent,
+            after_in_child=self._after_fork_in_child,
+        )
         if setup["settings"] is not None:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
@@ -292,6 +303,8 @@ class Child:
                 if fd == self._nudged:
                     os.read(fd, CHUNK)
                     look_at = monotonic()
+                    if self._is_stop_due:
+                        stop_at = look_at
                     continue
                 data = os.read(fd, CHUNK)
                 if not data:
@@ -335,12 +348,31 @@ class Child:
 
     # A work that forks.
 
-    def _after_fork(self) -> None:
+    def _before_fork(self) -> None:
+        if self._is_forked:
+            return
+        if get_ident() == self._main:
+            self._interrupt_before_fork, self._interrupt = self._interrupt, None
+        self._signal_hold.hold()
+
+    def _after_fork_in_parent(self) -> None:
+        if self._is_forked:
+            return
+        self._signal_hold.release()
+        if get_ident() == self._main:
+            if self._is_stop_due:
+                self._wake_helper()  # it sends the signal again; an exception here would be ignored
+            # The last step: Python handles no signal in this function after it.
+            self._interrupt = self._interrupt_before_fork
+
+    def _after_fork_in_child(self) -> None:
         """Hold none of the pipes in a forked child, so that they end when the work does."""
         if self._is_forked:
             return  # a child of that child: its parent has closed them, and may have files with their numbers
         self._is_forked = True
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) == self._on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._signal_hold.release()
         pipes = self._stop_reader, self._stop_writer, self._nudged, self._nudge
         for fd in (self._calls, self._control, *pipes):
             os.close(fd)
