@@ -26,7 +26,7 @@ _ABSENT = object()
 
 _HOOK = "__init_subclass__"
 
-#: Held while hooks of the script are off.
+#: Held while attributes of classes are hidden.
 _creating = RLock()
 
 
@@ -123,7 +123,7 @@ def make_class(
 
     def make() -> Any:
         resolved = resolve_bases(bases)
-        with _HooksOff(resolved):
+        with _Hidden((owner, _HOOK) for base in resolved for owner in base.__mro__):
             return _create(metaclass, title, resolved, contents, members)
 
     return _start(token, space, name, type, make)
@@ -181,25 +181,33 @@ def _library_metaclass(metaclass: Any) -> Any:
     return next(base for base in metaclass.__mro__ if is_importable(base.__module__))
 
 
-class _HooksOff:
-    """While it is entered, new subclasses of some classes do not call `__init_subclass__` of the script.
+def _owners_of_setter(metaclass: Any, name: str) -> list[Any]:
+    """Return the bases of a metaclass that have a property or another data descriptor of that name."""
+    return [base for base in metaclass.__mro__ if hasattr(type(vars(base).get(name)), "__set__")]
+
+
+class _Hidden:
+    """While it is entered, some attributes of classes are not there, if the classes are of the script.
 
     Args:
-        bases: The classes.
+        attributes: The classes, each with the name of an attribute.
     """
 
-    def __init__(self, bases: tuple[Any, ...]) -> None:
-        owners = {owner: None for base in bases for owner in base.__mro__ if _HOOK in vars(owner)}
-        self._hooks = [(owner, vars(owner)[_HOOK]) for owner in owners if not is_importable(owner.__module__)]
+    def __init__(self, attributes: Iterable[tuple[Any, str]]) -> None:
+        self._values = [
+            (owner, name, vars(owner)[name])
+            for owner, name in dict.fromkeys(attributes)
+            if name in vars(owner) and not is_importable(owner.__module__)
+        ]
 
     def __enter__(self) -> None:
         _creating.acquire()
-        for owner, _ in self._hooks:
-            _library_metaclass(type(owner)).__delattr__(owner, _HOOK)
+        for owner, name, _ in self._values:
+            _library_metaclass(type(owner)).__delattr__(owner, name)
 
     def __exit__(self, *_: object) -> None:
-        for owner, hook in self._hooks:
-            _library_metaclass(type(owner)).__setattr__(owner, _HOOK, hook)
+        for owner, name, value in self._values:
+            _library_metaclass(type(owner)).__setattr__(owner, name, value)
         _creating.release()
 
 
@@ -217,8 +225,10 @@ def set_class(cls: Any, state: Any) -> None:
     if space is not None:
         place(space, names)
     library = _library_metaclass(type(cls))
-    for name, value in attributes.items():
-        library.__setattr__(cls, name, value)
+    # A property of the metaclass would get the value, or refuse it.
+    with _Hidden((owner, name) for name in attributes for owner in _owners_of_setter(type(cls), name)):
+        for name, value in attributes.items():
+            library.__setattr__(cls, name, value)
     for member, values in members.items():
         cls[member].__dict__.update(values)
     for subclass in subclasses:

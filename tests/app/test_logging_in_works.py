@@ -193,7 +193,7 @@ def test_a_filter_that_can_not_travel_lets_nothing_pass_and_is_named(
         ('"{levelname}", style="{", defaults={"extra": threading.Lock()}', "INFO|hello"),
     ],
 )
-def test_a_formatter_that_can_not_travel_is_replaced_by_one_of_its_format(
+def test_a_formatter_that_can_not_travel_is_replaced_by_one_of_its_format_and_named(
     tmp_path: Path, arguments: str, shown: str
 ) -> None:
     script = f"""
@@ -211,8 +211,18 @@ class Work(LightningWork):
     def run(self):
         log.info("hello")
 """
-    (line,) = lines_of(tmp_path, script)
+    (tmp_path / "app.py").write_text(START + script + FLOW)
+
+    done = run_python(tmp_path / "app.py", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    (line,) = re.findall(r"root\.work \| (.*)", done.stdout)
     assert line in shown.split("|")
+    (warning,) = re.findall("UserWarning: (.*)", done.stderr)
+    assert warning.startswith(
+        "The formatter Locked of the handler StreamHandler of the logger 'mine' can't be sent"
+    )
+    assert "LightningApp(setup=...)" in warning
 
 
 @pytest.mark.parametrize("travels", [True, False])

@@ -147,6 +147,17 @@ SCRIPT = """
         def __setattr__(cls, name, value): raise TypeError("frozen")
     class Meter(metaclass=Frozen, unit="m"): prefix = "k"
 
+    class Guarded(type):
+        @property
+        def alias(cls): return "of the metaclass"
+        @property
+        def title(cls): return cls.__name__
+        @title.setter
+        def title(cls, value): raise TypeError("not settable")
+    class Guard(metaclass=Guarded):
+        alias = title = "of the class"
+        size = 3
+
     class Coordinate(bytes, enum.Enum):
         def __new__(cls, number, label):
             self = bytes.__new__(cls, [number])
@@ -239,6 +250,8 @@ CASES = {
     "make_counter()": ("value[0](), value[0](), value[1]()", (None, None, 2)),
     "[Plugin, Csv]": ("value[0].registry, value[1].key", (["csv"], "csv!")),
     "Meter": ("value.unit, type(value).__name__", ("km", "Frozen")),
+    "Guard": ("value.alias, value().alias, value.title, value().title, value.size",
+              ("of the metaclass", "of the class", "Guard", "of the class", 3)),
     "Coordinate.Y": ("bytes(value), value.label, type(value)(1).name, value.value", (b"\2", "up", "X", 2)),
     "Animal.DOG": ("value.size, value.legs, type(value)(value.value) is value", ("medium", 4, True)),
     "Colors.RED": ("(value | type(value).BLUE).value, type(value)(3) == ~type(value)(0)", (3, True)),

@@ -237,10 +237,17 @@ def _capture_handlers(logging: Any, name: str, logger: Any) -> list[_Handler]:
         if isinstance(handler, logging.NullHandler):
             continue
         filters, has_all = _capture_filters(name, f"the handler {type(handler).__name__} of ", handler)
+        target = _target(handler)
         formatter = handler.formatter
         if not _can_travel(formatter):
+            if target is not None:  # else the handler of the work is of another kind anyway
+                _warn_once(
+                    f"the formatter {type(formatter).__qualname__} of the handler {type(handler).__name__} "
+                    f"of the logger {name or 'root'!r} can't be sent to works: there, a plain one with the "
+                    "same format writes. Set up logging in works with LightningApp(setup=...), or make it "
+                    "picklable."
+                )
             formatter = _plain(logging, formatter)
-        target = _target(handler)
         settings = _Handler(
             target or "stderr",
             _kind(handler),
