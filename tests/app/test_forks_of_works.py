@@ -65,8 +65,10 @@ LightningApp(Flow()).run(start_method=START_METHOD)
 
 
 @pytest.mark.parametrize("start_method", START_METHODS)
-@pytest.mark.parametrize("kind", ["multiprocessing", "fork"])
-@pytest.mark.parametrize(("depth", "num_files"), [(2, 1), (2, 30), (3, 10), (4, 7)])
+@pytest.mark.parametrize(
+    ("kind", "depth", "num_files"),
+    [("fork", 2, 1), ("multiprocessing", 2, 30), ("fork", 3, 10), ("multiprocessing", 4, 7)],
+)
 def test_files_of_a_child_are_open_in_its_children(
     start_method: str, kind: str, depth: int, num_files: int, tmp_path: Path
 ) -> None:

@@ -196,9 +196,14 @@ class StopsAll(LightningFlow):
             self.stop()
 
 
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 @pytest.mark.parametrize(
-    ("leave", "by_app"), [("by_asyncio", False), ("by_asyncio_twice", True), ("by_hand", False)]
+    ("leave", "by_app", "start_method"),
+    [
+        ("by_asyncio", False, "spawn"),
+        ("by_asyncio", False, "forkserver"),
+        ("by_asyncio_twice", True, "forkserver"),
+        ("by_hand", False, "spawn"),
+    ],
 )
 def test_a_call_that_has_left_the_default_action_is_stopped_in_order(leave, by_app, start_method, tmp_path):
     works = [Left(tmp_path, leave, wait) for wait in WAITS]

@@ -23,9 +23,15 @@ PROGRAM = Path(__file__).with_name("sharing.py")
 DEADLINE = 100
 
 
-@pytest.mark.parametrize("place", ["script", "module"])
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-@pytest.mark.parametrize("package", ["multiprocess", "multiprocessing"])
+@pytest.mark.parametrize(
+    ("package", "start_method", "place"),
+    [
+        ("multiprocess", "spawn", "script"),
+        ("multiprocess", "forkserver", "module"),
+        ("multiprocessing", "spawn", "module"),
+        ("multiprocessing", "forkserver", "script"),
+    ],
+)
 def test_a_work_shares_all_kinds_of_objects_also_after_a_crash_and_a_restart(package, start_method, place):
     done = subprocess.run(
         [sys.executable, PROGRAM, package, start_method, place],
