@@ -31,10 +31,19 @@ if TYPE_CHECKING:
     from lightning_lite.tree.cloud import BuildConfig, CloudCompute
     from lightning_lite.tree.flow import LightningFlow
     from lightning_lite.tree.work import LightningWork
+    from lightning_lite.values.secret import Secret
 
 __version__ = "0.1.0"
 
-__all__ = ["BuildConfig", "CloudCompute", "LightningApp", "LightningFlow", "LightningWork", "RunningApp"]
+__all__ = [
+    "BuildConfig",
+    "CloudCompute",
+    "LightningApp",
+    "LightningFlow",
+    "LightningWork",
+    "RunningApp",
+    "Secret",
+]
 
 # Loaded on first use: the process of each work imports this module, and needs only a part of it.
 _DEFINED_IN = {
@@ -44,6 +53,7 @@ _DEFINED_IN = {
     "LightningFlow": "lightning_lite.tree.flow",
     "LightningWork": "lightning_lite.tree.work",
     "RunningApp": "lightning_lite.app.background",
+    "Secret": "lightning_lite.values.secret",
 }
 
 

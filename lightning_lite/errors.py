@@ -18,6 +18,7 @@
     │   └── RestartLimitReached       its processes died too often
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
     ├── PoisonCall                    the flow died repeatedly after the same call
+    ├── SecretError                   a secret has no text here
     ├── NothingToResume               there is no such run, or it has no journal
     ├── JournalError                  the journal of a run can't be created, read or written
     │   ├── JournalCorrupt            it is damaged, or the file is not a journal
@@ -96,6 +97,10 @@ class ArgumentError(LightningLiteError, TypeError):
 
     Raised in the line of the call, before anything is sent.
     """
+
+
+class SecretError(LightningLiteError):
+    """A `Secret` is made of something else than a text, or it has no text in this process."""
 
 
 class PauseSwallowed(LightningLiteError):

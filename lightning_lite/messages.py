@@ -65,6 +65,7 @@ class StartWork(NamedTuple):
         cwd: Working directory, or `None` for that of the parent.
         descriptors: A `values.shared_objects.Descriptor` for each file descriptor that `host` needs; the
             runner takes them over.
+        secrets: The texts of the secrets in `host`, by token, or `None`; the work gets them before `host`.
     """
 
     work: str
@@ -73,6 +74,7 @@ class StartWork(NamedTuple):
     env: dict[str, str] | None = None
     cwd: str | None = None
     descriptors: tuple[Any, ...] = ()
+    secrets: dict[str, str] | None = None
 
 
 class StopWork(NamedTuple):
@@ -99,6 +101,7 @@ class RunCall(NamedTuple):
         changes: The writes of the flow that the work has not confirmed: number and encoded value, by
             attribute. A message repeats older writes; the receiver skips those with a known number.
         written: Number of the newest write of the flow.
+        secrets: The texts of the secrets in `arguments`, by token, or `None`.
     """
 
     work: str
@@ -107,6 +110,7 @@ class RunCall(NamedTuple):
     arguments: bytes
     changes: dict[str, tuple[int, bytes]]
     written: int
+    secrets: dict[str, str] | None = None
 
 
 class WriteState(NamedTuple):

@@ -20,6 +20,7 @@ from lightning_lite import settings
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentError
+from lightning_lite.masking import mask
 from lightning_lite.runners.output.log_reader import RunLogs
 from lightning_lite.text import one_line
 
@@ -184,7 +185,8 @@ class RunningApp:
             self._state, self._error, self._trace = "failed", error, error.__traceback__
             if not self._num_waiting:
                 what = traceback.format_exception_only(error)[0].strip()
-                print_notice(one_line(f"{self._name} failed: {what}; its handle's wait() raises it.", 500))
+                line = mask(f"{self._name} failed: {what}; its handle's wait() raises it.")
+                print_notice(one_line(line, 500))
         finally:
             atexit.unregister(self._end_at_exit)
             self._has_ended.set()

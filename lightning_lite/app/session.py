@@ -33,6 +33,7 @@ from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, Unwind
 from lightning_lite.events import CallFailed, Event
+from lightning_lite.masking import mask
 from lightning_lite.messages import Report
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
@@ -377,4 +378,6 @@ def _pack_setup(options: RunOptions) -> bytes | None:
 def _describe_end(state: str) -> str | None:
     """Return the exception that is being handled, in one line, if the app has failed."""
     error = sys.exception()
-    return one_line(f"{type(error).__name__}: {error}") if state == "failed" and error is not None else None
+    if state != "failed" or error is None:
+        return None
+    return one_line(mask(f"{type(error).__name__}: {error}"))

@@ -14,6 +14,7 @@ from lightning_lite.errors import (
     WorkTimeout,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.masking import mask, mask_failure
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
 from lightning_lite.tree.work import LightningWork
@@ -47,7 +48,7 @@ def describe_exception(error: BaseException, work: LightningWork, call: RunCall)
         code = f"({error.code!r})" if isinstance(error, SystemExit) else f"({error})"
         what = f"sys.exit{code}" if isinstance(error, SystemExit) else f"{type(error).__name__}{code}"
     message = f"{what.splitlines()[0] if what else what} in {describe_call(work.name, call.arguments)}"
-    return Failure(reason, message, format_user_frames(error), pack_error(error), captured)
+    return mask_failure(Failure(reason, message, format_user_frames(error), pack_error(error), captured))
 
 
 def describe_call(work: str, arguments: bytes) -> str:
@@ -63,14 +64,31 @@ def describe_call(work: str, arguments: bytes) -> str:
 
 def show_call(work: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return a call as source code, shortened: `root.train.run(lr=0.1)`."""
-    shortener = reprlib.Repr()
+    shortener = _Shortener()
     shortener.maxstring = shortener.maxother = 60
     try:
         parts = [shortener.repr(value) for value in args]
         parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
     except Exception:  # noqa: BLE001 - a broken repr of the user must not hide the message
         parts = ["..."]
-    return " ".join(f"{work}.run({', '.join(parts)})".split())
+    return mask(" ".join(f"{work}.run({', '.join(parts)})".split()))
+
+
+class _Shortener(reprlib.Repr):
+    """Masks secrets before it shortens a text: a part of one would not be found later."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(mask(x), level)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        try:
+            shown = mask(repr(x))
+        except Exception:  # noqa: BLE001 - the user's `__repr__` may raise anything
+            return super().repr_instance(x, level)
+        if len(shown) <= self.maxother:
+            return shown
+        half = (self.maxother - 3) // 2
+        return f"{shown[:half]}...{shown[half + 3 - self.maxother :]}"
 
 
 def error_of(failure: Failure, work: str, where: str = "") -> BaseException:

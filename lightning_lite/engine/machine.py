@@ -62,6 +62,7 @@ from lightning_lite.tree.outbox import (
 )
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import files_of
+from lightning_lite.values.secret import reveal_environment
 
 _log = logging.getLogger("lightning_lite")
 
@@ -164,7 +165,7 @@ class Machine:
     def prepare(self) -> list[Request]:
         """Return requests that let the runner start early the processes that `open` will request."""
         return [
-            PrepareWork(work.name, work._policy.env, work._policy.cwd)
+            PrepareWork(work.name, reveal_environment(work._policy.env, work.name), work._policy.cwd)
             for _, work in self.root.named_works()
             if _starts_with_flow(work)
         ]

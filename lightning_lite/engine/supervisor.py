@@ -27,6 +27,7 @@ from lightning_lite.events import (
     WorkEvent,
     WorkStatusChanged,
 )
+from lightning_lite.masking import mask_failure
 from lightning_lite.messages import (
     DumpStack,
     Failure,
@@ -46,6 +47,7 @@ from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import is_reference
+from lightning_lite.values.secret import reveal_environment, texts_in
 
 _log = logging.getLogger("lightning_lite")
 
@@ -182,7 +184,15 @@ class Supervisor:
         self._emit_status(call, WorkStageStatus.RUNNING, now)
         sync = self.state_sync
         self._requests.append(
-            RunCall(self.name, call.key, call.attempt, call.arguments, sync.unconfirmed, sync.newest)
+            RunCall(
+                self.name,
+                call.key,
+                call.attempt,
+                call.arguments,
+                sync.unconfirmed,
+                sync.newest,
+                texts_in(call.arguments),
+            )
         )
 
     # Reports of the runner and of the work.
@@ -281,9 +291,10 @@ class Supervisor:
         if self.error is not None:
             return
         policy = self._policy
+        env = reveal_environment(policy.env, self.name)
         host, descriptors = pack_host(self.work)
         self._requests.append(
-            StartWork(self.name, host, policy.parallel, policy.env, policy.cwd, descriptors)
+            StartWork(self.name, host, policy.parallel, env, policy.cwd, descriptors, texts_in(host))
         )
         self._process = "starting"
 
@@ -300,6 +311,7 @@ class Supervisor:
 
     def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
         """Handle the exit of a process that was not requested."""
+        failure = mask_failure(failure)
         if call is None and was == "starting" and self._queue:
             call = self._queue.take()
             call.attempt += 1
@@ -318,7 +330,8 @@ class Supervisor:
         # Not `call.attempt`: an attempt that a restart has interrupted did not fail.
         num_failed = 1 + sum(status.stage == WorkStageStatus.FAILED for status in call.statuses)
         attempt = f", attempt {num_failed} of {self._policy.retries + 1}" if self._policy.retries else ""
-        failure = failure._replace(message=f"{failure.message}{attempt}")
+        # Again, as in the process of the work: only this process knows the secrets of all works.
+        failure = mask_failure(failure._replace(message=f"{failure.message}{attempt}"))
         self._emit_status(call, WorkStageStatus.FAILED, now, failure)
         if num_failed <= self._policy.retries:
             if self._ending == "stop":

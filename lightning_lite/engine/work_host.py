@@ -35,7 +35,8 @@ from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Carrier, Transferable
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
-from lightning_lite.values.pickling import PackingError, pack, unpack, why_not
+from lightning_lite.values.pickling import PackingError, pack, remove_files_of, unpack, why_not
+from lightning_lite.values.secret import learn, texts_in
 
 if TYPE_CHECKING:
     from typing import Any
@@ -225,6 +226,7 @@ class WorkHost(Carrier):
 
     def _run(self, call: RunCall) -> bytes:
         work = self._work
+        learn(call.secrets)
         args, kwargs = unpack(call.arguments)
         for name, value in self._transferables().items():
             result = value.before_run(work.name)
@@ -239,13 +241,22 @@ class WorkHost(Carrier):
             transferable.after_run(work.name)
         caller = current_caller()
         try:
-            return pack(answer, to_main=True, folder=caller.values, durable=caller.durable)
+            packed = pack(answer, to_main=True, folder=caller.values, durable=caller.durable)
         except PackingError as error:
             why = why_not(answer, error, lambda part: pack(part, to_main=True))
             raise PackingError(
                 f"run() returned <{type(answer).__module__}.{type(answer).__qualname__}>, which can't be "
                 f"sent to the flow: {why}. Return plain data, or write it to a file."
             ) from error
+        if texts_in(packed) is not None:
+            if caller.values is not None:
+                remove_files_of(packed, caller.values)
+            raise PackingError(
+                "run() returned a value that holds a Secret. Answers are stored, so that a resumed run has "
+                "them, and a secret must not be. Keep it in a private attribute of the work, or return "
+                "Secret.from_env(...), which holds only a name."
+            )
+        return packed
 
     def _transferables(self) -> dict[str, Transferable]:
         """Return the attributes that are `Transferable`, by name."""

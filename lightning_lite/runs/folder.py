@@ -22,6 +22,7 @@ from lightning_lite import settings
 from lightning_lite.errors import RunnerError
 from lightning_lite.places import this_host
 from lightning_lite.runs.catalog import read_details
+from lightning_lite.runs.command_line import mask_command
 
 
 class RunFolder:
@@ -172,12 +173,14 @@ def _make_folder(runs: str, now: float) -> str:
 
 
 def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, Any]:
+    shown, masked = mask_command(sys.orig_argv if command is None else command)
     return {
         "state": "running",
         "started": _iso(now),
         "ended": None,
         "executable": sys.executable,
-        "command": list(sys.orig_argv if command is None else command),
+        "command": shown,
+        "masked_arguments": masked,
         "cwd": os.getcwd(),
         "user": _user(),
         "host": this_host(),

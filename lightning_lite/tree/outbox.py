@@ -20,6 +20,7 @@ from lightning_lite.events import (
     is_below,
 )
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
+from lightning_lite.masking import mask_pickled
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
@@ -269,7 +270,8 @@ class Outbox:
             arguments: Pickled `(args, kwargs)`.
         """
         records, name = work._records, work._node.name
-        journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
+        # Masked: `run` may get the text that a `Secret` has revealed.
+        journaled = mask_pickled(arguments) if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
         self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
         call: Call = records.current[key]
         call.arguments = arguments

@@ -6,6 +6,7 @@ from _collections_abc import Mapping
 
 from lightning_lite.errors import ComponentError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.values.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ class WorkPolicy(NamedTuple):
     cache_calls: bool = True
     raise_exception: bool = True
     start_with_flow: bool = True
-    env: dict[str, str] | None = None
+    env: dict[str, str | Secret] | None = None
     cwd: str | None = None
     call_key: Callable[..., Any] | None = None
     retries: int = 0
@@ -77,14 +78,15 @@ class WorkPolicy(NamedTuple):
             )
         if self.env is not None:
             good = isinstance(self.env, Mapping) and all(
-                isinstance(text, str) and "\0" not in text for item in self.env.items() for text in item
+                isinstance(name, str) and "\0" not in name and _is_text(value)
+                for name, value in self.env.items()
             )
             _expect(
                 good and all(name and "=" not in name for name in self.env),
                 what,
                 "env",
                 self.env,
-                "a dict of strings",
+                "a dict of strings, or of Secrets under strings",
             )
         _expect(self.cwd is None or isinstance(self.cwd, str), what, "cwd", self.cwd, "the path of a folder")
         _expect(
@@ -102,6 +104,13 @@ _MAX_RETRY_DELAY = 60.0
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and value == value and abs(value) != float("inf")
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether an environment variable can have this value."""
+    if isinstance(value, Secret):
+        return value.variable is not None or "\0" not in value.reveal()
+    return isinstance(value, str) and "\0" not in value
 
 
 def _expect(good: bool, what: str, name: str, value: Any, expected: str) -> None:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
+    from lightning_lite.values.secret import Secret
+
 
 _ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 
@@ -66,7 +68,7 @@ class LightningWork(Component):
         run_once: Old name of `cache_calls`.
         start_with_flow: Whether the process starts with the app, if the work is created in `__init__` of its
             flow.
-        env: Environment variables to add in the process of the work.
+        env: Environment variables to add in the process of the work: texts, or a `Secret`.
         cwd: Working directory of the process of the work.
         call_key: Function that gets the arguments of a call and returns plain data; calls with equal data are
             the same call.
@@ -110,7 +112,7 @@ class LightningWork(Component):
         run_once: bool | None = None,
         start_with_flow: bool = True,
         *,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         call_key: Callable[..., Any] | None = None,
         retries: int = 0,

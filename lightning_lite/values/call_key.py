@@ -15,6 +15,7 @@ from lightning_lite.errors import ArgumentError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import NotShareable, Transferable, check_travels
 from lightning_lite.values.pickling import BIG, value_files
+from lightning_lite.values.secret import Secret, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,4 +241,5 @@ _ENCODERS: dict[type, Callable[[Any, list[bytes], _Above], None]] = {
     FunctionType: _encode_function,
     BuiltinFunctionType: _encode_builtin,
     ModuleType: _encode_module,
+    Secret: lambda value, parts, above: parts.append(b"S" + _text(fingerprint(value))),
 }

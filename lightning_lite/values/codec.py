@@ -146,6 +146,8 @@ def _advice(value: Any) -> str:
         return "Use its value or its name."
     if isinstance(value, Transferable):
         return "Assign it directly to an attribute: inside a list, tuple or dict it can't be sent."
+    if "lightning_lite.values.secret.Secret" in mro:
+        return "The state is stored, and a secret must not be: keep it in a private attribute (self._x = y)."
     if hasattr(kind, "__fspath__"):
         return "Use str(path)."
     if "pydantic.main.BaseModel" in mro:

@@ -28,6 +28,7 @@ from xxhash import xxh3_128
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.values.secret import tokens_in
 
 if TYPE_CHECKING:
     from pickle import PickleBuffer
@@ -86,6 +87,7 @@ class Reference(NamedTuple):
         stream: Place of the pickle: index of its file, begin and size in bytes; `None`: it is in `pickled`.
         buffers: Places of its buffers.
         pickled: The pickle, if it is small.
+        secrets: The tokens of the secrets in the pickle: the sender of the reference needs their texts.
     """
 
     folder: str
@@ -93,6 +95,7 @@ class Reference(NamedTuple):
     stream: tuple[int, int, int] | None
     buffers: list[tuple[int, int, int]]
     pickled: bytes
+    secrets: Sequence[str] = ()
 
 
 class _Mapping(NamedTuple):
@@ -191,7 +194,8 @@ class Draft:
             for file, start, length in buffers
         ]
         stream, pickled = (None, b"".join(self._pieces)) if is_inline else ((last, 0, size), b"")
-        return _pickle.dumps(Reference(folder, files, stream, places, pickled), 5)
+        secrets = tokens_in(self._pieces)
+        return _pickle.dumps(Reference(folder, files, stream, places, pickled, secrets), 5)
 
 
 def load(packed: bytes) -> Any:

@@ -21,6 +21,7 @@ LAYERS = [
     {
         "errors",
         "events",
+        "masking",
         "messages",
         "places",
         "status",

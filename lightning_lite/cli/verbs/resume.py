@@ -14,6 +14,7 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, root_option
 from lightning_lite.cli.targets import find_run
+from lightning_lite.masking import MASK
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
 from lightning_lite.text import harmless
 
@@ -75,5 +76,13 @@ def _check(run: RunSummary) -> list[str]:
         raise BadInput(
             f"run {run.id} can't be resumed here: its command ({shlex.join(argv) or '?'}) does not start a "
             f"script; call app.run(resume={run.id!r}) where the run was started."
+        )
+    if run.details.get("masked_arguments"):
+        root = os.path.dirname(os.path.dirname(run.path))
+        raise BadInput(
+            f"run {run.id} can't be resumed here: passwords or keys in its command were not stored. Start it "
+            f"again with them in place of {MASK}: cd {shlex.quote(str(run.details.get('cwd')))} && "
+            f"{settings.ROOT_VARIABLE}={shlex.quote(root)} {settings.RESUME_VARIABLE}={run.id} "
+            f"{shlex.join(argv)}"
         )
     return [str(run.details.get("executable") or sys.executable), *argv[1:]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from lightning_lite.masking import OutputMask
 from lightning_lite.runners.output.display_queue import Piece
 from lightning_lite.runners.output.log_index import TimesWriter
 from lightning_lite.runners.output.log_reader import read_tail
@@ -32,6 +33,7 @@ class WorkLog:
         self._work = work
         self._path = path
         self._complain = complain
+        self._mask = OutputMask()
         self._stream = HarmlessStream()
         self._times = TimesWriter(path)
         self._fd: int | None = None
@@ -44,19 +46,20 @@ class WorkLog:
 
     def append(self, data: bytes) -> list[Piece]:
         """Write what the work printed; return the lines that are complete now."""
-        pieces = self._append(self._stream.feed(data))
-        self.is_in_line = bool(self._num_unfinished or self._unlogged)
+        pieces = self._append(self._stream.feed(self._mask.feed(data)))
+        self.is_in_line = bool(self._num_unfinished or self._unlogged or self._mask.can_release)
         return pieces
 
     def cut(self) -> list[Piece]:
         """Return the line that has no newline yet; later output starts a new line."""
+        pieces = self._append(self._stream.feed(self._mask.release()))
         self._was_cut = self._was_cut or self.is_in_line
         self.is_in_line = False
-        return self._take_unfinished()
+        return pieces + self._take_unfinished()
 
     def close(self) -> list[Piece]:
         """End the last line and close the file; return the line if it was not returned before."""
-        pieces = self._append(self._stream.finish())
+        pieces = self._append(self._stream.feed(self._mask.finish()) + self._stream.finish())
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

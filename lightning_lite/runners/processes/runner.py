@@ -15,6 +15,7 @@ happen later (terminate, kill) are deadlines within it. A process takes these st
 
 from __future__ import annotations
 
+import marshal
 import os
 import signal
 import sys
@@ -290,6 +291,7 @@ class ProcessRunner(Runner):
             self._reports.append(_start_failed(process.name, error))
             self._kill(process)
             return
+        process.calls.put_bytes(marshal.dumps(request.secrets))
         process.calls.put_bytes(request.host)
         self._poller.push(process.calls)
 

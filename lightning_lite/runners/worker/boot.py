@@ -42,7 +42,7 @@ def main() -> NoReturn:
         __import__(module)
     gc.freeze()  # all this lives as long as the process; a collection of it at the end costs 5 ms
     gc.enable()
-    sys.exit(sys.modules[_CHILD].Child(work, *ends).live(setup, read_frame(calls)))
+    sys.exit(sys.modules[_CHILD].Child(work, *ends).live(setup, read_frame(calls), read_frame(calls)))
 
 
 def hide(program: str) -> None:

@@ -69,7 +69,7 @@ def main() -> NoReturn:
     sys.argv[:] = setup["argv"]
     invalidate_caches()  # modules may have been added since the server started
     child = sys.modules[_CHILD].Child(setup["work"], *ends)
-    sys.exit(child.live(setup, boot.read_frame(ends[0])))
+    sys.exit(child.live(setup, boot.read_frame(calls), boot.read_frame(calls)))
 
 
 def serve(connection: _socket.socket, boot: ModuleType) -> list[int]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found] # signal itself makes enums, for 3 ms
 import io
+import marshal
 import os
 import select
 import sys
@@ -26,6 +27,7 @@ from time import monotonic
 from lightning_lite.context import Caller, set_process_caller
 from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
@@ -40,6 +42,7 @@ from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
+from lightning_lite.values.secret import learn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +59,8 @@ def start_failure(work: str, error: BaseException) -> Failure:
     lines = str(error).splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     text = "".join(traceback.format_exception(error))
-    return Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
+    failure = Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
+    return mask_failure(failure)
 
 
 #: Imported by name, the first if this process has a socket for file descriptors, the second if some came.
@@ -113,8 +117,10 @@ class Child:
         self._signal_hold = SignalHold({signal.SIGTERM, STOP_SIGNAL})
         self._interrupt_before_fork: Callable[[], None] | None = None
 
-    def live(self, setup: dict[str, Any], packed_host: bytes) -> int:
+    def live(self, setup: dict[str, Any], packed_secrets: bytes, packed_host: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
+        learn(setup["secrets"])
+        learn(marshal.loads(packed_secrets))
         self._settle(setup)
         try:
             if not self._start(setup, packed_host):

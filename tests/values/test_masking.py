@@ -1,0 +1,185 @@
+"""The texts of secrets are masked in texts, pickled data and chunks of output, wherever those are cut."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import urllib.parse
+
+import pytest
+
+from lightning_lite import masking
+from lightning_lite.masking import MASK, OutputMask, mask, mask_failure, mask_pickled, register
+from lightning_lite.messages import Failure
+
+
+@pytest.fixture(autouse=True)
+def _none_are_registered(monkeypatch):
+    for name, value in {"_texts": {}, "_forms": (), "_byte_forms": ()}.items():
+        monkeypatch.setattr(masking, name, value)
+
+
+def printed(chunks, releases=()) -> bytes:
+    """Return what `OutputMask` makes of chunks; it is asked to release after those with these numbers."""
+    output, parts = OutputMask(), []
+    for number, chunk in enumerate(chunks):
+        parts.append(output.feed(chunk))
+        if number in releases:
+            parts.append(output.release())
+    return b"".join((*parts, output.finish()))
+
+
+@pytest.mark.parametrize(
+    "text", ["simple-key", "quo\"te's and \\", "line\nof two", "é日本語-key", "tab\tand \x1b", "a b&c=d/e"]
+)
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        repr,
+        ascii,
+        json.dumps,
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: repr([{"key": text}]),
+        lambda text: repr(text.encode()),
+        lambda text: urllib.parse.quote(text, safe=""),
+        lambda text: f"https://x/?key={urllib.parse.quote(text, safe='')}&a=1",
+        lambda text: f"before{text}after{text}",
+    ],
+)
+def test_a_text_is_found_in_the_forms_that_programs_write(text, write):
+    register(text)
+
+    assert MASK in mask(write(text))
+    for part in (text, repr(text)[1:-1], json.dumps(text)[1:-1], urllib.parse.quote(text, safe="")):
+        assert part not in mask(write(text))
+        assert part.encode() not in printed([write(text).encode()])
+
+
+def test_each_line_of_a_text_is_masked():
+    register("-----BEGIN KEY-----\nabcdefgh12345678\n  ijklmnop90\nxy\n-----END KEY-----\n")
+
+    shown = mask("| -----BEGIN KEY-----\n| abcdefgh12345678\n|   ijklmnop90\n| xy\n")
+
+    assert shown == f"| {MASK}\n| {MASK}\n|   {MASK}\n| xy\n"
+
+
+@pytest.mark.parametrize("text", ["a", "12345", "é" * 5])
+def test_a_short_text_is_not_searched_for(text):
+    register(text)
+
+    assert mask(f"x {text} x") == f"x {text} x"
+    assert printed([text.encode()]) == text.encode()
+
+
+def test_a_text_that_contains_another_one_is_masked_as_a_whole():
+    register("password")
+    register("password-2024-a")
+    register("2024-a-long-one")
+
+    assert mask("password-2024-a password 2024-a-long-one") == f"{MASK} {MASK} {MASK}"
+    assert printed([b"password-2024-a password"]) == f"{MASK} {MASK}".encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["key-1234", ["x", "key-1234"], {"a": "<key-1234>"}, b"key-1234", OSError(2, "x", "key-1234")],
+    ids=repr,
+)
+def test_pickled_data_stays_readable(value):
+    register("key-1234")
+
+    data = mask_pickled(pickle.dumps(value))
+
+    assert b"key-1234" not in data
+    assert "********" in f"{pickle.loads(data)}"
+
+
+@pytest.mark.parametrize("text", ["ключ-ключ", "x" * 300, "a\udc80bcdef"])
+def test_pickled_texts_of_other_sizes_and_alphabets_stay_readable(text):
+    register(text)
+
+    assert set(pickle.loads(mask_pickled(pickle.dumps([text])))[0]) == {"*"}
+
+
+def test_all_texts_of_a_failure_are_masked():
+    register("key-1234")
+    failure = Failure(
+        "user_exception", "401 for key-1234", "  raise X('key-1234')", pickle.dumps(ValueError("key-1234"))
+    )
+
+    masked = mask_failure(failure)
+
+    assert "key-1234" not in repr(masked)
+    assert repr(pickle.loads(masked.error)) == "ValueError('********')"
+    assert mask_failure(failure._replace(error=None)).error is None
+
+
+# Output.
+
+OUTPUT = b"first line\nthe key is s3cr3t-s3cr3t! ok\ns3cr3t-s3cr3t\n" + "é s3 s3cr3t-s3cr3".encode()
+MASKED = f"first line\nthe key is {MASK}! ok\n{MASK}\né s3 {MASK}".encode()
+
+
+def test_a_secret_is_masked_wherever_the_output_is_cut_in_two_or_three():
+    register("s3cr3t-s3cr3t")
+    for first in range(len(OUTPUT) + 1):
+        assert printed([OUTPUT[:first], OUTPUT[first:]]) == MASKED
+        for second in range(first, len(OUTPUT) + 1, 5):
+            assert printed([OUTPUT[:first], OUTPUT[first:second], OUTPUT[second:]]) == MASKED
+
+
+def test_a_secret_is_masked_if_each_byte_comes_alone():
+    register("s3cr3t-s3cr3t")
+
+    assert printed([bytes([byte]) for byte in OUTPUT]) == MASKED
+
+
+def test_a_secret_is_masked_if_its_beginning_was_released_before():
+    register("s3cr3t-s3cr3t")
+    for cut in range(1, 13):
+        chunks = [b"key: " + b"s3cr3t-s3cr3t"[:cut], b"s3cr3t-s3cr3t"[cut:] + b"\nnext\n"]
+        shown = printed(chunks, releases={0})
+        begin = b"s3cr3t-s3cr3t"[:cut] if cut < masking.MIN_LENGTH else b""
+        assert shown == b"key: " + begin + MASK.encode() + b"\nnext\n"
+
+
+@pytest.mark.parametrize("other", [b"s3cr", b"s3cr3t-s3cr", b"s3cr3t-s3cr3T", b"\xff\xfe", b""])
+def test_what_only_looks_like_the_beginning_is_kept(other):
+    register("s3cr3t-s3cr3t")
+
+    assert printed([other[:4], other[4:] + b"\n", b"next\n"], releases={0}) == other + b"\nnext\n"
+
+
+def test_random_output_in_random_chunks_is_masked_as_a_whole():
+    rng = random.Random(11)
+    for _ in range(300):
+        alphabet = "ab" if rng.random() < 0.5 else "abc\n"
+        texts = ["".join(rng.choices(alphabet, k=rng.randint(6, 9))) for _ in range(rng.randint(1, 3))]
+        for name, value in {"_texts": {}, "_forms": (), "_byte_forms": ()}.items():
+            setattr(masking, name, value)
+        for text in texts:
+            register(text)
+        data = b"".join(
+            rng.choice([text.encode() for text in texts])
+            if rng.random() < 0.3
+            else rng.choice([b"a", b"b", b"\n", b"xyz"])
+            for _ in range(40)
+        )
+        chunks, place = [], 0
+        while place < len(data):
+            size = rng.randint(1, 12)
+            chunks.append(data[place : place + size])
+            place += size
+
+        shown = printed([*chunks, b"#"], {n for n in range(len(chunks)) if rng.random() < 0.3})
+
+        for text in texts:
+            assert text.encode() not in shown, (texts, data, chunks)
+
+
+def test_without_secrets_the_output_is_passed_on_as_it_is():
+    data = b"x" * 70_000
+
+    assert OutputMask().feed(data) is data
