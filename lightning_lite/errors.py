@@ -24,7 +24,8 @@
     │   ├── JournalCorrupt            it is damaged, or the file is not a journal
     │   ├── JournalVersion            another version of this package wrote it
     │   ├── JournalMismatch           it belongs to another app
-    │   └── JournalInUse              another process holds its lock
+    │   ├── JournalInUse              another process holds its lock
+    │   └── JournalGone               it was removed while the run went on
     ├── ValueFileError                the file of a big value can't be written, or can't be used
     ├── CommandError                  a command from another terminal can't be executed
     └── DriveError                    errors of drives, see `storage.errors`
@@ -221,6 +222,10 @@ class JournalInUse(JournalError):
     pid: int | None
     host: str | None
     since: str | None
+
+
+class JournalGone(JournalError):
+    """The journal was removed while the run went on: its calls can't be recorded any more."""
 
 
 class ValueFileError(LightningLiteError):

@@ -11,7 +11,7 @@ from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
 from lightning_lite.runs.catalog import find_resumable, run_path
-from lightning_lite.runs.folder import RunFolder
+from lightning_lite.runs.folder import RunFolder, beginning
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
 from lightning_lite.settings import RunOptions
@@ -44,8 +44,9 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     """
     identity = _identity(root)
     if path is None:
-        folder = RunFolder.create(options.root_dir, app=name_of_app(root), identity=identity)
-        return folder, Journal.create(folder.path, identity, durable=options.durable)
+        with beginning(options.root_dir):
+            folder = RunFolder.create(options.root_dir, app=name_of_app(root), identity=identity)
+            return folder, Journal.create(folder.path, identity, durable=options.durable)
     journal = Journal.open(path, identity, durable=options.durable)
     try:
         # Before the folder is reopened, so that a refused run stays unchanged.
@@ -53,9 +54,8 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
         _restore(replay, root, options.retry_failed)
         with suppress(OSError):  # the next resume removes them
             remove_unneeded(path, replay.history.value_files())
-        folder = RunFolder.reopen(path)
-        _check_values(folder.values, replay.history.value_files())
-        return folder, journal
+        _check_values(os.path.join(path, "values"), replay.history.value_files())
+        return RunFolder.reopen(path), journal
     except BaseException:
         journal.close()
         raise
@@ -63,7 +63,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
 
 def _check_values(folder: str, needed: Collection[str]) -> None:
     """Remove the files of big values that no remembered call needs; the others are verified when read."""
-    if os.path.isdir(folder):
+    if os.path.lexists(folder):
         value_files().remove_unreferenced(folder, needed)
         value_files().distrust(folder)
 

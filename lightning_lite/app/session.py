@@ -31,7 +31,7 @@ from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import ArgumentError, Unwind
+from lightning_lite.errors import ArgumentError, JournalGone, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
@@ -260,7 +260,9 @@ class Session:
 
     def _close_machine(self, reports: list[Report]) -> None:
         now = self._clock.now()
-        self._record(self._machine.close(now, reports), now)
+        events = self._machine.close(now, reports)
+        if not isinstance(sys.exception(), JournalGone):  # it is reported once
+            self._record(events, now)
         self._machine.has_exits = True  # all processes have
         self._remove_values()
 
@@ -319,7 +321,7 @@ class Session:
         if machine.has_exits:
             machine.has_exits = False
             # A process may have been killed after it wrote a file, and before it sent the reference.
-            if os.path.isdir(folder):
+            if os.path.lexists(folder):
                 writers = {os.getpid(), *(place.pid for place in self.runner.places().values())}
                 value_files().remove_unreferenced(folder, machine.big_values(), writers)
 

@@ -43,7 +43,9 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
         value: Plain data.
         indent: Number of spaces per level, or `None` for one line.
     """
-    click.echo(json.dumps(value, indent=indent, ensure_ascii=False, default=str))
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    # A lone surrogate has no encoding; its escape means the same in JSON.
+    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

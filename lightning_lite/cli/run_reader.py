@@ -84,7 +84,7 @@ def read_status(run: RunSummary, *, journal: bool = True, usage: bool = False) -
         history,
         bool(answer),
         answer.get("busy"),
-        "; ".join(filter(None, (no_answer, damage))),
+        "; ".join(filter(None, (run.trouble, no_answer, damage))),
     )
 
 

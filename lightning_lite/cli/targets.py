@@ -30,6 +30,8 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummar
     """
     run = _choose(root) if text is None else _find(root, text)
     if running and run.state != "running":
+        if run.trouble:
+            raise BadInput(f"run {run.id} does not seem to be running: {run.trouble}.")
         raise BadInput(f"run {run.id} is not running: it {_describe_end(run)}.")
     return run
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from lightning_lite.clock import Moment
 from lightning_lite.engine.compaction import Compaction
 from lightning_lite.engine.state_watch import StateWatch
-from lightning_lite.errors import JournalError
+from lightning_lite.errors import JournalError, JournalGone
 from lightning_lite.events import (
     CallStatusChanged,
     CallSucceeded,
@@ -140,6 +140,8 @@ class Recorder:
                 return
             self._snapshot_size = self._compaction.size
             self._compact_at = _GROWTH * self._snapshot_size + _ROOM
+        except JournalGone:
+            raise
         except JournalError as error:
             self._compact_at = _GROWTH * self._journal.size + _ROOM
             _log.warning("The journal was not compacted, and grows: %s", error)

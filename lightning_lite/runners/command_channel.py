@@ -4,15 +4,18 @@
                               ◀── a line of JSON ──
 
 Only processes of the same user are accepted. Requests are JSON: nothing is unpickled. One thread serves all
-peers and blocks for none of them; an invalid request is answered with an error, or dropped.
+peers and blocks for none of them; an invalid request is answered with an error, or dropped. Nothing on disk
+says where the socket is: where the path is too long for a socket, both sides compute the same short one.
 """
 
 from __future__ import annotations
 
 import _socket  # socket itself would cost each app 10 ms
+import errno
 import json
 import os
 import select
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +24,7 @@ from time import monotonic
 from typing import Any
 
 from lightning_lite.errors import CommandError, LightningLiteError
+from lightning_lite.regular_files import kind_of, open_folder
 
 #: Version of the protocol; it is in every line.
 VERSION = 1
@@ -31,11 +35,20 @@ REQUEST_LIMIT = 64 * 1024
 #: Name of the socket in the folder of the run.
 SOCKET_NAME = "commands.sock"
 
+#: The same in a folder for temporary files, whose path has 50 bytes on macOS.
+_SHORT_NAME = "socket"
+
 #: Maximum of bytes of the path of a socket; Linux allows 107, macOS 103.
 LONGEST_ADDRESS = 100
 
+#: Maximum of bytes of an answer; that of a run with 10,000 works has some MiB.
+_ANSWER_LIMIT = 64 * 1024 * 1024
+
+_OPEN_FILES = "/proc/self/fd"
+
 _MAX_PEERS = 32
 _TIMEOUT = 10.0  # seconds that a peer has to send its request and to read the answer
+_RETRY_INTERVAL = 0.01  # seconds until the next attempt to connect to an app that accepts no connection now
 _PAUSE = 1.0  # seconds until the next connection is accepted, after there were too many open files
 _CHUNK = 64 * 1024
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
@@ -53,19 +66,20 @@ class CommandChannel:
             that is sent.
 
     Raises:
-        OSError: The file system does not support sockets, or there are too many open files.
+        OSError: The file system does not support sockets, there are too many open files, or something that is
+            not a socket has the name of the socket.
         RuntimeError: There are too many threads.
     """
 
     def __init__(self, folder: str, answer: Callable[[Message], Message]) -> None:
-        self._path = os.path.join(folder, SOCKET_NAME)
+        self._folder = folder
         self._answer = answer
         self._peers: dict[int, _Peer] = {}
         if not hasattr(_socket, "AF_UNIX") or not hasattr(select, "poll"):
             raise OSError("this system has no Unix sockets")
         self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
-            _bind(self._listener, self._path)
+            _bind(self._listener, folder)
             self._listener.setblocking(False)
             self._end, self._close = os.pipe()
         except BaseException:
@@ -88,7 +102,7 @@ class CommandChannel:
         self._give_back()
 
     def _give_back(self) -> None:
-        _remove(self._path)
+        _remove(self._folder)
         self._listener.close()
         os.close(self._end)
         os.close(self._close)
@@ -103,10 +117,10 @@ class CommandChannel:
                     for peer in list(self._peers.values()):
                         self._drop(peer)
                     return
-                if fd in self._peers:
-                    self._attend(self._peers[fd])
-                else:
+                if fd == self._listener.fileno():
                     self._accept()
+                elif fd in self._peers:
+                    self._attend(self._peers[fd])
             now = monotonic()
             for peer in [peer for peer in self._peers.values() if peer.due <= now]:
                 self._drop(peer)
@@ -122,11 +136,14 @@ class CommandChannel:
             pause.poll(_PAUSE * 1000)
             return
         peer = _Peer(_socket.socket(fileno=fd))
-        if len(self._peers) < _MAX_PEERS and peer.is_same_user():
-            self._peers[fd] = peer
-            self._poller.register(fd, select.POLLIN)
-        else:
+        if not peer.is_same_user():
             peer.socket.close()
+            return
+        if len(self._peers) >= _MAX_PEERS:
+            # The one that has sent no request for the longest time, so that silent peers shut out no other.
+            self._drop(min(self._peers.values(), key=lambda peer: (bool(peer.answer), peer.due)))
+        self._peers[fd] = peer
+        self._poller.register(fd, select.POLLIN)
 
     def _attend(self, peer: _Peer) -> None:
         """Read or write as much as is possible now."""
@@ -213,18 +230,22 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
     """
     run = os.path.basename(folder)
     request = json.dumps({"version": VERSION, "command": command, **arguments}).encode() + b"\n"
+    due = monotonic() + timeout
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.settimeout(timeout)
     try:
-        with _short(os.path.join(folder, SOCKET_NAME)) as address:
-            connection.connect(address)
+        with _address(folder) as address:
+            _connect(connection, address, due)
+        connection.settimeout(_rest(due))
         connection.sendall(request)
         line = bytearray()
         while not line.endswith(b"\n"):
+            connection.settimeout(_rest(due))
             data = connection.recv(_CHUNK)
             if not data:
                 raise CommandError(f"run {run} has closed its command channel without an answer", run=run)
             line += data
+            if len(line) > _ANSWER_LIMIT:
+                raise CommandError(f"run {run} answers with more than {_ANSWER_LIMIT} bytes", run=run)
     except TimeoutError:
         raise CommandError(
             f"run {run} does not answer within {timeout:g} s: it hangs, or was suspended (Ctrl-Z)", run=run
@@ -234,13 +255,41 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
             f"run {run} takes no commands: it is ending, or they are switched off", run=run
         ) from None
     except OSError as error:
-        raise CommandError(f"run {run} can't be reached: {error.strerror or error}", run=run) from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise CommandError(
+            f"run {run} can't be reached: {error.strerror or error}{where}", run=run
+        ) from error
     finally:
         connection.close()
     answer = _parse(line)
     if not answer.get("ok"):
         raise CommandError(str(answer.get("error")), run=run)
     return answer
+
+
+def _connect(connection: _socket.socket, address: str, due: float) -> None:
+    while True:
+        connection.settimeout(_rest(due))
+        try:
+            connection.connect(address)
+        except (
+            BlockingIOError
+        ):  # Linux: too many peers wait until the app accepts them, and it may be suspended
+            select.select((), (), (), _RETRY_INTERVAL)
+        else:
+            return
+
+
+def _rest(due: float) -> float:
+    """Return the seconds until a moment.
+
+    Raises:
+        TimeoutError: It has passed.
+    """
+    rest = due - monotonic()
+    if rest <= 0:
+        raise TimeoutError
+    return rest
 
 
 def _parse(line: bytes | bytearray) -> Message:
@@ -257,40 +306,88 @@ def _parse(line: bytes | bytearray) -> Message:
 # The path of the socket.
 
 
-def _bind(listener: _socket.socket, path: str) -> None:
+def _bind(listener: _socket.socket, folder: str) -> None:
     """Create the socket, accessible only by its user; remove that of a dead process."""
-    _remove(path)
-    with _short(path, new=True) as address:
+    with _address(folder, new=True) as address:
         listener.bind(address)
         os.chmod(address, 0o600)  # before `listen`, so no other user can connect
     listener.listen(_MAX_PEERS)
 
 
-def _remove(path: str) -> None:
-    with suppress(OSError):
-        if os.path.islink(path):
-            elsewhere = os.readlink(path)
-            os.unlink(path)
-            os.unlink(elsewhere)
-            os.rmdir(os.path.dirname(elsewhere))
-        else:
-            os.unlink(path)
+def _remove(folder: str) -> None:
+    """Remove the socket of this process, and its folder if that is not the folder of the run."""
+    with suppress(OSError), _address(folder) as address:
+        os.unlink(address)
+        parent = os.path.dirname(address)
+        if not os.path.samefile(parent, folder):
+            os.rmdir(parent)
 
 
 @contextmanager
-def _short(path: str, *, new: bool = False) -> Iterator[str]:
-    """Yield a name for `path` that is short enough for a socket."""
-    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
-        yield path
-    elif os.path.isdir("/proc/self/fd"):
-        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield f"/proc/self/fd/{folder}/{SOCKET_NAME}"
-        finally:
-            os.close(folder)
-    else:
-        if new:
-            import tempfile  # noqa: PLC0415 - 10 ms that only a long path on such a system has to pay
+def _address(folder: str, *, new: bool = False) -> Iterator[str]:
+    """Yield the path of the socket of a run, or a shorter one for it if that is too long for a socket.
 
-            os.symlink(os.path.join(tempfile.mkdtemp(prefix="lightning-lite-"), "socket"), path)
-        yield os.readlink(path)
+    Args:
+        folder: Absolute path of the folder of the run.
+        new: Whether to create a new socket, so that there may be none.
+
+    Raises:
+        OSError: It is not a socket, or the folder is not there.
+    """
+    path = os.path.join(folder, SOCKET_NAME)
+    fits = len(os.fsencode(path)) <= LONGEST_ADDRESS
+    # The app may know the same folder by a longer path.
+    if fits and (new or os.path.lexists(path) or os.path.isdir(_OPEN_FILES)):
+        _check(path, path, new)
+        yield path
+    elif os.path.isdir(_OPEN_FILES):
+        folder_fd = open_folder(folder)
+        try:
+            address = f"{_OPEN_FILES}/{folder_fd}/{SOCKET_NAME}"
+            _check(address, path, new)
+            yield address
+        finally:
+            os.close(folder_fd)
+    else:
+        short = _short_folder(folder)
+        if new:
+            with suppress(FileExistsError):  # of a dead process
+                os.mkdir(short, 0o700)
+        found = os.lstat(short)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise OSError(errno.EPERM, "it is not a private folder of this user", short)
+        address = os.path.join(short, _SHORT_NAME)
+        _check(address, address, new)
+        yield address
+
+
+def _short_folder(folder: str) -> str:
+    """Return the folder for the socket of a run whose path is too long, named by the numbers of that path."""
+    import tempfile  # noqa: PLC0415 - 10 ms that only a long path on a system without /proc has to pay
+
+    found = os.stat(folder)
+    return os.path.join(tempfile.gettempdir(), f"lightning-lite-{found.st_dev:x}-{found.st_ino:x}")
+
+
+def _check(address: str, path: str, new: bool) -> None:
+    """Refuse a thing that is not a socket, such as a link. For a new socket, remove that of a dead process.
+
+    Args:
+        address: The socket.
+        path: Its path, for errors.
+        new: Whether to create a new socket there.
+
+    Raises:
+        FileNotFoundError: There is none, and `new` is false.
+        OSError: It is not a socket.
+    """
+    try:
+        mode = os.lstat(address).st_mode
+    except FileNotFoundError:
+        if new:
+            return
+        raise
+    if new and (stat.S_ISSOCK(mode) or stat.S_ISLNK(mode)):
+        os.unlink(address)  # only the name, and not the target of a link
+    elif not stat.S_ISSOCK(mode):
+        raise OSError(errno.ENOTSOCK, f"it is {kind_of(mode)}, not a socket", path)

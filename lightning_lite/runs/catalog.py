@@ -1,6 +1,7 @@
 """Lists the runs below a root, describes each one, and finds the run to resume.
 
-Nothing here opens a journal: `run.json` and the lock of a run are enough.
+Nothing here opens a journal: `run.json` and the lock of a run are enough. If one of them can't be read, the
+summary of the run says so, and the other runs are listed all the same.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from datetime import datetime
 from time import time
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume
+from lightning_lite.regular_files import read_regular
 from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
@@ -21,6 +24,20 @@ _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
 
 #: Seconds within which a new run takes its lock.
 _GRACE = 5.0
+
+#: Maximum of bytes of a `run.json`: it has the command line, which the system limits to some MiB.
+_MAX_DETAILS = 16 * 1024 * 1024
+
+#: The types of the fields of `run.json`; a field of another type was not written by this package.
+_FIELDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("id", "app", "identity", "state", "started", "executable", "cwd", "user", "host", "python"), (str,)
+    ),
+    **dict.fromkeys(("ended", "resumed", "error"), (str, type(None))),
+    "command": (list,),
+    "works": (dict,),
+    "pid": (int,),
+}
 
 
 class RunSummary(NamedTuple):
@@ -33,6 +50,7 @@ class RunSummary(NamedTuple):
         state: `running`; `stopped` by its flow; `failed`; `interrupted` by a signal or from another terminal;
             `killed` from another terminal; `died` if its process ended without a note; `unknown`.
         holder: The process that runs it, or `None`.
+        trouble: What could not be read, and why; "" if all could be read.
     """
 
     id: str
@@ -40,6 +58,7 @@ class RunSummary(NamedTuple):
     details: dict[str, Any]
     state: str
     holder: Holder | None
+    trouble: str = ""
 
     @property
     def app(self) -> str:
@@ -70,44 +89,62 @@ def read_runs(root: str) -> list[RunSummary]:
         root: Absolute folder that holds everything.
 
     Raises:
-        OSError: This user may not read one of them.
+        PermissionError: This user may not read one of them.
     """
     runs = os.path.join(root, "runs")
-    return [read_run(os.path.join(runs, name)) for name in list_runs(runs)]
+    found = [read_run(os.path.join(runs, name)) for name in list_runs(runs)]
+    return [run for run in found if not run.trouble or _is_folder(run.path)]  # not those just removed
 
 
 def read_run(path: str) -> RunSummary:
     """Return the summary of a run.
 
     The lock says whether a run is still running. Its pid does not: the system may have given that number to
-    another process.
+    another process. If the lock or `run.json` can't be read, the state of a run that goes on is `unknown`.
 
     Args:
         path: Absolute path of the folder of the run.
 
     Raises:
-        OSError: This user may not read the folder.
+        PermissionError: This user may not read the folder.
     """
-    holder = find_holder(path)
+    holder, troubles = None, []
+    try:
+        holder = find_holder(path)
+    except PermissionError:
+        raise
+    except OSError as error:
+        troubles.append(f"its lock can't be read: {_describe(error)}")
     # Read after the lock: a process writes how its run ended before it releases the lock.
-    details = read_details(path)
+    try:
+        details = load_details(path)
+    except (OSError, ValueError) as error:
+        details = {}
+        if not isinstance(error, FileNotFoundError):
+            troubles.append(f"its run.json can't be read: {_describe(error)}")
     state = str(details.get("state", "unknown"))
     if holder is not None:
         state = "running"
+    elif state == "running" and troubles:
+        state = "unknown"
     elif state == "running":
         begun = _seconds(details.get("resumed") or details.get("started"))
         is_starting = begun is not None and 0 <= time() - begun < _GRACE and not has_journal(path)
         state = "running" if is_starting else "died"
-    return RunSummary(os.path.basename(path), path, details, state, holder)
+    return RunSummary(os.path.basename(path), path, details, state, holder, "; ".join(troubles))
 
 
 def list_runs(runs: str) -> list[str]:
-    """Return the ids of the runs in a folder, the oldest first."""
+    """Return the ids of the runs in a folder, the oldest first; a link or a file is not a run."""
     try:
-        names = os.listdir(runs)
+        with os.scandir(runs) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if _RUN_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            )
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(filter(_RUN_ID.fullmatch, names))
 
 
 def run_path(root: str, run_id: str) -> str:
@@ -121,7 +158,7 @@ def run_path(root: str, run_id: str) -> str:
         NothingToResume: There is no such run.
     """
     runs = os.path.join(root, "runs")
-    if _RUN_ID.fullmatch(run_id) is None or not os.path.isdir(path := os.path.join(runs, run_id)):
+    if _RUN_ID.fullmatch(run_id) is None or not _is_folder(path := os.path.join(runs, run_id)):
         raise NothingToResume(
             f"there is no run {one_line(run_id)!r}; the runs are named like the folders in {runs!r}",
             run_id=run_id,
@@ -156,15 +193,49 @@ def can_resume(path: str) -> bool:
 def read_details(path: str) -> dict[str, Any]:
     """Return the content of `run.json` of a run; an empty dict if it can't be read."""
     try:
-        with open(os.path.join(path, "run.json"), "rb") as file:
-            details = json.load(file)
+        return load_details(path)
     except (OSError, ValueError):
         return {}
-    return details if isinstance(details, dict) else {}
+
+
+def load_details(path: str) -> dict[str, Any]:
+    """Return the content of `run.json` of a run, without fields of a wrong type.
+
+    Args:
+        path: Absolute path of the folder of the run.
+
+    Raises:
+        OSError: It can't be read, or is not a regular file.
+        ValueError: Its content is not that of a `run.json`.
+    """
+    data = read_regular(os.path.join(path, "run.json"), _MAX_DETAILS)
+    if not data:
+        raise ValueError("it is empty")
+    try:
+        details = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(details, dict):
+        raise ValueError("it is not a JSON object")
+    return {name: value for name, value in details.items() if isinstance(value, _FIELDS.get(name, (object,)))}
+
+
+def _is_folder(path: str) -> bool:
+    """Return whether there is a folder; a link to one does not count."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _describe(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _seconds(iso: Any) -> float | None:
     try:
-        return datetime.fromisoformat(iso).timestamp()
-    except (TypeError, ValueError):  # missing, or another program changed the file
+        seconds = datetime.fromisoformat(iso).timestamp()
+        datetime.fromtimestamp(seconds)  # fails near the years 1 and 9999
+        return seconds
+    except (TypeError, ValueError, OverflowError):  # missing, or another program changed the file
         return None

@@ -11,25 +11,29 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import stat
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from errno import ENOTDIR
 from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.errors import RunnerError
 from lightning_lite.places import this_host
-from lightning_lite.runs.catalog import read_details
+from lightning_lite.regular_files import kind_of
+from lightning_lite.runs.catalog import list_runs, load_details, read_details
 from lightning_lite.runs.command_line import mask_command
+from lightning_lite.runs.lock import exclusive_access, lock_error
 
 
 class RunFolder:
     """The folder of one run; `create` makes it.
 
     Attributes:
-        id: Id of the run; ids sort by the time of the start.
+        id: Id of the run; ids sort in the order in which the runs began, even if the clock was set back.
         path: Absolute path of the folder.
         logs: Absolute path of the folder for the output of works.
         values: Absolute path of the folder for big values, which may be missing.
@@ -70,11 +74,7 @@ class RunFolder:
             os.mkdir(run.logs, 0o700)
             run._write()
         except OSError as error:
-            raise RunnerError(
-                f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
-                f"set another one with root_dir= or {settings.ROOT_VARIABLE}",
-                root=root,
-            ) from error
+            raise _root_error(root, error) from error
         return run
 
     @classmethod
@@ -88,17 +88,21 @@ class RunFolder:
             RunnerError: Its `run.json` can't be read or written.
         """
         try:
-            with open(os.path.join(path, "run.json"), encoding="ascii") as file:
-                details = json.load(file)
+            details = load_details(path)
             details.pop("works", None)  # both describe the end of the earlier process
             details.pop("error", None)
             begun = {"started": details["started"], "resumed": _iso(time.time())}
             run = cls(path, {**details, **_describe_process(None, time.time()), **begun})
-            os.makedirs(run.logs, mode=0o700, exist_ok=True)
+            run._open_logs()
             run._write()
         except (OSError, ValueError, KeyError) as error:
+            what = (
+                f"{error.filename!r}: {error.strerror}"
+                if isinstance(error, OSError)
+                else f"run.json: {error}"
+            )
             raise RunnerError(
-                f"the run in {path!r} can't be resumed: its run.json can't be read or written ({error})",
+                f"the run in {path!r} can't be resumed: {what}; restore it from a copy, or start a new run",
                 path=path,
             ) from error
         return run
@@ -131,19 +135,59 @@ class RunFolder:
             self._details["error"] = error
         try:
             self._write()
+        except FileNotFoundError:
+            return  # the folder was removed: then the journal is refused, too, and that says more
         except OSError as error:
             raise RunnerError(
                 f"the end of the run can't be recorded in {self.path!r}: {error.strerror}", path=self.path
             ) from error
 
+    def _open_logs(self) -> None:
+        """Create the folder of the logs if it is missing.
+
+        Raises:
+            OSError: It can't be created, or something else has its name.
+        """
+        with suppress(FileExistsError):
+            os.mkdir(self.logs, 0o700)
+        mode = os.lstat(self.logs).st_mode
+        if not stat.S_ISDIR(mode):
+            raise NotADirectoryError(ENOTDIR, f"it is {kind_of(mode)}, not a folder", self.logs)
+
     def _write(self) -> None:
         """Replace `run.json` atomically: a reader sees the old content or the new one."""
         path = os.path.join(self.path, "run.json")
         data = json.dumps(self._details, indent=2, ensure_ascii=True) + "\n"
-        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with suppress(FileNotFoundError):  # of a process that died; opening what is there could wait for ever
+            os.unlink(f"{path}.new")
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with open(fd, "w", encoding="ascii") as file:
             file.write(data)
         os.replace(f"{path}.new", path)
+
+
+@contextmanager
+def beginning(root: str) -> Iterator[None]:
+    """Let no other process remove a run during the block, in which a new run is created and takes its lock.
+
+    Args:
+        root: Absolute folder that holds everything; created if it is missing.
+
+    Raises:
+        RunnerError: The folder can't be created.
+        JournalError: The file system has no working locks, or another process keeps the folder locked.
+    """
+    runs = os.path.join(root, "runs")
+    try:
+        _make_folders(runs)
+    except OSError as error:
+        raise _root_error(root, error) from error
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(exclusive_access(runs))
+        except OSError as error:
+            raise lock_error(error, runs) from error
+        yield
 
 
 def note_end(path: str, state: str) -> None:
@@ -159,17 +203,35 @@ def note_end(path: str, state: str) -> None:
     RunFolder(path, read_details(path)).ended(state)
 
 
-def _make_folder(runs: str, now: float) -> str:
+def _make_folders(runs: str) -> None:
     os.makedirs(os.path.dirname(runs), mode=0o700, exist_ok=True)
     os.makedirs(runs, mode=0o700, exist_ok=True)
-    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
+
+
+def _make_folder(runs: str, now: float) -> str:
+    _make_folders(runs)
+    moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
+    for latest in list_runs(runs)[-1:]:
+        # Later than all others, even if the clock was ahead when one of them began: else that one would be
+        # the latest run until the clock has passed its time.
+        after = f"{int(latest[:8] + latest[9:18]) + 1:017}"
+        if len(after) == len(moment):
+            moment = max(moment, after)
     while True:
-        path = os.path.join(runs, f"{moment}-{os.urandom(3).hex()}")
+        path = os.path.join(runs, f"{moment[:8]}-{moment[8:]}-{os.urandom(3).hex()}")
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             continue  # another run drew the same random id in the same millisecond
         return path
+
+
+def _root_error(root: str, error: OSError) -> RunnerError:
+    return RunnerError(
+        f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
+        f"set another one with root_dir= or {settings.ROOT_VARIABLE}",
+        root=root,
+    )
 
 
 def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from io import FileIO
 from typing import Self
 from zlib import crc32
 
-from lightning_lite.errors import JournalError
+from lightning_lite.errors import JournalError, JournalGone
 from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
@@ -75,6 +75,7 @@ class Journal:
         self._new_values: set[str] = set()  # files written since the start of the last rewrite
         self._pid = os.getpid()
         self._is_closed = False
+        self._is_gone = False
 
     @classmethod
     def create(cls, folder: str, identity: str, *, durable: bool = False) -> Self:
@@ -148,6 +149,7 @@ class Journal:
         An entry that could not be written is written by the next call, before the new one.
 
         Raises:
+            JournalGone: It was removed.
             JournalError: It can't be written: no space, for example.
         """
         self._waiting.append(entry)
@@ -159,11 +161,13 @@ class Journal:
         """Write a big value to a file of its own; the entry that refers to it is written after that.
 
         Raises:
+            JournalGone: The journal was removed.
             JournalError: It can't be written: no space, for example.
         """
         try:
             value = JournalValue.write(self.folder, data, durable=self._durable)
         except OSError as error:
+            self._check_existence()
             refuse(error, self.path)
         self._new_values.add(value.name)
         return value
@@ -172,9 +176,11 @@ class Journal:
         """Return what replaces the file by another one; see `Rewrite`.
 
         Raises:
+            JournalGone: The journal was removed.
             JournalError: The new file can't be written.
         """
         self._check_process()
+        self._check_existence()
         self._new_values.clear()
         try:
             return Rewrite(self, _LogFile.create(self.path, self._identity, durable=self._durable))
@@ -188,12 +194,14 @@ class Journal:
         write. A second call has no effect.
 
         Raises:
+            JournalGone: The journal was removed, and no earlier call has reported that.
             JournalError: The entries can't be written; the lock is released in this case too.
         """
         if self._is_closed:
             return
         try:
-            if self._pid == os.getpid():  # the file belongs to the parent of a forked process
+            # The file belongs to the parent of a forked process.
+            if self._pid == os.getpid() and not self._is_gone:
                 if self._has_written:
                     self._waiting.append(b"")
                 self._flush()
@@ -211,11 +219,22 @@ class Journal:
                 file=self.path,
             )
 
+    def _check_existence(self) -> None:
+        """Refuse to continue if the file was removed: what is written then is lost with the process."""
+        if self._log.is_removed(self.path):
+            self._is_gone = True
+            raise JournalGone(
+                f"the journal {self.path!r} was removed while the run went on: what has happened since is "
+                "not recorded; start a new run, with a root that no other program removes",
+                file=self.path,
+            )
+
     def _flush(self) -> None:
         """Append the waiting entries with one system call: all of them or none, and each once."""
         if not self._waiting:
             return
         self._check_process()
+        self._check_existence()
         log = self._log
         data, end = log.seal(self._waiting)
         try:
@@ -410,9 +429,13 @@ class _LogFile:
 
     def is_at(self, path: str) -> bool:
         """Return whether this file has the name `path`."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             return os.path.samestat(os.fstat(self._fd), os.lstat(path))
         return False
+
+    def is_removed(self, path: str) -> bool:
+        """Return whether the file has no name any more; some file systems do not count the names."""
+        return os.fstat(self._fd).st_nlink == 0 and not self.is_at(path)
 
     def close(self) -> None:
         """Close the file; a second call has no effect."""

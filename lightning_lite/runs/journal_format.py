@@ -18,8 +18,9 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
-from typing import NamedTuple, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 from zlib import crc32
 
 from lightning_lite.errors import (
@@ -29,6 +30,7 @@ from lightning_lite.errors import (
     JournalVersion,
     NothingToResume,
 )
+from lightning_lite.regular_files import kind_of, open_regular
 from lightning_lite.text import one_line
 
 #: Version of the format of a journal.
@@ -47,8 +49,15 @@ _MAGIC = b"LLjournal\r\n\x1a"
 _HEADER = struct.Struct(f"<{len(_MAGIC)}sII{NONCE_SIZE}s")  # magic, version, size of the identity, nonce
 ENTRY_HEAD = struct.Struct("<4sIII")  # mark, number, size of the data, check
 
-_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO"}
+#: Bytes that are read at once.
+_PIECE = 1024 * 1024
+
+#: Maximum of bytes of an identity.
+_MAX_IDENTITY = 1024 * 1024
+
+#: Maximum of bytes of an incomplete write at the end. A longer end was not written by this package: a program
+#: has made the file longer, for example.
+_MAX_TORN = 1024 * 1024 * 1024
 
 
 class End(NamedTuple):
@@ -108,8 +117,9 @@ def read_journal(folder: str, identity: str | None = None) -> Content:
         JournalMismatch: Another app wrote the journal.
         JournalError: The journal can't be read.
     """
-    path = os.path.join(folder, FILE_NAME)
-    return parse(_read_file(folder), path, identity)
+    with _opened(folder, identity) as found:
+        entries = list(found)
+        return Content(entries, found.salt, found.end, found.end.offset < found.size)
 
 
 def iterate_journal(folder: str) -> Iterator[bytes]:
@@ -119,16 +129,17 @@ def iterate_journal(folder: str) -> Iterator[bytes]:
         NothingToResume: The run has no journal.
         JournalError: The journal is damaged, of another version, or can't be read.
     """
-    data, path = _read_file(folder), os.path.join(folder, FILE_NAME)
-    yield from _Entries(data, path, None)
+    with _opened(folder, None) as found:
+        yield from found
 
 
-def _read_file(folder: str) -> bytes:
+@contextmanager
+def _opened(folder: str, identity: str | None) -> Iterator[_Entries]:
     path = os.path.join(folder, FILE_NAME)
     find_file(folder)
     try:
-        with open(os.open(path, _OPEN_FLAGS), "rb") as file:
-            return file.read()
+        with open(open_regular(path), "rb") as file:
+            yield _Entries(file, path, identity)
     except OSError as error:
         refuse(error, path)
 
@@ -150,8 +161,7 @@ def find_file(folder: str) -> os.stat_result:
     except OSError as error:
         refuse(error, path)
     if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a special file")
-        raise corrupt(path, None, f"it is {kind}, not a regular file")
+        raise corrupt(path, None, f"it is {kind_of(found.st_mode)}, not a regular file")
     return found
 
 
@@ -184,97 +194,126 @@ def make_header(identity: str) -> bytes:
     return head + blake2b(head, digest_size=CHECKSUM_SIZE).digest()
 
 
-def parse(data: bytes, path: str, identity: str | None = None) -> Content:
-    """Check the bytes of a journal, and return its entries; see `read_journal`."""
-    found = _Entries(data, path, identity)
-    entries = list(found)
-    return Content(entries, found.salt, found.end, found.end.offset < len(data))
-
-
 class _Entries:
     """The entries of a journal, each checked when it is iterated over; the empty ones are left out.
 
+    The file is read in pieces, so that the memory does not depend on its size, which another program may have
+    changed. What is appended after the creation of this object is not read.
+
     Args:
-        data: The bytes of the journal.
-        path: Absolute path of the file, for errors.
+        file: The journal, open for reading at its start.
+        path: Its absolute path, for errors.
         identity: As for `read_journal`.
 
     Attributes:
+        size: Size of the file in bytes.
         salt: Start value for the check in the head of each entry.
         end: The end of the last entry, known after the iteration.
     """
 
-    def __init__(self, data: bytes, path: str, identity: str | None) -> None:
-        checksum, offset = _parse_header(data, path, identity)
-        self._data = data
+    def __init__(self, file: BinaryIO, path: str, identity: str | None) -> None:
+        self._file = file
         self._path = path
+        self._data = b""  # the bytes of the file from `_base` on that were read last
+        self._base = 0
+        self.size = os.fstat(file.fileno()).st_size
+        checksum, offset = self._read_header(identity)
         self.salt = crc32(checksum)
         self.end = End(0, checksum, offset)
 
     def __iter__(self) -> Iterator[bytes]:
-        data, salt = self._data, self.salt
+        salt, data, base = self.salt, self._data, self._base
         number, checksum, offset = self.end
         while True:
-            start = offset + ENTRY_HEAD.size
+            begin = offset - base
+            start = begin + ENTRY_HEAD.size
             if start > len(data):
+                data, base, begin, start = self._read(offset, ENTRY_HEAD.size), offset, 0, ENTRY_HEAD.size
+                if start > len(data):
+                    break
+            mark, found, size, check = ENTRY_HEAD.unpack_from(data, begin)
+            if mark != MARK or check != crc32(data[begin : start - 4], salt):
                 break
-            mark, found, size, check = ENTRY_HEAD.unpack_from(data, offset)
-            if mark != MARK or check != crc32(data[offset : start - 4], salt):
-                break
-            stop = start + size
             if found != number + 1:
                 raise corrupt(self._path, number + 1, f"entry {found} is in its place at byte {offset}")
-            after = stop + CHECKSUM_SIZE
-            if after > len(data):
-                break
-            expected = blake2b(checksum + data[offset:stop], digest_size=CHECKSUM_SIZE).digest()
+            length = ENTRY_HEAD.size + size + CHECKSUM_SIZE
+            if begin + length > len(data):
+                if offset + length > self.size:
+                    break
+                data, base, begin, start = self._read(offset, length), offset, 0, ENTRY_HEAD.size
+                if length > len(data):
+                    break
+            stop, after = start + size, begin + length
+            expected = blake2b(checksum + data[begin:stop], digest_size=CHECKSUM_SIZE).digest()
             if data[stop:after] != expected:
                 break
-            number, checksum, offset = found, expected, after
+            number, checksum, offset = found, expected, offset + length
             if size:
                 yield data[start:stop]
         self.end = End(number, checksum, offset)
-        if offset < len(data):
-            _check_torn(data, self._path, self.end, salt)
+        if offset < self.size:
+            self._check_torn()
+
+    def _read(self, offset: int, nbytes: int) -> bytes:
+        """Return the bytes from an offset on: at least `nbytes` of them, if the file has so many."""
+        kept = self._data[offset - self._base :]
+        if len(kept) < nbytes:
+            place = offset + len(kept)
+            self._file.seek(place)
+            kept += self._file.read(max(0, min(max(_PIECE, nbytes - len(kept)), self.size - place)))
+        self._data, self._base = kept, offset
+        return kept
+
+    def _read_header(self, identity: str | None) -> tuple[bytes, int]:
+        """Check the header, and return its checksum and its size."""
+        path, data = self._path, self._read(0, _HEADER.size)
+        if not data:
+            raise corrupt(path, None, "it is empty")
+        if not data.startswith(_MAGIC[: len(data)]):
+            raise corrupt(path, None, "it is not a journal")
+        if len(data) < _HEADER.size:
+            raise corrupt(path, None, f"it has only {len(data)} bytes")
+        _, version, size, _ = _HEADER.unpack_from(data)
+        if version != VERSION:
+            raise wrong_version(path, version)
+        end = _HEADER.size + size
+        if size <= _MAX_IDENTITY:
+            data = self._read(0, end + CHECKSUM_SIZE)
+        checksum = blake2b(data[:end], digest_size=CHECKSUM_SIZE).digest()
+        if data[end : end + CHECKSUM_SIZE] != checksum:
+            raise corrupt(path, None, "the checksum of its header is wrong")
+        found = os.fsdecode(data[_HEADER.size : end])
+        if identity is not None and found != identity:
+            raise JournalMismatch(
+                f"the journal {path!r} belongs to the app {one_line(os.fsencode(found))}, "
+                f"not to {one_line(os.fsencode(identity))}; resume it with that app",
+                file=path,
+                found=found,
+                asked=identity,
+            )
+        return checksum, end + CHECKSUM_SIZE
+
+    def _check_torn(self) -> None:
+        """Refuse the bytes after the last good entry if an entry follows in them: the process wrote on."""
+        number, _, start = self.end
+        if self.size - start > _MAX_TORN:
+            raise corrupt(
+                self._path, number + 1, f"the {self.size - start} bytes from byte {start} are not an entry"
+            )
+        head = ENTRY_HEAD.size
+        for offset in range(start + 1, self.size, _PIECE):
+            self._data = b""
+            data = self._read(offset, _PIECE + head - 1)
+            for place in _find_marks(data):
+                _, found, _, check = ENTRY_HEAD.unpack_from(data, place)
+                if found > number and check == crc32(data[place : place + head - 4], self.salt):
+                    raise corrupt(
+                        self._path, number + 1, f"the bytes from {start} to {offset + place} are not an entry"
+                    )
 
 
-def _parse_header(data: bytes, path: str, identity: str | None) -> tuple[bytes, int]:
-    """Check the header, and return its checksum and its size."""
-    if not data:
-        raise corrupt(path, None, "it is empty")
-    if not data.startswith(_MAGIC[: len(data)]):
-        raise corrupt(path, None, "it is not a journal")
-    if len(data) < _HEADER.size:
-        raise corrupt(path, None, f"it has only {len(data)} bytes")
-    _, version, size, _ = _HEADER.unpack_from(data)
-    if version != VERSION:
-        raise wrong_version(path, version)
-    end = _HEADER.size + size
-    checksum = blake2b(data[:end], digest_size=CHECKSUM_SIZE).digest()
-    if data[end : end + CHECKSUM_SIZE] != checksum:
-        raise corrupt(path, None, "the checksum of its header is wrong")
-    found = os.fsdecode(data[_HEADER.size : end])
-    if identity is not None and found != identity:
-        raise JournalMismatch(
-            f"the journal {path!r} belongs to the app {one_line(os.fsencode(found))}, "
-            f"not to {one_line(os.fsencode(identity))}; resume it with that app",
-            file=path,
-            found=found,
-            asked=identity,
-        )
-    return checksum, end + CHECKSUM_SIZE
-
-
-def _check_torn(data: bytes, path: str, end: End, salt: int) -> None:
-    """Refuse the bytes after the last good entry if an entry follows in them: the process wrote on."""
-    for offset in _find_marks(data, end.offset + 1):
-        _, number, _, check = ENTRY_HEAD.unpack_from(data, offset)
-        if number > end.number and check == crc32(data[offset : offset + ENTRY_HEAD.size - 4], salt):
-            raise corrupt(path, end.number + 1, f"the bytes from {end.offset} to {offset} are not an entry")
-
-
-def _find_marks(data: bytes, start: int) -> Iterator[int]:
-    last = len(data) - ENTRY_HEAD.size
+def _find_marks(data: bytes) -> Iterator[int]:
+    start, last = 0, len(data) - ENTRY_HEAD.size
     while 0 <= (start := data.find(MARK, start)) <= last:
         yield start
         start += 1
@@ -290,7 +329,7 @@ def _refuse_old(folder: str) -> None:
     version = 3
     if stat.S_ISREG(found.st_mode):
         try:
-            with open(os.open(path, _OPEN_FLAGS), "rb") as file:
+            with open(open_regular(path), "rb") as file:
                 version = int.from_bytes(file.read(64)[60:64]) or version
         except OSError as error:
             refuse(error, path)
@@ -327,7 +366,7 @@ def corrupt(path: str, number: int | None, what: str) -> JournalCorrupt:
 
 def refuse(error: OSError, path: str) -> NoReturn:
     """Raise the `JournalError` for an error of the system."""
-    reason = os.strerror(error.errno or 0)
+    reason = error.strerror or str(error)
     raise JournalError(
         f"the journal {path!r} can't be read or written: {reason}; its content is unchanged",
         file=path,

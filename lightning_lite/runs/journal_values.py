@@ -11,10 +11,12 @@ import stat
 import struct
 from collections.abc import Container
 from contextlib import suppress
+from errno import EINVAL, ELOOP, ENOENT, ENOTDIR
 from hashlib import blake2b
 from typing import Self
 
-from lightning_lite.errors import JournalCorrupt
+from lightning_lite.errors import JournalCorrupt, JournalError
+from lightning_lite.regular_files import open_folder, open_regular
 
 #: Size in bytes above which a value gets a file of its own: a compaction of the journal does not copy it.
 INLINE_LIMIT = 64 * 1024
@@ -62,20 +64,29 @@ class JournalValue:
         """
         value = cls(folder, len(data), _digest(data))
         values = os.path.dirname(value.path)
-        if not os.path.isdir(values):
+        try:
+            values_fd = open_folder(values)
+        except FileNotFoundError:
             os.mkdir(values, 0o700)
             if durable:
                 flush_folder(folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(f"{value.path}.new", flags, 0o600), "wb", buffering=0) as file:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write(rest) :]
+            values_fd = open_folder(values)
+        new = f"{value.name}.new"
+        try:
+            with suppress(FileNotFoundError):  # of a process that died
+                os.unlink(new, dir_fd=values_fd)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with open(os.open(new, flags, 0o600, dir_fd=values_fd), "wb", buffering=0) as file:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(new, value.name, src_dir_fd=values_fd, dst_dir_fd=values_fd)
             if durable:
-                os.fsync(file.fileno())
-        os.replace(f"{value.path}.new", value.path)
-        if durable:
-            flush_folder(values)
+                os.fsync(values_fd)
+        finally:
+            os.close(values_fd)
         return value
 
     @classmethod
@@ -84,6 +95,7 @@ class JournalValue:
 
         Raises:
             JournalCorrupt: There is no such file of that size.
+            JournalError: Its status can't be read.
         """
         if len(reference) != _REFERENCE.size:
             raise _corrupt(folder, "the entry does not refer to a file")
@@ -91,7 +103,7 @@ class JournalValue:
         try:
             found = os.lstat(value.path)
         except OSError as error:
-            raise _corrupt(value.path, os.strerror(error.errno or 0)) from None
+            raise _unreadable(value.path, error) from None
         if not stat.S_ISREG(found.st_mode) or found.st_size != value.size:
             raise _corrupt(value.path, f"it is not a file of {value.size} bytes")
         return value
@@ -106,14 +118,13 @@ class JournalValue:
 
         Raises:
             JournalCorrupt: The file is missing, or its content has changed.
+            JournalError: It can't be read.
         """
         try:
-            with open(
-                os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb"
-            ) as file:
+            with open(open_regular(self.path), "rb") as file:
                 data = file.read(self.size + 1)
         except OSError as error:
-            raise _corrupt(self.path, os.strerror(error.errno or 0)) from None
+            raise _unreadable(self.path, error) from None
         if len(data) != self.size or _digest(data) != self._digest:
             raise _corrupt(self.path, "its checksum is wrong")
         return data
@@ -129,11 +140,17 @@ def remove_unneeded(folder: str, needed: Container[str]) -> None:
     Raises:
         OSError: The folder can't be read, or a file can't be removed.
     """
-    values = os.path.join(folder, "values")
-    for name in os.listdir(values) if os.path.isdir(values) else ():
-        if name.endswith((_SUFFIX, f"{_SUFFIX}.new")) and name not in needed:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(values, name))
+    try:
+        values_fd = open_folder(os.path.join(folder, "values"))
+    except FileNotFoundError:
+        return
+    try:
+        for name in os.listdir(values_fd):
+            if name.endswith((_SUFFIX, f"{_SUFFIX}.new")) and name not in needed:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=values_fd)
+    finally:
+        os.close(values_fd)
 
 
 def flush_folder(path: str) -> None:
@@ -147,6 +164,14 @@ def flush_folder(path: str) -> None:
 
 def _digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=_DIGEST_SIZE).digest()
+
+
+def _unreadable(path: str, error: OSError) -> JournalError:
+    """Return the error for a value that can't be read: only one that is missing or replaced is damaged."""
+    what = error.strerror or str(error)
+    if error.errno in (ENOENT, ENOTDIR, EINVAL, ELOOP):
+        return _corrupt(path, what)
+    return JournalError(f"the value {path!r} in the journal can't be read: {what}", file=path)
 
 
 def _corrupt(path: str, what: str) -> JournalCorrupt:

@@ -8,12 +8,12 @@ create a new file and lock that one while the first lock is still held.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import stat
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from select import select
@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.places import Place, this_host
+from lightning_lite.regular_files import open_folder, open_regular
+from lightning_lite.settings import ROOT_VARIABLE
 from lightning_lite.text import one_line
 
 #: Seconds to wait for the lock of a dead process. If a process is killed while it starts another one, the new
@@ -29,7 +31,16 @@ from lightning_lite.text import one_line
 _DEAD_HOLDER_TIMEOUT = 5.0
 _RETRY_INTERVAL = 0.002
 
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Seconds to wait for a folder that others lock for less than a millisecond: its lock may also be held by a
+#: process that was suspended at that moment, or by another program.
+_ACCESS_TIMEOUT = 5.0
+
+#: Maximum of a process id on all systems.
+_MAX_PID = 2**31 - 1
+
+
+class NoLocks(OSError):
+    """The file system of a run has no working locks."""
 
 
 class RunLock:
@@ -44,31 +55,30 @@ class RunLock:
         self._folder = folder
         self._fd: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, timeout: float = _DEAD_HOLDER_TIMEOUT) -> None:
         """Take the lock, or raise at once; wait only if the process that holds it is dead.
+
+        Args:
+            timeout: Maximum of seconds to wait.
 
         Raises:
             JournalInUse: Another process, or another journal in this process, holds the lock.
-            JournalError: The lock file is not a regular file, or the file system does not support locks.
+            JournalError: The lock file is not a regular file, or the file system has no working locks.
         """
-        until = monotonic() + _DEAD_HOLDER_TIMEOUT
+        until = monotonic() + timeout
         try:
             while self._fd is None:
                 try:
                     # Exclusive, because the holder writes its name after it has locked the file: a process
                     # that finds the file locked could otherwise read the name of an earlier holder.
-                    with _exclusive_access(self._folder):
+                    with exclusive_access(self._folder):
                         self._fd = self._open_and_lock()
                 except JournalInUse as error:
                     if not _is_dead(error) or monotonic() >= until:
                         raise
                     select((), (), (), _RETRY_INTERVAL)
         except OSError as error:
-            raise JournalError(
-                f"the lock {self.path!r} of the run can't be used: {error.strerror}; "
-                "check what is at that path",
-                file=self.path,
-            ) from error
+            raise lock_error(error, self.path) from error
         _held.add(self)
 
     def release(self) -> None:
@@ -76,18 +86,14 @@ class RunLock:
         fd, self._fd = self._fd, None
         if fd is not None:
             _held.discard(self)
-            flock(fd, LOCK_UN)  # close() does not unlock while a child that was just forked has a copy of fd
+            _unlock(fd)
             os.close(fd)
 
     def _open_and_lock(self) -> int:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        fd = open_regular(self.path, os.O_RDWR | os.O_CREAT)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise JournalError(f"the lock {self.path!r} of the run is not a regular file", file=self.path)
-            try:
-                flock(fd, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                raise self._in_use(os.pread(fd, 4096, 0)) from None
+            if not _try_lock(fd, LOCK_EX, self.path):
+                raise self._in_use(os.pread(fd, 4096, 0))
             os.ftruncate(fd, 0)
             os.pwrite(fd, _signature(), 0)
         except BaseException:
@@ -140,31 +146,90 @@ def find_holder(folder: str) -> Holder | None:
         folder: Absolute path of the folder of the run.
 
     Raises:
-        OSError: This user may not read the folder.
+        OSError: This user may not read the folder, its lock is not a regular file, or the file system has no
+            working locks.
     """
-    with _exclusive_access(folder):
+    path = os.path.join(folder, "journal.lock")
+    with exclusive_access(folder):
         try:
-            fd = os.open(os.path.join(folder, "journal.lock"), _READ_FLAGS)
+            fd = open_regular(path)
         except FileNotFoundError:
             return None
         try:
-            flock(fd, LOCK_SH | LOCK_NB)
-        except BlockingIOError:
-            return Holder(**(_read_signature(os.pread(fd, 4096, 0)) or dict.fromkeys(Holder._fields)))
+            if not _try_lock(fd, LOCK_SH, path):
+                return Holder(**(_read_signature(os.pread(fd, 4096, 0)) or dict.fromkeys(Holder._fields)))
         finally:
             os.close(fd)  # also releases the shared lock
     return None
 
 
 @contextmanager
-def _exclusive_access(folder: str) -> Iterator[None]:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def exclusive_access(folder: str) -> Iterator[None]:
+    """Lock a folder during the block, which must take less than a millisecond.
+
+    Args:
+        folder: Absolute path of the folder of a run, or of the folder of all runs.
+
+    Raises:
+        OSError: It is not a folder, can't be read, stays locked, or its file system has no working locks.
+    """
+    fd = open_folder(folder)
     try:
-        flock(fd, LOCK_EX)  # waits only microseconds: no process holds it longer
-        yield
+        until = monotonic() + _ACCESS_TIMEOUT
+        while not _try_lock(fd, LOCK_EX, folder):
+            if monotonic() >= until:
+                raise OSError(errno.EBUSY, "another process keeps the folder locked", folder)
+            select((), (), (), _RETRY_INTERVAL)
+        try:
+            yield
+        finally:
+            _unlock(fd)
     finally:
-        flock(fd, LOCK_UN)
         os.close(fd)
+
+
+def lock_error(error: OSError, path: str) -> JournalError:
+    """Return the error for a lock of a run that the system refuses.
+
+    Args:
+        error: The error of the system.
+        path: Absolute path of the file or folder that was to be locked.
+    """
+    if isinstance(error, NoLocks):
+        return JournalError(
+            f"locks do not work on the file system of {path!r}: {os.strerror(error.errno or 0)}; no run can "
+            f"use it, so set a root on another file system with root_dir= or {ROOT_VARIABLE}",
+            file=path,
+        )
+    if error.errno == errno.EBUSY:
+        return JournalError(
+            f"{error.filename!r} can't be locked: {error.strerror}; end that process", file=path
+        )
+    return JournalError(
+        f"the lock {path!r} of the run can't be used: {error.strerror}; check what is at that path", file=path
+    )
+
+
+def _try_lock(fd: int, kind: int, path: str) -> bool:
+    """Lock an open file, and return `True`; or return `False` if another process has locked it.
+
+    Raises:
+        NoLocks: The file system can't lock it.
+    """
+    try:
+        flock(fd, kind | LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise NoLocks(error.errno, f"locks do not work on its file system ({why})", path) from error
+    return True
+
+
+def _unlock(fd: int) -> None:
+    """Unlock a file that is closed next; close() does not while a child that was just forked has a copy."""
+    with suppress(OSError):
+        flock(fd, LOCK_UN)
 
 
 def _is_dead(error: JournalInUse) -> bool:
@@ -188,9 +253,12 @@ def _signature() -> bytes:
 def _read_signature(text: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
-        return {"pid": int(found["pid"]), "host": str(found["host"]), "since": str(found["since"])}
-    except (ValueError, TypeError, KeyError):
+        pid, host, since = found["pid"], found["host"], found["since"]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None  # another program wrote the text; the lock counts, not the text
+    if type(pid) is not int or not 0 < pid <= _MAX_PID:
+        return None
+    return {"pid": pid, "host": str(host), "since": str(since)}
 
 
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()

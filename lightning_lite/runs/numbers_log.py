@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from errno import EINVAL, ENOSPC
-from io import FileIO
+from errno import EFBIG, ENOSPC
+from io import BufferedReader, FileIO
 from math import isnan
+
+from lightning_lite.regular_files import open_regular
 
 #: Name of the file in the folder of a run.
 NUMBERS_NAME = "numbers.log"
@@ -41,8 +42,10 @@ _ROOM = 1024 * 1024
 Point = tuple[float, float]
 
 _log = logging.getLogger("lightning_lite")
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_WRITE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+
+#: Maximum of bytes of a line. The file of another program may have no lines at all.
+_LONGEST_LINE = 64 * 1024
 
 
 class NumbersLog:
@@ -74,7 +77,7 @@ class NumbersLog:
             value: The value.
             now: The time in monotonic seconds.
         """
-        if self._has_failed or "\n" in attribute:
+        if self._has_failed or "\n" in attribute or len(attribute) > _LONGEST_LINE // 8:
             return
         points = self._waiting.setdefault(attribute, [])
         points.append((moment, value))
@@ -118,17 +121,18 @@ class NumbersLog:
 
     def _begin(self) -> None:
         """Take over the points of an earlier process that ran this run."""
-        data = _read(self._path)
-        self._points = _parse(data)
-        self._size = data.rfind(b"\n") + 1
-        if self._size < len(data):  # a process died while it wrote the last line
-            os.truncate(self._path, self._size)
+        self._points, self._size = _read(self._path)
+        with (
+            suppress(FileNotFoundError),
+            FileIO(self._path, "r+", opener=lambda path, _: open_regular(path, os.O_RDWR)) as file,
+        ):
+            file.truncate(self._size)  # a process may have died while it wrote the last line
         self._has_begun = True
 
     def _append(self, path: str, text: str) -> None:
         """Append lines to a file, all or none; it is not kept open, because that happens once a second."""
         data = text.encode(errors="surrogatepass")
-        with FileIO(path, "a", opener=lambda path, _: os.open(path, _WRITE_FLAGS, 0o600)) as file:
+        with FileIO(path, "a", opener=lambda path, _: open_regular(path, _WRITE_FLAGS)) as file:
             if file.write(data) != len(data):
                 file.truncate(self._size)
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -169,28 +173,36 @@ def read_numbers(folder: str) -> dict[str, list[Point]]:
         ...     read_numbers(folder)
         {'root.train.loss': [(1764000000.0, 0.5)]}
     """
-    return _parse(_read(os.path.join(folder, NUMBERS_NAME)))
+    return _read(os.path.join(folder, NUMBERS_NAME))[0]
 
 
-def _read(path: str) -> bytes:
-    try:
-        with FileIO(path, opener=lambda path, _: os.open(path, _READ_FLAGS)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(EINVAL, "it is not a regular file", path)
-            return file.readall()
-    except FileNotFoundError:
-        return b""
+def _read(path: str) -> tuple[dict[str, list[Point]], int]:
+    """Return the points in complete lines, and the size of these lines in bytes.
 
+    A damaged line is left out, because the others are still true.
 
-def _parse(data: bytes) -> dict[str, list[Point]]:
-    """Return the points in complete lines; a damaged line is left out, because the others are still true."""
+    Raises:
+        OSError: The file can't be read, or has no lines.
+    """
     found: dict[str, list[Point]] = {}
-    lines = data.decode(errors="replace").split("\n")
-    for line in lines[:-1]:
-        with suppress(ValueError):
-            attribute, moment, value = line.split("\t")
-            found.setdefault(attribute, []).append((float(moment), float(value)))
-    return {attribute: _thin(points, MAX_POINTS) for attribute, points in found.items()}
+    size = 0
+    try:
+        with open(open_regular(path), "rb") as file:
+            for line in _complete_lines(file, path):
+                size += len(line)
+                with suppress(ValueError):
+                    attribute, moment, value = line.decode(errors="replace").split("\t")
+                    found.setdefault(attribute, []).append((float(moment), float(value)))
+    except FileNotFoundError:
+        pass
+    return {attribute: _thin(points, MAX_POINTS) for attribute, points in found.items()}, size
+
+
+def _complete_lines(file: BufferedReader, path: str) -> Iterator[bytes]:
+    while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+        yield line
+    if len(line) == _LONGEST_LINE:
+        raise OSError(EFBIG, f"it has a line of {_LONGEST_LINE} bytes or more", path)
 
 
 def _lines(attribute: str, points: Iterable[Point]) -> list[str]:

@@ -9,13 +9,10 @@ from contextlib import suppress
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs
 from lightning_lite.runs.journal_format import FILE_NAME
-from lightning_lite.runs.lock import RunLock
+from lightning_lite.runs.lock import RunLock, exclusive_access, lock_error
 
 #: Number of the newest runs to keep; the same number of older runs that can be resumed is kept too.
 KEEP_RUNS = 50
-
-#: Seconds for which every run is kept: a run that is starting does not hold its lock yet.
-_GRACE = 60.0
 
 _REMOVED = ".removed-"
 
@@ -51,8 +48,8 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
         if not stays and spared < keep and can_resume(path):
             spared += 1
             stays = True
-        limit = max_age if stays else 0.0
-        if limit is not None and now - last_change(path) > max(limit, _GRACE):
+        # Only `max_age` looks at the time of a run, because the clock may have been ahead.
+        if not stays or (max_age is not None and now - last_change(path) > max_age):
             with suppress(JournalError, OSError):  # the run is in use, or this user may not remove it
                 remove_run(path)
     remove_leftovers(root)
@@ -63,7 +60,7 @@ def last_change(path: str) -> float:
     moments = [0.0]
     for name in ("", "run.json", FILE_NAME):
         with suppress(OSError):
-            moments.append(os.stat(os.path.join(path, name)).st_mtime)
+            moments.append(os.lstat(os.path.join(path, name)).st_mtime)
     return max(moments)
 
 
@@ -86,15 +83,23 @@ def remove_run(path: str) -> None:
     Raises:
         JournalInUse: A process uses the run.
         JournalError: Its lock can't be used.
+        FileNotFoundError: There is no such run.
         OSError: The system refuses to remove it.
     """
     lock = RunLock(path)
-    lock.acquire()
+    runs, run_id = os.path.split(path)
+    aside = os.path.join(runs, _REMOVED + run_id)
     try:
-        runs, run_id = os.path.split(path)
-        aside = os.path.join(runs, _REMOVED + run_id)
-        os.rename(path, aside)  # atomic: a process that dies after it leaves no half of a run
+        # A run that begins holds this lock until it has its own.
+        with exclusive_access(runs):
+            os.lstat(path)  # fails if another process has removed the run
+            lock.acquire(timeout=0.0)
+            os.rename(path, aside)  # atomic: a process that dies after it leaves no half of a run
         shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        if error.filename == runs:
+            raise lock_error(error, runs) from error
+        raise
     finally:
         lock.release()
 

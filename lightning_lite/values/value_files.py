@@ -28,6 +28,7 @@ from xxhash import xxh3_128
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.regular_files import open_folder
 from lightning_lite.values.secret import tokens_in
 
 if TYPE_CHECKING:
@@ -219,9 +220,10 @@ def names_in(packed: bytes) -> list[str]:
 
 def remove(folder: str, names: Collection[str]) -> None:
     """Remove files; processes that have mapped them keep their content."""
-    for name in names:
-        with suppress(OSError):  # it is removed with the other unreferenced files later
-            os.unlink(os.path.join(folder, name))
+    with suppress(OSError), _opened(folder) as folder_fd:
+        for name in names:
+            with suppress(OSError):  # it is removed with the other unreferenced files later
+                os.unlink(name, dir_fd=folder_fd)
 
 
 def remove_unreferenced(folder: str, referenced: Collection[str], writers: Collection[int] = ()) -> None:
@@ -242,11 +244,18 @@ def remove_unreferenced(folder: str, referenced: Collection[str], writers: Colle
 
 
 def list_files(folder: str) -> list[str]:
-    """Return the names of all files of values, complete or not; none if there is no such folder."""
+    """Return the names of all files of values, complete or not; none if there is no such folder.
+
+    Raises:
+        ValueFileError: It is not a folder of this user, or can't be read.
+    """
     try:
-        names = os.listdir(folder)
+        with _opened(folder) as folder_fd:
+            names = os.listdir(folder_fd)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _refused(folder, error.strerror or str(error)) from None
     return [
         name for name in names if name.endswith((_ENDING, _STAGED)) and name.partition("-")[0].isdecimal()
     ]
@@ -504,7 +513,7 @@ def _opened(folder: str) -> Iterator[int]:
     Raises:
         OSError: It can't be opened.
     """
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = open_folder(folder)
     try:
         found = os.fstat(fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:

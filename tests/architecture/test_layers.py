@@ -31,6 +31,7 @@ LAYERS = [
         "light_typing",
         "text",
         "html_tables",
+        "regular_files",
     },
     {"values"},
     {"storage", "runners", "runs", "ui"},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from lightning_lite.runners.output.log_reader import LogReader, RunLogs
 
 from tests.cli.short_apps import DEADLINE, running
 from tests.cli.verbs import call
+from tests.support.odd_files import little_memory
 
 pytestmark = pytest.mark.dependencies
 
@@ -167,3 +170,82 @@ def test_control_characters_in_a_log_are_escaped(tmp_path: Path, capfd: pytest.C
     assert call(capfd, "logs", "--root", root).out == "root.a | \\x1b[2Jbad\n"
     output = call(capfd, "logs", "--json", "--root", root).out
     assert json.loads(output) == {"time": 1.0, "work": "root.a", "line": "\x1b[2Jbad"}
+
+
+#: Bytes of a hole in a sparse file.
+HOLE = 100 * 1000**3
+
+
+def sparse(log: Path, *pieces: tuple[int, bytes]) -> None:
+    """Write pieces into a log, each behind a hole."""
+    with open(log, "r+b") as file:
+        for hole, text in pieces:
+            file.truncate(file.seek(hole, 2))
+            file.write(text)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([(0, b"")], ["first"]),
+        ([(HOLE, b"")], ["first", "[zeros]"]),
+        ([(HOLE, b"after\n")], ["first", "[zeros]", "[zeros]after"]),
+        (
+            [(HOLE, b"one\ntwo"), (HOLE, b"\nthree\n")],
+            ["first", "[zeros]", "[zeros]one", "two[zeros]", "[zeros]", "three"],
+        ),
+        ([(0, b"a\0b\n")], ["first", "a\0b"]),
+        ([(0, b"a" + bytes(3_000_000) + b"x\n")], ["first", "a[zeros]", "[zeros]", "[zeros]x"]),
+    ],
+    ids=["none", "at the end", "in the middle", "two", "one zero", "written zeros"],
+)
+def test_a_hole_in_a_log_takes_neither_time_nor_memory(
+    tmp_path: Path, pieces: list[tuple[int, bytes]], lines: list[str]
+):
+    log = make_log(tmp_path, "root.a", (1.0, "first\n"))
+    sparse(log, *pieces)
+
+    with little_memory():
+        found = texts(RunLogs(str(tmp_path), []))
+
+    note = re.compile(r"\[(\d+) bytes are zero\]")
+    assert [line for line, _ in groupby(note.sub("[zeros]", line) for line in found)] == lines
+    zeros = sum(int(match[1]) for match in note.finditer("".join(found)))
+    newlines = 1 + sum(text.count(b"\n") for _, text in pieces)
+    assert zeros + len(note.sub("", "".join(found)).encode()) + newlines == log.stat().st_size
+
+
+@pytest.mark.parametrize("nlines", [1, 2, 3, 50])
+def test_the_last_lines_of_a_huge_log_take_neither_time_nor_memory(tmp_path: Path, nlines: int):
+    log = make_log(tmp_path, "root.a", (1.0, "first\n"))
+    sparse(log, (HOLE, b"\nlast but one\nlast\n"))
+
+    with little_memory():
+        found = texts(RunLogs(str(tmp_path), [], nlines=nlines))
+
+    assert found[-2:] == ["last but one", "last"][-nlines:]
+    assert len(found) <= nlines + 1  # the hole is cut
+
+
+@pytest.mark.parametrize("character", ["x", "é", "€", "🙂"])
+def test_a_line_of_any_length_is_shown_in_parts_with_whole_characters(tmp_path: Path, character: str):
+    text = "y" + character * 1_200_000
+    make_log(tmp_path, "root.a", (1.0, f"first\n{text}\nlast\n"))
+
+    first, *parts, last = texts(RunLogs(str(tmp_path), []))
+
+    assert (first, last) == ("first", "last")
+    assert len(parts) > 1
+    assert "".join(parts) == text
+    assert all(len(part.encode()) <= 1024 * 1024 for part in parts)
+
+
+@pytest.mark.parametrize("nlines", range(6))
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+@pytest.mark.parametrize("size", [10, 70_000, 600_000])
+def test_the_last_lines_are_the_last_of_all_lines(tmp_path: Path, nlines: int, end: str, size: int):
+    text = "\n".join(f"{number} " + "x" * size for number in range(4)) + end
+    make_log(tmp_path, "root.a", (1.0, text))
+    lines = text.removesuffix("\n").split("\n")
+
+    assert texts(RunLogs(str(tmp_path), [], nlines=nlines)) == (lines[-nlines:] if nlines else [])

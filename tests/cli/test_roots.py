@@ -74,7 +74,7 @@ def test_a_run_with_a_damaged_run_json_is_listed_as_unknown(tmp_path: Path, capf
     assert call(capfd, "status", "--json", "--root", tmp_path).data["works"] == []
     assert call(capfd, "status", "--root", tmp_path).code == 0
     assert call(capfd, "logs", "--root", tmp_path).out == ""
-    is_refused(call(capfd, "stop", "--root", tmp_path), 2, "has no record of its end")
+    is_refused(call(capfd, "stop", "--root", tmp_path), 2, "run.json can't be read: it is not JSON")
 
 
 def test_control_characters_in_a_run_are_escaped(tmp_path: Path, capfd: Capture):

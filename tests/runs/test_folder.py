@@ -18,6 +18,8 @@ from lightning_lite.errors import RunnerError
 from lightning_lite.runs import folder
 from lightning_lite.runs.folder import RunFolder
 
+from tests.support.odd_files import PRECIOUS, put
+
 
 def details(run):
     return json.loads(Path(run.path, "run.json").read_text("ascii"))
@@ -94,6 +96,20 @@ def test_a_reader_of_run_json_never_sees_a_part_of_it(tmp_path):
         run.ended("failed")
 
     assert reader.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "kind", ["an empty file", "a FIFO", "a link to a file", "a dangling link", "a huge file"]
+)
+def test_a_file_of_a_process_that_died_in_a_write_prevents_no_later_one(tmp_path, kind):
+    run = RunFolder.create(str(tmp_path), app="a")
+    put(kind, Path(run.path, "run.json.new"))
+
+    run.ended("stopped")
+
+    assert details(run)["state"] == "stopped"
+    assert not os.path.lexists(os.path.join(run.path, "run.json.new"))
+    assert all(path.read_text() == PRECIOUS for path in Path(run.path).glob("*.precious"))
 
 
 def test_a_root_that_is_a_file_is_refused_by_name(tmp_path):

@@ -24,6 +24,8 @@ from lightning_lite.errors import (
 from lightning_lite.runs import journal, journal_format
 from lightning_lite.runs.journal_format import CHECKSUM_SIZE, ENTRY_HEAD, FILE_NAME, OLD_FILE_NAME, VERSION
 
+from tests.support.odd_files import little_memory
+
 HEADER_IS_WRONG = "the checksum of its header is wrong"
 
 
@@ -355,3 +357,59 @@ def test_an_old_journal_that_is_not_a_regular_file_is_refused_and_never_opened(t
     make(tmp_path / OLD_FILE_NAME)
 
     assert isinstance(refusal_of(tmp_path), JournalVersion)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 16, 40, 100, 333])
+def test_entries_that_lie_in_several_pieces_of_the_file_are_read_as_all_others(
+    closed: Path, killed: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+):
+    monkeypatch.setattr(journal_format, "_PIECE", piece)
+
+    assert read(closed) == read(killed) == STORY
+    seen = cut(killed, 11)
+    assert all(map(is_refused, seen[: len(header_of(killed)) // 11]))
+    assert seen[-1] == len(STORY)
+    assert flipped(closed, range(0, start_of_last(closed) * 8, 101)).keys() <= {
+        "JournalCorrupt",
+        "JournalVersion",
+    }
+    data = (killed / FILE_NAME).read_bytes()
+    for rest in (bytes(500), journal_format.MARK * 9, data[:200]):
+        (killed / FILE_NAME).write_bytes(data + rest)
+        assert read(killed) == STORY
+
+
+@pytest.mark.parametrize("size", [journal_format._MAX_TORN + 10_000, 100 * 1000**3])
+def test_a_journal_that_another_program_has_made_huge_is_refused_at_once(closed: Path, size: int):
+    os.truncate(closed / FILE_NAME, size)
+
+    with little_memory(), pytest.raises(JournalCorrupt, match="are not an entry") as caught:
+        journal.Journal.open(str(closed), IDENTITY)
+
+    assert caught.value.sequence == len(STORY) + 2  # the mark of the end is an entry, too
+    assert size_of(closed) == size
+    os.truncate(closed / FILE_NAME, 0)
+    os.truncate(closed / FILE_NAME, size)
+    with little_memory(), pytest.raises(JournalCorrupt, match="it is not a journal"):
+        journal.Journal.open(str(closed), IDENTITY)
+
+
+def test_a_header_with_a_huge_identity_takes_no_memory(closed: Path):
+    overwrite(closed, len(journal_format._MAGIC) + 4, b"\xff" * 4)
+    os.truncate(closed / FILE_NAME, 100 * 1000**3)
+
+    with little_memory(), pytest.raises(JournalCorrupt, match="checksum of its header"):
+        journal_format.read_entries(str(closed))
+
+
+def test_what_is_appended_while_a_journal_is_read_is_left_for_the_next_time(
+    new: journal.Journal, tmp_path: Path
+):
+    new.write(b"one")
+    new.write(b"two")
+    found = journal_format.iterate_journal(str(tmp_path))
+    assert next(found) == b"one"
+    new.write(b"three")
+
+    assert list(found) == [b"two"]
+    assert journal_format.read_entries(str(tmp_path)) == [b"one", b"two", b"three"]

@@ -199,5 +199,5 @@ def test_a_folder_that_can_not_be_written_to_is_named(tmp_path: Path):
     with pytest.raises(JournalError, match="No such file or directory"):
         Journal.create(str(tmp_path / "missing"), IDENTITY)
     (tmp_path / "file").touch()
-    with pytest.raises(JournalError, match="Not a directory"):
+    with pytest.raises(JournalError, match="it is a file, not a folder"):
         Journal.create(str(tmp_path / "file"), IDENTITY)

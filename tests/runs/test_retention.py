@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from old_runs import DAY, FIRST, IDENTITY, make_run, touch
 
-from lightning_lite.runs import retention
+from lightning_lite.runs import lock, retention
+from lightning_lite.runs.folder import beginning
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.retention import clean_runs
 
@@ -84,13 +85,14 @@ def test_a_run_in_use_is_kept(tmp_path: Path):
     assert numbers(tmp_path) == []
 
 
-def test_a_run_that_is_starting_is_kept(tmp_path: Path):
-    for number in (1, 2):
-        touch(make_run(tmp_path, number, "running", journal=False), NOW - 1)
+def test_a_run_that_is_starting_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lock, "_ACCESS_TIMEOUT", 0.05)
+    with beginning(str(tmp_path)):
+        for number in (1, 2):
+            touch(make_run(tmp_path, number, "running", journal=False), NOW - 1)
+        clean_runs(str(tmp_path), keep=1, max_age=0.0, now=NOW)
 
-    clean_runs(str(tmp_path), keep=1, max_age=0.0, now=NOW)
-
-    assert numbers(tmp_path) == [1, 2]
+        assert numbers(tmp_path) == [1, 2]
 
 
 def test_files_that_are_not_runs_are_kept(tmp_path: Path):

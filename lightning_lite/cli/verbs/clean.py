@@ -90,9 +90,9 @@ def command(
         chosen = newest_first[keep or 0 :]
     now = time.time()
     old = [
-        _Old(run, changed, size_of(run.path))
+        _Old(run, last_change(run.path), size_of(run.path))
         for run in chosen
-        if run.state != "running" and now - (changed := last_change(run.path)) >= (older_than or 0.0)
+        if run.state != "running" and (older_than is None or now - last_change(run.path) >= older_than)
     ]
     if takes_all and old and not (yes or dry_run):
         _ask(old)

@@ -55,6 +55,9 @@ def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: boo
         say(f"There is no {'running run' if running else 'run'} in {root}.")
     else:
         say_table(["ID", "APP", "STATE", "STARTED", "TOOK", "WORKS"], map(_row, shown))
+        for run in shown:
+            if run.trouble:
+                say(f"{run.id}: {run.trouble}", "yellow")
         if hidden:
             say(f"... and {hidden} older ones: lightning-lite ps --all")
 
@@ -79,6 +82,7 @@ def _describe(run: RunSummary) -> dict[str, Any]:
         "cwd": details.get("cwd"),
         "folder": run.path,
         "works": _count_works(run),
+        "trouble": run.trouble,
     }
 
 

@@ -48,6 +48,8 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
         os.execv(argv[0], argv)
     except OSError as error:
         raise BadInput(f"run {found.id} can't be resumed: {error.strerror} ({error.filename}).") from error
+    except ValueError as error:  # a path has characters that no path can have
+        raise BadInput(f"run {found.id} can't be resumed: its run.json is damaged: {error}.") from error
 
 
 def _choose(root: str) -> RunSummary:
@@ -69,6 +71,8 @@ def _check(run: RunSummary) -> list[str]:
     if not can_resume(run.path):
         why = "its flow has ended it" if run.details.get("state") == "stopped" else "it has no journal"
         raise BadInput(f"run {run.id} can't be resumed: {why}.")
+    if run.trouble:
+        raise BadInput(f"run {run.id} can't be resumed: {run.trouble}.")
     given = run.details.get("command")
     argv = [str(word) for word in given] if isinstance(given, list) else []
     is_script = len(argv) > 1 and not {"-", "-c", "-i"}.intersection(argv[1:2])

@@ -16,6 +16,7 @@ from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_target
 from lightning_lite.errors import CommandError
+from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.command_channel import ask
 
 #: Seconds to wait until a work has written its stacks; the machine may be busy.
@@ -23,6 +24,9 @@ _WRITE_TIMEOUT = 10.0
 
 #: Seconds without a new line after which the stacks are complete; a work writes them without a break.
 _QUIET = 0.25
+
+#: Maximum of bytes that are read.
+_MOST = 16 * 1024 * 1024
 
 _FIRST = re.compile(r"^(Current thread|Thread) ")
 _STACK = re.compile(
@@ -53,12 +57,19 @@ def command(root: str, target: tuple[str, ...]) -> None:
             raise CommandError(f"{name} has no process now")
         check_is_here(name, place)
         log = os.path.join(run.path, "logs", f"{name}.log")
-        size = os.path.getsize(log) if os.path.exists(log) else 0
+        size = _size_of(log)
         ask(run.path, "stack", work=name)
         lines = _read_stacks(log, size)
         if not lines:
             raise CommandError(f"{name} ({place}) has written no stacks within {_WRITE_TIMEOUT:g} s")
         say("\n".join([f"{name} ({place}):", *lines]))
+
+
+def _size_of(log: str) -> int:
+    try:
+        return os.lstat(log).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _read_stacks(log: str, place: int) -> list[str]:
@@ -75,9 +86,9 @@ def _read_stacks(log: str, place: int) -> list[str]:
 
 def _stacks_in(log: str, place: int) -> list[str]:
     try:
-        with open(log, "rb") as file:
+        with open(open_regular(log), "rb") as file:
             file.seek(place)
-            lines = file.read().decode("utf-8", "backslashreplace").splitlines()
+            lines = file.read(_MOST).decode("utf-8", "backslashreplace").splitlines()
     except FileNotFoundError:
         return []
     while lines and not _FIRST.match(lines[0]):

@@ -15,6 +15,9 @@ import threading
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from lightning_lite.regular_files import open_regular
+from lightning_lite.runners.output.log_reader import whole_characters
+
 #: Maximum of seconds that one `flush` waits for the display.
 STALL = 2.0
 
@@ -201,24 +204,16 @@ def _texts(piece: Piece) -> Iterator[str]:
             yield piece.text
         return
     try:
-        with open(piece.path, "rb") as log:
+        with open(open_regular(piece.path), "rb") as log:
             place = log.seek(piece.start)
             while place < piece.end:
                 data = log.read(min(_READ_SIZE, piece.end - place))
                 if not data:  # the log was truncated by another program
                     return
                 if place + len(data) < piece.end:
-                    data = data[: data.rfind(b"\n") + 1] or _whole_characters(data)
+                    data = data[: data.rfind(b"\n") + 1] or whole_characters(data)
                 place = log.seek(place + len(data))
                 yield data.decode("utf-8", "backslashreplace")
     except OSError as error:
         name = os.path.basename(piece.path)
         yield f"[{piece.end - piece.start} bytes can't be shown: {name}: {error.strerror}]\n"
-
-
-def _whole_characters(data: bytes) -> bytes:
-    """Return `data`, which is UTF-8, without a character that is incomplete at its end."""
-    last = len(data) - 1
-    while last > 0 and data[last] & 0xC0 == 0x80:
-        last -= 1
-    return data[:last] or data

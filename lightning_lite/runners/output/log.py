@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 
 from lightning_lite.masking import OutputMask
+from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.display_queue import Piece
 from lightning_lite.runners.output.log_index import TimesWriter
 from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.text import HarmlessStream
 
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class WorkLog:
@@ -114,7 +115,7 @@ class WorkLog:
         left = memoryview(data)
         try:
             if self._fd is None:
-                self._fd = os.open(self._path, _APPEND, 0o600)
+                self._fd = open_regular(self._path, _APPEND)
             if self._missing:
                 os.write(self._fd, f"\n[{self._missing} bytes could not be written here]\n".encode())
                 self._missing = 0

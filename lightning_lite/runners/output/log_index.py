@@ -13,10 +13,15 @@ from bisect import bisect_right
 from collections.abc import Callable
 from time import time
 
+from lightning_lite.regular_files import open_regular
+
 #: Output within this many seconds gets one entry. This limits the index of a work that prints all the time.
 _RESOLUTION = 0.001
 
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
+#: Maximum of bytes of a line; this package writes shorter ones.
+_LONGEST_LINE = 100
 
 
 class TimesWriter:
@@ -43,7 +48,7 @@ class TimesWriter:
         if abs(now - self._last) < _RESOLUTION:
             return
         if self._fd is None:
-            self._fd = os.open(self._path, _APPEND, 0o600)
+            self._fd = open_regular(self._path, _APPEND)
         os.write(self._fd, b"%d %.3f\n" % (place, now))
         self._last = now
 
@@ -69,23 +74,24 @@ class LogTimes:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read what has been added; nothing if there is no index."""
+        """Read what has been added; nothing if there is no index, or something else in its place."""
         try:
-            with open(self._path, "rb") as file:
+            with open(open_regular(self._path), "rb") as file:
                 file.seek(self._size)
-                data = file.read()
+                while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+                    self._size += len(line)
+                    self._add(line)
         except OSError:
             return
-        whole = data[: data.rfind(b"\n") + 1]
-        self._size += len(whole)
-        for line in whole.splitlines():
-            place, _, moment = line.partition(b" ")
-            try:
-                entry = int(place), float(moment)
-            except ValueError:
-                continue  # another program has written this line
-            self._places.append(entry[0])
-            self._times.append(entry[1])
+
+    def _add(self, line: bytes) -> None:
+        place, _, moment = line.partition(b" ")
+        try:
+            entry = int(place), float(moment)
+        except ValueError:
+            return  # another program has written this line
+        self._places.append(entry[0])
+        self._times.append(entry[1])
 
     def at(self, place: int) -> float | None:
         """Return when the byte at `place` arrived, in seconds since 1970; `None` if that is unknown."""

@@ -1,15 +1,26 @@
-"""Reads the lines of the logs of a run from a given position, also those that are added later."""
+"""Reads the lines of the logs of a run from a given position, also those that are added later.
+
+A log of any size, with lines of any size, takes little memory.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from errno import ENXIO
 from heapq import merge
+from io import BufferedReader
 from typing import NamedTuple
 
+from lightning_lite.regular_files import open_folder, open_regular
 from lightning_lite.runners.output.log_index import LogTimes
 
 _CHUNK = 64 * 1024
+
+#: Bytes of a line; a longer line is read as several.
+_LONGEST_LINE = 1024 * 1024
+
 #: Bytes at the end of a log in which its last lines are looked for.
 _TAIL_SIZE = 64 * 1024
 
@@ -40,47 +51,66 @@ class LogReader:
         self._path = path
         self._work = work
         self._place = 0
+        self._has_failed = False
         self._times = LogTimes(path)
 
     def skip_to_tail(self, nlines: int) -> None:
-        """Start `nlines` lines before the current end, unless the position is later already."""
-        with open(self._path, "rb") as log:
-            end = place = log.seek(0, os.SEEK_END)
-            parts: list[bytes] = []
-            num_newlines = 0
-            while place > 0 and num_newlines <= nlines:
-                size = min(_CHUNK, place)
-                place = log.seek(place - size)
-                parts.append(log.read(size))
-                num_newlines += parts[-1].count(b"\n")
-            data = b"".join(reversed(parts))
-        if nlines == 0:
-            data = b""
-        tail = b"\n".join(data.removesuffix(b"\n").split(b"\n")[-nlines:])
-        self._place = max(self._place, end - len(tail) - data.endswith(b"\n"))
+        """Start `nlines` lines before the current end, unless the position is later already.
+
+        Raises:
+            OSError: The log can't be read.
+        """
+        with _open(self._path) as log:
+            self._place = max(self._place, _find_tail(log, nlines))
 
     def skip_to_moment(self, moment: float) -> None:
-        """Start with what arrived at a moment, in seconds since 1970, or later."""
+        """Start with what arrived at a moment, in seconds since 1970, or later.
+
+        Raises:
+            OSError: The log can't be read.
+        """
         place = self._times.place_after(moment)
-        self._place = max(self._place, os.path.getsize(self._path) if place is None else place)
+        self._place = max(self._place, os.lstat(self._path).st_size if place is None else place)
 
     def read(self, *, to_end: bool) -> Iterator[Line]:
-        """Yield the lines that were not yielded before.
+        """Yield the lines that were not yielded before; the first time that the log can't be read, yield why.
 
         Args:
             to_end: Whether to include a last line without a newline.
         """
-        if os.path.getsize(self._path) <= self._place:
-            return
-        self._times.refresh()
-        with open(self._path, "rb") as log:
-            log.seek(self._place)
-            for line in log:
-                if not line.endswith(b"\n") and not to_end:
+        try:
+            with _open(self._path) as log:
+                if os.fstat(log.fileno()).st_size > self._place:
+                    self._times.refresh()
+                    yield from self._read(log, to_end)
+        except OSError as error:
+            if not self._has_failed:
+                self._has_failed = True
+                yield Line(None, self._work, f"[the log can't be read: {error.strerror}]")
+
+    def _read(self, log: BufferedReader, to_end: bool) -> Iterator[Line]:
+        log.seek(self._place)
+        while line := log.readline(_LONGEST_LINE):
+            after = self._place + len(line)
+            # The loss of power may leave zeros; works print none.
+            written = line.rstrip(b"\0")
+            if len(written) < len(line):
+                after = _next_data(log, after)
+            elif not line.endswith(b"\n"):
+                if len(line) == _LONGEST_LINE:
+                    written = whole_characters(line)
+                    after = self._place + len(written)
+                elif not to_end:
                     return
-                time = self._times.at(self._place)
-                self._place += len(line)
-                yield Line(time, self._work, line.decode("utf-8", "backslashreplace").rstrip("\n"))
+            text = written.lstrip(b"\0")
+            parts = (
+                _describe_zeros(len(written) - len(text)),
+                text.decode("utf-8", "backslashreplace").rstrip("\n"),
+                _describe_zeros(after - self._place - len(written)),
+            )
+            time = self._times.at(self._place)
+            self._place = log.seek(after)
+            yield Line(time, self._work, "".join(parts))
 
 
 class RunLogs:
@@ -101,10 +131,11 @@ class RunLogs:
         self._readers: dict[str, LogReader] = {}
         self._open()
         for reader in self._readers.values():
-            if since is not None:
-                reader.skip_to_moment(since)
-            if nlines is not None:
-                reader.skip_to_tail(nlines)
+            with suppress(OSError):  # the first `read` reports it
+                if since is not None:
+                    reader.skip_to_moment(since)
+                if nlines is not None:
+                    reader.skip_to_tail(nlines)
 
     def read(self, *, to_end: bool) -> Iterable[Line]:
         """Return the lines that were not returned before, in the order of their times.
@@ -123,22 +154,32 @@ class RunLogs:
 
 
 def list_logs(folder: str) -> list[str]:
-    """Return the names of the works that have a log in a folder."""
+    """Return the names of the works that have a log in a folder.
+
+    Raises:
+        OSError: It can't be read, or is not a folder.
+    """
     try:
-        names = os.listdir(folder)
+        folder_fd = open_folder(folder)
     except FileNotFoundError:
         return []
+    try:
+        names = os.listdir(folder_fd)
+    finally:
+        os.close(folder_fd)
     return sorted(name.removesuffix(".log") for name in names if name.endswith(".log"))
 
 
 def last_line(path: str) -> str:
-    """Return the last line of a log that is not blank; "" if there is none."""
+    """Return the last line of a log that is not blank; "" if there is none; why, if it can't be read."""
     try:
-        with open(path, "rb") as log:
+        with _open(path) as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _CHUNK))
-            lines = log.read().decode("utf-8", "replace").splitlines()
+            lines = log.read(_CHUNK).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        return f"[the log can't be read: {error.strerror}]"
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
@@ -150,9 +191,63 @@ def read_tail(path: str, nlines: int) -> str:
         nlines: How many lines; of very long ones, it may be fewer.
     """
     try:
-        with open(path, "rb") as log:
+        with _open(path) as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_SIZE))
-            text = log.read().decode("utf-8", "replace")
+            text = log.read(_TAIL_SIZE).decode("utf-8", "replace")
     except OSError:
         return ""  # the work has printed nothing, or the log could not be written
     return "".join(text.splitlines(keepends=True)[-nlines:])
+
+
+def whole_characters(data: bytes) -> bytes:
+    """Return `data`, which is UTF-8, without a character that is incomplete at its end."""
+    last = len(data) - 1
+    while last > 0 and data[last] & 0xC0 == 0x80:
+        last -= 1
+    return data[:last] or data
+
+
+def _open(path: str) -> BufferedReader:
+    return open(open_regular(path), "rb")
+
+
+def _find_tail(log: BufferedReader, nlines: int) -> int:
+    """Return where the last lines of a log begin; of very long lines, the parts are counted."""
+    end = place = line_end = log.seek(0, os.SEEK_END)
+    if nlines == 0:
+        return end
+    count = 0
+    while place > 0:
+        size = min(_CHUNK, place)
+        place = log.seek(place - size)
+        data = log.read(size)
+        found = size - 1 if place + size == end and data.endswith(b"\n") else size  # ends the last line
+        while (found := data.rfind(b"\n", 0, found)) >= 0:
+            count += 1
+            line_end = place + found + 1
+            if count == nlines:
+                return line_end
+        if line_end - place >= _LONGEST_LINE:
+            count += 1
+            line_end = place
+            if count == nlines:
+                return place
+    return 0
+
+
+def _describe_zeros(count: int) -> str:
+    return f"[{count} bytes are zero]" if count else ""
+
+
+def _next_data(log: BufferedReader, place: int) -> int:
+    """Return the place of the next byte that was written: a file may have holes of any size."""
+    if not hasattr(os, "SEEK_DATA"):
+        return place
+    fd = log.fileno()
+    before = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        return os.lseek(fd, place, os.SEEK_DATA)
+    except OSError as error:
+        return os.fstat(fd).st_size if error.errno == ENXIO else place
+    finally:
+        os.lseek(fd, before, os.SEEK_SET)  # the buffer of `log` relies on it

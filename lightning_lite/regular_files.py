@@ -1,0 +1,106 @@
+"""Opens files in places where another program may have put something else.
+
+A link leads to any other file, opening a FIFO waits for its other end, and a device may never end. So only
+regular files are opened, and a link at the end of a path is not followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"))
+
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def kind_of(mode: int) -> str:
+    """Return what a file is, from its mode, in words.
+
+    Args:
+        mode: The field `st_mode` of its status.
+
+    Example:
+        >>> kind_of(os.lstat(os.devnull).st_mode)
+        'a device'
+    """
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file, and return its file descriptor; a new file is accessible only by its user.
+
+    Args:
+        path: The file.
+        flags: Flags of `os.open`.
+
+    Raises:
+        OSError: It can't be opened; the text of the error says so if it is not a regular file.
+
+    Example:
+        >>> open_regular(os.sep)
+        Traceback (most recent call last):
+        ...
+        OSError: [Errno 22] it is a folder, not a regular file: '/'
+    """
+    try:
+        _check(os.lstat(path), path)  # before it is opened, because that may start a device
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+    fd = os.open(path, flags | _FLAGS, 0o600)
+    try:
+        _check(os.fstat(fd), path)  # it may have been replaced between the two calls
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_regular(path: str, limit: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: The file.
+        limit: Maximum of bytes; a larger file is not read.
+
+    Raises:
+        OSError: It can't be read; the text of the error says so if it is too large or not a regular file.
+    """
+    with open(open_regular(path), "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise OSError(errno.EFBIG, f"it has {size} bytes, more than {limit}", path)
+        return file.read(limit) or b""
+
+
+def open_folder(path: str) -> int:
+    """Open a folder that is not a link, and return its file descriptor.
+
+    Raises:
+        OSError: It can't be opened; the text of the error says so if it is not a folder.
+
+    Example:
+        >>> open_folder(os.devnull)
+        Traceback (most recent call last):
+        ...
+        NotADirectoryError: [Errno 20] it is a device, not a folder: '/dev/null'
+    """
+    mode = os.lstat(path).st_mode
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, f"it is {kind_of(mode)}, not a folder", path)
+    return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _FLAGS)
+
+
+def _check(found: os.stat_result, path: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, f"it is {kind_of(found.st_mode)}, not a regular file", path)

@@ -1,0 +1,164 @@
+"""The root or the journal is removed while an app runs: the app ends at its next turn, and says why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.engine import recorder
+from lightning_lite.errors import JournalGone
+from lightning_lite.runs.journal import Journal
+
+from tests.support.processes import run_python
+
+RUNNERS = ["inline", "processes"]
+
+
+class Work(LightningWork):
+    def run(self, number: int, size: int = 0) -> Any:
+        return os.urandom(size) or number
+
+
+class Root(LightningFlow):
+    """Removes something in its tenth step, and asks for calls until its thousandth."""
+
+    def __init__(self, remove: Callable[[Path], None], size: int = 0, *, catches: bool = False) -> None:
+        super().__init__()
+        self.work = Work()
+        self._remove = remove
+        self._size = size
+        self._catches = catches
+        self._ended: list[int] = []
+
+    def run(self) -> None:
+        for number in range(1000):
+            try:
+                if self.work.run(number, self._size) is None:
+                    return
+            except Exception:
+                if not self._catches:
+                    raise
+            if number not in self._ended:
+                self._ended.append(number)
+                if number == 10:
+                    self._remove(Path(os.environ["LIGHTNING_LITE_ROOT"]))
+        self.stop()
+
+
+def only_run(root: Path) -> Path:
+    (run,) = (root / "runs").iterdir()
+    return run
+
+
+REMOVALS: dict[str, Callable[[Path], None]] = {
+    "the root": shutil.rmtree,
+    "all runs": lambda root: shutil.rmtree(root / "runs"),
+    "the run": lambda root: shutil.rmtree(only_run(root)),
+    "the journal": lambda root: (only_run(root) / "journal.log").unlink(),
+    "the journal, for another file": lambda root: os.replace(_copy(root), only_run(root) / "journal.log"),
+}
+
+
+def _copy(root: Path) -> Path:
+    return Path(shutil.copy(only_run(root) / "journal.log", root / "copy"))
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("what", REMOVALS)
+def test_the_app_ends_at_the_next_turn_with_one_error_that_says_why(what: str, runner: str):
+    root = Root(REMOVALS[what])
+
+    with pytest.raises(
+        JournalGone, match=r"was removed while the run went on: .*; start a new run"
+    ) as caught:
+        LightningApp(root).run(runner)
+
+    assert len(root._ended) == 11
+    assert caught.value.file.endswith("journal.log")
+    assert "\n" not in str(caught.value)
+    assert caught.value.__context__ is None
+    if what in ("the root", "all runs", "the run"):
+        assert not list(Path(os.environ["LIGHTNING_LITE_ROOT"]).rglob("run.json"))
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+def test_the_same_with_values_that_have_files_of_their_own(size: int):
+    root = Root(shutil.rmtree, size)
+
+    with pytest.raises(JournalGone):
+        LightningApp(root).run()
+
+    assert len(root._ended) == 11
+
+
+def test_a_flow_that_catches_all_exceptions_does_not_catch_it():
+    with pytest.raises(JournalGone):
+        LightningApp(Root(shutil.rmtree, catches=True)).run()
+
+
+def test_a_flow_that_stops_in_the_same_pass_is_told_too():
+    class Stops(LightningFlow):
+        def run(self) -> None:
+            shutil.rmtree(os.environ["LIGHTNING_LITE_ROOT"])
+            self.stop("all is well")
+
+    with pytest.raises(JournalGone):
+        LightningApp(Stops()).run("inline")
+
+
+def test_a_journal_that_is_removed_while_it_is_compacted_is_gone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(recorder, "_ROOM", 2000)
+    monkeypatch.setattr(recorder, "_GROWTH", 0.0)
+    root = Root(shutil.rmtree)
+
+    with pytest.raises(JournalGone):
+        LightningApp(root).run("inline")
+
+    assert len(root._ended) == 11
+
+
+def test_a_journal_that_was_moved_is_written_on_and_can_be_resumed_there(tmp_path: Path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    journal = Journal.create(str(folder), "app.py:Root")
+    journal.write(b"before")
+    folder.rename(tmp_path / "moved")
+    journal.write(b"after")
+    journal.close()
+
+    again = Journal.open(str(tmp_path / "moved"), "app.py:Root")
+    assert list(again.entries()) == [b"before", b"after"]
+    again.close()
+
+
+def test_the_program_ends_with_one_traceback():
+    Path("app.py").write_text(
+        "import os, shutil\n"
+        "from lightning_lite import LightningApp, LightningFlow, LightningWork\n"
+        "class Work(LightningWork):\n"
+        "    def run(self, i):\n"
+        "        return i\n"
+        "class Root(LightningFlow):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.work = Work()\n"
+        "    def run(self):\n"
+        "        for i in range(1, 100):\n"
+        "            self.work.run(i)\n"
+        "            if i == 5:\n"
+        "                shutil.rmtree(os.environ['LIGHTNING_LITE_ROOT'], ignore_errors=True)\n"
+        "            assert i < 7\n"
+        "LightningApp(Root()).run()\n"
+    )
+
+    done = run_python("app.py")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("lightning_lite.errors.JournalGone: the journal ")
+    assert done.stderr.count("Traceback") == 1, done.stderr
