@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from lightning_lite import settings
-from lightning_lite.errors import RunnerError
+from lightning_lite.errors import RunnerError, WorkingDirectoryGone
 from lightning_lite.places import this_host
 from lightning_lite.runs.catalog import read_details
 
@@ -178,13 +178,20 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
         "ended": None,
         "executable": sys.executable,
         "command": list(sys.orig_argv if command is None else command),
-        "cwd": os.getcwd(),
+        "cwd": _working_directory(),
         "user": _user(),
         "host": this_host(),
         "pid": os.getpid(),
         "python": sys.version.split()[0],
         "lightning_lite": settings.VERSION,
     }
+
+
+def _working_directory() -> str | None:
+    try:
+        return settings.working_directory()
+    except WorkingDirectoryGone:
+        return None  # the root is absolute, so the run needs none
 
 
 def _user() -> str:
