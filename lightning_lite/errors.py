@@ -16,6 +16,7 @@
     │   ├── WorkStartFailed           its process could not start
     │   ├── InvalidValue              its answer or its state can't be sent
     │   └── RestartLimitReached       its processes died too often
+    ├── WorkingDirectoryGone          the working directory was removed (also a FileNotFoundError)
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
     ├── PoisonCall                    the flow died repeatedly after the same call
     ├── SecretError                   a secret has no text here
@@ -146,6 +147,14 @@ class InvalidValue(WorkFailed):
 
 class RestartLimitReached(WorkFailed):
     """The processes of a work died more often than `max_restarts` in `restart_period` allows."""
+
+
+class WorkingDirectoryGone(LightningLiteError, FileNotFoundError):
+    """The working directory of the process was removed, and a relative path refers to it."""
+
+    def __new__(cls, message: str, **fields: Any) -> Self:
+        """Create the error without passing the arguments to OSError, which would interpret them."""
+        return super().__new__(cls)
 
 
 class RunnerError(LightningLiteError, OSError):

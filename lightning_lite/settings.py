@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, MutableMapping
 
-from lightning_lite.errors import ComponentError, RunnerError
+from lightning_lite.errors import ComponentError, RunnerError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -55,6 +56,35 @@ PROBE_INTERVAL_MIN = 0.005
 PROBE_INTERVAL_MAX = 1.0
 
 
+def working_directory() -> str:
+    """Return the absolute path of the working directory.
+
+    Raises:
+        WorkingDirectoryGone: It was removed.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise WorkingDirectoryGone(
+            "the working directory of this process was removed: change to a folder that exists with "
+            "os.chdir(), or use absolute paths",
+            errno=errno.ENOENT,
+        ) from None
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return `path` as an absolute path.
+
+    Raises:
+        WorkingDirectoryGone: It is relative, and the working directory was removed.
+    """
+    return (
+        os.path.abspath(path)
+        if os.path.isabs(path)
+        else os.path.normpath(os.path.join(working_directory(), path))
+    )
+
+
 def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
     """Return the absolute folder that holds drives, runs and logs.
 
@@ -64,8 +94,11 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
     Returns:
         `given`, else the variable, else `./.lightning_lite`, made absolute now.
+
+    Raises:
+        WorkingDirectoryGone: It is relative, and the working directory was removed.
     """
-    return os.path.abspath(given or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
+    return absolute(given or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
 
 
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:

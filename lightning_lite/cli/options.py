@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lightning_lite import settings
+from lightning_lite.errors import WorkingDirectoryGone
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
@@ -42,7 +43,10 @@ class BadInput(click.ClickException):
 
 
 def _resolve_root(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
-    return settings.resolve_root(given)
+    try:
+        return settings.resolve_root(given)
+    except WorkingDirectoryGone as error:
+        raise BadInput(f"{error}; name the root with --root DIR.") from None
 
 
 #: `root`: the absolute root folder; it may not exist.

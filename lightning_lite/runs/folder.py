@@ -21,7 +21,7 @@ from errno import ENOTDIR
 from typing import Any, Self
 
 from lightning_lite import settings
-from lightning_lite.errors import RunnerError
+from lightning_lite.errors import RunnerError, WorkingDirectoryGone
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
 from lightning_lite.runs.catalog import list_runs, load_details, read_details
@@ -243,13 +243,20 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
         "executable": sys.executable,
         "command": shown,
         "masked_arguments": masked,
-        "cwd": os.getcwd(),
+        "cwd": _working_directory(),
         "user": _user(),
         "host": this_host(),
         "pid": os.getpid(),
         "python": sys.version.split()[0],
         "lightning_lite": settings.VERSION,
     }
+
+
+def _working_directory() -> str | None:
+    try:
+        return settings.working_directory()
+    except WorkingDirectoryGone:
+        return None  # the root is absolute, so the run needs none
 
 
 def _user() -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 from typing import Literal
 
 from lightning_lite.context import current_caller
@@ -26,6 +27,9 @@ from lightning_lite.storage.names import (
     path_text,
 )
 from lightning_lite.storage.stores import open_store
+
+#: Bytes of a name that are not UTF-8, as Python represents them.
+_UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 class Artifacts:
@@ -83,12 +87,15 @@ class Artifacts:
 
 
 def absolute_parts(path: PathLike) -> Parts:
-    """Return the parts of an absolute path; the name of the default root is allowed, as in `lit://` paths."""
+    """Return the parts of an absolute path; the name of the default root is allowed, as in `lit://` paths.
+
+    Bytes that are not UTF-8 are allowed, too: folders of the user above the file may have such names.
+    """
     text = path_text(path)
     parts = tuple(part for part in text.split("/") if part)
     for part in parts:
         if part != RESERVED:
-            check_part(part, text, portable=False)
+            check_part(_UNDECODED.sub("?", part), text, portable=False)
     check_length("/".join(parts))
     return parts
 

@@ -8,7 +8,7 @@ must do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -48,6 +48,8 @@ class Source(NamedTuple):
             and with the path of that folder below `path`.
         portable: Whether the store refuses a name that differs from an existing one only in case or Unicode
             form.
+        keep_links: Whether symbolic links that stay inside the folder at `path` are stored as links.
+        others: Absolute paths that the same `put` of the user stores as well.
     """
 
     path: str
@@ -55,6 +57,8 @@ class Source(NamedTuple):
     follow_symlinks: bool
     check: Callable[[list[str], str], None]
     portable: bool = False
+    keep_links: bool = False
+    others: Collection[str] = ()
 
 
 class Destination(NamedTuple):
@@ -64,11 +68,13 @@ class Destination(NamedTuple):
         folder: Absolute folder that exists; symbolic links in `parts` may not lead out of it.
         parts: Path below `folder`; the store creates missing parent folders.
         overwrite: Whether an existing folder may be replaced; an existing file always is.
+        follow_symlinks: Whether symbolic links in `parts` may lead out of `folder` all the same.
     """
 
     folder: str
     parts: Parts
     overwrite: bool = False
+    follow_symlinks: bool = False
 
 
 class Problem(NamedTuple):
@@ -124,7 +130,8 @@ class Store(Protocol):
             parts: Path in the drive.
             source: File or folder of the user.
             exclusive: Refuse if another component has something there.
-            move: The source may be removed, so that the store need not copy it.
+            move: The source may be removed, so that the store need not copy it. If it can't be removed, or a
+                process has it open for writing, it is copied and stays as it is, with a `DriveWarning`.
             durable: See the class.
             on_progress: Called after each piece.
         """

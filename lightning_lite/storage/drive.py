@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, partial
 from numbers import Real
 from stat import S_ISDIR
-from typing import IO, Any, NamedTuple, Self, overload
+from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
-from lightning_lite.settings import resolve_durable, resolve_root
+from lightning_lite.settings import absolute, resolve_durable, resolve_root, working_directory
 from lightning_lite.storage.base import Destination, Entry, Parts, Source, Store
 from lightning_lite.storage.errors import (
     DriveContextError,
@@ -29,6 +29,7 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.links import broken_link, relative_to
 from lightning_lite.storage.names import (
     SURELY_SHORT,
     PathLike,
@@ -49,6 +50,9 @@ from lightning_lite.values.base import Transferable
 
 #: The argument of the user: a path, or several.
 Given = PathLike | tuple[PathLike, ...]
+
+#: What becomes of the symbolic links in a folder that is put.
+Symlinks = Literal["copy", "keep"]
 
 #: Value of "type" in the plain data of a drive.
 _TYPE = "__drive__"
@@ -89,7 +93,7 @@ class DriveHandle(Transferable):
         self.root_folder = None if root_folder is None else _existing_folder(root_folder)
         self.durable = durable
         self.portable_names = portable_names
-        self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
+        self._root = None if root_dir is None else absolute(path_text(root_dir))
         self._opened: _Opened | None = None
 
     @property
@@ -194,7 +198,7 @@ class DriveHandle(Transferable):
         return self._opened
 
     def _folder(self) -> UserFolder:
-        return UserFolder(self.root_folder or os.getcwd(), portable=self.portable_names)
+        return UserFolder(self.root_folder, portable=self.portable_names)
 
 
 class _Opened(NamedTuple):
@@ -257,15 +261,21 @@ class Drive(DriveHandle):
         *,
         follow_symlinks: bool = False,
         move: bool = False,
+        symlinks: Symlinks = "copy",
     ) -> None:
         """Store a file or a whole folder: completely or, after an error or a crash, not at all.
 
         Args:
             path: A file or folder in `root_folder`; a folder replaces the whole folder of an earlier put.
                 Or a list of paths, or a pattern like `*.ckpt`: each match is put separately.
-            to: Its path in the drive, if it is another one; for several, the folder that gets them.
+            to: Its path in the drive, if it is another one; with a `/` at its end, the folder that gets it
+                under its last name; for several, the folder that gets them under their paths.
             follow_symlinks: Whether symbolic links may lead out of `root_folder`.
-            move: Whether the source may be removed, so that it need not be copied where that is possible.
+            move: Whether the source may be removed, so that it need not be copied where that is possible. A
+                source that can't be removed, or that a process has open for writing, is copied and stays,
+                with a `DriveWarning`.
+            symlinks: `copy` stores the content to which the symbolic links in a folder lead. `keep` stores
+                relative links that stay inside the folder as links, and the others as with `copy`.
 
         Raises:
             DriveDuplicate: Another component has put this path, and `allow_duplicates` is false.
@@ -273,17 +283,24 @@ class Drive(DriveHandle):
         """
         caller = self._check("put")
         with translate_errors("put", path, "what was there is kept"):
+            if symlinks not in get_args(Symlinks):
+                raise DriveTypeError(f"symlinks must be 'copy' or 'keep', got {shown(symlinks)}.")
             folder = self._folder()
             paths, several = folder.select(_given(path), folder.names, folder.exists)
             if not paths:
                 raise DriveSourceMissing(
                     f"The provided path {shown(path)} doesn't exist; no file has such a name."
                 )
-            target = None if to is None else path_parts(to, portable=self.portable_names)
+            target = (
+                None if to is None else Target(path_parts(to, portable=self.portable_names), _is_folder(to))
+            )
             store, owner, durable = self._store(), self._owner(caller), self._is_durable(caller)
+            others = {folder.local(parts) for parts in paths} if several else ()
             for parts in paths:
                 name = _require_name(_target(parts, target, several), path if to is None else to)
-                source = folder.source(parts, name, follow_symlinks=follow_symlinks)
+                source = folder.source(
+                    parts, name, follow_symlinks=follow_symlinks, keep_links=symlinks == "keep", others=others
+                )
                 with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress:
                     store.put(
                         owner,
@@ -296,34 +313,52 @@ class Drive(DriveHandle):
                     )
 
     def list(
-        self, path: PathLike = ".", component_name: str | None = None, *, recursive: bool = False
+        self,
+        path: PathLike | Iterable[PathLike] = ".",
+        component_name: str | None = None,
+        *,
+        recursive: bool = False,
     ) -> Names:
         """Return the paths in a folder of the drive, sorted and unique.
 
         Args:
-            path: A folder; a file is its own only path; the list is empty if nothing is there.
+            path: A folder; a file is its own only path; the list is empty if nothing is there. Or a list of
+                paths, or a pattern like `*.ckpt`: each match is listed, and the results are one list.
             component_name: Only what this component has put.
             recursive: Return the files at any depth, instead of the files and folders directly in it.
         """
         self._check("list")
         with translate_errors("list", path):
             owner = _component(component_name)
-            return self._store().names(self._folder().parts(path), owner=owner, recursive=recursive)
+            paths = self._matches(_given(path), self._folder(), owner).paths
+            if len(paths) == 1:
+                return self._store().names(paths[0], owner=owner, recursive=recursive)
+            found = (self._store().names(parts, owner=owner, recursive=recursive) for parts in paths)
+            return sorted({name for names in found for name in names})
 
     def entries(
-        self, path: PathLike = ".", component_name: str | None = None, *, recursive: bool = False
+        self,
+        path: PathLike | Iterable[PathLike] = ".",
+        component_name: str | None = None,
+        *,
+        recursive: bool = False,
     ) -> Entries:
         """Return the same as `list`, with sizes, times and owners; a path has one entry for each owner."""
         self._check("list")
         with translate_errors("list", path):
             owner = _component(component_name)
-            return self._store().entries(self._folder().parts(path), owner=owner, recursive=recursive)
+            paths = self._matches(_given(path), self._folder(), owner).paths
+            found = (self._store().entries(parts, owner=owner, recursive=recursive) for parts in paths)
+            return sorted({entry for entries in found for entry in entries})
 
     def exists(self, path: PathLike, component_name: str | None = None) -> bool:
-        """Return whether any component, or the given one, has put this path."""
+        """Return whether any component, or the given one, has put this path, or one that fits a pattern."""
         self._check("list")
         with translate_errors("exists", path):
             owner = _component(component_name)
+            text = path_text(path)
+            if has_magic(text):
+                return bool(self._select(text, self._folder(), owner).paths)
             return self._has(self._folder().named(path), owner)
 
     @overload
@@ -334,6 +369,8 @@ class Drive(DriveHandle):
         component_name: str | None = None,
         timeout: float | None = None,
         overwrite: bool = False,
+        *,
+        follow_symlinks: bool = False,
     ) -> Any: ...
 
     @overload
@@ -344,6 +381,8 @@ class Drive(DriveHandle):
         component_name: str | None = None,
         timeout: float | None = None,
         overwrite: bool = False,
+        *,
+        follow_symlinks: bool = False,
     ) -> Names: ...
 
     def get(
@@ -353,16 +392,21 @@ class Drive(DriveHandle):
         component_name: str | None = None,
         timeout: float | None = None,
         overwrite: bool = False,
+        *,
+        follow_symlinks: bool = False,
     ) -> Any:
         """Copy one version of a file or a folder into `root_folder`.
 
         Args:
             path: Path in the drive. Or a list of paths, or a pattern like `*.ckpt`: each match is got
                 separately.
-            to: Path in `root_folder`, if it is another one; for several, the folder that gets them.
+            to: Path in `root_folder`, if it is another one; with a `/` at its end, the folder that gets it
+                under its last name; for several, the folder that gets them under their paths.
             component_name: Owner of the path; needed if several components have put it.
             timeout: Seconds to wait for a path that does not exist yet.
             overwrite: Whether an existing folder may be replaced; an existing file always is.
+            follow_symlinks: Whether symbolic links on the way to the local path may lead out of
+                `root_folder`.
 
         Returns:
             The absolute local path; a list of paths for several or for a pattern.
@@ -379,28 +423,40 @@ class Drive(DriveHandle):
             if timeout is not None:
                 _check_seconds(timeout)
             folder = self._folder()
-            target = None if to is None else folder.named(to)
+            target = None if to is None else folder.target(to)
             paths, several = self._wait_for(_given(path), folder, owner, timeout)
             store, found = self._store(), []
             for parts in paths:
-                place = _target(parts, target, several)
-                destination = Destination(folder.path, place, overwrite=overwrite)
+                place = _require_name(_target(parts, target, several), path if to is None else to)
+                destination = Destination(folder.path, place, overwrite, follow_symlinks)
                 with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
                     store.get(parts, destination, owner=owner, on_progress=on_progress)
                 found.append("/".join((folder.path, *place)))
         return found if several else found[0]
 
-    def delete(self, path: PathLike) -> None:
+    def delete(self, path: PathLike | Iterable[PathLike]) -> None:
         """Remove a file or a folder that this component has put.
+
+        Args:
+            path: Its path. Or a list of paths, or a pattern like `*.ckpt`, which selects only what this
+                component has put: each match is removed separately.
 
         Raises:
             DriveNotOwner: Another component has put it.
             DriveNotFound: It is not in the drive.
         """
         caller = self._check("delete")
+        removed = 0
         with translate_errors("delete", path, "nothing was removed"):
-            parts = self._folder().named(path)
-            self._store().delete(self._owner(caller), parts, durable=self._is_durable(caller))
+            owner, durable = self._owner(caller), self._is_durable(caller)
+            paths = self._select(_given(path), self._folder(), owner).paths
+            if not paths:
+                raise _no_match(path)
+            store = self._store()
+            for parts in paths:
+                with translate_errors("delete", "/".join(parts), f"{removed} of {len(paths)} were removed"):
+                    store.delete(owner, parts, durable=durable)
+                removed += 1
 
     def open(
         self, path: PathLike, mode: str = "r", component_name: str | None = None, encoding: str | None = None
@@ -420,7 +476,14 @@ class Drive(DriveHandle):
             )
         owner = _component(component_name)
         with translate_errors("open", path):
-            binary = self._store().open(self._folder().named(path), owner=owner)
+            if has_magic(path_text(path)) and not self._has(self._folder().parts(path, magic=True), owner):
+                raise DrivePathError(
+                    f"open takes the path of one file, and {shown(path)} is a pattern that is the name of "
+                    f"none; list() returns the paths that fit."
+                )
+            binary = self._store().open(
+                _require_name(self._folder().parts(path, magic=True), path), owner=owner
+            )
         return binary if mode == "rb" else io.TextIOWrapper(binary, encoding=encoding or "utf-8")
 
     def _repr_html_(self) -> str:
@@ -436,14 +499,18 @@ class Drive(DriveHandle):
 
     def _select(self, path: Given, folder: UserFolder, owner: str | None) -> Selection:
         """Return the paths in the drive to which the user's path or pattern refers."""
-        selection = folder.select(
+        selection = self._matches(path, folder, owner)
+        for parts in selection.paths:
+            _require_name(parts, path)
+        return selection
+
+    def _matches(self, path: Given, folder: UserFolder, owner: str | None) -> Selection:
+        """Return the same, also for the top of the drive."""
+        return folder.select(
             path,
             lambda parts: self._store().names(parts, owner=owner, recursive=False),
             lambda parts: self._has(parts, owner),
         )
-        for parts in selection.paths:
-            _require_name(parts, path)
-        return selection
 
     def _wait_for(
         self, path: Given, folder: UserFolder, owner: str | None, timeout: float | None
@@ -462,7 +529,7 @@ class Drive(DriveHandle):
                 f"puts it run?"
             )
         if not selection.paths:
-            raise DriveNotFound(f"We didn't find any match for the associated {shown(path)}; see list().")
+            raise _no_match(path)
         return selection
 
 
@@ -478,20 +545,47 @@ class Selection(NamedTuple):
     several: bool
 
 
+class Target(NamedTuple):
+    """The argument `to` of the user.
+
+    Attributes:
+        parts: Its parts.
+        is_folder: Whether it is a folder that gets the files.
+    """
+
+    parts: Parts
+    is_folder: bool
+
+
 class UserFolder:
     """The folder of the user to which relative paths of `put` and `get` refer.
 
     Args:
-        path: Absolute path.
+        path: Absolute path, or `None` for the working directory.
         portable: Whether names are refused that Windows or macOS cannot store.
-
-    Attributes:
-        path: Absolute path.
     """
 
-    def __init__(self, path: str, *, portable: bool) -> None:
-        self.path = path
+    def __init__(self, path: str | None, *, portable: bool) -> None:
+        self._path = path
         self._portable = portable
+
+    @property
+    def path(self) -> str:
+        """Absolute path; the working directory is read only when it is needed, because it may be gone."""
+        if self._path is None:
+            try:
+                self._path = os.getcwd()
+            except FileNotFoundError:
+                self._path = working_directory()  # raises the error with the reason
+        return self._path
+
+    def local(self, parts: Parts) -> str:
+        """Return the absolute path of something in this folder."""
+        return "/".join((self.path, *parts))
+
+    def target(self, to: PathLike) -> Target:
+        """Return the argument `to` of a get."""
+        return Target(self.parts(to), _is_folder(to))
 
     def parts(self, path: PathLike, *, magic: bool = False) -> Parts:
         """Return the parts of a path, which may be absolute if it is inside this folder.
@@ -527,13 +621,17 @@ class UserFolder:
         """Return the parts of a path, which may not be the folder itself."""
         return _require_name(self.parts(path), path)
 
-    def source(self, parts: Parts, name: Parts, *, follow_symlinks: bool) -> Source:
+    def source(
+        self, parts: Parts, name: Parts, *, follow_symlinks: bool, keep_links: bool, others: Collection[str]
+    ) -> Source:
         """Return the source of a put.
 
         Args:
             parts: Its path in this folder.
             name: Path that it gets in the drive.
             follow_symlinks: Whether symbolic links may lead out of this folder.
+            keep_links: Whether links that stay inside the source are stored as links.
+            others: Absolute paths that are put as well.
         """
         top = "/".join(name)
 
@@ -546,7 +644,9 @@ class UserFolder:
                 for inner in names:
                     check_length("/".join(filter(None, (top, folder, inner))))
 
-        return Source("/".join((self.path, *parts)), self.path, follow_symlinks, check, self._portable)
+        return Source(
+            self.local(parts), self.path, follow_symlinks, check, self._portable, keep_links, others
+        )
 
     def names(self, parts: Parts) -> list[str]:
         """Return the paths in a folder of this folder; the list is empty if it does not exist."""
@@ -558,11 +658,11 @@ class UserFolder:
 
     def exists(self, parts: Parts) -> bool:
         """Return whether something exists at this path."""
-        return syscalls.stat_if_exists("/".join((self.path, *parts))) is not None
+        return syscalls.stat_if_exists(self.local(parts)) is not None
 
     def size(self, parts: Parts) -> int:
         """Return the number of bytes in a file, or in all files of a folder."""
-        path = "/".join((self.path, *parts))
+        path = self.local(parts)
         found = syscalls.stat_if_exists(path)
         if found is None or not S_ISDIR(found.st_mode):
             return found.st_size if found else 0
@@ -570,9 +670,9 @@ class UserFolder:
             return sum(self.size((*parts, entry.name)) for entry in entries)
 
     def _relative(self, path: str) -> str:
-        for folder in (self.path, syscalls.realpath(self.path)):
-            if path == folder or path.startswith(f"{folder.rstrip('/')}/"):
-                return path[len(folder) :].lstrip("/")
+        inner = relative_to(path, self.path)
+        if inner is not None:
+            return inner
         raise DrivePathError(
             f"{shown(path)} is an absolute path outside of {shown(self.path)}; names in a drive "
             f"are relative, or pass Drive(..., root_folder=...)."
@@ -592,11 +692,15 @@ def _given(path: object) -> Given:
 
 def _existing_folder(path: PathLike) -> str:
     """Return the absolute path of a folder, which must exist."""
-    folder = os.path.abspath(path_text(path))
+    folder = absolute(path_text(path))
     if not os.path.isdir(folder):
-        raise DriveNotADirectory(
-            f"The provided root_folder isn't a directory: {shown(folder)}; make it first."
+        link = broken_link(folder)
+        reason = (
+            f": {link}; remove the link, or make its target."
+            if link
+            else f": {shown(folder)}; make it first."
         )
+        raise DriveNotADirectory(f"The provided root_folder isn't a directory{reason}")
     return folder
 
 
@@ -607,10 +711,21 @@ def _require_name(parts: Parts, path: object) -> Parts:
     return parts
 
 
-def _target(parts: Parts, to: Parts | None, several: bool) -> Parts:
+def _target(parts: Parts, to: Target | None, several: bool) -> Parts:
     if to is None:
         return parts
-    return to + parts if several else to
+    if several:
+        return to.parts + parts
+    return to.parts + parts[-1:] if to.is_folder and to.parts else to.parts
+
+
+def _is_folder(to: PathLike) -> bool:
+    """Return whether the argument `to` can only be a folder: it ends with a slash."""
+    return path_text(to).endswith(("/", "/."))
+
+
+def _no_match(path: object) -> DriveNotFound:
+    return DriveNotFound(f"We didn't find any match for the associated {shown(path)}; see list().")
 
 
 def _check_seconds(timeout: object) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
 
+from lightning_lite.settings import absolute
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
@@ -13,10 +13,10 @@ from lightning_lite.storage.errors import (
     DriveNotStored,
     DriveOSError,
     DrivePathError,
-    DriveSourceMissing,
     shown,
     translate_errors,
 )
+from lightning_lite.storage.fs.files import missing_source
 from lightning_lite.storage.names import PathLike, path_parts, path_text
 
 #: Owner of all files.
@@ -54,7 +54,7 @@ class FileSystem:
     """
 
     def __init__(self, *, root_dir: PathLike | None = None) -> None:
-        self._root = None if root_dir is None else os.path.abspath(path_text(root_dir))
+        self._root = None if root_dir is None else absolute(path_text(root_dir))
 
     def put(self, source_path: PathLike, destination_path: PathLike) -> None:
         """Store a file or a folder completely or not at all, and replace the one at its path.
@@ -63,10 +63,10 @@ class FileSystem:
             source_path: Local file or folder.
             destination_path: Its path; `/` means the top, under the name of the source.
         """
-        source = os.path.abspath(path_text(source_path))
+        source = absolute(path_text(source_path))
         parts = _parts(destination_path, "destination")
         if not is_there(source):
-            raise DriveSourceMissing(f"The provided path {shown(source)} doesn't exist; nothing was put.")
+            raise missing_source(source)
         with translate_errors("put", source_path, "what was there is kept"):
             self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
 
@@ -79,7 +79,7 @@ class FileSystem:
             overwrite: Whether an existing file or folder is replaced; a folder is replaced as a whole.
         """
         parts = self._known(source_path)
-        place = os.path.abspath(path_text(destination_path))
+        place = absolute(path_text(destination_path))
         if not overwrite and is_there(place):
             raise DriveExists(
                 f"The file or folder {shown(place)} exists. Pass `overwrite=True` to replace it."

@@ -7,7 +7,6 @@ copy from the end of the last run of the first work; it is restored if the file 
 
 from __future__ import annotations
 
-import os
 import pathlib
 import sys
 import warnings
@@ -17,7 +16,8 @@ from pathlib import PosixPath, PurePath
 from typing import Any, Self, TypeVar
 
 from lightning_lite.context import current_caller
-from lightning_lite.settings import resolve_root
+from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.settings import absolute, resolve_root, working_directory
 from lightning_lite.storage import stat_cache
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.errors import (
@@ -202,7 +202,7 @@ class Path(Transferable, SegmentsPath):
                 "`Path.get()` can only be called from within the `run()` method of LightningWork."
             )
         origin = self._origin("get the file {}")
-        place = os.path.abspath(self if to is None else to)
+        place = absolute(self if to is None else to)
         if is_there(place):
             if not overwrite:
                 raise DriveExists(
@@ -226,7 +226,7 @@ class Path(Transferable, SegmentsPath):
         if self.origin_name is None:
             self.origin_name = work
             if current_caller().kind == "work":
-                self._folder = os.getcwd()
+                self._folder = working_directory()
         self.consumer_name = work
 
     def before_run(self, work: str) -> Self:
@@ -235,7 +235,7 @@ class Path(Transferable, SegmentsPath):
         if self.origin_name is None or self.origin_name == work:
             return path
         home = path._origin_path
-        path = path.with_segments(path if os.path.abspath(path) == home else home)
+        path = path.with_segments(path if _is_at(path, home) else home)
         path.consumer_name = work
         if not path.exists_local() and path.exists_remote():
             path._restore(self.origin_name, home, overwrite=False)
@@ -258,7 +258,7 @@ class Path(Transferable, SegmentsPath):
     @property
     def _origin_path(self) -> str:
         """Absolute path at which the origin has it."""
-        return os.path.abspath(pathlib.Path(self._folder or "", self))
+        return absolute(pathlib.Path(self._folder or "", self))
 
     def _resolved(self, work: str) -> Self:
         """Return the path with the app's root and working directory, known only in a work's process."""
@@ -272,7 +272,7 @@ class Path(Transferable, SegmentsPath):
             path._assumed_root = None
         elif self.origin_name == work and self._folder is None and not self.is_absolute():
             path = self.with_segments(self)
-            path._folder = os.getcwd()
+            path._folder = working_directory()
         return path
 
     def _keep(self, work: str) -> None:
@@ -370,3 +370,11 @@ def _is_drive_id(text: str | None) -> bool:
     name = (text or "").removeprefix(PROTOCOL)
     folder = f"{resolve_root(current_caller().root)}/drives/{name}"
     return bool(name) and "/" not in name and syscalls.stat_if_exists(folder) is not None
+
+
+def _is_at(path: PathLike, place: str) -> bool:
+    """Return whether a path, from the working directory if it is relative, is the absolute path `place`."""
+    try:
+        return absolute(path) == place
+    except WorkingDirectoryGone:
+        return False

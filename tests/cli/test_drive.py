@@ -342,7 +342,7 @@ def test_verify_lists_a_finding_for_each_damaged_file(drive: DriveVerb, models: 
         (".lightning_lite/aside/.lightning_lite-1-2-3", "it is a leftover of a dead process"),
         (".lightning_lite/aside/else", "it does not belong to the drive"),
         ("main/a\nb", f"invalid name: {newline}; remove it"),
-        ("main/link", "it is a symbolic link"),
+        ("main/link", "it is a symbolic link that leads out of the drive"),
         ("main/pipe", "it is a FIFO"),
         ("main/weights/a.bin", "it has write permission (mode 644)"),
         ("main/weights/deep/b.bin", "set-id bits (mode 4444)"),
@@ -424,3 +424,71 @@ def test_drives_and_paths_are_completed(models: Drive):
     assert complete("drive", "cat", "models", "weights/d") == ["weights/deep/"]
     assert complete("drive", "ls", "--root", "nowhere", "models", "") == []
     assert set(complete("drive", "")) == {"ls", "tree", "get", "put", "cat", "rm", "du", "verify"}
+
+
+def test_put_keeps_links_if_asked_and_get_gives_them_back(drive: DriveVerb):
+    Path("repo/src").mkdir(parents=True)
+    Path("repo/src/a.py").write_text("a")
+    Path("repo/link").symlink_to("src/a.py")
+    Path("repo/broken").symlink_to("nothing")
+
+    is_refused(drive("put", "d", "repo"), 1, "is a symbolic link to 'nothing'", "--symlinks keep")
+    assert drive("put", "d", "repo", "--symlinks", "keep") == (0, "", "")
+    assert drive("get", "d", "repo", "--to", "copy/") == (0, "copy/repo\n", "")
+    assert os.readlink("copy/repo/link") == "src/a.py"
+    assert os.readlink("copy/repo/broken") == "nothing"
+    assert drive("cat", "d", "repo/link").out == "a"
+    assert drive("verify", "d").code == 0
+    assert drive("put", "d", "repo", "--symlinks", "follow").code == 2
+
+
+def test_a_move_of_an_open_file_copies_it_and_says_so(drive: DriveVerb):
+    with open("log", "w") as file:
+        file.write("v1")
+        file.flush()
+        output = drive("put", "d", "log", "--move")
+    assert (output.code, output.out) == (0, "")
+    assert output.err.startswith("Warning: --move copies ")
+    assert output.err.count("\n") == 1
+    assert Path("log").read_text() == drive("cat", "d", "log").out == "v1"
+    assert drive("put", "d", "log", "--move") == (0, "", "")
+    assert not Path("log").exists()
+
+
+def test_a_file_is_got_through_a_link_to_another_folder_if_asked(drive: DriveVerb, own_place: Path):
+    (own_place.parent / "big").mkdir()
+    Path("data").symlink_to(own_place.parent / "big")
+    Path("data/x").write_text("x")
+
+    assert drive("put", "d", "data/x", "--follow-symlinks") == (0, "", "")
+    is_refused(drive("get", "d", "data/x"), 1, "is a symbolic link that leads out", "pass --follow-symlinks")
+    assert drive("get", "d", "data/x", "--follow-symlinks") == (0, "data/x\n", "")
+
+
+def test_a_path_through_a_link_to_the_working_directory_keeps_its_folders(drive: DriveVerb, own_place: Path):
+    Path("sub").mkdir()
+    Path("sub/f").write_text("f")
+    (own_place.parent / "link").symlink_to(own_place)
+
+    drive("put", "d", own_place.parent / "link/sub/f")
+    assert drive("ls", "d", "-R").out == "sub/f\n"
+    drive("get", "d", "sub/f", "--to", own_place.parent / "link/copy")
+    assert Path("copy").read_text() == "f"
+
+
+def test_the_verbs_work_in_a_working_directory_that_was_removed(
+    drive: DriveVerb, own_place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    Path("f").write_text("f")
+    drive("put", "d", "f")
+    Path("gone").mkdir()
+    os.chdir("gone")
+    Path(own_place, "gone").rmdir()
+
+    assert drive("ls", "d") == (0, "f\n", "")
+    assert drive("get", "d", "f", "--to", own_place / "copy") == (0, f"{own_place}/copy\n", "")
+    assert drive("put", "d", own_place / "copy") == (0, "", "")
+    is_refused(drive("put", "d", "f"), 1, "the working directory of this process was removed")
+    assert drive("rm", "d", "f*", "copy") == (0, "", "")
+    monkeypatch.delenv("LIGHTNING_LITE_ROOT")
+    is_refused(drive("ls", "d"), 2, "working directory", "--root DIR")

@@ -144,6 +144,8 @@ class Power:
 
     def _rename(self, source, target, *, src_dir_fd=None, dst_dir_fd=None):
         one, other = self._place(source, src_dir_fd), self._place(target, dst_dir_fd)
+        if one is None or other is None:
+            return None  # both are folders of the user, which the model does not have
         node = one[0].names[one[1]]
         return lambda: self._change((*one, None), (*other, node))
 

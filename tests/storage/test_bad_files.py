@@ -110,7 +110,9 @@ def test_links_that_lead_nowhere_or_back_are_refused(drive: Drive):
     os.unlink("thing")
     os.makedirs("thing/inner")
     os.symlink("nothing", "thing/inner/link")
-    refused(drive, DriveSourceMissing, "thing/inner/link' doesn't exist")
+    refused(
+        drive, DriveSourceMissing, "thing/inner/link' is a symbolic link to 'nothing', which doesn't exist"
+    )
     os.unlink("thing/inner/link")
     os.symlink("..", "thing/inner/loop")
     refused(drive, DriveSymlink, "leads back to a folder above it")

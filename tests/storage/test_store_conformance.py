@@ -20,6 +20,7 @@ from lightning_lite.storage.errors import (
     DriveNotADirectory,
     DriveNotFound,
     DriveNotOwner,
+    DriveSymlink,
 )
 from lightning_lite.storage.stores import open_store
 
@@ -99,7 +100,7 @@ def remove(path: Path) -> None:
         for inner in path.iterdir():
             remove(inner)
         path.rmdir()
-    elif path.exists():
+    elif path.exists() or path.is_symlink():
         path.unlink()
 
 
@@ -232,3 +233,47 @@ def test_verify_finds_no_problem_in_an_undamaged_drive(user: User):
     found = list(user.store.verify(hashes=True))
     assert all(isinstance(item, CheckedFile) and item.digest for item in found)
     assert sorted(item.size for item in found) == [1, 1, 4]
+
+
+def put_folder(user: User, **options: object) -> None:
+    source = Source(
+        f"{user.here}/source",
+        str(user.here),
+        follow_symlinks=False,
+        check=lambda names, folder: None,
+        **options,
+    )
+    user.store.put("anna", ("tree",), source, exclusive=True, move=False, durable=False)
+    remove(user.here / "source")
+
+
+def test_links_inside_a_folder_are_kept_or_stored_as_their_content(user: User):
+    for keep_links in (False, True):
+        make(user.here / "source", TREE)
+        (user.here / "source/link").symlink_to("inner/b")
+        put_folder(user, keep_links=keep_links)
+        user.store.get(("tree",), Destination(str(user.here), ("target",), overwrite=True), owner=None)
+        assert (user.here / "target/link").is_symlink() == keep_links
+        assert (user.here / "target/link").read_text() == "2"
+        (user.here / "target/link").unlink()
+        remove(user.here / "target")
+        assert user.get("tree/link") == "2"
+    assert all(isinstance(item, CheckedFile) for item in user.store.verify(hashes=False))
+
+
+def test_hard_links_inside_a_folder_are_kept(user: User):
+    make(user.here / "source", TREE)
+    os.link(user.here / "source/a", user.here / "source/inner/again")
+    put_folder(user)
+    user.store.get(("tree",), Destination(str(user.here), ("target",)), owner=None)
+    assert (user.here / "target/a").samefile(user.here / "target/inner/again")
+
+
+def test_a_destination_is_reached_through_a_link_to_another_folder_only_if_asked(user: User, own_place: Path):
+    user.put("a", "text")
+    (own_place.parent / "far").mkdir()
+    (own_place / "link").symlink_to(own_place.parent / "far")
+    with pytest.raises(DriveSymlink):
+        user.store.get(("a",), Destination(str(own_place), ("link", "a")), owner=None)
+    user.store.get(("a",), Destination(str(own_place), ("link", "a"), follow_symlinks=True), owner=None)
+    assert (own_place.parent / "far/a").read_text() == "text"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 import click
 from click.shell_completion import CompletionItem
 
 from lightning_lite.cli.options import BadInput, ParamType, check_root
+from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.settings import absolute, working_directory
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
-from lightning_lite.storage.errors import DriveError, DriveNotFound
+from lightning_lite.storage.errors import DriveError, DriveNotFound, DriveWarning
+from lightning_lite.storage.fs.links import relative_to
 from lightning_lite.storage.names import PROTOCOL, drive_name, expand, has_magic, path_parts
 from lightning_lite.storage.stores import drive_names
 
@@ -27,7 +31,9 @@ _OPTIONS = (
     (r"component_name=\.\.\.", "--component NAME"),
     (r"Drive\(\.\.\., portable_names=False\)", "--any-names"),
     (r"(?:Drive\(\.\.\., )?allow_duplicates=True\)?", "--allow-duplicates"),
-    (r"follow_symlinks=True", "--follow-symlinks"),
+    (r"(?:put|get)\(\.\.\., follow_symlinks=True\)|follow_symlinks=True", "--follow-symlinks"),
+    (r"put\(\.\.\., symlinks='keep'\)", "--symlinks keep"),
+    (r"put\(\.\.\., move=True\)", "--move"),
     (r"get\(\.\.\., overwrite=True\)", "--overwrite"),
     (r"\bto=\.\.\.", "--to PATH."),
     (r"\blist\(\)", "`drive ls`"),
@@ -130,13 +136,21 @@ def find_paths(
         parts = path_parts(path.rstrip("/"), portable=False)
         if not parts:
             found["."] = None
-        elif drive.exists("/".join(parts), component):
+        elif _is_name(drive, parts, component):
             found["/".join(parts)] = None
         elif has_magic(path) and (matches := _expand(drive, parts, component or patterns_of)):
             found.update(dict.fromkeys(matches))
         else:
             raise _not_found(drive, "/".join(parts), component)
     return list(found)
+
+
+def _is_name(drive: Drive, parts: Parts, component: str | None) -> bool:
+    """Return whether the drive has a path of this name, also if it has the characters of a pattern."""
+    path = "/".join(parts)
+    if not has_magic(path):
+        return drive.exists(path, component)
+    return path in drive.list("/".join(parts[:-1]) or ".", component)
 
 
 def _expand(drive: Drive, pattern: Parts, component: str | None) -> list[str]:
@@ -168,19 +182,39 @@ def split_local(path: str) -> tuple[str, str]:
         >>> split_local("/data/weights/"), split_local("run/weights")[1]
         (('/data', 'weights'), 'run/weights')
     """
-    here, full = os.getcwd(), os.path.abspath(path)
-    if full.startswith(f"{here.rstrip('/')}/"):
-        return here, os.path.relpath(full, here)
+    full = absolute(path)
+    with suppress(WorkingDirectoryGone):
+        here = working_directory()
+        inner = relative_to(full, here)
+        if inner:
+            return here, inner
     return os.path.dirname(full), os.path.basename(full)
 
 
 @contextmanager
 def command_line_errors() -> Iterator[None]:
-    """Replace Python expressions in the errors of drives by options of the command line."""
-    try:
-        yield
-    except DriveError as error:
-        message = error.message
-        for expression, option in _OPTIONS:
-            message = re.sub(expression, option, message)
-        raise click.ClickException(message) from error
+    """Show errors and warnings of drives with the options of the command line for Python expressions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DriveWarning)
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except (DriveError, WorkingDirectoryGone) as error:
+            raise click.ClickException(_with_options(error.message)) from error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"Warning: {_with_options(str(message))}", err=True)
+
+
+def _with_options(message: str) -> str:
+    for expression, option in _OPTIONS:
+        message = re.sub(expression, option, message)
+    return message

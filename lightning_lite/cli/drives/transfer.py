@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import click
 
@@ -44,6 +45,13 @@ _acting_component_option = click.option(
 @click.option("--move", is_flag=True, help="Move the files instead of copying them.")
 @click.option("--allow-duplicates", is_flag=True, help="Even if another component has put that path.")
 @click.option("--follow-symlinks", is_flag=True, help="Allow links to any target.")
+@click.option(
+    "--symlinks",
+    type=click.Choice(["copy", "keep"]),
+    default="copy",
+    show_default=True,
+    help="Store the content behind links in a folder, or keep links that stay inside it.",
+)
 @click.option("--any-names", is_flag=True, help="Allow names that Windows or macOS can't store.")
 @drive_argument
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
@@ -54,6 +62,7 @@ def put(
     move: bool,
     allow_duplicates: bool,
     follow_symlinks: bool,
+    symlinks: Literal["copy", "keep"],
     any_names: bool,
     drive: str,
     paths: tuple[str, ...],
@@ -75,7 +84,7 @@ def put(
                 portable_names=not any_names,
             )
             target = _target(inner, to, several=len(paths) > 1)
-            opened.put(inner, target, move=move, follow_symlinks=follow_symlinks)
+            opened.put(inner, target, move=move, follow_symlinks=follow_symlinks, symlinks=symlinks)
 
 
 @click.command(
@@ -93,6 +102,7 @@ def put(
 @component_option
 @click.option("--to", metavar="PATH", help="Local path; with a / at its end, a folder to get into.")
 @click.option("--overwrite", is_flag=True, help="Allow to replace an existing folder.")
+@click.option("--follow-symlinks", is_flag=True, help="Write through links to any folder.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Wait this time for files that do not exist.")
 @drive_argument
 @paths_argument
@@ -101,6 +111,7 @@ def get(
     component: str | None,
     to: str | None,
     overwrite: bool,
+    follow_symlinks: bool,
     timeout: float | None,
     drive: str,
     paths: tuple[str, ...],
@@ -113,10 +124,9 @@ def get(
         for path in found:
             folder, target = split_local(_target(path, to, several=len(found) > 1) or path)
             opened = open_drive(root, drive, root_folder=folder)
-            got = opened.get(path, target, component, timeout, overwrite)
+            got = opened.get(path, target, component, timeout, overwrite, follow_symlinks=follow_symlinks)
             for place in [got] if isinstance(got, str) else got:
-                near = os.path.relpath(place)
-                say(one_line(place if near.startswith("..") else near, limit=NAME_LIMIT))
+                say(one_line(_near(place), limit=NAME_LIMIT))
 
 
 @click.command(
@@ -138,6 +148,15 @@ def rm(root: str, component: str, drive: str, paths: tuple[str, ...]) -> None:
         # name.
         for path in find_paths(opened, paths, patterns_of=component):
             opened.delete(path)
+
+
+def _near(place: str) -> str:
+    """Return a path relative to the working directory, if it is below that."""
+    try:
+        near = os.path.relpath(place)
+    except FileNotFoundError:
+        return place  # the working directory was removed
+    return place if near.startswith("..") else near
 
 
 def _target(path: str, to: str | None, *, several: bool) -> str | None:

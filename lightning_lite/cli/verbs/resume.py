@@ -40,7 +40,12 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
     os.environ[settings.RESUME_VARIABLE] = found.id
     if retry_failed:
         os.environ[settings.RETRY_FAILED_VARIABLE] = "1"
-    cwd = str(found.details.get("cwd"))
+    cwd = found.details.get("cwd")
+    if not isinstance(cwd, str):
+        raise BadInput(
+            f"run {found.id} can't be resumed by its command: its working directory had been removed when it "
+            f"started. Start the program yourself, with app.run(resume={found.id!r})."
+        )
     click.echo(harmless(f"In {cwd}: {shlex.join(argv)}"), err=True)
     try:
         os.chdir(cwd)

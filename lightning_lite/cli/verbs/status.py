@@ -58,7 +58,7 @@ def _say_head(status: RunStatus) -> None:
     place = run.holder.place if run.holder is not None else None
     process = f", {place}" if place is not None else ""
     say(f"{run.app}, run {run.id}: {run.state}{process}, {when}")
-    say(f"{' '.join(map(str, details.get('command') or ['?']))}   in {details.get('cwd', '?')}")
+    say(f"{' '.join(map(str, details.get('command') or ['?']))}   in {details.get('cwd') or '?'}")
     if run.error:
         say(run.error, "red")
     if status.trouble:

@@ -10,7 +10,8 @@ no effect on these files and folders, records that the source was read-only. Set
 
 Copying: small files are read and written in one piece. Big files share their data with the source where the
 file system supports it (reflink); else the kernel copies them with `copy_file_range` (on some network file
-systems the server does), else with `sendfile`, else with `read` and `write`. Holes stay holes.
+systems the server does), else with `sendfile`, else with `read` and `write`. Holes stay holes. Files that are
+hard links of each other in the source are that in the copy.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX, S_IWUSR
+from warnings import warn
 
 from lightning_lite.storage.base import OnProgress
 from lightning_lite.storage.errors import (
@@ -27,9 +30,12 @@ from lightning_lite.storage.errors import (
     DriveSourceMissing,
     DriveSpecialFile,
     DriveSymlink,
+    DriveWarning,
     shown,
 )
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.attributes import copy_attributes
+from lightning_lite.storage.fs.links import Links, broken_link
 
 #: Size in bytes up to which `read` and `write` are faster than every other way.
 SMALL = 64 * 1024
@@ -45,6 +51,9 @@ CHECK_SPACE_FROM = 64 * 1024 * 1024
 
 #: Errors of `sendfile` and `copy_file_range` for files that they do not support, such as append-only ones.
 _REFUSALS = syscalls.UNKNOWN | {errno.EBADF, errno.EPERM}
+
+#: Errors of `link` on a file system without hard links, or for a file that has too many.
+_NO_HARD_LINKS = syscalls.UNKNOWN | {errno.EPERM, errno.EACCES, errno.EMLINK}
 
 _KINDS = {
     0o010000: "a FIFO",
@@ -97,7 +106,7 @@ class Bounds:
         try:
             real = syscalls.realpath(path, strict=True)
         except (FileNotFoundError, NotADirectoryError):
-            raise _missing(path) from None
+            raise missing_source(path) from None
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
@@ -125,7 +134,7 @@ class Bounds:
             check_kind(syscalls.stat(real, follow_symlinks=False).st_mode, path)
             fd = open_beneath(base, real[len(base) :].split("/"))
         except FileNotFoundError:
-            raise _missing(path) from None
+            raise missing_source(path) from None
         try:
             check_kind(syscalls.fstat(fd).st_mode, path)
         except BaseException:
@@ -180,8 +189,15 @@ def _recursive(path: str) -> DriveError:
     return DriveError(f"The source {shown(path)} contains the drives or is inside one; put something else.")
 
 
-def _missing(path: str) -> DriveSourceMissing:
-    return DriveSourceMissing(f"The provided path {shown(path)} doesn't exist; nothing was put.")
+def missing_source(path: str) -> DriveSourceMissing:
+    """Return the error for a source that is not at the absolute path `path`."""
+    link = broken_link(path)
+    if link is None:
+        return DriveSourceMissing(f"The provided path {shown(path)} doesn't exist; nothing was put.")
+    return DriveSourceMissing(
+        f"The provided path {shown(path)} can't be read: {link}. Nothing was put. Remove the link, or make "
+        f"its target; a link in a folder is kept with put(..., symlinks='keep')."
+    )
 
 
 def stored_mode(mode: int) -> int:
@@ -221,13 +237,13 @@ def copy_bytes(
         on_progress: Called with the number of bytes after each piece, or `None`.
 
     Raises:
-        DriveSourceChanged: The source was written during the copy.
+        DriveSourceChanged: The source became longer or shorter, or, if it is big, was written to.
     """
     size = before.st_size
     if size <= SMALL:
         data = syscalls.read(source, size + 1)
         if len(data) != size:
-            raise _changed(name)
+            raise changed(name)
         written = syscalls.write(target, data)
         if written != size:
             _write_all(target, data[written:])  # raises the error that made the first write short
@@ -274,10 +290,34 @@ def _copy_big(
         syscalls.ftruncate(target, size)
     after = syscalls.fstat(source)
     if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
-        raise _changed(name)
+        raise changed(name)
 
 
-def _changed(name: str) -> DriveSourceChanged:
+def has_changed(before: os.stat_result, after: os.stat_result) -> bool:
+    """Return whether the content of a file was changed between two looks at its status.
+
+    A program may set the time of the content back after it has written. It can't set the time of the status
+    (`ctime`), which also changes with the permissions, the owner and the number of hard links.
+    """
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        return True
+    return after.st_ctime_ns != before.st_ctime_ns and (
+        (after.st_mode, after.st_nlink, after.st_uid, after.st_gid)
+        == (before.st_mode, before.st_nlink, before.st_uid, before.st_gid)
+    )
+
+
+def state_number(path: str, info: os.stat_result) -> int:
+    """Return a number for the state of the file, folder or link at a path below the top of a folder.
+
+    The sum of these numbers changes when anything in the folder is written, added or removed; it does not
+    depend on the order in which the system lists the folder.
+    """
+    return hash((path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+
+
+def changed(name: str) -> DriveSourceChanged:
+    """Return the error for a source that another process wrote to while it was copied."""
     return DriveSourceChanged(
         f"{shown(name)} changed while it was copied; try again when no process writes to it."
     )
@@ -361,8 +401,9 @@ def copy_file(
     name: str,
     durable: bool,
     on_progress: OnProgress | None,
+    lost: set[str],
 ) -> None:
-    """Copy an open file into an open empty file, with its times.
+    """Copy an open file into an open empty file, with its times and extended attributes.
 
     Args:
         source: Descriptor, at position 0.
@@ -372,8 +413,12 @@ def copy_file(
         name: Name of the source for errors.
         durable: Whether the copy is flushed to the disk.
         on_progress: Called with the number of bytes after each piece, or `None`.
+        lost: Gets a description of what the copy does not have.
     """
     copy_bytes(source, target, info, name, on_progress)
+    attributes = syscalls.attribute_names(source)
+    if attributes:
+        copy_attributes(source, target, attributes, lost)
     _finish(target, info, mode, durable=durable)
 
 
@@ -385,9 +430,14 @@ class TreeCopier:
         check: Refuses names that may not be copied; called with the names in a folder and its path below the
             top. `None` refuses none.
         check_folder: Refuses a folder that may not be copied; called with descriptor and path; may be `None`.
-        open_link: Opens the target of the symbolic link at a path below the top; `None` refuses links.
+        open_link: Opens the target of the symbolic link at a path below the top, whose content is copied.
+        links: The links of the source; those that stay inside it are copied as links. `None` copies none so.
         durable: Whether each copy is flushed to the disk.
         on_progress: Called with the number of bytes after each piece, or `None`.
+
+    Attributes:
+        lost: Descriptions of what the copy does not have.
+        state: The sum of the `state_number` of all files, folders and links in the source.
     """
 
     def __init__(
@@ -396,20 +446,28 @@ class TreeCopier:
         mode: Callable[[int], int],
         check: Callable[[list[str], str], None] | None,
         check_folder: Callable[[int, str], None] | None,
-        open_link: Callable[[str], int] | None,
+        open_link: Callable[[str], int],
+        links: Links | None,
         durable: bool,
         on_progress: OnProgress | None,
     ) -> None:
+        self.lost: set[str] = set()
+        self.state = 0
         self._mode = mode
         self._check = check
         self._check_folder = check_folder
         self._open_link = open_link
+        self._links = links
         self._durable = durable
         self._on_progress = on_progress
         self._modes: dict[int, int] = {}
         # Permissions that a new file gets in full, because the umask does not reduce them.
         self._kept_modes: set[int] = set()
         self._open_folders: list[tuple[int, int]] = []
+        # Files with several names: device and inode, and the path of the first copy below the top.
+        self._copies: dict[tuple[int, int], str] = {}
+        self._top = -1
+        self._is_by_link = False  # whether what is copied was reached by a link
 
     def copy_folder(self, source: int, target: int, path: str = "") -> None:
         """Copy the content of the open folder `source` into the open empty folder `target`."""
@@ -419,9 +477,13 @@ class TreeCopier:
             raise DriveSymlink(
                 f"A symbolic link at {shown(path)} leads back to a folder above it; remove it."
             )
+        if not path:
+            self._top = target
         if self._check_folder is not None:
             self._check_folder(source, path)
         self._open_folders.append(identity)
+        if not self._is_by_link:
+            self.state += state_number(path, before)
         with syscalls.scandir(source) as found:
             entries = list(found)
         if self._check is not None:
@@ -429,6 +491,9 @@ class TreeCopier:
         prefix = f"{path}/" if path else ""
         for entry in entries:
             name = entry.name
+            if entry.is_symlink():
+                self._copy_link(entry, target, prefix + name)
+                continue
             inner = self._open(source, entry, prefix + name)
             try:
                 self._copy_open(inner, target, name, prefix + name)
@@ -439,27 +504,68 @@ class TreeCopier:
             raise DriveSourceChanged(
                 f"The folder {shown(path or '.')} changed while it was copied; try again."
             )
+        attributes = syscalls.attribute_names(source)
+        if attributes:
+            copy_attributes(source, target, attributes, self.lost)
         # The top stays writable for now: rename() of a folder needs that.
         mode = self._new_mode(before) | (0 if path else 0o700)
         _finish(target, before, mode, durable=self._durable)
 
     def _open(self, folder: int, entry: os.DirEntry[str], path: str) -> int:
-        if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
-            return syscalls.open_file(entry.name, syscalls.READ, dir_fd=folder)
-        if not entry.is_symlink():
+        if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
             check_kind(entry.stat(follow_symlinks=False).st_mode, path)
-        if self._open_link is None:
-            raise DriveSymlink(f"{shown(path)} is a symbolic link in the drive, made by hand; remove it.")
-        return self._open_link(path)
+        return syscalls.open_file(entry.name, syscalls.READ, dir_fd=folder)
+
+    def _copy_link(self, entry: os.DirEntry[str], folder: int, path: str) -> None:
+        """Copy a symbolic link: as a link if it may stay one, else the content to which it leads."""
+        info = entry.stat(follow_symlinks=False)
+        if not self._is_by_link:
+            self.state += state_number(path, info)
+        text = None if self._links is None else self._links.kept(path)
+        if text is not None:
+            syscalls.symlink(text, entry.name, dir_fd=folder)
+            times = (info.st_atime_ns, info.st_mtime_ns)
+            syscalls.utime(entry.name, ns=times, dir_fd=folder, follow_symlinks=False)
+            return
+        inner = self._open_link(path)
+        was_by_link, self._is_by_link = self._is_by_link, True
+        try:
+            self._copy_open(inner, folder, entry.name, path)
+        finally:
+            self._is_by_link = was_by_link
+            syscalls.close(inner)
+
+    def _link_to_copy(self, info: os.stat_result, folder: int, name: str, path: str) -> bool:
+        """Make a hard link, if a file with several names was copied already; return whether that worked."""
+        first = self._copies.setdefault((info.st_dev, info.st_ino), path)
+        if first == path:
+            return False
+        try:
+            syscalls.link(first, name, src_dir_fd=self._top, dst_dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            self.lost.add("hard links between its files")
+            return False
+        return True
 
     def _copy_open(self, source: int, folder: int, name: str, path: str) -> None:
         info = syscalls.fstat(source)
         if S_ISREG(info.st_mode):
+            if not self._is_by_link:
+                self.state += state_number(path, info)
+            if info.st_nlink > 1 and self._link_to_copy(info, folder, name, path):
+                return
             mode = self._new_mode(info)
             copy = syscalls.open_file(name, syscalls.CREATE, mode, dir_fd=folder)
             try:
                 copy_bytes(source, copy, info, path, self._on_progress)
-                if mode not in self._kept_modes:
+                attributes = syscalls.attribute_names(source)
+                if attributes:
+                    syscalls.fchmod(copy, mode | 0o600)  # only a writable file takes attributes
+                    copy_attributes(source, copy, attributes, self.lost)
+                    syscalls.fchmod(copy, mode)
+                elif mode not in self._kept_modes:
                     self._set_mode(copy, mode)
                 syscalls.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
                 if self._durable:
@@ -495,6 +601,22 @@ def _finish(target: int, info: os.stat_result, mode: int, *, durable: bool) -> N
         syscalls.fsync(target)
 
 
+def warn_of_loss(path: str, lost: set[str]) -> None:
+    """Warn once of everything that the copy of a file or folder does not have.
+
+    Args:
+        path: Path of the file or folder.
+        lost: Descriptions of it.
+    """
+    if lost:
+        warn(
+            f"The copy of {shown(path)} does not keep {', '.join(sorted(lost))}; to keep that, copy it as an "
+            f"archive.",
+            DriveWarning,
+            stacklevel=2,
+        )
+
+
 def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
     """Fill the empty folder `target` with hard links to the files in `source`, except for the path `skip`.
 
@@ -521,6 +643,9 @@ def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
                     syscalls.close(copy)
             finally:
                 syscalls.close(inner)
+    attributes = syscalls.attribute_names(source)
+    if attributes:
+        copy_attributes(source, target, attributes, set())  # the original has them, so nothing is lost
     syscalls.fchmod(target, before.st_mode & 0o7777)
     syscalls.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     syscalls.fsync(target)
@@ -546,7 +671,12 @@ def empty_folder(fd: int) -> bool:
 
 
 def _remove_folder(parent: int, name: str) -> bool:
-    fd = syscalls.open_file(name, syscalls.FOLDER, dir_fd=parent)
+    try:
+        fd = syscalls.open_file(name, syscalls.FOLDER, dir_fd=parent)
+    except PermissionError:
+        with path_only(name, parent) as closed:
+            syscalls.chmod_folder(closed, 0o700)
+        fd = syscalls.open_file(name, syscalls.FOLDER, dir_fd=parent)
     try:
         if not syscalls.try_lock(fd) or not empty_folder(fd):
             return False
@@ -554,3 +684,13 @@ def _remove_folder(parent: int, name: str) -> bool:
         syscalls.close(fd)
     syscalls.rmdir(name, dir_fd=parent)
     return True
+
+
+@contextmanager
+def path_only(name: str, parent: int) -> Iterator[int]:
+    """Give a descriptor of a folder for the `with` block, also of one that may not be read."""
+    fd = syscalls.open_file(name, syscalls.PATH_ONLY, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        syscalls.close(fd)

@@ -9,11 +9,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 from functools import cache
+from typing import Any
 
 #: Flags to open files and folders for reading: symbolic links are not followed, a FIFO does not block.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+
+#: Flags to refer to a folder that may not be read, where the system can do that.
+PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 #: Flags to create a file, which must not exist yet.
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -25,9 +30,14 @@ _FICLONE = 0x40049409
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
+#: Names of the extended attributes that are of interest: those of the user, and access control lists. The
+#: others belong to the system, which gives them to each new file.
+ATTRIBUTES = ("user.", "system.posix_acl_")
+
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
 SEEK_SET = os.SEEK_SET
 
+access = os.access
 close = os.close
 dup = os.dup
 fchmod = os.fchmod
@@ -43,11 +53,13 @@ open_file = os.open
 pread = os.pread
 pwrite = os.pwrite
 read = os.read
+readlink = os.readlink
 realpath = os.path.realpath
 rename = os.rename
 rmdir = os.rmdir
 scandir = os.scandir
 stat = os.stat
+symlink = os.symlink
 unlink = os.unlink
 utime = os.utime
 write = os.write
@@ -55,6 +67,13 @@ write = os.write
 # `None` on systems without them; the callers then use another function.
 copy_file_range = getattr(os, "copy_file_range", None)
 sendfile = getattr(os, "sendfile", None)
+listxattr = getattr(os, "listxattr", None)
+getxattr: Any = getattr(os, "getxattr", None)
+setxattr: Any = getattr(os, "setxattr", None)
+
+# Leases of files exist on Linux only.
+_SET_LEASE = getattr(fcntl, "F_SETLEASE", None)
+_SET_SIGNAL = getattr(fcntl, "F_SETSIG", None)
 
 
 def clone(source: int, target: int) -> bool:
@@ -96,6 +115,57 @@ def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | No
     if code in UNKNOWN:
         return False
     raise OSError(code, os.strerror(code), other)
+
+
+def is_open_for_writing(fd: int) -> bool | None:
+    """Return whether a process can write to a file through a descriptor or a memory map that it has.
+
+    The kernel refuses a read lease exactly then. A process that opens the file for writing while we hold the
+    lease waits until we release it, which is at once, and we get a signal; `SIGURG` is ignored by default.
+
+    Args:
+        fd: Descriptor of the file, for reading only.
+
+    Returns:
+        `None` if the system or the file system does not say.
+    """
+    if _SET_LEASE is None or _SET_SIGNAL is None:
+        return None
+    try:
+        fcntl.fcntl(fd, _SET_SIGNAL, signal.SIGURG)
+        fcntl.fcntl(fd, _SET_LEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None  # the file belongs to another user, or its file system has no leases
+    fcntl.fcntl(fd, _SET_LEASE, fcntl.F_UNLCK)
+    return False
+
+
+def may_write(folder: str, dir_fd: int | None = None) -> bool:
+    """Return whether this process may create and remove names in a folder."""
+    return access(folder, os.W_OK | os.X_OK, dir_fd=dir_fd, effective_ids=access in os.supports_effective_ids)
+
+
+def chmod_folder(folder: int, mode: int) -> None:
+    """Set the permissions of a folder that was opened with `PATH_ONLY`."""
+    if hasattr(os, "O_PATH"):  # `fchmod` refuses such a descriptor
+        os.chmod(f"/proc/self/fd/{folder}", mode)
+    else:
+        fchmod(folder, mode)
+
+
+def attribute_names(fd: int) -> list[str]:
+    """Return the names of the extended attributes of an open file or folder that are of interest."""
+    if listxattr is None:
+        return []
+    try:
+        names = listxattr(fd)
+    except OSError as error:
+        if error.errno in UNKNOWN or isinstance(error, PermissionError):
+            return []
+        raise
+    return [name for name in names if name.startswith(ATTRIBUTES)] if names else names
 
 
 def stat_if_exists(path: str, dir_fd: int | None = None) -> os.stat_result | None:

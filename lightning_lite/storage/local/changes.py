@@ -15,7 +15,8 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from stat import S_ISDIR, S_ISREG
+from stat import S_IMODE, S_ISDIR
+from warnings import warn
 
 from lightning_lite.storage.base import OnProgress, Parts, Source
 from lightning_lite.storage.errors import (
@@ -23,7 +24,9 @@ from lightning_lite.storage.errors import (
     DriveError,
     DriveIsDirectory,
     DriveNotADirectory,
+    DriveOSError,
     DriveSourceChanged,
+    DriveWarning,
     shown,
 )
 from lightning_lite.storage.fs import syscalls
@@ -31,14 +34,30 @@ from lightning_lite.storage.fs.files import (
     SMALL,
     Bounds,
     TreeCopier,
+    changed,
     clone_tree,
     copy_file,
-    empty_folder,
-    restored_mode,
+    has_changed,
     stored_mode,
+    warn_of_loss,
 )
-from lightning_lite.storage.local.layout import CLOSED, Layout, Staged, StagingFolder, swap
+from lightning_lite.storage.fs.links import Links, target_of
+from lightning_lite.storage.fs.sqlite import PAGE, log_of
+from lightning_lite.storage.local.layout import CLOSED, Layout, Staged, swap
 from lightning_lite.storage.local.name_index import NameIndex
+from lightning_lite.storage.local.sources import (
+    NotMovable,
+    content_obstacle,
+    hard_link,
+    is_movable,
+    place_obstacle,
+    protected,
+    remove_source,
+    state_of_folder,
+)
+
+#: Errors of `rename` if the folder of a source can't be moved: its place can't be written, or it is in use.
+_NOT_MOVED = frozenset({errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY})
 
 
 class Put:
@@ -77,6 +96,8 @@ class Put:
         self._bounds = bounds
         self._fd = fd
         self._info = syscalls.fstat(fd)
+        self._mode = self._info.st_mode
+        self._state = 0
         self._is_folder = S_ISDIR(self._info.st_mode)
         self._exclusive = exclusive
         self._durable = durable
@@ -84,11 +105,26 @@ class Put:
 
     def check(self) -> None:
         """Refuse before a long copy what the check under the lock would refuse after it."""
-        if not self._is_folder and self._info.st_size <= SMALL:
+        size = self._info.st_size
+        if not self._is_folder and size and size % PAGE == 0:
+            self._warn_of_log()
+        if not self._is_folder and size <= SMALL:
             return  # the copy is so short that the check before the commit is early enough
         self._check_place(is_locked=False)
         path = "/".join(self._parts)
         check_replacement(f"{self._layout.base}/{self._owner}/{path}", path, is_folder=self._is_folder)
+
+    def _warn_of_log(self) -> None:
+        """Warn if the source is an SQLite database of which the log is not put."""
+        log = log_of(self._fd, self._source.path)
+        if log is not None and log not in self._source.others:
+            warn(
+                f"{shown(self._source.path)} is an SQLite database, and changes of it are still in "
+                f"{shown(log)}, which is not put. Close all its connections first, put both in one list, or "
+                f"put their folder.",
+                DriveWarning,
+                stacklevel=2,
+            )
 
     def copy(self, on_progress: OnProgress | None) -> None:
         """Copy the source into the drive."""
@@ -100,12 +136,46 @@ class Put:
             staged.is_placed = not self._is_folder
 
     def move(self, on_progress: OnProgress | None) -> None:
-        """Move the source into the drive if possible; else copy it, and remove it."""
-        moved = self._move_folder() if self._is_folder else self._move_file()
-        if not moved:
+        """Move the source into the drive if possible; else copy it, and remove it.
+
+        A source that can't be removed, or that a process has open for writing, is copied and stays.
+        """
+        path = self._source.path
+        obstacle = place_obstacle(self._fd, path)
+        if obstacle is None:
+            if self._move_folder() if self._is_folder else self._move_file(on_progress):
+                return
+            obstacle = content_obstacle(self._fd, path)
+            self._info = syscalls.fstat(self._fd)  # the attempt to move it has changed its status
+        if obstacle is not None:
+            self._warn_that_it_stays(obstacle)  # before the copy: if warnings are errors, nothing is put
             self.copy(on_progress)
-        if not (moved and self._is_folder):
-            remove_source(self._fd, self._source.path)
+            return
+        self.copy(on_progress)
+        self._remove_source()
+
+    def _remove_source(self) -> None:
+        """Remove the source after its copy."""
+        try:
+            stays = (
+                remove_source(self._fd, self._source.path) if self._is_unchanged() else "it has changed since"
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            stays = "it has changed since"
+        if stays is not None:
+            self._warn_that_it_stays(stays)
+
+    def _is_unchanged(self) -> bool:
+        if self._is_folder:
+            return state_of_folder(self._fd) == self._state
+        return not has_changed(self._info, syscalls.fstat(self._fd))
+
+    def _warn_that_it_stays(self, reason: str) -> None:
+        warn(
+            f"put(..., move=True) copies {shown(self._source.path)} and does not remove it: {reason}.",
+            DriveWarning,
+            stacklevel=2,
+        )
 
     def _check_place(self, *, is_locked: bool) -> None:
         """Refuse a path that another component has, and another form of an existing name."""
@@ -129,15 +199,40 @@ class Put:
             self._check_place(is_locked=True)
             self._committer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
 
-    def _move_file(self) -> bool:
-        with hard_link(self._fd, self._source, self._layout.staging) as link:
-            if link is None:
-                return False
-            with protected(self._fd, link):
-                if self._durable:
-                    syscalls.fsync(self._fd)
-                self._place(link)
+    def _move_file(self, on_progress: OnProgress | None) -> bool:
+        """Move the source file into the drive by a hard link; return whether that was possible."""
+        path = self._source.path
+        try:
+            with hard_link(self._fd, self._source, self._layout.staging) as link:
+                if link is None:
+                    return False
+                with protected(self._fd, link):
+                    if self._durable:
+                        syscalls.fsync(self._fd)
+                    self._place(link)
+        except NotMovable:
+            return False
+        stays = remove_source(self._fd, path)
+        if stays is not None:
+            self._separate(stays, on_progress)
         return True
+
+    def _separate(self, reason: str, on_progress: OnProgress | None) -> None:
+        """Replace a hard link in the drive, whose other name can't be removed, by a copy."""
+        mode = self._info.st_mode
+        self._info = syscalls.fstat(self._fd)
+        self._mode = mode
+        try:
+            self.copy(on_progress)
+            syscalls.fchmod(self._fd, S_IMODE(mode))
+        except OSError as error:
+            raise DriveOSError(
+                f"put {shown('/'.join(self._parts))}: the drive has it, but its source "
+                f"{shown(self._source.path)} is the same file and could not be removed ({reason}), nor be "
+                f"copied ({error}); remove it.",
+                errno=error.errno,
+            ) from error
+        self._warn_that_it_stays(reason)
 
     def _move_folder(self) -> bool:
         parts = (self._owner, *self._parts)
@@ -159,31 +254,43 @@ class Put:
                 return self._committer.move_in(self._source.path, parts)
         except NotMovable:
             return False
+        except OSError as error:
+            if error.errno not in _NOT_MOVED:
+                raise
+            return False
 
     def _fill(self, staged: Staged, on_progress: OnProgress | None) -> None:
         source = self._source
         if not self._is_folder:
-            mode = stored_mode(self._info.st_mode)
+            lost: set[str] = set()
             copy_file(
                 self._fd,
                 staged.fd,
                 self._info,
-                mode,
+                stored_mode(self._mode),
                 name=source.path,
                 durable=self._durable,
                 on_progress=on_progress,
+                lost=lost,
             )
+            if has_changed(self._info, syscalls.fstat(self._fd)):
+                raise changed(source.path)
+            warn_of_loss(source.path, lost)
             return
         copier = TreeCopier(
             mode=stored_mode,
             check=source.check,
             check_folder=self._bounds.refuse_root,
             open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
+            links=Links(self._fd) if source.keep_links else None,
             durable=self._durable,
             on_progress=on_progress,
         )
         try:
             copier.copy_folder(self._fd, staged.fd)
+            self._state = copier.state
+            if not self._is_unchanged():
+                raise changed(source.path)
         except DriveError:
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -191,144 +298,7 @@ class Put:
                 f"{shown(source.path)} changed while it was copied: {shown(error.filename)} does not exist "
                 f"any more; try again."
             ) from error
-
-
-class NotMovable(Exception):
-    """A file in a folder has a second name or is not a regular file, so that the folder must be copied."""
-
-
-def is_movable(fd: int, source: Source, bounds: Bounds, path: str = "") -> bool:
-    """Return whether an open folder can become part of a drive as it is; symbolic links in it cannot.
-
-    Args:
-        fd: Descriptor of the folder.
-        source: The source of the put, which is this folder or contains it.
-        bounds: Refuses the folder that holds all drives.
-        path: Path of the folder below the source.
-    """
-    if not path and not syscalls.is_same(fd, source.path):
-        return False  # the source is a symbolic link
-    bounds.refuse_root(fd, path)
-    with syscalls.scandir(fd) as found:
-        entries = list(found)
-    source.check([entry.name for entry in entries], path)
-    prefix = f"{path}/" if path else ""
-    return all(_is_entry_movable(fd, entry, source, bounds, prefix) for entry in entries)
-
-
-def _is_entry_movable(
-    folder: int, entry: os.DirEntry[str], source: Source, bounds: Bounds, prefix: str
-) -> bool:
-    if not entry.is_dir(follow_symlinks=False):
-        return entry.is_file(follow_symlinks=False)
-    fd = syscalls.open_file(entry.name, syscalls.FOLDER, dir_fd=folder)
-    try:
-        return is_movable(fd, source, bounds, prefix + entry.name)
-    finally:
-        syscalls.close(fd)
-
-
-@contextmanager
-def hard_link(fd: int, source: Source, staging: StagingFolder) -> Iterator[str | None]:
-    """Give the path of a hard link in the staging folder to the open source file, for the `with` block.
-
-    The cleaning of the staging folder skips it, because the file is locked until its descriptor is closed.
-
-    Yields:
-        The path, or `None` if the file must be copied.
-    """
-    path = staging.new_path()
-    try:
-        yield path if _is_linked(fd, source, path) else None
-    finally:
-        with suppress(OSError):  # it was moved into the drive, or no link was made
-            syscalls.unlink(path)
-
-
-def _is_linked(fd: int, source: Source, path: str) -> bool:
-    if syscalls.fstat(fd).st_nlink != 1 or not syscalls.is_same(fd, source.path):
-        return False  # it could be changed by its other name, or the source is a symbolic link
-    try:
-        if not syscalls.try_lock(fd):
-            return False  # another process has locked it
-        syscalls.link(source.path, path, follow_symlinks=False)
-    except OSError:
-        return False  # another file system, or one without hard links
-    return syscalls.is_same(fd, path)
-
-
-@contextmanager
-def protected(fd: int, path: str) -> Iterator[None]:
-    """Give the permissions of stored files to the source for the `with` block.
-
-    Args:
-        fd: Descriptor of a file, or of a folder; everything in it is included.
-        path: Path of the source; if it is still there at the end, it gets its old permissions back.
-
-    Raises:
-        NotMovable: A file in the folder cannot be moved; nothing has changed.
-    """
-    _protect(fd)
-    try:
-        yield
-    finally:
-        if syscalls.is_same(fd, path):
-            _unprotect(fd)
-
-
-def _protect(fd: int) -> None:
-    mode = syscalls.fstat(fd).st_mode
-    names = syscalls.listdir(fd) if S_ISDIR(mode) else []
-    done = 0
-    try:
-        for name in names:
-            inner = syscalls.open_file(name, syscalls.READ, dir_fd=fd)
-            try:
-                _protect_within(inner)
-            finally:
-                syscalls.close(inner)
-            done += 1
-        syscalls.fchmod(fd, stored_mode(mode))
-    except BaseException:
-        for name in names[:done]:
-            _unprotect_at(fd, name)
-        raise
-
-
-def _protect_within(fd: int) -> None:
-    info = syscalls.fstat(fd)
-    if S_ISREG(info.st_mode) and info.st_nlink == 1:
-        syscalls.fchmod(fd, stored_mode(info.st_mode))
-    elif S_ISDIR(info.st_mode):
-        _protect(fd)
-    else:
-        raise NotMovable
-
-
-def _unprotect(fd: int) -> None:
-    mode = syscalls.fstat(fd).st_mode
-    for name in syscalls.listdir(fd) if S_ISDIR(mode) else []:
-        _unprotect_at(fd, name)
-    syscalls.fchmod(fd, restored_mode(mode))
-
-
-def _unprotect_at(folder: int, name: str) -> None:
-    fd = syscalls.open_file(name, syscalls.READ, dir_fd=folder)
-    try:
-        _unprotect(fd)
-    finally:
-        syscalls.close(fd)
-
-
-def remove_source(fd: int, path: str) -> None:
-    """Remove a source that was copied into the drive, unless something else is at its path by now."""
-    if not syscalls.is_same(fd, path):
-        return
-    if S_ISDIR(syscalls.fstat(fd).st_mode):
-        if empty_folder(fd):
-            syscalls.rmdir(path)
-    else:
-        syscalls.unlink(path)
+        warn_of_loss(source.path, copier.lost)
 
 
 class Committer:
@@ -385,13 +355,8 @@ class Committer:
         with self._parents(parts) as (known, busy):
             if busy or known < len(parts) - 1 or syscalls.stat_if_exists(path) is not None:
                 return False
-            try:
-                with self._name_index.kept_current(path):
-                    syscalls.rename(source, path)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                return False
+            with self._name_index.kept_current(path):
+                syscalls.rename(source, path)
             self._flush(path)
             return True
 
@@ -427,9 +392,11 @@ class Committer:
                 except FileNotFoundError:
                     break
                 except NotADirectoryError:
+                    there = "/".join((self._base, *parts[:depth]))
+                    kind = "a file" if target_of(there) is None else "a symbolic link"
                     raise DriveNotADirectory(
-                        f"{shown('/'.join(parts[1:depth]))} in the drive is a file, so nothing can be put "
-                        f"below it; use another path."
+                        f"{shown('/'.join(parts[1:depth]))} in the drive is {kind}, so nothing can be put or "
+                        f"removed below it; use another path."
                     ) from None
                 held.append(fd)
                 # The first part, the folder of the component, is never pinned.

@@ -10,8 +10,9 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from stat import S_ISDIR, S_ISLNK
+from stat import S_IMODE, S_IRWXU, S_ISDIR, S_ISLNK
 from typing import NamedTuple
+from warnings import warn
 
 from lightning_lite.storage.base import Destination, OnProgress
 from lightning_lite.storage.errors import (
@@ -19,11 +20,22 @@ from lightning_lite.storage.errors import (
     DriveIsDirectory,
     DriveNotADirectory,
     DriveSymlink,
+    DriveWarning,
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import TreeCopier, copy_file, is_inside, open_beneath, restored_mode
+from lightning_lite.storage.fs.files import (
+    TreeCopier,
+    copy_file,
+    is_inside,
+    open_beneath,
+    path_only,
+    restored_mode,
+    warn_of_loss,
+)
+from lightning_lite.storage.fs.links import Links, broken_link
 from lightning_lite.storage.fs.locks import wait_for, write_holder
+from lightning_lite.storage.fs.sqlite import PAGE, log_of
 from lightning_lite.storage.local.layout import Staged, StagingFolder
 from lightning_lite.storage.names import RESERVED
 
@@ -59,6 +71,7 @@ class Delivery:
         self._parts = destination.parts
         self._name = destination.parts[-1]
         self._overwrite = destination.overwrite
+        self._follow_symlinks = destination.follow_symlinks
 
     def copy(self, fd: int, staging: StagingFolder, on_progress: OnProgress | None) -> None:
         """Copy an open file or folder to the destination.
@@ -105,19 +118,47 @@ class Delivery:
                     mode=restored_mode,
                     check=None,
                     check_folder=None,
-                    open_link=None,
+                    open_link=_refuse_link,
+                    links=Links(fd),
                     durable=False,
                     on_progress=on_progress,
                 )
                 copier.copy_folder(fd, staged.fd)
+                lost = copier.lost
             else:
+                lost = set()
                 syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
-                copy_file(fd, staged.fd, info, mode, name=self.path, durable=False, on_progress=on_progress)
+                copy_file(
+                    fd,
+                    staged.fd,
+                    info,
+                    mode,
+                    name=self.path,
+                    durable=False,
+                    on_progress=on_progress,
+                    lost=lost,
+                )
+                if info.st_size and info.st_size % PAGE == 0:
+                    self._warn_of_log(fd)
+            warn_of_loss(self.path, lost)
             self._move(staged, staging, is_folder=is_folder)
             if is_folder:
                 syscalls.fchmod(staged.fd, mode)  # it was writable, because rename() of a folder needs that
             else:
                 staged.is_placed = True
+
+    def _warn_of_log(self, fd: int) -> None:
+        """Warn if the file is an SQLite database, and the log of another one is next to the destination."""
+        with self._parent() as (parent, missing):
+            log = None if missing else log_of(fd, self._name, parent.fd)
+        if log is not None:
+            warn(
+                f"{shown(self.path)} is an SQLite database, and {shown(log)} next to it is the log of "
+                f"another one, which SQLite would apply to it: remove that log when no process uses the old "
+                f"database, unless you get it, too.",
+                DriveWarning,
+                stacklevel=2,
+            )
 
     def _move(self, staged: Staged, staging: StagingFolder, *, is_folder: bool) -> None:
         """Move the staged file or folder to the destination."""
@@ -164,14 +205,15 @@ class Delivery:
             return
         if not S_ISDIR(there.st_mode):
             if is_folder:
+                kind = "a symbolic link" if S_ISLNK(there.st_mode) else "a file"
                 raise DriveNotADirectory(
-                    f"{shown(self.path)} is a file, so the folder can't be written there; remove it, or "
+                    f"{shown(self.path)} is {kind}, so the folder can't be written there; remove it, or "
                     f"pass to=..."
                 )
         elif not is_folder:
             raise DriveIsDirectory(
                 f"{shown(self.path)} is a folder, so the file can't be written there; remove it, or pass "
-                f"to=..."
+                f"to=..., with a '/' at its end to write into a folder."
             )
         elif not self._overwrite:
             raise DriveExists(
@@ -207,10 +249,16 @@ class Delivery:
                 f"{shown(path)} is a file, so nothing can be written below it; remove it."
             )
         folder, real = syscalls.realpath(self._folder), syscalls.realpath(path)
+        link = broken_link(path)
+        if link is not None:
+            raise DriveSymlink(f"{link}: it does not lead to a folder; remove it.")
         if not is_inside(real, folder):
-            raise DriveSymlink(
-                f"{shown(path)} leads out of {shown(self._folder)} by a symbolic link; remove it."
-            )
+            if not self._follow_symlinks:
+                raise DriveSymlink(
+                    f"{shown(path)} is a symbolic link that leads out of {shown(self._folder)}; remove it, "
+                    f"or pass get(..., follow_symlinks=True) to write there."
+                )
+            folder = "/"
         try:
             return open_beneath(folder, real[len(folder) :].split("/"), last=syscalls.FOLDER)
         except OSError as error:
@@ -242,16 +290,44 @@ def replace_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
     Raises:
         OSError: It cannot be replaced; the old folder is in its place.
     """
-    if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
-        return True
-    with exclusive_folder(parent, REPLACED) as inner:
-        _restore(inner, parent.fd)
-        syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=inner)
+    with _renamable(parent.fd, name):
+        if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
+            return True
+        with exclusive_folder(parent, REPLACED) as inner:
+            _restore(inner, parent.fd)
+            syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=inner)
+            try:
+                return move_folder(new, parent, name)
+            finally:
+                with suppress(OSError):  # the next replacement here restores or removes it
+                    _restore(inner, parent.fd)
+
+
+@contextmanager
+def _renamable(parent: int, name: str) -> Iterator[None]:
+    """Give the owner all permissions for the folder `name`, which its move into another folder needs.
+
+    If it is still at its place at the end of the `with` block, it gets its old permissions back.
+    """
+    with path_only(name, parent) as fd:
+        mode = S_IMODE(syscalls.fstat(fd).st_mode)
+        is_closed = mode & S_IRWXU != S_IRWXU
+        if is_closed:
+            with suppress(PermissionError):  # it belongs to another user: the move fails or does not need it
+                syscalls.chmod_folder(fd, mode | S_IRWXU)
         try:
-            return move_folder(new, parent, name)
+            yield
         finally:
-            with suppress(OSError):  # the next replacement here restores or removes it
-                _restore(inner, parent.fd)
+            if is_closed and syscalls.is_same(fd, name, parent):
+                with suppress(PermissionError):
+                    syscalls.chmod_folder(fd, mode)
+
+
+def _refuse_link(path: str) -> int:
+    raise DriveSymlink(
+        f"{shown(path)} is a symbolic link that leads out of the folder: get a folder that contains its "
+        f"target, too. If it was made in the drive by hand, remove it."
+    )
 
 
 def move_folder(new: Staged, parent: OpenFolder, name: str) -> bool:

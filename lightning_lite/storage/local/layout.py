@@ -26,9 +26,10 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from lightning_lite.storage.base import Parts
-from lightning_lite.storage.errors import DriveError, DriveGone, shown
+from lightning_lite.storage.errors import DriveError, DriveGone, DriveNotADirectory, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import empty_folder
+from lightning_lite.storage.fs.links import broken_link
 from lightning_lite.storage.fs.locks import DriveLock
 from lightning_lite.storage.fs.probe import check_file_system
 from lightning_lite.storage.names import RESERVED
@@ -99,8 +100,10 @@ class Layout:
             syscalls.make_folders(os.path.dirname(self._root))
             own = os.path.dirname(self.staging.folder)
             for folder in (self._root, f"{self._root}/drives", self.base, own, self.staging.folder):
-                with suppress(FileExistsError):
+                try:
                     syscalls.mkdir(folder, CLOSED)
+                except FileExistsError:
+                    self._refuse_broken_link(folder)
         if not self._is_checked:
             check_file_system(self.staging.folder)
             self._is_checked = True
@@ -140,6 +143,13 @@ class Layout:
             f"The folder {shown(self.base)} of the drive was removed while it was in use; restore it, "
             f"or make a new Drive to start with an empty one."
         )
+
+    def _refuse_broken_link(self, folder: str) -> None:
+        link = broken_link(folder)
+        if link is not None:
+            raise DriveNotADirectory(
+                f"The folder of the drives can't be used: {link}; make its target, or remove it."
+            )
 
     def _flush_ancestors(self) -> None:
         """Flush the names of the drive and of all folders above it up to the top of the disk.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -13,6 +14,7 @@ from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import DriveAmbiguous, DriveNotFound, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import open_beneath
+from lightning_lite.storage.fs.links import Links, broken_link
 from lightning_lite.storage.fs.locks import wait_for
 from lightning_lite.storage.local.layout import Layout, reads_need_lock
 
@@ -63,6 +65,9 @@ class Lookup:
             )
         fd = self._open(f"{self._layout.base}/{owners[0]}", parts) if owners else None
         if fd is None:
+            link = broken_link("/".join((self._layout.base, owners[0], *parts))) if owners else None
+            if link is not None:
+                raise DriveNotFound(f"{link} in the drive; put that, or delete the link.")
             whose = f" of the component {shown(owner)}" if owner else ""
             raise DriveNotFound(
                 f"We didn't find any match for the associated {shown(path)}{whose}; see list()."
@@ -157,28 +162,55 @@ def open_pinned(space: str, parts: tuple[str, ...], lock: str) -> int:
     Raises:
         DriveLockTimeout: The holder did not release the folder in time.
         FileNotFoundError: Nothing is there.
-        DriveSymlink: A part of the path is a symbolic link, which was made by hand.
+        DriveSymlink: The path is a symbolic link that leads out of the folder.
     """
-    path = "/".join((space, *parts))
     while True:
+        real = parts
         try:
             fd = open_beneath(space, parts)
-        except NotADirectoryError:
-            raise FileNotFoundError(path) from None
         except OSError as error:
-            if error.errno != errno.ELOOP:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
-            raise DriveSymlink(
-                f"{shown(path)} is a symbolic link in the drive, made by hand; delete it."
-            ) from None
+            real = _without_links(space, parts, error)
+            try:
+                fd = open_beneath(space, real)
+            except OSError as later:
+                if later.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                continue  # it was replaced at the same time
+        path = "/".join((space, *real))
         try:
             # Files never change in place, and the folder of a component is never replaced.
-            if not parts or not S_ISDIR(syscalls.fstat(fd).st_mode) or _pin(fd, path, lock):
+            is_pinned = not real or not S_ISDIR(syscalls.fstat(fd).st_mode) or _pin(fd, path, lock)
+            # A link and its target are of one version if the link still leads there.
+            if is_pinned and (real is parts or _real(space, parts) == real):
                 return fd
         except BaseException:
             syscalls.close(fd)
             raise
         syscalls.close(fd)
+
+
+def _without_links(space: str, parts: Parts, error: OSError) -> Parts:
+    """Return a path without symbolic links, which a put with `symlinks="keep"` stored, if it has some."""
+    path = "/".join((space, *parts))
+    real = _real(space, parts)
+    if real == parts or (real is None and error.errno == errno.ENOTDIR):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+    if real is None:
+        raise DriveSymlink(
+            f"{shown(path)} is a symbolic link in the drive, made by hand, that leads out of it or back to "
+            f"itself; delete it."
+        ) from None
+    return real
+
+
+def _real(space: str, parts: Parts) -> Parts | None:
+    folder = syscalls.open_file(space, syscalls.FOLDER)
+    try:
+        return Links(folder).real(parts)
+    finally:
+        syscalls.close(folder)
 
 
 def _pin(fd: int, path: str, lock: str) -> bool:

@@ -14,6 +14,7 @@ from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK,
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.links import Links
 from lightning_lite.storage.local.layout import INTENT, PREFIX, TWO_STEPS, read_intent
 from lightning_lite.storage.names import MAX_DEPTH, RESERVED, check_length, check_part
 
@@ -21,7 +22,7 @@ _SET_ID = 0o6000
 _OTHERS = 0o077
 
 _KINDS = (
-    (S_ISLNK, "a symbolic link"),
+    (S_ISLNK, "a symbolic link that leads out of the drive"),
     (S_ISFIFO, "a FIFO"),
     (S_ISSOCK, "a socket"),
     (S_ISBLK, "a device"),
@@ -110,6 +111,8 @@ def _check_below(base: str, path: str, hashes: bool) -> Iterator[Problem | Check
         elif S_ISREG(found.st_mode):
             yield from _check_at_file(base, path, found, hashes)
             return
+        elif S_ISLNK(found.st_mode) and _stays_inside(base, path):
+            return
         else:
             kind = next((text for test, text in _KINDS if test(found.st_mode)), "not a file")
             yield Problem(path, f"it is {kind}", "delete it; a drive contains only files and folders")
@@ -125,6 +128,18 @@ def _check_below(base: str, path: str, hashes: bool) -> Iterator[Problem | Check
         return  # reported by the check of the name
     for name in names:
         yield from _check_below(base, f"{path}/{name}", hashes)
+
+
+def _stays_inside(base: str, path: str) -> bool:
+    """Return whether a symbolic link leads to something in the folder of its component."""
+    component, _, inner = path.partition("/")
+    if not inner:
+        return False
+    folder = syscalls.open_file(f"{base}/{component}", syscalls.FOLDER)
+    try:
+        return Links(folder).real(inner.split("/")) is not None
+    finally:
+        syscalls.close(folder)
 
 
 def _check_at_name(path: str) -> Iterator[Problem]:

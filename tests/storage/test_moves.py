@@ -1,0 +1,440 @@
+"""`put(move=True)`: the source is moved or removed as a whole, or it stays as it was and is copied."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock  # noqa: F401 - loaded before a test gives up its rights
+import pytest
+import races
+from faults import content, leftovers
+
+from lightning_lite.storage import Drive
+from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning
+from lightning_lite.storage.fs import syscalls
+
+from tests.support.files import write
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def their_place(quick_place: Path) -> Path:
+    """A folder of another user, in which `as_user` runs."""
+    if os.geteuid() == 0:
+        os.chown(quick_place, NOBODY, NOBODY)
+    return quick_place
+
+
+def as_user(job: Callable[[], object]) -> None:
+    """Do a job in a forked process that is not root, and fail with its error."""
+
+    def confined() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        job()
+
+    races.together(confined)
+
+
+@contextmanager
+def stays(words: str) -> Iterator[None]:
+    """Expect one warning, with these words: the source of a move stays."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    assert len(caught) == 1, [str(one.message) for one in caught]
+    assert caught[0].category is DriveWarning
+    assert "does not remove it: " in str(caught[0].message)
+    assert words in str(caught[0].message)
+
+
+def status(path: str) -> tuple[int, int, int]:
+    info = os.stat(path)
+    return info.st_mode, info.st_nlink, info.st_ino
+
+
+def look(drive: Drive, name: str) -> str:
+    with drive.open(name) as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444, 0o4755, 0o600])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_file_in_a_folder_that_can_not_be_written_is_copied_and_stays(
+    their_place: Path, mode: int, is_there: bool
+):
+    def job() -> None:
+        drive = Drive("lit://d", root_dir=their_place / "root")
+        if is_there:
+            write("f", "old")
+            drive.put("f")
+        write("data/f", "new").chmod(mode)
+        os.chmod("data", 0o555)
+        before = status("data/f")
+        with stays("its folder"):
+            drive.put("data/f", to="f", move=True)
+        assert status("data/f") == before
+        os.chmod("data/f", 0o644)
+        write("data/f", "edited later")
+        assert look(drive, "f") == "new"
+        os.chmod("data", 0o755)
+
+    as_user(job)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("mode", [0o755, 0o555])
+def test_a_folder_whose_place_can_not_be_written_is_copied_and_stays(
+    their_place: Path, is_there: bool, mode: int
+):
+    def job() -> None:
+        drive = Drive("lit://d", root_dir=their_place / "root")
+        for name in ("a", "inner/b"):
+            write(f"p/t/{name}", name).chmod(0o640)
+        if is_there:
+            drive.put("p/t", to="t")
+        os.chmod("p/t", mode)
+        os.chmod("p", 0o555)
+        before = [status(f"p/t{name}") for name in ("", "/a", "/inner", "/inner/b")]
+        with stays("its folder"):
+            drive.put("p/t", to="t", move=True)
+        assert [status(f"p/t{name}") for name in ("", "/a", "/inner", "/inner/b")] == before
+        assert drive.list(recursive=True) == ["t/a", "t/inner/b"]
+        for folder in ("p", "p/t"):
+            os.chmod(folder, 0o755)
+
+    as_user(job)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the files of another user")
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_folder_with_a_folder_of_another_user_in_it_is_never_half_removed(
+    their_place: Path, is_there: bool
+):
+    write("t/theirs/a", "theirs")
+    write("t/b", "mine")
+    os.chmod("t/theirs", 0o755)
+    for path in ("t", "t/b"):
+        os.chown(path, NOBODY, NOBODY)
+
+    def job() -> None:
+        drive = Drive("lit://d", root_dir=their_place / "root")
+        if is_there:
+            drive.put("t")
+        before = content(Path("t"))
+        with stays("t/theirs' can't be written"):
+            drive.put("t", move=True)
+        assert content(Path("t")) == before
+        assert drive.list(recursive=True) == ["t/b", "t/theirs/a"]
+
+    as_user(job)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the files of another user")
+def test_a_file_of_another_user_in_a_sticky_folder_is_copied_and_stays(their_place: Path):
+    write("shared/f", "theirs")
+    os.chmod("shared", 0o1777)
+
+    def job() -> None:
+        drive = Drive("lit://d", root_dir=their_place / "root")
+        with stays("its folder"):
+            drive.put("shared/f", to="f", move=True)
+        assert look(drive, "f") == Path("shared/f").read_text() == "theirs"
+
+    as_user(job)
+
+
+def mounted(folder: str) -> None:
+    """Show `folder` to this process alone as a disk that can't be written."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    path = folder.encode()
+    for done in (
+        libc.unshare(0x20000),  # CLONE_NEWNS
+        libc.mount(b"none", b"/", None, 0x44000, None),  # MS_REC | MS_PRIVATE
+        libc.mount(path, path, None, 0x1000, None),  # MS_BIND
+        libc.mount(path, path, None, 0x1000 | 0x20 | 0x1, None),  # MS_BIND | MS_REMOUNT | MS_RDONLY
+    ):
+        if done != 0:
+            raise PermissionError(ctypes.get_errno(), "no mounts here")
+
+
+@pytest.mark.parametrize("name", ["disk/f", "disk/t", "disk"])
+def test_a_source_on_a_disk_that_can_not_be_written_is_copied_and_stays(quick_place: Path, name: str):
+    for path in ("disk/f", "disk/t/a"):
+        write(path, "new")
+
+    def job() -> None:
+        mounted("disk")
+        drive = Drive("lit://d", root_dir=quick_place / "root")
+        for _ in range(2):
+            with stays("does not remove"):
+                drive.put(name, to="x", move=True)
+        assert content(Path("disk")) == {"f": b"new", "t": {"a": b"new"}}
+        assert drive.exists("x")
+
+    pid, pipe = races.fork(job)
+    with open(pipe) as report:
+        text = report.read()
+    os.waitpid(pid, 0)
+    if "no mounts here" in text:
+        pytest.skip("only root can mount")
+    assert text == ""
+
+
+@pytest.mark.parametrize("name", ["f", "t"])
+def test_nothing_is_put_if_warnings_are_errors_and_the_source_would_stay(their_place: Path, name: str):
+    def job() -> None:
+        drive = Drive("lit://d", root_dir=their_place / "root")
+        for path in ("p/f", "p/t/a"):
+            write(path)
+        os.chmod("p", 0o555)
+        before = status(f"p/{name}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(DriveWarning):
+                drive.put(f"p/{name}", to="x", move=True)
+        assert drive.list() == []
+        assert status(f"p/{name}") == before
+        os.chmod("p", 0o755)
+
+    as_user(job)
+
+
+@pytest.mark.parametrize("name", ["unlink", "rename"])
+def test_a_file_whose_removal_fails_all_the_same_is_no_part_of_the_drive(
+    quick_drive: Drive, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    write("f", "new").chmod(0o4711)
+    write("t/a", "new")
+    quick_drive.put("t")
+    before = status("f"), status("t/a")
+    real = getattr(syscalls, name)
+
+    def refuse(path: str, *args: object, **kwargs: object) -> None:
+        if not path.startswith(quick_drive.root_dir):
+            raise PermissionError(13, os.strerror(13), path)
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(syscalls, name, refuse)
+    source = "f" if name == "unlink" else "t"
+    with stays("permission denied"):
+        quick_drive.put(source, move=True)
+    assert (status("f"), status("t/a")) == before
+    write("f", "edited later")
+    assert look(quick_drive, "f" if name == "unlink" else "t/a") == "new"
+    assert not leftovers(Path(quick_drive.root_dir))
+
+
+# A source that a process can write to.
+
+
+@contextmanager
+def opened(path: str, mode: str) -> Iterator[Callable[[bytes], object]]:
+    """Give a function that writes to a file through an open descriptor or a memory map."""
+    with open(path, "r+b" if mode == "map" else mode) as file:
+        if mode != "map":
+            yield lambda data: (file.write(data), file.flush())
+            return
+        view = mmap.mmap(file.fileno(), 0)
+    with view:  # the descriptor is closed by now
+        yield lambda data: view.__setitem__(slice(0, len(data)), data)
+
+
+@pytest.mark.parametrize("mode", ["r+b", "ab", "map"])
+@pytest.mark.parametrize(("put", "inner"), [("f", ""), ("t", "/deep/f"), ("old", "/f")])
+def test_a_file_that_is_open_for_writing_is_copied_and_stays(drive: Drive, mode: str, put: str, inner: str):
+    write("old/f", "old")
+    drive.put("old")
+    path = f"{put}{inner}"
+    write(path, "v1")
+    before = status(path)
+    with opened(path, mode) as change:
+        with stays("open for writing"):
+            drive.put(put, move=True)
+        change(b"v2")
+        assert look(drive, path) == "v1"
+    assert status(path) == before
+    assert b"v2" in Path(path).read_bytes()
+    drive.put(put, move=True)
+    assert not os.path.exists(put)
+    assert "v2" in look(drive, path)
+
+
+def test_a_file_that_another_process_has_open_for_writing_is_copied(drive: Drive):
+    write("f", "v1")
+    reader, writer = os.pipe()
+
+    def job() -> None:
+        os.close(writer)
+        with open("f", "r+") as file:
+            os.write(ready[1], b"!")
+            os.read(reader, 1)  # until the test ends
+            file.write("v2")
+
+    ready = os.pipe()
+    pid, pipe = races.fork(job)
+    os.close(ready[1])
+    assert os.read(ready[0], 1) == b"!"
+    with stays("open for writing"):
+        drive.put("f", move=True)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    for fd in (reader, ready[0], pipe):
+        os.close(fd)
+    assert look(drive, "f") == "v1"
+    assert Path("f").read_text() == "v2"
+
+
+def test_a_file_that_is_open_for_reading_is_moved(drive: Drive):
+    write("f", "v1")
+    number = os.stat("f").st_ino
+    with open("f"):
+        drive.put("f", move=True)
+    assert not os.path.exists("f")
+    with drive.open("f") as file:
+        assert os.fstat(file.fileno()).st_ino == number
+
+
+def test_a_file_is_copied_where_the_system_does_not_say_if_it_is_written(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(syscalls, "is_open_for_writing", lambda fd: None)
+    for name in ("f", "t/a"):
+        write(name, "v1")
+    numbers = os.stat("f").st_ino, os.stat("t/a").st_ino
+    for name in ("f", "t"):
+        drive.put(name, move=True)
+        assert not os.path.exists(name)
+    with drive.open("f") as file, drive.open("t/a") as other:
+        assert file.read() == other.read() == "v1"
+        assert {os.fstat(one.fileno()).st_ino for one in (file, other)}.isdisjoint(numbers)
+
+
+# A source that changes while it is put.
+
+
+def longer(path: str) -> None:
+    with open(path, "ab") as file:
+        file.write(b"X")
+
+
+def same_size(path: str) -> None:
+    with open(path, "r+b") as file:
+        file.write(b"X")
+
+
+def same_size_and_time(path: str) -> None:
+    info = os.stat(path)
+    same_size(path)
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+CHANGES = (longer, same_size, same_size_and_time)
+
+
+@pytest.fixture(params=[False, True], ids=["put", "move"])
+def move(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    def no_link(*args: object, **kwargs: object) -> None:
+        raise OSError(18, os.strerror(18))
+
+    monkeypatch.setattr(syscalls, "link", no_link)  # so that a move of a file has to copy it
+    return request.param
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+@pytest.mark.parametrize(("put", "changed"), [("f", "f"), ("t", "t/a"), ("t", "t/z/b")])
+def test_a_source_that_changes_during_the_put_is_refused(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, move: bool, size: int, put: str, changed: str
+):
+    real, count, change = syscalls.utime, 0, longer
+
+    def later(*args: object, **kwargs: object) -> None:
+        nonlocal count
+        real(*args, **kwargs)
+        count += 1
+        if count == (1 if put == "f" else 4):  # the file, or the two files and their folders, are copied
+            change(changed)
+
+    for wanted in CHANGES:
+        change = wanted
+        for name in ("f", "t/a", "t/z/b"):
+            write(name, "x" * size)
+        drive.put("t")  # a second put of the folder copies it
+        count = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(syscalls, "utime", later)
+            with pytest.raises(DriveSourceChanged, match=f"{put}' changed while it was copied"):
+                drive.put(put, move=move)
+        assert "X" in Path(changed).read_text()
+        assert drive.list() == ["t"]
+        assert look(drive, "t/a") == look(drive, "t/z/b") == "x" * size
+    drive.put(put)
+    assert "X" in look(drive, changed)
+
+
+@pytest.mark.parametrize(("put", "changed"), [("f", "f"), ("t", "t/a"), ("t", "t/new")])
+def test_a_source_that_changes_after_its_copy_is_not_removed(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, put: str, changed: str
+):
+    for name in ("f", "t/a"):
+        write(name, "x")
+        drive.put(name)
+
+    def no_link(*args: object, **kwargs: object) -> None:
+        raise OSError(18, os.strerror(18))
+
+    change = longer
+    step = "rename" if put == "f" else "exchange"  # which makes the copy visible
+    real = getattr(syscalls, step)
+
+    def place(*args: object, **kwargs: object) -> object:
+        write(changed, "x") if changed == "t/new" else change(changed)
+        return real(*args, **kwargs)
+
+    for wanted in CHANGES:
+        change = wanted
+        for name in ("f", "t/a"):
+            write(name, "x")
+        with monkeypatch.context() as patch:
+            patch.setattr(syscalls, "link", no_link)
+            patch.setattr(syscalls, step, place)
+            with stays("it has changed since"):
+                drive.put(put, move=True)
+        assert os.path.exists(changed)
+        assert look(drive, "f") == look(drive, "t/a") == "x"
+
+
+def test_a_hard_link_and_new_permissions_are_no_change_of_the_content(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+):
+    write("f", "x")
+    real = syscalls.utime
+
+    def later(*args: object, **kwargs: object) -> None:
+        real(*args, **kwargs)
+        os.link("f", "second")
+
+    monkeypatch.setattr(syscalls, "utime", later)
+    drive.put("f")
+    assert look(drive, "f") == "x"
+
+
+def test_a_move_leaves_nothing_next_to_its_source(quick_drive: Drive):
+    for _ in range(2):
+        for name in ("t/a", "t/b/c", "f"):
+            write(f"p/{name}")
+        os.chmod("p/t/b", 0o555)
+        for name in ("t", "f"):
+            quick_drive.put(f"p/{name}", move=True)
+        assert os.listdir("p") == []
+    with pytest.raises(DriveError):
+        quick_drive.put("p/t", move=True)
