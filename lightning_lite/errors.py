@@ -17,6 +17,7 @@
     │   ├── InvalidValue              its answer or its state can't be sent
     │   └── RestartLimitReached       its processes died too often
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
+    ├── RootRefused                   another user could have written into a root (also a PermissionError)
     ├── PoisonCall                    the flow died repeatedly after the same call
     ├── NothingToResume               there is no such run, or it has no journal
     ├── JournalError                  the journal of a run can't be created, read or written
@@ -146,6 +147,20 @@ class RunnerError(LightningLiteError, OSError):
     """The system refuses what the runner needs: processes, open files, memory, write permission."""
 
     def __new__(cls, message: str, **fields: Any) -> Self:
+        """Create the error without passing the arguments to OSError, which would interpret them."""
+        return super().__new__(cls)
+
+
+class RootRefused(LightningLiteError, PermissionError):
+    """A folder of the root belongs to another user, or others may write to it; nothing in it was read.
+
+    Attributes:
+        path: Absolute path of the folder.
+    """
+
+    path: str
+
+    def __new__(cls, message: str = "", **fields: Any) -> Self:
         """Create the error without passing the arguments to OSError, which would interpret them."""
         return super().__new__(cls)
 

@@ -1,6 +1,6 @@
 """The folder of one run, and its `run.json`: who started it, when, with which command, and how it ended.
 
-<root>/runs/20261122-035501123-9f3ac2/
+<root>/runs/20261122-035501123-9f3ac2/       in a group root: <root>/users/<uid>/runs/...
     run.json         replaced atomically, so a reader never sees a part of it
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
     values/          the files of big values
@@ -19,8 +19,9 @@ from datetime import datetime
 from typing import Any, Self
 
 from lightning_lite import settings
-from lightning_lite.errors import RunnerError
+from lightning_lite.errors import RootRefused, RunnerError
 from lightning_lite.places import this_host
+from lightning_lite.root_access import ANY, PRIVATE, opened, own_root
 from lightning_lite.runs.catalog import read_details
 
 
@@ -42,7 +43,15 @@ class RunFolder:
         self._details = details
 
     @classmethod
-    def create(cls, root: str, *, app: str, identity: str = "", command: Sequence[str] | None = None) -> Self:
+    def create(
+        cls,
+        root: str,
+        *,
+        app: str,
+        identity: str = "",
+        command: Sequence[str] | None = None,
+        root_mode: str = ANY,
+    ) -> Self:
         """Make the folder of a new run, with permission for its user only.
 
         Args:
@@ -50,13 +59,15 @@ class RunFolder:
             app: Name of the app, to be shown.
             identity: Identity of the app; a later run of the same app can resume this one.
             command: Command line of the program; the default is `sys.orig_argv`.
+            root_mode: With whom the root may be shared, see `root_access.opened`.
 
         Raises:
+            RootRefused: Another user could have written into the root.
             RunnerError: The folder can't be made or written to.
         """
         now = time.time()
         try:
-            path = _make_folder(os.path.join(root, "runs"), now)
+            path = _make_folder(root, root_mode, now)
             run = cls(
                 path,
                 {
@@ -68,6 +79,8 @@ class RunFolder:
             )
             os.mkdir(run.logs, 0o700)
             run._write()
+        except RootRefused:
+            raise
         except OSError as error:
             raise RunnerError(
                 f"the app can't write to its root folder {root!r}: {error.strerror} ({error.filename}); "
@@ -158,9 +171,12 @@ def note_end(path: str, state: str) -> None:
     RunFolder(path, read_details(path)).ended(state)
 
 
-def _make_folder(runs: str, now: float) -> str:
-    os.makedirs(os.path.dirname(runs), mode=0o700, exist_ok=True)
-    os.makedirs(runs, mode=0o700, exist_ok=True)
+def _make_folder(root: str, root_mode: str, now: float) -> str:
+    os.makedirs(os.path.dirname(root), exist_ok=True)
+    with opened(root, mode=root_mode, make=os.mkdir):
+        own = own_root(root, make=os.mkdir)
+    with opened(own, ("runs",), mode=PRIVATE, make=os.mkdir):
+        runs = os.path.join(own, "runs")
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
     while True:
         path = os.path.join(runs, f"{moment}-{os.urandom(3).hex()}")

@@ -29,6 +29,7 @@ from lightning_lite.errors import (
     JournalVersion,
     NothingToResume,
 )
+from lightning_lite.root_access import check_own_file
 from lightning_lite.text import one_line
 
 #: Version of the format of a journal.
@@ -158,10 +159,22 @@ def find_file(folder: str) -> os.stat_result:
 def check_permissions(folder: str) -> None:
     """Refuse a journal that this user does not own or may not write, and one that `find_file` refuses."""
     found, path = find_file(folder), os.path.join(folder, FILE_NAME)
-    if found.st_uid != os.geteuid():
-        raise _refusal(path, f"it belongs to user {found.st_uid}; resume as that user")
+    check_writers(found, path)
     if not found.st_mode & stat.S_IWUSR:
         raise _refusal(path, "it is read-only; give it write permission")
+
+
+def check_writers(found: os.stat_result, path: str) -> None:
+    """Refuse a journal that another user could have written: what is in it is unpickled.
+
+    Args:
+        found: Status of the file.
+        path: Absolute path of the file, for the error.
+    """
+    if found.st_uid != os.geteuid():
+        raise _refusal(path, f"it belongs to user {found.st_uid}; resume as that user")
+    if reason := check_own_file(found):
+        raise _refusal(path, f"{reason}; if you trust its content, run chmod go-w on it")
 
 
 def has_journal(folder: str) -> bool:

@@ -30,6 +30,7 @@ LAYERS = [
         "light_typing",
         "text",
         "html_tables",
+        "root_access",
     },
     {"values"},
     {"storage", "runners", "runs", "ui"},

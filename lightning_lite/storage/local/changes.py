@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISREG
 
+from lightning_lite.root_access import CLOSED
 from lightning_lite.storage.base import OnProgress, Parts, Source
 from lightning_lite.storage.errors import (
     DriveDuplicate,
@@ -37,7 +38,7 @@ from lightning_lite.storage.fs.files import (
     restored_mode,
     stored_mode,
 )
-from lightning_lite.storage.local.layout import CLOSED, Layout, Staged, StagingFolder, swap
+from lightning_lite.storage.local.layout import Layout, Staged, StagingFolder, swap
 from lightning_lite.storage.local.name_index import NameIndex
 
 
@@ -101,7 +102,8 @@ class Put:
 
     def move(self, on_progress: OnProgress | None) -> None:
         """Move the source into the drive if possible; else copy it, and remove it."""
-        moved = self._move_folder() if self._is_folder else self._move_file()
+        # In a group root a moved file would keep its owner's other group, and all descriptors that are open.
+        moved = not self._layout.is_shared and (self._move_folder() if self._is_folder else self._move_file())
         if not moved:
             self.copy(on_progress)
         if not (moved and self._is_folder):
@@ -144,7 +146,7 @@ class Put:
         if self._durable:
             return False  # flushing all its files takes as long as a copy
         with suppress(FileExistsError):
-            syscalls.mkdir(f"{self._layout.base}/{self._owner}", CLOSED)
+            self._layout.staging.make_parent(f"{self._layout.base}/{self._owner}", CLOSED)
         if not self._committer.can_move_in(self._fd, parts) or not is_movable(
             self._fd, self._source, self._bounds
         ):
@@ -163,7 +165,7 @@ class Put:
     def _fill(self, staged: Staged, on_progress: OnProgress | None) -> None:
         source = self._source
         if not self._is_folder:
-            mode = stored_mode(self._info.st_mode)
+            mode = self._layout.stored_mode(self._info.st_mode)
             copy_file(
                 self._fd,
                 staged.fd,
@@ -175,7 +177,7 @@ class Put:
             )
             return
         copier = TreeCopier(
-            mode=stored_mode,
+            mode=self._layout.stored_mode,
             check=source.check,
             check_folder=self._bounds.refuse_root,
             open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
@@ -444,9 +446,10 @@ class Committer:
         """Stage the missing parents with `staged` in them, and move the highest one to its place."""
         with self._staging.new_folder() as top:
             folder = top.path
-            for part in parts[known:-1]:
+            for depth, part in enumerate(parts[known:-1], start=known):
                 folder = f"{folder}/{part}"
-                syscalls.mkdir(folder, 0o777)
+                # The folder of the component, the first one, closes everything below it to other users.
+                self._staging.make_parent(folder, 0o755 if depth else CLOSED)
             place = f"{folder}/{parts[-1]}"
             syscalls.rename(staged, place)
             self._flush(place, top.path)
@@ -477,7 +480,7 @@ class Committer:
                 for part in inner[:-1]:
                     folder = f"{folder}/{part}"
                     if syscalls.stat_if_exists(folder) is None:
-                        syscalls.mkdir(folder, 0o777)
+                        self._staging.make_parent(folder)
                 place = f"{folder}/{inner[-1]}"
                 syscalls.rename(staged, place)
                 self._flush(place, clone.path)

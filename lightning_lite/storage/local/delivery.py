@@ -90,6 +90,8 @@ class Delivery:
             if not missing:
                 restore_replaced(parent)
                 self._check_in(parent, is_folder=is_folder)
+            if staging.is_shared:
+                return False  # another user could exchange the copy before it is moved to the destination
             there = syscalls.stat_if_exists(staging.folder)
             return there is not None and there.st_dev == syscalls.fstat(parent.fd).st_dev
 
