@@ -23,7 +23,7 @@ from lightning_lite.runs.catalog import find_resumable, read_runs, runs_folder
 from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.retention import clean_runs, remove_run
 from lightning_lite.storage import Drive, Payload
-from lightning_lite.storage.errors import DriveRefused
+from lightning_lite.storage.errors import DriveError, DriveRefused
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.values import value_files
 
@@ -224,7 +224,7 @@ def file_of(root: Path) -> Path:
 
 @needs_users
 @pytest.mark.parametrize("kind", [Payload, InFolder])
-@pytest.mark.parametrize("part", ["root", "drives", "store"])
+@pytest.mark.parametrize("part", ["owner", "group", "root", "drives", "store"])
 def test_a_payload_that_another_user_could_have_made_is_not_unpickled(place: Path, kind, part: str):
     root = place / "root"
     payload = act_as(ALICE, lambda: copy_of(make_payload(root, kind=kind)), umask=0o002)
@@ -244,6 +244,69 @@ def test_a_payload_that_another_user_could_have_made_is_not_unpickled(place: Pat
     found = act_as(ALICE, lambda: payload.value)
     assert "DriveRefused" in found.kinds, found
     assert not Path(os.environ[MARKER]).exists()
+
+
+@pytest.mark.parametrize("kind", [Payload, InFolder])
+@pytest.mark.parametrize("change", ["another object", "longer", "one byte", "empty"])
+def test_a_payload_whose_file_was_replaced_is_not_unpickled(own_place: Path, monkeypatch, kind, change: str):
+    monkeypatch.setenv(MARKER, str(own_place / "marker"))
+    root = own_place / "root"
+    payload = copy_of(make_payload(root, "harmless text" * 100, kind))
+    planted = own_place / "planted"
+    make_payload(planted, kind=kind)
+    file = file_of(root)
+    data = {
+        "another object": file_of(planted).read_bytes(),
+        "longer": file.read_bytes() + b"x",
+        "one byte": file.read_bytes().replace(b"h", b"H", 1),
+        "empty": b"",
+    }[change]
+    new = own_place / "new"
+    new.write_bytes(data)
+    new.replace(file)
+    clear_marker()
+    with pytest.raises(DriveError, match="damaged or replaced"):
+        payload.get()
+    assert not (own_place / "marker").exists()
+
+
+def test_a_payload_whose_file_grew_without_a_change_of_its_time_is_not_unpickled(own_place: Path):
+    payload = copy_of(make_payload(own_place / "root", [1, 2]))
+    file = file_of(own_place / "root")
+    before = file.stat()
+    file.chmod(0o600)
+    with file.open("ab") as more:
+        more.write(b"x")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DriveError, match=r"it has \d+ bytes, not \d+"):
+        payload.get()
+
+
+@pytest.mark.parametrize("kind", [Payload, InFolder])
+def test_a_payload_whose_file_was_copied_to_another_place_is_read(own_place: Path, kind):
+    payload = copy_of(make_payload(own_place / "root", [1, 2], kind))
+    shutil.copytree(own_place / "root", own_place / "copy")
+    shutil.rmtree(own_place / "root")
+    (own_place / "copy").rename(own_place / "root")
+    assert payload.get() == [1, 2]
+
+
+def test_a_payload_that_is_a_link_is_not_unpickled(own_place: Path, monkeypatch):
+    monkeypatch.setenv(MARKER, str(own_place / "marker"))
+    payload = copy_of(make_payload(own_place / "root"))
+    file = file_of(own_place / "root")
+    file.rename(own_place / "elsewhere")
+    file.symlink_to(own_place / "elsewhere")
+    clear_marker()
+    with pytest.raises(DriveError):
+        payload.get()
+    assert not (own_place / "marker").exists()
+
+
+def test_a_reference_without_a_digest_is_refused(own_place: Path):
+    revive, arguments = make_payload(own_place / "root", 1).__reduce__()
+    with pytest.raises(DriveError, match="has no digest"):
+        revive(*arguments[:-1]).get()
 
 
 @needs_users
