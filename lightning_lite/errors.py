@@ -18,6 +18,7 @@
     │   └── RestartLimitReached       its processes died too often
     ├── WorkingDirectoryGone          the working directory was removed (also a FileNotFoundError)
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
+    ├── RootRefused                   another user could have written into a root (also a PermissionError)
     ├── PoisonCall                    the flow died repeatedly after the same call
     ├── SecretError                   a secret has no text here
     ├── NothingToResume               there is no such run, or it has no journal
@@ -161,6 +162,20 @@ class RunnerError(LightningLiteError, OSError):
     """The system refuses what the runner needs: processes, open files, memory, write permission."""
 
     def __new__(cls, message: str, **fields: Any) -> Self:
+        """Create the error without passing the arguments to OSError, which would interpret them."""
+        return super().__new__(cls)
+
+
+class RootRefused(LightningLiteError, PermissionError):
+    """A folder of the root belongs to another user, or others may write to it; nothing in it was read.
+
+    Attributes:
+        path: Absolute path of the folder.
+    """
+
+    path: str
+
+    def __new__(cls, message: str = "", **fields: Any) -> Self:
         """Create the error without passing the arguments to OSError, which would interpret them."""
         return super().__new__(cls)
 

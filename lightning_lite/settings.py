@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from lightning_lite.errors import ComponentError, RunnerError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE
 
 if TYPE_CHECKING:
     from typing import Self
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
+ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 DURABLE_VARIABLE = "LIGHTNING_LITE_DURABLE"
 RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
 START_METHOD_VARIABLE = "LIGHTNING_LITE_START_METHOD"
@@ -27,6 +29,9 @@ HISTORY_VARIABLE = "LIGHTNING_LITE_HISTORY"
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
+
+#: What a user may ask of a root: that it is private, or shared with a group.
+ROOT_MODES = (PRIVATE, GROUP)
 
 #: Names of the runners, the default first.
 RUNNERS = ("processes", "inline")
@@ -101,6 +106,31 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
     return absolute(given or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
 
 
+def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str, str] = os.environ) -> str:
+    """Return with whom a root may be shared, as `root_access.opened` takes it.
+
+    Args:
+        given: The argument of the user: `private`, `group` or `None`.
+        is_named: Whether the user named the root, with an argument or through the app.
+        environ: Where `LIGHTNING_LITE_ROOT_MODE` and `LIGHTNING_LITE_ROOT` are looked up.
+
+    Returns:
+        `given`, else the variable. Else the mode of the folder decides; the group root of another user is
+        only accepted if the user named it, because anybody can make one in a folder that others use.
+
+    Raises:
+        RunnerError: There is no such mode.
+
+    Example:
+        >>> resolve_root_mode("group", is_named=False)
+        'group'
+    """
+    mode = given or environ.get(ROOT_MODE_VARIABLE) or None
+    if mode is not None:
+        return _one_of("root mode", ROOT_MODES, mode)
+    return ANY if is_named or environ.get(ROOT_VARIABLE) else OWN
+
+
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether written data must survive a power failure.
 
@@ -141,6 +171,7 @@ class RunOptions(NamedTuple):
         command_channel: Whether other terminals may send commands to the app.
         view: Whether to show the works at the bottom of the terminal, if there is one.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
+        root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
         setup: Called in each process of a work before the work is loaded, or `None`.
     """
 
@@ -154,6 +185,7 @@ class RunOptions(NamedTuple):
     command_channel: bool = True
     view: bool = True
     history: int = HISTORY
+    root_mode: str = ANY
     setup: Callable[[], object] | None = None
 
     @classmethod
@@ -161,6 +193,7 @@ class RunOptions(NamedTuple):
         cls,
         *,
         root_dir: str | os.PathLike[str] | None = None,
+        root_mode: str | None = None,
         runner: str | None = None,
         start_method: str | None = None,
         durable: bool | None = None,
@@ -178,7 +211,8 @@ class RunOptions(NamedTuple):
         to the next run of this process, not to runs that its works start.
 
         Raises:
-            RunnerError: There is no such runner or start method, or `LIGHTNING_LITE_HISTORY` is not a number.
+            RunnerError: There is no such runner, start method or root mode, or `LIGHTNING_LITE_HISTORY` is
+                not a number.
 
         Example:
             >>> environ = {"LIGHTNING_LITE_START_METHOD": "forkserver"}
@@ -201,6 +235,7 @@ class RunOptions(NamedTuple):
             command_channel=_flag(command_channel, environ.get(COMMAND_CHANNEL_VARIABLE), default=True),
             view=_flag(view, environ.get(VIEW_VARIABLE), default=True),
             history=_history((environ.get(HISTORY_VARIABLE) or "").strip()),
+            root_mode=resolve_root_mode(root_mode, is_named=bool(root_dir), environ=environ),
             setup=setup,
         )
 

@@ -19,7 +19,7 @@ from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.settings import RunOptions, resolve_log_level
+from lightning_lite.settings import ROOT_MODES, RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
@@ -38,6 +38,8 @@ class LightningApp:
             `LIGHTNING_LITE_LOG_LEVEL`, else `info`.
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
+        root_mode: `group`: users of a group share the drives of the root; a new root is made so. `private`: a
+            group root is refused. Else `LIGHTNING_LITE_ROOT_MODE`, else the mode of the folder decides.
         durable: Whether files in drives must survive a power failure; else
             `LIGHTNING_LITE_DURABLE`.
         max_running: Number of works that may run a call at the same time, `None` for no limit.
@@ -65,6 +67,7 @@ class LightningApp:
         log_level: str | None = None,
         *,
         root_dir: str | os.PathLike[str] | None = None,
+        root_mode: str | None = None,
         durable: bool | None = None,
         max_running: int | None = None,
         clock: Clock | None = None,
@@ -73,6 +76,8 @@ class LightningApp:
         log_level = resolve_log_level(log_level)
         if setup is not None and not callable(setup):
             raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
+        if root_mode is not None and root_mode not in ROOT_MODES:
+            raise ComponentError(f"root_mode must be 'private', 'group' or None. Found {root_mode!r}")
         if max_running is not None and (type(max_running) is not int or max_running < 1):
             raise ComponentError(
                 f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"
@@ -82,6 +87,7 @@ class LightningApp:
         self.stage = AppStage.BLOCKING
         self._log_level = log_level
         self._root_dir = root_dir
+        self._root_mode = root_mode
         self._durable = durable
         self._max_running = max_running
         self._setup = setup
@@ -128,6 +134,8 @@ class LightningApp:
             NestedAppError: Called inside a work or a flow, or while the app is running.
             RunnerError: The system does not provide what the runner needs; or there is no such runner or
                 start method.
+            RootRefused: Another user could have written into the root, or it is not private or shared as
+                asked.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
             PoisonCall: The flow of the run to resume died several times of the same call.
             KeyboardInterrupt: Ctrl-C, after the works have been shut down.
@@ -210,6 +218,7 @@ class LightningApp:
         """Return the options of a run, from the app, the arguments of this run, and the environment."""
         return RunOptions.resolve(
             root_dir=self._root_dir,
+            root_mode=self._root_mode,
             durable=self._durable,
             max_running=self._max_running,
             setup=self._setup,

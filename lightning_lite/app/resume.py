@@ -10,6 +10,7 @@ from typing import Any
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
+from lightning_lite.root_access import opened
 from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.folder import RunFolder, beginning
 from lightning_lite.runs.journal import Journal
@@ -20,8 +21,15 @@ from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.values.pickling import value_files
 
 
-def find_run(root: LightningFlow, root_dir: str, resume: bool | str) -> str | None:
-    """Return the folder of the run to resume, or `None` if there is none."""
+def find_run(root: LightningFlow, options: RunOptions) -> str | None:
+    """Return the folder of the run to resume, or `None` if there is none.
+
+    Raises:
+        RootRefused: Another user could have written into the root, or it has another mode.
+    """
+    root_dir, resume = options.root_dir, options.resume
+    with suppress(NotADirectoryError), opened(root_dir, mode=options.root_mode):
+        pass  # checks it
     if isinstance(resume, str):
         return run_path(root_dir, resume)
     path = find_resumable(root_dir, _identity(root))
@@ -44,8 +52,10 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     """
     identity = _identity(root)
     if path is None:
-        with beginning(options.root_dir):
-            folder = RunFolder.create(options.root_dir, app=name_of_app(root), identity=identity)
+        with beginning(options.root_dir, options.root_mode):
+            folder = RunFolder.create(
+                options.root_dir, app=name_of_app(root), identity=identity, root_mode=options.root_mode
+            )
             return folder, Journal.create(folder.path, identity, durable=options.durable)
     journal = Journal.open(path, identity, durable=options.durable)
     try:

@@ -75,6 +75,7 @@ class Session:
 
     Raises:
         RunnerError: The system does not provide what the runner needs.
+        RootRefused: Another user could have written into the root, or it has another mode.
         JournalError: The run can't be resumed; the error says why.
         PoisonCall: The flow of the run to resume died several times of the same call.
 
@@ -111,7 +112,7 @@ class Session:
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
-        path = find_run(root, options.root_dir, options.resume) if options.resume else None
+        path = find_run(root, options) if options.resume else None
         self._folder, journal = open_run(root, options, path)
         caller = Caller("flow", "root", options.root_dir, options.durable, self._folder.values)
         # The time of a `ManualClock` stands still, so that patience would never end.

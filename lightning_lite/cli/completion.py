@@ -10,7 +10,7 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
-from lightning_lite.runs.catalog import list_runs, read_details
+from lightning_lite.runs.catalog import list_runs, read_details, runs_folder
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -49,7 +49,10 @@ def complete_works(runs: str, run: str, incomplete: str) -> list[CompletionItem]
 
 
 def _runs(ctx: click.Context) -> str:
-    return os.path.join(ctx.params.get("root") or "", "runs")
+    try:
+        return runs_folder(ctx.params.get("root") or "")
+    except OSError:  # completion shows no errors: the verb itself does
+        return ""
 
 
 def _matches(name: str, text: str) -> bool:

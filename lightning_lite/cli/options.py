@@ -10,6 +10,7 @@ import click
 
 from lightning_lite import settings
 from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.root_access import USERS
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
@@ -77,7 +78,7 @@ def check_root(root: str) -> str:
     Raises:
         BadInput: The folder does not exist, has no runs and drives, or can't be read.
     """
-    if any(os.path.isdir(os.path.join(root, part)) for part in ("runs", "drives")):
+    if any(os.path.isdir(os.path.join(root, part)) for part in ("runs", "drives", USERS)):
         return root
     if not os.path.exists(root):
         what = "there is no such folder"

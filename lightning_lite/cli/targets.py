@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
-from lightning_lite.runs.catalog import RunSummary, list_runs, read_run
+from lightning_lite.runs.catalog import RunSummary, list_runs, read_run, runs_folder
 
 #: Maximum number of names that an error lists.
 _MAX_NAMES = 5
@@ -78,7 +78,7 @@ def find_work(run: str, text: str, names: Collection[str]) -> str:
 
 
 def _find(root: str, text: str) -> RunSummary:
-    runs = os.path.join(check_root(root), "runs")
+    runs = runs_folder(check_root(root))
     matching = _matching(root, text)
     if len(matching) == 1:
         return read_run(os.path.join(runs, matching[0]))
@@ -95,7 +95,7 @@ def _find(root: str, text: str) -> RunSummary:
 
 
 def _choose(root: str) -> RunSummary:
-    runs = os.path.join(check_root(root), "runs")
+    runs = runs_folder(check_root(root))
     newest_first = [read_run(os.path.join(runs, name)) for name in reversed(list_runs(runs))]
     if not newest_first:
         raise BadInput(f"there is no run in {root}.")
@@ -108,7 +108,7 @@ def _choose(root: str) -> RunSummary:
 
 def _matching(root: str, text: str) -> list[str]:
     """Return the ids that begin or end with `text`, or only the id that equals it."""
-    ids = list_runs(os.path.join(root, "runs"))
+    ids = list_runs(runs_folder(root))
     if text in ids:
         return [text]
     return [name for name in ids if text and (name.startswith(text) or name.endswith(text))]

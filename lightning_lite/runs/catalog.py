@@ -10,12 +10,14 @@ import json
 import os
 import re
 import stat
+from contextlib import suppress
 from datetime import datetime
 from time import time
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume
 from lightning_lite.regular_files import read_regular
+from lightning_lite.root_access import PRIVATE, opened, own_root
 from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
@@ -89,9 +91,10 @@ def read_runs(root: str) -> list[RunSummary]:
         root: Absolute folder that holds everything.
 
     Raises:
+        RootRefused: Another user could have written into the root.
         PermissionError: This user may not read one of them.
     """
-    runs = os.path.join(root, "runs")
+    runs = runs_folder(root)
     found = [read_run(os.path.join(runs, name)) for name in list_runs(runs)]
     return [run for run in found if not run.trouble or _is_folder(run.path)]  # not those just removed
 
@@ -134,6 +137,26 @@ def read_run(path: str) -> RunSummary:
     return RunSummary(os.path.basename(path), path, details, state, holder, "; ".join(troubles))
 
 
+def runs_folder(root: str) -> str:
+    """Return the folder of the runs of this user, after a check of all folders above it; it may be missing.
+
+    In a group root each user has one: <root>/users/<uid>/runs.
+
+    Args:
+        root: Absolute folder that holds everything.
+
+    Raises:
+        RootRefused: Another user could have written into one of these folders.
+        OSError: One of them can't be opened.
+    """
+    own = root
+    with suppress(NotADirectoryError):  # there are no runs in a file
+        own = own_root(root)
+        with opened(own, ("runs",), mode=PRIVATE):
+            pass
+    return os.path.join(own, "runs")
+
+
 def list_runs(runs: str) -> list[str]:
     """Return the ids of the runs in a folder, the oldest first; a link or a file is not a run."""
     try:
@@ -156,14 +179,16 @@ def run_path(root: str, run_id: str) -> str:
 
     Raises:
         NothingToResume: There is no such run.
+        RootRefused: Another user could have written into the root or into the run.
     """
-    runs = os.path.join(root, "runs")
+    runs = runs_folder(root)
     if _RUN_ID.fullmatch(run_id) is None or not _is_folder(path := os.path.join(runs, run_id)):
         raise NothingToResume(
             f"there is no run {one_line(run_id)!r}; the runs are named like the folders in {runs!r}",
             run_id=run_id,
             root=root,
         )
+    _check_run(path)
     return path
 
 
@@ -176,13 +201,22 @@ def find_resumable(root: str, identity: str) -> str | None:
     Args:
         root: Absolute folder that holds everything.
         identity: Identity of the app, as in `Journal.create`.
+
+    Raises:
+        RootRefused: Another user could have written into the root or into the run.
     """
-    runs = os.path.join(root, "runs")
+    runs = runs_folder(root)
     for run_id in reversed(list_runs(runs)):
         path = os.path.join(runs, run_id)
         if can_resume(path) and read_details(path).get("identity") == identity:
+            _check_run(path)
             return path
     return None
+
+
+def _check_run(path: str) -> None:
+    with opened(path, mode=PRIVATE):
+        pass
 
 
 def can_resume(path: str) -> bool:

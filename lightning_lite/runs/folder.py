@@ -1,6 +1,6 @@
 """The folder of one run, and its `run.json`: who started it, when, with which command, and how it ended.
 
-<root>/runs/20261122-035501123-9f3ac2/
+<root>/runs/20261122-035501123-9f3ac2/       in a group root: <root>/users/<uid>/runs/...
     run.json         replaced atomically, so a reader never sees a part of it
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
     values/          the files of big values
@@ -21,9 +21,10 @@ from errno import ENOTDIR
 from typing import Any, Self
 
 from lightning_lite import settings
-from lightning_lite.errors import RunnerError, WorkingDirectoryGone
+from lightning_lite.errors import RootRefused, RunnerError, WorkingDirectoryGone
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
+from lightning_lite.root_access import ANY, PRIVATE, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details
 from lightning_lite.runs.command_line import mask_command
 from lightning_lite.runs.lock import exclusive_access, lock_error
@@ -47,7 +48,15 @@ class RunFolder:
         self._details = details
 
     @classmethod
-    def create(cls, root: str, *, app: str, identity: str = "", command: Sequence[str] | None = None) -> Self:
+    def create(
+        cls,
+        root: str,
+        *,
+        app: str,
+        identity: str = "",
+        command: Sequence[str] | None = None,
+        root_mode: str = ANY,
+    ) -> Self:
         """Make the folder of a new run, with permission for its user only.
 
         Args:
@@ -55,13 +64,15 @@ class RunFolder:
             app: Name of the app, to be shown.
             identity: Identity of the app; a later run of the same app can resume this one.
             command: Command line of the program; the default is `sys.orig_argv`.
+            root_mode: With whom the root may be shared, see `root_access.opened`.
 
         Raises:
+            RootRefused: Another user could have written into the root.
             RunnerError: The folder can't be made or written to.
         """
         now = time.time()
         try:
-            path = _make_folder(os.path.join(root, "runs"), now)
+            path = _make_folder(root, root_mode, now)
             run = cls(
                 path,
                 {
@@ -73,6 +84,8 @@ class RunFolder:
             )
             os.mkdir(run.logs, 0o700)
             run._write()
+        except RootRefused:
+            raise
         except OSError as error:
             raise _root_error(root, error) from error
         return run
@@ -167,19 +180,22 @@ class RunFolder:
 
 
 @contextmanager
-def beginning(root: str) -> Iterator[None]:
+def beginning(root: str, root_mode: str = ANY) -> Iterator[None]:
     """Let no other process remove a run during the block, in which a new run is created and takes its lock.
 
     Args:
         root: Absolute folder that holds everything; created if it is missing.
+        root_mode: With whom the root may be shared, see `root_access.opened`.
 
     Raises:
+        RootRefused: Another user could have written into the root.
         RunnerError: The folder can't be created.
         JournalError: The file system has no working locks, or another process keeps the folder locked.
     """
-    runs = os.path.join(root, "runs")
     try:
-        _make_folders(runs)
+        runs = _make_folders(root, root_mode)
+    except RootRefused:
+        raise
     except OSError as error:
         raise _root_error(root, error) from error
     with ExitStack() as lock:
@@ -203,13 +219,17 @@ def note_end(path: str, state: str) -> None:
     RunFolder(path, read_details(path)).ended(state)
 
 
-def _make_folders(runs: str) -> None:
-    os.makedirs(os.path.dirname(runs), mode=0o700, exist_ok=True)
-    os.makedirs(runs, mode=0o700, exist_ok=True)
+def _make_folders(root: str, root_mode: str) -> str:
+    """Return the folder of the runs of this user, which is created if it is missing."""
+    os.makedirs(os.path.dirname(root), exist_ok=True)
+    with opened(root, mode=root_mode, make=os.mkdir):
+        own = own_root(root, make=os.mkdir)
+    with opened(own, ("runs",), mode=PRIVATE, make=os.mkdir):
+        return os.path.join(own, "runs")
 
 
-def _make_folder(runs: str, now: float) -> str:
-    _make_folders(runs)
+def _make_folder(root: str, root_mode: str, now: float) -> str:
+    runs = _make_folders(root, root_mode)
     moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now)) + f"{int(now * 1000) % 1000:03}"
     for latest in list_runs(runs)[-1:]:
         # Later than all others, even if the clock was ahead when one of them began: else that one would be

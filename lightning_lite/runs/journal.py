@@ -28,10 +28,11 @@ from lightning_lite.runs.journal_format import (
     MARK,
     End,
     check_permissions,
+    check_writers,
     has_journal,
     iterate_journal,
     make_header,
-    read_journal,
+    parse,
     refuse,
 )
 from lightning_lite.runs.journal_values import JournalValue, flush_folder, remove_unneeded
@@ -125,8 +126,15 @@ class Journal:
         check_permissions(folder)
         with _locked(folder) as lock:
             path = os.path.join(folder, FILE_NAME)
-            content = read_journal(folder, identity)
-            log = _LogFile(_open(path, _OPEN_FLAGS), content.salt, content.end, durable)
+            file = _open(path, _OPEN_FLAGS)
+            try:
+                # The open file, not its path: another file could be at the path since `check_permissions`.
+                check_writers(os.fstat(file.fileno()), path)
+                content = parse(file, path, identity)
+            except BaseException:
+                file.close()
+                raise
+            log = _LogFile(file, content.salt, content.end, durable)
             log.has_torn_end = content.is_torn
             journal = cls(folder, identity, lock, log, durable)
             journal._found = content.entries

@@ -31,6 +31,7 @@ from lightning_lite.errors import (
     NothingToResume,
 )
 from lightning_lite.regular_files import kind_of, open_regular
+from lightning_lite.root_access import check_own_file
 from lightning_lite.text import one_line
 
 #: Version of the format of a journal.
@@ -117,9 +118,15 @@ def read_journal(folder: str, identity: str | None = None) -> Content:
         JournalMismatch: Another app wrote the journal.
         JournalError: The journal can't be read.
     """
-    with _opened(folder, identity) as found:
-        entries = list(found)
-        return Content(entries, found.salt, found.end, found.end.offset < found.size)
+    with _opened(folder) as (file, path):
+        return parse(file, path, identity)
+
+
+def parse(file: BinaryIO, path: str, identity: str | None = None) -> Content:
+    """Check a journal that is open for reading at its start, and return its entries; see `read_journal`."""
+    found = _Entries(file, path, identity)
+    entries = list(found)
+    return Content(entries, found.salt, found.end, found.end.offset < found.size)
 
 
 def iterate_journal(folder: str) -> Iterator[bytes]:
@@ -129,17 +136,17 @@ def iterate_journal(folder: str) -> Iterator[bytes]:
         NothingToResume: The run has no journal.
         JournalError: The journal is damaged, of another version, or can't be read.
     """
-    with _opened(folder, None) as found:
-        yield from found
+    with _opened(folder) as (file, path):
+        yield from _Entries(file, path, None)
 
 
 @contextmanager
-def _opened(folder: str, identity: str | None) -> Iterator[_Entries]:
+def _opened(folder: str) -> Iterator[tuple[BinaryIO, str]]:
     path = os.path.join(folder, FILE_NAME)
     find_file(folder)
     try:
         with open(open_regular(path), "rb") as file:
-            yield _Entries(file, path, identity)
+            yield file, path
     except OSError as error:
         refuse(error, path)
 
@@ -168,10 +175,22 @@ def find_file(folder: str) -> os.stat_result:
 def check_permissions(folder: str) -> None:
     """Refuse a journal that this user does not own or may not write, and one that `find_file` refuses."""
     found, path = find_file(folder), os.path.join(folder, FILE_NAME)
-    if found.st_uid != os.geteuid():
-        raise _refusal(path, f"it belongs to user {found.st_uid}; resume as that user")
+    check_writers(found, path)
     if not found.st_mode & stat.S_IWUSR:
         raise _refusal(path, "it is read-only; give it write permission")
+
+
+def check_writers(found: os.stat_result, path: str) -> None:
+    """Refuse a journal that another user could have written: what is in it is unpickled.
+
+    Args:
+        found: Status of the file.
+        path: Absolute path of the file, for the error.
+    """
+    if found.st_uid != os.geteuid():
+        raise _refusal(path, f"it belongs to user {found.st_uid}; resume as that user")
+    if reason := check_own_file(found):
+        raise _refusal(path, f"{reason}; if you trust its content, run chmod go-w on it")
 
 
 def has_journal(folder: str) -> bool:

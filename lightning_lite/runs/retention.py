@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 
 from lightning_lite.errors import JournalError
-from lightning_lite.runs.catalog import can_resume, list_runs
+from lightning_lite.runs.catalog import can_resume, list_runs, runs_folder
 from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.runs.lock import RunLock, exclusive_access, lock_error
 
@@ -37,7 +37,7 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
     """
     if keep < 1:
         raise ValueError(f"keep={keep}: at least one run must be kept")
-    runs = os.path.join(root, "runs")
+    runs = runs_folder(root)
     newest_first = list_runs(runs)[::-1]
     if not newest_first or (len(newest_first) <= keep and max_age is None):
         return
@@ -106,7 +106,7 @@ def remove_run(path: str) -> None:
 
 def remove_leftovers(root: str) -> None:
     """Remove the folders that an earlier process had renamed and did not remove before it died."""
-    runs = os.path.join(root, "runs")
+    runs = runs_folder(root)
     for name in os.listdir(runs):
         if name.startswith(_REMOVED):
             shutil.rmtree(os.path.join(runs, name), ignore_errors=True)

@@ -13,6 +13,7 @@ Between them and a store:
     artifacts     the files behind Path, Payload and FileSystem
     names         rules for ids, components, paths and patterns
     pickle_file   the format of a Payload's file
+    imprint       size and digest of such a file, checked before it is unpickled
     stat_cache    which files of a Path are unchanged since they were stored
     progress      a bar for long transfers
     notebook      a table of a drive's files

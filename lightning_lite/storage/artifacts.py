@@ -4,6 +4,8 @@
 <root>/drives/.payloads/<work>/<attribute>/<version>     objects of `Payload`
 <root>/drives/.files/files/<path>                        files of `FileSystem`
 
+In a group root, <root> is here the private root of the user, <root>/users/<uid>.
+
 The id of a `Drive` cannot begin with a dot, so no drive can have one of these names.
 """
 
@@ -26,7 +28,7 @@ from lightning_lite.storage.names import (
     check_part,
     path_text,
 )
-from lightning_lite.storage.stores import open_store
+from lightning_lite.storage.stores import open_private_store
 
 #: Bytes of a name that are not UTF-8, as Python represents them.
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -41,12 +43,16 @@ class Artifacts:
 
     Attributes:
         root: That folder.
-        store: The store that keeps the files.
+        store: The store that keeps the files. In a group root it is in the private root of this user: another
+            user neither reads nor writes it.
+
+    Raises:
+        DriveRefused: Another user could have written into the root.
     """
 
     def __init__(self, name: Literal[".paths", ".payloads", ".files"], root: str | None = None) -> None:
         self.root = root or resolve_root(current_caller().root)
-        self.store = open_store(self.root, name)
+        self.store = open_private_store(self.root, name)
 
     def keep(self, owner: str, parts: Parts, path: str, *, move: bool = False) -> None:
         """Store the file or folder at `path`, and replace what `owner` had there, a file or a folder.

@@ -15,7 +15,14 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
-from lightning_lite.settings import absolute, resolve_durable, resolve_root, working_directory
+from lightning_lite.settings import (
+    ROOT_MODES,
+    absolute,
+    resolve_durable,
+    resolve_root,
+    resolve_root_mode,
+    working_directory,
+)
 from lightning_lite.storage.base import Destination, Entry, Parts, Source, Store
 from lightning_lite.storage.errors import (
     DriveContextError,
@@ -84,6 +91,7 @@ class DriveHandle(Transferable):
         root_dir: PathLike | None = None,
         durable: bool | None = None,
         portable_names: bool = True,
+        root_mode: str | None = None,
     ) -> None:
         text = getattr(id, "located", None) or id  # a component converts the text of an id to a `Path`
         self._name = drive_name(text)
@@ -93,6 +101,10 @@ class DriveHandle(Transferable):
         self.root_folder = None if root_folder is None else _existing_folder(root_folder)
         self.durable = durable
         self.portable_names = portable_names
+        if root_mode is not None and root_mode not in ROOT_MODES:
+            raise DriveTypeError(f"root_mode must be 'private', 'group' or None, got {shown(root_mode)}.")
+        self.root_mode = root_mode
+        self._is_root_named = root_dir is not None
         self._root = None if root_dir is None else absolute(path_text(root_dir))
         self._opened: _Opened | None = None
 
@@ -109,6 +121,7 @@ class DriveHandle(Transferable):
 
     def before_run(self, work: str) -> Self:
         """Fix the root, so that it does not depend on the working directory of the work."""
+        self._is_root_named = self._is_root_named or current_caller().root is not None
         self._root = self._resolved_root()
         return self
 
@@ -123,6 +136,7 @@ class DriveHandle(Transferable):
             "root_dir": self._root,
             "durable": self.durable,
             "portable_names": self.portable_names,
+            "root_mode": self.root_mode,
         }
 
     @classmethod
@@ -140,6 +154,7 @@ class DriveHandle(Transferable):
                 ("root_dir", self._root, None),
                 ("durable", self.durable, None),
                 ("portable_names", self.portable_names, True),
+                ("root_mode", self.root_mode, None),
             )
             if value != usual
         ]
@@ -160,7 +175,7 @@ class DriveHandle(Transferable):
         return {**self.__dict__, "_opened": None}
 
     def _identity(self) -> dict[str, Any]:
-        return {**self.__getstate__(), "_root": self._resolved_root()}
+        return {**self.__getstate__(), "_root": self._resolved_root(), "_is_root_named": None}
 
     def _resolved_root(self) -> str:
         return self._root or resolve_root(current_caller().root)
@@ -194,7 +209,9 @@ class DriveHandle(Transferable):
     def _used(self) -> _Opened:
         """Return the store and the setting, which are fixed at the first use in a process."""
         if self._opened is None:
-            self._opened = _Opened(open_store(self.root_dir, self._name), resolve_durable(None))
+            is_named = self._is_root_named or current_caller().root is not None
+            mode = resolve_root_mode(self.root_mode, is_named=is_named)
+            self._opened = _Opened(open_store(self.root_dir, self._name, mode), resolve_durable(None))
         return self._opened
 
     def _folder(self) -> UserFolder:
@@ -235,6 +252,9 @@ class Drive(DriveHandle):
         durable: Whether a put survives a loss of power; by default the setting of the app, or
             `LIGHTNING_LITE_DURABLE` at first use.
         portable_names: Whether names are refused that Windows or macOS cannot store.
+        root_mode: `group`: users of a group share the drives of the root; a new root is made so.
+            `private`: a group root is refused. By default `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
+            folder decides.
 
     Example:
         >>> import os, tempfile

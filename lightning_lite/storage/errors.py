@@ -21,7 +21,8 @@ DriveError
     ├── DriveIsDirectory      a folder instead of a file (IsADirectoryError)
     ├── DriveNotADirectory    a file instead of a folder (NotADirectoryError)
     ├── DrivePermissionError  permission denied by the system (PermissionError)
-    │   └── DriveNotOwner     … by the drive: another component put the path
+    │   ├── DriveNotOwner     … by the drive: another component put the path
+    │   └── DriveRefused      … another user could have written into the root (RootRefused)
     ├── DriveGone             the folder of the drive was removed (FileNotFoundError)
     ├── DriveLockError        the lock of the drive cannot be used
     │   └── DriveLockTimeout  … another process held it for too long (TimeoutError)
@@ -34,7 +35,7 @@ import errno
 import os
 from typing import Any, Self
 
-from lightning_lite.errors import LightningLiteError
+from lightning_lite.errors import LightningLiteError, RootRefused
 
 #: Longest text of a name in an error message, in characters.
 SHOWN = 200
@@ -138,6 +139,10 @@ class DrivePermissionError(DriveOSError, PermissionError):
 
 class DriveNotOwner(DrivePermissionError):
     """Only the component that put a file can delete it."""
+
+
+class DriveRefused(DrivePermissionError, RootRefused):
+    """A folder of the root belongs to another user, or others may write to it; nothing in it was read."""
 
 
 class DriveGone(DriveOSError, FileNotFoundError):

@@ -20,11 +20,13 @@ from lightning_lite.storage.base import Parts
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
+    DriveError,
     DriveNotFound,
     DriveNotStored,
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.imprint import Imprint, check_imprint, check_imprint_at, take_imprint
 from lightning_lite.values.base import Transferable
 
 #: Seconds for which the versions of earlier processes are kept.
@@ -65,6 +67,7 @@ class Payload(Transferable):
         self.consumer_name: str | None = None
         self._version = ""
         self._root: str | None = None
+        self._imprint: Imprint | None = None
         self._value = value
         self._is_here = True
 
@@ -141,7 +144,8 @@ class Payload(Transferable):
 
     def __reduce__(self) -> tuple[Any, ...]:
         reference = (self.name, self.origin_name, self.consumer_name, self._version, self._root)
-        return _revive, (type(self), *reference)
+        imprint = None if self._imprint is None else tuple(self._imprint)
+        return _revive, (type(self), *reference, imprint)
 
     def __repr__(self) -> str:
         if self.origin_name is None:
@@ -172,6 +176,7 @@ class Payload(Transferable):
             artifacts.store.draft() as draft,
         ):
             self.save(self._value, draft)
+            self._imprint = take_imprint(draft)
             artifacts.keep(work, (attribute, version), draft, move=True)
         self.name, self.origin_name, self._version, self._root = attribute, work, version, artifacts.root
         with suppress(OSError):  # the next assignment removes them
@@ -182,7 +187,7 @@ class Payload(Transferable):
         path = self._artifacts().store.local_path(origin, self._parts)
         with translate_errors("get", self):
             try:
-                self._value = self.load(path)
+                self._value = self._load_checked(path)
             except FileNotFoundError as error:
                 if syscalls.stat_if_exists(path) is not None:
                     raise
@@ -192,6 +197,16 @@ class Payload(Transferable):
                     "the class attribute `keep` in a subclass of Payload."
                 ) from error
         self._is_here = True
+
+    def _load_checked(self, path: str) -> Any:
+        """Load the object from the file whose size and digest the reference has."""
+        imprint = self._imprint
+        if imprint is None:
+            raise DriveError(f"The reference of {self!r} has no digest; run the work again that makes it.")
+        if type(self).load is Payload.load:
+            return pickle_file.load(path, lambda fd: check_imprint(fd, path, imprint))
+        check_imprint_at(path, imprint)
+        return self.load(path)
 
 
 def _forget_old(artifacts: Artifacts, work: str, attribute: str, version: str, keep: int) -> None:
@@ -217,9 +232,11 @@ def _revive(
     consumer: str | None,
     version: str,
     root: str | None,
+    imprint: tuple[int, str, tuple[int, int, int] | None] | None = None,
 ) -> Payload:
     payload = cls.__new__(cls)
     payload.name, payload.origin_name, payload.consumer_name = name, origin, consumer
     payload._version, payload._root = version, root
+    payload._imprint = None if imprint is None else Imprint(*imprint)
     payload._value, payload._is_here = None, False
     return payload

@@ -13,7 +13,7 @@ import _pickle  # pickle itself would cost each child another 8 ms
 import io
 import mmap
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pickle import PickleBuffer
 from types import FunctionType
 from typing import Any
@@ -48,14 +48,20 @@ def dump(value: Any, path: str) -> None:
         syscalls.close(fd)
 
 
-def load(path: str) -> Any:
+def load(path: str, check: Callable[[int], None] | None = None) -> Any:
     """Return the object in a file; its big buffers are writable and are loaded when they are accessed.
+
+    Args:
+        path: The file.
+        check: Called with its descriptor before anything is unpickled; refuses it with an error.
 
     Raises:
         DriveError: The file is damaged, or has another format.
     """
     fd = syscalls.open_file(path, syscalls.READ)
     try:
+        if check is not None:
+            check(fd)
         size = syscalls.fstat(fd).st_size
         if size < len(_MAGIC):
             raise _damaged(path)

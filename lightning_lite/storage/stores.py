@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from lightning_lite.root_access import ANY, PRIVATE
 from lightning_lite.storage.base import Store
 from lightning_lite.storage.local import store as local
 
 
-def open_store(root: str, name: str) -> Store:
+def open_store(root: str, name: str, mode: str = ANY) -> Store:
     """Return the store of a drive.
 
     Args:
         root: Absolute folder that holds all drives.
         name: Name of the drive, without `lit://`.
+        mode: With whom the root may be shared, see `root_access.opened`.
     """
-    return local.LocalStore(root, name)
+    return local.LocalStore(root, name, mode)
+
+
+def open_private_store(root: str, name: str) -> Store:
+    """Return a store that no other user shares, also in a group root.
+
+    Args:
+        root: Absolute folder that holds all drives.
+        name: Name of the store.
+
+    Raises:
+        DriveRefused: Another user could have written into the root.
+    """
+    return local.LocalStore(local.private_root(root), name, PRIVATE)
 
 
 def drive_names(root: str) -> list[str]:

@@ -32,6 +32,7 @@ LAYERS = [
         "text",
         "html_tables",
         "regular_files",
+        "root_access",
     },
     {"values"},
     {"storage", "runners", "runs", "ui"},

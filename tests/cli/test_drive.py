@@ -328,7 +328,8 @@ def test_verify_lists_a_finding_for_each_damaged_file(drive: DriveVerb, models: 
     aside = root() / "drives/models/.lightning_lite/aside"
     (aside / ".lightning_lite-1-2-3").write_text("half")
     (aside / "else").touch()
-    (aside / ".lightning_lite.intent").write_text("new\nmain/weights\nold")
+    names = ".lightning_lite-1-1-1", "main/weights", ".lightning_lite-1-1-2"
+    (aside / ".lightning_lite.intent").write_text("\n".join(names))
     (root() / "drives/models").chmod(0o755)
 
     output = drive("verify", "models", "--json")

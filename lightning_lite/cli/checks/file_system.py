@@ -10,6 +10,8 @@ from stat import S_IMODE
 from time import perf_counter
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
+from lightning_lite.errors import RootRefused
+from lightning_lite.root_access import opened
 from lightning_lite.runners.command_channel import LONGEST_ADDRESS, SOCKET_NAME, CommandChannel, ask
 from lightning_lite.runs.journal import Journal
 from lightning_lite.storage.fs import syscalls
@@ -57,11 +59,15 @@ def _root(root: str) -> Finding:
     found = syscalls.stat_if_exists(root)
     if found is None:
         return Finding("root", f"{root}, does not exist yet")
-    mode = S_IMODE(os.stat(root).st_mode)
+    try:
+        with opened(root) as folder:
+            status = os.fstat(folder.fd) if folder is not None else found
+    except RootRefused as error:
+        return Finding("root", root, FAILURE, error.message)
+    mode = S_IMODE(status.st_mode)
     value = f"{root}, mode {mode:o}"
-    if os.stat(root).st_uid != os.geteuid():
-        advice = "choose a folder that belongs to you: --root DIR"
-        return Finding("root", f"{value}, of another user", WARNING, advice)
+    if folder is not None and folder.is_shared:
+        return Finding("root", f"{value}, drives are shared with group {status.st_gid}")
     if mode & 0o077:
         return Finding("root", value, WARNING, f"other users have access: chmod 700 {root}")
     return Finding("root", value)

@@ -36,10 +36,9 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
     """
     found = _choose(root) if run is None else find_run(root, run)
     argv = _check(found)
-    os.environ[settings.ROOT_VARIABLE] = root
-    os.environ[settings.RESUME_VARIABLE] = found.id
+    environment = os.environ | {settings.ROOT_VARIABLE: root, settings.RESUME_VARIABLE: found.id}
     if retry_failed:
-        os.environ[settings.RETRY_FAILED_VARIABLE] = "1"
+        environment[settings.RETRY_FAILED_VARIABLE] = "1"
     cwd = found.details.get("cwd")
     if not isinstance(cwd, str):
         raise BadInput(
@@ -50,7 +49,7 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
     try:
         os.chdir(cwd)
         sys.stdout.flush()
-        os.execv(argv[0], argv)
+        os.execve(argv[0], argv, environment)
     except OSError as error:
         raise BadInput(f"run {found.id} can't be resumed: {error.strerror} ({error.filename}).") from error
     except ValueError as error:  # a path has characters that no path can have

@@ -6,7 +6,8 @@ between, the opening fails.
 
 Permissions: stored files lose the owner's right to write, so that no user changes them by mistake (other
 users have no access to the root); stored folders must be accessible to their owner. The sticky bit, which has
-no effect on these files and folders, records that the source was read-only. Set-id bits are dropped.
+no effect on these files and folders, records that the source was read-only. Set-id bits are dropped. In a
+group root, the group gets the rights that it needs, and the source's are not recorded.
 
 Copying: small files are read and written in one piece. Big files share their data with the source where the
 file system supports it (reflink); else the kernel copies them with `copy_file_range` (on some network file
@@ -20,7 +21,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX, S_IWUSR
+from stat import S_IMODE, S_IRGRP, S_ISDIR, S_ISLNK, S_ISREG, S_ISVTX, S_IWGRP, S_IWOTH, S_IWUSR
 from warnings import warn
 
 from lightning_lite.storage.base import OnProgress
@@ -211,6 +212,21 @@ def stored_mode(mode: int) -> int:
     if S_ISDIR(mode):
         return mode & _PERMISSIONS | 0o700 | mark
     return mode & _PERMISSIONS & ~S_IWUSR | mark
+
+
+def shared_mode(mode: int) -> int:
+    """Return the permissions in a drive of a group root of a source with this mode.
+
+    The group may read each file, and put into and delete from each folder. A folder gets no sticky bit, which
+    would keep other users from replacing files in it.
+
+    Example:
+        >>> oct(shared_mode(0o100600)), oct(shared_mode(0o040755))
+        ('0o440', '0o2775')
+    """
+    if S_ISDIR(mode):
+        return (mode & _PERMISSIONS | 0o2770) & ~S_IWOTH
+    return stored_mode(mode) & ~(S_IWGRP | S_IWOTH) | S_IRGRP
 
 
 def restored_mode(mode: int) -> int:
@@ -620,6 +636,7 @@ def warn_of_loss(path: str, lost: set[str]) -> None:
 def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
     """Fill the empty folder `target` with hard links to the files in `source`, except for the path `skip`.
 
+    A file of another user of a group root is copied, because Linux refuses links to it (protected_hardlinks).
     The clone is flushed, because the content of `source` may have been put durably.
     """
     before = syscalls.fstat(source)
@@ -629,9 +646,16 @@ def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
             if skipped and len(skip) == 1:
                 continue
             if not entry.is_dir(follow_symlinks=False):
-                syscalls.link(
-                    entry.name, entry.name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False
-                )
+                try:
+                    syscalls.link(
+                        entry.name, entry.name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False
+                    )
+                except PermissionError:
+                    if entry.is_symlink():
+                        text = syscalls.readlink(entry.name, dir_fd=source)
+                        syscalls.symlink(text, entry.name, dir_fd=target)
+                    else:
+                        _clone_file(entry.name, source, target)
                 continue
             syscalls.mkdir(entry.name, 0o700, dir_fd=target)
             inner = syscalls.open_file(entry.name, syscalls.FOLDER, dir_fd=source)
@@ -649,6 +673,21 @@ def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
     syscalls.fchmod(target, before.st_mode & 0o7777)
     syscalls.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     syscalls.fsync(target)
+
+
+def _clone_file(name: str, source: int, target: int) -> None:
+    fd = syscalls.open_file(name, syscalls.READ, dir_fd=source)
+    try:
+        info = syscalls.fstat(fd)
+        check_kind(info.st_mode, name)
+        copy = syscalls.open_file(name, syscalls.CREATE, 0o600, dir_fd=target)
+        try:
+            mode = S_IMODE(info.st_mode)
+            copy_file(fd, copy, info, mode, name=name, durable=True, on_progress=None, lost=set())
+        finally:
+            syscalls.close(copy)
+    finally:
+        syscalls.close(fd)
 
 
 def empty_folder(fd: int) -> bool:

@@ -23,6 +23,9 @@ from lightning_lite.storage.fs import syscalls
 #: Seconds to wait for a lock; holders keep it for milliseconds only.
 LOCK_TIMEOUT = 60.0
 
+#: Seconds within which the creator of a lock in a group root lets the group write its file.
+CREATION_TIME = 1.0
+
 #: Attempts before the first pause: together they take about as long as a lock is usually held.
 EAGER_TRIES = 20
 
@@ -55,10 +58,12 @@ class DriveLock:
 
     Attributes:
         path: File of the lock.
+        is_shared: Whether the users of a group take it, so that all of them must be able to write its file.
     """
 
     def __init__(self, path: str, timeout: float | None = None) -> None:
         self.path = path
+        self.is_shared = False
         self._timeout = timeout
 
     @contextmanager
@@ -103,7 +108,7 @@ class DriveLock:
         import filelock  # noqa: PLC0415 - takes 75 ms; only writers need it
 
         with _no_fork:
-            _held[holder] = fd = syscalls.open_file(self.path, _OPEN, 0o600)
+            _held[holder] = fd = self._open()
         _acquire(partial(filelock.lock_descriptor, fd, blocking=False), self.path, self.path, self._timeout)
         there = syscalls.fstat(fd)
         if not S_ISREG(there.st_mode):
@@ -112,6 +117,23 @@ class DriveLock:
             )
         write_holder(fd)
         return there.st_nlink > 0
+
+    def _open(self) -> int:
+        """Open the file of the lock; in a group root its creator gives it to the group."""
+        deadline = time.monotonic() + CREATION_TIME
+        while True:
+            try:
+                fd = syscalls.open_file(self.path, _OPEN, 0o600)
+                break
+            except PermissionError:
+                if not self.is_shared or time.monotonic() > deadline:
+                    raise
+                select([], [], [], LONGEST_PAUSE)  # its creator is about to give it to the group
+        if self.is_shared:
+            found = syscalls.fstat(fd)
+            if found.st_uid == os.geteuid() and found.st_mode & 0o060 != 0o060:
+                syscalls.fchmod(fd, 0o660)
+        return fd
 
 
 def _release(holder: _Holder) -> None:

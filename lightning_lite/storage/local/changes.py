@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from stat import S_IMODE, S_ISDIR
 from warnings import warn
 
+from lightning_lite.root_access import CLOSED
 from lightning_lite.storage.base import OnProgress, Parts, Source
 from lightning_lite.storage.errors import (
     DriveDuplicate,
@@ -38,12 +39,11 @@ from lightning_lite.storage.fs.files import (
     clone_tree,
     copy_file,
     has_changed,
-    stored_mode,
     warn_of_loss,
 )
 from lightning_lite.storage.fs.links import Links, target_of
 from lightning_lite.storage.fs.sqlite import PAGE, log_of
-from lightning_lite.storage.local.layout import CLOSED, Layout, Staged, swap
+from lightning_lite.storage.local.layout import Layout, Staged, swap
 from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.local.sources import (
     NotMovable,
@@ -143,7 +143,9 @@ class Put:
         path = self._source.path
         obstacle = place_obstacle(self._fd, path)
         if obstacle is None:
-            if self._move_folder() if self._is_folder else self._move_file(on_progress):
+            # In a group root a moved file would keep its owner's other group, and all open descriptors.
+            can_move = not self._layout.is_shared
+            if can_move and (self._move_folder() if self._is_folder else self._move_file(on_progress)):
                 return
             obstacle = content_obstacle(self._fd, path)
             self._info = syscalls.fstat(self._fd)  # the attempt to move it has changed its status
@@ -239,7 +241,7 @@ class Put:
         if self._durable:
             return False  # flushing all its files takes as long as a copy
         with suppress(FileExistsError):
-            syscalls.mkdir(f"{self._layout.base}/{self._owner}", CLOSED)
+            self._layout.staging.make_parent(f"{self._layout.base}/{self._owner}", CLOSED)
         if not self._committer.can_move_in(self._fd, parts) or not is_movable(
             self._fd, self._source, self._bounds
         ):
@@ -263,11 +265,12 @@ class Put:
         source = self._source
         if not self._is_folder:
             lost: set[str] = set()
+            mode = self._layout.stored_mode(self._mode)
             copy_file(
                 self._fd,
                 staged.fd,
                 self._info,
-                stored_mode(self._mode),
+                mode,
                 name=source.path,
                 durable=self._durable,
                 on_progress=on_progress,
@@ -278,7 +281,7 @@ class Put:
             warn_of_loss(source.path, lost)
             return
         copier = TreeCopier(
-            mode=stored_mode,
+            mode=self._layout.stored_mode,
             check=source.check,
             check_folder=self._bounds.refuse_root,
             open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
@@ -411,9 +414,10 @@ class Committer:
         """Stage the missing parents with `staged` in them, and move the highest one to its place."""
         with self._staging.new_folder() as top:
             folder = top.path
-            for part in parts[known:-1]:
+            for depth, part in enumerate(parts[known:-1], start=known):
                 folder = f"{folder}/{part}"
-                syscalls.mkdir(folder, 0o777)
+                # The folder of the component, the first one, closes everything below it to other users.
+                self._staging.make_parent(folder, 0o755 if depth else CLOSED)
             place = f"{folder}/{parts[-1]}"
             syscalls.rename(staged, place)
             self._flush(place, top.path)
@@ -444,7 +448,7 @@ class Committer:
                 for part in inner[:-1]:
                     folder = f"{folder}/{part}"
                     if syscalls.stat_if_exists(folder) is None:
-                        syscalls.mkdir(folder, 0o777)
+                        self._staging.make_parent(folder)
                 place = f"{folder}/{inner[-1]}"
                 syscalls.rename(staged, place)
                 self._flush(place, clone.path)

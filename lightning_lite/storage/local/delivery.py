@@ -103,6 +103,8 @@ class Delivery:
             if not missing:
                 restore_replaced(parent)
                 self._check_in(parent, is_folder=is_folder)
+            if staging.is_shared:
+                return False  # another user could exchange the copy before it is moved to the destination
             there = syscalls.stat_if_exists(staging.folder)
             return there is not None and there.st_dev == syscalls.fstat(parent.fd).st_dev
 
@@ -290,11 +292,15 @@ def replace_folder(new: Staged, parent: OpenFolder, name: str) -> bool:
     Raises:
         OSError: It cannot be replaced; the old folder is in its place.
     """
-    with _renamable(parent.fd, name):
-        if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
-            return True
-        with exclusive_folder(parent, REPLACED) as inner:
-            _restore(inner, parent.fd)
+    try:
+        with _renamable(parent.fd, name):
+            if syscalls.exchange(new.path, name, new.dir_fd, parent.fd):
+                return True
+    except FileNotFoundError:
+        pass  # another process is between the two steps of replacing it
+    with exclusive_folder(parent, REPLACED) as inner:
+        _restore(inner, parent.fd)
+        with _renamable(parent.fd, name):
             syscalls.rename(name, name, src_dir_fd=parent.fd, dst_dir_fd=inner)
             try:
                 return move_folder(new, parent, name)

@@ -1,6 +1,6 @@
 """The folders of a drive on disk: how they are created, staged in and exchanged.
 
-<root>/                                   accessible only to its user
+<root>/                                   accessible only to its user, or to the group of a group root
   drives/<name>/<component>/<path>        the visible files
   drives/<name>/.lightning_lite/lock      held by the process that changes visible files
   drives/<name>/.lightning_lite/aside/    the staging folder: files in preparation, and removed ones
@@ -11,6 +11,9 @@ lock are leftovers of dead processes, or replaced files; the next put or delete 
 
 Two folders are exchanged in one step where the system can do that, else in two under an intent record. If the
 process dies between the two steps, the next holder of the drive's lock finishes them.
+
+Each folder from the root to the staging folder is checked by `root_access` before the drive is used, and
+again when another staging folder is at its path.
 """
 
 from __future__ import annotations
@@ -21,21 +24,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
+from select import select
 from stat import S_ISDIR
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from lightning_lite.errors import RootRefused
+from lightning_lite.root_access import ANY, SHARED, OpenFolder, opened
 from lightning_lite.storage.base import Parts
-from lightning_lite.storage.errors import DriveError, DriveGone, DriveNotADirectory, shown
+from lightning_lite.storage.errors import (
+    DriveError,
+    DriveGone,
+    DriveNotADirectory,
+    DrivePathError,
+    DriveRefused,
+    shown,
+)
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import empty_folder
+from lightning_lite.storage.fs.files import empty_folder, open_beneath, shared_mode, stored_mode
 from lightning_lite.storage.fs.links import broken_link
-from lightning_lite.storage.fs.locks import DriveLock
+from lightning_lite.storage.fs.locks import CREATION_TIME, LONGEST_PAUSE, DriveLock
 from lightning_lite.storage.fs.probe import check_file_system
-from lightning_lite.storage.names import RESERVED
-
-#: Permissions of the folders that contain drives: other users have no access.
-CLOSED = 0o700
+from lightning_lite.storage.names import RESERVED, check_part
 
 #: Name of the intent record of a drive, in its staging folder.
 INTENT = f"{RESERVED}.intent"
@@ -58,21 +68,27 @@ class Layout:
     Args:
         root: Absolute folder that holds all drives.
         name: Name of the drive.
+        mode: With whom the root may be shared, see `root_access.opened`.
 
     Attributes:
         base: Folder of the drive.
         staging: Files that are not visible yet, or not any more.
         names: Folder of the indexes of big folders.
         lock: Held while visible files are changed.
+        is_shared: Whether the root is a group root, known when the drive was found or created.
     """
 
-    def __init__(self, root: str, name: str) -> None:
+    def __init__(self, root: str, name: str, mode: str = ANY) -> None:
         own = f"{root}/drives/{name}/{RESERVED}"
         self.base = f"{root}/drives/{name}"
         self.staging = StagingFolder(f"{own}/aside")
         self.names = f"{own}/names"
         self._root = root
+        self._mode = mode
+        self._parts = ("drives", name, RESERVED, os.path.basename(self.staging.folder))
         self.lock = DriveLock(f"{own}/lock")
+        self.is_shared = False
+        self._checked: tuple[int, int] | None = None  # device and inode of the checked staging folder
         self._seen = False
         self._is_checked = False
         self._flushed = False
@@ -82,12 +98,18 @@ class Layout:
 
         Raises:
             DriveGone: It existed before, and does not any more.
+            DriveRefused: Another user could have written into one of its folders.
         """
         seen = self._seen  # read first: another thread may create the drive before the next line
-        if syscalls.stat_if_exists(self.staging.folder) is not None:
+        found = self._find()
+        if found is not None:
+            if (found.st_dev, found.st_ino) != self._checked:
+                self._check()
             self._seen = True
         elif seen:
             raise self._gone()
+        else:
+            self._check()  # of the folders that are there
         return self._seen
 
     def prepare(self, *, durable: bool) -> None:
@@ -95,15 +117,17 @@ class Layout:
 
         Raises:
             DriveGone: The drive existed before, and does not any more.
+            DriveRefused: Another user could have written into one of its folders.
         """
-        if not self._seen and not self.exists():
+        try:
+            exists = self.exists()
+        except NotADirectoryError:
+            self._refuse_broken_link(self._root)
+            raise
+        if not exists:
             syscalls.make_folders(os.path.dirname(self._root))
-            own = os.path.dirname(self.staging.folder)
-            for folder in (self._root, f"{self._root}/drives", self.base, own, self.staging.folder):
-                try:
-                    syscalls.mkdir(folder, CLOSED)
-                except FileExistsError:
-                    self._refuse_broken_link(folder)
+            self._refuse_broken_link(self._root)
+            self._check(make=True)
         if not self._is_checked:
             check_file_system(self.staging.folder)
             self._is_checked = True
@@ -137,6 +161,35 @@ class Layout:
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""
         return [name for name in self.components() if self.has(name, parts)]
+
+    def stored_mode(self, mode: int) -> int:
+        """Return the permissions in the drive of a source with this mode."""
+        return shared_mode(mode) if self.is_shared else stored_mode(mode)
+
+    def _find(self) -> os.stat_result | None:
+        """Return the status of the staging folder, or `None` if it does not exist."""
+        deadline = time.monotonic() + CREATION_TIME
+        while True:
+            try:
+                return syscalls.stat_if_exists(self.staging.folder)
+            except PermissionError:  # another user of the group may be creating a folder above it
+                if time.monotonic() > deadline:
+                    raise
+                self._check()
+                select((), (), (), LONGEST_PAUSE)
+
+    def _check(self, *, make: bool = False) -> None:
+        """Check the folders from the root to the staging folder by their descriptors, and create them before.
+
+        Raises:
+            DriveRefused: Another user could have written into one of them.
+        """
+        with checked(self._root, self._parts, self._mode, make=make) as folder:
+            if folder is None:
+                return  # it was removed since
+            found = syscalls.fstat(folder.fd)
+            self.is_shared = self.staging.is_shared = self.lock.is_shared = folder.is_shared
+            self._checked = found.st_dev, found.st_ino
 
     def _gone(self) -> DriveGone:
         return DriveGone(
@@ -203,11 +256,15 @@ class StagingFolder:
     Args:
         folder: Its path, on the file system to which the files will be moved.
         dir_fd: Folder to which `folder` is relative, or `None`.
+
+    Attributes:
+        is_shared: Whether other users of a group write into it, too.
     """
 
     def __init__(self, folder: str, dir_fd: int | None = None) -> None:
         self.folder = folder
         self.dir_fd = dir_fd
+        self.is_shared = False
 
     def new_file(self) -> Staged:
         """Create an empty file, open for writing."""
@@ -215,6 +272,8 @@ class StagingFolder:
             name = _new_name()
             fd = syscalls.open_file(f"{self.folder}/{name}", syscalls.CREATE, 0o600, dir_fd=self.dir_fd)
             if _is_held(fd, partial(_has_name, fd)):
+                if self.is_shared:  # so that another user can finish or remove it if this process dies
+                    syscalls.fchmod(fd, 0o640)
                 return Staged(self, fd, name)
 
     def new_folder(self) -> Staged:
@@ -228,7 +287,24 @@ class StagingFolder:
             except FileNotFoundError:
                 continue  # another process removed it before it was locked
             if _is_held(fd, partial(syscalls.is_same, fd, path, self.dir_fd)):
+                if self.is_shared:
+                    syscalls.fchmod(fd, SHARED)
                 return Staged(self, fd, name)
+
+    def make_parent(self, path: str, permissions: int = 0o755) -> None:
+        """Create a folder at a path in the drive; in a group root the group may write to it.
+
+        Args:
+            path: Absolute path.
+            permissions: Its permissions in a private root; the umask reduces them.
+        """
+        syscalls.mkdir(path, permissions)
+        if self.is_shared:
+            fd = syscalls.open_file(path, syscalls.FOLDER)
+            try:
+                syscalls.fchmod(fd, SHARED)
+            finally:
+                syscalls.close(fd)
 
     def new_path(self) -> str:
         """Return a free path, for a file or folder that will be removed."""
@@ -309,11 +385,24 @@ def read_intent(staging: str, dir_fd: int | None = None) -> Intent | None:
         lines = syscalls.read(fd, _LONGEST).decode(errors="replace").split("\n")
     finally:
         syscalls.close(fd)
-    if len(lines) != len(Intent._fields):
+    if len(lines) != len(Intent._fields) or not _is_valid(intent := Intent(*lines)):
         raise DriveError(
             f"{shown(f'{staging}/{INTENT}')} is damaged; check the files next to it, and remove it."
         )
-    return Intent(*lines)
+    return intent
+
+
+def _is_valid(intent: Intent) -> bool:
+    """Return whether an exchange could have been begun by this package: its names do not lead out."""
+    if not all(name.startswith(PREFIX) and "/" not in name for name in (intent.new, intent.old)):
+        return False
+    component, *parts = intent.target.split("/")
+    try:
+        for part in (component, *parts):
+            check_part(part, intent.target, portable=False)
+    except DrivePathError:
+        return False
+    return bool(parts) and not {"", "."}.intersection((component, *parts))
 
 
 def is_needed(staging: str, name: str, dir_fd: int | None = None) -> bool:
@@ -357,10 +446,56 @@ def recover(base: str, staging: StagingFolder) -> None:
     if intent is None:
         return
     new = f"{staging.folder}/{intent.new}"
-    target = f"{base}/{intent.target}"
-    if syscalls.stat_if_exists(target) is None and syscalls.stat_if_exists(new) is not None:
-        syscalls.rename(new, target)
+    *parents, name = intent.target.split("/")
+    # By descriptor and without following links: a link in the target would lead out of the drive.
+    with suppress(FileNotFoundError), _opened_beneath(base, parents) as parent:
+        if syscalls.stat_if_exists(name, parent) is None and syscalls.stat_if_exists(new) is not None:
+            syscalls.rename(new, name, dst_dir_fd=parent)
     syscalls.unlink(f"{staging.folder}/{INTENT}")
+
+
+@contextmanager
+def _opened_beneath(base: str, parts: list[str]) -> Iterator[int]:
+    fd = open_beneath(base, parts, last=syscalls.FOLDER)
+    try:
+        yield fd
+    finally:
+        syscalls.close(fd)
+
+
+@contextmanager
+def checked(
+    root: str, parts: tuple[str, ...], mode: str = ANY, *, make: bool = False
+) -> Iterator[OpenFolder | None]:
+    """Open a folder of a root after the checks of `root_access.opened`; see there.
+
+    Args:
+        root: Absolute folder that holds all drives.
+        parts: Path of the folder below it.
+        mode: With whom the root may be shared.
+        make: Whether missing folders are created.
+
+    Raises:
+        DriveRefused: Another user could have written into one of the folders.
+    """
+    with refusals(), opened(root, parts, mode=mode, make=make_folder if make else None) as folder:
+        yield folder
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise a `RootRefused` in the `with` block as an error of drives."""
+    try:
+        yield
+    except DriveRefused:
+        raise
+    except RootRefused as error:
+        raise DriveRefused(f"{error.message[:1].upper()}{error.message[1:]}.", path=error.path) from None
+
+
+def make_folder(path: str, permissions: int) -> None:
+    """Create a folder; looked up at each call, so that tests can replace the system call."""
+    syscalls.mkdir(path, permissions)
 
 
 def reads_need_lock(staging: StagingFolder) -> bool:

@@ -20,6 +20,7 @@ from sys import getfilesystemencoding
 from unicodedata import unidata_version
 from zlib import crc32
 
+from lightning_lite.root_access import CLOSED
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import has_precise_ctime
 from lightning_lite.storage.local.layout import StagingFolder
@@ -146,13 +147,15 @@ class NameIndex:
                     return
             self._limit_count()
             content = _head(folder) + b"".join(_pages({_hash(name) for name in names}))
+            if self._staging.is_shared:
+                syscalls.fchmod(staged.fd, 0o660)  # each user of the group keeps it current
             if syscalls.write(staged.fd, content) == len(content):  # if less was written, the disk is full
                 syscalls.rename(staged.path, self._path(folder))
                 staged.is_placed = True
 
     def _limit_count(self) -> None:
         with suppress(FileExistsError):
-            syscalls.mkdir(self._folder, 0o700)
+            self._staging.make_parent(self._folder, CLOSED)
         names = syscalls.listdir(self._folder)
         if len(names) >= MOST:
             for name in names:

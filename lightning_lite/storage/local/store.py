@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from stat import S_ISDIR
 from typing import BinaryIO
 
+from lightning_lite.root_access import ANY, CLOSED, own_root
 from lightning_lite.storage.base import CheckedFile, Destination, Entry, OnProgress, Parts, Problem, Source
 from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
 from lightning_lite.storage.fs import syscalls
@@ -16,7 +17,7 @@ from lightning_lite.storage.fs.files import Bounds
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.storage.local.changes import Committer, Put
 from lightning_lite.storage.local.delivery import Delivery
-from lightning_lite.storage.local.layout import CLOSED, Layout, StagingFolder
+from lightning_lite.storage.local.layout import Layout, StagingFolder, checked, make_folder, refusals
 from lightning_lite.storage.local.lookup import Lookup
 from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.local.verify import verify
@@ -30,10 +31,24 @@ def drive_names(root: str) -> list[str]:
         root: Absolute folder that holds all drives.
     """
     try:
-        names = syscalls.listdir(f"{root}/drives")
-    except (FileNotFoundError, NotADirectoryError):
+        with checked(root, ("drives",)) as folder:
+            names = syscalls.listdir(folder.fd) if folder is not None else []
+    except NotADirectoryError:
         return []
     return sorted(name for name in names if _is_drive(f"{root}/drives/{name}", name))
+
+
+def private_root(root: str) -> str:
+    """Return the root of this user alone: `root`, or in a group root the user's folder in it.
+
+    Args:
+        root: Absolute folder that holds all drives.
+
+    Raises:
+        DriveRefused: Another user could have written into it.
+    """
+    with refusals():
+        return own_root(root, make=make_folder)
 
 
 def _is_drive(path: str, name: str) -> bool:
@@ -51,11 +66,12 @@ class LocalStore:
     Args:
         root: Absolute folder that holds all drives.
         name: Name of the drive.
+        mode: With whom the root may be shared, see `root_access.opened`.
     """
 
-    def __init__(self, root: str, name: str) -> None:
+    def __init__(self, root: str, name: str, mode: str = ANY) -> None:
         self._root = root
-        self._layout = Layout(root, name)
+        self._layout = Layout(root, name, mode)
         self._name_index = NameIndex(self._layout.names, self._layout.staging)
         self._lookup = Lookup(self._layout)
 
@@ -163,11 +179,13 @@ class LocalStore:
 
     def local_path(self, owner: str, parts: Parts) -> str:
         """Return the path of a file or folder in the drive; see `Store`."""
+        self._layout.exists()  # refuses a drive into which another user could have written
         return "/".join((self._layout.base, owner, *parts))
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
         """Compare the drive with the promises of drives; see `Store`."""
-        return verify(self._layout.base, hashes=hashes)
+        self._layout.exists()
+        return verify(self._layout.base, hashes=hashes, is_shared=self._layout.is_shared)
 
 
 def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:

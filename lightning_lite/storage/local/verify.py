@@ -20,6 +20,7 @@ from lightning_lite.storage.names import MAX_DEPTH, RESERVED, check_length, chec
 
 _SET_ID = 0o6000
 _OTHERS = 0o077
+_SHARED = 0o2070
 
 _KINDS = (
     (S_ISLNK, "a symbolic link that leads out of the drive"),
@@ -30,23 +31,27 @@ _KINDS = (
 )
 
 
-def verify(base: str, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
+def verify(base: str, *, hashes: bool, is_shared: bool = False) -> Iterator[Problem | CheckedFile]:
     """Yield each file of a drive, and each problem, in the order of their paths.
 
     Args:
         base: Folder of the drive.
         hashes: Whether to read all files for their digests.
+        is_shared: Whether the drive is in a group root.
     """
-    yield from _check_at_base(base)
+    yield from _check_at_base(base, is_shared)
     yield from _check_at_ours(f"{base}/{RESERVED}")
     for component in sorted(syscalls.listdir(base)):
         if component != RESERVED:
             yield from _check_below(base, component, hashes)
 
 
-def _check_at_base(base: str) -> Iterator[Problem]:
+def _check_at_base(base: str, is_shared: bool) -> Iterator[Problem]:
     found = syscalls.stat(base)
-    if found.st_uid != os.geteuid():
+    if is_shared:
+        if S_IMODE(found.st_mode) & _SHARED != _SHARED:
+            yield Problem(".", f"its group can't use it (mode {_mode(found)})", "chmod 2770")
+    elif found.st_uid != os.geteuid():
         yield Problem(".", f"it belongs to user {found.st_uid}", "run this command as that user")
     elif S_IMODE(found.st_mode) & _OTHERS:
         yield Problem(".", f"other users have access (mode {_mode(found)})", "chmod 700")

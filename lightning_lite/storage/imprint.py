@@ -1,0 +1,154 @@
+"""Size and digest of a stored object: its reference has them, and they are checked before it is unpickled.
+
+A digest finds damage and files that are exchanged for others of the same user. It has no secret, so that it
+does not protect against a file that another user made: the owner and the permissions of each file do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from stat import S_ISDIR, S_ISREG
+from typing import NamedTuple
+
+from xxhash import xxh3_128
+
+from lightning_lite.root_access import check_own_file
+from lightning_lite.storage.errors import DriveError, DriveRefused, shown
+from lightning_lite.storage.fs import syscalls
+
+#: Bytes that are read at a time.
+_CHUNK = 1024 * 1024
+
+
+class Imprint(NamedTuple):
+    """What is known of a stored file or folder.
+
+    Attributes:
+        size: Bytes of all files.
+        digest: Digest of the content; for a folder, of all names and contents in it.
+        stamp: Device, inode and time of the last change of a file. As long as they are the same, its content
+            is that which was written, and is not read for the digest. `None` for a folder.
+    """
+
+    size: int
+    digest: str
+    stamp: tuple[int, int, int] | None
+
+
+def take_imprint(path: str) -> Imprint:
+    """Return the imprint of a new file or folder, and take the right to write to it from other users.
+
+    Raises:
+        OSError: It can't be read.
+        DriveError: It contains a symbolic link or a special file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     take_imprint(file.name).size
+        0
+    """
+    fd = syscalls.open_file(path, syscalls.READ)
+    try:
+        return _imprint_of(fd, path, is_new=True)
+    finally:
+        syscalls.close(fd)
+
+
+def check_imprint(fd: int, path: str, imprint: Imprint) -> None:
+    """Refuse an open file or folder that has another imprint, or that another user may have written.
+
+    Args:
+        fd: Its descriptor, at position 0; the position does not change.
+        path: Its path, for the error.
+        imprint: Its imprint.
+
+    Raises:
+        DriveRefused: A file belongs to another user, or others may write to it.
+        DriveError: The size or the digest differs.
+    """
+    found = syscalls.fstat(fd)
+    if S_ISREG(found.st_mode):
+        _check_owner(fd, path)
+        if found.st_size != imprint.size:
+            raise _changed(path, f"it has {found.st_size} bytes, not {imprint.size}")
+        if _stamp(found) == imprint.stamp:
+            return
+    if _imprint_of(fd, path, is_new=False)[:2] != imprint[:2]:
+        raise _changed(path, "its content does not match its digest")
+
+
+def check_imprint_at(path: str, imprint: Imprint) -> None:
+    """Refuse the file or folder at a path; see `check_imprint`."""
+    fd = syscalls.open_file(path, syscalls.READ)
+    try:
+        check_imprint(fd, path, imprint)
+    finally:
+        syscalls.close(fd)
+
+
+def _imprint_of(fd: int, path: str, *, is_new: bool) -> Imprint:
+    found = syscalls.fstat(fd)
+    digest = xxh3_128()
+    check = _close_to_others if is_new else _check_owner
+    check(fd, path)
+    if S_ISREG(found.st_mode):
+        _add_file(digest, fd)
+        return Imprint(found.st_size, digest.hexdigest(), _stamp(found))
+    size = 0
+    for name, inner, status in _files_in(fd, path, "", check):
+        digest.update(f"{name}\0{status.st_size}\0".encode(errors="surrogateescape"))
+        _add_file(digest, inner)
+        size += status.st_size
+    return Imprint(size, digest.hexdigest(), None)
+
+
+def _files_in(
+    folder: int, path: str, prefix: str, check: Callable[[int, str], None]
+) -> Iterator[tuple[str, int, os.stat_result]]:
+    """Yield the path of each file in an open folder, its descriptor and its status, after a check of each."""
+    for name in sorted(syscalls.listdir(folder)):
+        inner_path = f"{path}/{name}"
+        fd = syscalls.open_file(name, syscalls.READ, dir_fd=folder)
+        try:
+            found = syscalls.fstat(fd)
+            if S_ISDIR(found.st_mode):
+                check(fd, inner_path)
+                yield from _files_in(fd, inner_path, f"{prefix}{name}/", check)
+            elif S_ISREG(found.st_mode):
+                check(fd, inner_path)
+                yield f"{prefix}{name}", fd, found
+            else:
+                raise _changed(inner_path, "it is neither a file nor a folder")
+        finally:
+            syscalls.close(fd)
+
+
+def _add_file(digest: xxh3_128, fd: int) -> None:
+    position = 0
+    while data := syscalls.pread(fd, _CHUNK, position):
+        digest.update(data)
+        position += len(data)
+
+
+def _close_to_others(fd: int, path: str) -> None:
+    mode = syscalls.fstat(fd).st_mode
+    if mode & 0o022:
+        syscalls.fchmod(fd, mode & 0o7755)
+
+
+def _check_owner(fd: int, path: str) -> None:
+    if reason := check_own_file(syscalls.fstat(fd)):
+        raise DriveRefused(f"The object in {shown(path)} is not read: {reason}; make it again.", path=path)
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _changed(path: str, what: str) -> DriveError:
+    return DriveError(
+        f"The object in {shown(path)} is not read: {what}; it was damaged or replaced since it was stored, "
+        "make it again."
+    )

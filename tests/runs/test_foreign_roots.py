@@ -1,0 +1,476 @@
+"""A run, a value or a payload that another user could have made is refused before it is unpickled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.cli.checks import file_system
+from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
+from lightning_lite.context import Caller, acting_as
+from lightning_lite.errors import AppFailed, JournalError, RootRefused, ValueFileError
+from lightning_lite.root_access import own_root
+from lightning_lite.runs.catalog import find_resumable, read_runs, runs_folder
+from lightning_lite.runs.lock import RunLock
+from lightning_lite.runs.retention import clean_runs, remove_run
+from lightning_lite.storage import Drive, Payload
+from lightning_lite.storage.errors import DriveError, DriveRefused
+from lightning_lite.storage.stores import drive_names
+from lightning_lite.values import value_files
+
+from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, needs_users
+
+MARKER = "LIGHTNING_LITE_TEST_MARKER"
+
+
+class Planted:
+    """An object whose unpickling makes a folder: code of the one who pickled it."""
+
+    def __reduce__(self):
+        return os.makedirs, (os.environ[MARKER], 0o777, True)
+
+
+class Make(LightningWork):
+    def run(self):
+        return Planted()
+
+
+class Root(LightningFlow):
+    def __init__(self, message="not yet"):
+        super().__init__()
+        self.make = Make()
+        self._message = message
+
+    def run(self):
+        value = self.make.run()
+        if self._message:
+            self.fail(f"{self._message} {value}")
+        self.stop()
+
+
+def run_app(root: Path, message: str = "not yet", resume: bool | str = False, **options) -> None:
+    app = LightningApp(Root(message), root_dir=root, **options)
+    app.run("inline", resume=resume, command_channel=False, view=False)
+
+
+def begin(root: Path) -> None:
+    """Leave a run that can be resumed."""
+    with pytest.raises(AppFailed):
+        run_app(root)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> Iterator[Path]:
+    """Give a folder into which every user may write, after an app has loaded all modules."""
+    monkeypatch.setenv(MARKER, str(own_place / "marker"))
+    begin(own_place / "warm")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        monkeypatch.setenv(MARKER, f"{folder}/marker")
+        monkeypatch.chdir(folder)
+        yield Path(folder)
+        monkeypatch.chdir(own_place)
+
+
+def clear_marker() -> None:
+    shutil.rmtree(os.environ[MARKER], ignore_errors=True)
+
+
+def open_to_all(root: Path) -> None:
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def give(path: Path, user: User) -> None:
+    os.chown(path, user.uid, user.uid)
+
+
+@needs_users
+@pytest.mark.parametrize("resume", [True, "id"])
+@pytest.mark.parametrize(
+    "part", ["root", "runs", "run", "journal", "runs that others write", "journal of a group"]
+)
+def test_a_run_that_another_user_could_have_made_is_not_resumed(place: Path, part: str, resume):
+    root = place / "root"
+    assert act_as(ALICE, lambda: begin(root)) is None
+    open_to_all(root)
+    (run,) = (root / "runs").iterdir()
+    journal = run / "journal.log"
+    match part:
+        case "root":
+            give(root, EVE)
+        case "runs":
+            give(root / "runs", EVE)
+        case "run":
+            give(run, EVE)
+        case "journal":
+            give(journal, EVE)
+        case "runs that others write":
+            (root / "runs").chmod(0o777)
+        case "journal of a group":
+            journal.chmod(0o664)
+    clear_marker()
+    found = act_as(ALICE, lambda: run_app(root, "", run.name if resume == "id" else True))
+    assert isinstance(found, Refused)
+    kind = "JournalError" if part.startswith("journal") else "RootRefused"
+    assert kind in found.kinds, found
+    assert not Path(os.environ[MARKER]).exists(), "nothing was unpickled"
+
+
+@needs_users
+@pytest.mark.parametrize("plant", ["owner", "group"])
+def test_a_journal_that_is_exchanged_after_the_first_check_is_not_resumed(place: Path, plant: str):
+    root = place / "root"
+    act_as(ALICE, lambda: begin(root))
+    (run,) = (root / "runs").iterdir()
+    shutil.copy(run / "journal.log", run / "planted")
+    (run / "planted").chmod(0o664)
+    give(run / "planted", EVE if plant == "owner" else ALICE)
+    clear_marker()
+
+    def job() -> None:
+        acquire = RunLock.acquire
+
+        def exchange(lock: RunLock) -> None:
+            acquire(lock)
+            os.replace(run / "planted", run / "journal.log")
+
+        RunLock.acquire = exchange  # the moment between the check of the path and the opening of the file
+        run_app(root, "", True)
+
+    found = act_as(ALICE, job)
+    assert "JournalError" in found.kinds, found
+    assert not (run / "planted").exists()
+    assert not Path(os.environ[MARKER]).exists()
+
+
+@needs_users
+def test_an_own_run_is_resumed_also_below_a_root_that_others_may_read(place: Path):
+    root = place / "root"
+    act_as(ALICE, lambda: begin(root))
+    open_to_all(root)
+    clear_marker()
+    assert act_as(ALICE, lambda: run_app(root, "", True)) is None
+    assert Path(os.environ[MARKER]).exists(), "the test notices that the value is unpickled"
+
+
+@needs_users
+@pytest.mark.parametrize("part", ["root", "runs", "link"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda root: read_runs(str(root)),
+        lambda root: find_resumable(str(root), "app"),
+        lambda root: clean_runs(str(root), now=1e10, keep=1, max_age=1.0),
+        lambda root: run_app(root, ""),
+    ],
+    ids=["ps", "resume", "clean", "run"],
+)
+def test_each_use_of_a_foreign_folder_of_runs_is_refused(place: Path, part: str, verb):
+    root = place / "root"
+    act_as(EVE if part != "link" else ALICE, lambda: begin(root))
+    open_to_all(root)
+    if part == "runs":
+        give(root, ALICE)
+    if part == "link":
+        (root / "runs").rename(place / "elsewhere")
+        (root / "runs").symlink_to(place / "elsewhere")
+    before = sorted(map(str, place.rglob("*")))
+    found = act_as(ALICE, lambda: verb(root))
+    assert "RootRefused" in found.kinds, found
+    assert sorted(map(str, place.rglob("*"))) == before
+
+
+# Payloads and values.
+
+
+def make_payload(root: Path, value: object = None, kind: type[Payload] = Payload) -> Payload:
+    with acting_as(Caller("work", "w", str(root))):
+        payload = kind(Planted() if value is None else value)
+        payload.attached("w", "data")
+    return payload
+
+
+class InFolder(Payload):
+    """Its object is in a folder, written with the umask of the work."""
+
+    def save(self, obj, path):
+        os.mkdir(path)
+        Path(path, "part").write_bytes(value_files._pickle.dumps(obj))
+
+    def load(self, path):
+        return value_files._pickle.loads(Path(path, "part").read_bytes())
+
+
+def copy_of(payload: Payload) -> Payload:
+    """Return what another process gets."""
+    revive, arguments = payload.__reduce__()
+    return revive(*arguments)
+
+
+def file_of(root: Path) -> Path:
+    (found,) = (path for path in (root / "drives" / ".payloads" / "w").rglob("*") if path.is_file())
+    return found
+
+
+@needs_users
+@pytest.mark.parametrize("kind", [Payload, InFolder])
+@pytest.mark.parametrize("part", ["owner", "group", "root", "drives", "store"])
+def test_a_payload_that_another_user_could_have_made_is_not_unpickled(place: Path, kind, part: str):
+    root = place / "root"
+    payload = act_as(ALICE, lambda: copy_of(make_payload(root, kind=kind)), umask=0o002)
+    open_to_all(root)
+    match part:
+        case "owner":
+            give(file_of(root), EVE)
+        case "group":
+            file_of(root).chmod(0o664)
+        case "root":
+            give(root, EVE)
+        case "drives":
+            (root / "drives").chmod(0o777)
+        case "store":
+            give(root / "drives" / ".payloads", EVE)
+    clear_marker()
+    found = act_as(ALICE, lambda: payload.value)
+    assert "DriveRefused" in found.kinds, found
+    assert not Path(os.environ[MARKER]).exists()
+
+
+@pytest.mark.parametrize("kind", [Payload, InFolder])
+@pytest.mark.parametrize("change", ["another object", "longer", "one byte", "empty"])
+def test_a_payload_whose_file_was_replaced_is_not_unpickled(own_place: Path, monkeypatch, kind, change: str):
+    monkeypatch.setenv(MARKER, str(own_place / "marker"))
+    root = own_place / "root"
+    payload = copy_of(make_payload(root, "harmless text" * 100, kind))
+    planted = own_place / "planted"
+    make_payload(planted, kind=kind)
+    file = file_of(root)
+    data = {
+        "another object": file_of(planted).read_bytes(),
+        "longer": file.read_bytes() + b"x",
+        "one byte": file.read_bytes().replace(b"h", b"H", 1),
+        "empty": b"",
+    }[change]
+    new = own_place / "new"
+    new.write_bytes(data)
+    new.replace(file)
+    clear_marker()
+    with pytest.raises(DriveError, match="damaged or replaced"):
+        payload.get()
+    assert not (own_place / "marker").exists()
+
+
+def test_a_payload_whose_file_grew_without_a_change_of_its_time_is_not_unpickled(own_place: Path):
+    payload = copy_of(make_payload(own_place / "root", [1, 2]))
+    file = file_of(own_place / "root")
+    before = file.stat()
+    file.chmod(0o600)
+    with file.open("ab") as more:
+        more.write(b"x")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DriveError, match=r"it has \d+ bytes, not \d+"):
+        payload.get()
+
+
+@pytest.mark.parametrize("kind", [Payload, InFolder])
+def test_a_payload_whose_file_was_copied_to_another_place_is_read(own_place: Path, kind):
+    payload = copy_of(make_payload(own_place / "root", [1, 2], kind))
+    shutil.copytree(own_place / "root", own_place / "copy")
+    shutil.rmtree(own_place / "root")
+    (own_place / "copy").rename(own_place / "root")
+    assert payload.get() == [1, 2]
+
+
+def test_a_payload_that_is_a_link_is_not_unpickled(own_place: Path, monkeypatch):
+    monkeypatch.setenv(MARKER, str(own_place / "marker"))
+    payload = copy_of(make_payload(own_place / "root"))
+    file = file_of(own_place / "root")
+    file.rename(own_place / "elsewhere")
+    file.symlink_to(own_place / "elsewhere")
+    clear_marker()
+    with pytest.raises(DriveError):
+        payload.get()
+    assert not (own_place / "marker").exists()
+
+
+def test_a_reference_without_a_digest_is_refused(own_place: Path):
+    revive, arguments = make_payload(own_place / "root", 1).__reduce__()
+    with pytest.raises(DriveError, match="has no digest"):
+        revive(*arguments[:-1]).get()
+
+
+@needs_users
+@pytest.mark.parametrize("change", ["owner of the file", "owner of the folder", "group", "content"])
+def test_a_big_value_that_another_user_could_have_made_is_not_unpickled(place: Path, change: str):
+    folder = place / "values"
+
+    def store() -> bytes:
+        draft = value_files.Draft()
+        draft.write(value_files._pickle.dumps((Planted(), "x" * 100_000)))
+        return draft.store(str(folder))
+
+    packed = act_as(ALICE, store)
+    (file,) = folder.iterdir()
+    open_to_all(folder)
+    match change:
+        case "owner of the file":
+            give(file, EVE)
+        case "owner of the folder":
+            give(folder, EVE)
+        case "group":
+            file.chmod(0o664)
+        case "content":
+            file.write_bytes(file.read_bytes().replace(b"x", b"y"))
+    clear_marker()
+    found = act_as(ALICE, lambda: value_files.load(packed))
+    assert ValueFileError.__name__ in found.kinds
+    assert not Path(os.environ[MARKER]).exists()
+
+
+# A group root.
+
+
+@pytest.fixture
+def shared(place: Path) -> Path:
+    root = place / "shared"
+    root.mkdir()
+    os.chown(root, ALICE.uid, LAB)
+    root.chmod(0o2770)
+    return root
+
+
+@needs_users
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_each_user_has_own_runs_in_a_group_root(shared: Path, umask: int):
+    for user in (ALICE, BOB):
+        assert act_as(user, lambda: begin(shared), umask=umask) is None
+    for user, other in ((ALICE, BOB), (BOB, ALICE)):
+        runs = shared / "users" / str(user.uid) / "runs"
+        (run,) = runs.iterdir()
+        for path in (runs.parent, runs, run, run / "logs"):
+            assert path.stat().st_uid == user.uid
+            assert stat.S_IMODE(path.stat().st_mode) & 0o777 == 0o700, path
+        assert act_as(user, lambda: [run.id for run in read_runs(str(shared))]) == [run.name]
+        assert "PermissionError" in act_as(other, lambda run=run: os.listdir(run)).kinds
+
+
+@needs_users
+def test_each_user_resumes_and_cleans_own_runs_only(shared: Path):
+    for user in (ALICE, BOB):
+        act_as(user, lambda: begin(shared))
+    (of_alice,) = (shared / "users" / str(ALICE.uid) / "runs").iterdir()
+    refused = act_as(BOB, lambda: run_app(shared, "", True, root_mode="private"))
+    assert "RootRefused" in refused.kinds, "before a run is looked for"
+    assert act_as(BOB, lambda: run_app(shared, "", True)) is None, "his own"
+    found = act_as(BOB, lambda: run_app(shared, "", of_alice.name))
+    assert "NothingToResume" in found.kinds
+    assert "JournalError" in act_as(BOB, lambda: remove_run(str(of_alice))).kinds
+    act_as(BOB, lambda: [remove_run(run.path) for run in read_runs(str(shared))])
+    assert act_as(BOB, lambda: read_runs(str(shared))) == []
+    assert of_alice.exists()
+
+
+@needs_users
+@pytest.mark.parametrize("declared", ["root_mode='group'", "by the mode"])
+def test_an_app_shares_its_drives_and_nothing_else(place: Path, shared: Path, declared: str):
+    root, options = shared, {}
+    if declared != "by the mode":
+        root, options = place / "new", {"root_mode": "group"}
+        os.chown(place, 0, LAB)
+        place.chmod(0o3777)
+    assert act_as(ALICE, lambda: run_app(root, "", **options)) is None
+    assert sorted(path.name for path in root.iterdir()) == ["users"]
+    assert act_as(BOB, lambda: run_app(root, "", root_mode="group")) is None
+    assert "RootRefused" in act_as(BOB, lambda: run_app(root, "", root_mode="private")).kinds
+
+
+@needs_users
+def test_a_folder_that_another_user_made_for_the_runs_of_this_one_is_refused(shared: Path):
+    def plant() -> None:
+        own_root(str(shared), make=os.mkdir)
+        os.makedirs(shared / "users" / str(BOB.uid) / "runs")
+
+    act_as(ALICE, plant)
+    for job in (
+        lambda: run_app(shared, ""),
+        lambda: read_runs(str(shared)),
+        lambda: run_app(shared, "", True),
+    ):
+        assert "RootRefused" in act_as(BOB, job).kinds
+
+
+def test_a_private_root_keeps_its_runs_where_they_were(own_place: Path):
+    assert runs_folder(str(own_place / "none")) == str(own_place / "none" / "runs")
+    begin_without_value(own_place / "root")
+    assert [run.app for run in read_runs(str(own_place / "root"))] == ["Quiet"]
+
+
+class Quiet(LightningFlow):
+    def run(self):
+        self.stop()
+
+
+def begin_without_value(root: Path) -> None:
+    LightningApp(Quiet(), root_dir=root).run("inline", command_channel=False, view=False)
+
+
+@pytest.mark.parametrize("verb", ["ps", "clean", "drive ls", "resume"])
+def test_the_command_line_refuses_a_root_that_others_may_write(own_place: Path, verb: str):
+    begin_without_value(own_place / "root")
+    Drive("lit://d", root_dir=own_place / "root").put(write(own_place / "a"))
+    (own_place / "root").chmod(0o777)
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_lite", *verb.split(), "--root", str(own_place / "root")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "is writable by other users" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "text"),
+    [
+        (0o777, FAILURE, "chmod go-w"),
+        (0o770, FAILURE, "chmod go-w"),
+        (0o2770, OK, "shared"),
+        (0o755, WARNING, ""),
+    ],
+)
+def test_doctor_says_whether_a_root_is_refused_or_shared(own_place: Path, mode: int, status: str, text: str):
+    root = own_place / "root"
+    root.mkdir()
+    root.chmod(mode)
+    finding = dict(file_system.checks(str(root), str(own_place)))["root"]()
+    assert finding.state == status
+    assert text in f"{finding.value} {finding.advice}"
+
+
+def write(path: Path) -> str:
+    path.write_text("a")
+    return path.name
+
+
+def test_the_errors_say_which_folder_and_what_to_do(own_place: Path):
+    (own_place / "root").mkdir(0o777)
+    (own_place / "root").chmod(0o777)
+    with pytest.raises(RootRefused, match=r"mode 777.*chmod go-w") as caught:
+        read_runs(str(own_place / "root"))
+    assert caught.value.path == str(own_place / "root")
+    with pytest.raises(DriveRefused, match=r"^The folder .*chmod go-w.*\.$"):
+        Drive("lit://d", root_dir=own_place / "root").list()
+    with pytest.raises(DriveRefused):
+        drive_names(str(own_place / "root"))
+    assert issubclass(JournalError, Exception)

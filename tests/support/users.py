@@ -1,0 +1,107 @@
+"""Other users of this machine: forked processes that have given up the rights of the administrator.
+
+Such a process may not be able to read the interpreter's own files: what it imports late has to be imported
+by the test before. Therefore this module imports what puts and gets need.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+import encodings.ascii
+import encodings.latin_1
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import filelock
+import pytest
+
+#: Imported for the processes of other users.
+PRELOADED = (ctypes, difflib, filelock, encodings.ascii, encodings.latin_1)
+
+#: Seconds after which a process of another user is ended.
+DEADLINE = 60
+
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="only the administrator can act as other users")
+
+#: The group that shares a root.
+LAB = 64_201
+
+
+class User(NamedTuple):
+    """A user of this machine, who needs no entry in its lists.
+
+    Attributes:
+        uid: Number of the user; the user's own group has the same number.
+        groups: Further groups of the user.
+    """
+
+    uid: int
+    groups: tuple[int, ...] = ()
+
+
+ALICE = User(64_101, (LAB,))
+BOB = User(64_102, (LAB,))
+EVE = User(64_103)
+
+
+class Refused(NamedTuple):
+    """An error in the process of a user.
+
+    Attributes:
+        kinds: Names of its class and of all base classes.
+        text: Its message.
+    """
+
+    kinds: tuple[str, ...]
+    text: str
+
+
+def act_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> Any:
+    """Return what a job gives as another user, or `Refused` with the error that it raised.
+
+    Args:
+        user: The user.
+        job: Called in a forked process; its result must be picklable.
+        umask: The umask of the process.
+    """
+    return finish(start_as(user, job, umask=umask))
+
+
+def start_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> tuple[int, int]:
+    """Start a job as another user; `finish` takes what this returns."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # not the test runner's
+        signal.alarm(DEADLINE)
+        os.setgroups(user.groups)
+        os.setgid(user.uid)
+        os.setuid(user.uid)
+        os.umask(umask)
+        try:
+            result = job()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            result = Refused(tuple(kind.__name__ for kind in type(error).__mro__), str(error))
+        with open(writer, "wb") as pipe:
+            pickle.dump(result, pipe)
+    finally:
+        os._exit(0)
+
+
+def finish(process: tuple[int, int]) -> Any:
+    """Wait for a process of `start_as`, and return its result."""
+    pid, reader = process
+    try:
+        with open(reader, "rb") as pipe:
+            data = pipe.read()
+    finally:
+        os.waitpid(pid, 0)
+    assert data, "the process of the user died, or did not end in time"
+    return pickle.loads(data)
