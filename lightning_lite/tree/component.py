@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta
+from types import FunctionType
 
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, StateError
@@ -32,11 +33,33 @@ class ComponentType(ABCMeta):
         return component
 
 
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def _is_own_method(cls: Any, name: str) -> bool:
+    """Return whether a private name is that of a method of this package, which would not work any more."""
+    if name[:1] != "_" or name[:2] == "__" or name[-1:] == "_":
+        return False  # public, special, or a protocol of other packages, such as `_repr_html_`
+    method = getattr(cls, name, None)
+    return type(method) is FunctionType and method.__module__.startswith(_PACKAGE)
+
+
+def _taken(cls: type[Any], name: str) -> str:
+    return f"{cls.__qualname__}.{name}: the framework has a method of that name; choose another name."
+
+
 class Component(TreeMember, metaclass=ComponentType):
     """Base of flows and works."""
 
     #: Renders a component as HTML; set by `app.notebook`, because the processes of works do not need it.
     _render_html: ClassVar[Callable[[Any], str] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__module__.startswith(_PACKAGE):
+            for name in vars(cls):
+                if _is_own_method(cls.__base__, name):
+                    raise ComponentDefinitionError(_taken(cls, name))
 
     def __init__(self) -> None:
         self._node = Node(self)
@@ -51,6 +74,8 @@ class Component(TreeMember, metaclass=ComponentType):
             else:
                 self._write(node, name, value)
         elif name[:1] == "_" or hasattr(getattr(type(self), name, None), "__set__"):
+            if _is_own_method(type(self), name):
+                raise ComponentDefinitionError(_taken(type(self), name))
             object.__setattr__(self, name, value)
         elif node is None:
             raise StateError(

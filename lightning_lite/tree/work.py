@@ -245,7 +245,7 @@ class LightningWork(Component):
             >>> app.root.square.call(7).value
             49
         """
-        return self._records.find(self._key(args, kwargs))
+        return self._records.find(self._key_of_call(args, kwargs))
 
     def start(self) -> None:
         """Start the process of the work without a call; without effect if it is running.
@@ -514,7 +514,7 @@ class LightningWork(Component):
             args: The positional arguments of the call.
             kwargs: The keyword arguments of the call.
         """
-        key, policy = self._key(args, kwargs), self._policy
+        key, policy = self._key_of_call(args, kwargs), self._policy
         records = self._records
         call = records.current.get(key)
         is_new = call is None or call.answered
@@ -564,7 +564,7 @@ class LightningWork(Component):
             reason="invalid_value",
         )
 
-    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    def _key_of_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         custom = self._policy.call_key
         if custom is not None:
             args, kwargs = (custom(*args, **kwargs),), {}

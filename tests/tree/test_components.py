@@ -606,3 +606,35 @@ def test_two_thousand_works_are_no_problem():
 
     assert len(root.works()) == 2000
     assert stage.sent == []
+
+
+@pytest.mark.parametrize("name", ["_values", "_write", "_answer", "_set_name"])
+def test_a_private_name_of_the_framework_is_refused_and_not_replaced(name: str) -> None:
+    class Work(LightningWork):
+        def __init__(self) -> None:
+            super().__init__()
+            setattr(self, name, [1])
+
+        def run(self) -> None: ...
+
+    with pytest.raises(
+        ComponentDefinitionError, match=f"Work.{name}: the framework has a method of that name"
+    ):
+        Work()
+    with pytest.raises(ComponentDefinitionError, match=f"Other.{name}: the framework has a method"):
+        type("Other", (LightningWork,), {name: lambda self: None, "__module__": __name__})
+
+
+def test_other_private_names_and_protocols_of_other_packages_are_free() -> None:
+    class Work(LightningWork):
+        def __init__(self) -> None:
+            super().__init__()
+            self._key, self._repr_png_ = "a", "b"
+
+        def _repr_html_(self) -> str:
+            return self._key
+
+        def run(self) -> str:
+            return self._key
+
+    assert (Work()._repr_html_(), Work().run()) == ("a", "a")
