@@ -243,21 +243,30 @@ class Session:
 
     def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
         """Shut down all works, apply their last reports, and record how the run ended."""
+        cause = sys.exception()
         reports = list(self._unapplied)
         try:
             reports += self.runner.close(settings.STOP_TIMEOUT)
         finally:
-            # On a stack, so that an error in one step does not prevent the others.
-            with ExitStack() as ends:
-                ends.callback(self._recorder.close)
-                ends.callback(self._note_end, state)
-                ends.callback(self._terminal.close)
-                if self._view is not None:
-                    ends.callback(self._view.close, state, self._machine.root.works())
-                ends.callback(self._close_machine, reports)
-                ends.callback(self._clock.watch, None)
-                if self._channel is not None:
-                    ends.callback(self._channel.close)
+            try:
+                self._close(state, reports)
+            except JournalGone as gone:
+                if cause is None:
+                    raise
+                print_notice(str(gone))  # the app ends for another reason, which its user has to see
+
+    def _close(self, state: Literal["stopped", "failed", "interrupted"], reports: list[Report]) -> None:
+        # On a stack, so that an error in one step does not prevent the others.
+        with ExitStack() as ends:
+            ends.callback(self._recorder.close)
+            ends.callback(self._note_end, state)
+            ends.callback(self._terminal.close)
+            if self._view is not None:
+                ends.callback(self._view.close, state, self._machine.root.works())
+            ends.callback(self._close_machine, reports)
+            ends.callback(self._clock.watch, None)
+            if self._channel is not None:
+                ends.callback(self._channel.close)
 
     def _close_machine(self, reports: list[Report]) -> None:
         now = self._clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,49 @@ def test_the_program_ends_with_one_traceback():
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("lightning_lite.errors.JournalGone: the journal ")
     assert done.stderr.count("Traceback") == 1, done.stderr
+
+
+ENDING = """
+import shutil, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Work(LightningWork):
+    def run(self):
+        pass
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.work.run()
+        shutil.rmtree(".lightning_lite")
+        {end}
+
+LightningApp(Root()).run(view=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "shown", "code"),
+    [
+        ('raise ValueError("mine")', "ValueError: mine", 1),
+        ('self.fail("mine")', "AppFailed: mine", 1),
+        ("sys.exit(7)", "", 7),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", -signal.SIGINT),
+    ],
+)
+def test_an_app_that_ends_for_another_reason_shows_that_one_and_a_line_about_the_journal(
+    tmp_path: Path, end: str, shown: str, code: int
+) -> None:
+    (tmp_path / "app.py").write_text(ENDING.format(end=end))
+
+    done = run_python("app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""})
+
+    assert (done.returncode, "JournalGone" in done.stderr) == (
+        code if code != 130 else done.returncode,
+        False,
+    )
+    assert shown in done.stderr
+    assert (done.stdout + done.stderr).count("was removed while the run went on") == 1
