@@ -16,7 +16,7 @@ help:
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
-	@echo "make bench-peers  install the peers that make bench then measures, too (800 MB)"
+	@echo "make bench-peers  install the peers that make bench then measures, too (1.2 GB)"
 	@echo "make torture   run the long kill and race tests; LIGHTNING_LITE_TORTURE_SECONDS=3600 lets one app run for an hour"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
 	@echo "make clean     remove all that these verbs made"

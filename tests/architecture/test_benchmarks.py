@@ -1,15 +1,29 @@
-"""The limits of the benchmarks are what they say they are."""
+"""The limits and the peers of the benchmarks are what they say they are, and the works of P1f start."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import p1f_forkserver
+from benchmarks.__main__ import measures
+from benchmarks.programs import NoFigure, figure_of_script
+
 HOUSE = Path(__file__).parents[2]
 LIMITS = sorted(file.stem for file in (HOUSE / "benchmarks").glob("*bare.py"))
+
+#: Without their packages, which only `make bench-peers` installs, the peers can be read, not imported.
+PEERS = {
+    file.stem: ast.parse(file.read_text(encoding="utf-8"))
+    for file in sorted((HOUSE / "benchmarks/peers").glob("[a-z]*.py"))
+}
+
+#: What peers may import of this project; no module of it imports lightning_lite.
+SHARED = {"benchmarks.p12_value", "benchmarks.peers.executor"}
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -21,3 +35,31 @@ def test_the_processes_of_a_limit_import_nothing_of_ours(limit):
     done = subprocess.run([sys.executable, "-c", look], cwd=HOUSE, capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_has_each_task_that_a_measure_names(peer):
+    tasks = {measure.peer for measure in measures() if measure.peer}
+
+    assert tasks - {node.name for node in PEERS[peer].body if isinstance(node, ast.FunctionDef)} == set()
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_imports_nothing_of_ours(peer):
+    nodes = list(ast.walk(PEERS[peer]))
+    imported = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+
+    ours = {name for name in imported if name.partition(".")[0] in ("benchmarks", "lightning_lite")}
+
+    assert ours <= SHARED
+
+
+@pytest.mark.parametrize("figure", ["first", "further"])
+def test_works_of_a_scripts_class_start_from_a_fork_server(figure):
+    assert figure_of_script(p1f_forkserver.__file__, figure) > 0
+
+
+def test_a_script_that_fails_has_no_figure():
+    with pytest.raises(NoFigure, match="KeyError: 'middle'"):
+        figure_of_script(p1f_forkserver.__file__, "middle")
