@@ -214,14 +214,14 @@ def test_the_newlines_of_a_text_are_not_taken_out_of_the_output(text: str):
     class Prints(LightningWork):
         def run(self, secret):
             print("the key is", secret.reveal().strip())  # noqa: T201 - the test reads the log
-            print("second line")  # noqa: T201
+            print("row number 2")  # noqa: T201
             print(repr(secret.reveal()))  # noqa: T201
 
     LightningApp(One(Prints(), Secret(text))).run(view=False)
 
     (log,) = Path(os.environ["LIGHTNING_LITE_ROOT"]).rglob("root.work.log")
     escaped = repr(text).replace("s3cr3t-key", "**********")
-    assert log.read_text().splitlines() == ["the key is **********", "second line", escaped]
+    assert log.read_text().splitlines() == ["the key is **********", "row number 2", escaped]
 
 
 def test_a_secret_in_the_setup_of_all_works_has_its_text():
