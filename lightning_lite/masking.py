@@ -33,7 +33,12 @@ _byte_forms: tuple[bytes, ...] = ()
 
 
 def register(text: str) -> None:
-    """Replace `text` from now on, unless it has fewer than `MIN_LENGTH` characters."""
+    """Replace `text` from now on, unless it has fewer than `MIN_LENGTH` characters.
+
+    The whitespace at its begin and end does not count: the text of a file often ends with a newline, and a
+    form with it would replace newlines of the output, too, and hold back each line of it.
+    """
+    text = text.strip()
     if text in _texts or len(text) < MIN_LENGTH:
         return
     _texts[text] = None
@@ -148,9 +153,12 @@ def _set_forms(texts: list[str]) -> None:
 
 
 def _forms_of(text: str) -> Iterator[str]:
-    """Yield a text, its single lines, and both as other programs write them."""
+    """Yield a text, its single lines, and both as other programs write them.
+
+    No form begins or ends with whitespace, because neither does the text.
+    """
     lines = [line.strip() for line in text.splitlines()]
-    for part in (text, *lines) if lines[1:] else (text, text.strip()):
+    for part in (text, *lines) if lines[1:] else (text,):
         yield part
         yield repr(part)[1:-1]
         yield ascii(part)[1:-1]

@@ -209,6 +209,21 @@ def test_lines_stay_whole_wherever_the_pipe_cuts_a_secret():
     ]
 
 
+@pytest.mark.parametrize("text", ["s3cr3t-key\n", "\ns3cr3t-key", "\r\n s3cr3t-key \r\n"], ids=repr)
+def test_the_newlines_of_a_text_are_not_taken_out_of_the_output(text: str):
+    class Prints(LightningWork):
+        def run(self, secret):
+            print("the key is", secret.reveal().strip())  # noqa: T201 - the test reads the log
+            print("row number 2")  # noqa: T201
+            print(repr(secret.reveal()))  # noqa: T201
+
+    LightningApp(One(Prints(), Secret(text))).run(view=False)
+
+    (log,) = Path(os.environ["LIGHTNING_LITE_ROOT"]).rglob("root.work.log")
+    escaped = repr(text).replace("s3cr3t-key", "**********")
+    assert log.read_text().splitlines() == ["the key is **********", "row number 2", escaped]
+
+
 def test_a_secret_in_the_setup_of_all_works_has_its_text():
     secret = Secret("for-the-setup")
 
@@ -385,3 +400,40 @@ def test_the_command_in_the_refusal_resumes_the_run(capfd: pytest.CaptureFixture
 
     assert f"Run {run.id} is resumed" in again.stderr, (command, again.stderr)
     assert_root_has_no("hidden-word-1")
+
+
+CAUGHT_A_FAILURE = """
+import sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+class Work(LightningWork):
+    def run(self):
+        open("ran", "a").write("x")
+        raise ValueError("not yet")
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work(raise_exception=False)
+    def run(self):
+        self.work.run()
+        if self.work.has_failed:
+            1 / 0
+LightningApp(Root()).run()
+"""
+
+
+@pytest.mark.parametrize(("options", "ran"), [(["--retry-failed"], "xx"), ([], "x")])
+def test_the_command_in_the_refusal_retries_what_was_asked(
+    options: list[str], ran: str, capfd: pytest.CaptureFixture[str]
+):
+    Path("app.py").write_text(CAUGHT_A_FAILURE)
+    first = run_python("app.py", "--password", "hidden-word-1")
+    assert "ZeroDivisionError" in first.stderr
+    (run,) = read_runs(os.environ["LIGHTNING_LITE_ROOT"])
+
+    refused = call(capfd, "resume", run.id, *options)
+    (command,) = re.findall(r"in place of \*{10}: (cd .*)", refused.err)
+    shell = command.replace("'**********'", "hidden-word-1")
+    again = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+
+    assert f"Run {run.id} is resumed" in again.stderr, (command, again.stderr)
+    assert Path("ran").read_text() == ran

@@ -35,7 +35,7 @@ def command(root: str, run: str | None, retry_failed: bool) -> NoReturn:
     directory, with the present environment.
     """
     found = _choose(root) if run is None else find_run(root, run)
-    argv = _check(found)
+    argv = _check(found, retry_failed)
     environment = os.environ | {settings.ROOT_VARIABLE: root, settings.RESUME_VARIABLE: found.id}
     if retry_failed:
         environment[settings.RETRY_FAILED_VARIABLE] = "1"
@@ -64,8 +64,12 @@ def _choose(root: str) -> RunSummary:
     raise BadInput(f"there is no run in {root} to resume: each has ended or is still running.")
 
 
-def _check(run: RunSummary) -> list[str]:
+def _check(run: RunSummary, retry_failed: bool) -> list[str]:
     """Return the command that resumes a run.
+
+    Args:
+        run: The run.
+        retry_failed: Whether the command that an error shows runs failed calls again.
 
     Raises:
         BadInput: The run is still running, its flow has ended it, or its command can't be started again.
@@ -87,10 +91,11 @@ def _check(run: RunSummary) -> list[str]:
         )
     if run.details.get("masked_arguments"):
         root = os.path.dirname(os.path.dirname(run.path))
+        retry = f"{settings.RETRY_FAILED_VARIABLE}=1 " if retry_failed else ""
         raise BadInput(
             f"run {run.id} can't be resumed here: passwords or keys in its command were not stored. Start it "
             f"again with them in place of {MASK}: cd {shlex.quote(str(run.details.get('cwd')))} && "
             f"{settings.ROOT_VARIABLE}={shlex.quote(root)} {settings.RESUME_VARIABLE}={run.id} "
-            f"{shlex.join(argv)}"
+            f"{retry}{shlex.join(argv)}"
         )
     return [str(run.details.get("executable") or sys.executable), *argv[1:]]
