@@ -31,7 +31,7 @@ from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import ArgumentError, JournalGone, Unwind
+from lightning_lite.errors import ArgumentError, JournalGone, RunnerError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
@@ -278,7 +278,11 @@ class Session:
 
     def _note_end(self, state: str) -> None:
         """Record how the run has ended, while its lock prevents a resume by another process."""
-        self._folder.ended(state, self._count_works(), _describe_end(state))
+        try:
+            self._folder.ended(state, self._count_works(), _describe_end(state))
+        except RunnerError:
+            if not self._recorder.is_journal_gone:  # else that was reported already
+                raise
 
     def _count_works(self) -> Counter[str]:
         return Counter(row.state for row in self.snapshot_works())

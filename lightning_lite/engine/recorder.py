@@ -67,6 +67,11 @@ class Recorder:
         self._snapshot_size = 0
         self._compact_at: float = _ROOM
 
+    @property
+    def is_journal_gone(self) -> bool:
+        """Whether the journal was removed, and an error has said so."""
+        return self._journal.is_gone
+
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""
         self._write([RunBegun(now.wall)])

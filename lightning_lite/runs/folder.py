@@ -27,7 +27,7 @@ from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, PRIVATE, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details
 from lightning_lite.runs.command_line import mask_command
-from lightning_lite.runs.lock import exclusive_access, lock_error
+from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
 
 
 class RunFolder:
@@ -148,8 +148,6 @@ class RunFolder:
             self._details["error"] = error
         try:
             self._write()
-        except FileNotFoundError:
-            return  # the folder was removed: then the journal is refused, too, and that says more
         except OSError as error:
             raise RunnerError(
                 f"the end of the run can't be recorded in {self.path!r}: {error.strerror}", path=self.path
@@ -200,7 +198,8 @@ def beginning(root: str, root_mode: str = ANY) -> Iterator[None]:
         raise _root_error(root, error) from error
     with ExitStack() as lock:
         try:
-            lock.enter_context(exclusive_access(runs))
+            # Shared, so that many apps that start at once do not wait for each other.
+            lock.enter_context(shared_access(runs, BEGIN_TIMEOUT))
         except OSError as error:
             raise lock_error(error, runs) from error
         yield

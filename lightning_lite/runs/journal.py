@@ -145,6 +145,11 @@ class Journal:
         """Size of the file in bytes."""
         return self._log.end.offset
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was removed, and a method has raised `JournalGone`."""
+        return self._is_gone
+
     def entries(self) -> Iterator[bytes]:
         """Yield the data of all written entries, in order."""
         found, self._found = self._found, None

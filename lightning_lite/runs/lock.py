@@ -35,6 +35,10 @@ _RETRY_INTERVAL = 0.002
 #: process that was suspended at that moment, or by another program.
 _ACCESS_TIMEOUT = 5.0
 
+#: Seconds to wait for the folder of all runs, and the longest pause in which another process may get it.
+BEGIN_TIMEOUT = 60.0
+_LONGEST_PAUSE = 0.05
+
 #: Maximum of a process id on all systems.
 _MAX_PID = 2**31 - 1
 
@@ -164,22 +168,45 @@ def find_holder(folder: str) -> Holder | None:
 
 
 @contextmanager
-def exclusive_access(folder: str) -> Iterator[None]:
+def exclusive_access(folder: str, timeout: float | None = None) -> Iterator[None]:
     """Lock a folder during the block, which must take less than a millisecond.
 
     Args:
         folder: Absolute path of the folder of a run, or of the folder of all runs.
+        timeout: Maximum of seconds to wait; `None` means five.
 
     Raises:
         OSError: It is not a folder, can't be read, stays locked, or its file system has no working locks.
     """
+    with _locked(folder, LOCK_EX, _ACCESS_TIMEOUT if timeout is None else timeout):
+        yield
+
+
+@contextmanager
+def shared_access(folder: str, timeout: float) -> Iterator[None]:
+    """Lock a folder during the block; others may have the same lock, but not `exclusive_access`.
+
+    Args:
+        folder: As for `exclusive_access`.
+        timeout: Maximum of seconds to wait.
+
+    Raises:
+        OSError: As for `exclusive_access`.
+    """
+    with _locked(folder, LOCK_SH, timeout):
+        yield
+
+
+@contextmanager
+def _locked(folder: str, kind: int, timeout: float) -> Iterator[None]:
     fd = open_folder(folder)
     try:
-        until = monotonic() + _ACCESS_TIMEOUT
-        while not _try_lock(fd, LOCK_EX, folder):
+        until, pause = monotonic() + timeout, _RETRY_INTERVAL
+        while not _try_lock(fd, kind, folder):
             if monotonic() >= until:
                 raise OSError(errno.EBUSY, "another process keeps the folder locked", folder)
-            select((), (), (), _RETRY_INTERVAL)
+            select((), (), (), pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         try:
             yield
         finally:

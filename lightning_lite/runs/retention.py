@@ -9,7 +9,7 @@ from contextlib import suppress
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs, runs_folder
 from lightning_lite.runs.journal_format import FILE_NAME
-from lightning_lite.runs.lock import RunLock, exclusive_access, lock_error
+from lightning_lite.runs.lock import BEGIN_TIMEOUT, RunLock, exclusive_access, find_holder, lock_error
 
 #: Number of the newest runs to keep; the same number of older runs that can be resumed is kept too.
 KEEP_RUNS = 50
@@ -50,8 +50,11 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
             stays = True
         # Only `max_age` looks at the time of a run, because the clock may have been ahead.
         if not stays or (max_age is not None and now - last_change(path) > max_age):
-            with suppress(JournalError, OSError):  # the run is in use, or this user may not remove it
-                remove_run(path)
+            with suppress(
+                JournalError, OSError
+            ):  # it is in use, another process begins a run, or has no right
+                if find_holder(path) is None:
+                    remove_run(path, timeout=0.0)
     remove_leftovers(root)
 
 
@@ -74,11 +77,12 @@ def size_of(path: str) -> int:
     return size
 
 
-def remove_run(path: str) -> None:
+def remove_run(path: str, timeout: float | None = None) -> None:
     """Remove the folder of a run; a run that is refused is left unchanged.
 
     Args:
         path: Absolute path of the folder of the run.
+        timeout: Maximum of seconds to wait for processes that begin a run; `None` means a minute.
 
     Raises:
         JournalInUse: A process uses the run.
@@ -90,8 +94,8 @@ def remove_run(path: str) -> None:
     runs, run_id = os.path.split(path)
     aside = os.path.join(runs, _REMOVED + run_id)
     try:
-        # A run that begins holds this lock until it has its own.
-        with exclusive_access(runs):
+        # A process that begins a run shares this lock until the run has its own.
+        with exclusive_access(runs, BEGIN_TIMEOUT if timeout is None else timeout):
             os.lstat(path)  # fails if another process has removed the run
             lock.acquire(timeout=0.0)
             os.rename(path, aside)  # atomic: a process that dies after it leaves no half of a run

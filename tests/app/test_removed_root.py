@@ -209,3 +209,16 @@ def test_an_app_that_ends_for_another_reason_shows_that_one_and_a_line_about_the
     )
     assert shown in done.stderr
     assert (done.stdout + done.stderr).count("was removed while the run went on") == 1
+
+
+def test_an_end_that_could_not_be_recorded_because_the_root_was_moved_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        ENDING.format(end="self.stop()").replace(
+            'rmtree(".lightning_lite")', "move('.lightning_lite', 'moved')"
+        )
+    )
+
+    done = run_python("app.py", cwd=tmp_path, env={**os.environ, "LIGHTNING_LITE_ROOT": ""})
+
+    assert done.returncode == 1
+    assert "RunnerError: the end of the run can't be recorded" in done.stderr

@@ -279,3 +279,12 @@ def test_a_file_and_a_link_in_the_folder_of_the_runs_are_no_runs(capfd: Capture,
     is_refused(call(capfd, "status", "20990101-000000000-abcdee"), 2, "there is no run")
     call(capfd, "clean", "--all", "--yes")
     assert len(list(run.parent.iterdir())) == 3
+
+
+def test_logs_that_were_moved_behind_a_link_are_not_read_and_the_error_says_so(
+    capfd: Capture, run: Path, tmp_path: Path
+):
+    shutil.move(run / "logs", tmp_path / "elsewhere")
+    (run / "logs").symlink_to(tmp_path / "elsewhere")
+
+    is_refused(call(capfd, "logs", run.name), 2, "is not a folder", "Move the logs back")

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from old_runs import IDENTITY, make_run, touch
 
 from lightning_lite.errors import JournalError, JournalInUse
-from lightning_lite.runs import folder, lock
+from lightning_lite.runs import folder, lock, retention
 from lightning_lite.runs.catalog import find_resumable, list_runs, read_runs
 from lightning_lite.runs.folder import RunFolder, beginning
 from lightning_lite.runs.journal import Journal
@@ -59,7 +60,7 @@ def test_a_cleaner_removes_no_run_that_begins(tmp_path: Path):
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_run_is_not_removed_at_any_step_of_its_begin(tmp_path: Path, monkeypatch, steps: int):
-    monkeypatch.setattr(lock, "_ACCESS_TIMEOUT", 0.05)
+    monkeypatch.setattr(retention, "BEGIN_TIMEOUT", 0.05)
     with beginning(str(tmp_path)):
         if steps == 0:
             run_path = str(make_run(tmp_path, 1, journal=False))
@@ -78,7 +79,7 @@ def test_a_run_is_not_removed_at_any_step_of_its_begin(tmp_path: Path, monkeypat
 
 
 def test_a_begin_waits_for_a_cleaner_and_ends_with_its_name_if_that_hangs(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(lock, "_ACCESS_TIMEOUT", 0.05)
+    monkeypatch.setattr(folder, "BEGIN_TIMEOUT", 0.05)
     (tmp_path / "runs").mkdir()
     fd = os.open(tmp_path / "runs", os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -106,6 +107,29 @@ def test_a_folder_that_stays_locked_hangs_no_reader(tmp_path: Path, monkeypatch)
     assert (first.path, first.state) == (str(run), "failed")
     assert first.trouble == "its lock can't be read: another process keeps the folder locked"
     assert (second.path, second.trouble) == (str(other), "")
+
+
+def test_many_apps_that_begin_at_once_do_not_wait_for_each_other(tmp_path: Path):
+    begun, errors = threading.Barrier(60), []
+
+    def start() -> None:
+        try:
+            with beginning(str(tmp_path)):
+                begun.wait(60)  # all of them are in the block at the same time
+                run = RunFolder.create(str(tmp_path), app="Root", identity=IDENTITY)
+                journal = Journal.create(run.path, IDENTITY)
+            clean_runs(str(tmp_path), keep=2, now=time.time())
+            journal.close()
+        except Exception as error:  # noqa: BLE001 - the test shows it
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
 
 
 @pytest.mark.parametrize("ahead", [1.0, 3600.0, 400 * 86400.0])

@@ -13,7 +13,7 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
-from lightning_lite.cli.options import ParamType, examples, plain_option, read_age, root_option
+from lightning_lite.cli.options import BadInput, ParamType, examples, plain_option, read_age, root_option
 from lightning_lite.cli.run_reader import read_status
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
@@ -88,6 +88,12 @@ def command(
     The output of the flow is not in the logs: it goes to the terminal of the app.
     """
     run, words = find_target(root, target)
+    folder = os.path.join(run.path, "logs")
+    if os.path.lexists(folder) and (os.path.islink(folder) or not os.path.isdir(folder)):
+        raise BadInput(
+            f"the logs of run {run.id} can't be read: {folder!r} is not a folder; links in the folder of a "
+            "run are not followed. Move the logs back to that place."
+        )
     works = {find_work(run.id, word, _known_works(run)) for word in words}
     logs = RunLogs(run.path, works, nlines=nlines, since=since)
     show = _to_json if as_json else _Text(timestamps=timestamps, prefix=not no_prefix)
