@@ -12,7 +12,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
-	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic and FastAPI (450 MB)"
+	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic, FastAPI and torch (1.3 GB or more)"
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
@@ -42,7 +42,8 @@ test-oldest:
 	--constraint .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
 
-# 450 MB. torch is not among them: what the package index has for Linux brings CUDA, some GB.
+# 1.3 GB with a build of torch for the CPU. For Linux, PyPI has one with CUDA, some GB more; the tests use the CPU only.
+# One version of torch, so that pip does not replace a build that is there by another one.
 test-ml:
 	@$(PYTHON) -m venv .venv-ml
 	@.venv-ml/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test-ml]"

@@ -1,4 +1,4 @@
-"""Models of torch in works; skipped where torch is not installed, because with CUDA it has some GB."""
+"""Models of torch in works; `make test-ml` installs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.processes import run_python
 
 SCRIPT = Path(__file__).with_name("torch_script.py")
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="only in `make test-ml`")
 
 
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
