@@ -177,7 +177,7 @@ class Flow(LightningFlow):
         self.stop()
 
 LightningApp(Flow()).run()
-print("the end of the script")
+print("the end of the script", flush=True)  # the pool may end its process before that flushes its output
 """
 
 
