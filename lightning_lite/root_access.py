@@ -39,8 +39,9 @@ CLOSED = 0o700
 SHARED = 0o2770
 _STICKY = 0o1000
 
-#: Folder of a group root in which each user has a private root.
+#: Folder of a group root in which each user has a private root, and folder of the runs in a private root.
 USERS = "users"
+RUNS = "runs"
 
 _GROUP_BITS = 0o2070
 _OPEN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -153,13 +154,14 @@ def check_root(found: os.stat_result, path: str, mode: str) -> bool:
         path: Its path, for the error.
         mode: As for `opened`.
     """
-    is_shared = found.st_mode & _GROUP_BITS == _GROUP_BITS
+    # A private root with runs does not become a group root by its mode: its runs would not be found any more.
+    is_shared = found.st_mode & _GROUP_BITS == _GROUP_BITS and not os.path.lexists(f"{path}/{RUNS}")
     is_own = found.st_uid == os.geteuid()
     if is_shared and mode == PRIVATE:
         raise _refused(path, "is shared with a group; use a private one, or pass root_mode='group'")
     if mode == GROUP and not is_shared:
         what = "is private: it has files already, so that its mode is kept" if is_own else "is private"
-        raise _refused(path, f"{what}; use a new folder, or let its owner share it with chmod 2770")
+        raise _refused(path, f"{what}; use a new folder")
     if is_shared and mode == OWN and not is_own:
         raise _refused(
             path,

@@ -289,6 +289,10 @@ class RunHistory:
             JournalCorrupt: It is about a component or a call that no earlier event mentions.
         """
         match event:
+            case CallStatusChanged(status=status) if (
+                status.stage == WorkStageStatus.STOPPED and not self._has_call(event)
+            ):
+                pass  # a signal ended the app after the flow asked for the call and before that was written
             case CallStatusChanged() | CallSucceeded() | CallFailed():
                 self._apply_to_call(event)
             case CallAsked():
@@ -369,13 +373,16 @@ class RunHistory:
 
     def _find(self, event: CallStatusChanged | CallSucceeded | CallFailed | CallSurvived) -> WorkHistory:
         """Return the work of an event, which was asked for its call, now or under an earlier name."""
+        if not self._has_call(event):
+            missing = f"{event.component} was not asked for a call with the key {event.key}"
+            raise self._impossible(event, missing)
+        return self.works[event.component]
+
+    def _has_call(self, event: CallStatusChanged | CallSucceeded | CallFailed | CallSurvived) -> bool:
         work = self.works.get(event.component)
-        if work is None or event.key not in work.records.current:
-            work = self._work(event.component)
-            if not work.expand(event.key) and event.key not in self._moved:
-                missing = f"{event.component} was not asked for a call with the key {event.key}"
-                raise self._impossible(event, missing)
-        return work
+        if work is not None and event.key in work.records.current:
+            return True
+        return self._work(event.component).expand(event.key) or event.key in self._moved
 
     def _impossible(self, event: Event, missing: str) -> JournalCorrupt:
         return corrupt(self._file, None, one_line(f"{type(event).__name__}, but {missing}", limit=200))

@@ -20,6 +20,7 @@ from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import AppFailed, JournalError, RootRefused, ValueFileError
 from lightning_lite.root_access import own_root
 from lightning_lite.runs.catalog import find_resumable, read_runs, runs_folder
+from lightning_lite.runs.folder import RunFolder
 from lightning_lite.runs.lock import RunLock
 from lightning_lite.runs.retention import clean_runs, remove_run
 from lightning_lite.storage import Drive, Payload
@@ -474,3 +475,16 @@ def test_the_errors_say_which_folder_and_what_to_do(own_place: Path):
     with pytest.raises(DriveRefused):
         drive_names(str(own_place / "root"))
     assert issubclass(JournalError, Exception)
+
+
+def test_a_private_root_with_runs_does_not_become_a_group_root_by_its_mode(tmp_path: Path) -> None:
+    """Its runs would not be found any more, for example after `chmod -R g+rwxs` for a whole volume."""
+    root = tmp_path / "root"
+    RunFolder.create(str(root), app="Root")
+    root.chmod(0o2770)
+
+    with pytest.raises(RootRefused, match="is writable by other users"):
+        read_runs(str(root))
+    root.chmod(0o700)
+
+    assert len(read_runs(str(root))) == 1

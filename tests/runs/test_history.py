@@ -13,7 +13,7 @@ import numpy
 import pytest
 
 from lightning_lite import LightningFlow, LightningWork
-from lightning_lite.engine.history import RunHistory, read_history
+from lightning_lite.engine.history import RunHistory, fold, read_history
 from lightning_lite.errors import JournalCorrupt, JournalError, JournalVersion, NothingToResume
 from lightning_lite.events import (
     CallAsked,
@@ -27,7 +27,7 @@ from lightning_lite.events import (
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.runs.safe_unpickle import NotPlain, show_arguments, unpack_plain
-from lightning_lite.status import WorkStatus
+from lightning_lite.status import WorkStageStatus, WorkStatus
 from lightning_lite.storage import Drive
 from lightning_lite.testing import LightningTestApp
 from lightning_lite.values.codec import decode
@@ -312,3 +312,16 @@ def test_what_can_not_be_read_is_shown_as_dots():
     assert show_arguments(b"\x80\x05nonsense") == "..."
     with pytest.raises(NotPlain, match=r"posix\.mkdir"):
         unpack_plain(pickle.dumps(Colour()))
+
+
+def test_a_stop_of_a_call_that_was_never_written_is_no_damage():
+    """Ctrl-C may come after the flow has asked for a call and before that is written."""
+    stopped = WorkStatus(WorkStageStatus.STOPPED, 3.0, None, "", 1, "")
+    running = WorkStatus(WorkStageStatus.RUNNING, 3.0, None, "", 1, "")
+    begin = [RunBegun(1.0), ComponentAttached("root.work", 1.0, True, "app.py Work", {})]
+
+    history = fold([*begin, CallStatusChanged("root.work", "key", 3.0, 1, stopped)])
+    with pytest.raises(JournalCorrupt, match="was not asked for a call"):
+        fold([*begin, CallStatusChanged("root.work", "key", 3.0, 1, running)])
+
+    assert history.works["root.work"].calls == []

@@ -158,10 +158,13 @@ class Put:
 
     def _remove_source(self) -> None:
         """Remove the source after its copy."""
+        path = self._source.path
         try:
-            stays = (
-                remove_source(self._fd, self._source.path) if self._is_unchanged() else "it has changed since"
-            )
+            stays = content_obstacle(
+                self._fd, path
+            )  # again: another process may have opened it during the copy
+            if stays is None:
+                stays = remove_source(self._fd, path) if self._is_unchanged() else "it has changed since"
         except (FileNotFoundError, NotADirectoryError):
             stays = "it has changed since"
         if stays is not None:
