@@ -78,8 +78,11 @@ def check_root(root: str) -> str:
     Raises:
         BadInput: The folder does not exist, has no runs and drives, or can't be read.
     """
-    if any(os.path.isdir(os.path.join(root, part)) for part in ("runs", "drives", USERS)):
-        return root
+    for part in ("runs", "drives", USERS):
+        path = os.path.join(root, part)
+        # A link, also a broken one, is refused by its name later.
+        if os.path.isdir(path) or os.path.islink(path):
+            return root
     if not os.path.exists(root):
         what = "there is no such folder"
     elif not os.path.isdir(root):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
-from lightning_lite.runs.catalog import RunSummary, list_runs, read_run, runs_folder
+from lightning_lite.runs.catalog import LINK_TROUBLE, RunSummary, list_runs, read_run, runs_folder
 
 #: Maximum number of names that an error lists.
 _MAX_NAMES = 5
@@ -26,9 +26,11 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummar
         running: Whether the run must be still running.
 
     Raises:
-        BadInput: No run matches, several match, or the run has ended.
+        BadInput: No run matches, several match, its folder is a link, or the run has ended.
     """
     run = _choose(root) if text is None else _find(root, text)
+    if os.path.islink(run.path):
+        raise BadInput(f"run {run.id} can't be read from {run.path!r}: {LINK_TROUBLE}.")
     if running and run.state != "running":
         if run.trouble:
             raise BadInput(f"run {run.id} does not seem to be running: {run.trouble}.")

@@ -15,12 +15,15 @@ from datetime import datetime
 from time import time
 from typing import Any, NamedTuple
 
-from lightning_lite.errors import NothingToResume
+from lightning_lite.errors import NothingToResume, RootRefused
 from lightning_lite.regular_files import read_regular
 from lightning_lite.root_access import PRIVATE, opened, own_root
 from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
+
+#: Why a run is refused whose folder is a link: what it leads to may belong to another user, or be missing.
+LINK_TROUBLE = "it is a symbolic link; move the folder of the run back to that place, or remove the link"
 
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{9}-[0-9a-f]{6}")
 
@@ -96,14 +99,15 @@ def read_runs(root: str) -> list[RunSummary]:
     """
     runs = runs_folder(root)
     found = [read_run(os.path.join(runs, name)) for name in list_runs(runs)]
-    return [run for run in found if not run.trouble or _is_folder(run.path)]  # not those just removed
+    return [run for run in found if not run.trouble or os.path.lexists(run.path)]  # not those just removed
 
 
 def read_run(path: str) -> RunSummary:
     """Return the summary of a run.
 
     The lock says whether a run is still running. Its pid does not: the system may have given that number to
-    another process. If the lock or `run.json` can't be read, the state of a run that goes on is `unknown`.
+    another process. If the lock or `run.json` can't be read, the state of a run that goes on is `unknown`. If
+    the folder is a link, nothing in it is read.
 
     Args:
         path: Absolute path of the folder of the run.
@@ -111,6 +115,8 @@ def read_run(path: str) -> RunSummary:
     Raises:
         PermissionError: This user may not read the folder.
     """
+    if os.path.islink(path):
+        return RunSummary(os.path.basename(path), path, {}, "unknown", None, LINK_TROUBLE)
     holder, troubles = None, []
     try:
         holder = find_holder(path)
@@ -158,13 +164,17 @@ def runs_folder(root: str) -> str:
 
 
 def list_runs(runs: str) -> list[str]:
-    """Return the ids of the runs in a folder, the oldest first; a link or a file is not a run."""
+    """Return the ids of the runs in a folder, the oldest first; a file is not a run.
+
+    A link with the id of a run is listed, also a broken one, so that its user learns why it is refused.
+    """
     try:
         with os.scandir(runs) as entries:
             return sorted(
                 entry.name
                 for entry in entries
-                if _RUN_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+                if _RUN_ID.fullmatch(entry.name)
+                and (entry.is_symlink() or entry.is_dir(follow_symlinks=False))
             )
     except (FileNotFoundError, NotADirectoryError):
         return []
@@ -179,10 +189,10 @@ def run_path(root: str, run_id: str) -> str:
 
     Raises:
         NothingToResume: There is no such run.
-        RootRefused: Another user could have written into the root or into the run.
+        RootRefused: Another user could have written into the root or into the run, or that is a link.
     """
     runs = runs_folder(root)
-    if _RUN_ID.fullmatch(run_id) is None or not _is_folder(path := os.path.join(runs, run_id)):
+    if _RUN_ID.fullmatch(run_id) is None or not _is_run(path := os.path.join(runs, run_id)):
         raise NothingToResume(
             f"there is no run {one_line(run_id)!r}; the runs are named like the folders in {runs!r}",
             run_id=run_id,
@@ -196,32 +206,41 @@ def find_resumable(root: str, identity: str) -> str | None:
     """Return the folder of the latest run of an app that `flow.stop` did not end, or `None`.
 
     A run that is still running counts: `Journal.open` then refuses it and names its process. If it did not
-    count, a second run would start next to it.
+    count, a second run would start next to it. A run whose folder is a link is refused and not passed over:
+    a new run would run its completed calls again. If the link is broken, it may be a run of any app.
 
     Args:
         root: Absolute folder that holds everything.
         identity: Identity of the app, as in `Journal.create`.
 
     Raises:
-        RootRefused: Another user could have written into the root or into the run.
+        RootRefused: Another user could have written into the root or into the run, or that is a link.
     """
     runs = runs_folder(root)
     for run_id in reversed(list_runs(runs)):
         path = os.path.join(runs, run_id)
-        if can_resume(path) and read_details(path).get("identity") == identity:
+        unknown = identity if os.path.islink(path) else None
+        if can_resume(path) and read_details(path).get("identity", unknown) == identity:
             _check_run(path)
             return path
     return None
 
 
 def _check_run(path: str) -> None:
+    if os.path.islink(path):
+        raise RootRefused(
+            f"the run {os.path.basename(path)!r} can't be resumed from {path!r}: {LINK_TROUBLE}", path=path
+        )
     with opened(path, mode=PRIVATE):
         pass
 
 
 def can_resume(path: str) -> bool:
-    """Return whether a run has a journal and was not ended by `flow.stop`."""
-    return has_journal(path) and read_details(path).get("state") != "stopped"
+    """Return whether a run has a journal and was not ended by `flow.stop`.
+
+    If its folder is a link, that may be broken for a while, so it counts as a run with a journal.
+    """
+    return (has_journal(path) or os.path.islink(path)) and read_details(path).get("state") != "stopped"
 
 
 def read_details(path: str) -> dict[str, Any]:
@@ -254,10 +273,11 @@ def load_details(path: str) -> dict[str, Any]:
     return {name: value for name, value in details.items() if isinstance(value, _FIELDS.get(name, (object,)))}
 
 
-def _is_folder(path: str) -> bool:
-    """Return whether there is a folder; a link to one does not count."""
+def _is_run(path: str) -> bool:
+    """Return whether there is a folder, or a link."""
     try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
+        mode = os.lstat(path).st_mode
+        return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
     except OSError:
         return False
 

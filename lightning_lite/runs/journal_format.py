@@ -157,9 +157,11 @@ def find_file(folder: str) -> os.stat_result:
     Raises:
         NothingToResume: There is no journal.
         JournalVersion: There is a journal of version 3 or earlier.
-        JournalError: It is not a regular file, or its status can't be read.
+        JournalError: It is not a regular file, its status can't be read, or the folder is a link.
     """
     path = os.path.join(folder, FILE_NAME)
+    if os.path.islink(folder):
+        raise _refusal(path, "its folder is a symbolic link; move the folder of the run back to its place")
     try:
         found = os.lstat(path)
     except FileNotFoundError:

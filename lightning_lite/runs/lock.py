@@ -35,7 +35,8 @@ _RETRY_INTERVAL = 0.002
 #: process that was suspended at that moment, or by another program.
 _ACCESS_TIMEOUT = 5.0
 
-#: Seconds to wait for the folder of all runs, and the longest pause in which another process may get it.
+#: Seconds for which a run that begins or is resumed waits for a folder, and the longest pause between two
+#: attempts. An app that many others start with should rather start late than fail.
 BEGIN_TIMEOUT = 60.0
 _LONGEST_PAUSE = 0.05
 
@@ -59,23 +60,25 @@ class RunLock:
         self._folder = folder
         self._fd: int | None = None
 
-    def acquire(self, timeout: float = _DEAD_HOLDER_TIMEOUT) -> None:
+    def acquire(self, timeout: float | None = None, access_timeout: float | None = None) -> None:
         """Take the lock, or raise at once; wait only if the process that holds it is dead.
 
         Args:
-            timeout: Maximum of seconds to wait.
+            timeout: Maximum of seconds to wait for the lock of a dead process; `None` means five.
+            access_timeout: Maximum of seconds to wait for the folder; `None` means a minute.
 
         Raises:
             JournalInUse: Another process, or another journal in this process, holds the lock.
             JournalError: The lock file is not a regular file, or the file system has no working locks.
         """
-        until = monotonic() + timeout
+        until = monotonic() + (_DEAD_HOLDER_TIMEOUT if timeout is None else timeout)
+        access_timeout = BEGIN_TIMEOUT if access_timeout is None else access_timeout
         try:
             while self._fd is None:
                 try:
                     # Exclusive, because the holder writes its name after it has locked the file: a process
                     # that finds the file locked could otherwise read the name of an earlier holder.
-                    with exclusive_access(self._folder):
+                    with exclusive_access(self._folder, access_timeout):
                         self._fd = self._open_and_lock()
                 except JournalInUse as error:
                     if not _is_dead(error) or monotonic() >= until:
@@ -143,18 +146,19 @@ class Holder(NamedTuple):
         return Place(self.host, self.pid) if self.host is not None and self.pid is not None else None
 
 
-def find_holder(folder: str) -> Holder | None:
+def find_holder(folder: str, timeout: float | None = None) -> Holder | None:
     """Return the process that holds the lock of a run, or `None`. The lock is not taken.
 
     Args:
         folder: Absolute path of the folder of the run.
+        timeout: Maximum of seconds to wait for the folder; `None` means five.
 
     Raises:
         OSError: This user may not read the folder, its lock is not a regular file, or the file system has no
             working locks.
     """
     path = os.path.join(folder, "journal.lock")
-    with exclusive_access(folder):
+    with exclusive_access(folder, timeout):
         try:
             fd = open_regular(path)
         except FileNotFoundError:

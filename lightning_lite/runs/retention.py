@@ -9,12 +9,15 @@ from contextlib import suppress
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import can_resume, list_runs, runs_folder
 from lightning_lite.runs.journal_format import FILE_NAME
-from lightning_lite.runs.lock import BEGIN_TIMEOUT, RunLock, exclusive_access, find_holder, lock_error
+from lightning_lite.runs.lock import RunLock, exclusive_access, find_holder, lock_error
 
 #: Number of the newest runs to keep; the same number of older runs that can be resumed is kept too.
 KEEP_RUNS = 50
 
 _REMOVED = ".removed-"
+
+#: Seconds to wait for processes that begin a run, and for those that look at the run to remove.
+_REMOVE_TIMEOUT = 5.0
 
 
 def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None, now: float) -> None:
@@ -50,10 +53,10 @@ def clean_runs(root: str, *, keep: int = KEEP_RUNS, max_age: float | None = None
             stays = True
         # Only `max_age` looks at the time of a run, because the clock may have been ahead.
         if not stays or (max_age is not None and now - last_change(path) > max_age):
-            with suppress(
-                JournalError, OSError
-            ):  # it is in use, another process begins a run, or has no right
-                if find_holder(path) is None:
+            # It is in use, another process begins a run, or this user may not remove it. An app never waits
+            # for that at its start.
+            with suppress(JournalError, OSError):
+                if find_holder(path, timeout=0.0) is None:
                     remove_run(path, timeout=0.0)
     remove_leftovers(root)
 
@@ -82,7 +85,8 @@ def remove_run(path: str, timeout: float | None = None) -> None:
 
     Args:
         path: Absolute path of the folder of the run.
-        timeout: Maximum of seconds to wait for processes that begin a run; `None` means a minute.
+        timeout: Maximum of seconds to wait for processes that begin a run, and for those that look at this
+            run; `None` means five for each.
 
     Raises:
         JournalInUse: A process uses the run.
@@ -90,14 +94,15 @@ def remove_run(path: str, timeout: float | None = None) -> None:
         FileNotFoundError: There is no such run.
         OSError: The system refuses to remove it.
     """
+    timeout = _REMOVE_TIMEOUT if timeout is None else timeout
     lock = RunLock(path)
     runs, run_id = os.path.split(path)
     aside = os.path.join(runs, _REMOVED + run_id)
     try:
         # A process that begins a run shares this lock until the run has its own.
-        with exclusive_access(runs, BEGIN_TIMEOUT if timeout is None else timeout):
+        with exclusive_access(runs, timeout):
             os.lstat(path)  # fails if another process has removed the run
-            lock.acquire(timeout=0.0)
+            lock.acquire(timeout=0.0, access_timeout=timeout)
             os.rename(path, aside)  # atomic: a process that dies after it leaves no half of a run
         shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:

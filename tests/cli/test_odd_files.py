@@ -269,14 +269,19 @@ def test_fields_of_another_program_break_no_verb(capfd: Capture, run: Path, deta
     assert run.name in refusal.err
 
 
-def test_a_file_and_a_link_in_the_folder_of_the_runs_are_no_runs(capfd: Capture, run: Path, tmp_path: Path):
+def test_a_file_with_the_name_of_a_run_is_no_run_and_a_link_is_named(
+    capfd: Capture, run: Path, tmp_path: Path
+):
     (run.parent / "20990101-000000000-abcdef").write_text("a file")
     (run.parent / "20990101-000000000-abcdee").symlink_to(run)
     (run.parent / "20990101-000000000-abcded").symlink_to(tmp_path / "missing")
 
-    assert len(call(capfd, "ps", "--json").data) == 2
-    assert call(capfd, "status", "--json").data["id"] == run.name
-    is_refused(call(capfd, "status", "20990101-000000000-abcdee"), 2, "there is no run")
+    troubles = [bool(each["trouble"]) for each in call(capfd, "ps", "--json").data]
+    assert troubles == [True, True, False, False]
+    assert call(capfd, "status", run.name, "--json").data["id"] == run.name
+    is_refused(call(capfd, "status", "20990101-000000000-abcdef"), 2, "there is no run")
+    is_refused(call(capfd, "status", "20990101-000000000-abcdee"), 2, "it is a symbolic link")
+    is_refused(call(capfd, "status"), 2, "20990101-000000000-abcdee", "remove the link")
     call(capfd, "clean", "--all", "--yes")
     assert len(list(run.parent.iterdir())) == 3
 

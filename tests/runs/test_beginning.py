@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from old_runs import IDENTITY, make_run, touch
@@ -60,7 +61,7 @@ def test_a_cleaner_removes_no_run_that_begins(tmp_path: Path):
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_run_is_not_removed_at_any_step_of_its_begin(tmp_path: Path, monkeypatch, steps: int):
-    monkeypatch.setattr(retention, "BEGIN_TIMEOUT", 0.05)
+    monkeypatch.setattr(retention, "_REMOVE_TIMEOUT", 0.05)
     with beginning(str(tmp_path)):
         if steps == 0:
             run_path = str(make_run(tmp_path, 1, journal=False))
@@ -95,6 +96,7 @@ def test_a_begin_waits_for_a_cleaner_and_ends_with_its_name_if_that_hangs(tmp_pa
 
 def test_a_folder_that_stays_locked_hangs_no_reader(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(lock, "_ACCESS_TIMEOUT", 0.05)
+    monkeypatch.setattr(lock, "BEGIN_TIMEOUT", 0.05)
     run, other = make_run(tmp_path, 1, "failed"), make_run(tmp_path, 2, "failed")
     fd = os.open(run, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -130,6 +132,70 @@ def test_many_apps_that_begin_at_once_do_not_wait_for_each_other(tmp_path: Path)
         thread.join()
 
     assert errors == []
+
+
+@pytest.mark.parametrize("seconds", [0.001, 6.0, 55.0, 70.0])
+@pytest.mark.parametrize("kind", [fcntl.LOCK_SH, fcntl.LOCK_EX])
+def test_a_begin_waits_up_to_a_minute_for_a_suspended_process(
+    tmp_path: Path, monkeypatch, kind: int, seconds: float
+):
+    (tmp_path / "runs").mkdir()
+    held = [os.open(tmp_path / "runs", os.O_RDONLY)]
+    fcntl.flock(held[0], kind)
+    pauses: list[float] = []
+
+    def pause(*arguments: Any) -> None:  # the clock of this test advances in pauses only
+        pauses.append(arguments[3])
+        if sum(pauses) >= seconds and held:
+            os.close(held.pop())
+
+    monkeypatch.setattr(lock, "select", pause)
+    monkeypatch.setattr(lock, "monotonic", lambda: sum(pauses))
+    if seconds > 60 and kind == fcntl.LOCK_EX:
+        with pytest.raises(JournalError, match=r"runs' can't be locked: another process keeps"):
+            begin(tmp_path)
+    else:
+        begin(tmp_path)[1].close()
+
+    if kind == fcntl.LOCK_SH:
+        assert pauses == [], "another app that begins, also if it is suspended"
+    assert len(pauses) <= 25 * seconds + 10, "few attempts in a long time"
+    assert max(pauses, default=0) <= 0.1, "and none much too late"
+    for fd in held:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("held", ["the folder of all runs", "the folder of a run", "its lock"])
+@pytest.mark.parametrize("kind", [fcntl.LOCK_SH, fcntl.LOCK_EX])
+def test_a_start_waits_for_nothing_to_clean(tmp_path: Path, monkeypatch, held: str, kind: int):
+    old = make_run(tmp_path, 1)
+    for number in (2, 3):
+        make_run(tmp_path, number)
+    path = {
+        "the folder of all runs": old.parent,
+        "the folder of a run": old,
+        "its lock": old / "journal.lock",
+    }
+    monkeypatch.setattr(lock, "select", lambda *_: pytest.fail("it waits"))
+    fd = os.open(path[held], os.O_RDONLY)
+    fcntl.flock(fd, kind)
+
+    clean_runs(str(tmp_path), keep=1, now=time.time())
+    assert old.exists()
+    os.close(fd)
+
+    clean_runs(str(tmp_path), keep=1, now=time.time())
+    assert len(list_runs(str(tmp_path / "runs"))) == 1
+
+
+def test_a_start_takes_no_lock_of_all_runs_for_runs_in_use(tmp_path: Path, monkeypatch):
+    begun = [begin(tmp_path)[1] for _ in range(4)]
+    monkeypatch.setattr(retention, "remove_run", lambda *_, **__: pytest.fail("it takes the lock"))
+
+    clean_runs(str(tmp_path), keep=1, max_age=0.0, now=time.time() + 60)
+
+    for journal in begun:
+        journal.close()
 
 
 @pytest.mark.parametrize("ahead", [1.0, 3600.0, 400 * 86400.0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from old_runs import DAY, FIRST, IDENTITY, make_run, touch
 
-from lightning_lite.runs import lock, retention
+from lightning_lite.runs import retention
 from lightning_lite.runs.folder import beginning
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.retention import clean_runs
@@ -85,8 +85,7 @@ def test_a_run_in_use_is_kept(tmp_path: Path):
     assert numbers(tmp_path) == []
 
 
-def test_a_run_that_is_starting_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lock, "_ACCESS_TIMEOUT", 0.05)
+def test_a_run_that_is_starting_is_kept(tmp_path: Path):
     with beginning(str(tmp_path)):
         for number in (1, 2):
             touch(make_run(tmp_path, number, "running", journal=False), NOW - 1)

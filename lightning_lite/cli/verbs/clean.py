@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import NamedTuple
@@ -96,7 +97,10 @@ def command(
     ]
     if takes_all and old and not (yes or dry_run):
         _ask(old)
-    removed = old if dry_run else [each for each in old if _remove(each.run)]
+    if dry_run:
+        removed = [each for each in old if not os.path.islink(each.run.path)]
+    else:
+        removed = [each for each in old if _remove(each.run)]
     if not dry_run:
         remove_leftovers(root)
     _report(removed, dry_run, as_json)
