@@ -163,7 +163,7 @@ def test_a_child_that_writes_to_the_state_does_not_hang(start_method: str, tmp_p
 
 
 FRESH = """
-import os, signal, sys, threading, time
+import os, signal, sys, threading
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 def end_fresh_children():
@@ -171,7 +171,7 @@ def end_fresh_children():
     for _ in range(40):
         pid = os.fork()
         if pid == 0:
-            time.sleep(60)
+            signal.pause()
         os.kill(pid, signal.SIGTERM)  # before the child has run any Python code
         statuses.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     return statuses

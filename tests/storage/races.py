@@ -16,6 +16,9 @@ from lightning_lite.storage.errors import DriveDuplicate, DriveNotFound
 #: Seconds after which a process that hangs is ended; the long runs take minutes where the machine is busy.
 DEADLINE = 1800
 
+#: User and group without rights.
+NOBODY = 65534
+
 
 def together(*jobs: Callable[[], object]) -> None:
     """Do each job in a forked process of its own, and fail with the error of the first one that fails."""
@@ -46,6 +49,19 @@ def fork(job: Callable[[], object]) -> tuple[int, int]:
         os.write(writer, f"{type(error).__name__}: {error}".encode()[:4000] or b"failed")
     finally:
         os._exit(0)
+
+
+def as_nobody(job: Callable[[], object]) -> None:
+    """Do a job in a forked process that is not root, and fail with its error."""
+
+    def confined() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        job()
+
+    together(confined)
 
 
 def own_folder(drive: Drive, name: str) -> Drive:

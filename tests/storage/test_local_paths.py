@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import filelock  # noqa: F401 - loaded before a test gives up its rights
@@ -31,9 +30,6 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 
 from tests.support.files import write
-
-NOBODY = 65534
-
 
 # The working directory was removed.
 
@@ -368,24 +364,13 @@ def test_a_broken_link_is_called_a_link(drive: Drive, own_place: Path, target: s
 # Folders without permissions.
 
 
-def as_user(job: Callable[[], object]) -> None:
-    def confined() -> None:
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        job()
-
-    races.together(confined)
-
-
 @pytest.mark.parametrize("mode", [0o555, 0o500, 0o444, 0o000])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_folder_without_permissions_is_replaced(
     quick_place: Path, monkeypatch: pytest.MonkeyPatch, mode: int, steps: int
 ):
     if os.geteuid() == 0:
-        os.chown(quick_place, NOBODY, NOBODY)
+        os.chown(quick_place, races.NOBODY, races.NOBODY)
     if steps == 2:
         monkeypatch.setattr(syscalls, "exchange", lambda *places: False)
 
@@ -406,12 +391,12 @@ def test_a_folder_without_permissions_is_replaced(
         assert not list(aside.glob(".lightning_lite-*"))
         assert sorted(os.listdir()) == ["copy", "root", "t"]
 
-    as_user(job)
+    races.as_nobody(job)
 
 
 def test_a_folder_that_can_not_be_replaced_keeps_its_permissions(quick_place: Path):
     if os.geteuid() == 0:
-        os.chown(quick_place, NOBODY, NOBODY)
+        os.chown(quick_place, races.NOBODY, races.NOBODY)
 
     def job() -> None:
         drive = Drive("lit://d", root_dir=quick_place / "root")
@@ -427,4 +412,4 @@ def test_a_folder_that_can_not_be_replaced_keeps_its_permissions(quick_place: Pa
         os.chmod("p", 0o755)
         os.chmod("p/copy", 0o755)
 
-    as_user(job)
+    races.as_nobody(job)

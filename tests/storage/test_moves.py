@@ -21,28 +21,13 @@ from lightning_lite.storage.fs import syscalls
 
 from tests.support.files import write
 
-NOBODY = 65534
-
 
 @pytest.fixture
 def their_place(quick_place: Path) -> Path:
-    """A folder of another user, in which `as_user` runs."""
+    """A folder of another user, in which `races.as_nobody` runs."""
     if os.geteuid() == 0:
-        os.chown(quick_place, NOBODY, NOBODY)
+        os.chown(quick_place, races.NOBODY, races.NOBODY)
     return quick_place
-
-
-def as_user(job: Callable[[], object]) -> None:
-    """Do a job in a forked process that is not root, and fail with its error."""
-
-    def confined() -> None:
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        job()
-
-    races.together(confined)
 
 
 @contextmanager
@@ -88,7 +73,7 @@ def test_a_file_in_a_folder_that_can_not_be_written_is_copied_and_stays(
         assert look(drive, "f") == "new"
         os.chmod("data", 0o755)
 
-    as_user(job)
+    races.as_nobody(job)
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -112,7 +97,7 @@ def test_a_folder_whose_place_can_not_be_written_is_copied_and_stays(
         for folder in ("p", "p/t"):
             os.chmod(folder, 0o755)
 
-    as_user(job)
+    races.as_nobody(job)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the files of another user")
@@ -124,7 +109,7 @@ def test_a_folder_with_a_folder_of_another_user_in_it_is_never_half_removed(
     write("t/b", "mine")
     os.chmod("t/theirs", 0o755)
     for path in ("t", "t/b"):
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(path, races.NOBODY, races.NOBODY)
 
     def job() -> None:
         drive = Drive("lit://d", root_dir=their_place / "root")
@@ -136,7 +121,7 @@ def test_a_folder_with_a_folder_of_another_user_in_it_is_never_half_removed(
         assert content(Path("t")) == before
         assert drive.list(recursive=True) == ["t/b", "t/theirs/a"]
 
-    as_user(job)
+    races.as_nobody(job)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the files of another user")
@@ -150,7 +135,7 @@ def test_a_file_of_another_user_in_a_sticky_folder_is_copied_and_stays(their_pla
             drive.put("shared/f", to="f", move=True)
         assert look(drive, "f") == Path("shared/f").read_text() == "theirs"
 
-    as_user(job)
+    races.as_nobody(job)
 
 
 def mounted(folder: str) -> None:
@@ -206,7 +191,7 @@ def test_nothing_is_put_if_warnings_are_errors_and_the_source_would_stay(their_p
         assert status(f"p/{name}") == before
         os.chmod("p", 0o755)
 
-    as_user(job)
+    races.as_nobody(job)
 
 
 @pytest.mark.parametrize("name", ["unlink", "rename"])
