@@ -74,7 +74,7 @@ class Recorder:
 
     def begin(self, now: Moment) -> None:
         """Record that a process starts or resumes the run."""
-        self._write([RunBegun(now.wall)])
+        self._journal.write(encode_events([RunBegun(now.wall)], self._journal.keep_value))
 
     def record(self, events: Sequence[Event], now: Moment) -> None:
         """Write events; when this returns, they survive the death of the process.
@@ -82,36 +82,36 @@ class Recorder:
         Raises:
             JournalError: Writing failed, for example because the disk is full.
         """
-        survived = self._take_survivors(now) if self._young else ()
-        state = self._state
-        if events or survived:
-            self._write_step((*survived, *events), now)
-            for event in events:
-                if type(event) is StateReported or type(event) is StateWritten:
-                    state.see(event, now)
-        elif state.due is None:
+        is_due = self.wake_at is not None and now.monotonic >= self.wake_at
+        if is_due:
+            events = [*self._take_survivors(now), *events]
+        if events:
+            try:
+                self._journal.write(encode_events(events, self._journal.keep_value))
+            finally:
+                self._follow(events, now)
+        elif not is_due:
             return
-        if state.due is not None and now.monotonic >= state.due:
-            state.flush()
+        numbers_due = self._state.due
+        if numbers_due is not None and now.monotonic >= numbers_due:
+            self._state.flush()
+            numbers_due = None
         self.wake_at = next(iter(self._young.values()), None)
-        if state.due is not None and (self.wake_at is None or state.due < self.wake_at):
-            self.wake_at = state.due
+        if numbers_due is not None and (self.wake_at is None or numbers_due < self.wake_at):
+            self.wake_at = numbers_due
         if self._compaction is not None or self._journal.size > self._compact_at:
             self._compact(_PIECES)
 
-    def _write_step(self, events: Sequence[Event], now: Moment) -> None:
-        try:
-            self._write(events)
-        finally:
-            for event in events:
-                if type(event) is CallStatusChanged:
-                    call = event.component, event.key
-                    if event.status.stage == WorkStageStatus.RUNNING:
-                        self._young[call] = now.monotonic + SURVIVAL
-                    else:
-                        self._young.pop(call, None)
-                elif type(event) is CallSucceeded:
+    def _follow(self, events: Sequence[Event], now: Moment) -> None:
+        """Take note of the calls that run and of the values that have changed."""
+        for event in events:
+            match event:
+                case CallStatusChanged() if event.status.stage == WorkStageStatus.RUNNING:
+                    self._young[event.component, event.key] = now.monotonic + SURVIVAL
+                case CallStatusChanged() | CallSucceeded():
                     self._young.pop((event.component, event.key), None)
+                case StateReported() | StateWritten():
+                    self._state.see(event, now)
 
     def close(self) -> None:
         """Compact a journal that has grown, write what could not be written before, and close the journal."""
@@ -123,9 +123,6 @@ class Recorder:
                 self._compaction.abandon()
             self._state.flush()
             self._journal.close()
-
-    def _write(self, events: Sequence[Event]) -> None:
-        self._journal.write(encode_events(events, self._journal.keep_value))
 
     def _take_survivors(self, now: Moment) -> list[Event]:
         survived: list[Event] = []

@@ -223,6 +223,7 @@ class Supervisor:
             self._attempt_failed(call, message.failure, now)
         elif message.value is not None:
             self._status_changed(call, WorkStageStatus.SUCCEEDED, "")
+            self._outbox.release(call)
             event = CallSucceeded(self.work._node.name, call.key, now.wall, message.value)
             self._outbox.emit(self.work, event)
 
@@ -347,6 +348,7 @@ class Supervisor:
             "" if goes_on else f"{self._describe(call)}{attempt}"
         )  # before `call.fail` deletes the arguments
         if goes_on:
+            self._outbox.release(call)
             self._outbox.emit(self.work, CallFailed(self.work._node.name, call.key, now.wall, failure))
         else:
             call.fail(failure)  # no event, so that a resumed app runs the call again
@@ -362,7 +364,7 @@ class Supervisor:
     def _cut_calls(self, now: Moment) -> None:
         """End all calls that a stop has interrupted."""
         while (call := self._queue.take_cut()) is not None:
-            self._outbox.unneeded += call.big_values
+            self._outbox.release(call)
             call.fail(Failure("stopped", f"{self._describe(call)} was interrupted by a stop"))
             self._emit_status(call, WorkStageStatus.STOPPED, now)
 

@@ -64,11 +64,13 @@ def encode_events(events: Iterable[Event], keep_value: KeepValue) -> bytes:
     """
     rows: list[tuple[Any, ...]] = []
     for event in events:
-        name = type(event).__name__
-        form = _FORMS.get(name)
-        if form is None or type(event) is not form.kind:
+        kind = type(event)
+        form = _FORM_OF_KIND.get(kind)
+        if form is None:
             raise TypeError(f"an event of an unknown kind: {event!r}")
-        rows.append((name, *(event if form.to_fields is None else form.to_fields(event, keep_value))))
+        rows.append(
+            (kind.__name__, *(event if form.to_fields is None else form.to_fields(event, keep_value)))
+        )
     return pickle.dumps(rows, _PROTOCOL) if rows else b""
 
 
@@ -102,7 +104,7 @@ def _from_row(row: Any, folder: str) -> Event | None:
     """Return the event of a row, or `None` if this version does not know its kind or its fields."""
     if type(row) is not tuple or not row or type(row[0]) is not str:
         return None
-    form, fields = _FORMS.get(row[0]), row[1:]
+    form, fields = _FORM_OF_NAME.get(row[0]), row[1:]
     if form is None or tuple(map(type, fields)) not in form.types:
         return None
     if form.from_fields is not None:
@@ -273,49 +275,49 @@ class _Form(NamedTuple):
     to_fields: Callable[[Any, KeepValue], _Fields] | None = None
 
 
-_FORMS = {
-    form.kind.__name__: form
-    for form in (
-        _Form(RunBegun, _types(float)),
-        _Form(ComponentAttached, _types(str, float, bool, tuple, dict), _check_component),
-        _Form(ComponentDetached, _types(str, float)),
-        _Form(ScheduleFired, _types(str, float)),
-        _Form(StateWritten, _types(str, float, dict), _check_states),
-        _Form(StateReported, _types(str, float, dict), _check_states),
-        _Form(ProcessStarted, _types(str, float, tuple), _make_place, _split_last),
-        _Form(WorkStatusChanged, _types(str, float, tuple), _make_status, _split_last),
-        _Form(CallAsked, _types(str, str, float, int, (bytes, NoneType))),
-        _Form(CallStatusChanged, _types(str, str, float, int, tuple), _make_status, _split_last),
-        _Form(
-            CallSucceeded,
-            _types(str, str, float, (bytes, tuple)),
-            _make_value,
-            lambda event, keep: (*event[:-1], _to_value(event.value, keep)),
-        ),
-        _Form(CallFailed, _types(str, str, float, tuple), _make_failure, _split_last),
-        _Form(CallSurvived, _types(str, str, float)),
-        _Form(AnswerUsed, _types(str, str, float)),
-        _Form(HistoryKept, _types(float, tuple, tuple, tuple, tuple, tuple), _make_history),
-        _Form(
-            CallsKept,
-            _types(str, float, tuple),
-            _make_calls,
-            lambda event, keep: (*event[:2], tuple(_to_call(call, keep) for call in event.calls)),
-        ),
-        _Form(
-            AnswersKept,
-            _types(str, float, tuple, tuple, tuple, tuple, tuple),
-            _make_answers,
-            lambda event, keep: (*event[:-1], tuple(_to_value(one, keep) for one in event.values)),
-        ),
-        _Form(
-            WorkKept,
-            _types(str, float, (tuple, NoneType), bool, int, tuple, bool, str, tuple, tuple),
-            _make_work,
-            lambda event, _: (*event[:8], tuple(event.status), tuple(map(tuple, event.statuses))),
-        ),
-    )
-}
+_FORMS = (
+    _Form(RunBegun, _types(float)),
+    _Form(ComponentAttached, _types(str, float, bool, tuple, dict), _check_component),
+    _Form(ComponentDetached, _types(str, float)),
+    _Form(ScheduleFired, _types(str, float)),
+    _Form(StateWritten, _types(str, float, dict), _check_states),
+    _Form(StateReported, _types(str, float, dict), _check_states),
+    _Form(ProcessStarted, _types(str, float, tuple), _make_place, _split_last),
+    _Form(WorkStatusChanged, _types(str, float, tuple), _make_status, _split_last),
+    _Form(CallAsked, _types(str, str, float, int, (bytes, NoneType))),
+    _Form(CallStatusChanged, _types(str, str, float, int, tuple), _make_status, _split_last),
+    _Form(
+        CallSucceeded,
+        _types(str, str, float, (bytes, tuple)),
+        _make_value,
+        lambda event, keep: (*event[:-1], _to_value(event.value, keep)),
+    ),
+    _Form(CallFailed, _types(str, str, float, tuple), _make_failure, _split_last),
+    _Form(CallSurvived, _types(str, str, float)),
+    _Form(AnswerUsed, _types(str, str, float)),
+    _Form(HistoryKept, _types(float, tuple, tuple, tuple, tuple, tuple), _make_history),
+    _Form(
+        CallsKept,
+        _types(str, float, tuple),
+        _make_calls,
+        lambda event, keep: (*event[:2], tuple(_to_call(call, keep) for call in event.calls)),
+    ),
+    _Form(
+        AnswersKept,
+        _types(str, float, tuple, tuple, tuple, tuple, tuple),
+        _make_answers,
+        lambda event, keep: (*event[:-1], tuple(_to_value(one, keep) for one in event.values)),
+    ),
+    _Form(
+        WorkKept,
+        _types(str, float, (tuple, NoneType), bool, int, tuple, bool, str, tuple, tuple),
+        _make_work,
+        lambda event, _: (*event[:8], tuple(event.status), tuple(map(tuple, event.statuses))),
+    ),
+)
+
+_FORM_OF_KIND = {form.kind: form for form in _FORMS}
+_FORM_OF_NAME = {form.kind.__name__: form for form in _FORMS}
 
 
 def _unknown(file: str, what: str) -> JournalVersion:

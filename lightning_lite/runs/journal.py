@@ -24,6 +24,7 @@ from lightning_lite.errors import JournalError, JournalGone
 from lightning_lite.runs.journal_format import (
     CHECKSUM_SIZE,
     ENTRY_HEAD,
+    ENTRY_START,
     FILE_NAME,
     MARK,
     End,
@@ -372,8 +373,8 @@ class _LogFile:
         parts: list[bytes] = []
         for entry in entries:
             number += 1
-            head = ENTRY_HEAD.pack(MARK, number, len(entry), 0)[:-4]
-            framed = b"".join((head, crc32(head, self._salt).to_bytes(4, "little"), entry))
+            start = ENTRY_START.pack(MARK, number, len(entry))
+            framed = start + crc32(start, self._salt).to_bytes(4, "little") + entry
             checksum = blake2b(checksum + framed, digest_size=CHECKSUM_SIZE).digest()
             parts += framed, checksum
         data = b"".join(parts)

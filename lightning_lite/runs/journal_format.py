@@ -49,6 +49,7 @@ MARK = b"\xabLLe"
 _MAGIC = b"LLjournal\r\n\x1a"
 _HEADER = struct.Struct(f"<{len(_MAGIC)}sII{NONCE_SIZE}s")  # magic, version, size of the identity, nonce
 ENTRY_HEAD = struct.Struct("<4sIII")  # mark, number, size of the data, check
+ENTRY_START = struct.Struct("<4sII")  # the part of the head for which the check is made
 
 #: Bytes that are read at once.
 _PIECE = 1024 * 1024

@@ -309,16 +309,16 @@ class CallRecords:
         """Apply an event of the work or of one of its calls; used both live and when a journal is read."""
         match event:
             case CallStatusChanged():
-                known = self.current.get(event.key)
-                if known is not None and known.number > event.number:
-                    return  # a newer call with the same arguments has replaced this one
-                if known is None or known.number < event.number:
+                known, status = self.current.get(event.key), event.status
+                if known is None or known.number != event.number:
+                    if known is not None and known.number > event.number:
+                        return  # a newer call with the same arguments has replaced this one
                     # It was requested while the work had another name, so its `CallAsked` is not among these.
                     known = self._enter(event.key, event.number, b"")
-                if event.status.count > known.attempt:
-                    known.attempt = event.status.count
-                self._count(event.status)
-                self._add_status(known, event.status)
+                if status.count > known.attempt:
+                    known.attempt = status.count
+                self._count(status)
+                self._add_status(known, status)
             case CallAsked():
                 call = self._enter(event.key, event.number, event.arguments or b"")
                 self._add_status(call, WorkStatus(WorkStageStatus.PENDING, event.time, None, "", 0, ""))

@@ -74,7 +74,7 @@ class Component(TreeMember, metaclass=ComponentType):
             else:
                 self._write(node, name, value)
         elif name[:1] == "_" or hasattr(getattr(type(self), name, None), "__set__"):
-            if _is_own_method(type(self), name):
+            if name not in self.__dict__ and _is_own_method(type(self), name):
                 raise ComponentDefinitionError(_taken(type(self), name))
             object.__setattr__(self, name, value)
         elif node is None:

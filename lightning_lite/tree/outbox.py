@@ -9,8 +9,6 @@ from lightning_lite.errors import FailApp, Pause, PauseSwallowed, ScheduleError,
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
-    CallFailed,
-    CallSucceeded,
     ComponentAttached,
     ComponentDetached,
     Event,
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024
-
-#: Events after which the arguments of a call, or the answer of the call that it replaces, are not needed.
-_ENDING = frozenset({CallAsked, CallSucceeded, CallFailed})
 
 
 class Work(Protocol):
@@ -154,12 +149,7 @@ class Outbox:
 
         Events of a work that was removed from the tree are not journaled: another work may have its name.
         """
-        records = work._records
-        if type(event) in _ENDING:
-            known: Call | None = records.current.get(event.key)  # type: ignore[union-attr]
-            if known is not None and known.is_big:
-                self.unneeded += known.big_values
-        records.apply(event)
+        work._records.apply(event)
         if work._node.link is self:
             self.events.append(event)
 
@@ -226,6 +216,8 @@ class Outbox:
 
     def end_blocks(self) -> None:
         """Call the functions of all blocks: the pass has come to its end."""
+        if not self._blocks and not self._at_end:
+            return
         blocks, self._blocks = self._blocks, []
         at_end, self._at_end = self._at_end, []
         for on_left in (*(function for _, functions in blocks for function in functions), *at_end):
@@ -270,6 +262,9 @@ class Outbox:
             arguments: Pickled `(args, kwargs)`.
         """
         records, name = work._records, work._node.name
+        replaced: Call | None = records.current.get(key)
+        if replaced is not None:
+            self.release(replaced)
         # Masked: `run` may get the text that a `Secret` has revealed.
         journaled = mask_pickled(arguments) if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
         self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
@@ -280,6 +275,11 @@ class Outbox:
         if records.was_read:
             self.changed(f"{name}: {WorkStageStatus.PENDING}", name)
         return call
+
+    def release(self, call: Call) -> None:
+        """Register that the big values of a call are not needed after the events of this step."""
+        if call.is_big:
+            self.unneeded += call.big_values
 
     def use_answer(self, work: Work, call: Call) -> None:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
