@@ -271,7 +271,7 @@ class Session:
     def _close_machine(self, reports: list[Report]) -> None:
         now = self._clock.now()
         events = self._machine.close(now, reports)
-        if not isinstance(sys.exception(), JournalGone):  # it is reported once
+        if not self._recorder.is_journal_gone:
             self._record(events, now)
         self._machine.has_exits = True  # all processes have
         self._remove_values()
@@ -281,7 +281,7 @@ class Session:
         try:
             self._folder.ended(state, self._count_works(), _describe_end(state))
         except RunnerError:
-            if not self._recorder.is_journal_gone:  # else that was reported already
+            if not self._recorder.is_journal_gone:
                 raise
 
     def _count_works(self) -> Counter[str]:
