@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -194,9 +196,9 @@ def test_nothing_is_put_if_warnings_are_errors_and_the_source_would_stay(their_p
     races.as_nobody(job)
 
 
-@pytest.mark.parametrize("name", ["unlink", "rename"])
-def test_a_file_whose_removal_fails_all_the_same_is_no_part_of_the_drive(
-    quick_drive: Drive, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize(("name", "source"), [("unlink", "f"), ("rename", "f"), ("rename", "t")])
+def test_a_source_whose_removal_fails_all_the_same_is_no_part_of_the_drive(
+    quick_drive: Drive, monkeypatch: pytest.MonkeyPatch, name: str, source: str
 ):
     write("f", "new").chmod(0o4711)
     write("t/a", "new")
@@ -210,13 +212,126 @@ def test_a_file_whose_removal_fails_all_the_same_is_no_part_of_the_drive(
         real(path, *args, **kwargs)
 
     monkeypatch.setattr(syscalls, name, refuse)
-    source = "f" if name == "unlink" else "t"
     with stays("permission denied"):
         quick_drive.put(source, move=True)
     assert (status("f"), status("t/a")) == before
+    assert sorted(os.listdir()) == ["f", "root", "t"]
     write("f", "edited later")
-    assert look(quick_drive, "f" if name == "unlink" else "t/a") == "new"
+    assert look(quick_drive, "f" if source == "f" else "t/a") == "new"
     assert not leftovers(Path(quick_drive.root_dir))
+
+
+# Another process that puts something else at the path of the source, just before it is removed.
+
+
+def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system refuse the flags of `renameat2`, as some file systems do."""
+    monkeypatch.setattr(syscalls, "_rename_with", lambda *args: False)
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system refuse hard links, too."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    without_exchange(monkeypatch)
+    monkeypatch.setattr(syscalls, "link", refuse)
+
+
+SYSTEMS = (lambda monkeypatch: None, without_exchange, without_links)
+
+
+def before_the_removal(monkeypatch: pytest.MonkeyPatch, source: str, *actions: Callable[[], object]) -> None:
+    """Do the first action just before the source gets its new name, the second one just after that."""
+    real, left = syscalls.rename, list(actions)
+
+    def rename(path: str, *args: object, **kwargs: object) -> None:
+        is_source = path == os.path.abspath(source)
+        if is_source and left:
+            left.pop(0)()
+        real(path, *args, **kwargs)
+        if is_source and left:
+            left.pop(0)()
+
+    monkeypatch.setattr(syscalls, "rename", rename)
+
+
+@pytest.mark.parametrize("prepare", SYSTEMS)
+@pytest.mark.parametrize("source", ["p/f", "p/t"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_another_process_renames_over_the_source_is_never_removed(
+    quick_drive: Drive,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[pytest.MonkeyPatch], None],
+    source: str,
+    is_folder: bool,
+):
+    write("p/f", "old")
+    write("p/t/a", "old")
+    quick_drive.put("p/t", to="x/t")  # so that a move of the folder has to copy it
+    write("new/a" if is_folder else "new", "new")
+    number = os.stat("new").st_ino
+
+    def exchange() -> None:
+        os.rename(source, "gone")
+        os.rename("new", source)
+
+    with monkeypatch.context() as patch:
+        prepare(patch)
+        before_the_removal(patch, source, exchange)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DriveWarning)
+            quick_drive.put(source, to=f"x/{source[2:]}", move=True)
+    assert os.stat(source).st_ino == number
+    assert sorted(os.listdir("p")) == ["f", "t"]
+    assert content(Path(source)) == ({"a": b"new"} if is_folder else b"new")
+    # The source has got another name, so that the drive must not share its file.
+    path = "gone" if source == "p/f" else "gone/a"
+    write(path, "edited later")
+    assert look(quick_drive, "x/f" if source == "p/f" else "x/t/a") == "old"
+
+
+@pytest.mark.parametrize("prepare", SYSTEMS)
+@pytest.mark.parametrize("source", ["p/f", "p/t"])
+def test_nothing_is_lost_if_another_process_replaces_the_source_twice(
+    quick_drive: Drive,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[pytest.MonkeyPatch], None],
+    source: str,
+):
+    write("p/f", "old")
+    write("p/t/a", "old")
+    quick_drive.put("p/t", to="t")  # so that a move of the folder has to copy it
+    for name in ("second", "third"):
+        write(name, name)
+
+    def exchange() -> None:
+        os.rename(source, "gone")
+        os.rename("second", source)
+
+    with monkeypatch.context() as patch:
+        prepare(patch)
+        before_the_removal(patch, source, exchange, lambda: os.rename("third", source))
+        with stays("another process has replaced it; what was there is"):
+            quick_drive.put(source, to=source[2:], move=True)
+    assert Path(source).read_text() == "third"
+    (aside,) = (path for path in Path("p").iterdir() if path.name.startswith(".lightning_lite-"))
+    assert aside.read_text() == "second"
+
+
+@pytest.mark.parametrize("source", ["f", "t"])
+def test_a_source_that_another_process_removes_first_is_just_gone(
+    quick_drive: Drive, monkeypatch: pytest.MonkeyPatch, source: str
+):
+    write("f", "old")
+    write("t/a", "old")
+    quick_drive.put("t")  # so that a move of the folder has to copy it
+    with monkeypatch.context() as patch:
+        before_the_removal(patch, source, lambda: shutil.rmtree("t") if source == "t" else os.unlink("f"))
+        quick_drive.put(source, move=True)
+    assert not os.path.exists(source)
+    assert look(quick_drive, "f" if source == "f" else "t/a") == "old"
 
 
 # A source that a process can write to.

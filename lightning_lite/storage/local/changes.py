@@ -218,6 +218,8 @@ class Put:
         except NotMovable:
             return False
         stays = remove_source(self._fd, path)
+        if stays is None and syscalls.fstat(self._fd).st_nlink > 1:
+            stays = "another process has renamed it"  # so its new name and the drive share one file
         if stays is not None:
             self._separate(stays, on_progress)
         return True

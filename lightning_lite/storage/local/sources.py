@@ -242,7 +242,8 @@ def _may_remove_from(folder: os.stat_result, info: os.stat_result) -> bool:
 def remove_source(fd: int, path: str) -> str | None:
     """Remove a source that the drive has, unless something else is at its path by now.
 
-    A folder is renamed first: if the system refuses that, nothing in it was removed.
+    It is renamed first. Only what has the new name is certainly the source, because another process can put
+    something else at `path` at any time; and if the system refuses the new name, nothing was removed.
 
     Args:
         fd: Descriptor of the file or folder.
@@ -253,27 +254,44 @@ def remove_source(fd: int, path: str) -> str | None:
     """
     if not syscalls.is_same(fd, path):
         return None
+    aside = StagingFolder(os.path.dirname(path)).new_path()
     try:
-        if S_ISDIR(syscalls.fstat(fd).st_mode):
-            return _remove_folder(fd, path)
-        syscalls.unlink(path)
+        syscalls.rename(path, aside)
+    except FileNotFoundError:
+        return None  # another process has just renamed or removed it
     except OSError as error:
         return _reason(error)
+    if not syscalls.is_same(fd, aside):  # another process has just put something else there
+        stays = _put_back(aside, path)
+        return stays and f"another process has replaced it; {stays}"
+    return _remove_folder(fd, aside) if S_ISDIR(syscalls.fstat(fd).st_mode) else _remove_file(aside, path)
+
+
+def _remove_file(aside: str, path: str) -> str | None:
+    try:
+        syscalls.unlink(aside)
+    except OSError as error:
+        stays = _put_back(aside, path)
+        return f"{_reason(error)}; {stays}" if stays else _reason(error)
     return None
 
 
-def _remove_folder(fd: int, path: str) -> str | None:
-    aside = StagingFolder(os.path.dirname(path)).new_path()
-    syscalls.rename(path, aside)
-    if not syscalls.is_same(fd, aside):  # another process has just put another folder there
-        syscalls.rename(aside, path)
-        return "another process has replaced it"
+def _remove_folder(fd: int, aside: str) -> str | None:
     try:
         if not empty_folder(fd):
             return f"a process reads it; what is left is {shown(aside)}"
         syscalls.rmdir(aside)
     except OSError as error:
         return f"{_reason(error)}; what is left is {shown(aside)}"
+    return None
+
+
+def _put_back(aside: str, path: str) -> str | None:
+    """Rename back what was at `path`; return where it is if that fails, or if `path` exists again."""
+    try:
+        syscalls.rename_new(aside, path)
+    except OSError as error:
+        return f"what was there is {shown(aside)} now ({_reason(error)})"
     return None
 
 
