@@ -9,7 +9,8 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import filelock  # noqa: F401 - loaded before a test gives up its rights
@@ -19,7 +20,7 @@ from faults import content, leftovers
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning
-from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs import probe, syscalls
 
 from tests.support.files import write
 
@@ -404,16 +405,40 @@ def test_a_file_that_is_open_for_reading_is_moved(drive: Drive):
         assert os.fstat(file.fileno()).st_ino == number
 
 
-def test_a_file_is_copied_where_the_system_does_not_say_if_it_is_written(
-    drive: Drive, monkeypatch: pytest.MonkeyPatch
-):
+def without_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system not say whether a file is open for writing."""
     monkeypatch.setattr(syscalls, "is_open_for_writing", lambda fd: None)
+
+
+def on_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the working directory be on a network file system that refuses each lease."""
+    device = os.stat(".").st_dev
+    mount = f"27 1 {os.major(device)}:{os.minor(device)} / / rw - nfs4 server:/x rw"
+    write("mounts", mount)
+    mounts = os.path.abspath("mounts")
+    monkeypatch.setattr(probe, "has_true_leases", partial(probe.has_true_leases, mounts=mounts))
+    monkeypatch.setattr(syscalls, "is_open_for_writing", lambda fd: True)
+
+
+@pytest.mark.parametrize("prepare", [without_leases, on_a_network])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_file_is_copied_and_removed_where_the_system_does_not_say_if_it_is_written(
+    drive: Drive,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[pytest.MonkeyPatch], None],
+    is_open: bool,
+):
+    prepare(monkeypatch)
     for name in ("f", "t/a"):
         write(name, "v1")
     numbers = os.stat("f").st_ino, os.stat("t/a").st_ino
-    for name in ("f", "t"):
-        drive.put(name, move=True)
-        assert not os.path.exists(name)
+    with ExitStack() as stack:
+        changes = [stack.enter_context(opened(name, "r+b")) for name in ("f", "t/a") if is_open]
+        for name in ("f", "t"):
+            drive.put(name, move=True)
+            assert not os.path.exists(name)
+        for change in changes:
+            change(b"v2")
     with drive.open("f") as file, drive.open("t/a") as other:
         assert file.read() == other.read() == "v1"
         # Each differs from its own source; the copy of the second may get the number of the first source.

@@ -15,7 +15,7 @@ from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 
 from lightning_lite.storage.base import Source
 from lightning_lite.storage.errors import shown
-from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, state_number, stored_mode
 from lightning_lite.storage.local.layout import StagingFolder
 
@@ -179,7 +179,7 @@ class _Permissions:
         except PermissionError:
             raise NotMovable from None  # it belongs to another user
         # After the change of permissions: from now on, no other process opens the file for writing.
-        if is_file and syscalls.is_open_for_writing(fd) is not False:
+        if is_file and is_open_for_writing(fd, info.st_dev) is not False:
             self.restore(fd)
             raise NotMovable
 
@@ -189,6 +189,11 @@ class _Permissions:
             self.restore(fd)
         finally:
             syscalls.close(fd)
+
+
+def is_open_for_writing(fd: int, device: int) -> bool | None:
+    """Return whether a process can write to an open file on a device; `None` if that can't be found out."""
+    return syscalls.is_open_for_writing(fd) if probe.has_true_leases(device) else None
 
 
 def place_obstacle(fd: int, path: str) -> str | None:
@@ -208,7 +213,7 @@ def content_obstacle(fd: int, path: str) -> str | None:
     """
     info = syscalls.fstat(fd)
     if not S_ISDIR(info.st_mode):
-        in_use = S_ISREG(info.st_mode) and syscalls.is_open_for_writing(fd)
+        in_use = S_ISREG(info.st_mode) and is_open_for_writing(fd, info.st_dev)
         return f"a process has {shown(path)} open for writing" if in_use else None
     is_ours = info.st_uid == os.geteuid()  # then its permissions can be changed
     with syscalls.scandir(fd) as found:
