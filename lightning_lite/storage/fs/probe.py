@@ -3,7 +3,7 @@
 Local file systems do. For a network file system a warning is given, and two processes test it; it is
 refused only if both get a lock or a new file that only one of them may get.
 
-Leases, which tell whether a file is open for writing, are believed on local file systems only.
+Leases show whether a file is open for writing; they are believed on local file systems only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The source of a put: whether it changed, whether it may be moved, and its removal after a move.
+"""The source of a put with `move=True`: whether it may be moved, and its removal.
 
 A source is moved only if the drive is then its single owner: no second hard link, no lock, no process that
 can write to it through an open descriptor. Otherwise a later write would change the file in the drive.
@@ -16,7 +16,7 @@ from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 from lightning_lite.storage.base import Source
 from lightning_lite.storage.errors import shown
 from lightning_lite.storage.fs import probe, syscalls
-from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, state_number, stored_mode
+from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, stored_mode
 from lightning_lite.storage.local.layout import StagingFolder
 
 #: Device and inode of a file or folder.
@@ -25,24 +25,6 @@ _Identity = tuple[int, int]
 
 class NotMovable(Exception):
     """A file in a folder has a second name, is in use, or is not a regular file: it must be copied."""
-
-
-def state_of_folder(fd: int, path: str = "") -> int:
-    """Return the sum of the `state_number` of everything in an open folder."""
-    state = state_number(path, syscalls.fstat(fd))
-    with syscalls.scandir(fd) as found:
-        entries = list(found)
-    prefix = f"{path}/" if path else ""
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            inner = syscalls.open_file(entry.name, syscalls.FOLDER, dir_fd=fd)
-            try:
-                state += state_of_folder(inner, prefix + entry.name)
-            finally:
-                syscalls.close(inner)
-        else:
-            state += state_number(prefix + entry.name, entry.stat(follow_symlinks=False))
-    return state
 
 
 def is_movable(fd: int, source: Source, bounds: Bounds, path: str = "") -> bool:
