@@ -16,7 +16,7 @@ from lightning_lite.storage.fs import syscalls
 #: `close` is not among them, because nothing can be done about it.
 CHANGING = (
     "clone", "copy_file_range", "exchange", "fchmod", "flock", "fsync", "ftruncate", "link", "mkdir",
-    "open_file", "pwrite", "rename", "rmdir", "sendfile", "unlink", "utime", "write",
+    "open_file", "pwrite", "rename", "rename_new", "rmdir", "sendfile", "unlink", "utime", "write",
 )  # fmt: skip
 
 #: These, and the calls that only read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,8 @@ FOLDER = Path(lightning_lite.storage.__file__).parent
 HARMLESS = {
     "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
     "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "geteuid",
-    "getpid", "path", "register_at_fork", "sched_yield", "stat_result", "strerror", "urandom",
+    "getpid", "major", "minor", "path", "register_at_fork", "sched_yield",
+    "stat_result", "strerror", "urandom",
 }  # fmt: skip
 HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
 
@@ -73,6 +75,18 @@ def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path
 def test_the_kind_is_empty_if_the_system_has_no_list_of_mounts(own_place: Path):
     assert probe.kind_of(str(own_place), "nothing") == ""
     probe.check_file_system(str(own_place), "nothing")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("nfs", False), ("nfs4", False), ("cifs", False), ("smb3", False), ("9p", False), ("fuse.sshfs", False),
+     ("fuse.anything", False), ("fuseblk", False), ("virtiofs", False), ("ext4", True), ("tmpfs", True)],
+)  # fmt: skip
+def test_leases_are_believed_on_local_file_systems_only(own_place: Path, kind: str, expected: bool):
+    Path("mounts").write_text(MOUNTS.format(place=own_place, kind=kind))
+    assert probe.has_true_leases(os.makedev(0, 25), f"{own_place}/mounts") == expected
+    assert probe.has_true_leases(os.makedev(0, 26), f"{own_place}/mounts")  # of another mount
+    assert probe.has_true_leases(os.makedev(0, 25), f"{own_place}/nothing")
 
 
 @pytest.fixture

@@ -175,11 +175,20 @@ def open_beneath(folder: str, parts: Sequence[str], last: int = syscalls.READ) -
     parts = [part for part in parts if part]
     if not parts:
         return syscalls.open_file(folder, syscalls.FOLDER & ~os.O_NOFOLLOW)
-    flags = [syscalls.FOLDER] * (len(parts) - 1) + [last]
-    fd = syscalls.open_file(f"{folder}/{parts[0]}", flags[0])
-    for part, flag in zip(parts[1:], flags[1:], strict=True):
+    first = syscalls.open_file(f"{folder}/{parts[0]}", syscalls.FOLDER if parts[1:] else last)
+    return _descend(first, parts[1:], last)
+
+
+def open_below(folder: int, path: str, last: int = syscalls.READ) -> int:
+    """Open the file or folder at a path below an open folder, as `open_beneath` does."""
+    return _descend(syscalls.dup(folder), path.split("/"), last)
+
+
+def _descend(fd: int, parts: Sequence[str], last: int) -> int:
+    """Open a file or folder below an open folder part by part; the folder is closed."""
+    for depth, part in enumerate(parts, start=1):
         try:
-            inner = syscalls.open_file(part, flag, dir_fd=fd)
+            inner = syscalls.open_file(part, last if depth == len(parts) else syscalls.FOLDER, dir_fd=fd)
         finally:
             syscalls.close(fd)
         fd = inner
@@ -241,7 +250,13 @@ def restored_mode(mode: int) -> int:
 
 
 def copy_bytes(
-    source: int, target: int, before: os.stat_result, name: str, on_progress: OnProgress | None
+    source: int,
+    target: int,
+    before: os.stat_result,
+    name: str,
+    on_progress: OnProgress | None,
+    *,
+    may_change: bool = False,
 ) -> None:
     """Copy an open file into an empty one.
 
@@ -251,6 +266,7 @@ def copy_bytes(
         before: Status of the source when it was opened.
         name: Name of the source for errors.
         on_progress: Called with the number of bytes after each piece, or `None`.
+        may_change: Whether the caller looks for changes of the source afterwards; then none is an error here.
 
     Raises:
         DriveSourceChanged: The source became longer or shorter, or, if it is big, was written to.
@@ -258,15 +274,18 @@ def copy_bytes(
     size = before.st_size
     if size <= SMALL:
         data = syscalls.read(source, size + 1)
-        if len(data) != size:
+        if len(data) != size and not may_change:
             raise changed(name)
         written = syscalls.write(target, data)
-        if written != size:
+        if written != len(data):
             _write_all(target, data[written:])  # raises the error that made the first write short
         if on_progress is not None:
             on_progress(size)
     else:
-        _copy_big(source, target, before, name, on_progress)
+        _copy_big(source, target, before, on_progress)
+        after = syscalls.fstat(source)
+        if not may_change and (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
+            raise changed(name)
 
 
 def stream(source: int, target: int) -> None:
@@ -291,9 +310,7 @@ def stream(source: int, target: int) -> None:
             rest = rest[syscalls.write(target, rest) :]
 
 
-def _copy_big(
-    source: int, target: int, before: os.stat_result, name: str, on_progress: OnProgress | None
-) -> None:
+def _copy_big(source: int, target: int, before: os.stat_result, on_progress: OnProgress | None) -> None:
     size = before.st_size
     if before.st_blocks * 512 >= CHECK_SPACE_FROM:
         _check_space(target, before.st_blocks * 512)
@@ -302,40 +319,31 @@ def _copy_big(
             on_progress(size)
     else:
         for start, end in _data(source, before):
-            _copy_range(source, target, start, end, on_progress)
+            copy_range(source, target, start, end, on_progress)
         syscalls.ftruncate(target, size)
-    after = syscalls.fstat(source)
-    if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
-        raise changed(name)
 
 
-def has_changed(before: os.stat_result, after: os.stat_result) -> bool:
-    """Return whether the content of a file was changed between two looks at its status.
+def state_number(info: os.stat_result, text: str = "") -> int:
+    """Return a number that changes with the content of a file, the names in a folder, or the text of a link.
 
-    A program may set the time of the content back after it has written. It can't set the time of the status
-    (`ctime`), which also changes with the permissions, the owner and the number of hard links.
+    A program may set the time of the content back after it has written to a file. It can't set the time of
+    the status (`ctime`), so that is included. It also changes with the permissions, the owner and the number
+    of hard links, so the content of a file with another number may be the same.
+
+    Args:
+        info: Status of the file, folder or link.
+        text: Path to which the link leads.
     """
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        return True
-    return after.st_ctime_ns != before.st_ctime_ns and (
-        (after.st_mode, after.st_nlink, after.st_uid, after.st_gid)
-        == (before.st_mode, before.st_nlink, before.st_uid, before.st_gid)
-    )
+    if S_ISREG(info.st_mode):
+        return hash((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+    return hash((info.st_ino, info.st_mtime_ns, text))
 
 
-def state_number(path: str, info: os.stat_result) -> int:
-    """Return a number for the state of the file, folder or link at a path below the top of a folder.
-
-    The sum of these numbers changes when anything in the folder is written, added or removed; it does not
-    depend on the order in which the system lists the folder.
-    """
-    return hash((path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
-
-
-def changed(name: str) -> DriveSourceChanged:
-    """Return the error for a source that another process wrote to while it was copied."""
+def changed(name: str, how: str = "changed while it was copied") -> DriveSourceChanged:
+    """Return the error for a source that another process changed during its put."""
     return DriveSourceChanged(
-        f"{shown(name)} changed while it was copied; try again when no process writes to it."
+        f"{shown(name)} {how}; nothing was put. Try again when no process writes there, or put only files to "
+        f"which none writes."
     )
 
 
@@ -363,7 +371,11 @@ def _data(source: int, info: os.stat_result) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _copy_range(source: int, target: int, start: int, end: int, on_progress: OnProgress | None) -> None:
+def copy_range(source: int, target: int, start: int, end: int, on_progress: OnProgress | None) -> None:
+    """Copy the bytes from `start` to `end` of an open file to the same place in another one.
+
+    If the source is shorter, the rest is not copied.
+    """
     syscalls.lseek(source, start, syscalls.SEEK_SET)
     syscalls.lseek(target, start, syscalls.SEEK_SET)
     for way in (_by_range, _by_pipe, _by_hand):
@@ -375,7 +387,7 @@ def _copy_range(source: int, target: int, start: int, end: int, on_progress: OnP
                     raise
                 break
             if count == 0:
-                return  # the file became shorter; the caller raises DriveSourceChanged
+                return  # the file became shorter; the caller finds that out
             start += count
             if on_progress is not None:
                 on_progress(count)
@@ -430,6 +442,9 @@ def copy_file(
         durable: Whether the copy is flushed to the disk.
         on_progress: Called with the number of bytes after each piece, or `None`.
         lost: Gets a description of what the copy does not have.
+
+    Raises:
+        DriveSourceChanged: As `copy_bytes`.
     """
     copy_bytes(source, target, info, name, on_progress)
     attributes = syscalls.attribute_names(source)
@@ -450,10 +465,12 @@ class TreeCopier:
         links: The links of the source; those that stay inside it are copied as links. `None` copies none so.
         durable: Whether each copy is flushed to the disk.
         on_progress: Called with the number of bytes after each piece, or `None`.
+        states: Gets the `state_number` of each file, folder and link in the source before it is copied, by
+            its path below the top, so that the caller can look for changes afterwards. With `None`, a change
+            of the source during the copy is an error; so it is for content to which a link leads.
 
     Attributes:
         lost: Descriptions of what the copy does not have.
-        state: The sum of the `state_number` of all files, folders and links in the source.
     """
 
     def __init__(
@@ -466,9 +483,10 @@ class TreeCopier:
         links: Links | None,
         durable: bool,
         on_progress: OnProgress | None,
+        states: dict[str, int] | None = None,
     ) -> None:
         self.lost: set[str] = set()
-        self.state = 0
+        self._states = states
         self._mode = mode
         self._check = check
         self._check_folder = check_folder
@@ -498,8 +516,7 @@ class TreeCopier:
         if self._check_folder is not None:
             self._check_folder(source, path)
         self._open_folders.append(identity)
-        if not self._is_by_link:
-            self.state += state_number(path, before)
+        is_recorded = self._record(path, before)
         with syscalls.scandir(source) as found:
             entries = list(found)
         if self._check is not None:
@@ -508,7 +525,7 @@ class TreeCopier:
         for entry in entries:
             name = entry.name
             if entry.is_symlink():
-                self._copy_link(entry, target, prefix + name)
+                self._copy_link(source, entry, target, prefix + name)
                 continue
             inner = self._open(source, entry, prefix + name)
             try:
@@ -516,10 +533,8 @@ class TreeCopier:
             finally:
                 syscalls.close(inner)
         self._open_folders.remove(identity)
-        if syscalls.fstat(source).st_mtime_ns != before.st_mtime_ns:
-            raise DriveSourceChanged(
-                f"The folder {shown(path or '.')} changed while it was copied; try again."
-            )
+        if not is_recorded and syscalls.fstat(source).st_mtime_ns != before.st_mtime_ns:
+            raise changed(path or ".")
         attributes = syscalls.attribute_names(source)
         if attributes:
             copy_attributes(source, target, attributes, self.lost)
@@ -532,11 +547,17 @@ class TreeCopier:
             check_kind(entry.stat(follow_symlinks=False).st_mode, path)
         return syscalls.open_file(entry.name, syscalls.READ, dir_fd=folder)
 
-    def _copy_link(self, entry: os.DirEntry[str], folder: int, path: str) -> None:
+    def _record(self, path: str, info: os.stat_result, text: str = "") -> bool:
+        """Record the state of something in the source, and return whether changes of it are found by that."""
+        if self._states is None or self._is_by_link:
+            return False
+        self._states[path] = state_number(info, text)
+        return True
+
+    def _copy_link(self, source: int, entry: os.DirEntry[str], folder: int, path: str) -> None:
         """Copy a symbolic link: as a link if it may stay one, else the content to which it leads."""
         info = entry.stat(follow_symlinks=False)
-        if not self._is_by_link:
-            self.state += state_number(path, info)
+        self._record(path, info, syscalls.readlink(entry.name, dir_fd=source))
         text = None if self._links is None else self._links.kept(path)
         if text is not None:
             syscalls.symlink(text, entry.name, dir_fd=folder)
@@ -568,14 +589,13 @@ class TreeCopier:
     def _copy_open(self, source: int, folder: int, name: str, path: str) -> None:
         info = syscalls.fstat(source)
         if S_ISREG(info.st_mode):
-            if not self._is_by_link:
-                self.state += state_number(path, info)
+            is_recorded = self._record(path, info)
             if info.st_nlink > 1 and self._link_to_copy(info, folder, name, path):
                 return
             mode = self._new_mode(info)
             copy = syscalls.open_file(name, syscalls.CREATE, mode, dir_fd=folder)
             try:
-                copy_bytes(source, copy, info, path, self._on_progress)
+                copy_bytes(source, copy, info, path, self._on_progress, may_change=is_recorded)
                 attributes = syscalls.attribute_names(source)
                 if attributes:
                     syscalls.fchmod(copy, mode | 0o600)  # only a writable file takes attributes

@@ -2,12 +2,17 @@
 
 Local file systems do. For a network file system a warning is given, and two processes test it; it is
 refused only if both get a lock or a new file that only one of them may get.
+
+Leases show whether a file is open for writing; they are believed on local file systems only.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
 from warnings import warn
 
 from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
@@ -18,6 +23,9 @@ NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2",
      "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
 )  # fmt: skip
+
+# Beginnings of the types of file systems in user space (FUSE), here or on the host of a virtual machine.
+_IN_USER_SPACE = ("fuse", "virtiofs")
 
 _MOUNTS = "/proc/self/mountinfo"
 
@@ -70,19 +78,48 @@ def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
 
 def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
     """Return the type of the file system of `folder`, or "" if the system does not provide it."""
+    real = syscalls.realpath(folder)
+    best, kind = "", ""
+    for mount in _read(mounts):
+        inside = mount.point == "/" or real == mount.point or real.startswith(f"{mount.point}/")
+        if inside and len(mount.point) >= len(best):
+            best, kind = mount.point, mount.kind
+    return kind
+
+
+@cache
+def has_true_leases(device: int, mounts: str = _MOUNTS) -> bool:
+    """Return whether a lease is refused exactly if a process has the file open for writing.
+
+    NFS refuses each lease for which its server has given no delegation, and SMB each one without an oplock.
+    In a file system in user space the kernel sees only the processes that use its mount point.
+
+    The answer is kept. If the system reuses the number of the device for another mount, both wrong answers do
+    no harm: a file is copied and not moved.
+
+    Args:
+        device: Number of the file system's device, from the status of a file.
+        mounts: As for `check_file_system`; leases are believed without it.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    kinds = [mount.kind for mount in _read(mounts) if mount.device == number]
+    return not any(kind in NETWORK or kind.startswith(_IN_USER_SPACE) for kind in kinds)
+
+
+class _Mount(NamedTuple):
+    device: str  # "major:minor"
+    point: str
+    kind: str
+
+
+def _read(mounts: str) -> Iterator[_Mount]:
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.split() for line in file]
     except OSError:
-        return ""
-    real = syscalls.realpath(folder)
-    best, kind = "", ""
+        return
     for fields in lines:
-        point = fields[4].replace("\\040", " ")
-        inside = point == "/" or real == point or real.startswith(f"{point}/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind
+        yield _Mount(fields[2], fields[4].replace("\\040", " "), fields[fields.index("-") + 1])
 
 
 def has_precise_ctime(folder: str, fd: int) -> bool:

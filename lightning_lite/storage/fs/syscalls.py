@@ -28,6 +28,7 @@ UNKNOWN = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP
 
 _FICLONE = 0x40049409
 _AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 
 #: Names of the extended attributes that are of interest: those of the user, and access control lists. The
@@ -103,13 +104,43 @@ def exchange(one: str, other: str, one_fd: int | None = None, other_fd: int | No
     Returns:
         Whether the system supports it; if not, nothing has changed.
     """
-    import ctypes  # noqa: PLC0415 - takes 5 ms; only the replacement of a folder needs it
+    return _rename_with(_RENAME_EXCHANGE, one, other, one_fd, other_fd)
+
+
+def rename_new(source: str, target: str) -> None:
+    """Rename a file or folder, unless something is at `target`.
+
+    Where the system can't do that in one step, a file gets its new name before it loses the old one. Where
+    there are no hard links either, and for folders, `target` is checked first.
+
+    Raises:
+        FileExistsError: Something is at `target`; nothing has changed.
+    """
+    if _rename_with(_RENAME_NOREPLACE, source, target):
+        return
+    try:
+        link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        if stat_if_exists(target) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        rename(source, target)
+    else:
+        unlink(source)
+
+
+def _rename_with(
+    flag: int, one: str, other: str, one_fd: int | None = None, other_fd: int | None = None
+) -> bool:
+    """Call Linux's `renameat2`, and return whether the system supports it with this flag."""
+    import ctypes  # noqa: PLC0415 - takes 5 ms; only the replacement of a folder and rare races need it
 
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):
         return False
     places = (_at(one_fd), os.fsencode(one), _at(other_fd), os.fsencode(other))
-    if libc.renameat2(*places, _RENAME_EXCHANGE) == 0:
+    if libc.renameat2(*places, flag) == 0:
         return True
     code = ctypes.get_errno()
     if code in UNKNOWN:

@@ -35,16 +35,16 @@ from lightning_lite.storage.fs.files import (
     SMALL,
     Bounds,
     TreeCopier,
-    changed,
     clone_tree,
     copy_file,
-    has_changed,
+    state_number,
     warn_of_loss,
 )
 from lightning_lite.storage.fs.links import Links, target_of
 from lightning_lite.storage.fs.sqlite import PAGE, log_of
 from lightning_lite.storage.local.layout import Layout, Staged, swap
 from lightning_lite.storage.local.name_index import NameIndex
+from lightning_lite.storage.local.snapshot import compare, complete_folder, states_of_folder
 from lightning_lite.storage.local.sources import (
     NotMovable,
     content_obstacle,
@@ -53,7 +53,6 @@ from lightning_lite.storage.local.sources import (
     place_obstacle,
     protected,
     remove_source,
-    state_of_folder,
 )
 
 #: Errors of `rename` if the folder of a source can't be moved: its place can't be written, or it is in use.
@@ -97,7 +96,7 @@ class Put:
         self._fd = fd
         self._info = syscalls.fstat(fd)
         self._mode = self._info.st_mode
-        self._state = 0
+        self._states: dict[str, int] = {}
         self._is_folder = S_ISDIR(self._info.st_mode)
         self._exclusive = exclusive
         self._durable = durable
@@ -172,8 +171,8 @@ class Put:
 
     def _is_unchanged(self) -> bool:
         if self._is_folder:
-            return state_of_folder(self._fd) == self._state
-        return not has_changed(self._info, syscalls.fstat(self._fd))
+            return states_of_folder(self._fd) == self._states
+        return state_number(self._info) == state_number(syscalls.fstat(self._fd))
 
     def _warn_that_it_stays(self, reason: str) -> None:
         warn(
@@ -218,6 +217,8 @@ class Put:
         except NotMovable:
             return False
         stays = remove_source(self._fd, path)
+        if stays is None and syscalls.fstat(self._fd).st_nlink > 1:
+            stays = "another process has renamed it"  # so its new name and the drive share one file
         if stays is not None:
             self._separate(stays, on_progress)
         return True
@@ -279,8 +280,8 @@ class Put:
                 on_progress=on_progress,
                 lost=lost,
             )
-            if has_changed(self._info, syscalls.fstat(self._fd)):
-                raise changed(source.path)
+            if not self._is_unchanged():
+                self._compare(staged)
             warn_of_loss(source.path, lost)
             return
         copier = TreeCopier(
@@ -291,12 +292,11 @@ class Put:
             links=Links(self._fd) if source.keep_links else None,
             durable=self._durable,
             on_progress=on_progress,
+            states=self._states,
         )
         try:
             copier.copy_folder(self._fd, staged.fd)
-            self._state = copier.state
-            if not self._is_unchanged():
-                raise changed(source.path)
+            grown = complete_folder(self._fd, staged.fd, self._states, source.path, durable=self._durable)
         except DriveError:
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -305,6 +305,23 @@ class Put:
                 f"any more; try again."
             ) from error
         warn_of_loss(source.path, copier.lost)
+        if grown:
+            others = f" and {len(grown) - 1} more" if len(grown) > 1 else ""
+            warn(
+                f"{shown(grown[0])}{others} grew while {shown(source.path)} was put: the drive has what was "
+                f"written by then. If that is not a log but a file that was not finished, put it again.",
+                DriveWarning,
+                stacklevel=2,
+            )
+
+    def _compare(self, staged: Staged) -> None:
+        """Compare the source file, whose status is another one by now, with its copy."""
+        self._info = syscalls.fstat(self._fd)
+        copy = syscalls.open_file(staged.path, syscalls.READ, dir_fd=staged.dir_fd)
+        try:
+            compare(self._fd, copy, self._info, self._source.path)
+        finally:
+            syscalls.close(copy)
 
 
 class Committer:

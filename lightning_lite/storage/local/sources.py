@@ -1,4 +1,4 @@
-"""The source of a put: whether it changed, whether it may be moved, and its removal after a move.
+"""The source of a put with `move=True`: whether it may be moved, and its removal.
 
 A source is moved only if the drive is then its single owner: no second hard link, no lock, no process that
 can write to it through an open descriptor. Otherwise a later write would change the file in the drive.
@@ -15,8 +15,8 @@ from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 
 from lightning_lite.storage.base import Source
 from lightning_lite.storage.errors import shown
-from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, state_number, stored_mode
+from lightning_lite.storage.fs import probe, syscalls
+from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, stored_mode
 from lightning_lite.storage.local.layout import StagingFolder
 
 #: Device and inode of a file or folder.
@@ -25,24 +25,6 @@ _Identity = tuple[int, int]
 
 class NotMovable(Exception):
     """A file in a folder has a second name, is in use, or is not a regular file: it must be copied."""
-
-
-def state_of_folder(fd: int, path: str = "") -> int:
-    """Return the sum of the `state_number` of everything in an open folder."""
-    state = state_number(path, syscalls.fstat(fd))
-    with syscalls.scandir(fd) as found:
-        entries = list(found)
-    prefix = f"{path}/" if path else ""
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            inner = syscalls.open_file(entry.name, syscalls.FOLDER, dir_fd=fd)
-            try:
-                state += state_of_folder(inner, prefix + entry.name)
-            finally:
-                syscalls.close(inner)
-        else:
-            state += state_number(prefix + entry.name, entry.stat(follow_symlinks=False))
-    return state
 
 
 def is_movable(fd: int, source: Source, bounds: Bounds, path: str = "") -> bool:
@@ -179,7 +161,7 @@ class _Permissions:
         except PermissionError:
             raise NotMovable from None  # it belongs to another user
         # After the change of permissions: from now on, no other process opens the file for writing.
-        if is_file and syscalls.is_open_for_writing(fd) is not False:
+        if is_file and is_open_for_writing(fd, info.st_dev) is not False:
             self.restore(fd)
             raise NotMovable
 
@@ -189,6 +171,11 @@ class _Permissions:
             self.restore(fd)
         finally:
             syscalls.close(fd)
+
+
+def is_open_for_writing(fd: int, device: int) -> bool | None:
+    """Return whether a process can write to an open file on a device; `None` if that can't be found out."""
+    return syscalls.is_open_for_writing(fd) if probe.has_true_leases(device) else None
 
 
 def place_obstacle(fd: int, path: str) -> str | None:
@@ -208,7 +195,7 @@ def content_obstacle(fd: int, path: str) -> str | None:
     """
     info = syscalls.fstat(fd)
     if not S_ISDIR(info.st_mode):
-        in_use = S_ISREG(info.st_mode) and syscalls.is_open_for_writing(fd)
+        in_use = S_ISREG(info.st_mode) and is_open_for_writing(fd, info.st_dev)
         return f"a process has {shown(path)} open for writing" if in_use else None
     is_ours = info.st_uid == os.geteuid()  # then its permissions can be changed
     with syscalls.scandir(fd) as found:
@@ -242,7 +229,8 @@ def _may_remove_from(folder: os.stat_result, info: os.stat_result) -> bool:
 def remove_source(fd: int, path: str) -> str | None:
     """Remove a source that the drive has, unless something else is at its path by now.
 
-    A folder is renamed first: if the system refuses that, nothing in it was removed.
+    It is renamed first. Only what has the new name is certainly the source, because another process can put
+    something else at `path` at any time; and if the system refuses the new name, nothing was removed.
 
     Args:
         fd: Descriptor of the file or folder.
@@ -253,27 +241,44 @@ def remove_source(fd: int, path: str) -> str | None:
     """
     if not syscalls.is_same(fd, path):
         return None
+    aside = StagingFolder(os.path.dirname(path)).new_path()
     try:
-        if S_ISDIR(syscalls.fstat(fd).st_mode):
-            return _remove_folder(fd, path)
-        syscalls.unlink(path)
+        syscalls.rename(path, aside)
+    except FileNotFoundError:
+        return None  # another process has just renamed or removed it
     except OSError as error:
         return _reason(error)
+    if not syscalls.is_same(fd, aside):  # another process has just put something else there
+        stays = _put_back(aside, path)
+        return stays and f"another process has replaced it; {stays}"
+    return _remove_folder(fd, aside) if S_ISDIR(syscalls.fstat(fd).st_mode) else _remove_file(aside, path)
+
+
+def _remove_file(aside: str, path: str) -> str | None:
+    try:
+        syscalls.unlink(aside)
+    except OSError as error:
+        stays = _put_back(aside, path)
+        return f"{_reason(error)}; {stays}" if stays else _reason(error)
     return None
 
 
-def _remove_folder(fd: int, path: str) -> str | None:
-    aside = StagingFolder(os.path.dirname(path)).new_path()
-    syscalls.rename(path, aside)
-    if not syscalls.is_same(fd, aside):  # another process has just put another folder there
-        syscalls.rename(aside, path)
-        return "another process has replaced it"
+def _remove_folder(fd: int, aside: str) -> str | None:
     try:
         if not empty_folder(fd):
             return f"a process reads it; what is left is {shown(aside)}"
         syscalls.rmdir(aside)
     except OSError as error:
         return f"{_reason(error)}; what is left is {shown(aside)}"
+    return None
+
+
+def _put_back(aside: str, path: str) -> str | None:
+    """Rename back what was at `path`; return where it is if that fails, or if `path` exists again."""
+    try:
+        syscalls.rename_new(aside, path)
+    except OSError as error:
+        return f"what was there is {shown(aside)} now ({_reason(error)})"
     return None
 
 
