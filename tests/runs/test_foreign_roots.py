@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import DriveError, DriveRefused
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.values import value_files
 
-from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, needs_users
+from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, make_group_root, needs_users
 
 MARKER = "LIGHTNING_LITE_TEST_MARKER"
 
@@ -343,11 +343,7 @@ def test_a_big_value_that_another_user_could_have_made_is_not_unpickled(place: P
 
 @pytest.fixture
 def shared(place: Path) -> Path:
-    root = place / "shared"
-    root.mkdir()
-    os.chown(root, ALICE.uid, LAB)
-    root.chmod(0o2770)
-    return root
+    return make_group_root(place / "shared")
 
 
 @needs_users
