@@ -15,6 +15,7 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
+from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.settings import (
     ROOT_MODES,
     absolute,
@@ -102,7 +103,9 @@ class DriveHandle(Transferable):
         self.durable = durable
         self.portable_names = portable_names
         if root_mode is not None and root_mode not in ROOT_MODES:
-            raise DriveTypeError(f"root_mode must be 'private', 'group' or None, got {shown(root_mode)}.")
+            raise DriveTypeError(
+                f"root_mode must be 'private', 'group', 'trusted' or None, got {shown(root_mode)}."
+            )
         self.root_mode = root_mode
         self._is_root_named = root_dir is not None
         self._root = None if root_dir is None else absolute(path_text(root_dir))
@@ -211,6 +214,8 @@ class DriveHandle(Transferable):
         if self._opened is None:
             is_named = self._is_root_named or current_caller().root is not None
             mode = resolve_root_mode(self.root_mode, is_named=is_named)
+            if mode == TRUSTED:
+                trust(self.root_dir)
             self._opened = _Opened(open_store(self.root_dir, self._name, mode), resolve_durable(None))
         return self._opened
 
@@ -253,8 +258,9 @@ class Drive(DriveHandle):
             `LIGHTNING_LITE_DURABLE` at first use.
         portable_names: Whether names are refused that Windows or macOS cannot store.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so.
-            `private`: a group root is refused. By default `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
-            folder decides.
+            `private`: a group root is refused. `trusted`: all who can write to the root may run code as
+            you, so that owners and modes in it are not checked. By default `LIGHTNING_LITE_ROOT_MODE`, else
+            the mode of the folder decides.
 
     Example:
         >>> import os, tempfile

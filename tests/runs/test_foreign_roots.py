@@ -440,8 +440,8 @@ def test_the_command_line_refuses_a_root_that_others_may_write(own_place: Path, 
 @pytest.mark.parametrize(
     ("mode", "status", "text"),
     [
-        (0o777, FAILURE, "chmod go-w"),
-        (0o770, FAILURE, "chmod go-w"),
+        (0o777, FAILURE, "chmod -R go-w"),
+        (0o770, FAILURE, "chmod -R go-w"),
         (0o2770, OK, "shared"),
         (0o755, WARNING, ""),
     ],
@@ -463,10 +463,10 @@ def write(path: Path) -> str:
 def test_the_errors_say_which_folder_and_what_to_do(own_place: Path):
     (own_place / "root").mkdir(0o777)
     (own_place / "root").chmod(0o777)
-    with pytest.raises(RootRefused, match=r"mode 777.*chmod go-w") as caught:
+    with pytest.raises(RootRefused, match=r"mode 777.*chmod -R go-w") as caught:
         read_runs(str(own_place / "root"))
     assert caught.value.path == str(own_place / "root")
-    with pytest.raises(DriveRefused, match=r"^The folder .*chmod go-w.*\.$"):
+    with pytest.raises(DriveRefused, match=r"^The folder .*chmod -R go-w.*\.$"):
         Drive("lit://d", root_dir=own_place / "root").list()
     with pytest.raises(DriveRefused):
         drive_names(str(own_place / "root"))

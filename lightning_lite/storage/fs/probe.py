@@ -10,6 +10,7 @@ import os
 import sys
 from warnings import warn
 
+from lightning_lite.mounts import MOUNTS, file_system_type
 from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
 from lightning_lite.storage.fs import syscalls
 
@@ -18,8 +19,6 @@ NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2",
      "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
 )  # fmt: skip
-
-_MOUNTS = "/proc/self/mountinfo"
 
 # The program of the second process: it prints what it got although the first process holds it.
 _RIVAL = """
@@ -40,7 +39,7 @@ except FileExistsError:
 _checked: set[str] = set()
 
 
-def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
+def check_file_system(folder: str, mounts: str = MOUNTS) -> None:
     """Warn once if `folder` is on a network, and refuse it if locks or exclusive creation do not work there.
 
     Args:
@@ -50,7 +49,7 @@ def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
     if folder in _checked:
         return
     _checked.add(folder)
-    kind = kind_of(folder, mounts)
+    kind = file_system_type(folder, mounts)
     if kind not in NETWORK:
         return
     warn(
@@ -68,23 +67,6 @@ def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
         )
 
 
-def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
-    """Return the type of the file system of `folder`, or "" if the system does not provide it."""
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.split() for line in file]
-    except OSError:
-        return ""
-    real = syscalls.realpath(folder)
-    best, kind = "", ""
-    for fields in lines:
-        point = fields[4].replace("\\040", " ")
-        inside = point == "/" or real == point or real.startswith(f"{point}/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind
-
-
 def has_precise_ctime(folder: str, fd: int) -> bool:
     """Return whether each change in `folder` gets a time of change (ctime) of its own.
 
@@ -94,7 +76,7 @@ def has_precise_ctime(folder: str, fd: int) -> bool:
         folder: A folder of the drive.
         fd: Descriptor of a new file in it, whose ctime may be changed.
     """
-    if kind_of(folder) in NETWORK:
+    if file_system_type(folder) in NETWORK:
         return False
     for _ in range(10):
         before = syscalls.fstat(fd).st_ctime_ns
