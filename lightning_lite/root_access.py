@@ -320,9 +320,11 @@ def _group_problem(fd: int, root: _Root) -> str:
         return _other_group(found.st_gid, root)
     problem = _mode_problem(found.st_mode, 0o002, "o-w", root)
     if not problem and (writers := further_writers(fd, group)):
+        # Without a list, the rights of its entry for the group count again; they may be fewer.
+        commands = f"{_command('setfacl -R -b -k', root)} && {_command('chmod g+rwxs', root)}"
         return (
             f"has an access control list that lets {' and '.join(writers)} write; if they have put nothing "
-            f"into it, run {_command('setfacl -R -b -k', root)}, else use another root"
+            f"into it, run {commands}, else use another root"
         )
     return problem
 

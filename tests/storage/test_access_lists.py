@@ -140,7 +140,7 @@ def test_a_list_that_lets_others_write_is_refused(place: Path, name: str, entrie
         assert isinstance(refused, Refused)
         assert "DriveRefused" in refused.kinds
         assert text in refused.text
-        assert f"setfacl -R -b -k '{root}'" in refused.text
+        assert f"run setfacl -R -b -k '{root}' && chmod g+rwxs '{root}', else" in refused.text
         assert repr(str(root / part).rstrip("/")) in refused.text
 
 
