@@ -15,7 +15,6 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
-from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.settings import (
     ROOT_MODES,
     absolute,
@@ -214,8 +213,6 @@ class DriveHandle(Transferable):
         if self._opened is None:
             is_named = self._is_root_named or current_caller().root is not None
             mode = resolve_root_mode(self.root_mode, is_named=is_named)
-            if mode == TRUSTED:
-                trust(self.root_dir)
             self._opened = _Opened(open_store(self.root_dir, self._name, mode), resolve_durable(None))
         return self._opened
 
