@@ -139,5 +139,5 @@ def test_a_group_root_with_files_of_several_users_is_mended_by_the_administrator
         assert get(user, root, str(name)) == str(name)
         assert put(user, root, str(name)) is None
         assert len(act_as(user, lambda: read_runs(str(root)))) == 1
-    for user, name in ((users[0], ALICE.uid), (users[1], BOB.uid)):
-        assert get(user, root, str(name)) == str(name), "what was put since belongs to the group, too"
+    groups = {path.stat().st_gid for path in (root / "drives").rglob("*")}
+    assert groups == {other}, "what was put since belongs to the group, too"
