@@ -10,7 +10,8 @@ import errno
 import os
 import stat
 
-_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"))
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = _NO_LINK | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"))
 
 _KINDS = {
     stat.S_IFREG: "a file",
@@ -83,8 +84,13 @@ def read_regular(path: str, limit: int) -> bytes:
         return file.read(limit) or b""
 
 
-def open_folder(path: str) -> int:
-    """Open a folder that is not a link, and return its file descriptor.
+def open_folder(path: str, *, dir_fd: int | None = None, follow: bool = False) -> int:
+    """Open a folder, and return its file descriptor.
+
+    Args:
+        path: The folder.
+        dir_fd: Descriptor of the folder to which `path` is relative, or `None`.
+        follow: Whether a link may be in its place.
 
     Raises:
         OSError: It can't be opened; the text of the error says so if it is not a folder.
@@ -95,10 +101,11 @@ def open_folder(path: str) -> int:
         ...
         NotADirectoryError: [Errno 20] it is a device, not a folder: '/dev/null'
     """
-    mode = os.lstat(path).st_mode
+    mode = os.stat(path, dir_fd=dir_fd, follow_symlinks=follow).st_mode
     if not stat.S_ISDIR(mode):
         raise OSError(errno.ENOTDIR, f"it is {kind_of(mode)}, not a folder", path)
-    return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _FLAGS)
+    flags = _FLAGS & ~_NO_LINK if follow else _FLAGS
+    return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | flags, dir_fd=dir_fd)
 
 
 def _check(found: os.stat_result, path: str) -> None:

@@ -11,18 +11,24 @@ by an exchange of the folder.
 
 A root is a group root if its mode has the set-group-id bit and all rights of the group. Only the owner of a
 folder can set these bits, and each process finds them there, so no file has to record it.
+
+Some file systems keep no owners or no modes (vfat, CIFS, drives of Windows in WSL). There the user may say
+that all who can write to a root are trusted (`trust`); then owners and modes in it are not checked.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from select import select
-from time import monotonic
+from time import monotonic, time_ns
 
+from lightning_lite.access_lists import further_writers, remove_lists
 from lightning_lite.errors import RootRefused
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.mounts import file_system_type
+from lightning_lite.regular_files import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +36,14 @@ if TYPE_CHECKING:
     #: Creates the folder at a path with permissions.
     Make = Callable[[str, int], None]
 
-#: Modes of a root: private, shared with a group, a group root only of this user, or what the folder says.
-PRIVATE, GROUP, OWN, ANY = "private", "group", "own", ""
+#: Modes of a root that a user may ask for: private, shared with a group, or trusted.
+PRIVATE, GROUP, TRUSTED = "private", "group", "trusted"
+
+#: Modes if the user asked for none: a group root only of this user, no group root, or what the folder says.
+OWN, UNSHARED, ANY = "own", "unshared", ""
+
+#: Environment variable with the mode of all roots that a process uses.
+ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 
 #: Permissions of a private folder, and of a folder of the group. In a folder with the sticky bit only the
 #: owner of an entry may rename or remove it.
@@ -43,13 +55,19 @@ _STICKY = 0o1000
 USERS = "users"
 RUNS = "runs"
 
+#: What to do where the file system keeps no owners or modes.
+UNKEPT_ADVICE = (
+    "put the root on another file system (root_dir= or LIGHTNING_LITE_ROOT), or, if all users who can write "
+    f"there may run code as you, pass root_mode='trusted' or set {ROOT_MODE_VARIABLE}=trusted"
+)
+
 _GROUP_BITS = 0o2070
-_OPEN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 #: Seconds within which another user opens a new folder to the group: `mkdir` alone can't set all bits.
 _CREATION_TIME = 1.0
 _PAUSE = 0.002
+
+_trusted: set[str] = set()
 
 
 class OpenFolder(NamedTuple):
@@ -64,6 +82,45 @@ class OpenFolder(NamedTuple):
     is_shared: bool
 
 
+class _Root(NamedTuple):
+    """What the folders of a root are compared with.
+
+    Attributes:
+        path: Absolute path of the root.
+        group: Group of a group root, else `None`.
+        is_trusted: Whether owners and modes are not checked.
+    """
+
+    path: str
+    group: int | None
+    is_trusted: bool
+
+
+def trust(root: str) -> None:
+    """Declare, for this process, that all users who can write to a root may run code as this user.
+
+    Args:
+        root: Absolute path of the root.
+
+    Example:
+        >>> trust("/mnt/usb/root")
+        >>> is_trusted("/mnt/usb/root/runs"), is_trusted("/mnt/usb/root-2")
+        (True, False)
+    """
+    _trusted.add(root)
+
+
+def is_trusted(path: str) -> bool:
+    """Return whether owners and modes are not checked: after `trust`, or if the variable says so.
+
+    Args:
+        path: Absolute path of a root, or of a file or folder in it.
+    """
+    if os.environ.get(ROOT_MODE_VARIABLE) == TRUSTED:
+        return True
+    return any(path == root or path.startswith(f"{root}/") for root in _trusted)
+
+
 @contextmanager
 def opened(
     root: str, parts: Sequence[str] = (), *, mode: str = ANY, make: Make | None = None
@@ -73,7 +130,8 @@ def opened(
     Args:
         root: Absolute path of the root.
         parts: Names of the folders below it, the last one is opened.
-        mode: `private`, `group`, `own` (a group root only if this user owns it), or "" for any.
+        mode: `private`, `group` or `trusted`, if the user asked for that; `own` (a group root only if this
+            user owns it), `unshared` (no group root), or "" for any.
         make: Creates a missing folder; `None` creates none. The parent of the root must exist.
 
     Yields:
@@ -81,7 +139,7 @@ def opened(
 
     Raises:
         RootRefused: One of the folders belongs to another user, others may write to it, or it is a link; or
-            the root has another mode.
+            the root has another mode, or is on a file system that keeps no owners or modes.
         OSError: One of them can't be opened or created.
 
     Example:
@@ -90,22 +148,25 @@ def opened(
         ...     oct(os.fstat(folder.fd).st_mode & 0o7777), folder.is_shared
         ('0o700', False)
     """
-    fd = _open_root(root, mode, make)
-    if fd is None:
-        yield None
-        return
+    fd, is_new = _open_root(root, mode, make)
     try:
-        top = os.fstat(fd)
-        is_shared, path = check_root(top, root, mode), root
-        for part in parts:
+        if fd >= 0:
+            try:
+                checked = _check_root(fd, root, mode)
+            except RootRefused:
+                if is_new:
+                    with suppress(OSError):
+                        os.rmdir(root)
+                raise
+        path, is_shared = root, fd >= 0 and checked.group is not None
+        for part in parts if fd >= 0 else ():
             path = f"{path}/{part}"
-            inner = _open_inner(fd, part, path, SHARED if is_shared else CLOSED, make)
+            inner = _open_inner(fd, part, path, checked, SHARED if is_shared else CLOSED, make)
             os.close(fd)
-            fd = -1
-            if inner is None:
-                break
             fd = inner
-            check_folder(os.fstat(fd), path, top.st_gid if is_shared else None)
+            if fd < 0:
+                break
+            _check_folder(fd, path, checked, is_shared=is_shared)
         yield None if fd < 0 else OpenFolder(fd, is_shared)
     finally:
         if fd >= 0:
@@ -115,7 +176,7 @@ def opened(
 def own_root(root: str, *, make: Make | None = None) -> str:
     """Return the private root of this user: `root` itself, or in a group root the user's folder in it.
 
-    Use it with `opened` and the mode `private`, which checks its owner.
+    Use it with `opened` and the mode `unshared`, which checks its owner.
 
     Args:
         root: Absolute path of the root, which may not exist.
@@ -133,102 +194,218 @@ def own_root(root: str, *, make: Make | None = None) -> str:
         if top is None or not top.is_shared:
             return root
         own = f"{root}/{USERS}/{os.geteuid()}"
-        users = _open_inner(top.fd, USERS, f"{root}/{USERS}", SHARED | _STICKY, make)
-        if users is None:
+        shared = _Root(root, os.fstat(top.fd).st_gid, is_trusted(root))
+        users = _open_inner(top.fd, USERS, f"{root}/{USERS}", shared, SHARED | _STICKY, make)
+        if users < 0:
             return own
         try:
-            check_folder(os.fstat(users), f"{root}/{USERS}", os.fstat(top.fd).st_gid)
-            folder = _open_inner(users, os.path.basename(own), own, CLOSED, make)
+            _check_folder(users, f"{root}/{USERS}", shared, is_shared=True)
+            folder = _open_inner(users, os.path.basename(own), own, shared, CLOSED, make)
         finally:
             os.close(users)
-    if folder is not None:
+    if folder >= 0:
         os.close(folder)
     return own
 
 
-def check_root(found: os.stat_result, path: str, mode: str) -> bool:
-    """Refuse a root that this user may not use in this mode, and return whether it is a group root.
-
-    Args:
-        found: Status of the open root.
-        path: Its path, for the error.
-        mode: As for `opened`.
-    """
-    # A private root with runs does not become a group root by its mode: its runs would not be found any more.
-    is_shared = found.st_mode & _GROUP_BITS == _GROUP_BITS and not os.path.lexists(f"{path}/{RUNS}")
-    is_own = found.st_uid == os.geteuid()
-    if is_shared and mode == PRIVATE:
-        raise _refused(path, "is shared with a group; use a private one, or pass root_mode='group'")
-    if mode == GROUP and not is_shared:
-        what = "is private: it has files already, so that its mode is kept" if is_own else "is private"
-        raise _refused(path, f"{what}; use a new folder")
-    if is_shared and mode == OWN and not is_own:
-        raise _refused(
-            path,
-            f"is a group root of user {found.st_uid} that was not asked for by name: to share files with its "
-            "group, name it with root_dir= or LIGHTNING_LITE_ROOT; else name another one",
-        )
-    if is_shared:
-        check_folder(found, path, found.st_gid)
-    else:
-        check_folder(found, path, None)
-    return is_shared
-
-
-def check_folder(found: os.stat_result, path: str, group: int | None) -> None:
-    """Refuse a folder into which a user without that right could have written.
-
-    Args:
-        found: Status of the open folder.
-        path: Its path, for the error.
-        group: Group of the group root, or `None` for a folder of this user only.
-    """
-    if group is None and found.st_uid != os.geteuid():
-        raise _refused(
-            path,
-            f"belongs to user {found.st_uid}; use a root of your own (root_dir= or LIGHTNING_LITE_ROOT), "
-            "or let that user make a group root (root_mode='group')",
-        )
-    writers = 0o022 if group is None or found.st_gid != group else 0o002
-    if found.st_mode & writers:
-        raise _refused(
-            path,
-            f"is writable by other users (mode {found.st_mode & 0o7777:o}); if they have put nothing into "
-            f"it, run chmod {'go-w' if writers & 0o020 else 'o-w'} on it, else use another root",
-        )
-
-
-def check_own_file(found: os.stat_result) -> str:
+def check_own_file(found: os.stat_result, path: str) -> str:
     """Return why a file is not read that may be unpickled, or "" if only this user may have written it.
 
     Args:
-        found: Status of the open file.
+        found: Status of the open file, or of an open folder of such files.
+        path: Its absolute path.
     """
+    if is_trusted(path):
+        return ""
     if found.st_uid != os.geteuid():
         return f"it belongs to user {found.st_uid}"
     return "other users may write to it" if found.st_mode & 0o022 else ""
 
 
-def _open_root(root: str, mode: str, make: Make | None) -> int | None:
+def find_unkept(folder: int) -> str:
+    """Return whether the file system of a folder keeps no owners or no modes, and how a new file shows that.
+
+    Unlike a new folder, a new file can't be replaced between its creation and the look at it, so that no
+    other user can make the file system look as if it kept none.
+
+    Args:
+        folder: Descriptor of the folder, into which a file is written for a moment.
+
+    Returns:
+        For example "modes: a new file has the mode 777, not 600"; "" if they are kept, or if this user may
+        not write to the folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root, opened(root) as folder:
+        ...     find_unkept(folder.fd)
+        ''
+    """
+    name = f".lightning_lite-probe-{os.getpid():x}-{time_ns():x}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    try:
+        fd = os.open(name, flags, 0o600, dir_fd=folder)
+    except OSError:
+        return ""
+    try:
+        found = os.fstat(fd)
+    finally:
+        os.close(fd)
+        with suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+    if found.st_uid != os.geteuid():
+        return f"owners: a new file belongs to user {found.st_uid}, not to user {os.geteuid()}"
+    return (
+        f"modes: a new file has the mode {found.st_mode & 0o777:o}, not 600" if found.st_mode & 0o077 else ""
+    )
+
+
+def _check_root(fd: int, path: str, mode: str) -> _Root:
+    """Refuse an open root that this user may not use in this mode, and return what its folders need."""
+    found = os.fstat(fd)
+    # A private root with runs does not become a group root by its mode: its runs would not be found any more.
+    is_shared = found.st_mode & _GROUP_BITS == _GROUP_BITS and not os.path.lexists(f"{path}/{RUNS}")
+    is_own = found.st_uid == os.geteuid()
+    # A mode that the user asked for in the code has priority over the variable.
+    trusts = mode == TRUSTED or (mode in (OWN, UNSHARED, ANY) and is_trusted(path))
+    root = _Root(path, found.st_gid if is_shared else None, trusts)
+    if is_shared and mode in (PRIVATE, UNSHARED):
+        raise _refused(path, "is shared with a group; use a private one, or pass root_mode='group'")
+    if mode == GROUP and not is_shared:
+        _refuse_file_system(fd, path)
+        what = "is private: it has files already, so that its mode is kept" if is_own else "is private"
+        raise _refused(path, f"{what}; use a new folder")
+    if is_shared and mode == OWN and not is_own and not trusts:
+        raise _refused(
+            path,
+            f"is a group root of user {found.st_uid} that was not asked for by name: to share files with its "
+            "group, name it with root_dir= or LIGHTNING_LITE_ROOT; else name another one",
+        )
+    _check_folder(fd, path, root, is_shared=is_shared)
+    return root
+
+
+def _check_folder(fd: int, path: str, root: _Root, *, is_shared: bool) -> None:
+    """Refuse an open folder into which a user without that right could have written.
+
+    Args:
+        fd: Its descriptor.
+        path: Its path, for the error.
+        root: The root.
+        is_shared: Whether the group of the root may write to it.
+    """
+    if root.is_trusted:
+        return
+    problem = _group_problem(fd, root) if is_shared else _owner_problem(os.fstat(fd), root)
+    if problem:
+        _refuse_file_system(fd, path)
+        raise _refused(path, problem)
+
+
+def _owner_problem(found: os.stat_result, root: _Root) -> str:
+    """Return who besides this user could have written into a folder, and what to do, or ""."""
+    if found.st_uid != os.geteuid():
+        return (
+            f"belongs to user {found.st_uid}; use a root of your own (root_dir= or LIGHTNING_LITE_ROOT), "
+            "or let that user make a group root (root_mode='group')"
+        )
+    return _mode_problem(found.st_mode, 0o022, "go-w", root)
+
+
+def _group_problem(fd: int, root: _Root) -> str:
+    """Return who besides the group of a root could have written into a folder, and what to do, or ""."""
+    found, group = os.fstat(fd), root.group
+    assert group is not None
+    if found.st_gid != group and found.st_mode & 0o020:
+        return _other_group(found.st_gid, root)
+    problem = _mode_problem(found.st_mode, 0o002, "o-w", root)
+    if not problem and (writers := further_writers(fd, group)):
+        # Without a list, the rights of its entry for the group count again; they may be fewer.
+        commands = f"{_command('setfacl -R -b -k', root)} && {_command('chmod g+rwxs', root)}"
+        return (
+            f"has an access control list that lets {' and '.join(writers)} write; if they have put nothing "
+            f"into it, run {commands}, else use another root"
+        )
+    return problem
+
+
+def _mode_problem(mode: int, writers: int, change: str, root: _Root) -> str:
+    if not mode & writers:
+        return ""
+    return (
+        f"is writable by other users (mode {mode & 0o7777:o}); if they have put nothing into it, run "
+        f"{_command(f'chmod -R {change}', root)}, else use another root"
+    )
+
+
+def _other_group(group: int, root: _Root) -> str:
+    """Say that a folder of a group root belongs to another group than the root, as after a `chgrp` of it."""
+    assert root.group is not None
+    return (
+        f"belongs to group {_group_name(group)}, the root to group {_group_name(root.group)}; to share all "
+        f"of it with that group, run {_command(f'chgrp -R {_quoted(_group_name(root.group))}', root)} && "
+        f"{_command('find', root)} -type d -perm -g=w -exec chmod g+s {{}} + as the administrator, or as the "
+        "user to whom everything in it belongs"
+    )
+
+
+def _group_name(number: int) -> str:
+    try:
+        import grp  # noqa: PLC0415 - only errors need it, and not each system has it
+
+        return grp.getgrgid(number).gr_name
+    except (ImportError, KeyError):
+        return str(number)
+
+
+def _command(command: str, root: _Root) -> str:
+    """Return a command for a terminal that is applied to a root; `chgrp -R` does not follow a link to it."""
+    return f"{command} {_quoted(os.path.realpath(root.path))}"
+
+
+def _quoted(word: str) -> str:
+    import shlex  # noqa: PLC0415 - it imports `re`, which takes 5 ms; only errors need it
+
+    return shlex.quote(word)
+
+
+def _refuse_file_system(folder: int, path: str) -> None:
+    """Refuse an open folder if its file system keeps no owners or modes: then these say nothing about it."""
+    what = find_unkept(folder)
+    if what:
+        kind = file_system_type(path)
+        raise _refused(
+            path, f"is on a file system{kind and f' ({kind})'} that keeps no {what}; {UNKEPT_ADVICE}"
+        )
+
+
+def _open_root(root: str, mode: str, make: Make | None) -> tuple[int, bool]:
+    """Return the descriptor of a root, -1 if it is missing, and whether it was created."""
+    is_new = False
     if make is not None:
         try:
             make(root, CLOSED)
+            is_new = True
         except FileExistsError:
             pass
     try:
-        fd = os.open(root, _OPEN)
+        fd = open_folder(root, follow=True)
     except FileNotFoundError:
-        return None
+        return -1, False
     try:
+        if is_new:
+            remove_lists(fd)
         if mode == GROUP and _is_unused(fd):
             if make is None:
                 os.close(fd)
-                return None  # as if it did not exist: it becomes a group root when it is used
-            os.fchmod(fd, SHARED | _STICKY)
+                return -1, False  # as if it did not exist: it becomes a group root when it is used
+            remove_lists(fd)
+            with suppress(PermissionError):  # the file system keeps no modes; the check of the root says so
+                os.fchmod(fd, SHARED | _STICKY)
     except BaseException:
         os.close(fd)
         raise
-    return fd
+    return fd, is_new
 
 
 def _is_unused(fd: int) -> bool:
@@ -238,8 +415,8 @@ def _is_unused(fd: int) -> bool:
     return is_private and not os.listdir(fd)
 
 
-def _open_inner(parent: int, name: str, path: str, permissions: int, make: Make | None) -> int | None:
-    """Open a folder in an open one, and create it before with `make`; return `None` if it is missing."""
+def _open_inner(parent: int, name: str, path: str, root: _Root, permissions: int, make: Make | None) -> int:
+    """Open a folder in an open one, and create it before with `make`; return -1 if it is missing."""
     is_new = False
     if make is not None:
         try:
@@ -250,13 +427,18 @@ def _open_inner(parent: int, name: str, path: str, permissions: int, make: Make 
     deadline = monotonic() + _CREATION_TIME
     while True:
         try:
-            fd = os.open(name, _OPEN | _NO_LINK, dir_fd=parent)
+            fd = open_folder(name, dir_fd=parent)
             break
         except FileNotFoundError:
-            return None
-        except PermissionError:
+            return -1
+        except PermissionError as error:
+            if permissions != CLOSED:
+                group = os.stat(name, dir_fd=parent, follow_symlinks=False).st_gid
+                if group != root.group:
+                    raise _refused(path, _other_group(group, root)) from error
             # Another user of the group has just created it, and opens it to the group in its next call.
             if permissions == CLOSED or monotonic() > deadline:
+                error.filename = path
                 raise
             select((), (), (), _PAUSE)
         except OSError as error:
@@ -266,8 +448,14 @@ def _open_inner(parent: int, name: str, path: str, permissions: int, make: Make 
                 ) from error
             error.filename = path
             raise
-    if is_new and permissions != CLOSED:
-        os.fchmod(fd, permissions)
+    if is_new:
+        try:
+            remove_lists(fd)
+            if permissions != CLOSED:
+                os.fchmod(fd, permissions)
+        except BaseException:
+            os.close(fd)
+            raise
     return fd
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from lightning_lite.errors import ComponentError, RunnerError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE
+from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
-ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 DURABLE_VARIABLE = "LIGHTNING_LITE_DURABLE"
 RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
 START_METHOD_VARIABLE = "LIGHTNING_LITE_START_METHOD"
@@ -30,8 +29,8 @@ HISTORY_VARIABLE = "LIGHTNING_LITE_HISTORY"
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
-#: What a user may ask of a root: that it is private, or shared with a group.
-ROOT_MODES = (PRIVATE, GROUP)
+#: What a user may ask of a root: that it is private or shared with a group, or that its writers are trusted.
+ROOT_MODES = (PRIVATE, GROUP, TRUSTED)
 
 #: Names of the runners, the default first.
 RUNNERS = ("processes", "inline")
@@ -110,7 +109,7 @@ def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str
     """Return with whom a root may be shared, as `root_access.opened` takes it.
 
     Args:
-        given: The argument of the user: `private`, `group` or `None`.
+        given: The argument of the user: `private`, `group`, `trusted` or `None`.
         is_named: Whether the user named the root, with an argument or through the app.
         environ: Where `LIGHTNING_LITE_ROOT_MODE` and `LIGHTNING_LITE_ROOT` are looked up.
 

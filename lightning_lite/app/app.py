@@ -39,7 +39,9 @@ class LightningApp:
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so. `private`: a
-            group root is refused. Else `LIGHTNING_LITE_ROOT_MODE`, else the mode of the folder decides.
+            group root is refused. `trusted`: all who can write to the root may run code as you, so that
+            owners and modes in it are not checked. Else `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
+            folder decides.
         durable: Whether files in drives must survive a power failure; else
             `LIGHTNING_LITE_DURABLE`.
         max_running: Number of works that may run a call at the same time, `None` for no limit.
@@ -77,7 +79,9 @@ class LightningApp:
         if setup is not None and not callable(setup):
             raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
         if root_mode is not None and root_mode not in ROOT_MODES:
-            raise ComponentError(f"root_mode must be 'private', 'group' or None. Found {root_mode!r}")
+            raise ComponentError(
+                f"root_mode must be 'private', 'group', 'trusted' or None. Found {root_mode!r}"
+            )
         if max_running is not None and (type(max_running) is not int or max_running < 1):
             raise ComponentError(
                 f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"

@@ -35,6 +35,7 @@ from lightning_lite.errors import ArgumentError, JournalGone, RunnerError, Unwin
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
+from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
@@ -112,6 +113,8 @@ class Session:
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
+        if options.root_mode == TRUSTED:
+            trust(options.root_dir)
         path = find_run(root, options) if options.resume else None
         self._folder, journal = open_run(root, options, path)
         caller = Caller("flow", "root", options.root_dir, options.durable, self._folder.values)

@@ -10,7 +10,7 @@ import click
 
 from lightning_lite import settings
 from lightning_lite.errors import WorkingDirectoryGone
-from lightning_lite.root_access import USERS
+from lightning_lite.root_access import ROOT_MODE_VARIABLE, USERS
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
@@ -56,7 +56,8 @@ root_option = click.option(
     metavar="DIR",
     type=click.Path(readable=False),  # `check_root` checks it, with messages of one line
     callback=_resolve_root,
-    help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else ./{settings.DEFAULT_ROOT}.",
+    help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else ./{settings.DEFAULT_ROOT}. "
+    f"Owners and modes in it are checked, unless ${ROOT_MODE_VARIABLE}=trusted.",
 )
 
 #: `as_json`: whether to print JSON.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from lightning_lite.errors import NothingToResume, RootRefused
 from lightning_lite.regular_files import read_regular
-from lightning_lite.root_access import PRIVATE, opened, own_root
+from lightning_lite.root_access import UNSHARED, opened, own_root
 from lightning_lite.runs.journal_format import has_journal
 from lightning_lite.runs.lock import Holder, find_holder
 from lightning_lite.text import one_line
@@ -158,7 +158,7 @@ def runs_folder(root: str) -> str:
     own = root
     with suppress(NotADirectoryError):  # there are no runs in a file
         own = own_root(root)
-        with opened(own, ("runs",), mode=PRIVATE):
+        with opened(own, ("runs",), mode=UNSHARED):
             pass
     return os.path.join(own, "runs")
 
@@ -231,7 +231,7 @@ def _check_run(path: str) -> None:
         raise RootRefused(
             f"the run {os.path.basename(path)!r} can't be resumed from {path!r}: {LINK_TROUBLE}", path=path
         )
-    with opened(path, mode=PRIVATE):
+    with opened(path, mode=UNSHARED):
         pass
 
 

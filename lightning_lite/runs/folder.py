@@ -24,7 +24,7 @@ from lightning_lite import settings
 from lightning_lite.errors import RootRefused, RunnerError, WorkingDirectoryGone
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
-from lightning_lite.root_access import ANY, PRIVATE, opened, own_root
+from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details
 from lightning_lite.runs.command_line import mask_command
 from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
@@ -223,7 +223,7 @@ def _make_folders(root: str, root_mode: str) -> str:
     os.makedirs(os.path.dirname(root), exist_ok=True)
     with opened(root, mode=root_mode, make=os.mkdir):
         own = own_root(root, make=os.mkdir)
-    with opened(own, ("runs",), mode=PRIVATE, make=os.mkdir):
+    with opened(own, ("runs",), mode=UNSHARED, make=os.mkdir):
         return os.path.join(own, "runs")
 
 

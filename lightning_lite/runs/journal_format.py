@@ -15,6 +15,7 @@ follows, the damage is not at the end.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import struct
 from collections.abc import Iterator
@@ -190,10 +191,11 @@ def check_writers(found: os.stat_result, path: str) -> None:
         found: Status of the file.
         path: Absolute path of the file, for the error.
     """
-    if found.st_uid != os.geteuid():
-        raise _refusal(path, f"it belongs to user {found.st_uid}; resume as that user")
-    if reason := check_own_file(found):
-        raise _refusal(path, f"{reason}; if you trust its content, run chmod go-w on it")
+    if reason := check_own_file(found, path):
+        folder = shlex.quote(os.path.dirname(path))
+        is_own = found.st_uid == os.geteuid()
+        advice = f"if you trust its content, run chmod -R go-w {folder}" if is_own else "resume as that user"
+        raise _refusal(path, f"{reason}; {advice}")
 
 
 def has_journal(folder: str) -> bool:

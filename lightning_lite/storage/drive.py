@@ -102,7 +102,9 @@ class DriveHandle(Transferable):
         self.durable = durable
         self.portable_names = portable_names
         if root_mode is not None and root_mode not in ROOT_MODES:
-            raise DriveTypeError(f"root_mode must be 'private', 'group' or None, got {shown(root_mode)}.")
+            raise DriveTypeError(
+                f"root_mode must be 'private', 'group', 'trusted' or None, got {shown(root_mode)}."
+            )
         self.root_mode = root_mode
         self._is_root_named = root_dir is not None
         self._root = None if root_dir is None else absolute(path_text(root_dir))
@@ -253,8 +255,9 @@ class Drive(DriveHandle):
             `LIGHTNING_LITE_DURABLE` at first use.
         portable_names: Whether names are refused that Windows or macOS cannot store.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so.
-            `private`: a group root is refused. By default `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
-            folder decides.
+            `private`: a group root is refused. `trusted`: all who can write to the root may run code as
+            you, so that owners and modes in it are not checked. By default `LIGHTNING_LITE_ROOT_MODE`, else
+            the mode of the folder decides.
 
     Example:
         >>> import os, tempfile

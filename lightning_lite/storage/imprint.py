@@ -135,11 +135,11 @@ def _add_file(digest: xxh3_128, fd: int) -> None:
 def _close_to_others(fd: int, path: str) -> None:
     mode = syscalls.fstat(fd).st_mode
     if mode & 0o022:
-        syscalls.fchmod(fd, mode & 0o7755)
+        syscalls.set_mode(fd, mode & 0o7755)
 
 
 def _check_owner(fd: int, path: str) -> None:
-    if reason := check_own_file(syscalls.fstat(fd)):
+    if reason := check_own_file(syscalls.fstat(fd), path):
         raise DriveRefused(f"The object in {shown(path)} is not read: {reason}; make it again.", path=path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_lite.root_access import ANY, PRIVATE
+from lightning_lite.root_access import ANY, UNSHARED
 from lightning_lite.storage.base import Store
 from lightning_lite.storage.local import store as local
 
@@ -28,7 +28,7 @@ def open_private_store(root: str, name: str) -> Store:
     Raises:
         DriveRefused: Another user could have written into the root.
     """
-    return local.LocalStore(local.private_root(root), name, PRIVATE)
+    return local.LocalStore(local.private_root(root), name, UNSHARED)
 
 
 def drive_names(root: str) -> list[str]:

@@ -14,6 +14,7 @@ Only processes that handle a big value load this module.
 from __future__ import annotations
 
 import _pickle
+import errno
 import mmap
 import os
 import stat
@@ -29,6 +30,7 @@ from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.regular_files import open_folder
+from lightning_lite.root_access import check_own_file
 from lightning_lite.values.secret import tokens_in
 
 if TYPE_CHECKING:
@@ -438,8 +440,8 @@ def _map(folder: str, file: ValueFile) -> memoryview:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode):
                     raise _refused(path, "it is not a regular file")
-                if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-                    raise _refused(path, "another user owns it or may write to it")
+                if reason := check_own_file(found, path):
+                    raise _refused(path, reason)
                 if found.st_size != file.size:
                     raise _refused(path, f"it has {found.st_size} bytes, not {file.size}")
                 if file.name in _unverified or _stamp(found) != file.stamp:
@@ -515,9 +517,8 @@ def _opened(folder: str) -> Iterator[int]:
     """
     fd = open_folder(folder)
     try:
-        found = os.fstat(fd)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise PermissionError(1, f"another user owns the folder {folder!r} or may write to it")
+        if reason := check_own_file(os.fstat(fd), folder):
+            raise PermissionError(errno.EPERM, f"the folder {folder!r} is not read: {reason}")
         yield fd
     finally:
         os.close(fd)

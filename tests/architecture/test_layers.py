@@ -32,6 +32,8 @@ LAYERS = [
         "text",
         "html_tables",
         "regular_files",
+        "access_lists",
+        "mounts",
         "root_access",
     },
     {"values"},

@@ -31,8 +31,8 @@ def test_the_page_has_all_subjects_and_a_small_app_has_run(capfd: pytest.Capture
     assert set(findings) == {
         "python", "packages", "system", "cpus", "memory", "open files", "processes",
         "exit detection", "start method", "settings", "terminal",
-        "root", "file system", "free space", "locks", "atomic exchange", "reflink", "file events", "journal",
-        "command channel", "self-test",
+        "root", "file system", "owners, modes", "free space", "locks", "atomic exchange", "reflink",
+        "file events", "journal", "command channel", "self-test",
     }  # fmt: skip
     assert all(set(found) == {"section", "about", "value", "state", "advice"} for found in findings.values())
     assert findings["self-test"]["value"].startswith("two works and a drive in ")

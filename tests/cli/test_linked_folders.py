@@ -7,32 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import RootRefused
 
+from tests.cli.failing_app import CALLS, STOPS, Root, fail
 from tests.cli.verbs import call, is_refused
 
 pytestmark = pytest.mark.dependencies
 
 Capture = pytest.CaptureFixture[str]
-
-
-class Work(LightningWork):
-    def run(self) -> None:
-        with open(os.environ["CALLS"], "a") as calls:
-            calls.write("call\n")
-
-
-class Root(LightningFlow):
-    def __init__(self) -> None:
-        super().__init__()
-        self.work = Work()
-
-    def run(self) -> None:
-        self.work.run()
-        if "STOPS" not in os.environ:
-            raise KeyError("on purpose")
-        self.stop()
 
 
 class Other(LightningFlow):
@@ -43,18 +26,13 @@ class Other(LightningFlow):
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a root with one failed run, whose call is completed."""
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    begin(tmp_path / "root", fails=True)
+    monkeypatch.setenv(CALLS, str(tmp_path / "calls"))
+    fail(tmp_path / "root")
     return tmp_path / "root"
 
 
-def begin(root: Path, flow: type[LightningFlow] = Root, fails: bool = False, resume: bool | str = False):
-    app = LightningApp(flow(), root_dir=root)
-    if fails:
-        with pytest.raises(KeyError):
-            app.run("inline", command_channel=False, view=False, resume=resume)
-    else:
-        app.run("inline", command_channel=False, view=False, resume=resume)
+def begin(root: Path, flow: type[LightningFlow] = Root, resume: bool | str = False) -> None:
+    LightningApp(flow(), root_dir=root).run("inline", command_channel=False, view=False, resume=resume)
 
 
 def ids(root: Path) -> list[str]:
@@ -62,7 +40,7 @@ def ids(root: Path) -> list[str]:
 
 
 def num_calls() -> int:
-    return len(Path(os.environ["CALLS"]).read_text().splitlines())
+    return len(Path(os.environ[CALLS]).read_text().splitlines())
 
 
 def changes(folder: Path) -> dict[Path, int]:
@@ -97,7 +75,7 @@ def test_a_run_behind_a_link_is_refused_and_goes_on_when_it_is_back(
 
     (root / "runs" / run).unlink()
     moved.rename(root / "runs" / run)
-    monkeypatch.setenv("STOPS", "1")
+    monkeypatch.setenv(STOPS, "1")
     begin(root, resume=resume)
     assert ids(root) == [run]
     assert num_calls() == 1
@@ -109,10 +87,10 @@ def test_a_link_to_a_run_of_another_app_or_to_a_stopped_one_prevents_no_resume(
     begin(root, Other)
     (failed, other) = ids(root)
     link(root / "runs" / other)
-    begin(root, fails=True, resume=True)
+    fail(root, resume=True)
     assert ids(root) == [failed, other]
 
-    monkeypatch.setenv("STOPS", "1")
+    monkeypatch.setenv(STOPS, "1")
     begin(root, resume=True)
     link(root / "runs" / failed)
     begin(root, resume=True)
@@ -170,7 +148,7 @@ def test_each_verb_refuses_a_link_in_place_of_all_runs(capfd: Capture, root: Pat
 
 def test_the_root_itself_may_be_a_link(root: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture):
     (root.parent / "link").symlink_to(root)
-    monkeypatch.setenv("STOPS", "1")
+    monkeypatch.setenv(STOPS, "1")
 
     begin(root.parent / "link", resume=True)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp
 from lightning_lite.runs.catalog import read_runs
 
+from tests.cli.failing_app import FAILURE, Root, fail
 from tests.cli.short_apps import running
 from tests.cli.verbs import call, is_refused
 from tests.support.odd_files import IRREGULAR, ODD, PRECIOUS, each, little_memory, put, snapshot
@@ -61,39 +61,12 @@ VERBS: list[list[str]] = [
 ]
 
 
-class Work(LightningWork):
-    def __init__(self) -> None:
-        super().__init__()
-        self.loss = 0.0
-
-    def run(self) -> bytes:
-        for self.loss in (3.0, 2.0, 1.0):
-            sys.stdout.write(f"loss {self.loss}\n")
-        return os.urandom(2_000_000)
-
-
-class Root(LightningFlow):
-    def __init__(self) -> None:
-        super().__init__()
-        self.work = Work()
-
-    def run(self) -> None:
-        self.work.run()
-        raise RuntimeError("so that the run can be resumed")
-
-
-def run_app(**options: object) -> None:
-    with pytest.raises(RuntimeError, match="so that the run can be resumed"):
-        LightningApp(Root()).run("inline", **options)
-
-
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a root with two runs."""
     root = tmp_path_factory.mktemp("template") / "root"
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="so that the run can be resumed"):
-            LightningApp(Root(), root_dir=root).run("inline")
+        fail(root)
     return root
 
 
@@ -157,11 +130,11 @@ def test_a_resume_follows_nothing_and_names_what_it_refuses(run: Path, template:
             LightningApp(Root()).run("inline", resume=run.name)
 
         assert not isinstance(caught.value, MemoryError), file
-        assert str(caught.value) == "so that the run can be resumed" or str(run) in str(caught.value), file
+        assert str(caught.value) == FAILURE or str(run) in str(caught.value), file
         assert outside.items() <= snapshot(run).items(), file
     with little_memory():
-        run_app(resume=True)
-        run_app()
+        fail(resume=True)
+        fail()
 
 
 @pytest.mark.parametrize("kind", each(IRREGULAR))

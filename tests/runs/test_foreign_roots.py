@@ -28,7 +28,7 @@ from lightning_lite.storage.errors import DriveError, DriveRefused
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.values import value_files
 
-from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, needs_users
+from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, make_group_root, needs_users
 
 MARKER = "LIGHTNING_LITE_TEST_MARKER"
 
@@ -124,6 +124,8 @@ def test_a_run_that_another_user_could_have_made_is_not_resumed(place: Path, par
     assert isinstance(found, Refused)
     kind = "JournalError" if part.startswith("journal") else "RootRefused"
     assert kind in found.kinds, found
+    if part == "journal of a group":
+        assert f"run chmod -R go-w {run}" in found.text
     assert not Path(os.environ[MARKER]).exists(), "nothing was unpickled"
 
 
@@ -343,11 +345,7 @@ def test_a_big_value_that_another_user_could_have_made_is_not_unpickled(place: P
 
 @pytest.fixture
 def shared(place: Path) -> Path:
-    root = place / "shared"
-    root.mkdir()
-    os.chown(root, ALICE.uid, LAB)
-    root.chmod(0o2770)
-    return root
+    return make_group_root(place / "shared")
 
 
 @needs_users
@@ -444,8 +442,8 @@ def test_the_command_line_refuses_a_root_that_others_may_write(own_place: Path, 
 @pytest.mark.parametrize(
     ("mode", "status", "text"),
     [
-        (0o777, FAILURE, "chmod go-w"),
-        (0o770, FAILURE, "chmod go-w"),
+        (0o777, FAILURE, "chmod -R go-w"),
+        (0o770, FAILURE, "chmod -R go-w"),
         (0o2770, OK, "shared"),
         (0o755, WARNING, ""),
     ],
@@ -467,10 +465,10 @@ def write(path: Path) -> str:
 def test_the_errors_say_which_folder_and_what_to_do(own_place: Path):
     (own_place / "root").mkdir(0o777)
     (own_place / "root").chmod(0o777)
-    with pytest.raises(RootRefused, match=r"mode 777.*chmod go-w") as caught:
+    with pytest.raises(RootRefused, match=r"mode 777.*chmod -R go-w") as caught:
         read_runs(str(own_place / "root"))
     assert caught.value.path == str(own_place / "root")
-    with pytest.raises(DriveRefused, match=r"^The folder .*chmod go-w.*\.$"):
+    with pytest.raises(DriveRefused, match=r"^The folder .*chmod -R go-w.*\.$"):
         Drive("lit://d", root_dir=own_place / "root").list()
     with pytest.raises(DriveRefused):
         drive_names(str(own_place / "root"))

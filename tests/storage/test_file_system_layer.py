@@ -69,11 +69,11 @@ MOUNTS = """27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 )
 def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path: str, kind: str):
     Path("mounts").write_text(MOUNTS.format(place=own_place, kind="nfs4"))
-    assert probe.kind_of(f"{own_place}{path}", "mounts") == kind
+    assert probe.file_system_type(f"{own_place}{path}", "mounts") == kind
 
 
 def test_the_kind_is_empty_if_the_system_has_no_list_of_mounts(own_place: Path):
-    assert probe.kind_of(str(own_place), "nothing") == ""
+    assert probe.file_system_type(str(own_place), "nothing") == ""
     probe.check_file_system(str(own_place), "nothing")
 
 
@@ -91,7 +91,7 @@ def test_leases_are_believed_on_local_file_systems_only(own_place: Path, kind: s
 
 @pytest.fixture
 def on_network(own_place: Path, monkeypatch) -> Drive:
-    monkeypatch.setattr(probe, "kind_of", lambda folder, mounts: "fuse.sshfs")
+    monkeypatch.setattr(probe, "file_system_type", lambda folder, mounts: "fuse.sshfs")
     monkeypatch.setattr(probe, "_checked", set())
     Path("a").write_text("a")
     return Drive("lit://d")

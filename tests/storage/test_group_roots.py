@@ -18,7 +18,19 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.local import layout
 from lightning_lite.storage.local.name_index import BIG
 
-from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, finish, needs_users, start_as
+from tests.support.users import (
+    ALICE,
+    BOB,
+    EVE,
+    LAB,
+    Refused,
+    User,
+    act_as,
+    finish,
+    make_group_root,
+    needs_users,
+    start_as,
+)
 
 pytestmark = needs_users
 
@@ -35,11 +47,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def root(place: Path) -> Path:
     """Give a group root that its owner has declared with the mode of the folder."""
-    path = place / "root"
-    path.mkdir()
-    os.chown(path, ALICE.uid, LAB)
-    path.chmod(0o2770)
-    return path
+    return make_group_root(place / "root")
 
 
 def home_of(user: User, root: Path) -> Path:
@@ -195,9 +203,7 @@ def test_a_user_finishes_the_exchange_that_a_dead_process_of_another_one_began(r
 def test_the_owner_declares_a_group_root(place: Path, monkeypatch: pytest.MonkeyPatch, way: str):
     root = place / "root"
     if way == "mode of the folder":
-        os.mkdir(root)
-        os.chown(root, ALICE.uid, LAB)
-        root.chmod(0o2770)
+        make_group_root(root)
     if way == "argument, empty folder":
         root.mkdir(0o755)
         os.chown(root, ALICE.uid, LAB)
@@ -236,10 +242,7 @@ def test_other_users_have_no_access_to_a_group_root(root: Path, umask: int):
 
 
 def test_a_group_root_of_another_user_that_was_only_found_is_refused(place: Path):
-    root = place / ".lightning_lite"
-    root.mkdir()
-    os.chown(root, ALICE.uid, LAB)
-    root.chmod(0o2770)
+    make_group_root(place / ".lightning_lite")
 
     def names(**options) -> object:
         os.chdir(place)

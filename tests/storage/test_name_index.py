@@ -331,7 +331,7 @@ def test_all_names_are_compared_on_a_network_file_system(quick_drive: Drive, mon
     monkeypatch.setattr(name_index, "BIG", 1)
     Path("file").touch()
     quick_drive.put("file")
-    monkeypatch.setattr(probe, "kind_of", lambda folder: "nfs4")
+    monkeypatch.setattr(probe, "file_system_type", lambda folder: "nfs4")
     for number in range(5):
         Drive(quick_drive.id, root_dir=quick_drive.root_dir).put("file", to=f"x/Name-{number}")
     assert not indexes(quick_drive)

@@ -10,17 +10,20 @@ import ctypes
 import difflib
 import encodings.ascii
 import encodings.latin_1
+import grp
 import os
 import pickle
+import shlex
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import filelock
 import pytest
 
 #: Imported for the processes of other users.
-PRELOADED = (ctypes, difflib, filelock, encodings.ascii, encodings.latin_1)
+PRELOADED = (ctypes, difflib, filelock, encodings.ascii, encodings.latin_1, grp, shlex)
 
 #: Seconds after which a process of another user is ended.
 DEADLINE = 60
@@ -58,6 +61,14 @@ class Refused(NamedTuple):
 
     kinds: tuple[str, ...]
     text: str
+
+
+def make_group_root(path: Path) -> Path:
+    """Make a group root of Alice for the group of the lab, declared by its mode, and return its path."""
+    path.mkdir()
+    os.chown(path, ALICE.uid, LAB)
+    path.chmod(0o2770)
+    return path
 
 
 def act_as(user: User, job: Callable[[], Any], *, umask: int = 0o022) -> Any:

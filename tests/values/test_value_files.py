@@ -122,7 +122,7 @@ def test_a_file_of_another_owner_is_refused_before_anything_is_unpickled(tmp_pat
     stranger = os.geteuid() + 1
 
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
-    with pytest.raises(ValueFileError, match="owns") as caught:
+    with pytest.raises(ValueFileError, match="belongs to user") as caught:
         unpack(packed)
 
     assert caught.value.file == str(tmp_path / "values" / name)

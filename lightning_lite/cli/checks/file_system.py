@@ -11,11 +11,13 @@ from time import perf_counter
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.errors import RootRefused
-from lightning_lite.root_access import opened
+from lightning_lite.mounts import file_system_type
+from lightning_lite.regular_files import open_folder
+from lightning_lite.root_access import UNKEPT_ADVICE, find_unkept, is_trusted, opened
 from lightning_lite.runners.command_channel import LONGEST_ADDRESS, SOCKET_NAME, CommandChannel, ask
 from lightning_lite.runs.journal import Journal
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.probe import NETWORK, kind_of, try_out
+from lightning_lite.storage.fs.probe import NETWORK, try_out
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.text import format_bytes
 
@@ -39,6 +41,7 @@ def checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
     """
     yield "root", partial(_root, root)
     yield "file system", partial(_file_system, probe)
+    yield "owners, modes", partial(_owners, root, probe)
     yield "free space", partial(_free_space, probe)
     yield "locks", partial(_locks, probe)
     yield "atomic exchange", partial(_exchange, probe)
@@ -66,6 +69,8 @@ def _root(root: str) -> Finding:
         return Finding("root", root, FAILURE, error.message)
     mode = S_IMODE(status.st_mode)
     value = f"{root}, mode {mode:o}"
+    if is_trusted(root):
+        return Finding("root", f"{value}, trusted: all who can write to it can run code as you")
     if folder is not None and folder.is_shared:
         return Finding("root", f"{value}, drives are shared with group {status.st_gid}")
     if mode & 0o077:
@@ -74,11 +79,24 @@ def _root(root: str) -> Finding:
 
 
 def _file_system(probe: str) -> Finding:
-    kind = kind_of(probe)
+    kind = file_system_type(probe)
     if kind in NETWORK:
         advice = "files of other machines become visible late; use a local folder if one machine is enough"
         return Finding("file system", f"{kind}, on the network", WARNING, advice)
     return Finding("file system", kind or "unknown")
+
+
+def _owners(root: str, probe: str) -> Finding:
+    fd = open_folder(probe)
+    try:
+        what = find_unkept(fd)
+    finally:
+        os.close(fd)
+    if not what:
+        return Finding("owners, modes", "yes")
+    if is_trusted(root):
+        return Finding("owners, modes", f"no {what}; the root is trusted")
+    return Finding("owners, modes", f"no {what}", FAILURE, UNKEPT_ADVICE)
 
 
 def _free_space(probe: str) -> Finding:
@@ -137,7 +155,11 @@ def _command_channel(root: str, probe: str) -> Finding:
     """Send a command through a socket like that of a run."""
     run = f"{probe}/run"
     os.mkdir(run)
-    channel = CommandChannel(run, lambda request: {})
+    try:
+        channel = CommandChannel(run, lambda request: {})
+    except PermissionError:  # as vfat answers
+        advice = "`stop` and `kill` of a run send signals; other commands do not reach it"
+        return Finding("command channel", "no; the file system has no sockets", WARNING, advice)
     try:
         began = perf_counter()
         ask(run, "status")

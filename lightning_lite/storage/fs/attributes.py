@@ -1,13 +1,15 @@
 """Copies the extended attributes of files and folders.
 
 Attributes of the user (`user.*`) are copied. Access control lists are not: a drive is open to one user only,
-and a list would give others access to a file again after a `get`. All other attributes belong to the system.
+and a list would give others access to a file again after a `get`. A `DriveWarning` says so, but not for
+a list that comes from the folder that the file is in. All other attributes belong to the system.
 """
 
 from __future__ import annotations
 
 import errno
 
+from lightning_lite.access_lists import is_inherited
 from lightning_lite.storage.fs import syscalls
 
 _USER = "user."
@@ -27,7 +29,8 @@ def copy_attributes(source: int, target: int, names: list[str], lost: set[str]) 
     """
     for name in names:
         if not name.startswith(_USER):
-            lost.add("access control lists")
+            if not is_inherited(source, name):
+                lost.add("access control lists")
             continue
         try:
             syscalls.setxattr(target, name, syscalls.getxattr(source, name))

@@ -598,9 +598,9 @@ class TreeCopier:
                 copy_bytes(source, copy, info, path, self._on_progress, may_change=is_recorded)
                 attributes = syscalls.attribute_names(source)
                 if attributes:
-                    syscalls.fchmod(copy, mode | 0o600)  # only a writable file takes attributes
+                    syscalls.set_mode(copy, mode | 0o600)  # only a writable file takes attributes
                     copy_attributes(source, copy, attributes, self.lost)
-                    syscalls.fchmod(copy, mode)
+                    syscalls.set_mode(copy, mode)
                 elif mode not in self._kept_modes:
                     self._set_mode(copy, mode)
                 syscalls.utime(copy, ns=(info.st_atime_ns, info.st_mtime_ns))
@@ -627,11 +627,11 @@ class TreeCopier:
         if S_IMODE(syscalls.fstat(target).st_mode) == mode:
             self._kept_modes.add(mode)
         else:
-            syscalls.fchmod(target, mode)
+            syscalls.set_mode(target, mode)
 
 
 def _finish(target: int, info: os.stat_result, mode: int, *, durable: bool) -> None:
-    syscalls.fchmod(target, mode)
+    syscalls.set_mode(target, mode)
     syscalls.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
     if durable:
         syscalls.fsync(target)
@@ -690,7 +690,7 @@ def clone_tree(source: int, target: int, skip: tuple[str, ...]) -> None:
     attributes = syscalls.attribute_names(source)
     if attributes:
         copy_attributes(source, target, attributes, set())  # the original has them, so nothing is lost
-    syscalls.fchmod(target, before.st_mode & 0o7777)
+    syscalls.set_mode(target, before.st_mode & 0o7777)
     syscalls.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
     syscalls.fsync(target)
 

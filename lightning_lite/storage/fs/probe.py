@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 from warnings import warn
 
+from lightning_lite.mounts import MOUNTS, file_system_type, read_mounts
 from lightning_lite.storage.errors import DriveUnsupportedFS, DriveWarning, shown
 from lightning_lite.storage.fs import syscalls
 
@@ -26,8 +25,6 @@ NETWORK = frozenset(
 
 # Beginnings of the types of file systems in user space (FUSE), here or on the host of a virtual machine.
 _IN_USER_SPACE = ("fuse", "virtiofs")
-
-_MOUNTS = "/proc/self/mountinfo"
 
 # The program of the second process: it prints what it got although the first process holds it.
 _RIVAL = """
@@ -48,7 +45,7 @@ except FileExistsError:
 _checked: set[str] = set()
 
 
-def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
+def check_file_system(folder: str, mounts: str = MOUNTS) -> None:
     """Warn once if `folder` is on a network, and refuse it if locks or exclusive creation do not work there.
 
     Args:
@@ -58,7 +55,7 @@ def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
     if folder in _checked:
         return
     _checked.add(folder)
-    kind = kind_of(folder, mounts)
+    kind = file_system_type(folder, mounts)
     if kind not in NETWORK:
         return
     warn(
@@ -76,19 +73,8 @@ def check_file_system(folder: str, mounts: str = _MOUNTS) -> None:
         )
 
 
-def kind_of(folder: str, mounts: str = _MOUNTS) -> str:
-    """Return the type of the file system of `folder`, or "" if the system does not provide it."""
-    real = syscalls.realpath(folder)
-    best, kind = "", ""
-    for mount in _read(mounts):
-        inside = mount.point == "/" or real == mount.point or real.startswith(f"{mount.point}/")
-        if inside and len(mount.point) >= len(best):
-            best, kind = mount.point, mount.kind
-    return kind
-
-
 @cache
-def has_true_leases(device: int, mounts: str = _MOUNTS) -> bool:
+def has_true_leases(device: int, mounts: str = MOUNTS) -> bool:
     """Return whether a lease is refused exactly if a process has the file open for writing.
 
     NFS refuses each lease for which its server has given no delegation, and SMB each one without an oplock.
@@ -102,24 +88,8 @@ def has_true_leases(device: int, mounts: str = _MOUNTS) -> bool:
         mounts: As for `check_file_system`; leases are believed without it.
     """
     number = f"{os.major(device)}:{os.minor(device)}"
-    kinds = [mount.kind for mount in _read(mounts) if mount.device == number]
+    kinds = [mount.kind for mount in read_mounts(mounts) if mount.device == number]
     return not any(kind in NETWORK or kind.startswith(_IN_USER_SPACE) for kind in kinds)
-
-
-class _Mount(NamedTuple):
-    device: str  # "major:minor"
-    point: str
-    kind: str
-
-
-def _read(mounts: str) -> Iterator[_Mount]:
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.split() for line in file]
-    except OSError:
-        return
-    for fields in lines:
-        yield _Mount(fields[2], fields[4].replace("\\040", " "), fields[fields.index("-") + 1])
 
 
 def has_precise_ctime(folder: str, fd: int) -> bool:
@@ -131,7 +101,7 @@ def has_precise_ctime(folder: str, fd: int) -> bool:
         folder: A folder of the drive.
         fd: Descriptor of a new file in it, whose ctime may be changed.
     """
-    if kind_of(folder) in NETWORK:
+    if file_system_type(folder) in NETWORK:
         return False
     for _ in range(10):
         before = syscalls.fstat(fd).st_ctime_ns

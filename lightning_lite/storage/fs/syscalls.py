@@ -178,6 +178,18 @@ def may_write(folder: str, dir_fd: int | None = None) -> bool:
     return access(folder, os.W_OK | os.X_OK, dir_fd=dir_fd, effective_ids=access in os.supports_effective_ids)
 
 
+def set_mode(fd: int, mode: int) -> None:
+    """Set the permissions of an open file or folder that this process has created.
+
+    They stay as they are on a file system that keeps none and refuses the change (vfat).
+    """
+    try:
+        fchmod(fd, mode)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+
+
 def chmod_folder(folder: int, mode: int) -> None:
     """Set the permissions of a folder that was opened with `PATH_ONLY`."""
     if hasattr(os, "O_PATH"):  # `fchmod` refuses such a descriptor

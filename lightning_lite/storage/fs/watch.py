@@ -12,8 +12,9 @@ from select import poll, select
 from types import TracebackType
 from typing import Self
 
+from lightning_lite.mounts import file_system_type
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.probe import NETWORK, kind_of
+from lightning_lite.storage.fs.probe import NETWORK
 
 _IN_MOVED_FROM = 0x40
 _IN_DELETE = 0x200
@@ -72,7 +73,7 @@ class Arrivals:
 
 def _open_inotify(folder: str) -> int | None:
     """Return an inotify descriptor with the events of `folder`, or `None` if they are not available."""
-    if kind_of(folder) in NETWORK:
+    if file_system_type(folder) in NETWORK:
         return None  # inotify does not report changes by other machines
     import ctypes  # noqa: PLC0415 - takes 5 ms; only a `get` that waits needs it
 

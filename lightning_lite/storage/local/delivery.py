@@ -145,7 +145,7 @@ class Delivery:
             warn_of_loss(self.path, lost)
             self._move(staged, staging, is_folder=is_folder)
             if is_folder:
-                syscalls.fchmod(staged.fd, mode)  # it was writable, because rename() of a folder needs that
+                syscalls.set_mode(staged.fd, mode)  # it was writable, because rename() of a folder needs that
             else:
                 staged.is_placed = True
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from stat import S_IMODE, S_IRWXU, S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISREG, S_ISSOCK, S_IWUSR
 
+from lightning_lite.root_access import is_trusted
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
@@ -38,6 +39,8 @@ def verify(base: str, *, hashes: bool, is_shared: bool = False) -> Iterator[Prob
         base: Folder of the drive.
         hashes: Whether to read all files for their digests.
         is_shared: Whether the drive is in a group root.
+
+    In a trusted root, owners and modes are no problem: its file system may keep none.
     """
     yield from _check_at_base(base, is_shared)
     yield from _check_at_ours(f"{base}/{RESERVED}")
@@ -51,6 +54,8 @@ def _check_at_base(base: str, is_shared: bool) -> Iterator[Problem]:
     if is_shared:
         if S_IMODE(found.st_mode) & _SHARED != _SHARED:
             yield Problem(".", f"its group can't use it (mode {_mode(found)})", "chmod 2770")
+    elif is_trusted(base):
+        return
     elif found.st_uid != os.geteuid():
         yield Problem(".", f"it belongs to user {found.st_uid}", "run this command as that user")
     elif S_IMODE(found.st_mode) & _OTHERS:
@@ -163,7 +168,7 @@ def _check_at_file(
     if "/" not in path:
         yield Problem(path, "it is a file, but only folders of components belong here", "delete it")
         return
-    if found.st_mode & S_IWUSR:
+    if found.st_mode & S_IWUSR and not is_trusted(base):
         yield Problem(path, f"it has write permission (mode {_mode(found)})", "chmod u-w; or put it again")
     if S_IMODE(found.st_mode) & _SET_ID:
         yield Problem(path, f"set-id bits (mode {_mode(found)})", "chmod ug-s; or put it again")

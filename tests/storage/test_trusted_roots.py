@@ -1,0 +1,321 @@
+"""Roots on file systems that keep no owners or modes, and roots whose user trusts all who can write there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.cli.checks import file_system
+from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
+from lightning_lite.root_access import is_trusted, trust
+from lightning_lite.runs.catalog import read_runs
+from lightning_lite.storage import Drive, Payload
+
+from tests.support.ownerless import ownerless
+from tests.support.users import ALICE, BOB, EVE, Refused, act_as, needs_users
+
+VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
+
+
+class Make(LightningWork):
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = None
+
+    def run(self) -> list[int]:
+        self.data = Payload([1, 2])
+        return [3]
+
+
+class Use(LightningWork):
+    def run(self, found: list[int], data: Payload) -> str:
+        return f"{data.get()} {found}"
+
+
+class Root(LightningFlow):
+    def __init__(self, fails: bool) -> None:
+        super().__init__()
+        self.make, self.use = Make(), Use()
+        self._fails = fails
+
+    def run(self) -> None:
+        found = self.use.run(self.make.run(), self.make.data)
+        if self._fails:
+            self.fail(found)
+        self.stop()
+
+
+def run_app(root: Path, fails: bool = False, resume: bool = False, **options: Any) -> None:
+    app = LightningApp(Root(fails), root_dir=root, **options)
+    app.run("inline", resume=resume, command_channel=False, view=False)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> Iterator[Path]:
+    """Give a folder into which every user may write, after an app has loaded all modules."""
+    monkeypatch.delenv("LIGHTNING_LITE_ROOT")
+    run_app(own_place / "warm")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        monkeypatch.chdir(folder)
+        yield Path(folder)
+        monkeypatch.chdir(own_place)
+
+
+def use(root: Path, **options: Any) -> list[str]:
+    """Use all verbs of a drive with files and folders, and return what is in it at the end."""
+    home = root.parent / f"home of {os.geteuid()}"
+    (home / "tree" / "inner").mkdir(parents=True, exist_ok=True)
+    (home / "tree" / "inner" / "a").write_text("a")
+    (home / "a").write_text("a")
+    drive = Drive("lit://d", root_dir=root, root_folder=home, **options)
+    for _ in range(2):
+        drive.put("a")
+        drive.put("tree")
+    assert Path(drive.get("a", to="copy")).read_text() == "a"
+    assert (Path(drive.get("tree", to="copied")) / "inner" / "a").read_text() == "a"
+    drive.delete("a")
+    drive.put("copied", move=True)
+    return drive.list()
+
+
+# A file system that keeps no owners or no modes.
+
+
+@needs_users
+@pytest.mark.parametrize("chmod", ["ignored", "refused"])
+@pytest.mark.parametrize(
+    ("user", "mode", "text"),
+    [
+        (EVE, 0o777, f"keeps no owners: a new file belongs to user {EVE.uid}, not to user {ALICE.uid}"),
+        (EVE, 0o700, f"keeps no owners: a new file belongs to user {EVE.uid}, not to user {ALICE.uid}"),
+        (ALICE, 0o777, "keeps no modes: a new file has the mode 777, not 600"),
+        (ALICE, 0o775, "keeps no modes: a new file has the mode 775, not 600"),
+    ],
+)
+@pytest.mark.parametrize("root_mode", [None, "private", "group"])
+def test_the_file_system_is_named_with_two_ways_on(
+    place: Path, user, mode: int, text: str, chmod: str, root_mode
+):
+    with ownerless(place, user=user.uid, mode=mode, chmod=chmod) as mount:
+        root = mount / "root"
+        refused = [
+            act_as(ALICE, lambda: use(root, root_mode=root_mode)),
+            act_as(ALICE, lambda: run_app(root, root_mode=root_mode)),
+        ]
+        assert not root.exists(), "no folder is left"
+        root.mkdir()
+        refused.append(act_as(ALICE, lambda: Drive("lit://d", root_dir=root, root_mode=root_mode).list()))
+        if root_mode == "group" and user is ALICE:
+            assert refused.pop() == [], "an empty folder becomes a group root at the first put"
+        for error in refused:
+            assert isinstance(error, Refused)
+            assert "RootRefused" in error.kinds
+            assert f"'{root}' is on a file system (fuse.ownerless) that {text}" in error.text
+            assert "root_dir= or LIGHTNING_LITE_ROOT" in error.text
+            assert f"root_mode='trusted' or set {VARIABLE}=trusted" in error.text
+        assert list(root.iterdir()) == [], "nothing is left of the test of the file system"
+
+
+@needs_users
+@pytest.mark.parametrize("chmod", ["ignored", "refused"])
+@pytest.mark.parametrize("way", ["argument", "variable"])
+def test_all_verbs_work_in_a_trusted_root_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch, chmod: str, way: str
+):
+    if way == "variable":
+        monkeypatch.setenv(VARIABLE, "trusted")
+    options = {"root_mode": "trusted"} if way == "argument" else {}
+    with ownerless(place, user=EVE.uid, chmod=chmod) as mount:
+        assert act_as(ALICE, lambda: use(mount / "root", **options)) == ["copied", "tree"]
+        assert act_as(ALICE, lambda: run_app(mount / "root", **options)) is None
+        failed = act_as(ALICE, lambda: run_app(mount / "root", fails=True, **options))
+        assert failed.text == "[1, 2] [3]"
+        assert act_as(ALICE, lambda: run_app(mount / "root", resume=True, **options)) is None
+
+
+@needs_users
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_a_file_system_that_shows_this_user_as_the_only_writer_needs_no_trust(place: Path, mode: int):
+    with ownerless(place, user=ALICE.uid, mode=mode, chmod="refused") as mount:
+        assert act_as(ALICE, lambda: use(mount / "root")) == ["copied", "tree"]
+        assert act_as(ALICE, lambda: run_app(mount / "root")) is None
+
+
+APP = """
+import os, sys
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.storage import Drive, Payload
+
+class Make(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.data = None
+    def run(self, drive):
+        with open("a", "w") as file:
+            file.write("text")
+        drive.put("a")
+        self.data = Payload([1, 2])
+        return bytes(3_000_000)
+
+class Use(LightningWork):
+    def run(self, big, data, drive):
+        drive.get("a", component_name="root.make", to="b")
+        with open("b") as file:
+            print(len(big), data.get(), file.read(), os.environ.get("LIGHTNING_LITE_ROOT_MODE"))
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.make, self.use, self.drive = Make(), Use(), Drive("lit://d")
+    def run(self):
+        self.use.run(self.make.run(self.drive), self.make.data, self.drive)
+        self.stop()
+
+LightningApp(Root(), root_dir=sys.argv[1], root_mode="trusted").run(start_method=sys.argv[2])
+"""
+
+
+@needs_users
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_an_app_with_processes_runs_in_a_trusted_root_there(place: Path, start_method: str):
+    (place / "app.py").write_text(APP)
+    with ownerless(place, user=EVE.uid, chmod="refused") as mount:
+        root = mount / "root"
+
+        def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [sys.executable, *words], capture_output=True, text=True, cwd=mount, env=os.environ | environ
+            )
+
+        done = run(str(place / "app.py"), str(root), start_method)
+        assert done.returncode == 0, done.stderr
+        assert "3000000 [1, 2] text trusted" in done.stdout
+        for verb in ("ps", "drive ls", "drive verify", "clean --all --yes"):
+            verb_done = run(
+                "-m", "lightning_lite", *verb.split(), "--root", str(root), **{VARIABLE: "trusted"}
+            )
+            assert verb_done.returncode == 0, (verb, verb_done.stdout, verb_done.stderr)
+        refused = run("-m", "lightning_lite", "ps", "--root", str(root))
+        assert "keeps no owners" in refused.stderr
+
+
+@needs_users
+def test_doctor_says_what_a_file_system_does_not_keep(place: Path, monkeypatch: pytest.MonkeyPatch):
+    def look(root: Path, probe: Path) -> dict[str, Any]:
+        return {about: check() for about, check in file_system.checks(str(root), str(probe))}
+
+    with ownerless(place, user=EVE.uid, chmod="refused") as mount:
+        (mount / "root").mkdir()
+        for name in ("one", "two"):
+            (mount / name).mkdir()
+        found = look(mount / "root", mount / "one")
+        assert found["root"].state == FAILURE
+        assert found["owners, modes"].state == FAILURE
+        assert f"{VARIABLE}=trusted" in found["owners, modes"].advice
+        assert found["command channel"].state == WARNING
+        monkeypatch.setenv(VARIABLE, "trusted")
+        found = look(mount / "root", mount / "two")
+        assert (found["root"].state, found["owners, modes"].state) == (OK, OK)
+        assert "trusted" in found["root"].value
+        assert "the root is trusted" in found["owners, modes"].value
+
+
+# What trust means elsewhere.
+
+
+@needs_users
+@pytest.mark.parametrize("part", ["", "drives", "drives/d", "runs", "runs/*", "runs/*/journal.log"])
+@pytest.mark.parametrize("plant", ["owner", "others"])
+def test_trust_skips_the_checks_of_owner_and_mode_in_that_root_only(place: Path, part: str, plant: str):
+    roots = [place / "one", place / "other"]
+    for root in roots:
+        act_as(
+            ALICE, lambda root=root: Drive("lit://d", root_dir=root)._store()._layout.prepare(durable=False)
+        )
+        assert act_as(ALICE, lambda root=root: run_app(root, fails=True)).text == "[1, 2] [3]"
+        (bad,) = root.glob(part) if part else [root]
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o777)  # so that Alice may read what is Eve's
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        if plant == "owner":
+            os.chown(bad, EVE.uid, EVE.uid)
+        bad.chmod(0o777)
+
+    def job() -> list[object]:
+        trust(str(roots[0]))
+        found: list[object] = []
+        for root in roots:
+            try:
+                found.append((Drive("lit://d", root_dir=root).list(), len(read_runs(str(root)))))
+                run_app(root, resume=True)
+                found.append("resumed")
+            except Exception as error:  # noqa: BLE001 - the test looks at it
+                found.append(type(error).__name__)
+        return found
+
+    trusted, resumed, *other = act_as(ALICE, job)
+    assert (trusted, resumed) == (([], 1), "resumed")
+    assert other[-1] in ("DriveRefused", "RootRefused", "JournalError")
+
+
+@needs_users
+@pytest.mark.parametrize("part", ["drives", "runs"])
+def test_a_link_is_refused_in_a_trusted_root(place: Path, part: str):
+    root = place / "root"
+    root.mkdir(mode=0o777)
+    root.chmod(0o777)
+    (place / "elsewhere").mkdir()
+    (root / part).symlink_to(place / "elsewhere")
+    job = run_app if part == "runs" else use
+    refused = act_as(ALICE, lambda: job(root, root_mode="trusted"))
+    assert "is a symbolic link" in refused.text
+
+
+@needs_users
+@pytest.mark.parametrize("mode", [0o777, 0o755])
+def test_a_mode_in_the_code_has_priority_over_the_variable(
+    place: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+):
+    monkeypatch.setenv(VARIABLE, "trusted")
+    root = place / "root"
+    root.mkdir()
+    root.chmod(mode)
+    for user in (ALICE, BOB):
+        for job in (use, run_app):
+            assert "RootRefused" in act_as(user, lambda job=job: job(root, root_mode="private")).kinds
+
+
+@needs_users
+def test_a_root_of_another_user_on_a_usual_file_system_is_not_blamed_on_it(place: Path):
+    root = place / "root"
+    root.mkdir()
+    os.chown(root, EVE.uid, EVE.uid)
+    root.chmod(0o777)
+    refused = act_as(ALICE, lambda: use(root))
+    assert f"belongs to user {EVE.uid}" in refused.text
+    assert "trusted" not in refused.text
+    assert list(root.iterdir()) == []
+
+
+def test_trust_is_declared_for_a_root_and_what_is_in_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lightning_lite.root_access._trusted", set())
+    assert not is_trusted("/srv/a")
+    trust("/srv/a")
+    assert [is_trusted(path) for path in ("/srv/a", "/srv/a/runs", "/srv/ab", "/srv")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    monkeypatch.setenv(VARIABLE, "trusted")
+    assert is_trusted("/srv")
