@@ -99,7 +99,7 @@ class LightningApp(Generic[F]):
             )
         self.root = cast("F", _as_root(root))  # for a work, `F` is its default
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
-        self.stage = AppStage.BLOCKING
+        self.stage: str = AppStage.BLOCKING
         self._log_level = log_level
         self._root_dir = root_dir
         self._root_mode = root_mode
