@@ -63,6 +63,7 @@ check: .venv/installed-check .venv/installed-test
 	@$(PYTHON_IN_VENV) -m ruff format --check --output-format concise .
 	@$(PYTHON_IN_VENV) -m ruff check --output-format concise .
 	@$(PYTHON_IN_VENV) -m mypy
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PYTHON_IN_VENV) -m pyright
 	@$(PYTHON_IN_VENV) tools/plain_english.py --limit 0.3
 
 # Works are measured, too: coverage starts in each interpreter of its environment, by a .pth file, so it has its own.

@@ -6,13 +6,13 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 
 
 class Trainer(LightningWork):
-    def __init__(self, rate):
+    def __init__(self, rate: float) -> None:
         super().__init__(parallel=True)
         self.rate = rate
         self.epoch = 0
-        self.loss = None
+        self.loss: float | None = None
 
-    def run(self, epochs):
+    def run(self, epochs: int) -> None:
         weight = 0.0
         for epoch in range(1, epochs + 1):
             for _ in range(20_000):
@@ -22,13 +22,13 @@ class Trainer(LightningWork):
 
 
 class Flow(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.slow = Trainer(rate=0.1)
         self.fast = Trainer(rate=1.0)
         self.best = ""
 
-    def run(self):
+    def run(self) -> None:
         # This runs again after each change of state of the two works.
         self.slow.run(epochs=5)
         self.fast.run(epochs=5)

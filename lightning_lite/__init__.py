@@ -57,7 +57,7 @@ _DEFINED_IN = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     module = _DEFINED_IN.get(name)
     if module is None:
         raise AttributeError(f"module 'lightning_lite' has no attribute {name!r}")
@@ -65,6 +65,10 @@ def __getattr__(name: str) -> Any:
         raise ImportError("lightning_lite runs on Linux and macOS. On Windows, run it within WSL.")
     __import__(module)  # importlib would cost each work another millisecond
     return getattr(sys.modules[module], name)
+
+
+if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled name
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -32,23 +32,21 @@ class WorkFailureReasons:
 
 
 class WorkStatus(NamedTuple):
-    """The status of a work or of one of its calls, from one moment on.
+    """The status of a work or of one of its calls, from one moment on."""
 
-    Attributes:
-        stage: One of `WorkStageStatus`.
-        timestamp: Time of the change, in seconds since 1970.
-        reason: One of `WorkFailureReasons` for a failure, else `None`.
-        message: One line for people, or "".
-        count: Number of the attempt, from 1; 0 for a status of the work itself.
-        traceback: The traceback of the user's frames, or "".
-    """
-
+    # Each field has its own text, because an editor shows that at `work.status.stage`.
     stage: str
+    """One of `WorkStageStatus`."""
     timestamp: float = 0.0
+    """Time of the change, in seconds since 1970."""
     reason: str | None = None
+    """One of `WorkFailureReasons` for a failure, else `None`."""
     message: str = ""
+    """One line for people, or ""."""
     count: int = 0  # type: ignore[assignment]  # Lightning App uses this name; it hides tuple.count
+    """Number of the attempt, from 1; 0 for a status of the work itself."""
     traceback: str = ""
+    """The traceback of the user's frames, or ""."""
 
 
 class AppStage:
@@ -61,12 +59,9 @@ class AppStage:
 
 
 class AppStatus(NamedTuple):
-    """The status of a whole app.
-
-    Attributes:
-        is_ui_ready: Whether the root flow is ready to show its user interface.
-        work_statuses: The status of each work by name.
-    """
+    """The status of a whole app."""
 
     is_ui_ready: bool
+    """Whether the root flow is ready to show its user interface."""
     work_statuses: dict[str, WorkStatus]
+    """The status of each work by name."""

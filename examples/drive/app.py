@@ -7,7 +7,7 @@ from lightning_lite.storage import Drive
 
 
 class Work_1(LightningWork):
-    def run(self, drive: Drive):
+    def run(self, drive: Drive) -> None:
         # 1. Create a file.
         with open("a.txt", "w") as f:
             f.write("Hello World !")
@@ -20,7 +20,7 @@ class Work_1(LightningWork):
 
 
 class Work_2(LightningWork):
-    def run(self, drive: Drive):
+    def run(self, drive: Drive) -> None:
         print(drive.list("."))  # ['a.txt']
 
         print(os.path.exists("a.txt"))  # False
@@ -34,13 +34,13 @@ class Work_2(LightningWork):
 
 
 class Flow(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.drive_1 = Drive("lit://drive_1")
         self.work_1 = Work_1()
         self.work_2 = Work_2()
 
-    def run(self):
+    def run(self) -> None:
         # Each line waits until its call has ended; the drive is an argument of the call.
         self.work_1.run(self.drive_1)
         self.work_2.run(self.drive_1)

@@ -7,7 +7,7 @@ from lightning_lite.storage import Drive
 
 
 class Producer(LightningWork):
-    def run(self, drive: Drive, shards: int):
+    def run(self, drive: Drive, shards: int) -> None:
         for number in range(shards):
             with open("made.json", "w") as f:
                 json.dump(list(range(number * 1000, (number + 1) * 1000)), f)
@@ -15,7 +15,7 @@ class Producer(LightningWork):
 
 
 class Consumer(LightningWork):
-    def run(self, drive: Drive, shards: int):
+    def run(self, drive: Drive, shards: int) -> int:
         total = 0
         for number in range(shards):
             # Waits up to a minute, and returns milliseconds after the producer has put the file.
@@ -26,13 +26,13 @@ class Consumer(LightningWork):
 
 
 class Flow(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.drive = Drive("lit://numbers")
         self.producer = Producer(parallel=True)
         self.consumer = Consumer()
 
-    def run(self):
+    def run(self) -> None:
         self.producer.run(self.drive, shards=4)  # parallel: the flow continues at once
         total = self.consumer.run(self.drive, shards=4)
         self.stop(f"The sum of 4000 numbers is {total}.")

@@ -5,11 +5,11 @@ from lightning_lite.storage import Drive
 
 
 class A(LightningWork):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.drive_1 = Drive("lit://drive_1")
 
-    def run(self):
+    def run(self) -> None:
         with open("a.txt", "w") as f:
             f.write("from A")
 
@@ -17,12 +17,12 @@ class A(LightningWork):
 
 
 class B(LightningWork):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.drive_1 = Drive("lit://drive_1")
         self.drive_2 = Drive("lit://drive_2")
 
-    def run(self):
+    def run(self) -> None:
         with open("b.txt", "w") as f:
             f.write("from B")
 
@@ -31,12 +31,12 @@ class B(LightningWork):
 
 
 class C(LightningWork):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.drive_1 = Drive("lit://drive_1")
         self.drive_2 = Drive("lit://drive_2")
 
-    def run(self):
+    def run(self) -> None:
         with open("c.txt", "w") as f:
             f.write("from C")
 
@@ -47,11 +47,11 @@ class C(LightningWork):
 
 
 class Flow(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.a, self.b, self.c = A(), B(), C()
 
-    def run(self):
+    def run(self) -> None:
         self.a.run()
         self.b.run()
         self.c.run()

@@ -16,18 +16,18 @@ SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 0.5
 
 
 class CountWords(LightningWork):
-    def run(self, shard):
+    def run(self, shard: int) -> int:
         threading.Event().wait(SECONDS)  # a long job
         return 100 + shard
 
 
 class Count(LightningFlow):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.count = CountWords()
-        self.words = {}
+        self.words: dict[int, int] = {}
 
-    def run(self):
+    def run(self) -> None:
         for shard in range(SHARDS):
             words = self.count.run(shard)
             if shard not in self.words:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.notebook import show_works
@@ -25,10 +25,20 @@ from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.work import LightningWork
 
+if TYPE_CHECKING:
+    # `typing` has no `default` before Python 3.13. Type checkers bring this module; it need not be installed.
+    from typing_extensions import TypeVar
+
+    F = TypeVar("F", bound=LightningFlow, default=LightningFlow, covariant=True)
+else:
+    from typing import TypeVar
+
+    F = TypeVar("F")
+
 _log = logging.getLogger("lightning_lite")
 
 
-class LightningApp:
+class LightningApp(Generic[F]):
     """An app: a root flow, or a single work, that `run` executes.
 
     Args:
@@ -50,6 +60,11 @@ class LightningApp:
             loaded, for settings that libraries keep in the process: threads of torch, options of pandas. With
             the inline runner it is called once, in this process.
 
+    Attributes:
+        root: The root flow; type checkers know its class: `LightningApp(Search()).root` is a `Search`.
+        flow_cloud_compute: Stored and shown, without effect on a single machine.
+        stage: One of `AppStage`.
+
     Raises:
         ComponentDefinitionError: The root is not a component, or is a flow without a `run`.
         ComponentError: Another argument is invalid, or the root is part of another flow.
@@ -64,7 +79,7 @@ class LightningApp:
 
     def __init__(
         self,
-        root: LightningFlow | LightningWork,
+        root: F | LightningWork,
         flow_cloud_compute: CloudCompute | None = None,
         log_level: str | None = None,
         *,
@@ -86,9 +101,9 @@ class LightningApp:
             raise ComponentError(
                 f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"
             )
-        self.root = _as_root(root)
+        self.root = cast("F", _as_root(root))  # for a work, `F` is its default
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
-        self.stage = AppStage.BLOCKING
+        self.stage: str = AppStage.BLOCKING
         self._log_level = log_level
         self._root_dir = root_dir
         self._root_mode = root_mode

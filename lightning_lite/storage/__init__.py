@@ -56,7 +56,7 @@ _MODULES = {
 __all__ = ["Drive", "Entry", "FileSystem", "Mount", "Path", "Payload"]
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = f"{__name__}.{_MODULES[name]}"
@@ -64,12 +64,16 @@ def __getattr__(name: str) -> Any:
     return getattr(sys.modules[module], name)
 
 
+if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled name
+    __getattr__ = _load
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
 def _path(text: str) -> Transferable:
-    path: Transferable = __getattr__("Path")(text)
+    path: Transferable = _load("Path")(text)
     return path
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lightning_lite.app.app import LightningApp
+from lightning_lite.app.app import F, LightningApp
 from lightning_lite.messages import KillWork
 
 
-class LightningTestApp(LightningApp):
+class LightningTestApp(LightningApp[F]):
     """An app that a test observes and controls with two hooks; override them.
 
     Attributes:
@@ -31,9 +29,7 @@ class LightningTestApp(LightningApp):
         3
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.counter = 0
+    counter: int = 0
 
     def on_before_run_once(self) -> bool | None:
         """Return whether to end the app before this turn; `None` means no."""

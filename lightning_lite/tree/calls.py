@@ -55,18 +55,25 @@ class Answer(NamedTuple):
 
 
 class Call:
-    """The record of one call.
+    """The record of one call."""
 
-    Attributes:
-        key: Key of its arguments; equal arguments have equal keys.
-        number: 1 for the first call of the work.
-        attempt: Number of the newest attempt; 0 before the first one is sent.
-        arguments: Pickled `(args, kwargs)`; empty if the call has ended, or if they are unknown.
-        failure: Why its last attempt failed, or `None`.
-        ended: Whether it will not run again: it succeeded, failed after the last attempt, or was stopped.
-        answered: Whether the flow has used its answer, if the work has `cache_calls=False`.
-        is_big: Whether its arguments or its answer are a reference to files of big values.
-    """
+    # Each attribute has its own text, because an editor shows that where the attribute is used.
+    key: str
+    """Key of its arguments; equal arguments have equal keys."""
+    number: int
+    """1 for the first call of the work."""
+    attempt: int
+    """Number of the newest attempt; 0 before the first one is sent."""
+    arguments: bytes
+    """Pickled `(args, kwargs)`; empty if the call has ended, or if they are unknown."""
+    failure: Failure | None
+    """Why its last attempt failed, or `None`."""
+    ended: bool
+    """Whether it will not run again: it succeeded, failed after the last attempt, or was stopped."""
+    answered: bool
+    """Whether the flow has used its answer, if the work has `cache_calls=False`."""
+    is_big: bool
+    """Whether its arguments or its answer are a reference to files of big values."""
 
     __slots__ = (
         "__weakref__",
@@ -89,7 +96,7 @@ class Call:
         self.number = number
         self.attempt = 0
         self.arguments = arguments
-        self.failure: Failure | None = None
+        self.failure = None
         self.ended = False
         self.answered = False
         self.is_big = False

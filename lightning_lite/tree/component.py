@@ -14,16 +14,18 @@ from lightning_lite.values.codec import ATOMS, decode, encode, is_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, Self
+    from typing import Any, ClassVar, Self, TypeVar
+
+    T = TypeVar("T")
 
 
 class ComponentType(ABCMeta):
     """Metaclass of components: registers when `__init__` begins and ends."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Create a component; drives refuse all verbs until its `__init__` has ended."""
         with acting_as(Caller("init", cls.__qualname__, current_caller().root)):
-            component = super().__call__(*args, **kwargs)
+            component: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # a metaclass has no Self
         node = component.__dict__.get("_node")
         if node is None:
             raise ComponentDefinitionError(
@@ -66,7 +68,8 @@ class Component(TreeMember, metaclass=ComponentType):
 
     # Access to attributes.
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def _set_attribute(self, name: str, value: Any) -> None:
+        """Assign an attribute; this is `__setattr__`."""
         node: Node | None = self.__dict__.get("_node")
         if node is not None and name in node.names:
             if type(value) in ATOMS and node.link is not None:  # fast path: nothing to convert
@@ -85,7 +88,8 @@ class Component(TreeMember, metaclass=ComponentType):
         else:
             self._declare(node, name, value)
 
-    def __getattr__(self, name: str) -> Any:
+    def _find_attribute(self, name: str) -> Any:
+        """Return an attribute that is not in the instance or its class; this is `__getattr__`."""
         node: Node | None = self.__dict__.get("_node")
         if node is not None:
             # Read before marking: in a work, a write of the flow may replace the container at any moment.
@@ -110,6 +114,10 @@ class Component(TreeMember, metaclass=ComponentType):
                 "Set it to None instead."
             )
         object.__delattr__(self, name)
+
+    if not TYPE_CHECKING:  # a type checker that sees these two accepts each misspelled attribute
+        __getattr__ = _find_attribute
+        __setattr__ = _set_attribute
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._node.containers})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lightning_lite.errors import (
     ComponentDefinitionError,
@@ -68,7 +68,7 @@ class LightningFlow(RecurringFlow):
             f"The flow `{type(self).__qualname__}` does not override the run() method."
         )
 
-    def stop(self, end_msg: str = "") -> None:
+    def stop(self, end_msg: str = "") -> NoReturn:
         """End the pass and the app: `app.run()` returns.
 
         Args:
@@ -90,7 +90,7 @@ class LightningFlow(RecurringFlow):
             sys.stdout.flush()
         self._end(StopApp(end_msg))
 
-    def fail(self, end_msg: str = "") -> None:
+    def fail(self, end_msg: str = "") -> NoReturn:
         """End the pass and the app as failed: `app.run()` raises `AppFailed(end_msg)`.
 
         Args:
@@ -303,10 +303,10 @@ class LightningFlow(RecurringFlow):
 
     # Not public: attaching components, and ending the app.
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def _set_attribute(self, name: str, value: Any) -> None:
         node = self.__dict__.get("_node")
         if node is None or name[:1] == "_":
-            super().__setattr__(name, value)
+            super()._set_attribute(name, value)
             return
         if name in node.children:
             if value is not node.children[name]:
@@ -322,7 +322,10 @@ class LightningFlow(RecurringFlow):
         if not has_setter and isinstance(value, TreeMember):
             self._attach(name, value)
         else:
-            super().__setattr__(name, value)
+            super()._set_attribute(name, value)
+
+    if not TYPE_CHECKING:  # as in `Component`
+        __setattr__ = _set_attribute
 
     def _attach(self, name: str, child: TreeMember) -> None:
         """Attach a component that was assigned to a public attribute.
@@ -357,7 +360,7 @@ class LightningFlow(RecurringFlow):
     def _set_name(self, name: str) -> None:
         super()._set_name(name or "root")
 
-    def _end(self, ending: StopApp | FailApp) -> None:
+    def _end(self, ending: StopApp | FailApp) -> NoReturn:
         outbox = outbox_of(self)
         if outbox is not None:
             # Stored as well as raised: the app ends even if the flow catches the exception.

@@ -6,8 +6,8 @@ in the order in which they were added. It uses no number twice, so the name of a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, SupportsIndex, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
 from lightning_lite.errors import ComponentError
 from lightning_lite.tree.component import Component
@@ -18,6 +18,9 @@ from lightning_lite.tree.schedule import RecurringFlow
 from lightning_lite.tree.work import LightningWork
 
 C = TypeVar("C", bound=Component)
+D = TypeVar("D")
+K = TypeVar("K", bound=str)
+T = TypeVar("T", bound=TreeMember)
 
 
 class Structure(TreeMember):
@@ -95,11 +98,11 @@ class Structure(TreeMember):
             outbox.changed(f"{self.name} has other components")
 
 
-class Dict(Structure, dict[str, Any]):
+class Dict(Structure, dict[K, T]):
     """A dict of components.
 
     Args:
-        *args: As for `dict`: a mapping, or pairs of key and component.
+        components: A mapping, or pairs of key and component.
         **items: Components by key.
 
     Raises:
@@ -113,45 +116,62 @@ class Dict(Structure, dict[str, Any]):
         ['a', 'b']
     """
 
-    def __init__(self, *args: Any, **items: Any) -> None:
+    @overload
+    def __init__(
+        self: Dict[str, T], components: Mapping[str, T] | Iterable[tuple[str, T]] = (), /, **items: T
+    ) -> None: ...
+
+    @overload
+    def __init__(self, components: Mapping[K, T] | Iterable[tuple[K, T]], /) -> None: ...
+
+    def __init__(self, components: Any = (), /, **items: Any) -> None:
         dict.__init__(self)
         self._node = Node(self)
-        self.update(*args, **items)
+        self.update(components, **items)
 
-    def __setitem__(self, key: str, child: Any) -> None:
+    def __setitem__(self, key: K, child: T) -> None:
         check_name(key, f"{type(self).__name__} {self.name}")
         if key in self and self[key] is child:
             return
-        checked = self._check(key, child)
+        self._check(key, child)
         if key in self:
             self._remove(key)
-        self._add(key, checked)
-        dict.__setitem__(self, key, checked)
+        self._add(key, child)
+        dict.__setitem__(self, key, child)
         self._request_pass()
 
-    def __delitem__(self, key: str) -> None:
+    def __delitem__(self, key: K) -> None:
         dict.__delitem__(self, key)
         self._remove(key)
 
-    def __ior__(self, other: Any) -> Dict:  # type: ignore[override,misc]
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
         self.update(other)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dict, (dict(self),)
 
-    def update(self, *args: Any, **items: Any) -> None:
+    def update(  # type: ignore[override]  # one signature for the overloads of `dict`
+        self, components: Mapping[K, T] | Iterable[tuple[K, T]] = (), /, **items: T
+    ) -> None:
         """Add all components of a mapping, or of pairs of key and component."""
-        for key, child in dict(*args, **items).items():
+        added: dict[Any, T] = dict(components, **items)
+        for key, child in added.items():
             self[key] = child
 
-    def setdefault(self, key: str, default: Any = None) -> Any:
+    def setdefault(self, key: K, default: T | None = None) -> T:
         """Return the component under `key`; add `default` if there is none."""
         if key not in self:
-            self[key] = default
+            self[key] = default  # type: ignore[assignment]  # it refuses None
         return self[key]
 
-    def pop(self, key: str, *default: Any) -> Any:
+    @overload
+    def pop(self, key: K, /) -> T: ...
+
+    @overload
+    def pop(self, key: K, default: D, /) -> T | D: ...
+
+    def pop(self, key: K, *default: Any) -> Any:
         """Remove and return the component under `key`; its process ends.
 
         Args:
@@ -167,7 +187,7 @@ class Dict(Structure, dict[str, Any]):
         del self[key]
         return child
 
-    def popitem(self) -> tuple[str, Any]:
+    def popitem(self) -> tuple[K, T]:
         """Remove and return the key and the component that was added last; its process ends.
 
         Raises:
@@ -181,17 +201,17 @@ class Dict(Structure, dict[str, Any]):
         for key in list(self):
             del self[key]
 
-    def copy(self) -> dict[str, Any]:
+    def copy(self) -> dict[K, T]:
         """Return a plain dict of the components."""
         return dict(self)
 
     @classmethod
-    def fromkeys(cls, keys: Iterable[str], value: Any = None) -> Any:  # type: ignore[override]
+    def fromkeys(cls, keys: Iterable[str], value: Any = None) -> NoReturn:  # type: ignore[override]
         """Raise `ComponentError`, because one component can't be under several keys."""
         raise ComponentError("Dict.fromkeys would put one component under several keys; create one for each.")
 
 
-class List(Structure, list[Any]):
+class List(Structure, list[T]):
     """A list of components.
 
     Args:
@@ -208,28 +228,28 @@ class List(Structure, list[Any]):
         ['0', '1', '2']
     """
 
-    def __init__(self, *items: Any) -> None:
+    def __init__(self, *items: T) -> None:
         list.__init__(self)
         self._node = Node(self)
         self._next_number = 0
         self.extend(items)
 
-    def append(self, child: Any) -> None:
+    def append(self, child: T) -> None:
         """Add a component at the end."""
         self._add_numbered(self._check(str(self._next_number), child))
         list.append(self, child)
         self._request_pass()
 
-    def extend(self, children: Iterable[Any]) -> None:
+    def extend(self, children: Iterable[T]) -> None:
         """Add components at the end."""
         for child in list(children):
             self.append(child)
 
-    def insert(self, index: SupportsIndex, child: Any) -> None:
+    def insert(self, index: SupportsIndex, child: T) -> None:
         """Add a component before the one at `index`."""
         self._edit(lambda items: items.insert(index, child))
 
-    def pop(self, index: SupportsIndex = -1) -> Any:
+    def pop(self, index: SupportsIndex = -1) -> T:
         """Remove and return the component at `index`; its process ends.
 
         Raises:
@@ -237,7 +257,7 @@ class List(Structure, list[Any]):
         """
         return self._edit(lambda items: items.pop(index))
 
-    def remove(self, child: Any) -> None:
+    def remove(self, child: T) -> None:
         """Remove a component; its process ends.
 
         Raises:
@@ -249,21 +269,27 @@ class List(Structure, list[Any]):
         """Remove all components; their processes end."""
         self._edit(lambda items: items.clear())
 
-    def copy(self) -> list[Any]:
+    def copy(self) -> list[T]:
         """Return a plain list of the components."""
         return list(self)
+
+    @overload
+    def __setitem__(self, index: SupportsIndex, value: T, /) -> None: ...
+
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[T], /) -> None: ...
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._edit(lambda items: items.__setitem__(index, value))
 
-    def __delitem__(self, index: Any) -> None:
+    def __delitem__(self, index: SupportsIndex | slice) -> None:
         self._edit(lambda items: items.__delitem__(index))
 
-    def __iadd__(self, children: Iterable[Any]) -> List:  # type: ignore[misc]
+    def __iadd__(self, children: Iterable[T]) -> Self:  # type: ignore[misc,override]
         self.extend(children)
         return self
 
-    def __imul__(self, times: SupportsIndex) -> Any:
+    def __imul__(self, times: SupportsIndex) -> NoReturn:
         raise ComponentError(
             f"List {self.name!r} can't contain a component several times; create one for each place."
         )
@@ -271,7 +297,7 @@ class List(Structure, list[Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return List, tuple(self)
 
-    def _edit(self, edit: Callable[[list[Any]], Any]) -> Any:
+    def _edit(self, edit: Callable[[list[T]], D]) -> D:
         """Edit a copy of the list, then add and remove the components in which the copy differs.
 
         Args:

@@ -16,6 +16,9 @@ PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md")
 PROGRAM = re.compile(
     r"^```python\n(?P<source>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?", re.DOTALL | re.MULTILINE
 )
+#: Programs on pages that are files, too, which `make check` gives to mypy and pyright.
+TYPED = {"README.md": "examples/first_app.py", "docs/types.md": "tests/typed_project/app.py"}
+
 LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
@@ -45,6 +48,14 @@ def test_a_program_prints_the_text_below_it(program: Program, own_place: Path):
     script.write_text(program.source, "utf-8")
 
     assert run_script(script) == program.printed
+
+
+@pytest.mark.parametrize(("page", "file"), TYPED.items())
+def test_a_typed_program_on_a_page_is_the_one_that_is_checked(page: str, file: str):
+    program = PROGRAM.search((PROJECT / page).read_text("utf-8"))
+
+    assert program is not None
+    assert (PROJECT / file).read_text("utf-8").endswith(program["source"])
 
 
 def anchor(heading: str) -> str:

@@ -40,6 +40,9 @@ PRINTED = {
         root.consumer | shard 3: 7998000
         The sum of 4000 numbers is 7998000.
     """,
+    "first_app.py": """\
+        best loss: 0.01
+    """,
     "progress.py": """\
         fast is ahead
         slow: 1.3357, fast: 0.0, each after 5 epochs
