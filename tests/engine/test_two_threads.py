@@ -109,6 +109,8 @@ class TwoThreads:
             work.step = self._before
             self.hear()
             trace = sys.gettrace()
+            # Python 3.12 traces instructions only after a `settrace` that finds a frame which wants them.
+            sys._getframe().f_trace_opcodes = True
             sys.settrace(at_call)
             try:
                 first(self)

@@ -205,10 +205,11 @@ def test_a_work_has_one_process_at_a_time(harness: Harness):
 
 def test_a_process_that_the_flow_forks_leaves_its_works_alone(tmp_path):
     script = f"""
-import os, sys
+import os, sys, warnings
 sys.path[:0] = {sys.path!r}
 import tasks
 from harness import Harness
+warnings.filterwarnings("ignore", "This process .* is multi-threaded")  # since Python 3.12
 harness = Harness({str(tmp_path)!r})
 harness.up("root.a", "root.b")
 while not all(process.adopted for process in harness.runner._processes.values()):
