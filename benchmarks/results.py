@@ -22,7 +22,7 @@ PLOT = Path(__file__).with_name("g1.svg")
 #: Written by hand: where the time goes, and what was tried.
 NOTES = Path(__file__).with_name("NOTES.md")
 
-_PACKAGES = ("lightning_lite", "multiprocess", "cloudpickle", "filelock", "rich")
+_PACKAGES = ("lightning-lite-apps", "multiprocess", "cloudpickle", "filelock", "rich")
 
 
 def describe_run(peers: dict[str, str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from importlib.metadata import version as version_of
 project = "lightning_lite"
 author = "the lightning_lite developers"
 copyright = "the lightning_lite developers, Apache-2.0"
-version = release = version_of("lightning_lite")
+version = release = version_of("lightning-lite-apps")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]

@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 
     from lightning_lite.app.app import LightningApp
     from lightning_lite.app.background import RunningApp
+    from lightning_lite.distribution import __version__ as __version__
     from lightning_lite.tree.cloud import BuildConfig, CloudCompute
     from lightning_lite.tree.flow import LightningFlow
     from lightning_lite.tree.work import LightningWork
     from lightning_lite.values.secret import Secret
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BuildConfig",
@@ -54,6 +53,7 @@ _DEFINED_IN = {
     "LightningWork": "lightning_lite.tree.work",
     "RunningApp": "lightning_lite.app.background",
     "Secret": "lightning_lite.values.secret",
+    "__version__": "lightning_lite.distribution",
 }
 
 
@@ -61,7 +61,7 @@ def _load(name: str) -> Any:
     module = _DEFINED_IN.get(name)
     if module is None:
         raise AttributeError(f"module 'lightning_lite' has no attribute {name!r}")
-    if sys.platform == "win32":
+    if sys.platform == "win32" and name in __all__:
         raise ImportError("lightning_lite runs on Linux and macOS. On Windows, run it within WSL.")
     __import__(module)  # importlib would cost each work another millisecond
     return getattr(sys.modules[module], name)

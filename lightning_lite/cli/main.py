@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import click
 
-from lightning_lite import settings
 from lightning_lite.cli.command_classes import Command, Group, is_plain
+from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.text import one_line
 
@@ -68,7 +68,7 @@ group = _Verbs(
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-click.version_option(settings.VERSION, message="%(prog)s %(version)s")(group)
+click.version_option(__version__, message="%(prog)s %(version)s")(group)
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -21,6 +21,7 @@ from errno import ENOTDIR
 from typing import Any, Self
 
 from lightning_lite import settings
+from lightning_lite.distribution import __version__
 from lightning_lite.errors import RootRefused, RunnerError, WorkingDirectoryGone
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
@@ -267,7 +268,7 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
         "host": this_host(),
         "pid": os.getpid(),
         "python": sys.version.split()[0],
-        "lightning_lite": settings.VERSION,
+        "lightning_lite": __version__,
     }
 
 

@@ -28,6 +28,7 @@ LAYERS = [
         "clock",
         "settings",
         "context",
+        "distribution",
         "light_typing",
         "text",
         "html_tables",

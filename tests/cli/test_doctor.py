@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import lightning_lite
 from lightning_lite.cli.checks import file_system, machine, self_test
 from lightning_lite.cli.checks.result import FAILURE, Finding, examine
 from lightning_lite.errors import RunnerError
@@ -29,7 +31,7 @@ def test_the_page_has_all_subjects_and_a_small_app_has_run(capfd: pytest.Capture
     findings = {found["about"]: found for found in output.data["findings"]}
     assert output.code == 0, findings
     assert set(findings) == {
-        "python", "packages", "system", "cpus", "memory", "open files", "processes",
+        "python", "install", "packages", "system", "cpus", "memory", "open files", "processes",
         "exit detection", "start method", "settings", "terminal",
         "root", "file system", "owners, modes", "free space", "locks", "atomic exchange", "reflink",
         "file events", "journal", "command channel", "self-test",
@@ -80,6 +82,48 @@ def test_a_check_that_raises_is_a_failure_and_the_others_still_run():
 
     assert [each.state for each in found] == ["failure", "ok"]
     assert found[0].value == "RunnerError: no pipes left"
+
+
+def test_another_distribution_with_a_package_of_that_name_is_a_failure_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    other = tmp_path / "lightning_lite-1.8.6.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: lightning-lite\nVersion: 1.8.6\n")
+    (other / "RECORD").write_text("lightning_lite/__init__.py,,\n")
+    (tmp_path / "lightning_lite").mkdir()
+    (tmp_path / "lightning_lite/__init__.py").touch()  # since Python 3.12, only files that exist count
+    monkeypatch.syspath_prepend(tmp_path)
+
+    found = machine._install()
+
+    assert found.state == FAILURE
+    assert "another distribution has a package lightning_lite, too: lightning-lite" in found.value
+    assert found.advice.startswith("pip uninstall lightning-lite lightning-lite-apps; then install ")
+
+
+def test_the_installed_version_is_compared_with_that_of_the_imported_package(monkeypatch: pytest.MonkeyPatch):
+    folder, version = os.path.dirname(lightning_lite.__file__), lightning_lite.__version__
+    assert machine._install()[1:3] == (f"lightning-lite-apps {version}, {folder}", "ok")
+
+    monkeypatch.setattr(machine.distribution, "__version__", "99.0")
+
+    assert machine._install()[1:3] == (
+        f"{folder} is 99.0, but lightning-lite-apps {version} is installed",
+        "warning",
+    )
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_folder(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine.distribution, "NAME", "no-such-distribution")
+
+    assert machine._install().value == f"{os.path.dirname(lightning_lite.__file__)}, not installed"
+
+
+def test_each_package_that_the_distribution_requires_is_looked_up():
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]
+
+    assert set(machine._NEEDED) == {re.match(r"[\w-]+", each)[0] for each in project["dependencies"]}
 
 
 def test_a_missing_package_is_a_failure_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch):

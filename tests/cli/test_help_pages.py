@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from lightning_lite import settings
+import lightning_lite
 from lightning_lite.cli.main import VERBS, group
 
 from tests.cli.verbs import call
@@ -64,7 +64,7 @@ def test_each_verb_has_a_help_page_with_examples(verb: str, capfd: pytest.Captur
 
 
 def test_the_version_is_that_of_the_package(capfd: pytest.CaptureFixture[str]):
-    assert call(capfd, "--version").out == f"lightning-lite {settings.VERSION}\n"
+    assert call(capfd, "--version").out == f"lightning-lite {lightning_lite.__version__}\n"
 
 
 def test_an_unknown_verb_is_refused(capfd: pytest.CaptureFixture[str]):

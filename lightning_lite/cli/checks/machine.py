@@ -12,6 +12,7 @@ from importlib import metadata
 
 import psutil
 
+from lightning_lite import distribution
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import format_bytes
@@ -19,7 +20,9 @@ from lightning_lite.text import format_bytes
 if sys.platform != "win32":
     import resource
 
-_NEEDED = ("multiprocess", "cloudpickle", "filelock", "rich", "cronsim", "click", "rich-click", "psutil")
+_NEEDED = (
+    "multiprocess", "cloudpickle", "filelock", "rich", "cronsim", "click", "rich-click", "psutil", "xxhash",
+)  # fmt: skip
 
 #: With less, apps of some dozen works may fail. A work needs about ten open files in the main process.
 _FEW_FILES = 512
@@ -32,6 +35,7 @@ _CGROUP = "/sys/fs/cgroup"
 def checks() -> Iterator[tuple[str, Check]]:
     """Yield the checks with their subjects, in the order of the page."""
     yield "python", _python
+    yield "install", _install
     yield "packages", _packages
     yield "system", _system
     yield "cpus", _cpus
@@ -47,6 +51,27 @@ def checks() -> Iterator[tuple[str, Check]]:
 def _python() -> Finding:
     value = f"{platform.python_version()} ({platform.python_implementation()}) {sys.executable}"
     return Finding("python", value)
+
+
+def _install() -> Finding:
+    """Report which distributions have a package `lightning_lite`, and the folder of the imported one."""
+    folder = os.path.dirname(distribution.__file__)
+    providers = set(metadata.packages_distributions().get("lightning_lite", ()))
+    others = sorted(filter(None, providers - {distribution.NAME}))  # None: what a broken installation left
+    if others:  # the distributions have written into one folder, so removal of one breaks the other
+        value = f"{folder}; another distribution has a package lightning_lite, too: {', '.join(others)}"
+        names = " ".join([*others, distribution.NAME])
+        advice = f"pip uninstall {names}; then install {distribution.NAME} again, as its README says"
+        return Finding("install", value, FAILURE, advice)
+    try:
+        version = metadata.version(distribution.NAME)
+    except metadata.PackageNotFoundError:
+        return Finding("install", f"{folder}, not installed")
+    if version != distribution.__version__:
+        value = f"{folder} is {distribution.__version__}, but {distribution.NAME} {version} is installed"
+        advice = f"install it again, or remove the other one: pip uninstall {distribution.NAME}"
+        return Finding("install", value, WARNING, advice)
+    return Finding("install", f"{distribution.NAME} {version}, {folder}")
 
 
 def _packages() -> Finding:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import click
 
-from lightning_lite import settings
 from lightning_lite.cli.checks import file_system, machine, self_test
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding, examine
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
+from lightning_lite.distribution import __version__
 from lightning_lite.text import one_line
 
 _MARKS = {OK: " ", WARNING: "!", FAILURE: "x"}
@@ -39,7 +39,7 @@ def command(root: str, as_json: bool) -> None:
     if as_json:
         say_json(
             {
-                "lightning_lite": settings.VERSION,
+                "lightning_lite": __version__,
                 "findings": [
                     {"section": name, **finding._asdict()}
                     for name, section in sections.items()
@@ -71,7 +71,7 @@ def _check_root(root: str) -> Iterator[Finding]:
 def _show(sections: dict[str, list[Finding]]) -> None:
     findings = [finding for section in sections.values() for finding in section]
     counts = [sum(finding.state == state for finding in findings) for state in (OK, WARNING, FAILURE)]
-    say("lightning_lite {}: {} fine, {} limited, {} broken".format(settings.VERSION, *counts))
+    say("lightning_lite {}: {} fine, {} limited, {} broken".format(__version__, *counts))
     width = max(len(finding.about) for finding in findings)
     for section in sections.values():
         say()
