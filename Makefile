@@ -5,13 +5,15 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test test-newest test-oldest test-ml check coverage bench bench-peers torture docs clean
+.PHONY: help demo test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs build test-wheel \
+	release-check clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
 	@echo "make test      run the tests"
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
+	@echo "make test-python  run the tests with another Python: make test-python PYTHON=python3.14"
 	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic, FastAPI and torch (1.3 GB or more)"
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
@@ -19,6 +21,9 @@ help:
 	@echo "make bench-peers  install the peers that make bench then measures, too (1.2 GB)"
 	@echo "make torture   run the long kill and race tests; LIGHTNING_LITE_TORTURE_SECONDS=3600 lets one app run for an hour"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
+	@echo "make build     build the wheel and the source distribution, into dist"
+	@echo "make test-wheel  install the wheel into an empty environment, and run the first app of the README there"
+	@echo "make release-check  look whether this commit can be released: tree, version, changelog, links, wheel"
 	@echo "make clean     remove all that these verbs made"
 
 # In an empty folder, because the example writes into the one where it stands.
@@ -41,6 +46,13 @@ test-oldest:
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \
 	--constraint .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
+
+# One environment per version, which stays: the second run installs nothing.
+test-python:
+	@venv=.venv-python$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	$(PYTHON) -m venv "$$venv" && \
+	"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[test]" && \
+	"$$venv/bin/python" -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
 
 # 1.3 GB with a build of torch for the CPU. For Linux, PyPI has one with CUDA, some GB more; the tests use the CPU only.
 # One version of torch, so that pip does not replace a build that is there by another one.
@@ -84,8 +96,27 @@ docs: .venv/installed-docs
 	@$(PYTHON_IN_VENV) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+# The wheel is built from the source distribution, so that is whole.
+build: .venv/installed-release
+	@rm -rf dist
+	@$(PYTHON_IN_VENV) -m build --quiet --outdir dist .
+	@$(PYTHON_IN_VENV) -m twine --no-color check --strict dist/*
+
+# The tool stands in tools/, so that Python does not find the package of the checkout.
+test-wheel: build
+	@$(PYTHON) -m venv --clear .venv-wheel
+	@.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	@.venv-wheel/bin/lightning-lite --version
+	@.venv-wheel/bin/python tools/first_app.py
+
+release-check: test-wheel
+	@$(PYTHON_IN_VENV) -m build --quiet --wheel --outdir dist/from-checkout .
+	@cmp dist/*.whl dist/from-checkout/*.whl
+	@rm -r dist/from-checkout
+	@$(PYTHON_IN_VENV) tools/release_check.py
+
 clean:
-	@rm -rf .venv .venv-coverage .venv-ml .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
+	@rm -rf .venv .venv-* build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):
