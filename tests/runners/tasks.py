@@ -149,6 +149,10 @@ def environment(host: TaskHost) -> dict[str, object]:
     }
 
 
+def attribute_of(host: TaskHost, module: str, name: str) -> object:
+    return getattr(importlib.import_module(module), name)
+
+
 def facts(host: TaskHost) -> dict[str, object]:
     """Return what tells a forked process from a fresh one, or must not."""
     return {

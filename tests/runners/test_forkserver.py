@@ -48,8 +48,9 @@ def test_works_are_children_of_one_server_with_one_thread(harness: Harness):
     assert {child.pid for child in server.children()} == set(pids.values())
     assert server.ppid() == os.getpid()
     assert server.num_threads() == 1
-    # Its streams, its socket, and the report of each work.
-    assert server.num_fds() == 3 + 1 + 2
+    # Its streams, its socket, and the report of each work; newer versions of libffi keep their own file open.
+    libffi = [file for file in server.open_files() if "libffi" in file.path]
+    assert server.num_fds() - len(libffi) == 3 + 1 + 2
     assert not [child for child in (server, *server.children()) if child.net_connections()]
 
 
@@ -132,6 +133,20 @@ def test_a_suspended_fork_server_blocks_no_app_for_ever(harness: Harness, monkey
     harness.until(WorkStarted, "root.b")
     assert harness.exit_of("root.a").exitcode is None
     assert not first.is_running()
+
+
+def test_a_work_finds_modules_of_a_folder_that_was_made_after_the_start_of_the_server(
+    harness: Harness, tmp_path, monkeypatch
+):
+    later = tmp_path / "later"
+    monkeypatch.syspath_prepend(later)
+    harness.up("root.a")  # the server has looked for modules there
+
+    later.mkdir()
+    (later / "made_later.py").write_text("NUMBER = 7")
+    harness.start("root.b")
+
+    assert harness.run(tasks.attribute_of, "made_later", "NUMBER", name="root.b") == 7
 
 
 def test_a_server_that_can_not_begin_is_named(tmp_path, monkeypatch, capfd):

@@ -171,6 +171,8 @@ def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(harness: Harness, tm
     files = {fd: target for fd, target in fds.items() if fd not in listing}
     assert files[0] == os.devnull
     assert files[1] == files[2]
+    # The module of the tasks imports ctypes, for which newer versions of libffi keep their own file open.
+    files = {fd: target for fd, target in files.items() if "libffi" not in target}
     # Pipes of calls, control and messages, and both ends of those that wake the main and the helper thread.
     assert len([target for fd, target in files.items() if fd > 2]) == 7
     assert all("pipe:" in target for fd, target in files.items() if fd > 0)
@@ -187,6 +189,7 @@ def test_a_work_loads_no_more_than_it_needs(harness: Harness, monkeypatch):
         "dill",
         "cloudpickle",
         "asyncio",
+        "importlib.metadata",
         "rich",
         "logging",
         "dataclasses",

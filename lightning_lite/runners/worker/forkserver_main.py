@@ -16,7 +16,6 @@ import os
 import sys
 from array import array
 from contextlib import suppress
-from importlib import invalidate_caches
 
 TYPE_CHECKING = False
 
@@ -67,7 +66,9 @@ def main() -> NoReturn:
     _write_first_environment(address, f"{mark}={setup['env'][mark]}")
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
-    invalidate_caches()  # modules may have been added since the server started
+    # Modules may have been added since the server started. Since Python 3.13, `importlib.invalidate_caches`
+    # would import importlib.metadata and 84 more modules in each work.
+    sys.path_importer_cache.clear()
     child = sys.modules[_CHILD].Child(setup["work"], *ends)
     sys.exit(child.live(setup, boot.read_frame(calls), boot.read_frame(calls)))
 
