@@ -18,8 +18,9 @@ MESSAGE_LIMIT = 200
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x2070))
 _LINE_ENDS = (0x2028, 0x2029)
+# Not by a codec: Python before 3.13.3 can load none if the working directory is gone.
 _ESCAPES = {
-    code: chr(code).encode("unicode_escape").decode("ascii")
+    code: ascii(chr(code))[1:-1]
     for code in (*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_LINE_ENDS)
     if chr(code) not in "\n\t"
 }

@@ -23,6 +23,9 @@ _KNOWN = {
 }
 
 
+#: Functions that make an object in a pickle, and its class, which is shown.
+_MAKES = {"_frombuffer": "ndarray"}  # NumPy's, since protocol 5
+
 #: What an unpickler raises for damaged data.
 UNPICKLING_FAILURES = (
     pickle.UnpicklingError,
@@ -66,7 +69,7 @@ class _StandIn:
         pass
 
     def __repr__(self) -> str:
-        # NumPy pickles an array as `_reconstruct(ndarray, ...)`: show the name of the class.
+        # Up to protocol 4, NumPy pickles an array as `_reconstruct(ndarray, ...)`: show its class.
         first = self._args[0] if self._args else None
         if isinstance(first, type) and issubclass(first, _StandIn):
             return f"{first._name}(...)"
@@ -77,7 +80,8 @@ class _StandInPickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if name in _KNOWN.get(module, ()):
             return super().find_class(module, name)
-        return type("_StandIn", (_StandIn,), {"_name": name.rpartition(".")[2]})
+        name = name.rpartition(".")[2]
+        return type("_StandIn", (_StandIn,), {"_name": _MAKES.get(name, name)})
 
 
 class _PlainUnpickler(pickle.Unpickler):

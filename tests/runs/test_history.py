@@ -285,7 +285,8 @@ class Colour:
         return os.mkdir, ("made by looking",)
 
 
-def test_arguments_are_shown_without_running_anything_of_the_users():
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_arguments_are_shown_without_running_anything_of_the_users(protocol):
     arguments = (
         1,
         (2.5, None),
@@ -298,7 +299,7 @@ def test_arguments_are_shown_without_running_anything_of_the_users():
         Drive("lit://x"),
     )
 
-    shown = show_arguments(pickle.dumps((arguments, {"key": "x" * 100})))
+    shown = show_arguments(pickle.dumps((arguments, {"key": "x" * 100}), protocol))
 
     assert shown.startswith(
         "1, (2.5, None), PosixPath('a/b'), datetime.date(2026, 1, 2), Decimal('1.5'), {3}, "
