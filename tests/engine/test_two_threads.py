@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -50,6 +50,41 @@ OF_THE_HELPER = codes_of(
 )
 
 
+@contextmanager
+def before_each_instruction(codes, act):
+    """Call `act` before each instruction of these codes."""
+    if sys.version_info < (3, 12):  # later versions trace the instructions of some calls only
+
+        def at_instruction(frame, event, _):
+            if event == "opcode":
+                act()
+            return at_instruction
+
+        def at_call(frame, event, _):
+            frame.f_trace_opcodes = frame.f_code in codes
+            return at_instruction if frame.f_trace_opcodes else None
+
+        trace = sys.gettrace()
+        sys.settrace(at_call)
+        try:
+            yield
+        finally:
+            sys.settrace(trace)
+    else:
+        monitoring, tool = sys.monitoring, sys.monitoring.DEBUGGER_ID
+        monitoring.use_tool_id(tool, __name__)
+        monitoring.register_callback(tool, monitoring.events.INSTRUCTION, lambda code, offset: act())
+        try:
+            for code in codes:
+                monitoring.set_local_events(tool, code, monitoring.events.INSTRUCTION)
+            yield
+        finally:
+            for code in codes:
+                monitoring.set_local_events(tool, code, monitoring.events.NO_EVENTS)
+            monitoring.register_callback(tool, monitoring.events.INSTRUCTION, None)
+            monitoring.free_tool_id(tool)
+
+
 class Plain(Work):
     def run(self):
         self._body(self)
@@ -90,32 +125,17 @@ class TwoThreads:
     def cut(self, codes, position, first, second):
         """Run a call that does `first`, and `second` before the n-th instruction of these codes in it."""
 
-        def at_instruction(frame, event, _):
-            if event == "opcode" and not (codes is OF_THE_WORK and self.host._guard._depth):
+        def at_instruction():
+            if self.num_instructions < position and not (codes is OF_THE_WORK and self.host._guard._depth):
                 self.num_instructions += 1
                 if self.num_instructions == position:
-                    sys.settrace(None)
                     second(self)
-                    return None
-            return at_instruction
-
-        def at_call(frame, event, _):
-            if frame.f_code not in codes:
-                return None
-            frame.f_trace_opcodes = True
-            return at_instruction
 
         def body(work):
             work.step = self._before
             self.hear()
-            trace = sys.gettrace()
-            # Python 3.12 traces instructions only after a `settrace` that finds a frame which wants them.
-            sys._getframe().f_trace_opcodes = True
-            sys.settrace(at_call)
-            try:
+            with before_each_instruction(codes, at_instruction):
                 first(self)
-            finally:
-                sys.settrace(trace)
             self.host.look()
 
         self.work._body = body

@@ -23,7 +23,7 @@ SCRIPT = """
     LOCK = threading.Lock()
     console = Console()
     nested = None
-    for _ in range(5000):
+    for _ in range(100_000):
         nested = [nested]
 
     def deep():
