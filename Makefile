@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test test-newest test-oldest test-ml check coverage bench bench-peers torture docs clean
+.PHONY: help demo test test-newest test-oldest test-ml check coverage bench bench-peers torture docs docs-check clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-peers  install the peers that make bench then measures, too (1.2 GB)"
 	@echo "make torture   run the long kill and race tests; LIGHTNING_LITE_TORTURE_SECONDS=3600 lets one app run for an hour"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
+	@echo "make docs-check  build them, and look with Chromium for what is wider than a window"
 	@echo "make clean     remove all that these verbs made"
 
 # In an empty folder, because the example writes into the one where it stands.
@@ -82,6 +83,9 @@ bench-peers: .venv-peers/installed
 docs: .venv/installed-docs
 	@$(PYTHON_IN_VENV) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+docs-check: docs
+	@$(PYTHON_IN_VENV) tools/site_overflow.py
 
 clean:
 	@rm -rf .venv .venv-coverage .venv-ml .venv-newest .venv-oldest .venv-peers build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
