@@ -5,8 +5,8 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs build test-wheel \
-	release-check clean
+.PHONY: help demo test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
+	test-wheel release-check clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-peers  install the peers that make bench then measures, too (1.2 GB)"
 	@echo "make torture   run the long kill and race tests; LIGHTNING_LITE_TORTURE_SECONDS=3600 lets one app run for an hour"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
+	@echo "make docs-check  build them, and look with Chromium for what is wider than a window"
 	@echo "make build     build the wheel and the source distribution, into dist"
 	@echo "make test-wheel  install the wheel into an empty environment, and run the first app of the README there"
 	@echo "make release-check  look whether this commit can be released: tree, version, changelog, links, wheel"
@@ -95,6 +96,9 @@ bench-peers: .venv-peers/installed
 docs: .venv/installed-docs
 	@$(PYTHON_IN_VENV) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+docs-check: docs
+	@$(PYTHON_IN_VENV) tools/site_overflow.py
 
 # The wheel is built from the source distribution, so that is whole.
 build: .venv/installed-release

@@ -26,6 +26,23 @@ def test_the_readme_and_the_help_name_every_verb():
     assert set(re.findall(r'echo "make ([\w-]+)', text("Makefile"))) == verbs
 
 
+def test_the_badges_of_the_readme_are_true():
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    versions = [
+        each.rpartition(" ")[2] for each in project["classifiers"] if re.search(r"Python :: 3\.\d+$", each)
+    ]
+    badges = re.findall(
+        r"^\[!\[(.*?)\]\(https://img\.shields\.io/badge/(\S+)-blue\)\]", text("README.md"), re.MULTILINE
+    )
+
+    assert badges == [
+        (f"Python {', '.join(versions)}", f"python-{'_%7C_'.join(versions)}"),
+        (f"Licence {project['license']}", f"licence-{project['license'].replace('-', '--')}"),
+        ("Types checked by mypy, strict", "types-mypy_strict"),
+    ]
+    assert tomllib.loads(text("pyproject.toml"))["tool"]["mypy"]["strict"] is True
+
+
 def test_the_newest_version_of_the_changelog_is_that_of_the_package_or_not_yet_released():
     newest = re.findall(r"^## \[(.*?)\]", text("CHANGELOG.md"), re.MULTILINE)[0]
 

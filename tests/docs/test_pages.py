@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.support.processes import run_script
+from tests.support.pages import PAGES, PROJECT, Program, programs, run_program
 
-PROJECT = Path(__file__).parents[2]
-PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").rglob("*.md"))]
-
-PROGRAM = re.compile(
-    r"^```python\n(?P<source>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?", re.DOTALL | re.MULTILINE
-)
 #: Programs on pages that are files, too, which `make check` gives to mypy and pyright.
 TYPED = {"README.md": "examples/first_app.py", "docs/types.md": "tests/typed_project/app.py"}
 
@@ -23,39 +16,20 @@ LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]*))?\
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
-class Program(NamedTuple):
-    """A program on a page, and its expected output."""
-
-    place: str
-    source: str
-    printed: str
-
-
-def programs() -> list[Program]:
-    """Return the programs of all pages, in order."""
-    found = []
-    for page in PAGES:
-        text = page.read_text("utf-8")
-        for match in PROGRAM.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Program(f"{page.name}:{line}", match["source"], match["printed"] or ""))
-    return found
-
-
-@pytest.mark.parametrize("program", programs(), ids=lambda program: program.place)
+@pytest.mark.parametrize(
+    "program",
+    [program for program in programs() if not program.needs_large_packages],
+    ids=lambda program: program.place,
+)
 def test_a_program_prints_the_text_below_it(program: Program, own_place: Path):
-    script = own_place / "app.py"
-    script.write_text(program.source, "utf-8")
-
-    assert run_script(script) == program.printed
+    assert run_program(program, own_place) == program.printed
 
 
 @pytest.mark.parametrize(("page", "file"), TYPED.items())
 def test_a_typed_program_on_a_page_is_the_one_that_is_checked(page: str, file: str):
-    program = PROGRAM.search((PROJECT / page).read_text("utf-8"))
+    first = next(program for program in programs() if program.place.startswith(f"{page}:"))
 
-    assert program is not None
-    assert (PROJECT / file).read_text("utf-8").endswith(program["source"])
+    assert (PROJECT / file).read_text("utf-8").endswith(first.source)
 
 
 def anchor(heading: str) -> str:
