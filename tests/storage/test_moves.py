@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -811,9 +812,36 @@ def other_link(path: str) -> None:
     os.utime("t/link", ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
 
+def other_kind(path: str, make: Callable[[str], object]) -> None:
+    """Replace a link, a file or an empty folder by what `make` creates."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rmdir(path)
+    else:
+        os.unlink(path)
+    make(path)
+
+
+def new_file(path: str, size: int) -> None:
+    write(path, "n" * size)
+
+
+def new_socket(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.bind(path)
+
+
 @pytest.mark.parametrize(
     ("act", "path", "words"),
     [
+        (partial(other_kind, make=partial(new_file, size=10)), "t/link", "t/link' changed while"),
+        (partial(other_kind, make=partial(new_file, size=10)), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(new_file, size=4096)), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(new_file, size=9000)), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(os.symlink, "z")), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(os.symlink, "z/b")), "t/a", "t/a' changed while"),
+        (partial(other_kind, make=os.mkdir), "t/a", "t/a' changed while"),
+        (partial(other_kind, make=os.mkfifo), "t/a", "t/a' changed while"),
+        (partial(other_kind, make=new_socket), "t/a", "t/a' changed while"),
         (lambda path: write(path), "t/new", "t/new' was added while its folder was copied"),
         (lambda path: os.mkdir(path), "t/z/new", "t/z/new' was added while its folder was copied"),
         (to_the_side, "t/a", "t/a' was removed while its folder was copied"),
@@ -834,6 +862,7 @@ def test_what_changed_is_named(
 ):
     for name in ("t/a", "t/z/b"):
         write(name, "x")
+    os.mkdir("t/empty")
     os.symlink("a", "t/link")
     with monkeypatch.context() as patch:
         at_each_look(patch, partial(act, path))

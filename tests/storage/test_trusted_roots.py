@@ -18,6 +18,8 @@ from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
 from lightning_lite.root_access import is_trusted, trust
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.storage import Drive, Payload
+from lightning_lite.storage.errors import DriveWarning
+from lightning_lite.storage.local import snapshot
 
 from tests.support.ownerless import ownerless
 from tests.support.users import ALICE, BOB, EVE, Refused, act_as, needs_users
@@ -140,6 +142,29 @@ def test_all_verbs_work_in_a_trusted_root_there(
         failed = act_as(ALICE, lambda: run_app(mount / "root", fails=True, **options))
         assert failed.text == "[1, 2] [3]"
         assert act_as(ALICE, lambda: run_app(mount / "root", resume=True, **options)) is None
+
+
+@needs_users
+@pytest.mark.parametrize("chmod", ["ignored", "refused"])
+def test_a_folder_with_a_file_that_grows_is_put_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch, chmod: str
+):
+    real = snapshot.states_of_folder
+
+    def grow_and_look(fd: int, path: str = "") -> dict[str, int]:
+        if not path and (log := place / "home" / "t" / "log").stat().st_size < 10:
+            log.write_text("first line\nsecond line\n")
+        return real(fd, path)
+
+    monkeypatch.setattr(snapshot, "states_of_folder", grow_and_look)
+    (place / "home" / "t").mkdir(parents=True)
+    (place / "home" / "t" / "log").write_text("first")
+    with ownerless(place, user=EVE.uid, chmod=chmod) as mount:
+        drive = Drive("lit://d", root_dir=mount / "root", root_folder=place / "home", root_mode="trusted")
+        with pytest.warns(DriveWarning, match="t/log' grew while"):
+            drive.put("t")
+        with drive.open("t/log") as file:
+            assert file.read() == "first line\nsecond line\n"
 
 
 @needs_users
