@@ -45,6 +45,9 @@ OWN, UNSHARED, ANY = "own", "unshared", ""
 #: Environment variable with the mode of all roots that a process uses.
 ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 
+#: Environment variable with the root that the processes of a trusted app trust, and no other one.
+TRUSTED_ROOT_VARIABLE = "LIGHTNING_LITE_TRUSTED_ROOT"
+
 #: Permissions of a private folder, and of a folder of the group. In a folder with the sticky bit only the
 #: owner of an entry may rename or remove it.
 CLOSED = 0o700
@@ -111,14 +114,15 @@ def trust(root: str) -> None:
 
 
 def is_trusted(path: str) -> bool:
-    """Return whether owners and modes are not checked: after `trust`, or if the variable says so.
+    """Return whether owners and modes are not checked: after `trust`, or if a variable says so.
 
     Args:
         path: Absolute path of a root, or of a file or folder in it.
     """
     if os.environ.get(ROOT_MODE_VARIABLE) == TRUSTED:
         return True
-    return any(path == root or path.startswith(f"{root}/") for root in _trusted)
+    roots = {*_trusted, os.environ.get(TRUSTED_ROOT_VARIABLE)}  # a copy: another thread may declare one now
+    return any(path == root or path.startswith(f"{root}/") for root in roots if root)
 
 
 @contextmanager
