@@ -153,17 +153,19 @@ def opened(
         ('0o700', False)
     """
     fd, is_new = _open_root(root, mode, make)
+    if fd < 0:
+        yield None
+        return
     try:
-        if fd >= 0:
-            try:
-                checked = _check_root(fd, root, mode)
-            except RootRefused:
-                if is_new:
-                    with suppress(OSError):
-                        os.rmdir(root)
-                raise
-        path, is_shared = root, fd >= 0 and checked.group is not None
-        for part in parts if fd >= 0 else ():
+        try:
+            checked = _check_root(fd, root, mode)
+        except RootRefused:
+            if is_new:
+                with suppress(OSError):
+                    os.rmdir(root)
+            raise
+        path, is_shared = root, checked.group is not None
+        for part in parts:
             path = f"{path}/{part}"
             inner = _open_inner(fd, part, path, checked, SHARED if is_shared else CLOSED, make)
             os.close(fd)
