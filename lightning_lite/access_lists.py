@@ -102,7 +102,10 @@ def _entries(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _read(file: int | str, name: str) -> bytes:
-    """Return the list of a file or folder as the system stores it, or b"" if it has none."""
+    """Return the list of a file or folder as the system stores it, or b"" if it has none.
+
+    For a path, also if it can't be read: another process may have removed or closed what is there.
+    """
     if not hasattr(os, "getxattr"):
         return b""
     try:

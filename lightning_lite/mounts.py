@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 #: File with the mounts of this process.
 MOUNTS = "/proc/self/mountinfo"
 
+# What the kernel writes for some characters in a path. The backslash is last: it begins all the others.
+_ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
+
 
 class Mount(NamedTuple):
     """A mounted file system.
@@ -30,12 +33,16 @@ class Mount(NamedTuple):
 def read_mounts(mounts: str = MOUNTS) -> Iterator[Mount]:
     """Yield the mounts in a file in Linux's format; none if there is no such file."""
     try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.split() for line in file]
+        # Other white space than a blank and "\n" is not escaped in a path, so it must separate nothing.
+        with open(mounts, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            lines = [line.rstrip("\n").split(" ") for line in file]
     except OSError:
         return
     for fields in lines:
-        yield Mount(fields[2], fields[4].replace("\\040", " "), fields[fields.index("-") + 1])
+        point = fields[4]
+        for escape, character in _ESCAPES:
+            point = point.replace(escape, character)
+        yield Mount(fields[2], point, fields[fields.index("-") + 1])
 
 
 def file_system_type(folder: str, mounts: str = MOUNTS) -> str:

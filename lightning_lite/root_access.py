@@ -45,6 +45,9 @@ OWN, UNSHARED, ANY = "own", "unshared", ""
 #: Environment variable with the mode of all roots that a process uses.
 ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 
+#: Environment variable with the root that the processes of a trusted app trust, and no other one.
+TRUSTED_ROOT_VARIABLE = "LIGHTNING_LITE_TRUSTED_ROOT"
+
 #: Permissions of a private folder, and of a folder of the group. In a folder with the sticky bit only the
 #: owner of an entry may rename or remove it.
 CLOSED = 0o700
@@ -111,14 +114,15 @@ def trust(root: str) -> None:
 
 
 def is_trusted(path: str) -> bool:
-    """Return whether owners and modes are not checked: after `trust`, or if the variable says so.
+    """Return whether owners and modes are not checked: after `trust`, or if a variable says so.
 
     Args:
         path: Absolute path of a root, or of a file or folder in it.
     """
     if os.environ.get(ROOT_MODE_VARIABLE) == TRUSTED:
         return True
-    return any(path == root or path.startswith(f"{root}/") for root in _trusted)
+    roots = {*_trusted, os.environ.get(TRUSTED_ROOT_VARIABLE)}  # a copy: another thread may declare one now
+    return any(path == root or path.startswith(f"{root}/") for root in roots if root)
 
 
 @contextmanager
@@ -149,17 +153,19 @@ def opened(
         ('0o700', False)
     """
     fd, is_new = _open_root(root, mode, make)
+    if fd < 0:
+        yield None
+        return
     try:
-        if fd >= 0:
-            try:
-                checked = _check_root(fd, root, mode)
-            except RootRefused:
-                if is_new:
-                    with suppress(OSError):
-                        os.rmdir(root)
-                raise
-        path, is_shared = root, fd >= 0 and checked.group is not None
-        for part in parts if fd >= 0 else ():
+        try:
+            checked = _check_root(fd, root, mode)
+        except RootRefused:
+            if is_new:
+                with suppress(OSError):
+                    os.rmdir(root)
+            raise
+        path, is_shared = root, checked.group is not None
+        for part in parts:
             path = f"{path}/{part}"
             inner = _open_inner(fd, part, path, checked, SHARED if is_shared else CLOSED, make)
             os.close(fd)
@@ -273,8 +279,7 @@ def _check_root(fd: int, path: str, mode: str) -> _Root:
         raise _refused(path, "is shared with a group; use a private one, or pass root_mode='group'")
     if mode == GROUP and not is_shared:
         _refuse_file_system(fd, path)
-        what = "is private: it has files already, so that its mode is kept" if is_own else "is private"
-        raise _refused(path, f"{what}; use a new folder")
+        raise _refused(path, _why_private(fd))
     if is_shared and mode == OWN and not is_own and not trusts:
         raise _refused(
             path,
@@ -283,6 +288,19 @@ def _check_root(fd: int, path: str, mode: str) -> _Root:
         )
     _check_folder(fd, path, root, is_shared=is_shared)
     return root
+
+
+def _why_private(fd: int) -> str:
+    """Return why an open root is no group root although the user asked for one, and what to do."""
+    found = os.fstat(fd)
+    if found.st_uid != os.geteuid():
+        return "is private; use a new folder"
+    if _is_unused(fd):
+        return (
+            f"can't be shared: it belongs to group {_group_name(found.st_gid)}, and you are no member of "
+            "it; make the folder yourself and run chgrp on it with a group of yours, or use another place"
+        )
+    return "is private: it has files already, so that its mode is kept; use a new folder"
 
 
 def _check_folder(fd: int, path: str, root: _Root, *, is_shared: bool) -> None:
@@ -400,12 +418,24 @@ def _open_root(root: str, mode: str, make: Make | None) -> tuple[int, bool]:
                 os.close(fd)
                 return -1, False  # as if it did not exist: it becomes a group root when it is used
             remove_lists(fd)
-            with suppress(PermissionError):  # the file system keeps no modes; the check of the root says so
-                os.fchmod(fd, SHARED | _STICKY)
+            _open_to_group(fd)
     except BaseException:
         os.close(fd)
         raise
     return fd, is_new
+
+
+def _open_to_group(fd: int) -> None:
+    """Make a group root of an open folder, or leave its mode as it is; the check of the root finds out which.
+
+    A file system may keep no modes. The system drops the set-group-id bit, and only that one, if this user is
+    no member of the group of the folder.
+    """
+    mode = os.fstat(fd).st_mode & 0o7777
+    with suppress(PermissionError):
+        os.fchmod(fd, SHARED | _STICKY)
+        if os.fstat(fd).st_mode & _GROUP_BITS != _GROUP_BITS:
+            os.fchmod(fd, mode)
 
 
 def _is_unused(fd: int) -> bool:

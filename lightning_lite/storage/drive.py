@@ -15,6 +15,7 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
+from lightning_lite.root_access import TRUSTED, is_trusted
 from lightning_lite.settings import (
     ROOT_MODES,
     absolute,
@@ -212,7 +213,9 @@ class DriveHandle(Transferable):
         """Return the store and the setting, which are fixed at the first use in a process."""
         if self._opened is None:
             is_named = self._is_root_named or current_caller().root is not None
-            mode = resolve_root_mode(self.root_mode, is_named=is_named)
+            # The mode of the app, which was declared in the code, has priority over the variable, too.
+            asked = self.root_mode or (TRUSTED if is_trusted(self.root_dir) else None)
+            mode = resolve_root_mode(asked, is_named=is_named)
             self._opened = _Opened(open_store(self.root_dir, self._name, mode), resolve_durable(None))
         return self._opened
 

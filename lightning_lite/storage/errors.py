@@ -14,7 +14,7 @@ DriveError
     │   ├── DriveTimeout      … and did not appear in time (TimeoutError)
     │   └── DriveNotStored    … a path or object of a work is not stored (RuntimeError)
     ├── DriveSourceMissing    the source of a put does not exist (FileNotFoundError)
-    ├── DriveSourceChanged    the source changed during a put
+    ├── DriveSourceChanged    the source changed during a put or a get
     ├── DriveExists           the path exists already (FileExistsError)
     │   ├── DriveDuplicate    … put by another component
     │   └── DriveNameClash    … under a name that is the same one on macOS or Windows
@@ -110,7 +110,7 @@ class DriveSourceMissing(DriveOSError, FileNotFoundError):
 
 
 class DriveSourceChanged(DriveOSError):
-    """The source changed while it was read; nothing was put."""
+    """The source of a put or a get changed while it was read; no copy was made."""
 
 
 class DriveExists(DriveOSError, FileExistsError):

@@ -237,6 +237,26 @@ def test_a_source_that_is_written_during_the_put_is_refused(drive: Drive, monkey
         refused(drive, DriveSourceChanged, "changed while it was copied")
 
 
+def test_a_file_in_the_drive_that_is_written_by_hand_during_a_get_is_refused(drive: Drive, monkeypatch):
+    write("thing", "x" * 200_000)
+    drive.put("thing")
+    (stored,) = Path(drive.root_dir).glob("drives/*/*/thing")
+    stored.chmod(0o644)
+    real = syscalls.copy_file_range
+
+    def slow(source, target, count):
+        with stored.open("a") as file:
+            file.write("more")
+        return real(source, target, count)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(syscalls, "clone", lambda source, target: False)
+        patch.setattr(syscalls, "copy_file_range", slow)
+        with pytest.raises(DriveSourceChanged, match="changed while it was copied; no copy was made"):
+            drive.get("thing", to="copy")
+    assert not os.path.exists("copy")
+
+
 def test_a_source_that_is_removed_during_the_put_is_refused(drive: Drive, monkeypatch):
     write("thing/a")
     write("thing/b")

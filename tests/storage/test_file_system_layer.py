@@ -61,14 +61,26 @@ def test_the_exchange_is_atomic_where_there_is_one(quick_place: Path):
 MOUNTS = """27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 28 27 0:25 / {place} rw,relatime shared:1 - {kind} server:/x rw
 29 28 0:26 / {place}/with\\040space rw - tmpfs none rw
+30 28 0:27 / {place}/tab\\011line\\012back\\134slash rw - xfs /dev/vdb rw
+31 28 0:28 / {place}/\\134040 rw - btrfs /dev/vdc rw
+32 28 0:29 / {place}/other\r\x85\xa0white\x1f\u3000space rw - fuse.x  rw
 """
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"), [("", "nfs4"), ("/deep/er", "nfs4"), ("-not", "ext4"), ("/with space/x", "tmpfs")]
+    ("path", "kind"),
+    [
+        ("", "nfs4"),
+        ("/deep/er", "nfs4"),
+        ("-not", "ext4"),
+        ("/with space/x", "tmpfs"),
+        ("/tab\tline\nback\\slash/x", "xfs"),
+        ("/\\040/x", "btrfs"),
+        ("/other\r\x85\xa0white\x1f\u3000space/x", "fuse.x"),
+    ],
 )
 def test_the_kind_of_a_file_system_is_read_from_the_mounts(own_place: Path, path: str, kind: str):
-    Path("mounts").write_text(MOUNTS.format(place=own_place, kind="nfs4"))
+    Path("mounts").write_bytes(MOUNTS.format(place=own_place, kind="nfs4").encode())
     assert probe.file_system_type(f"{own_place}{path}", "mounts") == kind
 
 

@@ -225,6 +225,32 @@ def test_the_owner_declares_a_group_root(place: Path, monkeypatch: pytest.Monkey
     assert read(BOB, root, "a") == "shared"
 
 
+@pytest.mark.parametrize("mode", [None, 0o700, 0o755], ids=["new folder", "700", "755"])
+def test_a_folder_of_a_group_without_this_user_is_not_shared_and_keeps_its_mode(
+    place: Path, mode: int | None
+):
+    os.chown(place, 0, LAB)
+    place.chmod(0o3777)  # what is made in it belongs to the group of the lab
+    root = place / "root"
+
+    def job() -> None:
+        if mode is not None:
+            root.mkdir()
+            root.chmod(mode)
+        drive_of(root, root_mode="group").put("a")
+
+    (home_of(EVE, root) / "a").write_text("a")
+    refused = act_as(EVE, job)
+    assert "DriveRefused" in refused.kinds
+    assert f"'{root}' can't be shared: it belongs to group {LAB}, and you are no member" in refused.text
+    assert "run chgrp on it" in refused.text
+    assert root.exists() == (mode is not None)
+    if mode is not None:
+        assert root.stat().st_mode & 0o777 == mode
+        os.chown(root, EVE.uid, EVE.uid)  # as chgrp does it
+        assert act_as(EVE, lambda: drive_of(root, root_mode="group").put("a")) is None
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_other_users_have_no_access_to_a_group_root(root: Path, umask: int):
     put(ALICE, root, "folder/a", "secret", umask=umask, mode=0o666)

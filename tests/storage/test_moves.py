@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from faults import content, leftovers
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning
 from lightning_lite.storage.fs import probe, syscalls
-from lightning_lite.storage.local import snapshot
+from lightning_lite.storage.local import changes, snapshot
 
 from tests.support.files import write
 
@@ -321,6 +322,68 @@ def test_nothing_is_lost_if_another_process_replaces_the_source_twice(
     assert Path(source).read_text() == "third"
     (aside,) = (path for path in Path("p").iterdir() if path.name.startswith(".lightning_lite-"))
     assert aside.read_text() == "second"
+
+
+@pytest.mark.parametrize("prepare", SYSTEMS)
+@pytest.mark.parametrize(("source", "path"), [("f", "f"), ("t", "t/a"), ("t", "t/b/c"), ("t", "t/b/new")])
+def test_what_is_written_just_before_the_removal_is_kept(
+    drive: Drive,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[pytest.MonkeyPatch], None],
+    source: str,
+    path: str,
+):
+    for name in ("f", "t/a", "t/b/c"):
+        write(name, "old")
+    drive.put("t")  # so that a move of the folder has to copy it
+    with monkeypatch.context() as patch:
+        # So that a move of the file has to copy it.
+        patch.setattr(syscalls, "is_open_for_writing", lambda fd: None)
+        prepare(patch)
+        before_the_removal(patch, source, partial(write, path, "written later"))
+        with stays("it has changed since"):
+            drive.put(source, move=True)
+    assert Path(path).read_text() == "written later"
+    assert not [name for name in os.listdir() if name.startswith(".lightning_lite-")]
+    assert look(drive, "f" if source == "f" else "t/a") == "old"
+
+
+@pytest.mark.parametrize("source", ["f", "t"])
+def test_what_is_open_for_writing_just_before_the_removal_is_kept(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, source: str
+):
+    write("t/a", "old")
+    drive.put("t")  # so that a move of the folder has to copy it
+    write("f", "old")
+    os.link("f", "second")  # so that a move of the file has to copy it
+    path = "f" if source == "f" else "t/a"
+    with ExitStack() as stack, monkeypatch.context() as patch:
+        before_the_removal(patch, source, lambda: stack.enter_context(open(path, "a")))
+        with stays("open for writing"):
+            drive.put(source, move=True)
+    assert Path(path).read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), PermissionError(13, os.strerror(13))])
+def test_a_source_is_at_its_path_if_the_last_look_at_it_fails(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    write("t/a", "old")
+    drive.put("t")  # so that a move of the folder has to copy it
+    real = changes.states_of_folder
+
+    def look_again(fd: int) -> dict[str, int]:
+        if not os.path.exists("t"):
+            raise error
+        return real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "states_of_folder", look_again)
+        expected = stays("permission denied") if isinstance(error, OSError) else pytest.raises(type(error))
+        with expected:
+            drive.put("t", move=True)
+    assert Path("t/a").read_text() == "old"
+    assert not [name for name in os.listdir() if name.startswith(".lightning_lite-")]
 
 
 @pytest.mark.parametrize("source", ["f", "t"])
@@ -811,9 +874,36 @@ def other_link(path: str) -> None:
     os.utime("t/link", ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
 
+def other_kind(path: str, make: Callable[[str], object]) -> None:
+    """Replace a link, a file or an empty folder by what `make` creates."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.rmdir(path)
+    else:
+        os.unlink(path)
+    make(path)
+
+
+def new_file(path: str, size: int) -> None:
+    write(path, "n" * size)
+
+
+def new_socket(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.bind(path)
+
+
 @pytest.mark.parametrize(
     ("act", "path", "words"),
     [
+        (partial(other_kind, make=partial(new_file, size=10)), "t/link", "t/link' changed while"),
+        (partial(other_kind, make=partial(new_file, size=10)), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(new_file, size=4096)), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(new_file, size=9000)), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(os.symlink, "z")), "t/empty", "t/empty' changed while"),
+        (partial(other_kind, make=partial(os.symlink, "z/b")), "t/a", "t/a' changed while"),
+        (partial(other_kind, make=os.mkdir), "t/a", "t/a' changed while"),
+        (partial(other_kind, make=os.mkfifo), "t/a", "t/a' changed while"),
+        (partial(other_kind, make=new_socket), "t/a", "t/a' changed while"),
         (lambda path: write(path), "t/new", "t/new' was added while its folder was copied"),
         (lambda path: os.mkdir(path), "t/z/new", "t/z/new' was added while its folder was copied"),
         (to_the_side, "t/a", "t/a' was removed while its folder was copied"),
@@ -834,6 +924,7 @@ def test_what_changed_is_named(
 ):
     for name in ("t/a", "t/z/b"):
         write(name, "x")
+    os.mkdir("t/empty")
     os.symlink("a", "t/link")
     with monkeypatch.context() as patch:
         at_each_look(patch, partial(act, path))

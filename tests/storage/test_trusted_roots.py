@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from lightning_lite.cli.checks.result import FAILURE, OK, WARNING
 from lightning_lite.root_access import is_trusted, trust
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.storage import Drive, Payload
+from lightning_lite.storage.errors import DriveWarning
+from lightning_lite.storage.local import snapshot
 
 from tests.support.ownerless import ownerless
 from tests.support.users import ALICE, BOB, EVE, Refused, act_as, needs_users
@@ -143,6 +147,29 @@ def test_all_verbs_work_in_a_trusted_root_there(
 
 
 @needs_users
+@pytest.mark.parametrize("chmod", ["ignored", "refused"])
+def test_a_folder_with_a_file_that_grows_is_put_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch, chmod: str
+):
+    real = snapshot.states_of_folder
+
+    def grow_and_look(fd: int, path: str = "") -> dict[str, int]:
+        if not path and (log := place / "home" / "t" / "log").stat().st_size < 10:
+            log.write_text("first line\nsecond line\n")
+        return real(fd, path)
+
+    monkeypatch.setattr(snapshot, "states_of_folder", grow_and_look)
+    (place / "home" / "t").mkdir(parents=True)
+    (place / "home" / "t" / "log").write_text("first")
+    with ownerless(place, user=EVE.uid, chmod=chmod) as mount:
+        drive = Drive("lit://d", root_dir=mount / "root", root_folder=place / "home", root_mode="trusted")
+        with pytest.warns(DriveWarning, match="t/log' grew while"):
+            drive.put("t")
+        with drive.open("t/log") as file:
+            assert file.read() == "first line\nsecond line\n"
+
+
+@needs_users
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_a_file_system_that_shows_this_user_as_the_only_writer_needs_no_trust(place: Path, mode: int):
     with ownerless(place, user=ALICE.uid, mode=mode, chmod="refused") as mount:
@@ -151,9 +178,16 @@ def test_a_file_system_that_shows_this_user_as_the_only_writer_needs_no_trust(pl
 
 
 APP = """
-import os, sys
+import os, subprocess, sys
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.storage import Drive, Payload
+
+# For each process, the root of the app is trusted, and no other one.
+ASK = '''
+import sys
+from lightning_lite.storage import Drive
+print(Drive("lit://d", root_dir=sys.argv[1]).list())
+'''
 
 class Make(LightningWork):
     def __init__(self):
@@ -170,7 +204,14 @@ class Use(LightningWork):
     def run(self, big, data, drive):
         drive.get("a", component_name="root.make", to="b")
         with open("b") as file:
-            print(len(big), data.get(), file.read(), os.environ.get("LIGHTNING_LITE_ROOT_MODE"))
+            print(len(big), data.get(), file.read())
+        for root in sys.argv[1], sys.argv[3]:
+            try:
+                print("this process:", Drive("lit://d", root_dir=root).list())
+            except OSError as error:
+                print("this process:", type(error).__name__)
+            done = subprocess.run([sys.executable, "-c", ASK, root], capture_output=True, text=True)
+            print("its program:", done.stdout.strip() or done.stderr.strip().split("\\n")[-1])
 
 class Root(LightningFlow):
     def __init__(self):
@@ -186,7 +227,8 @@ LightningApp(Root(), root_dir=sys.argv[1], root_mode="trusted").run(start_method
 
 @needs_users
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-def test_an_app_with_processes_runs_in_a_trusted_root_there(place: Path, start_method: str):
+@pytest.mark.parametrize("variable", ["", "private"])
+def test_an_app_with_processes_runs_in_a_trusted_root_there(place: Path, start_method: str, variable: str):
     (place / "app.py").write_text(APP)
     with ownerless(place, user=EVE.uid, chmod="refused") as mount:
         root = mount / "root"
@@ -196,9 +238,15 @@ def test_an_app_with_processes_runs_in_a_trusted_root_there(place: Path, start_m
                 [sys.executable, *words], capture_output=True, text=True, cwd=mount, env=os.environ | environ
             )
 
-        done = run(str(place / "app.py"), str(root), start_method)
+        other = mount / "other root"
+        other.mkdir()
+        done = run(str(place / "app.py"), str(root), start_method, str(other), **{VARIABLE: variable})
         assert done.returncode == 0, done.stderr
-        assert "3000000 [1, 2] text trusted" in done.stdout
+        assert "3000000 [1, 2] text" in done.stdout
+        for process in ("this process:", "its program:"):
+            own, foreign = (line for line in done.stdout.splitlines() if process in line)
+            assert "['a']" in own
+            assert "DriveRefused" in foreign
         for verb in ("ps", "drive ls", "drive verify", "clean --all --yes"):
             verb_done = run(
                 "-m", "lightning_lite", *verb.split(), "--root", str(root), **{VARIABLE: "trusted"}
@@ -319,3 +367,28 @@ def test_trust_is_declared_for_a_root_and_what_is_in_it(monkeypatch: pytest.Monk
     ]
     monkeypatch.setenv(VARIABLE, "trusted")
     assert is_trusted("/srv")
+
+
+def test_a_thread_may_declare_trust_while_another_one_asks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lightning_lite.root_access._trusted", set())
+    has_ended = threading.Event()
+
+    def ask() -> int:
+        count = 0
+        while not has_ended.is_set() or not count:
+            assert not is_trusted("/srv/z")
+            count += 1
+        return count
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            asked = [pool.submit(ask) for _ in range(3)]
+            for number in range(3000):
+                trust(f"/srv/a{number}")
+            has_ended.set()
+            assert all(one.result() for one in asked)
+    finally:
+        has_ended.set()
+        sys.setswitchinterval(interval)

@@ -9,7 +9,7 @@ from itertools import count
 from lightning_lite import settings
 from lightning_lite.messages import PrepareWork, StartWork
 from lightning_lite.places import this_host
-from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED, is_trusted
+from lightning_lite.root_access import TRUSTED_ROOT_VARIABLE, is_trusted
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.output.pump import OutputPump
 from lightning_lite.runners.processes.forkserver import ForkServer
@@ -64,7 +64,7 @@ class ProcessFactory:
         env = {
             **os.environ,
             settings.ROOT_VARIABLE: self._root,
-            **({ROOT_MODE_VARIABLE: TRUSTED} if is_trusted(self._root) else {}),
+            **({TRUSTED_ROOT_VARIABLE: self._root} if is_trusted(self._root) else {}),
             **(request.env or {}),
             VARIABLE: mark_of(self._guardian.token, number),
         }

@@ -340,10 +340,10 @@ def state_number(info: os.stat_result, text: str = "") -> int:
 
 
 def changed(name: str, how: str = "changed while it was copied") -> DriveSourceChanged:
-    """Return the error for a source that another process changed during its put."""
+    """Return the error for a source of a put or a get that another process changed."""
     return DriveSourceChanged(
-        f"{shown(name)} {how}; nothing was put. Try again when no process writes there, or put only files to "
-        f"which none writes."
+        f"{shown(name)} {how}; no copy was made. Try again when no process writes there, or copy only files "
+        f"to which none writes."
     )
 
 

@@ -15,6 +15,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from stat import S_IMODE, S_ISDIR
 from warnings import warn
 
@@ -157,22 +158,30 @@ class Put:
 
     def _remove_source(self) -> None:
         """Remove the source after its copy."""
-        path = self._source.path
-        try:
-            stays = content_obstacle(
-                self._fd, path
-            )  # again: another process may have opened it during the copy
-            if stays is None:
-                stays = remove_source(self._fd, path) if self._is_unchanged() else "it has changed since"
-        except (FileNotFoundError, NotADirectoryError):
-            stays = "it has changed since"
+        stays = self._reason_to_keep(is_renamed=False)
+        if stays is None:
+            stays = remove_source(self._fd, self._source.path, partial(self._reason_to_keep, is_renamed=True))
         if stays is not None:
             self._warn_that_it_stays(stays)
 
-    def _is_unchanged(self) -> bool:
+    def _reason_to_keep(self, *, is_renamed: bool) -> str | None:
+        """Return why the source may not be removed after its copy, or `None`."""
+        try:
+            # Again: another process may have opened it during the copy.
+            obstacle = content_obstacle(self._fd, self._source.path)
+            if obstacle is not None or self._is_unchanged(is_renamed=is_renamed):
+                return obstacle
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        return "it has changed since"
+
+    def _is_unchanged(self, *, is_renamed: bool = False) -> bool:
         if self._is_folder:
             return states_of_folder(self._fd) == self._states
-        return state_number(self._info) == state_number(syscalls.fstat(self._fd))
+        before, now = self._info, syscalls.fstat(self._fd)
+        if is_renamed:  # which has changed the time of its status
+            return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        return state_number(before) == state_number(now)
 
     def _warn_that_it_stays(self, reason: str) -> None:
         warn(

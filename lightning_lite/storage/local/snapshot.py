@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from stat import S_IMODE, S_ISREG, S_IWUSR
 
 from lightning_lite.storage.fs import syscalls
@@ -25,8 +27,8 @@ _ROUNDS = 10
 
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-#: Errors if a link is in the place of a file, or if its permissions were taken away.
-_NOT_READ = frozenset({errno.ELOOP, errno.EACCES})
+#: Errors if a link or a socket is in the place of a file, or if its permissions were taken away.
+_NOT_READ = frozenset({errno.ELOOP, errno.ENXIO, errno.EOPNOTSUPP, errno.EACCES})
 
 
 def states_of_folder(fd: int, path: str = "") -> dict[str, int]:
@@ -93,44 +95,46 @@ def _complete_file(
     source: int, copy: int, name: str, path: str, *, durable: bool
 ) -> tuple[os.stat_result, bool]:
     """Complete the copy of the file `name`; return the status of the file then, and if it has grown."""
+    with _opened_file(source, name, path) as fd, _opened_file(copy, name, path) as there:
+        info, size = syscalls.fstat(fd), syscalls.fstat(there).st_size
+        if info.st_size > size:
+            _append(fd, there, copy, name, info.st_size)
+        compare(fd, there, info, path)
+        syscalls.utime(there, ns=(info.st_atime_ns, info.st_mtime_ns))
+        if durable:
+            syscalls.fsync(there)
+    return info, info.st_size > size
+
+
+@contextmanager
+def _opened_file(folder: int, name: str, path: str) -> Iterator[int]:
+    """Open the file `name` in an open folder; anything else there is a change of the source `path`."""
     if not name:
         raise changed(path)  # names in the top were added and removed again
     try:
-        fd = open_below(source, name)
+        fd = open_below(folder, name)
     except OSError as error:
         if error.errno not in _NOT_READ:
             raise
         raise changed(path) from error
     try:
-        info = syscalls.fstat(fd)
-        if not S_ISREG(info.st_mode):
+        if not S_ISREG(syscalls.fstat(fd).st_mode):
             raise changed(path)
-        there = open_below(copy, name)
-        try:
-            size = syscalls.fstat(there).st_size
-            if info.st_size > size:
-                _append(fd, there, copy, name, info.st_size)
-            compare(fd, there, info, path)
-            syscalls.utime(there, ns=(info.st_atime_ns, info.st_mtime_ns))
-            if durable:
-                syscalls.fsync(there)
-        finally:
-            syscalls.close(there)
+        yield fd
     finally:
         syscalls.close(fd)
-    return info, info.st_size > size
 
 
 def _append(source: int, copy: int, folder: int, name: str, end: int) -> None:
     """Add to the copy `name` in `folder` what its source has up to the byte `end`."""
     info = syscalls.fstat(copy)
-    syscalls.fchmod(copy, S_IMODE(info.st_mode) | S_IWUSR)
+    syscalls.set_mode(copy, S_IMODE(info.st_mode) | S_IWUSR)
     target = open_below(folder, name, _WRITE)
     try:
         copy_range(source, target, info.st_size, end, None)
     finally:
         syscalls.close(target)
-    syscalls.fchmod(copy, S_IMODE(info.st_mode))
+    syscalls.set_mode(copy, S_IMODE(info.st_mode))
 
 
 def compare(source: int, copy: int, info: os.stat_result, path: str) -> None:

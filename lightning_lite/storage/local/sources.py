@@ -9,7 +9,7 @@ A source is removed only as a whole, and only if nothing was written to it since
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 
@@ -226,7 +226,7 @@ def _may_remove_from(folder: os.stat_result, info: os.stat_result) -> bool:
     return not folder.st_mode & S_ISVTX or user in (0, folder.st_uid, info.st_uid)
 
 
-def remove_source(fd: int, path: str) -> str | None:
+def remove_source(fd: int, path: str, reason_to_keep: Callable[[], str | None] = lambda: None) -> str | None:
     """Remove a source that the drive has, unless something else is at its path by now.
 
     It is renamed first. Only what has the new name is certainly the source, because another process can put
@@ -235,6 +235,8 @@ def remove_source(fd: int, path: str) -> str | None:
     Args:
         fd: Descriptor of the file or folder.
         path: Its path.
+        reason_to_keep: Returns why the source must stay, or `None`. It is called when the source has the new
+            name: from then on, no other process opens it by its path, so that the answer stays true.
 
     Returns:
         Why it stays, or `None`.
@@ -251,6 +253,15 @@ def remove_source(fd: int, path: str) -> str | None:
     if not syscalls.is_same(fd, aside):  # another process has just put something else there
         stays = _put_back(aside, path)
         return stays and f"another process has replaced it; {stays}"
+    try:
+        reason = reason_to_keep()
+    except OSError as error:
+        reason = _reason(error)
+    except BaseException:  # Ctrl-C
+        _put_back(aside, path)
+        raise
+    if reason is not None:
+        return _kept(reason, aside, path)
     return _remove_folder(fd, aside) if S_ISDIR(syscalls.fstat(fd).st_mode) else _remove_file(aside, path)
 
 
@@ -258,9 +269,14 @@ def _remove_file(aside: str, path: str) -> str | None:
     try:
         syscalls.unlink(aside)
     except OSError as error:
-        stays = _put_back(aside, path)
-        return f"{_reason(error)}; {stays}" if stays else _reason(error)
+        return _kept(_reason(error), aside, path)
     return None
+
+
+def _kept(reason: str, aside: str, path: str) -> str:
+    """Rename the source back; return why it stays, and where it is if it has no longer its path."""
+    stays = _put_back(aside, path)
+    return f"{reason}; {stays}" if stays else reason
 
 
 def _remove_folder(fd: int, aside: str) -> str | None:

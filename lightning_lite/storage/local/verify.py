@@ -35,12 +35,12 @@ _KINDS = (
 def verify(base: str, *, hashes: bool, is_shared: bool = False) -> Iterator[Problem | CheckedFile]:
     """Yield each file of a drive, and each problem, in the order of their paths.
 
+    In a trusted root, owners and modes are no problem: its file system may keep none.
+
     Args:
         base: Folder of the drive.
         hashes: Whether to read all files for their digests.
         is_shared: Whether the drive is in a group root.
-
-    In a trusted root, owners and modes are no problem: its file system may keep none.
     """
     yield from _check_at_base(base, is_shared)
     yield from _check_at_ours(f"{base}/{RESERVED}")
