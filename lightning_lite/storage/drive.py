@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from numbers import Real
 from stat import S_ISDIR
@@ -26,6 +27,7 @@ from lightning_lite.settings import (
 from lightning_lite.storage.base import Destination, Entry, Parts, Source, Store
 from lightning_lite.storage.errors import (
     DriveContextError,
+    DriveDuplicate,
     DriveNotADirectory,
     DriveNotFound,
     DrivePathError,
@@ -288,8 +290,9 @@ class Drive(DriveHandle):
         Args:
             path: A file or folder in `root_folder`; a folder replaces the whole folder of an earlier put.
                 Or a list of paths, or a pattern like `*.ckpt`: each match is put separately.
-            to: Its path in the drive, if it is another one; with a `/` at its end, the folder that gets it
-                under its last name; for several, the folder that gets them under their paths.
+            to: Its path in the drive, if it is another one. A name that ends in `/`, or for files a folder
+                that is in the drive, gets them under their last names; else it is the new name. Several
+                paths and patterns need such a folder.
             follow_symlinks: Whether symbolic links may lead out of `root_folder`.
             move: Whether the source may be removed, so that it need not be copied where that is possible. A
                 source that can't be removed, or that a process has open for writing, is copied and stays,
@@ -299,6 +302,8 @@ class Drive(DriveHandle):
 
         Raises:
             DriveDuplicate: Another component has put this path, and `allow_duplicates` is false.
+            DriveNotADirectory: Several paths are given, and `to` is not a folder.
+            DrivePathError: Two of several paths would get the same name.
             DriveError: See `lightning_lite.storage.errors` for all others.
         """
         caller = self._check("put")
@@ -311,17 +316,21 @@ class Drive(DriveHandle):
                 raise DriveSourceMissing(
                     f"The provided path {shown(path)} doesn't exist; no file has such a name."
                 )
-            target = (
-                None if to is None else Target(path_parts(to, portable=self.portable_names), _is_folder(to))
-            )
             store, owner, durable = self._store(), self._owner(caller), self._is_durable(caller)
+            target = (
+                None if to is None else Target(path_parts(to, portable=self.portable_names), path_text(to))
+            )
+            names = targets(paths, target, several, partial(store.is_folder, owner=None), folder.is_folder)
             others = {folder.local(parts) for parts in paths} if several else ()
-            for parts in paths:
-                name = _require_name(_target(parts, target, several), path if to is None else to)
+            for parts, target_parts in zip(paths, names, strict=True):
+                name = _require_name(target_parts, path if to is None else to)
                 source = folder.source(
                     parts, name, follow_symlinks=follow_symlinks, keep_links=symlinks == "keep", others=others
                 )
-                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress:
+                with (
+                    _folder_advice(name, target),
+                    progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress,
+                ):
                     store.put(
                         owner,
                         name,
@@ -420,8 +429,9 @@ class Drive(DriveHandle):
         Args:
             path: Path in the drive. Or a list of paths, or a pattern like `*.ckpt`: each match is got
                 separately.
-            to: Path in `root_folder`, if it is another one; with a `/` at its end, the folder that gets it
-                under its last name; for several, the folder that gets them under their paths.
+            to: Path in `root_folder`, if it is another one. A name that ends in `/`, or for files a folder
+                that is there, gets them under their last names; else it is the new name. Several paths and
+                patterns need such a folder.
             component_name: Owner of the path; needed if several components have put it.
             timeout: Seconds to wait for a path that does not exist yet.
             overwrite: Whether an existing folder may be replaced; an existing file always is.
@@ -436,6 +446,8 @@ class Drive(DriveHandle):
             DriveTimeout: The path did not appear in time.
             DriveAmbiguous: Several components have put it.
             DriveExists: A folder exists at the local path, and `overwrite` is false.
+            DriveNotADirectory: Several paths are given, and `to` is not a folder.
+            DrivePathError: Two of several paths would get the same name.
         """
         self._check("get")
         with translate_errors("get", path, "what was there is kept"):
@@ -446,8 +458,9 @@ class Drive(DriveHandle):
             target = None if to is None else folder.target(to)
             paths, several = self._wait_for(_given(path), folder, owner, timeout)
             store, found = self._store(), []
-            for parts in paths:
-                place = _require_name(_target(parts, target, several), path if to is None else to)
+            places = targets(paths, target, several, folder.is_folder, partial(store.is_folder, owner=owner))
+            for parts, target_parts in zip(paths, places, strict=True):
+                place = _require_name(target_parts, path if to is None else to)
                 destination = Destination(folder.path, place, overwrite, follow_symlinks)
                 with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
                     store.get(parts, destination, owner=owner, on_progress=on_progress)
@@ -569,12 +582,74 @@ class Target(NamedTuple):
     """The argument `to` of the user.
 
     Attributes:
-        parts: Its parts.
-        is_folder: Whether it is a folder that gets the files.
+        parts: Its parts; the top of the drive, or of the user's folder, has none.
+        text: What the user wrote.
     """
 
     parts: Parts
-    is_folder: bool
+    text: str
+
+    @property
+    def is_surely_folder(self) -> bool:
+        """Whether it can only be a folder: it ends in a slash, or is `.`."""
+        return self.text.endswith(("/", "/.")) or self.text == "."
+
+
+def targets(
+    paths: list[Parts],
+    target: Target | None,
+    several: bool,
+    is_folder_there: Callable[[Parts], bool],
+    is_folder: Callable[[Parts], bool],
+) -> list[Parts]:
+    """Return the paths that files and folders get by the argument `to` of the user.
+
+    Args:
+        paths: Paths of the files and folders at their origin.
+        target: The argument `to`, or `None` for the same paths.
+        several: Whether the user has given several paths, or a pattern.
+        is_folder_there: Returns whether a path of the destination is a folder.
+        is_folder: Returns whether a path of the origin is a folder.
+
+    Raises:
+        DriveNotADirectory: Several paths have a target that is not a folder.
+        DrivePathError: Two paths would get the same name.
+    """
+    if target is None:
+        return paths
+    if not target.text:
+        _require_name((), target.text)
+    if not several and not target.is_surely_folder:
+        # A folder does not go into the one that is there: the same put, repeated, has to replace it.
+        is_new_name = not is_folder_there(target.parts) or is_folder(paths[0])
+        return [target.parts if is_new_name else target.parts + paths[0][-1:]]
+    if not target.is_surely_folder and not is_folder_there(target.parts):
+        raise DriveNotADirectory(
+            f"to={target.text!r} is not a folder that is there, and several paths or a pattern need a "
+            f"folder; write to={target.text + '/'!r}."
+        )
+    check_last_names(["/".join(parts) for parts in paths], target.text)
+    return [target.parts + parts[-1:] for parts in paths]
+
+
+def check_last_names(paths: Iterable[str], to: str) -> None:
+    """Refuse paths of which two have the same last name, because one would replace the other in a folder.
+
+    Args:
+        paths: The paths, each once.
+        to: The folder that gets them, as the user wrote it.
+
+    Raises:
+        DrivePathError: Two of them have the same last name.
+    """
+    known: dict[str, str] = {}
+    for path in paths:
+        first = known.setdefault(path.rpartition("/")[2], path)
+        if first != path:
+            raise DrivePathError(
+                f"{shown(first)} and {shown(path)} have the same last name, and the folder {shown(to)} can "
+                f"have only one of them; use a target for each, or the folder that contains both."
+            )
 
 
 class UserFolder:
@@ -605,7 +680,7 @@ class UserFolder:
 
     def target(self, to: PathLike) -> Target:
         """Return the argument `to` of a get."""
-        return Target(self.parts(to), _is_folder(to))
+        return Target(self.parts(to), path_text(to))
 
     def parts(self, path: PathLike, *, magic: bool = False) -> Parts:
         """Return the parts of a path, which may be absolute if it is inside this folder.
@@ -631,7 +706,7 @@ class UserFolder:
         """
         if isinstance(path, tuple):
             chosen = [self.select(one, names, exists).paths for one in path]
-            return Selection([parts for paths in chosen for parts in paths], several=True)
+            return Selection(list(dict.fromkeys(parts for paths in chosen for parts in paths)), several=True)
         parts = self.parts(path, magic=True)
         if not has_magic(path_text(path)) or exists(parts):
             return Selection([parts], several=False)
@@ -679,6 +754,10 @@ class UserFolder:
     def exists(self, parts: Parts) -> bool:
         """Return whether something exists at this path."""
         return syscalls.stat_if_exists(self.local(parts)) is not None
+
+    def is_folder(self, parts: Parts) -> bool:
+        """Return whether a folder, or a symbolic link to one, exists at this path."""
+        return os.path.isdir(self.local(parts))
 
     def size(self, parts: Parts) -> int:
         """Return the number of bytes in a file, or in all files of a folder."""
@@ -731,17 +810,19 @@ def _require_name(parts: Parts, path: object) -> Parts:
     return parts
 
 
-def _target(parts: Parts, to: Target | None, several: bool) -> Parts:
-    if to is None:
-        return parts
-    if several:
-        return to.parts + parts
-    return to.parts + parts[-1:] if to.is_folder and to.parts else to.parts
-
-
-def _is_folder(to: PathLike) -> bool:
-    """Return whether the argument `to` can only be a folder: it ends with a slash."""
-    return path_text(to).endswith(("/", "/."))
+@contextmanager
+def _folder_advice(name: Parts, target: Target | None) -> Iterator[None]:
+    """Say in a `DriveDuplicate` of a name without an extension how to put into a folder of this name."""
+    try:
+        yield
+    except DriveDuplicate as error:
+        if target is None or name != target.parts or "." in name[-1]:
+            raise
+        raise DriveDuplicate(
+            f"{error.message} If {shown('/'.join(name))} is meant as a folder, write "
+            f"to={target.text + '/'!r}.",
+            **error.fields,
+        ) from None
 
 
 def _no_match(path: object) -> DriveNotFound:

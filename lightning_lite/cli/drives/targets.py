@@ -35,7 +35,8 @@ _OPTIONS = (
     (r"put\(\.\.\., symlinks='keep'\)", "--symlinks keep"),
     (r"put\(\.\.\., move=True\)", "--move"),
     (r"get\(\.\.\., overwrite=True\)", "--overwrite"),
-    (r"\bto=\.\.\.", "--to PATH."),
+    (r"\bto=\.\.\.,?", "--to PATH"),
+    (r"\bto=(?=')", "--to "),
     (r"\blist\(\)", "`drive ls`"),
 )
 
