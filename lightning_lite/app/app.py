@@ -104,6 +104,7 @@ class LightningApp:
         start_method: str | None = None,
         command_channel: bool | None = None,
         view: bool | None = None,
+        on_idle: str | None = None,
     ) -> None:
         """Run the app until its flow ends it.
 
@@ -125,9 +126,14 @@ class LightningApp:
                 a private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
             view: Whether to show the works at the bottom of the terminal while they run, and a summary at the
                 end; else `LIGHTNING_LITE_VIEW`, else yes. Without a terminal, neither is shown.
+            on_idle: What becomes of the app when nothing can change any more and the flow has not ended it:
+                `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
+                it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
+                port is kept. Else `LIGHTNING_LITE_ON_IDLE`, else `auto`.
 
         Raises:
             AppFailed: The flow called `self.fail(message)`.
+            AppIdle: Nothing can change any more, and the flow has not ended the app; see `on_idle`.
             Exception: The exception of a work with `raise_exception=True`, with the traceback in its process
                 as the cause; or the exception of the flow.
             WorkFailed: A work failed without an exception in its code.
@@ -152,6 +158,7 @@ class LightningApp:
             start_method=start_method,
             command_channel=command_channel,
             view=view,
+            on_idle=on_idle,
         )
         try:
             self._run(options)
@@ -169,11 +176,13 @@ class LightningApp:
         start_method: str | None = None,
         command_channel: bool | None = None,
         view: bool = False,
+        on_idle: str = "wait",
     ) -> RunningApp:
         """Run the app in a thread, and return at once: for notebooks, the prompt and larger programs.
 
-        The arguments are those of `run`, but the default of `view` is `False`. An app that is still running
-        when Python exits is shut down.
+        The arguments are those of `run`, but the default of `view` is `False`, and that of `on_idle` is
+        `wait`, because the caller can end the app. An app that is still running when Python exits is shut
+        down.
 
         Returns:
             The handle, to wait for the app and to stop it; its `wait` raises the exceptions of `run`.
@@ -195,6 +204,7 @@ class LightningApp:
             start_method=start_method,
             command_channel=command_channel,
             view=view,
+            on_idle=on_idle,
         )
         self._background = RunningApp(name_of_app(self.root), partial(self._run, options))
         return self._background

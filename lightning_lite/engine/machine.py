@@ -215,9 +215,13 @@ class Machine:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether no pass, report or timer is pending, so that nothing can change any more."""
+        """Whether no pass, report or timer is pending, and no work serves: nothing can change any more."""
         return not (
-            self.wants_pass or self.is_waiting or self._supervisors.is_busy or self._timers.next is not None
+            self.wants_pass
+            or self.is_waiting
+            or self._supervisors.is_busy
+            or self._timers.next is not None
+            or self._supervisors.may_serve
         )
 
     def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:

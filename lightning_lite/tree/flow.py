@@ -118,8 +118,9 @@ class LightningFlow(RecurringFlow):
 
         Returns:
             The value of each work, in the order of the arguments: of the call that this pass has requested
-            last from it, else of its newest call. `None` for a call that failed or was stopped, and for a
-            work without a call.
+            last from it, else of its newest call. `None` for a work without a call, and for a call that was
+            stopped or, with `raise_exception=False`, failed; `work.has_failed` and `work.status` say why.
+            A failed call of another work ends the app.
 
         Raises:
             ComponentError: An argument is not a work.

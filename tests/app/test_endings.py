@@ -319,7 +319,7 @@ def test_an_app_that_has_nothing_to_do_says_so_once_and_how_to_end_it(script):
         class Flow(LightningFlow):
             def run(self):
                 pass
-        LightningApp(Flow()).run()
+        LightningApp(Flow()).run(on_idle="wait")
         """
     )
 
