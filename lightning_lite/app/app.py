@@ -15,12 +15,12 @@ from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.session import Session
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
-from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.settings import ROOT_MODES, RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
+from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.work import LightningWork
@@ -73,16 +73,13 @@ class LightningApp:
         clock: Clock | None = None,
         setup: Callable[[], object] | None = None,
     ) -> None:
-        log_level = resolve_log_level(log_level)
-        if setup is not None and not callable(setup):
-            raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
-        if root_mode is not None and root_mode not in ROOT_MODES:
-            raise ComponentError(f"root_mode must be 'private', 'group' or None. Found {root_mode!r}")
-        if max_running is not None and (type(max_running) is not int or max_running < 1):
-            raise ComponentError(
-                f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"
-            )
-        self.root = _as_root(root)
+        try:
+            log_level = resolve_log_level(log_level)
+            _check_arguments(setup, root_mode, max_running)
+            self.root = _as_root(root)
+        except ComponentError as error:
+            leave_out_own_frames(error)
+            raise
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
         self.stage = AppStage.BLOCKING
         self._log_level = log_level
@@ -150,17 +147,17 @@ class LightningApp:
         """
         if _is_imported_by_a_child():
             return
-        self._check_not_running("run")
-        options = self._options(
-            runner=runner,
-            resume=resume,
-            retry_failed=retry_failed,
-            start_method=start_method,
-            command_channel=command_channel,
-            view=view,
-            on_idle=on_idle,
-        )
         try:
+            self._check_not_running("run")
+            options = self._options(
+                runner=runner,
+                resume=resume,
+                retry_failed=retry_failed,
+                start_method=start_method,
+                command_channel=command_channel,
+                view=view,
+                on_idle=on_idle,
+            )
             self._run(options)
         except BaseException as error:
             if self._log_level != "debug":
@@ -356,8 +353,24 @@ class LightningApp:
         return html_title(f"{name_of_app(self.root)}: {self.stage}") + show_works(self.named_works)
 
 
+def _check_arguments(setup: object, root_mode: object, max_running: object) -> None:
+    """Refuse invalid arguments of an app."""
+    if setup is not None and not callable(setup):
+        raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
+    if root_mode is not None and root_mode not in ROOT_MODES:
+        raise ComponentError(f"root_mode must be 'private', 'group' or None. Found {root_mode!r}")
+    if max_running is not None and (type(max_running) is not int or max_running < 1):
+        raise ComponentError(f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}")
+
+
 def _as_root(root: Any) -> LightningFlow:
     """Return the root flow; for a work, a flow that runs it."""
+    if isinstance(root, type) and issubclass(root, (LightningFlow, LightningWork)):
+        name = root.__qualname__
+        raise ComponentDefinitionError(
+            f"LightningApp({name}): {name} is a class, and an app needs a component of it: "
+            f"LightningApp({name}())."
+        )
     if isinstance(root, LightningWork):
         return RootFlow(root)
     if not isinstance(root, LightningFlow):

@@ -18,11 +18,11 @@ from typing import Protocol, Self
 
 from lightning_lite import settings
 from lightning_lite.app.reporting import print_notice
-from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentError
 from lightning_lite.masking import mask
 from lightning_lite.runners.output.log_reader import RunLogs
 from lightning_lite.text import one_line
+from lightning_lite.tracebacks import leave_out_own_frames
 
 #: Seconds between two checks for Ctrl-C while waiting: one that arrives just before a wait does not end it.
 _CHECK_INTERVAL = 0.5

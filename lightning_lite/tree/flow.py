@@ -15,6 +15,7 @@ from lightning_lite.errors import (
     StateError,
     StopApp,
 )
+from lightning_lite.tree.component import defining_class
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
@@ -340,9 +341,8 @@ class LightningFlow(RecurringFlow):
             )
         check_name(name, f"an attribute of {type(self).__qualname__}")
         if callable(getattr(type(self), name, None)):
-            raise StateError(
-                f"{self.name}.{name} is a method of {type(self).__qualname__}; give it another name."
-            )
+            owner = defining_class(type(self), name).__qualname__
+            raise StateError(f"{self.name}.{name} is a method of {owner}; give it another name.")
         if name in node.names and self.__dict__.get(name, ...) is not None:
             raise StateError(
                 f"{self.name}.{name} has a value; only an attribute that is None can become a component."

@@ -31,6 +31,7 @@ LAYERS = [
         "light_typing",
         "text",
         "html_tables",
+        "tracebacks",
         "regular_files",
         "root_access",
     },

@@ -12,9 +12,9 @@ import threading
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.engine.tracebacks import RemoteTraceback
 from lightning_lite.errors import ComponentError, NestedAppError, NothingToResume, RunnerError, WorkCrashed
 from lightning_lite.testing import poll_until
+from lightning_lite.tracebacks import RemoteTraceback
 
 #: Seconds. A bound on hanging, not on speed.
 DEADLINE = 60
