@@ -277,6 +277,10 @@ class CommandError(LightningLiteError):
     """A command from another terminal can't be executed; the message says why."""
 
 
+class LightningFlowWarning(UserWarning):
+    """The flow costs more than it need: its passes take long, it calls without end, or its state is big."""
+
+
 class Unwind(BaseException):
     """Control flow that `except Exception` must not catch."""
 

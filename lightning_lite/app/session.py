@@ -32,7 +32,7 @@ from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import ArgumentError, JournalGone, RunnerError, Unwind
+from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
@@ -45,7 +45,7 @@ from lightning_lite.runs.retention import clean_runs
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
 from lightning_lite.tree.calls import CallRecords
-from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
+from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, value_files

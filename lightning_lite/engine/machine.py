@@ -288,6 +288,7 @@ class Machine:
             supervisor.tick(now)
             self._supervisors.changed(supervisor)
         else:
+            self._outbox.argument_watch.state_changed()
             self._outbox.events.append(ScheduleFired(name, now.wall))
             self._outbox.changed(name)
 

@@ -24,10 +24,6 @@ from lightning_lite.tree.structures import as_structure, collect, components_bel
 from lightning_lite.tree.work import LightningWork
 
 
-class LightningFlowWarning(UserWarning):
-    """The flow is slower than it need be: its passes take long, or an attribute is big and changes often."""
-
-
 class LightningFlow(RecurringFlow):
     """Coordinates works and other flows; override `run`.
 

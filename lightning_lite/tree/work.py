@@ -523,6 +523,8 @@ class LightningWork(Component):
                 arguments = pack((args, kwargs), folder=outbox.values, durable=outbox.durable)
             except PackingError as error:
                 raise self._packing_error(args, kwargs, error) from error
+            if call is None and self._node.name not in outbox.reached:
+                outbox.argument_watch.called(self._node.name, args, kwargs)
             call = outbox.request_call(self, key, arguments)
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)
