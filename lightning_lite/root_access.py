@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from select import select
 from time import monotonic
 
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 #: Modes of a root: private, shared with a group, a group root only of this user, or what the folder says.
 PRIVATE, GROUP, OWN, ANY = "private", "group", "own", ""
+
+#: Name of the default root, in the working directory.
+DEFAULT_ROOT = ".lightning_lite"
+
+#: Content of the `.gitignore` in a new root of that name, which is often made in a working copy.
+_GITIGNORE = b"# Runs and drives of lightning_lite\n*\n"
 
 #: Permissions of a private folder, and of a folder of the group. In a folder with the sticky bit only the
 #: owner of an entry may rename or remove it.
@@ -210,9 +216,11 @@ def check_own_file(found: os.stat_result) -> str:
 
 
 def _open_root(root: str, mode: str, make: Make | None) -> int | None:
+    is_new = False
     if make is not None:
         try:
             make(root, CLOSED)
+            is_new = True
         except FileExistsError:
             pass
     try:
@@ -225,10 +233,21 @@ def _open_root(root: str, mode: str, make: Make | None) -> int | None:
                 os.close(fd)
                 return None  # as if it did not exist: it becomes a group root when it is used
             os.fchmod(fd, SHARED | _STICKY)
+        if is_new and os.path.basename(root) == DEFAULT_ROOT:
+            with suppress(OSError):  # the root works without it
+                _write_gitignore(fd)
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _write_gitignore(root: int) -> None:
+    file = os.open(".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600, dir_fd=root)
+    try:
+        os.write(file, _GITIGNORE)
+    finally:
+        os.close(file)
 
 
 def _is_unused(fd: int) -> bool:

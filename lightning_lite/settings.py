@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from lightning_lite.errors import ComponentError, RunnerError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE
+from lightning_lite.root_access import DEFAULT_ROOT as DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from typing import Self
@@ -45,9 +46,6 @@ ON_IDLE = ("auto", "wait", "fail")
 
 #: Ended calls that the journal of a run keeps for `timeline`; remembered answers are always kept.
 HISTORY = 10_000
-
-#: Default root folder, in the working directory.
-DEFAULT_ROOT = ".lightning_lite"
 
 #: Seconds that a stopped work has to exit, before it is terminated and killed.
 STOP_TIMEOUT = 5.0
@@ -143,6 +141,11 @@ def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ)
         environ: Where `LIGHTNING_LITE_DURABLE` is looked up; `1`, `true`, `yes` and `on` enable it.
     """
     return _flag(given, environ.get(DURABLE_VARIABLE), default=False)
+
+
+def has_no_colour() -> bool:
+    """Return whether `NO_COLOR` has a value: then nothing on a terminal has colours."""
+    return bool(os.environ.get("NO_COLOR"))
 
 
 def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ) -> str:

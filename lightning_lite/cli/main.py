@@ -71,6 +71,11 @@ group = _Verbs(
 click.version_option(settings.VERSION, message="%(prog)s %(version)s")(group)
 
 
+def has_colour() -> bool:
+    """Return whether the output may have colours."""
+    return not (is_plain() or settings.has_no_colour())
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line, and exit with its exit code.
 
@@ -78,7 +83,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         args: The arguments without the name of the program; the default is `sys.argv[1:]`.
     """
     try:
-        code = group.main(args, group.name, standalone_mode=False, color=False if is_plain() else None)
+        code = group.main(args, group.name, standalone_mode=False, color=None if has_colour() else False)
     except click.Abort as error:  # click raises it for Ctrl-C, and at the end of the input
         code = 130 if isinstance(error.__context__, KeyboardInterrupt) else 1
     except click.ClickException as error:

@@ -106,7 +106,7 @@ def test_works_are_shown_below_the_output_and_summarised_at_the_end(screen, app)
 
 @pytest.mark.parametrize(
     ("arguments", "env"),
-    [("", {"LIGHTNING_LITE_VIEW": "0"}), ("", {"NO_COLOR": "1"}), ("", {"TERM": "dumb"}), ("view=False", {})],
+    [("", {"LIGHTNING_LITE_VIEW": "0"}), ("", {"TERM": "dumb"}), ("view=False", {})],
     ids=str,
 )
 def test_without_the_view_only_the_output_is_shown(screen, app, arguments, env):
@@ -120,6 +120,18 @@ def test_without_the_view_only_the_output_is_shown(screen, app, arguments, env):
         "the flow has seen it",
         "The end.",
     ]
+
+
+@pytest.mark.parametrize(("value", "colours"), [("1", set()), ("", {"cyan", "green"})], ids=["1", "empty"])
+def test_no_color_takes_away_the_colours_of_the_view_only(screen, app, value, colours):
+    app.start(ONE_WORK, NO_COLOR=value)
+    screen.until(lambda: "running" in row_of(screen, "root.work") and screen.cursor == (1, 0))
+    app.finish("first")
+    screen.until(lambda: "━━━━━─────  50%" in row_of(screen, "root.work") and screen.cursor[1] == 0)
+    assert screen.colours == colours
+    app.finish("second")
+
+    assert screen.end() == 0
 
 
 def test_a_failure_is_shown_with_its_reason_and_the_last_output_of_the_work(screen, app):

@@ -19,7 +19,7 @@ from lightning_lite.cli.drives.targets import (
     paths_argument,
     split_local,
 )
-from lightning_lite.cli.options import examples, plain_option, root_option
+from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.storage.drive import UserFolder, check_last_names
 from lightning_lite.text import one_line
@@ -176,7 +176,11 @@ def _near(place: str) -> str:
 
 
 def _local_sources(paths: tuple[str, ...], *, portable: bool) -> tuple[list[tuple[str, str]], bool]:
-    """Return the folders and the paths in them that were typed, and whether they may be several paths."""
+    """Return the folders and the paths in them that were typed, and whether they may be several paths.
+
+    Raises:
+        BadInput: A path does not exist, or no file matches a pattern.
+    """
     sources: dict[tuple[str, str], None] = {}
     several = len(paths) > 1
     for path in paths:
@@ -184,8 +188,11 @@ def _local_sources(paths: tuple[str, ...], *, portable: bool) -> tuple[list[tupl
         folder = UserFolder(top, portable=portable)
         selection = folder.select(inner, folder.names, folder.exists)
         several = several or selection.several
-        found = ["/".join(parts) for parts in selection.paths]
-        sources.update(dict.fromkeys((top, name) for name in found or [inner]))
+        if not selection.paths or not (
+            selection.several or os.path.lexists(folder.local(selection.paths[0]))
+        ):
+            raise BadInput(f"the file or folder {path!r} doesn't exist; nothing was put.")
+        sources.update(dict.fromkeys((top, "/".join(parts)) for parts in selection.paths))
     return list(sources), several
 
 
