@@ -12,6 +12,7 @@ from typing import Any, Literal
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.resume import name_of_app
+from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
@@ -141,7 +142,8 @@ class LightningApp:
                 asked.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
             PoisonCall: The flow of the run to resume died several times of the same call.
-            KeyboardInterrupt: Ctrl-C, after the works have been shut down.
+            KeyboardInterrupt: Ctrl-C, after the works have been shut down. Python then shows
+                it in one line, without a traceback, if it ends the program.
             SystemExit: SIGTERM, SIGHUP, or the reader of the output closed its pipe, after the works have
                 been shut down; the code is 128 plus the number of the signal.
         """
@@ -162,6 +164,8 @@ class LightningApp:
         except BaseException as error:
             if self._log_level != "debug":
                 leave_out_own_frames(error)
+                if isinstance(error, KeyboardInterrupt):
+                    show_without_traceback(error)
             raise
 
     def start(
@@ -264,9 +268,15 @@ class LightningApp:
                     signals.check()
                 raise
             finally:
-                self.stage = AppStage.STOPPING if state == "stopped" else AppStage.FAILED
+                self.stage = AppStage.STOPPING
                 self._session = None
-                session.close(state)
+                try:
+                    session.close(state)
+                finally:
+                    self.stage = state
+                raised = sys.exception()
+                if raised is not None and not isinstance(raised, SystemExit):
+                    add_resume_note(raised, session.folder, options.root_dir)
 
     def run_once(self) -> bool:
         """Wait for the next reports, apply them, and run the flow after a change.
@@ -348,6 +358,9 @@ class LightningApp:
     def ready(self) -> bool:
         """Whether the root flow is ready."""
         return self.root.ready
+
+    def __repr__(self) -> str:
+        return f"<LightningApp {name_of_app(self.root)}: {self.stage}>"
 
     def _repr_html_(self) -> str:
         return html_title(f"{name_of_app(self.root)}: {self.stage}") + show_works(self.named_works)

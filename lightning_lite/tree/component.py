@@ -165,6 +165,12 @@ class Component(TreeMember, metaclass=ComponentType):
                     object.__setattr__(twin, name, value)
         return twin
 
+    def __repr__(self) -> str:
+        node = self.__dict__.get("_node")
+        if node is None:  # its `__init__` has not called that of this class yet
+            return object.__repr__(self)
+        return f"<{node.name or 'not attached'} ({type(self).__qualname__})>"
+
     def _repr_html_(self) -> str | None:
         """Return HTML for notebooks, or `None`, which shows the text, if `app.notebook` was not imported."""
         return None if Component._render_html is None else Component._render_html(self)

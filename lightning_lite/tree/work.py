@@ -168,6 +168,12 @@ class LightningWork(Component):
         twin._records = CallRecords()  # the calls of the original are not calls of the copy
         return twin
 
+    def __repr__(self) -> str:
+        status = self._records.status.stage if "_records" in self.__dict__ else WorkStageStatus.NOT_STARTED
+        if status == WorkStageStatus.NOT_STARTED:
+            return super().__repr__()
+        return f"{super().__repr__()[:-1]}: {status}>"
+
     # Methods to override.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:

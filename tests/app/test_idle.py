@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -77,20 +78,21 @@ def test_an_app_at_rest_without_a_terminal_fails_and_says_what_failed(start: Sta
     code, _, err = finish(start("LightningApp(Flow()).run()"))
 
     assert code == 1
-    notice, last = err.find("Nothing can change any more"), err.splitlines()[-1]
+    notice, (last, note) = err.find("Nothing can change any more"), err.splitlines()[-2:]
     assert -1 < notice < err.find("Traceback (most recent call last):\n  File")
     assert "because no terminal is attached; on_idle='wait' keeps it" in err
     assert last.startswith("lightning_lite.errors.AppIdle: The flow waits for a change that can't come")
     assert "Failed calls: root.trials.0: ZeroDivisionError: division by zero in root.trials.0.run(0)." in last
     assert "Never called: root.after." in last
     assert "app.run(on_idle='wait')" in last
+    assert re.fullmatch(r"To go on with this run: lightning-lite resume \S+ --retry-failed --root \S+", note)
 
 
 def test_an_app_at_rest_on_the_command_line_fails_in_one_line(start: Start, tmp_path: Path):
     code, _, err = finish(start("app = LightningApp(Flow())", "-m", "lightning_lite", "run"))
 
     assert code == 1
-    assert err.splitlines()[-1].startswith("Error: The flow waits for a change that can't come")
+    assert err.splitlines()[-2].startswith("Error: The flow waits for a change that can't come")
 
     listed = subprocess.run(
         [sys.executable, "-m", "lightning_lite", "ps", "--root", str(tmp_path / "root")],

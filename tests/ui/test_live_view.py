@@ -152,13 +152,15 @@ LightningApp(Root(good=Work(), bad=Work())).run(runner='inline')
     assert screen.lines[summary + 3] == (
         "  root.bad failed: ValueError: no more in root.bad.run('go', 'fail')"
     )
-    assert screen.lines[-5:] == [
+    error = len(screen.lines) - screen.lines[::-1].index("ValueError: no more") - 1
+    assert screen.lines[error : error + 5] == [
         "ValueError: no more",
         "in root.bad.run('go', 'fail')",
         "root.bad printed last:",
         "    begins go",
         "    begins fail",
     ]
+    assert screen.lines[error + 5].startswith("To go on with this run: lightning-lite resume ")
 
 
 MANY_WORKS = """
@@ -213,7 +215,9 @@ def test_ctrl_c_removes_the_view_and_ends_the_app(screen, app):
     assert screen.end() in (130, -2)
     assert not any("works busy" in line for line in screen.lines)
     assert any(line.startswith("Root was interrupted after") for line in screen.lines)
-    assert screen.lines[-1] == "KeyboardInterrupt"
+    after = screen.lines[screen.lines.index("KeyboardInterrupt") + 1 :]
+    assert after[0].startswith("To go on with this run: lightning-lite resume ")
+    assert "Traceback" not in screen.text
 
 
 def test_ctrl_z_removes_the_view_and_fg_shows_it_again(screen, app):
