@@ -21,7 +21,8 @@ from lightning_lite.cli.drives.targets import (
 )
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
-from lightning_lite.storage.drive import UserFolder, check_last_names
+from lightning_lite.storage.drive import UserFolder
+from lightning_lite.storage.targets import check_last_names
 from lightning_lite.text import one_line
 
 _acting_component_option = click.option(
