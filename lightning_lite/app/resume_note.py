@@ -8,7 +8,7 @@ import sys
 import traceback
 from types import TracebackType
 
-from lightning_lite.errors import AppIdle, WorkingDirectoryGone
+from lightning_lite.errors import AppIdle, JournalCorrupt, WorkingDirectoryGone
 from lightning_lite.runs.catalog import can_resume, read_details
 from lightning_lite.runs.command_line import starts_script
 from lightning_lite.settings import DEFAULT_ROOT, absolute
@@ -22,7 +22,7 @@ def add_resume_note(error: BaseException, path: str, root: str) -> None:
         path: Folder of the run, which has ended.
         root: Absolute folder of all runs, as the user named it.
     """
-    if not can_resume(path):
+    if isinstance(error, JournalCorrupt) or not can_resume(path):
         return
     run, command = os.path.basename(path), read_details(path).get("command")
     if not isinstance(command, list) or not starts_script([str(word) for word in command]):
