@@ -101,9 +101,10 @@ class LightningFlow(RecurringFlow):
             >>> class Flow(LightningFlow):
             ...     def run(self):
             ...         self.fail("no data")
-            >>> LightningApp(Flow()).run()
+            >>> LightningApp(Flow()).run()  # doctest: +ELLIPSIS
             Traceback (most recent call last):
             lightning_lite.errors.AppFailed: no data
+            To go on with this run: ...
         """
         self._end(FailApp(end_msg))
 
