@@ -17,7 +17,7 @@ from benchmarks.measure import Measure
 from benchmarks.p4_call import Echo
 from benchmarks.programs import AskedProgram
 from lightning_lite import LightningApp, LightningFlow
-from lightning_lite.tree.flow import LightningFlowWarning
+from lightning_lite.errors import LightningFlowWarning
 
 #: Calls of one turn. They are remembered, too: few, so that the smallest app stays small.
 CALLS = 40

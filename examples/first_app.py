@@ -11,13 +11,16 @@ class Train(LightningWork):
 class Search(LightningFlow):
     def __init__(self) -> None:
         super().__init__()
-        self.trials = [Train(parallel=True) for _ in range(3)]
+        self.trials = [Train(parallel=True, raise_exception=False) for _ in range(3)]
 
     def run(self) -> None:  # again whenever something has changed
-        losses = [trial.run(rate) for trial, rate in zip(self.trials, (0.1, 0.2, 0.4))]
-        ended = [loss for loss in losses if loss is not None]
-        if len(ended) == len(losses):
-            self.stop(f"best loss: {min(ended):.2f}")
+        for trial, rate in zip(self.trials, (0.1, 0.2, 0.4)):
+            trial.run(rate)
+        losses = self.wait_for(*self.trials)  # None for a call that failed
+        found = [loss for loss in losses if loss is not None]
+        if not found:
+            self.fail("all trials failed")
+        self.stop(f"best loss: {min(found):.2f}")
 
 
 LightningApp(Search()).run()

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from lightning_lite.app.app import LightningApp
     from lightning_lite.app.background import RunningApp
     from lightning_lite.distribution import __version__ as __version__
+    from lightning_lite.storage.drive import Drive
+    from lightning_lite.storage.path import Path
+    from lightning_lite.storage.payload import Payload
     from lightning_lite.tree.cloud import BuildConfig, CloudCompute
     from lightning_lite.tree.flow import LightningFlow
     from lightning_lite.tree.work import LightningWork
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BuildConfig",
     "CloudCompute",
+    "Drive",
     "LightningApp",
     "LightningFlow",
     "LightningWork",
+    "Path",
+    "Payload",
     "RunningApp",
     "Secret",
 ]
@@ -48,9 +54,12 @@ __all__ = [
 _DEFINED_IN = {
     "BuildConfig": "lightning_lite.tree.cloud",
     "CloudCompute": "lightning_lite.tree.cloud",
+    "Drive": "lightning_lite.storage.drive",
     "LightningApp": "lightning_lite.app.app",
     "LightningFlow": "lightning_lite.tree.flow",
     "LightningWork": "lightning_lite.tree.work",
+    "Path": "lightning_lite.storage.path",
+    "Payload": "lightning_lite.storage.payload",
     "RunningApp": "lightning_lite.app.background",
     "Secret": "lightning_lite.values.secret",
     "__version__": "lightning_lite.distribution",

@@ -9,6 +9,7 @@
     ├── ArgumentError                 an argument of a call can't be sent or has no key (also a TypeError)
     ├── PauseSwallowed                the flow caught the exception that ends a pass
     ├── AppFailed                     `flow.fail()` ended the app
+    ├── AppIdle                       nothing could change any more, and the flow had not ended the app
     ├── NestedAppError                `app.run()` inside a work's process (also a RuntimeError)
     ├── WorkFailed                    a call of a work failed without an exception of the user
     │   ├── WorkCrashed               its process died
@@ -112,6 +113,14 @@ class PauseSwallowed(LightningLiteError):
 
 class AppFailed(LightningLiteError):
     """The flow ended the app with `self.fail(message)`."""
+
+
+class AppIdle(LightningLiteError):
+    """Nothing could change any more in an app, and no terminal was attached to end it; see `on_idle`.
+
+    Attributes:
+        failed: The calls that failed, each with its work and its message.
+    """
 
 
 class NestedAppError(LightningLiteError, RuntimeError):
@@ -266,6 +275,10 @@ class ValueFileError(LightningLiteError):
 
 class CommandError(LightningLiteError):
     """A command from another terminal can't be executed; the message says why."""
+
+
+class LightningFlowWarning(UserWarning):
+    """The flow costs more than it need: its passes take long, it calls without end, or its state is big."""
 
 
 class Unwind(BaseException):

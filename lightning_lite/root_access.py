@@ -48,6 +48,13 @@ ROOT_MODE_VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
 #: Environment variable with the root that the processes of a trusted app trust, and no other one.
 TRUSTED_ROOT_VARIABLE = "LIGHTNING_LITE_TRUSTED_ROOT"
 
+#: Name of the default root, in the working directory.
+DEFAULT_ROOT = ".lightning_lite"
+
+#: Content of the `.gitignore` in a new root of that name, which is often made in a working copy.
+_GITIGNORE_NAME = ".gitignore"
+_GITIGNORE = b"# Runs and drives of lightning_lite\n*\n"
+
 #: Permissions of a private folder, and of a folder of the group. In a folder with the sticky bit only the
 #: owner of an entry may rename or remove it.
 CLOSED = 0o700
@@ -419,6 +426,9 @@ def _open_root(root: str, mode: str, make: Make | None) -> tuple[int, bool]:
                 return -1, False  # as if it did not exist: it becomes a group root when it is used
             remove_lists(fd)
             _open_to_group(fd)
+        if is_new and os.path.basename(root) == DEFAULT_ROOT:
+            with suppress(OSError):  # the root works without it
+                _write_gitignore(fd)
     except BaseException:
         os.close(fd)
         raise
@@ -438,11 +448,19 @@ def _open_to_group(fd: int) -> None:
             os.fchmod(fd, mode)
 
 
+def _write_gitignore(root: int) -> None:
+    file = os.open(_GITIGNORE_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=root)
+    try:
+        os.write(file, _GITIGNORE)
+    finally:
+        os.close(file)
+
+
 def _is_unused(fd: int) -> bool:
-    """Return whether an open folder is an empty one of this user, and no group root."""
+    """Return whether an open folder is one of this user without a file of theirs, and no group root."""
     found = os.fstat(fd)
     is_private = found.st_uid == os.geteuid() and found.st_mode & _GROUP_BITS != _GROUP_BITS
-    return is_private and not os.listdir(fd)
+    return is_private and set(os.listdir(fd)) <= {_GITIGNORE_NAME}
 
 
 def _open_inner(parent: int, name: str, path: str, root: _Root, permissions: int, make: Make | None) -> int:

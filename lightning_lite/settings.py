@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from lightning_lite.errors import ComponentError, RunnerError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
+from lightning_lite.root_access import DEFAULT_ROOT as DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from typing import Self
@@ -23,6 +24,7 @@ LOG_LEVEL_VARIABLE = "LIGHTNING_LITE_LOG_LEVEL"
 COMMAND_CHANNEL_VARIABLE = "LIGHTNING_LITE_COMMAND_CHANNEL"
 VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
 HISTORY_VARIABLE = "LIGHTNING_LITE_HISTORY"
+ON_IDLE_VARIABLE = "LIGHTNING_LITE_ON_IDLE"
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -36,11 +38,11 @@ RUNNERS = ("processes", "inline")
 #: Start methods of the processes of works, the default first.
 START_METHODS = ("spawn", "forkserver")
 
+#: What becomes of an app in which nothing can change any more; with the default, a terminal decides.
+ON_IDLE = ("auto", "wait", "fail")
+
 #: Ended calls that the journal of a run keeps for `timeline`; remembered answers are always kept.
 HISTORY = 10_000
-
-#: Default root folder, in the working directory.
-DEFAULT_ROOT = ".lightning_lite"
 
 #: Seconds that a stopped work has to exit, before it is terminated and killed.
 STOP_TIMEOUT = 5.0
@@ -138,6 +140,11 @@ def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ)
     return _flag(given, environ.get(DURABLE_VARIABLE), default=False)
 
 
+def has_no_colour() -> bool:
+    """Return whether `NO_COLOR` has a value: then nothing on a terminal has colours."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
 def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """Return the log level of the framework: `info` or `debug`.
 
@@ -170,6 +177,8 @@ class RunOptions(NamedTuple):
         history: Number of ended calls that the journal keeps for `timeline` and the like.
         root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
         setup: Called in each process of a work before the work is loaded, or `None`.
+        on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
+            `auto` keeps it if a terminal is attached.
     """
 
     root_dir: str
@@ -184,6 +193,7 @@ class RunOptions(NamedTuple):
     history: int = HISTORY
     root_mode: str = ANY
     setup: Callable[[], object] | None = None
+    on_idle: str = "auto"
 
     @classmethod
     def resolve(
@@ -200,6 +210,7 @@ class RunOptions(NamedTuple):
         command_channel: bool | None = None,
         view: bool | None = None,
         setup: Callable[[], object] | None = None,
+        on_idle: str | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
         """Return the options: for each one the argument if given, else its variable, else its default.
@@ -208,8 +219,8 @@ class RunOptions(NamedTuple):
         to the next run of this process, not to runs that its works start.
 
         Raises:
-            RunnerError: There is no such runner, start method or root mode, or `LIGHTNING_LITE_HISTORY` is
-                not a number.
+            RunnerError: There is no such runner, start method, root mode or `on_idle`, or
+                `LIGHTNING_LITE_HISTORY` is not a number.
 
         Example:
             >>> environ = {"LIGHTNING_LITE_START_METHOD": "forkserver"}
@@ -234,6 +245,7 @@ class RunOptions(NamedTuple):
             history=_history((environ.get(HISTORY_VARIABLE) or "").strip()),
             root_mode=resolve_root_mode(root_mode, is_named=bool(root_dir), environ=environ),
             setup=setup,
+            on_idle=_one_of("on_idle", ON_IDLE, on_idle or environ.get(ON_IDLE_VARIABLE) or None),
         )
 
 

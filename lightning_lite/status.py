@@ -56,6 +56,8 @@ class AppStage:
     RUNNING = "running"
     STOPPING = "stopping"
     FAILED = "failed"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
 
 
 class AppStatus(NamedTuple):

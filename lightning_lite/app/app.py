@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.resume import name_of_app
+from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
-from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.settings import ROOT_MODES, RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
+from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.work import LightningWork
@@ -90,18 +91,13 @@ class LightningApp(Generic[F]):
         clock: Clock | None = None,
         setup: Callable[[], object] | None = None,
     ) -> None:
-        log_level = resolve_log_level(log_level)
-        if setup is not None and not callable(setup):
-            raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
-        if root_mode is not None and root_mode not in ROOT_MODES:
-            raise ComponentError(
-                f"root_mode must be 'private', 'group', 'trusted' or None. Found {root_mode!r}"
-            )
-        if max_running is not None and (type(max_running) is not int or max_running < 1):
-            raise ComponentError(
-                f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}"
-            )
-        self.root = cast("F", _as_root(root))  # for a work, `F` is its default
+        try:
+            log_level = resolve_log_level(log_level)
+            _check_arguments(setup, root_mode, max_running)
+            self.root = cast("F", _as_root(root))  # for a work, `F` is its default
+        except ComponentError as error:
+            leave_out_own_frames(error)
+            raise
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
         self.stage: str = AppStage.BLOCKING
         self._log_level = log_level
@@ -123,6 +119,7 @@ class LightningApp(Generic[F]):
         start_method: str | None = None,
         command_channel: bool | None = None,
         view: bool | None = None,
+        on_idle: str | None = None,
     ) -> None:
         """Run the app until its flow ends it.
 
@@ -144,9 +141,14 @@ class LightningApp(Generic[F]):
                 a private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
             view: Whether to show the works at the bottom of the terminal while they run, and a summary at the
                 end; else `LIGHTNING_LITE_VIEW`, else yes. Without a terminal, neither is shown.
+            on_idle: What becomes of the app when nothing can change any more and the flow has not ended it:
+                `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
+                it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
+                port is kept. Else `LIGHTNING_LITE_ON_IDLE`, else `auto`.
 
         Raises:
             AppFailed: The flow called `self.fail(message)`.
+            AppIdle: Nothing can change any more, and the flow has not ended the app; see `on_idle`.
             Exception: The exception of a work with `raise_exception=True`, with the traceback in its process
                 as the cause; or the exception of the flow.
             WorkFailed: A work failed without an exception in its code.
@@ -157,26 +159,30 @@ class LightningApp(Generic[F]):
                 asked.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
             PoisonCall: The flow of the run to resume died several times of the same call.
-            KeyboardInterrupt: Ctrl-C, after the works have been shut down.
+            KeyboardInterrupt: Ctrl-C, after the works have been shut down. Python then shows
+                it in one line, without a traceback, if it ends the program.
             SystemExit: SIGTERM, SIGHUP, or the reader of the output closed its pipe, after the works have
                 been shut down; the code is 128 plus the number of the signal.
         """
         if _is_imported_by_a_child():
             return
-        self._check_not_running("run")
-        options = self._options(
-            runner=runner,
-            resume=resume,
-            retry_failed=retry_failed,
-            start_method=start_method,
-            command_channel=command_channel,
-            view=view,
-        )
         try:
+            self._check_not_running("run")
+            options = self._options(
+                runner=runner,
+                resume=resume,
+                retry_failed=retry_failed,
+                start_method=start_method,
+                command_channel=command_channel,
+                view=view,
+                on_idle=on_idle,
+            )
             self._run(options)
         except BaseException as error:
             if self._log_level != "debug":
                 leave_out_own_frames(error)
+                if isinstance(error, KeyboardInterrupt):
+                    show_without_traceback(error)
             raise
 
     def start(
@@ -188,11 +194,13 @@ class LightningApp(Generic[F]):
         start_method: str | None = None,
         command_channel: bool | None = None,
         view: bool = False,
+        on_idle: str = "wait",
     ) -> RunningApp:
         """Run the app in a thread, and return at once: for notebooks, the prompt and larger programs.
 
-        The arguments are those of `run`, but the default of `view` is `False`. An app that is still running
-        when Python exits is shut down.
+        The arguments are those of `run`, but the default of `view` is `False`, and that of `on_idle` is
+        `wait`, because the caller can end the app. An app that is still running when Python exits is shut
+        down.
 
         Returns:
             The handle, to wait for the app and to stop it; its `wait` raises the exceptions of `run`.
@@ -214,6 +222,7 @@ class LightningApp(Generic[F]):
             start_method=start_method,
             command_channel=command_channel,
             view=view,
+            on_idle=on_idle,
         )
         self._background = RunningApp(name_of_app(self.root), partial(self._run, options))
         return self._background
@@ -276,9 +285,15 @@ class LightningApp(Generic[F]):
                     signals.check()
                 raise
             finally:
-                self.stage = AppStage.STOPPING if state == "stopped" else AppStage.FAILED
+                self.stage = AppStage.STOPPING
                 self._session = None
-                session.close(state)
+                try:
+                    session.close(state)
+                finally:
+                    self.stage = state
+                raised = sys.exception()
+                if raised is not None and not isinstance(raised, SystemExit):
+                    add_resume_note(raised, session.folder, options.root_dir)
 
     def run_once(self) -> bool:
         """Wait for the next reports, apply them, and run the flow after a change.
@@ -361,12 +376,31 @@ class LightningApp(Generic[F]):
         """Whether the root flow is ready."""
         return self.root.ready
 
+    def __repr__(self) -> str:
+        return f"<LightningApp {name_of_app(self.root)}: {self.stage}>"
+
     def _repr_html_(self) -> str:
         return html_title(f"{name_of_app(self.root)}: {self.stage}") + show_works(self.named_works)
 
 
+def _check_arguments(setup: object, root_mode: object, max_running: object) -> None:
+    """Refuse invalid arguments of an app."""
+    if setup is not None and not callable(setup):
+        raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
+    if root_mode is not None and root_mode not in ROOT_MODES:
+        raise ComponentError(f"root_mode must be 'private', 'group', 'trusted' or None. Found {root_mode!r}")
+    if max_running is not None and (type(max_running) is not int or max_running < 1):
+        raise ComponentError(f"max_running must be a whole number, 1 or more, or None. Found {max_running!r}")
+
+
 def _as_root(root: Any) -> LightningFlow:
     """Return the root flow; for a work, a flow that runs it."""
+    if isinstance(root, type) and issubclass(root, (LightningFlow, LightningWork)):
+        name = root.__qualname__
+        raise ComponentDefinitionError(
+            f"LightningApp({name}): {name} is a class, and an app needs a component of it: "
+            f"LightningApp({name}())."
+        )
     if isinstance(root, LightningWork):
         return RootFlow(root)
     if not isinstance(root, LightningFlow):

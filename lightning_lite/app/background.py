@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -18,11 +18,13 @@ from typing import Protocol, Self
 
 from lightning_lite import settings
 from lightning_lite.app.reporting import print_notice
-from lightning_lite.engine.tracebacks import leave_out_own_frames
 from lightning_lite.errors import ComponentError
+from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.masking import mask
 from lightning_lite.runners.output.log_reader import RunLogs
 from lightning_lite.text import one_line
+from lightning_lite.tracebacks import leave_out_own_frames
+from lightning_lite.ui.live_table import WorkRow
 
 #: Seconds between two checks for Ctrl-C while waiting: one that arrives just before a wait does not end it.
 _CHECK_INTERVAL = 0.5
@@ -43,6 +45,9 @@ class Run(Protocol):
 
     def end_from_outside(self) -> None:
         """Shut down the app; callable from any thread."""
+
+    def snapshot_works(self) -> Sequence[WorkRow]:
+        """Return the present rows of all works; callable from any thread."""
 
 
 class RunningApp:
@@ -172,6 +177,14 @@ class RunningApp:
     def __repr__(self) -> str:
         run = f", run {self.run_id}" if self.run_id else ""
         return f"<{self._name}: {self.state}{run}>"
+
+    def _repr_html_(self) -> str:
+        run = f", run {self.run_id}" if self.run_id else ""
+        rows = [
+            (row.name, "stopped" if self.done and row.state == "started" else row.state, row.call or "")
+            for row in (self._run.snapshot_works() if self._run is not None else ())
+        ]
+        return html_title(f"{self._name}: {self.state}{run}") + html_table(["work", "status", "call"], rows)
 
     def _main(self) -> None:
         try:

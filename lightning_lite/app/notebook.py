@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from lightning_lite.html_tables import html_table, html_title
+from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.work import LightningWork
 
 #: Number of the newest calls of a work that are shown.
@@ -32,7 +34,7 @@ def _show_work(work: LightningWork) -> str:
         if call.statuses
     ]
     return (
-        html_title(f"{_title(work)}: {_format_stage(records.status.stage)}")
+        html_title(f"{_title(work)}: {_format_stage(work)}")
         + _show_state(work)
         + html_table(["call", "status", "attempt", ""], rows)
     )
@@ -44,7 +46,7 @@ def show_works(works: Iterable[tuple[str, LightningWork]]) -> str:
         (
             name,
             type(work).__qualname__,
-            _format_stage(work._records.status.stage),
+            _format_stage(work),
             work._records.status.message,
         )
         for name, work in works
@@ -69,7 +71,10 @@ def _title(component: Component) -> str:
     return f"{component.name} ({kind})" if component.name else kind
 
 
-def _format_stage(stage: str) -> str:
+def _format_stage(work: LightningWork) -> str:
+    stage = work._records.status.stage
+    if stage == WorkStageStatus.STARTED and outbox_of(work) is None:
+        stage = WorkStageStatus.STOPPED  # the app has ended, and all processes with it
     return stage.replace("_", " ")
 
 

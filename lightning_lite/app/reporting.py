@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from lightning_lite.engine.tracebacks import fill_in_source
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
+from lightning_lite.tracebacks import fill_in_source
 from lightning_lite.ui.report import describe_output, show_failure
 
 #: Number of the last lines of a work's output that are shown with its failure.

@@ -24,6 +24,7 @@ from typing import ClassVar, Literal
 
 from lightning_lite import settings
 from lightning_lite.app.commands import Commands
+from lightning_lite.app.idle import idle_error, may_be_ended, rest_notice
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.terminal_view import AppView, snapshot_work
@@ -31,7 +32,7 @@ from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
-from lightning_lite.errors import ArgumentError, JournalGone, RunnerError, Unwind
+from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
 from lightning_lite.events import CallFailed, Event
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
@@ -45,7 +46,7 @@ from lightning_lite.runs.retention import clean_runs
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
 from lightning_lite.tree.calls import CallRecords
-from lightning_lite.tree.flow import LightningFlow, LightningFlowWarning
+from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, value_files
@@ -111,6 +112,7 @@ class Session:
         self.loop_ended = False
         self._waited = 0.0  # seconds that the running pass has waited for calls
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
+        self._on_idle = options.on_idle
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         if options.root_mode == TRUSTED:
@@ -178,11 +180,16 @@ class Session:
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
-        reports = self.runner.wait(self._seconds_to_wait())
+        fails_at_rest = (
+            self._has_reported_rest and self._machine.is_at_rest and not may_be_ended(self._on_idle)
+        )
+        reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports
             # SIGPIPE, as every program in a pipe: the reader of `app.py | head` has closed its end.
             raise SystemExit(128 + (signal.SIGTERM if self._end_requested else signal.SIGPIPE))
+        if fails_at_rest and not reports:
+            raise idle_error(self._machine.root.works())
         return self.deliver(reports)
 
     def end_from_outside(self) -> None:
@@ -220,10 +227,7 @@ class Session:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
             self._has_reported_rest = True
-            print_notice(
-                "Nothing can change any more: no call is running and the flow has nothing to do. "
-                "Press Ctrl-C to end the app, or let the flow call self.stop()."
-            )
+            print_notice(rest_notice(self._on_idle))
         return machine.ended
 
     def _show_works(self, now: Moment) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 
 def is_plain() -> bool:
-    """Return whether to print without colours and animation: no terminal, `NO_COLOR` or `--plain`."""
+    """Return whether to print without colours and animation: no terminal, a dumb one, or `--plain`."""
     return (
-        bool(os.environ.get("NO_COLOR"))
-        or os.environ.get("TERM") == "dumb"
+        os.environ.get("TERM") == "dumb"
         or "--plain" in sys.argv
         or not (sys.stdout is not None and sys.stdout.isatty())
     )

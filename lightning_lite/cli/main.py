@@ -10,10 +10,11 @@ from typing import NoReturn
 
 import click
 
+from lightning_lite import settings
 from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
-from lightning_lite.text import one_line
+from lightning_lite.text import harmless, one_line
 
 #: The verbs with their help, in the order of the help page. Each is `command` in
 #: `lightning_lite.cli.verbs.<verb>`.
@@ -71,6 +72,11 @@ group = _Verbs(
 click.version_option(__version__, message="%(prog)s %(version)s")(group)
 
 
+def has_colour() -> bool:
+    """Return whether the output may have colours."""
+    return not (is_plain() or settings.has_no_colour())
+
+
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line, and exit with its exit code.
 
@@ -78,9 +84,10 @@ def main(args: list[str] | None = None) -> NoReturn:
         args: The arguments without the name of the program; the default is `sys.argv[1:]`.
     """
     try:
-        code = group.main(args, group.name, standalone_mode=False, color=False if is_plain() else None)
+        code = group.main(args, group.name, standalone_mode=False, color=None if has_colour() else False)
     except click.Abort as error:  # click raises it for Ctrl-C, and at the end of the input
         code = 130 if isinstance(error.__context__, KeyboardInterrupt) else 1
+        _say_notes(error.__context__)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -90,4 +97,10 @@ def main(args: list[str] | None = None) -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         else:
             click.echo(f"Error: {one_line(str(error), limit=2000)}", err=True)
+            _say_notes(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_notes(error: BaseException | None) -> None:
+    for note in getattr(error, "__notes__", ()):
+        click.echo(harmless(note), err=True)

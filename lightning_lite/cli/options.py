@@ -69,7 +69,7 @@ plain_option = click.option(
     "--plain",
     is_flag=True,
     expose_value=False,
-    help="No colours and no animation, as with $NO_COLOR or without a terminal.",
+    help="No colours and no animation, as without a terminal.",
 )
 
 

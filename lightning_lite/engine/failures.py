@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reprlib
 
-from lightning_lite.engine.tracebacks import RemoteTraceback, fill_in_source, format_user_frames
 from lightning_lite.errors import (
     InvalidValue,
     StateError,
@@ -17,6 +16,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask, mask_failure
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
+from lightning_lite.tracebacks import RemoteTraceback, fill_in_source, format_user_frames
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import PackingError, is_reference, pack_error, unpack
 

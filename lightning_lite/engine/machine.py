@@ -215,9 +215,13 @@ class Machine:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether no pass, report or timer is pending, so that nothing can change any more."""
+        """Whether no pass, report or timer is pending, and no work serves: nothing can change any more."""
         return not (
-            self.wants_pass or self.is_waiting or self._supervisors.is_busy or self._timers.next is not None
+            self.wants_pass
+            or self.is_waiting
+            or self._supervisors.is_busy
+            or self._timers.next is not None
+            or self._supervisors.may_serve
         )
 
     def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:
@@ -284,6 +288,7 @@ class Machine:
             supervisor.tick(now)
             self._supervisors.changed(supervisor)
         else:
+            self._outbox.argument_watch.state_changed()
             self._outbox.events.append(ScheduleFired(name, now.wall))
             self._outbox.changed(name)
 
@@ -344,8 +349,9 @@ class Machine:
             was_swallowed = pause is not outbox.pause
         except (StopApp, FailApp) as ending:
             outbox.ending = ending
-        except BaseException:
+        except BaseException as error:
             if self._interruption is None:
+                self._explain_none(error)
                 raise
         if self._interruption is not None:
             raise self._interruption
@@ -362,6 +368,18 @@ class Machine:
                 self.error = AppFailed(str(outbox.ending))
         elif outbox.has_waited and outbox.pause is None:
             outbox.changed("the last pass waited for a call, so its first lines may have seen older values")
+
+    def _explain_none(self, error: BaseException) -> None:
+        """Add a note to an error about `None` if calls of parallel works have returned it in this pass."""
+        if not isinstance(error, TypeError | AttributeError) or "NoneType" not in str(error):
+            return
+        pending = [name for name, call in self._outbox.reached.items() if not call.ended]
+        if pending:
+            more = f" and {len(pending) - 1} more" if len(pending) > 1 else ""
+            error.add_note(
+                f"{pending[0]}.run(...){more} returned None, because a parallel work returns None until its "
+                f"call has ended. Wait for the values with self.wait_for(work, ...)."
+            )
 
     def _wait(self, calls: Sequence[Call], works: Collection[str]) -> None:
         """Let the pass wait at its present line until calls have ended.

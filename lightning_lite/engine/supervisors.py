@@ -40,6 +40,14 @@ class Supervisors:
         """Whether a supervisor waits for a report."""
         return bool(self._busy)
 
+    @property
+    def may_serve(self) -> bool:
+        """Whether a process may have a server that outlives its call: the work has a port."""
+        return any(
+            supervisor.has_process and supervisor.work._port is not None
+            for supervisor in self._supervisors.values()
+        )
+
     def all(self) -> list[Supervisor]:
         """Return the supervisors of all works in the tree."""
         return list(self._supervisors.values())

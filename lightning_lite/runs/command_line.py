@@ -1,4 +1,4 @@
-"""Masks the secrets in a command line before it is stored: passwords, keys and tokens among its arguments."""
+"""The command line of a run: masks passwords, keys and tokens before it is stored; what it starts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 
 from lightning_lite.masking import MASK, mask
+
+#: Programs that run an app, but do not run it again when they are started again.
+_INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest")
 
 #: Last word of a name whose value is a secret: `X-Authorization`, `--bearer`.
 _SECRET_WORDS = {
@@ -120,6 +123,26 @@ _USER_PASSWORD = r"(?s)[^\s:=]*:(?!//).+|(?i:basic|bearer|digest|token)\s.+"
 
 #: `--pass 2` is a number of passes.
 _SMALL_NUMBER = r"\d{1,4}"
+
+
+def starts_script(command: Sequence[str]) -> bool:
+    """Return whether a command runs a script, so that the same command runs the same app again.
+
+    Example:
+        >>> starts_script(["python", "-u", "app.py"]), starts_script(["python", "-u", "-c", "..."])
+        (True, False)
+    """
+    if any(os.path.basename(word) in _INTERACTIVE for word in command):
+        return False
+    words = iter(command[1:])
+    for word in words:
+        if not word.startswith("-") or word == "-m":
+            return True
+        if word in ("-X", "-W"):
+            next(words, None)  # the value of the option
+        elif word == "-" or (not word.startswith(("--", "-X", "-W")) and {"c", "i"} & set(word)):
+            return False
+    return False
 
 
 def mask_command(command: Sequence[str]) -> tuple[list[str], list[int]]:

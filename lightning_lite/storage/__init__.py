@@ -12,6 +12,7 @@ Between them and a store:
     stores        which store keeps a drive
     artifacts     the files behind Path, Payload and FileSystem
     names         rules for ids, components, paths and patterns
+    targets       what the argument `to` means
     pickle_file   the format of a Payload's file
     imprint       size and digest of such a file, checked before it is unpickled
     stat_cache    which files of a Path are unchanged since they were stored

@@ -158,6 +158,9 @@ class Store(Protocol):
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""
 
+    def is_folder(self, parts: Parts, *, owner: str | None) -> bool:
+        """Return whether a folder is at `parts`."""
+
     def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
         """Open one version of a file for reading."""
 

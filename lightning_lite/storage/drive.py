@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from numbers import Real
 from stat import S_ISDIR
@@ -27,6 +28,7 @@ from lightning_lite.settings import (
 from lightning_lite.storage.base import Destination, Entry, Parts, Source, Store
 from lightning_lite.storage.errors import (
     DriveContextError,
+    DriveDuplicate,
     DriveNotADirectory,
     DriveNotFound,
     DrivePathError,
@@ -54,6 +56,7 @@ from lightning_lite.storage.names import (
 from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.stores import open_store
+from lightning_lite.storage.targets import Target, targets
 from lightning_lite.values.base import Transferable
 
 #: The argument of the user: a path, or several.
@@ -294,8 +297,9 @@ class Drive(DriveHandle):
         Args:
             path: A file or folder in `root_folder`; a folder replaces the whole folder of an earlier put.
                 Or a list of paths, or a pattern like `*.ckpt`: each match is put separately.
-            to: Its path in the drive, if it is another one; with a `/` at its end, the folder that gets it
-                under its last name; for several, the folder that gets them under their paths.
+            to: Its path in the drive, if it is another one. A name that ends in `/`, or for files a folder
+                that is in the drive, gets them under their last names; else it is the new name. Several
+                paths and patterns need such a folder.
             follow_symlinks: Whether symbolic links may lead out of `root_folder`.
             move: Whether the source may be removed, so that it need not be copied where that is possible. A
                 source that can't be removed, or that a process has open for writing, is copied and stays,
@@ -305,6 +309,8 @@ class Drive(DriveHandle):
 
         Raises:
             DriveDuplicate: Another component has put this path, and `allow_duplicates` is false.
+            DriveNotADirectory: Several paths are given, and `to` is not a folder.
+            DrivePathError: Two of several paths would get the same name.
             DriveError: See `lightning_lite.storage.errors` for all others.
         """
         caller = self._check("put")
@@ -317,17 +323,21 @@ class Drive(DriveHandle):
                 raise DriveSourceMissing(
                     f"The provided path {shown(path)} doesn't exist; no file has such a name."
                 )
-            target = (
-                None if to is None else Target(path_parts(to, portable=self.portable_names), _is_folder(to))
-            )
             store, owner, durable = self._store(), self._owner(caller), self._is_durable(caller)
+            target = (
+                None if to is None else Target(path_parts(to, portable=self.portable_names), path_text(to))
+            )
+            names = targets(paths, target, several, partial(store.is_folder, owner=None), folder.is_folder)
             others = {folder.local(parts) for parts in paths} if several else ()
-            for parts in paths:
-                name = _require_name(_target(parts, target, several), path if to is None else to)
+            for parts, target_parts in zip(paths, names, strict=True):
+                name = _require_name(target_parts, path if to is None else to)
                 source = folder.source(
                     parts, name, follow_symlinks=follow_symlinks, keep_links=symlinks == "keep", others=others
                 )
-                with progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress:
+                with (
+                    _folder_advice(name, target),
+                    progress(f"put {'/'.join(name)}", partial(folder.size, parts)) as on_progress,
+                ):
                     store.put(
                         owner,
                         name,
@@ -426,8 +436,9 @@ class Drive(DriveHandle):
         Args:
             path: Path in the drive. Or a list of paths, or a pattern like `*.ckpt`: each match is got
                 separately.
-            to: Path in `root_folder`, if it is another one; with a `/` at its end, the folder that gets it
-                under its last name; for several, the folder that gets them under their paths.
+            to: Path in `root_folder`, if it is another one. A name that ends in `/`, or for files a folder
+                that is there, gets them under their last names; else it is the new name. Several paths and
+                patterns need such a folder.
             component_name: Owner of the path; needed if several components have put it.
             timeout: Seconds to wait for a path that does not exist yet.
             overwrite: Whether an existing folder may be replaced; an existing file always is.
@@ -442,6 +453,8 @@ class Drive(DriveHandle):
             DriveTimeout: The path did not appear in time.
             DriveAmbiguous: Several components have put it.
             DriveExists: A folder exists at the local path, and `overwrite` is false.
+            DriveNotADirectory: Several paths are given, and `to` is not a folder.
+            DrivePathError: Two of several paths would get the same name.
         """
         self._check("get")
         with translate_errors("get", path, "what was there is kept"):
@@ -452,8 +465,9 @@ class Drive(DriveHandle):
             target = None if to is None else folder.target(to)
             paths, several = self._wait_for(_given(path), folder, owner, timeout)
             store, found = self._store(), []
-            for parts in paths:
-                place = _require_name(_target(parts, target, several), path if to is None else to)
+            places = targets(paths, target, several, folder.is_folder, partial(store.is_folder, owner=owner))
+            for parts, target_parts in zip(paths, places, strict=True):
+                place = _require_name(target_parts, path if to is None else to)
                 destination = Destination(folder.path, place, overwrite, follow_symlinks)
                 with progress(f"get {'/'.join(parts)}", partial(self._size, parts, owner)) as on_progress:
                     store.get(parts, destination, owner=owner, on_progress=on_progress)
@@ -571,18 +585,6 @@ class Selection(NamedTuple):
     several: bool
 
 
-class Target(NamedTuple):
-    """The argument `to` of the user.
-
-    Attributes:
-        parts: Its parts.
-        is_folder: Whether it is a folder that gets the files.
-    """
-
-    parts: Parts
-    is_folder: bool
-
-
 class UserFolder:
     """The folder of the user to which relative paths of `put` and `get` refer.
 
@@ -611,7 +613,7 @@ class UserFolder:
 
     def target(self, to: PathLike) -> Target:
         """Return the argument `to` of a get."""
-        return Target(self.parts(to), _is_folder(to))
+        return Target(self.parts(to), path_text(to))
 
     def parts(self, path: PathLike, *, magic: bool = False) -> Parts:
         """Return the parts of a path, which may be absolute if it is inside this folder.
@@ -637,7 +639,7 @@ class UserFolder:
         """
         if isinstance(path, tuple):
             chosen = [self.select(one, names, exists).paths for one in path]
-            return Selection([parts for paths in chosen for parts in paths], several=True)
+            return Selection(list(dict.fromkeys(parts for paths in chosen for parts in paths)), several=True)
         parts = self.parts(path, magic=True)
         if not has_magic(path_text(path)) or exists(parts):
             return Selection([parts], several=False)
@@ -685,6 +687,10 @@ class UserFolder:
     def exists(self, parts: Parts) -> bool:
         """Return whether something exists at this path."""
         return syscalls.stat_if_exists(self.local(parts)) is not None
+
+    def is_folder(self, parts: Parts) -> bool:
+        """Return whether a folder, or a symbolic link to one, exists at this path."""
+        return os.path.isdir(self.local(parts))
 
     def size(self, parts: Parts) -> int:
         """Return the number of bytes in a file, or in all files of a folder."""
@@ -737,17 +743,19 @@ def _require_name(parts: Parts, path: object) -> Parts:
     return parts
 
 
-def _target(parts: Parts, to: Target | None, several: bool) -> Parts:
-    if to is None:
-        return parts
-    if several:
-        return to.parts + parts
-    return to.parts + parts[-1:] if to.is_folder and to.parts else to.parts
-
-
-def _is_folder(to: PathLike) -> bool:
-    """Return whether the argument `to` can only be a folder: it ends with a slash."""
-    return path_text(to).endswith(("/", "/."))
+@contextmanager
+def _folder_advice(name: Parts, target: Target | None) -> Iterator[None]:
+    """Say in a `DriveDuplicate` of a name without an extension how to put into a folder of this name."""
+    try:
+        yield
+    except DriveDuplicate as error:
+        if target is None or name != target.parts or "." in name[-1]:
+            raise
+        raise DriveDuplicate(
+            f"{error.message} If {shown('/'.join(name))} is meant as a folder, write "
+            f"to={target.text + '/'!r}.",
+            **error.fields,
+        ) from None
 
 
 def _no_match(path: object) -> DriveNotFound:

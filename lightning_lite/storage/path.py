@@ -7,6 +7,7 @@ copy from the end of the last run of the first work; it is restored if the file 
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 import warnings
@@ -31,7 +32,8 @@ from lightning_lite.storage.errors import (
     translate_errors,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts
+from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts, path_text
+from lightning_lite.storage.targets import Target, targets
 from lightning_lite.values.base import Transferable
 
 _FOLDER = "paths"
@@ -189,7 +191,8 @@ class Path(Transferable, SegmentsPath):
 
         Args:
             overwrite: Whether an existing file or folder may be replaced.
-            to: Another path for the copy.
+            to: Another path for the copy. A name that ends in `/`, or for a file a folder that is there, gets
+                it under its last name.
 
         Raises:
             DriveContextError: The caller is a flow.
@@ -202,7 +205,7 @@ class Path(Transferable, SegmentsPath):
                 "`Path.get()` can only be called from within the `run()` method of LightningWork."
             )
         origin = self._origin("get the file {}")
-        place = absolute(self if to is None else to)
+        place = absolute(self) if to is None else self._target(origin, to)
         if is_there(place):
             if not overwrite:
                 raise DriveExists(
@@ -286,6 +289,18 @@ class Path(Transferable, SegmentsPath):
                 artifacts.keep(work, parts, self._origin_path)
                 stat_cache.remember(artifacts.root, self._origin_path, state)
 
+    def _target(self, origin: str, to: PathLike) -> str:
+        """Return the absolute path that the argument `to` of a get means."""
+        store = Artifacts(".paths").store
+        (parts,) = targets(
+            [absolute_parts(self._origin_path)],
+            Target(absolute_parts(absolute(to)), path_text(to)),
+            several=False,
+            is_folder_there=lambda parts: os.path.isdir(_joined(parts)),
+            is_folder=lambda parts: store.is_folder(parts, owner=origin) or os.path.isdir(_joined(parts)),
+        )
+        return _joined(parts)
+
     def _restore(self, origin: str, place: str, *, overwrite: bool) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
         with translate_errors("get", self, "what was there is kept"):
@@ -312,6 +327,10 @@ class Path(Transferable, SegmentsPath):
         if path is not None:
             self.origin_name, self.consumer_name = path.origin_name, path.consumer_name
             self._folder, self._assumed_root = path._folder, path._assumed_root
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return f"/{'/'.join(parts)}"
 
 
 def _common_parent(segments: Iterable[object]) -> Path | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from lightning_lite.settings import has_no_colour
 from lightning_lite.storage.base import OnProgress
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class _Bar:
             parts.DownloadColumn(),
             parts.TransferSpeedColumn(),
             parts.TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, no_color=has_no_colour()),
             transient=True,
         )
         task = shown.add_task(escape(self._label), total=self._measure())

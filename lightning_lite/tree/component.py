@@ -8,6 +8,7 @@ from types import FunctionType
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.node import Node, TreeMember, check_name
 from lightning_lite.values.base import Transferable, from_text
 from lightning_lite.values.codec import ATOMS, decode, encode, is_container
@@ -24,8 +25,12 @@ class ComponentType(ABCMeta):
 
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Create a component; drives refuse all verbs until its `__init__` has ended."""
-        with acting_as(Caller("init", cls.__qualname__, current_caller().root)):
-            component: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # a metaclass has no Self
+        try:
+            with acting_as(Caller("init", cls.__qualname__, current_caller().root)):
+                component: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # a metaclass has no Self
+        except BaseException as error:
+            leave_out_own_frames(error)
+            raise
         node = component.__dict__.get("_node")
         if node is None:
             raise ComponentDefinitionError(
@@ -48,6 +53,22 @@ def _is_own_method(cls: Any, name: str) -> bool:
 
 def _taken(cls: type[Any], name: str) -> str:
     return f"{cls.__qualname__}.{name}: the framework has a method of that name; choose another name."
+
+
+def defining_class(cls: type[Any], name: str) -> type[Any]:
+    """Return the class that defines an attribute of `cls`."""
+    return next((base for base in cls.__mro__ if name in vars(base)), cls)
+
+
+def _read_only(component: Component, owner: type[Any], name: str) -> str:
+    """Return the message about a property of the framework that can't be set."""
+    code = getattr(owner.__init__, "__code__", None)
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
+    advice = f"pass {name}=... to super().__init__(), or " if name in arguments else ""
+    return (
+        f"{type(component).__qualname__}.{name}: the framework has an attribute of that name, which can't be "
+        f"set; {advice}choose another name."
+    )
 
 
 class Component(TreeMember, metaclass=ComponentType):
@@ -79,7 +100,13 @@ class Component(TreeMember, metaclass=ComponentType):
         elif name[:1] == "_" or hasattr(getattr(type(self), name, None), "__set__"):
             if name not in self.__dict__ and _is_own_method(type(self), name):
                 raise ComponentDefinitionError(_taken(type(self), name))
-            object.__setattr__(self, name, value)
+            try:
+                object.__setattr__(self, name, value)
+            except AttributeError:
+                owner = defining_class(type(self), name)
+                if not owner.__module__.startswith(_PACKAGE):
+                    raise  # a property of the user
+                raise StateError(_read_only(self, owner, name), attribute=name) from None
         elif node is None:
             raise StateError(
                 f"Did you forget to call super().__init__() in {type(self).__qualname__}.__init__? "
@@ -146,6 +173,12 @@ class Component(TreeMember, metaclass=ComponentType):
                     object.__setattr__(twin, name, value)
         return twin
 
+    def __repr__(self) -> str:
+        node = self.__dict__.get("_node")
+        if node is None:  # its `__init__` has not called that of this class yet
+            return object.__repr__(self)
+        return f"<{node.name or 'not attached'} ({type(self).__qualname__})>"
+
     def _repr_html_(self) -> str | None:
         """Return HTML for notebooks, or `None`, which shows the text, if `app.notebook` was not imported."""
         return None if Component._render_html is None else Component._render_html(self)
@@ -192,9 +225,15 @@ class Component(TreeMember, metaclass=ComponentType):
                 attribute=name,
             )
         if callable(getattr(type(self), name, None)):
+            owner = defining_class(type(self), name).__qualname__
             raise StateError(
-                f"{node.attribute_path(name)} is a method of {type(self).__qualname__}; "
-                "give the attribute another name.",
+                f"{node.attribute_path(name)} is a method of {owner}; give the attribute another name.",
+                attribute=name,
+            )
+        if isinstance(value, ComponentType):
+            raise StateError(
+                f"{node.attribute_path(name)} is a class, and a flow needs a component of it: "
+                f"self.{name} = {value.__qualname__}().",
                 attribute=name,
             )
         check_name(name, f"the attribute of {type(self).__qualname__}")

@@ -15,16 +15,13 @@ from lightning_lite.errors import (
     StateError,
     StopApp,
 )
+from lightning_lite.tree.component import defining_class
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.schedule import RecurringFlow
 from lightning_lite.tree.structures import as_structure, collect, components_below
 from lightning_lite.tree.work import LightningWork
-
-
-class LightningFlowWarning(UserWarning):
-    """The flow is slower than it need be: its passes take long, or an attribute is big and changes often."""
 
 
 class LightningFlow(RecurringFlow):
@@ -104,9 +101,10 @@ class LightningFlow(RecurringFlow):
             >>> class Flow(LightningFlow):
             ...     def run(self):
             ...         self.fail("no data")
-            >>> LightningApp(Flow()).run()
+            >>> LightningApp(Flow()).run()  # doctest: +ELLIPSIS
             Traceback (most recent call last):
             lightning_lite.errors.AppFailed: no data
+            To go on with this run: ...
         """
         self._end(FailApp(end_msg))
 
@@ -118,8 +116,9 @@ class LightningFlow(RecurringFlow):
 
         Returns:
             The value of each work, in the order of the arguments: of the call that this pass has requested
-            last from it, else of its newest call. `None` for a call that failed or was stopped, and for a
-            work without a call.
+            last from it, else of its newest call. `None` for a work without a call, and for a call that was
+            stopped or, with `raise_exception=False`, failed; `work.has_failed` and `work.status` say why.
+            A failed call of another work ends the app.
 
         Raises:
             ComponentError: An argument is not a work.
@@ -342,9 +341,8 @@ class LightningFlow(RecurringFlow):
             )
         check_name(name, f"an attribute of {type(self).__qualname__}")
         if callable(getattr(type(self), name, None)):
-            raise StateError(
-                f"{self.name}.{name} is a method of {type(self).__qualname__}; give it another name."
-            )
+            owner = defining_class(type(self), name).__qualname__
+            raise StateError(f"{self.name}.{name} is a method of {owner}; give it another name.")
         if name in node.names and self.__dict__.get(name, ...) is not None:
             raise StateError(
                 f"{self.name}.{name} has a value; only an attribute that is None can become a component."

@@ -20,6 +20,7 @@ from lightning_lite.events import (
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.masking import mask_pickled
 from lightning_lite.status import WorkStageStatus
+from lightning_lite.tree.argument_watch import ArgumentWatch
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
@@ -117,6 +118,7 @@ class Outbox:
         explain: Called with each decision about a call, for the debug log: name of the work, call, whether
             it is new, its arguments. `None` without a debug log.
         touched: The nodes whose lists and dicts the flow got since they were last examined for changes.
+        argument_watch: Finds calls whose arguments are new in each pass.
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
@@ -137,6 +139,7 @@ class Outbox:
         self.wall = 0.0
         self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
+        self.argument_watch = ArgumentWatch()
         self._used: set[str] = set()
         self._blocks: list[tuple[Block, list[Callable[[], None]]]] = []  # that this pass has entered
         self._at_end: list[Callable[[], None]] = []
@@ -156,6 +159,7 @@ class Outbox:
     def report_state(self, work: Work, values: dict[str, bytes]) -> None:
         """Add the event that a work reported new values; `values` are encoded, by attribute."""
         if work._node.link is self:
+            self.argument_watch.state_changed()
             self.events.append(StateReported(work._node.name, self.wall, values))
 
     def emit_writes(self) -> None:
@@ -181,6 +185,7 @@ class Outbox:
 
     def begin_pass(self) -> None:
         """Clear the reasons for the pass that begins now, and the result of the last one."""
+        self.argument_watch.begin_pass()
         self.reasons = {}
         self.reached = {}
         self.num_answers, self.has_waited = 0, False
@@ -285,6 +290,7 @@ class Outbox:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
         name = work._node.name
         self.emit(work, AnswerUsed(name, call.key, self.wall))
+        self.argument_watch.answer_used(name)
         self.changed(_answered(name), name)
 
     def changed(self, reason: str, work: str = "") -> None:
@@ -352,6 +358,7 @@ class Outbox:
 
     def _add_write(self, node: Node, name: str) -> None:
         """Register that the main process changed an attribute."""
+        self.argument_watch.state_changed()
         self.reasons[f"{node.name}.{name}"] = ""
         self.writes.setdefault(node.name, (node, set()))[1].add(name)
 

@@ -168,6 +168,12 @@ class LightningWork(Component):
         twin._records = CallRecords()  # the calls of the original are not calls of the copy
         return twin
 
+    def __repr__(self) -> str:
+        status = self._records.status.stage if "_records" in self.__dict__ else WorkStageStatus.NOT_STARTED
+        if status == WorkStageStatus.NOT_STARTED:
+            return super().__repr__()
+        return f"{super().__repr__()[:-1]}: {status}>"
+
     # Methods to override.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
@@ -523,6 +529,8 @@ class LightningWork(Component):
                 arguments = pack((args, kwargs), folder=outbox.values, durable=outbox.durable)
             except PackingError as error:
                 raise self._packing_error(args, kwargs, error) from error
+            if call is None and self._node.name not in outbox.reached:
+                outbox.argument_watch.called(self._node.name, args, kwargs)
             call = outbox.request_call(self, key, arguments)
         if outbox.explain is not None:
             outbox.explain(self.name, call, is_new, args, kwargs)

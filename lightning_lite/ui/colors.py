@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from lightning_lite.settings import has_no_colour
+
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
 
@@ -21,7 +23,7 @@ def in_colour(stream: TextIO, text: str, style: str) -> str:
     from rich.console import Console  # noqa: PLC0415 - takes 70 ms, and only terminals need it
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    console = Console(file=stream)  # checks NO_COLOR and the type of the terminal
+    console = Console(file=stream, no_color=has_no_colour())  # checks the type of the terminal
     with console.capture() as capture:
         console.print(Text(text, style=style), end="", soft_wrap=True)
     return capture.get()

@@ -182,7 +182,7 @@ class _LinesAbove(WholeLines):
 def open_footer() -> Footer | None:
     """Return a footer for the terminal of `sys.stdout`; `None` without a terminal that can draw one."""
     stdout, stderr = sys.stdout, sys.stderr
-    if "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return None
     if not isinstance(stdout, io.TextIOWrapper):  # an object of the user, or a notebook
         return None

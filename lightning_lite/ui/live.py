@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from lightning_lite.settings import has_no_colour
 from lightning_lite.text import format_clock
 from lightning_lite.ui.footer import Footer, open_footer
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
@@ -188,7 +189,7 @@ class LiveView:
         from rich.console import Console  # noqa: PLC0415 - takes 70 ms, and only terminals need it
 
         if self._console is None:
-            self._console = Console(file=io.StringIO(), force_terminal=True)
+            self._console = Console(file=io.StringIO(), force_terminal=True, no_color=has_no_colour())
         self._console.width = columns
         with self._console.capture() as capture:
             self._console.print(table, soft_wrap=True)

@@ -240,8 +240,8 @@ def _last_line(row: WorkRow, now: float) -> _Cell:
 _COLUMNS = [
     _Column("work", _name, rank=0),
     _Column("state", _state, rank=1, min_size=len("not started")),
-    _Column("call", _call, rank=3, is_number=True, min_size=len("3 (2)")),
-    _Column("progress", _progress, rank=4, min_size=_BAR + len(" 100%")),
+    _Column("call", _call, rank=4, is_number=True, min_size=len("3 (2)")),
+    _Column("progress", _progress, rank=3, min_size=_BAR + len(" 100%")),
     _Column("since", _since, rank=2, is_number=True, min_size=len("14:02:11")),
     _Column("cpu", _cpu, rank=6, is_number=True, min_size=len("100%")),
     _Column("memory", _memory, rank=7, is_number=True, min_size=len("999 MiB")),

@@ -98,7 +98,9 @@ def test_fail_raises_app_failed(script):
     )
 
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1] == "lightning_lite.errors.AppFailed: no data"
+    error, note = err.splitlines()[-2:]
+    assert error == "lightning_lite.errors.AppFailed: no data"
+    assert note.startswith("To go on with this run: lightning-lite resume ")
 
 
 def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
@@ -121,7 +123,7 @@ def test_an_error_of_a_work_is_shown_once_with_its_own_line(script):
 
     assert code == 1
     assert err.count("return 1 / x") == 1
-    assert err.splitlines()[-2:] == ["ZeroDivisionError: division by zero", "in root.work.run(0)"]
+    assert err.splitlines()[-3:-1] == ["ZeroDivisionError: division by zero", "in root.work.run(0)"]
 
 
 def test_a_failure_with_which_the_app_goes_on_is_shown_once_too(script):
@@ -157,7 +159,7 @@ def test_ctrl_c_ends_works_in_order_with_exit_code_130(script):
 
     assert code in (130, -signal.SIGINT)  # Python ends itself by the signal, which a shell calls 130
     assert out == "root.work | tidied up\n"
-    assert err.count("Traceback") == 1
+    assert err.startswith("KeyboardInterrupt\nTo go on with this run: ")
     wait_until_gone(*pids_of(line))
 
 
@@ -319,7 +321,7 @@ def test_an_app_that_has_nothing_to_do_says_so_once_and_how_to_end_it(script):
         class Flow(LightningFlow):
             def run(self):
                 pass
-        LightningApp(Flow()).run()
+        LightningApp(Flow()).run(on_idle="wait")
         """
     )
 

@@ -32,6 +32,7 @@ LAYERS = [
         "light_typing",
         "text",
         "html_tables",
+        "tracebacks",
         "regular_files",
         "access_lists",
         "mounts",

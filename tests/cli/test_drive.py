@@ -130,12 +130,35 @@ def test_put_stores_several_paths_in_a_folder(drive: DriveVerb, tmp_path: Path):
     Path("sub/b.txt").write_text("b")
 
     assert drive("put", "shared", tmp_path / "far/a.txt", "../far", "sub/b.txt").code == 0
-    assert drive("put", "shared", tmp_path / "far/a.txt", "sub/b.txt", "--to", "both").code == 0
+    assert drive("put", "shared", tmp_path / "far/a.txt", "sub/b.txt", "--to", "both/").code == 0
     assert drive("put", "shared", "sub", "--to", "into/").code == 0
 
     assert drive("ls", "shared", "-R").out.split() == [
         "a.txt", "both/a.txt", "both/b.txt", "far/a.txt", "into/sub/b.txt", "sub/b.txt",
     ]  # fmt: skip
+
+
+def test_several_paths_need_a_folder(drive: DriveVerb, models: Drive, tmp_path: Path):
+    for name in ("far", "near"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    is_refused(
+        drive("put", "models", "notes.txt", tmp_path / "far/a.txt", "--to", "new"), 1, "write --to 'new/'"
+    )
+    is_refused(drive("get", "models", "weights/*.bin", "--to", "new"), 1, "write --to 'new/'")
+    same = drive("put", "models", tmp_path / "far/a.txt", tmp_path / "near/a.txt", "--to", "weights")
+    is_refused(same, 1, "far/a.txt' and", "near/a.txt' have the same last name")
+    assert models.list() == ["notes.txt", "weights"]
+    assert not Path("new").exists()
+
+    assert drive("put", "models", "notes.txt", tmp_path / "far/a.txt", "--to", "weights").code == 0
+    assert drive("get", "models", "weights/*.txt", "--to", tmp_path).out.split() == [
+        f"{tmp_path}/a.txt", f"{tmp_path}/notes.txt",
+    ]  # fmt: skip
+    Drive("lit://models", component_name="other").put("notes.txt", to="results")
+    is_refused(
+        drive("put", "models", "notes.txt", "--to", "results"), 1, "meant as a folder, write --to 'results/'"
+    )
 
 
 def test_get_copies_to_a_path_outside_the_working_directory(drive: DriveVerb, models: Drive, tmp_path: Path):
@@ -167,7 +190,11 @@ def test_move_removes_the_source(drive: DriveVerb):
 
 
 def test_get_replaces_an_existing_folder_only_with_overwrite(drive: DriveVerb, models: Drive):
-    is_refused(drive("get", "models", "weights"), 1, "Add --overwrite to replace it.")
+    is_refused(
+        drive("get", "models", "weights"),
+        1,
+        "Add --overwrite to replace it, or pass --to PATH with a '/' at its end",
+    )
     assert drive("get", "models", "weights", "--overwrite") == (0, "weights\n", "")
 
 
@@ -249,12 +276,15 @@ def test_du_counts_bytes_and_files(drive: DriveVerb, models: Drive):
         (("ls", "modles"), 2, ("'modles'", "did you mean 'models'?")),
         (("ls", "quite other"), 2, ("'lit://quite other'",)),
         (("cat", "../models", "x"), 2, ("'/'",)),
-        (("ls", "models", "weihgts"), 1, ("'weihgts'", "did you mean 'weights'?")),
-        (("ls", "models", "*.nothing"), 1, ("'*.nothing'",)),
+        (("ls", "models", "weihgts"), 2, ("'weihgts'", "did you mean 'weights'?")),
+        (("ls", "models", "*.nothing"), 2, ("'*.nothing'",)),
         (("cat", "models", "weights"), 1, ("is a folder",)),
         (("cat", "models", "../../etc/passwd"), 1, ("'..' is not allowed",)),
         (("get", "models", "weights/.lightning_lite"), 1, ("reserved",)),
-        (("put", "models", "nothing"), 1, ("nothing' doesn't exist",)),
+        (("put", "models", "nothing"), 2, ("nothing' doesn't exist",)),
+        (("get", "models", "weihgts"), 2, ("'weihgts'", "did you mean 'weights'?")),
+        (("cat", "models", "weights/c.bin"), 2, ("'weights/c.bin'",)),
+        (("rm", "models", "nothing"), 2, ("'nothing'",)),
         (("rm", "models", "."), 1, ("name a file or a folder",)),
         (("ls", "--root", "nowhere"), 2, ("nowhere", "--root")),
         (("verify", "modles"), 2, ("did you mean 'models'?",)),

@@ -120,8 +120,16 @@ def test_verbs_and_options_are_completed():
 
 def test_a_terminal_gets_a_rich_help_unless_a_variable_switches_it_off():
     assert "╭─" in on_a_terminal("--help")
-    assert "╭─" not in on_a_terminal("--help", NO_COLOR="1")
+    assert "╭─" not in on_a_terminal("ps", "--help", "--plain")
     assert "╭─" not in on_a_terminal("--help", TERM="dumb")
+
+
+def test_no_color_takes_away_the_colours_of_help_only():
+    coloured = on_a_terminal("--help", NO_COLOR="")
+    plain = on_a_terminal("--help", NO_COLOR="1")
+    assert "╭─" in plain
+    assert re.search(r"\x1b\[[0-9;]*3[0-7]m", coloured)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", plain)
 
 
 def test_each_verb_has_one_line_of_help():

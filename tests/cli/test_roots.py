@@ -34,6 +34,15 @@ def test_a_root_without_permission_is_refused(tmp_path: Path, capfd: Capture):
     is_refused(call(capfd, "ps", "--root", tmp_path / "root"), 2, "Permission denied: ")
 
 
+def test_ps_where_no_app_has_run_yet_is_an_empty_list(tmp_path: Path, capfd: Capture, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(tmp_path / "nowhere"))
+
+    assert call(capfd, "ps") == (0, f"There is no run in {tmp_path / 'nowhere'}.\n", "")
+    assert call(capfd, "ps", "--json") == (0, "[]\n", "")
+    assert call(capfd, "ps", "-q", "--running") == (0, "", "")
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_root_without_runs_has_an_empty_list(tmp_path: Path, capfd: Capture):
     (tmp_path / "runs").mkdir()
 

@@ -12,9 +12,16 @@ import threading
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.engine.tracebacks import RemoteTraceback
-from lightning_lite.errors import ComponentError, NestedAppError, NothingToResume, RunnerError, WorkCrashed
-from lightning_lite.testing import poll_until
+from lightning_lite.errors import (
+    AppFailed,
+    ComponentError,
+    NestedAppError,
+    NothingToResume,
+    RunnerError,
+    WorkCrashed,
+)
+from lightning_lite.testing import EmptyWork, poll_until
+from lightning_lite.tracebacks import RemoteTraceback
 
 #: Seconds. A bound on hanging, not on speed.
 DEADLINE = 60
@@ -99,6 +106,7 @@ def test_waiting_raises_the_works_own_exception_each_time_it_is_asked():
         assert raised.value.__notes__ == [
             "in root.b.run('two', 'fail')",
             "root.b printed last:\n    two\n    fail",
+            f"To go on with this run: app.run(resume={running.run_id!r})",
         ]
         assert [entry.name for entry in raised.traceback] == [
             "test_waiting_raises_the_works_own_exception_each_time_it_is_asked",
@@ -263,3 +271,50 @@ def test_ctrl_c_ends_the_waiting_and_then_the_app_with_its_program():
     out, err = program.communicate(timeout=DEADLINE)
 
     assert (program.returncode, out, err) == (0, "interrupted running\nroot.work | tidied up\n", "")
+
+
+class Two(LightningFlow):
+    """One work is called, the other one has only a process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called, self.idle = EmptyWork(), EmptyWork()
+        self.does_fail = False
+
+    def run(self) -> None:
+        self.called.run()
+        if self.idle.has_started:
+            self.fail("as asked") if self.does_fail else self.stop()
+
+
+def test_an_app_its_components_and_its_handle_show_what_they_are_at_the_end():
+    app = LightningApp(Two())
+    assert repr(app) == "<LightningApp Two: blocking>"
+    assert repr(app.root.called) == "<root.called (EmptyWork)>"
+
+    running = app.start()
+    running.wait()
+
+    assert repr(app) == "<LightningApp Two: stopped>"
+    assert repr(app.root) == "<root (Two)>"
+    assert repr(app.root.called) == "<root.called (EmptyWork): succeeded>"
+    for shown in (app._repr_html_(), running._repr_html_()):
+        assert shown.startswith("<b>Two: stopped")
+        assert "<td>root.idle</td>" in shown
+        assert "<td>succeeded</td>" in shown
+        assert "<td>stopped</td>" in shown
+        assert "started" not in shown
+    assert running.run_id in running._repr_html_()
+
+
+def test_an_app_that_has_failed_shows_that():
+    app = LightningApp(Two())
+    app.root.does_fail = True
+    with pytest.raises(AppFailed):
+        app.run()
+    assert (app.stage, app.state["app_state"]) == ("failed", {"stage": "failed"})
+
+
+def test_a_component_whose_constructor_has_not_run_has_a_text():
+    assert "Two object" in repr(Two.__new__(Two))
+    assert repr(EmptyWork()) == "<not attached (EmptyWork)>"

@@ -9,8 +9,8 @@ import pytest
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.state_watch import StateWatch
+from lightning_lite.errors import LightningFlowWarning
 from lightning_lite.events import StateWritten
-from lightning_lite.tree.flow import LightningFlowWarning
 from lightning_lite.values.codec import encode
 
 

@@ -8,8 +8,8 @@ import traceback
 import pytest
 
 from lightning_lite import LightningWork
-from lightning_lite.engine.tracebacks import RemoteTraceback, format_user_frames, leave_out_own_frames
 from lightning_lite.errors import ArgumentError, StateError
+from lightning_lite.tracebacks import RemoteTraceback, format_user_frames, leave_out_own_frames
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import unpack
 

@@ -175,7 +175,7 @@ def test_wait_raises_the_error_of_the_app(outputs):
 def test_apps_flows_works_and_drives_are_shown_as_tables(outputs):
     app, flow, work, drive = (value(outputs[name], "text/html") for name in ("app", "flow", "work", "drive"))
 
-    assert app.startswith("<b>Flow: stopping</b><table>")
+    assert app.startswith("<b>Flow: stopped</b><table>")
     assert "<td>root.work</td><td>Work</td><td>succeeded</td>" in app
     assert flow.startswith("<b>root (Flow)</b>")
     assert "<td>x</td><td>4</td>" in flow

@@ -248,6 +248,22 @@ def test_what_is_kept_is_replaced_at_the_end_of_the_next_run_also_by_something_o
     assert pathlib.Path("inner").read_text() == "inner"
 
 
+def test_to_is_a_new_name_or_a_folder_as_for_drives(path: Path):
+    file = path / "file.txt"
+    file.write_text("text")
+    file.after_run("root.train")
+    assert file.get(to="new/") == pathlib.Path("new/file.txt").absolute()
+    file.unlink()
+    assert file.get(to="new", overwrite=True) == pathlib.Path("new/file.txt").absolute()
+    assert pathlib.Path("new/file.txt").read_text() == "text"
+
+    file.write_text("text")
+    path.after_run("root.train")
+    with pytest.raises(DriveExists):
+        path.get(to="new")
+    assert path.get(to="new/") == pathlib.Path("new", path.name).absolute()
+
+
 def test_a_path_that_another_work_made_is_not_kept(path: Path, tmp_path: pathlib.Path):
     path.after_run("root.test")
     Path("a").after_run("root.test")

@@ -139,23 +139,23 @@ def test_several_paths_are_put_and_got_at_once(drive: Drive):
     for name in ("a", "x/b", "c"):
         write(name, name)
     drive.put(["a", Path("x/b")])
-    drive.put(["a", "c"], to="folder")
+    drive.put(["a", "c"], to="folder/")
     assert drive.list(recursive=True) == ["a", "folder/a", "folder/c", "x/b"]
-    assert drive.get(["a", "x/b"], to="got") == [os.path.abspath("got/a"), os.path.abspath("got/x/b")]
+    assert drive.get(["a", "x/b"], to="got/") == [os.path.abspath("got/a"), os.path.abspath("got/b")]
     with pytest.raises(DriveNotFound):
         drive.get([])
 
 
 def test_a_pattern_matches_all_paths_that_fit(full: Drive):
-    assert full.get("*.txt", to="got") == [os.path.abspath("got/a.txt"), os.path.abspath("got/b.txt")]
-    assert full.get("x/*/e.t?t", to="got") == [os.path.abspath("got/x/y/e.txt")]
-    assert full.get(["[ab].txt", ".h*"], to="more") == [
+    assert full.get("*.txt", to="got/") == [os.path.abspath("got/a.txt"), os.path.abspath("got/b.txt")]
+    assert full.get("x/*/e.t?t", to="got/") == [os.path.abspath("got/e.txt")]
+    assert full.get(["[ab].txt", ".h*"], to="more/") == [
         os.path.abspath(f"more/{name}") for name in ("a.txt", "b.txt", ".hidden.txt")
     ]
     other = Drive("lit://e")
     other.put("*.txt")
-    other.put("x/*", to="deep")
-    assert other.list(recursive=True) == ["a.txt", "b.txt", "deep/x/d.txt", "deep/x/y/e.txt"]
+    other.put("x/*", to="deep/")
+    assert other.list(recursive=True) == ["a.txt", "b.txt", "deep/d.txt", "deep/y/e.txt"]
     with pytest.raises(DriveNotFound):
         full.get("*.nothing")
     with pytest.raises(DriveSourceMissing):

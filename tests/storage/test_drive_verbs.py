@@ -266,8 +266,9 @@ def test_a_file_never_replaces_a_folder_nor_a_folder_a_file_in_a_drive(drive: Dr
     drive.put("folder", to="y")
     with pytest.raises(DriveNotADirectory, match="can't replace the file"):
         drive.put("folder", to="x")
+    write("y")
     with pytest.raises(DriveIsDirectory, match="can't replace the folder"):
-        drive.put("file", to="y")
+        drive.put("y")
     with pytest.raises(DriveNotADirectory, match="'x' in the drive is a file"):
         drive.put("file", to="x/below")
     assert drive.list(recursive=True) == ["x", "y/a"]
@@ -287,9 +288,14 @@ def test_what_a_get_may_replace(drive: Drive):
     assert Path("folder/old").exists()
     drive.get("folder", overwrite=True)
     assert os.listdir("folder") == ["new"]
+    os.unlink("file")
+    os.mkdir("file")
     for overwrite in (False, True):
-        with pytest.raises(DriveIsDirectory):
-            drive.get("file", to="folder", overwrite=overwrite)
+        with pytest.raises(DriveIsDirectory, match="with a '/' at its end"):
+            drive.get("file", overwrite=overwrite)
+    os.rmdir("file")
+    write("file", "old")
+    for overwrite in (False, True):
         with pytest.raises(DriveNotADirectory):
             drive.get("folder", to="file", overwrite=overwrite)
         with pytest.raises(DriveNotADirectory):

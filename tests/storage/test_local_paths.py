@@ -17,8 +17,8 @@ from faults import content
 from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.storage import Drive, FileSystem
 from lightning_lite.storage.errors import (
+    DriveDuplicate,
     DriveExists,
-    DriveIsDirectory,
     DriveNotADirectory,
     DriveNotFound,
     DriveNotOwner,
@@ -242,14 +242,103 @@ def test_a_slash_at_the_end_of_to_means_a_folder(drive: Drive, own_place: Path, 
     drive.get("f", to=f"{own_place}/here/")
     assert Path("here/f").read_text() == "f"
     drive.get(["f", "t/x/g"], to=f"several/{to}")
-    assert Path(f"several/{folder}/t/x/g").exists()
-    with pytest.raises(DriveIsDirectory, match="with a '/' at its end"):
-        drive.get("f", to=folder)
-    for wrong in ("/", "./", "", "../"):
+    assert Path(f"several/{folder}/g").exists()
+    for wrong in ("/", "", "../"):
         with pytest.raises(DrivePathError):
             drive.put("f", to=wrong)
         with pytest.raises(DrivePathError):
             drive.get("f", to=wrong)
+
+
+@pytest.mark.parametrize("top", [".", "./"])
+def test_a_dot_as_to_is_the_top(drive: Drive, own_place: Path, top: str):
+    write("t/f", "text")
+    drive.put("t/f", to=top)
+    assert drive.list() == ["f"]
+    assert drive.get("f", to=top) == f"{own_place}/f"
+
+
+def test_a_folder_that_is_there_takes_files(drive: Drive, own_place: Path):
+    for name in ("old/a", "f", "t/x/g"):
+        write(name, name)
+    drive.put("old")
+    drive.put("f", to="old")
+    drive.put(["f", "t/x/g"], to="old")
+    assert drive.list("old") == ["old/a", "old/f", "old/g"]
+    os.mkdir("here")
+    assert drive.get("old/f", to="here") == f"{own_place}/here/f"
+    assert drive.get("old/*", to="here") == [f"{own_place}/here/{name}" for name in ("a", "f", "g")]
+
+
+def test_the_folder_that_takes_a_file_may_be_of_another_component(drive: Drive):
+    write("old/a")
+    write("f")
+    Drive(drive.id, component_name="other").put("old")
+    drive.put("f", to="old")
+    assert [(entry.name, entry.owner) for entry in drive.entries("old")] == [
+        ("old/a", "other"),
+        ("old/f", "main"),
+    ]
+
+
+def test_to_is_the_new_name_of_a_folder_so_that_a_repeated_put_replaces_it(drive: Drive):
+    for name in ("one", "two"):
+        write(f"t/{name}")
+        drive.put("t", to="new")
+        os.unlink(f"t/{name}")
+    assert drive.list("new") == ["new/two"]
+    drive.get("new", to="copy")
+    with pytest.raises(
+        DriveExists, match=r"overwrite=True\) to replace it, or pass to=... with a '/' at its end"
+    ):
+        drive.get("new", to="copy")
+    drive.get("new", to="copy/")
+    assert Path("copy/new/two").exists()
+
+
+@pytest.mark.parametrize("paths", [["f", "t/g"], ["f"], "f*"], ids=str)
+def test_several_paths_need_a_folder(drive: Drive, paths: object):
+    write("f")
+    write("t/g")
+    drive.put(["f", "t/g"])
+    with pytest.raises(DriveNotADirectory, match=r"need a folder; write to='new/'"):
+        drive.put(paths, to="new")
+    assert not drive.exists("new")
+    write("new")
+    with pytest.raises(DriveNotADirectory, match=r"need a folder; write to='new/'"):
+        drive.get(paths, to="new")
+    assert Path("new").read_text() == "text"
+
+
+def test_two_paths_with_the_same_last_name_do_not_replace_each_other(drive: Drive):
+    for name in ("a/f", "b/f"):
+        write(name, name)
+    with pytest.raises(DrivePathError, match="'a/f' and 'b/f' have the same last name"):
+        drive.put(["a/f", "b/f"], to="new/")
+    assert drive.list() == []
+    drive.put(["a/f", "b/f"])
+    with pytest.raises(DrivePathError, match="'a/f' and 'b/f' have the same last name"):
+        drive.get("*/f", to="new/")
+    assert not Path("new").exists()
+    drive.put(["a/f", "a/f"], to="new/")
+    assert drive.list("new") == ["new/f"]
+
+
+def test_a_duplicate_of_a_name_that_was_meant_as_a_folder_says_so(drive: Drive):
+    write("f")
+    other = Drive(drive.id, component_name="other")
+    other.put("f", to="results")
+    with pytest.raises(
+        DriveDuplicate, match=r"If 'results' is meant as a folder, write to='results/'"
+    ) as caught:
+        drive.put("f", to="results")
+    assert caught.value.owner == "other"
+    other.put("f", to="results.txt")
+    for options in ({"to": "results.txt"}, {}):
+        other.put("f")
+        with pytest.raises(DriveDuplicate) as caught:
+            drive.put("f", **options)
+        assert "folder" not in str(caught.value)
 
 
 # Patterns.

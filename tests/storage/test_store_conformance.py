@@ -148,6 +148,17 @@ def test_lists(user: User):
     assert user.list("a/nothing") == user.list("b/nothing") == []
 
 
+def test_folders_are_told_from_files(user: User):
+    user.put("file", "text")
+    user.put("tree", TREE)
+    kinds = {
+        path: user.store.is_folder(path, owner=None)
+        for path in [("file",), ("tree",), ("tree", "a"), ("no",)]
+    }
+    assert kinds == {("file",): False, ("tree",): True, ("tree", "a"): False, ("no",): False}
+    assert not user.store.is_folder(("tree",), owner="berta")
+
+
 def test_owners(user: User):
     user.put("a", "anna's")
     with pytest.raises(DriveDuplicate) as caught:

@@ -395,9 +395,9 @@ def test_a_database_and_its_log_that_are_put_together_are_whole(drive: Drive):
     os.mkdir("data")
     with closing(database("data/app.db", "WAL")):
         drive.put("data")
-        drive.put(["data/app.db", "data/app.db-wal", "data/app.db-shm"], to="list")
-        drive.put("data/app.db*", to="pattern")
-    for got in (drive.get(name, to=f"got/{name}") for name in ("data", "list/data", "pattern/data")):
+        drive.put(["data/app.db", "data/app.db-wal", "data/app.db-shm"], to="list/")
+        drive.put("data/app.db*", to="pattern/")
+    for got in (drive.get(name, to=f"got/{name}") for name in ("data", "list", "pattern")):
         with closing(sqlite3.connect(f"{got}/app.db")) as copy:
             assert copy.execute("SELECT count(*) FROM t").fetchone() == (1,)
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import inspect
 import math
+import os
 import pathlib
 import pickle
+import traceback
 import warnings
 
 import numpy
 import pytest
 
+import lightning_lite
+from lightning_lite import LightningApp
 from lightning_lite.errors import (
     ComponentDefinitionError,
     ComponentError,
@@ -259,10 +264,74 @@ def test_an_attribute_that_holds_a_value_does_not_become_a_component():
         play(lambda flow: setattr(flow, "x", Work()), x=3)
 
 
-@pytest.mark.parametrize("name", ["run", "stop", "works"])
-def test_a_component_can_not_take_the_name_of_a_method(name):
-    with pytest.raises(StateError, match=rf"root\.{name} is a method of ScriptedFlow"):
+@pytest.mark.parametrize(
+    ("name", "owner"), [("run", "ScriptedFlow"), ("stop", "LightningFlow"), ("works", "LightningFlow")]
+)
+def test_a_component_can_not_take_the_name_of_a_method(name, owner):
+    with pytest.raises(StateError, match=rf"root\.{name} is a method of {owner}; give it another name"):
         ScriptedFlow(do_nothing, **{name: Work()})
+
+
+def names_that_can_not_be_set():
+    return [name for name, found in inspect.getmembers(LightningWork, is_read_only)]
+
+
+def is_read_only(member):
+    return isinstance(member, property) and member.fset is None
+
+
+@pytest.mark.parametrize("name", names_that_can_not_be_set())
+def test_a_name_that_the_framework_has_taken_says_so(name):
+    class Taken(LightningWork):
+        def __init__(self):
+            super().__init__()
+            setattr(self, name, 0)
+
+        def run(self):
+            pass
+
+    arguments = inspect.signature(LightningWork.__init__).parameters
+    advice = rf"pass {name}=\.\.\. to super\(\)\.__init__\(\), or choose" if name in arguments else "; choose"
+    with pytest.raises(
+        StateError, match=rf"Taken\.{name}: the framework has an attribute .*{advice}"
+    ) as caught:
+        Taken()
+    assert isinstance(caught.value, AttributeError)
+
+
+def test_a_property_of_the_user_that_can_not_be_set_says_what_python_says():
+    with pytest.raises(AttributeError, match=r"property 'half' .* has no setter") as caught:
+        WithProperty().half = 3
+    assert not isinstance(caught.value, StateError)
+
+
+def test_a_class_in_the_place_of_a_component_is_refused():
+    with pytest.raises(
+        StateError, match=r"root\.x is a class, and a flow needs a component of it: self\.x = Work\(\)"
+    ):
+        ScriptedFlow(do_nothing, x=Work)
+    for kind in (ScriptedFlow, Work):
+        with pytest.raises(
+            ComponentDefinitionError, match=rf"is a class.*: LightningApp\({kind.__qualname__}\(\)\)"
+        ):
+            LightningApp(kind)
+
+
+@pytest.mark.parametrize(
+    "create",
+    [
+        lambda: ScriptedFlow(do_nothing, run=3),
+        lambda: LightningApp(3),
+        lambda: LightningApp(Work(), max_running=0),
+    ],
+    ids=["component", "root", "argument"],
+)
+def test_the_traceback_of_a_constructor_has_no_frames_of_the_framework(create):
+    with pytest.raises(ComponentError) as caught:
+        create()
+    files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert files
+    assert not [file for file in files if file.startswith(os.path.dirname(lightning_lite.__file__) + os.sep)]
 
 
 def test_a_list_or_dict_of_nothing_but_components_becomes_a_structure():
@@ -436,6 +505,10 @@ class WithProperty(LightningFlow):
     @property
     def doubled(self):
         return self.number * 2
+
+    @property
+    def half(self):
+        return self.number / 2
 
     @doubled.setter
     def doubled(self, value):

@@ -69,6 +69,12 @@ class Screen:
         return "\n".join(self.lines)
 
     @property
+    def colours(self) -> set[str]:
+        """The colours of the letters on the screen, without the usual one."""
+        letters = (letter for line in self._screen.buffer.values() for letter in line.values())
+        return {letter.fg for letter in letters} - {"default"}
+
+    @property
     def cursor(self) -> tuple[int, int]:
         """Line and column of the cursor, from 0."""
         return self._screen.cursor.y, self._screen.cursor.x

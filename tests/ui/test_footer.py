@@ -265,9 +265,7 @@ def test_only_a_terminal_gets_a_footer(screen, tmp_path, monkeypatch, capsys):
         assert open_footer() is None
 
 
-@pytest.mark.parametrize(
-    "env", [{"NO_COLOR": "1"}, {"NO_COLOR": ""}, {"TERM": "dumb"}, {"TERM": "unknown"}], ids=str
-)
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"TERM": "unknown"}], ids=str)
 def test_a_terminal_for_plain_text_gets_no_footer(screen, stream, monkeypatch, env):
     monkeypatch.setattr(sys, "stdout", stream)
     monkeypatch.setenv("TERM", "xterm")

@@ -66,10 +66,16 @@ def test_a_narrow_terminal_shows_fewer_columns():
         ["work", "state", "call", "progress", "since", "cpu", "memory", "last", "output"],
         ["work", "state", "call", "progress", "since", "last", "output"],
         ["work", "state", "call", "progress", "since"],
-        ["work", "state", "call", "since"],
+        ["work", "state", "since"],
         ["work", "state"],
         ["work"],
     ]
+
+
+def test_progress_stays_longer_than_the_number_of_the_call():
+    row = WorkRow("root.trials.12.train", "running", 3, 1, 0.5, NOW - 5, 1, 0.5, 2**27, "a line of output")
+
+    assert draw([row], width=60)[1].split() == ["work", "state", "progress", "since"]
 
 
 @pytest.mark.parametrize("height", [4, 5, 10, 50])

@@ -106,7 +106,7 @@ def test_works_are_shown_below_the_output_and_summarised_at_the_end(screen, app)
 
 @pytest.mark.parametrize(
     ("arguments", "env"),
-    [("", {"LIGHTNING_LITE_VIEW": "0"}), ("", {"NO_COLOR": "1"}), ("", {"TERM": "dumb"}), ("view=False", {})],
+    [("", {"LIGHTNING_LITE_VIEW": "0"}), ("", {"TERM": "dumb"}), ("view=False", {})],
     ids=str,
 )
 def test_without_the_view_only_the_output_is_shown(screen, app, arguments, env):
@@ -120,6 +120,18 @@ def test_without_the_view_only_the_output_is_shown(screen, app, arguments, env):
         "the flow has seen it",
         "The end.",
     ]
+
+
+@pytest.mark.parametrize(("value", "colours"), [("1", set()), ("", {"cyan", "green"})], ids=["1", "empty"])
+def test_no_color_takes_away_the_colours_of_the_view_only(screen, app, value, colours):
+    app.start(ONE_WORK, NO_COLOR=value)
+    screen.until(lambda: "running" in row_of(screen, "root.work") and screen.cursor == (1, 0))
+    app.finish("first")
+    screen.until(lambda: "━━━━━─────  50%" in row_of(screen, "root.work") and screen.cursor[1] == 0)
+    assert screen.colours == colours
+    app.finish("second")
+
+    assert screen.end() == 0
 
 
 def test_a_failure_is_shown_with_its_reason_and_the_last_output_of_the_work(screen, app):
@@ -140,13 +152,15 @@ LightningApp(Root(good=Work(), bad=Work())).run(runner='inline')
     assert screen.lines[summary + 3] == (
         "  root.bad failed: ValueError: no more in root.bad.run('go', 'fail')"
     )
-    assert screen.lines[-5:] == [
+    error = len(screen.lines) - screen.lines[::-1].index("ValueError: no more") - 1
+    assert screen.lines[error : error + 5] == [
         "ValueError: no more",
         "in root.bad.run('go', 'fail')",
         "root.bad printed last:",
         "    begins go",
         "    begins fail",
     ]
+    assert screen.lines[error + 5].startswith("To go on with this run: lightning-lite resume ")
 
 
 MANY_WORKS = """
@@ -201,7 +215,9 @@ def test_ctrl_c_removes_the_view_and_ends_the_app(screen, app):
     assert screen.end() in (130, -2)
     assert not any("works busy" in line for line in screen.lines)
     assert any(line.startswith("Root was interrupted after") for line in screen.lines)
-    assert screen.lines[-1] == "KeyboardInterrupt"
+    after = screen.lines[screen.lines.index("KeyboardInterrupt") + 1 :]
+    assert after[0].startswith("To go on with this run: lightning-lite resume ")
+    assert "Traceback" not in screen.text
 
 
 def test_ctrl_z_removes_the_view_and_fg_shows_it_again(screen, app):

@@ -17,7 +17,12 @@ from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.settings import absolute, working_directory
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
-from lightning_lite.storage.errors import DriveError, DriveNotFound, DriveWarning
+from lightning_lite.storage.errors import (
+    DriveError,
+    DriveNotFound,
+    DriveTimeout,
+    DriveWarning,
+)
 from lightning_lite.storage.fs.links import relative_to
 from lightning_lite.storage.names import PROTOCOL, drive_name, expand, has_magic, path_parts
 from lightning_lite.storage.stores import drive_names
@@ -35,7 +40,8 @@ _OPTIONS = (
     (r"put\(\.\.\., symlinks='keep'\)", "--symlinks keep"),
     (r"put\(\.\.\., move=True\)", "--move"),
     (r"get\(\.\.\., overwrite=True\)", "--overwrite"),
-    (r"\bto=\.\.\.", "--to PATH."),
+    (r"\bto=\.\.\.,?", "--to PATH"),
+    (r"\bto=(?=')", "--to "),
     (r"\blist\(\)", "`drive ls`"),
 )
 
@@ -193,13 +199,20 @@ def split_local(path: str) -> tuple[str, str]:
 
 @contextmanager
 def command_line_errors() -> Iterator[None]:
-    """Show errors and warnings of drives with the options of the command line for Python expressions."""
+    """Show errors and warnings of drives with the options of the command line for Python expressions.
+
+    Raises:
+        BadInput: A file that was named does not exist.
+        ClickException: Any other error of a drive.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", DriveWarning)
         warnings.showwarning = _show_warning
         try:
             yield
         except (DriveError, WorkingDirectoryGone) as error:
+            if isinstance(error, DriveNotFound) and not isinstance(error, DriveTimeout):
+                raise BadInput(_with_options(error.message)) from error
             raise click.ClickException(_with_options(error.message)) from error
 
 

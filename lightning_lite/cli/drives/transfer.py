@@ -19,8 +19,10 @@ from lightning_lite.cli.drives.targets import (
     paths_argument,
     split_local,
 )
-from lightning_lite.cli.options import examples, plain_option, root_option
+from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
+from lightning_lite.storage.drive import UserFolder
+from lightning_lite.storage.targets import check_last_names
 from lightning_lite.text import one_line
 
 _acting_component_option = click.option(
@@ -41,7 +43,11 @@ _acting_component_option = click.option(
 @root_option
 @plain_option
 @_acting_component_option
-@click.option("--to", metavar="PATH", help="Path in the drive; with a / at its end, a folder to put into.")
+@click.option(
+    "--to",
+    metavar="PATH",
+    help="Path in the drive; a folder to put into, if it ends in / or is there. Several paths need one.",
+)
 @click.option("--move", is_flag=True, help="Move the files instead of copying them.")
 @click.option("--allow-duplicates", is_flag=True, help="Even if another component has put that path.")
 @click.option("--follow-symlinks", is_flag=True, help="Allow links to any target.")
@@ -73,8 +79,10 @@ def put(
     part of its path. The drive is created if it does not exist.
     """
     with command_line_errors():
-        for path in paths:
-            folder, inner = split_local(path)
+        sources, several = _local_sources(paths, portable=not any_names)
+        if to is not None and several:
+            check_last_names([f"{folder}/{inner}" for folder, inner in sources], to)
+        for folder, inner in sources:
             opened = open_drive(
                 root,
                 drive,
@@ -83,8 +91,14 @@ def put(
                 allow_duplicates=allow_duplicates,
                 portable_names=not any_names,
             )
-            target = _target(inner, to, several=len(paths) > 1)
-            opened.put(inner, target, move=move, follow_symlinks=follow_symlinks, symlinks=symlinks)
+            # One path in a tuple is one of several: it needs a folder as the target.
+            opened.put(
+                (inner,) if several else inner,
+                to,
+                move=move,
+                follow_symlinks=follow_symlinks,
+                symlinks=symlinks,
+            )
 
 
 @click.command(
@@ -100,7 +114,11 @@ def put(
 @root_option
 @plain_option
 @component_option
-@click.option("--to", metavar="PATH", help="Local path; with a / at its end, a folder to get into.")
+@click.option(
+    "--to",
+    metavar="PATH",
+    help="Local path; a folder to get into, if it ends in / or is there. Several paths need one.",
+)
 @click.option("--overwrite", is_flag=True, help="Allow to replace an existing folder.")
 @click.option("--follow-symlinks", is_flag=True, help="Write through links to any folder.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Wait this time for files that do not exist.")
@@ -118,15 +136,14 @@ def get(
 ) -> None:
     """Copy files and whole folders out of a drive, each as one version, and print their local paths."""
     with command_line_errors():
-        found = list(paths)
         if timeout is None:
-            found = find_paths(open_known_drive(root, drive), paths, component)
-        for path in found:
-            folder, target = split_local(_target(path, to, several=len(found) > 1) or path)
-            opened = open_drive(root, drive, root_folder=folder)
-            got = opened.get(path, target, component, timeout, overwrite, follow_symlinks=follow_symlinks)
-            for place in [got] if isinstance(got, str) else got:
-                say(one_line(_near(place), limit=NAME_LIMIT))
+            find_paths(open_known_drive(root, drive), paths, component)  # its errors suggest similar names
+        folder, target = (None, None) if to is None else _local_target(to)
+        opened = open_drive(root, drive, root_folder=folder)
+        chosen = paths if len(paths) > 1 else paths[0]
+        got = opened.get(chosen, target, component, timeout, overwrite, follow_symlinks=follow_symlinks)
+        for place in [got] if isinstance(got, str) else got:
+            say(one_line(_near(place), limit=NAME_LIMIT))
 
 
 @click.command(
@@ -159,9 +176,28 @@ def _near(place: str) -> str:
     return place if near.startswith("..") else near
 
 
-def _target(path: str, to: str | None, *, several: bool) -> str | None:
-    """Return the target of a path, or `None` for the same path."""
-    if to is None:
-        return None
-    is_folder = several or os.path.basename(to) in ("", ".", "..")
-    return os.path.join(to, os.path.basename(path)) if is_folder else to
+def _local_sources(paths: tuple[str, ...], *, portable: bool) -> tuple[list[tuple[str, str]], bool]:
+    """Return the folders and the paths in them that were typed, and whether they may be several paths.
+
+    Raises:
+        BadInput: A path does not exist, or no file matches a pattern.
+    """
+    sources: dict[tuple[str, str], None] = {}
+    several = len(paths) > 1
+    for path in paths:
+        top, inner = split_local(path)
+        folder = UserFolder(top, portable=portable)
+        selection = folder.select(inner, folder.names, folder.exists)
+        several = several or selection.several
+        if not selection.paths or not (
+            selection.several or os.path.lexists(folder.local(selection.paths[0]))
+        ):
+            raise BadInput(f"the file or folder {path!r} doesn't exist; nothing was put.")
+        sources.update(dict.fromkeys((top, "/".join(parts)) for parts in selection.paths))
+    return list(sources), several
+
+
+def _local_target(to: str) -> tuple[str, str]:
+    """Return a folder that contains the local path `to`, and the path in it, with the slash at its end."""
+    folder, inner = split_local(to)
+    return folder, f"{inner or '.'}/" if os.path.basename(to) in ("", ".", "..") else inner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from time import time
 from typing import Any
@@ -36,12 +37,18 @@ _SHORT_JOURNAL = 128 * 1024
 @root_option
 @json_option
 @plain_option
-def command(root: str, shows_all: bool, quiet: bool, running: bool, as_json: bool) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, root: str, shows_all: bool, quiet: bool, running: bool, as_json: bool
+) -> None:
     """List the runs, the latest first.
 
     A run has died if its process ended without recording why.
     """
-    runs = read_runs(check_root(root))[::-1]
+    # Where no app has run yet, there are no runs; a folder that was named is more likely a mistake.
+    is_named = ctx.get_parameter_source("root") is click.core.ParameterSource.COMMANDLINE
+    is_missing = not is_named and not os.path.lexists(root)
+    runs = [] if is_missing else read_runs(check_root(root))[::-1]
     if running:
         runs = [run for run in runs if run.state == "running"]
     hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MAX_RUNS)

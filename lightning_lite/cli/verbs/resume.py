@@ -16,10 +16,8 @@ from lightning_lite.cli.options import BadInput, check_root, examples, root_opti
 from lightning_lite.cli.targets import find_run
 from lightning_lite.masking import MASK
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
+from lightning_lite.runs.command_line import starts_script
 from lightning_lite.text import harmless
-
-#: Programs that run an app, but do not run it again when they are started again.
-_INTERACTIVE = ("ipykernel", "ipykernel_launcher", "IPython", "jupyter", "pytest")
 
 
 @click.command(
@@ -83,8 +81,7 @@ def _check(run: RunSummary, retry_failed: bool) -> list[str]:
         raise BadInput(f"run {run.id} can't be resumed: {run.trouble}.")
     given = run.details.get("command")
     argv = [str(word) for word in given] if isinstance(given, list) else []
-    is_script = len(argv) > 1 and not {"-", "-c", "-i"}.intersection(argv[1:2])
-    if not is_script or any(os.path.basename(word) in _INTERACTIVE for word in argv):
+    if not starts_script(argv):
         raise BadInput(
             f"run {run.id} can't be resumed here: its command ({shlex.join(argv) or '?'}) does not start a "
             f"script; call app.run(resume={run.id!r}) where the run was started."

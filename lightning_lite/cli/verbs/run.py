@@ -60,6 +60,11 @@ class _Run(Command):
     "--view/--no-view", default=None, help="Whether to show the works at the bottom of the terminal."
 )
 @click.option(
+    "--on-idle",
+    type=click.Choice(settings.ON_IDLE),
+    help="What becomes of the app when nothing can change any more.",
+)
+@click.option(
     "--app_args", metavar="ARGS...", expose_value=False, help="All following arguments are for the app."
 )
 @click.option("--plain", is_flag=True, help="No colours and no animation.")
@@ -75,6 +80,7 @@ def command(
     env: tuple[str, ...],
     log_level: str | None,
     view: bool | None,
+    on_idle: str | None,
     plain: bool,
 ) -> None:
     """Run the app in FILE.
@@ -92,6 +98,7 @@ def command(
         settings.RETRY_FAILED_VARIABLE: "1" if retry_failed else None,
         settings.LOG_LEVEL_VARIABLE: log_level,
         settings.VIEW_VARIABLE: "0" if plain else None if view is None else str(int(view)),
+        settings.ON_IDLE_VARIABLE: on_idle,
         "NO_COLOR": "1" if plain else None,
     }
     os.environ.update(_parse_env(env))

@@ -20,6 +20,7 @@ from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary, read_run
+from lightning_lite.settings import has_no_colour
 from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 
@@ -81,7 +82,7 @@ def _watch(status: RunStatus, interval: float) -> None:
     from rich.console import Console  # noqa: PLC0415 - takes 70 ms, and only `top` needs it
     from rich.live import Live  # noqa: PLC0415 - as above
 
-    console, pause = Console(), Event()
+    console, pause = Console(no_color=has_no_colour()), Event()
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while status.is_answering:
             width, height = console.size

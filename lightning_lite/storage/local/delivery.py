@@ -215,11 +215,12 @@ class Delivery:
         elif not is_folder:
             raise DriveIsDirectory(
                 f"{shown(self.path)} is a folder, so the file can't be written there; remove it, or pass "
-                f"to=..., with a '/' at its end to write into a folder."
+                f"to=... with a '/' at its end to write into a folder."
             )
         elif not self._overwrite:
             raise DriveExists(
-                f"The file {shown(self.path)} was found. Add get(..., overwrite=True) to replace it."
+                f"The folder {shown(self.path)} was found. Add get(..., overwrite=True) to replace it, or "
+                f"pass to=... with a '/' at its end to write into a folder."
             )
 
     @contextmanager

@@ -96,6 +96,11 @@ class Lookup:
         )
         return sorted(chain.from_iterable(found))
 
+    def is_folder(self, parts: Parts, owner: str | None) -> bool:
+        """Return whether a folder is at `parts`; see `Store`."""
+        found = self._read(parts, owner, lambda fd, *_: [S_ISDIR(syscalls.fstat(fd).st_mode)], deep=False)
+        return any(chain.from_iterable(found))
+
     def _read(
         self, parts: Parts, owner: str | None, reader: Callable[[int, str, str], list[T]], *, deep: bool
     ) -> list[list[T]]:

@@ -146,6 +146,10 @@ class LocalStore:
         """Return the components that have something at `parts`; see `Store`."""
         return self._lookup.owners(parts)
 
+    def is_folder(self, parts: Parts, *, owner: str | None) -> bool:
+        """Return whether a folder is at `parts`; see `Store`."""
+        return self._lookup.is_folder(parts, owner)
+
     def open(self, parts: Parts, *, owner: str | None) -> BinaryIO:
         """Open a file for reading; see `Store`."""
         with self._lookup.opened(parts, owner) as fd:

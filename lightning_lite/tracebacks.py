@@ -1,7 +1,7 @@
 """Tracebacks that show the frames of the user's code, and hide or fold the frames of this package.
 
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
-in the main process   leave_out_own_frames    the exception, before it leaves `app.run()`
+in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from traceback import StackSummary, TracebackException
     from typing import Any
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = ("site-packages", "dist-packages")
 

@@ -1,0 +1,70 @@
+"""Says how to go on with a run that failed or was interrupted, and shows Ctrl-C without a traceback."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from types import TracebackType
+
+from lightning_lite.errors import AppIdle, JournalCorrupt, WorkingDirectoryGone
+from lightning_lite.runs.catalog import can_resume, read_details
+from lightning_lite.runs.command_line import starts_script
+from lightning_lite.settings import DEFAULT_ROOT, absolute
+
+
+def add_resume_note(error: BaseException, path: str, root: str) -> None:
+    """Add a note to the exception that ended a run: the command that goes on with it, if one can.
+
+    Args:
+        error: The exception.
+        path: Folder of the run, which has ended.
+        root: Absolute folder of all runs, as the user named it.
+    """
+    if isinstance(error, JournalCorrupt) or not can_resume(path):
+        return
+    run, command = os.path.basename(path), read_details(path).get("command")
+    if not isinstance(command, list) or not starts_script([str(word) for word in command]):
+        error.add_note(f"To go on with this run: app.run(resume={run!r})")
+        return
+    options = " --retry-failed" if isinstance(error, AppIdle) else ""
+    if not _is_default(root):
+        options += f" --root {shlex.quote(root)}"
+    error.add_note(f"To go on with this run: lightning-lite resume {run}{options}")
+
+
+def show_without_traceback(error: KeyboardInterrupt) -> None:
+    """Let Python show `error` in one line, with its notes, if it ends the program.
+
+    A hook of another program, such as IPython, is not replaced.
+    """
+    hook = sys.excepthook
+    if hook is sys.__excepthook__:
+        sys.excepthook = _InterruptHook(error)
+    elif isinstance(hook, _InterruptHook):
+        hook.error = error
+
+
+class _InterruptHook:
+    """The `sys.excepthook` of Python, except for one exception.
+
+    Attributes:
+        error: That exception.
+    """
+
+    def __init__(self, error: KeyboardInterrupt) -> None:
+        self.error = error
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if error is not self.error:
+            sys.__excepthook__(kind, error, trace)
+        elif sys.stderr is not None:
+            sys.stderr.write("".join(traceback.format_exception_only(error)))
+
+
+def _is_default(root: str) -> bool:
+    try:
+        return root == absolute(DEFAULT_ROOT)
+    except WorkingDirectoryGone:
+        return False

@@ -1,0 +1,199 @@
+"""The line that says how to go on with a run, and Ctrl-C without a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.errors import AppFailed
+
+from tests.support.processes import finish
+
+pytestmark = pytest.mark.dependencies
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+APP = """\
+    import os, signal, threading
+    from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+    class Work(LightningWork):
+        def run(self, path):
+            if not os.path.exists(path):
+                print("waits", flush=True)
+                threading.Event().wait()
+            return path
+
+    class Flow(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.work = Work()
+        def run(self):
+            self.stop("has " + self.work.run("there"))
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a script with an app whose work waits for a file."""
+    running = []
+
+    def start(end: str, *command: str, **variables: str) -> subprocess.Popen[str]:
+        script = tmp_path / "app.py"
+        script.write_text(textwrap.dedent(APP) + textwrap.dedent(end))
+        environment = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
+        process = subprocess.Popen(
+            [sys.executable, *command, str(script)],
+            env=environment | variables, cwd=tmp_path, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C when the work waits; return exit code and standard error."""
+    assert process.stdout is not None
+    assert any("waits" in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    code, _, err = finish(process)
+    return code, err
+
+
+def test_ctrl_c_ends_with_one_line_and_the_command_that_goes_on(start: Start, tmp_path: Path):
+    code, err = interrupted(start("LightningApp(Flow()).run()"))
+
+    assert code == -signal.SIGINT
+    first, note = err.splitlines()
+    assert first == "KeyboardInterrupt"
+    resume = re.fullmatch(r"To go on with this run: lightning-lite (resume \S+)", note)
+    assert resume is not None
+
+    (tmp_path / "there").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_lite", *resume[1].split()],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"},
+    )  # fmt: skip
+    assert done.stdout.endswith("has there\n")
+
+
+def test_ctrl_c_on_the_command_line_ends_with_the_command_that_goes_on(start: Start, tmp_path: Path):
+    root = str(tmp_path / "a root")
+    code, err = interrupted(
+        start("app = LightningApp(Flow())", "-m", "lightning_lite", "run", LIGHTNING_LITE_ROOT=root)
+    )
+
+    assert code == 130
+    (note,) = err.split("\n")[1:-1]
+    assert re.fullmatch(rf"To go on with this run: lightning-lite resume \S+ --root '{root}'", note)
+
+
+def test_only_the_interrupt_of_the_app_has_no_traceback(start: Start):
+    _, err = interrupted(
+        start(
+            """
+            try:
+                LightningApp(Flow()).run()
+            except KeyboardInterrupt as error:
+                raise ValueError("later")
+            """
+        )
+    )
+
+    assert "Traceback (most recent call last):" in err
+    assert err.splitlines()[-1] == "ValueError: later"
+
+
+def test_a_hook_of_the_program_is_kept(start: Start):
+    _, err = interrupted(
+        start(
+            """
+            import sys
+            sys.excepthook = lambda kind, error, trace: print("the hook got", kind.__name__, file=sys.stderr)
+            LightningApp(Flow()).run()
+            """
+        )
+    )
+
+    assert err == "the hook got KeyboardInterrupt\n"
+
+
+class Fails(LightningWork):
+    def run(self) -> None:
+        raise ValueError("no good")
+
+
+class Root(LightningFlow):
+    def __init__(self, ending: str) -> None:
+        super().__init__()
+        self.ending = ending
+        self.fails = Fails()
+
+    def run(self) -> None:
+        getattr(self, self.ending)()
+
+    def fail_in_a_work(self) -> None:
+        self.fails.run()
+
+    def fail_in_the_flow(self) -> None:
+        raise ValueError("no good")
+
+
+@pytest.mark.parametrize("ending", ["fail", "fail_in_a_work", "fail_in_the_flow"])
+def test_a_failure_where_no_command_can_go_on_says_what_to_call(ending: str):
+    app = LightningApp(Root(ending))
+    with pytest.raises((AppFailed, ValueError)) as caught:
+        app.run(runner="inline")
+    (note,) = [note for note in caught.value.__notes__ if "go on" in note]
+    call = re.fullmatch(r"To go on with this run: app\.run\(resume='(\S+)'\)", note)
+    assert call is not None
+    with pytest.raises((AppFailed, ValueError)):
+        LightningApp(Root(ending)).run(runner="inline", resume=call[1])
+
+
+def test_an_app_that_its_flow_has_stopped_says_nothing(start: Start, tmp_path: Path):
+    (tmp_path / "there").touch()
+    assert finish(start("LightningApp(Flow()).run()")) == (0, "has there\n", "")
+
+
+class Echo(LightningWork):
+    def run(self, value: Any) -> Any:
+        return value
+
+
+class Reads(LightningFlow):
+    def __init__(self, **options: bool) -> None:
+        super().__init__()
+        self.trials = [Echo(**options) for _ in range(3)]
+
+    def run(self) -> None:
+        self.stop(str(sum(trial.run(None) for trial in self.trials)))
+
+
+def test_none_of_a_parallel_call_that_has_not_ended_points_to_wait_for():
+    with pytest.raises(TypeError, match="NoneType") as caught:
+        LightningApp(Reads(parallel=True)).run(runner="inline")
+    assert "root.trials.0.run(...) returned None, because a parallel work" in caught.value.__notes__[0]
+    assert "self.wait_for(work, ...)" in caught.value.__notes__[0]
+
+
+def test_none_that_a_call_has_returned_does_not_point_to_wait_for():
+    with pytest.raises(TypeError, match="NoneType") as caught:
+        LightningApp(Reads()).run(runner="inline")
+    assert not [note for note in caught.value.__notes__ if "wait_for" in note]

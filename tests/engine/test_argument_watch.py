@@ -1,0 +1,120 @@
+"""The warning about a line that calls a work with new arguments in each pass."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.errors import LightningFlowWarning
+
+NUM_PASSES = 320
+
+
+class Echo(LightningWork):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen = 0
+
+    def run(self, fixed: str, value: object) -> object:
+        return value
+
+
+class Sees(Echo):
+    def run(self, fixed: str, value: object) -> object:
+        self.seen += 1
+        return value
+
+
+class Flow(LightningFlow):
+    """Makes `NUM_PASSES` passes; `_new` is a value from outside the state, as a random number is."""
+
+    def __init__(self, work: LightningWork) -> None:
+        super().__init__()
+        self.work = work
+        self.other = Echo(cache_calls=False)
+        self.step = 0
+        self._outside = itertools.count(7)
+        self._num_passes = 0
+
+    def run(self) -> None:
+        self._num_passes += 1
+        if self._num_passes > NUM_PASSES:
+            self.stop()
+        self.call(next(self._outside))
+
+    def call(self, new: int) -> None:
+        self.work.run("same", value=new)  # the line of the warning
+
+
+def warnings_of(root: LightningFlow) -> list[warnings.WarningMessage]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        LightningApp(root).run(runner="inline")
+    return [one for one in caught if issubclass(one.category, LightningFlowWarning)]
+
+
+@pytest.mark.parametrize("options", [{}, {"parallel": True}, {"cache_calls": False}], ids=str)
+def test_new_arguments_in_each_pass_are_reported_once_with_line_and_argument(options: dict[str, bool]):
+    (warning,) = warnings_of(Flow(Echo(**options)))
+
+    assert "root.work.run(...) makes a new call in each pass, 300 by now" in str(warning.message)
+    assert "argument 'value', now 307, is new each time" in str(warning.message)
+    lines = Path(__file__).read_text().splitlines()
+    assert warning.filename == __file__
+    assert lines[warning.lineno - 1].endswith("# the line of the warning")
+
+
+class Counts(Flow):
+    def call(self, new: int) -> None:
+        self.step += 1
+        self.work.run("same", self.step)
+
+
+class Loops(Flow):
+    def call(self, new: int) -> None:
+        for number in range(NUM_PASSES):
+            self.work.run("same", number)
+        self.stop()
+
+
+class Answers(Flow):
+    def call(self, new: int) -> None:
+        self.work.run("same", self.other.run("source", 1) + new)
+
+
+class Reaches(Flow):
+    """Reaches the earlier calls again before each new one, as a loop of parallel calls does."""
+
+    def call(self, new: int) -> None:
+        for number in range(new):
+            self.work.run("same", number)
+
+
+@pytest.mark.parametrize(
+    "root",
+    [Counts(Echo()), Loops(Echo()), Flow(Sees()), Answers(Echo()), Reaches(Echo(parallel=True))],
+    ids=["counter in the state", "loop in one pass", "state of the work", "new answers", "earlier calls"],
+)
+def test_calls_that_follow_from_the_state_or_from_other_calls_are_not_reported(root: Flow):
+    assert warnings_of(root) == []
+
+
+def test_the_report_survives_an_argument_that_can_not_be_shown():
+    class Unshown:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __repr__(self) -> str:
+            raise ValueError("no text")
+
+    class Root(Flow):
+        def call(self, new: int) -> None:
+            self.work.run("same", Unshown(new))
+
+    (warning,) = warnings_of(Root(Echo()))
+    assert "argument 1, now " in str(warning.message)
