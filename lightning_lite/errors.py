@@ -17,6 +17,7 @@
     │   ├── WorkStartFailed           its process could not start
     │   ├── InvalidValue              its answer or its state can't be sent
     │   └── RestartLimitReached       its processes died too often
+    ├── SettingError                  a setting has a value that it can't have (also a ValueError)
     ├── WorkingDirectoryGone          the working directory was removed (also a FileNotFoundError)
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
     ├── RootRefused                   another user could have written into a root (also a PermissionError)
@@ -157,6 +158,13 @@ class InvalidValue(WorkFailed):
 
 class RestartLimitReached(WorkFailed):
     """The processes of a work died more often than `max_restarts` in `restart_period` allows."""
+
+
+class SettingError(LightningLiteError, ValueError):
+    """A setting has a value that it can't have, or the file of settings can't be read; it says where.
+
+    A setting is an argument, an environment variable, or a line of `pyproject.toml`.
+    """
 
 
 class WorkingDirectoryGone(LightningLiteError, FileNotFoundError):

@@ -1,4 +1,9 @@
-"""Environment variables, defaults, and `RunOptions`, which combines them."""
+"""All settings: their table, where their values come from, and `RunOptions`, which combines them.
+
+    argument > environment variable > [tool.lightning_lite] in pyproject.toml > default
+
+The documentation, the help pages and `lightning-lite config` show the same table.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +11,20 @@ import errno
 import os
 from collections.abc import Callable, Mapping, MutableMapping
 
-from lightning_lite.errors import ComponentError, RunnerError, WorkingDirectoryGone
+from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
 from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.root_access import DEFAULT_ROOT as DEFAULT_ROOT
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Any, Self
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
-DURABLE_VARIABLE = "LIGHTNING_LITE_DURABLE"
 RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
-START_METHOD_VARIABLE = "LIGHTNING_LITE_START_METHOD"
 RESUME_VARIABLE = "LIGHTNING_LITE_RESUME"
 RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
-LOG_LEVEL_VARIABLE = "LIGHTNING_LITE_LOG_LEVEL"
-COMMAND_CHANNEL_VARIABLE = "LIGHTNING_LITE_COMMAND_CHANNEL"
 VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
-HISTORY_VARIABLE = "LIGHTNING_LITE_HISTORY"
 ON_IDLE_VARIABLE = "LIGHTNING_LITE_ON_IDLE"
 
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -40,6 +41,9 @@ START_METHODS = ("spawn", "forkserver")
 
 #: What becomes of an app in which nothing can change any more; with the default, a terminal decides.
 ON_IDLE = ("auto", "wait", "fail")
+
+#: Log levels of the framework, the default first.
+LOG_LEVELS = ("info", "debug")
 
 #: Ended calls that the journal of a run keeps for `timeline`; remembered answers are always kept.
 HISTORY = 10_000
@@ -58,6 +62,339 @@ PROBE_INTERVAL_MIN = 0.005
 
 #: Maximum of seconds between two attempts.
 PROBE_INTERVAL_MAX = 1.0
+
+
+class Setting(NamedTuple):
+    """One setting.
+
+    Attributes:
+        name: Its name as an argument and in `pyproject.toml`.
+        variable: Its environment variable.
+        kind: What its values are: `choice`, `flag`, `number`, `folder`, or `run`, a flag or the id of a run.
+        about: What it means, in one line.
+        default: Its value if it is set nowhere.
+        choices: The values of a `choice`.
+        file_choices: Those of them that a file may select: the file of a project must not weaken checks.
+        least: The lowest value of a `number`.
+        in_file: Whether `pyproject.toml` may set it, or only an argument and the variable.
+    """
+
+    name: str
+    variable: str
+    kind: str
+    about: str
+    default: object = None
+    choices: tuple[str, ...] = ()
+    file_choices: tuple[str, ...] = ()
+    least: int = 0
+    in_file: bool = True
+
+
+#: All settings by name, in the order in which they are shown.
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("root_dir", ROOT_VARIABLE, "folder", "Folder of runs and drives.", DEFAULT_ROOT),
+        Setting(
+            "root_mode",
+            ROOT_MODE_VARIABLE,
+            "choice",
+            "group: a new root is shared with a group; private: such a root is refused; trusted: owners and "
+            "modes in it are not checked.",
+            choices=ROOT_MODES,
+            file_choices=(PRIVATE, GROUP),
+        ),
+        Setting("runner", RUNNER_VARIABLE, "choice", "Where works run.", RUNNERS[0], RUNNERS, RUNNERS),
+        Setting(
+            "start_method",
+            "LIGHTNING_LITE_START_METHOD",
+            "choice",
+            "How the processes of works start.",
+            START_METHODS[0],
+            START_METHODS,
+            START_METHODS,
+        ),
+        Setting(
+            "max_running",
+            "LIGHTNING_LITE_MAX_RUNNING",
+            "number",
+            "How many works may run a call at the same time.",
+            least=1,
+        ),
+        Setting(
+            "durable",
+            "LIGHTNING_LITE_DURABLE",
+            "flag",
+            "Whether journal and drives survive the loss of power.",
+            default=False,
+        ),
+        Setting(
+            "view",
+            VIEW_VARIABLE,
+            "flag",
+            "Whether to show the works at the bottom of the terminal.",
+            default=True,
+        ),
+        Setting(
+            "on_idle",
+            ON_IDLE_VARIABLE,
+            "choice",
+            "What becomes of an app in which nothing can change any more; auto: a terminal decides.",
+            ON_IDLE[0],
+            ON_IDLE,
+            ON_IDLE,
+        ),
+        Setting(
+            "log_level",
+            "LIGHTNING_LITE_LOG_LEVEL",
+            "choice",
+            "debug: each pass of the flow is logged, and why a call was run or not.",
+            LOG_LEVELS[0],
+            LOG_LEVELS,
+            LOG_LEVELS,
+        ),
+        Setting(
+            "command_channel",
+            "LIGHTNING_LITE_COMMAND_CHANNEL",
+            "flag",
+            "Whether other terminals may send commands to the app.",
+            default=True,
+        ),
+        Setting(
+            "history",
+            "LIGHTNING_LITE_HISTORY",
+            "number",
+            "How many ended calls a run keeps for timeline and status.",
+            HISTORY,
+        ),
+        Setting(
+            "resume",
+            RESUME_VARIABLE,
+            "run",
+            "Continue the latest run of the app, or the run with this id.",
+            default=False,
+            in_file=False,
+        ),
+        Setting(
+            "retry_failed",
+            RETRY_FAILED_VARIABLE,
+            "flag",
+            "On resume, run failed calls again.",
+            default=False,
+            in_file=False,
+        ),
+    )
+}
+
+#: The settings that apply to the next run of this process only, not to runs that its works start.
+_FOR_ONE_RUN = ("resume", "retry_failed")
+
+#: Stands for a value that is not valid.
+_INVALID = object()
+
+
+class Found(NamedTuple):
+    """The value of a setting.
+
+    Attributes:
+        value: The value.
+        origin: Where it comes from: `argument`, `default`, the name of a variable, or the path of a file.
+    """
+
+    value: Any
+    origin: str
+
+
+class Settings:
+    """Finds the values of settings: in the environment, else in the file, else in the table.
+
+    The file is searched from the working directory on, at the first value that needs it.
+
+    Args:
+        environ: The environment.
+
+    Example:
+        >>> settings = Settings({"LIGHTNING_LITE_RUNNER": "inline"})
+        >>> settings.find("runner")
+        Found(value='inline', origin='LIGHTNING_LITE_RUNNER')
+        >>> settings.value("runner", "processes"), settings.value("history")
+        ('processes', 10000)
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._file: ProjectFile | None = None
+        self._has_looked = False
+
+    @property
+    def file(self) -> ProjectFile | None:
+        """The file with settings, checked, or `None`.
+
+        Raises:
+            SettingError: It can't be read, or it has unknown names or invalid values.
+        """
+        if not self._has_looked:
+            self._file = _handed_down if _is_handed_down else _find_file()
+            self._has_looked = True
+        return self._file
+
+    def find(self, name: str, given: object = None) -> Found:
+        """Return the value of a setting, and its origin.
+
+        Args:
+            name: Name of the setting.
+            given: The argument of the user, or `None`.
+
+        Raises:
+            SettingError: The value is not valid, or the file with settings is not.
+        """
+        setting = SETTINGS[name]
+        if given is not None:
+            if not _is_valid(setting, given, setting.choices):
+                expected = describe_values(setting, flags="True or False")
+                raise SettingError(f"{name} must be {expected}. Found {given!r}", setting=name)
+            return Found(given, "argument")
+        text = self._environ.get(setting.variable, "").strip()
+        if text:
+            value = _from_text(setting, text)
+            if value is _INVALID:
+                raise SettingError(
+                    f"The environment variable {setting.variable} must be "
+                    f"{describe_values(setting, flags='1 or 0')}. Found {text!r}",
+                    setting=name,
+                )
+            return Found(value, setting.variable)
+        if setting.in_file and self.file is not None and name in self.file.table:
+            return Found(self.file.table[name], self.file.path)
+        return Found(setting.default, "default")
+
+    def value(self, name: str, given: object = None) -> Any:
+        """Return the value of a setting; see `find`."""
+        return self.find(name, given).value
+
+
+#: What `hand_down` has set; and whether it has.
+_handed_down: ProjectFile | None = None
+_is_handed_down = False
+
+
+def hand_down(file: ProjectFile | None) -> None:
+    """Let this process, that of a work, use the file of its app, and search for none.
+
+    Args:
+        file: The file with settings, or `None` if there is none.
+    """
+    global _handed_down, _is_handed_down
+    _handed_down, _is_handed_down = file, True
+
+
+def _find_file() -> ProjectFile | None:
+    try:
+        found = find_project_file(os.getcwd())
+    except FileNotFoundError:  # the working directory was removed
+        return None
+    return None if found is None else _checked(found)
+
+
+def _checked(file: ProjectFile) -> ProjectFile:
+    """Return a file with only valid settings; its paths are absolute.
+
+    Raises:
+        SettingError: A name is unknown, or a value is not valid.
+    """
+    values = {}
+    for name, value in file.table.items():
+        setting = SETTINGS.get(name)
+        if setting is None or not setting.in_file:
+            raise SettingError(
+                f"{file.path}: [tool.{TABLE}] can't have {name!r}{_explain(name)}",
+                path=file.path,
+                setting=name,
+            )
+        if not _is_valid(setting, value, setting.file_choices):
+            raise SettingError(
+                f"{file.path}: {name} in [tool.{TABLE}] must be "
+                f"{describe_values(setting, choices=setting.file_choices)}. Found {value!r}",
+                path=file.path,
+                setting=name,
+            )
+        if setting.kind == "folder":
+            value = os.path.normpath(os.path.join(os.path.dirname(file.path), os.path.expanduser(value)))
+        values[name] = value
+    return ProjectFile(file.path, values)
+
+
+def _explain(name: str) -> str:
+    """Return the end of an error about a name that a file can't have."""
+    if name in SETTINGS:
+        return f"; use the argument, or the variable {SETTINGS[name].variable}."
+    import difflib  # noqa: PLC0415 - takes 10 ms, and only wrong names need it
+
+    names = {known: known for known, setting in SETTINGS.items() if setting.in_file}
+    names |= {SETTINGS[known].variable: known for known in names}
+    similar = difflib.get_close_matches(name, names, n=1)
+    hint = (
+        f"did you mean {names[similar[0]]!r}?" if similar else "`lightning-lite config` lists the settings."
+    )
+    return f": there is no such setting; {hint}"
+
+
+def describe_values(
+    setting: Setting, *, choices: tuple[str, ...] | None = None, flags: str = "true or false"
+) -> str:
+    """Return what the values of a setting are, in words.
+
+    Args:
+        setting: The setting.
+        choices: The values of a `choice`, if they are not all of its choices.
+        flags: How the two values of a `flag` are written.
+
+    Example:
+        >>> describe_values(SETTINGS["runner"]), describe_values(SETTINGS["view"], flags="1 or 0")
+        ("'processes' or 'inline'", '1 or 0')
+    """
+    match setting.kind:
+        case "choice":
+            return " or ".join(map(repr, setting.choices if choices is None else choices))
+        case "flag":
+            return flags
+        case "number":
+            return f"a whole number, {setting.least} or more"
+        case "run":
+            return f"{flags}, or the id of a run"
+        case _:
+            return "the path of a folder"
+
+
+def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool:
+    """Return whether `value` is one of an argument or of a file."""
+    match setting.kind:
+        case "choice":
+            return value in choices
+        case "flag":
+            return type(value) is bool
+        case "number":
+            return type(value) is int and value >= setting.least
+        case "run":
+            return isinstance(value, bool | str)
+        case _:
+            return isinstance(value, str | os.PathLike) and bool(os.fspath(value))
+
+
+def _from_text(setting: Setting, text: str) -> Any:
+    """Return the value that the text of a variable means, or `_INVALID`."""
+    word = text.lower()
+    match setting.kind:
+        case "flag":
+            return True if word in _YES else False if word in _NO else _INVALID
+        case "number":
+            return int(text) if text.isdecimal() and int(text) >= setting.least else _INVALID
+        case "choice":
+            return text if text in setting.choices else _INVALID
+        case "run":
+            return True if word in _YES else False if word in _NO else text
+        case _:
+            return text
 
 
 def working_directory() -> str:
@@ -97,12 +434,13 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         environ: Where `LIGHTNING_LITE_ROOT` is looked up.
 
     Returns:
-        `given`, else the variable, else `./.lightning_lite`, made absolute now.
+        `given`, else the variable, else that of `pyproject.toml`, else `./.lightning_lite`; absolute.
 
     Raises:
         WorkingDirectoryGone: It is relative, and the working directory was removed.
+        SettingError: The file with settings is not valid.
     """
-    return absolute(given or environ.get(ROOT_VARIABLE) or DEFAULT_ROOT)
+    return absolute(given or Settings(environ).value("root_dir"))
 
 
 def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str, str] = os.environ) -> str:
@@ -114,20 +452,25 @@ def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str
         environ: Where `LIGHTNING_LITE_ROOT_MODE` and `LIGHTNING_LITE_ROOT` are looked up.
 
     Returns:
-        `given`, else the variable. Else the mode of the folder decides; the group root of another user is
-        only accepted if the user named it, because anybody can make one in a folder that others use.
+        `given`, else the variable, else that of `pyproject.toml`. Else the mode of the folder decides; the
+        group root of another user is only accepted if the user named it, because anybody can make one in a
+        folder that others use.
 
     Raises:
-        RunnerError: There is no such mode.
+        SettingError: There is no such mode, or the file with settings is not valid.
 
     Example:
         >>> resolve_root_mode("group", is_named=False)
         'group'
     """
-    mode = given or environ.get(ROOT_MODE_VARIABLE) or None
+    return _root_mode(Settings(environ), given, is_named=is_named)
+
+
+def _root_mode(settings: Settings, given: str | None, *, is_named: bool) -> str:
+    mode = settings.value("root_mode", given)
     if mode is not None:
-        return _one_of("root mode", ROOT_MODES, mode)
-    return ANY if is_named or environ.get(ROOT_VARIABLE) else OWN
+        return str(mode)
+    return ANY if is_named or settings.find("root_dir").origin != "default" else OWN
 
 
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
@@ -135,9 +478,12 @@ def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ)
 
     Args:
         given: The argument of the user, or `None`.
-        environ: Where `LIGHTNING_LITE_DURABLE` is looked up; `1`, `true`, `yes` and `on` enable it.
+        environ: Where `LIGHTNING_LITE_DURABLE` is looked up.
+
+    Raises:
+        SettingError: The variable is neither yes nor no, or the file with settings is not valid.
     """
-    return _flag(given, environ.get(DURABLE_VARIABLE), default=False)
+    return bool(Settings(environ).value("durable", given))
 
 
 def has_no_colour() -> bool:
@@ -150,15 +496,12 @@ def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ
 
     Args:
         given: The argument of the user, or `None`.
-        environ: Where `LIGHTNING_LITE_LOG_LEVEL` is looked up; without it, `info`.
+        environ: Where `LIGHTNING_LITE_LOG_LEVEL` is looked up.
 
     Raises:
-        ComponentError: The level is neither of them.
+        SettingError: The level is neither of them, or the file with settings is not valid.
     """
-    level = given or environ.get(LOG_LEVEL_VARIABLE) or "info"
-    if level not in ("debug", "info"):
-        raise ComponentError(f"Log Level should be in ['debug', 'info']. Found {level}")
-    return level
+    return str(Settings(environ).value("log_level", given))
 
 
 class RunOptions(NamedTuple):
@@ -179,6 +522,7 @@ class RunOptions(NamedTuple):
         setup: Called in each process of a work before the work is loaded, or `None`.
         on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
             `auto` keeps it if a terminal is attached.
+        file: The file with settings, so that works need not read it again, or `None`.
     """
 
     root_dir: str
@@ -194,6 +538,7 @@ class RunOptions(NamedTuple):
     root_mode: str = ANY
     setup: Callable[[], object] | None = None
     on_idle: str = "auto"
+    file: ProjectFile | None = None
 
     @classmethod
     def resolve(
@@ -213,14 +558,13 @@ class RunOptions(NamedTuple):
         on_idle: str | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
-        """Return the options: for each one the argument if given, else its variable, else its default.
+        """Return the options: for each one the argument if given, else what `Settings` finds.
 
         `LIGHTNING_LITE_RESUME` and `LIGHTNING_LITE_RETRY_FAILED` are removed from `environ`: they apply
         to the next run of this process, not to runs that its works start.
 
         Raises:
-            RunnerError: There is no such runner, start method, root mode or `on_idle`, or
-                `LIGHTNING_LITE_HISTORY` is not a number.
+            SettingError: A value is not valid, or the file with settings is not.
 
         Example:
             >>> environ = {"LIGHTNING_LITE_START_METHOD": "forkserver"}
@@ -228,61 +572,22 @@ class RunOptions(NamedTuple):
             >>> options.runner, options.start_method, options.resume
             ('inline', 'forkserver', False)
         """
-        asked_resume = environ.pop(RESUME_VARIABLE, None)
-        asked_retry = environ.pop(RETRY_FAILED_VARIABLE, None)
+        settings = Settings(dict(environ))
+        for name in _FOR_ONE_RUN:
+            environ.pop(SETTINGS[name].variable, None)
         return cls(
-            root_dir=resolve_root(root_dir, environ),
-            runner=_one_of("runner", RUNNERS, runner or environ.get(RUNNER_VARIABLE)),
-            start_method=_one_of(
-                "start method", START_METHODS, start_method or environ.get(START_METHOD_VARIABLE)
-            ),
-            durable=resolve_durable(durable, environ),
-            max_running=max_running,
-            resume=_resume(resume, (asked_resume or "").strip()),
-            retry_failed=_flag(retry_failed, asked_retry, default=False),
-            command_channel=_flag(command_channel, environ.get(COMMAND_CHANNEL_VARIABLE), default=True),
-            view=_flag(view, environ.get(VIEW_VARIABLE), default=True),
-            history=_history((environ.get(HISTORY_VARIABLE) or "").strip()),
-            root_mode=resolve_root_mode(root_mode, is_named=bool(root_dir), environ=environ),
+            root_dir=absolute(root_dir or settings.value("root_dir")),
+            runner=settings.value("runner", runner),
+            start_method=settings.value("start_method", start_method),
+            durable=settings.value("durable", durable),
+            max_running=settings.value("max_running", max_running),
+            resume=settings.value("resume", resume),
+            retry_failed=settings.value("retry_failed", retry_failed),
+            command_channel=settings.value("command_channel", command_channel),
+            view=settings.value("view", view),
+            history=settings.value("history"),
+            root_mode=_root_mode(settings, root_mode, is_named=bool(root_dir)),
             setup=setup,
-            on_idle=_one_of("on_idle", ON_IDLE, on_idle or environ.get(ON_IDLE_VARIABLE) or None),
+            on_idle=settings.value("on_idle", on_idle),
+            file=settings.file,
         )
-
-
-def _flag(given: bool | None, variable: str | None, *, default: bool) -> bool:
-    """Return `given`, else the value of the variable; an unknown word means the default."""
-    if given is not None:
-        return given
-    word = (variable or "").strip().lower()
-    return word not in _NO if default else word in _YES
-
-
-def _resume(given: bool | str | None, asked: str) -> bool | str:
-    if given is not None:
-        return given
-    if not asked or asked.lower() in _NO:
-        return False
-    return asked.lower() in _YES or asked
-
-
-def _history(asked: str) -> int:
-    """Return the number of ended calls to keep.
-
-    Raises:
-        RunnerError: `asked` is not a number.
-    """
-    if asked and not asked.isdecimal():
-        raise RunnerError(f"{HISTORY_VARIABLE}={asked!r} is not a number of calls, such as {HISTORY}.")
-    return int(asked) if asked else HISTORY
-
-
-def _one_of(what: str, known: tuple[str, ...], given: str | None) -> str:
-    """Return `given`, or the first known name if it is `None`.
-
-    Raises:
-        RunnerError: `given` is not a known name.
-    """
-    if given is not None and given not in known:
-        choices = " and ".join(map(repr, known))
-        raise RunnerError(f"There is no {what} {given!r}; there are {choices}.")
-    return given or known[0]

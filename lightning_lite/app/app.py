@@ -19,7 +19,7 @@ from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.settings import ROOT_MODES, RunOptions, resolve_log_level
+from lightning_lite.settings import LOG_LEVELS, ROOT_MODES, RunOptions, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
@@ -92,15 +92,14 @@ class LightningApp(Generic[F]):
         setup: Callable[[], object] | None = None,
     ) -> None:
         try:
-            log_level = resolve_log_level(log_level)
-            _check_arguments(setup, root_mode, max_running)
+            _check_arguments(log_level, setup, root_mode, max_running)
             self.root = cast("F", _as_root(root))  # for a work, `F` is its default
         except ComponentError as error:
             leave_out_own_frames(error)
             raise
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
         self.stage: str = AppStage.BLOCKING
-        self._log_level = log_level
+        self._log_level = resolve_log_level(log_level)
         self._root_dir = root_dir
         self._root_mode = root_mode
         self._durable = durable
@@ -153,8 +152,9 @@ class LightningApp(Generic[F]):
                 as the cause; or the exception of the flow.
             WorkFailed: A work failed without an exception in its code.
             NestedAppError: Called inside a work or a flow, or while the app is running.
-            RunnerError: The system does not provide what the runner needs; or there is no such runner or
-                start method.
+            SettingError: There is no such runner or start method; or an environment variable or
+                `pyproject.toml` has an invalid setting.
+            RunnerError: The system does not provide what the runner needs.
             RootRefused: Another user could have written into the root, or it is not private or shared as
                 asked.
             JournalError: The run can't be resumed: it is damaged, of another app, or in use.
@@ -207,7 +207,8 @@ class LightningApp(Generic[F]):
 
         Raises:
             NestedAppError: Called inside a work or a flow, or while the app is running.
-            RunnerError: There is no such runner or start method.
+            SettingError: There is no such runner or start method; or an environment variable or
+                `pyproject.toml` has an invalid setting.
         """
         if _is_imported_by_a_child():
             raise NestedAppError(
@@ -383,8 +384,10 @@ class LightningApp(Generic[F]):
         return html_title(f"{name_of_app(self.root)}: {self.stage}") + show_works(self.named_works)
 
 
-def _check_arguments(setup: object, root_mode: object, max_running: object) -> None:
+def _check_arguments(log_level: object, setup: object, root_mode: object, max_running: object) -> None:
     """Refuse invalid arguments of an app."""
+    if log_level is not None and log_level not in LOG_LEVELS:
+        raise ComponentError(f"Log Level should be in {sorted(LOG_LEVELS)}. Found {log_level}")
     if setup is not None and not callable(setup):
         raise ComponentError(f"setup must be a function without arguments, or None. Found {setup!r}")
     if root_mode is not None and root_mode not in ROOT_MODES:

@@ -33,6 +33,7 @@ VERBS = {
     "numbers": "Show numbers of the state over time.",
     "clean": "Remove old runs.",
     "drive": "List drives, put files into them and get files out.",
+    "config": "Show the settings, and where they come from.",
     "doctor": "Check this machine, and run a small app.",
 }
 

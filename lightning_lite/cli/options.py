@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lightning_lite import settings
 from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, USERS
+
+#: A function, or the command made of it, as `click` decorates them.
+FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 
@@ -56,9 +60,25 @@ root_option = click.option(
     metavar="DIR",
     type=click.Path(readable=False),  # `check_root` checks it, with messages of one line
     callback=_resolve_root,
-    help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else ./{settings.DEFAULT_ROOT}. "
-    f"Owners and modes in it are checked, unless ${ROOT_MODE_VARIABLE}=trusted.",
+    help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else root_dir in pyproject.toml, else "
+    f"./{settings.DEFAULT_ROOT}. Owners and modes in it are checked, unless ${ROOT_MODE_VARIABLE}=trusted.",
 )
+
+
+def setting_option(name: str, *flags: str, **attributes: Any) -> Callable[[FC], FC]:
+    """Return the option of a setting, with help and choices from the table of settings.
+
+    Args:
+        name: Name of the setting, also that of the parameter.
+        *flags: How the option is written; by default as the name.
+        **attributes: Other attributes of `click.option`.
+    """
+    setting = settings.SETTINGS[name]
+    if setting.choices:
+        attributes.setdefault("type", click.Choice(setting.choices))
+    flags = flags or (f"--{name.replace('_', '-')}",)
+    return click.option(*flags, name, default=None, help=setting.about, **attributes)
+
 
 #: `as_json`: whether to print JSON.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

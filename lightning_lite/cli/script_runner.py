@@ -12,12 +12,28 @@ import click
 from lightning_lite.app.app import LightningApp
 from lightning_lite.app.session import Session
 from lightning_lite.cli.options import BadInput
-from lightning_lite.errors import AppFailed, AppIdle, JournalError, NothingToResume, PoisonCall, RunnerError
+from lightning_lite.errors import (
+    AppFailed,
+    AppIdle,
+    JournalError,
+    NothingToResume,
+    PoisonCall,
+    RunnerError,
+    SettingError,
+)
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 #: Errors that are shown in one line, because a traceback does not help.
-_WITHOUT_TRACEBACK = (AppFailed, AppIdle, JournalError, NothingToResume, PoisonCall, RunnerError)
+_WITHOUT_TRACEBACK = (
+    AppFailed,
+    AppIdle,
+    JournalError,
+    NothingToResume,
+    PoisonCall,
+    RunnerError,
+    SettingError,
+)
 
 
 def run_file(path: str, args: Sequence[str]) -> None:

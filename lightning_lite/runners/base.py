@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
 from lightning_lite.places import Place
+from lightning_lite.project_file import ProjectFile
 from lightning_lite.settings import RunOptions
 
 
@@ -29,6 +30,7 @@ class RunnerOptions(NamedTuple):
         preload: Modules that works need; they are imported before it is known which work a process is.
         setup: A packed function, called in each process of a work before the work is loaded, or `None`.
         values: Folder for big values, or `None`: then these travel in the messages.
+        file: The file with settings that the processes of works use in place of a search, or `None`.
 
     Example:
         >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
@@ -43,6 +45,7 @@ class RunnerOptions(NamedTuple):
     preload: tuple[str, ...] = ()
     setup: bytes | None = None
     values: str | None = None
+    file: ProjectFile | None = None
 
     @classmethod
     def of(
@@ -62,8 +65,16 @@ class RunnerOptions(NamedTuple):
             setup: See above.
             values: See above.
         """
-        modules = tuple(preload)
-        return cls(options.root_dir, logs, options.durable, options.start_method, modules, setup, values)
+        return cls(
+            options.root_dir,
+            logs,
+            options.durable,
+            options.start_method,
+            tuple(preload),
+            setup,
+            values,
+            options.file,
+        )
 
 
 class Runner(ABC):

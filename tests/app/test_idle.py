@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.errors import AppIdle, RunnerError
+from lightning_lite.errors import AppIdle, SettingError
 from lightning_lite.testing import LightningTestApp, poll_until
 
 from tests.support.processes import finish
@@ -153,9 +153,7 @@ class Rest(LightningFlow):
 
 
 def test_an_unknown_on_idle_is_refused():
-    with pytest.raises(
-        RunnerError, match="There is no on_idle 'stop'; there are 'auto' and 'wait' and 'fail'"
-    ):
+    with pytest.raises(SettingError, match=r"on_idle must be 'auto' or 'wait' or 'fail'. Found 'stop'"):
         LightningApp(Rest()).run(on_idle="stop")
 
 

@@ -27,6 +27,7 @@ LAYERS = [
         "status",
         "clock",
         "settings",
+        "project_file",
         "context",
         "distribution",
         "light_typing",

@@ -6,7 +6,7 @@ import pytest
 
 from lightning_lite.app.app import LightningApp
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, RunnerError
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
 from lightning_lite.tree.flow import LightningFlow
 
 from tests.support.flows import do_nothing
@@ -73,7 +73,7 @@ def test_an_app_inside_a_work_or_a_flow_is_an_error(kind, component):
 
 
 def test_a_runner_that_does_not_exist_is_named():
-    with pytest.raises(RunnerError, match=r"There is no runner 'threads'"):
+    with pytest.raises(SettingError, match=r"runner must be 'processes' or 'inline'. Found 'threads'"):
         LightningApp(ScriptedFlow(do_nothing)).run(runner="threads")
 
 

@@ -17,7 +17,7 @@ from lightning_lite.errors import (
     ComponentError,
     NestedAppError,
     NothingToResume,
-    RunnerError,
+    SettingError,
     WorkCrashed,
 )
 from lightning_lite.testing import EmptyWork, poll_until
@@ -131,7 +131,7 @@ def test_a_failure_is_reported_without_a_waiting_flow(capsys):
 
 
 def test_an_argument_that_is_wrong_is_refused_at_once():
-    with pytest.raises(RunnerError, match=r"There is no runner 'unknown'"):
+    with pytest.raises(SettingError, match=r"runner must be 'processes' or 'inline'. Found 'unknown'"):
         LightningApp(Idle()).start(runner="unknown")
 
 

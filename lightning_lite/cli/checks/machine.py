@@ -14,7 +14,7 @@ import psutil
 
 from lightning_lite import distribution
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
-from lightning_lite.settings import RunOptions
+from lightning_lite.settings import SETTINGS, RunOptions, Settings
 from lightning_lite.text import format_bytes
 
 if sys.platform != "win32":
@@ -156,10 +156,10 @@ def _start_method() -> Finding:
 
 
 def _settings() -> Finding:
-    found = [
-        f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("LIGHTNING_LITE_")
-    ]
-    return Finding("settings", ", ".join(found) or "none in the environment")
+    settings = Settings()
+    found = [(name, settings.find(name)) for name in SETTINGS]
+    own = [f"{name}={value} ({origin})" for name, (value, origin) in found if origin != "default"]
+    return Finding("settings", ", ".join(own) or "none in the environment and in pyproject.toml")
 
 
 def _terminal() -> Finding:

@@ -10,7 +10,7 @@ import click
 
 from lightning_lite import settings
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.options import BadInput, examples
+from lightning_lite.cli.options import BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 
 _LATEST = "latest"
@@ -41,11 +41,9 @@ class _Run(Command):
     ),
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True))
-@click.option("--runner", type=click.Choice(["processes", "inline"]), help="Where works run.")
-@click.option(
-    "--start-method", type=click.Choice(["spawn", "forkserver"]), help="How the processes of works start."
-)
-@click.option("--root", type=click.Path(file_okay=False), metavar="DIR", help="Folder of runs and drives.")
+@setting_option("runner")
+@setting_option("start_method")
+@setting_option("root_dir", "--root", type=click.Path(file_okay=False), metavar="DIR")
 @click.option(
     "--resume",
     is_flag=False,
@@ -53,17 +51,11 @@ class _Run(Command):
     metavar="[RUN]",
     help="Resume the latest run of this app that its flow did not end; or RUN.",
 )
-@click.option("--retry-failed", is_flag=True, help="On resume, run failed calls again.")
+@setting_option("retry_failed", is_flag=True)
 @click.option("--env", multiple=True, metavar="K=V", help="Set an environment variable; may be repeated.")
-@click.option("--log-level", type=click.Choice(["info", "debug"]), help="debug also logs each pass.")
-@click.option(
-    "--view/--no-view", default=None, help="Whether to show the works at the bottom of the terminal."
-)
-@click.option(
-    "--on-idle",
-    type=click.Choice(settings.ON_IDLE),
-    help="What becomes of the app when nothing can change any more.",
-)
+@setting_option("log_level")
+@setting_option("view", "--view/--no-view")
+@setting_option("on_idle")
 @click.option(
     "--app_args", metavar="ARGS...", expose_value=False, help="All following arguments are for the app."
 )
@@ -74,9 +66,9 @@ def command(
     file: str,
     runner: str | None,
     start_method: str | None,
-    root: str | None,
+    root_dir: str | None,
     resume: str | None,
-    retry_failed: bool,
+    retry_failed: bool | None,
     env: tuple[str, ...],
     log_level: str | None,
     view: bool | None,
@@ -86,23 +78,25 @@ def command(
     """Run the app in FILE.
 
     FILE is run as by `python FILE`. If it does not call `app.run()` itself, the one LightningApp at its top
-    level is run. An argument in the code has priority over an option.
+    level is run. An argument in the code has priority over an option, and an option over a setting in the
+    environment or in pyproject.toml.
 
     The exit code is 0 after a stop by the flow, 1 after a failure, 130 after Ctrl-C and 143 after SIGTERM.
     """
-    variables = {
-        settings.RUNNER_VARIABLE: runner,
-        settings.START_METHOD_VARIABLE: start_method,
-        settings.ROOT_VARIABLE: os.path.abspath(root) if root else None,
-        settings.RESUME_VARIABLE: _find_resumed(resume, root),
-        settings.RETRY_FAILED_VARIABLE: "1" if retry_failed else None,
-        settings.LOG_LEVEL_VARIABLE: log_level,
-        settings.VIEW_VARIABLE: "0" if plain else None if view is None else str(int(view)),
-        settings.ON_IDLE_VARIABLE: on_idle,
-        "NO_COLOR": "1" if plain else None,
+    texts = {
+        "runner": runner,
+        "start_method": start_method,
+        "root_dir": os.path.abspath(root_dir) if root_dir else None,
+        "resume": _find_resumed(resume, root_dir),
+        "retry_failed": "1" if retry_failed else None,
+        "log_level": log_level,
+        "view": "0" if plain else None if view is None else str(int(view)),
+        "on_idle": on_idle,
     }
     os.environ.update(_parse_env(env))
-    os.environ.update({name: value for name, value in variables.items() if value is not None})
+    os.environ.update({settings.SETTINGS[name].variable: text for name, text in texts.items() if text})
+    if plain:
+        os.environ["NO_COLOR"] = "1"
     # Imported here like a verb, so that help and completion do not import the framework.
     import_module("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
 

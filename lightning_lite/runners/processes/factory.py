@@ -47,6 +47,7 @@ class ProcessFactory:
             "values": options.values,
             "preload": options.preload,
             "function": options.setup,
+            "project": None if options.file is None else tuple(options.file),
             "secrets": texts_in(options.setup),
             "host": self.host,
             "parent": os.getpid(),

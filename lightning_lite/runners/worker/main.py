@@ -30,6 +30,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.places import Place
+from lightning_lite.project_file import ProjectFile
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.signals import (
@@ -40,6 +41,7 @@ from lightning_lite.runners.wire.signals import (
 )
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
+from lightning_lite.settings import hand_down
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
 from lightning_lite.values.secret import learn
@@ -161,6 +163,7 @@ class Child:
         if setup["settings"] is not None:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
+        hand_down(setup["project"] and ProjectFile(*setup["project"]))
         self._parent = setup["parent"]
         set_process_caller(Caller("work", self._work, setup["root"], setup["durable"], setup["values"]))
         start_new_thread(self._help, ())
