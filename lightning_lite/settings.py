@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
@@ -26,9 +26,20 @@ RESUME_VARIABLE = "LIGHTNING_LITE_RESUME"
 RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
 VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
 ON_IDLE_VARIABLE = "LIGHTNING_LITE_ON_IDLE"
+NAME_VARIABLE = "LIGHTNING_LITE_NAME"
+TAGS_VARIABLE = "LIGHTNING_LITE_TAGS"
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
+
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_LETTERS_OF_TAGS = _LETTERS | frozenset(":/=+@")
+
+#: Maximum number of characters of the name of a run, and of a tag.
+_MAX_LETTERS = 64
+
+#: A word that `lightning-lite run --resume` uses for the latest run, so no run has it as its name.
+LATEST = "latest"
 
 #: What a user may ask of a root: that it is private or shared with a group, or that its writers are trusted.
 ROOT_MODES = (PRIVATE, GROUP, TRUSTED)
@@ -70,7 +81,8 @@ class Setting(NamedTuple):
     Attributes:
         name: Its name as an argument and in `pyproject.toml`.
         variable: Its environment variable.
-        kind: What its values are: `choice`, `flag`, `number`, `folder`, or `run`, a flag or the id of a run.
+        kind: What its values are: `choice`, `flag`, `number`, `folder`, `name`, `tags`, or `run`: a flag, or
+            the id or the name of a run.
         about: What it means, in one line.
         default: Its value if it is set nowhere.
         choices: The values of a `choice`.
@@ -167,6 +179,14 @@ SETTINGS = {
             "How many ended calls a run keeps for timeline and status.",
             HISTORY,
         ),
+        Setting("tags", TAGS_VARIABLE, "tags", "Tags of the run, by which ps --tag finds it.", default=()),
+        Setting(
+            "name",
+            NAME_VARIABLE,
+            "name",
+            "Name of the run, which verbs take in place of its id.",
+            in_file=False,
+        ),
         Setting(
             "resume",
             RESUME_VARIABLE,
@@ -187,7 +207,7 @@ SETTINGS = {
 }
 
 #: The settings that apply to the next run of this process only, not to runs that its works start.
-_FOR_ONE_RUN = ("resume", "retry_failed")
+_FOR_ONE_RUN = ("name", "resume", "retry_failed")
 
 #: Stands for a value that is not valid.
 _INVALID = object()
@@ -361,7 +381,14 @@ def describe_values(
         case "number":
             return f"a whole number, {setting.least} or more"
         case "run":
-            return f"{flags}, or the id of a run"
+            return f"{flags}, or the id or the name of a run"
+        case "name":
+            return (
+                f"1 to {_MAX_LETTERS} letters, digits and '._-', a letter or a digit first, and not "
+                f"{LATEST!r}, 'root' or the id of a run"
+            )
+        case "tags":
+            return f"a list of tags, each of 1 to {_MAX_LETTERS} letters, digits and '._-:/=+@'"
         case _:
             return "the path of a folder"
 
@@ -377,6 +404,10 @@ def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool
             return type(value) is int and value >= setting.least
         case "run":
             return isinstance(value, bool | str)
+        case "name":
+            return isinstance(value, str) and _is_name(value)
+        case "tags":
+            return isinstance(value, list | tuple | set | frozenset) and all(map(_is_tag, value))
         case _:
             return isinstance(value, str | os.PathLike) and bool(os.fspath(value))
 
@@ -393,8 +424,27 @@ def _from_text(setting: Setting, text: str) -> Any:
             return text if text in setting.choices else _INVALID
         case "run":
             return True if word in _YES else False if word in _NO else text
+        case "name":
+            return text if _is_name(text) else _INVALID
+        case "tags":
+            tags = tuple(tag.strip() for tag in text.split(",") if tag.strip())
+            return tags if all(map(_is_tag, tags)) else _INVALID
         case _:
             return text
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a run may have this name."""
+    is_like_id = text[:8].isdecimal() and text[8:9] == "-" and text[9:18].isdecimal() and len(text) > 17
+    is_component = text == "root" or text.startswith("root.")
+    if is_like_id or is_component or text == LATEST or text[:1] in ("", ".", "_", "-"):
+        return False
+    return len(text) <= _MAX_LETTERS and _LETTERS.issuperset(text)
+
+
+def _is_tag(tag: object) -> bool:
+    """Return whether a run may have this tag."""
+    return isinstance(tag, str) and 0 < len(tag) <= _MAX_LETTERS and _LETTERS_OF_TAGS.issuperset(tag)
 
 
 def working_directory() -> str:
@@ -519,6 +569,8 @@ class RunOptions(NamedTuple):
         view: Whether to show the works at the bottom of the terminal, if there is one.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
         root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
+        name: Name of the run, or `None`.
+        tags: Tags of the run, each once.
         setup: Called in each process of a work before the work is loaded, or `None`.
         on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
             `auto` keeps it if a terminal is attached.
@@ -536,6 +588,8 @@ class RunOptions(NamedTuple):
     view: bool = True
     history: int = HISTORY
     root_mode: str = ANY
+    name: str | None = None
+    tags: tuple[str, ...] = ()
     setup: Callable[[], object] | None = None
     on_idle: str = "auto"
     file: ProjectFile | None = None
@@ -554,14 +608,15 @@ class RunOptions(NamedTuple):
         retry_failed: bool | None = None,
         command_channel: bool | None = None,
         view: bool | None = None,
+        name: str | None = None,
+        tags: Collection[str] | None = None,
         setup: Callable[[], object] | None = None,
         on_idle: str | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
         """Return the options: for each one the argument if given, else what `Settings` finds.
 
-        `LIGHTNING_LITE_RESUME` and `LIGHTNING_LITE_RETRY_FAILED` are removed from `environ`: they apply
-        to the next run of this process, not to runs that its works start.
+        The variables of the settings in `_FOR_ONE_RUN` are removed from `environ`.
 
         Raises:
             SettingError: A value is not valid, or the file with settings is not.
@@ -573,8 +628,8 @@ class RunOptions(NamedTuple):
             ('inline', 'forkserver', False)
         """
         settings = Settings(dict(environ))
-        for name in _FOR_ONE_RUN:
-            environ.pop(SETTINGS[name].variable, None)
+        for setting in _FOR_ONE_RUN:
+            environ.pop(SETTINGS[setting].variable, None)
         return cls(
             root_dir=absolute(root_dir or settings.value("root_dir")),
             runner=settings.value("runner", runner),
@@ -587,6 +642,8 @@ class RunOptions(NamedTuple):
             view=settings.value("view", view),
             history=settings.value("history"),
             root_mode=_root_mode(settings, root_mode, is_named=bool(root_dir)),
+            name=settings.value("name", name),
+            tags=tuple(dict.fromkeys(settings.value("tags", tags))),
             setup=setup,
             on_idle=settings.value("on_idle", on_idle),
             file=settings.file,

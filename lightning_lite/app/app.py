@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
@@ -119,6 +119,8 @@ class LightningApp(Generic[F]):
         command_channel: bool | None = None,
         view: bool | None = None,
         on_idle: str | None = None,
+        name: str | None = None,
+        tags: Collection[str] | None = None,
     ) -> None:
         """Run the app until its flow ends it.
 
@@ -128,9 +130,9 @@ class LightningApp(Generic[F]):
         Args:
             runner: `processes` runs each work in a separate process; `inline` runs all works in this
                 process, for debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
-            resume: Whether to resume the latest run of this app that `flow.stop()` did not end; or the id of
-                a run. Calls that have ended are not run again. With nothing to resume, a new run starts.
-                Else `LIGHTNING_LITE_RESUME`, else a new run starts.
+            resume: Whether to resume the latest run of this app that `flow.stop()` did not end; or the id or
+                the name of a run. Calls that have ended are not run again. With nothing to resume, a new run
+                starts. Else `LIGHTNING_LITE_RESUME`, else a new run starts.
             retry_failed: Whether to run again the calls that failed in that run; else
                 `LIGHTNING_LITE_RETRY_FAILED`.
             start_method: `spawn` starts an interpreter for each work; `forkserver` starts one and forks all
@@ -144,6 +146,10 @@ class LightningApp(Generic[F]):
                 `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
                 it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
                 port is kept. Else `LIGHTNING_LITE_ON_IDLE`, else `auto`.
+            name: Name of the run, which `lightning-lite` and `resume` take in place of its id; else
+                `LIGHTNING_LITE_NAME`. Several runs may have the same name. A resumed run keeps its name and
+                its tags if no others are given.
+            tags: Tags of the run, by which `lightning-lite ps --tag` finds it; else `LIGHTNING_LITE_TAGS`.
 
         Raises:
             AppFailed: The flow called `self.fail(message)`.
@@ -176,6 +182,8 @@ class LightningApp(Generic[F]):
                 command_channel=command_channel,
                 view=view,
                 on_idle=on_idle,
+                name=name,
+                tags=tags,
             )
             self._run(options)
         except BaseException as error:
@@ -195,6 +203,8 @@ class LightningApp(Generic[F]):
         command_channel: bool | None = None,
         view: bool = False,
         on_idle: str = "wait",
+        name: str | None = None,
+        tags: Collection[str] | None = None,
     ) -> RunningApp:
         """Run the app in a thread, and return at once: for notebooks, the prompt and larger programs.
 
@@ -224,6 +234,8 @@ class LightningApp(Generic[F]):
             command_channel=command_channel,
             view=view,
             on_idle=on_idle,
+            name=name,
+            tags=tags,
         )
         self._background = RunningApp(name_of_app(self.root), partial(self._run, options))
         return self._background

@@ -54,7 +54,12 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     if path is None:
         with beginning(options.root_dir, options.root_mode):
             folder = RunFolder.create(
-                options.root_dir, app=name_of_app(root), identity=identity, root_mode=options.root_mode
+                options.root_dir,
+                app=name_of_app(root),
+                identity=identity,
+                root_mode=options.root_mode,
+                name=options.name,
+                tags=options.tags,
             )
             return folder, Journal.create(folder.path, identity, durable=options.durable)
     journal = Journal.open(path, identity, durable=options.durable)
@@ -65,7 +70,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
         with suppress(OSError):  # the next resume removes them
             remove_unneeded(path, replay.history.value_files())
         _check_values(os.path.join(path, "values"), replay.history.value_files())
-        return RunFolder.reopen(path), journal
+        return RunFolder.reopen(path, options.name, options.tags), journal
     except BaseException:
         journal.close()
         raise

@@ -6,6 +6,7 @@ It only lists folders and reads `run.json`, so it is fast.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,10 +15,17 @@ from lightning_lite.runs.catalog import list_runs, read_details, runs_folder
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the runs whose id begins or ends with `incomplete`, the latest first, with the app as help."""
+    """Return names and ids of runs that begin with `incomplete`, or ids that end so, with the app as help.
+
+    The names are the first, then the ids, the latest first.
+    """
     runs = _runs(ctx)
-    found = [name for name in list_runs(runs)[::-1] if _matches(name, incomplete)]
-    return [CompletionItem(name, help=_describe(os.path.join(runs, name))) for name in found]
+    ids = list_runs(runs)[::-1]
+    details = {run_id: read_details(os.path.join(runs, run_id)) for run_id in ids}
+    names = {name: details[run_id] for run_id in ids[::-1] if (name := details[run_id].get("name"))}
+    found = {name: about for name, about in names.items() if name.startswith(incomplete)}
+    found |= {run_id: details[run_id] for run_id in ids if _matches(run_id, incomplete)}
+    return [CompletionItem(word, help=_describe(about)) for word, about in found.items()]
 
 
 def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -59,6 +67,5 @@ def _matches(name: str, text: str) -> bool:
     return name.startswith(text) or name.endswith(text)
 
 
-def _describe(path: str) -> str:
-    details = read_details(path)
+def _describe(details: dict[str, Any]) -> str:
     return f"{details.get('app', '?')}, {details.get('started', '?')}"

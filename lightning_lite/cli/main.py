@@ -39,8 +39,9 @@ VERBS = {
 
 _HELP = """Lightning Apps without the cloud, the account and the server.
 
-A RUN is the id of a run, or a unique part of it: its beginning, or its last digits. Without RUN, a verb takes
-the run that is still running, or else the latest one. A WORK is the name of a work, or the end of it.
+A RUN is the name of a run, its id, or a unique part of the id: its beginning, or its last digits. Without
+RUN, a verb takes the run that is still running, or else the latest one. A WORK is the name of a work, or the
+end of it.
 
 \b
 Examples:

@@ -8,7 +8,16 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
-from lightning_lite.runs.catalog import LINK_TROUBLE, RunSummary, list_runs, read_run, runs_folder
+from lightning_lite.cli.run_reader import read_status
+from lightning_lite.runs.catalog import (
+    LINK_TROUBLE,
+    RunSummary,
+    list_named,
+    list_runs,
+    read_details,
+    read_run,
+    runs_folder,
+)
 
 #: Maximum number of names that an error lists.
 _MAX_NAMES = 5
@@ -22,13 +31,14 @@ def find_run(root: str, text: str | None, *, running: bool = False) -> RunSummar
 
     Args:
         root: The root folder.
-        text: Its id or a part of it; `None` for the run that is still running, or else the latest.
+        text: Its id, its name or a part of its id; `None` for the run that is still running, or else the
+            latest.
         running: Whether the run must be still running.
 
     Raises:
         BadInput: No run matches, several match, its folder is a link, or the run has ended.
     """
-    run = _choose(root) if text is None else _find(root, text)
+    run = _choose(root) if text is None else _find(root, text, running)
     if os.path.islink(run.path):
         raise BadInput(f"run {run.id} can't be read from {run.path!r}: {LINK_TROUBLE}.")
     if running and run.state != "running":
@@ -44,11 +54,32 @@ def find_target(
     """Return the run that the first word names, if it is a run, and the other words, which name works.
 
     Raises:
-        BadInput: No run matches, several match, or the run has ended and `running` is true.
+        BadInput: No run matches, several match, the run has ended and `running` is true, or the first word is
+            the name of a run and of a work of another run.
     """
+    if words and list_named(runs_folder(root), words[0]):
+        _check_is_no_work(root, words[0])
     if words and (_matching(root, words[0]) or _DATE.match(words[0])):
         return find_run(root, words[0], running=running), tuple(words[1:])
     return find_run(root, None, running=running), tuple(words)
+
+
+def _check_is_no_work(root: str, name: str) -> None:
+    """Refuse the name of a run if it also means a work of the run that a verb takes without a RUN.
+
+    Raises:
+        BadInput: It does.
+    """
+    try:
+        run = _choose(root)
+    except BadInput:  # several runs go on: without a RUN, a verb takes none
+        return
+    works = [work.name for work in read_status(run, journal=False).works]
+    if run.name != name and any(work.endswith(f".{name}") for work in works):
+        raise BadInput(
+            f"{name!r} is the name of a run, and of a work of run {run.id}: type the id of the run, or the "
+            "full name of the work."
+        )
 
 
 def find_work(run: str, text: str, names: Collection[str]) -> str:
@@ -79,19 +110,24 @@ def find_work(run: str, text: str, names: Collection[str]) -> str:
     raise BadInput(f"there is no work {text!r} in run {run}: {hint}")
 
 
-def _find(root: str, text: str) -> RunSummary:
+def _find(root: str, text: str, running: bool) -> RunSummary:
     runs = runs_folder(check_root(root))
-    matching = _matching(root, text)
+    matching = [read_run(os.path.join(runs, run_id)) for run_id in _matching(root, text)]
+    if len(matching) > 1 and running:
+        matching = [run for run in matching if run.state == "running"] or matching
     if len(matching) == 1:
-        return read_run(os.path.join(runs, matching[0]))
+        return matching[0]
     if matching:
-        raise BadInput(
-            f"{text!r} matches {len(matching)} runs: {_list(matching[::-1])}; type more of the id."
-        )
+        which = _list(run.id for run in reversed(matching))
+        if matching[0].name == text:
+            raise BadInput(f"{len(matching)} runs have the name {text!r}: {which}; type the id of one.")
+        raise BadInput(f"{text!r} matches {len(matching)} runs: {which}; type more of the id.")
     ids = list_runs(runs)
     by_end = {name.rpartition("-")[2]: name for name in ids}
     similar = get_close_matches(text, ids, n=3, cutoff=0.5)
     similar = similar or [by_end[end] for end in get_close_matches(text, by_end, n=3, cutoff=0.5)]
+    names = {str(name) for run_id in ids if (name := read_details(os.path.join(runs, run_id)).get("name"))}
+    similar = get_close_matches(text, names, n=3, cutoff=0.6) or similar
     hint = f"did you mean {_list(similar)}?" if similar else "`lightning-lite ps` lists them."
     raise BadInput(f"there is no run {text!r} in {root}: {hint}")
 
@@ -109,11 +145,14 @@ def _choose(root: str) -> RunSummary:
 
 
 def _matching(root: str, text: str) -> list[str]:
-    """Return the ids that begin or end with `text`, or only the id that equals it."""
-    ids = list_runs(runs_folder(root))
+    """Return the id that equals `text`; else those of the runs with this name; else those with this part."""
+    runs = runs_folder(root)
+    ids = list_runs(runs)
     if text in ids:
         return [text]
-    return [name for name in ids if text and (name.startswith(text) or name.endswith(text))]
+    return list_named(runs, text) or [
+        name for name in ids if text and (name.startswith(text) or name.endswith(text))
+    ]
 
 
 def _describe_end(run: RunSummary) -> str:

@@ -38,8 +38,8 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(
         ("id", "app", "identity", "state", "started", "executable", "cwd", "user", "host", "python"), (str,)
     ),
-    **dict.fromkeys(("ended", "resumed", "error"), (str, type(None))),
-    "command": (list,),
+    **dict.fromkeys(("ended", "resumed", "error", "name"), (str, type(None))),
+    **dict.fromkeys(("command", "tags"), (list,)),
     "works": (dict,),
     "pid": (int,),
 }
@@ -69,6 +69,16 @@ class RunSummary(NamedTuple):
     def app(self) -> str:
         """Name of the app."""
         return str(self.details.get("app", "?"))
+
+    @property
+    def name(self) -> str | None:
+        """Name of the run, if it has one."""
+        return self.details.get("name")
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of the run."""
+        return [tag for tag in self.details.get("tags", ()) if isinstance(tag, str)]
 
     @property
     def started(self) -> float | None:
@@ -180,18 +190,33 @@ def list_runs(runs: str) -> list[str]:
         return []
 
 
+def list_named(runs: str, name: str) -> list[str]:
+    """Return the ids of the runs in a folder that have a name, the oldest first."""
+    return [
+        run_id for run_id in list_runs(runs) if read_details(os.path.join(runs, run_id)).get("name") == name
+    ]
+
+
 def run_path(root: str, run_id: str) -> str:
     """Return the folder of a run.
 
     Args:
         root: Absolute folder that holds everything.
-        run_id: Id of the run, as in `RunFolder.id`.
+        run_id: Id of the run, as in `RunFolder.id`, or its name.
 
     Raises:
-        NothingToResume: There is no such run.
+        NothingToResume: There is no such run, or there are several with this name.
         RootRefused: Another user could have written into the root or into the run, or that is a link.
     """
     runs = runs_folder(root)
+    named = [] if _RUN_ID.fullmatch(run_id) else list_named(runs, run_id)
+    if len(named) > 1:
+        raise NothingToResume(
+            f"{len(named)} runs have the name {run_id!r}: {', '.join(named[::-1])}; give the id of one",
+            run_id=run_id,
+            root=root,
+        )
+    run_id = named[0] if named else run_id
     if _RUN_ID.fullmatch(run_id) is None or not _is_run(path := os.path.join(runs, run_id)):
         raise NothingToResume(
             f"there is no run {one_line(run_id)!r}; the runs are named like the folders in {runs!r}",

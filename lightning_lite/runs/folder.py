@@ -57,6 +57,8 @@ class RunFolder:
         identity: str = "",
         command: Sequence[str] | None = None,
         root_mode: str = ANY,
+        name: str | None = None,
+        tags: Sequence[str] = (),
     ) -> Self:
         """Make the folder of a new run, with permission for its user only.
 
@@ -66,6 +68,8 @@ class RunFolder:
             identity: Identity of the app; a later run of the same app can resume this one.
             command: Command line of the program; the default is `sys.orig_argv`.
             root_mode: With whom the root may be shared, see `root_access.opened`.
+            name: Name of the run, or `None`.
+            tags: Tags of the run.
 
         Raises:
             RootRefused: Another user could have written into the root.
@@ -80,6 +84,8 @@ class RunFolder:
                     "id": os.path.basename(path),
                     "app": app,
                     "identity": identity,
+                    "name": name,
+                    "tags": list(tags),
                     **_describe_process(command, now),
                 },
             )
@@ -92,11 +98,13 @@ class RunFolder:
         return run
 
     @classmethod
-    def reopen(cls, path: str) -> Self:
+    def reopen(cls, path: str, name: str | None = None, tags: Sequence[str] = ()) -> Self:
         """Return the folder of a run that this process resumes, and record that in its `run.json`.
 
         Args:
             path: Absolute path of its folder.
+            name: Its new name; `None` keeps the one that it has.
+            tags: Its new tags; an empty list keeps those that it has.
 
         Raises:
             RunnerError: Its `run.json` can't be read or written.
@@ -106,6 +114,10 @@ class RunFolder:
             details.pop("works", None)  # both describe the end of the earlier process
             details.pop("error", None)
             begun = {"started": details["started"], "resumed": _iso(time.time())}
+            if name is not None:
+                details["name"] = name
+            if tags:
+                details["tags"] = list(tags)
             run = cls(path, {**details, **_describe_process(None, time.time()), **begun})
             run._open_logs()
             run._write()

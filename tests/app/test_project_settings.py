@@ -89,8 +89,8 @@ def test_a_wrong_value_in_the_file_is_refused_with_the_file_the_name_and_the_val
 def test_a_wrong_word_in_a_variable_is_refused_with_its_name_and_the_word(name: str):
     variable = SETTINGS[name].variable
 
-    with pytest.raises(SettingError, match=rf"variable {variable} must be .* Found '-1x'"):
-        Settings({variable: "-1x"}).find(name)
+    with pytest.raises(SettingError, match=rf"variable {variable} must be .* Found '-1 x'"):
+        Settings({variable: "-1 x"}).find(name)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.runs.journal_format import has_journal, journal_size
 from lightning_lite.text import format_seconds
 
+_HEADINGS = ["ID", "NAME", "APP", "STATE", "TAGS", "STARTED", "TOOK", "WORKS"]
+
 #: Maximum number of runs that are listed without --all.
 _MAX_RUNS = 20
 
@@ -27,19 +29,30 @@ _SHORT_JOURNAL = 128 * 1024
 @click.command(
     "ps",
     cls=Command,
-    epilog=examples("ps", "ps --running --json", "stop $(lightning-lite ps -q --running)"),
+    epilog=examples(
+        "ps", "ps --tag nightly", "ps --running --json", "stop $(lightning-lite ps -q --running --name trial)"
+    ),
 )
 @click.option(
     "-a", "--all", "shows_all", is_flag=True, help=f"List all runs, not only the latest {_MAX_RUNS}."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only the ids.")
 @click.option("--running", is_flag=True, help="List only runs that are still running.")
+@click.option("--name", metavar="NAME", help="List only runs with this name.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="List only runs with this tag; repeatable.")
 @root_option
 @json_option
 @plain_option
 @click.pass_context
 def command(
-    ctx: click.Context, root: str, shows_all: bool, quiet: bool, running: bool, as_json: bool
+    ctx: click.Context,
+    root: str,
+    shows_all: bool,
+    quiet: bool,
+    running: bool,
+    name: str | None,
+    tags: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """List the runs, the latest first.
 
@@ -48,9 +61,13 @@ def command(
     # Where no app has run yet, there are no runs; a folder that was named is more likely a mistake.
     is_named = ctx.get_parameter_source("root") is click.core.ParameterSource.COMMANDLINE
     is_missing = not is_named and not os.path.lexists(root)
-    runs = [] if is_missing else read_runs(check_root(root))[::-1]
-    if running:
-        runs = [run for run in runs if run.state == "running"]
+    runs = [
+        run
+        for run in reversed([] if is_missing else read_runs(check_root(root)))
+        if (run.state == "running" or not running)
+        and (name is None or run.name == name)
+        and set(tags).issubset(run.tags)
+    ]
     hidden = 0 if shows_all or quiet or as_json else max(0, len(runs) - _MAX_RUNS)
     shown = runs[: len(runs) - hidden]
     if quiet:
@@ -59,9 +76,14 @@ def command(
     elif as_json:
         say_json([_describe(run) for run in shown])
     elif not runs:
-        say(f"There is no {'running run' if running else 'run'} in {root}.")
+        named = f" with the name {name!r}" if name is not None else ""
+        tagged = f" with the tags {', '.join(tags)}" if tags else ""
+        say(f"There is no {'running run' if running else 'run'}{named}{tagged} in {root}.")
     else:
-        say_table(["ID", "APP", "STATE", "STARTED", "TOOK", "WORKS"], map(_row, shown))
+        # Most roots have no named run: the two columns would be empty.
+        optional = {"NAME": any(run.name for run in shown), "TAGS": any(run.tags for run in shown)}
+        headings = [heading for heading in _HEADINGS if optional.get(heading, True)]
+        say_table(headings, ([_cell(run, heading) for heading in headings] for run in shown))
         for run in shown:
             if run.trouble:
                 say(f"{run.id}: {run.trouble}", "yellow")
@@ -69,16 +91,34 @@ def command(
             say(f"... and {hidden} older ones: lightning-lite ps --all")
 
 
-def _row(run: RunSummary) -> tuple[object, ...]:
-    end = run.ended if run.state != "running" else time()
-    took = None if run.started is None or end is None else format_seconds(max(0.0, end - run.started))
-    return run.id, run.app, run.state, show_moment(run.started), took, _show_works(_count_works(run))
+def _cell(run: RunSummary, heading: str) -> object:
+    """Return what a column has about a run."""
+    match heading:
+        case "ID":
+            return run.id
+        case "NAME":
+            return run.name
+        case "APP":
+            return run.app
+        case "STATE":
+            return run.state
+        case "TAGS":
+            return ", ".join(run.tags)
+        case "STARTED":
+            return show_moment(run.started)
+        case "TOOK":
+            end = run.ended if run.state != "running" else time()
+            return None if run.started is None or end is None else format_seconds(max(0.0, end - run.started))
+        case _:
+            return _show_works(_count_works(run))
 
 
 def _describe(run: RunSummary) -> dict[str, Any]:
     details = run.details
     return {
         "id": run.id,
+        "name": run.name,
+        "tags": run.tags,
         "app": run.app,
         "state": run.state,
         "started": details.get("started"),

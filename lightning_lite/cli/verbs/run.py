@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -12,8 +13,7 @@ from lightning_lite import settings
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
-
-_LATEST = "latest"
+from lightning_lite.errors import SettingError
 
 #: What separates our options from the arguments of the app; the first is that of Lightning App.
 _SEPARATORS = ("--app_args", "--app-args", "--")
@@ -28,6 +28,16 @@ class _Run(Command):
         )
         ctx.obj = args[end + 1 :]
         return super().parse_args(ctx, args[:end])
+
+
+def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Refuse an invalid setting before the app starts."""
+    try:
+        if value:
+            settings.Settings().find(str(option.name), value)
+    except SettingError as error:
+        raise BadInput(f"{option.opts[0]}: {error}.") from None
+    return value
 
 
 @click.command(
@@ -47,12 +57,14 @@ class _Run(Command):
 @click.option(
     "--resume",
     is_flag=False,
-    flag_value=_LATEST,
+    flag_value=settings.LATEST,
     metavar="[RUN]",
     help="Resume the latest run of this app that its flow did not end; or RUN.",
 )
 @setting_option("retry_failed", is_flag=True)
 @click.option("--env", multiple=True, metavar="K=V", help="Set an environment variable; may be repeated.")
+@setting_option("name", metavar="NAME", callback=_check)
+@setting_option("tags", "--tag", metavar="TAG", multiple=True, callback=_check)
 @setting_option("log_level")
 @setting_option("view", "--view/--no-view")
 @setting_option("on_idle")
@@ -69,6 +81,8 @@ def command(
     root_dir: str | None,
     resume: str | None,
     retry_failed: bool | None,
+    name: str | None,
+    tags: tuple[str, ...],
     env: tuple[str, ...],
     log_level: str | None,
     view: bool | None,
@@ -89,6 +103,8 @@ def command(
         "root_dir": os.path.abspath(root_dir) if root_dir else None,
         "resume": _find_resumed(resume, root_dir),
         "retry_failed": "1" if retry_failed else None,
+        "name": name,
+        "tags": ",".join(tags),
         "log_level": log_level,
         "view": "0" if plain else None if view is None else str(int(view)),
         "on_idle": on_idle,
@@ -103,7 +119,7 @@ def command(
 
 def _find_resumed(resume: str | None, root: str | None) -> str | None:
     """Return the value for the variable that selects the run to resume."""
-    if resume == _LATEST:
+    if resume == settings.LATEST:
         # `lightning-lite resume` repeats this command, and has set the variable to the id of a run.
         return os.environ.get(settings.RESUME_VARIABLE) or "1"
     return None if resume is None else find_run(settings.resolve_root(root), resume).id

@@ -57,8 +57,11 @@ def _say_head(status: RunStatus) -> None:
         when += f", ended {show_moment(run.ended)}"
     place = run.holder.place if run.holder is not None else None
     process = f", {place}" if place is not None else ""
-    say(f"{run.app}, run {run.id}: {run.state}{process}, {when}")
+    name = f" ({run.name})" if run.name else ""
+    say(f"{run.app}, run {run.id}{name}: {run.state}{process}, {when}")
     say(f"{' '.join(map(str, details.get('command') or ['?']))}   in {details.get('cwd') or '?'}")
+    if run.tags:
+        say(f"tags: {', '.join(run.tags)}")
     if run.error:
         say(run.error, "red")
     if status.trouble:
@@ -167,6 +170,8 @@ def _describe(status: RunStatus, names: list[str]) -> dict[str, Any]:
     return {
         **{name: details.get(name) for name in kept},
         "id": run.id,
+        "name": run.name,
+        "tags": run.tags,
         "folder": run.path,
         "state": run.state,
         "ended": details.get("ended") if run.state != "running" else None,
