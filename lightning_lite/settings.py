@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, MutableMapping
 
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+from lightning_lite.masking import MASK
 from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
 from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.root_access import DEFAULT_ROOT as DEFAULT_ROOT
@@ -28,6 +29,7 @@ VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
 ON_IDLE_VARIABLE = "LIGHTNING_LITE_ON_IDLE"
 NAME_VARIABLE = "LIGHTNING_LITE_NAME"
 TAGS_VARIABLE = "LIGHTNING_LITE_TAGS"
+NOTIFY_VARIABLE = "LIGHTNING_LITE_NOTIFY"
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -56,6 +58,12 @@ ON_IDLE = ("auto", "wait", "fail")
 #: Log levels of the framework, the default first.
 LOG_LEVELS = ("info", "debug")
 
+#: The address that switches messages off.
+OFF = "off"
+
+#: After which ends of a run a message is sent, the default first.
+NOTIFY_ON = ("failure", "end")
+
 #: Ended calls that the journal of a run keeps for `timeline`; remembered answers are always kept.
 HISTORY = 10_000
 
@@ -81,8 +89,8 @@ class Setting(NamedTuple):
     Attributes:
         name: Its name as an argument and in `pyproject.toml`.
         variable: Its environment variable.
-        kind: What its values are: `choice`, `flag`, `number`, `folder`, `name`, `tags`, or `run`: a flag, or
-            the id or the name of a run.
+        kind: What its values are: `choice`, `flag`, `number`, `folder`, `name`, `tags`, `address`, or `run`,
+            which is a flag, or the id or the name of a run.
         about: What it means, in one line.
         default: Its value if it is set nowhere.
         choices: The values of a `choice`.
@@ -179,6 +187,21 @@ SETTINGS = {
             "How many ended calls a run keeps for timeline and status.",
             HISTORY,
         ),
+        Setting(
+            "notify",
+            NOTIFY_VARIABLE,
+            "address",
+            "Where a message about the end of a run goes: an address of apprise.",
+        ),
+        Setting(
+            "notify_on",
+            "LIGHTNING_LITE_NOTIFY_ON",
+            "choice",
+            "Whether a message is sent after a failure only, or after each end.",
+            NOTIFY_ON[0],
+            NOTIFY_ON,
+            NOTIFY_ON,
+        ),
         Setting("tags", TAGS_VARIABLE, "tags", "Tags of the run, by which ps --tag finds it.", default=()),
         Setting(
             "name",
@@ -272,7 +295,8 @@ class Settings:
         if given is not None:
             if not _is_valid(setting, given, setting.choices):
                 expected = describe_values(setting, flags="True or False")
-                raise SettingError(f"{name} must be {expected}. Found {given!r}", setting=name)
+                found = show_value(setting, given)
+                raise SettingError(f"{name} must be {expected}. Found {found}", setting=name)
             return Found(given, "argument")
         text = self._environ.get(setting.variable, "").strip()
         if text:
@@ -280,7 +304,7 @@ class Settings:
             if value is _INVALID:
                 raise SettingError(
                     f"The environment variable {setting.variable} must be "
-                    f"{describe_values(setting, flags='1 or 0')}. Found {text!r}",
+                    f"{describe_values(setting, flags='1 or 0')}. Found {show_value(setting, text)}",
                     setting=name,
                 )
             return Found(value, setting.variable)
@@ -334,7 +358,8 @@ def _checked(file: ProjectFile) -> ProjectFile:
         if not _is_valid(setting, value, setting.file_choices):
             raise SettingError(
                 f"{file.path}: {name} in [tool.{TABLE}] must be "
-                f"{describe_values(setting, choices=setting.file_choices)}. Found {value!r}",
+                f"{describe_values(setting, choices=setting.file_choices)}. "
+                f"Found {show_value(setting, value)}",
                 path=file.path,
                 setting=name,
             )
@@ -389,8 +414,35 @@ def describe_values(
             )
         case "tags":
             return f"a list of tags, each of 1 to {_MAX_LETTERS} letters, digits and '._-:/=+@'"
+        case "address":
+            return f"an address of apprise, such as 'slack://...', or {OFF!r} for none"
         case _:
             return "the path of a folder"
+
+
+def show_value(setting: Setting, value: object) -> str:
+    """Return a value for people: as Python writes it, but an address only with its scheme.
+
+    Example:
+        >>> show_value(SETTINGS["notify"], "slack://TokenA/TokenB/TokenC"), show_value(SETTINGS["view"], True)
+        ("'slack://**********'", 'True')
+    """
+    if setting.kind == "address" and isinstance(value, str) and value not in ("", OFF):
+        scheme, separator, _ = value.partition("://")  # the rest has passwords and tokens
+        value = f"{scheme if separator else ''}{separator}{MASK}"
+    return repr(value)
+
+
+def _address(value: str | None) -> str | None:
+    """Return an address, or `None` if messages are switched off."""
+    return value if value and "://" in value else None
+
+
+def _without_address(file: ProjectFile | None) -> ProjectFile | None:
+    """Return a file without the address, which has a password that works do not need."""
+    if file is None:
+        return None
+    return ProjectFile(file.path, {name: value for name, value in file.table.items() if name != "notify"})
 
 
 def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool:
@@ -408,6 +460,8 @@ def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool
             return isinstance(value, str) and _is_name(value)
         case "tags":
             return isinstance(value, list | tuple | set | frozenset) and all(map(_is_tag, value))
+        case "address":
+            return isinstance(value, str) and ("://" in value or value in ("", OFF))
         case _:
             return isinstance(value, str | os.PathLike) and bool(os.fspath(value))
 
@@ -429,6 +483,8 @@ def _from_text(setting: Setting, text: str) -> Any:
         case "tags":
             tags = tuple(tag.strip() for tag in text.split(",") if tag.strip())
             return tags if all(map(_is_tag, tags)) else _INVALID
+        case "address":
+            return text if "://" in text else OFF if word in _NO else _INVALID
         case _:
             return text
 
@@ -571,10 +627,12 @@ class RunOptions(NamedTuple):
         root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
         name: Name of the run, or `None`.
         tags: Tags of the run, each once.
+        notify: Address for a message about the end of the run, or `None`.
+        notify_on: Whether it is sent after a failure only, or after each end.
         setup: Called in each process of a work before the work is loaded, or `None`.
         on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
             `auto` keeps it if a terminal is attached.
-        file: The file with settings, so that works need not read it again, or `None`.
+        file: The file with settings, so that works need not read it again, or `None`; without `notify`.
     """
 
     root_dir: str
@@ -590,6 +648,8 @@ class RunOptions(NamedTuple):
     root_mode: str = ANY
     name: str | None = None
     tags: tuple[str, ...] = ()
+    notify: str | None = None
+    notify_on: str = NOTIFY_ON[0]
     setup: Callable[[], object] | None = None
     on_idle: str = "auto"
     file: ProjectFile | None = None
@@ -610,6 +670,8 @@ class RunOptions(NamedTuple):
         view: bool | None = None,
         name: str | None = None,
         tags: Collection[str] | None = None,
+        notify: str | None = None,
+        notify_on: str | None = None,
         setup: Callable[[], object] | None = None,
         on_idle: str | None = None,
         environ: MutableMapping[str, str] = os.environ,
@@ -644,7 +706,9 @@ class RunOptions(NamedTuple):
             root_mode=_root_mode(settings, root_mode, is_named=bool(root_dir)),
             name=settings.value("name", name),
             tags=tuple(dict.fromkeys(settings.value("tags", tags))),
+            notify=_address(settings.value("notify", notify)),
+            notify_on=settings.value("notify_on", notify_on),
             setup=setup,
             on_idle=settings.value("on_idle", on_idle),
-            file=settings.file,
+            file=_without_address(settings.file),
         )

@@ -33,4 +33,7 @@ def lowest_versions(requirements: Iterable[str]) -> Iterator[str]:
 
 if __name__ == "__main__":
     project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
-    sys.stdout.write("\n".join(lowest_versions(project["dependencies"])) + "\n")
+    sys.stdout.write(
+        "\n".join(lowest_versions([*project["dependencies"], *project["optional-dependencies"]["notify"]]))
+        + "\n"
+    )

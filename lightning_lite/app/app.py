@@ -10,7 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
+from lightning_lite.app.hooks import EndHooks, Hook, check_hook
 from lightning_lite.app.notebook import show_works
+from lightning_lite.app.notification import Notifier
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
@@ -25,6 +27,7 @@ from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values.secret import Secret
 
 if TYPE_CHECKING:
     # `typing` has no `default` before Python 3.13. Type checkers bring this module; it need not be installed.
@@ -60,6 +63,15 @@ class LightningApp(Generic[F]):
         setup: A function without arguments that is called in the process of each work before the work is
             loaded, for settings that libraries keep in the process: threads of torch, options of pandas. With
             the inline runner it is called once, in this process.
+        on_failure: A function that is called with a `RunEnd` after each run of this app that failed, also if
+            the run could not begin.
+        on_end: The same after each run, however it ended; not if the process is killed.
+        notify: Address for a message about a failed run, an URL of apprise such as `slack://...`; needs the
+            extra `notify`. Else `LIGHTNING_LITE_NOTIFY`. "" sends none.
+        notify_on: `failure`, or `end` for a message about each run; else `LIGHTNING_LITE_NOTIFY_ON`.
+
+    An argument that is not given has the value of its environment variable, else that of
+    `[tool.lightning_lite]` in `pyproject.toml`, else its default.
 
     Attributes:
         root: The root flow; type checkers know its class: `LightningApp(Search()).root` is a `Search`.
@@ -90,9 +102,15 @@ class LightningApp(Generic[F]):
         max_running: int | None = None,
         clock: Clock | None = None,
         setup: Callable[[], object] | None = None,
+        on_failure: Hook | None = None,
+        on_end: Hook | None = None,
+        notify: str | Secret | None = None,
+        notify_on: Literal["failure", "end"] | None = None,
     ) -> None:
         try:
             _check_arguments(log_level, setup, root_mode, max_running)
+            check_hook("on_failure", on_failure)
+            check_hook("on_end", on_end)
             self.root = cast("F", _as_root(root))  # for a work, `F` is its default
         except ComponentError as error:
             leave_out_own_frames(error)
@@ -105,6 +123,10 @@ class LightningApp(Generic[F]):
         self._durable = durable
         self._max_running = max_running
         self._setup = setup
+        self._on_failure = on_failure
+        self._on_end = on_end
+        self._notify = notify
+        self._notify_on = notify_on
         self._clock: Clock = clock or RealClock()
         self._session: Session | None = None
         self._background: RunningApp | None = None
@@ -263,6 +285,8 @@ class LightningApp(Generic[F]):
             durable=self._durable,
             max_running=self._max_running,
             setup=self._setup,
+            notify=self._notify.reveal() if isinstance(self._notify, Secret) else self._notify,
+            notify_on=self._notify_on,
             **arguments,
         )
 
@@ -273,7 +297,16 @@ class LightningApp(Generic[F]):
             options: The options of the run.
             on_session: Called with the session once it is created.
         """
-        session = self._session = Session(self.root, options, self._clock, self.run_once)
+        # First, so that a wrong address is no surprise at the end of a long run.
+        send = Notifier(options.notify).send if options.notify else None
+        name = name_of_app(self.root)
+        with EndHooks(name, options, self._on_failure, self._on_end, send) as hooks:
+            self._run_session(options, hooks, on_session)
+
+    def _run_session(
+        self, options: RunOptions, hooks: EndHooks, on_session: Callable[[Session], None] | None
+    ) -> None:
+        session = hooks.run = self._session = Session(self.root, options, self._clock, self.run_once)
         if on_session is not None:
             on_session(session)
         ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)

@@ -160,6 +160,16 @@ class Session:
         return self._folder.path
 
     @property
+    def name(self) -> str | None:
+        """Name of the run, or `None`."""
+        return self._folder.name
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of the run."""
+        return self._folder.tags
+
+    @property
     def error(self) -> BaseException | None:
         """The error that ended the app, or `None`."""
         return self._machine.error

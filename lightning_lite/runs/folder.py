@@ -133,6 +133,16 @@ class RunFolder:
             ) from error
         return run
 
+    @property
+    def name(self) -> str | None:
+        """Name of the run, or `None`."""
+        return self._details.get("name")
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of the run."""
+        return list(self._details.get("tags", ()))
+
     def note_works(self, works: Mapping[str, int]) -> None:
         """Record the states of the works while the run goes on, for the case that its process dies.
 

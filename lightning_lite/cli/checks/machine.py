@@ -14,7 +14,7 @@ import psutil
 
 from lightning_lite import distribution
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
-from lightning_lite.settings import SETTINGS, RunOptions, Settings
+from lightning_lite.settings import SETTINGS, RunOptions, Settings, show_value
 from lightning_lite.text import format_bytes
 
 if sys.platform != "win32":
@@ -158,7 +158,11 @@ def _start_method() -> Finding:
 def _settings() -> Finding:
     settings = Settings()
     found = [(name, settings.find(name)) for name in SETTINGS]
-    own = [f"{name}={value} ({origin})" for name, (value, origin) in found if origin != "default"]
+    own = [
+        f"{name}={show_value(SETTINGS[name], value)} ({origin})"
+        for name, (value, origin) in found
+        if origin != "default"
+    ]
     return Finding("settings", ", ".join(own) or "none in the environment and in pyproject.toml")
 
 

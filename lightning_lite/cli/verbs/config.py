@@ -7,7 +7,7 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import examples, json_option, plain_option
 from lightning_lite.cli.output import say, say_json, say_table
-from lightning_lite.settings import SETTINGS, Found, Setting, Settings, describe_values
+from lightning_lite.settings import SETTINGS, Found, Setting, Settings, describe_values, show_value
 
 
 @click.command("config", cls=Command, epilog=examples("config", "config --origin", "config --json"))
@@ -26,7 +26,9 @@ def command(shows_origin: bool, as_json: bool) -> None:
     if as_json:
         say_json({"file": file, "settings": [_describe(setting, value) for setting, value in found]})
         return
-    rows = [(setting.name, _show(value.value), value.origin, setting.about) for setting, value in found]
+    rows = [
+        (setting.name, _show(setting, value.value), value.origin, setting.about) for setting, value in found
+    ]
     if shows_origin:
         say_table(["NAME", "VALUE", "ORIGIN"], [row[:3] for row in rows])
     else:
@@ -38,7 +40,7 @@ def command(shows_origin: bool, as_json: bool) -> None:
 def _describe(setting: Setting, found: Found) -> dict[str, object]:
     return {
         "name": setting.name,
-        "value": found.value,
+        "value": _masked(setting, found.value),
         "origin": found.origin,
         "variable": setting.variable,
         "values": describe_values(setting),
@@ -48,12 +50,19 @@ def _describe(setting: Setting, found: Found) -> dict[str, object]:
     }
 
 
-def _show(value: object) -> str:
-    """Return a value as `pyproject.toml` has it; a value that is not set has no text."""
-    match value:
+def _masked(setting: Setting, value: object) -> object:
+    """Return a value, or an address without its password."""
+    return show_value(setting, value).strip("'") if setting.kind == "address" and value is not None else value
+
+
+def _show(setting: Setting, value: object) -> str:
+    """Return a value for people; a value that is not set has no text."""
+    match _masked(setting, value):
         case None:
             return ""
-        case bool():
-            return str(value).lower()
-        case _:
-            return str(value)
+        case bool() as flag:
+            return str(flag).lower()
+        case list() | tuple() as words:
+            return ", ".join(words)
+        case other:
+            return str(other)

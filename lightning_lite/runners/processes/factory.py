@@ -62,8 +62,10 @@ class ProcessFactory:
         """
         name = request.work
         number = next(self._numbers)
+        inherited = dict(os.environ)
+        inherited.pop(settings.NOTIFY_VARIABLE, None)  # it has a password that works do not need
         env = {
-            **os.environ,
+            **inherited,
             settings.ROOT_VARIABLE: self._root,
             **({TRUSTED_ROOT_VARIABLE: self._root} if is_trusted(self._root) else {}),
             **(request.env or {}),

@@ -1,0 +1,197 @@
+"""What happens after a run has ended: the hooks of the app are called, and a message is sent.
+
+    LightningApp(root, on_failure=..., on_end=..., notify=...)
+    run has ended ─▶ on_failure(end), if it failed ─▶ on_end(end) ─▶ message to people
+
+All works have exited and the end is recorded by then. Neither an error of a hook nor a message that can't be
+sent changes how the app ends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Protocol, Self
+
+from lightning_lite.app.reporting import print_notice
+from lightning_lite.errors import ComponentError
+from lightning_lite.masking import mask
+from lightning_lite.settings import RunOptions
+from lightning_lite.tracebacks import leave_out_own_frames
+
+
+class RunEnd(NamedTuple):
+    """How a run has ended; the argument of the hooks of an app.
+
+    Attributes:
+        app: Name of the app, that of the class of its root.
+        run_id: Id of the run; "" if it could not begin.
+        name: Name of the run, or `None`.
+        tags: Tags of the run.
+        folder: Absolute path of the folder of the run, with `logs`; "" if it could not begin.
+        state: `stopped` by its flow; `failed`; or `interrupted` by Ctrl-C, a signal, `lightning-lite stop` or
+            the handle of `app.start()`.
+        error: The exception that `app.run()` raises after the hooks, or `None`.
+        duration: Seconds since `app.run()` was called; for a resumed run, since it was resumed.
+
+    Example:
+        >>> from lightning_lite import LightningApp, LightningFlow
+        >>> class Hello(LightningFlow):
+        ...     def run(self):
+        ...         self.stop("Hello!")
+        >>> LightningApp(Hello(), on_end=lambda end: print(end.app, end.state, end.error)).run()
+        Hello!
+        Hello stopped None
+    """
+
+    app: str
+    run_id: str
+    name: str | None
+    tags: Sequence[str]
+    folder: str
+    state: Literal["stopped", "failed", "interrupted"]
+    error: BaseException | None
+    duration: float
+
+
+#: A hook of an app.
+Hook = Callable[[RunEnd], object]
+
+
+class Run(Protocol):
+    """The part of a session that hooks learn of.
+
+    Attributes:
+        run_id: Id of the run, the name of its folder.
+    """
+
+    run_id: str
+
+    @property
+    def folder(self) -> str:
+        """Absolute path of the folder of the run."""
+
+    @property
+    def name(self) -> str | None:
+        """Name of the run, or `None`."""
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """Tags of the run."""
+
+
+def check_hook(argument: str, hook: Any) -> None:
+    """Refuse a hook that could not be called when a run has ended.
+
+    Args:
+        argument: Name of the argument that has it.
+        hook: The hook, or `None`.
+
+    Raises:
+        ComponentError: It is not a function of one argument, or is a coroutine function.
+    """
+    if hook is None:
+        return
+    takes_it = callable(hook) and not inspect.iscoroutinefunction(hook)
+    if takes_it:
+        try:
+            inspect.signature(hook).bind(None)
+        except TypeError:
+            takes_it = False
+        except ValueError:  # some functions of C have no signature
+            pass
+    if not takes_it:
+        raise ComponentError(
+            f"{argument} must be a function of one argument, the RunEnd, and no coroutine. Found {hook!r}"
+        )
+
+
+class EndHooks:
+    """Calls hooks at the end of the `with` block, in which a run goes on.
+
+    Args:
+        app: Name of the app.
+        options: Options of the run.
+        on_failure: Called if the run has failed.
+        on_end: Called in any case.
+        send: Sends a message, or `None`.
+
+    Attributes:
+        run: The run, once it has begun.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        options: RunOptions,
+        on_failure: Hook | None,
+        on_end: Hook | None,
+        send: Hook | None,
+    ) -> None:
+        self._app = app
+        self._options = options
+        self._on_failure = on_failure
+        self._on_end = on_end
+        self._send = send
+        self._began = monotonic()
+        self.run: Run | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        end = self._describe(error)
+        is_failure = end.state == "failed"
+        if is_failure and self._on_failure is not None:
+            _call("on_failure", self._on_failure, end)
+        if self._on_end is not None:
+            _call("on_end", self._on_end, end)
+        if self._send is not None and (is_failure or self._options.notify_on == "end"):
+            _call("notify", self._send, end)
+
+    def _describe(self, error: BaseException | None) -> RunEnd:
+        run = self.run
+        return RunEnd(
+            app=self._app,
+            run_id=run.run_id if run is not None else "",
+            name=run.name if run is not None else self._options.name,
+            tags=tuple(run.tags if run is not None else self._options.tags),
+            folder=run.folder if run is not None else "",
+            state=(
+                "stopped"
+                if error is None
+                else "interrupted"
+                if isinstance(error, KeyboardInterrupt | SystemExit)
+                else "failed"
+            ),
+            error=error,
+            duration=monotonic() - self._began,
+        )
+
+
+def _call(argument: str, hook: Hook, end: RunEnd) -> None:
+    """Call a hook, and report its error.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C has interrupted it, and the app has no error of its own.
+        SystemExit: It wants to exit, and the app has no error of its own.
+    """
+    try:
+        hook(end)
+    except BaseException as error:  # the end of the app counts, not that of the hook
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            if end.error is None:
+                raise
+            print_notice(f"{argument} of {end.app} was ended by {type(error).__name__}.")
+            return
+        leave_out_own_frames(error)
+        # Without its context, the error of the app: that is shown for itself.
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False))
+        print_notice(
+            mask(f"{argument} of {end.app} raised an error, which does not change how the app ends:\n{text}")
+        )

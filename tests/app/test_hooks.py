@@ -1,0 +1,475 @@
+"""`on_failure`, `on_end` and messages: when they are called, with what, and what their errors change."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork, RunEnd, Secret
+from lightning_lite.errors import AppFailed, ComponentError, JournalError, NothingToResume, SettingError
+from lightning_lite.masking import MASK
+from lightning_lite.settings import RunOptions
+from lightning_lite.storage import Drive
+
+from tests.cli.short_apps import running
+from tests.cli.verbs import call
+from tests.support.processes import DEADLINE, run_python, run_script
+
+pytestmark = pytest.mark.dependencies
+
+
+class Fails(LightningWork):
+    def run(self) -> None:
+        raise ValueError("no data")
+
+
+class Flow(LightningFlow):
+    """Ends the app as its argument says."""
+
+    def __init__(self, how: str = "stops") -> None:
+        super().__init__()
+        self._how = how
+        self.work = Fails()
+
+    def run(self) -> None:
+        match self._how:
+            case "stops":
+                self.stop()
+            case "fails":
+                self.fail("not good enough")
+            case "raises":
+                raise EOFError("from the flow")
+            case "work":
+                self.work.run()
+            case "interrupted":
+                raise KeyboardInterrupt
+            case "exits":
+                raise SystemExit(3)
+
+
+class Seen:
+    """Hooks that keep what they are called with."""
+
+    def __init__(self) -> None:
+        self.failures: list[RunEnd] = []
+        self.ends: list[RunEnd] = []
+
+    def app(self, how: str, **arguments: Any) -> LightningApp:
+        """Return an app with these hooks."""
+        return LightningApp(Flow(how), on_failure=self.failures.append, on_end=self.ends.append, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "state"),
+    [
+        ("fails", AppFailed, "failed"),
+        ("raises", EOFError, "failed"),
+        ("work", ValueError, "failed"),
+        ("interrupted", KeyboardInterrupt, "interrupted"),
+        ("exits", SystemExit, "interrupted"),
+    ],
+)
+def test_hooks_get_the_error_that_the_app_raises(how: str, error: type[BaseException], state: str):
+    seen = Seen()
+
+    with pytest.raises(error) as raised:
+        seen.app(how).run("inline", name="trial", tags=["a"])
+
+    (end,) = seen.ends
+    assert end.error is raised.value
+    assert (end.app, end.state, end.name, end.tags) == ("Flow", state, "trial", ("a",))
+    assert end.duration > 0
+    assert seen.failures == ([end] if state == "failed" else [])
+    run_json = json.loads(Path(end.folder, "run.json").read_text())
+    assert (run_json["id"], run_json["state"]) == (end.run_id, state)
+
+
+def test_a_run_that_its_flow_stops_has_ended_without_error():
+    seen = Seen()
+
+    seen.app("stops").run()
+
+    assert [(end.state, end.error) for end in seen.ends] == [("stopped", None)]
+    assert seen.failures == []
+
+
+def test_hooks_run_in_the_main_process_and_may_use_drives():
+    def keep(end: RunEnd) -> None:
+        Path("end.txt").write_text(f"{end.state} {os.getpid()}")
+        Drive("lit://ends").put("end.txt")
+
+    LightningApp(Flow(), on_end=keep).run()
+
+    Drive("lit://ends").get("end.txt", to="got.txt")
+    assert Path("got.txt").read_text() == f"stopped {os.getpid()}"
+
+
+def test_hooks_are_called_again_after_a_resume():
+    seen = Seen()
+    with pytest.raises(AppFailed):
+        seen.app("fails").run("inline", name="trial")
+
+    seen.app("stops").run("inline", resume=True)
+
+    first, second = seen.ends
+    assert (first.state, second.state) == ("failed", "stopped")
+    assert (second.run_id, second.name) == (first.run_id, "trial")
+
+
+@pytest.mark.parametrize("resume", ["20261122-071407564-5aee04", "no-such-run"])
+def test_a_run_that_can_not_begin_is_a_failure_without_id(resume: str):
+    seen = Seen()
+
+    with pytest.raises(NothingToResume) as raised:
+        seen.app("stops").run("inline", resume=resume, name="trial")
+
+    assert [(end.run_id, end.folder, end.name, end.error) for end in seen.failures] == [
+        ("", "", "trial", raised.value)
+    ]
+    assert isinstance(raised.value, JournalError | NothingToResume)
+
+
+def test_hooks_are_called_for_an_app_in_the_background():
+    seen = Seen()
+
+    running_app = seen.app("fails").start("inline")
+    with pytest.raises(AppFailed):
+        running_app.wait()
+
+    assert [end.run_id for end in seen.failures] == [running_app.run_id]
+
+
+SCRIPT = """
+import os, signal, sys, threading
+from lightning_lite import LightningApp, LightningFlow
+
+class Root(LightningFlow):
+    def run(self):
+        match sys.argv[1]:
+            case "waits":
+                print("up", flush=True)
+                threading.Event().wait(1000)
+            case "fails":
+                self.fail("not good enough")
+            case "stops":
+                self.stop()
+
+def on_failure(end):
+    print("on_failure", end.state, flush=True)
+    if "raise" in sys.argv:
+        raise RuntimeError("in the hook")
+
+def on_end(end):
+    print("on_end", end.state, repr(end.error), flush=True)
+    if "raise" in sys.argv:
+        raise RuntimeError("in the hook, too")
+    if "exit" in sys.argv:
+        sys.exit(7)
+
+LightningApp(Root(), on_failure=on_failure, on_end=on_end).run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "error"),
+    [
+        (signal.SIGINT, -signal.SIGINT, "KeyboardInterrupt()"),
+        (signal.SIGTERM, 143, "SystemExit(143)"),
+        (signal.SIGHUP, 129, "SystemExit(129)"),
+    ],
+)
+def test_on_end_is_called_after_a_signal(tmp_path: Path, signum: signal.Signals, code: int, error: str):
+    with running(tmp_path, "waits", source=SCRIPT) as app:
+        app.wait_for_output("up\n")
+        app.process.send_signal(signum)
+
+        assert app.code() == code
+        assert f"on_end interrupted {error}\n" in app.output
+        assert "on_failure failed" not in app.output
+
+
+def test_no_hook_is_called_if_the_process_is_killed(tmp_path: Path):
+    with running(tmp_path, "waits", source=SCRIPT) as app:
+        app.wait_for_output("up\n")
+        app.process.kill()
+
+        assert app.code() == -signal.SIGKILL
+        assert app.output == "up\n"
+
+
+def test_errors_of_hooks_are_reported_and_do_not_replace_the_error_of_the_app():
+    Path("app.py").write_text(SCRIPT)
+
+    failed, stopped = run_python("app.py", "fails", "raise"), run_python("app.py", "stops", "raise")
+
+    assert (failed.returncode, stopped.returncode) == (1, 0)
+    assert failed.stdout.splitlines()[0] == "on_failure failed"
+    assert "lightning_lite.errors.AppFailed: not good enough" in failed.stderr.splitlines()
+    report = "of Root raised an error, which does not change how the app ends:\nTraceback"
+    assert f"on_failure {report}" in failed.stderr
+    assert "RuntimeError: in the hook\n" in failed.stderr
+    assert f"on_end {report}" in failed.stderr
+    assert f"on_end {report}" in stopped.stderr
+    assert "lightning_lite/app" not in failed.stderr.partition("RuntimeError")[0]
+
+
+def test_a_hook_may_exit_unless_the_app_has_an_error_of_its_own():
+    Path("app.py").write_text(SCRIPT)
+
+    failed, stopped = run_python("app.py", "fails", "exit"), run_python("app.py", "stops", "exit")
+
+    assert (failed.returncode, stopped.returncode) == (1, 7)
+    assert "on_end of Root was ended by SystemExit.\n" in failed.stderr
+
+
+async def coroutine(end: RunEnd) -> None:
+    """Can't be a hook."""
+
+
+@pytest.mark.parametrize("hook", ["print", 7, lambda: None, lambda one, two: None, coroutine])
+@pytest.mark.parametrize("argument", ["on_failure", "on_end"])
+def test_a_hook_that_could_not_be_called_is_refused_at_once(argument: str, hook: Any):
+    with pytest.raises(ComponentError, match=f"{argument} must be a function of one argument, the RunEnd"):
+        LightningApp(Flow(), **{argument: hook})
+
+
+# Messages.
+
+
+@contextmanager
+def service(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Serve HTTP on loopback; yield its address for apprise, and what it got."""
+    got: list[dict[str, Any]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"json://user:s3cret-word@127.0.0.1:{server.server_port}/a-token-of-the-path", got
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_message_about_a_failure_says_what_happened_where():
+    with service() as (address, got), pytest.raises(ValueError, match="no data"):
+        LightningApp(Flow("work"), notify=address).run(name="trial", tags=["a", "b"])
+
+    (message,) = got
+    assert (message["title"], message["type"]) == ("Flow has failed", "failure")
+    assert "ValueError: no data\n" in message["message"]
+    assert "run trial (2" in message["message"]
+    assert ", tags a, b on " in message["message"]
+
+
+@pytest.mark.parametrize(
+    ("how", "notify_on", "titles"),
+    [
+        ("stops", None, []),
+        ("interrupted", None, []),
+        ("fails", None, ["Flow has failed"]),
+        ("stops", "end", ["Flow has ended"]),
+        ("interrupted", "end", ["Flow was interrupted"]),
+    ],
+)
+def test_notify_on_says_after_which_ends_a_message_is_sent(how: str, notify_on: Any, titles: list[str]):
+    with service() as (address, got):
+        try:
+            LightningApp(Flow(how), notify=Secret(address), notify_on=notify_on).run("inline")
+        except (AppFailed, KeyboardInterrupt):
+            pass
+
+    assert [message["title"] for message in got] == titles
+
+
+def test_the_address_is_a_setting_and_can_be_switched_off(monkeypatch: pytest.MonkeyPatch):
+    with service() as (address, got):
+        Path("pyproject.toml").write_text(f"[tool.lightning_lite]\nnotify = '{address}'\nnotify_on = 'end'\n")
+        LightningApp(Flow()).run("inline")
+        assert len(got) == 1
+        monkeypatch.setenv("LIGHTNING_LITE_NOTIFY", "off")
+        LightningApp(Flow()).run("inline")
+        LightningApp(Flow(), notify="").run("inline")
+        assert len(got) == 1
+        monkeypatch.setenv("LIGHTNING_LITE_NOTIFY", address)
+        LightningApp(Flow()).run("inline")
+        assert len(got) == 2
+
+
+def test_a_message_has_no_secret():
+    token = Secret("s3cr3t-of-the-error")
+
+    class Leaks(LightningFlow):
+        def run(self) -> None:
+            raise ValueError(f"can't log in with {token.reveal()}")
+
+    with service() as (address, got), pytest.raises(ValueError, match="log in"):
+        LightningApp(Leaks(), notify=address).run("inline")
+
+    assert f"can't log in with {MASK}" in got[0]["message"]
+
+
+def test_a_message_that_is_not_taken_is_reported_without_the_address(capfd: pytest.CaptureFixture[str]):
+    with service(status=500) as (address, got), pytest.raises(AppFailed):
+        LightningApp(Flow("fails"), notify=address).run("inline")
+
+    error = capfd.readouterr().err
+    assert len(got) == 1
+    assert "notify of Flow raised an error, which does not change how the app ends:" in error
+    assert "ConnectionError: the message was not sent: " in error
+    assert "s3cret" not in error
+    assert "a-token" not in error
+
+
+def test_a_service_that_is_not_there_is_reported_without_the_address(capfd: pytest.CaptureFixture[str]):
+    with service() as (address, _):
+        pass
+
+    with pytest.raises(AppFailed):
+        LightningApp(Flow("fails"), notify=address).run("inline")
+
+    error = capfd.readouterr().err
+    assert "ConnectionError: the message was not sent: " in error
+    assert "a-token" not in error
+
+
+class Prints(LightningWork):
+    def run(self, address: str) -> str | None:
+        sys.stdout.write(f"{address}\n")
+        return os.environ.get("LIGHTNING_LITE_NOTIFY")
+
+
+class AsksForTheAddress(LightningFlow):
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = Prints()
+        self._found: object = ""
+
+    def run(self) -> None:
+        self._found = self.work.run("none")
+        self.stop()
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_works_do_not_get_the_address(start_method: str, monkeypatch: pytest.MonkeyPatch):
+    with service() as (address, _):
+        Path("pyproject.toml").write_text(f"[tool.lightning_lite]\nnotify = '{address}'\n")
+        monkeypatch.setenv("LIGHTNING_LITE_NOTIFY", address)
+        flow = AsksForTheAddress()
+        LightningApp(flow).run(start_method=start_method)
+
+    assert flow._found is None
+    file = RunOptions.resolve().file
+    assert file is not None
+    assert dict(file.table) == {}
+
+
+@pytest.mark.parametrize("address", ["jsn://host/a-token", "json://", "slack://short"])
+def test_an_address_that_apprise_does_not_know_is_refused_before_the_run_begins(
+    address: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    seen = Seen()
+
+    with pytest.raises(SettingError, match=r"notify must be an address of a service .* Found '\w+://\*+'"):
+        seen.app("stops", notify=address).run("inline")
+
+    assert seen.ends == []
+    assert not Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").exists()
+    assert "a-token" not in capfd.readouterr().err + caplog.text
+
+
+@pytest.mark.parametrize(("address", "shown"), [("xoxb-my-token", MASK), (7, "7")])
+def test_a_text_that_is_no_address_is_refused_and_not_shown(address: object, shown: str):
+    with pytest.raises(SettingError, match=r"notify must be an address of apprise") as refused:
+        RunOptions.resolve(notify=address)  # type: ignore[arg-type]
+    with pytest.raises(SettingError) as again:
+        RunOptions.resolve(environ={"LIGHTNING_LITE_NOTIFY": str(address)})
+
+    assert shown in str(refused.value)
+    assert "xoxb" not in f"{refused.value} {again.value}"
+
+
+def test_config_and_doctor_mask_the_address(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LIGHTNING_LITE_NOTIFY", "slack://TokenA/TokenB/TokenC")
+
+    for words in (["config"], ["config", "--origin"], ["config", "--json"], ["doctor"]):
+        shown = call(capfd, *words).out
+        assert f"slack://{MASK}" in shown
+        assert "TokenA" not in shown
+
+
+def test_without_apprise_the_error_says_how_to_install_it():
+    program = (
+        "import sys; sys.modules['apprise'] = None\n"
+        "from lightning_lite.app.notification import Notifier\n"
+        "Notifier('json://localhost')\n"
+    )
+
+    done = run_python("-c", program)
+
+    assert done.stderr.splitlines()[-1] == (
+        "lightning_lite.errors.SettingError: notify needs the package apprise, which is not installed: pip "
+        "install apprise, or switch messages off with LIGHTNING_LITE_NOTIFY=off"
+    )
+
+
+def test_an_app_without_address_does_not_import_apprise():
+    Path("app.py").write_text(
+        "import sys\n"
+        "from lightning_lite import LightningApp, LightningFlow\n"
+        "class Root(LightningFlow):\n"
+        "    def run(self):\n"
+        "        self.stop()\n"
+        "LightningApp(Root(), on_end=print).run()\n"
+        "print({'apprise', 'requests', 'tomllib'} & set(sys.modules))\n"
+    )
+
+    assert run_script("app.py").splitlines()[-1] == "set()"
+
+
+def test_ctrl_c_ends_a_message_that_hangs(tmp_path: Path):
+    """The service accepts the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        source = SCRIPT.replace("on_end=on_end", f"notify='json://127.0.0.1:{server.getsockname()[1]}'")
+        (tmp_path / "app.py").write_text(source)
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "fails"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            connection, _ = server.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                error = process.communicate(timeout=DEADLINE)[1]
+        finally:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 1
+    assert "notify of Root was ended by KeyboardInterrupt.\n" in error
+    assert "AppFailed: not good enough" in error
