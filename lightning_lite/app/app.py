@@ -81,6 +81,7 @@ class LightningApp(Generic[F]):
     Raises:
         ComponentDefinitionError: The root is not a component, or is a flow without a `run`.
         ComponentError: Another argument is invalid, or the root is part of another flow.
+        SettingError: `log_level` is not given, and a variable or `pyproject.toml` has an invalid setting.
 
     Example:
         >>> class Hello(LightningFlow):

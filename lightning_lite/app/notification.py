@@ -91,7 +91,6 @@ class Notifier:
                 capture_output=True,
                 text=True,
                 timeout=_TIMEOUT,
-                process_group=0,  # Ctrl-C, which ends the app, must not end the message about it
                 check=False,
             )
         except subprocess.TimeoutExpired:

@@ -421,6 +421,18 @@ def test_config_and_doctor_mask_the_address(
         assert "TokenA" not in shown
 
 
+def test_the_self_test_of_doctor_sends_no_message(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    with service() as (address, got):
+        monkeypatch.setenv("LIGHTNING_LITE_NOTIFY", address)
+        monkeypatch.setenv("LIGHTNING_LITE_NOTIFY_ON", "end")
+
+        assert "two works and a drive in" in call(capfd, "doctor").out
+
+    assert got == []
+
+
 def test_without_apprise_the_error_says_how_to_install_it():
     program = (
         "import sys; sys.modules['apprise'] = None\n"

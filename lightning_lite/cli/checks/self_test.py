@@ -11,6 +11,16 @@ from lightning_lite import settings
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Finding
 from lightning_lite.text import one_line
 
+#: Variables that are about other runs, or would send a message about this one.
+_OTHER = (
+    settings.RUNNER_VARIABLE,
+    settings.RESUME_VARIABLE,
+    settings.RETRY_FAILED_VARIABLE,
+    settings.NAME_VARIABLE,
+    settings.TAGS_VARIABLE,
+    settings.NOTIFY_VARIABLE,
+)
+
 _APP = "lightning_lite.cli.checks.sample_app"
 _SLOW = 5.0  # seconds
 _TIMEOUT = 60.0
@@ -22,11 +32,7 @@ def check(folder: str) -> Finding:
     Args:
         folder: Empty folder for its root and its files.
     """
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in (settings.RUNNER_VARIABLE, settings.RESUME_VARIABLE, settings.RETRY_FAILED_VARIABLE)
-    }
+    environ = {name: value for name, value in os.environ.items() if name not in _OTHER}
     environ |= {
         settings.ROOT_VARIABLE: os.path.join(folder, "root"),
         settings.VIEW_VARIABLE: "0",
