@@ -162,16 +162,16 @@ class EndHooks:
             name=run.name if run is not None else self._options.name,
             tags=tuple(run.tags if run is not None else self._options.tags),
             folder=run.folder if run is not None else "",
-            state=(
-                "stopped"
-                if error is None
-                else "interrupted"
-                if isinstance(error, KeyboardInterrupt | SystemExit)
-                else "failed"
-            ),
+            state=_state_after(error),
             error=error,
             duration=monotonic() - self._began,
         )
+
+
+def _state_after(error: BaseException | None) -> Literal["stopped", "failed", "interrupted"]:
+    if error is None:
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed"
 
 
 def _call(argument: str, hook: Hook, end: RunEnd) -> None:
