@@ -576,7 +576,8 @@ def _root_mode(settings: Settings, given: str | None, *, is_named: bool) -> str:
     mode = settings.value("root_mode", given)
     if mode is not None:
         return str(mode)
-    return ANY if is_named or settings.find("root_dir").origin != "default" else OWN
+    # A file does not name a root for its reader: the project may be of another user.
+    return ANY if is_named or settings.find("root_dir").origin == ROOT_VARIABLE else OWN
 
 
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:

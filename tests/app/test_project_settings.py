@@ -10,6 +10,7 @@ import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import ComponentError, SettingError
+from lightning_lite.root_access import ANY, OWN
 from lightning_lite.settings import SETTINGS, RunOptions, Settings, resolve_root
 from lightning_lite.storage import Drive
 
@@ -136,6 +137,14 @@ def test_a_file_can_not_switch_checks_of_a_root_off():
         RunOptions.resolve(environ={})
     Path("pyproject.toml").unlink()
     assert RunOptions.resolve(environ={"LIGHTNING_LITE_ROOT_MODE": "trusted"}).root_mode == "trusted"
+
+
+def test_a_root_that_only_a_file_names_may_not_be_the_group_root_of_another_user():
+    project("root_dir = 'data'")
+
+    assert RunOptions.resolve(environ={}).root_mode == OWN
+    assert RunOptions.resolve(environ={"LIGHTNING_LITE_ROOT": "data"}).root_mode == ANY
+    assert RunOptions.resolve(environ={}, root_dir="data").root_mode == ANY
 
 
 def test_other_things_with_the_name_of_the_file_are_passed_over():
