@@ -324,10 +324,11 @@ class Drive(DriveHandle):
                     f"The provided path {shown(path)} doesn't exist; no file has such a name."
                 )
             store, owner, durable = self._store(), self._owner(caller), self._is_durable(caller)
-            target = (
-                None if to is None else Target(path_parts(to, portable=self.portable_names), path_text(to))
-            )
-            names = targets(paths, target, several, partial(store.is_folder, owner=None), folder.is_folder)
+            names, target = paths, None
+            if to is not None:
+                target = Target(path_parts(to, portable=self.portable_names), path_text(to))
+                is_folder = partial(store.is_folder, owner=None)
+                names = targets(paths, target, several, is_folder, folder.is_folder)
             others = {folder.local(parts) for parts in paths} if several else ()
             for parts, target_parts in zip(paths, names, strict=True):
                 name = _require_name(target_parts, path if to is None else to)
@@ -465,7 +466,10 @@ class Drive(DriveHandle):
             target = None if to is None else folder.target(to)
             paths, several = self._wait_for(_given(path), folder, owner, timeout)
             store, found = self._store(), []
-            places = targets(paths, target, several, folder.is_folder, partial(store.is_folder, owner=owner))
+            places = paths
+            if target is not None:
+                is_folder = partial(store.is_folder, owner=owner)
+                places = targets(paths, target, several, folder.is_folder, is_folder)
             for parts, target_parts in zip(paths, places, strict=True):
                 place = _require_name(target_parts, path if to is None else to)
                 destination = Destination(folder.path, place, overwrite, follow_symlinks)

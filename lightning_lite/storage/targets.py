@@ -28,7 +28,7 @@ class Target(NamedTuple):
 
 def targets(
     paths: list[Parts],
-    target: Target | None,
+    target: Target,
     several: bool,
     is_folder_there: Callable[[Parts], bool],
     is_folder: Callable[[Parts], bool],
@@ -37,7 +37,7 @@ def targets(
 
     Args:
         paths: Paths of the files and folders at their origin.
-        target: The argument `to`, or `None` for the same paths.
+        target: The argument `to`.
         several: Whether the user has given several paths, or a pattern.
         is_folder_there: Returns whether a path of the destination is a folder.
         is_folder: Returns whether a path of the origin is a folder.
@@ -46,8 +46,6 @@ def targets(
         DriveNotADirectory: Several paths have a target that is not a folder.
         DrivePathError: Two paths would get the same name.
     """
-    if target is None:
-        return paths
     if not target.text:
         raise DrivePathError("The name '' is empty; name a file or a folder.")
     if not several and not target.is_surely_folder:
