@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 
 import pytest
 
-from tests.support.processes import DEADLINE, finish, wait_until_gone
+from tests.support.processes import DEADLINE, finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
@@ -35,23 +33,16 @@ BEGINNING = """\
 @pytest.fixture
 def script(tmp_path):
     """Write a script and start it as a user does; what it prints comes line by line."""
-    running = []
+    path = tmp_path / "app with a space.py"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
 
-    def start(text, *arguments, **options):
-        path = tmp_path / "app with a space.py"
-        path.write_text(textwrap.dedent(BEGINNING) + textwrap.dedent(text))
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-        process = subprocess.Popen(
-            [sys.executable, path, *arguments], env=environment, cwd=tmp_path, **options
-        )
-        running.append(process)
-        return process
+    with starting() as start_python:
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+        def start(text, *arguments, **options):
+            path.write_text(textwrap.dedent(BEGINNING) + textwrap.dedent(text))
+            return start_python(path, *arguments, env=environment, cwd=tmp_path, **options)
+
+        yield start
 
 
 def pids_of(line):

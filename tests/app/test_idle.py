@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,9 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppIdle, SettingError
 from lightning_lite.testing import LightningTestApp, poll_until
 
-from tests.support.processes import finish
+from tests.support.processes import Start, finish, starting
 
 pytestmark = pytest.mark.dependencies
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 IDLE = """\
     from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -51,27 +49,16 @@ IDLE = """\
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a script with an app that comes to rest, as cron or a CI does: without a terminal."""
-    running = []
+    script = tmp_path / "app.py"
 
-    def start(end: str, *command: str, **options: Any) -> subprocess.Popen[str]:
-        script = tmp_path / "app.py"
-        script.write_text(textwrap.dedent(IDLE) + end)
-        variables = {"LIGHTNING_LITE_ROOT": str(tmp_path / "root"), **options.pop("env", {})}
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(
-            [sys.executable, *command, str(script)],
-            env=os.environ | variables,
-            cwd=tmp_path,
-            text=True,
-            **streams | options,
-        )
-        running.append(process)
-        return process
+    with starting() as start_python:
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+        def start(end: str, *command: str, **options: Any) -> subprocess.Popen[str]:
+            script.write_text(textwrap.dedent(IDLE) + end)
+            variables = {"LIGHTNING_LITE_ROOT": str(tmp_path / "root"), **options.pop("env", {})}
+            return start_python(*command, script, env=os.environ | variables, cwd=tmp_path, **options)
+
+        yield start
 
 
 def test_an_app_at_rest_without_a_terminal_fails_and_says_what_failed(start: Start):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,9 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppFailed
 
-from tests.support.processes import finish
+from tests.support.processes import Start, finish, starting
 
 pytestmark = pytest.mark.dependencies
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 APP = """\
     import os, signal, threading
@@ -46,24 +44,16 @@ APP = """\
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a script with an app whose work waits for a file."""
-    running = []
+    script = tmp_path / "app.py"
+    environment = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
 
-    def start(end: str, *command: str, **variables: str) -> subprocess.Popen[str]:
-        script = tmp_path / "app.py"
-        script.write_text(textwrap.dedent(APP) + textwrap.dedent(end))
-        environment = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_ROOT"}
-        process = subprocess.Popen(
-            [sys.executable, *command, str(script)],
-            env=environment | variables, cwd=tmp_path, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        running.append(process)
-        return process
+    with starting() as start_python:
 
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
+        def start(end: str, *command: str, **variables: str) -> subprocess.Popen[str]:
+            script.write_text(textwrap.dedent(APP) + textwrap.dedent(end))
+            return start_python(*command, script, env=environment | variables, cwd=tmp_path)
+
+        yield start
 
 
 def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from lightning_lite.testing import poll_until
 
 #: Seconds after which a test fails because a process hangs; not a measure of speed.
 DEADLINE = 100.0
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def run_script(
@@ -50,6 +54,29 @@ def run_python(
         check=False,
         **options,
     )
+
+
+@contextmanager
+def starting() -> Iterator[Start]:
+    """Yield what starts Python as a user does, with pipes; kill each process at the end, if it still runs.
+
+    It has the arguments of Python, and options of `subprocess.Popen` such as `cwd` and `env`.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [sys.executable, *map(str, arguments)]
+        process: subprocess.Popen[str] = subprocess.Popen(command, text=True, **streams | options)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
