@@ -76,6 +76,23 @@ def fill_in_source(text: str) -> str:
     return re.sub(_FRAME_WITHOUT_LINE, with_line, text)
 
 
+def without_own_fault_frames(text: str) -> str:
+    r"""Return what a process has printed, without the frames of this package that `faulthandler` wrote.
+
+    After a crash they are the last lines, and would hide the line of the user's code.
+
+    Example:
+        >>> text = f'  File "train.py", line 3 in run\n  File "{__file__}", line 1 in main\n'
+        >>> without_own_fault_frames(text)
+        '  File "train.py", line 3 in run\n'
+    """
+    import re  # noqa: PLC0415 - as above
+
+    own = rf'(?m)^  File "{re.escape(_PACKAGE)}[^"\n]*", line \d+ in .*\n'
+    outermost = r'(?:  File "<string>", line 1 in <module>\n)?'  # of a process started with `python -c`
+    return re.sub(own + outermost, "", text)
+
+
 def leave_out_own_frames(error: BaseException) -> None:
     """Remove the frames of this package from the tracebacks of `error`, its causes and contexts."""
     seen: set[int] = set()

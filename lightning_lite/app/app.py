@@ -18,7 +18,7 @@ from lightning_lite.app.resume_note import add_resume_note, show_without_traceba
 from lightning_lite.app.session import Session
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
-from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError
+from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.settings import LOG_LEVELS, ROOT_MODES, RunOptions, resolve_log_level
@@ -113,12 +113,12 @@ class LightningApp(Generic[F]):
             check_hook("on_failure", on_failure)
             check_hook("on_end", on_end)
             self.root = cast("F", _as_root(root))  # for a work, `F` is its default
-        except ComponentError as error:
+            self._log_level = resolve_log_level(log_level)
+        except (ComponentError, SettingError) as error:
             leave_out_own_frames(error)
             raise
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
         self.stage: str = AppStage.BLOCKING
-        self._log_level = resolve_log_level(log_level)
         self._root_dir = root_dir
         self._root_mode = root_mode
         self._durable = durable

@@ -13,6 +13,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from lightning_lite.distribution import NAME
 from lightning_lite.errors import SettingError
 from lightning_lite.masking import mask, register
 from lightning_lite.places import this_host
@@ -52,8 +53,8 @@ class Notifier:
     def __init__(self, address: str) -> None:
         if find_spec("apprise") is None:
             raise SettingError(
-                "notify needs the package apprise, which is not installed: pip install apprise, or switch "
-                f"messages off with {NOTIFY_VARIABLE}={OFF}",
+                f'notify needs the package apprise, which is not installed: pip install "{NAME}[notify]", or '
+                f"switch messages off with {NOTIFY_VARIABLE}={OFF}",
                 setting="notify",
             )
         for part in (address, address.partition("://")[2]):

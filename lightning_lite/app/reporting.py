@@ -7,11 +7,14 @@ import sys
 
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
-from lightning_lite.tracebacks import fill_in_source
+from lightning_lite.tracebacks import fill_in_source, without_own_fault_frames
 from lightning_lite.ui.report import describe_output, show_failure
 
 #: Number of the last lines of a work's output that are shown with its failure.
 _LAST_LINES = 5
+
+#: Number of lines among which they are found: after a crash, some of them are frames of this package.
+_SEARCHED_LINES = 50
 
 
 def report_failure(work: str, failure: Failure, logs: str) -> None:
@@ -47,4 +50,5 @@ def print_notice(line: str) -> None:
 
 
 def _read_last_output(work: str, logs: str) -> str:
-    return read_tail(os.path.join(logs, f"{work}.log"), _LAST_LINES)
+    text = without_own_fault_frames(read_tail(os.path.join(logs, f"{work}.log"), _SEARCHED_LINES))
+    return "".join(text.splitlines(keepends=True)[-_LAST_LINES:])

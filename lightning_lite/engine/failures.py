@@ -47,7 +47,10 @@ def describe_exception(error: BaseException, work: LightningWork, call: RunCall)
         reason = WorkFailureReasons.CRASHED
         code = f"({error.code!r})" if isinstance(error, SystemExit) else f"({error})"
         what = f"sys.exit{code}" if isinstance(error, SystemExit) else f"{type(error).__name__}{code}"
-    message = f"{what.splitlines()[0] if what else what} in {describe_call(work.name, call.arguments)}"
+    headline = what.splitlines()[0] if what else what
+    # The call would seem to belong to the last of several sentences, so it is separated from them.
+    place = f"{headline.removesuffix('.')}; in" if headline.endswith(".") else f"{headline} in"
+    message = f"{place} {describe_call(work.name, call.arguments)}"
     return mask_failure(Failure(reason, message, format_user_frames(error), pack_error(error), captured))
 
 

@@ -142,7 +142,9 @@ class LightningFlow(RecurringFlow):
         outbox = outbox_of(self)
         for work in works:
             if not isinstance(work, LightningWork):
-                raise ComponentError(f"{self.name}.wait_for takes works. Found {type(work).__qualname__}.")
+                raise ComponentError(
+                    f"{self.name}.wait_for takes works. Found {type(work).__qualname__}{_unpacking(work)}."
+                )
             if outbox is None or outbox_of(work) is not outbox:
                 raise DetachedError(
                     f"{self.name}.wait_for: {type(work).__qualname__} is not part of a running app, so "
@@ -415,3 +417,14 @@ class RootFlow(LightningFlow):
             if call.failure is not None:
                 self.fail(call.failure.message)
             self.stop()
+
+
+def _unpacking(argument: object) -> str:
+    """Return how to pass the works of a container one by one, or "" if the argument is none."""
+    match argument:
+        case list() | tuple():
+            return "; put a star before it: wait_for(*works)"
+        case dict():
+            return "; pass its values, with a star before them: wait_for(*works.values())"
+        case _:
+            return ""

@@ -141,6 +141,58 @@ def test_a_failure_with_which_the_app_goes_on_is_shown_once_too(script):
     assert err.count("return 1 / x") == 1
 
 
+def test_a_crash_in_c_code_is_shown_with_the_line_of_the_user(script, tmp_path):
+    app = script(
+        """
+        class Fragile(LightningWork):
+            def run(self):
+                os.kill(os.getpid(), signal.SIGSEGV)
+
+        class Root(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.fragile = Fragile(raise_exception=False)
+            def run(self):
+                self.fragile.run()
+                self.stop()
+
+        LightningApp(Root()).run()
+        """
+    )
+
+    code, _, err = finish(app)
+    printed = err.partition("root.fragile printed last:\n")[2]
+    assert code == 0
+    assert printed.rstrip().endswith(" in run")
+    assert "app with a space.py" in printed.splitlines()[-1]
+    assert "lightning_lite" not in printed
+    log = next((tmp_path / "root/runs").glob("*/logs/root.fragile.log")).read_text()
+    assert "worker/main.py" in log  # the log has all that was printed
+
+
+def test_an_error_that_is_a_sentence_is_shown_as_part_of_one_line(script):
+    app = script(
+        """
+        class Late(LightningWork):
+            def run(self):
+                self.late = 1
+
+        class Root(LightningFlow):
+            def __init__(self):
+                super().__init__()
+                self.late = Late()
+            def run(self):
+                self.late.run()
+
+        LightningApp(Root()).run()
+        """
+    )
+
+    code, _, err = finish(app)
+    assert code == 1
+    assert "self._late, which is not shared; in root.late.run()\n" in err
+
+
 def test_ctrl_c_ends_works_in_order_with_exit_code_130(script):
     process = script(RUN_FOREVER)
     line = process.stdout.readline()

@@ -444,7 +444,7 @@ def test_without_apprise_the_error_says_how_to_install_it():
 
     assert done.stderr.splitlines()[-1] == (
         "lightning_lite.errors.SettingError: notify needs the package apprise, which is not installed: pip "
-        "install apprise, or switch messages off with LIGHTNING_LITE_NOTIFY=off"
+        'install "lightning-lite-apps[notify]", or switch messages off with LIGHTNING_LITE_NOTIFY=off'
     )
 
 

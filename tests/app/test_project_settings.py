@@ -197,6 +197,23 @@ def test_a_wrong_log_level_in_the_file_is_refused_when_the_app_is_made():
         LightningApp(Ends(), log_level="loud")
 
 
+def test_a_wrong_file_is_shown_with_the_line_of_the_user_alone():
+    project("max_runing = 3")
+
+    done = run_python(
+        "-c",
+        "from lightning_lite import LightningApp, LightningFlow\n"
+        "class Root(LightningFlow):\n"
+        "    def run(self):\n"
+        "        self.stop()\n"
+        "LightningApp(Root())\n",
+    )
+
+    files = [line for line in done.stderr.splitlines() if line.startswith("  File ")]
+    assert files == ['  File "<string>", line 5, in <module>']
+    assert "did you mean 'max_running'?" in done.stderr
+
+
 class Ends(LightningFlow):
     def run(self):
         self.stop()

@@ -289,6 +289,15 @@ def test_du_counts_bytes_and_files(drive: DriveVerb, models: Drive):
         (("ls", "--root", "nowhere"), 2, ("nowhere", "--root")),
         (("verify", "modles"), 2, ("did you mean 'models'?",)),
         (("get", "models"), 2, ("PATH",)),
+        (("get", "models", "notes.txt", "."), 2, ("'.'", "--to .")),
+        (("get", "models", "notes.txt", "./"), 2, ("'./'", "--to ./")),
+        (("get", "models", "notes.txt", ".."), 2, ("'..'", "--to ..")),
+        (("get", "models", "notes.txt", "/data/"), 2, ("'/data/'", "--to /data/")),
+        (("get", "models/notes.txt"), 2, ("'models/notes.txt'", "two arguments")),
+        (("get", "lit://models/notes.txt", "here"), 2, ("'lit://models/notes.txt'", "two arguments")),
+        (("put", "notes.txt", "lit://models"), 2, ("'lit://models' is a drive", "the first argument")),
+        (("put", "./notes.txt", "lit://models"), 2, ("'./notes.txt'", "the drive is the first")),
+        (("rm", "notes.txt", "lit://models"), 2, ("'lit://models' is a drive",)),
     ],
 )
 def test_invalid_input_is_refused_in_one_line(

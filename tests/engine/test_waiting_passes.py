@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import deque
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import ComponentError, DetachedError, JournalError, Pause, PauseSwallowed
 from lightning_lite.messages import Failure, KillWork, StopWanted, StopWork, WorkExited
 from lightning_lite.places import Place
+from lightning_lite.tree.structures import Dict, List
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
 
@@ -508,8 +511,25 @@ def test_what_cannot_be_waited_for_is_named():
     assert flow.wait_for() == []
     with pytest.raises(DetachedError, match="not part of a running app"):
         flow.wait_for(flow.a)
-    with pytest.raises(ComponentError, match=r"takes works\. Found int"):
+    with pytest.raises(ComponentError, match=r"takes works\. Found int\.$"):
         flow.wait_for(7)
+
+
+@pytest.mark.parametrize(
+    ("works", "advice"),
+    [
+        ([Work()], "Found list; put a star before it: wait_for(*works)."),
+        ((Work(),), "Found tuple; put a star before it: wait_for(*works)."),
+        (List(Work()), "Found List; put a star before it: wait_for(*works)."),
+        (Dict(a=Work()), "Found Dict; pass its values, with a star before them: wait_for(*works.values())."),
+    ],
+    ids=["list", "tuple", "List", "Dict"],
+)
+def test_works_in_a_container_are_refused_with_the_way_to_pass_them(works: Any, advice: str):
+    flow = ScriptedFlow(lambda flow: None, a=Work())
+
+    with pytest.raises(ComponentError, match=re.escape(advice)):
+        flow.wait_for(works)
 
 
 # Any flow, with and without waiting.

@@ -53,6 +53,11 @@ class DriveName(ParamType[str]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name of the drive."""
+        if "/" in value.removeprefix(PROTOCOL):
+            raise BadInput(
+                f"{value!r} is not the name of a drive, because of the '/'; a drive and a path in it are two "
+                "arguments, the drive is the first: models weights/a.bin"
+            )
         try:
             return drive_name(value if value.startswith(PROTOCOL) else PROTOCOL + value)
         except DriveError as error:
@@ -71,6 +76,10 @@ class PathInDrive(ParamType[str]):
 
     name = "path"
 
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path."""
+        return refuse_drive(value)
+
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
@@ -82,6 +91,13 @@ class PathInDrive(ParamType[str]):
         entries = open_drive(root, name).entries(folder or ".")
         found = {entry.name + "/" * entry.is_folder for entry in entries}
         return [CompletionItem(path) for path in sorted(found) if path.startswith(incomplete)]
+
+
+def refuse_drive(path: str) -> str:
+    """Return a path, unless it is the id of a drive, which was typed in the place of a path."""
+    if path.startswith(PROTOCOL):
+        raise BadInput(f"{path!r} is a drive, and a path was expected; the drive is the first argument")
+    return path
 
 
 #: `drive`: the name of a drive.

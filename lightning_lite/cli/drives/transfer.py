@@ -17,6 +17,7 @@ from lightning_lite.cli.drives.targets import (
     open_drive,
     open_known_drive,
     paths_argument,
+    refuse_drive,
     split_local,
 )
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
@@ -135,6 +136,7 @@ def get(
     paths: tuple[str, ...],
 ) -> None:
     """Copy files and whole folders out of a drive, each as one version, and print their local paths."""
+    _refuse_local_targets(paths)
     with command_line_errors():
         if timeout is None:
             find_paths(open_known_drive(root, drive), paths, component)  # its errors suggest similar names
@@ -167,6 +169,18 @@ def rm(root: str, component: str, drive: str, paths: tuple[str, ...]) -> None:
             opened.delete(path)
 
 
+def _refuse_local_targets(paths: tuple[str, ...]) -> None:
+    """Refuse a last path that can only be meant as the target, as with `cp`.
+
+    Raises:
+        BadInput: It is the working directory or an absolute path.
+    """
+    last = paths[-1]
+    is_dots = os.path.normpath(last).split(os.sep)[0] in (".", "..")
+    if os.path.isabs(last) or (len(paths) > 1 and is_dots):
+        raise BadInput(f"{last!r} is no path in a drive; a local target is an option: --to {last}")
+
+
 def _near(place: str) -> str:
     """Return a path relative to the working directory, if it is below that."""
     try:
@@ -185,7 +199,7 @@ def _local_sources(paths: tuple[str, ...], *, portable: bool) -> tuple[list[tupl
     sources: dict[tuple[str, str], None] = {}
     several = len(paths) > 1
     for path in paths:
-        top, inner = split_local(path)
+        top, inner = split_local(refuse_drive(path))
         folder = UserFolder(top, portable=portable)
         selection = folder.select(inner, folder.names, folder.exists)
         several = several or selection.several
