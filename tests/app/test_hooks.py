@@ -20,7 +20,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork, RunEnd, Secret
 from lightning_lite.errors import AppFailed, ComponentError, JournalError, NothingToResume, SettingError
 from lightning_lite.masking import MASK
-from lightning_lite.settings import RunOptions
+from lightning_lite.settings import SETTINGS, RunOptions, show_value
 from lightning_lite.storage import Drive
 
 from tests.cli.short_apps import running
@@ -399,15 +399,26 @@ def test_an_address_that_apprise_does_not_know_is_refused_before_the_run_begins(
     assert "a-token" not in capfd.readouterr().err + caplog.text
 
 
-@pytest.mark.parametrize(("address", "shown"), [("xoxb-my-token", MASK), (7, "7")])
-def test_a_text_that_is_no_address_is_refused_and_not_shown(address: object, shown: str):
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("xoxb-my-token", f"'{MASK}'"),
+        (["slack://xoxb-my-token"], "a value of the type list"),
+        (b"slack://xoxb-my-token", "a value of the type bytes"),
+    ],
+)
+def test_a_value_that_is_no_address_is_refused_and_not_shown(address: object, shown: str):
     with pytest.raises(SettingError, match=r"notify must be an address of apprise") as refused:
         RunOptions.resolve(notify=address)  # type: ignore[arg-type]
     with pytest.raises(SettingError) as again:
-        RunOptions.resolve(environ={"LIGHTNING_LITE_NOTIFY": str(address)})
+        RunOptions.resolve(environ={"LIGHTNING_LITE_NOTIFY": "xoxb-my-token"})
 
-    assert shown in str(refused.value)
+    assert str(refused.value).endswith(f"Found {shown}")
     assert "xoxb" not in f"{refused.value} {again.value}"
+
+
+def test_what_stands_before_the_scheme_of_an_address_is_not_shown():
+    assert show_value(SETTINGS["notify"], "xoxb-my-token slack://a/b") == f"'{MASK}'"
 
 
 def test_config_and_doctor_mask_the_address(
