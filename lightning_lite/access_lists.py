@@ -1,7 +1,7 @@
 """POSIX access control lists of open files and folders, where the system has them (Linux).
 
-A list gives rights to named users and groups, beside the mode. The default list of a folder is inherited by
-each new file and folder in it.
+A list gives rights to named users and groups, in addition to those of the mode. The default list of
+a folder is inherited by each new file and folder in it.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def read_mounts(mounts: str = MOUNTS) -> Iterator[Mount]:
 
 
 def file_system_type(folder: str, mounts: str = MOUNTS) -> str:
-    """Return the type of the file system of a folder, such as "ext4", or "" if the system does not tell it.
+    """Return the type of the file system of a folder, such as "ext4", or "" if the system does not say.
 
     Args:
         folder: Its path.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 
+from lightning_lite import distribution
 from lightning_lite.errors import SettingError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.regular_files import read_regular
@@ -22,6 +23,9 @@ NAME = "pyproject.toml"
 
 #: Name of the table within the table `tool`.
 TABLE = "lightning_lite"
+
+#: Names that are taken for that of the table, in lower case and with underscores.
+_OTHER_SPELLINGS = (TABLE, distribution.NAME.replace("-", "_"))
 
 #: Maximum number of bytes of the file.
 _MAX_BYTES = 16 * 1024 * 1024
@@ -79,9 +83,9 @@ def _read_table(path: str, inode: int, size: int, changed: int) -> Mapping[str, 
     Raises:
         SettingError: It can't be read, or is not TOML.
     """
-    if not os.path.isfile(path) or _may_be_of_anybody(path):
-        return None
     try:
+        if not os.path.isfile(path) or _may_be_of_anybody(path):
+            return None
         data = read_regular(os.path.realpath(path), _MAX_BYTES)
         if b"lightning" not in data:
             return None  # most projects: tomllib need not be imported
@@ -93,7 +97,7 @@ def _read_table(path: str, inode: int, size: int, changed: int) -> Mapping[str, 
             f"{path} may have settings, but can't be read: {error.strerror}; make it readable or move it.",
             path=path,
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the second one for arrays in hundreds of arrays
         raise SettingError(
             f"{path} may have settings, but is not valid TOML: {error}; correct it or move it.",
             path=path,
@@ -101,7 +105,7 @@ def _read_table(path: str, inode: int, size: int, changed: int) -> Mapping[str, 
     if not isinstance(tools, dict):
         return None
     for name in tools:
-        if name != TABLE and name.lower().replace("-", "_") == TABLE:
+        if name != TABLE and name.lower().replace("-", "_") in _OTHER_SPELLINGS:
             raise SettingError(
                 f"{path} has a table [tool.{name}]; its name must be [tool.{TABLE}].", path=path
             )

@@ -13,7 +13,7 @@ A root is a group root if its mode has the set-group-id bit and all rights of th
 folder can set these bits, and each process finds them there, so no file has to record it.
 
 Some file systems keep no owners or no modes (vfat, CIFS, drives of Windows in WSL). There the user may say
-that all who can write to a root are trusted (`trust`); then owners and modes in it are not checked.
+that all writers of a root are trusted (`trust`); then owners and modes in it are not checked.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class _Root(NamedTuple):
 
 
 def trust(root: str) -> None:
-    """Declare, for this process, that all users who can write to a root may run code as this user.
+    """Declare, for this process, that each user with write access to a root may run code as this one.
 
     Args:
         root: Absolute path of the root.
@@ -328,7 +328,7 @@ def _check_folder(fd: int, path: str, root: _Root, *, is_shared: bool) -> None:
 
 
 def _owner_problem(found: os.stat_result, root: _Root) -> str:
-    """Return who besides this user could have written into a folder, and what to do, or ""."""
+    """Return which other users could have written into a folder, and what to do, or ""."""
     if found.st_uid != os.geteuid():
         return (
             f"belongs to user {found.st_uid}; use a root of your own (root_dir= or LIGHTNING_LITE_ROOT), "
@@ -338,7 +338,7 @@ def _owner_problem(found: os.stat_result, root: _Root) -> str:
 
 
 def _group_problem(fd: int, root: _Root) -> str:
-    """Return who besides the group of a root could have written into a folder, and what to do, or ""."""
+    """Return which users outside the group could have written into a folder, and what to do, or ""."""
     found, group = os.fstat(fd), root.group
     assert group is not None
     if found.st_gid != group and found.st_mode & 0o020:

@@ -40,6 +40,9 @@ _LETTERS_OF_TAGS = _LETTERS | frozenset(":/=+@")
 #: Maximum number of characters of the name of a run, and of a tag.
 _MAX_LETTERS = 64
 
+#: Maximum number of digits of a number in a variable.
+_MAX_DIGITS = 18
+
 #: A word that `lightning-lite run --resume` uses for the latest run, so no run has it as its name.
 LATEST = "latest"
 
@@ -427,10 +430,13 @@ def show_value(setting: Setting, value: object) -> str:
         >>> show_value(SETTINGS["notify"], "slack://TokenA/TokenB/TokenC"), show_value(SETTINGS["view"], True)
         ("'slack://**********'", 'True')
     """
-    if setting.kind == "address" and isinstance(value, str) and value not in ("", OFF):
-        scheme, separator, _ = value.partition("://")  # the rest has passwords and tokens
-        value = f"{scheme if separator else ''}{separator}{MASK}"
-    return repr(value)
+    if setting.kind != "address" or value in (None, "", OFF):
+        return repr(value)
+    if not isinstance(value, str):
+        return f"a value of the type {type(value).__qualname__}"  # a list may have addresses
+    scheme, separator, _ = value.partition("://")  # the rest has passwords and tokens
+    is_scheme = separator and _LETTERS.issuperset(scheme)
+    return repr(f"{scheme}://{MASK}" if is_scheme else MASK)
 
 
 def _address(value: str | None) -> str | None:
@@ -463,7 +469,8 @@ def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool
         case "address":
             return isinstance(value, str) and ("://" in value or value in ("", OFF))
         case _:
-            return isinstance(value, str | os.PathLike) and bool(os.fspath(value))
+            path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+            return isinstance(path, str) and path != "" and "\0" not in path
 
 
 def _from_text(setting: Setting, text: str) -> Any:
@@ -473,7 +480,9 @@ def _from_text(setting: Setting, text: str) -> Any:
         case "flag":
             return True if word in _YES else False if word in _NO else _INVALID
         case "number":
-            return int(text) if text.isdecimal() and int(text) >= setting.least else _INVALID
+            # Python reads no number that has thousands of digits.
+            number = int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else -1
+            return number if number >= setting.least else _INVALID
         case "choice":
             return text if text in setting.choices else _INVALID
         case "run":
@@ -544,9 +553,13 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
 
     Raises:
         WorkingDirectoryGone: It is relative, and the working directory was removed.
-        SettingError: The file with settings is not valid.
+        SettingError: `given` is not the path of a folder, or the file with settings is not valid.
     """
-    return absolute(given or Settings(environ).value("root_dir"))
+    return _root_dir(Settings(environ), given)
+
+
+def _root_dir(settings: Settings, given: str | os.PathLike[str] | None) -> str:
+    return absolute(settings.value("root_dir", None if given == "" else given))
 
 
 def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str, str] = os.environ) -> str:
@@ -694,7 +707,7 @@ class RunOptions(NamedTuple):
         for setting in _FOR_ONE_RUN:
             environ.pop(SETTINGS[setting].variable, None)
         return cls(
-            root_dir=absolute(root_dir or settings.value("root_dir")),
+            root_dir=_root_dir(settings, root_dir),
             runner=settings.value("runner", runner),
             start_method=settings.value("start_method", start_method),
             durable=settings.value("durable", durable),

@@ -1,5 +1,6 @@
 """Tracebacks that show the frames of the user's code, and hide or fold the frames of this package.
 
+in each process       text_of                 the text of an exception, also of one that has none
 in a work's process   format_user_frames      text, for the report and for the cause of the raised exception
 in the main process   leave_out_own_frames    the exception, before it leaves `app.run()` or a constructor
 """
@@ -38,6 +39,22 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return self.text.rstrip()
+
+
+def text_of(error: BaseException) -> str:
+    """Return `str(error)`, or that this can't be read: the class of a user decides what its `__str__` raises.
+
+    Example:
+        >>> class Odd(Exception):
+        ...     def __str__(self):
+        ...         return self.missing
+        >>> text_of(Odd()), text_of(KeyError("rate"))
+        ("its text can't be read, AttributeError", "'rate'")
+    """
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - it runs code of the user's class
+        return f"its text can't be read, {type(broken).__name__}"
 
 
 def format_user_frames(error: BaseException) -> str:

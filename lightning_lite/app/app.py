@@ -53,8 +53,8 @@ class LightningApp(Generic[F]):
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so. `private`: a
-            group root is refused. `trusted`: all who can write to the root may run code as you, so that
-            owners and modes in it are not checked. Else `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
+            group root is refused. `trusted`: each user that can write to the root may run code as you, so
+            that owners and modes in it are not checked. Else `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
             folder decides.
         durable: Whether files in drives must survive a power failure; else
             `LIGHTNING_LITE_DURABLE`.

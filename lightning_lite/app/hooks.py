@@ -91,11 +91,12 @@ def check_hook(argument: str, hook: Any) -> None:
         hook: The hook, or `None`.
 
     Raises:
-        ComponentError: It is not a function of one argument, or is a coroutine function.
+        ComponentError: It is not a function of one argument, or a call would only make a coroutine or a
+            generator.
     """
     if hook is None:
         return
-    takes_it = callable(hook) and not inspect.iscoroutinefunction(hook)
+    takes_it = callable(hook) and not _runs_later(hook) and not _runs_later(type(hook).__call__)
     if takes_it:
         try:
             inspect.signature(hook).bind(None)
@@ -105,8 +106,15 @@ def check_hook(argument: str, hook: Any) -> None:
             pass
     if not takes_it:
         raise ComponentError(
-            f"{argument} must be a function of one argument, the RunEnd, and no coroutine. Found {hook!r}"
+            f"{argument} must be a function of one argument, the RunEnd, and neither a coroutine nor a "
+            f"generator. Found {hook!r}"
         )
+
+
+def _runs_later(function: Any) -> bool:
+    """Return whether a call of a function does not execute it: it returns a coroutine or a generator."""
+    kinds = inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction
+    return any(is_kind(function) for is_kind in kinds)
 
 
 class EndHooks:
@@ -149,10 +157,12 @@ class EndHooks:
         is_failure = end.state == "failed"
         if is_failure and self._on_failure is not None:
             _call("on_failure", self._on_failure, end)
-        if self._on_end is not None:
-            _call("on_end", self._on_end, end)
-        if self._send is not None and (is_failure or self._options.notify_on == "end"):
-            _call("notify", self._send, end)
+        try:
+            if self._on_end is not None:
+                _call("on_end", self._on_end, end)
+        finally:  # also if the hook exits
+            if self._send is not None and (is_failure or self._options.notify_on == "end"):
+                _call("notify", self._send, end)
 
     def _describe(self, error: BaseException | None) -> RunEnd:
         run = self.run
@@ -181,17 +191,30 @@ def _call(argument: str, hook: Hook, end: RunEnd) -> None:
         KeyboardInterrupt: Ctrl-C has interrupted it, and the app has no error of its own.
         SystemExit: It wants to exit, and the app has no error of its own.
     """
+    trace = end.error.__traceback__ if end.error is not None else None
     try:
         hook(end)
     except BaseException as error:  # the end of the app counts, not that of the hook
+        if error is end.error:
+            error.__traceback__ = trace  # without the frames of the hook, which has raised it again
+            return
         if isinstance(error, KeyboardInterrupt | SystemExit):
             if end.error is None:
                 raise
             print_notice(f"{argument} of {end.app} was ended by {type(error).__name__}.")
             return
         leave_out_own_frames(error)
-        # Without its context, the error of the app: that is shown for itself.
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__, chain=False))
+        _leave_out_context(error, end.error)
+        text = "".join(traceback.format_exception(error))
         print_notice(
             mask(f"{argument} of {end.app} raised an error, which does not change how the app ends:\n{text}")
         )
+
+
+def _leave_out_context(error: BaseException, shown: BaseException | None) -> None:
+    """Remove the error of the app, which is shown for itself, from what led to the error of a hook."""
+    one: BaseException | None = error
+    while one is not None:
+        if one.__context__ is shown:
+            one.__context__ = None
+        one = one.__context__

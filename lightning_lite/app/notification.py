@@ -20,6 +20,7 @@ from lightning_lite.places import this_host
 from lightning_lite.runners.processes.spawn import search_path
 from lightning_lite.settings import NOTIFY_VARIABLE, OFF, SETTINGS, show_value
 from lightning_lite.text import format_seconds, one_line
+from lightning_lite.tracebacks import text_of
 
 if TYPE_CHECKING:
     from lightning_lite.app.hooks import RunEnd
@@ -57,8 +58,9 @@ class Notifier:
                 f"switch messages off with {NOTIFY_VARIABLE}={OFF}",
                 setting="notify",
             )
-        for part in (address, address.partition("://")[2]):
+        for part in (address, *address.replace(",", " ").split()):
             register(part)
+            register(part.partition("://")[2])
         self._address = address
         if not self._ask(None)["known"]:
             found = show_value(SETTINGS["notify"], address)
@@ -86,7 +88,8 @@ class Notifier:
         """
         try:
             done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-m", _PROGRAM],
+                # With -P: the working directory may have modules with the names of others.
+                [sys.executable, "-P", "-W", "ignore", "-m", _PROGRAM],
                 input=json.dumps({"address": self._address, "message": message}),
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path())},
                 capture_output=True,
@@ -116,8 +119,8 @@ def describe(end: RunEnd) -> str:
     run = " ".join(filter(None, (end.name, f"({end.run_id})" if end.name and end.run_id else end.run_id)))
     tags = f", tags {', '.join(end.tags)}" if end.tags else ""
     lines = [
-        one_line(mask(f"{type(end.error).__name__}: {end.error}"), _ERROR_LIMIT)
-        if end.state == "failed"
+        one_line(mask(f"{type(end.error).__name__}: {text_of(end.error)}"), _ERROR_LIMIT)
+        if end.error is not None and end.state == "failed"
         else "",
         f"run {run or 'did not begin'}{tags} on {this_host()}, after {format_seconds(end.duration)}",
         f"folder {end.folder}" if end.folder else "",

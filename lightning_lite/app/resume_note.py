@@ -8,10 +8,10 @@ import sys
 import traceback
 from types import TracebackType
 
-from lightning_lite.errors import AppIdle, JournalCorrupt, WorkingDirectoryGone
+from lightning_lite.errors import AppIdle, JournalCorrupt, SettingError, WorkingDirectoryGone
 from lightning_lite.runs.catalog import can_resume, read_details
 from lightning_lite.runs.command_line import starts_script
-from lightning_lite.settings import DEFAULT_ROOT, absolute
+from lightning_lite.settings import resolve_root
 
 
 def add_resume_note(error: BaseException, path: str, root: str) -> None:
@@ -64,7 +64,8 @@ class _InterruptHook:
 
 
 def _is_default(root: str) -> bool:
+    """Return whether a command in this folder uses a root without `--root`, with this environment or none."""
     try:
-        return root == absolute(DEFAULT_ROOT)
-    except WorkingDirectoryGone:
+        return root == resolve_root(None, {}) == resolve_root(None)
+    except (WorkingDirectoryGone, SettingError):
         return False

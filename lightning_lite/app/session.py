@@ -45,6 +45,7 @@ from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
+from lightning_lite.tracebacks import text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.live_table import WorkRow
@@ -413,4 +414,4 @@ def _describe_end(state: str) -> str | None:
     error = sys.exception()
     if state != "failed" or error is None:
         return None
-    return one_line(mask(f"{type(error).__name__}: {error}"))
+    return one_line(mask(f"{type(error).__name__}: {text_of(error)}"))

@@ -16,7 +16,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask, mask_failure
 from lightning_lite.messages import Failure, RunCall
 from lightning_lite.status import WorkFailureReasons
-from lightning_lite.tracebacks import RemoteTraceback, fill_in_source, format_user_frames
+from lightning_lite.tracebacks import RemoteTraceback, fill_in_source, format_user_frames, text_of
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import PackingError, is_reference, pack_error, unpack
 
@@ -38,7 +38,7 @@ def describe_exception(error: BaseException, work: LightningWork, call: RunCall)
     if isinstance(error, Exception):
         is_invalid = isinstance(error, PackingError | StateError)
         error, captured = _call_on_exception(error, work)
-        what, kind = _text_of(error), type(error).__name__
+        what, kind = text_of(error), type(error).__name__
         if not is_invalid:
             what = f"{kind}: {what}" if what else kind
         reason = WorkFailureReasons.INVALID_VALUE if is_invalid else reason
@@ -127,10 +127,3 @@ def _call_on_exception(error: Exception, work: LightningWork) -> tuple[Exception
     except Exception as raised_again:  # noqa: BLE001 - `on_exception` raises to say that the failure counts
         return raised_again, False
     return error, True
-
-
-def _text_of(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception as broken:  # noqa: BLE001 - the user's class decides what its __str__ raises
-        return f"its text can't be read, {type(broken).__name__}"

@@ -47,6 +47,7 @@ from lightning_lite.messages import (
     WorkStarted,
 )
 from lightning_lite.status import WorkStageStatus
+from lightning_lite.tracebacks import text_of
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
@@ -371,7 +372,7 @@ class Machine:
 
     def _explain_none(self, error: BaseException) -> None:
         """Add a note to an error about `None` if calls of parallel works have returned it in this pass."""
-        if not isinstance(error, TypeError | AttributeError) or "NoneType" not in str(error):
+        if not isinstance(error, TypeError | AttributeError) or "NoneType" not in text_of(error):
             return
         pending = [name for name, call in self._outbox.reached.items() if not call.ended]
         if pending:

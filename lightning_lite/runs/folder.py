@@ -1,4 +1,4 @@
-"""The folder of one run, and its `run.json`: who started it, when, with which command, and how it ended.
+"""The folder of one run, and its `run.json`: user, time and command of its start, and how it ended.
 
 <root>/runs/20261122-035501123-9f3ac2/       in a group root: <root>/users/<uid>/runs/...
     run.json         replaced atomically, so a reader never sees a part of it

@@ -261,9 +261,9 @@ class Drive(DriveHandle):
             `LIGHTNING_LITE_DURABLE` at first use.
         portable_names: Whether names are refused that Windows or macOS cannot store.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so.
-            `private`: a group root is refused. `trusted`: all who can write to the root may run code as
-            you, so that owners and modes in it are not checked. By default `LIGHTNING_LITE_ROOT_MODE`, else
-            the mode of the folder decides.
+            `private`: a group root is refused. `trusted`: each user that can write to the root may run code
+            as you, so that owners and modes in it are not checked. By default `LIGHTNING_LITE_ROOT_MODE`,
+            else the mode of the folder decides.
 
     Example:
         >>> import os, tempfile

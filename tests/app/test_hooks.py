@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork, RunEnd, Secret
 from lightning_lite.errors import AppFailed, ComponentError, JournalError, NothingToResume, SettingError
 from lightning_lite.masking import MASK
-from lightning_lite.settings import RunOptions
+from lightning_lite.settings import SETTINGS, RunOptions, show_value
 from lightning_lite.storage import Drive
 
 from tests.cli.short_apps import running
@@ -234,11 +235,74 @@ def test_a_hook_may_exit_unless_the_app_has_an_error_of_its_own():
     assert "on_end of Root was ended by SystemExit.\n" in failed.stderr
 
 
+def test_a_hook_that_raises_the_error_of_the_app_again_changes_nothing(capfd: pytest.CaptureFixture[str]):
+    def raise_again(end: RunEnd) -> None:
+        assert end.error is not None
+        raise end.error
+
+    with pytest.raises(EOFError, match="from the flow") as raised:
+        LightningApp(Flow("raises"), on_failure=raise_again, on_end=raise_again).run("inline")
+
+    assert "raise_again" not in [frame.name for frame in raised.traceback]
+    assert "raised an error" not in capfd.readouterr().err
+
+
+def test_the_report_about_a_hook_has_its_cause_and_not_the_error_of_the_app(
+    capfd: pytest.CaptureFixture[str],
+):
+    def fails(end: RunEnd) -> None:
+        try:
+            int("one")
+        except ValueError as error:
+            raise LookupError("no hook") from error
+
+    with pytest.raises(EOFError):
+        LightningApp(Flow("raises"), on_end=fails).run("inline")
+
+    report = capfd.readouterr().err
+    assert "ValueError: invalid literal" in report
+    assert "LookupError: no hook" in report
+    assert "EOFError" not in report
+
+
+class Unreadable(Exception):
+    """An exception without text."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no text")
+
+
+def test_an_error_whose_text_can_not_be_read_is_still_that_of_the_app():
+    class Raises(LightningFlow):
+        def run(self) -> None:
+            raise Unreadable
+
+    with service() as (address, got), pytest.raises(Unreadable):
+        LightningApp(Raises(), notify=address).run("inline", name="odd")
+
+    assert got[0]["message"].startswith("Unreadable: its text can't be read, AttributeError\nrun odd")
+
+
 async def coroutine(end: RunEnd) -> None:
     """Can't be a hook."""
 
 
-@pytest.mark.parametrize("hook", ["print", 7, lambda: None, lambda one, two: None, coroutine])
+def generator(end: RunEnd) -> Iterator[None]:
+    """Can't be a hook."""
+    yield
+
+
+class Coroutine:
+    """Can't be a hook."""
+
+    async def __call__(self, end: RunEnd) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "hook",
+    ["print", 7, lambda: None, lambda one, two: None, coroutine, generator, Coroutine(), partial(coroutine)],
+)
 @pytest.mark.parametrize("argument", ["on_failure", "on_end"])
 def test_a_hook_that_could_not_be_called_is_refused_at_once(argument: str, hook: Any):
     with pytest.raises(ComponentError, match=f"{argument} must be a function of one argument, the RunEnd"):
@@ -303,6 +367,13 @@ def test_notify_on_says_after_which_ends_a_message_is_sent(how: str, notify_on: 
     assert [message["title"] for message in got] == titles
 
 
+def test_a_hook_that_exits_does_not_prevent_the_message():
+    with service() as (address, got), pytest.raises(SystemExit):
+        LightningApp(Flow(), on_end=sys.exit, notify=address, notify_on="end").run("inline")
+
+    assert [message["title"] for message in got] == ["Flow has ended"]
+
+
 def test_the_address_is_a_setting_and_can_be_switched_off(monkeypatch: pytest.MonkeyPatch):
     with service() as (address, got):
         Path("pyproject.toml").write_text(f"[tool.lightning_lite]\nnotify = '{address}'\nnotify_on = 'end'\n")
@@ -328,6 +399,26 @@ def test_a_message_has_no_secret():
         LightningApp(Leaks(), notify=address).run("inline")
 
     assert f"can't log in with {MASK}" in got[0]["message"]
+
+
+def test_each_of_several_addresses_is_a_secret():
+    class Leaks(LightningFlow):
+        def run(self) -> None:
+            raise ValueError("no answer from 127.0.0.1:9/second-token")
+
+    with service() as (address, got), pytest.raises(ValueError, match="no answer"):
+        LightningApp(Leaks(), notify=f"{address}, json://127.0.0.1:9/second-token").run("inline")
+
+    assert f"no answer from {MASK}" in got[0]["message"]
+
+
+def test_modules_of_the_working_directory_do_not_replace_those_of_the_sender(own_place: Path):
+    (own_place / "json.py").write_text("raise SystemExit('the wrong module')")
+
+    with service() as (address, got), pytest.raises(AppFailed):
+        LightningApp(Flow("fails"), notify=address).run("inline")
+
+    assert len(got) == 1
 
 
 def test_a_message_that_is_not_taken_is_reported_without_the_address(capfd: pytest.CaptureFixture[str]):
@@ -399,15 +490,26 @@ def test_an_address_that_apprise_does_not_know_is_refused_before_the_run_begins(
     assert "a-token" not in capfd.readouterr().err + caplog.text
 
 
-@pytest.mark.parametrize(("address", "shown"), [("xoxb-my-token", MASK), (7, "7")])
-def test_a_text_that_is_no_address_is_refused_and_not_shown(address: object, shown: str):
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("xoxb-my-token", f"'{MASK}'"),
+        (["slack://xoxb-my-token"], "a value of the type list"),
+        (b"slack://xoxb-my-token", "a value of the type bytes"),
+    ],
+)
+def test_a_value_that_is_no_address_is_refused_and_not_shown(address: object, shown: str):
     with pytest.raises(SettingError, match=r"notify must be an address of apprise") as refused:
         RunOptions.resolve(notify=address)  # type: ignore[arg-type]
     with pytest.raises(SettingError) as again:
-        RunOptions.resolve(environ={"LIGHTNING_LITE_NOTIFY": str(address)})
+        RunOptions.resolve(environ={"LIGHTNING_LITE_NOTIFY": "xoxb-my-token"})
 
-    assert shown in str(refused.value)
+    assert str(refused.value).endswith(f"Found {shown}")
     assert "xoxb" not in f"{refused.value} {again.value}"
+
+
+def test_what_stands_before_the_scheme_of_an_address_is_not_shown():
+    assert show_value(SETTINGS["notify"], "xoxb-my-token slack://a/b") == f"'{MASK}'"
 
 
 def test_config_and_doctor_mask_the_address(

@@ -119,7 +119,9 @@ def test_an_unknown_name_is_refused_with_a_similar_one(line: str, hint: str):
     [
         ("[tool.lightning_lite\n", "is not valid TOML: .*line 1"),
         ("[tool.lightning-lite]\n", r"has a table \[tool.lightning-lite\]; its name must be"),
+        ("[tool.lightning-lite-apps]\n", r"its name must be \[tool.lightning_lite\]"),
         ("tool.lightning_lite = 1\n", "must be a table"),
+        (f"lightning = {'[' * 5_000}\n", "is not valid TOML: .*recursion"),
         (b"name = 'lightning \xff'\n", "is not valid TOML"),
     ],
 )
@@ -180,6 +182,20 @@ def test_a_file_of_another_user_counts_unless_all_users_could_have_put_it_there(
     file.touch()
 
     assert Settings({}).find("history").origin == "default"
+
+
+def test_a_number_with_thousands_of_digits_is_refused():
+    with pytest.raises(SettingError, match="LIGHTNING_LITE_HISTORY must be a whole number"):
+        Settings({"LIGHTNING_LITE_HISTORY": "9" * 5_000}).find("history")
+
+
+@pytest.mark.parametrize("value", [7, b"runs", "a\0b"])
+def test_a_root_that_is_no_path_is_refused(value: object):
+    with pytest.raises(SettingError, match=r"root_dir must be the path of a folder. Found "):
+        LightningApp(Ends(), root_dir=value).run("inline")  # type: ignore[arg-type]
+    project(r'root_dir = "a\u0000b"')
+    with pytest.raises(SettingError, match=r"root_dir in .* must be the path of a folder. Found "):
+        LightningApp(Ends()).run("inline")
 
 
 @pytest.mark.parametrize(("name", "value"), [("view", "no"), ("retry_failed", 1), ("start_method", "fork")])

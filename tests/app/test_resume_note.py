@@ -157,6 +157,37 @@ def test_a_failure_where_no_command_can_go_on_says_what_to_call(ending: str):
         LightningApp(Root(ending)).run(runner="inline", resume=call[1])
 
 
+@pytest.mark.parametrize(
+    ("file", "argument", "options"),
+    [
+        ("", None, ""),
+        ("there", None, ""),
+        ("there", ".lightning_lite", " --root {}/.lightning_lite"),
+        ("", "there", " --root {}/there"),
+    ],
+)
+def test_the_command_names_the_root_if_it_would_not_find_it(
+    file: str, argument: str | None, options: str, start: Start, tmp_path: Path
+):
+    if file:
+        (tmp_path / "pyproject.toml").write_text(f"[tool.lightning_lite]\nroot_dir = {file!r}\n")
+
+    _, _, err = finish(
+        start(
+            f"""
+            class Fails(LightningFlow):
+                def run(self):
+                    self.fail("no good")
+            LightningApp(Fails(), root_dir={argument!r}).run()
+            """
+        )
+    )
+
+    command = re.search(r"To go on with this run: lightning-lite resume \S+(.*)\n", err)
+    assert command is not None
+    assert command[1] == options.format(tmp_path)
+
+
 def test_an_app_that_its_flow_has_stopped_says_nothing(start: Start, tmp_path: Path):
     (tmp_path / "there").touch()
     assert finish(start("LightningApp(Flow()).run()")) == (0, "has there\n", "")

@@ -161,6 +161,20 @@ def test_several_paths_need_a_folder(drive: DriveVerb, models: Drive, tmp_path: 
     )
 
 
+def test_put_refuses_two_files_that_get_the_same_name(drive: DriveVerb, tmp_path: Path):
+    Path("a.txt").write_text("here")
+    for name in ("far", "near"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+
+    for first in ("a.txt", tmp_path / "far/a.txt", tmp_path / "far/*"):
+        refused = drive("put", "shared", "--move", first, tmp_path / "near/a.txt")
+        is_refused(refused, 1, "near/a.txt' would both be 'a.txt' in the drive; nothing was put")
+
+    assert drive("put", "shared", "a.txt", "./a.txt", Path("a.txt").absolute()).code == 0
+    assert drive("cat", "shared", "a.txt").out == "here"
+
+
 def test_get_copies_to_a_path_outside_the_working_directory(drive: DriveVerb, models: Drive, tmp_path: Path):
     output = drive("get", "models", "weights", "--to", tmp_path / "out")
 

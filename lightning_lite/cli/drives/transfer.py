@@ -23,6 +23,7 @@ from lightning_lite.cli.drives.targets import (
 from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.storage.drive import UserFolder
+from lightning_lite.storage.errors import shown
 from lightning_lite.storage.targets import check_last_names
 from lightning_lite.text import one_line
 
@@ -81,7 +82,9 @@ def put(
     """
     with command_line_errors():
         sources, several = _local_sources(paths, portable=not any_names)
-        if to is not None and several:
+        if to is None:
+            _check_names(sources)
+        elif several:
             check_last_names([f"{folder}/{inner}" for folder, inner in sources], to)
         for folder, inner in sources:
             opened = open_drive(
@@ -209,6 +212,23 @@ def _local_sources(paths: tuple[str, ...], *, portable: bool) -> tuple[list[tupl
             raise BadInput(f"the file or folder {path!r} doesn't exist; nothing was put.")
         sources.update(dict.fromkeys((top, "/".join(parts)) for parts in selection.paths))
     return list(sources), several
+
+
+def _check_names(sources: list[tuple[str, str]]) -> None:
+    """Refuse sources of several folders that get the same name in the drive, because one replaces the other.
+
+    Raises:
+        ClickException: Two sources get the same name.
+    """
+    known: dict[str, str] = {}
+    for folder, inner in sources:
+        first = known.setdefault(inner, folder)
+        if first != folder:
+            both = " and ".join(shown(os.path.join(one, inner)) for one in (first, folder))
+            raise click.ClickException(
+                f"{both} would both be {shown(inner)} in the drive; nothing was put. Put one of them with "
+                "--to PATH."
+            )
 
 
 def _local_target(to: str) -> tuple[str, str]:

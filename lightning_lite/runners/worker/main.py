@@ -42,6 +42,7 @@ from lightning_lite.runners.wire.signals import (
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.settings import hand_down
+from lightning_lite.tracebacks import text_of
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
 from lightning_lite.values.secret import learn
@@ -58,7 +59,7 @@ def start_failure(work: str, error: BaseException) -> Failure:
     """Return what `error`, raised while `work` was loaded or in its `on_start`, means for the flow."""
     import traceback  # noqa: PLC0415 - 10 ms that only a failure has to pay
 
-    lines = str(error).splitlines()
+    lines = text_of(error).splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     text = "".join(traceback.format_exception(error))
     failure = Failure("start_failed", f"{work} could not start: {what}", text, pack_error(error))
