@@ -18,6 +18,7 @@ MIB = 1024 * 1024
 
 PROGRAM = """
 import gc, json, os, sys, threading, time
+import multiprocess.process  # the launcher imports it in its first quiet moment, which may come late
 import psutil
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.engine import recorder
