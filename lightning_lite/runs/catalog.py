@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from time import time
@@ -78,7 +79,7 @@ class RunSummary(NamedTuple):
     @property
     def tags(self) -> list[str]:
         """Tags of the run."""
-        return [tag for tag in self.details.get("tags", ()) if isinstance(tag, str)]
+        return tags_of(self.details)
 
     @property
     def started(self) -> float | None:
@@ -188,6 +189,16 @@ def list_runs(runs: str) -> list[str]:
             )
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def tags_of(details: Mapping[str, Any]) -> list[str]:
+    """Return the tags in the content of a `run.json`; a user may have edited it.
+
+    Example:
+        >>> tags_of({"tags": ["nightly", 7]}), tags_of({})
+        (['nightly'], [])
+    """
+    return [tag for tag in details.get("tags", ()) if isinstance(tag, str)]
 
 
 def list_named(runs: str, name: str) -> list[str]:

@@ -26,7 +26,7 @@ from lightning_lite.errors import RootRefused, RunnerError, WorkingDirectoryGone
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
-from lightning_lite.runs.catalog import list_runs, load_details, read_details
+from lightning_lite.runs.catalog import list_runs, load_details, read_details, tags_of
 from lightning_lite.runs.command_line import mask_command
 from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
 
@@ -141,7 +141,7 @@ class RunFolder:
     @property
     def tags(self) -> list[str]:
         """Tags of the run."""
-        return list(self._details.get("tags", ()))
+        return tags_of(self._details)
 
     def note_works(self, works: Mapping[str, int]) -> None:
         """Record the states of the works while the run goes on, for the case that its process dies.

@@ -44,7 +44,7 @@ def targets(
 
     Raises:
         DriveNotADirectory: Several paths have a target that is not a folder.
-        DrivePathError: Two paths would get the same name.
+        DrivePathError: Two paths would get the same name, or one has no name.
     """
     if not target.text:
         raise DrivePathError("The name '' is empty; name a file or a folder.")
@@ -56,6 +56,11 @@ def targets(
         raise DriveNotADirectory(
             f"to={target.text!r} is not a folder that is there, and several paths or a pattern need a "
             f"folder; write to={target.text + '/'!r}."
+        )
+    if () in paths:
+        raise DrivePathError(
+            f"The folder '.' has no last name that it could get in {shown(target.text)}; put it alone, with "
+            "the name that it gets, such as to='all'."
         )
     check_last_names(["/".join(parts) for parts in paths], target.text)
     return [target.parts + parts[-1:] for parts in paths]

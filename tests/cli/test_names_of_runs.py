@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow, LightningWork, RunEnd
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.errors import AppFailed, NothingToResume, SettingError
 from lightning_lite.runs.catalog import read_runs
@@ -142,6 +142,18 @@ def test_a_resumed_run_gets_the_name_and_the_tags_that_are_given():
     assert run(resume=run_id, name="trial-2", tags=["b"]) == run_id
 
     assert (details(run_id)["name"], details(run_id)["tags"]) == ("trial-2", ["b"])
+
+
+def test_a_resumed_run_keeps_only_tags_that_are_text():
+    run_id = run(tags=["nightly"])
+    file = Path(os.environ["LIGHTNING_LITE_ROOT"], "runs", run_id, "run.json")
+    file.write_text(json.dumps(details(run_id) | {"tags": ["nightly", 7, None]}))
+    Path("fixed").touch()
+    ends: list[RunEnd] = []
+
+    LightningApp(Ends(), on_end=ends.append).run("inline", resume=run_id)
+
+    assert [end.tags for end in ends] == [("nightly",)]
 
 
 def test_the_variables_give_name_and_tags_and_the_name_counts_for_one_run(monkeypatch: pytest.MonkeyPatch):

@@ -310,6 +310,20 @@ def test_several_paths_need_a_folder(drive: Drive, paths: object):
     assert Path("new").read_text() == "text"
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_the_whole_folder_does_not_replace_the_folder_that_takes_it(several: bool, own_place: Path):
+    (own_place / "a.txt").write_text("a")
+    drive = Drive("lit://whole")
+    drive.put("a.txt", to="all/kept.txt")
+
+    with pytest.raises(DrivePathError, match=r"The folder '\.' has no last name .* in 'all/'"):
+        drive.put(["a.txt", "."] if several else ".", to="all/")
+    assert drive.list(recursive=True) == ["all/kept.txt"]
+
+    drive.put(".", to="all")
+    assert drive.list(recursive=True) == ["all/a.txt"]
+
+
 def test_two_paths_with_the_same_last_name_do_not_replace_each_other(drive: Drive):
     for name in ("a/f", "b/f"):
         write(name, name)
