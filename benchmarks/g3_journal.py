@@ -107,11 +107,11 @@ def look(verb: str, num_runs: int) -> None:
     """Print the seconds of a verb of the command line, in a root of killed or, if it is one, closed runs."""
     first = ""
     for _ in range(num_runs):
-        run = RunFolder.create("root", app="Root", identity=IDENTITY)
+        run = RunFolder.create(os.path.abspath("root"), app="Root", identity=IDENTITY)
         if first:
             os.link(f"{first}/journal.log", f"{run.path}/journal.log")
         else:
-            first = os.path.abspath(run.path)
+            first = run.path
             record(first, is_closed=num_runs == 1)
         run.note_works({"running": 1})
     words = [*verb.split(), "--root", "root"]

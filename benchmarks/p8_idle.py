@@ -51,7 +51,7 @@ class Root(LightningFlow):
 def ours() -> None:
     """Run the app until it is interrupted."""
     try:
-        LightningApp(Root()).run()
+        LightningApp(Root()).run(on_idle="wait")
     except KeyboardInterrupt:
         return
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, MutableMapping
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import MASK
-from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
+from lightning_lite.project_file import TABLE, ProjectFile, file_of_app, find_project_file
 from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.root_access import DEFAULT_ROOT as DEFAULT_ROOT
 
@@ -69,21 +69,6 @@ NOTIFY_ON = ("failure", "end")
 
 #: Ended calls that the journal of a run keeps for `timeline`; remembered answers are always kept.
 HISTORY = 10_000
-
-#: Seconds that a stopped work has to exit, before it is terminated and killed.
-STOP_TIMEOUT = 5.0
-
-#: Seconds between two checks for changes inside the lists and dicts of a work while a call runs.
-LOOK_INTERVAL = 0.1
-
-#: Timeout in seconds of one attempt to connect to the port of a work.
-PROBE_TIMEOUT = 1.0
-
-#: Seconds between the first two attempts to connect to the port of a work; doubled for each further one.
-PROBE_INTERVAL_MIN = 0.005
-
-#: Maximum of seconds between two attempts.
-PROBE_INTERVAL_MAX = 1.0
 
 
 class Setting(NamedTuple):
@@ -280,7 +265,8 @@ class Settings:
             SettingError: It can't be read, or it has unknown names or invalid values.
         """
         if not self._has_looked:
-            self._file = _handed_down if _is_handed_down else _find_file()
+            handed_down = file_of_app()
+            self._file = _find_file() if handed_down is None else handed_down[0]
             self._has_looked = True
         return self._file
 
@@ -318,21 +304,6 @@ class Settings:
     def value(self, name: str, given: object = None) -> Any:
         """Return the value of a setting; see `find`."""
         return self.find(name, given).value
-
-
-#: What `hand_down` has set; and whether it has.
-_handed_down: ProjectFile | None = None
-_is_handed_down = False
-
-
-def hand_down(file: ProjectFile | None) -> None:
-    """Let this process, that of a work, use the file of its app, and search for none.
-
-    Args:
-        file: The file with settings, or `None` if there is none.
-    """
-    global _handed_down, _is_handed_down
-    _handed_down, _is_handed_down = file, True
 
 
 def _find_file() -> ProjectFile | None:

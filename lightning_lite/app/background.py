@@ -16,7 +16,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.errors import ComponentError
 from lightning_lite.html_tables import html_table, html_title
@@ -221,4 +221,4 @@ class RunningApp:
 
     def _end_at_exit(self) -> None:
         with suppress(TimeoutError):  # a flow that never ends its pass
-            self.stop(2 * settings.STOP_TIMEOUT)
+            self.stop(2 * timing.STOP_TIMEOUT)

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.errors import CommandError
 from lightning_lite.messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
@@ -110,7 +110,7 @@ class Commands:
 
 
 def _timeout(request: dict[str, Any]) -> float:
-    timeout = request.get("timeout", settings.STOP_TIMEOUT)
+    timeout = request.get("timeout", timing.STOP_TIMEOUT)
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
         raise CommandError(f"timeout must be a number of seconds, 0 or more; found {timeout!r}")
     return float(timeout)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import ClassVar, Literal
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.app.commands import Commands
 from lightning_lite.app.idle import idle_error, may_be_ended, rest_notice
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
@@ -264,7 +264,7 @@ class Session:
         cause = sys.exception()
         reports = list(self._unapplied)
         try:
-            reports += self.runner.close(settings.STOP_TIMEOUT)
+            reports += self.runner.close(timing.STOP_TIMEOUT)
         finally:
             try:
                 self._close(state, reports)

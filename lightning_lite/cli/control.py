@@ -14,7 +14,7 @@ from time import monotonic
 import click
 import psutil
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.run_reader import CLOCK_TOLERANCE, read_status
 from lightning_lite.cli.targets import find_target, find_work
@@ -33,7 +33,7 @@ timeout_option = click.option(
     "-t",
     "--timeout",
     type=click.FloatRange(min=0),
-    default=settings.STOP_TIMEOUT,
+    default=timing.STOP_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="Time that a work has to end before it is killed.",

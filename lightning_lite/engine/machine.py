@@ -48,6 +48,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import text_of
+from lightning_lite.tree.argument_watch import ArgumentWatch
 from lightning_lite.tree.calls import Call
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
@@ -127,7 +128,7 @@ class Machine:
         self.failed_work = ""
         self.num_passes = 0
         self._acting = acting_as(caller)
-        self._outbox = Outbox(caller.values, durable=caller.durable)
+        self._outbox = Outbox(ArgumentWatch(), caller.values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.clock import Moment
 from lightning_lite.engine.supervisor import Slots, Supervisor
 from lightning_lite.engine.timers import Timers
@@ -86,7 +86,7 @@ class Supervisors:
         """
         for name in [name for name in self._supervisors if is_below(name, removed)]:
             supervisor = self._supervisors.pop(name)
-            supervisor.ask_stop(settings.STOP_TIMEOUT, now)
+            supervisor.ask_stop(timing.STOP_TIMEOUT, now)
             self._busy.discard(name)
             self._timers.set(name, None)
             if supervisor.has_process:

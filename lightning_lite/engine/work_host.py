@@ -16,7 +16,7 @@ from collections.abc import Callable
 from operator import is_
 from types import TracebackType
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.context import current_caller
 from lightning_lite.engine.failures import describe_exception
 from lightning_lite.errors import StateError, StopRun
@@ -154,7 +154,7 @@ class WorkHost(Carrier):
             except (StateError, RuntimeError):
                 pass
             self._report()
-        return settings.LOOK_INTERVAL
+        return timing.LOOK_INTERVAL
 
     def interrupt(self) -> None:
         """Raise `StopRun` in the main thread of the work, as soon as the guard is released."""

@@ -20,7 +20,6 @@ from lightning_lite.events import (
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.masking import mask_pickled
 from lightning_lite.status import WorkStageStatus
-from lightning_lite.tree.argument_watch import ArgumentWatch
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
@@ -30,6 +29,7 @@ from lightning_lite.values.pickling import REFERENCE
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from lightning_lite.tree.argument_watch import ArgumentWatch
     from lightning_lite.tree.blocks import Block
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
@@ -94,10 +94,12 @@ class Outbox:
     """Queue between the tree in the main process and the engine, which empties it after each step.
 
     Args:
+        argument_watch: Finds calls whose arguments are new in each pass.
         values: Absolute path of the folder for big values, or `None`: then these are in the messages.
         durable: Whether the files of big values must survive the loss of power.
 
     Attributes:
+        argument_watch: As above.
         values: As above.
         durable: As above.
         requests: The requests of the flow, in order.
@@ -118,11 +120,11 @@ class Outbox:
         explain: Called with each decision about a call, for the debug log: name of the work, call, whether
             it is new, its arguments. `None` without a debug log.
         touched: The nodes whose lists and dicts the flow got since they were last examined for changes.
-        argument_watch: Finds calls whose arguments are new in each pass.
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
-    def __init__(self, values: str | None = None, *, durable: bool = False) -> None:
+    def __init__(self, argument_watch: ArgumentWatch, values: str | None, *, durable: bool) -> None:
+        self.argument_watch = argument_watch
         self.values = values
         self.durable = durable
         self.requests: list[FlowRequest] = []
@@ -139,7 +141,6 @@ class Outbox:
         self.wall = 0.0
         self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
-        self.argument_watch = ArgumentWatch()
         self._used: set[str] = set()
         self._blocks: list[tuple[Block, list[Callable[[], None]]]] = []  # that this pass has entered
         self._at_end: list[Callable[[], None]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _thread import get_ident
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def is_answering(host: str, port: int) -> bool:
 
     probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     try:
-        probe.settimeout(settings.PROBE_TIMEOUT)
+        probe.settimeout(timing.PROBE_TIMEOUT)
         return probe.connect_ex((host, port)) == 0
     except OSError:  # the address does not exist, or not yet
         return False
@@ -76,10 +76,10 @@ class PortWatch:
             self._thread.join()
 
     def _watch(self) -> None:
-        pause = settings.PROBE_INTERVAL_MIN
+        pause = timing.PROBE_INTERVAL_MIN
         while not self._ended.is_set():
             if is_answering(self._host, self._port):
                 self._answered()
                 return
             self._ended.wait(pause)
-            pause = min(pause * 2, settings.PROBE_INTERVAL_MAX)
+            pause = min(pause * 2, timing.PROBE_INTERVAL_MAX)

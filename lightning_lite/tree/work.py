@@ -10,7 +10,7 @@ import os
 from _collections_abc import Mapping
 from functools import wraps
 
-from lightning_lite import settings
+from lightning_lite import timing
 from lightning_lite.context import current_caller
 from lightning_lite.errors import (
     ArgumentError,
@@ -658,7 +658,7 @@ def _grace(timeout: Any) -> float:
         ComponentError: `timeout` is not a number of seconds.
     """
     if timeout is None:
-        return settings.STOP_TIMEOUT
+        return timing.STOP_TIMEOUT
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
         raise ComponentError(f"timeout is a number of seconds, 0 or more, or None; found {timeout!r}.")
     return float(timeout)

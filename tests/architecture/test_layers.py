@@ -27,6 +27,7 @@ LAYERS = [
         "status",
         "clock",
         "settings",
+        "timing",
         "project_file",
         "context",
         "distribution",

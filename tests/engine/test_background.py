@@ -217,9 +217,9 @@ def test_an_end_from_outside_is_raised_by_wait():
 
 SCRIPT = """
 import sys, threading
-from lightning_lite import LightningApp, LightningFlow, LightningWork, settings
+from lightning_lite import LightningApp, LightningFlow, LightningWork, timing
 
-settings.STOP_TIMEOUT = 60.0  # a busy machine shall not look like a work that does not end
+timing.STOP_TIMEOUT = 60.0  # a busy machine shall not look like a work that does not end
 
 class Work(LightningWork):
     def run(self):

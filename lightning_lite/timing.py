@@ -1,0 +1,18 @@
+"""Seconds that the framework waits, where no argument of the user says how long."""
+
+from __future__ import annotations
+
+#: Seconds that a stopped work has to exit, before it is terminated and killed.
+STOP_TIMEOUT = 5.0
+
+#: Seconds between two checks for changes inside the lists and dicts of a work while a call runs.
+LOOK_INTERVAL = 0.1
+
+#: Timeout in seconds of one attempt to connect to the port of a work.
+PROBE_TIMEOUT = 1.0
+
+#: Seconds between the first two attempts to connect to the port of a work; doubled for each further one.
+PROBE_INTERVAL_MIN = 0.005
+
+#: Maximum of seconds between two attempts.
+PROBE_INTERVAL_MAX = 1.0
