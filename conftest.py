@@ -34,9 +34,6 @@ for _signum in (signal.SIGINT, signal.SIGHUP):
 #: Not looked through for doctests: two folders of tests could not be named in one command.
 collect_ignore_glob = ["tests/*/conftest.py"]
 
-#: A program that imports apprise, which sets up loggers: works would take them over, and load `logging`.
-collect_ignore = ["lightning_lite/app/apprise_program.py"]
-
 #: Children inherit this variable, so that a process is found even when its parent has died before it.
 MARK = "LIGHTNING_LITE_TEST"
 

@@ -13,8 +13,6 @@ import json
 import logging
 import sys
 
-import apprise
-
 
 class _Collector(logging.Handler):
     """Keeps what apprise logs."""
@@ -29,6 +27,9 @@ class _Collector(logging.Handler):
 
 def main() -> None:
     """Read an address and a message; write whether the address is known, the message sent, and warnings."""
+    # Not at the top: it sets up loggers, and the works of a process that imports this module take these over.
+    import apprise  # noqa: PLC0415
+
     asked = json.load(sys.stdin)
     log, collector = logging.getLogger("apprise"), _Collector()
     log.addHandler(collector)
