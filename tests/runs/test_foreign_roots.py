@@ -7,7 +7,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,18 @@ from lightning_lite.storage.errors import DriveError, DriveRefused
 from lightning_lite.storage.stores import drive_names
 from lightning_lite.values import value_files
 
-from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, make_group_root, needs_users
+from tests.support.users import (
+    ALICE,
+    BOB,
+    EVE,
+    LAB,
+    Refused,
+    User,
+    act_as,
+    folder_for_all,
+    make_group_root,
+    needs_users,
+)
 
 MARKER = "LIGHTNING_LITE_TEST_MARKER"
 
@@ -74,11 +84,10 @@ def place(monkeypatch: pytest.MonkeyPatch, own_place: Path) -> Iterator[Path]:
     """Give a folder into which every user may write, after an app has loaded all modules."""
     monkeypatch.setenv(MARKER, str(own_place / "marker"))
     begin(own_place / "warm")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o1777)
+    with folder_for_all() as folder:
         monkeypatch.setenv(MARKER, f"{folder}/marker")
         monkeypatch.chdir(folder)
-        yield Path(folder)
+        yield folder
         monkeypatch.chdir(own_place)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,18 @@ from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveWarning
 
 from tests.support.access_lists import lists_of, set_default_list, set_list
-from tests.support.users import ALICE, BOB, EVE, LAB, Refused, User, act_as, make_group_root, needs_users
+from tests.support.users import (
+    ALICE,
+    BOB,
+    EVE,
+    LAB,
+    Refused,
+    User,
+    act_as,
+    folder_for_all,
+    make_group_root,
+    needs_users,
+)
 
 #: A further group.
 STAFF = 64_301
@@ -100,12 +110,8 @@ def test_what_is_in_a_root_has_no_list_and_the_modes_of_a_root_elsewhere(project
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a folder into which every user may write, with a folder for each user in it."""
     monkeypatch.delenv("LIGHTNING_LITE_ROOT")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o1777)
-        for user in (ALICE, BOB):
-            os.mkdir(f"{folder}/{user.uid}", 0o700)
-            os.chown(f"{folder}/{user.uid}", user.uid, user.uid)
-        yield Path(folder)
+    with folder_for_all(ALICE, BOB) as folder:
+        yield folder
 
 
 def put(user: User, root: Path, **options: object) -> object:

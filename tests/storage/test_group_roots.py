@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tests.support.users import (
     User,
     act_as,
     finish,
+    folder_for_all,
     make_group_root,
     needs_users,
     start_as,
@@ -39,9 +39,8 @@ pytestmark = needs_users
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a folder into which every user may write, as `/tmp`."""
     monkeypatch.delenv("LIGHTNING_LITE_ROOT")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o1777)
-        yield Path(folder)
+    with folder_for_all() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,17 @@ from lightning_lite.runs.catalog import read_runs
 from lightning_lite.runs.folder import RunFolder
 from lightning_lite.storage import Drive
 
-from tests.support.users import ALICE, BOB, LAB, Refused, User, act_as, make_group_root, needs_users
+from tests.support.users import (
+    ALICE,
+    BOB,
+    LAB,
+    Refused,
+    User,
+    act_as,
+    folder_for_all,
+    make_group_root,
+    needs_users,
+)
 
 pytestmark = needs_users
 
@@ -24,12 +33,8 @@ pytestmark = needs_users
 def root(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
     """Give the path of a root that does not exist, also one with characters of the shell."""
     monkeypatch.delenv("LIGHTNING_LITE_ROOT")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o1777)
-        for user in (ALICE, BOB):
-            os.mkdir(f"{folder}/{user.uid}", 0o700)
-            os.chown(f"{folder}/{user.uid}", user.uid, user.uid)
-        yield Path(folder) / request.param
+    with folder_for_all(ALICE, BOB) as folder:
+        yield folder / request.param
 
 
 def home(root: Path) -> Path:

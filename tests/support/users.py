@@ -15,7 +15,9 @@ import os
 import pickle
 import shlex
 import signal
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +63,17 @@ class Refused(NamedTuple):
 
     kinds: tuple[str, ...]
     text: str
+
+
+@contextmanager
+def folder_for_all(*owners: User) -> Iterator[Path]:
+    """Give a folder into which every user may write, with a folder for each of some users in it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        for user in owners:
+            os.mkdir(f"{folder}/{user.uid}", 0o700)
+            os.chown(f"{folder}/{user.uid}", user.uid, user.uid)
+        yield Path(folder)
 
 
 def make_group_root(path: Path) -> Path:
