@@ -2,7 +2,7 @@
 
 The search begins in the working directory and goes up, as that of other tools does. A file without the table
 is passed over. So is a file of another user in a folder in which all users may create files, such as `/tmp`:
-anybody could have put it there.
+any of them could have put it there.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ TRUSTED_ROOT_VARIABLE = "LIGHTNING_LITE_TRUSTED_ROOT"
 #: Name of the default root, in the working directory.
 DEFAULT_ROOT = ".lightning_lite"
 
-#: Content of the `.gitignore` in a new root of that name, which is often made in a working copy.
+#: A file of git in a new root of that name, which is often made in a working copy, and its content.
 _GITIGNORE_NAME = ".gitignore"
 _GITIGNORE = b"# Runs and drives of lightning_lite\n*\n"
 

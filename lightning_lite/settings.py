@@ -15,8 +15,7 @@ from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import MASK
 from lightning_lite.project_file import TABLE, ProjectFile, file_of_app, find_project_file
-from lightning_lite.root_access import ANY, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
-from lightning_lite.root_access import DEFAULT_ROOT as DEFAULT_ROOT
+from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -82,7 +81,7 @@ class Setting(NamedTuple):
         about: What it means, in one line.
         default: Its value if it is set nowhere.
         choices: The values of a `choice`.
-        file_choices: Those of them that a file may select: the file of a project must not weaken checks.
+        not_in_file: Those of them that a file may not select: the file of a project must not weaken checks.
         least: The lowest value of a `number`.
         in_file: Whether `pyproject.toml` may set it, or only an argument and the variable.
     """
@@ -93,7 +92,7 @@ class Setting(NamedTuple):
     about: str
     default: object = None
     choices: tuple[str, ...] = ()
-    file_choices: tuple[str, ...] = ()
+    not_in_file: tuple[str, ...] = ()
     least: int = 0
     in_file: bool = True
 
@@ -110,16 +109,15 @@ SETTINGS = {
             "group: a new root is shared with a group; private: such a root is refused; trusted: owners and "
             "modes in it are not checked.",
             choices=ROOT_MODES,
-            file_choices=(PRIVATE, GROUP),
+            not_in_file=(TRUSTED,),
         ),
-        Setting("runner", RUNNER_VARIABLE, "choice", "Where works run.", RUNNERS[0], RUNNERS, RUNNERS),
+        Setting("runner", RUNNER_VARIABLE, "choice", "Where works run.", RUNNERS[0], RUNNERS),
         Setting(
             "start_method",
             "LIGHTNING_LITE_START_METHOD",
             "choice",
             "How the processes of works start.",
             START_METHODS[0],
-            START_METHODS,
             START_METHODS,
         ),
         Setting(
@@ -150,7 +148,6 @@ SETTINGS = {
             "What becomes of an app in which nothing can change any more; auto: a terminal decides.",
             ON_IDLE[0],
             ON_IDLE,
-            ON_IDLE,
         ),
         Setting(
             "log_level",
@@ -158,7 +155,6 @@ SETTINGS = {
             "choice",
             "debug: each pass of the flow is logged, and why a call was run or not.",
             LOG_LEVELS[0],
-            LOG_LEVELS,
             LOG_LEVELS,
         ),
         Setting(
@@ -187,7 +183,6 @@ SETTINGS = {
             "choice",
             "Whether a message is sent after a failure only, or after each end.",
             NOTIFY_ON[0],
-            NOTIFY_ON,
             NOTIFY_ON,
         ),
         Setting("tags", TAGS_VARIABLE, "tags", "Tags of the run, by which ps --tag finds it.", default=()),
@@ -329,10 +324,11 @@ def _checked(file: ProjectFile) -> ProjectFile:
                 path=file.path,
                 setting=name,
             )
-        if not _is_valid(setting, value, setting.file_choices):
+        choices = tuple(choice for choice in setting.choices if choice not in setting.not_in_file)
+        if not _is_valid(setting, value, choices):
             raise SettingError(
                 f"{file.path}: {name} in [tool.{TABLE}] must be "
-                f"{describe_values(setting, choices=setting.file_choices)}. "
+                f"{describe_values(setting, choices=choices)}. "
                 f"Found {show_value(setting, value)}",
                 path=file.path,
                 setting=name,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import atexit
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from lightning_lite import timing
 from lightning_lite.app.reporting import print_notice
@@ -24,30 +24,12 @@ from lightning_lite.masking import mask
 from lightning_lite.runners.output.log_reader import RunLogs
 from lightning_lite.text import one_line
 from lightning_lite.tracebacks import leave_out_own_frames
-from lightning_lite.ui.live_table import WorkRow
+
+if TYPE_CHECKING:
+    from lightning_lite.app.session import Session
 
 #: Seconds between two checks for Ctrl-C while waiting: one that arrives just before a wait does not end it.
 _CHECK_INTERVAL = 0.5
-
-
-class Run(Protocol):
-    """The part of a session that `RunningApp` uses.
-
-    Attributes:
-        run_id: Id of the run, the name of its folder.
-    """
-
-    run_id: str
-
-    @property
-    def folder(self) -> str:
-        """Absolute path of the folder of the run."""
-
-    def end_from_outside(self) -> None:
-        """Shut down the app; callable from any thread."""
-
-    def snapshot_works(self) -> Sequence[WorkRow]:
-        """Return the present rows of all works; callable from any thread."""
 
 
 class RunningApp:
@@ -67,10 +49,10 @@ class RunningApp:
         'stopped'
     """
 
-    def __init__(self, name: str, run_app: Callable[[Callable[[Run], None]], None]) -> None:
+    def __init__(self, name: str, run_app: Callable[[Callable[[Session], None]], None]) -> None:
         self._name = name
         self._run_app = run_app
-        self._run: Run | None = None
+        self._run: Session | None = None
         self._has_begun = threading.Event()  # also set if the start failed
         self._has_ended = threading.Event()
         self._stop_requested = False
@@ -205,7 +187,7 @@ class RunningApp:
             self._has_ended.set()
             self._has_begun.set()
 
-    def _take_run(self, run: Run) -> None:
+    def _take_run(self, run: Session) -> None:
         self._run = run
         self._has_begun.set()
 

@@ -14,13 +14,16 @@ import traceback
 from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.errors import ComponentError
 from lightning_lite.masking import mask
 from lightning_lite.settings import RunOptions
 from lightning_lite.tracebacks import leave_out_own_frames
+
+if TYPE_CHECKING:
+    from lightning_lite.app.session import Session
 
 
 class RunEnd(NamedTuple):
@@ -59,28 +62,6 @@ class RunEnd(NamedTuple):
 
 #: A hook of an app.
 Hook = Callable[[RunEnd], object]
-
-
-class Run(Protocol):
-    """The part of a session that hooks learn of.
-
-    Attributes:
-        run_id: Id of the run, the name of its folder.
-    """
-
-    run_id: str
-
-    @property
-    def folder(self) -> str:
-        """Absolute path of the folder of the run."""
-
-    @property
-    def name(self) -> str | None:
-        """Name of the run, or `None`."""
-
-    @property
-    def tags(self) -> Sequence[str]:
-        """Tags of the run."""
 
 
 def check_hook(argument: str, hook: Any) -> None:
@@ -145,7 +126,7 @@ class EndHooks:
         self._on_end = on_end
         self._send = send
         self._began = monotonic()
-        self.run: Run | None = None
+        self.run: Session | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""An app at rest: whether its user can end it, and the error that ends it if not."""
+"""An app at rest: whether it is kept until its user ends it, and the error that ends it if not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MAX_NAMED = 3
 _NAMED_LIMIT = 200
 
 
-def may_be_ended(on_idle: str) -> bool:
-    """Return whether an app at rest goes on, so that its user can end it.
+def is_kept(on_idle: str) -> bool:
+    """Return whether an app at rest goes on until its user ends it.
 
     Args:
         on_idle: `wait`, `fail`, or `auto`: whether a terminal is attached, or a prompt or notebook runs the
@@ -34,7 +34,7 @@ def may_be_ended(on_idle: str) -> bool:
 def rest_notice(on_idle: str) -> str:
     """Return the line about an app at rest for standard error."""
     line = "Nothing can change any more: no call is running and the flow has nothing to do."
-    if may_be_ended(on_idle):
+    if is_kept(on_idle):
         return f"{line} Press Ctrl-C to end the app, or let the flow call self.stop()."
     why = "no terminal is attached" if on_idle == "auto" else "it is run with on_idle='fail'"
     return f"{line} The app ends as failed, because {why}; on_idle='wait' keeps it."
@@ -67,12 +67,15 @@ def idle_error(works: Iterable[LightningWork]) -> AppIdle:
         )
         if names
     ]
-    what = "The flow waits for a change that can't come: no call is running, and its last pass ended without"
+    what = (
+        "The flow waits for a change that can't come: no call is running, and its last pass ended without "
+        "self.stop()."
+    )
     advice = (
         "Let the flow end with self.stop() or self.fail() in this case, too (work.has_failed says whether a "
         "call failed), or keep the app with app.run(on_idle='wait')."
     )
-    return AppIdle(" ".join([what, "self.stop().", *parts, advice]), failed=failed)
+    return AppIdle(" ".join([what, *parts, advice]), failed=failed)
 
 
 def _describe(work: str, call: Call) -> str:

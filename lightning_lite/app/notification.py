@@ -1,4 +1,4 @@
-"""Sends a message about the end of a run to where people are, with the package `apprise`.
+"""Sends a message about the end of a run to a chat, a mailbox or another service, with `apprise`.
 
 The address is an URL of apprise, such as `slack://...` or `mailto://...`. It mostly contains a password or a
 token, so it is masked everywhere, and works do not get it.

@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 
 from lightning_lite import timing
 from lightning_lite.app.commands import Commands
-from lightning_lite.app.idle import idle_error, may_be_ended, rest_notice
+from lightning_lite.app.idle import idle_error, is_kept, rest_notice
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.terminal_view import AppView, snapshot_work
@@ -191,9 +191,7 @@ class Session:
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
-        fails_at_rest = (
-            self._has_reported_rest and self._machine.is_at_rest and not may_be_ended(self._on_idle)
-        )
+        fails_at_rest = self._has_reported_rest and self._machine.is_at_rest and not is_kept(self._on_idle)
         reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports

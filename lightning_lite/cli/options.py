@@ -11,7 +11,7 @@ import click
 
 from lightning_lite import settings
 from lightning_lite.errors import WorkingDirectoryGone
-from lightning_lite.root_access import ROOT_MODE_VARIABLE, USERS
+from lightning_lite.root_access import DEFAULT_ROOT, ROOT_MODE_VARIABLE, USERS
 
 #: A function, or the command made of it, as `click` decorates them.
 FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
@@ -61,7 +61,7 @@ root_option = click.option(
     type=click.Path(readable=False),  # `check_root` checks it, with messages of one line
     callback=_resolve_root,
     help=f"Folder of runs and drives; else ${settings.ROOT_VARIABLE}, else root_dir in pyproject.toml, else "
-    f"./{settings.DEFAULT_ROOT}. Owners and modes in it are checked, unless ${ROOT_MODE_VARIABLE}=trusted.",
+    f"./{DEFAULT_ROOT}. Owners and modes in it are checked, unless ${ROOT_MODE_VARIABLE}=trusted.",
 )
 
 

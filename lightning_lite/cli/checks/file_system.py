@@ -70,7 +70,7 @@ def _root(root: str) -> Finding:
     mode = S_IMODE(status.st_mode)
     value = f"{root}, mode {mode:o}"
     if is_trusted(root):
-        return Finding("root", f"{value}, trusted: all who can write to it can run code as you")
+        return Finding("root", f"{value}, trusted: all users who can write to it can run code as you")
     if folder is not None and folder.is_shared:
         return Finding("root", f"{value}, drives are shared with group {status.st_gid}")
     if mode & 0o077:
