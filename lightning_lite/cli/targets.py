@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 from lightning_lite.cli.options import BadInput, check_root
-from lightning_lite.cli.run_reader import read_status
+from lightning_lite.monitor.run_status import read_status
 from lightning_lite.runs.catalog import (
     LINK_TROUBLE,
     RunSummary,

@@ -45,7 +45,9 @@ LAYERS = [
     {"tree"},
     {"engine"},
     {"app"},
+    {"monitor"},
     {"core", "structures"},  # old import paths
+    {"web"},
     {"cli", "testing", "__main__"},
 ]
 

@@ -116,7 +116,7 @@ def test_the_status_of_a_run_without_a_channel_is_read_from_its_files(tmp_path: 
 
 
 def test_stop_ends_a_suspended_run_in_order(tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("lightning_lite.cli.control.ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr("lightning_lite.monitor.control.ANSWER_TIMEOUT", 0.2)
     with running(tmp_path) as app:
         app.wait_for_output("up")
         app.process.send_signal(signal.SIGTSTP)

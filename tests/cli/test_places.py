@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from lightning_lite import places
-from lightning_lite.cli.run_reader import read_status
 from lightning_lite.engine.history import WorkHistory, read_history
+from lightning_lite.monitor.run_status import read_status
 from lightning_lite.places import Place
 
 from tests.cli.short_apps import running
@@ -60,7 +60,7 @@ def test_a_younger_process_with_the_same_number_is_not_taken_for_the_old_one(
     with running(tmp_path, "--no-channel") as app:
         app.wait_for_output("up")
         history = read_history(app.run.path)
-        monkeypatch.setattr("lightning_lite.cli.run_reader.read_history", lambda path: history)
+        monkeypatch.setattr("lightning_lite.monitor.run_status.read_history", lambda path: history)
         work: WorkHistory = history.works["root.one"]
 
         work.place, work.place_since = Place.of(os.getpid()), 1.0  # long before this process was started

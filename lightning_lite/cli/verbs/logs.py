@@ -14,8 +14,8 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import BadInput, ParamType, examples, plain_option, read_age, root_option
-from lightning_lite.cli.run_reader import read_status
 from lightning_lite.cli.targets import find_target, find_work
+from lightning_lite.monitor.run_status import read_status
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.text import harmless

@@ -11,8 +11,8 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import examples, plain_option, root_option
 from lightning_lite.cli.targets import find_run
-from lightning_lite.cli.trace_format import trace
 from lightning_lite.engine.history import read_history
+from lightning_lite.monitor.trace_format import trace
 
 
 @click.command(

@@ -1,0 +1,73 @@
+"""The command that resumes a run: that with which it was started, if it can be started again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import NamedTuple
+
+from lightning_lite import settings
+from lightning_lite.errors import CommandError
+from lightning_lite.masking import MASK
+from lightning_lite.runs.catalog import RunSummary, can_resume
+from lightning_lite.runs.command_line import starts_script
+
+
+class ResumeCommand(NamedTuple):
+    """The command that resumes a run.
+
+    Attributes:
+        argv: The program, by its path, and its arguments.
+        cwd: The working directory.
+        variables: Variables to add to the environment.
+    """
+
+    argv: list[str]
+    cwd: str
+    variables: dict[str, str]
+
+
+def resume_command(run: RunSummary, root: str, *, retry_failed: bool) -> ResumeCommand:
+    """Return the command that resumes a run.
+
+    Args:
+        run: The run.
+        root: Absolute folder that holds everything.
+        retry_failed: Whether it runs failed calls again.
+
+    Raises:
+        CommandError: The run is still running, its flow has ended it, or its command can't be started again.
+    """
+    if run.state == "running":
+        raise CommandError(f"run {run.id} can't be resumed: it is still running.")
+    if not can_resume(run.path):
+        why = "its flow has ended it" if run.details.get("state") == "stopped" else "it has no journal"
+        raise CommandError(f"run {run.id} can't be resumed: {why}.")
+    if run.trouble:
+        raise CommandError(f"run {run.id} can't be resumed: {run.trouble}.")
+    given = run.details.get("command")
+    argv = [str(word) for word in given] if isinstance(given, list) else []
+    if not starts_script(argv):
+        raise CommandError(
+            f"run {run.id} can't be resumed here: its command ({shlex.join(argv) or '?'}) does not start a "
+            f"script; call app.run(resume={run.id!r}) where the run was started."
+        )
+    if run.details.get("masked_arguments"):
+        retry = f"{settings.RETRY_FAILED_VARIABLE}=1 " if retry_failed else ""
+        raise CommandError(
+            f"run {run.id} can't be resumed here: passwords or keys in its command were not stored. Start it "
+            f"again with them in place of {MASK}: cd {shlex.quote(str(run.details.get('cwd')))} && "
+            f"{settings.ROOT_VARIABLE}={shlex.quote(root)} {settings.RESUME_VARIABLE}={run.id} "
+            f"{retry}{shlex.join(argv)}"
+        )
+    cwd = run.details.get("cwd")
+    if not isinstance(cwd, str):
+        raise CommandError(
+            f"run {run.id} can't be resumed by its command: its working directory had been removed when it "
+            f"started. Start the program yourself, with app.run(resume={run.id!r})."
+        )
+    variables = {settings.ROOT_VARIABLE: root, settings.RESUME_VARIABLE: run.id}
+    if retry_failed:
+        variables[settings.RETRY_FAILED_VARIABLE] = "1"
+    executable = str(run.details.get("executable") or sys.executable)
+    return ResumeCommand([executable, *argv[1:]], cwd, variables)
