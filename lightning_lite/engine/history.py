@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, assert_never
 
 from lightning_lite.errors import JournalCorrupt
@@ -558,15 +559,25 @@ class RunHistory:
 def fold(events: Iterable[Event], file: str = FILE_NAME, *, is_lazy: bool = False) -> RunHistory:
     """Return the history that the events of a run give; see `RunHistory`."""
     history = RunHistory(file, is_lazy=is_lazy)
-    is_collecting = gc.isenabled()
-    gc.disable()  # All objects made here stay, so that a collection would only traverse them again and again.
-    try:
+    with collector_paused():
         for event in events:
             history.apply(event)
+    return history
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Collect no garbage while many events are folded.
+
+    All objects that are made by that stay, so a collection would only traverse them again and again.
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if is_collecting:
             gc.enable()
-    return history
 
 
 def fold_entries(entries: Iterable[bytes], file: str, *, is_lazy: bool = False) -> RunHistory:

@@ -18,7 +18,7 @@ import os
 import shlex
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import BinaryIO, NamedTuple, NoReturn
@@ -138,8 +138,78 @@ def iterate_journal(folder: str) -> Iterator[bytes]:
         NothingToResume: The run has no journal.
         JournalError: The journal is damaged, of another version, or can't be read.
     """
-    with _opened(folder) as (file, path):
-        yield from _Entries(file, path, None)
+    return JournalReader(folder).read_on()
+
+
+class JournalReplaced(Exception):
+    """The journal is no longer the one that was read so far: it was compacted, or its end was cut off."""
+
+
+class JournalReader:
+    """Reads a journal while it grows: each entry once, and no file stays open between two readings.
+
+    Args:
+        folder: Absolute path of the folder of the run.
+
+    Attributes:
+        size: Size of the file in bytes when it was read last.
+        offset: Number of the bytes that were read and checked.
+
+    Example:
+        >>> import tempfile
+        >>> from lightning_lite.runs.journal import Journal
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     journal, reader = Journal.create(folder, "app.py:Root"), JournalReader(folder)
+        ...     journal.write(b"first")
+        ...     print(list(reader.read_on()))
+        ...     journal.write(b"second")
+        ...     print(list(reader.read_on()))
+        ...     journal.close()
+        [b'first']
+        [b'second']
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._entries: _Entries | None = None  # of the last call
+
+    @property
+    def size(self) -> int:  # noqa: D102 - see the attributes of the class
+        return 0 if self._entries is None else self._entries.size
+
+    @property
+    def offset(self) -> int:  # noqa: D102 - see the attributes of the class
+        return 0 if self._entries is None else self._entries.offset
+
+    def read_on(self) -> Generator[bytes]:
+        """Yield the data of the complete entries after those read before, each as soon as it is checked.
+
+        An incomplete last entry is read by a later call. If the iteration is closed early, the next call goes
+        on after the last entry that was yielded.
+
+        Raises:
+            JournalReplaced: It is no longer the journal that was read before; begin again, with a new reader.
+            NothingToResume: The run has no journal.
+            JournalError: The journal is damaged, of another version, or can't be read.
+        """
+        with _opened(self._folder) as (file, path):
+            self._entries = self._entries_in(file, path)
+            yield from self._entries
+
+    def check(self) -> None:
+        """Check that the journal is still the one that was read.
+
+        Raises:
+            JournalReplaced: It is not.
+            NothingToResume: The run has no journal.
+            JournalError: The journal is damaged, of another version, or can't be read.
+        """
+        with _opened(self._folder) as (file, path):
+            self._entries_in(file, path)
+
+    def _entries_in(self, file: BinaryIO, path: str) -> _Entries:
+        before = self._entries
+        return _Entries(file, path, None, None if before is None else (before.salt, before.end))
 
 
 @contextmanager
@@ -228,53 +298,71 @@ class _Entries:
         file: The journal, open for reading at its start.
         path: Its absolute path, for errors.
         identity: As for `read_journal`.
+        start: The salt and the end of the entries that were read before, or `None` to read all.
 
     Attributes:
         size: Size of the file in bytes.
         salt: Start value for the check in the head of each entry.
+        offset: Number of the bytes that were checked.
         end: The end of the last entry, known after the iteration.
+
+    Raises:
+        JournalReplaced: The last entry that was read before is no longer in its place.
     """
 
-    def __init__(self, file: BinaryIO, path: str, identity: str | None) -> None:
+    def __init__(
+        self, file: BinaryIO, path: str, identity: str | None, start: tuple[int, End] | None = None
+    ) -> None:
         self._file = file
         self._path = path
         self._data = b""  # the bytes of the file from `_base` on that were read last
         self._base = 0
         self.size = os.fstat(file.fileno()).st_size
-        checksum, offset = self._read_header(identity)
-        self.salt = crc32(checksum)
-        self.end = End(0, checksum, offset)
+        if start is None:
+            checksum, offset = self._read_header(identity)
+            self.salt = crc32(checksum)
+            self.end = End(0, checksum, offset)
+        else:
+            self.salt, self.end = start
+            # Each checksum includes all before it, so the last one proves that all is as it was.
+            place = self.end.offset - CHECKSUM_SIZE
+            if not self._read(place, CHECKSUM_SIZE).startswith(self.end.checksum):
+                raise JournalReplaced
+        self.offset = self.end.offset
 
     def __iter__(self) -> Iterator[bytes]:
         salt, data, base = self.salt, self._data, self._base
         number, checksum, offset = self.end
-        while True:
-            begin = offset - base
-            start = begin + ENTRY_HEAD.size
-            if start > len(data):
-                data, base, begin, start = self._read(offset, ENTRY_HEAD.size), offset, 0, ENTRY_HEAD.size
+        try:
+            while True:
+                begin = offset - base
+                start = begin + ENTRY_HEAD.size
                 if start > len(data):
+                    data, base, begin, start = self._read(offset, ENTRY_HEAD.size), offset, 0, ENTRY_HEAD.size
+                    if start > len(data):
+                        break
+                mark, found, size, check = ENTRY_HEAD.unpack_from(data, begin)
+                if mark != MARK or check != crc32(data[begin : start - 4], salt):
                     break
-            mark, found, size, check = ENTRY_HEAD.unpack_from(data, begin)
-            if mark != MARK or check != crc32(data[begin : start - 4], salt):
-                break
-            if found != number + 1:
-                raise corrupt(self._path, number + 1, f"entry {found} is in its place at byte {offset}")
-            length = ENTRY_HEAD.size + size + CHECKSUM_SIZE
-            if begin + length > len(data):
-                if offset + length > self.size:
+                if found != number + 1:
+                    raise corrupt(self._path, number + 1, f"entry {found} is in its place at byte {offset}")
+                length = ENTRY_HEAD.size + size + CHECKSUM_SIZE
+                if begin + length > len(data):
+                    if offset + length > self.size:
+                        break
+                    data, base, begin, start = self._read(offset, length), offset, 0, ENTRY_HEAD.size
+                    if length > len(data):
+                        break
+                stop, after = start + size, begin + length
+                expected = blake2b(checksum + data[begin:stop], digest_size=CHECKSUM_SIZE).digest()
+                if data[stop:after] != expected:
                     break
-                data, base, begin, start = self._read(offset, length), offset, 0, ENTRY_HEAD.size
-                if length > len(data):
-                    break
-            stop, after = start + size, begin + length
-            expected = blake2b(checksum + data[begin:stop], digest_size=CHECKSUM_SIZE).digest()
-            if data[stop:after] != expected:
-                break
-            number, checksum, offset = found, expected, offset + length
-            if size:
-                yield data[start:stop]
-        self.end = End(number, checksum, offset)
+                number, checksum, self.offset = found, expected, offset + length
+                offset = self.offset
+                if size:
+                    yield data[start:stop]
+        finally:
+            self.end = End(number, checksum, offset)
         if offset < self.size:
             self._check_torn()
 

@@ -1,0 +1,271 @@
+"""Index of the events of a run: its failures, the times of changes of its state, and its newest events.
+
+`engine.history.RunHistory` holds what a run is; this index holds what a reader would have to search for in
+it. Both are fed with the same events, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from lightning_lite.engine.history import RunHistory
+from lightning_lite.events import (
+    AnswersKept,
+    CallAsked,
+    CallsKept,
+    CallStatusChanged,
+    CallSucceeded,
+    ComponentDetached,
+    Event,
+    HistoryKept,
+    RunBegun,
+    StateReported,
+    StateWritten,
+    WorkKept,
+    WorkStatusChanged,
+    is_below,
+)
+from lightning_lite.status import WorkStageStatus, WorkStatus
+
+#: Failures that are kept: the first ones have the cause, the last ones are of interest now.
+_FIRST_FAILURES = 20
+_LAST_FAILURES = 180
+
+_NEWEST_EVENTS = 200
+
+_FAILED = WorkStageStatus.FAILED
+
+
+class Failure(NamedTuple):
+    """A failed attempt of a call, or a failure of the process of a work.
+
+    Attributes:
+        work: Name of the work.
+        call: Number of the call; `None` if its process failed outside a call.
+        attempt: Number of the attempt, from 1; 0 if its process failed outside a call.
+        time: Seconds since 1970.
+        reason: One of `WorkFailureReasons`, or `None`.
+        message: One line for people.
+    """
+
+    work: str
+    call: int | None
+    attempt: int
+    time: float
+    reason: str | None
+    message: str
+
+
+class Change(NamedTuple):
+    """The last change of an attribute since its component was attached.
+
+    Attributes:
+        time: Seconds since 1970; `None` if a compaction of the journal has removed that time.
+        count: Number of the changes that are known.
+    """
+
+    time: float | None
+    count: int  # type: ignore[assignment]   # hides tuple.count
+
+
+class WorkCounts(NamedTuple):
+    """Numbers of a work: calls, calls that succeeded, and failures."""
+
+    calls: int
+    succeeded: int
+    failed: int
+
+
+class NewestEvent(NamedTuple):
+    """An event without its values.
+
+    Attributes:
+        time: Seconds since 1970.
+        kind: Name of its class, as in `lightning_lite.events`.
+        component: Name of its component, or "".
+        call: Number of its call, or `None`.
+    """
+
+    time: float
+    kind: str
+    component: str
+    call: int | None
+
+
+class Failures:
+    """The first and the last failures of a run, and their true number.
+
+    Attributes:
+        total: Number of all failures.
+
+    Example:
+        >>> failures = Failures()
+        >>> for number in range(1, 1001):
+        ...     failures.add(Failure("root.w", number, 1, 0.0, "crashed", "gone"))
+        >>> failures.total, [failure.call for failure in failures.items()][18:22]
+        (1000, [19, 20, 821, 822])
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._first: list[Failure] = []
+        self._last: deque[Failure] = deque(maxlen=_LAST_FAILURES)
+
+    def add(self, failure: Failure) -> None:
+        """Add the next failure."""
+        self.total += 1
+        kept = self._first if len(self._first) < _FIRST_FAILURES else self._last
+        kept.append(failure)
+
+    def items(self) -> list[Failure]:
+        """Return the first and the last failures, the oldest first."""
+        return [*self._first, *self._last]
+
+
+class RunIndex:
+    """The index of one run; `note` takes each event after `RunHistory.apply` has taken it.
+
+    A compacted journal begins with a snapshot, which has no times of changes and not all failures. What an
+    index of the same run knew before the compaction is taken from there.
+
+    Args:
+        history: The history of the run.
+        earlier: The index that an earlier reading of the journal of this run has made.
+
+    Attributes:
+        failures: The failures of works and their calls.
+        changes: The last change of each attribute that has changed, by component and attribute.
+        newest: The newest events, the oldest first.
+
+    Example:
+        >>> from lightning_lite.events import ComponentAttached, StateWritten
+        >>> history = RunHistory()
+        >>> index = RunIndex(history)
+        >>> attached = ComponentAttached("root", 12.0, False, ("app.py", "Root"), {"k": b"0"})
+        >>> for event in (attached, StateWritten("root", 12.5, {"k": b"1"})):
+        ...     history.apply(event)
+        ...     index.note(event)
+        >>> index.changes
+        {'root': {'k': Change(time=12.5, count=1)}}
+    """
+
+    def __init__(self, history: RunHistory, earlier: RunIndex | None = None) -> None:
+        self._history = history
+        self._earlier = earlier
+        self.failures = Failures()
+        self.changes: dict[str, dict[str, Change]] = {}
+        self.newest: deque[NewestEvent] = deque(maxlen=_NEWEST_EVENTS)
+        self._succeeded: dict[str, int] = {}
+        self._failed: dict[str, int] = {}
+        self._kept_failures: list[Failure] = []  # of the snapshot, in the order of the works
+
+    def counts(self, work: str) -> WorkCounts:
+        """Return the numbers of a work.
+
+        Example:
+            >>> RunIndex(RunHistory()).counts("root.w")
+            WorkCounts(calls=0, succeeded=0, failed=0)
+        """
+        history = self._history.works.get(work)
+        calls = 0 if history is None else history.num_calls
+        return WorkCounts(calls, self._succeeded.get(work, 0), self._failed.get(work, 0))
+
+    def note(self, event: Event) -> None:
+        """Add the next event."""
+        call: int | None = None
+        match event:
+            case CallStatusChanged(component=work, status=status):
+                call = event.number
+                if status.stage == _FAILED:
+                    self._add_failure(work, call, status)
+            case CallSucceeded(component=work):
+                self._succeeded[work] = self._succeeded.get(work, 0) + 1
+            case CallAsked():
+                call = event.number
+            case StateReported() | StateWritten():
+                self._note_change(event)
+            case WorkStatusChanged(component=work, status=status):
+                if status.stage == _FAILED:
+                    self._add_failure(work, None, status)
+            case CallsKept() | AnswersKept() | WorkKept():
+                self._note_kept(event)
+                return
+            case HistoryKept():
+                self._end_snapshot(event)
+                return
+            case RunBegun():
+                self._earlier = None  # after a snapshot, or there is none
+                self.newest.append(NewestEvent(event.time, "RunBegun", "", None))
+                return
+            case ComponentDetached():
+                for name in [name for name in self.changes if is_below(name, event.component)]:
+                    del self.changes[name]
+            case _:
+                pass
+        self.newest.append(NewestEvent(event.time, type(event).__name__, event.component, call))
+
+    def _add_failure(self, work: str, call: int | None, status: WorkStatus) -> None:
+        self._failed[work] = self._failed.get(work, 0) + 1
+        self.failures.add(_failure(work, call, status))
+
+    def _note_change(self, event: StateReported | StateWritten) -> None:
+        changes = self.changes.setdefault(event.component, {})
+        for attribute in event.values:
+            known = changes.get(attribute)
+            changes[attribute] = Change(event.time, 1 if known is None else known.count + 1)
+
+    # Snapshots.
+
+    def _note_kept(self, event: CallsKept | AnswersKept | WorkKept) -> None:
+        work = event.component
+        if isinstance(event, AnswersKept):
+            self._succeeded[work] = self._succeeded.get(work, 0) + len(event.keys)
+        elif isinstance(event, CallsKept):
+            for call in event.calls:
+                if call.statuses[-1].stage == WorkStageStatus.SUCCEEDED:
+                    self._succeeded[work] = self._succeeded.get(work, 0) + 1
+                self._keep_failures(work, call.number, call.statuses)
+        else:
+            self._keep_failures(work, None, event.statuses)
+            # Calls that are no longer remembered are in these numbers only. Those of a removed work are 0.
+            _, failed, succeeded, *_ = event.counts
+            self._succeeded[work] = max(self._succeeded.get(work, 0), succeeded)
+            self._failed[work] = max(self._failed.get(work, 0), failed)
+
+    def _keep_failures(self, work: str, call: int | None, statuses: tuple[WorkStatus, ...]) -> None:
+        found = [_failure(work, call, status) for status in statuses if status.stage == _FAILED]
+        if found:
+            self._kept_failures += found
+            self._failed[work] = self._failed.get(work, 0) + len(found)
+
+    def _end_snapshot(self, event: HistoryKept) -> None:
+        """Bring what the snapshot had into order; what is later than its time follows after it."""
+        earlier, self._earlier = self._earlier, None
+        found, self._kept_failures = {*self._kept_failures}, []
+        self.newest.clear()  # they were events of the snapshot
+        if earlier is not None:
+            found.update(failure for failure in earlier.failures.items() if failure.time <= event.time)
+            self.newest.extend(one for one in earlier.newest if one.time < event.time)
+        self.failures = Failures()
+        for failure in sorted(found, key=lambda one: one.time):
+            self.failures.add(failure)
+        self.failures.total = max(self.failures.total, sum(self._failed.values()))
+        for component, changes in self.changes.items():
+            for attribute in changes:
+                changes[attribute] = self._change_before(earlier, component, attribute, event.time)
+
+    def _change_before(
+        self, earlier: RunIndex | None, component: str, attribute: str, snapshot: float
+    ) -> Change:
+        """Return the last change of an attribute before the snapshot that was made at a time."""
+        known = earlier.changes.get(component, {}).get(attribute) if earlier is not None else None
+        if earlier is None or known is None:
+            return Change(None, 1)
+        before = earlier._history.states.get(component, {}).get(attribute)
+        is_same = before == self._history.states[component][attribute]
+        return known if is_same else Change(snapshot, known.count)
+
+
+def _failure(work: str, call: int | None, status: WorkStatus) -> Failure:
+    return Failure(work, call, status.count, status.timestamp, status.reason, status.message)
