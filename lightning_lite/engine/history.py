@@ -132,6 +132,11 @@ class CallHistory:
         return "..." if self._arguments is None else show_arguments(self._arguments)
 
     @property
+    def packed_arguments(self) -> bytes | None:
+        """The pickled `(args, kwargs)`; `None` if they are too large for the journal."""
+        return self._arguments
+
+    @property
     def asked(self) -> float:
         """When the flow requested it, in seconds since 1970."""
         return self.statuses[0].timestamp
@@ -282,6 +287,10 @@ class RunHistory:
     def last_time(self) -> float:
         """The time of the last event, in seconds since 1970; 0 if there is none."""
         return max([*self.begun[-1:], *self.times[-1:]], default=0.0)
+
+    def identity_of(self, component: str) -> tuple[str, str] | None:
+        """Return module (or path of the script) and name of the class of a component in the tree."""
+        return self._identities.get(component)
 
     def apply(self, event: Event) -> None:
         """Fold the next event.

@@ -1,7 +1,8 @@
 """Unpickles data without importing the user's modules and without running the user's code.
 
 A reader of a run may not have the modules of the app, and reading a run must not execute anything.
-`unpack_plain` refuses classes and functions; `show_arguments` replaces each one by a stand-in with its name.
+`unpack_plain` refuses classes and functions; `unpack_shown` replaces each one by a stand-in, which records
+what the pickle says of it. Stand-ins are only shown.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import io
 import pickle
 import reprlib
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 #: Classes of the standard library that run no code of the user when they are made.
@@ -43,45 +46,124 @@ class NotPlain(pickle.UnpicklingError):
     """Pickled data refers to a class or a function, although it should be plain."""
 
 
-class _StandIn:
-    """Replaces an object, a class or a function that is not imported."""
+class StandIn:
+    """Replaces an object of a class that is not imported; each subclass replaces one class or function.
 
-    _name = "?"
+    Attributes:
+        stand_in_module: Class attribute: module of the class or function.
+        stand_in_name: Class attribute: its name.
+        stand_in_args: The arguments with which the pickle makes the object.
+        stand_in_state: The state that the pickle gives the object, or `None`.
+        stand_in_items: The items that the pickle adds to it; pairs if it is like a dict.
+    """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> _StandIn:
+    stand_in_module = ""
+    stand_in_name = "?"
+    stand_in_args: tuple[Any, ...]
+    stand_in_state: Any
+    stand_in_items: list[Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> StandIn:
+        """Make the object, as the class or the function would."""
         made = super().__new__(cls)
-        made._args = args
+        made.stand_in_args = (*args, *kwargs.items())
+        made.stand_in_state = None
+        made.stand_in_items = []
         return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._args = args
+        """Accept what the constructor of the class gets."""
+
+    def __call__(self, *args: Any) -> StandIn:
+        """Return a stand-in for the result: a function may have returned a function or a class."""
+        return type(self)(*args)
 
     def __setstate__(self, state: Any) -> None:
-        """Ignore the state: only the class that was not imported can interpret it."""
+        """Record the state: only the class that was not imported can interpret it."""
+        self.stand_in_state = state
 
     def append(self, item: Any) -> None:
-        """Ignore the items."""
+        """Record an item."""
+        self.stand_in_items.append(item)
 
     def extend(self, items: Any) -> None:
-        """Ignore the items."""
+        """Record items."""
+        self.stand_in_items.extend(items)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        pass
+        self.stand_in_items.append((key, value))
 
     def __repr__(self) -> str:
         # Up to protocol 4, NumPy pickles an array as `_reconstruct(ndarray, ...)`: show its class.
-        first = self._args[0] if self._args else None
-        if isinstance(first, type) and issubclass(first, _StandIn):
-            return f"{first._name}(...)"
-        return f"{self._name}(...)"
+        first = self.stand_in_args[0] if self.stand_in_args else None
+        if isinstance(first, type) and issubclass(first, StandIn):
+            return f"{first.stand_in_name}(...)"
+        return f"{self.stand_in_name}(...)"
 
 
-class _StandInPickler(pickle.Unpickler):
+@lru_cache(1024)
+def _stand_in(module: str, name: str) -> type[StandIn]:
+    """Return the stand-in for a class or function."""
+    name = name.rpartition(".")[2]
+    names = {"stand_in_module": module, "stand_in_name": _MAKES.get(name, name)}
+    return type("StandIn", (StandIn,), names)
+
+
+# What the pickles of `values/by_value` and of cloudpickle call for definitions of a script.
+
+
+def _find_definition(_: Any, module: Any, name: Any) -> type[StandIn]:
+    return _stand_in(str(module), str(name))
+
+
+def _make_class(*args: Any) -> type[StandIn]:
+    return _stand_in("__main__", str(args[5]["__qualname__"]))
+
+
+def _make_skeleton_class(*args: Any) -> type[StandIn]:
+    return _stand_in(str(args[3].get("__module__", "__main__")), str(args[1]))
+
+
+def _make_function(*args: Any) -> Any:
+    return _stand_in("__main__", str(args[3] or "function"))
+
+
+def _first(value: Any = None, *_: Any) -> Any:
+    return value
+
+
+def _new_object(cls: Any, *_: Any) -> Any:
+    return cls() if isinstance(cls, type) and issubclass(cls, StandIn) else cls
+
+
+def _set_attributes(made: Any, state: Any) -> None:
+    if isinstance(made, StandIn):
+        made.__setstate__(state)
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+_BY_VALUE: dict[tuple[str, str], Callable[..., Any]] = {
+    ("lightning_lite.values.namespaces", "find_definition"): _find_definition,
+    ("lightning_lite.values.namespaces", "with_waiting"): _first,
+    ("lightning_lite.values.definitions", "make_class"): _make_class,
+    ("lightning_lite.values.definitions", "make_function"): _make_function,
+    ("lightning_lite.values.definitions", "new_object"): _new_object,
+    ("lightning_lite.values.definitions", "set_attributes"): _set_attributes,
+    ("lightning_lite.values.definitions", "set_class"): _ignore,
+    ("lightning_lite.values.definitions", "set_function"): _ignore,
+    ("cloudpickle.cloudpickle", "_make_skeleton_class"): _make_skeleton_class,
+    ("cloudpickle.cloudpickle", "_class_setstate"): _ignore,
+}
+
+
+class _StandInUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if name in _KNOWN.get(module, ()):
             return super().find_class(module, name)
-        name = name.rpartition(".")[2]
-        return type("_StandIn", (_StandIn,), {"_name": _MAKES.get(name, name)})
+        return _BY_VALUE.get((module, name)) or _stand_in(module, name)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -104,6 +186,25 @@ def unpack_plain(data: bytes) -> Any:
     return _PlainUnpickler(io.BytesIO(data)).load()
 
 
+def unpack_shown(data: bytes, num_buffers: int = 0) -> Any:
+    """Unpickle data with stand-ins in place of the classes and functions that it refers to.
+
+    Args:
+        data: The pickle.
+        num_buffers: Number of its buffers that are outside of it; they are replaced by empty ones.
+
+    Raises:
+        Exception: The data is damaged, or a stand-in can't be used like the class.
+
+    Example:
+        >>> import pickle
+        >>> found = unpack_shown(pickle.dumps([1, ValueError("odd")]))
+        >>> found[0], found[1].stand_in_name, found[1].stand_in_args
+        (1, 'ValueError', ('odd',))
+    """
+    return _StandInUnpickler(io.BytesIO(data), buffers=[b""] * num_buffers).load()
+
+
 def show_arguments(packed: bytes) -> str:
     """Return the pickled `(args, kwargs)` of a call as the flow would write them, shortened; or `...`.
 
@@ -115,7 +216,7 @@ def show_arguments(packed: bytes) -> str:
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = 60
     try:
-        args, kwargs = _StandInPickler(io.BytesIO(packed)).load()
+        args, kwargs = unpack_shown(packed)
         parts = [shortener.repr(value) for value in args]
         parts += [f"{name}={shortener.repr(value)}" for name, value in kwargs.items()]
     except Exception:  # noqa: BLE001 - the text is only shown, so no failure matters
