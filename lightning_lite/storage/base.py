@@ -37,6 +37,18 @@ class Entry(NamedTuple):
     is_folder: bool
 
 
+class Page(NamedTuple):
+    """A part of the entries in a folder.
+
+    Attributes:
+        entries: The entries, sorted by name, then by owner.
+        total: Number of all entries in the folder.
+    """
+
+    entries: list[Entry]
+    total: int
+
+
 class Source(NamedTuple):
     """A file or folder of the user that is put into a drive.
 
@@ -154,6 +166,16 @@ class Store(Protocol):
 
     def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
         """Return the same with sizes, times and owners, sorted; one for each component that has a path."""
+
+    def page(self, parts: Parts, *, owner: str | None, after: tuple[str, str], limit: int) -> Page:
+        """Return some of the entries at and directly below `parts`, without reading the sizes of the others.
+
+        Args:
+            parts: Path in the drive.
+            owner: See the class.
+            after: Name and owner of the last entry of the page before, ("", "") for the first page.
+            limit: Maximum number of entries.
+        """
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""

@@ -18,17 +18,18 @@ def open_store(root: str, name: str, mode: str = ANY) -> Store:
     return local.LocalStore(root, name, mode)
 
 
-def open_private_store(root: str, name: str) -> Store:
+def open_private_store(root: str, name: str, *, make: bool = True) -> Store:
     """Return a store that no other user shares, also in a group root.
 
     Args:
         root: Absolute folder that holds all drives.
         name: Name of the store.
+        make: Whether the user's folder in a group root is created if it is missing.
 
     Raises:
         DriveRefused: Another user could have written into the root.
     """
-    return local.LocalStore(local.private_root(root), name, UNSHARED)
+    return local.LocalStore(local.private_root(root, make=make), name, UNSHARED)
 
 
 def drive_names(root: str) -> list[str]:

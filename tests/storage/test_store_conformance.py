@@ -148,6 +148,32 @@ def test_lists(user: User):
     assert user.list("a/nothing") == user.list("b/nothing") == []
 
 
+def test_a_folder_is_read_page_by_page(user: User):
+    names = [f"{number:02}" for number in range(10)]
+    user.put("x", dict.fromkeys(names, "text"))
+    user.put("x", {"03": "more text", "07": {"inner": "1"}}, owner="ben", exclusive=False)
+    pages, after = [], ("", "")
+    while page := user.store.page(("x",), owner=None, after=after, limit=5).entries:
+        pages.append(page)
+        after = page[-1].name, page[-1].owner
+    assert [len(page) for page in pages] == [5, 5, 2]
+    entries = [entry for page in pages for entry in page]
+    assert sorted(entries) == user.store.entries(("x",), owner=None, recursive=False)
+    assert entries == sorted(entries, key=lambda entry: (entry.name, entry.owner))
+
+
+@pytest.mark.parametrize(
+    ("path", "total"), [((), 2), (("x",), 4), (("x", "a"), 2), (("x", "c"), 1), (("z",), 0)]
+)
+def test_a_page_knows_how_many_entries_there_are(user: User, path: tuple[str, ...], total: int):
+    user.put("x", {"a": {"1": "", "2": ""}, "b": "1"})
+    user.put("x", {"b": "2", "c": "3"}, owner="ben", exclusive=False)
+    page = user.store.page(path, owner=None, after=("", ""), limit=1)
+    assert page.total == total
+    assert len(page.entries) == min(total, 1)
+    assert user.store.page(path, owner="anna", after=("", ""), limit=9).total <= total
+
+
 def test_folders_are_told_from_files(user: User):
     user.put("file", "text")
     user.put("tree", TREE)

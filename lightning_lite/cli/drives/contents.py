@@ -26,6 +26,7 @@ from lightning_lite.cli.drives.targets import (
 )
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table
+from lightning_lite.monitor.drive_contents import Totals
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.fs.files import stream
@@ -120,22 +121,21 @@ def du(root: str, as_json: bool, component: str | None, drive: str | None, paths
     """
     with command_line_errors():
         if drive is None:
-            rows = [
-                _count(open_drive(root, name), ".", component, name) for name in drive_names(check_root(root))
-            ]
+            names = drive_names(check_root(root))
+            rows = [(_totals(open_drive(root, name), ".", component), name) for name in names]
         else:
             opened = open_known_drive(root, drive)
             found = find_paths(opened, paths, component) or opened.list(".", component)
-            rows = [_count(opened, path, component, path) for path in found]
+            rows = [(_totals(opened, path, component), path) for path in found]
     if as_json:
-        say_json(
-            [{"path" if drive else "drive": name, "size": size, "files": files} for size, files, name in rows]
-        )
+        key = "path" if drive else "drive"
+        say_json([{key: name, "size": totals.size, "files": totals.files} for totals, name in rows])
         return
-    rows.append((sum(row[0] for row in rows), sum(row[1] for row in rows), "total"))
+    lines = [(totals.size, totals.files, name) for totals, name in rows]
+    lines.append((sum(line[0] for line in lines), sum(line[1] for line in lines), "total"))
     say_table(
         ["SIZE", "FILES", "PATH" if drive else "DRIVE"],
-        [(format_bytes(size), files, name) for size, files, name in rows],
+        [(format_bytes(size), files, name) for size, files, name in lines],
     )
 
 
@@ -165,32 +165,32 @@ def _list_drives(root: str, as_json: bool, long: bool) -> None:
     if not (as_json or long):
         _say_names(names)
         return
-    found = [(name, open_drive(root, name).entries(recursive=True)) for name in names]
+    found = [(name, _totals(open_drive(root, name), ".")) for name in names]
     if as_json:
-        say_json([_drive_as_data(name, entries) for name, entries in found])
+        say_json([_drive_as_data(name, totals) for name, totals in found])
         return
     say_table(
         ["SIZE", "FILES", "CHANGED", "OWNERS", "DRIVE"],
         [
             (
-                format_bytes(sum(entry.size for entry in entries)),
-                len(entries),
-                _show_time(max((entry.time for entry in entries), default=None)),
-                ", ".join(sorted({entry.owner for entry in entries})),
+                format_bytes(totals.size),
+                totals.files,
+                _show_time(totals.changed),
+                ", ".join(sorted(totals.owners)),
                 name,
             )
-            for name, entries in found
+            for name, totals in found
         ],
     )
 
 
-def _drive_as_data(name: str, entries: list[Entry]) -> dict[str, Any]:
+def _drive_as_data(name: str, totals: Totals) -> dict[str, Any]:
     return {
         "id": PROTOCOL + name,
-        "size": sum(entry.size for entry in entries),
-        "files": len(entries),
-        "changed": _iso(max((entry.time for entry in entries), default=None)),
-        "owners": sorted({entry.owner for entry in entries}),
+        "size": totals.size,
+        "files": totals.files,
+        "changed": _iso(totals.changed),
+        "owners": sorted(totals.owners),
     }
 
 
@@ -239,9 +239,8 @@ def _draw(branches: list[dict[str, Any]], indent: str, long: bool, lines: list[s
         _draw(data.get("entries", []), indent + ("    " if is_last else "│   "), long, lines)
 
 
-def _count(drive: Drive, path: str, component: str | None, name: str) -> tuple[int, int, str]:
-    entries = drive.entries(path, component, recursive=True)
-    return sum(entry.size for entry in entries), len(entries), name
+def _totals(drive: Drive, path: str, component: str | None = None) -> Totals:
+    return Totals(drive.entries(path, component, recursive=True))
 
 
 def _show_time(seconds: float | None) -> str | None:

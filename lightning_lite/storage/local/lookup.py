@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
+from operator import itemgetter
 from stat import S_ISDIR
 from typing import TypeVar
 
-from lightning_lite.storage.base import Entry, Parts
+from lightning_lite.storage.base import Entry, Page, Parts
 from lightning_lite.storage.errors import DriveAmbiguous, DriveNotFound, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import open_beneath
@@ -19,6 +21,9 @@ from lightning_lite.storage.fs.locks import wait_for
 from lightning_lite.storage.local.layout import Layout, reads_need_lock
 
 T = TypeVar("T")
+
+#: Order of the entries of a page: by name, then by owner.
+_order = itemgetter(Entry._fields.index("name"), Entry._fields.index("owner"))
 
 #: Creates an `Entry` from a tuple: keyword arguments would double the time of a listing.
 _new = tuple.__new__
@@ -95,6 +100,18 @@ class Lookup:
             deep=recursive,
         )
         return sorted(chain.from_iterable(found))
+
+    def page(self, parts: Parts, owner: str | None, after: tuple[str, str], limit: int) -> Page:
+        """Return some of the entries in a folder; see `Store`."""
+        found = self._read(
+            parts,
+            owner,
+            lambda fd, path, component: [page_of(fd, path, component, after, limit)],
+            deep=False,
+        )
+        pages = list(chain.from_iterable(found))
+        entries = sorted(chain.from_iterable(page.entries for page in pages), key=_order)
+        return Page(entries[:limit], sum(page.total for page in pages))
 
     def is_folder(self, parts: Parts, owner: str | None) -> bool:
         """Return whether a folder is at `parts`; see `Store`."""
@@ -252,6 +269,28 @@ def entries_of(fd: int, path: str, owner: str, *, recursive: bool) -> list[Entry
     if not S_ISDIR(info.st_mode):
         return [Entry(path, info.st_size, info.st_mtime, owner, False)]
     return _walk(fd, f"{path}/" if path else "", owner, recursive=recursive)
+
+
+def page_of(fd: int, path: str, owner: str, after: tuple[str, str], limit: int) -> Page:
+    """Return some of the entries in the folder `fd`, or the entry of the file `fd`; see `Store.page`."""
+    info = syscalls.fstat(fd)
+    if not S_ISDIR(info.st_mode):
+        entry = Entry(path, info.st_size, info.st_mtime, owner, False)
+        return Page([entry] if _order(entry) > after else [], 1)
+    prefix = f"{path}/" if path else ""
+    names = sorted(syscalls.listdir(fd))
+    # If `after` belongs to an earlier owner, the entry of this owner with the same name is still to come.
+    begin = bisect_right if owner <= after[1] else bisect_left
+    entries: list[Entry] = []
+    for name in names[begin(names, after[0].removeprefix(prefix)) :]:
+        if len(entries) == limit:
+            break
+        found = syscalls.stat_if_exists(name, fd)
+        if found is not None:  # else just deleted: the folder of a component is not pinned
+            is_folder = S_ISDIR(found.st_mode)
+            size = 0 if is_folder else found.st_size
+            entries.append(Entry(prefix + name, size, found.st_mtime, owner, is_folder))
+    return Page(entries, len(names))
 
 
 def _walk(folder: int, prefix: str, owner: str, *, recursive: bool) -> list[Entry]:

@@ -10,7 +10,16 @@ from stat import S_ISDIR
 from typing import BinaryIO
 
 from lightning_lite.root_access import ANY, CLOSED, own_root
-from lightning_lite.storage.base import CheckedFile, Destination, Entry, OnProgress, Parts, Problem, Source
+from lightning_lite.storage.base import (
+    CheckedFile,
+    Destination,
+    Entry,
+    OnProgress,
+    Page,
+    Parts,
+    Problem,
+    Source,
+)
 from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import Bounds
@@ -38,17 +47,18 @@ def drive_names(root: str) -> list[str]:
     return sorted(name for name in names if _is_drive(f"{root}/drives/{name}", name))
 
 
-def private_root(root: str) -> str:
+def private_root(root: str, *, make: bool = True) -> str:
     """Return the root of this user alone: `root`, or in a group root the user's folder in it.
 
     Args:
         root: Absolute folder that holds all drives.
+        make: Whether the user's folder in a group root is created if it is missing.
 
     Raises:
         DriveRefused: Another user could have written into it.
     """
     with refusals():
-        return own_root(root, make=make_folder)
+        return own_root(root, make=make_folder if make else None)
 
 
 def _is_drive(path: str, name: str) -> bool:
@@ -141,6 +151,10 @@ class LocalStore:
     def entries(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[Entry]:
         """Return entries at and below `parts`; see `Store`."""
         return self._lookup.entries(parts, owner, recursive=recursive)
+
+    def page(self, parts: Parts, *, owner: str | None, after: tuple[str, str], limit: int) -> Page:
+        """Return some of the entries in a folder; see `Store`."""
+        return self._lookup.page(parts, owner, after, limit)
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`; see `Store`."""
