@@ -54,13 +54,13 @@ def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
         OSError: [Errno 22] it is a folder, not a regular file: '/'
     """
     try:
-        _check(os.lstat(path), path)  # before it is opened, because that may start a device
+        check_regular(os.lstat(path), path)  # before it is opened, because that may start a device
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
     fd = os.open(path, flags | _FLAGS, 0o600)
     try:
-        _check(os.fstat(fd), path)  # it may have been replaced between the two calls
+        check_regular(os.fstat(fd), path)  # it may have been replaced between the two calls
     except OSError:
         os.close(fd)
         raise
@@ -108,6 +108,15 @@ def open_folder(path: str, *, dir_fd: int | None = None, follow: bool = False) -
     return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | flags, dir_fd=dir_fd)
 
 
-def _check(found: os.stat_result, path: str) -> None:
+def check_regular(found: os.stat_result, path: str) -> None:
+    """Check the status of a file.
+
+    Args:
+        found: Its status, from `os.lstat` or `os.fstat`.
+        path: The file, for the error.
+
+    Raises:
+        OSError: It is not a regular file.
+    """
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, f"it is {kind_of(found.st_mode)}, not a regular file", path)

@@ -3,7 +3,8 @@ r"""Makes text harmless for terminals and logs, and formats sizes and durations.
 Of the control characters, only `\n` and `\t` are unchanged. All others (C0, DEL and C1, so escape sequences
 too), characters that change the direction of writing, characters that some viewers treat as the end of a
 line, and bytes that are not UTF-8 are replaced by visible escapes: `\x1b`, `\u202e`, `\xff`. Letters of all
-languages, emoji and the rest of Unicode are unchanged.
+languages, emoji and the rest of Unicode are unchanged. Colours are kept only where a caller wants them: then
+each line sets and ends its own, so that any line can be shown alone.
 
 A carriage return ends a line, like `\n`, so each state of a progress bar is a separate line and none is lost.
 `\r\n` is one line end, and carriage returns at the beginning of a line are ignored.
@@ -12,6 +13,8 @@ A carriage return ends a line, like `\n`, so each state of a progress bar is a s
 from __future__ import annotations
 
 import codecs
+
+from lightning_lite.colours import BEGINNING, RESET, Style, styled_parts
 
 #: Maximum number of characters in a message, see `one_line`.
 MESSAGE_LIMIT = 200
@@ -27,16 +30,26 @@ _ESCAPES = {
 _LINE_ESCAPES = {ord("\n"): r"\n", ord("\t"): r"\t"}
 
 
-def harmless(text: str | bytes) -> str:
+def harmless(text: str | bytes, *, colours: bool = False) -> str:
     r"""Return `text` with visible escapes in place of characters that control a terminal; lines are kept.
+
+    Args:
+        text: Any text from a user.
+        colours: Whether to keep colours.
 
     Example:
         >>> harmless(b"\x1b[2Jbad \xff\r\nbyte\n")
         '\\x1b[2Jbad \\xff\nbyte\n'
+        >>> harmless("\x1b[31mred\nlines", colours=True)
+        '\x1b[0;31mred\x1b[0m\n\x1b[0;31mlines\x1b[0m'
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    return _escape(_end_lines(text, at_start=True))
+    text = _end_lines(text, at_start=True)
+    if not colours or "\x1b" not in text:
+        return _escape(text)
+    painter = _Painter()
+    return painter.feed(text) + painter.end()
 
 
 def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
@@ -59,15 +72,21 @@ def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
 class HarmlessStream:
     r"""Makes the output of a process harmless, chunk by chunk; a chunk may end inside a character.
 
+    Args:
+        colours: Whether to keep colours.
+
     Example:
         >>> stream = HarmlessStream()
         >>> stream.feed(b"caf\xc3"), stream.feed(b"\xa9 50%\r"), stream.feed(b"100%\n")
         ('caf', 'é 50%', '\n100%\n')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, colours: bool = False) -> None:
+        self._colours = colours
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        self._held = ""  # a "\r" at the end of a chunk: a "\n" that belongs to it may follow
+        # The end of a chunk whose rest may follow: a "\r" of a "\r\n", or the beginning of a colour.
+        self._held = ""
+        self._painter = _Painter()
         self._is_in_line = False  # the last line has no newline yet
 
     def feed(self, data: bytes) -> str:
@@ -77,7 +96,10 @@ class HarmlessStream:
     def finish(self) -> str:
         """Return the rest, with a newline if the last line had none; the stream can be fed again."""
         rest = self._advance(self._decoder.decode(b"", final=True))
+        rest += _escape(self._held.removesuffix("\r")) + self._painter.end()
+        self._is_in_line = self._is_in_line or bool(rest and not rest.endswith("\n"))
         self._held = ""
+        self._painter = _Painter()
         if self._is_in_line:
             self._is_in_line = False
             rest += "\n"
@@ -86,10 +108,46 @@ class HarmlessStream:
     def _advance(self, text: str) -> str:
         text = self._held + text
         self._held = "\r" if text.endswith("\r") else ""
-        text = _escape(_end_lines(text.removesuffix("\r"), at_start=not self._is_in_line))
+        if self._colours and "\x1b" in text and (beginning := BEGINNING.search(text)):
+            self._held = beginning[0]
+        text = text.removesuffix(self._held)
+        text = _end_lines(text, at_start=not self._is_in_line)
+        text = self._painter.feed(text) if self._colours else _escape(text)
         if text:
             self._is_in_line = not text.endswith("\n")
         return text
+
+
+class _Painter:
+    """Escapes control characters, and keeps colours: each line sets its own, and ends them."""
+
+    def __init__(self) -> None:
+        self._style = Style()
+        self._shown = Style()  # of the last character
+
+    def feed(self, text: str) -> str:
+        """Return a text whose lines end in a newline; the last one may go on in the next text."""
+        if "\x1b" not in text and not any(self._style) and not any(self._shown):
+            return _escape(text)
+        parts: list[str] = []
+        for piece, style in styled_parts(text, self._style):
+            self._style = style
+            for number, line in enumerate(piece.split("\n")):
+                if number:
+                    parts += self.end(), "\n"
+                if line:
+                    if style != self._shown:
+                        parts.append(style.sequence())
+                        self._shown = style
+                    parts.append(_escape(line))
+        return "".join(parts)
+
+    def end(self) -> str:
+        """Return what ends the colours of the last line."""
+        if not any(self._shown):
+            return ""
+        self._shown = Style()
+        return RESET
 
 
 def _end_lines(text: str, *, at_start: bool) -> str:

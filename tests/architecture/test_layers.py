@@ -33,6 +33,7 @@ LAYERS = [
         "distribution",
         "light_typing",
         "text",
+        "colours",
         "html_tables",
         "tracebacks",
         "regular_files",

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable
+from io import FileIO
 from time import time
+from typing import NamedTuple
 
 from lightning_lite.regular_files import open_regular
 
@@ -22,6 +24,12 @@ _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 #: Maximum of bytes of a line; this package writes shorter ones.
 _LONGEST_LINE = 100
+
+#: Bytes that are read to find one entry in the middle of an index.
+_PROBE = 2 * _LONGEST_LINE
+
+#: Bytes of an index within which its entries are looked at one by one.
+_BLOCK = 4096
 
 
 class TimesWriter:
@@ -60,7 +68,7 @@ class TimesWriter:
 
 
 class LogTimes:
-    """The index of one log, as it was when it was read.
+    """The index of one log. It is searched in its file, so that one of any size takes no time to open.
 
     Args:
         log: Path of the log.
@@ -68,46 +76,134 @@ class LogTimes:
 
     def __init__(self, log: str) -> None:
         self._path = times_path(log)
-        self._size = 0
-        self._places: list[int] = []
-        self._times: list[float] = []
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read what has been added; nothing if there is no index, or something else in its place."""
-        try:
-            with open(open_regular(self._path), "rb") as file:
-                file.seek(self._size)
-                while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
-                    self._size += len(line)
-                    self._add(line)
-        except OSError:
-            return
-
-    def _add(self, line: bytes) -> None:
-        place, _, moment = line.partition(b" ")
-        try:
-            entry = int(place), float(moment)
-        except ValueError:
-            return  # another program has written this line
-        self._places.append(entry[0])
-        self._times.append(entry[1])
+        self._block = _Block(0, 0, [], [], False)
 
     def at(self, place: int) -> float | None:
-        """Return when the byte at `place` arrived, in seconds since 1970; `None` if that is unknown."""
-        index = bisect_right(self._places, place)
-        return self._times[index - 1] if index else None
+        """Return when the byte at `place` arrived, in seconds since 1970; `None` if that is unknown.
+
+        That is so without an index, and with something else than a file in its place.
+        """
+        if not self._block.covers(place):
+            try:
+                self._block = self._read_block(place)
+            except OSError:
+                return None
+        index = bisect_right(self._block.places, place)
+        return self._block.times[index - 1] if index else None
+
+    def refresh(self) -> None:
+        """Notice what has been added since the last question."""
+        if self._block.is_last:
+            self._block = _Block(0, 0, [], [], False)
 
     def place_after(self, moment: float) -> int | None:
         """Return the first byte that arrived at `moment` or later; `None` if there is none.
 
-        Without an index that is unknown, and the result is 0.
+        Without an index that is unknown, and the result is 0. If the clock was set back while the log was
+        written, there may be several such places, and the result is one of them.
         """
-        if not self._times:
+        try:
+            with open(open_regular(self._path), "rb", buffering=0) as file:
+                size = _size_of(file)
+                block = _parse(file, _find(file, size, lambda _, time_: time_ < moment), size)
+        except OSError:
             return 0
-        for index, time_ in enumerate(self._times):
-            if time_ >= moment:
-                return self._places[index]
+        later = [place for place, time_ in zip(block.places, block.times, strict=True) if time_ >= moment]
+        if later:
+            return later[0]
+        return None if block.places else 0
+
+    def _read_block(self, place: int) -> _Block:
+        """Return the entries from the one of `place` on.
+
+        Raises:
+            OSError: The index can't be read.
+        """
+        with open(open_regular(self._path), "rb", buffering=0) as file:
+            size = _size_of(file)
+            last = self._block.places[-1:]
+            if last and last[0] <= place and self._block.end < size:  # mostly, a log is read line by line
+                block = _parse(file, self._block.last_start, size)
+                if block.covers(place):
+                    return block
+            return _parse(file, _find(file, size, lambda found, _: found <= place), size)
+
+
+class _Block(NamedTuple):
+    """Entries of an index that are next to each other.
+
+    Attributes:
+        last_start: Offset of the last entry in the file of the index.
+        end: Offset after it.
+        places: Their places in the log.
+        times: Their times.
+        is_last: Whether there was no later entry.
+    """
+
+    last_start: int
+    end: int
+    places: list[int]
+    times: list[float]
+    is_last: bool
+
+    def covers(self, place: int) -> bool:
+        """Return whether the entry of `place` is in this block."""
+        places = self.places
+        return bool(places) and places[0] <= place and (self.is_last or place < places[-1])
+
+
+def _size_of(file: FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _find(file: FileIO, size: int, is_before: Callable[[int, float], bool]) -> int:
+    """Return the offset of the last entry for which `is_before` is true, or one shortly before it.
+
+    Args:
+        file: The index.
+        size: Its size.
+        is_before: Gets the place and the time of an entry; false from some entry on.
+    """
+    low, high = 0, size
+    while high - low > _BLOCK:
+        middle = (low + high) // 2
+        file.seek(middle)
+        data = file.read(_PROBE)
+        begin = data.find(b"\n") + 1
+        line = data[begin : data.find(b"\n", begin) + 1]
+        entry = _entry(line)
+        if entry is not None and is_before(*entry):
+            low = middle + begin
+        else:
+            high = middle  # another program may have written here, too
+    return low
+
+
+def _parse(file: FileIO, offset: int, size: int) -> _Block:
+    """Return the entries from an offset on, at most `_BLOCK * 2` bytes."""
+    file.seek(offset)
+    data = file.read(_BLOCK * 2)
+    is_last = offset + len(data) >= size
+    data = data[: data.rfind(b"\n") + 1]
+    places: list[int] = []
+    times: list[float] = []
+    last_start = end = offset
+    for line in data.splitlines(keepends=True):
+        entry = _entry(line)
+        if entry is not None:
+            places.append(entry[0])
+            times.append(entry[1])
+            last_start = end
+        end += len(line)
+    return _Block(last_start, end, places, times, is_last)
+
+
+def _entry(line: bytes) -> tuple[int, float] | None:
+    """Return place and time of a line; `None` if another program has written it."""
+    place, _, moment = line.partition(b" ")
+    try:
+        return int(place), float(moment)
+    except ValueError:
         return None
 
 

@@ -102,15 +102,10 @@ class LogReader:
                     after = self._place + len(written)
                 elif not to_end:
                     return
-            text = written.lstrip(b"\0")
-            parts = (
-                _describe_zeros(len(written) - len(text)),
-                text.decode("utf-8", "backslashreplace").rstrip("\n"),
-                _describe_zeros(after - self._place - len(written)),
-            )
+            text = describe_zeros(written, after - self._place - len(written))
             time = self._times.at(self._place)
             self._place = log.seek(after)
-            yield Line(time, self._work, "".join(parts))
+            yield Line(time, self._work, text)
 
 
 class RunLogs:
@@ -235,8 +230,22 @@ def _find_tail(log: BufferedReader, nlines: int) -> int:
     return 0
 
 
-def _describe_zeros(count: int) -> str:
-    return f"[{count} bytes are zero]" if count else ""
+def describe_zeros(line: bytes, num_more: int = 0) -> str:
+    r"""Return the text of a line, with the number of the zero bytes before and after it.
+
+    Args:
+        line: A line, with or without its end.
+        num_more: Number of zero bytes after it.
+
+    Example:
+        >>> describe_zeros(b"\0\0\0line\n")
+        '[3 bytes are zero]line'
+    """
+    written = line.rstrip(b"\0")
+    text = written.lstrip(b"\0")
+    before, after = len(written) - len(text), len(line) - len(written) + num_more
+    parts = (before, text.decode("utf-8", "backslashreplace").rstrip("\n"), after)
+    return "".join(part if isinstance(part, str) else f"[{part} bytes are zero]" for part in parts if part)
 
 
 def _next_data(log: BufferedReader, place: int) -> int:
