@@ -261,6 +261,7 @@ class RunHistory:
         times: Times of all events, in seconds since 1970, without repetitions.
         states: Last values of the attributes of flows and works, encoded, by component.
         written: The subset of `states` that was written or reported after the component was attached.
+        identities: Module (or path of the script) and name of the class of each flow and work, by component.
         deaths: How often in a row the flow died soon after it had sent a call, by work and key.
     """
 
@@ -274,7 +275,7 @@ class RunHistory:
         self.written: dict[str, dict[str, bytes]] = {}
         self.deaths: dict[tuple[str, str], int] = {}
         self._sent: set[tuple[str, str]] = set()
-        self._identities: dict[str, tuple[str, str]] = {}
+        self.identities: dict[str, tuple[str, str]] = {}
         self._moved: dict[str, None] = {}
 
     @property
@@ -314,7 +315,7 @@ class RunHistory:
                 return
             case ComponentAttached():
                 self.states[event.component] = dict(event.state)
-                self._identities[event.component] = event.identity
+                self.identities[event.component] = event.identity
                 if event.is_work:
                     work = self._work(event.component)
                     work.identity, work.is_detached = event.identity, False
@@ -446,7 +447,7 @@ class RunHistory:
                 # Events about these calls may follow, under another name of the work.
                 self._moved.update((key, None) for key, call in known.shown.items() if not call.record.ended)
                 known.forget()
-        for by_component in (self.states, self.written, self._identities):
+        for by_component in (self.states, self.written, self.identities):
             for name in [name for name in by_component if is_below(name, top)]:
                 del by_component[name]
 
@@ -472,7 +473,7 @@ class RunHistory:
         for name, state in self.states.items():
             written, is_work = self.written.get(name, {}), name in works
             first = {attribute: value for attribute, value in state.items() if attribute not in written}
-            identity = self._identities.get(name, ("", ""))
+            identity = self.identities.get(name, ("", ""))
             yield ComponentAttached(name, time, is_work, identity, first)
             if written:
                 yield StateWritten(name, time, written)

@@ -12,24 +12,18 @@ it, the new one is read from its start; what is known stays visible until that h
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
 from threading import RLock
 from time import monotonic
 
-from lightning_lite.engine.history import RunHistory, collector_paused
+from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import JournalError, NothingToResume
+from lightning_lite.events import Event
+from lightning_lite.monitor.event_reader import EventReader, Stamp, stamp_of
 from lightning_lite.monitor.run_index import RunIndex, WorkCounts
-from lightning_lite.runs.event_codec import decode_events
-from lightning_lite.runs.journal_format import FILE_NAME, JournalReader, JournalReplaced, find_file
+from lightning_lite.runs.journal_format import FILE_NAME, JournalReplaced
 
 #: Seconds for which `RunFollower.follow` reads if it is not told.
 BUDGET = 0.05
-
-#: Entries that are folded between two looks at the clock.
-_ENTRIES_PER_LOOK = 20
-
-#: What tells whether a file was written to or replaced: device, inode, size, times.
-_Stamp = tuple[int, int, int, int, int]
 
 
 class RunFollower:
@@ -70,7 +64,7 @@ class RunFollower:
         self.trouble = ""
         self._shown = _Reading(path)
         self._next: _Reading | None = None  # of a journal that has replaced the one that is shown
-        self._stamp: _Stamp | None = None  # of the file when it was read to its end, or refused
+        self._stamp: Stamp | None = None  # of the file when it was read to its end, or refused
 
     @property
     def history(self) -> RunHistory:  # noqa: D102 - see the attributes of the class
@@ -82,7 +76,7 @@ class RunFollower:
 
     @property
     def bytes_read(self) -> int:  # noqa: D102 - see the attributes of the class
-        return self._shown.reader.offset
+        return self._shown.reader.bytes_read
 
     @property
     def size(self) -> int:  # noqa: D102 - see the attributes of the class
@@ -114,38 +108,37 @@ class RunFollower:
 
     def _follow(self, due: float) -> None:
         try:
-            stamp = _stamp_of(self.path)
+            stamp = stamp_of(self.path)
         except (NothingToResume, JournalError):
             self._stamp = None  # it may come back unchanged
             raise
         reading = self._next or self._shown
-        if not reading.is_under_way:
+        if not reading.reader.is_under_way:
             if stamp == self._stamp:
                 return
             self._stamp = stamp
         try:
-            if reading.is_broken:
-                reading.reader.check()
-                return
-            self.trouble = ""
             self._read_on(reading, due)
         except JournalReplaced:
-            self.trouble = ""
             self._next = _Reading(self.path, self._shown.index)
             self._read_on(self._next, due)
 
     def _read_on(self, reading: _Reading, due: float) -> None:
         """Read on, and show what was read; a new journal only when it was read to its end."""
-        before = reading.num_entries
+        reader = reading.reader
+        before = reader.num_entries
         try:
-            reading.read_on(due)
+            reader.read_on(due)
         except JournalError:
             self._next = None
             raise
         finally:
-            if reading is self._shown and reading.num_entries != before:
+            if reading is self._shown and reader.num_entries != before:
                 self.revision += 1
-        self.is_complete = not reading.is_under_way
+        if reader.is_broken:
+            return  # the trouble stays, too
+        self.trouble = ""
+        self.is_complete = not reader.is_under_way
         if reading is self._next and self.is_complete:
             self._shown, self._next = reading, None
             self.generation += 1
@@ -163,59 +156,17 @@ class _Reading:
     """One reading of a journal from its start on.
 
     Attributes:
-        reader: The reader.
         history: What it has read.
         index: The index of that.
-        num_entries: Number of entries that were folded.
-        is_broken: Whether an entry could not be folded, so that it can't be read on.
+        reader: The reader, which adds to both.
     """
 
     def __init__(self, path: str, earlier: RunIndex | None = None) -> None:
-        self._file = os.path.join(path, FILE_NAME)
-        self._entries: Generator[bytes] | None = None
-        self.reader = JournalReader(path)
-        self.history = RunHistory(self._file, is_lazy=True)
-        self.index = RunIndex(self.history, earlier)
-        self.num_entries = 0
-        self.is_broken = False
+        self.history = history = RunHistory(os.path.join(path, FILE_NAME), is_lazy=True)
+        self.index = index = RunIndex(history, earlier)
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the last `read_on` had no time to reach the end.
+        def note(event: Event) -> None:  # no method: a cycle of references would keep the memory
+            history.apply(event)
+            index.note(event)
 
-        The file stays open until then: a run that is compacted often replaces it before that, and would never
-        be read to its end.
-        """
-        return self._entries is not None
-
-    def read_on(self, due: float) -> None:
-        """Fold the next entries, until a time in monotonic seconds.
-
-        Raises:
-            JournalReplaced: It is no longer the journal that was read before.
-            NothingToResume: There is no journal.
-            JournalError: It can't be read.
-        """
-        entries, self._entries = self._entries or self.reader.read_on(), None
-        with collector_paused():
-            for entry in entries:
-                try:
-                    self._fold(entry)
-                except BaseException:
-                    self.is_broken = True
-                    entries.close()
-                    raise
-                self.num_entries += 1
-                if self.num_entries % _ENTRIES_PER_LOOK == 0 and monotonic() >= due:
-                    self._entries = entries
-                    return
-
-    def _fold(self, entry: bytes) -> None:
-        for event in decode_events((entry,), self._file):
-            self.history.apply(event)
-            self.index.note(event)
-
-
-def _stamp_of(path: str) -> _Stamp:
-    found = find_file(path)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        self.reader = EventReader(path, note)

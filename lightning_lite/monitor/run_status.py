@@ -13,6 +13,7 @@ import psutil
 
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
+from lightning_lite.monitor.usage import Usage, UsageMeter
 from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
@@ -60,6 +61,20 @@ class RunStatus(NamedTuple):
         return sorted(found, key=tree_order)
 
 
+class AppAnswer(NamedTuple):
+    """What a running app says of itself.
+
+    Attributes:
+        works: Its works; `None` if it does not answer.
+        busy: As in `RunStatus`.
+        trouble: Why it does not answer; "" if it does, or if the run does not go on.
+    """
+
+    works: list[WorkRow] | None
+    busy: float | None
+    trouble: str
+
+
 def read_status(run: RunSummary, *, journal: bool = True, usage: bool = False) -> RunStatus:
     """Return the status of a run.
 
@@ -68,24 +83,80 @@ def read_status(run: RunSummary, *, journal: bool = True, usage: bool = False) -
         journal: Whether to read its journal; it is always read if the app does not answer.
         usage: Whether to measure CPU and memory of its processes, which takes 0.1 seconds.
     """
-    answer, no_answer = _ask_app(run)
-    history, damage = _read_history(run) if journal or not answer else (RunHistory(), "")
-    if answer:
-        works = [_row_from_answer(fields) for fields in answer.get("works", ())]
-    else:
+    answer = ask_app(run)
+    is_read = journal or answer.works is None
+    history, damage = _read_history(run) if is_read else (RunHistory(), "")
+    status = make_status(run, answer, history, damage)
+    return status._replace(works=_measure(status.works)) if usage else status
+
+
+def ask_app(run: RunSummary, timeout: float = _ANSWER_TIMEOUT) -> AppAnswer:
+    """Ask a running app for its status.
+
+    Args:
+        run: The run; if it does not go on, there is no answer.
+        timeout: Seconds to wait for the answer.
+    """
+    if run.holder is None:
+        return AppAnswer(None, None, "")
+    try:
+        answer = ask(run.path, "status", timeout)
+    except CommandError as error:
+        return AppAnswer(None, None, str(error))
+    return AppAnswer([_row_from_answer(fields) for fields in answer.get("works", ())], answer.get("busy"), "")
+
+
+def make_status(run: RunSummary, answer: AppAnswer, history: RunHistory, damage: str = "") -> RunStatus:
+    """Return the status of a run from the answer of its app and the content of its journal.
+
+    Args:
+        run: The run.
+        answer: The answer of the app; without one, the journal says what its works do.
+        history: The content of the journal.
+        damage: Why that is not complete, or "".
+    """
+    works = answer.works
+    if works is None:
         works = [
-            _row_from_history(run, history, work) for work in history.works.values() if not work.is_detached
+            row_from_history(run, history, work) for work in history.works.values() if not work.is_detached
         ]
-    if usage:
-        works = _measure(works)
     return RunStatus(
         run,
         sorted(works, key=lambda work: tree_order(work.name)),
         history,
-        bool(answer),
-        answer.get("busy"),
-        "; ".join(filter(None, (run.trouble, no_answer, damage))),
+        answer.works is not None,
+        answer.busy,
+        "; ".join(filter(None, (run.trouble, answer.trouble, damage))),
     )
+
+
+def describe_work(row: WorkRow, history: RunHistory) -> dict[str, Any]:
+    """Return what is known of a work, for JSON."""
+    known = history.works.get(row.name)
+    return {
+        "name": row.name,
+        "class": class_name(known.identity if known is not None else None),
+        "state": row.state,
+        "since": row.since,
+        "call": row.call or None,
+        "attempt": row.attempt or None,
+        "progress": row.progress,
+        "pid": row.place.pid if row.place is not None else None,
+        "host": row.place.host if row.place is not None else None,
+        "cpu": row.cpu,
+        "memory": row.memory,
+        "message": known.last.message if known is not None else "",
+    }
+
+
+def class_name(identity: tuple[str, str] | None) -> str | None:
+    """Return the name of a class with its module (or the path of its script).
+
+    Example:
+        >>> class_name(("app", "Train"))
+        'app.Train'
+    """
+    return ".".join(identity) if identity is not None and any(identity) else None
 
 
 def state_at_the_end(state: str) -> str:
@@ -99,28 +170,22 @@ def _measure(works: Iterable[WorkRow]) -> list[WorkRow]:
     Processes on other hosts are not measured. If the process of a work has ended and the busy flow has not
     noticed, the state of the work is `gone`.
     """
-    works = list(works)
-    families: dict[int, list[psutil.Process]] = {}
-    for pid in {work.place.pid for work in works if work.place is not None and work.place.is_here()}:
-        with suppress(psutil.Error):
-            process = psutil.Process(pid)
-            if process.status() != psutil.STATUS_ZOMBIE:
-                families[pid] = [process, *process.children(recursive=True)]
-    for family in families.values():
-        _usage_of(family)  # starts the measurement of the CPU
-    if families:
+    works, meter = list(works), UsageMeter()
+    pids = {work.place.pid for work in works if work.place is not None and work.place.is_here()}
+    if meter.measure(pids):
         Event().wait(_SAMPLE)
-    usage = {pid: _usage_of(family) for pid, family in families.items()}
-    return [_add_usage(work, usage) for work in works]
+    usage = meter.measure(pids)
+    return [add_usage(work, usage) for work in works]
 
 
-def _add_usage(work: WorkRow, usage: Mapping[int, tuple[float, int]]) -> WorkRow:
+def add_usage(work: WorkRow, usage: Mapping[int, Usage]) -> WorkRow:
+    """Return a work with the usage of its process, by process id."""
     if work.place is None or not work.place.is_here():
         return work
     if work.place.pid not in usage:
         return work._replace(state="gone", place=None)
-    cpu, memory = usage[work.place.pid]
-    return work._replace(cpu=cpu, memory=memory)
+    found = usage[work.place.pid]
+    return work._replace(cpu=found.cpu, memory=found.memory)
 
 
 def tree_order(name: str) -> list[list[tuple[str, int]]]:
@@ -134,26 +199,6 @@ def tree_order(name: str) -> list[list[tuple[str, int]]]:
         [("", int(part)) if part.isdecimal() else (part, 0) for part in re.split(r"(\d+)", level)]
         for level in name.split(".")
     ]
-
-
-def _usage_of(family: list[psutil.Process]) -> tuple[float, int]:
-    """Return the use of one CPU by some processes since the last measurement, and their memory in bytes."""
-    cpu, memory = 0.0, 0
-    for process in family:
-        with suppress(psutil.Error):
-            cpu += process.cpu_percent() / 100
-            memory += process.memory_info().rss
-    return cpu, memory
-
-
-def _ask_app(run: RunSummary) -> tuple[dict[str, Any], str]:
-    """Return the answer of the app, and "" or the reason why there is none."""
-    if run.holder is None:
-        return {}, ""
-    try:
-        return ask(run.path, "status", _ANSWER_TIMEOUT), ""
-    except CommandError as error:
-        return {}, str(error)
 
 
 def _read_history(run: RunSummary) -> tuple[RunHistory, str]:
@@ -172,7 +217,8 @@ def _row_from_answer(fields: Mapping[str, Any]) -> WorkRow:
     return WorkRow(**{**known, "place": Place(*place) if place else None})
 
 
-def _row_from_history(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
+def row_from_history(run: RunSummary, history: RunHistory, work: WorkHistory) -> WorkRow:
+    """Return what the journal says of a work."""
     event = _last_status(work)
     state = event.stage
     if run.state != "running":

@@ -87,6 +87,11 @@ class RunSummary(NamedTuple):
         return _seconds(self.details.get("started"))
 
     @property
+    def resumed(self) -> float | None:
+        """Time of the last resume, in seconds since 1970; `None` if it was never resumed."""
+        return _seconds(self.details.get("resumed"))
+
+    @property
     def ended(self) -> float | None:
         """Time of the end, in seconds since 1970; `None` if it is not known."""
         return _seconds(self.details.get("ended"))
@@ -191,6 +196,16 @@ def list_runs(runs: str) -> list[str]:
         return []
 
 
+def is_run(runs: str, run_id: str) -> bool:
+    """Return whether a folder has a run with an id, or a link in its place.
+
+    Args:
+        runs: The folder of the runs.
+        run_id: Any text.
+    """
+    return _RUN_ID.fullmatch(run_id) is not None and _is_run(os.path.join(runs, run_id))
+
+
 def tags_of(details: Mapping[str, Any]) -> list[str]:
     """Return the tags in the content of a `run.json`; a user may have edited it.
 
@@ -228,12 +243,13 @@ def run_path(root: str, run_id: str) -> str:
             root=root,
         )
     run_id = named[0] if named else run_id
-    if _RUN_ID.fullmatch(run_id) is None or not _is_run(path := os.path.join(runs, run_id)):
+    if not is_run(runs, run_id):
         raise NothingToResume(
             f"there is no run {one_line(run_id)!r}; the runs are named like the folders in {runs!r}",
             run_id=run_id,
             root=root,
         )
+    path = os.path.join(runs, run_id)
     _check_run(path)
     return path
 

@@ -12,7 +12,7 @@ def runs_folder() -> Path:
     return Path(os.environ["LIGHTNING_LITE_ROOT"]) / "runs"
 
 
-def make_run_folder(runs: Path, name: str, logs: dict[str, str] | None = None, **details: object) -> Path:
+def make_run_folder(runs: Path, name: str, /, logs: dict[str, str] | None = None, **details: object) -> Path:
     """Create the folder of a run, and return its path.
 
     Args:

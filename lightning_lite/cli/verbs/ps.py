@@ -12,7 +12,8 @@ import click
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
-from lightning_lite.monitor.run_status import read_status, state_at_the_end
+from lightning_lite.monitor.run_list import recorded_works
+from lightning_lite.monitor.run_status import read_status
 from lightning_lite.runs.catalog import RunSummary, read_runs
 from lightning_lite.runs.journal_format import has_journal, journal_size
 from lightning_lite.text import format_seconds
@@ -140,13 +141,8 @@ def _count_works(run: RunSummary) -> dict[str, int]:
     written some seconds before the death. The journal is read for the exact numbers only if it is short, so
     that many long runs are listed at once.
     """
-    counted = run.details.get("works")
-    if run.state != "running" and isinstance(counted, dict) and not _is_worth_reading(run):
-        works: Counter[str] = Counter()
-        for state, count in counted.items():
-            if type(count) is int:  # a user may have edited run.json
-                works[state_at_the_end(state)] += count
-        return dict(works)
+    if run.state != "running" and "works" in run.details and not _is_worth_reading(run):
+        return recorded_works(run)
     if not has_journal(run.path):
         return {}
     return dict(Counter(work.state for work in read_status(run, journal=False).works))

@@ -14,7 +14,7 @@ from lightning_lite.cli.options import examples, json_option, plain_option, root
 from lightning_lite.cli.output import say, say_json, say_table, show_bytes, show_moment, show_share
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.engine.history import CallHistory
-from lightning_lite.monitor.run_status import RunStatus, read_status, tree_order
+from lightning_lite.monitor.run_status import RunStatus, describe_work, read_status, tree_order
 from lightning_lite.places import Place
 from lightning_lite.text import format_seconds
 from lightning_lite.ui.live_table import WorkRow
@@ -186,20 +186,8 @@ def _describe(status: RunStatus, names: list[str]) -> dict[str, Any]:
 
 
 def _describe_work(status: RunStatus, work: WorkRow) -> dict[str, Any]:
-    history = status.history.works.get(work.name)
     return {
-        "name": work.name,
-        "class": ".".join(history.identity) if history is not None and history.identity else None,
-        "state": work.state,
-        "since": work.since,
-        "call": work.call or None,
-        "attempt": work.attempt or None,
-        "progress": work.progress,
-        "pid": work.place.pid if work.place is not None else None,
-        "host": work.place.host if work.place is not None else None,
-        "cpu": work.cpu,
-        "memory": work.memory,
-        "message": history.last.message if history is not None else "",
+        **describe_work(work, status.history),
         "calls": [
             {
                 "number": call.number,

@@ -1,0 +1,148 @@
+"""The overview of one run for the page: its works, its components, its failures, and its usage.
+
+It is made of what the follower has read in the journal, and of the answer of the app while that runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+from time import monotonic, time
+from typing import Any
+
+from lightning_lite.monitor.follower import RunFollower
+from lightning_lite.monitor.run_list import describe_run
+from lightning_lite.monitor.run_status import (
+    AppAnswer,
+    RunStatus,
+    ask_app,
+    class_name,
+    describe_work,
+    make_status,
+    row_from_history,
+    tree_order,
+)
+from lightning_lite.monitor.usage import INTERVAL, RunUsage
+from lightning_lite.runs.catalog import RunSummary
+from lightning_lite.ui.live_table import WorkRow
+
+#: Seconds to wait for the answer of an app; without it, the journal says what its works do.
+_ANSWER_TIMEOUT = 0.3
+
+#: Seconds for which an answer is used again, and for which an app that did not answer is not asked again.
+_ANSWER_AGE = 0.2
+_NO_ANSWER_AGE = 2.0
+
+#: Removed works that are listed, the newest ones: a flow may make and remove a work for each item.
+_MAX_DETACHED = 200
+
+
+class RunOverview:
+    """Describes one run again and again; any thread may use it.
+
+    Args:
+        follower: Follows the run. Its owner calls `follow`.
+    """
+
+    def __init__(self, follower: RunFollower) -> None:
+        self._follower = follower
+        self._usage = RunUsage()
+        self._lock = Lock()
+        self._answer: AppAnswer | None = None
+        self._asked_at = float("-inf")
+
+    def look(self, run: RunSummary, root: str) -> dict[str, Any]:
+        """Return the overview, for JSON.
+
+        Args:
+            run: The run, as it is now.
+            root: Absolute folder that holds everything.
+        """
+        follower, answer = self._follower, self._ask(run)
+        with follower.lock:
+            status = make_status(run, answer, follower.history, follower.trouble)
+            self._measure(status)
+            works = [*status.works, *_detached_rows(status)]
+            return {
+                "run": describe_run(run, root, Counter(row.state for row in status.works)),
+                "now": time(),
+                "generation": follower.generation,
+                "revision": follower.revision,
+                "answering": status.is_answering,
+                "busy": status.busy,
+                "trouble": status.trouble,
+                "read": {"bytes": follower.bytes_read, "of": follower.size},
+                "last_event": follower.history.last_time or None,
+                "components": _components(status),
+                "works": [self._describe_work(status, row) for row in works],
+                "errors": {
+                    "total": follower.index.failures.total,
+                    "items": [failure._asdict() for failure in follower.index.failures.items()],
+                },
+            }
+
+    def usage(self, run: RunSummary, since: float = 0.0) -> dict[str, Any]:
+        """Return the CPU and memory of the processes over time, for JSON.
+
+        Args:
+            run: The run, as it is now.
+            since: Only samples after this time, in seconds since 1970.
+        """
+        answer = self._ask(run)
+        with self._follower.lock:
+            status = make_status(run, answer, self._follower.history)
+        self._measure(status)
+        samples = self._usage.since(since)
+        app = samples.pop("", [])
+        return {"interval": INTERVAL, "works": samples, "app": app}
+
+    def _ask(self, run: RunSummary) -> AppAnswer:
+        """Return the answer of the app, which is asked by one thread at a time."""
+        with self._lock:
+            answer = self._answer
+            is_silent = answer is not None and answer.trouble
+            age = monotonic() - self._asked_at
+            if answer is None or age > (_NO_ANSWER_AGE if is_silent else _ANSWER_AGE) or run.holder is None:
+                answer = self._answer = ask_app(run, _ANSWER_TIMEOUT)
+                self._asked_at = monotonic()
+            return answer
+
+    def _measure(self, status: RunStatus) -> None:
+        run = status.run
+        if run.state == "running":
+            places = {row.name: row.place for row in status.works}
+            self._usage.look({**places, "": run.holder.place if run.holder is not None else None})
+
+    def _describe_work(self, status: RunStatus, row: WorkRow) -> dict[str, Any]:
+        work = status.history.works.get(row.name)
+        sample = self._usage.newest(row.name) if row.place is not None else None
+        if sample is not None:
+            row = row._replace(cpu=sample.cpu, memory=sample.memory)
+        return {
+            **describe_work(row, status.history),
+            **self._follower.counts(row.name)._asdict(),
+            "last_line": row.last_line,
+            "detached": work.is_detached if work is not None else False,
+        }
+
+
+def _detached_rows(status: RunStatus) -> list[WorkRow]:
+    """Return the rows of the newest works that the flow has removed."""
+    shown = {row.name for row in status.works}
+    works = [work for work in status.history.works.values() if work.is_detached and work.name not in shown]
+    return [
+        row_from_history(status.run, status.history, work) for work in works[-_MAX_DETACHED:] if work.calls
+    ]
+
+
+def _components(status: RunStatus) -> list[dict[str, Any]]:
+    """Return all flows and works in the order of the tree."""
+    identities, works = status.history.identities, {row.name for row in status.works}
+    return [
+        {
+            "name": name,
+            "kind": "work" if name in works else "flow",
+            "class": class_name(identities.get(name)),
+        }
+        for name in sorted({*works, *status.flows}, key=tree_order)
+    ]
