@@ -142,6 +142,25 @@ def size_of(packed: bytes | JournalValue) -> int | None:
     )
 
 
+def digests_of(packed: bytes) -> list[str]:
+    """Return the digests of the buffers of a value by reference: equal ones are the same big value.
+
+    Args:
+        packed: A reference.
+
+    Raises:
+        Exception: It is damaged.
+    """
+    reference = _read_reference(packed)
+    places = {(file, start): size for file, start, size in reference.buffers}
+    return [
+        section.digest
+        for number, file in enumerate(reference.files)
+        for section in file.sections
+        if places.get((number, section.start)) == section.size
+    ]
+
+
 def read_value(packed: bytes | JournalValue, max_read: int = MAX_READ) -> Any:
     """Return a value with stand-ins in place of objects of other classes.
 
