@@ -1,0 +1,250 @@
+"""Metrics of the runs of a root in the text format 0.0.4 of Prometheus.
+
+All runs are counted by state. Only runs that go on have series of their own, of a bounded number: a server
+that looked at all runs for months would have as many series as the root has works.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from typing import NamedTuple
+
+from lightning_lite.engine.history import CallHistory, RunHistory
+from lightning_lite.runs.catalog import RunSummary
+from lightning_lite.text import one_line
+
+#: The `Content-Type` of the text.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+#: Maximum number of running runs and of works that have series; further works are one work `(others)`.
+MAX_RUNS = 50
+MAX_WORKS = 500
+_OTHERS = "(others)"
+
+_PREFIX = "lightning_lite"
+_LABEL_LIMIT = 200
+
+
+class CallCounters:
+    """Counts the calls of one run by work and outcome, and their attempts and seconds.
+
+    A counter never goes back, also when the journal was compacted and has only the newest calls: then give
+    the new history to the same counters. A call that has ended is read once.
+
+    Attributes:
+        calls: Numbers of calls that have ended, by work and outcome.
+        attempts: Numbers of attempts that have ended, by work and outcome.
+        seconds: Seconds in which attempts that have ended ran, by work.
+
+    Example:
+        >>> counters = CallCounters()
+        >>> counters.update(RunHistory())
+        >>> counters.calls
+        Counter()
+    """
+
+    def __init__(self) -> None:
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.seconds: dict[str, float] = {}
+        self._history: RunHistory | None = None
+        self._num_taken: dict[str, int] = {}
+        self._open: dict[str, list[CallHistory]] = {}
+        self._newest: dict[str, int] = {}  # number of the newest call that was taken
+
+    def update(self, history: RunHistory) -> None:
+        """Count the calls that have ended since the last update.
+
+        Args:
+            history: The history of the run, which has grown, or a new one of the same run.
+        """
+        known: dict[str, set[int]] = {}  # numbers of the calls that had not ended in the history before
+        if history is not self._history:
+            if self._history is not None:
+                known = {name: {call.number for call in calls} for name, calls in self._open.items()}
+            self._history, self._num_taken, self._open = history, {}, {}
+            before = dict(self._newest)
+        else:
+            before = {}
+        for name, work in history.works.items():
+            new = work.calls[self._num_taken.get(name, 0) :]
+            self._num_taken[name] = len(work.calls)
+            if name in before:
+                unended = known.get(name, set())
+                new = [call for call in new if call.number > before[name] or call.number in unended]
+            if new:
+                self._newest[name] = max(self._newest.get(name, 0), *(call.number for call in new))
+            waiting = [*self._open.get(name, ()), *new]
+            self._open[name] = [call for call in waiting if not self._count(call)]
+            # Calls that a compaction has removed before the first reading are in this number only.
+            succeeded = name, "succeeded"
+            self.calls[succeeded] = max(self.calls[succeeded], work.records.num_successes)
+
+    def _count(self, call: CallHistory) -> bool:
+        """Count a call if it has ended, and return whether it has."""
+        if call.cut is None and not call.record.ended:
+            return False
+        self.calls[call.work, call.stage] += 1
+        for attempt in call.attempts:
+            ended = attempt.ended if attempt.ended is not None else call.cut
+            self.attempts[call.work, attempt.outcome] += 1
+            if ended is not None:
+                seconds = max(0.0, ended - attempt.began)
+                self.seconds[call.work] = self.seconds.get(call.work, 0.0) + seconds
+        return True
+
+
+class WatchedRun(NamedTuple):
+    """A run that goes on.
+
+    Attributes:
+        run: The run.
+        states: State of each work, by name.
+        counters: Its counters, up to date.
+        usage: CPU (1.0 is one processor) and memory in bytes of the processes of each work, by name; the
+            name "" stands for the app.
+    """
+
+    run: RunSummary
+    states: Mapping[str, str]
+    counters: CallCounters
+    usage: Mapping[str, tuple[float | None, float | None]]
+
+
+#: Labels and value.
+_Sample = tuple[dict[str, str], float]
+
+
+def metrics(runs: Sequence[RunSummary], watched: Sequence[WatchedRun]) -> str:
+    """Return the metrics of a root as text.
+
+    Args:
+        runs: All runs of the root.
+        watched: Those of them that go on, the newest first.
+
+    Example:
+        >>> print(metrics([], []).splitlines()[2])
+        # HELP lightning_lite_works Works of running runs, by state.
+    """
+    shown = watched[:MAX_RUNS]
+    names = _shown_works(shown)
+    lines: list[str] = []
+    states = Counter(run.state for run in runs)
+    _write(
+        lines,
+        "runs",
+        "gauge",
+        "Runs of the root, by state.",
+        [({"state": state}, count) for state, count in sorted(states.items())],
+    )
+    works: list[_Sample] = []
+    calls: list[_Sample] = []
+    attempts: list[_Sample] = []
+    seconds: list[_Sample] = []
+    cpu: list[_Sample] = []
+    memory: list[_Sample] = []
+    started: list[_Sample] = []
+    for one in shown:
+        run = {"run": one.run.id, "app": one.run.app}
+        works += (
+            ({**run, "state": state}, count) for state, count in sorted(Counter(one.states.values()).items())
+        )
+        named = names[one.run.id]
+        calls += _summed(
+            run,
+            named,
+            ((work, {"outcome": outcome}, count) for (work, outcome), count in one.counters.calls.items()),
+        )
+        attempts += _summed(
+            run,
+            named,
+            ((work, {"outcome": outcome}, count) for (work, outcome), count in one.counters.attempts.items()),
+        )
+        seconds += _summed(run, named, ((work, {}, count) for work, count in one.counters.seconds.items()))
+        cpu += _summed(
+            run, named, ((work, {}, value[0]) for work, value in one.usage.items() if value[0] is not None)
+        )
+        memory += _summed(
+            run, named, ((work, {}, value[1]) for work, value in one.usage.items() if value[1] is not None)
+        )
+        if one.run.started is not None:
+            started.append((run, one.run.started))
+    _write(lines, "works", "gauge", "Works of running runs, by state.", works)
+    _write(
+        lines,
+        "run_start_time_seconds",
+        "gauge",
+        "When a running run was started, in seconds since 1970.",
+        started,
+    )
+    _write(lines, "calls_total", "counter", "Calls of works that have ended, by outcome.", calls)
+    _write(lines, "attempts_total", "counter", "Attempts of calls that have ended, by outcome.", attempts)
+    _write(lines, "call_seconds_total", "counter", "Seconds in which attempts that have ended ran.", seconds)
+    _write(
+        lines,
+        "cpu_ratio",
+        "gauge",
+        "Use of one processor by the processes of a work; of the app if `work` is empty.",
+        cpu,
+    )
+    _write(
+        lines,
+        "memory_bytes",
+        "gauge",
+        "Memory of the processes of a work; of the app if `work` is empty.",
+        memory,
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _shown_works(watched: Iterable[WatchedRun]) -> dict[str, set[str]]:
+    """Return for each run the works that have series of their own; "" is the app."""
+    found: dict[str, set[str]] = {}
+    room = MAX_WORKS
+    for one in watched:
+        names = sorted({*one.states, *(work for work, _ in one.counters.calls)})[:room]
+        room -= len(names)
+        found[one.run.id] = {"", *names}
+    return found
+
+
+def _summed(
+    run: dict[str, str], shown: set[str], values: Iterable[tuple[str, dict[str, str], float]]
+) -> list[_Sample]:
+    """Return samples; the values of works that have no series of their own are added up."""
+    found: dict[tuple[str, ...], tuple[dict[str, str], float]] = {}
+    for work, labels, value in values:
+        all_labels = {**run, "work": work if work in shown else _OTHERS, **labels}
+        key = tuple(all_labels.values())
+        _, before = found.get(key, ({}, 0.0))
+        found[key] = all_labels, before + value
+    return [found[key] for key in sorted(found)]
+
+
+def _write(lines: list[str], name: str, kind: str, purpose: str, samples: Sequence[_Sample]) -> None:
+    full = f"{_PREFIX}_{name}"
+    lines += (f"# HELP {full} {purpose}", f"# TYPE {full} {kind}")
+    for labels, value in samples:
+        texts = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
+        lines.append(f"{full}{{{texts}}} {_number(value)}")
+
+
+def _escape(text: str) -> str:
+    r"""Return the text of a label, as the format has it.
+
+    Example:
+        >>> print(_escape('a"b\\c'))
+        a\"b\\c
+    """
+    safe = one_line(text, _LABEL_LIMIT).encode("utf-8", "replace").decode("utf-8")
+    return safe.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    if isnan(value):
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "+Inf" if value > 0 else "-Inf"
+    return repr(value) if isinstance(value, int) or value != int(value) else str(int(value))
