@@ -1,0 +1,96 @@
+// How times, durations, sizes and numbers are written.
+
+const two = (number) => String(number).padStart(2, "0");
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
+  if (seconds < 0) seconds = 0;
+  if (seconds < 0.0995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  const all = Math.round(seconds);
+  if (all < 3600) return `${Math.floor(all / 60)} min ${two(all % 60)} s`;
+  const minutes = Math.round(all / 60);
+  if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+  return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
+}
+
+export function ago(time, now = Date.now() / 1000) {
+  if (!time) return "–";
+  const passed = now - time;
+  if (passed < 5) return "just now";
+  if (passed < 60) return `${Math.round(passed)} s ago`;
+  if (passed < 3600) return `${Math.round(passed / 60)} min ago`;
+  if (passed < 86_400) return `${Math.round(passed / 3600)} h ago`;
+  return `${Math.round(passed / 86_400)} d ago`;
+}
+
+function sameDay(a, b) {
+  return a.getFullYear() === b.getFullYear() && a.getMonth() === b.getMonth() && a.getDate() === b.getDate();
+}
+
+/** "14:03:21" today, else "28 Nov 14:03". */
+export function moment(time, now = Date.now() / 1000) {
+  if (!time) return "–";
+  const date = new Date(time * 1000);
+  const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
+  if (sameDay(date, new Date(now * 1000))) return `${clock}:${two(date.getSeconds())}`;
+  const month = date.toLocaleString("en", { month: "short" });
+  const year = date.getFullYear() === new Date(now * 1000).getFullYear() ? "" : ` ${date.getFullYear()}`;
+  return `${date.getDate()} ${month}${year} ${clock}`;
+}
+
+/** "14:03:21.048" */
+export function clock(time, digits = 3) {
+  const date = new Date(time * 1000);
+  const text = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return digits ? `${text}.${String(Math.floor((time % 1) * 10 ** digits)).padStart(digits, "0")}` : text;
+}
+
+/** The full time for a tooltip. */
+export function fullTime(time) {
+  if (!time) return "";
+  const date = new Date(time * 1000);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(time)}`;
+}
+
+export function size(bytes) {
+  if (bytes === null || bytes === undefined) return "–";
+  if (bytes < 1000) return `${bytes} B`;
+  for (const unit of ["KiB", "MiB", "GiB", "TiB"]) {
+    bytes /= 1024;
+    if (bytes < 999.5) return `${bytes < 9.95 ? bytes.toFixed(1) : Math.round(bytes)} ${unit}`;
+  }
+  return `${Math.round(bytes)} TiB`;
+}
+
+export function count(number) {
+  return number === null || number === undefined ? "–" : number.toLocaleString("en");
+}
+
+export function plural(number, one, many = `${one}s`) {
+  return `${count(number)} ${number === 1 ? one : many}`;
+}
+
+export function percent(share) {
+  return share === null || share === undefined ? "–" : `${Math.round(share * 100)} %`;
+}
+
+/** CPU as a share of one CPU: 1.5 is "150 %". */
+export const cpu = percent;
+
+export function number(value) {
+  if (!Number.isFinite(value)) return String(value);
+  if (value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-4)) return value.toExponential(3);
+  return Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(5)));
+}
+
+/** The last part of a full name: "root.trials.train_0" -> "train_0". */
+export function lastPart(name) {
+  return name.slice(name.lastIndexOf(".") + 1);
+}
+
+/** A command as a shell line, with quotes where they are needed. */
+export function commandLine(words) {
+  return (words ?? []).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");
+}
