@@ -15,14 +15,20 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
 }
 
+/** A duration in a few letters: "54 s", "7 min", "3 h", "2 d". */
+export function shortDuration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  if (seconds < 59.5) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 3570) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 84_600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
 export function ago(time, now = Date.now() / 1000) {
   if (!time) return "–";
   const passed = now - time;
   if (passed < 5) return "just now";
-  if (passed < 60) return `${Math.round(passed)} s ago`;
-  if (passed < 3600) return `${Math.round(passed / 60)} min ago`;
-  if (passed < 86_400) return `${Math.round(passed / 3600)} h ago`;
-  return `${Math.round(passed / 86_400)} d ago`;
+  return `${shortDuration(passed)} ago`;
 }
 
 function sameDay(a, b) {

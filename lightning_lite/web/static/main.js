@@ -4,7 +4,7 @@ import { showKeys } from "./keys.js";
 import { useObservable } from "./observable.js";
 import { LostServer } from "./parts.js";
 import { server, usePoll } from "./poll.js";
-import { go, link, usePlace } from "./router.js";
+import { go, link, readAddress, usePlace } from "./router.js";
 import { askOtherTabs, session, takeTokenFromAddress } from "./session.js";
 import { nextTheme, theme } from "./theme.js";
 import { html, render, useEffect } from "./ui.js";
@@ -16,8 +16,11 @@ import { Runs, lastRunsAddress } from "./views/runs.js";
 import { TokenPage } from "./views/token.js";
 
 const wantedView = takeTokenFromAddress();
+readAddress();
 if (!session.get().token) askOtherTabs();
-addEventListener("hashchange", () => takeTokenFromAddress());
+addEventListener("hashchange", () => {
+  if (takeTokenFromAddress() !== null) readAddress();
+});
 
 const THEME_SIGNS = { auto: "◐", light: "☀", dark: "☾" };
 

@@ -3,7 +3,10 @@ import { observable, useObservable } from "./observable.js";
 
 export const place = observable(parse(location.hash));
 
-addEventListener("hashchange", () => place.set(parse(location.hash)));
+/** Read the address of the browser again, after it was changed without a visit. */
+export const readAddress = () => place.set(parse(location.hash));
+
+addEventListener("hashchange", readAddress);
 
 function parse(hash) {
   const text = hash.startsWith("#/") ? hash.slice(1) : "/runs";

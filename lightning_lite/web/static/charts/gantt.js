@@ -130,7 +130,7 @@ function drawWaiting(context, row, width, colour) {
 }
 
 function drawRow(context, { top, height, data }, { x, width, now, colour, chosen }) {
-  const pad = Math.max(4, Math.round(height * 0.2));
+  const pad = Math.max(5, Math.round(height * 0.21));
   const bar = height - 2 * pad;
   // Waits: from the question of the flow to the begin of the call.
   context.fillStyle = colour.wait;
@@ -138,9 +138,8 @@ function drawRow(context, { top, height, data }, { x, width, now, colour, chosen
     const left = x(asked);
     const wide = x(began ?? now) - left;
     if (wide < 1 || left > width || left + wide < 0) continue;
-    context.globalAlpha = 0.75;
-    context.fillRect(left, top + height / 2 - 1, wide, 2);
-    context.fillRect(left, top + height / 2 - 3, 1, 6);
+    context.fillRect(left, top + height - 3, wide, 1.5);
+    context.fillRect(left, top + height - 5, 1, 4);
   }
   context.globalAlpha = 1;
   for (const bin of data.bins ?? []) drawBin(context, bin, { x, top: top + pad, bar, colour });
@@ -240,9 +239,9 @@ function drawMark(context, place, stage, { top, height, width }) {
   } else if (tone === "off") {
     context.rect(place - 2.5, top + height - 6, 5, 5);
   } else {
-    context.moveTo(place, top + height - 1);
-    context.lineTo(place - 4, top + height - 6);
-    context.lineTo(place + 4, top + height - 6);
+    context.moveTo(place, top + height - 8);
+    context.lineTo(place - 4, top + height - 2);
+    context.lineTo(place + 4, top + height - 2);
   }
   context.fill();
 }

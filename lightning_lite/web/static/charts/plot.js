@@ -1,10 +1,12 @@
 // A plot of numbers over time, drawn by uPlot.
-import { clock, duration, number } from "../format.js";
+import { clock, duration, moment, number } from "../format.js";
 import { useObservable } from "../observable.js";
 import { colours, paint } from "../theme.js";
 import { html, useEffect, useRef } from "../ui.js";
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 
+// Steps of an axis of durations: whole minutes and hours.
+const STEPS = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400, 604_800];
 const DASHES = [[], [6, 3], [2, 3], [9, 3, 2, 3]];
 
 /**
@@ -64,6 +66,11 @@ function align(lines, isLog) {
   return [xs, ...columns];
 }
 
+function tickLabel(time, step) {
+  if (step >= 86_400) return moment(time).replace(/ \d\d:\d\d$/, "");
+  return clock(time, step < 1 ? 2 : 0).slice(0, step >= 60 ? 5 : undefined);
+}
+
 function options({ lines, isLog, isRelative, height, width, sync }) {
   const colour = colours();
   const font = "11px system-ui, sans-serif";
@@ -77,7 +84,7 @@ function options({ lines, isLog, isRelative, height, width, sync }) {
     legend: { live: true },
     scales: { x: { time: !isRelative }, y: { distr: isLog ? 3 : 1 } },
     axes: [
-      { ...axis, size: 30, values: isRelative ? (_, splits) => splits.map((value) => duration(value)) : undefined, space: isRelative ? 80 : 60 },
+      { ...axis, size: 30, incrs: isRelative ? STEPS : undefined, values: (_, splits, _axis, _space, step) => splits.map((value) => (isRelative ? value ? duration(value) : "0" : tickLabel(value, step))), space: 80 },
       { ...axis, size: 58, values: (_, splits) => splits.map((value) => (value === null ? "" : number(value))) },
     ],
     series: [

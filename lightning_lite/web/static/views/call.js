@@ -39,14 +39,16 @@ function Details({ id, call }) {
         ${first && end && html`<span>took ${duration(end - first.began)}</span>`}
         <span class="mono" title="Key of the call">${call.key}</span></span></header>
     <${Failure} error=${call.error} />
-    <div class="call-grid">
-      <section class="card"><header><h3>Arguments</h3><button class="plain small" onClick=${() => copy(call.arguments)}>Copy</button></header><pre tabindex="0">${call.arguments || "none"}</pre></section>
-      <section class="card"><header><h3>Answer</h3>${call.value && html`<small class="dim">${call.value.type}, ${size(call.value.size)}</small>`}</header>
-        <pre tabindex="0">${call.value ? call.value.text : isGoingOn ? "not yet" : "none"}</pre></section>
-    </div>
-    <section class="card"><header><h3>Attempts</h3></header><${Attempts} call=${call} now=${now} /></section>
-    ${call.files?.length > 0 && html`<${Files} files=${call.files} />`}
-    <${Output} id=${id} call=${call} />`;
+    <div class="call-columns ${call.files?.length ? "with-files" : ""}">
+      <div class="call-main">
+        <section class="card"><header><h3>Arguments</h3><button class="plain small" onClick=${() => copy(call.arguments)}>Copy</button></header><pre tabindex="0">${call.arguments || "none"}</pre></section>
+        <section class="card"><header><h3>Answer</h3>${call.value && html`<small class="dim">${call.value.type}, ${size(call.value.size)}</small>`}</header>
+          <pre tabindex="0">${call.value ? call.value.text : isGoingOn ? "not yet" : "none"}</pre></section>
+        <section class="card"><header><h3>Attempts</h3></header><${Attempts} call=${call} now=${now} /></section>
+        <${Output} id=${id} call=${call} />
+      </div>
+      ${call.files?.length > 0 && html`<div class="call-side"><${Files} files=${call.files} /></div>`}
+    </div>`;
 }
 
 function Failure({ error }) {

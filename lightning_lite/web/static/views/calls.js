@@ -46,7 +46,7 @@ function CallList({ id, page, filters, isRunning }) {
     return [...page.calls, ...current.calls.filter((call) => !known.has(keyOf(call)))];
   }, [page, current]);
   const more = current.calls.length ? current.next : page.more ? page.next : null;
-  const offsets = useMemo(() => offsetsOf(calls.length, isNarrow ? 72 : 44), [calls.length, isNarrow]);
+  const offsets = useMemo(() => offsetsOf(calls.length, isNarrow ? 86 : 40), [calls.length, isNarrow]);
   async function readMore() {
     if (current.isAsking || !more) return;
     setOlder({ ...current, isAsking: true });

@@ -19,8 +19,7 @@ export function Compare() {
     document.title = "Compare · lightning_lite";
   }, []);
   return html`<div class="content wide" data-view="compare">
-    <nav class="crumbs" aria-label="Path"><a href=${lastRunsAddress()}>Runs</a><span aria-hidden="true">/</span></nav>
-    <div class="title-row"><h1>Compare</h1><${AddRun} ids=${ids} />
+    <div class="title-row"><nav class="crumbs" aria-label="Path"><a href=${lastRunsAddress()}>Runs</a><span aria-hidden="true">/</span></nav><h1>Compare</h1><${AddRun} ids=${ids} />
       ${ids.length > 1 && html`<a class="button" href=${link(["runs", ids[0], "numbers"], { with: ids.slice(1) })}>Plot their numbers</a>`}</div>
     ${ids.length > MOST_RUNS && html`<p class="dim">The first ${MOST_RUNS} of ${ids.length} runs are shown.</p>`}
     ${!ids.length ? html`<${Empty}>Choose runs in the <a href=${lastRunsAddress()}>list of runs</a>, or add one above.<//>` : html`<${Body} answer=${answer} what="the runs">${(data) => html`<${Table} data=${data} ids=${ids} />`}<//>`}
@@ -57,7 +56,7 @@ function Table({ data, ids }) {
         <div><${State} state=${run.state} ofRun /></div></th>`)}</tr></thead>
       <tbody>
         <tr class="fact"><th scope="row">started</th>${data.runs.map((run) => html`<td key=${run.id} class="num">${fullTime(run.started).slice(0, 19)}</td>`)}</tr>
-        <tr class="fact"><th scope="row">duration</th>${data.runs.map((run) => html`<td key=${run.id} class="num">${run.ended ? duration(run.ended - run.started) : "–"}</td>`)}</tr>
+        <tr class="fact"><th scope="row">duration</th>${data.runs.map((run) => html`<td key=${run.id} class="num">${run.ended ? duration(run.ended - run.started) : run.state === "running" ? `${duration(Date.now() / 1000 - run.started)} so far` : "–"}</td>`)}</tr>
         <tr class="fact"><th scope="row">works</th>${data.runs.map((run) => html`<td key=${run.id}><${StateCounts} counts=${run.works} /></td>`)}</tr>
         ${rows.map((row) => html`<tr key=${row.attribute} class=${row.differs ? "differs" : ""}><th scope="row" title=${row.attribute}>${row.attribute}${row.differs && html`<span class="unseen"> (differs)</span>`}</th>
           ${row.values.map((value, index) => html`<td key=${index} class="mono">${value === null ? html`<span class="dim" title="This run has no such parameter">–</span>` : value}</td>`)}</tr>`)}

@@ -8,7 +8,7 @@ import { StateIcon, look } from "../states.js";
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 
 const MOST_AT_ONCE = 200; // nodes: more are drawn only when asked
-const NODE = { width: 168, height: 40 };
+const NODE = { width: 176, height: 40 };
 const KINDS = { calls: "calls", value: "answer as argument", path: "Path", payload: "Payload", drive: "drive" };
 
 export function Graph({ id }) {
@@ -32,16 +32,22 @@ function useLayout(graph, kinds, isNarrow) {
       const edges = graph.edges.filter((edge) => kinds.has(edge.kind));
       const used = new Set(edges.flatMap((edge) => [edge.from, edge.to]));
       const drawing = new dagre.Graph({ multigraph: true });
-      drawing.setGraph({ rankdir: isNarrow ? "TB" : "LR", nodesep: 14, ranksep: isNarrow ? 36 : 64, marginx: 16, marginy: 16 });
+      drawing.setGraph({ rankdir: "LR", nodesep: 14, ranksep: isNarrow ? 40 : 64, marginx: 16, marginy: 16 });
       drawing.setDefaultEdgeLabel(() => ({}));
       const nodes = graph.nodes.filter((node) => used.has(node.id) || node.kind === "work" || node.kind === "flow");
       for (const node of nodes) drawing.setNode(node.id, { ...NODE });
       edges.forEach((edge, index) => drawing.hasNode(edge.from) && drawing.hasNode(edge.to) && drawing.setEdge(edge.from, edge.to, {}, String(index)));
       dagre.layout(drawing);
       const { width, height } = drawing.graph();
+      // Some edges pass outside of the box of the nodes.
+      const points = edges.flatMap((edge, index) => drawing.edge(edge.from, edge.to, String(index))?.points ?? []);
+      const left = Math.min(0, ...points.map((point) => point.x - 8));
+      const top = Math.min(0, ...points.map((point) => point.y - 8));
       setResult({
-        width: Math.max(width, 200),
-        height: Math.max(height, 100),
+        left,
+        top,
+        width: Math.max(width, 200, ...points.map((point) => point.x + 8)) - left,
+        height: Math.max(height, 100, ...points.map((point) => point.y + 8)) - top,
         nodes: nodes.map((node) => ({ node, ...drawing.node(node.id) })),
         edges: edges
           .map((edge, index) => ({ edge, points: drawing.edge(edge.from, edge.to, String(index))?.points }))
@@ -68,7 +74,7 @@ function Drawing({ id, graph, refresh }) {
   useEffect(() => {
     if (!layout || !frame.current) return;
     const fit = Math.min(1.15, (frame.current.clientWidth - 4) / layout.width, (frame.current.clientHeight - 4) / layout.height);
-    setZoom(Math.max(0.35, isNarrow ? Math.min(1, (frame.current.clientWidth - 4) / layout.width) : fit));
+    setZoom(Math.max(isNarrow ? 0.8 : 0.45, fit));
   }, [layout]);
   useDragScroll(frame, layout);
   const near = useMemo(() => {
@@ -97,7 +103,7 @@ function Drawing({ id, graph, refresh }) {
       ? html`<div class="content wide"><${EdgeTable} graph=${graph} kinds=${kinds} /></div>`
       : html`<div class="graph-frame" ref=${frame} tabindex="0" role="region" aria-label="Graph of the run; the button Table shows the same as a table" data-scroll>
         ${layout && zoom
-          ? html`<svg width=${layout.width * zoom} height=${layout.height * zoom} viewBox="0 0 ${layout.width} ${layout.height}">
+          ? html`<svg width=${layout.width * zoom} height=${layout.height * zoom} viewBox="${layout.left} ${layout.top} ${layout.width} ${layout.height}">
             <defs>${Object.keys(KINDS).map((kind) => html`<marker key=${kind} id="arrow-${kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path class="arrow edge-${kind}" d="M0 0.5 8 4 0 7.5z" /></marker>`)}</defs>
             ${layout.edges.map(({ edge, points }, index) => html`<g key=${index} class="edge edge-${edge.kind} ${near && edge.from !== focus && edge.to !== focus ? "far" : ""}">
               <path d=${curve(points)} marker-end="url(#arrow-${edge.kind})" /><title>${edge.from} → ${edge.to}: ${KINDS[edge.kind] ?? edge.kind}${edge.label ? ` (${edge.label})` : ""}, ${count(edge.count)}</title></g>`)}
@@ -123,7 +129,7 @@ function Node({ id, node, x, y, isFar, setFocus }) {
     onClick=${() => target && go(target)} onKeyDown=${(event) => event.key === "Enter" && target && go(target)}>
     <title>${words}</title><rect width=${NODE.width} height=${NODE.height} rx=${node.kind === "drive" ? 20 : node.kind === "path" ? 3 : 8} />
     ${node.kind === "work" && html`<g transform="translate(10 14)"><${StateIcon} state=${node.state} /></g>`}
-    <text x=${node.kind === "work" ? 28 : 14} y=${node.calls ? 17 : 24}>${cut(name, 20)}</text>
+    <text x=${node.kind === "work" ? 28 : 14} y=${node.calls ? 17 : 24}>${cut(name, 18)}</text>
     ${node.calls > 0 && html`<text class="small" x=${node.kind === "work" ? 28 : 14} y="31">${count(node.calls)} calls</text>`}</g>`;
 }
 

@@ -2,7 +2,7 @@
 import { runPath } from "../api.js";
 import { Line } from "../charts/spark.js";
 import { ask } from "../dialogs.js";
-import { ago, clock, commandLine, count, cpu, duration, fullTime, moment, plural, size } from "../format.js";
+import { ago, clock, commandLine, count, cpu, duration, fullTime, moment, plural, shortDuration, size } from "../format.js";
 import { useObservable } from "../observable.js";
 import { Empty, Menu, Progress, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow, useNow } from "../parts.js";
 import { server, usePoll } from "../poll.js";
@@ -31,7 +31,7 @@ export function Overview({ id, data, refresh }) {
 function RunTrouble({ data }) {
   const { run } = data;
   return html`
-    ${run.state === "died" && html`<${Trouble} text=${`The app died${data.last_event ? ` after ${fullTime(data.last_event)}` : ""}: its process ended without a word, for example because it was killed or the machine ran out of memory.${run.can_resume ? " Resume repeats only what had not ended." : ""}`} />`}
+    ${run.state === "died" && html`<${Trouble} text=${`The app died${data.last_event ? ` after ${fullTime(data.last_event)}` : ""}: its process ended before it could write an end, for example because it was killed or because memory ran out.${run.can_resume ? " Resume repeats only what had not ended." : ""}`} />`}
     ${run.error && html`<${Trouble} text=${run.error} />`}
     ${[...new Set([run.trouble, data.trouble])].filter(Boolean).map((text) => html`<${Trouble} key=${text} text=${text} />`)}`;
 }
@@ -103,7 +103,7 @@ function Works({ id, data, usage, refresh }) {
       }
     : null;
   const rows = useMemo(() => treeRows(data.components, closed, takes), [data.components, closed, text, state, state && works]);
-  const offsets = useMemo(() => offsetsOf(rows.length, (index) => (rows[index].kind === "work" ? (isNarrow ? 76 : 48) : 34)), [rows, isNarrow]);
+  const offsets = useMemo(() => offsetsOf(rows.length, (index) => (rows[index].kind === "work" ? (isNarrow ? 76 : 48) : isNarrow ? 42 : 34)), [rows, isNarrow]);
   if (!data.works.length) return html`<section class="card"><${Empty}>This run has no works${isRunning ? " yet" : ""}.<//></section>`;
   const toggle = (name) => setClosed((old) => {
     const next = new Set(old);
@@ -181,9 +181,9 @@ function WorkRow({ id, row, run, work, usage, now, refresh }) {
     <span role="cell" class="c-calls num" title="${work.succeeded} succeeded, ${work.failed} failed of ${work.calls}">${count(work.calls)}${work.failed > 0 && html` <b class="bad-text">${count(work.failed)} ✕</b>`}</span>
     <span role="cell" class="c-progress">${work.progress !== null && work.progress !== undefined && html`<${Progress} value=${work.progress} label="Progress of ${work.name}" /><small class="num">${Math.round(work.progress * 100)} %</small>`}</span>
     ${isRunning && html`
-      <span role="cell" class="c-cpu">${work.cpu !== null && html`<${Line} points=${recent?.map((point) => [point[0], point[1]])} from=${from} to=${now} label="CPU of ${work.name} in the last two minutes" /><small class="num">${cpu(work.cpu)}</small>`}</span>
-      <span role="cell" class="c-memory">${work.memory !== null && html`<${Line} tone="idle" points=${recent?.map((point) => [point[0], point[2]])} from=${from} to=${now} label="Memory of ${work.name} in the last two minutes" /><small class="num">${size(work.memory)}</small>`}</span>`}
-    <span role="cell" class="c-since right dim num" title=${fullTime(work.since)}>${work.since ? (isRunning ? duration(now - work.since) : moment(work.since)) : "–"}</span>
+      <span role="cell" class="c-cpu">${work.cpu !== null && html`<${Line} width=${48} points=${recent?.map((point) => [point[0], point[1]])} from=${from} to=${now} label="CPU of ${work.name} in the last two minutes" /><small class="num">${cpu(work.cpu)}</small>`}</span>
+      <span role="cell" class="c-memory">${work.memory !== null && html`<${Line} width=${48} tone="idle" points=${recent?.map((point) => [point[0], point[2]])} from=${from} to=${now} label="Memory of ${work.name} in the last two minutes" /><small class="num">${size(work.memory)}</small>`}</span>`}
+    <span role="cell" class="c-since right dim num" title="Since ${fullTime(work.since)}">${work.since ? (isRunning ? shortDuration(now - work.since) : moment(work.since)) : "–"}</span>
     <span role="cell" class="c-menu"><${Menu} label="Actions of ${work.name}" items=${items} /></span>
   </div>`;
 }
@@ -219,9 +219,9 @@ function AppUsage({ usage }) {
   const from = Math.min(points[0][0], now - 60);
   return html`<section class="card usage" aria-label="Use of the machine">
     <div><h2>CPU</h2><b class="num">${cpu(newest[1])}</b>
-      <${Line} width=${288} height=${44} points=${points} from=${from} to=${now} label="CPU of all processes of the run" /></div>
+      <${Line} width=${250} height=${44} points=${points} from=${from} to=${now} label="CPU of all processes of the run" /></div>
     <div><h2>Memory</h2><b class="num">${size(newest[2])}</b>
-      <${Line} width=${288} height=${44} tone="idle" points=${points.map((point) => [point[0], point[2]])} from=${from} to=${now} label="Memory of all processes of the run" /></div>
+      <${Line} width=${250} height=${44} tone="idle" points=${points.map((point) => [point[0], point[2]])} from=${from} to=${now} label="Memory of all processes of the run" /></div>
     <small class="dim">last ${duration(now - from)}, all processes of the run</small>
   </section>`;
 }

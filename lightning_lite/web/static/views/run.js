@@ -39,8 +39,8 @@ export function Run({ id, view }) {
   const View = view === "call" ? Call : TABS[view]?.[1];
   return html`
     <div class="run-head">
-      <nav class="crumbs" aria-label="Path"><a href=${lastRunsAddress()}>Runs</a><span aria-hidden="true">/</span></nav>
       <div class="title-row">
+        <nav class="crumbs" aria-label="Path"><a href=${lastRunsAddress()}>Runs</a><span aria-hidden="true">/</span></nav>
         ${data && html`<${State} state=${data.run.state} ofRun />`}
         <h1 title=${title}>${title}</h1>
         ${data && html`<${Facts} data=${data} />`}

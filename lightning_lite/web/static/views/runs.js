@@ -111,7 +111,7 @@ function RunList({ data, filters, chosen, toggle }) {
   const isNarrow = useIsNarrow();
   const hasRunning = shown.some((run) => run.state === "running");
   const now = useNow(hasRunning ? 1 : 30);
-  const offsets = useMemo(() => offsetsOf(shown.length, isNarrow ? 92 : 52), [shown.length, isNarrow]);
+  const offsets = useMemo(() => offsetsOf(shown.length, isNarrow ? 104 : 52), [shown.length, isNarrow]);
   const activity = useActivity(shown);
   return html`
     <div role="table" class="table runs" aria-label="Runs" aria-rowcount=${data.matching}>

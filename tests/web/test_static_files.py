@@ -1,0 +1,111 @@
+"""The front end of the page: what it consists of, and that nothing in it can turn data into markup."""
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import __file__ as package
+
+STATIC = Path(package).parent / "web" / "static"
+VENDOR = STATIC / "vendor"
+LIBRARIES = tomllib.loads((VENDOR / "vendor.toml").read_text())["library"]
+OWN_SCRIPTS = sorted(path for path in STATIC.rglob("*.js") if VENDOR not in path.parents)
+IMPORT = re.compile(r'\bfrom "([^"]+)";|\bimport\("([^"]+)"\)')
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(STATIC).as_posix()
+
+
+def imports_of(script: Path) -> list[str]:
+    return [static or dynamic for static, dynamic in IMPORT.findall(script.read_text())]
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library["name"])
+def test_a_vendored_library_is_unchanged_and_has_its_licence(library):
+    for name, file in library["files"].items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == file["sha256"], name
+    assert any("LICENSE" in name for name in library["files"])
+    assert library["version"] in library["source"]
+    assert library["licence"]
+
+
+def test_each_vendored_file_is_named_with_its_checksum():
+    named = {name for library in LIBRARIES for name in library["files"]}
+    found = {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*") if path.is_file()}
+    assert found - {"vendor.toml"} == named
+
+
+@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=name_of)
+def test_no_script_makes_markup_or_code_from_text(script):
+    text = script.read_text()
+    for banned in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "DOMParser",
+        "createContextualFragment",
+        "setHTMLUnsafe",
+        "srcdoc",
+        "eval(",
+        "new Function",
+        "javascript:",
+        "document.cookie",
+    ):
+        assert banned not in text, f"{name_of(script)} uses {banned}"
+
+
+@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=name_of)
+def test_each_imported_module_exists(script):
+    for target in imports_of(script):
+        assert target.startswith("."), f"{name_of(script)} imports {target}, which a browser can't find"
+        assert (script.parent / target).resolve().is_file(), f"{name_of(script)} imports {target}"
+
+
+def test_each_own_script_is_loaded_by_another_one():
+    reached, waiting = set(), [STATIC / "main.js"]
+    while waiting:
+        script = waiting.pop()
+        if script in reached or VENDOR in script.parents:
+            continue
+        reached.add(script)
+        waiting.extend((script.parent / target).resolve() for target in imports_of(script))
+    assert {name_of(script) for script in OWN_SCRIPTS} == {name_of(script) for script in reached}
+
+
+def test_the_document_has_no_inline_script_and_no_inline_style():
+    text = (STATIC / "index.html").read_text()
+    for script in re.findall(r"<script\b[^>]*>(.*?)</script>", text, re.DOTALL):
+        assert script == ""
+    assert "<style" not in text
+    assert not re.search(r"\s(style|on\w+)\s*=", text)
+
+
+def test_the_document_names_files_that_exist_and_no_other_host():
+    for target in re.findall(r'\b(?:src|href)="([^"]+)"', (STATIC / "index.html").read_text()):
+        assert target.startswith("/static/")
+        assert (STATIC / target.removeprefix("/static/")).is_file(), target
+
+
+@pytest.mark.parametrize("script", OWN_SCRIPTS, ids=name_of)
+def test_no_template_has_an_inline_style(script):
+    # The policy of the page refuses an attribute with text; `style=${{...}}` sets properties and is allowed.
+    assert not re.search(r"""\sstyle=["']""", script.read_text())
+
+
+def test_nothing_of_the_page_is_loaded_from_another_host():
+    for path in [*OWN_SCRIPTS, STATIC / "app.css", STATIC / "index.html"]:
+        for address in re.findall(r"""(?:https?:)?//[\w.-]+\.\w+[^\s"'`)]*""", path.read_text()):
+            assert "127.0.0.1" in address, f"{path.name} names {address}"
+
+
+def test_a_file_in_a_frame_never_gets_the_origin_of_the_page():
+    frames = [line for script in OWN_SCRIPTS for line in script.read_text().splitlines() if "<iframe" in line]
+    assert frames
+    for line in frames:
+        assert 'sandbox="allow-scripts"' in line
+    assert not any("allow-same-origin" in script.read_text() for script in OWN_SCRIPTS)
