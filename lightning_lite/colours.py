@@ -172,7 +172,8 @@ def end_colours(line: str) -> str:
         >>> end_colours("\x1b[31mred"), end_colours("plain")
         ('\x1b[31mred\x1b[0m', 'plain')
     """
-    return line + RESET if "\x1b" in line and not line.endswith(RESET) else line
+    last = line.rfind("\x1b")
+    return line if last < 0 or line.startswith(RESET, last) else line + RESET
 
 
 def _name(number: int) -> str:
@@ -205,10 +206,16 @@ def _from_palette(number: int) -> str:
     return ""
 
 
+#: Numbers of the colours of the palette of 256 that have no name. More terminals know these than `#rrggbb`.
+_PALETTE = {_from_palette(number): number for number in range(16, 256)}
+
+
 def _colour_codes(colour: str, base: int) -> list[str]:
     """Return the parameters of a colour; `base` is 30 for the text, 40 for behind it."""
     if not colour:
         return []
+    if colour in _PALETTE:
+        return [str(base + 8), "5", str(_PALETTE[colour])]
     if colour.startswith("#"):
         return [str(base + 8), "2", *(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5))]
     name = colour.removeprefix("bright_")

@@ -72,8 +72,7 @@ def one_line(text: str | bytes, limit: int = MESSAGE_LIMIT) -> str:
 class HarmlessStream:
     r"""Makes the output of a process harmless, chunk by chunk; a chunk may end inside a character.
 
-    Args:
-        colours: Whether to keep colours.
+    Colours are kept.
 
     Example:
         >>> stream = HarmlessStream()
@@ -81,8 +80,7 @@ class HarmlessStream:
         ('caf', 'é 50%', '\n100%\n')
     """
 
-    def __init__(self, *, colours: bool = False) -> None:
-        self._colours = colours
+    def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         # The end of a chunk whose rest may follow: a "\r" of a "\r\n", or the beginning of a colour.
         self._held = ""
@@ -108,11 +106,10 @@ class HarmlessStream:
     def _advance(self, text: str) -> str:
         text = self._held + text
         self._held = "\r" if text.endswith("\r") else ""
-        if self._colours and "\x1b" in text and (beginning := BEGINNING.search(text)):
+        if "\x1b" in text and (beginning := BEGINNING.search(text)):
             self._held = beginning[0]
         text = text.removesuffix(self._held)
-        text = _end_lines(text, at_start=not self._is_in_line)
-        text = self._painter.feed(text) if self._colours else _escape(text)
+        text = self._painter.feed(_end_lines(text, at_start=not self._is_in_line))
         if text:
             self._is_in_line = not text.endswith("\n")
         return text

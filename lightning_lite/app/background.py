@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from lightning_lite import timing
 from lightning_lite.app.reporting import print_notice
+from lightning_lite.colours import without_colours
 from lightning_lite.errors import ComponentError
 from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.masking import mask
@@ -129,7 +130,7 @@ class RunningApp:
             self._join(timeout)
 
     def logs(self, work: str | None = None, n: int | None = None) -> str:
-        """Return the output of the works up to now.
+        """Return the output of the works up to now, without colours.
 
         Args:
             work: Name of the work. `None` returns the lines of all works in the order of their times, each
@@ -144,7 +145,8 @@ class RunningApp:
         if self._run is None:
             return ""
         lines = RunLogs(self._run.folder, [] if work is None else [work], nlines=n).read(to_end=True)
-        return "".join(f"{line.work} | {line.text}\n" if work is None else f"{line.text}\n" for line in lines)
+        prefix = "" if work is not None else "{} | "
+        return "".join(f"{prefix.format(line.work)}{without_colours(line.text)}\n" for line in lines)
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,11 @@ def in_colour(stream: TextIO, text: str, style: str) -> str:
     return capture.get()
 
 
+def shows_colours(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that shows colours, and `NO_COLOR` is not set."""
+    return not has_no_colour() and in_colour(stream, "x", "red") != "x"
+
+
 class Palette:
     """Assigns a colour to each work, in the order of their first output.
 

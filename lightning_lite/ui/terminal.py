@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from lightning_lite.ui.colors import Palette, in_colour
+from lightning_lite.colours import end_colours, without_colours
+from lightning_lite.ui.colors import Palette, in_colour, shows_colours
 from lightning_lite.ui.footer import Footer
 from lightning_lite.ui.whole_lines import WholeLines
 
@@ -62,6 +63,7 @@ class Terminal:
         self._whole_lines: WholeLines | None = None
         self._palette = Palette()
         self._styled: TextIO | None = None  # the stream for which the prefixes are coloured
+        self._has_colours = False  # whether that stream shows them
         self._prefixes: dict[str, str] = {}
 
     @property
@@ -76,9 +78,10 @@ class Terminal:
 
         Args:
             work: Name of the work.
-            text: Harmless text.
+            text: Harmless text, which may have colours.
         """
-        self._last_lines[work] = text.rstrip("\n").rpartition("\n")[2][:_LAST_LINE_LIMIT]
+        last_line = text.rstrip("\n").rpartition("\n")[2]
+        self._last_lines[work] = without_colours(last_line)[:_LAST_LINE_LIMIT]
         self._show(lambda stream: self._add_prefix(stream, work, text))
 
     def write(self, text: str) -> None:
@@ -198,13 +201,21 @@ class Terminal:
     def _add_prefix(self, stream: TextIO, work: str, text: str) -> str:
         if stream is not self._styled:
             self._styled, self._prefixes = stream, {}
+            self._has_colours = shows_colours(stream)
         prefix = self._prefixes.get(work)
         if prefix is None:
             colour = self._palette.colour_of(work)
             prefix = self._prefixes[work] = in_colour(stream, f"{work} | ", colour)
+        if "\x1b" in text:
+            text = _colour_lines(text) if self._has_colours else without_colours(text)
         lines = prefix + text.removesuffix("\n").replace("\n", "\n" + prefix) + "\n"
         encoding = getattr(stream, "encoding", None) or "utf-8"
         return lines.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _colour_lines(text: str) -> str:
+    """Return the lines of a text; a part of a line does not colour what is written after it."""
+    return "\n".join(map(end_colours, text.split("\n")))
 
 
 def _do_nothing() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -172,6 +175,43 @@ def test_control_characters_in_a_log_are_escaped(tmp_path: Path, capfd: pytest.C
     assert json.loads(output) == {"time": 1.0, "work": "root.a", "line": "\x1b[2Jbad"}
 
 
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}])
+def test_colours_are_shown_on_terminals_that_show_them(
+    tmp_path: Path, options: list[str], env: dict[str, str]
+):
+    root = make_run_with_log(tmp_path, "\x1b[0;31mred\x1b[0m \x1b[2J\x1b]0;title\x07\n")
+    command = [sys.executable, "-m", "lightning_lite", "logs", "--no-prefix", "--root", str(root), *options]
+
+    shown = run_on_terminal(command, **env)
+
+    red = "\x1b[0;31mred\x1b[0m" if not options and not env else "red"
+    assert shown == rf"{red} \x1b[2J\x1b]0;title\x07" + "\n"
+
+
+def run_on_terminal(command: list[str], **env: str) -> str:
+    """Run a command whose output is a terminal, and return what it shows."""
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(command, stdout=theirs, env=os.environ | {"TERM": "xterm"} | env) as process:
+            os.close(theirs)
+            parts = []
+            with suppress(OSError):  # EIO: no process has the other end of the terminal open
+                while part := os.read(ours, 65536):
+                    parts.append(part)
+        assert process.returncode == 0
+    finally:
+        os.close(ours)
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_without_a_terminal_lines_have_no_colours(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    root = make_run_with_log(tmp_path, "\x1b[0;31mred\x1b[0m\n")
+
+    assert call(capfd, "logs", "--root", root).out == "root.a | red\n"
+    assert json.loads(call(capfd, "logs", "--json", "--root", root).out)["line"] == "red"
+
+
 #: Bytes of a hole in a sparse file.
 HOLE = 100 * 1000**3
 
@@ -249,3 +289,38 @@ def test_the_last_lines_are_the_last_of_all_lines(tmp_path: Path, nlines: int, e
     lines = text.removesuffix("\n").split("\n")
 
     assert texts(RunLogs(str(tmp_path), [], nlines=nlines)) == (lines[-nlines:] if nlines else [])
+
+
+COLOURS = """
+import os, sys, warnings
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Say(LightningWork):
+    def run(self):
+        import logging
+        print("terminal:", sys.stdout.isatty(), sys.stderr.isatty())
+        print("\\x1b[31mred\\x1b[0m" if os.environ.get("FORCE_COLOR") else "no colours")
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.plain = Say()
+        self.told = Say(env={"FORCE_COLOR": "1"})
+    def run(self):
+        self.plain.run()
+        self.told.run()
+        self.stop()
+
+LightningApp(Root()).run()
+"""
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_a_work_has_no_terminal_and_prints_colours_only_if_it_is_told_to(tmp_path: Path, runner: str):
+    with running(tmp_path, "--runner", runner, source=COLOURS) as app:
+        assert app.code() == 0
+    logs = {log.stem: log.read_text() for log in tmp_path.glob("**/logs/root.*.log")}
+
+    assert logs["root.plain"] == "terminal: False False\nno colours\n"
+    if runner == "processes":
+        assert logs["root.told"] == "terminal: False False\n\x1b[0;31mred\x1b[0m\n"

@@ -102,6 +102,18 @@ def test_no_control_character_gets_into_the_log_or_onto_the_display(pump, pipe, 
     assert display.lines == [f"root.a | {line}" for line in log().splitlines()]
 
 
+def test_colours_stay_in_the_log_and_each_line_ends_its_own(pump, pipe, display, log):
+    os.write(pipe, b"\x1b[1;31mred\nred, too\x1b[0m and \x1b[3")
+    os.write(pipe, b"2mgreen\x1b[K\x1b[m\n")
+    pump.flush("root.a")
+
+    assert log() == (
+        "\x1b[0;31;1mred\x1b[0m\n\x1b[0;31;1mred, too\x1b[0m and \x1b[0;32mgreen\\x1b[K\x1b[0m\n"
+    )
+    assert display.lines == [f"root.a | {line}" for line in log().splitlines()]
+    assert pump.tail("root.a", 1) == "red, too and green\\x1b[K\n"
+
+
 def test_a_line_without_its_end_is_shown_at_the_flush_and_goes_on_in_the_log(pump, pipe, display, log):
     os.write(pipe, b"so far")
     pump.flush("root.a")

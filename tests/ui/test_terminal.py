@@ -103,6 +103,24 @@ def test_each_work_has_a_colour_on_a_terminal():
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_variables_switch_colours_off(env):
     assert run_on_terminal("t.show('a', 'text')", env=env) == "a | text\n"
+    assert run_on_terminal(r"t.show('a', '\x1b[0;31mred\x1b[0m')", env=env) == "a | red\n"
+
+
+def test_the_colours_of_a_work_are_shown_on_a_terminal_only():
+    script = r"t.show('a', '\x1b[0;31mred\x1b[0m and\n\x1b[0;1mpart of a line')"
+
+    assert run_on_terminal(script) == (
+        "\x1b[36ma | \x1b[0m\x1b[0;31mred\x1b[0m and\n\x1b[36ma | \x1b[0m\x1b[0;1mpart of a line\x1b[0m\n"
+    )
+    assert run(script) == "a | red and\na | part of a line\n"
+
+
+def test_the_last_line_of_a_work_has_no_colours(capsys):
+    terminal = Terminal()
+
+    terminal.show("root.a", "one\n\x1b[0;31mred\x1b[0m\n")
+
+    assert terminal.last_line("root.a") == "red"
 
 
 def test_only_a_terminal_loads_rich():

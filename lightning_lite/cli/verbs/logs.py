@@ -15,6 +15,7 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_targets
 from lightning_lite.cli.options import BadInput, ParamType, examples, plain_option, read_age, root_option
 from lightning_lite.cli.targets import find_target, find_work
+from lightning_lite.colours import without_colours
 from lightning_lite.monitor.run_status import read_status
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
@@ -124,7 +125,8 @@ def _write(lines: Iterable[Line], show: Callable[[Line], str]) -> None:
 
 
 def _to_json(line: Line) -> str:
-    return json.dumps({"time": line.time, "work": line.work, "line": line.text}, ensure_ascii=False)
+    text = without_colours(line.text)
+    return json.dumps({"time": line.time, "work": line.work, "line": text}, ensure_ascii=False)
 
 
 class _Text:
@@ -136,7 +138,7 @@ class _Text:
         self._palette = Palette()
 
     def __call__(self, line: Line) -> str:
-        text = harmless(line.text)
+        text = harmless(line.text, colours=True)
         if self._prefix:
             colour = self._palette.colour_of(line.work)
             text = click.style(f"{line.work} | ", fg=colour) + text

@@ -46,7 +46,7 @@ class Display(Protocol):
         """Whether output can no longer be shown."""
 
     def show(self, work: str, text: str) -> None:
-        """Show text of a work without control characters, one or more lines; may block for any time."""
+        """Show text of a work without control characters, but with colours; may block for any time."""
 
     def hold(self) -> None:
         """Pause, because a debugger uses the terminal: `show` blocks until `release`."""

@@ -1,4 +1,4 @@
-"""Writes the log file of one work: its output without control characters."""
+"""Writes the log file of one work: its output without control characters, but with its colours."""
 
 from __future__ import annotations
 

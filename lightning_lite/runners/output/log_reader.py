@@ -13,6 +13,7 @@ from heapq import merge
 from io import BufferedReader
 from typing import NamedTuple
 
+from lightning_lite.colours import without_colours
 from lightning_lite.regular_files import open_folder, open_regular
 from lightning_lite.runners.output.log_index import LogTimes
 
@@ -31,7 +32,7 @@ class Line(NamedTuple):
     Attributes:
         time: When it began to arrive, in seconds since 1970; `None` if that is unknown.
         work: Name of the work.
-        text: The line, without its end.
+        text: The line, without its end; its colours are sequences as in `colours`.
     """
 
     time: float | None
@@ -170,7 +171,7 @@ def last_line(path: str) -> str:
     try:
         with _open(path) as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _CHUNK))
-            lines = log.read(_CHUNK).decode("utf-8", "replace").splitlines()
+            lines = without_colours(log.read(_CHUNK).decode("utf-8", "replace")).splitlines()
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -179,7 +180,7 @@ def last_line(path: str) -> str:
 
 
 def read_tail(path: str, nlines: int) -> str:
-    """Return the last lines of a log, or nothing if there is none.
+    """Return the last lines of a log, without colours, or nothing if there is none.
 
     Args:
         path: The file.
@@ -191,7 +192,7 @@ def read_tail(path: str, nlines: int) -> str:
             text = log.read(_TAIL_SIZE).decode("utf-8", "replace")
     except OSError:
         return ""  # the work has printed nothing, or the log could not be written
-    return "".join(text.splitlines(keepends=True)[-nlines:])
+    return "".join(without_colours(text).splitlines(keepends=True)[-nlines:])
 
 
 def whole_characters(data: bytes) -> bytes:
