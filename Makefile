@@ -5,11 +5,12 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
+.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
 	test-wheel release-check clean
 
 help:
 	@echo "make demo      run examples/drive/app.py: a flow and two works that share a drive"
+	@echo "make demo-ui   run examples/ui/app.py with its page in the browser; Ctrl-C ends it"
 	@echo "make test      run the tests"
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
@@ -31,6 +32,11 @@ help:
 demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
 	"$(CURDIR)/$(PYTHON_IN_VENV)" "$(CURDIR)/examples/drive/app.py"
+
+# Ctrl-C is how the app ends, so its exit code is no error.
+demo-ui: .venv/installed-ui
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
+	{ "$(CURDIR)/.venv/bin/lightning-lite" run --ui "$(CURDIR)/examples/ui/app.py" || test $$? -eq 130; }
 
 test: .venv/installed-test
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
