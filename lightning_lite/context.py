@@ -11,7 +11,8 @@ from contextvars import ContextVar, Token
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from typing import Literal
+    from collections.abc import Mapping
+    from typing import Any, Literal
 
 
 class Caller(NamedTuple):
@@ -24,6 +25,8 @@ class Caller(NamedTuple):
         root: Absolute root folder of the app, or `None` outside any app.
         durable: Whether written data of that app must survive the loss of power.
         values: Absolute path of the folder for big values of the run, or `None` outside any app.
+        project: In the process of a work: path and table of the file with the settings of its app, or `None`
+            if the app has none.
     """
 
     kind: Literal["script", "flow", "init", "work"]
@@ -31,6 +34,7 @@ class Caller(NamedTuple):
     root: str | None = None
     durable: bool = False
     values: str | None = None
+    project: tuple[str, Mapping[str, Any]] | None = None
 
 
 SCRIPT = Caller("script", "main")
@@ -42,6 +46,11 @@ _caller: ContextVar[Caller | None] = ContextVar("lightning_lite_caller", default
 def current_caller() -> Caller:
     """Return the caller of the present code."""
     return _caller.get() or _process_caller
+
+
+def process_caller() -> Caller:
+    """Return the caller of this process, whatever block of `acting_as` runs."""
+    return _process_caller
 
 
 def set_process_caller(caller: Caller) -> None:

@@ -45,25 +45,6 @@ class ProjectFile(NamedTuple):
     table: Mapping[str, Any]
 
 
-#: What `hand_down` has set, in a tuple; `None` if it was not called in this process.
-_handed_down: tuple[ProjectFile | None] | None = None
-
-
-def hand_down(file: ProjectFile | None) -> None:
-    """Let this process, that of a work, use the file of its app, and search for none.
-
-    Args:
-        file: The file with settings, checked, or `None` if the app has none.
-    """
-    global _handed_down
-    _handed_down = (file,)
-
-
-def file_of_app() -> tuple[ProjectFile | None] | None:
-    """Return what the app of this work has handed down, in a tuple; `None` outside of a work."""
-    return _handed_down
-
-
 def find_project_file(folder: str) -> ProjectFile | None:
     """Return the nearest file with settings in a folder or above it, or `None`.
 

@@ -11,10 +11,11 @@ import errno
 import os
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 
+from lightning_lite.context import process_caller
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import MASK
-from lightning_lite.project_file import TABLE, ProjectFile, file_of_app, find_project_file
+from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
 from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 
 if TYPE_CHECKING:
@@ -260,8 +261,11 @@ class Settings:
             SettingError: It can't be read, or it has unknown names or invalid values.
         """
         if not self._has_looked:
-            handed_down = file_of_app()
-            self._file = _find_file() if handed_down is None else handed_down[0]
+            caller = process_caller()
+            if caller.kind == "work":  # its app has found and checked the file
+                self._file = None if caller.project is None else ProjectFile(*caller.project)
+            else:
+                self._file = _find_file()
             self._has_looked = True
         return self._file
 

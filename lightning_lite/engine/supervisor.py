@@ -46,8 +46,9 @@ from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.work import LightningWork
+from lightning_lite.values import secret_texts
 from lightning_lite.values.pickling import is_reference
-from lightning_lite.values.secret import reveal_environment, texts_in
+from lightning_lite.values.secret import reveal_environment
 
 _log = logging.getLogger("lightning_lite")
 
@@ -191,7 +192,7 @@ class Supervisor:
                 call.arguments,
                 sync.unconfirmed,
                 sync.newest,
-                texts_in(call.arguments),
+                secret_texts.texts_in(call.arguments) if secret_texts.is_in_use else None,
             )
         )
 
@@ -295,7 +296,9 @@ class Supervisor:
         env = reveal_environment(policy.env, self.name)
         host, descriptors = pack_host(self.work)
         self._requests.append(
-            StartWork(self.name, host, policy.parallel, env, policy.cwd, descriptors, texts_in(host))
+            StartWork(
+                self.name, host, policy.parallel, env, policy.cwd, descriptors, secret_texts.texts_in(host)
+            )
         )
         self._process = "starting"
 

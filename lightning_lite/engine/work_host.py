@@ -36,7 +36,7 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Carrier, Transferable
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, unpack, why_not
-from lightning_lite.values.secret import learn, texts_in
+from lightning_lite.values.secret_texts import learn, texts_in
 
 if TYPE_CHECKING:
     from typing import Any

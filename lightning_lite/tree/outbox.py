@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Sequence
 
+from lightning_lite import masking
 from lightning_lite.errors import FailApp, Pause, PauseSwallowed, ScheduleError, StopApp
 from lightning_lite.events import (
     AnswerUsed,
@@ -18,7 +19,6 @@ from lightning_lite.events import (
     is_below,
 )
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
-from lightning_lite.masking import mask_pickled
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
@@ -271,8 +271,11 @@ class Outbox:
         replaced: Call | None = records.current.get(key)
         if replaced is not None:
             self.release(replaced)
-        # Masked: `run` may get the text that a `Secret` has revealed.
-        journaled = mask_pickled(arguments) if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
+        journaled = arguments if len(arguments) <= _MAX_JOURNALED_ARGUMENTS else None
+        if (
+            masking.byte_forms and journaled is not None
+        ):  # `run` may get the text that a `Secret` has revealed
+            journaled = masking.mask_pickled(journaled)
         self.emit(work, CallAsked(name, key, self.wall, records.num_calls + 1, journaled))
         call: Call = records.current[key]
         call.arguments = arguments

@@ -6,11 +6,13 @@ from _collections_abc import Mapping
 
 from lightning_lite.errors import ComponentError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.values.secret import Secret
+from lightning_lite.values.base import Confidential
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from lightning_lite.values.secret import Secret
 
 
 class WorkPolicy(NamedTuple):
@@ -108,7 +110,7 @@ def _is_number(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     """Return whether an environment variable can have this value."""
-    if isinstance(value, Secret):
+    if isinstance(value, Confidential):
         return value.variable is not None or "\0" not in value.reveal()
     return isinstance(value, str) and "\0" not in value
 

@@ -70,6 +70,36 @@ class Carrier:
         raise NotImplementedError(f"{type(self).__qualname__} does not implement carried.")
 
 
+class Confidential:
+    """Base of `Secret`: a text that may travel to works, but is never stored.
+
+    So a process that gets no secret need not load the module of `Secret`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def variable(self) -> str | None:
+        """Name of the environment variable that has the text, or `None`."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement variable.")
+
+    def reveal(self) -> str:
+        """Return the text.
+
+        Raises:
+            SecretError: It is not known in this process.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement reveal().")
+
+    def _fingerprint(self) -> str:
+        """Return what the key of a call has in place of the text, the same in every run.
+
+        Raises:
+            SecretError: The text is not known in this process.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement _fingerprint().")
+
+
 class PackingError(LightningLiteError, TypeError):
     """A value can't be pickled, or its bytes can't be unpickled."""
 

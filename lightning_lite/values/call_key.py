@@ -13,9 +13,8 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 from lightning_lite.errors import ArgumentError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import NotShareable, Transferable, check_travels
+from lightning_lite.values.base import Confidential, NotShareable, Transferable, check_travels
 from lightning_lite.values.pickling import BIG, value_files
-from lightning_lite.values.secret import Secret, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +78,9 @@ def _encode_other(value: Any, parts: list[bytes], above: _Above) -> None:
     if isinstance(value, Transferable):
         parts.append(b"t" + _name(type(value)))
         _encode(value.call_key(), parts, above)
+        return
+    if isinstance(value, Confidential):
+        parts.append(b"S" + _text(value._fingerprint()))
         return
     check_travels(value, None)
     if isinstance(value, type):
@@ -241,5 +243,4 @@ _ENCODERS: dict[type, Callable[[Any, list[bytes], _Above], None]] = {
     FunctionType: _encode_function,
     BuiltinFunctionType: _encode_builtin,
     ModuleType: _encode_module,
-    Secret: lambda value, parts, above: parts.append(b"S" + _text(fingerprint(value))),
 }

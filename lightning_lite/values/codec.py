@@ -11,7 +11,7 @@ import io
 
 from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.values.base import Transferable
+from lightning_lite.values.base import Confidential, Transferable
 
 if TYPE_CHECKING:
     from typing import Any
@@ -146,7 +146,7 @@ def _advice(value: Any) -> str:
         return "Use its value or its name."
     if isinstance(value, Transferable):
         return "Assign it directly to an attribute: inside a list, tuple or dict it can't be sent."
-    if "lightning_lite.values.secret.Secret" in mro:
+    if isinstance(value, Confidential):
         return "The state is stored, and a secret must not be: keep it in a private attribute (self._x = y)."
     if hasattr(kind, "__fspath__"):
         return "Use str(path)."

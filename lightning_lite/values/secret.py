@@ -16,27 +16,18 @@ import os
 from lightning_lite.errors import SecretError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import MASK, register
+from lightning_lite.values.base import Confidential
+from lightning_lite.values.secret_texts import TOKEN, add_variable, is_variable, text_of, token_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any, NoReturn, Self
-
-#: Begin of each token. It is followed by `_NUM_DIGITS` random hexadecimal digits.
-_TOKEN = b"lightning_lite-secret-"
-_NUM_DIGITS = 24
-
-#: The texts that this process knows, by token, and the reverse.
-_texts: dict[str, str] = {}
-_tokens: dict[str, str] = {}
-
-#: Names of the environment variables of all `Secret.from_env`.
-_variables: dict[str, None] = {}
 
 #: The fingerprints of texts: each takes some 40 ms.
 _fingerprints: dict[str, str] = {}
 
 
-class Secret:
+class Secret(Confidential):
     """A text that reaches works, and is not stored or shown: a password, a key, a token.
 
     It may be a private attribute of a work, an argument of `work.run(...)` at any depth, a value of `env=` of
@@ -68,7 +59,7 @@ class Secret:
             raise SecretError(f"Secret(...): a text is expected, found {found}.", found=found)
         self._variable: str | None = None
         self._text: str | None = text
-        self._token = _token_of(text)
+        self._token = token_of(text)
 
     def __init_subclass__(cls, **kwargs: Any) -> NoReturn:
         raise TypeError("Secret can't be subclassed: a subclass could show or store the text.")
@@ -146,81 +137,27 @@ class Secret:
 
     def __setstate__(self, state: tuple[str | None, str]) -> None:
         self._variable, self._token = state
-        self._text = _texts.get(self._token)
+        self._text = text_of(self._token)
         if self._variable is not None:
-            _variables[self._variable] = None
-            _register_variables()
+            add_variable(self._variable)
+
+    def _fingerprint(self) -> str:
+        if self._variable is not None:
+            return f"variable {self._variable}"
+        text = self.reveal()
+        known = _fingerprints.get(text)
+        if known is None:
+            from hashlib import scrypt  # noqa: PLC0415 - loads OpenSSL, which only a flow with secrets needs
+
+            data = text.encode("utf-8", "surrogatepass")
+            # The key is on disk, so this is a function that takes long: texts can't be guessed quickly.
+            known = _fingerprints[text] = scrypt(data, salt=TOKEN, n=2**14, r=8, p=1, dklen=16).hex()
+        return known
 
     def _identity(self) -> tuple[str, str]:
         if self._variable is not None:
             return "variable", self._variable
         return ("token", self._token) if self._text is None else ("text", self._text)
-
-
-def fingerprint(secret: Secret) -> str:
-    """Return what the key of a call has in place of a secret, the same in every run.
-
-    The key is on disk, so this is a function that takes long: texts can't be guessed quickly.
-
-    Args:
-        secret: The secret.
-
-    Raises:
-        SecretError: It has no text.
-    """
-    if secret.variable is not None:
-        return f"variable {secret.variable}"
-    text = secret.reveal()
-    known = _fingerprints.get(text)
-    if known is None:
-        from hashlib import scrypt  # noqa: PLC0415 - loads OpenSSL, which only a flow with secrets needs
-
-        data = text.encode("utf-8", "surrogatepass")
-        known = _fingerprints[text] = scrypt(data, salt=_TOKEN, n=2**14, r=8, p=1, dklen=16).hex()
-    return known
-
-
-def texts_in(*packed: bytes | None) -> dict[str, str] | None:
-    """Return the texts of the secrets in pickled data, by token; `None` if there are none.
-
-    Args:
-        packed: Bytes of `pickling.pack`, also a reference to a file of big values.
-
-    Example:
-        >>> import pickle
-        >>> list(texts_in(pickle.dumps([Secret("sk-12345678")])).values())
-        ['sk-12345678']
-    """
-    if _variables:
-        _register_variables()
-    if not _texts:
-        return None
-    found = {token: _texts[token] for data in packed if data is not None for token in tokens_in((data,))}
-    return found or None
-
-
-def tokens_in(pieces: Iterable[bytes]) -> list[str]:
-    """Return the tokens of secrets that this process knows in pieces of pickled data."""
-    if not _texts:
-        return []
-    found: dict[str, None] = {}
-    for piece in pieces:
-        place = piece.find(_TOKEN)
-        while place >= 0:
-            end = place + len(_TOKEN) + _NUM_DIGITS
-            token = piece[place:end].decode("ascii", "replace")
-            if token in _texts:
-                found[token] = None
-            place = piece.find(_TOKEN, end)
-    return list(found)
-
-
-def learn(texts: Mapping[str, str] | None) -> None:
-    """Take the texts of secrets that come with a message; called before its data is unpickled."""
-    for token, text in texts.items() if texts else ():
-        _texts[token] = text
-        _tokens.setdefault(text, token)
-        register(text)
 
 
 def reveal_environment(env: Mapping[str, str | Secret] | None, work: str) -> dict[str, str] | None:
@@ -241,23 +178,6 @@ def reveal_environment(env: Mapping[str, str | Secret] | None, work: str) -> dic
             revealed[name] = value.reveal() if isinstance(value, Secret) else value
         except SecretError as error:
             raise SecretError(f"{work}: env {name!r}: {error}", **error.fields) from None
-        if name in _variables:  # in the process of the work, `Secret.from_env(name)` has this text
+        if is_variable(name):  # in the process of the work, `Secret.from_env(name)` has this text
             register(revealed[name])
     return revealed
-
-
-def _token_of(text: str) -> str:
-    token = _tokens.get(text)
-    if token is None:
-        token = _TOKEN.decode() + os.urandom(_NUM_DIGITS // 2).hex()
-        token = _tokens.setdefault(text, token)  # another thread may have added it
-        _texts[token] = text
-        register(text)
-    return token
-
-
-def _register_variables() -> None:
-    for name in list(_variables):
-        text = os.environ.get(name)
-        if text:
-            register(text)

@@ -31,7 +31,7 @@ from lightning_lite.errors import ValueFileError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.regular_files import open_folder
 from lightning_lite.root_access import check_own_file
-from lightning_lite.values.secret import tokens_in
+from lightning_lite.values.secret_texts import tokens_in
 
 if TYPE_CHECKING:
     from pickle import PickleBuffer

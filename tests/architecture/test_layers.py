@@ -34,6 +34,7 @@ LAYERS = [
         "light_typing",
         "text",
         "colours",
+        "text_forms",
         "html_tables",
         "tracebacks",
         "regular_files",

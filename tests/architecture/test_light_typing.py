@@ -41,6 +41,10 @@ HEAVY = {
     "threading",
     "typing",
     "warnings",
+    # Modules of ours that a work needs only for a secret, or not at all.
+    "lightning_lite.project_file",
+    "lightning_lite.text_forms",
+    "lightning_lite.values.secret",
 }
 
 

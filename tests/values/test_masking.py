@@ -10,13 +10,14 @@ import urllib.parse
 import pytest
 
 from lightning_lite import masking
-from lightning_lite.masking import MASK, OutputMask, mask, mask_failure, mask_pickled, register
+from lightning_lite.masking import MASK, mask, mask_failure, mask_pickled, register
 from lightning_lite.messages import Failure
+from lightning_lite.runners.output.output_mask import OutputMask
 
 
 @pytest.fixture(autouse=True)
 def _none_are_registered(monkeypatch):
-    for name, value in {"_texts": {}, "_forms": (), "_byte_forms": ()}.items():
+    for name, value in {"_texts": {}, "forms": (), "byte_forms": ()}.items():
         monkeypatch.setattr(masking, name, value)
 
 
@@ -79,7 +80,7 @@ def test_whitespace_around_a_text_is_not_replaced(before, after, inner):
     for write in (repr, ascii, json.dumps, lambda text: urllib.parse.quote(text, safe="")):
         assert write(inner).strip("'\"") not in mask(write(text))
     assert OutputMask().feed(b"a line\n \t\r\n") == b"a line\n \t\r\n"  # nothing is held back
-    for form in (*masking._forms, *masking._byte_forms):
+    for form in (*masking.forms, *masking.byte_forms):
         assert form == form.strip()
 
 
@@ -183,7 +184,7 @@ def test_random_output_in_random_chunks_is_masked_as_a_whole():
     for _ in range(300):
         alphabet = "ab" if rng.random() < 0.5 else "abc\n"
         texts = ["".join(rng.choices(alphabet, k=rng.randint(6, 9))) for _ in range(rng.randint(1, 3))]
-        for name, value in {"_texts": {}, "_forms": (), "_byte_forms": ()}.items():
+        for name, value in {"_texts": {}, "forms": (), "byte_forms": ()}.items():
             setattr(masking, name, value)
         texts = [text for text in texts if len(text.strip()) >= masking.MIN_LENGTH]
         for text in texts:

@@ -19,7 +19,8 @@ from lightning_lite import LightningFlow, LightningWork, Secret
 from lightning_lite.errors import ArgumentError, ComponentError, SecretError, StateError
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import pack, unpack
-from lightning_lite.values.secret import learn, reveal_environment, texts_in, tokens_in
+from lightning_lite.values.secret import reveal_environment
+from lightning_lite.values.secret_texts import learn, texts_in, tokens_in
 
 TEXT = "sk-Zq81-unit"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from lightning_lite.masking import OutputMask
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.display_queue import Piece
 from lightning_lite.runners.output.log_index import TimesWriter
 from lightning_lite.runners.output.log_reader import read_tail
+from lightning_lite.runners.output.output_mask import OutputMask
 from lightning_lite.text import HarmlessStream
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND

@@ -17,7 +17,7 @@ from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import Origin, WorkProcess
 from lightning_lite.runners.processes.spawn import inherited_settings, spawn_program
-from lightning_lite.values.secret import texts_in
+from lightning_lite.values.secret_texts import texts_in
 from lightning_lite.values.shared_objects import is_in_use
 
 

@@ -30,7 +30,6 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
 from lightning_lite.places import Place
-from lightning_lite.project_file import ProjectFile, hand_down
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.signals import (
@@ -44,7 +43,7 @@ from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.tracebacks import text_of
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
-from lightning_lite.values.secret import learn
+from lightning_lite.values.secret_texts import learn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,9 +162,10 @@ class Child:
         if setup["settings"] is not None:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
-        hand_down(setup["project"] and ProjectFile(*setup["project"]))
         self._parent = setup["parent"]
-        set_process_caller(Caller("work", self._work, setup["root"], setup["durable"], setup["values"]))
+        set_process_caller(
+            Caller("work", self._work, setup["root"], setup["durable"], setup["values"], setup["project"])
+        )
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:
