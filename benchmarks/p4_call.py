@@ -58,8 +58,9 @@ def ours() -> None:
 class NoJournal(Journal):
     """A journal that discards all entries."""
 
-    def write(self, entry: bytes) -> None:
+    def write(self, entry: bytes) -> int:
         """Do nothing: no entry is kept."""
+        return 0
 
 
 def ours_without_journal() -> None:

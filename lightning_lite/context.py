@@ -49,7 +49,7 @@ def current_caller() -> Caller:
 
 
 def process_caller() -> Caller:
-    """Return the caller of this process, whatever block of `acting_as` runs."""
+    """Return the caller of this process, also inside a block of `acting_as`."""
     return _process_caller
 
 

@@ -36,7 +36,7 @@ else:
             for position, field in enumerate(fields):
                 space[field] = _tuplegetter(position, f"Field {position}")
             own = {"__slots__": (), "__match_args__": fields, "_fields": fields, "_field_defaults": defaults}
-            return super().__new__(mcls, name, bases, space | own)
+            return super().__new__(mcls, name, bases, space | own | {"_num_fields": len(fields)})
 
     class NamedTuple(tuple, metaclass=_NamedTupleType):
         """Replaces `typing.NamedTuple`.
@@ -51,7 +51,7 @@ else:
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
             """Return a tuple of the values, by position and by name, and of the defaults."""
-            if named or len(values) != len(cls._fields):
+            if named or len(values) != cls._num_fields:
                 values = cls._complete(values, named)
             return tuple.__new__(cls, values)
 

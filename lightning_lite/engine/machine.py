@@ -188,7 +188,7 @@ class Machine:
             elif supervisor is not None and isinstance(report, RunEnded):
                 supervisor.run_ended(report, now)
         self._supervisors.abandon(now)
-        events = self._outbox.take_events()
+        events = self._take_step().events
         connect(self.root, None)
         return events
 
@@ -250,9 +250,13 @@ class Machine:
 
     def _take_step(self) -> Step:
         """Return the events and requests since the last time; no requests if the app has ended."""
+        outbox = self._outbox
+        if outbox.writes:
+            outbox.emit_writes()
+        events, outbox.events = outbox.events, []
         requests = [] if self.ended else self._requests[:]
         self._requests.clear()
-        return Step(self._outbox.take_events(), requests)
+        return Step(events, requests)
 
     # Reports and timers.
 

@@ -64,6 +64,7 @@ class Recorder:
         self._young: dict[tuple[str, str], float] = {}  # running calls: (work, key) → monotonic time
         self._state = StateWatch(journal.folder)
         self._compaction: Compaction | None = None
+        self._size = 0  # of the journal, after the last write
         self._snapshot_size = 0
         self._compact_at: float = _ROOM
 
@@ -86,10 +87,7 @@ class Recorder:
         if is_due:
             events = [*self._take_survivors(now), *events]
         if events:
-            try:
-                self._journal.write(encode_events(events, self._journal.keep_value))
-            finally:
-                self._follow(events, now)
+            self._write(events, now)
         elif not is_due:
             return
         numbers_due = self._state.due
@@ -99,19 +97,22 @@ class Recorder:
         self.wake_at = next(iter(self._young.values()), None)
         if numbers_due is not None and (self.wake_at is None or numbers_due < self.wake_at):
             self.wake_at = numbers_due
-        if self._compaction is not None or self._journal.size > self._compact_at:
+        if self._compaction is not None or self._size > self._compact_at:
             self._compact(_PIECES)
 
-    def _follow(self, events: Sequence[Event], now: Moment) -> None:
-        """Take note of the calls that run and of the values that have changed."""
-        for event in events:
-            match event:
-                case CallStatusChanged() if event.status.stage == WorkStageStatus.RUNNING:
-                    self._young[event.component, event.key] = now.monotonic + SURVIVAL
-                case CallStatusChanged() | CallSucceeded():
-                    self._young.pop((event.component, event.key), None)
-                case StateReported() | StateWritten():
-                    self._state.see(event, now)
+    def _write(self, events: Sequence[Event], now: Moment) -> None:
+        """Write events, and take note of the calls that run and of the values that have changed."""
+        try:
+            self._size = self._journal.write(encode_events(events, self._journal.keep_value))
+        finally:
+            for event in events:
+                match event:
+                    case CallStatusChanged() if event.status.stage == WorkStageStatus.RUNNING:
+                        self._young[event.component, event.key] = now.monotonic + SURVIVAL
+                    case CallStatusChanged() | CallSucceeded():
+                        self._young.pop((event.component, event.key), None)
+                    case StateReported() | StateWritten():
+                        self._state.see(event, now)
 
     def close(self) -> None:
         """Compact a journal that has grown, write what could not be written before, and close the journal."""

@@ -39,7 +39,7 @@ from lightning_lite.values.pickling import PackingError, pack, remove_files_of, 
 from lightning_lite.values.secret_texts import learn, texts_in
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, ClassVar
 
 
 class WorkHost(Carrier):
@@ -48,6 +48,8 @@ class WorkHost(Carrier):
     Args:
         work: The work; its state is that at the moment of pickling.
     """
+
+    takes_requests: ClassVar[bool] = False
 
     def __init__(self, work: LightningWork) -> None:
         self._work = work

@@ -56,7 +56,7 @@ class Journal:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     journal = Journal.create(folder, "app.py:Root")
-        ...     journal.write(b"what happened")
+        ...     size = journal.write(b"what happened")
         ...     journal.close()
         ...     journal = Journal.open(folder, "app.py:Root")
         ...     list(journal.entries())
@@ -156,11 +156,14 @@ class Journal:
         found, self._found = self._found, None
         yield from iterate_journal(self.folder) if found is None else found
 
-    def write(self, entry: bytes) -> None:
+    def write(self, entry: bytes) -> int:
         """Append an entry, which may not be empty.
 
         When this returns, the entry survives the death of any process, and with `durable` the loss of power.
         An entry that could not be written is written by the next call, before the new one.
+
+        Returns:
+            The size of the file in bytes.
 
         Raises:
             JournalGone: It was removed.
@@ -170,6 +173,7 @@ class Journal:
         self._found = None
         self._has_written = True
         self._flush()
+        return self._log.end.offset
 
     def keep_value(self, data: bytes) -> JournalValue:
         """Write a big value to a file of its own; the entry that refers to it is written after that.

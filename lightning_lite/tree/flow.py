@@ -152,10 +152,10 @@ class LightningFlow(RecurringFlow):
                 )
         if outbox is None:
             return []
-        calls = [call for work in works for call in work._pending_calls(outbox)]
+        calls = [call for work in works for call in outbox.pending_calls(work)]
         if calls:
             outbox.wait(calls, [work.name for work in works])
-        return [work._latest_value(outbox) for work in works]
+        return [outbox.latest_value(work) for work in works]
 
     def stop_works(self, works: Iterable[LightningWork], timeout: float | None = None) -> None:
         """Request that the processes of several works end; they end at the same time.

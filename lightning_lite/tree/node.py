@@ -13,7 +13,7 @@ from lightning_lite.values.codec import SCALARS, decode, encode, is_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, ClassVar
 
 
 #: The old value of an attribute that has not been assigned yet.
@@ -61,7 +61,13 @@ class TreeMember(Stationary):
 
 
 class Link(Protocol):
-    """Receives the changes of a component while an app runs: the flow's outbox, or the host of a work."""
+    """Receives the changes of a component while an app runs: the flow's outbox, or the host of a work.
+
+    Attributes:
+        takes_requests: Whether it is the outbox, which takes the calls and requests of the flow.
+    """
+
+    takes_requests: ClassVar[bool]
 
     def write(self, node: Node, name: str, value: Any) -> None:
         """Store the new value of an attribute, and register the change."""

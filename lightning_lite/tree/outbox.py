@@ -1,4 +1,7 @@
-"""Collects the requests of the flow and the events of a step until the engine takes them."""
+"""Answers the calls of the flow; collects its requests and the events of a step until the engine takes them.
+
+The process of a work has no flow, and does not load this module.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,17 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 
 from lightning_lite import masking
-from lightning_lite.errors import FailApp, Pause, PauseSwallowed, ScheduleError, StopApp
+from lightning_lite.errors import (
+    ArgumentError,
+    FailApp,
+    InvalidValue,
+    JournalError,
+    Pause,
+    PauseSwallowed,
+    ScheduleError,
+    StopApp,
+    ValueFileError,
+)
 from lightning_lite.events import (
     AnswerUsed,
     CallAsked,
@@ -24,10 +37,12 @@ from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember
-from lightning_lite.values.pickling import REFERENCE
+from lightning_lite.tree.policy import WorkPolicy
+from lightning_lite.values.call_key import call_key
+from lightning_lite.values.pickling import REFERENCE, PackingError, pack, why_not
 
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, ClassVar, NoReturn
 
     from lightning_lite.tree.argument_watch import ArgumentWatch
     from lightning_lite.tree.blocks import Block
@@ -41,6 +56,7 @@ class Work(Protocol):
 
     _node: Node
     _records: CallRecords
+    _policy: WorkPolicy
 
 
 class CallRequested(NamedTuple):
@@ -123,6 +139,8 @@ class Outbox:
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
 
+    takes_requests: ClassVar[bool] = True
+
     def __init__(self, argument_watch: ArgumentWatch, values: str | None, *, durable: bool) -> None:
         self.argument_watch = argument_watch
         self.values = values
@@ -169,13 +187,6 @@ class Outbox:
             values = {key: node.encode(key) for key in sorted(attributes)}
             self.events.append(StateWritten(name, self.wall, values))
         self.writes = {}
-
-    def take_events(self) -> list[Event]:
-        """Return the events of this step once, with those about the values that the main process wrote."""
-        if self.writes:
-            self.emit_writes()
-        events, self.events = self.events, []
-        return events
 
     def drop_events(self) -> None:
         """Discard the events of a pass that raised: such a pass is not journaled."""
@@ -259,7 +270,77 @@ class Outbox:
                 name: written for name, written in self.writes.items() if not is_below(name, request.name)
             }
 
-    def request_call(self, work: Work, key: str, arguments: bytes) -> Call:
+    def request_start(self, work: Work) -> None:
+        """Queue the request for a process of a work, without a call."""
+        self.requests.append(StartRequested(work))
+
+    def request_stop(self, work: Work, timeout: float) -> None:
+        """Queue the request to end the process of a work; `timeout` 0 means at once."""
+        self.requests.append(StopRequested(work, timeout))
+
+    def request_restart(self, work: Work, timeout: float) -> None:
+        """Queue the request for a new process of a work; a call that this interrupts is run again."""
+        self.requests.append(RestartRequested(work, timeout))
+
+    def request_stacks(self, work: Work) -> None:
+        """Queue the request for the Python stacks of the process of a work."""
+        self.requests.append(StacksRequested(work))
+
+    # Calls of works.
+
+    def call(self, work: Work, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the value of a call that has ended, or request the call; see `LightningWork.run`.
+
+        Args:
+            work: The work.
+            args: The positional arguments of the call.
+            kwargs: The keyword arguments of the call.
+        """
+        name, policy, records = work._node.name, work._policy, work._records
+        key = call_key(args, kwargs, name, policy.call_key)
+        call = records.current.get(key)
+        is_new = call is None or call.answered
+        if call is None or is_new:
+            try:
+                arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
+            except PackingError as error:
+                raise _packing_error(name, args, kwargs, error) from error
+            if call is None and name not in self.reached:
+                self.argument_watch.called(name, args, kwargs)
+            call = self._request_call(work, key, arguments)
+        if self.explain is not None:
+            self.explain(name, call, is_new, args, kwargs)
+        self.reached[name] = call
+        if not call.ended:
+            if policy.parallel:
+                return None
+            self.wait((call,), (name,))
+        return self._answer(work, call)
+
+    def pending_calls(self, work: Work) -> list[Call]:
+        """Return calls that have not ended; when these have ended, all calls of the work have."""
+        # Calls are run in the order of their requests, so the newest one ends last.
+        latest = self.reached.get(work._node.name), work._records.newest
+        return [call for call in latest if call is not None and not call.ended]
+
+    def latest_value(self, work: Work) -> Any:
+        """Return the value of the call that this pass has requested last, else of the newest call."""
+        call = self.reached.get(work._node.name) or work._records.newest
+        return None if call is None else self._answer(work, call)
+
+    def _answer(self, work: Work, call: Call) -> Any:
+        """Return the value of a call that has ended."""
+        self.num_answers += 1
+        if not work._policy.cache_calls and not call.answered:
+            self._use_answer(work, call)
+        try:
+            return call.value
+        except (JournalError, ValueFileError):  # the value is in a file of the run, and the file is damaged
+            raise
+        except Exception as error:
+            raise _unreadable(work._node.name, error) from error
+
+    def _request_call(self, work: Work, key: str, arguments: bytes) -> Call:
         """Create the record of a new call, queue its request, and return the record.
 
         Args:
@@ -290,7 +371,7 @@ class Outbox:
         if call.is_big:
             self.unneeded += call.big_values
 
-    def use_answer(self, work: Work, call: Call) -> None:
+    def _use_answer(self, work: Work, call: Call) -> None:
         """Emit that the flow has used the answer of a call of a work with `cache_calls=False`."""
         name = work._node.name
         self.emit(work, AnswerUsed(name, call.key, self.wall))
@@ -371,6 +452,34 @@ def outbox_of(member: TreeMember) -> Outbox | None:
     """Return the outbox that a component or structure is connected to; `None` outside an app or in a work."""
     link = member._node.link
     return link if isinstance(link, Outbox) else None
+
+
+def _unreadable(work: str, error: Exception) -> InvalidValue:
+    return InvalidValue(
+        f"The value of {work}.run can't be unpickled in the main process: {type(error).__name__}: "
+        f"{error}. Its class has to exist there as well.",
+        work=work,
+        reason="invalid_value",
+    )
+
+
+def _packing_error(
+    work: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: PackingError
+) -> ArgumentError:
+    """Return the error that names the argument that can't be pickled."""
+    named = [(f"argument {position}", value) for position, value in enumerate(args)]
+    named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
+    for what, value in named:
+        try:
+            pack(value)
+        except PackingError as reason:
+            shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
+            return ArgumentError(
+                f"{work}.run: {what}: cannot send {shown} to another process: "
+                f"{why_not(value, reason)}. No call was made.",
+                found=shown,
+            )
+    return ArgumentError(f"{work}.run: the arguments can't be sent: {error}")
 
 
 def _answered(work: str) -> str:

@@ -7,19 +7,16 @@ and outside an app, it is the user's method.
 from __future__ import annotations
 
 import os
+import sys
 from _collections_abc import Mapping
 from functools import wraps
 
 from lightning_lite import timing
 from lightning_lite.context import current_caller
 from lightning_lite.errors import (
-    ArgumentError,
     ComponentDefinitionError,
     ComponentError,
     DetachedError,
-    InvalidValue,
-    JournalError,
-    ValueFileError,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
@@ -27,26 +24,19 @@ from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.node import Node, TreeMember
-from lightning_lite.tree.outbox import (
-    Outbox,
-    RestartRequested,
-    StacksRequested,
-    StartRequested,
-    StopRequested,
-    outbox_of,
-)
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.ports import addresses, find_free_port
-from lightning_lite.values.call_key import call_key
 from lightning_lite.values.codec import SCALARS
-from lightning_lite.values.pickling import PackingError, pack, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
+    from lightning_lite.tree.outbox import Outbox
     from lightning_lite.values.secret import Secret
 
+#: Imported by name: few works look up a call, and only the process of the flow makes one.
+_CALL_KEY = "lightning_lite.values.call_key"
 
 _ASYNC_OR_GENERATOR = 0x20 | 0x80 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR of `inspect`
 
@@ -251,7 +241,11 @@ class LightningWork(Component):
             >>> app.root.square.call(7).value
             49
         """
-        return self._records.find(self._key_of_call(args, kwargs))
+        __import__(_CALL_KEY)
+        key = sys.modules[_CALL_KEY].call_key(
+            args, kwargs, self.name or type(self).__qualname__, self._policy.call_key
+        )
+        return self._records.find(key)
 
     def start(self) -> None:
         """Start the process of the work without a call; without effect if it is running.
@@ -259,7 +253,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("start").request(StartRequested(self))
+        self._outbox("start").request_start(self)
 
     def stop(self, timeout: float | None = None) -> None:
         """Request that the process of the work ends.
@@ -292,7 +286,7 @@ class LightningWork(Component):
             >>> app.root.work.status.stage
             'stopped'
         """
-        self._outbox("stop").request(StopRequested(self, _grace(timeout)))
+        self._outbox("stop").request_stop(self, _grace(timeout))
 
     def kill(self) -> None:
         """Request that the process of the work and its child processes are killed, without `on_exit`.
@@ -300,7 +294,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("kill").request(StopRequested(self, 0.0))
+        self._outbox("kill").request_stop(self, 0.0)
 
     def restart(self, timeout: float | None = None) -> None:
         """Request that the process of the work is replaced by a new one; an interrupted call is run again.
@@ -312,7 +306,7 @@ class LightningWork(Component):
             ComponentError: `timeout` is not a number of seconds.
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("restart").request(RestartRequested(self, _grace(timeout)))
+        self._outbox("restart").request_restart(self, _grace(timeout))
 
     def dump_stack(self) -> None:
         """Request that the process of the work prints the stacks of all its Python threads, even if it hangs.
@@ -322,7 +316,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        self._outbox("dump_stack").request(StacksRequested(self))
+        self._outbox("dump_stack").request_stacks(self)
 
     def delete(self) -> None:
         """Request that the process of the work ends, as `stop` does.
@@ -330,7 +324,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app.
         """
-        if outbox_of(self) is None:
+        if _outbox_of(self) is None:
             raise DetachedError(
                 "Can't delete the work, it isn't attached to a LightningFlow. "
                 f"Found {type(self).__qualname__} outside a running app."
@@ -510,91 +504,7 @@ class LightningWork(Component):
         """
         self._set_values(state.get("vars", {}))
 
-    # Not public: the request of a call, and checks.
-
-    def _request_call(self, outbox: Outbox, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the value of a call that has ended, or request the call; see `run`.
-
-        Args:
-            outbox: Gets the request.
-            args: The positional arguments of the call.
-            kwargs: The keyword arguments of the call.
-        """
-        key, policy = self._key_of_call(args, kwargs), self._policy
-        records = self._records
-        call = records.current.get(key)
-        is_new = call is None or call.answered
-        if call is None or is_new:
-            try:
-                arguments = pack((args, kwargs), folder=outbox.values, durable=outbox.durable)
-            except PackingError as error:
-                raise self._packing_error(args, kwargs, error) from error
-            if call is None and self._node.name not in outbox.reached:
-                outbox.argument_watch.called(self._node.name, args, kwargs)
-            call = outbox.request_call(self, key, arguments)
-        if outbox.explain is not None:
-            outbox.explain(self.name, call, is_new, args, kwargs)
-        outbox.reached[self._node.name] = call
-        if not call.ended:
-            if policy.parallel:
-                return None
-            outbox.wait((call,), (self._node.name,))
-        return self._answer(outbox, call)
-
-    def _pending_calls(self, outbox: Outbox) -> list[Call]:
-        """Return calls that have not ended; when these have ended, all calls of the work have."""
-        # Calls are run in the order of their requests, so the newest one ends last.
-        latest = outbox.reached.get(self._node.name), self._records.newest
-        return [call for call in latest if call is not None and not call.ended]
-
-    def _latest_value(self, outbox: Outbox) -> Any:
-        """Return the value of the call that this pass has requested last, else of the newest call."""
-        call = outbox.reached.get(self._node.name) or self._records.newest
-        return None if call is None else self._answer(outbox, call)
-
-    def _answer(self, outbox: Outbox, call: Call) -> Any:
-        """Return the value of a call that has ended."""
-        outbox.num_answers += 1
-        if not self._policy.cache_calls and not call.answered:
-            outbox.use_answer(self, call)
-        try:
-            return call.value
-        except (JournalError, ValueFileError):  # the value is in a file of the run, and the file is damaged
-            raise
-        except Exception as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> InvalidValue:
-        return InvalidValue(
-            f"The value of {self.name}.run can't be unpickled in the main process: {type(error).__name__}: "
-            f"{error}. Its class has to exist there as well.",
-            work=self.name,
-            reason="invalid_value",
-        )
-
-    def _key_of_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        custom = self._policy.call_key
-        if custom is not None:
-            args, kwargs = (custom(*args, **kwargs),), {}
-        return call_key(args, kwargs, self._node.name or type(self).__qualname__)
-
-    def _packing_error(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], error: PackingError
-    ) -> ArgumentError:
-        """Return the error that names the argument that can't be pickled."""
-        named = [(f"argument {position}", value) for position, value in enumerate(args)]
-        named += [(f"argument {name!r}", value) for name, value in kwargs.items()]
-        for what, value in named:
-            try:
-                pack(value)
-            except PackingError as reason:
-                shown = f"<{type(value).__module__}.{type(value).__qualname__}>"
-                return ArgumentError(
-                    f"{self.name}.run: {what}: cannot send {shown} to another process: "
-                    f"{why_not(value, reason)}. No call was made.",
-                    found=shown,
-                )
-        return ArgumentError(f"{self.name}.run: the arguments can't be sent: {error}")
+    # Not public: requests of the flow, and checks.
 
     def _outbox(self, verb: str) -> Outbox:
         """Return the outbox for a request of the flow.
@@ -602,7 +512,7 @@ class LightningWork(Component):
         Raises:
             DetachedError: The work is not part of a running app, or this is the process of the work.
         """
-        outbox = outbox_of(self)
+        outbox = _outbox_of(self)
         if outbox is None:
             raise DetachedError(
                 "Only the LightningFlow can request this work "
@@ -611,7 +521,7 @@ class LightningWork(Component):
         return outbox
 
     def _is_up(self) -> bool:
-        in_own_process = self._node.link is not None and outbox_of(self) is None
+        in_own_process = self._node.link is not None and _outbox_of(self) is None
         return in_own_process or self._records.has_started
 
     def _write(self, node: Node, name: str, value: Any) -> None:
@@ -637,10 +547,10 @@ def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(method)
     def run(self: LightningWork, *args: Any, **kwargs: Any) -> Any:
-        link = self._node.link
-        if isinstance(link, Outbox):
-            return self._request_call(link, args, kwargs)
-        if link is None and current_caller().kind == "flow":
+        outbox: Any = self._node.link
+        if outbox is not None and outbox.takes_requests:
+            return outbox.call(self, args, kwargs)
+        if outbox is None and current_caller().kind == "flow":
             raise DetachedError(
                 f"Failed to create process for {type(self).__qualname__}. Make sure to set this work as a "
                 "public attribute of a LightningFlow before calling the run method."
@@ -649,6 +559,12 @@ def _requesting_calls(method: Callable[..., Any]) -> Callable[..., Any]:
 
     run._requests_calls = True  # type: ignore[attr-defined]
     return run
+
+
+def _outbox_of(work: LightningWork) -> Outbox | None:
+    """Do the same as `outbox.outbox_of`, without that module, which the process of a work does not load."""
+    link: Any = work._node.link
+    return link if link is not None and link.takes_requests else None
 
 
 def _grace(timeout: Any) -> float:

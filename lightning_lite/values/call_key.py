@@ -28,13 +28,19 @@ _Above = frozenset[int]  # ids of the containers of a part; they detect a contai
 _TOP: _Above = frozenset()
 
 
-def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> str:
+def call_key(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    work: str = "",
+    custom: Callable[..., Any] | None = None,
+) -> str:
     """Return the key of a call with these arguments, 16 hexadecimal digits.
 
     Args:
         args: Positional arguments.
         kwargs: Keyword arguments.
         work: Name of the work, for the message: `root.train`.
+        custom: The user's function that returns plain data for the arguments, or `None`.
 
     Raises:
         ArgumentError: An argument has no key that is the same in every run; the message names the argument.
@@ -45,6 +51,8 @@ def call_key(args: tuple[Any, ...], kwargs: dict[str, Any], work: str = "") -> s
         >>> call_key((), {"a": 1, "b": 2}) == call_key((), {"b": 2, "a": 1})
         True
     """
+    if custom is not None:
+        args, kwargs = (custom(*args, **kwargs),), {}
     parts: list[bytes] = [b"%d;" % len(args)]
     which: int | str = 0  # position or name of the argument
     try:

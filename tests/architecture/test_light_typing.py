@@ -41,9 +41,11 @@ HEAVY = {
     "threading",
     "typing",
     "warnings",
-    # Modules of ours that a work needs only for a secret, or not at all.
+    # Modules of ours that a work needs only for a secret, or that only the main process needs.
     "lightning_lite.project_file",
     "lightning_lite.text_forms",
+    "lightning_lite.tree.outbox",
+    "lightning_lite.values.call_key",
     "lightning_lite.values.secret",
 }
 

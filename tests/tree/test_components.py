@@ -681,7 +681,7 @@ def test_two_thousand_works_are_no_problem():
     assert stage.sent == []
 
 
-@pytest.mark.parametrize("name", ["_values", "_write", "_answer", "_set_name"])
+@pytest.mark.parametrize("name", ["_values", "_write", "_is_up", "_set_name"])
 def test_a_private_name_of_the_framework_is_refused_and_not_replaced(name: str) -> None:
     class Work(LightningWork):
         def __init__(self) -> None:
