@@ -289,10 +289,6 @@ class RunHistory:
         """The time of the last event, in seconds since 1970; 0 if there is none."""
         return max([*self.begun[-1:], *self.times[-1:]], default=0.0)
 
-    def identity_of(self, component: str) -> tuple[str, str] | None:
-        """Return module (or path of the script) and name of the class of a component in the tree."""
-        return self._identities.get(component)
-
     def apply(self, event: Event) -> None:
         """Fold the next event.
 

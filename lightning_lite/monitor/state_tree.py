@@ -108,7 +108,7 @@ class StateTree:
         texts: Mapping[tuple[str, str], _Text],
     ) -> dict[str, Any]:
         work = self._history.works.get(name)
-        identity = self._history.identity_of(name)
+        identity = self._history.identities.get(name)
         public = [attribute for attribute in state if not attribute.startswith("_")]
         attributes: list[dict[str, Any]] = []
         for attribute in public[:_MAX_ATTRIBUTES]:
