@@ -219,7 +219,7 @@ class Conformance:
     def test_a_work_knows_who_it_is(self, desk, parallel, tmp_path):
         desk.start(parallel=parallel)
 
-        assert desk.run("caller") == ("work", "root.a", str(tmp_path), True, None)
+        assert desk.run("caller") == ("work", "root.a", str(tmp_path), True, None, None)
 
     def test_an_exception_is_the_failure_of_its_call_alone(self, desk, parallel):
         desk.start(parallel=parallel)
