@@ -178,13 +178,14 @@ def kill_self_at(number: int, when: str) -> None:
 
     write = Journal.write
 
-    def write_or_die(self: Journal, entry: bytes) -> None:
+    def write_or_die(self: Journal, entry: bytes) -> int:
         writes[0] += 1
         if writes[0] == number and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        write(self, entry)
+        size = write(self, entry)
         if writes[0] == number:
             os.kill(os.getpid(), signal.SIGKILL)
+        return size
 
     Journal.write = write_or_die  # type: ignore[method-assign]
 
