@@ -24,6 +24,7 @@ VERBS = {
     "ps": "List the runs.",
     "status": "Show the flows and works of a run.",
     "top": "Watch a run.",
+    "ui": "Show the runs in a browser.",
     "logs": "Show the output of works.",
     "stop": "End a run or a work in order.",
     "kill": "End a run or a work at once.",

@@ -1,0 +1,98 @@
+"""`lightning-lite ui`: serves the page on which a browser shows runs."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.completion import complete_runs
+from lightning_lite.cli.options import BadInput, check_root, examples, plain_option, root_option
+from lightning_lite.cli.output import say
+from lightning_lite.cli.targets import find_run
+from lightning_lite.distribution import NAME
+
+
+@click.command(
+    "ui",
+    cls=Command,
+    epilog=examples("ui", "ui 9f3ac2", "ui --port 9000 --no-browser", "ui --read-only"),
+)
+@click.argument("run", required=False, shell_complete=complete_runs)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to bind; with another one, other machines can reach the page.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8765,
+    show_default=True,
+    metavar="PORT",
+    help="Port; if it is in use, the next free one. 0 takes any.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address, and open no browser.")
+@click.option("--read-only", is_flag=True, help="Refuse to stop, kill, restart and resume.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End with the standard input.")
+@root_option
+@plain_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    root: str,
+    run: str | None,
+    host: str,
+    port: int,
+    no_browser: bool,
+    read_only: bool,
+    with_parent: bool,
+) -> None:
+    """Show the runs in a browser, or RUN: works, timeline, logs, state and drives.
+
+    Nothing else has to run: the page reads the folder of the runs, and running apps answer it. The printed
+    address has a token; without it, the server answers nothing. Ctrl-C ends the server, not the runs.
+    """
+    check_is_installed()
+    # Where no app has run yet, there are no runs; a folder that was named is more likely a mistake.
+    if ctx.get_parameter_source("root") is click.core.ParameterSource.COMMANDLINE or os.path.lexists(root):
+        check_root(root)
+    run_id = None if run is None else find_run(root, run).id
+    # By their names, because they need the extra.
+    server = import_module("lightning_lite.web.server")
+    site = import_module("lightning_lite.web.site").Site(root, run_id, read_only=read_only)
+    try:
+        page = server.PageServer(site, host, port)
+    except OSError as error:
+        raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
+    if not server.is_loopback(host):
+        say(
+            "Warning: other machines can reach this server, and the connection is not encrypted. Everybody "
+            "who learns the address can read and control the runs.",
+            "yellow",
+        )
+    say(page.address if with_parent else f"The page: {page.address}")
+    link = None
+    if not (with_parent or no_browser) and server.can_open_browser():
+        link = server.open_browser(page.address)
+    try:
+        page.run(with_parent=with_parent)
+    finally:
+        if link is not None:
+            link.remove()
+
+
+def check_is_installed() -> None:
+    """Refuse to start without the packages of the extra.
+
+    Raises:
+        BadInput: One is not installed.
+    """
+    for package in ("starlette", "uvicorn"):
+        if find_spec(package) is None:
+            raise BadInput(f"ui needs {package}, which is not installed: pip install '{NAME}[ui]'.")

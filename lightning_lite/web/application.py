@@ -1,0 +1,73 @@
+"""The ASGI application: the guard, the files of the page, the API, downloads and previews."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from lightning_lite.web import downloads
+from lightning_lite.web.answers import error_answer
+from lightning_lite.web.api import ENDPOINTS
+from lightning_lite.web.endpoints import make_route, make_slots
+from lightning_lite.web.guard import Guard
+from lightning_lite.web.refusals import Refused, refusal_of
+from lightning_lite.web.site import Site
+
+_STATIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "static")
+
+
+def create_app(
+    site: Site, *, token: str, hosts: Collection[str], routes: Sequence[BaseRoute] = ()
+) -> ASGIApp:
+    """Return the application that a server runs.
+
+    Args:
+        site: What all endpoints share.
+        token: The token that a request must have.
+        hosts: The values of `Host` that are accepted, with the port.
+        routes: More routes, behind the same guard.
+    """
+
+    async def show_page(_: Request) -> Response:
+        return FileResponse(os.path.join(_STATIC, "index.html"), media_type="text/html")
+
+    async def send_download(request: Request) -> Response:
+        try:
+            download = site.tickets.take(request.path_params["ticket"])
+            if (download.media_type is not None) != request.url.path.startswith("/preview/"):
+                raise Refused(404, "This ticket is for another address.")
+            return await downloads.send(download)
+        except Exception as error:
+            refused = refusal_of(error)
+            if refused is None:
+                raise
+            return error_answer(refused.status, refused.reason)
+
+    slots = make_slots()
+    app = Starlette(
+        routes=[
+            Route("/", show_page),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+            Route("/download/{ticket}", send_download, methods=["GET"]),
+            Route("/preview/{ticket}", send_download, methods=["GET"]),
+            *(make_route(each, site, slots) for each in ENDPOINTS),
+            *routes,
+        ],
+        exception_handlers={HTTPException: _show_error},
+    )
+    app.router.redirect_slashes = False  # an address has one form
+    return Guard(app, token, hosts)
+
+
+async def _show_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    reasons = {404: f"There is nothing at {request.url.path[:200]}.", 405: "That address has another method."}
+    return error_answer(status, reasons.get(status, "The request is refused."))

@@ -1,0 +1,253 @@
+"""The endpoints about one run: its overview, calls, state and numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from lightning_lite.monitor.call_details import describe_call
+from lightning_lite.monitor.comparison import MAX_RUNS, compare
+from lightning_lite.monitor.number_series import number_series
+from lightning_lite.monitor.run_list import describe_run
+from lightning_lite.runs.catalog import RunSummary
+from lightning_lite.web.answers import Tagged, to_json
+from lightning_lite.web.endpoints import Endpoint
+from lightning_lite.web.followers import PATIENCE, FollowedRun
+from lightning_lite.web.parameters import Parameter
+from lightning_lite.web.refusals import refusing
+from lightning_lite.web.site import Site
+
+#: Maximum number of works in one question about the timeline: those in sight.
+MAX_WORKS = 60
+
+#: Maximum number of attributes in one question about numbers.
+_MAX_ATTRIBUTES = 100
+
+
+def show_run(site: Site, id: str) -> Tagged:
+    """Return the works of a run, its components and its failures."""
+    run = site.find_run(id)
+    shown = site.followers.follow(run).overview.look(run, site.root)
+    # The time alone is no change.
+    return Tagged(to_json({**shown, "now": None}).decode("ascii"), lambda: shown)
+
+
+def show_usage(site: Site, id: str, since: float) -> dict[str, Any]:
+    """Return the CPU and memory of the processes of a run."""
+    run = site.find_run(id)
+    return site.followers.follow(run).overview.usage(run, since)
+
+
+def show_timeline(site: Site, id: str, work: tuple[str, ...], px: int, **borders: float | None) -> Tagged:
+    """Return the calls of some works over time."""
+
+    def look(run: RunSummary, followed: FollowedRun) -> dict[str, Any]:
+        return followed.views.timeline.look(
+            work,
+            now=time.time(),
+            is_running=run.state == "running",
+            start=borders["from"],
+            end=borders["to"],
+            pixels=px,
+        )
+
+    return _tagged(site, id, look)
+
+
+def list_calls(
+    site: Site,
+    id: str,
+    work: tuple[str, ...],
+    outcome: str | None,
+    text: str,
+    before: str | None,
+    limit: int,
+) -> Tagged:
+    """Return a page of the calls, the newest first."""
+
+    def look(run: RunSummary, followed: FollowedRun) -> dict[str, Any]:
+        return followed.views.calls.page(
+            works=work,
+            outcome=outcome,
+            text=text,
+            before=before,
+            limit=limit,
+            is_running=run.state == "running",
+        )
+
+    return _tagged(site, id, look)
+
+
+def show_call(site: Site, id: str, work: str, number: int) -> dict[str, Any]:
+    """Return one call in detail."""
+    run = site.find_run(id)
+    followed = site.followers.follow(run)
+    with followed.follower.lock, refusing():
+        return describe_call(
+            followed.follower.history, work, number, root=site.root, is_running=run.state == "running"
+        )
+
+
+def show_state(site: Site, id: str) -> Tagged:
+    """Return all components with their attributes."""
+
+    def look(_: RunSummary, followed: FollowedRun) -> dict[str, Any]:
+        follower = followed.follower
+        return {
+            "generation": follower.generation,
+            "revision": follower.revision,
+            **followed.views.state.tree(follower.index.changes),
+        }
+
+    return _tagged(site, id, look)
+
+
+def show_value(site: Site, id: str, component: str, attribute: str) -> Tagged:
+    """Return one value as a text."""
+
+    def look(_: RunSummary, followed: FollowedRun) -> dict[str, Any]:
+        return followed.views.state.value(component, attribute)
+
+    return _tagged(site, id, look)
+
+
+def show_graph(site: Site, id: str) -> dict[str, Any]:
+    """Return who calls whom."""
+    run = site.find_run(id)
+    followed = site.followers.follow(run)
+    with followed.follower.lock:
+        return followed.views.graph.look(is_running=run.state == "running")
+
+
+def show_numbers(site: Site, id: str, attribute: tuple[str, ...]) -> dict[str, Any]:
+    """Return numbers of the state over time."""
+    return number_series(site.find_run(id).path, attribute)
+
+
+def compare_runs(site: Site, run: tuple[str, ...]) -> dict[str, Any]:
+    """Return the scalars of runs side by side, from what was read of them."""
+    runs = [site.find_run(each) for each in dict.fromkeys(run)]
+    followed = [site.followers.follow(each, PATIENCE / len(runs)) for each in runs]
+    with ExitStack() as locks:
+        for each in sorted(followed, key=lambda each: each.follower.path):  # always in the same order
+            locks.enter_context(each.follower.lock)
+        followers = [each.follower for each in followed]
+        compared = compare([each.history for each in followers])
+        read = {
+            "bytes": sum(each.bytes_read for each in followers),
+            "of": sum(each.size for each in followers),
+        }
+    return {"runs": [describe_run(each, site.root) for each in runs], "read": read, **compared}
+
+
+def _tagged(site: Site, id: str, look: Callable[[RunSummary, FollowedRun], Any]) -> Tagged:
+    """Return an answer that depends on what was read of the journal only, and on whether the run goes on."""
+    run = site.find_run(id)
+    followed = site.followers.follow(run)
+    follower = followed.follower
+
+    def make() -> Any:
+        with follower.lock, refusing():
+            return look(run, followed)
+
+    return Tagged(f"{followed.name} {follower.generation} {follower.revision} {run.state}", make)
+
+
+_WORKS = Parameter("work", "text", "Full name of a work; may be repeated.", most=MAX_WORKS)
+
+#: The endpoints.
+ENDPOINTS = (
+    Endpoint(
+        "GET", "/api/runs/{id}", show_run, "The works of a run, its components and its failures.", "Run"
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/usage",
+        show_usage,
+        "CPU and memory of the processes of a run that goes on: a sample each second while it is asked for.",
+        "Usage",
+        (Parameter("since", "number", "Only samples after this time.", default=0.0),),
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/timeline",
+        show_timeline,
+        "The calls of some works over time: spans, or bins where they are narrower than a pixel.",
+        "Timeline",
+        (
+            _WORKS._replace(about=f"Full name of a work in sight; may be repeated, up to {MAX_WORKS} times."),
+            Parameter("from", "number", "Begin of the range."),
+            Parameter("to", "number", "End of the range."),
+            Parameter("px", "whole", "Width of the range in pixels.", default=1000, least=1, highest=10_000),
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/calls",
+        list_calls,
+        "The calls, the newest first, in pages.",
+        "Calls",
+        (
+            _WORKS,
+            Parameter("outcome", "text", "Stage of the calls, or `lost`."),
+            Parameter("text", "text", "A text in their arguments or messages.", default=""),
+            Parameter("before", "text", "The `next` of the page before."),
+            Parameter("limit", "whole", "Maximum number of calls.", default=100, least=1, highest=1000),
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/call",
+        show_call,
+        "One call: its arguments, value, statuses, attempts, error, and the files that its work put.",
+        "Call",
+        (
+            Parameter("work", "text", "Full name of its work.", required=True),
+            Parameter("number", "whole", "Its number, from 1.", required=True, least=1),
+        ),
+    ),
+    Endpoint("GET", "/api/runs/{id}/state", show_state, "All components with their attributes.", "State"),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/value",
+        show_value,
+        "One value of the state as a text.",
+        "Value",
+        (
+            Parameter("component", "text", "Full name of a flow or work.", required=True),
+            Parameter("attribute", "text", "Name of its attribute.", required=True),
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/graph",
+        show_graph,
+        "Who calls whom, and what goes from work to work.",
+        "Graph",
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/numbers",
+        show_numbers,
+        "Numbers of the state over time.",
+        "Numbers",
+        (
+            Parameter(
+                "attribute",
+                "text",
+                "Full name of an attribute, as root.train.loss; may be repeated.",
+                most=_MAX_ATTRIBUTES,
+            ),
+        ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/compare",
+        compare_runs,
+        "Parameters, results and first arguments of runs side by side.",
+        "Comparison",
+        (Parameter("run", "text", "Id of a run; may be repeated.", most=MAX_RUNS),),
+    ),
+)

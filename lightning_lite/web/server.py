@@ -1,0 +1,275 @@
+"""The server of the page: its socket, its address with the token, and its end.
+
+    lightning-lite ui ──▶ serve ──▶ uvicorn ──▶ Guard ──▶ the routes
+
+The address has the token behind `#`, which browsers send to no server. A browser that is opened gets a file
+of this user that leads to the address: its command line is readable by other users.
+"""
+
+from __future__ import annotations
+
+import errno
+import html
+import ipaddress
+import os
+import secrets
+import select
+import signal
+import socket
+import sys
+import tempfile
+import webbrowser
+from contextlib import suppress
+from threading import Event, Thread
+from time import monotonic
+from types import FrameType
+from typing import NoReturn
+from urllib.parse import quote
+
+import psutil
+import uvicorn
+
+from lightning_lite.web.application import create_app
+from lightning_lite.web.site import PERIOD, Site
+
+HOST = "127.0.0.1"
+PORT = 8765
+
+#: Number of ports that are tried if the first one is in use.
+_MAX_TRIES = 100
+
+#: Seconds after which the file that leads a browser to the address is removed.
+_REDIRECT_LIFETIME = 30.0
+
+#: Seconds between two looks whether the parent still lives, besides the end of its pipe.
+_PARENT_INTERVAL = 1.0
+
+#: Seconds since the last request in which a page still counts as open.
+_OPEN_PAGE = 3.0
+
+#: Seconds within which an open page asks again.
+_LAST_QUESTION = 2 * PERIOD
+
+#: Seconds for which answers under way are waited for at the end.
+_GRACE = 0
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class PortsInUse(OSError):
+    """No port is free."""
+
+
+class PageServer:
+    """One server; `run` serves until a signal ends it.
+
+    Args:
+        site: What its endpoints share.
+        host: Address to bind.
+        port: The first port to try; 0 for any free one.
+
+    Raises:
+        PortsInUse: This port and those after it are in use.
+        OSError: The address can't be bound.
+
+    Attributes:
+        address: Address of the page, with the token.
+        port: The port that was bound.
+    """
+
+    def __init__(self, site: Site, host: str = HOST, port: int = PORT) -> None:
+        self._site = site
+        self._token = secrets.token_urlsafe(24)
+        self._socket = _bind(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        names = hosts_of(host)
+        self._hosts = [f"{name}:{self.port}" for name in names]
+        self._hosts += names if self.port == 80 else []  # browsers leave out this port
+        shown = names[-1] if host not in _LOOPBACK and names else host
+        self.address = f"http://{_bracketed(shown)}:{self.port}/#token={self._token}"
+        if site.run is not None:
+            self.address += f"&to=/runs/{quote(site.run, safe='')}"
+
+    def run(self, *, with_parent: bool = False) -> None:
+        """Serve until SIGINT or SIGTERM; with a parent, also until the standard input or the parent ends.
+
+        Raises:
+            KeyboardInterrupt: After SIGINT.
+            SystemExit: After SIGTERM, with the code 143.
+        """
+        app = create_app(self._site, token=self._token, hosts=self._hosts)
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,  # a header must not change who the client is
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        server = uvicorn.Server(config)
+        if with_parent:
+            Thread(target=self._end_with_parent, name="lightning-lite-page-parent", daemon=True).start()
+        # uvicorn sends the signal that has ended it once more, to the handler from before.
+        previous = signal.signal(signal.SIGTERM, _exit)
+        try:
+            server.run(sockets=[self._socket])
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            self._socket.close()
+
+    def close(self) -> None:
+        """Close the socket of a server that was not run."""
+        self._socket.close()
+
+    def _end_with_parent(self) -> None:
+        """End the process when its parent writes to its standard input, closes that, or ends.
+
+        An open page asks once more, so that it shows how the run has ended.
+        """
+        parent = os.getppid()
+        while os.getppid() == parent:  # a fork of the parent may hold the pipe open
+            if select.select([0], [], [], _PARENT_INTERVAL)[0]:
+                break
+        now = monotonic()
+        if now - self._site.last_request < _OPEN_PAGE:
+            Event().wait(_LAST_QUESTION)
+        os._exit(0)  # there is nothing to clean up, and the app waits
+
+
+def hosts_of(host: str) -> list[str]:
+    """Return the names under which a server that is bound to `host` may be asked, without the port.
+
+    For all addresses of the machine, these are its numeric addresses and its own name.
+
+    Example:
+        >>> hosts_of("127.0.0.1")
+        ['127.0.0.1', 'localhost', '[::1]']
+        >>> hosts_of("192.0.2.7")[-1]
+        '192.0.2.7'
+    """
+    names = list(_LOOPBACK)
+    if host in ("0.0.0.0", "::", ""):
+        families = (socket.AF_INET, socket.AF_INET6)
+        found = [
+            each.address
+            for all_of in psutil.net_if_addrs().values()
+            for each in all_of
+            if each.family in families
+        ]
+        # The first one that is not of the loopback is last: it is the one to print.
+        outside = [
+            address
+            for address in found
+            if "%" not in address and not ipaddress.ip_address(address).is_loopback
+        ]
+        names += [_bracketed(address) for address in (socket.gethostname(), *outside[::-1])]
+    elif _bracketed(host) not in names:
+        names.append(_bracketed(host))
+    return names
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs on this machine can reach an address.
+
+    Example:
+        >>> is_loopback("localhost"), is_loopback("127.0.0.5"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    last = min(port + _MAX_TRIES, 65_536)
+    for tried in range(port, last) if port else [0]:
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            # Lets a port be bound again right after the end of a server; on Windows it would share the port.
+            if os.name == "posix":
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, tried))
+            bound.listen(128)
+        except OSError as error:
+            bound.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return bound
+    raise PortsInUse(errno.EADDRINUSE, f"the ports {port} to {last - 1} are in use; choose one with --port")
+
+
+def _exit(signum: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + signum)
+
+
+class BrowserLink:
+    """A file of this user that leads a browser to the address; it is removed after some seconds.
+
+    Args:
+        address: The address with the token.
+    """
+
+    def __init__(self, address: str) -> None:
+        fd, self.path = tempfile.mkstemp(prefix="lightning-lite-", suffix=".html")  # with the mode 0600
+        with open(fd, "w", encoding="utf-8") as file:
+            escaped = html.escape(address)
+            file.write(
+                '<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+                f'<meta http-equiv="refresh" content="0; url={escaped}">'
+                f'<title>lightning_lite</title><a href="{escaped}">Open the page</a>\n'
+            )
+
+    def remove(self) -> None:
+        """Remove the file."""
+        with suppress(OSError):
+            os.unlink(self.path)
+
+
+def can_open_browser() -> bool:
+    """Return whether there is a browser, a display and a terminal, so that a user sees the window."""
+    if not (sys.stdout is not None and sys.stdout.isatty()):
+        return False
+    has_display = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    if not has_display:
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+def open_browser(address: str) -> BrowserLink:
+    """Let a browser open the address, in a thread, and return the file that leads it there.
+
+    The thread removes the file some seconds later; the caller does so if the server ends before.
+
+    Args:
+        address: The address with the token.
+    """
+    link = BrowserLink(address)
+
+    def open_it() -> None:
+        webbrowser.open(f"file://{quote(link.path)}")
+        Event().wait(_REDIRECT_LIFETIME)
+        link.remove()
+
+    Thread(target=open_it, name="lightning-lite-page-browser", daemon=True).start()
+    return link

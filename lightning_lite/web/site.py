@@ -1,0 +1,73 @@
+"""What all endpoints of a server share."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import Any
+
+from lightning_lite.monitor.activity import Activity
+from lightning_lite.monitor.drive_contents import DriveContents
+from lightning_lite.monitor.run_list import RunList
+from lightning_lite.runs.catalog import LINK_TROUBLE, RunSummary
+from lightning_lite.web.followers import Followers
+from lightning_lite.web.refusals import Refused
+from lightning_lite.web.tickets import Tickets
+
+#: Seconds between two questions of a page.
+PERIOD = 0.5
+
+
+class Site:
+    """What all endpoints of a server share.
+
+    Args:
+        root: Absolute folder that holds everything.
+        run: Id of the run that the server was started for, or `None`.
+        read_only: Whether it refuses all that changes something.
+
+    Attributes:
+        root: As the argument.
+        run: As the argument.
+        read_only: As the argument.
+        runs: The runs of the root.
+        activity: The ended calls of runs over time.
+        followers: The runs that pages look at.
+        drives: The drives of the root.
+        tickets: The tickets for downloads and previews.
+        last_request: When a request passed the guard last, in monotonic seconds.
+    """
+
+    def __init__(self, root: str, run: str | None = None, *, read_only: bool = False) -> None:
+        self.root = root
+        self.run = run
+        self.read_only = read_only
+        self.runs = RunList(root)
+        self.activity = Activity()
+        self.followers = Followers()
+        self.drives = DriveContents(root)
+        self.tickets: Tickets[Any] = Tickets()
+        self.last_request = float("-inf")
+
+    def find_run(self, run_id: str) -> RunSummary:
+        """Return a run as it is now.
+
+        Raises:
+            Refused: The root has no such run, or its folder is a link.
+        """
+        run = self.runs.find(run_id)
+        if run is None:
+            raise Refused(
+                404, f"There is no run {run_id[:100]!r} in {self.root}: it was removed, or never was there."
+            )
+        if os.path.islink(run.path):
+            raise Refused(409, f"Run {run.id} can't be read from {run.path!r}: {LINK_TROUBLE}.")
+        return run
+
+
+def user_name() -> str:
+    """Return the name of the user, or the number of one without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, the user may have a number and no name
+        return str(os.getuid())

@@ -1,0 +1,243 @@
+"""The description of the API is true: each address answers what its schema says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from lightning_lite.testing import poll_until
+from lightning_lite.web.api import ENDPOINTS
+from lightning_lite.web.openapi import describe_api
+from lightning_lite.web.schemas import SCHEMAS
+
+from tests.cli.short_apps import running
+from tests.support.processes import DEADLINE
+from tests.web.serving import Reply, Server, serving
+
+pytestmark = pytest.mark.dependencies
+
+APP = """
+import threading
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.storage import Drive, Path, Payload
+
+
+class Fail(LightningWork):
+    def __init__(self):
+        super().__init__(raise_exception=False, retries=1, retry_delay=0.0)
+
+    def run(self, reason):
+        raise ValueError(reason)
+
+
+class Train(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.loss = float("nan")
+        self.best = Path("best.txt")
+
+    def run(self, drive, rate):
+        print("\\033[31mred\\033[0m text")
+        self.loss = 1 / rate
+        with open("table.csv", "w") as file:
+            file.write("a,b\\n1,2\\n")
+        with open("page.html", "w") as file:
+            file.write("<script>alert(1)</script>")
+        drive.put("table.csv")
+        drive.put("page.html")
+        return {"loss": self.loss}
+
+
+class Wait(LightningWork):
+    def __init__(self):
+        super().__init__(parallel=True)
+
+    def run(self, value):
+        print("waiting", flush=True)
+        threading.Event().wait(1000)
+
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.drive = Drive("lit://shared")
+        self.bad, self.train, self.wait = Fail(), Train(), Wait()
+
+    def run(self):
+        self.bad.run("no reason")
+        self.wait.run(self.train.run(self.drive, 0.5))
+        print("up", flush=True)
+
+
+LightningApp(Root()).run()
+"""
+
+
+class Site:
+    """A server on a run that goes on, and what its addresses need."""
+
+    def __init__(self, server: Server, run: str) -> None:
+        self.server = server
+        self.run = run
+        self.document = server.get("/api/openapi.json").data
+
+    def values_of(self, path: str) -> dict[str, Any]:
+        """Return the parameters with which an address is asked."""
+        work = {"work": "root.train"}
+        return {
+            "/api/activity": {"run": self.run},
+            "/api/runs/{id}/timeline": {**work, "px": 500},
+            "/api/runs/{id}/call": {"work": "root.bad", "number": 1},
+            "/api/runs/{id}/value": {"component": "root.train", "attribute": "loss"},
+            "/api/runs/{id}/numbers": {"attribute": "root.train.loss"},
+            "/api/compare": {"run": self.run},
+            "/api/runs/{id}/logs/search": {"q": "text"},
+            "/api/drives/{id}/preview": {"path": "table.csv"},
+            "/api/runs/{id}/actions": {"command": "stack"},
+            "/api/tickets": {"kind": "trace", "run": self.run},
+        }.get(path, {})
+
+    def ask(self, method: str, path: str, values: dict[str, Any] | None = None) -> Reply:
+        """Ask one address with these values, or those that it needs."""
+        values = self.values_of(path) if values is None else values
+        url = path.replace("{id}", "lit:shared" if "drives" in path else self.run)
+        if "drives" in path and "{id}" in path:
+            [drive] = self.server.get("/api/drives").data["drives"]
+            url = path.replace("{id}", quote(drive["id"], safe=""))
+        if method == "post":
+            return self.server.post(url, **values)
+        return self.server.get(f"{url}?{urlencode(values)}")
+
+    def check(self, reply: Reply, schema: dict[str, Any]) -> None:
+        """Check an answer against a schema of the document."""
+        validator = Draft202012Validator({**schema, "components": self.document["components"]})
+        errors = [
+            f"{list(error.absolute_path)}: {error.message}" for error in validator.iter_errors(reply.data)
+        ]
+        assert errors == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("described")
+    with running(folder, source=APP) as app:
+        app.wait_for_output("up")
+        with serving("--root", app.root) as server:
+            log = Path(app.run.path, "logs", "root.wait.log")
+            poll_until(lambda: log.exists() and "waiting" in log.read_text(), DEADLINE)
+            yield Site(server, app.run.id)
+        app.process.terminate()
+        app.code()
+
+
+OPERATIONS = [(each.method.lower(), each.path) for each in ENDPOINTS]
+
+
+def test_the_description_is_an_openapi_document():
+    document = json.loads(json.dumps(describe_api(ENDPOINTS)))
+
+    validate(document)
+    assert [(method, path) for path, methods in document["paths"].items() for method in methods] == OPERATIONS
+
+
+def test_each_schema_is_used():
+    text = json.dumps(describe_api(ENDPOINTS))
+
+    assert [name for name in SCHEMAS if f'"#/components/schemas/{name}"' not in text] == []
+
+
+@pytest.mark.parametrize(("method", "path"), [each for each in OPERATIONS if not each[1].endswith("/resume")])
+def test_each_address_answers_what_its_schema_says(site: Site, method: str, path: str):
+    reply = site.ask(method, path)
+
+    assert reply.status == 200, reply
+    [(kind, content)] = site.document["paths"][path][method]["responses"]["200"]["content"].items()
+    assert reply.headers["content-type"].partition(";")[0] == kind
+    if kind == "application/json":
+        site.check(reply, content["schema"])
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("/api/runs/{id}/call", {"work": "root.train", "number": 1}),
+        ("/api/runs/{id}/call", {"work": "root.wait", "number": 1}),
+        ("/api/runs/{id}/calls", {"text": "reason", "outcome": "failed"}),
+        ("/api/runs/{id}/timeline", {"work": "root.bad", "px": 1}),
+        ("/api/runs/{id}/timeline", {}),
+        ("/api/runs/{id}/value", {"component": "root", "attribute": "drive"}),
+        ("/api/runs/{id}/logs", {"work": "root.train", "limit": 1}),
+        ("/api/runs/{id}/logs", {"at": 0}),
+        ("/api/runs/{id}/logs/search", {"q": "r.d", "regex": 1, "case": 0}),
+        ("/api/drives/{id}/preview", {"path": "page.html"}),
+        ("/api/drives/{id}", {"path": "nothing"}),
+        ("/api/runs", {"state": "running", "text": "root", "limit": 1}),
+        ("/api/runs", {"before": "2"}),
+    ],
+)
+def test_other_answers_are_what_the_schema_says(site: Site, path: str, values: dict[str, Any]):
+    reply = site.ask("get", path, values)
+
+    if reply.status == 200:
+        schema = site.document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"][
+            "schema"
+        ]
+    else:
+        assert str(reply.status) in site.document["paths"][path]["get"]["responses"]
+        schema = {"$ref": "#/components/schemas/Error"}
+    site.check(reply, schema)
+
+
+#: They have the time in their answers, measure, or give a ticket; the first ones are not about a run.
+CHANGING = ("/api/server", "/metrics", "/api/activity", "/api/runs/{id}/usage", "/api/drives/{id}/preview")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [each for each in OPERATIONS if each[0] == "get" and each[1] not in (*CHANGING, "/api/drives/{id}")],
+)
+def test_an_unchanged_answer_has_no_body(site: Site, method: str, path: str):
+    first = site.ask(method, path)
+    url = f"{path}?{urlencode(site.values_of(path))}".replace("{id}", site.run)
+
+    for _ in range(20):  # the app may write something in between
+        reply = site.server.send("GET", url, {"If-None-Match": first.headers["etag"]})
+        if reply.status == 304:
+            break
+        first = reply
+    assert (reply.status, reply.body) == (304, b"")
+    assert reply.headers["etag"] == first.headers["etag"]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_an_unknown_parameter_is_refused(site: Site, method: str, path: str):
+    reply = site.ask(method, path, {**site.values_of(path), "nonsense": "1"})
+
+    assert reply.status == 400, reply
+    assert "nonsense" in reply.error
+    site.check(reply, {"$ref": "#/components/schemas/Error"})
+
+
+def test_each_parameter_refuses_what_its_schema_refuses(site: Site):
+    for endpoint in ENDPOINTS:
+        for parameter in endpoint.parameters:
+            wrong: list[Any] = ["x" * 5000] if parameter.kind == "text" else ["x", "", "nan"]
+            if parameter.choices:
+                wrong.append("nothing")
+            if parameter.least is not None and parameter.kind != "text":
+                wrong.append(parameter.least - 1)
+            if parameter.highest is not None:
+                wrong.append(parameter.highest + 1)
+            for value in wrong:
+                values = {**site.values_of(endpoint.path), parameter.name: value}
+                reply = site.ask(endpoint.method.lower(), endpoint.path, values)
+                assert reply.status == 400, (endpoint.path, parameter.name, value, reply)
+                assert re.match(rf"{parameter.name} must be", reply.error)

@@ -1,0 +1,550 @@
+"""The server as a process: ports, addresses, its end, slow clients, and what is wrong in a root."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lightning_lite.runs.journal_format import FILE_NAME
+from lightning_lite.testing import poll_until
+from lightning_lite.web.server import BrowserLink, PageServer, PortsInUse, can_open_browser, hosts_of
+from lightning_lite.web.site import Site
+
+from tests.cli.short_apps import running
+from tests.support.processes import DEADLINE, finish, starting
+from tests.support.run_folders import make_run_folder, runs_folder
+from tests.web.serving import Server, read_address, serving
+
+pytestmark = pytest.mark.dependencies
+
+RUN = "20261122-035501123-9f3ac2"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    make_run_folder(runs_folder(), RUN, {"root.train": "hello\n"}, state="stopped")
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for requests that change nothing."""
+    root = tmp_path_factory.mktemp("shared")
+    run = make_run_folder(root / "runs", RUN, {"root.train": "hello\n"}, state="stopped")
+    (run / "run.log").write_text("secret")
+    with serving("--root", root) as started:
+        yield started
+
+
+# The address.
+
+
+def test_the_address_is_of_the_loopback_and_has_a_token_in_its_fragment(server: Server):
+    assert server.address == f"http://127.0.0.1:{server.port}/#token={server.token}"
+    assert len(server.token) == 32
+    [listening] = [
+        each for each in psutil.Process(server.process.pid).net_connections() if each.status == "LISTEN"
+    ]
+    assert listening.laddr.ip == "127.0.0.1"
+
+
+def test_each_start_has_another_token():
+    make_run_folder(runs_folder(), RUN)
+    with serving() as one, serving() as other:
+        assert one.token != other.token
+        assert (
+            one.send("GET", "/api/server", {"Authorization": f"Bearer {other.token}"}, token=False).status
+            == 401
+        )
+
+
+def test_the_token_is_in_no_command_line_and_in_no_variable(server: Server):
+    process = psutil.Process(server.process.pid)
+
+    assert server.token not in " ".join([*process.cmdline(), *process.environ().values()])
+
+
+def test_a_run_is_shown_first_if_it_is_named():
+    make_run_folder(runs_folder(), RUN, name="monday")
+    with serving("monday") as server:
+        assert server.address.endswith(f"&to=/runs/{RUN}")
+        assert server.get("/api/server").data["run"] == RUN
+
+
+def test_a_port_in_use_gives_the_next_one():
+    make_run_folder(runs_folder(), RUN)
+    with serving() as first, starting() as start:
+        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", first.port)
+        second = Server(process, read_address(process))
+
+        assert first.port < second.port <= first.port + 100
+        assert second.get("/api/server").status == 200
+
+
+def test_a_hundred_ports_in_use_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("lightning_lite.web.server._MAX_TRIES", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(PortsInUse, match="choose one with --port"):
+            PageServer(Site(str(tmp_path)), port=taken.getsockname()[1])
+
+
+def test_a_port_can_be_taken_again_at_once():
+    make_run_folder(runs_folder(), RUN)
+    with serving() as first:
+        first.get("/api/server")
+        first.process.terminate()
+        finish(first.process)
+        with starting() as start:
+            process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", first.port)
+            assert Server(process, read_address(process)).port == first.port
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "parts"),
+    [
+        (["--host", "256.1.1.1"], 2, ["256.1.1.1:8765 can't be served"]),
+        (["--host", "192.0.2.1"], 2, ["192.0.2.1:8765 can't be served"]),
+        (["--port", "70000"], 2, ["70000 is not in the range"]),
+        (["nothing"], 2, ["there is no run 'nothing'"]),
+        (["--root", "none"], 2, ["there is no such folder"]),
+    ],
+)
+def test_what_can_not_be_served_is_an_error_in_one_line(words: list[str], code: int, parts: list[str]):
+    make_run_folder(runs_folder(), RUN)
+    with starting() as start:
+        found, out, err = finish(start("-m", "lightning_lite", "ui", "--no-browser", *words))
+
+    assert (found, out) == (code, "")
+    assert "Traceback" not in err
+    assert all(part in err for part in parts)
+
+
+def test_a_root_without_a_run_is_served_where_no_app_has_run_yet(tmp_path: Path):
+    with serving() as server:  # the root of the environment is not there
+        assert server.get("/api/runs").data["runs"] == []
+        make_run_folder(runs_folder(), RUN)
+        assert [run["id"] for run in server.get("/api/runs").data["runs"]] == [RUN]
+
+
+def test_another_host_is_bound_with_a_warning():
+    make_run_folder(runs_folder(), RUN)
+    with starting() as start:
+        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", "0", "--host", "127.0.0.2")
+        assert "Warning" not in read_address(process)
+    with starting() as start:
+        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", "0", "--host", "0.0.0.0")
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Warning: other machines can reach this server")
+        server = Server(process, read_address(process))
+        assert server.send("GET", "/api/server", host=f"127.0.0.1:{server.port}").status == 200
+        assert server.send("GET", "/api/server", host=server.host).status == 200
+        assert server.send("GET", "/api/server", host=f"0.0.0.0:{server.port}").status == 421
+        assert server.send("GET", "/api/server", host=f"evil.example:{server.port}").status == 421
+
+
+def test_the_hosts_of_all_addresses_are_those_of_this_machine():
+    assert hosts_of("0.0.0.0")[:3] == ["127.0.0.1", "localhost", "[::1]"]
+    assert "0.0.0.0" not in hosts_of("0.0.0.0")
+    assert hosts_of("::1") == ["127.0.0.1", "localhost", "[::1]"]
+    assert hosts_of("fd00::5")[-1] == "[fd00::5]"
+
+
+# The browser.
+
+
+def test_the_browser_gets_a_private_file_and_not_the_address(own_place: Path):
+    """A program in the place of a browser writes its arguments down, and what it was led to."""
+    make_run_folder(runs_folder(), RUN)
+    browser = own_place / "browser"
+    browser.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys\n"
+        "path = sys.argv[1].removeprefix('file://')\n"
+        "text = f'{sys.argv[1]}\\n{oct(os.stat(path).st_mode & 0o777)}\\n{open(path).read()}'\n"
+        "open('opened.new', 'w').write(text)\n"
+        "os.rename('opened.new', 'opened')\n"
+    )
+    browser.chmod(0o700)
+    code = (
+        "import os, sys\n"
+        "os.isatty = lambda fd: True\n"
+        "sys.stdout.isatty = lambda: True\n"
+        "from lightning_lite.cli.main import main\n"
+        "main(['ui', '--port', '0', '--plain'])\n"
+    )
+    with starting() as start:
+        process = start("-c", code, env={**os.environ, "BROWSER": f"{browser} %s", "DISPLAY": ":9"})
+        server = Server(process, read_address(process))
+        poll_until(Path("opened").exists, DEADLINE)
+        argument, mode, text = Path("opened").read_text().split("\n", 2)
+
+        assert server.token not in argument
+        assert mode == "0o600"
+        assert server.address in text
+        process.send_signal(signal.SIGTERM)
+        assert finish(process)[0] == 143
+        assert not Path(argument.removeprefix("file://")).exists()
+
+
+def test_the_file_for_the_browser_escapes_the_address():
+    link = BrowserLink('http://127.0.0.1:1/#token=a"><script>&to=/x')
+    try:
+        assert stat.S_IMODE(os.stat(link.path).st_mode) == 0o600
+        assert "<script>" not in Path(link.path).read_text()
+    finally:
+        link.remove()
+        link.remove()  # it may be gone already
+    assert not os.path.exists(link.path)
+
+
+def test_without_a_terminal_or_a_display_no_browser_is_opened(monkeypatch: pytest.MonkeyPatch):
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BROWSER", "true")
+    assert not can_open_browser()  # the output is captured
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    assert can_open_browser()
+    monkeypatch.delenv("BROWSER")
+    assert not can_open_browser()
+
+
+# The end.
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_server_without_a_traceback(server: Server, signum: int, code: int):
+    with socket.create_connection(("127.0.0.1", server.port)) as waiting:  # kept open, without a request
+        waiting.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        server.get("/api/server")
+        server.process.send_signal(signum)
+        found, out, err = finish(server.process)
+
+    assert (found, out, err.strip()) == (code, "", "")
+
+
+def test_a_second_ctrl_c_is_no_traceback_either(server: Server):
+    for _ in range(3):
+        server.process.send_signal(signal.SIGINT)
+
+    code, _, err = finish(server.process)
+    assert code in (130, -signal.SIGINT)
+    assert "Traceback" not in err
+
+
+def test_the_end_waits_neither_for_a_body_nor_for_an_app(own_place: Path):
+    with running(own_place) as app:
+        app.wait_for_output("up")
+        with serving("--root", app.root) as server:
+            os.kill(app.process.pid, signal.SIGSTOP)
+            try:
+                with socket.create_connection(("127.0.0.1", server.port)) as body:
+                    body.sendall(
+                        f"POST /api/tickets HTTP/1.1\r\nHost: {server.host}\r\n"
+                        f"Content-Length: 9\r\nAuthorization: Bearer {server.token}\r\n"
+                        "Content-Type: application/json\r\n\r\n".encode()
+                    )
+                    with socket.create_connection(("127.0.0.1", server.port)) as action:
+                        text = b'{"command": "stack"}'
+                        action.sendall(
+                            f"POST /api/runs/{app.run.id}/actions HTTP/1.1\r\nHost: {server.host}\r\n"
+                            f"Content-Length: {len(text)}\r\nAuthorization: Bearer {server.token}\r\n"
+                            "Content-Type: application/json\r\n\r\n".encode()
+                            + text
+                        )
+                        server.get("/api/server")
+                        server.process.terminate()
+                        code, _, err = finish(server.process)
+                assert (code, err) == (143, "")
+            finally:
+                os.kill(app.process.pid, signal.SIGCONT)
+
+
+def test_with_a_parent_the_server_ends_with_its_standard_input():
+    make_run_folder(runs_folder(), RUN)
+    for word in ("", "end\n"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lightning_lite", "ui", "--with-parent", "--port", "0"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        read_address(process)
+        _, err = process.communicate(word, timeout=DEADLINE)
+        assert (process.returncode, err) == (0, "")
+
+
+# Clients.
+
+
+def test_a_hundred_slow_clients_delay_no_answer(server: Server):
+    clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+    try:
+        for number, client in enumerate(clients):
+            client.sendall(b"GET /api/server HTTP/1.1\r\nHost: "[: 5 + number % 25])
+        assert server.get("/api/runs").status == 200
+        before = psutil.Process(server.process.pid).num_threads()
+        assert server.get("/api/server").status == 200
+        assert psutil.Process(server.process.pid).num_threads() <= before + 2
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_a_client_that_does_not_read_its_download_delays_no_answer(server: Server):
+    with open(runs_folder() / RUN / "logs" / "root.big.log", "wb") as log:
+        log.truncate(200 * 1024 * 1024)
+    url = server.post("/api/tickets", kind="log", run=RUN, work="root.big").data["url"]
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(f"GET {url} HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode())
+        assert b"200 OK" in client.recv(100)
+
+        assert server.get("/api/server").status == 200
+        assert psutil.Process(server.process.pid).memory_info().rss < 150 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_refused(shared: Server, request_line: bytes):
+    with socket.create_connection(("127.0.0.1", shared.port)) as client:
+        client.sendall(request_line)
+        client.shutdown(socket.SHUT_WR)
+        assert b"200 OK" not in client.makefile("rb").read()
+
+    assert shared.get("/api/server").status == 200
+
+
+# Paths.
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../guard.py",
+        "/static/%2e%2e/guard.py",
+        "/static/..%2fguard.py",
+        "/static//etc/passwd",
+        "/static/%2fetc%2fpasswd",
+        "/static/",
+        "/static",
+        "/static/index.html%00.js",
+    ],
+)
+def test_static_files_are_those_of_the_page_only(shared: Server, path: str):
+    reply = shared.send("GET", path, token=path == "/static")
+
+    assert reply.status == 404
+    assert b"root:" not in reply.body
+
+
+@pytest.mark.parametrize(
+    "run", ["..", ".", "%2e%2e", "..%2f..%2fetc", "x", RUN.upper(), f"{RUN}%2f", f"{RUN}x", "%00"]
+)
+def test_only_ids_of_runs_are_runs(shared: Server, run: str):
+    for path in (
+        "",
+        "/usage",
+        "/timeline",
+        "/calls",
+        "/state",
+        "/graph",
+        "/numbers",
+        "/logs",
+        "/logs/search?q=a",
+    ):
+        reply = shared.get(f"/api/runs/{run}{path}")
+        assert reply.status == 404, path
+        assert "Traceback" not in reply.body.decode()
+    for name in ("actions", "resume"):
+        assert (
+            shared.post(f"/api/runs/{run}/{name}", **{"command": "stop"} if name == "actions" else {}).status
+            == 404
+        )
+
+
+@pytest.mark.parametrize(
+    "work", ["../../run", "../run.json", "/etc/passwd", "root.train.log", "root.train\0", "", "."]
+)
+def test_only_names_of_logs_are_logs(shared: Server, work: str):
+    reply = shared.post("/api/tickets", kind="log", run=RUN, work=work)
+    assert reply.status == 404
+    assert shared.get(f"/api/runs/{RUN}/logs?work={work}".replace("\0", "%00")).data["lines"] == []
+
+
+def test_a_linked_log_is_not_read(server: Server, tmp_path: Path):
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (runs_folder() / RUN / "logs" / "root.link.log").symlink_to(secret)
+
+    reply = server.post("/api/tickets", kind="log", run=RUN, work="root.link")
+    assert reply.status == 409
+    assert "symbolic link" in reply.error
+    for path in ("logs", "logs/search?q=secret"):
+        assert b"secret" not in server.get(f"/api/runs/{RUN}/{path}").body.replace(b"q=secret", b"")
+
+
+def test_a_linked_folder_of_logs_is_not_read(server: Server, tmp_path: Path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "root.other.log").write_text("secret")
+    logs = runs_folder() / RUN / "logs"
+    (logs / "root.train.log").unlink()
+    logs.rmdir()
+    logs.symlink_to(other)
+
+    for reply in (
+        server.get(f"/api/runs/{RUN}/logs"),
+        server.get(f"/api/runs/{RUN}/logs/search?q=secret"),
+        server.post("/api/tickets", kind="log", run=RUN, work="root.other"),
+    ):
+        assert reply.status == 409
+        assert b"secret" not in reply.body
+
+
+def test_a_linked_run_is_listed_but_not_read(server: Server, tmp_path: Path):
+    real = make_run_folder(
+        tmp_path / "elsewhere", "20261122-035501124-9f3ac2", {"root.a": "secret\n"}, name="secret"
+    )
+    (runs_folder() / real.name).symlink_to(real)
+
+    [newest, _] = server.get("/api/runs").data["runs"]
+    assert (newest["state"], newest["name"]) == ("unknown", None)
+    assert "symbolic link" in newest["trouble"]
+    for path in ("", "/logs", "/state", "/numbers"):
+        reply = server.get(f"/api/runs/{real.name}{path}")
+        assert reply.status == 409
+        assert "symbolic link" in reply.error
+
+
+# Downloads.
+
+
+def test_a_download_is_the_file_and_works_once(server: Server):
+    data = os.urandom(700_001)
+    (runs_folder() / RUN / "logs" / "root.train.log").write_bytes(data)
+    url = server.post("/api/tickets", kind="log", run=RUN, work="root.train").data["url"]
+
+    reply = server.send("GET", url, token=False)
+    assert reply.body == data
+    assert reply.headers["content-type"] == "application/octet-stream"
+    assert reply.headers["content-disposition"].startswith("attachment; ")
+    again = server.send("GET", url, token=False)
+    assert again.status == 410
+    assert "used" in again.error
+
+
+def test_a_ticket_of_a_download_is_none_of_a_preview(server: Server):
+    url = server.post("/api/tickets", kind="log", run=RUN, work="root.train").data["url"]
+
+    assert server.send("GET", url.replace("/download/", "/preview/"), token=False).status == 404
+    assert server.send("GET", url, token=False).status == 410
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"kind": "log", "run": RUN}, "work"),
+        ({"kind": "log", "work": "a"}, "run"),
+        ({"kind": "trace"}, "run"),
+        ({"kind": "file", "drive": "a"}, "path"),
+    ],
+)
+def test_an_incomplete_wish_for_a_ticket_is_refused(shared: Server, fields: dict[str, str], missing: str):
+    reply = shared.post("/api/tickets", **fields)
+
+    assert reply.status == 400
+    assert reply.error.startswith(f"{missing} is missing")
+
+
+# What may be wrong.
+
+
+def test_a_run_that_vanishes_is_said_to_be_gone(server: Server):
+    assert server.get(f"/api/runs/{RUN}").status == 200
+    for path in sorted((runs_folder() / RUN).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    (runs_folder() / RUN).rmdir()
+
+    reply = server.get(f"/api/runs/{RUN}")
+    assert reply.status == 404
+    assert "was removed" in reply.error
+    assert server.get("/api/runs").data["runs"] == []
+
+
+def test_a_damaged_journal_is_a_trouble_and_the_rest_is_shown(server: Server):
+    (runs_folder() / RUN / FILE_NAME).write_bytes(b"no journal at all" * 100)
+
+    shown = server.get(f"/api/runs/{RUN}").data
+    assert shown["trouble"]
+    assert shown["run"]["state"] == "stopped"
+    assert server.get(f"/api/runs/{RUN}/logs").data["lines"][0]["text"] == "hello"
+    assert server.get(f"/api/activity?run={RUN}").data[RUN].keys() == {"trouble"}
+
+
+def test_a_damaged_run_json_is_a_trouble_of_its_run(server: Server):
+    (runs_folder() / RUN / "run.json").write_text("{")
+
+    [run] = server.get("/api/runs").data["runs"]
+    assert "run.json can't be read" in run["trouble"]
+    assert server.get(f"/api/runs/{RUN}").status == 200
+
+
+def test_texts_of_users_arrive_as_they_are(server: Server):
+    name = "<img src=x onerror=alert(1)>\udcff\u202e"
+    (runs_folder() / RUN / "run.json").write_text(json.dumps({"id": RUN, "app": name}))
+
+    assert server.get("/api/runs").data["runs"][0]["app"] == name
+
+
+def test_a_suspended_app_does_not_delay_other_answers(own_place: Path):
+    with running(own_place) as app:
+        app.wait_for_output("up")
+        make_run_folder(Path(app.root, "runs"), RUN, state="stopped")
+        with serving("--root", app.root) as server:
+            assert server.get(f"/api/runs/{app.run.id}").data["answering"]
+            os.kill(app.process.pid, signal.SIGSTOP)
+            try:
+                hanging = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+                for each in hanging:
+                    each.sendall(
+                        f"GET /api/runs/{app.run.id} HTTP/1.1\r\nHost: {server.host}\r\n"
+                        f"Authorization: Bearer {server.token}\r\n\r\n".encode()
+                    )
+                began = time.monotonic()
+                assert server.get(f"/api/runs/{RUN}").status == 200
+                assert server.get("/api/runs").status == 200
+                # A bound on waiting for the app, whose answers may take three seconds each.
+                assert time.monotonic() - began < 20
+                shown = server.get(f"/api/runs/{app.run.id}").data
+                assert not shown["answering"]
+                assert "does not answer" in shown["trouble"]
+                assert {work["name"] for work in shown["works"]} == {"root.one", "root.other"}
+                for each in hanging:
+                    each.close()
+            finally:
+                os.kill(app.process.pid, signal.SIGCONT)
