@@ -26,6 +26,7 @@ RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
 RESUME_VARIABLE = "LIGHTNING_LITE_RESUME"
 RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
 VIEW_VARIABLE = "LIGHTNING_LITE_VIEW"
+UI_VARIABLE = "LIGHTNING_LITE_UI"
 ON_IDLE_VARIABLE = "LIGHTNING_LITE_ON_IDLE"
 NAME_VARIABLE = "LIGHTNING_LITE_NAME"
 TAGS_VARIABLE = "LIGHTNING_LITE_TAGS"
@@ -141,6 +142,13 @@ SETTINGS = {
             "flag",
             "Whether to show the works at the bottom of the terminal.",
             default=True,
+        ),
+        Setting(
+            "ui",
+            UI_VARIABLE,
+            "flag",
+            "Whether to serve a page on which a browser shows the run.",
+            default=False,
         ),
         Setting(
             "on_idle",
@@ -608,6 +616,7 @@ class RunOptions(NamedTuple):
         retry_failed: Whether to run again the calls that failed in that run.
         command_channel: Whether other terminals may send commands to the app.
         view: Whether to show the works at the bottom of the terminal, if there is one.
+        ui: Whether to serve a page on which a browser shows the run.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
         root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
         name: Name of the run, or `None`.
@@ -629,6 +638,7 @@ class RunOptions(NamedTuple):
     retry_failed: bool = False
     command_channel: bool = True
     view: bool = True
+    ui: bool = False
     history: int = HISTORY
     root_mode: str = ANY
     name: str | None = None
@@ -653,6 +663,7 @@ class RunOptions(NamedTuple):
         retry_failed: bool | None = None,
         command_channel: bool | None = None,
         view: bool | None = None,
+        ui: bool | None = None,
         name: str | None = None,
         tags: Collection[str] | None = None,
         notify: str | None = None,
@@ -687,6 +698,7 @@ class RunOptions(NamedTuple):
             retry_failed=settings.value("retry_failed", retry_failed),
             command_channel=settings.value("command_channel", command_channel),
             view=settings.value("view", view),
+            ui=settings.value("ui", ui),
             history=settings.value("history"),
             root_mode=_root_mode(settings, root_mode, is_named=bool(root_dir)),
             name=settings.value("name", name),

@@ -16,6 +16,7 @@ from lightning_lite.app.notification import Notifier
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
+from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
@@ -141,6 +142,7 @@ class LightningApp(Generic[F]):
         start_method: str | None = None,
         command_channel: bool | None = None,
         view: bool | None = None,
+        ui: bool | None = None,
         on_idle: str | None = None,
         name: str | None = None,
         tags: Collection[str] | None = None,
@@ -165,6 +167,9 @@ class LightningApp(Generic[F]):
                 a private socket; else `LIGHTNING_LITE_COMMAND_CHANNEL`, else yes.
             view: Whether to show the works at the bottom of the terminal while they run, and a summary at the
                 end; else `LIGHTNING_LITE_VIEW`, else yes. Without a terminal, neither is shown.
+            ui: Whether to serve a page on which a browser shows the run, as `lightning-lite ui` does. Its
+                address is printed, and it ends with the app. Needs the extra `ui`. Else
+                `LIGHTNING_LITE_UI`, else no.
             on_idle: What becomes of the app when nothing can change any more and the flow has not ended it:
                 `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
                 it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
@@ -204,6 +209,7 @@ class LightningApp(Generic[F]):
                 start_method=start_method,
                 command_channel=command_channel,
                 view=view,
+                ui=ui,
                 on_idle=on_idle,
                 name=name,
                 tags=tags,
@@ -225,6 +231,7 @@ class LightningApp(Generic[F]):
         start_method: str | None = None,
         command_channel: bool | None = None,
         view: bool = False,
+        ui: bool | None = None,
         on_idle: str = "wait",
         name: str | None = None,
         tags: Collection[str] | None = None,
@@ -256,6 +263,7 @@ class LightningApp(Generic[F]):
             start_method=start_method,
             command_channel=command_channel,
             view=view,
+            ui=ui,
             on_idle=on_idle,
             name=name,
             tags=tags,
@@ -279,8 +287,12 @@ class LightningApp(Generic[F]):
             raise NestedAppError(f"app.{verb}() was called while this app is running.")
 
     def _options(self, **arguments: Any) -> RunOptions:
-        """Return the options of a run, from the app, the arguments of this run, and the environment."""
-        return RunOptions.resolve(
+        """Return the options of a run, from the app, the arguments of this run, and the environment.
+
+        Raises:
+            SettingError: One is not valid, or needs a package that is not installed.
+        """
+        options = RunOptions.resolve(
             root_dir=self._root_dir,
             root_mode=self._root_mode,
             durable=self._durable,
@@ -290,6 +302,9 @@ class LightningApp(Generic[F]):
             notify_on=self._notify_on,
             **arguments,
         )
+        if options.ui:
+            check_page_is_installed()
+        return options
 
     def _run(self, options: RunOptions, on_session: Callable[[Session], None] | None = None) -> None:
         """Run one session from start to end.

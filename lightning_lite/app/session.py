@@ -28,6 +28,7 @@ from lightning_lite.app.idle import idle_error, is_kept, rest_notice
 from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.terminal_view import AppView, snapshot_work
+from lightning_lite.app.web_page import WebPage
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
@@ -102,9 +103,10 @@ class Session:
         self.signals: EndingSignals | None = None
         self._end_lock = threading.Lock()  # held from the first request to end the app
         self._end_requested = False
-        self._wants_channel = options.command_channel
         self._channel: CommandChannel | None = None
         self._view: AppView | None = None
+        self._page: WebPage | None = None
+        self._options = options
         self.thread = 0
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
         self._unapplied: list[Report] = []  # reports that arrived with the request to end the app
@@ -113,7 +115,6 @@ class Session:
         self.loop_ended = False
         self._waited = 0.0  # seconds that the running pass has waited for calls
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
-        self._on_idle = options.on_idle
         self._has_reported_rest = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         if options.root_mode == TRUSTED:
@@ -176,7 +177,7 @@ class Session:
         return self._machine.error
 
     def open(self) -> None:
-        """Start the works with `start_with_flow`, the command channel and the view."""
+        """Start the works with `start_with_flow`, the command channel, the view and the page."""
         self._clock.watch(self.runner.wake)
         self._terminal.on_gone = self.runner.wake
         now = self._clock.now()
@@ -187,11 +188,15 @@ class Session:
         self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
             self._view.start()
+        if self._options.ui:
+            self._page = WebPage.start(self._folder.id, self._options)
 
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
-        fails_at_rest = self._has_reported_rest and self._machine.is_at_rest and not is_kept(self._on_idle)
+        fails_at_rest = (
+            self._has_reported_rest and self._machine.is_at_rest and not is_kept(self._options.on_idle)
+        )
         reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports
@@ -236,7 +241,7 @@ class Session:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
         if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
             self._has_reported_rest = True
-            print_notice(rest_notice(self._on_idle))
+            print_notice(rest_notice(self._options.on_idle))
         return machine.ended
 
     def _show_works(self, now: Moment) -> None:
@@ -274,6 +279,8 @@ class Session:
     def _close(self, state: Literal["stopped", "failed", "interrupted"], reports: list[Report]) -> None:
         # On a stack, so that an error in one step does not prevent the others.
         with ExitStack() as ends:
+            if self._page is not None:
+                ends.callback(self._page.close)  # last, so that it still shows how the run has ended
             ends.callback(self._recorder.close)
             ends.callback(self._note_end, state)
             ends.callback(self._terminal.close)
@@ -327,7 +334,7 @@ class Session:
     def _listen(self) -> None:
         """Open the command channel; if that fails, the app runs without it."""
         self.thread = threading.get_ident()
-        if self._wants_channel:
+        if self._options.command_channel:
             try:
                 self._channel = CommandChannel(self._folder.path, Commands(self).answer)
             except (OSError, RuntimeError) as error:

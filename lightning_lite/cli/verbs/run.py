@@ -67,6 +67,7 @@ def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
 @setting_option("tags", "--tag", metavar="TAG", multiple=True, callback=_check)
 @setting_option("log_level")
 @setting_option("view", "--view/--no-view")
+@setting_option("ui", "--ui/--no-ui")
 @setting_option("on_idle")
 @click.option(
     "--app_args", metavar="ARGS...", expose_value=False, help="All following arguments are for the app."
@@ -86,6 +87,7 @@ def command(
     env: tuple[str, ...],
     log_level: str | None,
     view: bool | None,
+    ui: bool | None,
     on_idle: str | None,
     plain: bool,
 ) -> None:
@@ -107,6 +109,7 @@ def command(
         "tags": ",".join(tags),
         "log_level": log_level,
         "view": "0" if plain else None if view is None else str(int(view)),
+        "ui": None if ui is None else str(int(ui)),
         "on_idle": on_idle,
     }
     os.environ.update(_parse_env(env))

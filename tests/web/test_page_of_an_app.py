@@ -1,0 +1,251 @@
+"""`app.run(ui=True)`: the server is a process of its own, and ends with the app, however that ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import DEADLINE, finish, is_gone, starting, wait_until_gone
+from tests.web.serving import Server
+
+pytestmark = pytest.mark.dependencies
+
+APP = Path(__file__).with_name("paged_app.py")
+
+Started = tuple["subprocess.Popen[str]", Server, int]
+
+
+def address_in(text: str) -> str:
+    found = re.search(r"^The page of this run: (http://\S+)$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+@pytest.fixture
+def app(own_place: Path) -> Iterator[Started]:
+    """A running app, its server, and the process of its work."""
+    with starting() as start, open("errors", "w") as errors:
+        process = start(APP, "--ui", stderr=errors, process_group=0)
+        poll_until(lambda: address_in(Path("errors").read_text()), DEADLINE)
+        assert process.stdout is not None
+        work = int(process.stdout.readline().split()[-1])
+        yield process, Server(process, address_in(Path("errors").read_text())), work
+
+
+def page_process(server: Server) -> psutil.Process:
+    """Return the process that listens on the port of a server."""
+    return psutil.Process(server.get("/api/server").data["pid"])
+
+
+def test_the_address_is_printed_and_leads_to_the_run(app: Started):
+    process, server, _ = app
+
+    [run] = server.get("/api/runs").data["runs"]
+    assert run["state"] == "running"
+    assert run["pid"] == process.pid
+    assert server.address.endswith(f"&to=/runs/{run['id']}")
+    assert server.get("/api/server").data["run"] == run["id"]
+
+
+def test_the_server_is_a_process_without_the_terminal_of_the_app(app: Started):
+    process, server, _ = app
+    page = page_process(server)
+
+    assert page.ppid() == process.pid
+    assert os.getsid(page.pid) == page.pid
+    assert server.token not in " ".join(page.cmdline())
+    assert server.token not in " ".join(page.environ().values())
+
+
+def test_no_work_holds_a_pipe_of_the_server(app: Started):
+    _, server, work = app
+
+    def pipes(pid: int) -> set[str]:
+        folder = Path("/proc", str(pid), "fd")
+        found = {os.readlink(folder / name) for name in os.listdir(folder)}
+        return {name for name in found if name.startswith("pipe:")}
+
+    page = pipes(page_process(server).pid)
+    assert page
+    assert not page & pipes(work)
+
+
+def test_an_open_page_sees_the_end_and_then_the_server_is_gone(app: Started):
+    process, server, _ = app
+    page = page_process(server)
+    states = []
+
+    Path("end").touch()
+    while True:
+        try:
+            states.append(server.get("/api/runs").data["runs"][0]["state"])
+        except OSError:
+            break
+    assert finish(process)[0] == 0
+    assert states[-1] == "stopped"
+    assert is_gone(page.pid)
+
+
+def test_ctrl_c_ends_both_without_a_traceback(app: Started):
+    process, server, _ = app
+    page = page_process(server)
+
+    os.killpg(process.pid, signal.SIGINT)
+
+    assert finish(process)[0] == -signal.SIGINT
+    assert is_gone(page.pid)
+    assert "Traceback" not in Path("errors").read_text()
+
+
+def test_a_killed_app_leaves_no_server(app: Started):
+    process, server, work = app
+    page = page_process(server)
+
+    process.kill()
+
+    wait_until_gone(page.pid, work)
+
+
+def test_a_server_that_is_suspended_does_not_hold_the_app_for_long(app: Started):
+    process, server, _ = app
+    page = page_process(server)
+
+    page.suspend()
+    Path("end").touch()
+
+    assert finish(process)[0] == 0
+    assert is_gone(page.pid)
+
+
+def test_a_killed_server_does_not_disturb_the_app(app: Started):
+    process, server, _ = app
+    page_process(server).kill()
+
+    Path("end").touch()
+    code, out, _ = finish(process)
+    assert (code, out.splitlines()[-1]) == (0, "The end")
+
+
+@pytest.mark.parametrize("words", [["run", "--ui", str(APP)], ["run", str(APP)]])
+def test_an_option_and_a_variable_serve_the_page_too(own_place: Path, words: list[str]):
+    environ = {**os.environ, "LIGHTNING_LITE_UI": "0" if "--ui" in words else "1"}
+    with starting() as start, open("errors", "w") as errors:
+        process = start("-m", "lightning_lite", *words, stderr=errors, env=environ)
+        poll_until(lambda: address_in(Path("errors").read_text()), DEADLINE)
+        Path("end").touch()
+        assert finish(process)[0] == 0
+
+
+def test_without_the_option_there_is_no_server(own_place: Path):
+    Path("end").touch()
+    with starting() as start:
+        code, _, err = finish(start(APP))
+
+    assert code == 0
+    assert address_in(err) == ""
+
+
+def test_a_folder_with_names_of_the_library_does_not_break_the_server(own_place: Path):
+    for name in ("secrets", "uvicorn", "html", "socket"):
+        Path(f"{name}.py").write_text("raise RuntimeError('this is no library')\n")
+    Path("app.py").write_text(APP.read_text())
+    with starting() as start, open("errors", "w") as errors:
+        process = start(Path("app.py").absolute(), "--ui", stderr=errors)
+        poll_until(lambda: address_in(Path("errors").read_text()), DEADLINE)
+        Path("end").touch()
+        assert finish(process)[0] == 0
+
+
+# Without the packages of the extra.
+
+
+@pytest.fixture
+def without(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next processes find no starlette."""
+    folder = own_place / "blocker"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("import sys\nsys.modules['starlette'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def test_without_the_extra_the_app_does_not_begin(without: None, own_place: Path):
+    with starting() as start:
+        code, out, err = finish(start(APP, "--ui"))
+
+    assert (code, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert "pip install 'lightning-lite-apps[ui]'" in last
+    assert not Path(os.environ["LIGHTNING_LITE_ROOT"]).exists()
+
+
+def test_without_the_extra_the_verb_says_how_to_install_it(without: None):
+    with starting() as start:
+        code, out, err = finish(start("-m", "lightning_lite", "ui"))
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "Error: ui needs starlette, which is not installed: pip install 'lightning-lite-apps[ui]'.\n"
+    )
+
+
+def test_the_package_loads_neither_server_nor_framework():
+    code = (
+        "import sys, lightning_lite, lightning_lite.app.app, lightning_lite.cli.main\n"
+        "from lightning_lite import LightningApp\n"
+        "print([name for name in ('starlette', 'uvicorn', 'anyio', 'asyncio') if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert out == "[]\n"
+
+
+# In the background.
+
+
+class Sleeper(LightningWork):
+    def __init__(self) -> None:
+        super().__init__(parallel=True)
+
+    def run(self) -> None:
+        threading.Event().wait(1000)
+
+
+class Background(LightningFlow):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sleeper = Sleeper()
+
+    def run(self) -> None:
+        self.sleeper.run()
+
+
+def test_an_app_in_a_thread_serves_its_page_each_time(capfd: pytest.CaptureFixture[str]):
+    app = LightningApp(Background())
+    for _ in range(2):
+        printed = ""
+        running = app.start(ui=True)
+
+        def is_printed() -> bool:
+            nonlocal printed
+            printed += capfd.readouterr().err
+            return bool(address_in(printed))
+
+        poll_until(is_printed, DEADLINE)
+        server = Server(None, address_in(printed))  # type: ignore[arg-type] # the process is the app's
+        page = page_process(server)
+        assert server.get("/api/server").data["run"] == running.run_id
+
+        running.stop()
+
+        assert is_gone(page.pid)
