@@ -404,7 +404,7 @@ class RunHistory:
         work, key = self._find(event), event.key
         work.records.apply(event)
         call, shown = work.records.current[key], work.shown.get(key)
-        if shown is None or shown.record is not call:
+        if shown is None or shown._call is not call:
             self._show(work, call, None)
         if not isinstance(event, CallStatusChanged):
             self._absolve(work.name, key)

@@ -8,7 +8,7 @@ from time import monotonic
 
 from lightning_lite.engine.history import collector_paused
 from lightning_lite.events import Event
-from lightning_lite.runs.event_codec import decode_events
+from lightning_lite.runs.event_codec import decode_entry
 from lightning_lite.runs.journal_format import FILE_NAME, JournalReader, find_file
 
 #: Entries that are read between two looks at the clock.
@@ -72,7 +72,7 @@ class EventReader:
         with collector_paused():
             for entry in entries:
                 try:
-                    for event in decode_events((entry,), self._file):
+                    for event in decode_entry(entry, self._file):
                         self._note(event)
                 except BaseException:
                     self.is_broken = True

@@ -136,7 +136,6 @@ class RunIndex:
     Attributes:
         failures: The failures of works and their calls.
         changes: The last change of each attribute that has changed, by component and attribute.
-        newest: The newest events, the oldest first.
 
     Example:
         >>> from lightning_lite.events import ComponentAttached, StateWritten
@@ -155,7 +154,7 @@ class RunIndex:
         self._earlier = earlier
         self.failures = Failures()
         self.changes: dict[str, dict[str, Change]] = {}
-        self.newest: deque[NewestEvent] = deque(maxlen=_NEWEST_EVENTS)
+        self._newest: deque[tuple[float, type[Event], str, int | None]] = deque(maxlen=_NEWEST_EVENTS)
         self._succeeded: dict[str, int] = {}
         self._failed: dict[str, int] = {}
         self._kept_failures: list[Failure] = []  # of the snapshot, in the order of the works
@@ -170,6 +169,11 @@ class RunIndex:
         history = self._history.works.get(work)
         calls = 0 if history is None else history.num_calls
         return WorkCounts(calls, self._succeeded.get(work, 0), self._failed.get(work, 0))
+
+    @property
+    def newest(self) -> list[NewestEvent]:
+        """The newest events, the oldest first."""
+        return [NewestEvent(time, kind.__name__, name, call) for time, kind, name, call in self._newest]
 
     def note(self, event: Event) -> None:
         """Add the next event."""
@@ -196,14 +200,14 @@ class RunIndex:
                 return
             case RunBegun():
                 self._earlier = None  # after a snapshot, or there is none
-                self.newest.append(NewestEvent(event.time, "RunBegun", "", None))
+                self._newest.append((event.time, RunBegun, "", None))
                 return
             case ComponentDetached():
                 for name in [name for name in self.changes if is_below(name, event.component)]:
                     del self.changes[name]
             case _:
                 pass
-        self.newest.append(NewestEvent(event.time, type(event).__name__, event.component, call))
+        self._newest.append((event.time, type(event), event.component, call))
 
     def _add_failure(self, work: str, call: int | None, status: WorkStatus) -> None:
         self._failed[work] = self._failed.get(work, 0) + 1
@@ -243,10 +247,10 @@ class RunIndex:
         """Bring what the snapshot had into order; what is later than its time follows after it."""
         earlier, self._earlier = self._earlier, None
         found, self._kept_failures = {*self._kept_failures}, []
-        self.newest.clear()  # they were events of the snapshot
+        self._newest.clear()  # they were events of the snapshot
         if earlier is not None:
             found.update(failure for failure in earlier.failures.items() if failure.time <= event.time)
-            self.newest.extend(one for one in earlier.newest if one.time < event.time)
+            self._newest.extend(one for one in earlier._newest if one[0] < event.time)
         self.failures = Failures()
         for failure in sorted(found, key=lambda one: one.time):
             self.failures.add(failure)

@@ -85,22 +85,33 @@ def decode_events(entries: Iterable[bytes], file: str) -> Iterator[Event]:
         JournalVersion: An event is of an unknown kind, or has unknown fields.
         JournalCorrupt: The file of a value is missing.
     """
-    folder = os.path.dirname(file)
     for entry in entries:
-        try:
-            rows = unpack_plain(entry)
-        except UNPICKLING_FAILURES as error:
-            raise _unknown(file, f"{type(error).__name__}: {error}") from error
-        if type(rows) is not list:
-            raise _unknown(file, repr(rows))
-        for row in rows:
-            event = _from_row(row, folder)
-            if event is None:
-                raise _unknown(file, repr(row))
-            yield event
+        yield from decode_entry(entry, file)
 
 
-def _from_row(row: Any, folder: str) -> Event | None:
+def decode_entry(entry: bytes, file: str) -> list[Event]:
+    """Return the events of one entry of a journal, in order; see `decode_events` for errors.
+
+    Args:
+        entry: The entry.
+        file: Absolute path of the journal.
+    """
+    try:
+        rows = unpack_plain(entry)
+    except UNPICKLING_FAILURES as error:
+        raise _unknown(file, f"{type(error).__name__}: {error}") from error
+    if type(rows) is not list:
+        raise _unknown(file, repr(rows))
+    events = []
+    for row in rows:
+        event = _from_row(row, file)
+        if event is None:
+            raise _unknown(file, repr(row))
+        events.append(event)
+    return events
+
+
+def _from_row(row: Any, file: str) -> Event | None:
     """Return the event of a row, or `None` if this version does not know its kind or its fields."""
     if type(row) is not tuple or not row or type(row[0]) is not str:
         return None
@@ -108,7 +119,7 @@ def _from_row(row: Any, folder: str) -> Event | None:
     if form is None or tuple(map(type, fields)) not in form.types:
         return None
     if form.from_fields is not None:
-        made = form.from_fields(fields, folder)
+        made = form.from_fields(fields, file)
         return None if made is None else _make(form.kind, made)
     return _make(form.kind, fields)  # type: ignore[no-any-return]
 
@@ -142,12 +153,12 @@ def _to_value(value: bytes | StoredValue, keep_value: KeepValue) -> Any:
     return data if is_inline else (keep_value(data).reference,)
 
 
-def _from_value(value: Any, folder: str) -> bytes | JournalValue | None:
+def _from_value(value: Any, file: str) -> bytes | JournalValue | None:
     if type(value) is bytes:
         return value
     if type(value) is not tuple or tuple(map(type, value)) != (bytes,):
         return None
-    return JournalValue.from_reference(folder, value[0])
+    return JournalValue.from_reference(os.path.dirname(file), value[0])
 
 
 def _from_status(value: Any) -> WorkStatus | None:
@@ -176,10 +187,10 @@ def _to_call(call: KeptCall, keep_value: KeepValue) -> tuple[Any, ...]:
     return (*call[:7], value, failure, call.arguments, statuses, call.cut)
 
 
-def _from_call(row: Any, folder: str) -> KeptCall | None:
+def _from_call(row: Any, file: str) -> KeptCall | None:
     if type(row) is not tuple or tuple(map(type, row)) not in _CALL:
         return None
-    value = None if row[7] is None else _from_value(row[7], folder)
+    value = None if row[7] is None else _from_value(row[7], file)
     failure = None if row[8] is None else _from_failure(row[8])
     statuses = _from_statuses(row[10])
     if (value is None) != (row[7] is None) or (failure is None) != (row[8] is None) or not statuses:
@@ -193,8 +204,8 @@ def _check_states(fields: _Fields, _: str) -> _Fields | None:
     return fields if _all_of(fields[-1], str) and _all_of(fields[-1].values(), bytes) else None
 
 
-def _check_component(fields: _Fields, folder: str) -> _Fields | None:
-    return _check_states(fields, folder) if tuple(map(type, fields[3])) == (str, str) else None
+def _check_component(fields: _Fields, file: str) -> _Fields | None:
+    return _check_states(fields, file) if tuple(map(type, fields[3])) == (str, str) else None
 
 
 def _make_place(fields: _Fields, _: str) -> _Fields | None:
@@ -214,23 +225,23 @@ def _make_failure(fields: _Fields, _: str) -> _Fields | None:
     return None if failure is None else (*fields[:-1], failure)
 
 
-def _make_value(fields: _Fields, folder: str) -> _Fields | None:
-    value = _from_value(fields[-1], folder)
+def _make_value(fields: _Fields, file: str) -> _Fields | None:
+    value = _from_value(fields[-1], file)
     return None if value is None else (*fields[:-1], value)
 
 
-def _make_calls(fields: _Fields, folder: str) -> _Fields | None:
-    calls = tuple(call for row in fields[2] if (call := _from_call(row, folder)) is not None)
+def _make_calls(fields: _Fields, file: str) -> _Fields | None:
+    calls = tuple(call for row in fields[2] if (call := _from_call(row, file)) is not None)
     return (*fields[:2], calls) if len(calls) == len(fields[2]) else None
 
 
-def _make_answers(fields: _Fields, folder: str) -> _Fields | None:
+def _make_answers(fields: _Fields, file: str) -> _Fields | None:
     *columns, values = fields[2:]
     fits = all(_all_of(column, kind) for column, kind in zip(columns, (str, int, int, float), strict=True))
     if not fits or len({*map(len, fields[2:])}) != 1:
         return None
     if not _all_of(values, bytes):
-        values = tuple(_from_value(value, folder) for value in values)
+        values = tuple(_from_value(value, file) for value in values)
     return None if None in values else (*fields[:-1], values)
 
 
