@@ -5,6 +5,7 @@ It is made of what the follower has read in the journal, and of the answer of th
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from threading import Lock
 from time import monotonic, time
@@ -23,6 +24,7 @@ from lightning_lite.monitor.run_status import (
     tree_order,
 )
 from lightning_lite.monitor.usage import INTERVAL, RunUsage
+from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.ui.live_table import WorkRow
 
@@ -32,6 +34,9 @@ _ANSWER_TIMEOUT = 0.3
 #: Seconds for which an answer is used again, and for which an app that did not answer is not asked again.
 _ANSWER_AGE = 0.2
 _NO_ANSWER_AGE = 2.0
+
+#: Characters of the last line of a work that are given.
+_MAX_LINE = 300
 
 #: Removed works that are listed, the newest ones: a flow may make and remove a work for each item.
 _MAX_DETACHED = 200
@@ -47,6 +52,7 @@ class RunOverview:
     def __init__(self, follower: RunFollower) -> None:
         self._follower = follower
         self._usage = RunUsage()
+        self._last_lines = _LastLines(follower.path)
         self._lock = Lock()
         self._answer: AppAnswer | None = None
         self._asked_at = float("-inf")
@@ -121,9 +127,35 @@ class RunOverview:
         return {
             **describe_work(row, status.history),
             **self._follower.counts(row.name)._asdict(),
-            "last_line": row.last_line,
+            "last_line": self._last_lines.of(row.name),
             "detached": work.is_detached if work is not None else False,
         }
+
+
+class _LastLines:
+    """The last lines of the logs of one run; a log is read again only after it has changed.
+
+    Args:
+        path: Absolute path of the folder of the run.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._folder = os.path.join(path, "logs")
+        self._known: dict[str, tuple[tuple[int, int], str]] = {}
+
+    def of(self, work: str) -> str:
+        """Return the last line of the log of a work, shortened; "" if there is none."""
+        file = os.path.join(self._folder, f"{work}.log")
+        try:
+            found = os.lstat(file)
+        except OSError:
+            self._known.pop(work, None)
+            return ""
+        stamp = found.st_size, found.st_mtime_ns
+        known = self._known.get(work)
+        if known is None or known[0] != stamp:
+            known = self._known[work] = stamp, last_line(file)[:_MAX_LINE]
+        return known[1]
 
 
 def _detached_rows(status: RunStatus) -> list[WorkRow]:

@@ -67,7 +67,7 @@ class RunList:
         """Return the runs that fit, the newest first, for JSON.
 
         Args:
-            text: Part of the id, name, app, tags, error or command, in any case; "" for all.
+            text: Words, each of which is in the id, name, app, tags, error or command; "" for all.
             state: State of the runs, as in `RunSummary`; "" for all.
             app: Name of their app; "" for all.
             tag: One of their tags; "" for all.
@@ -79,6 +79,7 @@ class RunList:
         """
         if not 1 <= limit <= MAX_RUNS:
             raise ValueError(f"limit must be from 1 to {MAX_RUNS}; found {limit}")
+        words = text.casefold().split()
         with self._lock:
             try:
                 runs, trouble = self._read(), ""
@@ -90,7 +91,7 @@ class RunList:
                 if (not state or run.state == state)
                 and (not app or run.app == app)
                 and (not tag or tag in run.tags)
-                and (not text or text.casefold() in _text_of(run))
+                and (not words or _has_words(run, words))
             ]
             rest = [run for run in found if run.id < before] if before else found
             shown = rest[:limit]
@@ -210,11 +211,12 @@ def _can_resume(run: RunSummary, root: str) -> bool:
     return True
 
 
-def _text_of(run: RunSummary) -> str:
-    """Return the text in which a filter looks."""
+def _has_words(run: RunSummary, words: list[str]) -> bool:
+    """Return whether each of some words, in lower case, is part of the texts of a run."""
     command = run.details.get("command") or ()
-    words = (run.id, run.name or "", run.app, *run.tags, run.error or "", *map(str, command))
-    return "\n".join(words).casefold()
+    texts = (run.id, run.name or "", run.app, *run.tags, run.error or "", *map(str, command))
+    text = "\n".join(texts).casefold()
+    return all(word in text for word in words)
 
 
 def _stamp_of(path: str) -> _Stamp | None:

@@ -12,8 +12,10 @@ from lightning_lite.monitor import run_list
 from lightning_lite.monitor.run_list import RunList, describe_run
 from lightning_lite.runs.folder import RunFolder, note_end
 from lightning_lite.runs.journal import Journal
+from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import running
+from tests.support.processes import DEADLINE
 from tests.support.run_folders import make_run_folder
 
 
@@ -68,6 +70,7 @@ def test_the_newest_runs_come_first_and_the_next_page_goes_on(tmp_path: Path):
         ({"text": "--lr=7"}, [7]),
         ({"text": "data.csv", "app": "App0"}, [0, 6]),
         ({"text": "000000004-ab"}, [4]),
+        ({"text": "nightly  app2"}, [5]),
         ({"state": "running"}, []),
     ],
 )
@@ -149,9 +152,9 @@ def test_a_running_app_answers_how_many_works_it_has(tmp_path: Path):
     with running(tmp_path) as app:
         app.wait_for_output("up")
 
-        (run,) = RunList(app.root).look()["runs"]
+        poll_until(lambda: RunList(app.root).look()["runs"][0]["works"] == {"running": 2}, DEADLINE)
 
-        assert run["works"] == {"running": 2}
+        (run,) = RunList(app.root).look()["runs"]
         assert run["pid"] == app.process.pid
         app.process.terminate()
         assert app.code() == 143

@@ -58,6 +58,7 @@ def test_a_process_in_place_of_one_that_has_ended_begins_at_zero():
 
 def test_samples_are_taken_once_a_second_and_those_of_ten_minutes_kept(monkeypatch: pytest.MonkeyPatch):
     run, here = RunUsage(), Place.of(os.getpid())
+    monkeypatch.setattr(usage, "INTERVAL", 1000.0)
     for _ in range(3):
         run.look({"root.w": here, "": here, "root.idle": None})
     found = run.since(0.0)
