@@ -1,4 +1,9 @@
 // The one place that knows which library draws the page.
-export {
-  h, html, render, Component, useState, useEffect, useLayoutEffect, useRef, useMemo, useCallback,
-} from "./vendor/htm/standalone.module.js";
+//
+// Preact's modules import each other by bare names, which needs an import map, and the policy of the page refuses
+// inline scripts: so index.html loads its classic scripts, which leave it in globals.
+import htm from "./vendor/htm/htm.module.js";
+
+export const { h, render } = globalThis.preact;
+export const { useState, useEffect, useLayoutEffect, useRef, useMemo, useCallback } = globalThis.preactHooks;
+export const html = htm.bind(h);

@@ -54,12 +54,14 @@ function Details({ id, call }) {
 function Failure({ error }) {
   const [all, setAll] = useState(false);
   if (!error) return null;
+  const prefix = `${error.type}: `;
+  const message = error.type && error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
   const frames = [...(error.frames ?? [])];
   const own = frames.filter((frame) => frame.user);
   // The frames of the user's code first; if there are none, all.
   const shown = all || !own.length ? frames : own;
   return html`<section class="card failure-card" aria-labelledby="failure-title" role="region">
-    <header><h3 id="failure-title">${error.type ? html`<b>${error.type}</b>: ` : ""}${error.message}</h3></header>
+    <header><h3 id="failure-title">${error.type && html`<b>${error.type}</b>: `}${message}</h3></header>
     ${shown.length > 0 && html`<ol class="frames">${shown.slice().reverse().map((frame, index) => html`<li key=${index} class=${frame.user ? "own" : ""}>
       <p><b>${frame.function}</b> <span class="dim mono">${frame.file}:${frame.line}</span>${index === 0 && html` <span class="tag bad">raised here</span>`}</p>
       ${frame.source && html`<pre>${frame.source}</pre>`}</li>`)}</ol>`}
@@ -72,7 +74,7 @@ function Failure({ error }) {
 
 function Attempts({ call, now }) {
   if (!call.attempts.length) return html`<p class="dim pad">It waits for its turn for ${duration(now - call.asked)}.</p>`;
-  return html`<div class="table-frame" data-scroll><table><thead><tr><th scope="col">#</th><th scope="col">Outcome</th><th scope="col">Began</th><th scope="col" class="right">Duration</th><th scope="col">Message</th></tr></thead>
+  return html`<div class="table-frame" data-scroll tabindex="0" role="region" aria-label="Attempts"><table><thead><tr><th scope="col">#</th><th scope="col">Outcome</th><th scope="col">Began</th><th scope="col" class="right">Duration</th><th scope="col">Message</th></tr></thead>
     <tbody>${call.attempts.map((attempt) => html`<tr key=${attempt.number}><td class="num">${attempt.number}</td><td><${State} state=${attempt.outcome ?? "running"} />${attempt.reason && html` <small class="dim">${attempt.reason.replaceAll("_", " ")}</small>`}</td>
       <td class="num" title=${fullTime(attempt.began)}>${clock(attempt.began)}</td><td class="num right">${attempt.ended ? duration(attempt.ended - attempt.began) : `${duration(now - attempt.began)} so far`}</td><td class="wrap">${attempt.message}</td></tr>`)}</tbody></table></div>`;
 }

@@ -78,7 +78,7 @@ function CallRow({ id, call, now }) {
   const isOpen = call.ended === null || call.ended === undefined;
   const isGoingOn = isOpen && ["running", "pending"].includes(look(call.stage).label);
   return html`<div role="row" class="row" data-call="${call.work}/${call.number}">
-    <span role="cell" class="c-state"><${State} state=${call.stage} />${call.attempts > 1 && html`<small class="dim">${call.attempts} attempts</small>`}</span>
+    <span role="cell" class="c-state"><${State} state=${call.stage} />${call.attempts > 1 && html`<small class="dim" title="${call.attempts} attempts">×${call.attempts}<span class="unseen"> attempts</span></small>`}</span>
     <span role="cell" class="c-work" title=${call.work}>${call.work}</span>
     <span role="cell" class="c-number right num"><a class="cover" data-row href=${link(["runs", id, "call"], { work: call.work, number: call.number })}><span class="unseen">${call.work} call </span>${count(call.number)}</a></span>
     <span role="cell" class="c-args two"><span class="mono" title=${call.arguments}>${call.arguments}</span>${call.message && html`<small class="bad-text" title=${call.message}>${call.message}</small>`}</span>

@@ -129,8 +129,8 @@ function Node({ id, node, x, y, isFar, setFocus }) {
     onClick=${() => target && go(target)} onKeyDown=${(event) => event.key === "Enter" && target && go(target)}>
     <title>${words}</title><rect width=${NODE.width} height=${NODE.height} rx=${node.kind === "drive" ? 20 : node.kind === "path" ? 3 : 8} />
     ${node.kind === "work" && html`<g transform="translate(10 14)"><${StateIcon} state=${node.state} /></g>`}
-    <text x=${node.kind === "work" ? 28 : 14} y=${node.calls ? 17 : 24}>${cut(name, 18)}</text>
-    ${node.calls > 0 && html`<text class="small" x=${node.kind === "work" ? 28 : 14} y="31">${count(node.calls)} calls</text>`}</g>`;
+    <text aria-hidden="true" x=${node.kind === "work" ? 28 : 14} y=${node.calls ? 17 : 24}>${cut(name, 18)}</text>
+    ${node.calls > 0 && html`<text class="small" aria-hidden="true" x=${node.kind === "work" ? 28 : 14} y="31">${count(node.calls)} calls</text>`}</g>`;
 }
 
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -2,7 +2,7 @@
 import { runPath } from "../api.js";
 import { Line } from "../charts/spark.js";
 import { ask } from "../dialogs.js";
-import { ago, clock, commandLine, count, cpu, duration, fullTime, moment, plural, shortDuration, size } from "../format.js";
+import { ago, clock, commandLine, count, cpu, duration, fullTime, lastPart, moment, plural, shortDuration, size } from "../format.js";
 import { useObservable } from "../observable.js";
 import { Empty, Menu, Progress, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow, useNow } from "../parts.js";
 import { server, usePoll } from "../poll.js";
@@ -142,7 +142,7 @@ function FlowRow({ row, works, toggle }) {
   return html`<div role="row" class="row flow">
     <span role="cell" class="c-tree" style=${{ "--depth": row.depth }}>
       <button class="plain fold" data-row aria-expanded=${!row.isClosed} onClick=${() => toggle(row.name)} title=${row.name}><span aria-hidden="true">${row.isClosed ? "▸" : "▾"}</span> ${row.label}</button>
-      <small class="dim">${row.class}</small></span>
+      <small class="dim" title=${row.class}>${lastPart(row.class ?? "")}</small></span>
     <span role="cell" class="c-counts">${Object.entries(below).map(([label, number]) => html`<span key=${label} class="tone-${look(label).tone}"><${StateIcon} state=${label} />${number}<span class="unseen"> ${label} </span></span>`)}</span>
   </div>`;
 }
@@ -174,10 +174,10 @@ function WorkRow({ id, row, run, work, usage, now, refresh }) {
   const below = work.message || work.last_line;
   return html`<div role="row" class="row" data-work=${work.name}>
     <span role="cell" class="c-tree two" style=${{ "--depth": row.depth }}>
-      <span><a class="cover" data-row href=${link(["runs", id, "calls"], name)} title=${work.name}>${row.label}</a> <small class="dim">${work.class}</small></span>
+      <span><a class="cover" data-row href=${link(["runs", id, "calls"], name)} title=${work.name}>${row.label}</a> <small class="dim" title=${work.class}>${lastPart(work.class ?? "")}</small></span>
       <small class=${work.message ? "bad-text" : "dim mono"} title=${below}>${below}</small></span>
-    <span role="cell" class="c-state"><${State} state=${work.state}>${work.attempt > 1 ? html`<small class="dim" title="Attempt ${work.attempt}"> ×${work.attempt}</small>` : ""}<//>
-      ${work.pid && html`<small class="dim mono" title="Process id${work.host ? ` on ${work.host}` : ""}">${work.pid}</small>`}</span>
+    <span role="cell" class="c-state two"><${State} state=${work.state}>${work.attempt > 1 ? html`<small class="dim" title="Attempt ${work.attempt}"> ×${work.attempt}</small>` : ""}<//>
+      ${work.pid && html`<small class="dim mono" title="Process id${work.host ? ` on ${work.host}` : ""}">pid ${work.pid}</small>`}</span>
     <span role="cell" class="c-calls num" title="${work.succeeded} succeeded, ${work.failed} failed of ${work.calls}">${count(work.calls)}${work.failed > 0 && html` <b class="bad-text">${count(work.failed)} ✕</b>`}</span>
     <span role="cell" class="c-progress">${work.progress !== null && work.progress !== undefined && html`<${Progress} value=${work.progress} label="Progress of ${work.name}" /><small class="num">${Math.round(work.progress * 100)} %</small>`}</span>
     ${isRunning && html`
