@@ -109,3 +109,10 @@ def test_a_file_in_a_frame_never_gets_the_origin_of_the_page():
     for line in frames:
         assert 'sandbox="allow-scripts"' in line
     assert not any("allow-same-origin" in script.read_text() for script in OWN_SCRIPTS)
+
+
+def test_the_document_names_each_module_so_that_the_browser_asks_for_all_at_once():
+    text = (STATIC / "index.html").read_text()
+    named = re.findall(r'rel="modulepreload" href="/static/([^"]+)"', text)
+    own = [name for name in named if not name.startswith("vendor/")]
+    assert own == sorted(name_of(script) for script in OWN_SCRIPTS if script.name != "main.js")

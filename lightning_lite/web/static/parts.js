@@ -80,7 +80,9 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
   const button = useRef(null);
   const list = useRef(null);
   const [isOpen, setOpen] = useState(false);
-  function open() {
+  // The items are elements only while the menu is open: a list has one menu in each row.
+  useLayoutEffect(() => {
+    if (!isOpen) return;
     list.current.showPopover();
     const from = button.current.getBoundingClientRect();
     const menu = list.current.getBoundingClientRect();
@@ -88,7 +90,7 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
     list.current.style.top = `${Math.max(8, below ? from.bottom + 4 : from.top - menu.height - 4)}px`;
     list.current.style.left = `${Math.max(8, Math.min(from.right - menu.width, innerWidth - menu.width - 8))}px`;
     list.current.querySelector("[role=menuitem]")?.focus();
-  }
+  }, [isOpen]);
   function close() {
     if (list.current?.matches(":popover-open")) list.current.hidePopover();
   }
@@ -103,13 +105,14 @@ export function Menu({ label, items, children, class: kind = "plain" }) {
     all.at(next % all.length)?.focus();
   }
   return html`<button ref=${button} type="button" class=${kind} aria-haspopup="menu" aria-expanded=${isOpen} aria-label=${label} title=${label}
-      onClick=${() => (isOpen ? close() : open())}>${children ?? "⋯"}</button>
+      onClick=${() => (isOpen ? close() : setOpen(true))}>${children ?? "⋯"}</button>
     <div ref=${list} popover="auto" role="menu" class="menu" aria-label=${label} onKeyDown=${move}
       onToggle=${(event) => {
-        setOpen(event.newState === "open");
-        if (event.newState === "closed" && list.current.contains(document.activeElement)) button.current.focus();
+        if (event.newState !== "closed") return;
+        if (list.current.contains(document.activeElement) || document.activeElement === document.body) button.current.focus();
+        setOpen(false);
       }}>
-      ${items.map((item, index) => {
+      ${isOpen && items.map((item, index) => {
         if (!item) return html`<hr key=${index} />`;
         const inside = html`<span>${item.label}</span>${item.hint && html`<small>${item.hint}</small>`}`;
         return item.href

@@ -5,7 +5,7 @@ import { Body, Empty, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow,
 import { usePoll } from "../poll.js";
 import { link, setParameters, usePlace } from "../router.js";
 import { State, look } from "../states.js";
-import { html, useMemo, useState } from "../ui.js";
+import { html, memo, useMemo, useState } from "../ui.js";
 
 const PAGE = 100;
 const OUTCOMES = ["failed", "running", "pending", "succeeded", "stopped"];
@@ -74,7 +74,7 @@ function CallList({ id, page, filters, isRunning }) {
     <${Trouble} error=${current.error} />`;
 }
 
-function CallRow({ id, call, now }) {
+const CallRow = memo(function CallRow({ id, call, now }) {
   const isOpen = call.ended === null || call.ended === undefined;
   const isGoingOn = isOpen && ["running", "pending"].includes(look(call.stage).label);
   return html`<div role="row" class="row" data-call="${call.work}/${call.number}">
@@ -86,4 +86,4 @@ function CallRow({ id, call, now }) {
     <span role="cell" class="c-waited right num dim">${call.began ? duration(call.began - call.asked) : "–"}</span>
     <span role="cell" class="c-time right num">${call.began ? (isOpen ? (isGoingOn ? duration(now - call.began) : "–") : duration(call.ended - call.began)) : "–"}</span>
   </div>`;
-}
+});

@@ -191,16 +191,19 @@ function JumpTo({ run, onJump }) {
 }
 
 function Hits({ id, works, search, isRegex, isExact, open }) {
+  const goOn = useRef(null);
   const [state, setState] = useState({ hits: [], looked: null, isDone: false, error: null });
   const [chosen, setChosen] = useState(-1);
   const listed = useRef(null);
   useEffect(() => {
     const leaving = new AbortController();
+    let all = [];
+    let from = null;
+    let limit = 0;
     setState({ hits: [], looked: null, isDone: false, error: null });
     setChosen(-1);
     async function look() {
-      let from = null;
-      let all = [];
+      limit += MOST_HITS;
       do {
         const answer = await get(
           address(`${runPath(id)}/logs/search`, { q: search, regex: isRegex ? 1 : null, case: isExact ? 1 : null, work: works, from, limit: 200 }),
@@ -208,12 +211,13 @@ function Hits({ id, works, search, isRegex, isExact, open }) {
         );
         all = [...all, ...answer.hits];
         from = answer.next;
-        const isDone = answer.done || !from || all.length >= MOST_HITS;
+        const isDone = answer.done || !from || all.length >= limit;
         setState({ hits: all, looked: answer.looked, isDone, isCut: !answer.done && isDone, error: null });
         if (isDone) return;
       } while (!leaving.signal.aborted);
     }
-    look().catch((error) => leaving.signal.aborted || setState((old) => ({ ...old, isDone: true, error })));
+    goOn.current = () => look().catch((error) => leaving.signal.aborted || setState((old) => ({ ...old, isDone: true, error })));
+    goOn.current();
     return () => leaving.abort();
   }, [id, works.join("\n"), search, isRegex, isExact]);
 
@@ -247,7 +251,8 @@ function Hits({ id, works, search, isRegex, isExact, open }) {
     <p class="hits-head" role="status"><b class="num">${chosen >= 0 ? `${count(chosen + 1)} / ` : ""}${count(hits.length)}${state.isCut ? "+" : ""} ${hits.length === 1 ? "hit" : "hits"}</b>
       <button class="plain" aria-label="Hit before" title="Hit before (N)" disabled=${!hits.length} onClick=${() => go(chosen < 0 ? -1 : chosen - 1)}>↑</button>
       <button class="plain" aria-label="Next hit" title="Next hit (n)" disabled=${!hits.length} onClick=${() => go(chosen + 1)}>↓</button>
-      <span class="dim num">${looked ? (isDone && !state.isCut ? `looked at all ${size(looked.of)}` : `looked at ${size(looked.bytes)} of ${size(looked.of)} (${percent(share)})${isDone ? "" : " …"}`) : "looking …"}</span></p>
+      <span class="dim num">${looked ? (isDone && !state.isCut ? `looked at all ${size(looked.of)}` : `looked at ${size(looked.bytes)} of ${size(looked.of)} (${percent(share)})${isDone ? "" : " …"}`) : "looking …"}</span>
+      ${state.isCut && html`<button class="small" onClick=${() => goOn.current()}>Look on</button>`}</p>
     <${Trouble} error=${error} />
     ${hits.length > 0 && html`<ol ref=${listed} data-rows data-scroll>${hits.slice(0, 400).map((hit, index) => html`<li key=${index}>
       <button data-row class="hit" aria-current=${index === chosen} onClick=${() => go(index)}><span class="num dim">${hit.time ? clock(hit.time) : ""}</span><span class="dim">${lastPart(hit.work)}</span><span class="mono">${hit.text.slice(0, 240)}</span></button></li>`)}

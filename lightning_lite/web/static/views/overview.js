@@ -9,7 +9,7 @@ import { server, usePoll } from "../poll.js";
 import { link, usePlace } from "../router.js";
 import { State, StateIcon, look } from "../states.js";
 import { treeRows } from "../tree.js";
-import { html, useMemo, useState } from "../ui.js";
+import { html, memo, useMemo, useState } from "../ui.js";
 import { act, fetchFile } from "./run.js";
 
 export function Overview({ id, data, refresh }) {
@@ -137,7 +137,7 @@ function countBy(items, of) {
   return counts;
 }
 
-function FlowRow({ row, works, toggle }) {
+const FlowRow = memo(function FlowRow({ row, works, toggle }) {
   const below = countBy(row.works.map((name) => works.get(name)).filter(Boolean), (work) => look(work.state).label);
   return html`<div role="row" class="row flow">
     <span role="cell" class="c-tree" style=${{ "--depth": row.depth }}>
@@ -145,9 +145,9 @@ function FlowRow({ row, works, toggle }) {
       <small class="dim" title=${row.class}>${lastPart(row.class ?? "")}</small></span>
     <span role="cell" class="c-counts">${Object.entries(below).map(([label, number]) => html`<span key=${label} class="tone-${look(label).tone}"><${StateIcon} state=${label} />${number}<span class="unseen"> ${label} </span></span>`)}</span>
   </div>`;
-}
+});
 
-function WorkRow({ id, row, run, work, usage, now, refresh }) {
+const WorkRow = memo(function WorkRow({ id, row, run, work, usage, now, refresh }) {
   const info = useObservable(server);
   const isRunning = run.state === "running";
   if (!work) return html`<div role="row" class="row"><span role="cell" class="c-tree" style=${{ "--depth": row.depth }}>${row.label}</span></div>`;
@@ -186,7 +186,7 @@ function WorkRow({ id, row, run, work, usage, now, refresh }) {
     <span role="cell" class="c-since right dim num" title="Since ${fullTime(work.since)}">${work.since ? (isRunning ? shortDuration(now - work.since) : moment(work.since)) : "–"}</span>
     <span role="cell" class="c-menu"><${Menu} label="Actions of ${work.name}" items=${items} /></span>
   </div>`;
-}
+});
 
 const QUESTIONS = {
   restart: ["Restart", "Its process ends, a new one starts, and the call that it runs begins again from its start."],

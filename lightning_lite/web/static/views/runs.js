@@ -6,7 +6,7 @@ import { Body, Empty, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow,
 import { usePoll } from "../poll.js";
 import { go, link, setParameters, usePlace } from "../router.js";
 import { State, StateCounts, look } from "../states.js";
-import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
+import { html, memo, useEffect, useMemo, useRef, useState } from "../ui.js";
 
 const PAGE = 200;
 const RUNS_PER_QUESTION = 30;
@@ -128,7 +128,7 @@ function RunList({ data, filters, chosen, toggle }) {
     <${Trouble} error=${error} />`;
 }
 
-function RunRow({ run, now, activity, isChosen, toggle }) {
+const RunRow = memo(function RunRow({ run, now, activity, isChosen, toggle }) {
   useEffect(() => activity.want(run), [run.id, run.state]);
   const end = run.ended ?? (run.state === "running" ? now : null);
   const begin = run.resumed ?? run.started;
@@ -147,7 +147,7 @@ function RunRow({ run, now, activity, isChosen, toggle }) {
     <span role="cell" class="c-works"><${StateCounts} counts=${run.works} /></span>
     <span role="cell" class="c-spark"><${Activity} answer=${activity.of(run.id)} /></span>
   </div>`;
-}
+});
 
 function Activity({ answer }) {
   if (!answer) return html`<span class="spark-empty"></span>`;

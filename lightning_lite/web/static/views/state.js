@@ -6,7 +6,7 @@ import { Body, Empty, SearchField, Toggle, VirtualRows, offsetsOf, useIsNarrow, 
 import { usePoll } from "../poll.js";
 import { link, usePlace } from "../router.js";
 import { likesLessMotion } from "../theme.js";
-import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
+import { html, memo, useEffect, useMemo, useRef, useState } from "../ui.js";
 
 const OPEN_WHOLE = 40; // components: up to there all are open at first
 
@@ -81,14 +81,14 @@ function firstClosed(components, named) {
   return new Set(components.map((component) => component.name).filter((name) => !open.has(name)));
 }
 
-function ComponentRow({ component, isClosed, toggle }) {
+const ComponentRow = memo(function ComponentRow({ component, isClosed, toggle }) {
   const depth = Math.min(6, component.name.split(".").length - 1);
   return html`<div role="row" class="row component" data-component=${component.name}><span role="cell" class="c-tree" style=${{ "--depth": depth }}>
     <button class="plain fold" data-row aria-expanded=${!isClosed} onClick=${() => toggle(component.name)}><span aria-hidden="true">${isClosed ? "▸" : "▾"}</span> <b>${component.name}</b></button>
     <small class="dim">${component.class} · ${component.kind} · ${count(component.attributes.length)}</small></span></div>`;
-}
+});
 
-function AttributeRow({ id, component, attribute, now, isRunning }) {
+const AttributeRow = memo(function AttributeRow({ id, component, attribute, now, isRunning }) {
   const depth = Math.min(6, component.name.split(".").length - 1);
   const value = useRef(null);
   const seen = useRef(`${attribute.changes}|${attribute.text}`);
@@ -116,7 +116,7 @@ function AttributeRow({ id, component, attribute, now, isRunning }) {
       ${typeof attribute.number === "number" && html`<a class="button small" data-row href=${link(["runs", id, "numbers"], { a: fullName })} aria-label="Plot ${fullName}">Plot</a>`}
       ${attribute.is_long && html`<button class="small" data-row aria-label="Show all of ${fullName}" onClick=${showAll}>Show</button>`}</span>
   </div>`;
-}
+});
 
 /** Mark a change for a moment; without motion, by an edge that goes at once. */
 function mark(element) {
