@@ -31,6 +31,7 @@ VERBS = {
     "restart": "Give a work a new process.",
     "stack": "Show the Python stacks of a work.",
     "timeline": "Write the calls of a run as a trace.",
+    "otel": "Send the calls of a run to OpenTelemetry.",
     "numbers": "Show numbers of the state over time.",
     "clean": "Remove old runs.",
     "drive": "List drives, put files into them and get files out.",

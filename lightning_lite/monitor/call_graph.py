@@ -1,4 +1,4 @@
-"""Who calls whom in a run, and what goes from work to work: nodes and edges of a graph.
+"""The calls between flows and works of a run, and what goes from work to work: nodes and edges of a graph.
 
     flow ─calls─▶ work            the flow above a work, with the number of its calls
     work ─value─▶ work            an answer of one was an argument of the other

@@ -12,6 +12,7 @@ from math import isnan
 from typing import NamedTuple
 
 from lightning_lite.engine.history import CallHistory, RunHistory
+from lightning_lite.monitor.ended_calls import EndedCalls
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.text import one_line
 
@@ -49,10 +50,7 @@ class CallCounters:
         self.calls: Counter[tuple[str, str]] = Counter()
         self.attempts: Counter[tuple[str, str]] = Counter()
         self.seconds: dict[str, float] = {}
-        self._history: RunHistory | None = None
-        self._num_taken: dict[str, int] = {}
-        self._open: dict[str, list[CallHistory]] = {}
-        self._newest: dict[str, int] = {}  # number of the newest call that was taken
+        self._ended = EndedCalls()
 
     def update(self, history: RunHistory) -> None:
         """Count the calls that have ended since the last update.
@@ -60,32 +58,14 @@ class CallCounters:
         Args:
             history: The history of the run, which has grown, or a new one of the same run.
         """
-        known: dict[str, set[int]] = {}  # numbers of the calls that had not ended in the history before
-        if history is not self._history:
-            if self._history is not None:
-                known = {name: {call.number for call in calls} for name, calls in self._open.items()}
-            self._history, self._num_taken, self._open = history, {}, {}
-            before = dict(self._newest)
-        else:
-            before = {}
+        for call in self._ended.take(history):
+            self._count(call)
         for name, work in history.works.items():
-            new = work.calls[self._num_taken.get(name, 0) :]
-            self._num_taken[name] = len(work.calls)
-            if name in before:
-                unended = known.get(name, set())
-                new = [call for call in new if call.number > before[name] or call.number in unended]
-            if new:
-                self._newest[name] = max(self._newest.get(name, 0), *(call.number for call in new))
-            waiting = [*self._open.get(name, ()), *new]
-            self._open[name] = [call for call in waiting if not self._count(call)]
             # Calls that a compaction has removed before the first reading are in this number only.
             succeeded = name, "succeeded"
             self.calls[succeeded] = max(self.calls[succeeded], work.records.num_successes)
 
-    def _count(self, call: CallHistory) -> bool:
-        """Count a call if it has ended, and return whether it has."""
-        if call.cut is None and not call.record.ended:
-            return False
+    def _count(self, call: CallHistory) -> None:
         self.calls[call.work, call.stage] += 1
         for attempt in call.attempts:
             ended = attempt.ended if attempt.ended is not None else call.cut
@@ -93,7 +73,6 @@ class CallCounters:
             if ended is not None:
                 seconds = max(0.0, ended - attempt.began)
                 self.seconds[call.work] = self.seconds.get(call.work, 0.0) + seconds
-        return True
 
 
 class WatchedRun(NamedTuple):
