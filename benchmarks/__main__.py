@@ -25,7 +25,7 @@ HEADINGS = ["", "measure", "ours", "limit", "ratio", "goal", "", "peers, to the 
 
 
 def measures() -> list[Measure]:
-    """Return all measures of this folder, in the order of their names: D, G, P, each by number."""
+    """Return all measures of this folder, in the order of their names: D, G, P, W, each by number."""
     modules = (
         importlib.import_module(f"benchmarks.{m.name}")
         for m in pkgutil.iter_modules(benchmarks.__path__)
