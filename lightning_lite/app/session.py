@@ -151,7 +151,7 @@ class Session:
             options.setup()
         setup = None if is_inline else _pack_setup(options)
         runner_options = RunnerOptions.of(
-            options, folder.logs, _modules_for_works(root), setup, folder.values
+            options, folder.logs, _modules_for_works(options.start_method), setup, folder.values
         )
         runner_class = InlineRunner if is_inline else ProcessRunner
         return runner_class(runner_options, self._terminal)
@@ -390,11 +390,13 @@ class Session:
             )
 
 
-def _modules_for_works(root: LightningFlow) -> list[str]:
+def _modules_for_works(start_method: str) -> list[str]:
     """Return the modules that the works of this app need; imported early, while the main process pickles."""
     modules = ["lightning_lite.engine.work_host"]
     if "lightning_lite.storage.drive" in sys.modules:
         modules.append("lightning_lite.storage.drive")
+    if start_method == "forkserver":  # works share what the server imports, also if only some of them need it
+        modules.append("lightning_lite.values.definitions")
     return modules
 
 
