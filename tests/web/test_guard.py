@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from lightning_lite.web.guard import Guard
 
 from tests.support.run_folders import make_run_folder
 from tests.web.serving import Server, serving
@@ -147,7 +151,9 @@ def test_other_methods_are_refused(server: Server, method: str, path: str):
 
 @pytest.mark.parametrize("path", ["/", "/static/index.html", "/download/x", "/preview/x"])
 def test_nothing_can_be_sent_to_the_open_paths(server: Server, path: str):
-    assert server.send("POST", path).status == 405
+    reply = server.send("POST", path)
+
+    assert (reply.status, reply.error) == (405, "Only GET is possible here.")
 
 
 def test_a_websocket_is_refused(server: Server):
@@ -155,6 +161,53 @@ def test_a_websocket_is_refused(server: Server):
 
     assert server.send("GET", "/api/server", upgrade, token=False).status == 401
     assert server.send("GET", "/", {**upgrade, "Sec-WebSocket-Key": "x" * 22 + "=="}).status == 200
+
+
+# Without a server: what the application behind the guard would get.
+
+
+def pass_through(scope: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the types of the scopes that pass the guard, and the messages that it sends."""
+    passed: list[str] = []
+    sent: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["type"])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(Guard(app, "secret", ["127.0.0.1:1"])(scope, receive, send))
+    return passed, sent
+
+
+def test_no_socket_of_the_web_and_nothing_unknown_passes():
+    headers = [(b"host", b"127.0.0.1:1"), (b"authorization", b"Bearer secret")]
+    for kind in ("websocket", "webtransport"):
+        passed, sent = pass_through({"type": kind, "path": "/api/server", "headers": headers})
+        assert (passed, sent) == ([], [{"type": "websocket.close", "code": 1008}])
+
+    assert pass_through({"type": "lifespan"}) == (["lifespan"], [])
+    http = {"type": "http", "method": "GET", "path": "/api/server", "headers": headers}
+    assert pass_through(http) == (["http"], [])
+
+
+def test_a_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch):
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False
+
+    monkeypatch.setattr("lightning_lite.web.guard.hmac.compare_digest", compare)
+    headers = [(b"host", b"127.0.0.1:1"), (b"authorization", b"Bearer secret")]
+    passed, sent = pass_through({"type": "http", "method": "GET", "path": "/api/server", "headers": headers})
+
+    assert (passed, sent[0]["status"]) == ([], 401)
+    assert compared == [(b"secret", b"secret")]
 
 
 # Bodies.
