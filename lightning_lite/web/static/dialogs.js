@@ -51,7 +51,7 @@ function Dialog({ shown }) {
   };
   const isQuestion = shown.kind === "question";
   return html`
-    <dialog ref=${element} class=${shown.kind} aria-labelledby="dialog-title" onClose=${() => close(false)}
+    <dialog ref=${element} class="with-${shown.kind}" aria-labelledby="dialog-title" onClose=${() => close(false)}
       onClick=${(event) => event.target === element.current && close(false)}>
       <header><h2 id="dialog-title">${shown.title}</h2>
         ${!isQuestion && html`<button class="plain" aria-label="Close" autofocus onClick=${() => close(false)}>✕</button>`}</header>

@@ -98,6 +98,12 @@ export function lastPart(name) {
   return name.slice(name.lastIndexOf(".") + 1);
 }
 
+/** A name that fits in a narrow place: "train_0", but "trains.0" for an item of a list. */
+export function shortName(name) {
+  const last = lastPart(name);
+  return /^\d+$/.test(last) && last.length < name.length ? `${lastPart(name.slice(0, -last.length - 1))}.${last}` : last;
+}
+
 /** A command as a shell line, with quotes where they are needed. */
 export function commandLine(words) {
   return (words ?? []).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");

@@ -4,6 +4,18 @@ import { count, lastPart, size } from "./format.js";
 import { Loading, Trouble } from "./parts.js";
 import { html, useEffect, useState } from "./ui.js";
 
+const KINDS = {
+  image: /\.(png|jpe?g|gif|webp|avif|bmp|ico)$/i,
+  svg: /\.svg$/i,
+  html: /\.html?$/i,
+  table: /\.(csv|tsv|parquet)$/i,
+};
+
+/** What a file shows at first sight, by its name: a picture, a table, a page, or else only text. */
+export function kindOf(path) {
+  return Object.keys(KINDS).find((kind) => KINDS[kind].test(path)) ?? "text";
+}
+
 export function Preview({ drive, path, component, compact = false }) {
   const [state, setState] = useState({ data: null, error: null });
   useEffect(() => {
@@ -18,7 +30,7 @@ export function Preview({ drive, path, component, compact = false }) {
   const { data, error } = state;
   if (error) return html`<${Trouble} error=${error} />`;
   if (!data) return html`<${Loading} what=${lastPart(path.replaceAll("/", "."))} />`;
-  return html`<div class="preview ${compact ? "compact" : ""}" data-preview=${data.kind}>${content(data, path)}
+  return html`<div class="preview ${compact ? "compact" : ""}" data-preview=${data.kind ?? "none"}>${data.note && html`<p class="dim preview-note">${data.note}</p>`}${content(data, path)}
     ${data.truncated && html`<p class="dim under-note">Only the beginning is shown${data.size ? ` of ${size(data.size)}` : ""}: download the file to see all.</p>`}</div>`;
 }
 
@@ -33,7 +45,7 @@ function content(data, path) {
   if (data.kind === "html" || data.kind === "svg") {
     return html`<iframe class=${data.kind} sandbox="allow-scripts" referrerpolicy="no-referrer" title=${path} src=${data.url}></iframe>`;
   }
-  return html`<p class="dim">This kind of file has no preview: download it.</p>`;
+  return data.note ? null : html`<p class="dim pad">This kind of file has no preview: download it.</p>`;
 }
 
 const isNumber = (cell) => cell !== "" && cell !== null && Number.isFinite(Number(cell));

@@ -8,6 +8,8 @@ const STATES = {
   ended: ["ok", "check"],
   failed: ["bad", "cross"],
   died: ["bad", "alert"],
+  killed: ["bad", "alert"],
+  removed: ["off", "dashes"],
   gone: ["bad", "alert"],
   crashed: ["bad", "alert"],
   timeout: ["bad", "clock"],

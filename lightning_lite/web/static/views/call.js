@@ -4,7 +4,7 @@ import { copy, showText } from "../dialogs.js";
 import { clock, duration, fullTime, size } from "../format.js";
 import { Body, Trouble, useNow } from "../parts.js";
 import { usePoll } from "../poll.js";
-import { Preview } from "../previews.js";
+import { Preview, kindOf } from "../previews.js";
 import { link, usePlace } from "../router.js";
 import { State, look } from "../states.js";
 import { html, useEffect, useRef, useState } from "../ui.js";
@@ -38,17 +38,29 @@ function Details({ id, call }) {
         ${first && html`<span>waited ${duration(first.began - call.asked)}</span>`}
         ${first && end && html`<span>took ${duration(end - first.began)}</span>`}
         <span class="mono" title="Key of the call">${call.key}</span></span></header>
+    ${!call.error && call.message && html`<${Trouble} text=${call.message} />`}
     <${Failure} error=${call.error} />
     <div class="call-columns ${call.files?.length ? "with-files" : ""}">
       <div class="call-main">
-        <section class="card"><header><h3>Arguments</h3><button class="plain small" onClick=${() => copy(call.arguments)}>Copy</button></header><pre tabindex="0">${call.arguments || "none"}</pre></section>
+        <section class="card"><header><h3>Arguments</h3><button class="plain small" onClick=${() => copy(call.arguments)}>Copy</button></header><pre tabindex="0">${call.arguments || (call.is_known === false ? "too large for the journal" : "none")}</pre>
+          <${Links} id=${id} links=${(call.links ?? []).filter((item) => item.where === "arguments")} /></section>
         <section class="card"><header><h3>Answer</h3>${call.value && html`<small class="dim">${call.value.type}, ${size(call.value.size)}</small>`}</header>
-          <pre tabindex="0">${call.value ? call.value.text : isGoingOn ? "not yet" : "none"}</pre></section>
+          <pre tabindex="0">${call.value ? call.value.text : isGoingOn ? "not yet" : "none"}</pre>
+          <${Links} id=${id} links=${(call.links ?? []).filter((item) => item.where === "value")} /></section>
         <section class="card"><header><h3>Attempts</h3></header><${Attempts} call=${call} now=${now} /></section>
         <${Output} id=${id} call=${call} />
       </div>
-      ${call.files?.length > 0 && html`<div class="call-side"><${Files} files=${call.files} /></div>`}
+      ${call.files?.length > 0 && html`<div class="call-side"><${Files} files=${call.files} areAll=${call.files_are_all !== false} /></div>`}
     </div>`;
+}
+
+/** Drives, Paths and Payloads in a value: what they are, and where they came from. */
+function Links({ id, links }) {
+  if (!links.length) return null;
+  const kinds = { drive: "drive", path: "Path", payload: "Payload" };
+  return html`<p class="links">${links.map((item, index) => html`<span key=${index}><small class="dim">${kinds[item.kind]}</small>
+    ${item.kind === "drive" ? html`<a href=${link(["drives", item.name.replace(/^lit:\/\//, "")])}>${item.name}</a>` : item.name}
+    ${item.origin && html`<small class="dim">from <a href=${link(["runs", id, "calls"], { work: item.origin })}>${item.origin}</a></small>`}</span>`)}</p>`;
 }
 
 function Failure({ error }) {
@@ -79,10 +91,9 @@ function Attempts({ call, now }) {
       <td class="num" title=${fullTime(attempt.began)}>${clock(attempt.began)}</td><td class="num right">${attempt.ended ? duration(attempt.ended - attempt.began) : `${duration(now - attempt.began)} so far`}</td><td class="wrap">${attempt.message}</td></tr>`)}</tbody></table></div>`;
 }
 
-const VISUAL = ["image", "svg", "html", "table"];
 
-function Files({ files }) {
-  const [open, setOpen] = useState(() => new Set(files.filter((file) => VISUAL.includes(file.kind)).slice(0, 4).map((file) => `${file.drive}/${file.component}/${file.path}`)));
+function Files({ files, areAll }) {
+  const [open, setOpen] = useState(() => new Set(files.filter((file) => file.kind !== "folder" && kindOf(file.path) !== "text").slice(0, 4).map((file) => `${file.drive}/${file.component}/${file.path}`)));
   const toggle = (key) => setOpen((old) => {
     const next = new Set(old);
     if (!next.delete(key)) next.add(key);
@@ -93,11 +104,11 @@ function Files({ files }) {
       const key = `${file.drive}/${file.component}/${file.path}`;
       const isOpen = open.has(key);
       return html`<li key=${key} class=${isOpen ? "open" : ""}><div class="file-row">
-        ${file.kind ? html`<button class="plain fold" aria-expanded=${isOpen} onClick=${() => toggle(key)}><span aria-hidden="true">${isOpen ? "▾" : "▸"}</span> ${file.path}</button>` : html`<span class="fold">${file.path}</span>`}
+        ${file.kind !== "folder" ? html`<button class="plain fold" aria-expanded=${isOpen} onClick=${() => toggle(key)}><span aria-hidden="true">${isOpen ? "▾" : "▸"}</span> ${file.path}</button>` : html`<span class="fold">${file.path}</span>`}
         <small class="dim"><a href=${link(["drives", file.drive], { path: file.path.includes("/") ? file.path.slice(0, file.path.lastIndexOf("/")) : null })}>${file.drive}</a> · ${size(file.size)} · ${clock(file.time, 0)}</small>
-        <button class="plain small" aria-label="Download ${file.path}" onClick=${() => fetchFile({ kind: "file", drive: file.drive, path: file.path, component: file.component })}>Download</button></div>
+        ${file.kind !== "folder" && html`<button class="plain small" aria-label="Download ${file.path}" onClick=${() => fetchFile({ kind: "file", drive: file.drive, path: file.path, component: file.component })}>Download</button>`}</div>
         ${isOpen && html`<${Preview} compact drive=${file.drive} path=${file.path} component=${file.component} />`}</li>`;
-    })}</ul></section>`;
+    })}</ul>${!areAll && html`<p class="dim under-note">There are more: look into the drive.</p>`}</section>`;
 }
 
 function Output({ id, call }) {

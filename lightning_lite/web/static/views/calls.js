@@ -8,7 +8,7 @@ import { State, look } from "../states.js";
 import { html, memo, useMemo, useState } from "../ui.js";
 
 const PAGE = 100;
-const OUTCOMES = ["failed", "running", "pending", "succeeded", "stopped"];
+const OUTCOMES = ["failed", "lost", "running", "pending", "succeeded", "stopped"];
 
 export function Calls({ id, data }) {
   const { parameters } = usePlace();
@@ -27,7 +27,7 @@ export function Calls({ id, data }) {
         <button key=${outcome} class="chip" aria-pressed=${filters.outcome === outcome} onClick=${() => setParameters({ outcome: filters.outcome === outcome ? "" : outcome })}><${State} state=${outcome} /></button>`)}</div>
     </div>
     <${Body} answer=${answer} what="the calls">${(page) =>
-      page.calls.length
+      page.calls.length || page.more
         ? html`<${CallList} id=${id} page=${page} filters=${filters} isRunning=${isRunning} />`
         : html`<${Empty}>${isFiltered ? html`No call matches. <button onClick=${() => setParameters({ work: null, outcome: null, text: null })}>Show all</button>` : "The flow has asked for no call yet."}<//>`}<//>
   </div>`;
@@ -45,7 +45,8 @@ function CallList({ id, page, filters, isRunning }) {
     const known = new Set(page.calls.map(keyOf));
     return [...page.calls, ...current.calls.filter((call) => !known.has(keyOf(call)))];
   }, [page, current]);
-  const more = current.calls.length ? current.next : page.more ? page.next : null;
+  const more = current.isOld ? current.next : page.more ? page.next : null;
+  const looked = (page.looked ?? 0) + (current.looked ?? 0);
   const offsets = useMemo(() => offsetsOf(calls.length, isNarrow ? 86 : 40), [calls.length, isNarrow]);
   async function readMore() {
     if (current.isAsking || !more) return;
@@ -55,7 +56,9 @@ function CallList({ id, page, filters, isRunning }) {
       setOlder((old) => ({
         key,
         // What a new call pushed out of the newest page stays in the list.
-        calls: [...(current.calls.length ? current.calls : page.calls), ...next.calls],
+        calls: [...(current.isOld ? current.calls : page.calls), ...next.calls],
+        isOld: true,
+        looked: (current.looked ?? 0) + (next.looked ?? 0),
         next: next.more ? next.next : null,
         isAsking: false,
         error: null,
@@ -64,13 +67,13 @@ function CallList({ id, page, filters, isRunning }) {
       setOlder((old) => ({ ...old, isAsking: false, error }));
     }
   }
-  return html`<div role="table" class="table calls" aria-label="Calls" aria-rowcount=${page.total}>
+  return html`<div role="table" class="table calls" aria-label="Calls" aria-rowcount=${page.total ?? -1}>
       <div role="row" class="row head"><span role="columnheader">Outcome</span><span role="columnheader">Work</span><span role="columnheader" class="right">Call</span>
         <span role="columnheader">Arguments</span><span role="columnheader" class="right">Asked</span><span role="columnheader" class="right">Waited</span><span role="columnheader" class="right">Duration</span></div>
       <${VirtualRows} offsets=${offsets} row=${(index) => html`<${CallRow} key=${keyOf(calls[index])} id=${id} call=${calls[index]} now=${now} />`} />
     </div>
-    <div class="under"><span class="dim num">${count(calls.length)} of ${plural(page.total, "call")}</span>
-      ${more && html`<button disabled=${current.isAsking} onClick=${readMore}>${current.isAsking ? "Reading …" : "Show older calls"}</button>`}</div>
+    <div class="under"><span class="dim num">${page.total === null ? `${plural(calls.length, "call")} found in the newest ${count(looked)}` : `${count(calls.length)} of ${plural(page.total, "call")}`}</span>
+      ${more && html`<button disabled=${current.isAsking} onClick=${readMore}>${current.isAsking ? "Reading …" : page.total === null ? "Look in older calls" : "Show older calls"}</button>`}</div>
     <${Trouble} error=${current.error} />`;
 }
 

@@ -1,6 +1,6 @@
 // Runs side by side: their parameters, with the differences marked.
 import { address } from "../api.js";
-import { duration, fullTime, plural } from "../format.js";
+import { duration, fullTime, percent, plural } from "../format.js";
 import { Body, Empty, SearchField, Toggle } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { link, setParameters, usePlace } from "../router.js";
@@ -26,6 +26,8 @@ export function Compare() {
   </div>`;
 }
 
+const GROUPS = { parameter: "Parameters: set at the start, and never changed", argument: "Arguments of first calls", result: "Results: changed by the run" };
+
 function AddRun({ ids }) {
   const { data } = usePoll("/api/runs?limit=200", 0);
   const runs = (data?.runs ?? []).filter((run) => !ids.includes(run.id));
@@ -49,6 +51,8 @@ function Table({ data, ids }) {
   return html`<div class="bar"><${SearchField} label="Search parameters" value=${text} onInput=${setText} />
       <${Toggle} label="Only differences" value=${onlyDiffering} onChange=${setOnlyDiffering} />
       <span class="dim num">${plural(differing, "difference")} in ${plural(data.rows.length, "parameter")}</span></div>
+    ${data.read && data.read.bytes < data.read.of && html`<p class="dim">Reading the journals: ${percent(data.read.bytes / data.read.of)} …</p>`}
+    ${data.truncated && html`<p class="wait-text">There are more parameters than are shown.</p>`}
     <div class="table-frame compare" tabindex="0" role="region" aria-label="Parameters of the runs" data-scroll><table>
       <thead><tr><th scope="col">Parameter</th>${data.runs.map((run) => html`<th scope="col" key=${run.id}>
         <a href=${link(["runs", run.id])}>${run.name ?? run.id}</a>
@@ -56,10 +60,13 @@ function Table({ data, ids }) {
         <div><${State} state=${run.state} ofRun /></div></th>`)}</tr></thead>
       <tbody>
         <tr class="fact"><th scope="row">started</th>${data.runs.map((run) => html`<td key=${run.id} class="num">${fullTime(run.started).slice(0, 19)}</td>`)}</tr>
-        <tr class="fact"><th scope="row">duration</th>${data.runs.map((run) => html`<td key=${run.id} class="num">${run.ended ? duration(run.ended - run.started) : run.state === "running" ? `${duration(Date.now() / 1000 - run.started)} so far` : "–"}</td>`)}</tr>
+        <tr class="fact"><th scope="row">duration</th>${data.runs.map((run) => html`<td key=${run.id} class="num">${run.ended && run.started ? duration(run.ended - run.started) : run.state === "running" ? `${duration(Date.now() / 1000 - run.started)} so far` : "–"}</td>`)}</tr>
         <tr class="fact"><th scope="row">works</th>${data.runs.map((run) => html`<td key=${run.id}><${StateCounts} counts=${run.works} /></td>`)}</tr>
-        ${rows.map((row) => html`<tr key=${row.attribute} class=${row.differs ? "differs" : ""}><th scope="row" title=${row.attribute}>${row.attribute}${row.differs && html`<span class="unseen"> (differs)</span>`}</th>
-          ${row.values.map((value, index) => html`<td key=${index} class="mono">${value === null ? html`<span class="dim" title="This run has no such parameter">–</span>` : value}</td>`)}</tr>`)}
+        ${Object.entries(GROUPS).map(([kind, title]) => {
+          const own = rows.filter((row) => (row.kind ?? "parameter") === kind);
+          return own.length > 0 && html`<tr class="group" key=${kind}><th scope="rowgroup" colspan=${data.runs.length + 1}>${title}</th></tr>${own.map((row) => html`<tr key=${row.attribute} class=${row.differs ? "differs" : ""}><th scope="row" title=${row.attribute}>${row.attribute}${row.differs && html`<span class="unseen"> (differs)</span>`}</th>
+          ${row.values.map((value, index) => html`<td key=${index} class="mono">${value === null ? html`<span class="dim" title="This run has no such parameter">–</span>` : value}</td>`)}</tr>`)}`;
+        })}
       </tbody></table>
       ${!rows.length && html`<p class="dim pad">${onlyDiffering && !text ? "All parameters are the same." : "No parameter matches."}</p>`}</div>`;
 }

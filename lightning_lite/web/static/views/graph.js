@@ -1,6 +1,6 @@
 // Who called what, and which values, files and drives went where.
 import { runPath } from "../api.js";
-import { count, lastPart } from "../format.js";
+import { count, plural, shortName } from "../format.js";
 import { Body, Empty, Loading, Toggle, useIsNarrow } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { go, link } from "../router.js";
@@ -12,7 +12,12 @@ const NODE = { width: 176, height: 40 };
 const KINDS = { calls: "calls", value: "answer as argument", path: "Path", payload: "Payload", drive: "drive" };
 
 export function Graph({ id }) {
-  const answer = usePoll(`${runPath(id)}/graph`, 0);
+  const [isRead, setRead] = useState(false);
+  const answer = usePoll(`${runPath(id)}/graph`, isRead ? 0 : 0.5);
+  const graphRead = answer.data && (answer.data.of === undefined || answer.data.read >= answer.data.of);
+  useEffect(() => {
+    if (graphRead) setRead(true);
+  }, [graphRead]);
   const [isWanted, setWanted] = useState(false);
   return html`<div class="graph" data-view="graph"><${Body} answer=${answer} what="the graph">${(graph) => {
     if (graph.nodes.length < 2) return html`<${Empty}>Nothing was called yet. <button onClick=${answer.refresh}>Read again</button><//>`;
@@ -96,6 +101,7 @@ function Drawing({ id, graph, refresh }) {
       ${present.map((kind) => html`<button key=${kind} class="chip edge-${kind}" aria-pressed=${!hidden.has(kind)} onClick=${() => toggle(kind)}><i class="edge-sign"></i>${KINDS[kind] ?? kind}</button>`)}
       <span class="zoom" role="group" aria-label="Zoom"><button aria-label="Zoom in" onClick=${() => setZoom((old) => Math.min(2.5, (old ?? 1) * 1.25))}>+</button><button aria-label="Zoom out" onClick=${() => setZoom((old) => Math.max(0.2, (old ?? 1) / 1.25))}>−</button></span>
       <button onClick=${refresh}>Read again</button><span class="grow"></span>
+      ${graph.read < graph.of && html`<span class="dim num">${count(graph.read)} of ${count(graph.of)} calls are read …</span>`}
       ${graph.truncated && html`<span class="wait-text">Only the first ${count(graph.nodes.length)} nodes are drawn.</span>`}
       <${Toggle} label="Table" title="The same as a table" value=${asList} onChange=${setAsList} />
     </div>
@@ -120,8 +126,8 @@ function Node({ id, node, x, y, isFar, setFocus }) {
     : node.kind === "drive" ? link(["drives", node.id.replace(/^drive:/, "")])
     : node.kind === "flow" ? link(["runs", id, "state"], { open: node.name })
     : null;
-  const name = node.kind === "work" || node.kind === "flow" ? lastPart(node.name) : node.name;
-  const words = `${node.name}${node.kind === "work" ? `: ${label}, ${count(node.calls)} calls` : ""}`;
+  const name = node.kind === "work" || node.kind === "flow" ? shortName(node.name) : node.name;
+  const words = `${node.name}${node.kind === "work" ? `: ${label}, ${plural(node.calls ?? 0, "call")}` : ""}`;
   const left = x - NODE.width / 2;
   const top = y - NODE.height / 2;
   return html`<g class="node node-${node.kind} tone-${tone} ${isFar ? "far" : ""}" transform="translate(${left} ${top})" tabindex=${target ? 0 : undefined} role=${target ? "link" : "img"} aria-label=${words}
@@ -130,7 +136,7 @@ function Node({ id, node, x, y, isFar, setFocus }) {
     <title>${words}</title><rect width=${NODE.width} height=${NODE.height} rx=${node.kind === "drive" ? 20 : node.kind === "path" ? 3 : 8} />
     ${node.kind === "work" && html`<g transform="translate(10 14)"><${StateIcon} state=${node.state} /></g>`}
     <text aria-hidden="true" x=${node.kind === "work" ? 28 : 14} y=${node.calls ? 17 : 24}>${cut(name, 18)}</text>
-    ${node.calls > 0 && html`<text class="small" aria-hidden="true" x=${node.kind === "work" ? 28 : 14} y="31">${count(node.calls)} calls</text>`}</g>`;
+    ${node.calls > 0 && html`<text class="small" aria-hidden="true" x=${node.kind === "work" ? 28 : 14} y="31">${plural(node.calls, "call")}</text>`}</g>`;
 }
 
 const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -1,5 +1,5 @@
 // The lines of logs that are loaded: real elements, added at the ends only, so that a selection survives.
-import { clock, fullTime, lastPart } from "../format.js";
+import { clock, fullTime, shortName } from "../format.js";
 
 const MOST_LINES = 4000;
 const NEAR = 600; // pixels from an end at which the next page is read
@@ -65,7 +65,19 @@ export class LogList {
       this.tell();
       return page;
     } finally {
-      if (generation === this.generation) this.isBusy = false;
+      if (generation === this.generation) {
+        this.isBusy = false;
+        this.fill().catch(() => {});
+      }
+    }
+  }
+
+  /** A page of a few long lines may be lower than the box: then nothing could be scrolled to read more. */
+  async fill() {
+    for (let pages = 0; pages < 8 && this.hasEarlier && this.box.scrollHeight <= this.box.clientHeight; pages += 1) {
+      const wasAtEnd = this.follows;
+      if (!(await this.readEarlier())) return;
+      if (wasAtEnd) this.toEnd();
     }
   }
 
@@ -77,7 +89,7 @@ export class LogList {
   /** Read newer lines, if the end is in sight or the end is followed. Return whether there may be more. */
   async readLater() {
     if (this.isBusy || this.last === null || (!this.follows && !this.isNearEnd())) return false;
-    return this.extend(async () => {
+    await this.extend(async () => {
       const page = await this.read({ after: this.last });
       return () => {
         this.last = page.last ?? this.last;
@@ -93,6 +105,7 @@ export class LogList {
         }
       };
     });
+    return this.hasLater;
   }
 
   async readEarlier() {
@@ -121,7 +134,7 @@ export class LogList {
       if (generation !== this.generation) return false;
       apply();
       this.tell();
-      return this.hasLater;
+      return true;
     } finally {
       if (generation === this.generation) this.isBusy = false;
     }
@@ -248,7 +261,7 @@ export class LogList {
     }
     const name = document.createElement("span");
     name.className = `who series-${this.colourOf(line.work)}`;
-    name.textContent = lastPart(line.work) || line.work;
+    name.textContent = shortName(line.work) || line.work;
     name.title = line.work;
     const body = document.createElement("span");
     body.className = "what";
@@ -266,7 +279,7 @@ export class LogList {
   body(line) {
     const { text } = line;
     const marks = this.pattern ? matches(this.pattern, text) : [];
-    const styles = line.colours ?? [];
+    const styles = inUnits(text, line.colours ?? []);
     if (!marks.length && !styles.length) return document.createTextNode(text || "\u200b");
     const cuts = new Set([0, text.length]);
     for (const [start, end] of [...styles, ...marks]) {
@@ -296,6 +309,20 @@ function sameLine(line, other) {
   return other && line.work === other.work && String(line.place) === String(other.place);
 }
 
+/** The server counts characters; a browser counts units of 16 bits, of which some characters have two. */
+function inUnits(text, colours) {
+  if (!colours.length || !/[\ud800-\udbff]/.test(text)) return colours;
+  const places = [];
+  let place = 0;
+  for (const character of text) {
+    places.push(place);
+    place += character.length;
+  }
+  places.push(place);
+  const unit = (index) => places[Math.min(index, places.length - 1)];
+  return colours.map(([start, end, style]) => [unit(start), unit(end), style]);
+}
+
 function matches(pattern, text) {
   const found = [];
   pattern.lastIndex = 0;
@@ -307,7 +334,9 @@ function matches(pattern, text) {
 }
 
 /** The colours of a terminal: the eight names and their bright forms follow the theme, others are as they are. */
-function paint(piece, { fg, bg, bold, dim, italic, underline }) {
+function paint(piece, { fg, bg, bold, dim, italic, underline, inverse, strike }) {
+  if (inverse) piece.classList.add("t-inverse");
+  if (strike) piece.classList.add("t-strike");
   if (bold) piece.classList.add("t-bold");
   if (dim) piece.classList.add("t-dim");
   if (italic) piece.classList.add("t-italic");

@@ -1,7 +1,7 @@
 // The logs of a run: all works interleaved by time, or some.
 import { address, get, runPath } from "../api.js";
 import { say } from "../dialogs.js";
-import { clock, count, lastPart, percent, size } from "../format.js";
+import { clock, count, percent, shortName, size } from "../format.js";
 import { Menu, SearchField, Toggle, Trouble } from "../parts.js";
 import { server } from "../poll.js";
 import { setParameters, usePlace } from "../router.js";
@@ -115,6 +115,7 @@ export function Logs({ id, data }) {
     ${search && html`<${Hits} id=${id} works=${works} search=${search} isRegex=${isRegex} isExact=${isExact}
       open=${(found) => list.current?.open({ around: found.cursor, line: found }).catch((problem) => say(problem.message, { bad: true }))} />`}
     <${Trouble} error=${error} />
+    ${names.filter((item) => item.trouble).map((item) => html`<${Trouble} key=${item.name} text=${`The log of ${item.name}: ${item.trouble}`} />`)}
     <div class="log-frame">
       <div class="log-box" ref=${box} tabindex="0" role="log" aria-live="off" aria-label="Lines of the logs" data-scroll data-log></div>
       ${status.lines === 0 && !error && html`<p class="empty over">${isRunning ? "No output yet: lines appear here at once." : "These works printed nothing."}</p>`}
@@ -148,7 +149,7 @@ function WorkChoice({ names, chosen }) {
   const [text, setText] = useState("");
   const panel = useRef(null);
   const button = useRef(null);
-  const label = chosen.length === 0 ? "All works" : chosen.length === 1 ? lastPart(chosen[0]) : `${chosen.length} works`;
+  const label = chosen.length === 0 ? "All works" : chosen.length === 1 ? shortName(chosen[0]) : `${chosen.length} works`;
   const set = (works) => setParameters({ work: works.length ? works : null });
   const shown = names.filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()));
   function place(event) {
@@ -255,7 +256,7 @@ function Hits({ id, works, search, isRegex, isExact, open }) {
       ${state.isCut && html`<button class="small" onClick=${() => goOn.current()}>Look on</button>`}</p>
     <${Trouble} error=${error} />
     ${hits.length > 0 && html`<ol ref=${listed} data-rows data-scroll>${hits.slice(0, 400).map((hit, index) => html`<li key=${index}>
-      <button data-row class="hit" aria-current=${index === chosen} onClick=${() => go(index)}><span class="num dim">${hit.time ? clock(hit.time) : ""}</span><span class="dim">${lastPart(hit.work)}</span><span class="mono">${hit.text.slice(0, 240)}</span></button></li>`)}
+      <button data-row class="hit" aria-current=${index === chosen} onClick=${() => go(index)}><span class="num dim">${hit.time ? clock(hit.time) : ""}</span><span class="dim">${shortName(hit.work)}</span><span class="mono">${hit.text.slice(0, 240)}</span></button></li>`)}
       ${hits.length > 400 && html`<li class="dim">The first 400 are listed; n goes on through all ${count(hits.length)}.</li>`}</ol>`}
   </section>`;
 }

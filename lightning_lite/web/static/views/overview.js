@@ -69,13 +69,13 @@ function Failures({ id, data }) {
       return html`<div class="failure" key=${key}>
         <p class="message">${newest.reason && newest.reason !== "user_exception" && html`<span class="tag bad">${newest.reason.replaceAll("_", " ")}</span>`}${newest.message || "no message"}</p>
         <p class="dim where">
-          <a href=${callLink(id, newest)}>${newest.work} call ${newest.call}</a>
+          <a href=${callLink(id, newest)}>${callName(newest)}</a>
           <span title=${fullTime(newest.time)}>attempt ${newest.attempt}, ${moment(newest.time)}</span>
           <a href=${link(["runs", id, "logs"], { work: newest.work, at: newest.time.toFixed(3) })}>its output</a>
           ${items.length > 1 && html`<button class="plain small" aria-expanded=${isOpen} onClick=${() => toggle(key)}>${isOpen ? "▾" : "▸"} ${count(items.length)} like this${works.size > 1 ? ` in ${works.size} works` : ""}</button>`}
         </p>
         ${isOpen && html`<ul class="same" data-rows>${items.slice(-60).reverse().map((item) => html`<li key=${`${item.work}/${item.call}/${item.attempt}`}>
-          <a data-row href=${callLink(id, item)}>${item.work} call ${item.call}</a> <span class="dim">attempt ${item.attempt}, ${moment(item.time)}</span></li>`)}</ul>`}
+          <a data-row href=${callLink(id, item)}>${callName(item)}</a> <span class="dim">attempt ${item.attempt}, ${moment(item.time)}</span></li>`)}</ul>`}
       </div>`;
     })}
     ${groups.length > 5 && html`<button class="plain" onClick=${() => toggle("all")}>${open.has("all") ? "Show fewer" : `Show ${groups.length - 5} other kinds`}</button>`}
@@ -83,7 +83,9 @@ function Failures({ id, data }) {
   </section>`;
 }
 
-const callLink = (id, item) => link(["runs", id, "call"], { work: item.work, number: item.call });
+/** A failure without a call is one of the process: it did not start. */
+const callLink = (id, item) => (item.call ? link(["runs", id, "call"], { work: item.work, number: item.call }) : link(["runs", id, "calls"], { work: item.work }));
+const callName = (item) => (item.call ? `${item.work} call ${item.call}` : item.work);
 
 function Works({ id, data, usage, refresh }) {
   const { parameters } = usePlace();
@@ -239,7 +241,7 @@ function About({ data }) {
     ["Directory", html`<span class="mono">${run.cwd}</span>`],
     ["Folder", html`<span class="mono">${run.folder}</span>`],
     ["Process", html`<span class="mono">${run.pid ?? "–"}</span>`],
-    ["Host", `${run.user} on ${run.host}`],
+    ["Host", `${run.user ?? "–"} on ${run.host ?? "–"}`],
     ["Python", run.python],
   ].filter(Boolean);
   return html`<section class="card about"><header><h2>About</h2></header>

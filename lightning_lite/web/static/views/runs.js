@@ -13,6 +13,9 @@ const RUNS_PER_QUESTION = 30;
 
 let last = link(["runs"]);
 
+// Activity of runs that have ended: asked once for as long as the page is open.
+const known = new Map();
+
 /** The address of the list with the filters that were set last: going back keeps them. */
 export const lastRunsAddress = () => last;
 
@@ -143,7 +146,7 @@ const RunRow = memo(function RunRow({ run, now, activity, isChosen, toggle }) {
     </span>
     <span role="cell" class="c-app" title=${run.app}>${run.app}</span>
     <span role="cell" class="c-start two" title=${fullTime(run.started)}><span>${moment(run.started, now)}</span><small class="dim">${run.resumed ? "resumed " : ""}${ago(begin, now)}</small></span>
-    <span role="cell" class="c-time right num">${end ? duration(end - run.started) : "–"}</span>
+    <span role="cell" class="c-time right num">${end && run.started ? duration(end - run.started) : "–"}</span>
     <span role="cell" class="c-works"><${StateCounts} counts=${run.works} /></span>
     <span role="cell" class="c-spark"><${Activity} answer=${activity.of(run.id)} /></span>
   </div>`;
@@ -160,7 +163,7 @@ function Activity({ answer }) {
 
 /** Activity of the rows in sight: asked once for runs that have ended, and again for those that go on. */
 function useActivity(runs) {
-  const kept = useRef(new Map()).current;
+  const kept = known;
   const wanted = useRef(new Map()).current;
   const [, redraw] = useState(0);
   const running = runs.filter((run) => run.state === "running").map((run) => run.id).join();

@@ -341,7 +341,7 @@ function Tip({ tip }) {
 
 function Legend() {
   return html`<p class="legend dim">
-    ${["succeeded", "failed", "running", "lost", "stopped"].map((state) => html`<span key=${state}><${State} state=${state} /></span>`)}
+    ${["succeeded", "failed", "running", "lost", "stopped", "restarted"].map((state) => html`<span key=${state}><${State} state=${state} /></span>`)}
     <span><i class="wait-sign"></i>waits for its turn</span>
     <span>▲ process started</span><span class="wide-only">drag to choose a range, wheel on the axis to zoom, Shift+wheel to move</span>
   </p>`;
