@@ -33,9 +33,9 @@ demo: .venv/installed
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
 	"$(CURDIR)/$(PYTHON_IN_VENV)" "$(CURDIR)/examples/drive/app.py"
 
-# Ctrl-C is how the app ends, so its exit code is no error.
+# Ctrl-C is how the app ends, so its exit code is no error. Without the second trap, it ends the shell before the first.
 demo-ui: .venv/installed-ui
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && cd "$$folder" && \
 	{ "$(CURDIR)/.venv/bin/lightning-lite" run --ui "$(CURDIR)/examples/ui/app.py" || test $$? -eq 130; }
 
 test: .venv/installed-test
