@@ -1,0 +1,95 @@
+"""A real browser for each module, a page server, and pages that report what they should not have done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.browser.tabs import PATIENCE, Tab, open_tab
+from tests.support.processes import run_script
+from tests.web.serving import Server, serving
+
+#: Names the program of the browser, for machines on which it has another name.
+VARIABLE = "LIGHTNING_LITE_TEST_BROWSER"
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "ui" / "app.py"
+
+# The browser must ask no other machine: no name but these can be resolved, and its own services are switched off.
+_OPTIONS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP rebound.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
+
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+def find_browser() -> str:
+    """Return the program of the browser, or "" if there is none."""
+    names = [os.environ[VARIABLE]] if os.environ.get(VARIABLE) else _PROGRAMS
+    return next(filter(None, map(shutil.which, names)), "")
+
+
+# One for each module and not for the session: while it is open, playwright has an event loop in this thread, with
+# which no other test could call `asyncio.run`.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = find_browser()
+    if not program:
+        reason = f"no browser ({', '.join(_PROGRAMS)}); on Debian: apt-get install chromium; or name it in {VARIABLE}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=_OPTIONS, chromium_sandbox=os.geteuid() != 0
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def shown_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with two ended runs of the example, which has something for each view."""
+    folder = tmp_path_factory.mktemp("shown")
+    root = folder / "root"
+    for name, tag in (("fine-tuning", "first"), ("second-try", "second")):
+        place = folder / tag
+        place.mkdir()
+        options = ("--root", root, "--name", name, "--tag", tag)
+        run_script("-m", "lightning_lite", "run", *options, _EXAMPLE, "--app_args", "0.01", cwd=place)
+    return root
+
+
+@pytest.fixture(scope="module")
+def shown(shown_root: Path) -> Iterator[Server]:
+    """A server of the runs of the example."""
+    with serving("--root", shown_root) as server:
+        yield server
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Tab]]:
+    """Open a page of a server; at the end of the test, each has to be without errors, dialogs and foreign requests."""
+    tabs: list[Tab] = []
+
+    def visit(server: Server, view: str = "", **options: object) -> Tab:
+        tabs.append(open_tab(browser, server, view, **options))
+        return tabs[-1]
+
+    yield visit
+
+    for tab in tabs:
+        tab.check()
+        tab.page.context.close()

@@ -1,0 +1,107 @@
+"""Tabs of the browser with the page, and all that a tab did: errors, dialogs and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Locator, Page
+
+from lightning_lite.testing import poll_until
+
+from tests.web.serving import Server
+
+#: Seconds after which a page hangs; a bound, not a measurement.
+PATIENCE = 20.0
+
+#: Sets `pwned` if a text becomes markup; the page has to show it as text.
+PROBE = "<img src=x onerror=\"window.pwned='%s'\">"
+
+
+class Tab(NamedTuple):
+    """A page, and what it did.
+
+    Attributes:
+        page: The page of the browser.
+        server: Its server.
+        errors: Errors of scripts, and what the browser refused to do.
+        dialogs: Texts of `alert` and its like.
+        requests: Addresses that were asked for.
+    """
+
+    page: Page
+    server: Server
+    errors: list[str]
+    dialogs: list[str]
+    requests: list[str]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.page, name)
+
+    def go(self, view: str) -> None:
+        """Show another view, as a link does: the page is not loaded again."""
+        self.page.evaluate("view => { location.hash = view }", f"#{view}")
+
+    def view(self, name: str) -> Locator:
+        """Return the element of a view."""
+        return self.page.locator(f"[data-view={name}]")
+
+    def click_row_action(self, work: str, label: str) -> None:
+        """Choose an action in the menu of a work."""
+        row = self.page.locator(f'[data-work="{work}"]')
+        row.get_by_role("button", name=f"Actions of {work}").click()
+        row.get_by_role("menuitem", name=label).click()
+
+    def wait_for(self, predicate: Callable[[], object]) -> None:
+        """Wait until something is true. The browser goes on in the meantime, so its events arrive."""
+        deadline = PATIENCE
+        while not predicate():
+            self.page.wait_for_timeout(20)
+            deadline -= 0.02
+            assert deadline > 0, f"did not happen: {predicate}"
+
+    def check(self) -> None:
+        """Fail if the page did what it must never do."""
+        assert self.page.evaluate("window.pwned") is None
+        assert not self.dialogs
+        assert not self.errors
+        own = (f"http://{self.server.host}/", "data:", "blob:")
+        foreign = [address for address in self.requests if not address.startswith(own)]
+        assert not foreign
+
+
+def open_tab(
+    browser: Browser | BrowserContext, server: Server, view: str = "", *, token: bool = True, **options: Any
+) -> Tab:
+    """Open the page in a new tab.
+
+    Args:
+        browser: A browser gives the tab storage of its own; a context has several tabs.
+        server: The server.
+        view: Address of the view, without `#`.
+        token: Whether the address has the token.
+        options: Options of the context: `viewport`, `color_scheme`, `reduced_motion`.
+    """
+    context = browser.new_context(**options) if isinstance(browser, Browser) else browser
+    page = context.new_page()
+    tab = Tab(page, server, [], [], [])
+    page.on("console", lambda message: _note(tab, message))
+    page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    page.on("dialog", lambda dialog: _close(tab, dialog))
+    page.on("request", lambda request: tab.requests.append(request.url))
+    address = server.address.partition("&")[0] if token else f"http://{server.host}/"
+    if view:
+        address += f"&to={view}" if token else f"#{view}"
+    page.goto(address)
+    return tab
+
+
+def _note(tab: Tab, message: ConsoleMessage) -> None:
+    # An answer with an error is not an error of the page: it has to show it.
+    if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        tab.errors.append(message.text)
+
+
+def _close(tab: Tab, dialog: Dialog) -> None:
+    tab.dialogs.append(dialog.message)
+    dialog.dismiss()

@@ -1,0 +1,249 @@
+"""A page that is open while apps run: what happens appears without a reload, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.apps import App, running
+from tests.browser.tabs import Tab, open_tab
+from tests.web.serving import Server, serving
+
+pytestmark = pytest.mark.dependencies
+
+Visit = Callable[..., Tab]
+
+
+@pytest.fixture(scope="module")
+def ticking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """A running app of whose lines, state and calls each tells its time."""
+    folder = tmp_path_factory.mktemp("ticking")
+    root = folder / "root"
+    with serving(LIGHTNING_LITE_ROOT=str(root)) as server, running(server, root, folder) as app:
+        yield app
+
+
+# Notes each text that appears, with the time in milliseconds. Nothing of the page is asked: it is the mutations.
+NOTE_TEXTS = """selector => {
+  window.noted = [];
+  const seen = new Set();
+  function look() {
+    for (const element of document.querySelectorAll(selector)) {
+      const text = element.textContent;
+      if (!seen.has(text)) { seen.add(text); window.noted.push([Date.now() / 1000, text]); }
+    }
+  }
+  look();
+  window.noted.length = 0;
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+}"""
+
+
+def note_texts(tab: Tab, selector: str) -> None:
+    tab.page.evaluate(NOTE_TEXTS, selector)
+
+
+def noted(tab: Tab, count: int) -> list[tuple[float, str]]:
+    """Wait for some new texts, and return when each one appeared."""
+    tab.wait_for(lambda: tab.page.evaluate("noted.length") >= count)
+    return [(when, text) for when, text in tab.page.evaluate("noted")]
+
+
+def tell(what: str, delays: list[float]) -> None:
+    """Print how long events took to the page; the speed of the machine is not asserted."""
+    print(f"{what}: median {median(delays):.2f} s, longest {max(delays):.2f} s")  # noqa: T201
+    assert all(-0.1 < delay < 15 for delay in delays)
+
+
+def test_new_lines_appear_at_the_end_in_order(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/logs")
+    expect(tab.page.locator("[data-log] li").first).to_contain_text("tick at")
+    note_texts(tab, "[data-log] li .what")
+
+    lines = noted(tab, 10)
+    times = [float(text.split()[-1]) for _, text in lines]
+    assert times == sorted(times)
+    tell("a line", [when - time for (when, _), time in zip(lines, times, strict=True)])
+    shown = tab.page.locator("[data-log] li .what").all_text_contents()
+    assert len(shown) == len(set(shown))
+
+
+def test_changed_state_appears_and_is_marked(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/state")
+    value = tab.page.locator('[data-attribute="root.tick.moment"] .c-value')
+    expect(value).to_be_visible()
+    tab.page.evaluate("""() => {
+      window.marks = 0;
+      const animate = Element.prototype.animate;
+      Element.prototype.animate = function (...all) { window.marks += 1; return animate.apply(this, all); };
+    }""")
+    note_texts(tab, '[data-attribute="root.tick.moment"] .c-value')
+
+    values = noted(tab, 4)
+    tell("a change of the state", [when - float(text) for when, text in values])
+    assert tab.page.evaluate("marks") >= 4
+
+
+def test_ended_calls_appear_in_the_list(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/calls?work=root.step")
+    expect(tab.page.locator("[data-call]").first).to_be_visible()
+    note_texts(tab, "[data-call]:has([data-state=succeeded])")
+
+    shown = noted(tab, 4)
+    ended = {
+        call["number"]: call["ended"]
+        for call in ticking.server.get(f"/api/runs/{ticking.run}/calls?work=root.step&limit=500").data["calls"]
+    }
+    numbers = [int(re.search(r"call (\d+)", text)[1]) for _, text in shown]
+    tell("an ended call", [when - ended[number] for (when, _), number in zip(shown, numbers, strict=True)])
+
+
+def test_the_overview_counts_on_in_place(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}")
+    row = tab.page.locator('[data-work="root.step"]')
+    expect(row.locator("[data-state=running]")).to_be_visible()
+    row.evaluate("element => { element.mine = true }")
+    before = int(row.locator(".c-calls").inner_text())
+
+    tab.wait_for(lambda: int(row.locator(".c-calls").inner_text()) >= before + 3)
+    assert row.evaluate("element => element.mine"), "rows stay the same elements"
+    expect(tab.page.locator('[data-work="root.tick"]')).to_contain_text("25 %")
+    expect(tab.page.locator('[data-work="root.tick"]')).to_contain_text("tick at")
+
+
+def test_the_timeline_grows(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/timeline")
+    canvas = tab.page.locator(".gantt-body canvas")
+    expect(canvas).to_be_visible()
+    count = tab.page.locator(".gantt-row small").last
+    tab.wait_for(lambda: count.inner_text() != "")
+    before = int(count.inner_text())
+    picture = canvas.evaluate("canvas => canvas.toDataURL()")
+
+    tab.wait_for(lambda: int(count.inner_text()) > before + 1)
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != picture
+
+
+def test_a_new_run_appears_in_the_list(visit: Visit, ticking: App, own_place: Path):
+    tab = visit(ticking.server)
+    expect(tab.page.locator("[data-run]")).to_have_count(1)
+    note_texts(tab, "[data-run] .c-name")
+    root = Path(ticking.look()["run"]["folder"]).parents[1]
+
+    with running(ticking.server, root, own_place) as app:
+        [(when, _), *_] = noted(tab, 1)
+        tell("a new run", [when - app.look()["run"]["started"]])
+        expect(tab.page.locator("[data-run]")).to_have_count(2)
+        expect(tab.page.locator("[data-run]").first).to_contain_text("running")
+        app.process.kill()
+        expect(tab.page.locator(f'[data-run="{app.run}"]')).to_contain_text("died")
+
+
+def test_a_selection_survives_new_lines(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/logs")
+    line = tab.page.locator("[data-log] li .what").nth(1)
+    expect(line).to_be_visible()
+    selected = line.evaluate("""element => {
+      getSelection().selectAllChildren(element);
+      return getSelection().toString();
+    }""")
+    count = tab.page.locator("[data-log] li").count()
+
+    tab.wait_for(lambda: tab.page.locator("[data-log] li").count() > count + 5)
+    assert selected.startswith("tick at")
+    assert tab.page.evaluate("getSelection().toString()") == selected
+
+
+def test_what_has_the_focus_keeps_it(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}")
+    button = tab.page.get_by_role("button", name="Actions of root.step")
+    button.focus()
+    cell = tab.page.locator('[data-work="root.step"] .c-calls')
+    before = int(cell.inner_text())
+
+    tab.wait_for(lambda: int(cell.inner_text()) >= before + 5)
+    expect(button).to_be_focused()
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.locator('[data-work="root.step"]').get_by_role("menuitem", name="Kill")).to_be_visible()
+    tab.wait_for(lambda: int(cell.inner_text()) >= before + 8)
+    expect(tab.page.locator('[data-work="root.step"]').get_by_role("menuitem", name="Kill")).to_be_visible()
+
+
+def test_scrolling_up_stops_to_follow_and_the_button_follows_again(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/logs", viewport={"width": 1000, "height": 300})
+    box = tab.page.locator("[data-log]")
+    tab.wait_for(lambda: box.evaluate("box => box.scrollHeight > box.clientHeight + 120"))
+    expect(tab.page.locator(".log-foot")).to_contain_text("follows the end")
+    box.evaluate("box => { box.scrollTop = 0 }")
+
+    expect(tab.page.locator(".log-foot")).to_contain_text("stands still")
+    count = tab.page.locator("[data-log] li").count()
+    tab.page.wait_for_timeout(1000)
+    assert box.evaluate("box => box.scrollTop") == 0
+    tab.page.locator("[data-follow]").click()
+    tab.wait_for(lambda: tab.page.locator("[data-log] li").count() > count)
+    tab.wait_for(lambda: box.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight < 24"))
+
+
+def test_eight_tabs_all_go_on(visit: Visit, ticking: App):
+    first = visit(ticking.server, f"/runs/{ticking.run}/logs")
+    views = ["", "/timeline", "/state", "/calls", "/numbers", "/graph", "/logs"]
+    tabs = [first, *(open_tab(first.page.context, ticking.server, f"/runs/{ticking.run}{view}") for view in views)]
+    for tab in tabs:
+        expect(tab.page.locator("[data-view]")).to_be_visible()
+        asked = len(tab.requests)
+        tab.page.bring_to_front()
+        tab.wait_for(lambda tab=tab, asked=asked: len(tab.requests) > asked)
+    for tab in tabs[1:]:
+        tab.check()
+
+
+def test_a_hidden_tab_asks_nothing(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}")
+    expect(tab.view("overview")).to_be_visible()
+    hide(tab, True)
+    tab.page.wait_for_timeout(500)  # the answers on their way
+    asked = len(tab.requests)
+    tab.page.wait_for_timeout(2500)
+    assert len(tab.requests) == asked
+
+    hide(tab, False)
+    tab.wait_for(lambda: len(tab.requests) > asked)
+
+
+def hide(tab: Tab, is_hidden: bool) -> None:
+    """Let the page see that it is hidden; headless, the browser itself calls each tab visible."""
+    tab.page.evaluate(
+        """hidden => {
+          Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def test_with_reduced_motion_nothing_moves(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/state", reduced_motion="reduce")
+    value = tab.page.locator('[data-attribute="root.tick.moment"] .c-value')
+    first = value.inner_text()
+    tab.wait_for(lambda: value.inner_text() != first)
+    moving: list[Any] = tab.page.evaluate("""document.getAnimations().filter(animation => {
+      const frames = animation.effect.getKeyframes();
+      return frames.some(frame => frame.transform || frame.opacity) || animation.effect.getTiming().iterations > 1;
+    }).map(animation => animation.animationName ?? "script")""")
+    assert moving == []
+
+
+def test_new_work_is_read_by_ten_clients_without_a_double(visit: Visit, ticking: App):
+    tab = visit(ticking.server, f"/runs/{ticking.run}/calls?work=root.step")
+    others = [open_tab(tab.page.context, ticking.server, f"/runs/{ticking.run}/calls?work=root.step") for _ in range(9)]
+    for other in (tab, *others):
+        expect(other.page.locator("[data-call]").first).to_be_visible()
+        names = other.page.locator("[data-call]").evaluate_all("all => all.map(row => row.dataset.call)")
+        assert len(names) == len(set(names))
