@@ -18,7 +18,6 @@ from lightning_lite.errors import LightningLiteError
 from lightning_lite.monitor.traceback_frames import frames_of, type_of_error
 from lightning_lite.monitor.value_links import Link, links_in
 from lightning_lite.monitor.value_text import describe, read_value, write
-from lightning_lite.root_access import own_root
 from lightning_lite.runs.journal_values import JournalValue
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.storage.stores import drive_names, open_private_store, open_store
@@ -384,7 +383,7 @@ def find_files(root: str, work: str, began: float, ended: float | None) -> tuple
     files = [
         {
             "drive": drive,
-            "path": f"/{path}" if drive == "@paths" else path,
+            "path": path,
             "component": work,
             "size": size,
             "time": moment,
@@ -405,8 +404,7 @@ def _folders(root: str, work: str) -> Iterator[tuple[str, str]]:
                 yield name, open_store(root, name).local_path(work, ())
     for name, shown in _ARTIFACTS.items():
         with suppress(LightningLiteError, OSError):
-            if os.path.isdir(os.path.join(own_root(root), "drives", name)):
-                yield shown, open_private_store(root, name).local_path(work, ())
+            yield shown, open_private_store(root, name, make=False).local_path(work, ())
 
 
 def _files_below(folder: str) -> Iterator[tuple[str, int, float]]:

@@ -302,7 +302,8 @@ def _ended_attempt(call: CallHistory, attempt: Attempt, lost_at: float | None) -
 
 def _exception(call: CallHistory, attempt: Attempt, moment: float) -> Event:
     """Return the event for a failed attempt, with the names of OpenTelemetry's conventions."""
-    from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - see `_make_exporter`
+    from opentelemetry.attributes import BoundedAttributes  # noqa: PLC0415 - see `_make_exporter`
+    from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - as above
 
     traceback = ""
     for status in call.statuses:
@@ -317,11 +318,8 @@ def _exception(call: CallHistory, attempt: Attempt, moment: float) -> Event:
     }
     if traceback:
         attributes["exception.stacktrace"] = traceback[-_MAX_TRACEBACK:]
-    return Event(
-        "exception",
-        {name: _clean(value, _MAX_TRACEBACK) for name, value in attributes.items()},
-        _nanoseconds(moment),
-    )
+    clean = {name: _clean(value, _MAX_TRACEBACK) for name, value in attributes.items()}
+    return Event("exception", BoundedAttributes(attributes=clean), _nanoseconds(moment))
 
 
 def _make_status(outcome: str, message: str) -> Status:

@@ -359,9 +359,7 @@ class _Writer:
     def _atom(self, value: Any, depth: int) -> None:
         if type(value) in (str, bytes, bytearray):
             # A character takes at least one in the text, so more of them are not looked at.
-            begin = value[: self._rest + 1]
-            self.say(repr(begin))
-            self.is_cut |= len(begin) < len(value)
+            self.say(repr(value[: self._rest + 1]))
         elif isinstance(value, type):
             self.say(value.stand_in_name if issubclass(value, StandIn) else value.__name__)
         elif isinstance(value, StandIn):

@@ -59,6 +59,18 @@ def test_each_attempt_is_a_span():
     assert found["calls"] == 1
 
 
+def test_a_call_counts_once_also_if_its_first_attempt_is_before_the_range():
+    story = Story("a")
+    number = story.ask("a", 1.0)
+    for attempt in range(1, 4):
+        story.change("a", number, 10.0 * attempt, "running", attempt)
+        story.change("a", number, 10.0 * attempt + 5, "failed", attempt)
+    story.fail("a", number, 40.0, 3)
+    story.call("a", 50.0, 51.0, 52.0)
+
+    assert [row(story, start=start)["calls"] for start in (0.0, 17.0, 50.0)] == [2, 2, 1]
+
+
 def test_a_restart_by_the_flow_ends_an_attempt():
     story = Story("a")
     number = story.ask("a", 1.0)
