@@ -99,7 +99,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "The runs of the root, the newest first.",
         "Runs",
         (
-            Parameter("text", "text", "Words that id, name, app, tags or error must have."),
+            Parameter("text", "text", "Words, each of which is in id, name, app, tags, error or command."),
             Parameter("state", "text", "State of the runs."),
             Parameter("app", "text", "Name of their app."),
             Parameter("tag", "text", "A tag that they have."),

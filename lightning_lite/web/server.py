@@ -12,6 +12,7 @@ import errno
 import html
 import ipaddress
 import os
+import re
 import secrets
 import select
 import signal
@@ -29,6 +30,7 @@ from urllib.parse import quote
 import psutil
 import uvicorn
 
+from lightning_lite.regular_files import open_regular
 from lightning_lite.web.application import create_app
 from lightning_lite.web.site import PERIOD, Site
 
@@ -53,6 +55,9 @@ _LAST_QUESTION = 2 * PERIOD
 #: Seconds for which answers under way are waited for at the end.
 _GRACE = 0
 
+#: Maximum of bytes of a file with a token.
+_MAX_TOKEN = 1000
+
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -67,6 +72,7 @@ class PageServer:
         site: What its endpoints share.
         host: Address to bind.
         port: The first port to try; 0 for any free one.
+        token: The token that requests must have; a new one if it is `None`.
 
     Raises:
         PortsInUse: This port and those after it are in use.
@@ -77,9 +83,9 @@ class PageServer:
         port: The port that was bound.
     """
 
-    def __init__(self, site: Site, host: str = HOST, port: int = PORT) -> None:
+    def __init__(self, site: Site, host: str = HOST, port: int = PORT, token: str | None = None) -> None:
         self._site = site
-        self._token = secrets.token_urlsafe(24)
+        self._token = token or make_token()
         self._socket = _bind(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
@@ -140,6 +146,42 @@ class PageServer:
         if now - self._site.last_request < _OPEN_PAGE:
             Event().wait(_LAST_QUESTION)
         os._exit(0)  # there is nothing to clean up, and the app waits
+
+
+def make_token() -> str:
+    """Return a new token of 192 bits."""
+    return secrets.token_urlsafe(24)
+
+
+def token_in(path: str) -> str:
+    """Return the token in a file, which is created with a new one if it is missing.
+
+    Args:
+        path: The file; only its user may read it.
+
+    Raises:
+        OSError: It can't be read or created, it is not a regular file, or others may read it.
+        ValueError: It has no token of at least 32 letters, digits and `-_`.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(f"{make_token()}\n")
+    with open(open_regular(path), "rb") as found:
+        status = os.fstat(found.fileno())
+        if os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
+            raise PermissionError(
+                errno.EPERM, f"others may read or write it; make it private with chmod 600 {path}", path
+            )
+        token = found.read(_MAX_TOKEN + 1).decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[A-Za-z0-9_-]{32,200}", token):
+        raise ValueError(
+            f"{path!r} has no token of 32 to 200 letters, digits and -_; remove it for a new one"
+        )
+    return token
 
 
 def hosts_of(host: str) -> list[str]:

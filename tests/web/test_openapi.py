@@ -24,61 +24,7 @@ from tests.web.serving import Reply, Server, serving
 
 pytestmark = pytest.mark.dependencies
 
-APP = """
-import threading
-from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.storage import Drive, Path, Payload
-
-
-class Fail(LightningWork):
-    def __init__(self):
-        super().__init__(raise_exception=False, retries=1, retry_delay=0.0)
-
-    def run(self, reason):
-        raise ValueError(reason)
-
-
-class Train(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.loss = float("nan")
-        self.best = Path("best.txt")
-
-    def run(self, drive, rate):
-        print("\\033[31mred\\033[0m text")
-        self.loss = 1 / rate
-        with open("table.csv", "w") as file:
-            file.write("a,b\\n1,2\\n")
-        with open("page.html", "w") as file:
-            file.write("<script>alert(1)</script>")
-        drive.put("table.csv")
-        drive.put("page.html")
-        return {"loss": self.loss}
-
-
-class Wait(LightningWork):
-    def __init__(self):
-        super().__init__(parallel=True)
-
-    def run(self, value):
-        print("waiting", flush=True)
-        threading.Event().wait(1000)
-
-
-class Root(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.drive = Drive("lit://shared")
-        self.bad, self.train, self.wait = Fail(), Train(), Wait()
-
-    def run(self):
-        self.bad.run("no reason")
-        self.wait.run(self.train.run(self.drive, 0.5))
-        print("up", flush=True)
-
-
-LightningApp(Root()).run()
-"""
+APP = Path(__file__).with_name("api_example.py").read_text()
 
 
 class Site:

@@ -18,7 +18,14 @@ import pytest
 
 from lightning_lite.runs.journal_format import FILE_NAME
 from lightning_lite.testing import poll_until
-from lightning_lite.web.server import BrowserLink, PageServer, PortsInUse, can_open_browser, hosts_of
+from lightning_lite.web.server import (
+    BrowserLink,
+    PageServer,
+    PortsInUse,
+    can_open_browser,
+    hosts_of,
+    token_in,
+)
 from lightning_lite.web.site import Site
 
 from tests.cli.short_apps import running
@@ -74,6 +81,48 @@ def test_the_token_is_in_no_command_line_and_in_no_variable(server: Server):
     process = psutil.Process(server.process.pid)
 
     assert server.token not in " ".join([*process.cmdline(), *process.environ().values()])
+
+
+def test_a_file_keeps_the_token():
+    make_run_folder(runs_folder(), RUN)
+    tokens = set()
+    for _ in range(2):
+        with serving("--token-file", "token") as server:
+            tokens.add(server.token)
+            assert server.get("/api/server").status == 200
+
+    assert stat.S_IMODE(os.stat("token").st_mode) == 0o600
+    assert tokens == {Path("token").read_text().strip()}
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "part"),
+    [
+        (0o640, "x" * 32, "others may read or write it"),
+        (0o602, "x" * 32, "others may read or write it"),
+        (0o600, "x" * 31, "has no token of 32 to 200"),
+        (0o600, "x" * 31 + "\u00e9", "has no token of 32 to 200"),
+        (0o600, "x" * 300, "has no token of 32 to 200"),
+        (0o600, "", "has no token of 32 to 200"),
+    ],
+)
+def test_a_file_that_can_not_keep_the_token_is_refused(mode: int, text: str, part: str):
+    make_run_folder(runs_folder(), RUN)
+    Path("token").write_text(text)
+    Path("token").chmod(mode)
+    with starting() as start:
+        code, out, err = finish(start("-m", "lightning_lite", "ui", "--token-file", "token"))
+
+    assert (code, out) == (2, "")
+    assert part in err
+
+
+def test_a_link_is_no_file_for_the_token(tmp_path: Path):
+    Path("real").write_text("x" * 32)
+    Path("real").chmod(0o600)
+    Path("token").symlink_to("real")
+    with pytest.raises(OSError, match="symbolic link"):
+        token_in("token")
 
 
 def test_a_run_is_shown_first_if_it_is_named():

@@ -39,6 +39,12 @@ from lightning_lite.distribution import NAME
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address, and open no browser.")
 @click.option("--read-only", is_flag=True, help="Refuse to stop, kill, restart and resume.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="File with the token, so that it is the same at each start; created if it is missing.",
+)
 @click.option("--with-parent", is_flag=True, hidden=True, help="End with the standard input.")
 @root_option
 @plain_option
@@ -51,6 +57,7 @@ def command(
     port: int,
     no_browser: bool,
     read_only: bool,
+    token_file: str | None,
     with_parent: bool,
 ) -> None:
     """Show the runs in a browser, or RUN: works, timeline, logs, state and drives.
@@ -67,7 +74,12 @@ def command(
     server = import_module("lightning_lite.web.server")
     site = import_module("lightning_lite.web.site").Site(root, run_id, read_only=read_only)
     try:
-        page = server.PageServer(site, host, port)
+        token = None if token_file is None else server.token_in(token_file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"--token-file {token_file}: {reason}.") from None
+    try:
+        page = server.PageServer(site, host, port, token)
     except OSError as error:
         raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
     if not server.is_loopback(host):
