@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Sequence
 
@@ -20,6 +21,8 @@ from lightning_lite.web.endpoints import make_route, make_slots
 from lightning_lite.web.guard import Guard
 from lightning_lite.web.refusals import Refused, refusal_of
 from lightning_lite.web.site import Site
+
+_log = logging.getLogger("lightning_lite")
 
 _STATIC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "static")
 
@@ -61,13 +64,15 @@ def create_app(
             *(make_route(each, site, slots) for each in ENDPOINTS),
             *routes,
         ],
-        exception_handlers={HTTPException: _show_error},
+        exception_handlers={HTTPException: _show_error, Exception: _show_error},
     )
     app.router.redirect_slashes = False  # an address has one form
     return Guard(app, token, hosts)
 
 
 async def _show_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    if not isinstance(error, HTTPException):
+        _log.error("a defect of lightning_lite: %s", request.url.path, exc_info=error)
+        return error_answer(500, f"A defect of lightning_lite: {type(error).__name__}: {error}.")
     reasons = {404: f"There is nothing at {request.url.path[:200]}.", 405: "That address has another method."}
-    return error_answer(status, reasons.get(status, "The request is refused."))
+    return error_answer(error.status_code, reasons.get(error.status_code, "The request is refused."))

@@ -7,6 +7,7 @@ machine can connect to the port. The rules, in the order of the checks:
     Origin           ours, if it is sent
     Sec-Fetch-Site   not from another site, if it is sent; a link to the page itself may be
     method           GET, HEAD and POST
+    path             without control characters
     token            for all that has data, as `Authorization: Bearer ...`; no cookie, because the cookies of
                      127.0.0.1 are sent to all of its ports
     body             of a POST: JSON, and not long
@@ -112,6 +113,8 @@ class Guard:
             raise Refused(403, "Requests of other sites are refused (Sec-Fetch-Site).")
         if method not in _METHODS:
             raise Refused(405, f"There is no method {method!r} here, only GET and POST.", Allow="GET, POST")
+        if not path.isprintable():
+            raise Refused(400, "The path has characters that no path has here.")
         if path == "/" or path.startswith(_OPEN):
             if method == "POST":
                 raise Refused(405, "Only GET is possible here.", Allow="GET")

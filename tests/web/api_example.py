@@ -55,4 +55,5 @@ class Root(LightningFlow):
         print("up", flush=True)  # noqa: T201
 
 
-LightningApp(Root()).run()
+if __name__ == "__main__":
+    LightningApp(Root()).run()

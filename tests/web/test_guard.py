@@ -149,6 +149,13 @@ def test_other_methods_are_refused(server: Server, method: str, path: str):
     assert reply.headers["allow"] == "GET, POST"
 
 
+@pytest.mark.parametrize("path", ["/static/a%00", "/static/%0a", "/api/runs/%00", "/download/%1b"])
+def test_a_path_with_control_characters_is_refused(server: Server, path: str):
+    reply = server.get(path)
+
+    assert (reply.status, reply.error) == (400, "The path has characters that no path has here.")
+
+
 @pytest.mark.parametrize("path", ["/", "/static/index.html", "/download/x", "/preview/x"])
 def test_nothing_can_be_sent_to_the_open_paths(server: Server, path: str):
     reply = server.send("POST", path)

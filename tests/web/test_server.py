@@ -401,7 +401,6 @@ def test_what_is_no_request_is_refused(shared: Server, request_line: bytes):
         "/static/%2fetc%2fpasswd",
         "/static/",
         "/static",
-        "/static/index.html%00.js",
     ],
 )
 def test_static_files_are_those_of_the_page_only(shared: Server, path: str):
@@ -412,7 +411,7 @@ def test_static_files_are_those_of_the_page_only(shared: Server, path: str):
 
 
 @pytest.mark.parametrize(
-    "run", ["..", ".", "%2e%2e", "..%2f..%2fetc", "x", RUN.upper(), f"{RUN}%2f", f"{RUN}x", "%00"]
+    "run", ["..", ".", "%2e%2e", "..%2f..%2fetc", "x", RUN.upper(), f"{RUN}%2f", f"{RUN}x"]
 )
 def test_only_ids_of_runs_are_runs(shared: Server, run: str):
     for path in (
