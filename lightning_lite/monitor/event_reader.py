@@ -14,7 +14,7 @@ from lightning_lite.runs.journal_format import FILE_NAME, JournalReader, find_fi
 #: Entries that are read between two looks at the clock.
 _ENTRIES_PER_LOOK = 20
 
-#: What tells whether a journal was written to or replaced: device, inode, size, times.
+#: Shows whether a journal was written to or replaced: device, inode, size, times.
 Stamp = tuple[int, int, int, int, int]
 
 
@@ -85,7 +85,7 @@ class EventReader:
 
 
 def stamp_of(path: str) -> Stamp:
-    """Return what tells whether the journal of a run has changed.
+    """Return a value that differs after the journal of a run has changed.
 
     Args:
         path: Absolute path of the folder of the run.

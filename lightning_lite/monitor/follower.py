@@ -22,7 +22,7 @@ from lightning_lite.monitor.event_reader import EventReader, Stamp, stamp_of
 from lightning_lite.monitor.run_index import RunIndex, WorkCounts
 from lightning_lite.runs.journal_format import FILE_NAME, JournalReplaced
 
-#: Seconds for which `RunFollower.follow` reads if it is not told.
+#: Seconds for which `RunFollower.follow` reads by default.
 BUDGET = 0.05
 
 

@@ -1,7 +1,7 @@
 """CPU and memory of processes over time.
 
 A process counts with all its descendants. A measurement does not wait: the use of the CPU is that since the
-measurement before. Processes are told apart by their id and the time of their start, because the system gives
+measurement before. A process is known by its id and the time of its start, because the system gives
 the id of a process that has ended to another one.
 """
 
