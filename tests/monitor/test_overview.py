@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lightning_lite import LightningFlow, LightningWork
@@ -177,6 +178,7 @@ def test_an_app_that_does_not_answer_is_shown_from_its_journal_with_the_reason(
     follower.follow(60.0)
     os.kill(app.process.pid, signal.SIGSTOP)
     try:
+        poll_until(lambda: psutil.Process(app.process.pid).status() == psutil.STATUS_STOPPED, DEADLINE)
         found = overview.look(app.run, app.root)
         again = overview.look(app.run, app.root)
     finally:
