@@ -160,9 +160,9 @@ class JournalReader:
         >>> from lightning_lite.runs.journal import Journal
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     journal, reader = Journal.create(folder, "app.py:Root"), JournalReader(folder)
-        ...     journal.write(b"first")
+        ...     _ = journal.write(b"first")
         ...     print(list(reader.read_on()))
-        ...     journal.write(b"second")
+        ...     _ = journal.write(b"second")
         ...     print(list(reader.read_on()))
         ...     journal.close()
         [b'first']
