@@ -25,7 +25,7 @@ export function showContent({ title, body }) {
 export function say(text, { bad = false } = {}) {
   clearTimeout(noteTimer);
   note.set({ text, bad });
-  noteTimer = setTimeout(() => note.set(null), bad ? 12_000 : 6_000);
+  noteTimer = setTimeout(() => note.set(null), bad ? 12_000 : 8_000);
 }
 
 export function Dialogs() {
@@ -33,8 +33,8 @@ export function Dialogs() {
   const said = useObservable(note);
   return html`
     ${shown && html`<${Dialog} shown=${shown} />`}
-    <div class="note ${said?.bad ? "bad" : ""}" role="status" aria-live="polite" data-note hidden=${!said}>
-      ${said && html`<span>${said.text}</span><button class="plain" aria-label="Close the note" onClick=${() => note.set(null)}>✕</button>`}
+    <div role="status" aria-live="polite" data-note>
+      ${said && html`<div class="note ${said.bad ? "bad" : ""}"><span>${said.text}</span><button class="plain" aria-label="Close the note" onClick=${() => note.set(null)}>✕</button></div>`}
     </div>`;
 }
 

@@ -1,14 +1,14 @@
 // One call: what it was given, what it gave back or how it failed, its attempts, files and output.
-import { address, get, runPath } from "../api.js";
-import { copy, showText } from "../dialogs.js";
+import { address, runPath } from "../api.js";
+import { copy } from "../dialogs.js";
 import { clock, duration, fullTime, size } from "../format.js";
 import { Body, Trouble, useNow } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { Preview, kindOf } from "../previews.js";
 import { link, usePlace } from "../router.js";
 import { State, look } from "../states.js";
-import { html, useEffect, useRef, useState } from "../ui.js";
-import { LogList } from "./log_list.js";
+import { html, useState } from "../ui.js";
+import { Failure, Output } from "./failure.js";
 import { fetchFile } from "./run.js";
 
 export function Call({ id, data }) {
@@ -48,7 +48,8 @@ function Details({ id, call }) {
           <pre tabindex="0">${call.value ? call.value.text : isGoingOn ? "not yet" : "none"}</pre>
           <${Links} id=${id} links=${(call.links ?? []).filter((item) => item.where === "value")} /></section>
         <section class="card"><header><h3>Attempts</h3></header><${Attempts} call=${call} now=${now} /></section>
-        <${Output} id=${id} call=${call} />
+        <section class="card"><header><h3>Output</h3>${call.log?.from && html`<a href=${link(["runs", id, "logs"], { work: call.work, at: call.log.from.toFixed(3) })}>In the log</a>`}</header>
+          ${call.log?.from ? html`<${Output} id=${id} work=${call.work} from=${call.log.from} to=${call.log.to} atEnd=${false} />` : html`<p class="dim pad">It has not begun.</p>`}</section>
       </div>
       ${call.files?.length > 0 && html`<div class="call-side"><${Files} files=${call.files} areAll=${call.files_are_all !== false} /></div>`}
     </div>`;
@@ -61,27 +62,6 @@ function Links({ id, links }) {
   return html`<p class="links">${links.map((item, index) => html`<span key=${index}><small class="dim">${kinds[item.kind]}</small>
     ${item.kind === "drive" ? html`<a href=${link(["drives", item.name.replace(/^lit:\/\//, "")])}>${item.name}</a>` : item.name}
     ${item.origin && html`<small class="dim">from <a href=${link(["runs", id, "calls"], { work: item.origin })}>${item.origin}</a></small>`}</span>`)}</p>`;
-}
-
-function Failure({ error }) {
-  const [all, setAll] = useState(false);
-  if (!error) return null;
-  const prefix = `${error.type}: `;
-  const message = error.type && error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
-  const frames = [...(error.frames ?? [])];
-  const own = frames.filter((frame) => frame.user);
-  // The frames of the user's code first; if there are none, all.
-  const shown = all || !own.length ? frames : own;
-  return html`<section class="card failure-card" aria-labelledby="failure-title" role="region">
-    <header><h3 id="failure-title">${error.type && html`<b>${error.type}</b>: `}${message}</h3></header>
-    ${shown.length > 0 && html`<ol class="frames">${shown.slice().reverse().map((frame, index) => html`<li key=${index} class=${frame.user ? "own" : ""}>
-      <p><b>${frame.function}</b> <span class="dim mono">${frame.file}:${frame.line}</span>${index === 0 && html` <span class="tag bad">raised here</span>`}</p>
-      ${frame.source && html`<pre>${frame.source}</pre>`}</li>`)}</ol>`}
-    <footer>
-      ${frames.length > own.length && own.length > 0 && html`<button class="plain small" aria-expanded=${all} onClick=${() => setAll(!all)}>${all ? "Only your code" : `With ${frames.length - own.length} frames of libraries`}</button>`}
-      ${error.traceback && html`<button class="plain small" onClick=${() => showText({ title: "Traceback", text: error.traceback })}>Traceback</button>
-        <button class="plain small" onClick=${() => copy(error.traceback)}>Copy the traceback</button>`}
-    </footer></section>`;
 }
 
 function Attempts({ call, now }) {
@@ -109,33 +89,4 @@ function Files({ files, areAll }) {
         ${file.kind !== "folder" && html`<button class="plain small" aria-label="Download ${file.path}" onClick=${() => fetchFile({ kind: "file", drive: file.drive, path: file.path, component: file.component })}>Download</button>`}</div>
         ${isOpen && html`<${Preview} compact drive=${file.drive} path=${file.path} component=${file.component} />`}</li>`;
     })}</ul>${!areAll && html`<p class="dim under-note">There are more: look into the drive.</p>`}</section>`;
-}
-
-function Output({ id, call }) {
-  const box = useRef(null);
-  const [state, setState] = useState({ lines: 0, error: null });
-  const from = call.log?.from;
-  const to = call.log?.to;
-  useEffect(() => {
-    if (!from) return undefined;
-    const leaving = new AbortController();
-    const read = async (where) => {
-      const page = await get(address(`${runPath(id)}/logs`, { work: call.work, limit: 300, at: where.at }), leaving.signal);
-      // Only what the work printed in this call.
-      const lines = page.lines.filter((line) => line.time === null || (line.time >= from - 0.01 && (!to || line.time <= to + 0.05)));
-      return { ...page, lines, has_earlier: false, has_later: false };
-    };
-    const list = new LogList(box.current, read, ({ lines }) => setState({ lines, error: null }));
-    // The failure is at the end of the output; a call that succeeded is read from its beginning.
-    list.open({ at: String(call.error && to ? to : from) }).catch((error) => leaving.signal.aborted || setState({ lines: 0, error }));
-    return () => {
-      leaving.abort();
-      list.close();
-    };
-  }, [id, call.work, from, to]);
-  return html`<section class="card"><header><h3>Output</h3>
-      ${from && html`<a href=${link(["runs", id, "logs"], { work: call.work, at: from.toFixed(3) })}>In the log</a>`}</header>
-    <${Trouble} error=${state.error} />
-    <div class="log-box small-log one-work" ref=${box} tabindex="0" role="region" aria-label="Output of the call" data-scroll hidden=${!state.lines}></div>
-    ${!state.lines && html`<p class="dim pad">It printed nothing.</p>`}</section>`;
 }

@@ -1,6 +1,6 @@
 // One drive: its folders and files, with previews.
 import { address, get } from "../api.js";
-import { count, fullTime, moment, plural, size } from "../format.js";
+import { count, fullTime, moment, plural, shortName, size } from "../format.js";
 import { Body, Empty, Trouble, VirtualRows, offsetsOf, useIsNarrow } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { Preview } from "../previews.js";
@@ -62,7 +62,7 @@ function Entries({ id, path, component, data, shown, shownOf }) {
         const target = entry.kind === "folder" ? link(["drives", id], { path: entry.path, component: entry.component }) : link(["drives", id], { path, component, show: entry.path, of: entry.component });
         return html`<div role="row" class="row ${shown === entry.path && shownOf === (entry.component ?? "") ? "chosen" : ""}" key=${`${entry.component}\n${entry.path}`} data-entry=${entry.path}>
           <span role="cell" class="c-name"><span class="sign dim" aria-hidden="true">${entry.kind === "folder" ? SIGNS.folder : (SIGNS[entry.preview] ?? "·")}</span><a class="cover" data-row href=${target} aria-current=${shown === entry.path ? "true" : undefined} title=${entry.path}>${entry.name}${entry.kind === "folder" ? "/" : ""}</a></span>
-          <span role="cell" class="c-owner dim" title=${entry.component}>${entry.component}</span>
+          <span role="cell" class="c-owner dim" title=${entry.component}>${shortName(entry.component ?? "")}</span>
           <span role="cell" class="c-size right num">${entry.kind === "folder" ? "" : size(entry.size)}</span>
           <span role="cell" class="c-changed right num dim" title=${fullTime(entry.time)}>${moment(entry.time)}</span>
           <span role="cell" class="c-do">${entry.kind === "file" && html`<button class="plain small" aria-label="Download ${entry.name}" title="Download" onClick=${() => fetchFile({ kind: "file", drive: id, path: entry.path, component: entry.component })}>↓</button>`}</span></div>`;

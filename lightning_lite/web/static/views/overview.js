@@ -10,6 +10,7 @@ import { link, usePlace } from "../router.js";
 import { State, StateIcon, look } from "../states.js";
 import { treeRows } from "../tree.js";
 import { html, memo, useMemo, useState } from "../ui.js";
+import { FailureDetails } from "./failure.js";
 import { act, fetchFile } from "./run.js";
 
 export function Overview({ id, data, refresh }) {
@@ -50,8 +51,9 @@ function foldFailures(items) {
 
 function Failures({ id, data }) {
   const { errors } = data;
-  const [open, setOpen] = useState(() => new Set());
   const groups = useMemo(() => foldFailures(errors.items), [errors]);
+  // The failure that ended the app is what one comes for: its place is open at once.
+  const [open, setOpen] = useState(() => new Set(data.run.state === "failed" && groups.length ? [`where ${groups[0].key}`] : []));
   if (!errors.total) return null;
   const toggle = (key) => setOpen((old) => {
     const next = new Set(old);
@@ -71,9 +73,11 @@ function Failures({ id, data }) {
         <p class="dim where">
           <a href=${callLink(id, newest)}>${callName(newest)}</a>
           <span title=${fullTime(newest.time)}>attempt ${newest.attempt}, ${moment(newest.time)}</span>
+          ${newest.call && html`<button class="plain small" aria-expanded=${open.has(`where ${key}`)} onClick=${() => toggle(`where ${key}`)}>${open.has(`where ${key}`) ? "▾" : "▸"} Where</button>`}
           <a href=${link(["runs", id, "logs"], { work: newest.work, at: newest.time.toFixed(3) })}>its output</a>
           ${items.length > 1 && html`<button class="plain small" aria-expanded=${isOpen} onClick=${() => toggle(key)}>${isOpen ? "▾" : "▸"} ${count(items.length)} like this${works.size > 1 ? ` in ${works.size} works` : ""}</button>`}
         </p>
+        ${newest.call && open.has(`where ${key}`) && html`<${FailureDetails} id=${id} item=${newest} />`}
         ${isOpen && html`<ul class="same" data-rows>${items.slice(-60).reverse().map((item) => html`<li key=${`${item.work}/${item.call}/${item.attempt}`}>
           <a data-row href=${callLink(id, item)}>${callName(item)}</a> <span class="dim">attempt ${item.attempt}, ${moment(item.time)}</span></li>`)}</ul>`}
       </div>`;

@@ -28,14 +28,17 @@ const TABS = {
   graph: ["Graph", Graph],
 };
 
+/** The state of a run in the title of a browser tab. */
+const SIGNS = { running: "▶ ", stopped: "✓ ", failed: "✕ ", died: "✕ ", killed: "✕ ", interrupted: "‖ " };
+
 export function Run({ id, view }) {
   const answer = usePoll(runPath(id), view === "overview" ? 0.5 : 2);
   const { data, refresh } = answer;
   const title = data?.run.name ?? id;
   const tab = view === "call" ? "calls" : view;
   useEffect(() => {
-    document.title = `${title} · ${TABS[tab]?.[0] ?? "Run"} · lightning_lite`;
-  }, [title, tab]);
+    document.title = `${SIGNS[data?.run.state] ?? ""}${title} · ${TABS[tab]?.[0] ?? "Run"} · lightning_lite`;
+  }, [title, tab, data?.run.state]);
   const View = view === "call" ? Call : TABS[view]?.[1];
   return html`
     <div class="run-head">
