@@ -130,7 +130,7 @@ function Node({ id, node, x, y, isFar, setFocus }) {
   const words = `${node.name}${node.kind === "work" ? `: ${label}, ${plural(node.calls ?? 0, "call")}` : ""}`;
   const left = x - NODE.width / 2;
   const top = y - NODE.height / 2;
-  return html`<g class="node node-${node.kind} tone-${tone} ${isFar ? "far" : ""}" transform="translate(${left} ${top})" tabindex=${target ? 0 : undefined} role=${target ? "link" : "img"} aria-label=${words}
+  return html`<g class="node node-${node.kind} tone-${tone} ${isFar ? "far" : ""}" transform="translate(${left} ${top})" tabindex=${target ? 0 : undefined} role=${target ? "link" : "img"}
     onPointerEnter=${() => setFocus(node.id)} onPointerLeave=${() => setFocus(null)} onFocus=${() => setFocus(node.id)} onBlur=${() => setFocus(null)}
     onClick=${() => target && go(target)} onKeyDown=${(event) => event.key === "Enter" && target && go(target)}>
     <title>${words}</title><rect width=${NODE.width} height=${NODE.height} rx=${node.kind === "drive" ? 20 : node.kind === "path" ? 3 : 8} />
