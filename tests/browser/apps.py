@@ -44,13 +44,18 @@ class App(NamedTuple):
 
 
 @contextmanager
-def running(server: Server, root: Path, folder: Path, script: Path = TICKING, **environ: str) -> Iterator[App]:
+def running(
+    server: Server, root: Path, folder: Path, script: Path = TICKING, **environ: str
+) -> Iterator[App]:
     """Run an app in a folder until the block ends; yield it when its works run."""
     known = {run["id"] for run in server.get("/api/runs").data["runs"]}
     with starting() as start, open(folder / "errors", "w") as errors:
         process = start(
-            script, cwd=folder, env={**os.environ, "LIGHTNING_LITE_ROOT": str(root)} | environ,
-            stdout=subprocess.DEVNULL, stderr=errors,
+            script,
+            cwd=folder,
+            env={**os.environ, "LIGHTNING_LITE_ROOT": str(root)} | environ,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
         )
 
         def new_runs() -> list[str]:

@@ -98,7 +98,9 @@ def test_ended_calls_appear_in_the_list(visit: Visit, ticking: App):
     shown = noted(tab, 4)
     ended = {
         call["number"]: call["ended"]
-        for call in ticking.server.get(f"/api/runs/{ticking.run}/calls?work=root.step&limit=500").data["calls"]
+        for call in ticking.server.get(f"/api/runs/{ticking.run}/calls?work=root.step&limit=500").data[
+            "calls"
+        ]
     }
     numbers = [int(re.search(r"call (\d+)", text)[1]) for _, text in shown]
     tell("an ended call", [when - ended[number] for (when, _), number in zip(shown, numbers, strict=True)])
@@ -194,7 +196,10 @@ def test_scrolling_up_stops_to_follow_and_the_button_follows_again(visit: Visit,
 def test_eight_tabs_all_go_on(visit: Visit, ticking: App):
     first = visit(ticking.server, f"/runs/{ticking.run}/logs")
     views = ["", "/timeline", "/state", "/calls", "/numbers", "/graph", "/logs"]
-    tabs = [first, *(open_tab(first.page.context, ticking.server, f"/runs/{ticking.run}{view}") for view in views)]
+    tabs = [
+        first,
+        *(open_tab(first.page.context, ticking.server, f"/runs/{ticking.run}{view}") for view in views),
+    ]
     for tab in tabs:
         expect(tab.page.locator("[data-view]")).to_be_visible()
         asked = len(tab.requests)
@@ -242,7 +247,10 @@ def test_with_reduced_motion_nothing_moves(visit: Visit, ticking: App):
 
 def test_new_work_is_read_by_ten_clients_without_a_double(visit: Visit, ticking: App):
     tab = visit(ticking.server, f"/runs/{ticking.run}/calls?work=root.step")
-    others = [open_tab(tab.page.context, ticking.server, f"/runs/{ticking.run}/calls?work=root.step") for _ in range(9)]
+    others = [
+        open_tab(tab.page.context, ticking.server, f"/runs/{ticking.run}/calls?work=root.step")
+        for _ in range(9)
+    ]
     for other in (tab, *others):
         expect(other.page.locator("[data-call]").first).to_be_visible()
         names = other.page.locator("[data-call]").evaluate_all("all => all.map(row => row.dataset.call)")

@@ -27,7 +27,9 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(visit: Visit, shown: 
 
     expect(tab.view("runs")).to_contain_text("fine-tuning")
     assert tab.page.url == f"http://{shown.host}/"
-    assert shown.token not in tab.page.evaluate("JSON.stringify([...Object.entries(localStorage), document.cookie, history.state])")
+    assert shown.token not in tab.page.evaluate(
+        "JSON.stringify([...Object.entries(localStorage), document.cookie, history.state])"
+    )
     assert not [address for address in tab.requests[1:] if shown.token in address]
 
     tab.page.reload()
@@ -170,7 +172,9 @@ def test_a_name_that_leads_to_this_machine_is_refused(browser: Browser, shown: S
     assert answer is not None
     assert answer.status == 421
     expect(page.locator("pre")).to_contain_text("use the address that it has printed")
-    assert page.evaluate(ASK, ["/api/runs", {"headers": {"Authorization": f"Bearer {shown.token}"}}])[1] == 421
+    assert (
+        page.evaluate(ASK, ["/api/runs", {"headers": {"Authorization": f"Bearer {shown.token}"}}])[1] == 421
+    )
     page.context.close()
 
 

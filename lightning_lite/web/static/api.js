@@ -5,6 +5,9 @@ import { refuseToken, session } from "./session.js";
 /** Whether the server answers: {lost: false} or {lost: true, since: milliseconds}. */
 export const connection = observable({ lost: false, since: 0 });
 
+/** What the server says about itself: /api/server, or null until it answered. */
+export const server = observable(null);
+
 const KEPT_ANSWERS = 80;
 const TIMEOUT = 20_000;
 

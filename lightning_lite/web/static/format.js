@@ -98,7 +98,33 @@ export function lastPart(name) {
   return name.slice(name.lastIndexOf(".") + 1);
 }
 
-/** A name that fits in a narrow place: "train_0", but "trains.0" for an item of a list. */
+/**
+ * Short names of components: for each full name its shortest end that is unique and is no bare number.
+ *
+ * "root.trains.0" and "root.tests.0" are "trains.0" and "tests.0"; "root.load" is "load".
+ */
+export function shortNames(names) {
+  const ends = new Map(); // how many names have an end
+  const partsOf = (name) => name.split(".");
+  const unique = new Set(names);
+  for (const name of unique) {
+    const parts = partsOf(name);
+    for (let first = 0; first < parts.length; first += 1) {
+      const end = parts.slice(first).join(".");
+      ends.set(end, (ends.get(end) ?? 0) + 1);
+    }
+  }
+  const short = new Map();
+  for (const name of unique) {
+    const parts = partsOf(name);
+    let first = parts.length - 1;
+    while (first > 0 && (ends.get(parts.slice(first).join(".")) > 1 || /^\d+$/.test(parts[first]))) first -= 1;
+    short.set(name, parts.slice(first).join("."));
+  }
+  return (name) => short.get(name) ?? shortName(name);
+}
+
+/** A short name of one component, without a look at the others. */
 export function shortName(name) {
   const last = lastPart(name);
   return /^\d+$/.test(last) && last.length < name.length ? `${lastPart(name.slice(0, -last.length - 1))}.${last}` : last;

@@ -1,5 +1,5 @@
 // Small parts that many views use.
-import { connection } from "./api.js";
+import { connection, server } from "./api.js";
 import { duration } from "./format.js";
 import { useObservable } from "./observable.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
@@ -29,10 +29,13 @@ export function Body({ answer, what, children }) {
 export function LostServer() {
   const { lost, since } = useObservable(connection);
   const now = useNow(lost ? 1 : 0);
+  const info = useObservable(server);
   if (!lost) return null;
   return html`<div class="banner" role="alert" data-lost>
     The server has not answered for ${duration(Math.max(0, now - since / 1000))}. The page shows its last answers and asks again.
-    If it has ended, start it with <code>lightning-lite ui</code>, and open the address that it prints.
+    ${info?.run
+      ? html`It ends with its app, so the run has probably ended: <code>lightning-lite ui</code> shows it again.`
+      : html`If it has ended, start it with <code>lightning-lite ui</code>, and open the address that it prints.`}
   </div>`;
 }
 

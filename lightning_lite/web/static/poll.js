@@ -1,14 +1,10 @@
 // Asks the server again and again: the next question only after the answer, and never in a hidden tab.
-import { connection, get } from "./api.js";
-import { observable } from "./observable.js";
+import { get, server } from "./api.js";
 import { session } from "./session.js";
 import { useEffect, useRef, useState } from "./ui.js";
 
 const LONGEST_PAUSE = 10_000;
 const SHARE = 4; // the pause is four times as long as the answer took: a fifth of the time at most
-
-/** What the server says about itself: /api/server, or null until it answered. */
-export const server = observable(null);
 
 /**
  * Read an address, and read it again while the view is shown.
@@ -73,6 +69,7 @@ function startLoop(path, every, setState) {
   }
 
   function wake() {
+    clearTimeout(timer);
     if (!document.hidden && (every || failures)) look();
   }
 
@@ -90,10 +87,3 @@ function startLoop(path, every, setState) {
     },
   };
 }
-
-/** Read an address once; for pages of lists that a person asks for. */
-export async function readOnce(path, signal) {
-  return get(path, signal);
-}
-
-export { connection };

@@ -15,7 +15,7 @@ const DASHES = [[], [6, 3], [2, 3], [9, 3, 2, 3]];
  * @param lines {label, points: [[x, value]], colour (index), dash (index)}.
  * @param isRelative Whether x is seconds since the begin of a run; else a time.
  */
-export function Plot({ lines, height = 260, isLog, isRelative, label, sync }) {
+export function Plot({ lines, height = 260, isLog, isRelative, label, sync, isSmall = false }) {
   const place = useRef(null);
   const plot = useRef(null);
   const painted = useObservable(paint);
@@ -24,7 +24,7 @@ export function Plot({ lines, height = 260, isLog, isRelative, label, sync }) {
   data.current = align(lines, isLog);
   useEffect(() => {
     const element = place.current;
-    const made = new uPlot(options({ lines, isLog, isRelative, height, width: element.clientWidth || 600, sync }), data.current, element);
+    const made = new uPlot(options({ lines, isLog, isRelative, height, width: element.clientWidth || 600, sync, isSmall }), data.current, element);
     plot.current = made;
     const watcher = new ResizeObserver(() => {
       if (element.clientWidth && element.clientWidth !== made.width) made.setSize({ width: element.clientWidth, height });
@@ -71,7 +71,7 @@ function tickLabel(time, step) {
   return clock(time, step < 1 ? 2 : 0).slice(0, step >= 60 ? 5 : undefined);
 }
 
-function options({ lines, isLog, isRelative, height, width, sync }) {
+function options({ lines, isLog, isRelative, height, width, sync, isSmall }) {
   const colour = colours();
   const font = "11px system-ui, sans-serif";
   const axis = { stroke: colour.dim, font, grid: { stroke: colour.line, width: 1 }, ticks: { stroke: colour.line, width: 1, size: 4 } };
@@ -80,9 +80,9 @@ function options({ lines, isLog, isRelative, height, width, sync }) {
     width,
     height,
     padding: [10, 12, 0, 0],
-    cursor: { sync: sync ? { key: sync } : undefined, points: { size: 7 }, drag: { x: true, y: false } },
-    legend: { live: true },
-    scales: { x: { time: !isRelative }, y: { distr: isLog ? 3 : 1 } },
+    cursor: isSmall ? { show: false } : { sync: sync ? { key: sync } : undefined, points: { size: 7 }, drag: { x: true, y: false } },
+    legend: { show: !isSmall, live: true },
+    scales: { x: { time: !isRelative, range: (_, min, max) => (min === max ? [min - 1, max + 1] : [min, max]) }, y: { distr: isLog ? 3 : 1 } },
     axes: [
       { ...axis, size: 30, incrs: isRelative ? STEPS : undefined, values: (_, splits, _axis, _space, step) => splits.map((value) => (isRelative ? value ? duration(value) : "0" : tickLabel(value, step))), space: 80 },
       { ...axis, size: 58, values: (_, splits) => splits.map((value) => (value === null ? "" : number(value))) },

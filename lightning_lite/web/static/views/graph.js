@@ -1,6 +1,6 @@
 // Who called what, and which values, files and drives went where.
 import { runPath } from "../api.js";
-import { count, plural, shortName } from "../format.js";
+import { count, plural, shortNames } from "../format.js";
 import { Body, Empty, Loading, Toggle, useIsNarrow } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { go, link } from "../router.js";
@@ -71,6 +71,7 @@ function Drawing({ id, graph, refresh }) {
   const [hidden, setHidden] = useState(() => new Set());
   const [focus, setFocus] = useState(null);
   const [asList, setAsList] = useState(false);
+  const shorten = useMemo(() => shortNames(graph.nodes.filter((node) => node.kind === "work" || node.kind === "flow").map((node) => node.name)), [graph]);
   const kinds = useMemo(() => new Set(present.filter((kind) => !hidden.has(kind))), [present, hidden]);
   const isNarrow = useIsNarrow();
   const layout = useLayout(graph, kinds, isNarrow);
@@ -113,20 +114,20 @@ function Drawing({ id, graph, refresh }) {
             <defs>${Object.keys(KINDS).map((kind) => html`<marker key=${kind} id="arrow-${kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path class="arrow edge-${kind}" d="M0 0.5 8 4 0 7.5z" /></marker>`)}</defs>
             ${layout.edges.map(({ edge, points }, index) => html`<g key=${index} class="edge edge-${edge.kind} ${near && edge.from !== focus && edge.to !== focus ? "far" : ""}">
               <path d=${curve(points)} marker-end="url(#arrow-${edge.kind})" /><title>${edge.from} → ${edge.to}: ${KINDS[edge.kind] ?? edge.kind}${edge.label ? ` (${edge.label})` : ""}, ${count(edge.count)}</title></g>`)}
-            ${layout.nodes.map(({ node, x, y }) => html`<${Node} key=${node.id} id=${id} node=${node} x=${x} y=${y} isFar=${near && !near.has(node.id)} setFocus=${setFocus} />`)}
+            ${layout.nodes.map(({ node, x, y }) => html`<${Node} key=${node.id} id=${id} node=${node} shorten=${shorten} x=${x} y=${y} isFar=${near && !near.has(node.id)} setFocus=${setFocus} />`)}
           </svg>`
           : html`<${Loading} what="the graph" />`}
       </div>`}`;
 }
 
-function Node({ id, node, x, y, isFar, setFocus }) {
+function Node({ id, node, shorten, x, y, isFar, setFocus }) {
   const { tone, label } = look(node.state || "unknown");
   const target =
     node.kind === "work" ? link(["runs", id, "calls"], { work: node.name })
     : node.kind === "drive" ? link(["drives", node.id.replace(/^drive:/, "")])
     : node.kind === "flow" ? link(["runs", id, "state"], { open: node.name })
     : null;
-  const name = node.kind === "work" || node.kind === "flow" ? shortName(node.name) : node.name;
+  const name = node.kind === "work" || node.kind === "flow" ? shorten(node.name) : node.name;
   const words = `${node.name}${node.kind === "work" ? `: ${label}, ${plural(node.calls ?? 0, "call")}` : ""}`;
   const left = x - NODE.width / 2;
   const top = y - NODE.height / 2;

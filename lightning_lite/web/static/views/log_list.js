@@ -11,9 +11,11 @@ export class LogList {
    * @param box The element that scrolls.
    * @param read Function that reads a page: ({before | after | around | at}) -> the answer of the server.
    * @param changed Called when there is something to tell: whether it follows, what is loaded.
+   * @param nameOf Function that gives the short name of a work.
    */
-  constructor(box, read, changed) {
+  constructor(box, read, changed, nameOf = shortName) {
     this.box = box;
+    this.nameOf = nameOf;
     this.read = read;
     this.changed = changed;
     this.list = document.createElement("ol");
@@ -261,7 +263,7 @@ export class LogList {
     }
     const name = document.createElement("span");
     name.className = `who series-${this.colourOf(line.work)}`;
-    name.textContent = shortName(line.work) || line.work;
+    name.textContent = this.nameOf(line.work) || line.work;
     name.title = line.work;
     const body = document.createElement("span");
     body.className = "what";

@@ -1,11 +1,10 @@
 // The logs of a run: all works interleaved by time, or some.
-import { address, get, runPath } from "../api.js";
+import { address, get, runPath, server } from "../api.js";
 import { say } from "../dialogs.js";
-import { clock, count, percent, shortName, size } from "../format.js";
+import { clock, count, percent, shortNames, size } from "../format.js";
 import { Menu, SearchField, Toggle, Trouble } from "../parts.js";
-import { server } from "../poll.js";
 import { setParameters, usePlace } from "../router.js";
-import { html, useEffect, useRef, useState } from "../ui.js";
+import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { LogList } from "./log_list.js";
 import { fetchFile } from "./run.js";
 
@@ -27,6 +26,10 @@ export function Logs({ id, data }) {
   const [options, setOptions] = useState(readOptions);
   const isRunning = data?.run.state === "running";
   const workKey = works.join("\n");
+  const allNames = [...new Set([...(data?.works ?? []).map((work) => work.name), ...names.map((item) => item.name)])];
+  const shorten = useMemo(() => shortNames(allNames), [allNames.join("\n")]);
+  const nameOf = useRef(null);
+  nameOf.current = shorten;
 
   useEffect(() => {
     const leaving = new AbortController();
@@ -35,7 +38,7 @@ export function Logs({ id, data }) {
       setNames(page.works);
       return page;
     };
-    const lines = new LogList(box.current, read, setStatus);
+    const lines = new LogList(box.current, read, setStatus, (name) => nameOf.current(name));
     list.current = lines;
     lines.pattern = patternOf(search, isRegex, isExact);
     const where = at ? { at } : {};
@@ -101,7 +104,7 @@ export function Logs({ id, data }) {
       <${SearchField} label="Search the logs" placeholder="Search the whole logs  ( / )" value=${search} onInput=${(q) => setParameters({ q })} />
       <${Toggle} label=".*" title="Regular expression" aria-label="Regular expression" value=${isRegex} onChange=${(on) => setParameters({ regex: on ? "1" : null })} />
       <${Toggle} label="Aa" title="Upper and lower case differ" aria-label="Upper and lower case differ" value=${isExact} onChange=${(on) => setParameters({ case: on ? "1" : null })} />
-      <${WorkChoice} names=${known} chosen=${works} />
+      <${WorkChoice} names=${known} chosen=${works} shorten=${shorten} />
       <${JumpTo} run=${data?.run} onJump=${(time) => setParameters({ at: time })} />
       <span class="grow"></span>
       <${Menu} label="Options of the logs" class="" items=${[
@@ -112,7 +115,7 @@ export function Logs({ id, data }) {
         ...works.map((work) => ({ label: `Download the log of ${work}`, action: () => fetchFile({ kind: "log", run: id, work }) })),
       ]} />
     </div>
-    ${search && html`<${Hits} id=${id} works=${works} search=${search} isRegex=${isRegex} isExact=${isExact}
+    ${search && html`<${Hits} id=${id} works=${works} shorten=${shorten} search=${search} isRegex=${isRegex} isExact=${isExact}
       open=${(found) => list.current?.open({ around: found.cursor, line: found }).catch((problem) => say(problem.message, { bad: true }))} />`}
     <${Trouble} error=${error} />
     ${names.filter((item) => item.trouble).map((item) => html`<${Trouble} key=${item.name} text=${`The log of ${item.name}: ${item.trouble}`} />`)}
@@ -145,11 +148,11 @@ function patternOf(search, isRegex, isExact) {
   }
 }
 
-function WorkChoice({ names, chosen }) {
+function WorkChoice({ names, chosen, shorten }) {
   const [text, setText] = useState("");
   const panel = useRef(null);
   const button = useRef(null);
-  const label = chosen.length === 0 ? "All works" : chosen.length === 1 ? shortName(chosen[0]) : `${chosen.length} works`;
+  const label = chosen.length === 0 ? "All works" : chosen.length === 1 ? shorten(chosen[0]) : `${chosen.length} works`;
   const set = (works) => setParameters({ work: works.length ? works : null });
   const shown = names.filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()));
   function place(event) {
@@ -191,7 +194,7 @@ function JumpTo({ run, onJump }) {
   return html`<form class="jump" onSubmit=${jump}><input aria-label="Jump to a time" placeholder=${`Go to ${clock(run.started, 0).slice(0, 5)}`} value=${text} size="9" onInput=${(event) => setText(event.currentTarget.value)} /></form>`;
 }
 
-function Hits({ id, works, search, isRegex, isExact, open }) {
+function Hits({ id, works, shorten, search, isRegex, isExact, open }) {
   const goOn = useRef(null);
   const [state, setState] = useState({ hits: [], looked: null, isDone: false, error: null });
   const [chosen, setChosen] = useState(-1);
@@ -256,7 +259,7 @@ function Hits({ id, works, search, isRegex, isExact, open }) {
       ${state.isCut && html`<button class="small" onClick=${() => goOn.current()}>Look on</button>`}</p>
     <${Trouble} error=${error} />
     ${hits.length > 0 && html`<ol ref=${listed} data-rows data-scroll>${hits.slice(0, 400).map((hit, index) => html`<li key=${index}>
-      <button data-row class="hit" aria-current=${index === chosen} onClick=${() => go(index)}><span class="num dim">${hit.time ? clock(hit.time) : ""}</span><span class="dim">${shortName(hit.work)}</span><span class="mono">${hit.text.slice(0, 240)}</span></button></li>`)}
+      <button data-row class="hit" aria-current=${index === chosen} onClick=${() => go(index)}><span class="num dim">${hit.time ? clock(hit.time) : ""}</span><span class="dim">${shorten(hit.work)}</span><span class="mono">${hit.text.slice(0, 240)}</span></button></li>`)}
       ${hits.length > 400 && html`<li class="dim">The first 400 are listed; n goes on through all ${count(hits.length)}.</li>`}</ol>`}
   </section>`;
 }

@@ -8,6 +8,7 @@ import { link, setParameters, usePlace } from "../router.js";
 import { html, useEffect, useMemo, useState } from "../ui.js";
 
 const MOST_LISTED = 200;
+const FIRST_PLOTS = 12;
 
 export function Numbers({ id, data }) {
   const { parameters } = usePlace();
@@ -36,7 +37,7 @@ export function Numbers({ id, data }) {
           <${OtherRuns} id=${id} others=${others} />
         </div>
         ${other.filter((run) => run.error).map((run) => html`<${Trouble} key=${run.id} text=${`${run.id}: ${run.error.message}`} />`)}
-        ${chosen.length ? html`<${Plots} runs=${runs} chosen=${chosen} isLog=${isLog} isRelative=${isRelative} isTogether=${isTogether} />` : html`<${Empty}>Choose a number to plot it.<//>`}
+        ${chosen.length ? html`<${Plots} runs=${runs} chosen=${chosen} isLog=${isLog} isRelative=${isRelative} isTogether=${isTogether} />` : html`<${SmallPlots} id=${id} isRunning=${isRunning} names=${names} isRelative=${isRelative} />`}
       </div>`;
   }}<//></div>`;
 }
@@ -59,6 +60,21 @@ function Plots({ runs, chosen, isLog, isRelative, isTogether }) {
         <button class="plain small" aria-label="Remove ${title}" onClick=${() => setParameters({ a: isTogether ? null : chosen.filter((attribute) => attribute !== title) })}>✕</button></figcaption>
       ${drawn.length ? html`<${Plot} lines=${drawn} isLog=${isLog} isRelative=${isRelative} sync="numbers" label="${title}. Last values: ${last}" />` : html`<${Empty}>It has no values${runs.length > 1 ? " in these runs" : " in this run"}.<//>`}</figure>`;
   });
+}
+
+/** Before a choice: the first numbers at a glance. */
+function SmallPlots({ id, isRunning, names, isRelative }) {
+  const first = names.slice(0, FIRST_PLOTS);
+  const { data, error } = usePoll(address(`${runPath(id)}/numbers`, { attribute: first }), isRunning ? 2 : 0);
+  if (!data) return html`<${Trouble} error=${error} />`;
+  return html`<div class="small-plots">${first.map((name, index) => {
+    const points = data.points[name] ?? [];
+    const begin = points[0]?.[0] ?? 0;
+    const line = { label: name, colour: index, dash: 0, points: isRelative ? points.map(([time, value]) => [time - begin, value]) : points };
+    return html`<a class="card small-plot" key=${name} href=${link(["runs", id, "numbers"], { a: name })}><b>${name}</b><span class="num dim">${points.length ? written(points.at(-1)[1]) : "no values"}</span>
+      ${points.length > 0 && html`<${Plot} lines=${[line]} isRelative=${isRelative} isSmall height=${130} label="${name}: ${points.length} values" />`}</a>`;
+  })}</div>
+  ${names.length > FIRST_PLOTS && html`<p class="dim">The first ${FIRST_PLOTS} of ${count(names.length)} numbers: choose others in the list.</p>`}`;
 }
 
 const shorten = (attribute) => attribute.split(".").slice(-2).join(".");
@@ -100,6 +116,10 @@ function useOtherRuns(ids, attributes) {
     const leaving = new AbortController();
     let timer = 0;
     async function look() {
+      if (document.hidden) {
+        timer = setTimeout(look, 1000);
+        return;
+      }
       const began = performance.now();
       const answers = await Promise.all(
         ids.map(async (other) => {
@@ -117,7 +137,7 @@ function useOtherRuns(ids, attributes) {
       );
       if (leaving.signal.aborted) return;
       setRuns(answers);
-      if (answers.some((run) => run.isRunning || run.error)) timer = setTimeout(() => (document.hidden ? (timer = setTimeout(look, 3000)) : look()), Math.max(3000, (performance.now() - began) * 4));
+      if (answers.some((run) => run.isRunning || run.error)) timer = setTimeout(look, Math.max(3000, (performance.now() - began) * 4));
     }
     if (ids.length) look();
     else setRuns([]);

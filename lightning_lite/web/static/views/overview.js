@@ -1,11 +1,11 @@
 // The first view of a run: failures first, then its works, and what is known about it.
-import { runPath } from "../api.js";
+import { runPath, server } from "../api.js";
 import { Line } from "../charts/spark.js";
 import { ask } from "../dialogs.js";
 import { ago, clock, commandLine, count, cpu, duration, fullTime, lastPart, moment, plural, shortDuration, size } from "../format.js";
 import { useObservable } from "../observable.js";
 import { Empty, Menu, Progress, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow, useNow } from "../parts.js";
-import { server, usePoll } from "../poll.js";
+import { usePoll } from "../poll.js";
 import { link, usePlace } from "../router.js";
 import { State, StateIcon, look } from "../states.js";
 import { treeRows } from "../tree.js";
@@ -158,8 +158,8 @@ const WorkRow = memo(function WorkRow({ id, row, run, work, usage, now, refresh 
   const isRunning = run.state === "running";
   if (!work) return html`<div role="row" class="row"><span role="cell" class="c-tree" style=${{ "--depth": row.depth }}>${row.label}</span></div>`;
   const points = usage?.works?.[work.name];
-  const from = now - 120;
-  const recent = points?.filter((point) => point[0] >= from);
+  const recent = points?.filter((point) => point[0] >= now - 120);
+  const from = recent?.[0]?.[0] ?? now;
   const name = { work: work.name };
   const mayAct = isRunning && !info?.read_only;
   const items = [
@@ -222,7 +222,7 @@ function AppUsage({ usage }) {
   }
   const points = [...sums.values()].sort((a, b) => a[0] - b[0]);
   const newest = points.at(-1);
-  const from = Math.min(points[0][0], now - 60);
+  const from = points[0][0]; // the axis begins with the first sample
   return html`<section class="card usage" aria-label="Use of the machine">
     <div><h2>CPU</h2><b class="num">${cpu(newest[1])}</b>
       <${Line} width=${250} height=${44} points=${points} from=${from} to=${now} label="CPU of all processes of the run" /></div>

@@ -1,9 +1,9 @@
 // One run: its heading, its actions, and the tabs.
-import { download, post, runPath } from "../api.js";
+import { download, post, runPath, server } from "../api.js";
 import { ask, copy, say, showText } from "../dialogs.js";
 import { ago, commandLine, count, duration, fullTime, moment, percent } from "../format.js";
 import { Body, Menu, Trouble, useNow } from "../parts.js";
-import { server, usePoll } from "../poll.js";
+import { usePoll } from "../poll.js";
 import { useObservable } from "../observable.js";
 import { link, usePlace } from "../router.js";
 import { State } from "../states.js";

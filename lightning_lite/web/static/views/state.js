@@ -113,7 +113,7 @@ const AttributeRow = memo(function AttributeRow({ id, component, attribute, now,
     <span role="cell" class="c-type dim">${attribute.type}</span>
     <span role="cell" class="c-changed right dim num" title="${fullTime(attribute.changed)}, ${plural(attribute.changes, "change")}">${attribute.changes ? (isRunning ? ago(attribute.changed, now) : fullTime(attribute.changed).slice(11, 19)) : ""}</span>
     <span role="cell" class="c-do">
-      ${typeof attribute.number === "number" && html`<a class="button small" data-row href=${link(["runs", id, "numbers"], { a: fullName })} aria-label="Plot ${fullName}">Plot</a>`}
+      ${typeof attribute.number === "number" && attribute.changes > 0 && html`<a class="button small" data-row href=${link(["runs", id, "numbers"], { a: fullName })} aria-label="Plot ${fullName}">Plot</a>`}
       ${attribute.is_long && html`<button class="small" data-row aria-label="Show all of ${fullName}" onClick=${showAll}>Show</button>`}</span>
   </div>`;
 });
