@@ -187,3 +187,45 @@ def test_each_parameter_refuses_what_its_schema_refuses(site: Site):
                 reply = site.ask(endpoint.method.lower(), endpoint.path, values)
                 assert reply.status == 400, (endpoint.path, parameter.name, value, reply)
                 assert re.match(rf"{parameter.name} must be", reply.error)
+
+
+def test_a_preview_is_shown_once_in_an_origin_of_its_own(site: Site):
+    preview = site.ask("get", "/api/drives/{id}/preview", {"path": "page.html"}).data
+
+    assert preview["kind"] == "html"
+    shown = site.server.send("GET", preview["url"], token=False)
+    assert (shown.status, shown.body) == (200, b"<script>alert(1)</script>")
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "content-disposition" not in shown.headers
+    assert shown.headers["content-security-policy"].startswith("sandbox allow-scripts;")
+    assert site.server.send("GET", preview["url"], token=False).status == 410
+    used = site.ask("get", "/api/drives/{id}/preview", {"path": "page.html"}).data["url"]
+    assert site.server.send("GET", used.replace("/preview/", "/download/"), token=False).status == 404
+
+
+def test_a_file_of_a_drive_is_downloaded_and_never_shown(site: Site):
+    [drive] = site.server.get("/api/drives").data["drives"]
+    url = site.server.post("/api/tickets", kind="file", drive=drive["id"], path="page.html").data["url"]
+
+    reply = site.server.send("GET", url, token=False)
+
+    assert reply.body == b"<script>alert(1)</script>"
+    assert reply.headers["content-type"] == "application/octet-stream"
+    assert reply.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
+
+
+@pytest.mark.parametrize("path", ["../../runs", "/etc/passwd", "a/../../x", "nothing", "."])
+def test_only_paths_in_a_drive_are_files(site: Site, path: str):
+    [drive] = site.server.get("/api/drives").data["drives"]
+
+    reply = site.server.post("/api/tickets", kind="file", drive=drive["id"], path=path)
+
+    assert reply.status in (400, 404, 409)
+    assert reply.error.endswith(".")
+
+
+@pytest.mark.parametrize("drive", ["..", "lit:nothing", "%2e%2e%2fruns", "@nothing"])
+def test_only_ids_of_drives_are_drives(site: Site, drive: str):
+    reply = site.server.get(f"/api/drives/{drive}")
+
+    assert reply.status in (400, 404), reply
