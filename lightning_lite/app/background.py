@@ -130,11 +130,11 @@ class RunningApp:
             self._join(timeout)
 
     def logs(self, work: str | None = None, n: int | None = None) -> str:
-        """Return the output of the works up to now, without colours.
+        """Return the output of the flow and the works up to now, without colours.
 
         Args:
-            work: Name of the work. `None` returns the lines of all works in the order of their times, each
-                after the name of its work.
+            work: Name of the work, or `root` for the flow. `None` returns the lines of all in the order of
+                their times, each after the name of its work.
             n: Number of the last lines of each work; `None` returns all lines.
 
         Raises:

@@ -41,12 +41,13 @@ from lightning_lite.root_access import TRUSTED, trust
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
+from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
-from lightning_lite.tracebacks import text_of
+from lightning_lite.tracebacks import format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.live_table import WorkRow
@@ -144,6 +145,7 @@ class Session:
             journal.close()
             raise
         self._recorder = Recorder(journal, options.history)
+        self._flow_log: FlowLog | None = None
 
     def _make_runner(self, root: LightningFlow, options: RunOptions) -> Runner:
         folder, is_inline = self._folder, options.runner == "inline"
@@ -180,6 +182,7 @@ class Session:
         """Start the works with `start_with_flow`, the command channel, the view and the page."""
         self._clock.watch(self.runner.wake)
         self._terminal.on_gone = self.runner.wake
+        self._record_output()
         now = self._clock.now()
         self._recorder.begin(now)
         for request in self._machine.prepare():
@@ -283,6 +286,7 @@ class Session:
                 ends.callback(self._page.close)  # last, so that it still shows how the run has ended
             ends.callback(self._recorder.close)
             ends.callback(self._note_end, state)
+            ends.callback(self._close_flow_log)
             ends.callback(self._terminal.close)
             if self._view is not None:
                 ends.callback(self._view.close, state, self._machine.root.works())
@@ -290,6 +294,22 @@ class Session:
             ends.callback(self._clock.watch, None)
             if self._channel is not None:
                 ends.callback(self._channel.close)
+
+    def _record_output(self) -> None:
+        """Write what the flow prints to its log; if that fails, the app runs without it."""
+        try:
+            self._flow_log = FlowLog(self._folder.logs)
+        except RuntimeError as error:  # there are too many threads
+            _log.warning("what the flow prints is not logged: %s", error)
+        else:
+            self._terminal.record(self._flow_log.write)
+
+    def _close_flow_log(self) -> None:
+        if self._flow_log is not None:
+            error = sys.exception()
+            if isinstance(error, Exception):  # Python prints it later, if nothing handles it
+                self._flow_log.write("stderr", format_user_frames(error))
+            self._flow_log.close()
 
     def _close_machine(self, reports: list[Report]) -> None:
         now = self._clock.now()

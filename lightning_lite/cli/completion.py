@@ -49,6 +49,7 @@ def complete_works(runs: str, run: str, incomplete: str) -> list[CompletionItem]
     )
     try:
         works = sorted(name.removesuffix(".log") for name in os.listdir(logs) if name.endswith(".log"))
+        works = [work for work in works if work != "root"]  # the flow: only `logs` takes it
     except OSError:  # the run has no logs
         return []
     full = [CompletionItem(work) for work in works if work.startswith(incomplete)]

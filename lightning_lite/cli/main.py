@@ -25,7 +25,7 @@ VERBS = {
     "status": "Show the flows and works of a run.",
     "top": "Watch a run.",
     "ui": "Show the runs in a browser.",
-    "logs": "Show the output of works.",
+    "logs": "Show the output of the flow and the works.",
     "stop": "End a run or a work in order.",
     "kill": "End a run or a work at once.",
     "restart": "Give a work a new process.",

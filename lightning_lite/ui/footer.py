@@ -60,6 +60,11 @@ class Footer:
         self._prints = [_LinesAbove(stream, self) for stream in streams]
 
     @property
+    def prints(self) -> Sequence[WholeLines]:
+        """What is printed to each of the streams."""
+        return self._prints
+
+    @property
     def lines(self) -> WholeLines:
         """What is printed to the first of the streams."""
         return self._prints[0]

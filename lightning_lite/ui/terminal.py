@@ -8,11 +8,13 @@ import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TextIO
 
 from lightning_lite.colours import end_colours, without_colours
 from lightning_lite.ui.colors import Palette, in_colour, shows_colours
 from lightning_lite.ui.footer import Footer
+from lightning_lite.ui.recorded_stream import RecordedStream
 from lightning_lite.ui.whole_lines import WholeLines
 
 #: Maximum number of characters in one write: a pipe or terminal that is ready accepts them without blocking.
@@ -61,6 +63,7 @@ class Terminal:
         self._waiting = threading.Lock()  # protects _waker
         self._waker: int | None = None  # write end of a pipe that ends the wait for the terminal
         self._whole_lines: WholeLines | None = None
+        self._recorded: list[RecordedStream] = []
         self._palette = Palette()
         self._styled: TextIO | None = None  # the stream for which the prefixes are coloured
         self._has_colours = False  # whether that stream shows them
@@ -112,6 +115,23 @@ class Terminal:
         if self.footer is None:
             self._whole_lines = WholeLines.of(sys.stdout)
 
+    def record(self, record: Callable[[str, str], None]) -> None:
+        """Record what the flow prints to the present `sys.stdout` and `sys.stderr`, and not what this shows.
+
+        Args:
+            record: Called with the name of the stream and a text; in any thread and signal handler.
+        """
+        kept = self._whole_lines
+        whole_lines = self.footer.prints if self.footer is not None else [kept] if kept is not None else []
+        for name in ("stdout", "stderr"):
+            stream, named = _real(getattr(sys, name)), partial(record, name)
+            lines = next((lines for lines in whole_lines if lines.stream is stream), None)
+            if lines is not None:
+                lines.record = named
+            elif stream is not None and all(stream is not recorded.stream for recorded in self._recorded):
+                recorded = RecordedStream.of(stream, named)
+                self._recorded += [recorded] if recorded is not None else []
+
     def last_line(self, work: str) -> str:
         """Return the last line that a work printed, or ""."""
         return self._last_lines.get(work, "")
@@ -148,6 +168,8 @@ class Terminal:
         self._give_up_line()
         if self._whole_lines is not None:
             self._whole_lines.close()
+        for recorded in self._recorded:
+            recorded.close()
 
     def _write(self, stream: TextIO, lines: str) -> None:
         while not self._is_broken:
@@ -156,13 +178,20 @@ class Terminal:
             with self._writing:
                 if self._free.is_set() and not self._is_broken:
                     kept = self._kept_lines
-                    # The stream for inline works is an object that passes the rest to the real one.
-                    if kept is not None and getattr(stream, "real", stream) is kept.stream:
+                    if kept is not None and _real(stream) is kept.stream:
                         kept.write_lines(lines)
                     else:
-                        stream.write(lines)
+                        self._write_only(stream, lines)
                         stream.flush()
                     return
+
+    def _write_only(self, stream: TextIO, lines: str) -> None:
+        """Write what is no output of the flow."""
+        for recorded in self._recorded:
+            if recorded.stream is _real(stream):
+                recorded.write_only(lines)
+                return
+        stream.write(lines)
 
     @property
     def _kept_lines(self) -> WholeLines | None:
@@ -229,6 +258,11 @@ def _portions(text: str) -> Iterator[str]:
         end = text.rfind("\n", start, start + _WRITE_SIZE) + 1 or start + _WRITE_SIZE
         yield text[start:end]
         start = end
+
+
+def _real(stream: TextIO) -> TextIO:
+    """Return the stream below the object that the inline runner puts in its place."""
+    return getattr(stream, "real", stream)
 
 
 def _descriptor(stream: TextIO) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self, TextIO
 
@@ -34,6 +35,7 @@ class WholeLines:
 
     Attributes:
         stream: As above.
+        record: Called with what the flow prints, before it is written; in any thread and signal handler.
 
     Example:
         >>> stream = io.TextIOWrapper(io.BytesIO())
@@ -49,6 +51,7 @@ class WholeLines:
 
     def __init__(self, stream: io.TextIOWrapper, lock: threading.Condition | None = None) -> None:
         self.stream = stream
+        self.record: Callable[[str], None] | None = None
         # Re-entrant: a signal handler or a finaliser may print while this thread prints.
         self._lock = threading.Condition(threading.RLock()) if lock is None else lock
         self._text = ""  # printed by the flow, and not written yet
@@ -171,6 +174,8 @@ class WholeLines:
         text, self._text = self._text[:size], self._text[size:]
         if text:
             self._is_in_line = not text.endswith("\n")
+            if self.record is not None:
+                self.record(text)
             self._send(text)
             if not self._is_in_line and self._next_writer:
                 # Else this thread could begin the next line before the other one has the lock.

@@ -157,7 +157,7 @@ def test_interrupting_a_cell_ends_the_app_in_order(outputs):
 def test_the_handle_of_an_app_waits_and_shows_state_and_logs(outputs):
     assert value(outputs["start"]) == "'stopped'"
     assert "root.work | point 4" in printed(outputs["start"])
-    assert value(outputs["logs"]) == r"'root.work | point 4\nroot.work | tidied up\n'"
+    assert value(outputs["logs"]) == r"'root.work | point 4\nroot | True 2.0\nroot.work | tidied up\n'"
 
 
 def test_the_end_of_a_with_block_stops_its_app(outputs):

@@ -1,4 +1,4 @@
-"""`lightning-lite logs`: the output of the works of a run."""
+"""`lightning-lite logs`: the output of the flow and the works of a run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lightning_lite.cli.options import BadInput, ParamType, examples, plain_opti
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.colours import without_colours
 from lightning_lite.monitor.run_status import read_status
+from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.text import harmless
@@ -84,9 +85,9 @@ def command(
     no_prefix: bool,
     as_json: bool,
 ) -> None:
-    """Show the output of the works of a run, in the order in which it was printed.
+    """Show the output of the flow and the works of a run, in the order in which it was printed.
 
-    The output of the flow is not in the logs: it goes to the terminal of the app.
+    The name of the flow is root.
     """
     run, words = find_target(root, target)
     folder = os.path.join(run.path, "logs")
@@ -109,7 +110,7 @@ def command(
 
 
 def _known_works(run: RunSummary) -> set[str]:
-    works = {work.name for work in read_status(run, journal=False).works}
+    works = {work.name for work in read_status(run, journal=False).works} | {FLOW}
     return works.union(list_logs(os.path.join(run.path, "logs")))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from time import time
 
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.output.display_queue import Piece
@@ -25,18 +26,25 @@ class WorkLog:
         work: Name of the work.
         path: The file; appended to if it exists.
         complain: Called with the error if the file can't be written.
+        clock: Returns when what is appended was printed, in seconds since 1970.
 
     Attributes:
         is_in_line: Whether the last line has no newline yet, and was not returned.
     """
 
-    def __init__(self, work: str, path: str, complain: Callable[[OSError], None]) -> None:
+    def __init__(
+        self,
+        work: str,
+        path: str,
+        complain: Callable[[OSError], None],
+        clock: Callable[[], float] = time,
+    ) -> None:
         self._work = work
         self._path = path
         self._complain = complain
         self._mask = OutputMask()
         self._stream = HarmlessStream()
-        self._times = TimesWriter(path)
+        self._times = TimesWriter(path, clock)
         self._fd: int | None = None
         self._missing = 0  # bytes that could not be written at the end of the file
         self._end = 0  # position after what was written as a whole

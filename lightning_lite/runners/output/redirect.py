@@ -89,7 +89,8 @@ class _WorkStream:
 
     def isatty(self) -> bool:
         """Return `False` for a work, as in a process of its own."""
-        return self._work() is None and self.real is not None and self.real.isatty()
+        isatty = getattr(self.real, "isatty", None)  # a user's class may have only `write`
+        return self._work() is None and isatty is not None and isatty()
 
     def write(self, text: str) -> int:
         work = self._work()
