@@ -71,6 +71,12 @@ function tickLabel(time, step) {
   return clock(time, step < 1 ? 2 : 0).slice(0, step >= 60 ? 5 : undefined);
 }
 
+/** Around a single point uPlot would show a day. */
+function rangeOfX(plot, min, max) {
+  const [xs] = plot.data;
+  return xs.length === 1 ? [xs[0] - 1, xs[0] + 1] : [min, max];
+}
+
 function options({ lines, isLog, isRelative, height, width, sync, isSmall }) {
   const colour = colours();
   const font = "11px system-ui, sans-serif";
@@ -82,7 +88,7 @@ function options({ lines, isLog, isRelative, height, width, sync, isSmall }) {
     padding: [10, 12, 0, 0],
     cursor: isSmall ? { show: false } : { sync: sync ? { key: sync } : undefined, points: { size: 7 }, drag: { x: true, y: false } },
     legend: { show: !isSmall, live: true },
-    scales: { x: { time: !isRelative, range: (_, min, max) => (min === max ? [min - 1, max + 1] : [min, max]) }, y: { distr: isLog ? 3 : 1 } },
+    scales: { x: { time: !isRelative, range: rangeOfX }, y: { distr: isLog ? 3 : 1 } },
     axes: [
       { ...axis, size: 30, incrs: isRelative ? STEPS : undefined, values: (_, splits, _axis, _space, step) => splits.map((value) => (isRelative ? value ? duration(value) : "0" : tickLabel(value, step))), space: 80 },
       { ...axis, size: 58, values: (_, splits) => splits.map((value) => (value === null ? "" : number(value))) },
