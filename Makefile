@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
+.PHONY: help browser demo demo-ui test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
 	test-wheel release-check clean
 
 help:
@@ -38,8 +38,14 @@ demo-ui: .venv/installed-ui
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && cd "$$folder" && \
 	{ "$(CURDIR)/.venv/bin/lightning-lite" run --ui "$(CURDIR)/examples/ui/app.py" || test $$? -eq 130; }
 
-test: .venv/installed-test
+test: .venv/installed-test browser
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
+
+# A browser is no package of Python, and only root could install it: the tests of the page are skipped without one.
+browser:
+	@for name in "$$LIGHTNING_LITE_TEST_BROWSER" chromium chromium-browser google-chrome; do \
+	command -v "$$name" >/dev/null && exit; done; \
+	echo "no browser, so the tests of the page are skipped; on Debian: apt-get install chromium" >&2
 
 # Both build their environment each time, because the newest version of today is not that of last week.
 test-newest:
@@ -126,7 +132,7 @@ release-check: test-wheel
 	@$(PYTHON_IN_VENV) tools/release_check.py
 
 clean:
-	@rm -rf .venv .venv-* build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
+	@rm -rf .venv .venv-* build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.* .test-artefacts
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON_IN_VENV):

@@ -44,7 +44,7 @@ def act(site: Site, id: str, command: str, work: str | None, timeout: float | No
     """
     run = site.find_run(id)
     if run.state != "running":
-        raise Refused(409, f"Run {run.id} is not running: it is {run.state}.")
+        raise Refused(409, f"Run {run.id} is not running: its state is {run.state}.")
     seconds = timing.STOP_TIMEOUT if timeout is None else timeout
     if command == "stack":
         return _read_stack(run, work)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from lightning_lite.testing import poll_until
 
+from tests.support.page_servers import Server
 from tests.support.processes import DEADLINE, starting, wait_until_gone
-from tests.web.serving import Server
 
 TICKING = Path(__file__).with_name("ticking_app.py")
 
@@ -44,16 +44,14 @@ class App(NamedTuple):
 
 
 @contextmanager
-def running(
-    server: Server, root: Path, folder: Path, script: Path = TICKING, **environ: str
-) -> Iterator[App]:
+def running(server: Server, root: Path, folder: Path, script: Path = TICKING) -> Iterator[App]:
     """Run an app in a folder until the block ends; yield it when its works run."""
     known = {run["id"] for run in server.get("/api/runs").data["runs"]}
     with starting() as start, open(folder / "errors", "w") as errors:
         process = start(
             script,
             cwd=folder,
-            env={**os.environ, "LIGHTNING_LITE_ROOT": str(root)} | environ,
+            env={**os.environ, "LIGHTNING_LITE_ROOT": str(root)},
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )

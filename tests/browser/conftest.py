@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.tabs import PATIENCE, Tab, open_tab
+from tests.support.page_servers import Server, serving
 from tests.support.processes import run_script
-from tests.web.serving import Server, serving
 
 #: Names the program of the browser, for machines on which it has another name.
 VARIABLE = "LIGHTNING_LITE_TEST_BROWSER"
@@ -21,7 +21,7 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "ui" / "app.py"
 
-# The browser must ask no other machine: no name but these can be resolved, and its own services are switched off.
+# The browser must ask no other machine: it can resolve only these names, and its own services are off.
 _OPTIONS = [
     "--disable-gpu",
     "--disable-quic",
@@ -41,14 +41,16 @@ def find_browser() -> str:
     return next(filter(None, map(shutil.which, names)), "")
 
 
-# One for each module and not for the session: while it is open, playwright has an event loop in this thread, with
-# which no other test could call `asyncio.run`.
+# One for each module and not for the session: while it is open, playwright has an event loop in this thread,
+# so that no other test could call `asyncio.run`.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = find_browser()
     if not program:
-        reason = f"no browser ({', '.join(_PROGRAMS)}); on Debian: apt-get install chromium; or name it in {VARIABLE}"
-        if os.environ.get("CI"):
+        reason = f"no browser: apt-get install chromium, or name its program in {VARIABLE}"
+        if os.environ.get(VARIABLE) or os.environ.get(
+            "CI"
+        ):  # where it has to be, a skip would hide that it is gone
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
@@ -81,7 +83,7 @@ def shown(shown_root: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Tab]]:
-    """Open a page of a server; at the end of the test, each has to be without errors, dialogs and foreign requests."""
+    """Open a page; at the end of the test it must have had no error, no dialog, and no request elsewhere."""
     tabs: list[Tab] = []
 
     def visit(server: Server, view: str = "", **options: object) -> Tab:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page
 
-from lightning_lite.testing import poll_until
-
-from tests.web.serving import Server
+from tests.support.page_servers import Server
 
 #: Seconds after which a page hangs; a bound, not a measurement.
 PATIENCE = 20.0
-
-#: Sets `pwned` if a text becomes markup; the page has to show it as text.
-PROBE = "<img src=x onerror=\"window.pwned='%s'\">"
 
 
 class Tab(NamedTuple):

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.tabs import Tab, open_tab
+from tests.support.page_servers import Server
 from tests.support.users import EVE, act_as, needs_users
-from tests.web.serving import Server
 
 pytestmark = pytest.mark.dependencies
 
@@ -27,9 +27,8 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(visit: Visit, shown: 
 
     expect(tab.view("runs")).to_contain_text("fine-tuning")
     assert tab.page.url == f"http://{shown.host}/"
-    assert shown.token not in tab.page.evaluate(
-        "JSON.stringify([...Object.entries(localStorage), document.cookie, history.state])"
-    )
+    kept = tab.page.evaluate("JSON.stringify([{ ...localStorage }, document.cookie, history.state])")
+    assert shown.token not in kept
     assert not [address for address in tab.requests[1:] if shown.token in address]
 
     tab.page.reload()
@@ -147,7 +146,11 @@ def test_a_page_of_another_port_loads_no_script_of_ours(other_page: Page, shown:
 
 def test_a_page_of_another_port_sees_nothing_in_a_frame(other_page: Page, shown: Server):
     other_page.evaluate(
-        """url => { const frame = document.createElement("iframe"); frame.src = url; document.body.append(frame); }""",
+        """url => {
+          const frame = document.createElement("iframe");
+          frame.src = url;
+          document.body.append(frame);
+        }""",
         f"http://{shown.host}/#token={shown.token}",
     )
     other_page.wait_for_timeout(500)
@@ -161,7 +164,11 @@ def test_a_page_of_another_port_gets_no_handle_on_ours(other_page: Page, shown: 
         other_page.evaluate("url => { window.handle = open(url) }", shown.address)
     expect(popup.value.locator("[data-view=runs]")).to_contain_text("fine-tuning")
     found = other_page.evaluate("""() => {
-      try { return String(handle.sessionStorage.length) + handle.document.title } catch (error) { return error.name }
+      try {
+        return String(handle.sessionStorage.length) + handle.document.title;
+      } catch (error) {
+        return error.name;
+      }
     }""")
     assert found in ("SecurityError", "TypeError")
 
@@ -172,9 +179,8 @@ def test_a_name_that_leads_to_this_machine_is_refused(browser: Browser, shown: S
     assert answer is not None
     assert answer.status == 421
     expect(page.locator("pre")).to_contain_text("use the address that it has printed")
-    assert (
-        page.evaluate(ASK, ["/api/runs", {"headers": {"Authorization": f"Bearer {shown.token}"}}])[1] == 421
-    )
+    headers = {"Authorization": f"Bearer {shown.token}"}
+    assert page.evaluate(ASK, ["/api/runs", {"headers": headers}])[1] == 421
     page.context.close()
 
 

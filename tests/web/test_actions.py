@@ -14,9 +14,9 @@ from lightning_lite.runs.catalog import read_run
 from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import RunningApp, running
+from tests.support.page_servers import Reply, Server, serving
 from tests.support.processes import DEADLINE, is_gone, wait_until_gone
 from tests.support.run_folders import make_run_folder, runs_folder
-from tests.web.serving import Reply, Server, serving
 
 pytestmark = pytest.mark.dependencies
 

@@ -16,9 +16,9 @@ import pytest
 from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import running
+from tests.support.page_servers import Server, serving
 from tests.support.pages import PROJECT
 from tests.support.processes import DEADLINE, run_script
-from tests.web.serving import Server, serving
 
 pytestmark = pytest.mark.dependencies
 

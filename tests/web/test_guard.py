@@ -11,8 +11,8 @@ import pytest
 
 from lightning_lite.web.guard import Guard
 
+from tests.support.page_servers import Server, serving
 from tests.support.run_folders import make_run_folder
-from tests.web.serving import Server, serving
 
 pytestmark = pytest.mark.dependencies
 

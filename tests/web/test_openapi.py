@@ -19,8 +19,8 @@ from lightning_lite.web.openapi import describe_api
 from lightning_lite.web.schemas import SCHEMAS
 
 from tests.cli.short_apps import running
+from tests.support.page_servers import Reply, Server, serving
 from tests.support.processes import DEADLINE
-from tests.web.serving import Reply, Server, serving
 
 pytestmark = pytest.mark.dependencies
 

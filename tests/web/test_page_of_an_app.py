@@ -18,8 +18,8 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.testing import poll_until
 
+from tests.support.page_servers import Server
 from tests.support.processes import DEADLINE, finish, is_gone, starting, wait_until_gone
-from tests.web.serving import Server
 
 pytestmark = pytest.mark.dependencies
 

@@ -29,9 +29,9 @@ from lightning_lite.web.server import (
 from lightning_lite.web.site import Site
 
 from tests.cli.short_apps import running
+from tests.support.page_servers import Server, read_address, serving
 from tests.support.processes import DEADLINE, finish, starting
 from tests.support.run_folders import make_run_folder, runs_folder
-from tests.web.serving import Server, read_address, serving
 
 pytestmark = pytest.mark.dependencies
 

@@ -41,13 +41,17 @@ export function Dialogs() {
 function Dialog({ shown }) {
   const element = useRef(null);
   useEffect(() => {
+    const box = element.current;
     const last = document.activeElement;
-    element.current.showModal();
-    return () => last?.isConnected && last.focus();
+    box.showModal();
+    return () => {
+      box.close(); // as long as it is open, nothing else can have the focus
+      if (last?.isConnected) last.focus();
+    };
   }, [shown]);
   const close = (answer) => {
     shown.resolve(answer);
-    dialog.set(null);
+    if (dialog.get() === shown) dialog.set(null);
   };
   const isQuestion = shown.kind === "question";
   return html`

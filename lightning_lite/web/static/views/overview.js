@@ -173,7 +173,7 @@ const WorkRow = memo(function WorkRow({ id, row, run, work, usage, now, refresh 
           { label: "Show the stack", hint: "what it does now", action: () => act(run, { command: "stack", work: work.name }) },
           { label: "Restart", hint: "ends its process, runs the call again", danger: true, action: () => question(run, work, "restart", refresh) },
           { label: "Stop", hint: "its call has then ended as stopped", danger: true, action: () => question(run, work, "stop", refresh) },
-          { label: "Kill", hint: "as if it had crashed", danger: true, action: () => question(run, work, "kill", refresh) },
+          { label: "Kill", hint: "at once, without cleaning up", danger: true, action: () => question(run, work, "kill", refresh) },
         ]
       : []),
   ];
@@ -197,7 +197,7 @@ const WorkRow = memo(function WorkRow({ id, row, run, work, usage, now, refresh 
 const QUESTIONS = {
   restart: ["Restart", "Its process ends, a new one starts, and the call that it runs begins again from its start."],
   stop: ["Stop", "Its process ends in order. The call that it runs has then ended as stopped, and is not run again unless the flow asks."],
-  kill: ["Kill", "Its process ends at once, as in a crash: the attempt fails, and the rules for retries decide what follows."],
+  kill: ["Kill", "Its process, and all programs that it started, end at once, without cleaning up. The call that it runs has then ended as stopped."],
 };
 
 async function question(run, work, command, refresh) {

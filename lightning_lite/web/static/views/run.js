@@ -116,7 +116,7 @@ function Actions({ data, refresh }) {
   const isRunning = run.state === "running";
   const mayAct = !info?.read_only;
   const items = [
-    isRunning && mayAct && { label: "Show the stacks", hint: "what each process does now", action: () => act(run, { command: "stack" }) },
+    isRunning && mayAct && { label: "Show the stack", hint: "what the flow does now", action: () => act(run, { command: "stack" }) },
     isRunning && mayAct && { label: "Kill the run", hint: "its processes end at once", danger: true, action: () => kill(run, refresh) },
     isRunning && mayAct && null,
     { label: "Download the trace", hint: "for Perfetto or chrome://tracing", action: () => fetchFile({ kind: "trace", run: run.id }) },
@@ -144,7 +144,7 @@ export async function fetchFile(ticket) {
 export async function act(run, command, refresh) {
   try {
     const answer = await post(`${runPath(run.id)}/actions`, command);
-    if (answer.text) showText({ title: `Stacks of ${command.work ?? run.name ?? run.id}`, text: answer.text, note: answer.done });
+    if (answer.text) showText({ title: `Stack of ${command.work ?? "the flow"}`, text: answer.text, note: answer.done });
     else say(answer.done);
   } catch (error) {
     say(error.message, { bad: true });
