@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -66,12 +67,25 @@ def test_a_wrong_token_says_what_to_do(visit: Visit, shown: Server):
     expect(tab.view("runs")).to_contain_text("fine-tuning")
 
 
-def test_a_second_tab_gets_the_token_from_the_first_one(visit: Visit, shown: Server):
+@pytest.mark.parametrize("how", [{"modifiers": ["ControlOrMeta"]}, {"button": "middle"}])
+def test_a_tab_that_a_link_opens_gets_a_copy_of_the_token(visit: Visit, shown: Server, how: dict[str, Any]):
     first = visit(shown)
     expect(first.view("runs")).to_be_visible()
 
+    with first.page.context.expect_page() as opened:
+        first.page.get_by_role("link", name="Drives").click(**how)
+    expect(opened.value.locator("[data-view=drives]")).to_contain_text("results")
+    expect(first.view("runs")).to_be_visible()
+
+
+def test_another_tab_of_the_same_origin_gets_no_token(visit: Visit, shown: Server):
+    first = visit(shown)
+    expect(first.view("runs")).to_be_visible()
+
+    # As a tab that was left open from an earlier server at this port.
     second = open_tab(first.page.context, shown, "/drives", token=False)
-    expect(second.view("drives")).to_contain_text("results")
+    expect(second.page.get_by_role("heading")).to_have_text("Paste your token")
+    assert second.page.evaluate("sessionStorage.length") == 0
 
 
 @contextmanager

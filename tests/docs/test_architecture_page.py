@@ -1,4 +1,4 @@
-"""`docs/architecture.md` has a line for each module, and none for a module that is gone."""
+"""`docs/architecture.md` has a line for each module, and no line for a module that is gone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ FOLDER = Path(lightning_lite.__file__).parent
 PAGE = FOLDER.parent / "docs" / "architecture.md"
 
 #: Folders of which one line describes all modules.
-ONE_LINE = ("cli/verbs/", "core/")
+ONE_LINE = ("cli/verbs/", "core/", "web/static/views/", "web/static/charts/", "web/static/vendor/")
 
 
 def modules() -> set[str]:
     """Return the paths of all modules below the package, without the suffix."""
-    paths = {file.relative_to(FOLDER).with_suffix("").as_posix() for file in FOLDER.rglob("*.py")}
+    files = [*FOLDER.rglob("*.py"), *FOLDER.glob("web/static/**/*.js")]
+    paths = {file.relative_to(FOLDER).with_suffix("").as_posix() for file in files}
     return {path for path in paths if not path.endswith("__init__") and not path.startswith(ONE_LINE)}
 
 

@@ -6,7 +6,7 @@ import { LostServer } from "./parts.js";
 import { server } from "./api.js";
 import { usePoll } from "./poll.js";
 import { go, link, readAddress, usePlace } from "./router.js";
-import { askOtherTabs, session, takeTokenFromAddress } from "./session.js";
+import { passTokenToNewTabs, session, takeTokenFromAddress } from "./session.js";
 import { nextTheme, theme } from "./theme.js";
 import { html, render, useEffect } from "./ui.js";
 import { Compare } from "./views/compare.js";
@@ -18,7 +18,7 @@ import { TokenPage } from "./views/token.js";
 
 const wantedView = takeTokenFromAddress();
 readAddress();
-if (!session.get().token) askOtherTabs();
+passTokenToNewTabs();
 addEventListener("hashchange", () => {
   if (takeTokenFromAddress() !== null) readAddress();
 });

@@ -3,9 +3,6 @@ import { observable } from "./observable.js";
 
 const KEY = "lightning-lite-token";
 
-// A new tab of the same page asks the open ones, so that a link can be opened beside.
-const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel(KEY) : null;
-
 /** The token or "" if there is none; `refused` is true when the server did not take it. */
 export const session = observable({ token: read(), refused: false });
 
@@ -47,13 +44,19 @@ export function tokenIn(text) {
   return found ? decodeURIComponent(found[1]) : text.trim();
 }
 
-channel?.addEventListener("message", ({ data }) => {
-  const { token, refused } = session.get();
-  if (data?.ask && token && !refused) channel.postMessage({ token });
-  else if (data?.token && !token) setToken(data.token);
-});
+/** Open links of this page in new tabs in a way that lets the new tab have a copy of the storage.
 
-/** Ask the other tabs of this page for their token. */
-export function askOtherTabs() {
-  channel?.postMessage({ ask: true });
+A browser copies it only to a tab that a script opens. Tabs must not ask each other for the token: an open tab of an
+earlier server at this port would get it.
+*/
+export function passTokenToNewTabs() {
+  for (const kind of ["click", "auxclick"]) {
+    addEventListener(kind, (event) => {
+      const link = event.target instanceof Element ? event.target.closest("a[href^='#']") : null;
+      const isNewTab = event.button === 1 || (event.button === 0 && (event.ctrlKey || event.metaKey || event.shiftKey));
+      if (!link || !isNewTab || event.defaultPrevented) return;
+      event.preventDefault();
+      window.open(link.href, "_blank");
+    });
+  }
 }
