@@ -473,8 +473,8 @@ def _as_root(root: Any) -> LightningFlow:
         )
     if type(root).run is LightningFlow.run:
         raise ComponentDefinitionError(
-            "The root flow passed to LightningApp does not override the run() method. "
-            f"Define run() in {type(root).__qualname__}."
+            "The root flow passed to `LightningApp` does not override the `run()` method. "
+            f"Define `run()` in {type(root).__qualname__}."
         )
     if root._node.parent is not None:
         raise ComponentError(f"The root of an app must not be part of another flow; {root.name} is.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from lightning_lite.storage.errors import DrivePathError, shown
 
@@ -28,6 +28,9 @@ class Mount(_Fields):
     """
 
     __slots__ = ()
+
+    #: Beginning of each source.
+    protocol: ClassVar[str] = _PROTOCOL
 
     def __new__(cls, source: str, mount_path: str = "") -> Mount:
         """Validate the arguments.

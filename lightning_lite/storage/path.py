@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.root_access import opened
 from lightning_lite.settings import absolute, resolve_root, working_directory
 from lightning_lite.storage import stat_cache
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
@@ -90,8 +91,8 @@ class Path(Transferable, SegmentsPath):
         DriveTypeError: Segments have different origins.
 
     Attributes:
-        origin_name: Work that makes the file, or `None`.
-        consumer_name: Work that got the path last, or `None`.
+        origin_name: Work that makes the file; "" if it has no name yet, and `None` without a work.
+        consumer_name: Work that got the path last, in the same way.
 
     Example:
         >>> Path("checkpoints") / "best.ckpt"
@@ -117,7 +118,7 @@ class Path(Transferable, SegmentsPath):
     def with_segments(self, *segments: PathLike) -> Self:
         """Return a path derived from this one; it has the same origin."""
         path = type(self)(*segments)
-        if path.origin_name is None:
+        if not path.origin_name:
             path._inherit(self)
         return path
 
@@ -156,7 +157,7 @@ class Path(Transferable, SegmentsPath):
     @property
     def hash(self) -> str | None:
         """Identifier made of the origin and the text; `None` without an origin."""
-        if self.origin_name is None:
+        if not self.origin_name:
             return None
         return sha1(f"{self.origin_name}/{self}".encode(errors="surrogateescape")).hexdigest()
 
@@ -167,7 +168,7 @@ class Path(Transferable, SegmentsPath):
 
     def exists(self, **options: bool) -> bool:
         """Return whether the file or folder exists at this path, or at its origin."""
-        return super().exists(**options) or (self.origin_name is not None and self.exists_remote())
+        return super().exists(**options) or bool(self.origin_name and self.exists_remote())
 
     def exists_local(self) -> bool:
         """Return whether the file or folder exists at this path."""
@@ -224,18 +225,23 @@ class Path(Transferable, SegmentsPath):
 
     def attached(self, work: str, attribute: str) -> None:
         """Record that it became an attribute of `work`; the first such work is its origin."""
-        if not work:
-            return  # the work is not part of a tree yet
-        if self.origin_name is None:
+        if not self.origin_name:
             self.origin_name = work
             if current_caller().kind == "work":
                 self._folder = working_directory()
         self.consumer_name = work
 
+    def renamed(self, before: str, work: str, attribute: str) -> None:
+        """Record the new name of a work of which it is an attribute."""
+        if self.origin_name == before:
+            self.origin_name = work
+        self.consumer_name = work
+
     def before_run(self, work: str) -> Self:
         """Return the path at which `work` finds the file, absolute if the working directories differ."""
         path = self._resolved(work)
-        if self.origin_name is None or self.origin_name == work:
+        if not self.origin_name or self.origin_name == work:
+            _make_folder(path)
             return path
         home = path._origin_path
         path = path.with_segments(path if _is_at(path, home) else home)
@@ -315,7 +321,7 @@ class Path(Transferable, SegmentsPath):
             artifacts.store.get(parts, destination(place, overwrite=overwrite), owner=origin)
 
     def _origin(self, purpose: str) -> str:
-        if self.origin_name is None:
+        if not self.origin_name:
             raise DriveDetached(
                 f"Trying to {purpose.format(shown(str(self)))}, but the path is not attached to a "
                 "LightningWork. Assign it to an attribute of the work that makes the file."
@@ -368,7 +374,24 @@ def _local_path_of(segment: PathLike) -> PathLike:
     if not _is_lit_text(segment):
         return segment
     parts = path_parts(str(segment).removeprefix(PROTOCOL), portable=False)
-    return "/".join((resolve_root(current_caller().root), _FOLDER, *parts))
+    path = "/".join((resolve_root(current_caller().root), _FOLDER, *parts))
+    _make_folder(path)
+    return path
+
+
+def _make_folder(path: PathLike) -> None:
+    """Create the folder of `lit://` paths in the root of a work, if `path` is in it.
+
+    A work may write its file before it has created any folder.
+    """
+    caller = current_caller()
+    if (
+        caller.kind == "work"
+        and caller.root is not None
+        and f"{path}".startswith(f"{caller.root}/{_FOLDER}/")
+    ):
+        with opened(caller.root, (_FOLDER,), make=os.mkdir):
+            pass
 
 
 def _text_of(path: PurePath, guess: str | None) -> str | None:

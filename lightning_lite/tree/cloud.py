@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from _collections_abc import Iterable
+import sys
+from _collections_abc import Iterable, Mapping
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.values.base import Transferable
@@ -14,14 +15,49 @@ if TYPE_CHECKING:
 
 _MAX_GROUP_LENGTH = 64
 
+#: The key of `CloudCompute.id` in its plain data, as in Lightning App.
+_ID = "_internal_id"
+
+#: Imported by name when it is needed: few apps have a mount, and each work loads this module.
+_MOUNT = "lightning_lite.storage.mount"
+
+
+class Dockerfile:
+    """A Dockerfile that was read.
+
+    Args:
+        path: Its path.
+        data: Its lines, each with its line end.
+    """
+
+    def __init__(self, path: str, data: Sequence[str]) -> None:
+        self.path = path
+        self.data = list(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return path and lines as plain data."""
+        return {"path": self.path, "data": list(self.data)}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dockerfile) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.path, *self.data))
+
+    def __repr__(self) -> str:
+        return f"Dockerfile({self.path!r}, {len(self.data)} lines)"
+
 
 class BuildConfig:
     """Requirements of the environment of a work; stored and shown, but never installed.
 
     Args:
         requirements: Names of packages, or files that list them.
-        dockerfile: Path of a Dockerfile.
+        dockerfile: Path of a Dockerfile, which is read if it exists.
         image: Name of a container image.
+
+    A relative path is one from the folder of the file that calls. A work whose configuration has no
+    requirements or no Dockerfile takes the `requirements.txt` or the `Dockerfile` next to its own file.
 
     Raises:
         TypeError: `requirements` is a single string.
@@ -31,19 +67,43 @@ class BuildConfig:
         ['torch>=2']
     """
 
+    # Also in the class: a subclass with the decorator `dataclass` has an `__init__` that sets none of them.
+    requirements: Sequence[str] = ()
+    dockerfile: Dockerfile | str | None = None
+    image: str | None = None
+
     def __init__(
         self,
         requirements: Sequence[str] | None = None,
-        dockerfile: str | os.PathLike[str] | None = None,
+        dockerfile: str | os.PathLike[str] | Dockerfile | None = None,
         image: str | None = None,
     ) -> None:
         if isinstance(requirements, str):
             raise TypeError(
                 f"requirements must be a list of names or files, found the string {requirements!r}."
             )
-        self.requirements = _expand_requirements(requirements or ())
-        self.dockerfile = None if dockerfile is None else os.fspath(dockerfile)
+        folder = os.path.dirname(sys._getframe(1).f_code.co_filename)
+        self.requirements = _expand_requirements(requirements or (), folder)
+        self.dockerfile = _read_dockerfile(dockerfile, folder)
         self.image = image
+
+    def take_nearby_files(self, cls: type) -> Self:
+        """Read the files next to the module of a work, where the configuration has nothing else.
+
+        Args:
+            cls: The class of the work.
+
+        Returns:
+            This configuration.
+        """
+        file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        if isinstance(file, str):
+            folder = os.path.dirname(os.path.abspath(file))
+            if not self.requirements and os.path.isfile(f"{folder}/requirements.txt"):
+                self.requirements = _expand_requirements(["requirements.txt"], folder)
+            if self.dockerfile is None and os.path.isfile(f"{folder}/Dockerfile"):
+                self.dockerfile = _read_dockerfile("Dockerfile", folder)
+        return self
 
     def build_commands(self) -> list[str]:
         """Return the commands to run before the installation; override it to return some."""
@@ -53,7 +113,9 @@ class BuildConfig:
         """Return the configuration as plain data."""
         return {
             "requirements": list(self.requirements),
-            "dockerfile": self.dockerfile,
+            "dockerfile": self.dockerfile.to_dict()
+            if isinstance(self.dockerfile, Dockerfile)
+            else self.dockerfile,
             "image": self.image,
             "build_commands": self.build_commands(),
         }
@@ -61,7 +123,10 @@ class BuildConfig:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Return a configuration from the data of `to_dict`."""
-        return cls(data.get("requirements"), data.get("dockerfile"), data.get("image"))
+        dockerfile = data.get("dockerfile")
+        if isinstance(dockerfile, dict):
+            dockerfile = Dockerfile(**dockerfile)
+        return cls(data.get("requirements"), dockerfile, data.get("image"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BuildConfig) and self.to_dict() == other.to_dict()
@@ -83,11 +148,14 @@ class CloudCompute(Transferable):
         disk_size: Size of the disk, in GiB.
         idle_timeout: Seconds without a call after which the machine may be released, or `None`.
         shm_size: Shared memory, in MiB; `None` means 1024 for a machine with a GPU, else 0.
-        mounts: One `Mount` or several, each with a different mount path.
+        mounts: One `Mount` or several, each with a different mount path; kept as it was given.
         colocation_group_id: Name of a group of works on one machine, at most 64 characters.
+        interruptible: Whether the machine may be taken away. As in Lightning App, only a machine with a GPU
+            may be, and the environment must have `LIGHTNING_INTERRUPTIBLE_WORKS=1`.
 
     Raises:
-        ValueError: Two mounts have the same path, or the name of the group is empty or too long.
+        ValueError: Two mounts have the same path, the name of the group is empty or too long, or
+            `interruptible` is not possible.
 
     Example:
         >>> CloudCompute("GPU").name
@@ -102,6 +170,7 @@ class CloudCompute(Transferable):
         shm_size: int | None = None,
         mounts: Any = None,
         colocation_group_id: str | None = None,
+        interruptible: bool = False,
     ) -> None:
         lowered = name.lower()
         # Each object belongs to one work, so each has its own id, except the default.
@@ -110,8 +179,8 @@ class CloudCompute(Transferable):
         self.disk_size = disk_size
         self.idle_timeout = idle_timeout
         self.shm_size = shm_size if shm_size is not None else (1024 if "gpu" in lowered else 0)
-        self.mounts = list(mounts) if isinstance(mounts, Iterable) else ([] if mounts is None else [mounts])
-        paths = [mount.mount_path for mount in self.mounts]
+        self.mounts = mounts
+        paths = [mount.mount_path for mount in _as_list(mounts)]
         if len(set(paths)) < len(paths):
             raise ValueError(f"Every Mount attached to a work must have a unique mount_path, found {paths}.")
         if colocation_group_id is not None and not 0 < len(colocation_group_id) <= _MAX_GROUP_LENGTH:
@@ -120,24 +189,32 @@ class CloudCompute(Transferable):
                 f"found {len(colocation_group_id)}: {colocation_group_id[:80]!r}."
             )
         self.colocation_group_id = colocation_group_id
+        if interruptible:
+            _check_interruptible(self.name)
+        self.interruptible = interruptible
+
+    @property
+    def preemptible(self) -> bool:
+        """Old name of `interruptible`."""
+        return self.interruptible
 
     def is_default(self) -> bool:
         """Return whether this is the default kind."""
         return self.id == "default"
 
     def call_key(self) -> Any:
-        """Return plain data from which the key of a call is computed."""
-        return self.to_dict()
+        """Return plain data from which the key of a call is computed; the same in each run."""
+        return {name: value for name, value in self.to_dict().items() if name != _ID}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CloudCompute) and self.id == other.id and self.to_dict() == other.to_dict()
+        return isinstance(other, CloudCompute) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash(self.id)
 
     def clone(self) -> CloudCompute:
         """Return a copy for another work, with its own id."""
-        return CloudCompute.from_dict(self.to_dict())
+        return CloudCompute.from_dict(self.call_key())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as plain data."""
@@ -146,24 +223,79 @@ class CloudCompute(Transferable):
             "disk_size": self.disk_size,
             "idle_timeout": self.idle_timeout,
             "shm_size": self.shm_size,
-            "mounts": list(self.mounts),
+            "mounts": None if self.mounts is None else [mount._asdict() for mount in _as_list(self.mounts)],
             "colocation_group_id": self.colocation_group_id,
+            "interruptible": self.interruptible,
+            _ID: self.id,
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CloudCompute:
         """Return an object from the data of `to_dict`."""
-        return cls(**data)
+        arguments = {name: value for name, value in data.items() if name not in ("type", _ID)}
+        if arguments.get("mounts") is not None:
+            arguments["mounts"] = [_as_mount(mount) for mount in _as_list(arguments["mounts"])]
+        found = cls(**arguments)
+        found.id = data.get(_ID, found.id)
+        return found
 
     def __repr__(self) -> str:
         return f"CloudCompute(name={self.name!r})"
 
 
-def _expand_requirements(requirements: Iterable[str]) -> list[str]:
+def _as_list(mounts: Any) -> list[Any]:
+    """Return the mounts of an argument; one mount is a tuple of its fields, not of mounts."""
+    if mounts is None:
+        return []
+    if isinstance(mounts, Mapping) or hasattr(mounts, "mount_path"):
+        return [mounts]
+    return list(mounts)
+
+
+def _as_mount(mount: Any) -> Any:
+    """Return the `Mount` of its plain data."""
+    if not isinstance(mount, Mapping):
+        return mount
+    __import__(_MOUNT)
+    return sys.modules[_MOUNT].Mount(**mount)
+
+
+def _check_interruptible(machine: str) -> None:
+    """Refuse an interruptible machine, as Lightning App does.
+
+    Raises:
+        ValueError: The environment does not allow it, or the machine has no GPU.
+    """
+    if os.environ.get("LIGHTNING_INTERRUPTIBLE_WORKS", "0") != "1":
+        raise ValueError(
+            "CloudCompute(interruptible=True) isn't supported yet, unless the environment has "
+            "LIGHTNING_INTERRUPTIBLE_WORKS=1. On one machine it has no effect: leave it out."
+        )
+    if "gpu" not in machine:
+        raise ValueError(
+            f"CloudCompute(interruptible=True) is supported only with GPU machines, found {machine!r}."
+        )
+
+
+def _read_dockerfile(
+    dockerfile: str | os.PathLike[str] | Dockerfile | None, folder: str
+) -> Dockerfile | str | None:
+    """Return a Dockerfile with its lines, or its path if it does not exist."""
+    if dockerfile is None or isinstance(dockerfile, Dockerfile):
+        return dockerfile
+    path = os.path.join(folder, dockerfile)
+    if not os.path.isfile(path):
+        return os.fspath(dockerfile)
+    with open(path, encoding="utf-8") as lines:
+        return Dockerfile(path, list(lines))
+
+
+def _expand_requirements(requirements: Iterable[str], folder: str) -> list[str]:
     expanded: list[str] = []
     for requirement in requirements:
-        if os.path.isfile(requirement):
-            with open(requirement, encoding="utf-8") as lines:
+        path = os.path.join(folder, requirement)
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8") as lines:
                 expanded += _read_requirements(lines)
         else:
             expanded.append(requirement)
@@ -171,9 +303,10 @@ def _expand_requirements(requirements: Iterable[str]) -> list[str]:
 
 
 def _read_requirements(lines: Iterable[str]) -> list[str]:
-    """Return the requirements in a file, without comments, URLs and upper bounds.
+    """Return the requirements in a file, without comments, addresses of files and upper bounds.
 
-    As in Lightning App, an upper bound is kept if the comment of its line contains `strict`.
+    As in Lightning App, an upper bound is kept if the comment of its line contains `strict`, and so is the
+    address of a repository (`git+https://...`).
     """
     import re  # noqa: PLC0415 - it takes 6 ms, and few works need it
 
@@ -181,9 +314,9 @@ def _read_requirements(lines: Iterable[str]) -> list[str]:
     for line in lines:
         requirement, _, comment = line.partition("#")
         requirement = requirement.strip()
-        if not requirement or requirement.startswith("-") or "://" in requirement:
+        if not requirement or requirement.startswith(("-", "http")) or re.search(r"@\s*http", requirement):
             continue
-        if "strict" not in comment:
+        if "strict" not in comment and "://" not in requirement:
             requirement = re.sub(r",?\s*<=?\s*[^,;\s]+", "", requirement).strip()
         found.append(requirement)
     return found

@@ -240,8 +240,9 @@ class Component(TreeMember, metaclass=ComponentType):
         self._write(node, name, value)
 
     def _set_name(self, name: str) -> None:
+        before = self._node.name
         super()._set_name(name)
         for attribute in self._node.names:
             value = self.__dict__.get(attribute)
             if isinstance(value, Transferable) and self._travels:
-                value.attached(name, attribute)
+                value.renamed(before, name, attribute)

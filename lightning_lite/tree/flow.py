@@ -48,6 +48,8 @@ class LightningFlow(RecurringFlow):
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
             cls.run = _counting_depth(cls.run)  # type: ignore[method-assign]
+        if cls.load_state_dict is not LightningFlow.load_state_dict:
+            cls.load_state_dict = _counting_depth(cls.load_state_dict)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +217,7 @@ class LightningFlow(RecurringFlow):
         if name == self.name:
             return self
         if not name.startswith(f"{self.name}."):
-            raise ValueError(f"Invalid component name {name!r}. Name must start with '{self.name}'")
+            raise ValueError(f"Invalid component name {name}. Name must start with '{self.name}'")
         return find_component(self, name.removeprefix(f"{self.name}."))
 
     # The state.
@@ -339,7 +341,7 @@ class LightningFlow(RecurringFlow):
         if node.sealed and not node.depth:
             raise StateError(
                 f"Cannot set attributes that were not defined in __init__: {name}. "
-                "A flow or work may be added in __init__ or in the flow's own run."
+                "A flow or work may be added in __init__, in load_state_dict or in the flow's own run."
             )
         check_name(name, f"an attribute of {type(self).__qualname__}")
         if callable(getattr(type(self), name, None)):
@@ -377,20 +379,20 @@ def _set_own_state(component: TreeMember, *, state: dict[str, Any]) -> None:
 
 
 def _counting_depth(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run` with a count of its nested executions, because only `run` may attach components."""
+    """Return a method with a count of its executions: only `run` and `load_state_dict` attach components."""
     if getattr(method, "_counts_depth", False):
         return method
 
     @wraps(method)
-    def run(self: LightningFlow, *args: Any, **kwargs: Any) -> Any:
+    def counting(self: LightningFlow, *args: Any, **kwargs: Any) -> Any:
         self._node.depth += 1
         try:
             return method(self, *args, **kwargs)
         finally:
             self._node.depth -= 1
 
-    run._counts_depth = True  # type: ignore[attr-defined]
-    return run
+    counting._counts_depth = True  # type: ignore[attr-defined]
+    return counting
 
 
 class RootFlow(LightningFlow):

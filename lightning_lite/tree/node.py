@@ -96,7 +96,7 @@ class Node:
         touched: Names of the containers that were accessed since then.
         link: Receives changes; `None` outside an app.
         sealed: Whether `__init__` has ended.
-        depth: Number of `run` methods of the component on the call stack.
+        depth: Number of calls of its `run` and `load_state_dict` on the stack.
         waiting: In a root: callbacks that are called when a member is attached, by its name.
     """
 

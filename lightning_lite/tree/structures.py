@@ -26,6 +26,9 @@ T = TypeVar("T", bound=TreeMember)
 class Structure(TreeMember):
     """Base of `List` and `Dict`: their place in the tree, and the components in them."""
 
+    def _set_name(self, name: str) -> None:
+        super()._set_name(name or "root")  # outside a tree as well, like a flow
+
     @property
     def works(self) -> list[LightningWork]:
         """All works in the structure, at any depth."""
@@ -127,6 +130,7 @@ class Dict(Structure, dict[K, T]):
     def __init__(self, components: Any = (), /, **items: Any) -> None:
         dict.__init__(self)
         self._node = Node(self)
+        self._node.name = "root"
         self.update(components, **items)
 
     def __setitem__(self, key: K, child: T) -> None:
@@ -225,12 +229,13 @@ class List(Structure, list[T]):
         >>> works = List(EmptyWork(), EmptyWork())
         >>> works.append(EmptyWork())
         >>> [work.name for work in works]
-        ['0', '1', '2']
+        ['root.0', 'root.1', 'root.2']
     """
 
     def __init__(self, *items: T) -> None:
         list.__init__(self)
         self._node = Node(self)
+        self._node.name = "root"
         self._next_number = 0
         self.extend(items)
 

@@ -462,7 +462,7 @@ class LightningWork(Component):
     @property
     def local_build_config(self) -> BuildConfig:
         """Requirements of the work on this machine; without effect."""
-        return self._local_build_config
+        return self._local_build_config.take_nearby_files(type(self))
 
     @local_build_config.setter
     def local_build_config(self, config: BuildConfig) -> None:
@@ -471,7 +471,7 @@ class LightningWork(Component):
     @property
     def cloud_build_config(self) -> BuildConfig:
         """Requirements of the work in the cloud; without effect."""
-        return self._cloud_build_config
+        return self._cloud_build_config.take_nearby_files(type(self))
 
     @cloud_build_config.setter
     def cloud_build_config(self, config: BuildConfig) -> None:

@@ -38,6 +38,16 @@ class Transferable:
             Exception: The attribute may not have this value; it keeps its old one.
         """
 
+    def renamed(self, before: str, work: str, attribute: str) -> None:
+        """Hook: the work of an attribute gets another name, because a flow above it was attached.
+
+        Args:
+            before: Its name until now.
+            work: Its name from now on.
+            attribute: Name of the attribute.
+        """
+        self.attached(work, attribute)
+
     def before_run(self, work: str) -> Self:
         """Return the value that the `run` of `work` gets in place of this one; called in the work's process.
 

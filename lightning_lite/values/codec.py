@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _pickle  # importing pickle would cost each work another 8 ms
 import io
+from collections import Counter, OrderedDict, defaultdict
 
 from lightning_lite.errors import StateError
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -26,16 +27,24 @@ SCALARS = frozenset({type(None), bool, int, float, str})
 ATOMS = SCALARS - {str}
 
 
+#: Dicts that a state may have; `_pickle` has loaded `collections` already.
+_DICTS = frozenset({dict, Counter, OrderedDict, defaultdict})
+_CONTAINERS = _DICTS | {list, tuple}
+#: What a `defaultdict` may create: plain data, by a type that each process has.
+_FACTORIES = (bool, int, float, str, list, dict, tuple)
+
+
 def is_container(value: Any) -> bool:
     """Return whether `value` can be changed in place."""
-    return type(value) in (list, dict, tuple)
+    return type(value) in _CONTAINERS
 
 
 def encode(value: Any, where: str) -> bytes:
     """Return `value` as bytes that are equal exactly for equal values.
 
     Args:
-        value: A scalar; a list, tuple or dict of allowed values with scalars as keys; or a `Transferable`.
+        value: A scalar; a list, tuple or dict of allowed values with scalars as keys, also a `Counter`, an
+            `OrderedDict` or a `defaultdict` of a built-in type; or a `Transferable`.
         where: Name of the value, for the message: `root.train.metrics`.
 
     Raises:
@@ -101,7 +110,11 @@ def _check_part(value: Any, where: str) -> None:
             for position, item in enumerate(value):
                 if type(item) not in SCALARS:
                     _check_part(item, f"{where}[{position}]")
-    elif kind is dict:
+    elif kind in _DICTS:
+        factory = getattr(value, "default_factory", None)
+        if factory is not None and factory not in _FACTORIES:
+            advice = "Use a built-in type: defaultdict(int), defaultdict(list)."
+            raise _refusal(f"{where}.default_factory", factory, advice)
         # Copies, because another thread may change the dict during the encoding.
         if set(map(type, list(value))) <= SCALARS and set(map(type, list(value.values()))) <= SCALARS:
             return
@@ -122,11 +135,11 @@ def _too_deep(where: str) -> StateError:
     )
 
 
-def _refusal(where: str, value: Any) -> StateError:
+def _refusal(where: str, value: Any, advice: str = "") -> StateError:
     return StateError(
         "Only JSON-serializable attributes are currently supported (str, int, float, bool, tuple, list, "
         f"dict etc.) to be part of the state. Found {where} with {_shown(value)} "
-        f"of type {type(value).__module__}.{type(value).__qualname__} instead. {_advice(value)}\n"
+        f"of type {type(value).__module__}.{type(value).__qualname__} instead. {advice or _advice(value)}\n"
         "HINT: Private attributes defined as follows self._x = y won't be shared between processes and can "
         "hold anything.",
         where=where,

@@ -111,6 +111,10 @@ def test_a_file_without_an_app_or_with_two_is_refused(tmp_path: Path, source: st
         (["nowhere.py"], "'nowhere.py' does not exist"),
         (["app.py", "--env", "EPOCHS"], "Invalid format of environment variable entered: 'EPOCHS'"),
         (["app.py", "--env", "A=1", "--env", "A=2"], "Environment variable 'A' is duplicated"),
+        (
+            ["app.py", "--env", "*FOO#=bar"],
+            "'*FOO#' is not a valid name. It is only allowed to contain digits",
+        ),
         (["app.py", "--runner", "cloud"], "'cloud' is not one of"),
         (["app.py", "--resume", "abcdef"], "is not the root of an app"),
     ],

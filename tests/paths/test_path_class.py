@@ -111,7 +111,7 @@ def test_the_first_work_is_the_origin_and_the_last_one_the_consumer():
 
 
 def test_a_work_outside_of_a_tree_is_not_an_origin():
-    assert path_of("", "a").origin_name is None
+    assert path_of("", "a").origin_name == ""
 
 
 def test_a_work_that_uses_none_of_it_loads_none_of_it():

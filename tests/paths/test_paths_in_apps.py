@@ -253,7 +253,7 @@ def test_works_can_be_used_without_an_app(own_place):
     make, read = Make(), Read()
     make.run("hello")
 
-    assert read.run(make.path) == ("out.txt", "hello", None, None)
+    assert read.run(make.path) == ("out.txt", "hello", "", "")
 
 
 APP = """

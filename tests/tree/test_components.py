@@ -116,7 +116,7 @@ def test_components_are_found_by_name():
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("other.flow", ValueError, r"Invalid component name 'other\.flow'. Name must start with 'root'"),
+        ("other.flow", ValueError, r"Invalid component name other\.flow. Name must start with 'root'"),
         ("rooted", ValueError, r"Invalid component name"),
         ("root.nobody", AttributeError, r"Component 'root' has no child component with name 'nobody'\."),
         (
@@ -214,7 +214,7 @@ def test_a_work_that_was_refused_can_still_be_attached():
 
     structure["x"] = work
 
-    assert structure["x"].name == "x"
+    assert structure["x"].name == "root.x"
 
 
 # Components as attributes.

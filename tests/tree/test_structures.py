@@ -131,15 +131,15 @@ def test_a_number_is_never_given_twice():
     works.clear()
     works.append(Tiny())
 
-    assert [work.name for work in works] == ["3"]
+    assert [work.name for work in works] == ["root.3"]
 
 
 def test_a_list_may_be_sorted_and_the_names_stay():
     works = List(Tiny(), Tiny(), Tiny())
 
-    works.sort(key=lambda work: -int(work.name))
+    works.sort(key=lambda work: -int(work.name.rpartition(".")[2]))
 
-    assert [work.name for work in works] == ["2", "1", "0"]
+    assert [work.name for work in works] == ["root.2", "root.1", "root.0"]
 
 
 def test_a_component_can_change_its_place_in_a_list():
@@ -147,7 +147,7 @@ def test_a_component_can_change_its_place_in_a_list():
 
     works[:] = works[::-1]
 
-    assert [work.name for work in works] == ["2", "1", "0"]
+    assert [work.name for work in works] == ["root.2", "root.1", "root.0"]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_refused_edit_of_a_list_changes_nothing(edit):
         edit(works)
 
     assert list(works) == before
-    assert [work.name for work in works] == ["0", "1"]
+    assert [work.name for work in works] == ["root.0", "root.1"]
     assert list(works._node.children) == ["0", "1"]
 
 
@@ -288,7 +288,7 @@ def test_a_refused_component_does_not_cost_the_one_that_is_there():
             works["a"] = bad
 
     assert works["a"] is before
-    assert before.name == "a"
+    assert before.name == "root.a"
 
 
 def test_the_same_component_under_its_own_key_is_no_change():

@@ -129,7 +129,11 @@ def test_a_value_of_any_depth_is_decoded_exactly_or_refused(depth):
         ({"a": {"b": (0, {1})}}, r"root\.x\['a'\]\['b'\]\[1\]"),
         ({(1, 2): 3}, r"root\.x with the key \(1, 2\)"),
         ({b"a": 1}, r"root\.x with the key b'a'"),
-        (collections.OrderedDict(a=1), r"root\.x with OrderedDict.*Use dict\(value\)"),
+        (type("Own", (dict,), {})(a=1), r"root\.x with {.a.: 1} of type .*Use dict\(value\)"),
+        (
+            collections.defaultdict(lambda: 0),
+            r"root\.x\.default_factory with .*Use a built-in type: defaultdict\(int\)",
+        ),
         (collections.namedtuple("Pair", "a b")(1, 2), r"root\.x with Pair\(a=1, b=2\).*Use tuple\(value\)"),
         (datetime.date(2026, 1, 1), r"root\.x with datetime\.date\(2026, 1, 1\) of type datetime\.date"),
         (range(3), r"root\.x with range\(0, 3\)"),

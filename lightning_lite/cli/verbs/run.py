@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -134,6 +135,11 @@ def _parse_env(pairs: Iterable[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not name or not equals:
             raise BadInput(f"Invalid format of environment variable entered: {pair!r}. It should be K=V.")
+        if re.fullmatch(r"[0-9a-zA-Z_]+", name) is None:
+            raise BadInput(
+                f"Environment variable {name!r} is not a valid name. It is only allowed to contain digits "
+                "0-9, letters A-Z, a-z and _ (underscore)."
+            )
         if name in found:
             raise BadInput(f"Environment variable {name!r} is duplicated. Please only include it once.")
         found[name] = value

@@ -1,0 +1,399 @@
+"""Small rules of Lightning App on which its apps rely: names, texts, paths, plain data of the cloud."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, OrderedDict, defaultdict
+from pathlib import Path as LocalPath
+
+import pytest
+
+from lightning_lite import BuildConfig, CloudCompute, Drive, LightningApp, LightningFlow, LightningWork, Path
+from lightning_lite.errors import StateError
+from lightning_lite.storage import Mount
+from lightning_lite.structures import Dict, List
+from lightning_lite.testing import EmptyFlow, EmptyWork
+from lightning_lite.tree.cloud import Dockerfile
+
+# The folder of `lit://` paths.
+
+
+class WritesLitPath(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.late = None
+        self.early = "lit://early.txt"
+
+    def run(self):
+        self.late = "lit://late.txt"
+        for path in (self.early, self.late, Path("lit://unattached.txt")):
+            with open(path, "w") as file:
+                file.write("made")
+
+
+class OneRun(LightningFlow):
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+
+    def run(self):
+        self.work.run()
+        self.stop()
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_a_work_writes_to_lit_paths_without_creating_a_folder(runner):
+    flow = OneRun(WritesLitPath())
+
+    LightningApp(flow).run(runner)
+
+    assert [LocalPath(path).read_text() for path in (flow.work.early, flow.work.late)] == ["made"] * 2
+
+
+def test_a_lit_path_outside_a_work_creates_nothing(tmp_path):
+    Path("lit://a.txt")
+
+    assert not (tmp_path / "root").exists()
+
+
+# Origins and names.
+
+
+class HasPath(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.path = Path("model.txt")
+        self.origin_at_first = self.path.origin_name
+
+    def run(self):
+        LocalPath("model.txt").write_text("weights")
+
+
+class Inner(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = HasPath()
+
+    def run(self):
+        self.work.run()
+
+
+class Reads(LightningWork):
+    def run(self, path):
+        return path.origin_name, path.exists_remote()
+
+
+class Outer(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.listed = Inner(), List(HasPath())
+        self.reader = Reads()
+        self.answers = None
+
+    def run(self):
+        self.inner.run()
+        self.listed[0].run()
+        self.answers = [self.reader.run(work.path) for work in (self.inner.work, self.listed[0])]
+        self.stop()
+
+
+def test_a_path_without_a_named_work_has_an_empty_origin_and_without_a_work_none():
+    assert (HasPath().origin_at_first, Path("a").origin_name) == ("", None)
+
+
+def test_the_origin_of_a_path_is_the_last_name_of_its_work():
+    flow = Outer()
+
+    assert flow.inner.work.path.origin_name == flow.inner.work.path.consumer_name == "root.inner.work"
+    assert flow.listed[0].path.origin_name == "root.listed.0"
+
+
+def test_a_path_of_a_nested_work_is_stored_under_its_work():
+    flow = Outer()
+
+    LightningApp(flow).run()
+
+    assert flow.answers == [("root.inner.work", True), ("root.listed.0", True)]
+
+
+def test_structures_outside_a_tree_have_the_name_of_a_root():
+    works, flows = Dict(a=EmptyWork()), List(EmptyFlow(), EmptyFlow())
+
+    assert (works.name, works["a"].name) == ("root", "root.a")
+    assert [flows.name, *(flow.name for flow in flows)] == ["root", "root.0", "root.1"]
+
+
+def test_structures_in_a_tree_have_their_place_as_their_name():
+    class Holder(EmptyFlow):
+        def __init__(self):
+            super().__init__()
+            self.group = Dict(a=EmptyWork(), b=List(EmptyWork()))
+
+    holder = Holder()
+
+    assert (holder.group.name, holder.group["a"].name) == ("root.group", "root.group.a")
+    assert holder.group["b"][0].name == "root.group.b.0"
+
+
+# Reloading a tree whose components are created while it runs.
+
+
+class Grows(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def run(self):
+        if not hasattr(self, "child"):
+            self.child = Counting()
+        self.child.run()
+        self.stop()
+
+    def load_state_dict(self, flow_state, children_states, strict=True):
+        self.child = Counting()
+        super().load_state_dict(flow_state, children_states, strict)
+
+
+class Counting(EmptyFlow):
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def run(self):
+        self.number += 1
+
+
+def test_load_state_dict_may_create_the_components_of_the_state():
+    first = Grows()
+    app = LightningApp(first)
+    app.run()
+
+    second = Grows()
+    LightningApp(second).load_state_dict(app.state_dict())
+
+    assert (first.child.number, second.child.number, second.child.name) == (1, 1, "root.child")
+
+
+def test_load_state_dict_of_a_flow_alone_may_create_components():
+    flow = Grows()
+
+    flow.load_state_dict({"vars": {"count": 3}}, {"child": {"vars": {"number": 5}}})
+
+    assert (flow.count, flow.child.number) == (3, 5)
+
+
+def test_after_load_state_dict_no_component_can_be_added():
+    flow = Grows()
+    flow.load_state_dict(flow.state_dict(), {})
+
+    with pytest.raises(StateError, match="Cannot set attributes that were not defined in __init__: other"):
+        flow.other = EmptyFlow()
+
+
+# Dicts of the module `collections` in the state.
+
+
+class CountsWords(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.words = Counter(a=1)
+        self.order = OrderedDict(b=1)
+        self.groups = defaultdict(list)
+        self.nested = {"inner": Counter()}
+
+    def run(self, text):
+        self.words.update(text.split())
+        self.order["a"] = 2
+        self.groups["new"].append(text)
+        self.nested["inner"]["x"] += 1
+
+
+class KeepsDicts(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = CountsWords()
+        self.seen = Counter()
+        self.passes = defaultdict(int)
+
+    def run(self):
+        self.passes["all"] += 1
+        self.work.run("a b")
+        self.seen.update(self.work.words)
+        self.stop()
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_counters_and_other_dicts_of_collections_are_state(runner):
+    flow = KeepsDicts()
+
+    LightningApp(flow).run(runner)
+
+    assert flow.work.words == Counter(a=2, b=1)
+    assert flow.work.words.most_common(1) == [("a", 2)]
+    assert list(flow.work.order.items()) == [("b", 1), ("a", 2)]
+    assert flow.work.groups["new"] == ["a b"]
+    assert flow.work.groups["missing"] == []
+    assert flow.work.nested == {"inner": Counter(x=1)}
+    assert flow.seen == Counter(a=2, b=1)
+    assert flow.passes["all"] >= 1
+    assert isinstance(flow.state["vars"]["seen"], Counter)
+
+
+def test_a_resumed_run_has_its_counters():
+    class Fails(KeepsDicts):
+        def run(self):
+            self.work.run("a b")
+            if self.work.words["a"] and not LocalPath("again").exists():
+                LocalPath("again").touch()
+                raise ValueError("stop here")
+            self.stop()
+
+    with pytest.raises(ValueError, match="stop here"):
+        LightningApp(Fails()).run()
+    flow = Fails()
+    LightningApp(flow).run(resume=True)
+
+    assert flow.work.words == Counter(a=2, b=1)
+
+
+# Texts that apps and their tests match on.
+
+
+def test_the_text_about_a_root_without_run():
+    with pytest.raises(
+        TypeError, match=r"The root flow passed to `LightningApp` does not override the `run\(\)` method"
+    ):
+        LightningApp(LightningFlow())
+
+
+@pytest.mark.parametrize("name", ["", "ro", "roott"])
+def test_the_text_about_an_invalid_name_of_a_component(name):
+    with pytest.raises(ValueError, match=rf"Invalid component name {name}\. Name must start with 'root'"):
+        LightningApp(EmptyFlow()).get_component_by_name(name)
+
+
+# Machines, mounts and requirements: plain data without effect.
+
+
+def test_one_mount_is_one_mount_and_is_kept_as_it_was_given():
+    mount = Mount("s3://bucket/folder/")
+
+    assert CloudCompute("gpu", mounts=mount).mounts is mount
+    assert CloudCompute("gpu", mounts=[mount]).mounts == [mount]
+    assert CloudCompute("gpu").mounts is None
+    assert mount.protocol == "s3://"
+
+
+def test_a_machine_survives_its_plain_data():
+    compute = CloudCompute("gpu", mounts=[Mount("s3://a/", "/a"), Mount("s3://b/", "/b")])
+    data = compute.to_dict()
+
+    assert data["mounts"] == [
+        {"source": "s3://a/", "mount_path": "/a"},
+        {"source": "s3://b/", "mount_path": "/b"},
+    ]
+    assert CloudCompute.from_dict(data) == compute
+    assert compute.clone().id != compute.id
+    assert compute.clone().call_key() == compute.call_key()
+
+
+def test_two_mounts_at_one_path_are_refused():
+    with pytest.raises(ValueError, match="Every Mount attached to a work must have a unique mount_path"):
+        CloudCompute("gpu", mounts=[Mount("s3://a/", "/a"), Mount("s3://b/", "/a")])
+
+
+def test_interruptible_needs_the_variable_and_a_gpu(monkeypatch):
+    with pytest.raises(ValueError, match="isn't supported yet"):
+        CloudCompute("gpu", interruptible=True)
+    monkeypatch.setenv("LIGHTNING_INTERRUPTIBLE_WORKS", "1")
+    with pytest.raises(ValueError, match="supported only with GPU"):
+        CloudCompute("cpu", interruptible=True)
+
+    compute = CloudCompute("gpu", interruptible=True)
+
+    assert (compute.interruptible, compute.preemptible) == (True, True)
+    assert CloudCompute.from_dict(compute.to_dict()).interruptible
+
+
+def run_module(folder: LocalPath, text: str) -> dict[str, object]:
+    """Execute a file in `folder`, and return its names."""
+    file = folder / "work_module.py"
+    file.write_text(text)
+    names: dict[str, object] = {"__name__": "work_module", "__file__": str(file)}
+    exec(compile(text, str(file), "exec"), names)
+    return names
+
+
+def test_requirements_and_dockerfile_are_relative_to_the_file_that_calls(tmp_path):
+    (tmp_path / "needs.txt").write_text(
+        "# tools\npandas>=1, <3\nnumpy<2  # strict\n\ngit+https://example.org/x.git@v1\nhttps://example.org/y.whl\n"
+    )
+    (tmp_path / "Docker.cpu").write_text("FROM scratch\nCOPY . .\n")
+
+    made = run_module(
+        tmp_path,
+        "from lightning_lite import BuildConfig\n"
+        "config = BuildConfig(['dask', './needs.txt'], dockerfile='Docker.cpu')\n",
+    )["config"]
+
+    assert isinstance(made, BuildConfig)
+    assert made.requirements == ["dask", "pandas>=1", "numpy<2", "git+https://example.org/x.git@v1"]
+    assert isinstance(made.dockerfile, Dockerfile)
+    assert made.dockerfile.data == ["FROM scratch\n", "COPY . .\n"]
+    assert BuildConfig.from_dict(made.to_dict()) == made
+
+
+def test_a_work_takes_the_requirements_beside_its_file_unless_it_has_others(tmp_path, monkeypatch):
+    (tmp_path / "requirements.txt").write_text("torch\n")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "beside.py").write_text(
+        "from lightning_lite import BuildConfig, LightningWork\n"
+        "class Work(LightningWork):\n"
+        "    def run(self): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "beside", raising=False)
+    module = __import__("beside")
+    monkeypatch.delitem(sys.modules, "beside")
+    monkeypatch.setitem(sys.modules, "beside", module)
+
+    assert module.Work().local_build_config.requirements == ["torch"]
+    assert module.Work().cloud_build_config.dockerfile.data == ["FROM scratch\n"]
+    assert module.Work(local_build_config=BuildConfig(["dask"])).local_build_config.requirements == ["dask"]
+    assert EmptyWork().local_build_config.requirements == []
+
+
+def test_a_configuration_that_is_a_dataclass_has_its_commands():
+    from dataclasses import dataclass  # noqa: PLC0415 - as such apps do
+
+    @dataclass
+    class Own(BuildConfig):
+        def build_commands(self):
+            return ["make"]
+
+    assert Own().to_dict()["build_commands"] == ["make"]
+    assert list(Own().requirements) == []
+
+
+def test_a_drive_of_a_work_in_a_structure_belongs_to_its_last_name():
+    class Puts(LightningWork):
+        def __init__(self):
+            super().__init__()
+            self.drive = Drive("lit://owners")
+
+        def run(self):
+            LocalPath("a.txt").write_text("a")
+            self.drive.put("a.txt")
+
+    class Holder(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.group = List(Puts())
+
+        def run(self):
+            self.group[0].run()
+            self.stop()
+
+    LightningApp(Holder()).run(runner="inline")
+
+    assert Drive("lit://owners").list(component_name="root.group.0") == ["a.txt"]
