@@ -32,7 +32,8 @@ for _signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(_signum, signal.default_int_handler if _signum == signal.SIGINT else signal.SIG_DFL)
 
 #: Not looked through for doctests: two folders of tests could not be named in one command.
-collect_ignore_glob = ["tests/*/conftest.py"]
+#: Nor the module that changes which modules the process finds, and not the apps of tests.
+collect_ignore_glob = ["tests/*/conftest.py", "lightning_lite/lightning.py", "tests/lightning_apps/apps/*"]
 
 #: Children inherit this variable, so that a process is found even when its parent has died before it.
 MARK = "LIGHTNING_LITE_TEST"

@@ -4,7 +4,7 @@ A flow coordinates in the main process, each work runs in a process of its own, 
 through drives. The packages, from the highest layer to the lowest; a module imports its own layer or a
 lower one:
 
-    cli · testing                    the command line; helpers for tests
+    cli · testing · lightning_app    the command line; helpers for tests; existing Lightning Apps
     core · structures                old import paths of Lightning App
     app                              LightningApp, one run of it, background, notebook
     engine                           the two state machines; history and recording of a run

@@ -25,7 +25,12 @@ from typing import ClassVar, Literal
 from lightning_lite import timing
 from lightning_lite.app.commands import Commands
 from lightning_lite.app.idle import idle_error, is_kept, rest_notice
-from lightning_lite.app.reporting import add_last_output, print_notice, report_failure
+from lightning_lite.app.reporting import (
+    add_last_output,
+    print_notice,
+    report_failure,
+    report_uncalled_methods,
+)
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.app.web_page import WebPage
@@ -101,6 +106,7 @@ class Session:
         for work in root.works():
             work._records = CallRecords()
         Session.num_begun += 1
+        self._root = root
         self.signals: EndingSignals | None = None
         self._end_lock = threading.Lock()  # held from the first request to end the app
         self._end_requested = False
@@ -185,6 +191,7 @@ class Session:
         self._record_output()
         now = self._clock.now()
         self._recorder.begin(now)
+        report_uncalled_methods(self._root)
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)

@@ -21,6 +21,10 @@ from lightning_lite.errors import (
     RunnerError,
     SettingError,
 )
+from lightning_lite.lightning_app.finder import install
+
+#: Installs the names of Lightning App in works, if the file has used one.
+_INSTALLER = "lightning_lite.lightning"
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -62,8 +66,22 @@ def run_file(path: str, args: Sequence[str]) -> None:
         raise click.exceptions.Exit(1) from error
 
 
+def load_app(path: str, args: Sequence[str]) -> LightningApp:
+    """Execute a file as `__main__`, and return the app in it without running it.
+
+    Args:
+        path: The file, as for `run_file`.
+        args: The arguments in its `sys.argv`.
+
+    Raises:
+        BadInput: It contains no app, or several.
+    """
+    return _find_app(_execute(path, args), path)
+
+
 def _execute(path: str, args: Sequence[str]) -> ModuleType:
     """Execute a file as `__main__`, and return the module."""
+    install(_INSTALLER)  # the file may have the imports of Lightning App
     path = os.path.abspath(path)
     module = ModuleType("__main__")
     module.__file__ = path

@@ -50,7 +50,7 @@ LAYERS = [
     {"monitor"},
     {"core", "structures"},  # old import paths
     {"web"},
-    {"cli", "testing", "__main__"},
+    {"cli", "testing", "lightning", "lightning_app", "__main__"},
 ]
 
 # Packages in one layer: none imports another.

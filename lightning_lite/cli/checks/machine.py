@@ -14,6 +14,7 @@ import psutil
 
 from lightning_lite import distribution
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
+from lightning_lite.lightning_app.finder import installed_packages
 from lightning_lite.settings import SETTINGS, RunOptions, Settings, show_value
 from lightning_lite.text import format_bytes
 
@@ -44,6 +45,7 @@ def checks() -> Iterator[tuple[str, Check]]:
     yield "processes", _processes
     yield "exit detection", _exit_detection
     yield "start method", _start_method
+    yield "lightning apps", _lightning_apps
     yield "settings", _settings
     yield "terminal", _terminal
 
@@ -153,6 +155,18 @@ def _exit_detection() -> Finding:
 def _start_method() -> Finding:
     options = RunOptions.resolve(environ=dict(os.environ))
     return Finding("start method", f"{options.start_method}, runner {options.runner}")
+
+
+def _lightning_apps() -> Finding:
+    """Report where the imports of Lightning App lead."""
+    found = installed_packages()
+    if found:
+        value = f"{' and '.join(found)} of an installed package, not of lightning_lite"
+        advice = (
+            "for lightning_lite: pip uninstall lightning-app, and pip install -U lightning if you use that"
+        )
+        return Finding("lightning apps", value, WARNING, advice)
+    return Finding("lightning apps", "import lightning.app leads to lightning_lite")
 
 
 def _settings() -> Finding:

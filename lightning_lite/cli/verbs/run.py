@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -12,23 +12,68 @@ import click
 
 from lightning_lite import settings
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.options import BadInput, examples, setting_option
+from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
+from lightning_lite.lightning_app.exceptions import MisconfigurationException
+from lightning_lite.lightning_app.setup_commands import run_app_commands
 
 #: What separates our options from the arguments of the app; the first is that of Lightning App.
 _SEPARATORS = ("--app_args", "--app-args", "--")
 
 
+#: The options of Lightning App that need another machine, and why each is refused.
+_REFUSED = {
+    "--cloud": "there is no cloud: the app runs on this machine without it",
+    "--cluster-id": "there is no cloud: the app runs on this machine without it",
+    "--no-cache": "caching is a property of apps in the cloud, and no requirements are installed here",
+    "--secret": "secrets of the cloud are not known here: use --env, or lightning_lite.Secret in the app",
+}
+
+#: The options of Lightning App that are accepted, and why each has no effect.
+_IDLE = {
+    "--blocking": "the app begins at once",
+    "--open-ui": "--ui serves the page of the run",
+    "--enable-basic-auth": "it has no server that needs it",
+}
+
+#: The options of `lightning run app`. They end the arguments that follow `--app_args` there.
+_OF_LIGHTNING_APP = (*_REFUSED, *_IDLE, "--without-server", "--setup", "-s", "--env", "--name")
+
+
 class _Run(Command):
-    """Passes all arguments after `--app_args` to the app."""
+    """Passes the arguments after `--app_args` to the app; takes `run app FILE` for `run FILE`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = min(
-            (args.index(separator) for separator in _SEPARATORS if separator in args), default=len(args)
-        )
-        ctx.obj = args[end + 1 :]
-        return super().parse_args(ctx, args[:end])
+        begin = end = len(args)
+        if (found := [args.index(separator) for separator in _SEPARATORS if separator in args]) != []:
+            begin = min(found)
+        # As in Lightning App: `lightning run app FILE`.
+        is_old_form = args[:1] == ["app"] and len(args) > 1 and not os.path.isfile("app")
+        if is_old_form and args[begin : begin + 1] == ["--app_args"]:
+            own = (i for i in range(begin + 1, end) if args[i].partition("=")[0] in _OF_LIGHTNING_APP)
+            end = next(own, end)
+        ctx.obj = args[begin + 1 : end]
+        return super().parse_args(ctx, args[is_old_form:begin] + args[end:])
+
+
+def _refuse(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    """Refuse an option of Lightning App that needs the cloud."""
+    if value:
+        name = option.opts[0]
+        raise BadInput(f"{name}: {_REFUSED[name]}.")
+
+
+def _explain_idle(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    """Say that an option of Lightning App has no effect, if it was used to ask for one."""
+    if value:
+        name = option.opts[0]
+        click.echo(f"{name} has no effect: {_IDLE[name]}.", err=True)
+
+
+def _hidden_option(*names: str, **attributes: Any) -> Callable[[FC], FC]:
+    """Return an option of Lightning App that the help page does not show."""
+    return click.option(*names, hidden=True, expose_value=False, **attributes)
 
 
 def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
@@ -73,7 +118,21 @@ def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
 @click.option(
     "--app_args", metavar="ARGS...", expose_value=False, help="All following arguments are for the app."
 )
+@click.option(
+    "--setup",
+    "-s",
+    is_flag=True,
+    help="First execute the commands in the comments at the top of FILE: # !pip install ...",
+)
 @click.option("--plain", is_flag=True, help="No colours and no animation.")
+@_hidden_option("--cloud", is_flag=True, callback=_refuse)
+@_hidden_option("--cluster-id", callback=_refuse)
+@_hidden_option("--no-cache", is_flag=True, callback=_refuse)
+@_hidden_option("--secret", multiple=True, callback=_refuse)
+@_hidden_option("--without-server", is_flag=True)
+@_hidden_option("--blocking", type=bool, callback=_explain_idle)
+@_hidden_option("--open-ui", type=bool, callback=_explain_idle)
+@_hidden_option("--enable-basic-auth", callback=_explain_idle)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -90,6 +149,7 @@ def command(
     view: bool | None,
     ui: bool | None,
     on_idle: str | None,
+    setup: bool,
     plain: bool,
 ) -> None:
     """Run the app in FILE.
@@ -97,6 +157,8 @@ def command(
     FILE is run as by `python FILE`. If it does not call `app.run()` itself, the one LightningApp at its top
     level is run. An argument in the code has priority over an option, and an option over a setting in the
     environment or in pyproject.toml.
+
+    An app of Lightning App runs with its own imports, and `run app FILE` is the same as `run FILE`.
 
     The exit code is 0 after a stop by the flow, 1 after a failure, 130 after Ctrl-C and 143 after SIGTERM.
     """
@@ -118,7 +180,21 @@ def command(
     if plain:
         os.environ["NO_COLOR"] = "1"
     # Imported here like a verb, so that help and completion do not import the framework.
+    if setup:
+        _execute_setup(file)
     import_module("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
+
+
+def _execute_setup(file: str) -> None:
+    """Execute the commands at the top of a file.
+
+    Raises:
+        click.ClickException: One has failed.
+    """
+    try:
+        run_app_commands(file)
+    except MisconfigurationException as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _find_resumed(resume: str | None, root: str | None) -> str | None:

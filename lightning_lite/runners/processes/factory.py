@@ -16,7 +16,7 @@ from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import Origin, WorkProcess
-from lightning_lite.runners.processes.spawn import inherited_settings, spawn_program
+from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings, spawn_program
 from lightning_lite.values.secret_texts import texts_in
 from lightning_lite.values.shared_objects import is_in_use
 
@@ -35,6 +35,7 @@ class ProcessFactory:
     def __init__(self, options: RunnerOptions, output: OutputPump) -> None:
         self._output = output
         self._root = options.root_dir
+        self._preload = options.preload
         self._guardian = Guardian()
         self._numbers = count(1)
         self._spawner = Spawner()
@@ -45,7 +46,6 @@ class ProcessFactory:
             "root": options.root_dir,
             "durable": options.durable,
             "values": options.values,
-            "preload": options.preload,
             "function": options.setup,
             "project": None if options.file is None else tuple(options.file),
             "secrets": texts_in(options.setup),
@@ -75,6 +75,7 @@ class ProcessFactory:
         # A process that is prepared gets its work later: then any work may have such objects.
         takes_descriptors = bool(request.descriptors) if isinstance(request, StartWork) else is_in_use()
         setup = inherited_settings(request.cwd) | self._setup
+        setup["preload"] = [*finder_modules(), *self._preload]
         if origin is self._server:
             setup |= {"work": name, "env": env}  # a spawned process gets them at its start
         packed = marshal.dumps(setup)  # first: if it raises, no pipes are left open

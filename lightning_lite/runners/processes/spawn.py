@@ -30,6 +30,15 @@ def inherited_settings(cwd: str | None) -> dict[str, Any]:
     }
 
 
+def finder_modules() -> list[str]:
+    """Return modules that a work imports first: each adds a finder of this process to `sys.meta_path`.
+
+    A finder says so with an attribute `needed_in_works`, the name of the module; "" means not now.
+    """
+    found = [getattr(finder, "needed_in_works", None) for finder in sys.meta_path]
+    return [module for module in found if isinstance(module, str) and module]
+
+
 def search_path() -> list[str]:
     """Return the search path of this process, with absolute paths.
 

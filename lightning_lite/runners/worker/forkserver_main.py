@@ -69,6 +69,8 @@ def main() -> NoReturn:
     # Modules may have been added since the server started. Since Python 3.13, `importlib.invalidate_caches`
     # would import importlib.metadata and 84 more modules in each work.
     sys.path_importer_cache.clear()
+    for module in setup["preload"]:  # those that the server has not imported
+        __import__(module)
     child = sys.modules[_CHILD].Child(setup["work"], *ends)
     sys.exit(child.live(setup, boot.read_frame(calls), boot.read_frame(calls)))
 

@@ -1,0 +1,120 @@
+"""Small functions that apps import from `lightning.app.utilities`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.ports import find_free_port
+from lightning_lite.tree.work import LightningWork
+
+
+def pretty_state(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state with the public attributes of flows and works only.
+
+    Args:
+        state: A value of the property `state` of a flow or of an app.
+
+    Example:
+        >>> pretty_state({"vars": {"a": 1, "_port": 2}, "calls": {}, "works": {"w": {"vars": {"b": 3}}}})
+        {'vars': {'a': 1}, 'works': {'w': {'vars': {'b': 3}}}}
+    """
+    found: dict[str, Any] = {}
+    public = {name: value for name, value in state.get("vars", {}).items() if name[:1] != "_"}
+    if public:
+        found["vars"] = public
+    for kind in ("flows", "works", "structures"):
+        parts = state.get(kind)
+        if parts:
+            found[kind] = {key: pretty_state(part) for key, part in parts.items()}
+    return found
+
+
+def affiliation(component: TreeMember) -> tuple[str, ...]:
+    """Return the place of a component below the root.
+
+    Example:
+        >>> from lightning_lite.testing import EmptyFlow
+        >>> affiliation(EmptyFlow())
+        ()
+    """
+    return tuple(component.name.split(".")[1:])
+
+
+def is_overridden(method_name: str, instance: Any = None, parent: type[Any] | None = None) -> bool:
+    """Return whether the class of an object has a method of its own in place of that of `parent`.
+
+    Args:
+        method_name: Name of the method.
+        instance: A flow, a work or another object.
+        parent: The class with the method; by default `LightningFlow` or `LightningWork`.
+
+    Raises:
+        ValueError: There is no default for `parent`, or it has no such method.
+
+    Example:
+        >>> from lightning_lite.testing import EmptyWork
+        >>> is_overridden("run", EmptyWork()), is_overridden("on_exit", EmptyWork())
+        (True, False)
+    """
+    if instance is None:
+        return False
+    if parent is None:
+        parent = next((cls for cls in (LightningFlow, LightningWork) if isinstance(instance, cls)), None)
+        if parent is None:
+            raise ValueError(
+                f"Expected a parent: {type(instance).__qualname__} is neither a flow nor a work, so name the "
+                f"class that defines {method_name!r}."
+            )
+    own = getattr(instance, method_name, None)
+    own = getattr(own, "_mock_wraps", own)  # of a mock, which stands for an object
+    if own is None:
+        return False
+    if not hasattr(parent, method_name):
+        raise ValueError(
+            f"The parent should define the method: {parent.__qualname__} has no {method_name!r}."
+        )
+    return _function_of(own) is not _function_of(getattr(parent, method_name))
+
+
+def _function_of(method: Any) -> Any:
+    """Return the function that a method calls, without decorators."""
+    return inspect.unwrap(getattr(method, "__func__", method))
+
+
+def is_static_method(cls_or_object: Any, name: str) -> bool:
+    """Return whether a class, or the class of an object, has a static method of this name.
+
+    Example:
+        >>> is_static_method(str, "maketrans"), is_static_method("text", "upper")
+        (True, False)
+    """
+    return isinstance(inspect.getattr_static(cls_or_object, name, None), staticmethod)
+
+
+class LightningJSONEncoder(json.JSONEncoder):
+    """A JSON encoder for objects that have a method `__json__`.
+
+    Example:
+        >>> from lightning_lite import Path
+        >>> json.loads(json.dumps({"path": Path("a.txt")}, cls=LightningJSONEncoder))["path"]["path"]
+        'a.txt'
+    """
+
+    def default(self, o: Any) -> Any:
+        """Return the plain data of an object."""
+        convert = getattr(o, "__json__", None)
+        return convert() if callable(convert) else super().default(o)
+
+
+def is_running_in_cloud() -> bool:
+    """Return `False`: there is no cloud."""
+    return False
+
+
+def find_free_network_port() -> int:
+    """Return the number of a TCP port of this machine that is free now."""
+    return find_free_port("127.0.0.1")

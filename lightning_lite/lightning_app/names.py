@@ -1,0 +1,139 @@
+"""The table of the names of Lightning App: for each of its modules, where this package has each name.
+
+A module is written without `lightning.app`; "" is that module itself. A place without a colon is a module of
+this package that has the name, too; after a colon is the name there.
+"""
+
+from __future__ import annotations
+
+_PACKAGE = __name__.partition(".")[0]
+
+_APP = {"LightningApp": "app.app"}
+_FLOW = {"LightningFlow": "tree.flow"}
+_WORK = {"LightningWork": "tree.work"}
+_BUILD_CONFIG = {"BuildConfig": "tree.cloud"}
+_CLOUD_COMPUTE = {"CloudCompute": "tree.cloud"}
+
+_RUNTIME = "lightning_app.runtime"
+_HELPERS = "lightning_app.helpers"
+_ENUMS = "lightning_app.enums"
+_EXCEPTIONS = "lightning_app.exceptions"
+_SETUP_COMMANDS = "lightning_app.setup_commands"
+_TESTING = {
+    "LightningTestApp": "testing.apps",
+    "application_testing": "testing.command_line",
+    "run_work_isolated": "testing.isolation",
+}
+_EMPTY = {"EmptyFlow": "testing.components", "EmptyWork": "testing.components"}
+
+#: The names that `lightning` itself has, besides the module `app`.
+TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
+
+NAMES: dict[str, dict[str, str]] = {
+    "": TOP_NAMES,
+    "core": {**_APP, **_FLOW, **_WORK},
+    "core.app": _APP,
+    "core.flow": _FLOW,
+    "core.work": _WORK,
+    "pdb": {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"},
+    "runners": {
+        "MultiProcessRuntime": _RUNTIME,
+        "RuntimeType": _RUNTIME,
+        "dispatch": _RUNTIME,
+        "load_app_from_file": _RUNTIME,
+    },
+    "runners.multiprocess": {"MultiProcessRuntime": _RUNTIME},
+    "runners.runtime": {"dispatch": _RUNTIME, "load_app_from_file": _RUNTIME},
+    "runners.runtime_type": {"RuntimeType": _RUNTIME},
+    "storage": {
+        "Drive": "storage.drive",
+        "FileSystem": "storage.file_system",
+        "Mount": "storage.mount",
+        "Path": "storage.path",
+        "Payload": "storage.payload",
+    },
+    "storage.drive": {"Drive": "storage.drive"},
+    "storage.filesystem": {"FileSystem": "storage.file_system"},
+    "storage.mount": {"Mount": "storage.mount"},
+    "storage.path": {"Path": "storage.path"},
+    "storage.payload": {"Payload": "storage.payload"},
+    "structures": {"Dict": "tree.structures", "List": "tree.structures"},
+    "structures.dict": {"Dict": "tree.structures"},
+    "structures.list": {"List": "tree.structures"},
+    "testing": {**_TESTING, **_EMPTY},
+    "testing.helpers": _EMPTY,
+    "testing.testing": _TESTING,
+    "utilities": {},
+    "utilities.app_commands": {
+        "CommandLines": _SETUP_COMMANDS,
+        "run_app_commands": _SETUP_COMMANDS,
+        "_execute_app_commands": f"{_SETUP_COMMANDS}:execute_commands",
+        "_extract_commands_from_file": f"{_SETUP_COMMANDS}:extract_commands",
+    },
+    "utilities.app_helpers": {
+        "LightningJSONEncoder": _HELPERS,
+        "Logger": "logging:getLogger",
+        "affiliation": _HELPERS,
+        "is_overridden": _HELPERS,
+        "is_static_method": _HELPERS,
+        "pretty_state": _HELPERS,
+    },
+    "utilities.app_status": {"AppStatus": "status", "WorkStatus": "status"},
+    "utilities.cloud": {"is_running_in_cloud": _HELPERS},
+    "utilities.enum": {
+        "AppStage": _ENUMS,
+        "CacheCallsKeys": _ENUMS,
+        "WorkFailureReasons": _ENUMS,
+        "WorkStageStatus": "status",
+        "WorkStopReasons": _ENUMS,
+    },
+    "utilities.exceptions": {
+        "CacheMissException": "errors:Pause",
+        "ExitAppException": "errors:StopApp",
+        "InvalidPathException": _EXCEPTIONS,
+        "LightningAppStateException": _EXCEPTIONS,
+        "LightningComponentException": "errors:ComponentError",
+        "LightningFlowException": "errors:FailApp",
+        "LightningPlatformException": _EXCEPTIONS,
+        "LightningSigtermStateException": "errors:StopRun",
+        "LightningWorkException": "errors:ComponentError",
+        "MisconfigurationException": _EXCEPTIONS,
+    },
+    "utilities.load_app": {"extract_metadata_from_app": _RUNTIME, "load_app_from_file": _RUNTIME},
+    "utilities.network": {"find_free_network_port": _HELPERS},
+    "utilities.packaging": {},
+    "utilities.packaging.build_config": _BUILD_CONFIG,
+    "utilities.packaging.cloud_compute": _CLOUD_COMPUTE,
+    "utilities.safe_pickle": {
+        "dump": "lightning_app.safe_pickle",
+        "get_picklable_work": "lightning_app.safe_pickle",
+        "load": "lightning_app.safe_pickle",
+    },
+    "utilities.tree": {"breadth_first": "lightning_app.walks"},
+    "utilities.warnings": {"LightningFlowWarning": "errors"},
+}
+
+#: Why modules and names of Lightning App are missing for ever; keys are dotted names as in an import.
+REFUSED = {
+    "core.queues": "works and flows exchange messages in another way",
+    "runners.CloudRuntime": "there is no cloud here, use MultiProcessRuntime",
+    "runners.cloud": "there is no cloud here, use MultiProcessRuntime",
+    "testing.run_app_in_cloud": "there is no cloud here, use application_testing",
+    "utilities.proxies": "works and flows exchange messages in another way",
+}
+
+
+def place_of(name: str) -> tuple[str, str]:
+    """Return the full name of the module, and the name in it, for an entry of the table.
+
+    Args:
+        name: A module of Lightning App, a colon, and a name in it.
+
+    Example:
+        >>> place_of("storage.path:Path"), place_of("pdb:set_trace")
+        (('lightning_lite.storage.path', 'Path'), ('builtins', 'breakpoint'))
+    """
+    module, _, attribute = name.partition(":")
+    home, _, other = NAMES[module][attribute].partition(":")
+    is_own = home not in ("builtins", "logging", "pdb")
+    return f"{_PACKAGE}.{home}" if is_own else home, other or attribute

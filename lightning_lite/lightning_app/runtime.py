@@ -1,0 +1,190 @@
+"""The runtime of Lightning App, which runs an app of this package; and loading an app from a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from lightning_lite.app.app import LightningApp
+from lightning_lite.cli.options import BadInput
+from lightning_lite.cli.script_runner import load_app
+from lightning_lite.errors import AppFailed, WorkFailed
+from lightning_lite.events import WorkStatusChanged
+from lightning_lite.lightning_app.exceptions import MisconfigurationException
+from lightning_lite.status import WorkStageStatus, WorkStatus
+from lightning_lite.tracebacks import RemoteTraceback
+from lightning_lite.tree.work import LightningWork
+
+
+class RuntimeType(Enum):
+    """The kinds of runtimes; only the first one exists here."""
+
+    MULTIPROCESS = "multiprocess"
+    CLOUD = "cloud"
+
+
+class MultiProcessRuntime:
+    """Runs an app, as `app.run()` does, and ends it as Lightning App does.
+
+    Args:
+        app: The app.
+        entrypoint: The file of the app; without effect.
+        env_vars: Environment variables to set before the app runs.
+        **options: The other arguments of Lightning App (`start_server`, `host`, `port`, `backend`, ...);
+            without effect, because there is no server to start.
+
+    Example:
+        >>> from lightning_lite import LightningApp, LightningFlow
+        >>> class Hello(LightningFlow):
+        ...     def run(self):
+        ...         self.stop("Hello!")
+        >>> MultiProcessRuntime(LightningApp(Hello()), start_server=False).dispatch()
+        Hello!
+    """
+
+    def __init__(
+        self,
+        app: LightningApp,
+        entrypoint: str | os.PathLike[str] | None = None,
+        *,
+        env_vars: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self.app = app
+        self.entrypoint = entrypoint
+        self.env_vars = dict(env_vars or {})
+        self.options = options
+
+    def dispatch(self, *args: Any, open_ui: bool = True, **kwargs: Any) -> None:
+        """Run the app until it ends.
+
+        Afterwards each work that had a process has the status `stopped`, in addition to what it did:
+        `has_succeeded` and values are still those of its newest call.
+
+        Args:
+            *args: Without effect.
+            open_ui: Without effect.
+            **kwargs: Without effect.
+
+        Raises:
+            SystemExit: The flow has ended the app as failed, or a work has failed: the exit code is 1, and
+                the error was printed.
+            Exception: The exception of the flow.
+        """
+        os.environ.update(self.env_vars)
+        try:
+            self.app.run()
+        except Exception as error:
+            if not isinstance(error, AppFailed | WorkFailed) and not _is_of_work(error):
+                raise
+            traceback.print_exception(error)
+            raise SystemExit(1) from error
+        finally:
+            for work in self.app.works:
+                _mark_as_stopped(work)
+
+
+def dispatch(
+    entrypoint_file: str | os.PathLike[str],
+    runtime_type: RuntimeType = RuntimeType.MULTIPROCESS,
+    *args: Any,
+    env_vars: Mapping[str, str] | None = None,
+    **options: Any,
+) -> None:
+    """Load the app in a file, and run it.
+
+    Args:
+        entrypoint_file: The file.
+        runtime_type: Only `RuntimeType.MULTIPROCESS` is possible.
+        *args: Without effect.
+        env_vars: Environment variables to set before the file is loaded.
+        **options: Without effect.
+
+    Raises:
+        ValueError: `runtime_type` is that of the cloud.
+        MisconfigurationException: The file has no app, or several.
+        SystemExit: The file or the app has failed.
+    """
+    if runtime_type is not RuntimeType.MULTIPROCESS:
+        raise ValueError(
+            f"There is no cloud here: runtime_type is RuntimeType.MULTIPROCESS, found {runtime_type}."
+        )
+    app = load_app_from_file(os.fspath(entrypoint_file), env_vars=env_vars)
+    MultiProcessRuntime(app, entrypoint_file).dispatch()
+
+
+def load_app_from_file(
+    filepath: str,
+    raise_exception: bool = False,
+    mock_imports: bool = False,
+    env_vars: Mapping[str, str] | None = None,
+) -> LightningApp:
+    """Execute a file as a script, and return the app in it without running it.
+
+    Args:
+        filepath: The file.
+        raise_exception: Whether an exception of the file is raised; else it is printed.
+        mock_imports: Without effect.
+        env_vars: Environment variables to set before.
+
+    Raises:
+        MisconfigurationException: The file has no app, or several.
+        SystemExit: The file has raised an exception, and `raise_exception` is false; the exit code is 1.
+    """
+    os.environ.update(env_vars or {})
+    try:
+        return load_app(filepath, sys.argv[1:])
+    except BadInput as error:
+        raise MisconfigurationException(error.message) from None
+    except Exception as error:
+        if raise_exception:
+            raise
+        traceback.print_exception(error)
+        raise SystemExit(1) from error
+
+
+def extract_metadata_from_app(app: LightningApp) -> list[dict[str, Any]]:
+    """Return class, module and docstring of each flow and work, and the plain data of a work's machine.
+
+    Args:
+        app: The app.
+
+    Example:
+        >>> from lightning_lite import LightningApp
+        >>> from lightning_lite.testing import EmptyFlow
+        >>> extract_metadata_from_app(LightningApp(EmptyFlow()))[0]["cls_name"]
+        'EmptyFlow'
+    """
+    components = {component.name: component for component in (*app.flows, *app.works)}
+    return [_describe(components[name]) for name in sorted(components)]
+
+
+def _describe(component: Any) -> dict[str, Any]:
+    cls = type(component)
+    found = {
+        "affiliation": component.name.split("."),
+        "cls_name": cls.__name__,
+        "module": cls.__module__,
+        "docstring": cls.__doc__,
+    }
+    if isinstance(component, LightningWork):
+        found["local_build_config"] = {"__build_config__": component.local_build_config.to_dict()}
+        found["cloud_build_config"] = {"__build_config__": component.cloud_build_config.to_dict()}
+        found["cloud_compute"] = {"__cloud_compute__": component.cloud_compute.to_dict()}
+    return found
+
+
+def _is_of_work(error: BaseException) -> bool:
+    """Return whether a work has raised an exception: it brings the traceback of its process."""
+    return isinstance(error.__cause__, RemoteTraceback)
+
+
+def _mark_as_stopped(work: LightningWork) -> None:
+    if work.has_started and not work.has_stopped:
+        status = WorkStatus(WorkStageStatus.STOPPED, time.time())
+        work._records.apply(WorkStatusChanged(work.name, status.timestamp, status))

@@ -1,0 +1,64 @@
+"""Apps in the manner of Lightning's examples run as they are: only the names lead to lightning_lite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import DEADLINE
+
+pytestmark = pytest.mark.dependencies
+
+APPS = Path(__file__).parent / "apps"
+
+#: What each app prints at its end, the works' lines with their name first.
+PRINTED = {
+    "boring_app.py": ["Good morning! root.source", "Boring end"],
+    "dag_app.py": ["['power_2', 'power_3']", "All graphs have ended."],
+    "drive_app.py": [
+        "root.reader | ['report.txt'] False",
+        "root.reader | 42 rows",
+        "Both works have ended.",
+    ],
+    "dynamic_app.py": ["root.step root.branch.step 2", "Dynamic end"],
+    "payload_app.py": ["root.user | sum 6", "Payload end"],
+    "schedule_app.py": ["{'vars': {'titles': ['none']}}", "Schedule end"],
+    "structures_app.py": [
+        "[('root.queue.0', 4), ('root.named.late', 9), ('root.fixed.0', 16), ('root.fixed.1', 25)]",
+        "Structures end",
+    ],
+}
+
+
+def run_app(app: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run an app as its users have run it, with the words of `lightning run app`."""
+    command = [sys.executable, "-m", "lightning_lite", "run", "app", str(APPS / app), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def test_each_app_has_its_output():
+    assert sorted(PRINTED) == sorted(file.name for file in APPS.glob("*.py"))
+
+
+@pytest.mark.parametrize("app", PRINTED)
+def test_an_app_of_lightning_runs_unmodified(app):
+    done = run_app(app, "--open-ui", "false", "--without-server")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == PRINTED[app]
+
+
+def test_an_app_with_arguments_gets_those_after_app_args():
+    done = run_app("schedule_app.py", "--app_args", "--titles", "a", "b", "--open-ui", "false")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["{'vars': {'titles': ['a', 'b']}}", "Schedule end"]
+
+
+def test_an_app_runs_inline_and_with_the_fork_server_too():
+    for option in (["--runner", "inline"], ["--start-method", "forkserver"]):
+        assert run_app("drive_app.py", *option).stdout.endswith("Both works have ended.\n")
+        Path("report.txt").unlink(missing_ok=True)

@@ -1,0 +1,359 @@
+"""`lightning.app`, `lightning_app` and `from lightning import ...` lead to lightning_lite, in works, too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import lightning_lite
+from lightning_lite.lightning_app.names import NAMES, REFUSED, place_of
+
+from tests.support.processes import DEADLINE, run_python, run_script
+
+pytestmark = pytest.mark.dependencies
+
+INSTALL = "import lightning_lite.lightning\n"
+
+
+def run_text(text: str, *, folder: Path | None = None, arguments: tuple[str, ...] = ()) -> str:
+    """Run a script of this text in the working directory, and return its output."""
+    Path("script.py").write_text(text)
+    path = {} if folder is None else {"env": with_path(folder)}
+    return run_script("script.py", *arguments, **path)
+
+
+def with_path(folder: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+# The table.
+
+
+@pytest.mark.parametrize("name", [f"{module}:{name}" for module in NAMES for name in NAMES[module]])
+def test_each_name_of_the_table_exists(name):
+    home, attribute = place_of(name)
+
+    assert getattr(import_module(home), attribute, None) is not None
+
+
+def test_the_table_has_the_module_above_each_module():
+    assert {module.rpartition(".")[0] for module in NAMES} <= NAMES.keys()
+
+
+def test_a_name_that_is_refused_is_not_in_the_table():
+    assert [name for name in REFUSED if name in NAMES] == []
+    assert [name for name in REFUSED if name.rpartition(".")[2] in NAMES[name.rpartition(".")[0]]] == []
+
+
+# Imports in the process of the script.
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import lightning.app; A = lightning.app.LightningFlow",
+        "import lightning as L; A = L.LightningFlow",
+        "import lightning as L; A = L.app.LightningFlow",
+        "import lightning as L; A = L.app.core.flow.LightningFlow",
+        "from lightning import LightningFlow as A",
+        "from lightning.app import LightningFlow as A",
+        "from lightning.app.core import LightningFlow as A",
+        "from lightning.app.core.flow import LightningFlow as A",
+        "import lightning_app; A = lightning_app.LightningFlow",
+        "from lightning_app.core.flow import LightningFlow as A",
+        "from lightning_app import *; A = LightningFlow",
+        "from lightning.app import *; A = LightningFlow",
+    ],
+)
+def test_each_way_to_import_a_class_gives_the_same_class(statement):
+    assert run_text(
+        f"{INSTALL}{statement}\nimport lightning_lite\nprint(A is lightning_lite.LightningFlow)"
+    ) == ("True\n")
+
+
+def test_all_modules_of_the_table_can_be_imported_under_both_names():
+    printed = run_text(
+        f"{INSTALL}from importlib import import_module\n"
+        "from lightning_lite.lightning_app.names import NAMES\n"
+        "for key in NAMES:\n"
+        "    for package in ('lightning.app', 'lightning_app'):\n"
+        "        name = f'{package}.{key}'.rstrip('.')\n"
+        "        module = import_module(name)\n"
+        "        assert module.__name__ == name and set(module.__all__) <= set(dir(module)), name\n"
+        "        for attribute in NAMES[key]:\n"
+        "            assert getattr(module, attribute) is not None\n"
+        "print('all')"
+    )
+
+    assert printed == "all\n"
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("import lightning.app.nothing", "lightning_lite has no lightning.app.nothing; see its page"),
+        ("from lightning.app import Nothing", "lightning_lite has no lightning.app.Nothing; see its page"),
+        (
+            "from lightning.app.runners import CloudRuntime",
+            "lightning_lite has no lightning.app.runners.CloudRuntime: there is no cloud here",
+        ),
+        (
+            "import lightning.pytorch",
+            "No module or name 'lightning.pytorch'. It belongs to the package lightning",
+        ),
+        ("from lightning import Trainer", "No module or name 'lightning.Trainer'."),
+    ],
+)
+def test_a_name_that_is_not_there_is_an_import_error_that_says_why(statement, text):
+    done = run_python("-c", f"{INSTALL}{statement}")
+
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ModuleNotFoundError: {text}")
+
+
+def test_attributes_that_are_not_there_are_attribute_errors():
+    printed = run_text(
+        f"{INSTALL}import lightning.app as A\n"
+        "print(hasattr(A, 'nothing'), getattr(A.storage, 'nothing', None))\n"
+        "try: A.storage.nothing\n"
+        "except AttributeError as error: print(error)\n"
+    )
+
+    assert printed == "False None\nmodule 'lightning.app.storage' has no attribute 'nothing'\n"
+
+
+def test_pickles_by_these_names_and_of_these_modules_work():
+    printed = run_text(
+        f"{INSTALL}import pickle, lightning.app.storage as S\n"
+        "print(pickle.loads(b'clightning.app.storage.path\\nPath\\n.') is S.Path)\n"
+        "print(pickle.loads(b'clightning_app.core.work\\nLightningWork\\n.').__module__)\n"
+        "print(pickle.loads(pickle.dumps(S)) is S, pickle.loads(pickle.dumps(S.Path('a'))))\n"
+    )
+
+    assert printed == "True\nlightning_lite.tree.work\nTrue a\n"
+
+
+def test_without_the_names_nothing_leads_here():
+    done = run_python("-c", "import lightning_lite, lightning.app")
+
+    assert "No module named 'lightning'" in done.stderr
+
+
+# Works.
+
+WORK = """
+import sys
+import lightning as L
+
+class Work(L.LightningWork):
+    def run(self, text):
+        from lightning.app.storage.path import Path
+        import lightning_app
+        print(text, Path("a").name, lightning_app.LightningWork is L.LightningWork, flush=True)
+
+class Root(L.LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.work.run("in the work")
+        self.stop()
+
+if __name__ == "__main__":
+    L.LightningApp(Root()).run(start_method=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_works_of_a_script_have_the_names(start_method):
+    assert run_text(INSTALL + WORK, arguments=(start_method,)) == "root.work | in the work a True\n"
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_works_of_an_importable_module_have_the_names(start_method):
+    Path("their_app.py").write_text(WORK)
+    text = (
+        f"{INSTALL}import sys, their_app\n"
+        "their_app.L.LightningApp(their_app.Root()).run(start_method=sys.argv[1])\n"
+    )
+
+    assert run_text(text, arguments=(start_method,)) == "root.work | in the work a True\n"
+
+
+def test_the_traceback_of_a_work_has_the_lines_of_the_script():
+    Path("script.py").write_text(
+        f"{INSTALL}from lightning.app import *\n"
+        "class Bad(LightningWork):\n"
+        "    def run(self):\n"
+        "        raise ValueError('bad')\n"
+        "LightningApp(Bad()).run()\n"
+    )
+
+    done = run_python("script.py")
+
+    assert done.returncode == 1
+    assert "raise ValueError('bad')" in done.stderr
+    assert "finder" not in done.stderr
+    assert done.stderr.count("script.py") >= 1
+
+
+OWN_MODULES = """
+import sys
+class Work(LightningWork):
+    def run(self):
+        print([name for name in sorted(sys.modules) if name == "lightning" or "lightning_app" in name])
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.work.run()
+        self.stop()
+
+app = LightningApp(Root())
+"""
+
+
+def run_verb(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lightning_lite", "run", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False, env=env)
+
+
+def test_an_app_that_uses_none_of_the_names_imports_none_of_it():
+    text = "from lightning_lite import LightningApp, LightningFlow, LightningWork\n" + OWN_MODULES
+    Path("own.py").write_text(text)
+
+    assert run_text(text + "app.run()") == "root.work | []\n"
+    assert run_verb("own.py").stdout == "root.work | []\n"
+
+
+def test_an_app_that_uses_a_name_has_the_finder_and_the_table_in_its_works():
+    Path("old.py").write_text(
+        "from lightning.app import LightningApp, LightningFlow, LightningWork\n" + OWN_MODULES
+    )
+
+    package = "lightning_lite.lightning_app"
+    loaded = [package, f"{package}.finder", f"{package}.names"]
+    assert run_verb("old.py").stdout == f"root.work | {loaded}\n"
+
+
+def test_the_finder_alone_loads_nothing_that_a_work_does_not_have():
+    program = (
+        "import sys, lightning_lite.runners.worker.main, lightning_lite.engine.work_host\n"
+        "before = set(sys.modules)\nimport lightning_lite.lightning\nprint(*set(sys.modules) - before)"
+    )
+    folder = str(Path(lightning_lite.__file__).parents[1])
+    code = f"import sys; sys.path.append({folder!r})\n{program}"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert set(done.stdout.split()) == {
+        "lightning_lite.lightning",
+        "lightning_lite.lightning_app",
+        "lightning_lite.lightning_app.finder",
+        "lightning_lite.lightning_app.names",
+    }
+
+
+# Beside an installed package.
+
+
+def install_package(files: dict[str, str]) -> Path:
+    """Write a package into a folder, as an installation does, and return the folder."""
+    folder = Path("site").absolute()
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+NO_APP = {
+    "lightning/__init__.py": "Trainer = 'theirs'\n__version__ = '2.6.0'\n",
+    "lightning/pytorch/__init__.py": "Module = 'theirs, too'\n",
+}
+
+
+@pytest.mark.parametrize("order", [f"{INSTALL}import lightning\n", f"import lightning\n{INSTALL}"])
+def test_an_installed_package_without_app_keeps_its_names_and_gets_ours(order):
+    printed = run_text(
+        order + "import lightning as L, importlib, inspect\n"
+        "from lightning import LightningFlow, Trainer\n"
+        "from lightning.pytorch import Module\n"
+        "from lightning.app.storage import Drive\n"
+        "print(L.Trainer, L.__version__, Module, L.app.LightningFlow is LightningFlow)\n"
+        "print(Drive.__module__, L.CloudCompute.__module__)\n"
+        "print(type(L.__spec__.loader).__name__, 'Trainer' in inspect.getsource(L), hasattr(L, 'nothing'))\n"
+        "try: import lightning.nothing\n"
+        "except ModuleNotFoundError as error: print(error)\n",
+        folder=install_package(NO_APP),
+    )
+
+    assert printed.splitlines() == [
+        "theirs 2.6.0 theirs, too True",
+        "lightning_lite.storage.drive lightning_lite.tree.cloud",
+        "SourceFileLoader True False",
+        "No module named 'lightning.nothing'",
+    ]
+
+
+def test_an_installed_package_without_app_is_the_same_in_a_work():
+    text = INSTALL + WORK.replace(
+        "lightning_app.LightningWork is", "L.Trainer, lightning_app.LightningWork is"
+    )
+
+    printed = run_text(text, folder=install_package(NO_APP), arguments=("spawn",))
+
+    assert printed == "root.work | in the work a theirs True\n"
+
+
+def test_a_getattr_of_an_installed_package_is_kept():
+    package = {
+        "lightning/__init__.py": "def __getattr__(name):\n"
+        "    if name == 'lazy': return 'loaded'\n"
+        "    raise AttributeError(name)\n"
+    }
+
+    printed = run_text(
+        f"{INSTALL}import lightning as L\nprint(L.lazy, L.LightningWork.__name__, hasattr(L, 'other'))",
+        folder=install_package(package),
+    )
+
+    assert printed == "loaded LightningWork False\n"
+
+
+WITH_APP = {
+    "lightning/__init__.py": "",
+    "lightning/app/__init__.py": "LightningFlow = 'theirs'\n",
+    "lightning_app/__init__.py": "LightningFlow = 'the old one'\n",
+}
+
+
+def test_an_installed_package_with_app_is_used_and_doctor_says_so():
+    folder = install_package(WITH_APP)
+    printed = run_text(
+        f"{INSTALL}from lightning.app import LightningFlow as A\n"
+        "from lightning_app import LightningFlow as B\n"
+        "import lightning\nprint(A, B, hasattr(lightning, 'LightningWork'))",
+        folder=folder,
+    )
+    doctor = run_python("-m", "lightning_lite", "doctor", env=with_path(folder))
+
+    assert printed == "theirs the old one False\n"
+    assert "lightning.app and lightning_app of an installed package, not of lightning_lite" in doctor.stdout
+
+
+def test_doctor_says_where_the_names_lead():
+    assert (
+        "import lightning.app leads to lightning_lite" in run_python("-m", "lightning_lite", "doctor").stdout
+    )

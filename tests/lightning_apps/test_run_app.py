@@ -1,0 +1,147 @@
+"""`run app FILE` with the options of Lightning App: which have an effect, are idle or are refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.verbs import call, is_refused
+from tests.support.processes import DEADLINE
+
+pytestmark = pytest.mark.dependencies
+
+APP = """
+# !echo first command > setup.txt
+# An app that shows what it was given.
+#    !  echo second >> setup.txt
+
+import os, sys
+from lightning_app import LightningApp, LightningFlow
+
+# !echo never >> setup.txt
+class Root(LightningFlow):
+    def run(self):
+        self.stop(f"{sys.argv[1:]} {os.environ.get('COLOUR')}")
+
+app = LightningApp(Root())
+"""
+
+
+@pytest.fixture(autouse=True)
+def app_file(own_place: Path) -> None:
+    (own_place / "app.py").write_text(APP)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lightning_lite", "run", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["app", "app.py"], "[] None"),
+        (["app", "app.py", "--without-server", "--open-ui", "false", "--blocking", "False"], "[] None"),
+        (["app", "app.py", "--env", "COLOUR=red", "--app_args", "--a=1", "b"], "['--a=1', 'b'] red"),
+        (["app", "app.py", "--app_args", "--use_gpu", "--without-server"], "['--use_gpu'] None"),
+        (
+            ["app", "app.py", "--app_args", "-x", "1", "--env=COLOUR=blue", "--open-ui=false"],
+            "['-x', '1'] blue",
+        ),
+        (["app", "app.py", "--", "--open-ui", "true"], "['--open-ui', 'true'] None"),
+        (["app.py", "--app_args", "--name", "x"], "['--name', 'x'] None"),
+        (["app.py", "--open-ui", "false"], "[] None"),
+    ],
+)
+def test_the_options_of_lightning_are_taken_and_the_rest_is_of_the_app(words, printed):
+    done = run(*words)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{printed}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--open-ui", "true"], "--open-ui has no effect: --ui serves the page of the run."),
+        (["--blocking", "true"], "--blocking has no effect: the app begins at once."),
+        (
+            ["--enable-basic-auth", "a:b"],
+            "--enable-basic-auth has no effect: it has no server that needs it.",
+        ),
+    ],
+)
+def test_an_option_without_effect_is_explained_in_one_line(words, said):
+    done = run("app", "app.py", *words)
+
+    assert (done.returncode, done.stderr) == (0, f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--cloud"], "--cloud: there is no cloud"),
+        (["--cluster-id", "x"], "--cluster-id: there is no cloud"),
+        (["--no-cache"], "--no-cache: caching is a property of apps in the cloud"),
+        (["--secret", "a=b"], "--secret: secrets of the cloud are not known here"),
+        (["--open-ui", "perhaps"], "'perhaps' is not a valid boolean"),
+    ],
+)
+def test_options_that_need_the_cloud_are_refused(capfd, words, complaint):
+    is_refused(call(capfd, "run", "app", "app.py", *words), 2, complaint)
+
+
+def test_a_file_with_the_name_app_is_a_file():
+    os.rename("app.py", "app")
+
+    assert run("app", "--open-ui", "false").stdout == "[] None\n"
+
+
+def test_app_without_a_file_is_refused(capfd):
+    is_refused(call(capfd, "run", "app"), 2, "'app' does not exist")
+
+
+@pytest.mark.parametrize("option", ["--setup", "-s"])
+def test_setup_executes_the_commands_at_the_top_of_the_file_first(option):
+    done = run("app", "app.py", option)
+
+    assert (done.returncode, done.stdout) == (0, "[] None\n")
+    assert Path("setup.txt").read_text() == "first command\nsecond\n"
+
+
+def test_without_setup_no_command_is_executed():
+    run("app", "app.py")
+
+    assert not Path("setup.txt").exists()
+
+
+def test_a_failed_command_of_setup_ends_the_command_line_before_the_app_runs():
+    Path("app.py").write_text("# a comment\n# !exit 3\n" + APP)
+
+    done = run("app", "app.py", "--setup")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There was a problem on line 2 of app.py while executing the command: exit 3." in done.stderr
+    assert not Path("setup.txt").exists()
+
+
+def test_a_resumed_run_has_the_same_options():
+    Path("app.py").write_text(
+        APP.replace("self.stop(", "os.path.exists('fixed') or self.fail('not yet')\n        self.stop(")
+    )
+    words = ["app", "app.py", "--open-ui", "false", "--app_args", "--a", "--without-server"]
+    assert run(*words).returncode == 1
+    Path("fixed").touch()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_lite", "resume"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "['--a'] None\n")
