@@ -51,6 +51,8 @@ class LightningApp(Generic[F]):
         flow_cloud_compute: Stored and shown, without effect on a single machine.
         log_level: `info` or `debug`; `debug` logs each pass of the flow and each change of a call. Else
             `LIGHTNING_LITE_LOG_LEVEL`, else `info`.
+        info: Title and description of the page of a Lightning App; stored, without effect.
+        root_path: Prefix of the addresses of that page; stored, without effect.
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so. `private`: a
@@ -77,6 +79,8 @@ class LightningApp(Generic[F]):
     Attributes:
         root: The root flow; type checkers know its class: `LightningApp(Search()).root` is a `Search`.
         flow_cloud_compute: Stored and shown, without effect on a single machine.
+        info: As it was given.
+        root_path: As it was given.
         stage: One of `AppStage`.
 
     Raises:
@@ -97,6 +101,8 @@ class LightningApp(Generic[F]):
         root: F | LightningWork,
         flow_cloud_compute: CloudCompute | None = None,
         log_level: str | None = None,
+        info: object = None,
+        root_path: str = "",
         *,
         root_dir: str | os.PathLike[str] | None = None,
         root_mode: str | None = None,
@@ -119,6 +125,8 @@ class LightningApp(Generic[F]):
             leave_out_own_frames(error)
             raise
         self.flow_cloud_compute = flow_cloud_compute or CloudCompute(name="flow-lite")
+        self.info = info
+        self.root_path = root_path
         self.stage: str = AppStage.BLOCKING
         self._root_dir = root_dir
         self._root_mode = root_mode
@@ -403,6 +411,11 @@ class LightningApp(Generic[F]):
     def state_vars(self) -> dict[str, Any]:
         """Like `state`, but only the values."""
         return {**self.root.state_vars, "app_state": {"stage": self.stage}}
+
+    @property
+    def state_with_changes(self) -> dict[str, Any]:
+        """The same as `state`, under another name of Lightning App."""
+        return self.state
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Set the attributes of all components in `state`.

@@ -99,6 +99,7 @@ NAMES: dict[str, dict[str, str]] = {
         "LightningWorkException": "errors:ComponentError",
         "MisconfigurationException": _EXCEPTIONS,
     },
+    "utilities.frontend": {"AppInfo": "lightning_app.app_info"},
     "utilities.load_app": {"extract_metadata_from_app": _RUNTIME, "load_app_from_file": _RUNTIME},
     "utilities.network": {"find_free_network_port": _HELPERS},
     "utilities.packaging": {},

@@ -6,7 +6,7 @@ from abc import ABCMeta
 from types import FunctionType
 
 from lightning_lite.context import Caller, acting_as, current_caller
-from lightning_lite.errors import ComponentDefinitionError, StateError
+from lightning_lite.errors import ComponentDefinitionError, DetachedError, StateError
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.node import Node, TreeMember, check_name
@@ -76,6 +76,8 @@ class Component(TreeMember, metaclass=ComponentType):
 
     #: Renders a component as HTML; set by `app.notebook`, because the processes of works do not need it.
     _render_html: ClassVar[Callable[[Any], str] | None] = None
+
+    _lightningignore: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -148,6 +150,24 @@ class Component(TreeMember, metaclass=ComponentType):
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._node.containers})
+
+    @property
+    def lightningignore(self) -> tuple[str, ...]:
+        """Patterns of files that the cloud of Lightning App would leave out; without effect.
+
+        Raises:
+            DetachedError: It is set while the app runs.
+        """
+        return self._lightningignore
+
+    @lightningignore.setter
+    def lightningignore(self, patterns: tuple[str, ...]) -> None:
+        if self._node.link is not None:
+            raise DetachedError(
+                f"Your app has been already dispatched, so modifying the `{self.name}.lightningignore` does "
+                "not have an effect. Set it in __init__."
+            )
+        self._lightningignore = patterns
 
     @property
     def state_vars(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -88,6 +89,11 @@ class LightningFlow(RecurringFlow):
             sys.stdout.write(f"{end_msg}\n")
             sys.stdout.flush()
         self._end(StopApp(end_msg))
+
+    def _exit(self, end_msg: str = "") -> NoReturn:
+        """Do what `stop` does: its name in the first releases of Lightning App."""
+        warnings.warn("LightningFlow._exit is the old name of stop", DeprecationWarning, stacklevel=2)
+        self.stop(end_msg)
 
     def fail(self, end_msg: str = "") -> NoReturn:
         """End the pass and the app as failed: `app.run()` raises `AppFailed(end_msg)`.

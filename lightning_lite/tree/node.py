@@ -51,6 +51,11 @@ class TreeMember(Stationary):
         """Like `state`, but only with the values of attributes."""
         raise NotImplementedError
 
+    @property
+    def state_with_changes(self) -> dict[str, Any]:
+        """The same as `state`, under another name of Lightning App."""
+        return self.state
+
     def set_state(self, state: dict[str, Any]) -> None:
         """Assign the values of `state`, which has the layout of the property `state`."""
         raise NotImplementedError

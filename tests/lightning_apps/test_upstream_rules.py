@@ -10,6 +10,7 @@ import pytest
 
 from lightning_lite import BuildConfig, CloudCompute, Drive, LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.errors import StateError
+from lightning_lite.lightning_app.app_info import AppInfo
 from lightning_lite.storage import Mount
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork
@@ -302,6 +303,56 @@ def test_methods_that_are_never_called_are_named_in_one_line(capfd):
         "Never called, because there are no pages and no API of apps yet: "
         "configure_layout of root, root.inner; configure_commands of root.\n"
     )
+
+
+# Old names, and values that are only stored.
+
+
+def test_exit_is_the_old_name_of_stop(capfd):
+    class Exits(LightningFlow):
+        def run(self):
+            with pytest.deprecated_call(match="old name of stop"):
+                self._exit("The end")
+
+    LightningApp(Exits()).run()
+
+    assert capfd.readouterr().out == "The end\n"
+
+
+def test_values_for_the_page_and_the_cloud_are_stored():
+    flow, info = OneRun(EmptyWork()), AppInfo(title="Mine", meta_tags=["<meta>"])
+    flow.lightningignore = flow.work.lightningignore = ("*.ckpt",)
+
+    app = LightningApp(flow, None, "info", info, root_path="/app")
+
+    assert (app.info.title, app.root_path) == ("Mine", "/app")
+    assert (flow.lightningignore, flow.work.lightningignore, EmptyFlow().lightningignore) == (
+        ("*.ckpt",),
+        ("*.ckpt",),
+        (),
+    )
+
+
+def test_the_state_with_changes_is_the_state():
+    app = LightningApp(Holder())
+
+    for owner in (app, app.root, app.root.work, app.root.group):
+        assert owner.state_with_changes == owner.state
+
+
+class Holder(EmptyFlow):
+    def __init__(self):
+        super().__init__()
+        self.work, self.group = EmptyWork(), Dict(a=EmptyWork())
+
+
+def test_lightningignore_can_not_be_set_while_the_app_runs():
+    class Ignores(LightningFlow):
+        def run(self):
+            self.lightningignore = ("*.ckpt",)
+
+    with pytest.raises(RuntimeError, match=r"dispatched, so modifying the `root.lightningignore`"):
+        LightningApp(Ignores()).run()
 
 
 # Machines, mounts and requirements: plain data without effect.
