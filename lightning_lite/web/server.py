@@ -97,8 +97,12 @@ class PageServer:
         if site.run is not None:
             self.address += f"&to=/runs/{quote(site.run, safe='')}"
 
-    def run(self, *, with_parent: bool = False) -> None:
-        """Serve until SIGINT or SIGTERM; with a parent, also until the standard input or the parent ends.
+    def run(self, *, with_parent: bool = False, opens_browser: bool = False) -> None:
+        """Serve until SIGINT or SIGTERM.
+
+        Args:
+            with_parent: Whether to serve only until the standard input or the parent ends.
+            opens_browser: Whether to open a browser.
 
         Raises:
             KeyboardInterrupt: After SIGINT.
@@ -123,9 +127,14 @@ class PageServer:
             Thread(target=self._end_with_parent, name="lightning-lite-page-parent", daemon=True).start()
         # uvicorn sends the signal that has ended it once more, to the handler from before.
         previous = signal.signal(signal.SIGTERM, _exit)
+        link = None
         try:
+            if opens_browser:
+                link = open_browser(self.address)
             server.run(sockets=[self._socket])
         finally:
+            if link is not None:
+                link.remove()
             signal.signal(signal.SIGTERM, previous)
             self._socket.close()
 

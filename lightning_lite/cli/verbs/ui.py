@@ -89,14 +89,8 @@ def command(
             "yellow",
         )
     say(page.address if with_parent else f"The page: {page.address}")
-    link = None
-    if not (with_parent or no_browser) and server.can_open_browser():
-        link = server.open_browser(page.address)
-    try:
-        page.run(with_parent=with_parent)
-    finally:
-        if link is not None:
-            link.remove()
+    opens_browser = not (with_parent or no_browser) and server.can_open_browser()
+    page.run(with_parent=with_parent, opens_browser=opens_browser)
 
 
 def check_is_installed() -> None:
