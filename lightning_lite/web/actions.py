@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from threading import Thread
 from typing import Any
 
 from lightning_lite import timing
@@ -14,13 +15,14 @@ from lightning_lite.monitor.control import (
     restart_works,
     stop_run,
     stop_works,
+    wait_until,
 )
 from lightning_lite.monitor.resume_command import resume_command
 from lightning_lite.monitor.run_status import ask_app
 from lightning_lite.monitor.stacks import read_flow_stack, read_work_stacks
 from lightning_lite.places import Place
 from lightning_lite.regular_files import open_regular
-from lightning_lite.runs.catalog import RunSummary
+from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.web.refusals import Refused
 from lightning_lite.web.site import Site
 
@@ -30,8 +32,8 @@ COMMANDS = ("stop", "kill", "restart", "stack")
 #: Name of the file in the folder of a run with the output of the programs that resumed it.
 OUTPUT_NAME = "resumed-output.log"
 
-#: Seconds in which a resumed program that fails at once is noticed.
-_EARLY_EXIT = 1.0
+#: Seconds to wait until a resumed program has taken its run, or has ended.
+_BEGIN_TIMEOUT = 10.0
 
 
 def act(site: Site, id: str, command: str, work: str | None, timeout: float | None) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def resume(site: Site, id: str, retry_failed: bool) -> dict[str, Any]:
     Its output goes into a file in the folder of the run.
 
     Raises:
-        Refused: There is no such run, or the program has failed at once.
+        Refused: There is no such run, or the program has failed before it has taken the run.
         CommandError: The run can't be resumed.
         OSError: The program can't be started.
     """
@@ -91,18 +93,19 @@ def resume(site: Site, id: str, retry_failed: bool) -> dict[str, Any]:
         )
     finally:
         os.close(fd)
-    try:
-        code = process.wait(_EARLY_EXIT)
-    except subprocess.TimeoutExpired:
-        return {
-            "done": f"{run.id}: resumed by process {process.pid}; its output is in {output}.",
-            "pid": process.pid,
-        }
+    Thread(target=process.wait, name="lightning-lite-page-reaper", daemon=True).start()
+    wait_until(lambda: process.returncode is not None or _is_held_by(run, process.pid), _BEGIN_TIMEOUT)
+    code = process.returncode
     if code:
-        raise Refused(
-            409, f"The program of run {run.id} has ended at once with exit code {code}; see {output}."
-        )
-    return {"done": f"{run.id}: resumed, and ended already; its output is in {output}.", "pid": process.pid}
+        raise Refused(409, f"The program of run {run.id} has ended with the exit code {code}; see {output}.")
+    what = f"resumed by process {process.pid}" if code is None else "resumed, and has ended already"
+    return {"done": f"{run.id}: {what}; its output is in {output}.", "pid": process.pid}
+
+
+def _is_held_by(run: RunSummary, pid: int) -> bool:
+    """Return whether a process of this host has taken a run, which it does before the run goes on."""
+    holder = read_run(run.path).holder
+    return holder is not None and holder.pid == pid
 
 
 def _read_stack(run: RunSummary, work: str | None) -> dict[str, Any]:
