@@ -11,7 +11,7 @@ const HELP = [
   ["Enter", "open"],
   ["g r", "list of runs"],
   ["g d", "drives"],
-  ["1 … 8", "tabs of a run"],
+  ["1 … 7", "tabs of a run"],
   ["← →", "timeline: move; tabs: the next one"],
   ["+ − 0", "timeline: zoom in, out, the whole run"],
   ["[ ]", "timeline: the call before, after"],

@@ -111,6 +111,7 @@ export class LogList {
   }
 
   async readEarlier() {
+    this.wantsEarlier = this.isBusy; // at the top, no other scrolling would ask for it
     if (this.isBusy || !this.hasEarlier || this.first === null) return false;
     return this.extend(async () => {
       const page = await this.read({ before: this.first });
@@ -138,7 +139,10 @@ export class LogList {
       this.tell();
       return true;
     } finally {
-      if (generation === this.generation) this.isBusy = false;
+      if (generation === this.generation) {
+        this.isBusy = false;
+        if (this.wantsEarlier) this.readEarlier().catch(() => {});
+      }
     }
   }
 

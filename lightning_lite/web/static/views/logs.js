@@ -20,7 +20,7 @@ export function Logs({ id, data }) {
   const at = parameters.get("at");
   const box = useRef(null);
   const list = useRef(null);
-  const [status, setStatus] = useState({ follows: true, lines: 0 });
+  const [status, setStatus] = useState({ follows: true, lines: null });
   const [names, setNames] = useState([]);
   const [error, setError] = useState(null);
   const [options, setOptions] = useState(readOptions);
@@ -121,11 +121,12 @@ export function Logs({ id, data }) {
     ${names.filter((item) => item.trouble).map((item) => html`<${Trouble} key=${item.name} text=${`The log of ${item.name}: ${item.trouble}`} />`)}
     <div class="log-frame">
       <div class="log-box" ref=${box} tabindex="0" role="log" aria-live="off" aria-label="Lines of the logs" data-scroll data-log></div>
+      ${status.lines === null && !error && html`<p class="empty over loading" role="status">Reading …</p>`}
       ${status.lines === 0 && !error && html`<p class="empty over">${isRunning ? "No output yet: lines appear here at once." : "These works printed nothing."}</p>`}
       ${(!status.follows || status.hasLater) && status.lines > 0 && html`<button class="follow filled" data-follow onClick=${() => (at ? setParameters({ at: null }) : list.current.follow())}>↓ ${isRunning ? "Follow" : "To the end"}</button>`}
     </div>
     <p class="log-foot dim"><span>${status.follows ? (isRunning ? html`<i class="live-dot"></i>follows the end` : "at the end") : "stands still: new lines wait below"}</span>
-      <span class="num">${count(status.lines)} lines loaded</span>
+      <span class="num">${count(status.lines ?? 0)} lines loaded</span>
       <span class="num">${size(known.filter(({ name }) => !works.length || works.includes(name)).reduce((sum, item) => sum + (item.size ?? 0), 0))} in all</span></p>
   </div>`;
 }

@@ -1,8 +1,8 @@
 // Numbers of the state over time: plots of one run, or of several laid over each other.
 import { address, get, runPath } from "../api.js";
 import { Plot } from "../charts/plot.js";
-import { count, number as written } from "../format.js";
-import { Body, Choice, Empty, Toggle, Trouble } from "../parts.js";
+import { count, number as written, shortName } from "../format.js";
+import { Body, Choice, Empty, Loading, Toggle, Trouble } from "../parts.js";
 import { usePoll } from "../poll.js";
 import { link, setParameters, usePlace } from "../router.js";
 import { html, useEffect, useMemo, useState } from "../ui.js";
@@ -66,7 +66,7 @@ function Plots({ runs, chosen, isLog, isRelative, isTogether }) {
 function SmallPlots({ id, isRunning, names, isRelative }) {
   const first = names.slice(0, FIRST_PLOTS);
   const { data, error } = usePoll(address(`${runPath(id)}/numbers`, { attribute: first }), isRunning ? 2 : 0);
-  if (!data) return html`<${Trouble} error=${error} />`;
+  if (!data) return error ? html`<${Trouble} error=${error} />` : html`<${Loading} what="the numbers" />`;
   return html`<div class="small-plots">${first.map((name, index) => {
     const points = data.points[name] ?? [];
     const begin = points[0]?.[0] ?? 0;
@@ -77,7 +77,11 @@ function SmallPlots({ id, isRunning, names, isRelative }) {
   ${names.length > FIRST_PLOTS && html`<p class="dim">The first ${FIRST_PLOTS} of ${count(names.length)} numbers: choose others in the list.</p>`}`;
 }
 
-const shorten = (attribute) => attribute.split(".").slice(-2).join(".");
+/** "root.trainers.0.loss" -> "trainers.0.loss" */
+function shorten(attribute) {
+  const cut = attribute.lastIndexOf(".");
+  return `${shortName(attribute.slice(0, cut))}${attribute.slice(cut)}`;
+}
 
 function Picker({ names, chosen, set }) {
   const [text, setText] = useState("");

@@ -125,7 +125,7 @@ function RunList({ data, filters, chosen, toggle }) {
         <${RunRow} key=${shown[index].id} run=${shown[index]} now=${now} activity=${activity} isChosen=${chosen.has(shown[index].id)} toggle=${toggle} />`} />
     </div>
     <div class="under">
-      <span class="dim">${count(shown.length)} of ${plural(data.matching, "run")}${data.matching !== data.total ? ` that match, ${count(data.total)} in all` : ""}</span>
+      <span class="dim">${count(shown.length)} of ${plural(data.matching, "run")}${data.matching !== data.total ? ` that ${data.matching === 1 ? "matches" : "match"}, ${count(data.total)} in all` : ""}</span>
       ${more && html`<button disabled=${isAsking} onClick=${readMore}>${isAsking ? "Reading …" : "Show older runs"}</button>`}
     </div>
     <${Trouble} error=${error} />`;

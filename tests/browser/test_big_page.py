@@ -1,0 +1,157 @@
+"""Runs as big as the page has to show them: it stays small, and finds everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from benchmarks.made_runs import BIG, make_log, make_root, make_run
+
+from tests.browser.tabs import Tab
+from tests.support.page_servers import Server, serving
+
+pytestmark = pytest.mark.timeout(300)  # the journal of 100,000 calls is written first
+
+Visit = Callable[..., Tab]
+
+LINES = 1_000_000
+
+#: Elements and bytes of JavaScript that the page may hold, however big the run is.
+MAX_ELEMENTS, MAX_HEAP = 3000, 40_000_000
+
+
+class Big:
+    """A server, and the run to look at."""
+
+    def __init__(self, server: Server, run: str) -> None:
+        self.server, self.run = server, run
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Big]:
+    """A root of 2,000 runs, and a last one that has printed a million lines."""
+    root = str(tmp_path_factory.mktemp("many") / "root")
+    make_root(root, 2000)
+    run = make_run(root)
+    make_log(run, "root.works.0", LINES, needle="a needle in the hay")
+    with serving("--root", root) as server:
+        yield Big(server, Path(run).name)
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Big]:
+    root = str(tmp_path_factory.mktemp("big") / "root")
+    run = make_run(root, BIG)
+    with serving("--root", root) as server:
+        yield Big(server, Path(run).name)
+
+
+def tell(tab: Tab, what: str) -> None:
+    """Print the size of the page, and check that it does not grow with the run."""
+    session = tab.page.context.new_cdp_session(tab.page)
+    session.send("HeapProfiler.collectGarbage")
+    metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    if not metrics:
+        session.send("Performance.enable")
+        metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    elements = tab.page.evaluate("document.querySelectorAll('*').length")
+    print(f"{what}: {elements} elements, {metrics['JSHeapUsedSize'] / 1e6:.1f} MB of JavaScript")  # noqa: T201
+    assert elements < MAX_ELEMENTS
+    assert metrics["JSHeapUsedSize"] < MAX_HEAP
+
+
+def frames(tab: Tab, scroll: str) -> float:
+    """Scroll for 60 frames, and return the longest one in milliseconds."""
+    longest: float = tab.page.evaluate(
+        """scroll => new Promise(done => {
+          const element = scroll ? document.querySelector(scroll) : document.scrollingElement;
+          let last = performance.now(), longest = 0, count = 0;
+          function frame(now) {
+            longest = Math.max(longest, now - last);
+            last = now;
+            element.scrollTop += 120;
+            if (++count < 60) requestAnimationFrame(frame); else done(longest);
+          }
+          requestAnimationFrame(frame);
+        })""",
+        scroll,
+    )
+    return longest
+
+
+def test_a_root_of_2000_runs(visit: Visit, many: Big):
+    tab = visit(many.server)
+    expect(tab.page.locator("[data-run]").first).to_be_visible()
+    expect(tab.view("runs")).to_contain_text("200 of 2,001 runs")
+    print(f"longest frame: {frames(tab, ''):.0f} ms")  # noqa: T201
+    tell(tab, "2,001 runs")
+
+    oldest = many.server.get("/api/runs?limit=1000&text=Search1").data["runs"][-1]["id"]
+    tab.page.get_by_role("searchbox", name="Search runs").fill(oldest)
+    expect(tab.page.locator("[data-run]")).to_have_count(1)
+    expect(tab.page.locator("[data-run]")).to_contain_text(oldest)
+
+
+def test_100000_calls_of_300_works(visit: Visit, big: Big):
+    tab = visit(big.server, f"/runs/{big.run}")
+    # Each 97th call fails once, and each second of these twice.
+    expect(tab.page.locator("[data-failures]")).to_contain_text("1,545 failed attempts", timeout=90_000)
+    assert tab.page.locator("[data-work]").count() < 60
+    print(f"longest frame: {frames(tab, ''):.0f} ms")  # noqa: T201
+    tell(tab, "overview")
+
+    tab.go(f"/runs/{big.run}/timeline")
+    expect(tab.page.locator(".gantt-row small").first).to_have_text("334")
+    print(f"longest frame: {frames(tab, '[data-gantt]'):.0f} ms")  # noqa: T201
+    tell(tab, "timeline")
+    for _ in range(12):
+        tab.page.get_by_role("button", name="Zoom in").click()
+    tab.wait_for(lambda: "from=" in tab.page.url)
+    tab.page.get_by_role("button", name="Table").click()
+    expect(tab.page.locator(".span-table")).to_contain_text("root.works.")
+
+    tab.go(f"/runs/{big.run}/calls?work=root.works.299")
+    expect(tab.view("calls")).to_contain_text("100 of 333 calls")
+    tab.page.get_by_role("button", name="Show older calls").click()
+    expect(tab.view("calls")).to_contain_text("333 of 333 calls")
+    tell(tab, "calls")
+    tab.go(f"/runs/{big.run}/state")
+    expect(tab.view("state")).to_contain_text("301 components")
+    tell(tab, "state")
+    tab.go(f"/runs/{big.run}/graph")
+    expect(tab.view("graph")).to_contain_text("301 nodes")
+
+
+def test_a_log_of_a_million_lines(visit: Visit, many: Big):
+    tab = visit(many.server, f"/runs/{many.run}/logs")
+    box = tab.page.locator("[data-log]")
+    expect(box).to_contain_text(f"step {LINES - 1}:")
+    for _ in range(12):
+        first = box.locator("li").first.inner_text()
+        box.evaluate("box => { box.scrollTop = 0 }")
+        tab.wait_for(lambda first=first: box.locator("li").first.inner_text() != first)
+    numbers = box.locator("li .what").evaluate_all(
+        "lines => lines.map(line => Number(/step (\\\\d+)/.exec(line.textContent)[1]))"
+    )
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), (
+        "older lines have a hole or a double"
+    )
+    assert numbers[0] < LINES - 4000
+    tell(tab, f"{len(numbers)} lines")
+
+    field = tab.page.get_by_role("searchbox", name="Search the logs")
+    field.fill("needle in the hay")
+    hits = tab.page.locator("[data-hits]")
+    expect(hits).to_contain_text("1 hit")
+    field.press("Enter")
+    expect(box.locator(".marked")).to_contain_text("a needle in the hay")
+    field.fill("no such thing")
+    expect(hits).to_contain_text("0 hits")
+    expect(hits).to_contain_text("looked at all 4")
+    tab.page.get_by_role("button", name="Regular expression").click()
+    field.fill("step 77[0-9]{4}:")
+    expect(hits).to_contain_text("2,000+ hits")
+    tell(tab, "2,000 hits")

@@ -1,0 +1,118 @@
+"""What the page shows when something is broken: it says so in its place, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from benchmarks.made_runs import make_run
+
+from tests.browser.apps import running
+from tests.browser.tabs import Tab
+from tests.support.page_servers import Server, serving
+
+Visit = Callable[..., Tab]
+
+
+@pytest.fixture
+def root(own_place: Path) -> Iterator[Path]:
+    root = own_place.parent / "root"
+    make_run(str(root), app="First")
+    yield root
+
+
+@pytest.fixture
+def server(root: Path) -> Iterator[Server]:
+    with serving("--root", root) as server:
+        yield server
+
+
+def run_of(server: Server, app: str) -> str:
+    [run] = [run for run in server.get("/api/runs").data["runs"] if run["app"] == app]
+    return str(run["id"])
+
+
+def test_a_server_that_ends_is_missed_and_a_new_one_is_found(visit: Visit, server: Server, root: Path):
+    tab = visit(server, f"/runs/{run_of(server, 'First')}/calls")
+    expect(tab.page.locator("[data-call]").first).to_be_visible()
+    server.process.terminate()
+    server.process.communicate()
+    expect(tab.page.locator("[data-lost]")).to_contain_text("start it with lightning-lite ui")
+    expect(tab.page.locator("[data-call]").first).to_be_visible()
+
+    # The next server has the same port and a new token.
+    with serving("--root", root, "--port", server.port) as again:
+        assert again.port == server.port
+        expect(tab.page.get_by_role("heading")).to_have_text("The server does not take this token")
+        tab.page.get_by_label("Address or token").fill(again.address)
+        tab.page.keyboard.press("Enter")
+        expect(tab.page.locator("[data-call]").first).to_be_visible()
+        names = tab.page.locator("[data-call]").evaluate_all("rows => rows.map(row => row.dataset.call)")
+        assert names
+        assert len(names) == len(set(names))
+
+
+def test_a_run_that_is_removed_while_it_is_shown(visit: Visit, server: Server, root: Path):
+    gone = Path(make_run(str(root), app="Second"))
+    tab = visit(server, f"/runs/{gone.name}")
+    expect(tab.view("overview")).to_contain_text("root.works.0".rpartition(".")[2])
+    shutil.rmtree(gone)
+    expect(tab.page.get_by_role("alert").first).to_contain_text("There is no run")
+    tab.page.get_by_role("link", name="Runs", exact=True).first.click()
+    expect(tab.page.locator("[data-run]")).to_have_count(1)
+    expect(tab.page.locator("[data-run]")).to_contain_text("First")
+
+
+def test_a_damaged_journal_says_so_and_other_runs_are_shown(visit: Visit, server: Server, root: Path):
+    damaged = Path(make_run(str(root), app="Damaged"))
+    journal = damaged / "journal.log"
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 40] = b"\0" * 40
+    journal.write_bytes(content)
+    tab = visit(server, f"/runs/{damaged.name}")
+    expect(tab.page.locator("[data-trouble]").first).to_contain_text("journal")
+    tab.page.get_by_role("link", name="Runs", exact=True).first.click()
+    expect(tab.page.locator("[data-run]")).to_have_count(2)
+    tab.page.get_by_role("link", name=run_of(server, "First")).click()
+    expect(tab.view("overview")).to_be_visible()
+    expect(tab.page.locator("[data-trouble]")).to_have_count(0)
+
+
+def test_a_suspended_app_does_not_slow_another_run(visit: Visit, server: Server, root: Path, own_place: Path):
+    with running(server, root, own_place) as app:
+        tab = visit(server, f"/runs/{app.run}")
+        expect(tab.page.locator('[data-work="root.tick"] [data-state=running]')).to_be_visible()
+        os.kill(app.process.pid, signal.SIGSTOP)
+        try:
+            expect(tab.page.locator(".run-head")).to_contain_text("does not answer")
+            other = visit(server)
+            began = time.monotonic()
+            other.go(f"/runs/{run_of(server, 'First')}")
+            expect(other.view("overview")).to_contain_text("3 works")
+            print(f"another run beside it: {time.monotonic() - began:.2f} s")  # noqa: T201
+        finally:
+            os.kill(app.process.pid, signal.SIGCONT)
+        expect(tab.page.locator(".run-head")).not_to_contain_text("does not answer")
+
+
+def test_a_download_has_the_bytes_and_its_address_works_once(visit: Visit, shown: Server):
+    tab = visit(shown, "/drives")
+    tab.page.get_by_role("link", name="lit://results").click()
+    with tab.page.expect_download() as started:
+        tab.page.get_by_role("button", name="Download report.html").click()
+    download = started.value
+    assert download.suggested_filename == "report.html"
+    root = Path(shown.get("/api/server").data["root"])
+    assert (
+        Path(download.path()).read_bytes() == (root / "drives/results/root.report/report.html").read_bytes()
+    )
+    address = download.url.partition(shown.host)[2]
+    assert address.startswith("/download/")
+    assert shown.send("GET", address, token=False).status == 410
