@@ -1,0 +1,98 @@
+"""Take the pictures of the page that the README and docs/page.md show.
+
+    python tools/page_pictures.py            # all of them
+    python tools/page_pictures.py timeline   # some
+
+It runs `examples/ui/app.py` three times in a folder of its own: twice to the end, at full speed, and once
+with the page. It needs the extras `test` and `ui`, and Chromium. It takes about half a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, ViewportSize, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "images" / "page"
+APP = ROOT / "examples" / "ui" / "app.py"
+COMMAND = [sys.executable, "-m", "lightning_lite"]
+LONGEST = 8_000.0  # milliseconds
+
+#: The name of each picture, the address of its view, and what is there once it is complete.
+VIEWS = {
+    "runs": ("/runs", "[data-run] >> nth=2"),
+    "overview": ("/runs/{run}", "[data-view=overview] [data-work] >> nth=1"),
+    "timeline": ("/runs/{run}/timeline", "[data-view=timeline] .gantt-row >> nth=7"),
+}
+
+#: Heights other than 640: the overview is cut above the command of the run, which has paths of this machine.
+HEIGHTS = {"overview": 545}
+
+
+def main() -> None:
+    """Run the app, and take the pictures that the command line names, or all."""
+    names = sys.argv[1:] or list(VIEWS)
+    if unknown := set(names) - set(VIEWS):
+        known = ", ".join(VIEWS)
+        sys.exit(f"page_pictures: there is no picture {', '.join(sorted(unknown))}; there are {known}")
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        sys.exit("page_pictures: no Chromium is installed: apt-get install chromium")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2):
+            subprocess.run([sys.executable, APP, "0.01"], cwd=folder, check=True, capture_output=True)
+        app = subprocess.Popen(
+            [*COMMAND, "run", "--ui", APP],
+            cwd=folder,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            with sync_playwright() as playwright:
+                chromium = playwright.chromium.launch(
+                    executable_path=browser, chromium_sandbox=os.geteuid() != 0
+                )
+                take(chromium.new_context, app, names)
+        finally:
+            app.send_signal(signal.SIGINT)
+            app.communicate(timeout=30)
+
+
+def take(new_context: Callable[..., BrowserContext], app: subprocess.Popen[str], names: list[str]) -> None:
+    """Take the pictures of a running app, after all its calls but one have ended."""
+    assert app.stdout is not None
+    address = run = ""
+    for line in app.stdout:
+        if found := re.search(r"(http://\S+#token=[^\s&]+)\S*?/runs/([\w-]+)", line):
+            address, run = found.groups()
+        if "all is done" in line:
+            break
+    if not address:
+        sys.exit("page_pictures: the app printed no address of its page")
+    for name in names:
+        view, complete = VIEWS[name]
+        size: ViewportSize = {"width": 1120, "height": HEIGHTS.get(name, 640)}
+        context = new_context(viewport=size, color_scheme="light", reduced_motion="reduce")
+        page = context.new_page()
+        page.goto(f"{address}&to={view.format(run=run)}")
+        page.locator(complete).first.wait_for(timeout=LONGEST)
+        # The charts of CPU and memory need some seconds of samples; others are drawn at once.
+        page.wait_for_timeout(5000 if name == "overview" else 700)
+        page.screenshot(path=PICTURES / f"{name}.png")
+        context.close()
+
+
+if __name__ == "__main__":
+    main()
