@@ -283,7 +283,9 @@ def _row(index: _WorkIndex, view: _View, now: float, lost_at: float | None) -> d
         outcome = "running" if lost_at is None else "lost"
         until = now if lost_at is None else lost_at
         unended += (_span_of(call, attempt, until, outcome) for attempt in made)
-        waiting.append(_wait_of(call, made, until))
+        # A resume continues a call that was stopped, so it stays among these, but it waits no more.
+        waits_on = lost_at is None and not call.ended
+        waiting.append(_wait_of(call, made, None if call.ended else until, waits_on=waits_on))
     unended = [span for span in unended if span.end >= view.start and span.start <= view.end]
     row = {
         "work": index.work.name,
@@ -313,12 +315,17 @@ def _span_of(call: CallHistory, attempt: Attempt, until: float | None, outcome: 
     return _Span(attempt.began, end, call.number, attempt.number, outcome)
 
 
-def _wait_of(call: CallHistory, made: Sequence[Attempt], until: float | None) -> _Span:
-    """Return the time from the request of a call to its first attempt, or to a time if there is none."""
+def _wait_of(
+    call: CallHistory, made: Sequence[Attempt], until: float | None, *, waits_on: bool = False
+) -> _Span:
+    """Return the time from the request of a call to its first attempt.
+
+    Without one, it goes to a time, or to the last status; it is `pending` if the call still waits.
+    """
     if made:
         return _Span(call.asked, max(call.asked, made[0].began), call.number, 0, "succeeded")
     end = call.statuses[-1].timestamp if until is None else until
-    return _Span(call.asked, max(call.asked, end), call.number, 0, "pending")
+    return _Span(call.asked, max(call.asked, end), call.number, 0, "pending" if waits_on else "stopped")
 
 
 def _shown(span: _Span) -> list[Any]:
@@ -331,8 +338,8 @@ def _waits(known: _Spans, waiting: list[_Span], view: _View) -> list[list[Any]]:
     pixel = (view.end - view.start) / view.pixels
     found = known.within(view.start, view.end)[-_MAX_QUEUE:]
     waits = [
-        [span.start, None if span.outcome == "pending" and position is None else span.end]
-        for position, span in [*((index, known[index]) for index in found), *((None, one) for one in waiting)]
+        [span.start, None if span.outcome == "pending" else span.end]
+        for span in (*(known[index] for index in found), *waiting)
         if span.end - span.start >= pixel and span.end >= view.start and span.start <= view.end
     ]
     return waits[-view.max_spans :]

@@ -103,6 +103,23 @@ def test_a_call_that_was_running_when_the_run_died_is_lost_at_the_last_event():
     assert found["to"] == 9.0
 
 
+def test_a_call_that_was_stopped_waits_until_then():
+    story = Story("a")
+    story.change("a", story.ask("a", 1.0), 6.0, "stopped")
+    story.call("a", 2.0, 3.0, 9.0)
+
+    assert row(story)["waits"] == [[2.0, 3.0], [1.0, 6.0]]
+    assert look(story, running=False)["rows"][0]["waits"] == [[2.0, 3.0], [1.0, 6.0]]
+
+
+def test_a_call_that_was_waiting_when_the_run_died_waits_until_the_last_event():
+    story = Story("a")
+    story.ask("a", 1.0)
+    story.call("a", 2.0, 3.0, 9.0)
+
+    assert look(story, running=False)["rows"][0]["waits"] == [[2.0, 3.0], [1.0, 9.0]]
+
+
 def test_a_call_that_was_running_before_a_resume_is_lost():
     story = Story("a")
     story.change("a", story.ask("a", 1.0), 2.0, "running")
