@@ -25,10 +25,11 @@ _SCALARS = (type(None), bool, int, float, str)
 
 
 class _Cell(NamedTuple):
-    """A value of one run: its kind and its text."""
+    """A value of one run: its kind, its text, which may be cut, and what equal values have in common."""
 
     kind: str
     text: str
+    identity: tuple[str, Any]
 
 
 def compare(histories: Sequence[RunHistory | None]) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def compare(histories: Sequence[RunHistory | None]) -> dict[str, Any]:
                 "attribute": name[1],
                 "kind": "result" if "result" in kinds else min(kinds),
                 "values": values,
-                "differs": len(set(values)) > 1,
+                "differs": len({None if cell is None else cell.identity for cell in cells}) > 1,
             }
         )
     return {"rows": rows, "truncated": len(names) > MAX_ROWS}
@@ -90,7 +91,7 @@ def _cells(history: RunHistory) -> Iterator[tuple[_Name, _Cell]]:
             with suppress(Exception):  # odd data are not compared
                 kind = "result" if attribute in written else "parameter"
                 for name, value in _scalars(f"{component}.{attribute}", read_value(encoded, _MAX_READ)):
-                    yield (component, name), _Cell(kind, write(value, SHORT)[0])
+                    yield (component, name), _cell(kind, value)
     for work in history.works.values():
         packed = work.calls[0].packed_arguments if work.calls and work.calls[0].number == 1 else None
         if packed is None:
@@ -100,7 +101,13 @@ def _cells(history: RunHistory) -> Iterator[tuple[_Name, _Cell]]:
             named = [*((str(number), value) for number, value in enumerate(args)), *kwargs.items()]
             for argument, given in named:
                 for name, value in _scalars(f"{work.name}.run({argument})", given):
-                    yield (work.name, name), _Cell("argument", write(value, SHORT)[0])
+                    yield (work.name, name), _cell("argument", value)
+
+
+def _cell(kind: str, value: Any) -> _Cell:
+    # Not the number itself: `nan` is not equal to itself.
+    same = repr(value) if type(value) is float else value
+    return _Cell(kind, write(value, SHORT)[0], (type(value).__name__, same))
 
 
 def _scalars(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:

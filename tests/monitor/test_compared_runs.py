@@ -43,6 +43,15 @@ def test_parameters_arguments_and_results_stand_side_by_side():
     }
 
 
+def test_values_whose_shown_texts_are_equal_may_differ():
+    text = "a" * 1000
+    values = [(f"{text}b", f"{text}c"), (text, text), (float("nan"), float("nan")), (1, True)]
+
+    found = [table(run(0.1, x=one), run(0.1, x=other))["root.model.x"] for one, other in values]
+
+    assert [differs for _, _, differs in found] == [True, False, False, True]
+
+
 def test_what_one_run_has_changed_is_a_result_in_all():
     one, other = run(0.1), run(0.1)
     other.report("root.model", 5.0, rate=0.1)
