@@ -10,8 +10,10 @@ import pytest
 
 from lightning_lite.runners.output.log_pages import BLOCK, LogPages, make_cursor
 from lightning_lite.runners.output.log_search import Hit, LogQuery, search_logs
+from lightning_lite.testing import poll_until
 
 from tests.support.odd_files import IRREGULAR, each, little_memory, put
+from tests.support.processes import DEADLINE, starting, wait_until_gone
 
 
 def make_log(run: Path, work: str, content: str | bytes) -> Path:
@@ -149,6 +151,22 @@ def test_a_regular_expression_that_takes_exponential_time_is_ended_with_its_proc
         search(tmp_path, "(a+)+$", is_regex=True)
 
     assert psutil.Process().children() == []
+
+
+def test_the_process_of_a_regular_expression_ends_also_if_the_one_that_asked_is_killed(tmp_path: Path):
+    make_log(tmp_path, "root.a", "a" * 60 + "!\n")
+    source = (
+        "from lightning_lite.runners.output.log_search import *; "
+        f"search_logs(LogPages({str(tmp_path)!r}), LogQuery('(a+)+$', is_regex=True), 1)"
+    )
+    with starting() as start:
+        asking = start("-c", source)
+        poll_until(lambda: psutil.Process(asking.pid).children(), DEADLINE)
+        (searching,) = psutil.Process(asking.pid).children()
+        asking.kill()
+        asking.wait(DEADLINE)
+
+        wait_until_gone(searching.pid)
 
 
 @pytest.mark.parametrize("text", ["", "x" * 1001])

@@ -7,6 +7,7 @@ that another program truncates would end this process.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator
 from io import FileIO
 from itertools import pairwise
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lightning_lite.colours import Span, without_colours
 from lightning_lite.regular_files import open_regular
@@ -176,7 +177,13 @@ def search_logs(
 
 def main() -> None:
     """Search with a regular expression, as the program of a process; request and answers are JSON."""
-    request = json.load(sys.stdin)
+    # If the process that asks is killed, it can't end this one; a thread of C is not stopped by `re`.
+    with open(os.devnull, "w") as nowhere:
+        faulthandler.dump_traceback_later(2 * _PATIENCE, exit=True, file=nowhere)
+        _search_for(json.load(sys.stdin))
+
+
+def _search_for(request: dict[str, Any]) -> None:
     query = LogQuery(*request["query"])
     try:
         pattern = re.compile(query.text, 0 if query.match_case else re.IGNORECASE)
