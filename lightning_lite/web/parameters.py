@@ -97,7 +97,9 @@ class Parameter(NamedTuple):
         elif self.kind != "flag":
             is_low = self.least is not None and value < self.least
             is_high = self.highest is not None and value > self.highest
-            if not math.isfinite(value) or is_low or is_high:
+            # An integer of JSON may be too long for `isfinite`, which makes it a float.
+            is_odd = type(value) is float and not math.isfinite(value)
+            if is_odd or is_low or is_high:
                 raise self._refuse(value)
         if self.choices and value not in self.choices:
             raise self._refuse(value)

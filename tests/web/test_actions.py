@@ -150,6 +150,7 @@ def test_a_suspended_app_refuses_commands_to_its_works(steered: Steered):
         ({"command": "stop", "timeout": -1}, 400, "timeout must be"),
         ({"command": "stop", "timeout": "5"}, 400, "timeout must be"),
         ({"command": "stop", "timeout": True}, 400, "timeout must be"),
+        ({"command": "stop", "timeout": 10**400}, 400, "timeout must be"),
         ({"command": "stop", "work": 5}, 400, "work must be"),
         ({}, 400, "command is missing"),
     ],
