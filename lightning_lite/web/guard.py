@@ -104,7 +104,8 @@ class Guard:
             Refused: A rule is not met.
         """
         headers, method, path = Headers(scope=scope), scope["method"], scope["path"]
-        if [host.lower() for host in headers.getlist("host")] not in [[host] for host in self._hosts]:
+        names = [name.lower() for name in headers.getlist("host")]
+        if len(names) != 1 or names[0] not in self._hosts:
             raise Refused(421, "This server does not have that name: use the address that it has printed.")
         if any(origin.lower() not in self._origins for origin in headers.getlist("origin")):
             raise Refused(403, "Requests of other sites are refused (Origin).")

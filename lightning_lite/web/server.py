@@ -92,7 +92,7 @@ class PageServer:
         names = hosts_of(host)
         self._hosts = [f"{name}:{self.port}" for name in names]
         self._hosts += names if self.port == 80 else []  # browsers leave out this port
-        shown = names[-1] if host not in _LOOPBACK and names else host
+        shown = host if host in _LOOPBACK else names[-1]
         self.address = f"http://{_bracketed(shown)}:{self.port}/#token={self._token}"
         if site.run is not None:
             self.address += f"&to=/runs/{quote(site.run, safe='')}"
