@@ -14,7 +14,6 @@ import ipaddress
 import os
 import re
 import secrets
-import select
 import signal
 import socket
 import sys
@@ -147,9 +146,15 @@ class PageServer:
 
         An open page asks once more, so that it shows how the run has ended.
         """
-        parent = os.getppid()
+        parent, is_told = os.getppid(), Event()
+
+        def read_word() -> None:  # a read in a thread, because Windows can't `select` a pipe
+            os.read(0, 1)
+            is_told.set()
+
+        Thread(target=read_word, name="lightning-lite-page-input", daemon=True).start()
         while os.getppid() == parent:  # a fork of the parent may hold the pipe open
-            if select.select([0], [], [], _PARENT_INTERVAL)[0]:
+            if is_told.wait(_PARENT_INTERVAL):
                 break
         now = monotonic()
         if now - self._site.last_request < _OPEN_PAGE:
