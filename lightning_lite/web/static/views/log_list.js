@@ -141,7 +141,7 @@ export class LogList {
     } finally {
       if (generation === this.generation) {
         this.isBusy = false;
-        if (this.wantsEarlier) this.readEarlier().catch(() => {});
+        if (this.wantsEarlier && this.box.scrollTop < NEAR) this.readEarlier().catch(() => {});
       }
     }
   }
