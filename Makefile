@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help browser demo demo-ui test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
+.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
 	test-wheel release-check clean
 
 help:
@@ -42,6 +42,7 @@ test: .venv/installed-test browser
 	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
 
 # A browser is no package of Python, and only root could install it: the tests of the page are skipped without one.
+.PHONY: browser
 browser:
 	@for name in "$$LIGHTNING_LITE_TEST_BROWSER" chromium chromium-browser google-chrome; do \
 	command -v "$$name" >/dev/null && exit; done; \

@@ -390,7 +390,7 @@ def _make_folder(path: PathLike) -> None:
         and caller.root is not None
         and f"{path}".startswith(f"{caller.root}/{_FOLDER}/")
     ):
-        with opened(caller.root, (_FOLDER,), make=os.mkdir):
+        with opened(caller.root, (_FOLDER,), make=syscalls.mkdir):
             pass
 
 

@@ -45,7 +45,7 @@ class Takes(LightningWork):
     ("root", "error", "message"),
     [
         ("flow", ComponentDefinitionError, "a LightningFlow or a LightningWork, found str"),
-        (LightningFlow(), ComponentDefinitionError, r"does not override the run\(\) method"),
+        (LightningFlow(), ComponentDefinitionError, r"does not override the `run\(\)` method"),
     ],
 )
 def test_a_root_that_is_none_is_refused_at_construction(root, error, message):

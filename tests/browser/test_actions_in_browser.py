@@ -160,6 +160,6 @@ def test_an_action_that_can_not_be_done_says_why(overview: Tab, app: App):
     app.process.wait()
     question.get_by_role("button", name="Stop").click()
 
-    note = overview.page.locator("[data-note]")
+    note = overview.page.locator("[data-note] .note")
     expect(note).to_have_class("note bad")
     expect(note).to_contain_text(f"Run {app.run} is not running: its state is died.")

@@ -22,10 +22,10 @@ Visit = Callable[..., Tab]
 
 
 @pytest.fixture
-def root(own_place: Path) -> Iterator[Path]:
+def root(own_place: Path) -> Path:
     root = own_place.parent / "root"
     make_run(str(root), app="First")
-    yield root
+    return root
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ class Bare(LightningFlow):
     [
         (
             Bare,
-            r"The root flow passed to LightningApp does not override.*Define run\(\) in Bare",
+            r"The root flow passed to `LightningApp` does not override.*Define `run\(\)` in Bare",
         ),
-        (LightningFlow, r"does not override the run\(\) method"),
+        (LightningFlow, r"does not override the `run\(\)` method"),
         (dict, r"LightningApp\(root\): a LightningFlow or a LightningWork, found dict"),
     ],
 )
