@@ -42,7 +42,7 @@ def check_page_is_installed() -> None:
     for package in _PACKAGES:
         if find_spec(package) is None:
             raise SettingError(
-                f"ui needs the package {package}, which is not installed: pip install '{NAME}[ui]'",
+                f"ui needs {package}, which is not installed: pip install '{NAME}[ui]'",
                 setting="ui",
             )
 

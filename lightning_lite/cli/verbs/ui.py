@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from importlib.util import find_spec
 
 import click
 
+from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import BadInput, check_root, examples, plain_option, root_option
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
-from lightning_lite.distribution import NAME
+from lightning_lite.errors import SettingError
 
 
 @click.command(
@@ -65,7 +65,10 @@ def command(
     Nothing else has to run: the page reads the folder of the runs, and running apps answer it. The printed
     address has a token; without it, the server answers nothing. Ctrl-C ends the server, not the runs.
     """
-    check_is_installed()
+    try:
+        check_page_is_installed()
+    except SettingError as error:
+        raise BadInput(f"{error}.") from None
     # Where no app has run yet, there are no runs; a folder that was named is more likely a mistake.
     if ctx.get_parameter_source("root") is click.core.ParameterSource.COMMANDLINE or os.path.lexists(root):
         check_root(root)
@@ -91,14 +94,3 @@ def command(
     say(page.address if with_parent else f"The page: {page.address}")
     opens_browser = not (with_parent or no_browser) and server.can_open_browser()
     page.run(with_parent=with_parent, opens_browser=opens_browser)
-
-
-def check_is_installed() -> None:
-    """Refuse to start without the packages of the extra.
-
-    Raises:
-        BadInput: One is not installed.
-    """
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise BadInput(f"ui needs {package}, which is not installed: pip install '{NAME}[ui]'.")
