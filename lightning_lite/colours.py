@@ -33,6 +33,10 @@ _OFF = {
     29: ("strike",),
 }
 
+#: For the codes before the parameters of a colour: its field; "" for the colour of the line under a text,
+#: which is not shown, but whose parameters must not be read as codes.
+_COLOURS = {38: "fg", 48: "bg", 58: ""}
+
 #: Brightness of the six levels of each colour in the palette of 256 colours.
 _LEVELS = (0, 95, 135, 175, 215, 255)
 
@@ -81,9 +85,10 @@ class Style(NamedTuple):
         for group in groups:
             first, *rest = group.split(":")
             code = int(first or 0)
-            if code in (38, 48):
+            if code in _COLOURS:
                 colour = _read_colour(iter([part for part in rest if part]) if rest else groups)
-                style = style._replace(fg=colour) if code == 38 else style._replace(bg=colour)
+                field = _COLOURS[code]
+                style = style._with({field: colour}) if field else style
             elif code == 4 and rest[:1] == ["0"]:
                 style = style._replace(underline=False)
             else:
