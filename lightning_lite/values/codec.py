@@ -111,6 +111,10 @@ def _check_part(value: Any, where: str) -> None:
                 if type(item) not in SCALARS:
                     _check_part(item, f"{where}[{position}]")
     elif kind in _DICTS:
+        if getattr(value, "__dict__", None):  # pickle drops them or, for an `OrderedDict`, keeps any object
+            name = next(iter(value.__dict__))
+            advice = f"A {kind.__name__} in the state has no attributes of its own: make it an item."
+            raise _refusal(f"{where}.{name}", value.__dict__[name], advice)
         factory = getattr(value, "default_factory", None)
         if factory is not None and factory not in _FACTORIES:
             advice = "Use a built-in type: defaultdict(int), defaultdict(list)."

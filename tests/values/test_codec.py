@@ -116,6 +116,16 @@ def test_cycles_and_very_deep_nesting_are_refused(make):
         encode(make(), "root.work.tree")
 
 
+@pytest.mark.parametrize("kind", [collections.Counter, collections.OrderedDict])
+@pytest.mark.parametrize("attribute", [1, object()])
+def test_an_attribute_of_a_dict_is_refused_and_not_lost(kind, attribute):
+    value = kind(a=1)
+    value.extra = attribute
+
+    with pytest.raises(StateError, match=r"(?s)root\.x\[0\]\.extra with .*has no attributes of its own"):
+        encode([value], "root.x")
+
+
 @pytest.mark.parametrize("depth", range(100, 1000, 50))
 def test_a_value_of_any_depth_is_decoded_exactly_or_refused(depth):
     with contextlib.suppress(StateError):
