@@ -3,7 +3,8 @@
     print in the flow ── write ──▶ queue ── thread ──▶ WorkLog of `root`
 
 A print puts one entry into the queue. 20 ms after the first, the thread takes all entries that are there, and
-writes them at once. If the process is killed, the lines of that time are lost; every other end writes them.
+writes them at once. If the process is killed, or ends by `os._exit`, the lines of that time are lost; every
+other end writes them.
 """
 
 from __future__ import annotations
