@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from playwright.sync_api import BrowserContext, ViewportSize, sync_playwright
 
@@ -27,15 +28,31 @@ APP = ROOT / "examples" / "ui" / "app.py"
 COMMAND = [sys.executable, "-m", "lightning_lite"]
 LONGEST = 8_000.0  # milliseconds
 
+TRAINERS = [f"root.trainers.{number}" for number in range(3)]
+
 #: The name of each picture, the address of its view, and what is there once it is complete.
 VIEWS = {
     "runs": ("/runs", "[data-run] >> nth=2"),
     "overview": ("/runs/{run}", "[data-view=overview] [data-work] >> nth=1"),
     "timeline": ("/runs/{run}/timeline", "[data-view=timeline] .gantt-row >> nth=7"),
+    "graph": ("/runs/{run}/graph", "[data-view=graph] svg .node >> nth=10"),
+    # Without the log of the flow, which has the address of the page and paths of this machine.
+    "logs": ("/runs/{run}/logs?" + urlencode({"work": TRAINERS}, doseq=True), "[data-log] li >> nth=8"),
+    "state": ("/runs/{run}/state", "[data-attribute='root.load.points']"),
+    "call": ("/runs/{run}/call?work=root.trainers.2&number=1", "[data-preview=svg]"),
+    "numbers": (
+        "/runs/{run}/numbers?together=1&log=1&"
+        + urlencode({"a": [f"{name}.loss" for name in TRAINERS]}, doseq=True),
+        "[data-view=numbers] canvas",
+    ),
+    "drives": ("/drives/results?show=curve-0.5.png&of=root.draw", "[data-preview=image] img"),
 }
 
+#: Widths other than 1120: a wider overview has charts in the rows of works.
+WIDTHS = {"overview": 1216}
+
 #: Heights other than 640: the overview is cut above the command of the run, which has paths of this machine.
-HEIGHTS = {"overview": 545}
+HEIGHTS = {"overview": 545, "logs": 460, "numbers": 560, "drives": 460}
 
 
 def main() -> None:
@@ -83,13 +100,15 @@ def take(new_context: Callable[..., BrowserContext], app: subprocess.Popen[str],
         sys.exit("page_pictures: the app printed no address of its page")
     for name in names:
         view, complete = VIEWS[name]
-        size: ViewportSize = {"width": 1120, "height": HEIGHTS.get(name, 640)}
+        size: ViewportSize = {"width": WIDTHS.get(name, 1120), "height": HEIGHTS.get(name, 640)}
         context = new_context(viewport=size, color_scheme="light", reduced_motion="reduce")
         page = context.new_page()
-        page.goto(f"{address}&to={view.format(run=run)}")
+        page.goto(f"{address}&to={quote(view.format(run=run))}")
         page.locator(complete).first.wait_for(timeout=LONGEST)
         # The charts of CPU and memory need some seconds of samples; others are drawn at once.
         page.wait_for_timeout(5000 if name == "overview" else 700)
+        # The root is a folder of this machine.
+        page.locator("header .root").evaluate("root => root.textContent = 'project/.lightning_lite'")
         page.screenshot(path=PICTURES / f"{name}.png")
         context.close()
 

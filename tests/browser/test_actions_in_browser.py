@@ -38,6 +38,16 @@ def overview(visit: Visit, app: App) -> Tab:
     return tab
 
 
+@pytest.mark.parametrize("width", [390, 760, 1101, 1120, 1199, 1200, 1280])
+def test_the_works_of_a_run_that_goes_on_are_not_cut(overview: Tab, width: int):
+    overview.page.set_viewport_size({"width": width, "height": 800})
+    widths = overview.page.locator(".work-table .row:visible").evaluate_all(
+        "rows => rows.map(row => [row.scrollWidth, row.closest('.works').clientWidth])"
+    )
+    assert widths
+    assert all(row <= card for row, card in widths), widths
+
+
 def answer(tab: Tab, title: str, button: str) -> None:
     """Answer the question of an action."""
     question = tab.page.get_by_role("dialog", name=title)
