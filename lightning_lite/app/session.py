@@ -199,7 +199,7 @@ class Session:
         if self._view is not None:
             self._view.start()
         if self._options.ui:
-            self._page = WebPage.start(self._folder.id, self._options)
+            self._page = WebPage.start(self._folder.id, self._options, self._terminal.write_unrecorded)
 
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from threading import Thread
 from typing import Self
 
-from lightning_lite.app.reporting import print_notice
 from lightning_lite.distribution import NAME
 from lightning_lite.errors import SettingError
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
@@ -52,20 +52,23 @@ class WebPage:
 
     Args:
         process: Its process.
+        say: Called with each line for the user, in a thread. One has the token, so no log may have it.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], say: Callable[[str], None]) -> None:
         self._process = process
+        self._say = say
         self._printer = Thread(target=self._print, name="lightning-lite-page", daemon=True)
         self._printer.start()
 
     @classmethod
-    def start(cls, run_id: str, options: RunOptions) -> Self | None:
+    def start(cls, run_id: str, options: RunOptions, say: Callable[[str], None]) -> Self | None:
         """Start the server, and return at once; if it can't be started, print why and return `None`.
 
         Args:
             run_id: Id of the run that it shows first.
             options: The options of the run.
+            say: As for the class.
         """
         # Only the folder of this package, and not all of `sys.path`: next to a script may be a `secrets.py`.
         path = filter(None, (_HOME, os.environ.get("PYTHONPATH")))
@@ -84,9 +87,9 @@ class WebPage:
                 start_new_session=True,  # Ctrl-C is for the app, which ends the server when it has ended
             )
         except OSError as error:
-            print_notice(f"The page can't be served: {error.strerror or error}.")
+            say(f"The page can't be served: {error.strerror or error}.")
             return None
-        return cls(process)
+        return cls(process, say)
 
     def close(self) -> None:
         """End the server, and wait until it has ended."""
@@ -112,4 +115,4 @@ class WebPage:
             text = harmless(line.rstrip("\n"))
             if text:
                 with suppress(OSError, ValueError):  # the terminal is gone, or the stream is closed
-                    print_notice(f"The page of this run: {text}" if text.startswith("http") else text)
+                    self._say(f"The page of this run: {text}" if text.startswith("http") else text)

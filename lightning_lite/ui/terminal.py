@@ -91,6 +91,12 @@ class Terminal:
         """Write `text` unchanged; blocks like `show`."""
         self._show(lambda _: text)
 
+    def write_unrecorded(self, line: str) -> None:
+        """Write a line to standard error that the log of the flow must not have: it has a token."""
+        if sys.stderr is not None:
+            self._write_only(sys.stderr, f"{line}\n")
+            sys.stderr.flush()
+
     def _show(self, make_text: Callable[[TextIO], str]) -> None:
         stream: TextIO | None = sys.stdout
         if stream is None:  # a program without a console

@@ -70,6 +70,15 @@ def test_the_server_is_a_process_without_the_terminal_of_the_app(app: Started):
     assert server.token not in " ".join(page.environ().values())
 
 
+def test_no_file_of_the_root_has_the_token(app: Started):
+    process, server, _ = app
+
+    Path("end").touch()
+    assert finish(process)[0] == 0
+    files = [file for file in Path(".lightning_lite").rglob("*") if file.is_file()]
+    assert [file for file in files if server.token.encode() in file.read_bytes()] == []
+
+
 def test_no_work_holds_a_pipe_of_the_server(app: Started):
     _, server, work = app
 
