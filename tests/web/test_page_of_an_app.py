@@ -72,10 +72,12 @@ def test_the_server_is_a_process_without_the_terminal_of_the_app(app: Started):
 
 def test_no_file_of_the_root_has_the_token(app: Started):
     process, server, _ = app
+    root = Path(server.get("/api/server").data["root"])
 
     Path("end").touch()
     assert finish(process)[0] == 0
-    files = [file for file in Path(".lightning_lite").rglob("*") if file.is_file()]
+    files = [file for file in root.rglob("*") if file.is_file()]
+    assert files
     assert [file for file in files if server.token.encode() in file.read_bytes()] == []
 
 
