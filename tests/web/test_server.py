@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -220,9 +221,10 @@ def test_the_hosts_of_all_addresses_are_those_of_this_machine():
 def test_the_browser_gets_a_private_file_and_not_the_address(own_place: Path):
     """A program in the place of a browser writes its arguments down, and what it was led to."""
     make_run_folder(runs_folder(), RUN)
-    browser = own_place / "browser"
-    browser.write_text(
-        f"#!{sys.executable}\n"
+    program, browser = own_place / "browser.py", own_place / "browser"
+    # A shell starts it, because the path of Python after `#!` may have no space.
+    browser.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {program} "$@"\n')
+    program.write_text(
         "import os, sys\n"
         "path = sys.argv[1].removeprefix('file://')\n"
         "text = f'{sys.argv[1]}\\n{oct(os.stat(path).st_mode & 0o777)}\\n{open(path).read()}'\n"
