@@ -15,7 +15,7 @@ from lightning_lite.web.refusals import Refused
 from lightning_lite.web.tickets import Tickets
 
 #: Seconds between two questions of a page.
-PERIOD = 0.5
+PERIOD = 0.4
 
 
 class Site:

@@ -3,6 +3,9 @@ import { get, server } from "./api.js";
 import { session } from "./session.js";
 import { useEffect, useRef, useState } from "./ui.js";
 
+/** Seconds between questions of views that follow a run: what happens is shown within half a second. */
+export const LIVE = 0.4;
+
 const LONGEST_PAUSE = 10_000;
 const SHARE = 4; // the pause is four times as long as the answer took: a fifth of the time at most
 

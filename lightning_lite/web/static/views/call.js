@@ -3,7 +3,7 @@ import { address, runPath } from "../api.js";
 import { copy } from "../dialogs.js";
 import { clock, duration, fullTime, size } from "../format.js";
 import { Body, Trouble, useNow } from "../parts.js";
-import { usePoll } from "../poll.js";
+import { LIVE, usePoll } from "../poll.js";
 import { Preview, kindOf } from "../previews.js";
 import { link, usePlace } from "../router.js";
 import { State, look } from "../states.js";
@@ -15,7 +15,7 @@ export function Call({ id, data }) {
   const { parameters } = usePlace();
   const work = parameters.get("work") ?? "";
   const number = Number(parameters.get("number") ?? 0);
-  const answer = usePoll(address(`${runPath(id)}/call`, { work, number }), data?.run.state === "running" ? 1 : 0);
+  const answer = usePoll(address(`${runPath(id)}/call`, { work, number }), data?.run.state === "running" ? LIVE : 0);
   const calls = data?.works.find((item) => item.name === work)?.calls ?? number;
   return html`<div class="content wide call" data-view="call">
     <nav class="crumbs" aria-label="Calls of the work"><a href=${link(["runs", id, "calls"], { work })}>Calls of ${work}</a>

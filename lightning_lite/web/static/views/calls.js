@@ -2,7 +2,7 @@
 import { address, get, runPath } from "../api.js";
 import { clock, count, duration, fullTime, moment, plural } from "../format.js";
 import { Body, Empty, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow, useNow } from "../parts.js";
-import { usePoll } from "../poll.js";
+import { LIVE, usePoll } from "../poll.js";
 import { link, setParameters, usePlace } from "../router.js";
 import { State, look } from "../states.js";
 import { html, memo, useMemo, useState } from "../ui.js";
@@ -14,7 +14,7 @@ export function Calls({ id, data }) {
   const { parameters } = usePlace();
   const filters = { work: parameters.get("work") ?? "", outcome: parameters.get("outcome") ?? "", text: parameters.get("text") ?? "" };
   const isRunning = data?.run.state === "running";
-  const answer = usePoll(address(`${runPath(id)}/calls`, { ...filters, limit: PAGE }), isRunning ? 1 : 0);
+  const answer = usePoll(address(`${runPath(id)}/calls`, { ...filters, limit: PAGE }), isRunning ? LIVE : 0);
   const names = (data?.works ?? []).map((work) => work.name);
   if (filters.work && !names.includes(filters.work)) names.push(filters.work);
   const isFiltered = Object.values(filters).some(Boolean);

@@ -3,7 +3,7 @@ import { download, post, runPath, server } from "../api.js";
 import { ask, copy, say, showText } from "../dialogs.js";
 import { ago, commandLine, count, duration, fullTime, moment, percent } from "../format.js";
 import { Body, Menu, Trouble, useNow } from "../parts.js";
-import { usePoll } from "../poll.js";
+import { LIVE, usePoll } from "../poll.js";
 import { useObservable } from "../observable.js";
 import { link, usePlace } from "../router.js";
 import { State } from "../states.js";
@@ -32,7 +32,7 @@ const TABS = {
 const SIGNS = { running: "▶ ", stopped: "✓ ", failed: "✕ ", died: "✕ ", killed: "✕ ", interrupted: "‖ " };
 
 export function Run({ id, view }) {
-  const answer = usePoll(runPath(id), view === "overview" ? 0.5 : 2);
+  const answer = usePoll(runPath(id), view === "overview" ? LIVE : 2);
   const { data, refresh } = answer;
   const title = data?.run.name ?? id;
   const tab = view === "call" ? "calls" : view;

@@ -3,7 +3,7 @@ import { address, get } from "../api.js";
 import { Bars } from "../charts/spark.js";
 import { ago, count, duration, fullTime, moment, plural } from "../format.js";
 import { Body, Empty, SearchField, Trouble, VirtualRows, offsetsOf, useIsNarrow, useNow } from "../parts.js";
-import { usePoll } from "../poll.js";
+import { LIVE, usePoll } from "../poll.js";
 import { go, link, setParameters, usePlace } from "../router.js";
 import { State, StateCounts, look } from "../states.js";
 import { html, memo, useEffect, useMemo, useRef, useState } from "../ui.js";
@@ -28,7 +28,7 @@ export function Runs() {
     tag: parameters.get("tag") ?? "",
   };
   last = link(["runs"], filters);
-  const answer = usePoll(address("/api/runs", { ...filters, limit: PAGE }), 1);
+  const answer = usePoll(address("/api/runs", { ...filters, limit: PAGE }), LIVE);
   const [chosen, setChosen] = useState(() => new Set());
   const isFiltered = Object.values(filters).some(Boolean);
   useEffect(() => {

@@ -3,7 +3,7 @@ import { address, get, runPath } from "../api.js";
 import { say, showText } from "../dialogs.js";
 import { ago, count, fullTime, plural, size } from "../format.js";
 import { Body, Empty, SearchField, Toggle, VirtualRows, offsetsOf, useIsNarrow, useNow } from "../parts.js";
-import { usePoll } from "../poll.js";
+import { LIVE, usePoll } from "../poll.js";
 import { link, usePlace } from "../router.js";
 import { likesLessMotion } from "../theme.js";
 import { html, memo, useEffect, useMemo, useRef, useState } from "../ui.js";
@@ -12,7 +12,7 @@ const OPEN_WHOLE = 40; // components: up to there all are open at first
 
 export function StateTree({ id, data }) {
   const isRunning = data?.run.state === "running";
-  const answer = usePoll(`${runPath(id)}/state`, isRunning ? 0.5 : 0);
+  const answer = usePoll(`${runPath(id)}/state`, isRunning ? LIVE : 0);
   return html`<div class="content wide" data-view="state"><${Body} answer=${answer} what="the state">${(state) =>
     state.components.length ? html`<${Tree} id=${id} state=${state} isRunning=${isRunning} />` : html`<${Empty}>This run has no state${isRunning ? " yet" : ""}.<//>`}<//></div>`;
 }

@@ -4,7 +4,7 @@ import { describe, drawAxis, drawRows, hit } from "../charts/gantt.js";
 import { clock, count, duration, fullTime, plural } from "../format.js";
 import { useObservable } from "../observable.js";
 import { Empty, Loading, SearchField, Toggle, Trouble, offsetsOf, rowAt, useIsNarrow } from "../parts.js";
-import { usePoll } from "../poll.js";
+import { LIVE, usePoll } from "../poll.js";
 import { go, link, setParameters, usePlace } from "../router.js";
 import { State } from "../states.js";
 import { paint } from "../theme.js";
@@ -51,7 +51,7 @@ function Chart({ id, run }) {
     address(`${runPath(id)}/timeline`, { work: inSight, from: view.from?.toFixed(4), to: view.to?.toFixed(4), px: Math.max(50, Math.round(sight.width)) }),
     120,
   );
-  const answer = usePoll(asked, run.run.state === "running" ? 1 : 0);
+  const answer = usePoll(asked, run.run.state === "running" ? LIVE : 0);
   const scale = answer.data;
   const clockShift = useMemo(() => (scale ? scale.now - performance.now() / 1000 : 0), [scale]);
   if (scale) for (const row of scale.rows) kept.set(row.work, row);
