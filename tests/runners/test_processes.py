@@ -179,7 +179,9 @@ def test_a_work_holds_no_file_of_the_flow_but_its_own_pipes(harness: Harness, tm
 
 
 def test_a_work_loads_no_more_than_it_needs(harness: Harness, monkeypatch):
+    # A work takes over the loggers that were set up here, and other tests import packages that do that.
     monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root.manager, "loggerDict", {})
     harness.start()
 
     modules = set(harness.run(tasks.environment)["modules"])
