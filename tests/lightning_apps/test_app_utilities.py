@@ -37,6 +37,7 @@ from lightning_lite.lightning_app.walks import breadth_first
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork, LightningTestApp, application_testing
 
+from tests.support.flows import OneWork
 from tests.support.processes import DEADLINE, run_script
 
 pytestmark = pytest.mark.dependencies
@@ -228,16 +229,6 @@ class Fails(LightningWork):
     def run(self):
         self.begun = True
         raise ValueError("from the work")
-
-
-class OneWork(LightningFlow):
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def run(self):
-        self.work.run()
-        self.stop()
 
 
 @pytest.mark.parametrize("work", [Counting(), Fails(raise_exception=False)], ids=["succeeds", "fails"])

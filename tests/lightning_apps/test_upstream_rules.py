@@ -16,6 +16,8 @@ from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork
 from lightning_lite.tree.cloud import Dockerfile
 
+from tests.support.flows import OneWork
+
 # The folder of `lit://` paths.
 
 
@@ -32,19 +34,9 @@ class WritesLitPath(LightningWork):
                 file.write("made")
 
 
-class OneRun(LightningFlow):
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def run(self):
-        self.work.run()
-        self.stop()
-
-
 @pytest.mark.parametrize("runner", ["processes", "inline"])
 def test_a_work_writes_to_lit_paths_without_creating_a_folder(runner):
-    flow = OneRun(WritesLitPath())
+    flow = OneWork(WritesLitPath())
 
     LightningApp(flow).run(runner)
 
@@ -320,7 +312,7 @@ def test_exit_is_the_old_name_of_stop(capfd):
 
 
 def test_values_for_the_page_and_the_cloud_are_stored():
-    flow, info = OneRun(EmptyWork()), AppInfo(title="Mine", meta_tags=["<meta>"])
+    flow, info = OneWork(EmptyWork()), AppInfo(title="Mine", meta_tags=["<meta>"])
     flow.lightningignore = flow.work.lightningignore = ("*.ckpt",)
 
     app = LightningApp(flow, None, "info", info, root_path="/app")

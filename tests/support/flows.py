@@ -35,6 +35,22 @@ def run_steps(steps: Callable[[Any], Any], runner: str = "processes", **works: L
     return root
 
 
+class OneWork(LightningFlow):
+    """Calls the method `run` of its one work without arguments, and stops the app when that has ended.
+
+    Args:
+        work: The work.
+    """
+
+    def __init__(self, work: LightningWork) -> None:
+        super().__init__()
+        self.work = work
+
+    def run(self) -> None:
+        self.work.run()
+        self.stop()
+
+
 def do_nothing(flow: Any) -> None:
     """Ask for no call; a pass for `Steps`."""
 
