@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, Request
 
 from tests.support.page_servers import Server
 
 #: Seconds after which a page hangs; a bound, not a measurement.
 PATIENCE = 20.0
+
+_TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
 
 class Tab(NamedTuple):
@@ -22,6 +24,7 @@ class Tab(NamedTuple):
         errors: Errors of scripts, and what the browser refused to do.
         dialogs: Texts of `alert` and its like.
         requests: Addresses that were asked for.
+        unanswered: Requests that have no answer yet.
     """
 
     page: Page
@@ -29,6 +32,7 @@ class Tab(NamedTuple):
     errors: list[str]
     dialogs: list[str]
     requests: list[str]
+    unanswered: set[Request]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.page, name)
@@ -55,6 +59,14 @@ class Tab(NamedTuple):
             deadline -= 0.02
             assert deadline > 0, f"did not happen: {predicate}"
 
+    def wait_for_answers(self) -> None:
+        """Wait until all questions are answered, and no answer has led to another question.
+
+        A view that follows a run asks again and again, so the network is never idle for the half second that
+        `networkidle` needs. Two frames are enough for a view to ask what an answer makes it ask.
+        """
+        self.wait_for(lambda: self.page.evaluate(_TWO_FRAMES) and not self.unanswered)
+
     def check(self) -> None:
         """Fail if the page did what it must never do."""
         assert self.page.evaluate("window.pwned") is None
@@ -79,16 +91,23 @@ def open_tab(
     """
     context = browser.new_context(**options) if isinstance(browser, Browser) else browser
     page = context.new_page()
-    tab = Tab(page, server, [], [], [])
+    tab = Tab(page, server, [], [], [], set())
     page.on("console", lambda message: _note(tab, message))
     page.on("pageerror", lambda error: tab.errors.append(str(error)))
     page.on("dialog", lambda dialog: _close(tab, dialog))
-    page.on("request", lambda request: tab.requests.append(request.url))
+    page.on("request", lambda request: _begin(tab, request))
+    page.on("requestfinished", lambda request: tab.unanswered.discard(request))
+    page.on("requestfailed", lambda request: tab.unanswered.discard(request))
     address = server.address.partition("&")[0] if token else f"http://{server.host}/"
     if view:
         address += f"&to={view}" if token else f"#{view}"
     page.goto(address)
     return tab
+
+
+def _begin(tab: Tab, request: Request) -> None:
+    tab.requests.append(request.url)
+    tab.unanswered.add(request)
 
 
 def _note(tab: Tab, message: ConsoleMessage) -> None:

@@ -128,7 +128,7 @@ def take_picture(tab: Tab, shape: str, name: str) -> None:
 def settle(tab: Tab) -> None:
     """Wait until a view has its data, and its animations have ended."""
     expect(tab.page.locator(".loading")).to_have_count(0)
-    tab.page.wait_for_load_state("networkidle")
+    tab.wait_for_answers()
     tab.wait_for(
         lambda: tab.page.evaluate("document.getAnimations().every(each => each.playState !== 'running')")
     )
