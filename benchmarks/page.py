@@ -33,6 +33,10 @@ _OPTIONS = [
     "--no-first-run",
 ]
 
+#: Seconds over which the CPU time of the browser is compared, and the part of it that counts as idle.
+_IDLE_INTERVAL = 0.3
+_IDLE_SHARE = 0.1
+
 
 class Server:
     """A server in a process of its own; `address` has its token."""
@@ -189,6 +193,30 @@ def browsing() -> Iterator[Any]:
             browser.close()
 
 
+def _wait_until_idle() -> None:
+    """Wait until the child processes use no CPU.
+
+    A new window of the browser loads pages of its own at first, which are no part of a first paint.
+    """
+    deadline = time.monotonic() + DEADLINE
+    before = _cpu_time()
+    while time.monotonic() < deadline:
+        _pause(_IDLE_INTERVAL)
+        now = _cpu_time()
+        if now - before < _IDLE_SHARE * _IDLE_INTERVAL:
+            return
+        before = now
+    raise NoFigure("the browser does not become idle")
+
+
+def _cpu_time() -> float:
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:2])
+    return total
+
+
 def first_paint(browser: Any, address: str, is_shown: str) -> float:
     """Return the seconds from the navigation to the frame in which a view shows its content.
 
@@ -208,6 +236,7 @@ def first_paint(browser: Any, address: str, is_shown: str) -> float:
     try:
         page = context.new_page()
         page.add_init_script(script)
+        _wait_until_idle()
         page.goto(address)
         deadline = time.monotonic() + DEADLINE
         while (shown := page.evaluate("window.shownAt")) is None:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from lightning_lite import settings
 from lightning_lite.errors import CommandError
 from lightning_lite.masking import MASK
-from lightning_lite.runs.catalog import RunSummary, can_resume
+from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.command_line import starts_script
+from lightning_lite.runs.journal_format import has_journal
 
 
 class ResumeCommand(NamedTuple):
@@ -40,9 +41,10 @@ def resume_command(run: RunSummary, root: str, *, retry_failed: bool) -> ResumeC
     """
     if run.state == "running":
         raise CommandError(f"run {run.id} can't be resumed: it is still running.")
-    if not can_resume(run.path):
-        why = "its flow has ended it" if run.details.get("state") == "stopped" else "it has no journal"
-        raise CommandError(f"run {run.id} can't be resumed: {why}.")
+    if run.details.get("state") == "stopped":
+        raise CommandError(f"run {run.id} can't be resumed: its flow has ended it.")
+    if not run.trouble and not has_journal(run.path):
+        raise CommandError(f"run {run.id} can't be resumed: it has no journal.")
     if run.trouble:
         raise CommandError(f"run {run.id} can't be resumed: {run.trouble}.")
     given = run.details.get("command")

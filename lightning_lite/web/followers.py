@@ -33,10 +33,13 @@ _SHARE = 0.2
 _MAX_CREDIT = 1.0
 
 #: Seconds for which a request reads before it answers.
-PATIENCE = 0.15
+PATIENCE = 0.05
 
 #: Seconds of a reading within which other requests wait for the lock.
 _SLICE = 0.05
+
+#: Seconds before a thread reads on: at once, it would delay the answer that started it, and what shows that.
+_READ_ON_AFTER = 0.25
 
 #: Seconds for which the reading goes on after the last request.
 _READ_ON = 5.0
@@ -97,13 +100,15 @@ class FollowedRun:
         return self._views
 
     def catch_up(self, patience: float, *, is_running: bool) -> None:
-        """Read what is new, for a moment; the rest is read in a thread while pages ask.
+        """Read what is new, for a moment, if no thread does so; the rest is read in a thread while pages ask.
 
         Args:
             patience: Maximum of seconds to read now.
             is_running: Whether the run goes on, so that its app needs the processors, too.
         """
         self.asked = monotonic()
+        if self._reader is not None and self._reader.is_alive() and self._is_behind():
+            return
         self._read(patience, is_running=is_running)
         if self._is_behind() and self._starting.acquire(blocking=False):
             try:
@@ -120,6 +125,7 @@ class FollowedRun:
 
     def _read_on(self, is_running: bool) -> None:
         pause = Event()
+        pause.wait(_READ_ON_AFTER)
         while self._is_behind() and monotonic() - self.asked < _READ_ON:
             self._read(_SLICE, is_running=is_running)
             pause.wait(self._budget.seconds_until(_SLICE) if is_running else 0.001)

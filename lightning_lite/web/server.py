@@ -124,6 +124,10 @@ class PageServer:
         server = uvicorn.Server(config)
         if with_parent:
             Thread(target=self._end_with_parent, name="lightning-lite-page-parent", daemon=True).start()
+        if (
+            self._site.run is None
+        ):  # the first view is the list of runs: read it while the browser loads the page
+            Thread(target=self._site.runs.look, name="lightning-lite-page-runs", daemon=True).start()
         # uvicorn sends the signal that has ended it once more, to the handler from before.
         previous = signal.signal(signal.SIGTERM, _exit)
         link = None
@@ -253,7 +257,8 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     last = min(port + _MAX_TRIES, 65_536)
     for tried in range(port, last) if port else [0]:
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # With the protocol given, asyncio sets TCP_NODELAY: else each answer waits 40 ms for a delayed ACK.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             # Lets a port be bound again right after the end of a server; on Windows it would share the port.
             if os.name == "posix":

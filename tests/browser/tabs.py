@@ -37,6 +37,11 @@ class Tab(NamedTuple):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.page, name)
 
+    @property
+    def questions(self) -> list[str]:
+        """The addresses of the API that were asked for."""
+        return [address for address in self.requests if "/api/" in address]
+
     def go(self, view: str) -> None:
         """Show another view, as a link does: the page is not loaded again."""
         self.page.evaluate("view => { location.hash = view }", f"#{view}")

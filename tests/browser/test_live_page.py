@@ -211,12 +211,12 @@ def test_a_hidden_tab_asks_nothing(visit: Visit, ticking: App):
     expect(tab.view("overview")).to_be_visible()
     hide(tab, True)
     tab.page.wait_for_timeout(500)  # the answers on their way
-    asked = len(tab.requests)
+    asked = len(tab.questions)
     tab.page.wait_for_timeout(2500)
-    assert len(tab.requests) == asked
+    assert len(tab.questions) == asked
 
     hide(tab, False)
-    tab.wait_for(lambda: len(tab.requests) > asked)
+    tab.wait_for(lambda: len(tab.questions) > asked)
 
 
 def hide(tab: Tab, is_hidden: bool) -> None:

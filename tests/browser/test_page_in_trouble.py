@@ -59,6 +59,28 @@ def test_a_server_that_ends_is_missed_and_a_new_one_is_found(visit: Visit, serve
         assert len(names) == len(set(names))
 
 
+def test_views_that_are_opened_after_the_end_of_the_server(visit: Visit, server: Server, root: Path):
+    tab = visit(server, f"/runs/{run_of(server, 'First')}")
+    expect(tab.page.locator("[data-work]").first).to_be_visible()
+    tab.wait_for(lambda: any(address.endswith("/views/graph.js") for address in tab.requests))
+    tab.wait_for_answers()
+    server.process.terminate()
+    server.process.communicate()
+
+    tab.page.get_by_role("tab", name="Calls").click()
+    expect(tab.page.locator("#run-view [data-trouble]")).to_contain_text("The server does not answer")
+
+
+def test_a_view_that_can_not_be_loaded_says_so(visit: Visit, server: Server):
+    tab = visit(server, token=False)  # without the token, the page does not load it ahead
+    tab.page.route("**/views/graph.js", lambda route: route.abort())
+    tab.page.get_by_label("Address or token").fill(server.token)
+    tab.page.keyboard.press("Enter")
+    tab.page.locator("[data-run] a").first.click()
+    tab.page.get_by_role("tab", name="Graph").click()
+    expect(tab.page.locator("#run-view [data-trouble]")).to_contain_text("this view can't be loaded")
+
+
 def test_a_run_that_is_removed_while_it_is_shown(visit: Visit, server: Server, root: Path):
     gone = Path(make_run(str(root), app="Second"))
     tab = visit(server, f"/runs/{gone.name}")

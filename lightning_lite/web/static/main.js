@@ -1,6 +1,7 @@
 // The page: its frame, and which view is shown.
 import { Dialogs } from "./dialogs.js";
 import { showKeys } from "./keys.js";
+import { lazy, loadAll } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { LostServer } from "./parts.js";
 import { server } from "./api.js";
@@ -9,12 +10,16 @@ import { go, link, readAddress, usePlace } from "./router.js";
 import { passTokenToNewTabs, session, takeTokenFromAddress } from "./session.js";
 import { nextTheme, theme } from "./theme.js";
 import { html, render, useEffect } from "./ui.js";
-import { Compare } from "./views/compare.js";
-import { Drive } from "./views/drive.js";
-import { Drives } from "./views/drives.js";
 import { Run } from "./views/run.js";
 import { Runs, lastRunsAddress } from "./views/runs.js";
 import { TokenPage } from "./views/token.js";
+
+const Compare = lazy(() => import("./views/compare.js"), "Compare");
+const Drive = lazy(() => import("./views/drive.js"), "Drive");
+const Drives = lazy(() => import("./views/drives.js"), "Drives");
+
+/** Milliseconds after the first answer: then the views are loaded that were not needed at first. */
+const LOAD_ALL_AFTER = 1500;
 
 const wantedView = takeTokenFromAddress();
 readAddress();
@@ -33,6 +38,7 @@ function Frame() {
     if (!data) return;
     const isFirst = server.get() === null;
     server.set(data);
+    if (isFirst) setTimeout(loadAll, LOAD_ALL_AFTER);
     // The page of one app (`app.run(ui=True)`) opens with its run.
     if (isFirst && data.run && wantedView === "") go(link(["runs", data.run]), { replace: true });
   }, [data]);

@@ -1,7 +1,7 @@
 // Asks the server again and again: the next question only after the answer, and never in a hidden tab.
 import { get, server } from "./api.js";
 import { session } from "./session.js";
-import { useEffect, useRef, useState } from "./ui.js";
+import { useLayoutEffect, useRef, useState } from "./ui.js";
 
 /** Seconds between questions of views that follow a run: what happens is shown within half a second. */
 export const LIVE = 0.4;
@@ -20,7 +20,8 @@ const SHARE = 4; // the pause is four times as long as the answer took: a fifth 
 export function usePoll(path, every = 1) {
   const [state, setState] = useState({ data: null, error: null, path: null });
   const loop = useRef(null);
-  useEffect(() => {
+  // A layout effect asks before the browser paints, an effect after that.
+  useLayoutEffect(() => {
     if (!path) return undefined;
     loop.current = startLoop(path, every, setState);
     return loop.current.stop;

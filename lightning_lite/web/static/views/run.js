@@ -2,31 +2,27 @@
 import { download, post, runPath, server } from "../api.js";
 import { ask, copy, say, showText } from "../dialogs.js";
 import { ago, commandLine, count, duration, fullTime, moment, percent } from "../format.js";
+import { lazy } from "../lazy.js";
 import { Body, Menu, Trouble, useNow } from "../parts.js";
 import { LIVE, usePoll } from "../poll.js";
 import { useObservable } from "../observable.js";
 import { link, usePlace } from "../router.js";
 import { State } from "../states.js";
 import { html, useEffect, useRef } from "../ui.js";
-import { Call } from "./call.js";
-import { Calls } from "./calls.js";
-import { Graph } from "./graph.js";
-import { Logs } from "./logs.js";
-import { Numbers } from "./numbers.js";
 import { Overview } from "./overview.js";
-import { StateTree } from "./state.js";
-import { Timeline } from "./timeline.js";
 import { lastRunsAddress } from "./runs.js";
 
 const TABS = {
   overview: ["Overview", Overview],
-  timeline: ["Timeline", Timeline],
-  logs: ["Logs", Logs],
-  calls: ["Calls", Calls],
-  state: ["State", StateTree],
-  numbers: ["Numbers", Numbers],
-  graph: ["Graph", Graph],
+  timeline: ["Timeline", lazy(() => import("./timeline.js"), "Timeline")],
+  logs: ["Logs", lazy(() => import("./logs.js"), "Logs")],
+  calls: ["Calls", lazy(() => import("./calls.js"), "Calls")],
+  state: ["State", lazy(() => import("./state.js"), "StateTree")],
+  numbers: ["Numbers", lazy(() => import("./numbers.js"), "Numbers")],
+  graph: ["Graph", lazy(() => import("./graph.js"), "Graph")],
 };
+
+const Call = lazy(() => import("./call.js"), "Call");
 
 /** The state of a run in the title of a browser tab. */
 const SIGNS = { running: "▶ ", stopped: "✓ ", failed: "✕ ", died: "✕ ", killed: "✕ ", interrupted: "‖ " };

@@ -29,7 +29,7 @@ function Chart({ id, run }) {
   const [onlyFailed, setOnlyFailed] = useState(false);
   const [asTable, setAsTable] = useState(false);
   const [view, setView] = useState({ from: numberOf(parameters.get("from")), to: numberOf(parameters.get("to")) });
-  const [sight, setSight] = useState({ first: 0, end: 30, width: 900, height: 500, top: 0 });
+  const [sight, setSight] = useState({ first: 0, end: 0, width: 0, height: 500, top: 0 }); // until it is measured
   const [chosen, setChosen] = useState(null);
   const [tip, setTip] = useState(null);
   const kept = useRef(new Map()).current; // work -> its row as it was sent last: drawn until a newer one comes
@@ -47,10 +47,9 @@ function Chart({ id, run }) {
   const offsets = useMemo(() => offsetsOf(rows.length, (index) => (rows[index].kind === "work" ? rowHeight : isNarrow ? 40 : 26)), [rows, rowHeight]);
 
   const inSight = rows.slice(sight.first, sight.end).filter((row) => row.kind === "work").map((row) => row.name).slice(0, ROWS_PER_QUESTION);
-  const asked = useSettled(
-    address(`${runPath(id)}/timeline`, { work: inSight, from: view.from?.toFixed(4), to: view.to?.toFixed(4), px: Math.max(50, Math.round(sight.width)) }),
-    120,
-  );
+  const pixels = Math.max(50, Math.round(sight.width));
+  const question = address(`${runPath(id)}/timeline`, { work: inSight, from: view.from?.toFixed(4), to: view.to?.toFixed(4), px: pixels });
+  const asked = useSettled(sight.width ? question : null, 120);
   const answer = usePoll(asked, run.run.state === "running" ? LIVE : 0);
   const scale = answer.data;
   const clockShift = useMemo(() => (scale ? scale.now - performance.now() / 1000 : 0), [scale]);
@@ -376,9 +375,10 @@ function numberOf(text) {
 function useSettled(value, wait) {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
-    if (value === settled) return undefined;
+    if (value === settled || settled === null) return undefined;
     const timer = setTimeout(() => setSettled(value), wait);
     return () => clearTimeout(timer);
   }, [value, settled]);
-  return settled;
+  if (settled === null && value !== null) setSettled(value); // the first value does not wait
+  return settled ?? value;
 }
