@@ -39,7 +39,7 @@ PATIENCE = 0.05
 _SLICE = 0.05
 
 #: Seconds before a thread reads on: at once, it would delay the answer that started it, and what shows that.
-_READ_ON_AFTER = 0.25
+_READ_ON_AFTER = 0.4
 
 #: Seconds for which the reading goes on after the last request.
 _READ_ON = 5.0
