@@ -115,7 +115,7 @@ def look_at(client: Client, run: str) -> None:
 def watch(address: str) -> None:
     """Ask for the overview and the timeline of the run that goes on, as often as the page, until killed."""
     client = Client(address)
-    path = f"/api/runs/{_running_run(client)}"
+    path = f"/api/runs/{running_run(address)}"
     due: dict[str, float] = {}
     while True:
         works = "&".join(f"work={quote(work['name'])}" for work in client.get(path)["works"])
@@ -131,14 +131,16 @@ def watch(address: str) -> None:
 
 def watch_in_browser(address: str) -> None:
     """Show the overview of the run that goes on in a browser, until killed."""
-    run = _running_run(Client(address))
+    run = running_run(address)
     with browsing() as browser:
         tab = browser.new_page()
         tab.goto(f"{address}&to={quote(f'/runs/{run}')}")
         tab.wait_for_timeout(DEADLINE * 1000)
 
 
-def _running_run(client: Client) -> str:
+def running_run(address: str) -> str:
+    """Wait until a run goes on, and return its id."""
+    client = Client(address)
     while not (running := [run for run in client.get("/api/runs")["runs"] if run["state"] == "running"]):
         _pause(0.1)
     return str(running[0]["id"])
