@@ -19,6 +19,7 @@ from lightning_lite.text import harmless, one_line
 #: The verbs with their help, in the order of the help page. Each is `command` in
 #: `lightning_lite.cli.verbs.<verb>`.
 VERBS = {
+    "init": "Create the folder of a new app.",
     "run": "Run the app in a file.",
     "resume": "Resume a run that failed, was interrupted or died.",
     "ps": "List the runs.",
@@ -47,6 +48,7 @@ end of it.
 
 \b
 Examples:
+  lightning-lite init app words
   lightning-lite run app.py
   lightning-lite ps
   lightning-lite logs -f train

@@ -1,0 +1,77 @@
+"""`lightning-lite init app`: what it creates runs; what is there stays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.cli.verbs import init
+
+from tests.cli.verbs import call, is_refused
+
+
+def run(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_new_app_runs_and_its_test_passes(tmp_path: Path):
+    Path("my apps").mkdir()
+    text = run(Path(), "lightning_lite", "init", "app", "my apps/words")
+
+    assert "cd 'my apps/words'\n" in text
+    folder = Path("my apps", "words")
+    assert run(folder, "lightning_lite", "run", "app.py") == "The text has 9 words.\n"
+    assert "1 passed" in run(
+        folder, "pytest", "-q", "-p", "no:randomly", "--basetemp", str(tmp_path / "tests")
+    )
+    assert not list(folder.glob("text*"))
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"] == "words"
+    assert (folder / ".gitignore").is_file()
+    assert os.listdir("my apps") == ["words"]
+
+
+def test_each_template_is_used():
+    folder = Path(str(files("lightning_lite.cli") / "new_app"))
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*.template")}
+    assert found == set(init._FILES.values())
+
+
+def test_an_empty_folder_gets_the_files(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    Path("words").mkdir()
+    monkeypatch.chdir("words")
+    output = call(capfd, "init", "app", ".")
+    assert "cd " not in output.out
+    found = {path.relative_to(".").as_posix() for path in Path().rglob("*") if path.is_file()}
+    assert found == set(init._FILES)
+
+
+def test_nothing_is_replaced(capfd: pytest.CaptureFixture[str]):
+    Path("used").mkdir()
+    Path("used", "app.py").write_text("mine")
+    is_refused(call(capfd, "init", "app", "used"), 2, "used", "is not empty")
+    Path("file").write_text("mine")
+    is_refused(call(capfd, "init", "app", "file"), 2, "file", "is a file")
+    is_refused(call(capfd, "init", "app", "file/words"), 1, "can't be created", "words")
+    assert Path("used", "app.py").read_text() == "mine"
+    assert Path("file").read_text() == "mine"
+    assert sorted(os.listdir()) == ["file", "used"]
+
+
+@pytest.mark.parametrize("name", ["-x", "two words", "${name}", "a/..b-", "ümlaut"])
+def test_a_name_that_no_project_can_have_is_refused(name: str, capfd: pytest.CaptureFixture[str]):
+    is_refused(call(capfd, "init", "app", "--", name), 2, "can't be the name of a project")
+    assert not os.listdir()
+
+
+def test_only_apps_can_be_created(capfd: pytest.CaptureFixture[str]):
+    is_refused(call(capfd, "init", "component", "x"), 2, "'component' is not 'app'")
