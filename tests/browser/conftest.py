@@ -1,4 +1,4 @@
-"""A real browser for each module, a page server, and pages that report what they should not have done."""
+"""A real browser for all modules, a page server, and pages that report what they should not have done."""
 
 from __future__ import annotations
 
@@ -21,8 +21,29 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "ui" / "app.py"
 
+# With the first two, each window renders two pages for its address field, which takes longer than our page.
+# Playwright switches the others off: they are repeated, because the browser follows only the last option.
+_SWITCHED_OFF = [
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+]
+
 # The browser must ask no other machine: it can resolve only these names, and its own services are off.
 _OPTIONS = [
+    f"--disable-features={','.join(_SWITCHED_OFF)}",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -41,9 +62,18 @@ def find_browser() -> str:
     return next(filter(None, map(shutil.which, names)), "")
 
 
-# One for each module and not for the session: while it is open, playwright has an event loop in this thread,
-# so that no other test could call `asyncio.run`.
-@pytest.fixture(scope="module")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of this folder first, so that each process of the tests starts the browser once.
+
+    They also take longest, so no process ends with them while the others have nothing left to do.
+    """
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: folder not in item.path.parents)
+
+
+# For this folder and not for the session: while it is open, playwright has an event loop in this thread, so
+# that no other test could call `asyncio.run`.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     program = find_browser()
     if not program:
@@ -74,7 +104,7 @@ def shown_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shown(shown_root: Path) -> Iterator[Server]:
     """A server of the runs of the example."""
     with serving("--root", shown_root) as server:

@@ -31,21 +31,34 @@ def app(server: tuple[Server, Path], own_place: Path) -> Iterator[App]:
         yield app
 
 
+@pytest.fixture(scope="module")
+def shared(server: tuple[Server, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """A running app that no test changes."""
+    with running(*server, tmp_path_factory.mktemp("shared")) as app:
+        yield app
+
+
 @pytest.fixture
 def overview(visit: Visit, app: App) -> Tab:
+    return open_overview(visit, app)
+
+
+def open_overview(visit: Visit, app: App) -> Tab:
+    """Open the page of the run of an app."""
     tab = visit(app.server, f"/runs/{app.run}")
     expect(tab.page.locator('[data-work="root.tick"] [data-state=running]')).to_be_visible()
     return tab
 
 
-@pytest.mark.parametrize("width", [390, 760, 1101, 1120, 1199, 1200, 1280])
-def test_the_works_of_a_run_that_goes_on_are_not_cut(overview: Tab, width: int):
-    overview.page.set_viewport_size({"width": width, "height": 800})
-    widths = overview.page.locator(".work-table .row:visible").evaluate_all(
-        "rows => rows.map(row => [row.scrollWidth, row.closest('.works').clientWidth])"
-    )
-    assert widths
-    assert all(row <= card for row, card in widths), widths
+def test_the_works_of_a_run_that_goes_on_are_not_cut(visit: Visit, shared: App):
+    tab = open_overview(visit, shared)
+    for width in (390, 760, 1101, 1120, 1199, 1200, 1280):
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        widths = tab.page.locator(".work-table .row:visible").evaluate_all(
+            "rows => rows.map(row => [row.scrollWidth, row.closest('.works').clientWidth])"
+        )
+        assert widths, width
+        assert all(row <= card for row, card in widths), (width, widths)
 
 
 def answer(tab: Tab, title: str, button: str) -> None:
@@ -95,7 +108,8 @@ def test_a_work_is_killed_and_a_crash_is_told_from_it(overview: Tab, app: App):
     expect(overview.page.locator("[data-failures]")).to_contain_text("1 failed attempt")
 
 
-def test_stacks_are_shown(overview: Tab, app: App):
+def test_stacks_are_shown(visit: Visit, shared: App):
+    overview = open_overview(visit, shared)
     overview.click_row_action("root.tick", "Show the stack")
     text = overview.page.get_by_role("dialog")
     expect(text).to_contain_text("Stack of root.tick")
@@ -149,16 +163,16 @@ def test_a_killed_app_is_shown_as_died_and_is_resumed(overview: Tab, app: App):
     expect(head.locator("[data-state=running]")).to_have_count(0)
 
 
-def test_a_page_that_may_only_read_offers_no_action(visit: Visit, app: App, server: tuple[Server, Path]):
+def test_a_page_that_may_only_read_offers_no_action(visit: Visit, shared: App, server: tuple[Server, Path]):
     with serving("--root", server[1], "--read-only") as reader:
-        tab = visit(reader, f"/runs/{app.run}")
+        tab = visit(reader, f"/runs/{shared.run}")
         expect(tab.page.locator('[data-work="root.tick"] [data-state=running]')).to_be_visible()
         expect(tab.page.get_by_text("read only", exact=True)).to_be_visible()
         assert tab.page.get_by_role("button", name="Stop").count() == 0
         tab.page.get_by_role("button", name="Actions of root.tick").click()
         expect(tab.page.get_by_role("menuitem", name="Download the log")).to_be_visible()
         assert tab.page.get_by_role("menuitem", name="Kill").count() == 0
-        assert reader.post(f"/api/runs/{app.run}/actions", command="kill").status == 403
+        assert reader.post(f"/api/runs/{shared.run}/actions", command="kill").status == 403
         tab.check()
         tab.page.goto("about:blank")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from benchmarks.made_runs import BIG, make_log, make_root, make_run
+from benchmarks.made_runs import BIG, SMALL, make_log, make_root, make_run
 
 from tests.browser.tabs import Tab
 from tests.support.page_servers import Server, serving
@@ -34,7 +34,7 @@ class Big:
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Big]:
     """A root of 2,000 runs, and a last one that has printed a million lines."""
     root = str(tmp_path_factory.mktemp("many") / "root")
-    make_root(root, 2000)
+    make_root(root, 2000, SMALL._replace(works=1, calls=1))  # a list of runs does not show more of them
     run = make_run(root)
     make_log(run, "root.works.0", LINES, needle="a needle in the hay")
     with serving("--root", root) as server:
@@ -158,5 +158,5 @@ def test_a_search_looks_at_a_million_lines(visit: Visit, many: Big):
     expect(hits).to_contain_text("looked at all")
     tab.page.get_by_role("button", name="Regular expression").click()
     field.fill("step 77[0-9]{4}:")
-    expect(hits).to_contain_text("2,000+ hits")
+    expect(hits).to_contain_text("2,000+ hits", timeout=90_000)
     tell(tab, "2,000 hits", 20_000)

@@ -94,7 +94,7 @@ def test_no_view_is_cut_or_has_a_barrier(visit: Visit, shown: Server, shape: str
         problems = tab.page.evaluate(TOO_WIDE)
         if shape == "390":
             problems += tab.page.evaluate(TOO_SMALL)
-        problems += barriers(tab)
+        problems += barriers(tab, shape)
         if problems:
             found[name] = problems
     assert not found, "\n".join(f"{name}: {problem}" for name in found for problem in found[name])
@@ -108,13 +108,13 @@ def test_dialogs_and_menus_have_no_barrier(visit: Visit, shown: Server):
         expect(tab.page.get_by_role("menuitem", name="Download the trace")).to_be_visible()
         settle(tab)
         take_picture(tab, shape, "menu")
-        assert not barriers(tab)
+        assert not barriers(tab, shape)
         tab.page.keyboard.press("Escape")
         tab.page.get_by_role("button", name="Keys").click()
         expect(tab.page.get_by_role("dialog", name="Keys")).to_be_visible()
         settle(tab)
         take_picture(tab, shape, "keys")
-        assert not barriers(tab)
+        assert not barriers(tab, shape)
         assert not tab.page.evaluate(TOO_WIDE)
 
 
@@ -134,9 +134,16 @@ def settle(tab: Tab) -> None:
     )
 
 
-def barriers(tab: Tab) -> list[str]:
-    """Return the serious and critical findings of axe, with the elements."""
-    result = tab.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+def barriers(tab: Tab, shape: str) -> list[str]:
+    """Return the serious and critical findings of axe, with the elements.
+
+    The dark page has the elements of the light one of the same width, so only the rules about colours can
+    find something else.
+    """
+    options: dict[str, object] = {"resultTypes": ["violations"]}
+    if SHAPES[shape]["color_scheme"] == "dark":
+        options["runOnly"] = ["color-contrast", "link-in-text-block"]
+    result = tab.page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{finding['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
         for finding in result["violations"]

@@ -7,6 +7,9 @@ import time
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 
+#: Seconds between two lines, and of a call: the page asks less often, so it never waits for the app.
+PERIOD = 0.1
+
 
 class Tick(LightningWork):
     def __init__(self) -> None:
@@ -18,7 +21,7 @@ class Tick(LightningWork):
         while True:
             self.moment = time.time()
             print(f"tick at {self.moment:.3f}", flush=True)  # noqa: T201
-            threading.Event().wait(0.3)
+            threading.Event().wait(PERIOD)
 
 
 class Step(LightningWork):
@@ -26,7 +29,7 @@ class Step(LightningWork):
         super().__init__(parallel=True)
 
     def run(self, number: int) -> int:
-        threading.Event().wait(0.3)
+        threading.Event().wait(PERIOD)
         return number
 
 
