@@ -16,11 +16,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
+
+# Each run takes other examples: many short runs find what a long one finds. A deadline would measure speed.
+hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 # Otherwise each process of each test compiles the package for itself, which takes longer than most tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

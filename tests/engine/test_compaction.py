@@ -40,7 +40,7 @@ def compacted(history: RunHistory, limit: int, *, is_lazy: bool = False) -> RunH
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(60), pytest.param(range(60, 3000), marks=pytest.mark.torture)], ids=["60", "the others"]
+    "seeds", [range(20), pytest.param(range(20, 3000), marks=pytest.mark.torture)], ids=["20", "the others"]
 )
 @pytest.mark.parametrize("limit", [EVERYTHING, 5, 0])
 def test_a_snapshot_gives_the_same_history_and_so_do_the_events_after_it(seeds: range, limit: int):
@@ -106,14 +106,14 @@ def make_steps(seed: int, count: int, size: int = 1) -> list[list[Event]]:
 @pytest.mark.parametrize("pieces", [1, 7, None])
 def test_a_journal_is_compacted_while_it_is_written(tmp_path: Path, pieces: int | None):
     """Each step is written between two parts of the compaction."""
-    steps = make_steps(1, 300)
+    steps = make_steps(1, 120)
     journal = Journal.create(str(tmp_path), "app")
-    for step in steps[:150]:
+    for step in steps[:60]:
         journal.write(encode_events(step, journal.keep_value))
     before = journal.size
     compaction = Compaction(journal, EVERYTHING)
     is_complete = False
-    for step in steps[150:]:
+    for step in steps[60:]:
         is_complete = is_complete or compaction.advance(pieces)
         journal.write(encode_events(step, journal.keep_value))
         flat = [event for one in steps for event in one]
@@ -154,8 +154,7 @@ def test_a_compaction_under_way_is_given_up_at_the_end(tmp_path: Path, monkeypat
     assert known(read_all(tmp_path)) == known(fold(event for step in steps for event in step))
 
 
-@pytest.mark.filterwarnings("ignore:root.table has")  # 180 MB are written
-def test_1500_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
+def test_200_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
     big = os.urandom(1200) * 100
     journal = Journal.create(str(tmp_path), "app")
     mine = Recorder(journal)
@@ -164,14 +163,14 @@ def test_1500_changes_of_a_big_attribute_leave_a_small_journal(tmp_path: Path):
         Moment(0.0, 0.0),
     )
     largest = 0
-    for number in range(1500):
+    for number in range(200):  # 24 MB in all
         value = number.to_bytes(4) + big
         mine.record([StateWritten("root", 2.0 + number, {"table": value})], Moment(0.0, 0.0))
         used = sum(path.stat().st_size for path in tmp_path.glob("journal*"))
         largest = max(largest, used)
     mine.close()
 
-    assert largest <= 4 * (len(big) + 16 * 1024 * 1024)
+    assert largest <= 4 * (len(big) + recorder._ROOM)
     assert journal.size <= 2 * len(big) + 1024 * 1024
     assert read_history(str(tmp_path)).states == {"root": {"table": value}}
 
@@ -184,7 +183,7 @@ def test_the_journal_of_a_loop_follows_what_is_remembered_and_not_what_happened(
     mine.record(
         [RunBegun(1.0), ComponentAttached("root.w", 1.0, True, ("app.py", "W"), {})], Moment(0.0, 0.0)
     )
-    for number in range(1, 10_000):
+    for number in range(1, 2_501):
         time = float(number)
         mine.record([CallAsked("root.w", "k", time, number, b"arguments" * 5)], Moment(0.0, 0.0))
         mine.record([CallSucceeded("root.w", "k", time, b"value")], Moment(0.0, 0.0))
@@ -192,9 +191,9 @@ def test_the_journal_of_a_loop_follows_what_is_remembered_and_not_what_happened(
         mine._compact_at = min(mine._compact_at, recorder._ROOM // 64)
     mine.close()
 
-    assert mine._snapshot_size < 40_000
+    assert mine._snapshot_size < 20_000
     assert journal.size < recorder._ROOM // 32
-    assert read_history(str(tmp_path)).works["root.w"].num_calls == 9_999
+    assert read_history(str(tmp_path)).works["root.w"].num_calls == 2_500
 
 
 def test_values_that_no_remembered_call_needs_are_removed_while_the_run_goes_on(tmp_path: Path):

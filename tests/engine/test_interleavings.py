@@ -6,7 +6,7 @@ import random
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_lite.clock import ManualClock
@@ -283,7 +283,6 @@ def grow(work, name):
         setattr(work, name, [])
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_both_sides_of_a_works_state_end_equal_in_the_order_of_the_work(data):
     """§2.3: a flow's write counts when the work applies it; after that the work's next write wins."""

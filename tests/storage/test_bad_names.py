@@ -245,7 +245,7 @@ def guarded_place(quick_place: Path) -> Path:
     return quick_place
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=ANY_NAME)
 def test_no_generated_name_leaves_the_drive(guarded_place: Path, name: str):
     nothing_escapes([name], guarded_place)

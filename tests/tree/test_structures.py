@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_lite.clock import ManualClock
@@ -97,7 +97,6 @@ def edit_list(items, edit, new):
     return None
 
 
-@settings(max_examples=150, deadline=None)
 @given(edits())
 def test_a_list_behaves_as_a_list_and_its_names_are_unique_stay_and_never_come_back(sequence):
     structure, model = List(), []
@@ -193,7 +192,6 @@ def test_copies_of_structures_are_plain():
 KEYS = ["a", "b", "c"]
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.tuples(

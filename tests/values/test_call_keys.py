@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_lite.errors import ArgumentError
@@ -213,7 +213,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(JSON, JSON)
 def test_keys_are_equal_exactly_for_equal_arguments(one, other):
     assert (key(one) == key(other)) == (exact(one, order=False) == exact(other, order=False))

@@ -9,7 +9,7 @@ import math
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_lite.errors import StateError
@@ -28,13 +28,11 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=80, deadline=None)
 @given(VALUES)
 def test_each_accepted_value_is_decoded_exactly(value):
     assert exact(decode(encode(value, "x")), order=True) == exact(value, order=True)
 
 
-@settings(max_examples=80, deadline=None)
 @given(VALUES, VALUES)
 def test_encoded_values_are_equal_exactly_for_equal_values(one, other):
     assert (encode(one, "x") == encode(other, "x")) == (exact(one, order=True) == exact(other, order=True))
