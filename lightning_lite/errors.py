@@ -5,7 +5,8 @@
     │   ├── ComponentDefinitionError  its class is wrong (also a TypeError)
     │   ├── StateError                an attribute can't be state (also an AttributeError)
     │   ├── ScheduleError             a schedule is invalid, or its name is in use (also a ValueError)
-    │   └── DetachedError             only a component of a running app can do this (also a RuntimeError)
+    │   ├── DetachedError             only a component of a running app can do this (also a RuntimeError)
+    │   └── HandlerError              a handler wants to wait for a call (also a RuntimeError)
     ├── ArgumentError                 an argument of a call can't be sent or has no key (also a TypeError)
     ├── PauseSwallowed                the flow caught the exception that ends a pass
     ├── AppFailed                     `flow.fail()` ended the app
@@ -32,6 +33,8 @@
     │   └── JournalGone               it was removed while the run went on
     ├── ValueFileError                the file of a big value can't be written, or can't be used
     ├── CommandError                  a command from another terminal can't be executed
+    ├── AppEnding                     the app takes no requests any more (also a RuntimeError)
+    ├── NoAnswer                      the flow has not answered a request in time (also a TimeoutError)
     └── DriveError                    errors of drives, see `storage.errors`
 
     Unwind (BaseException)            control flow, so `except Exception` does not catch it
@@ -95,6 +98,10 @@ class ScheduleError(ComponentError, ValueError):
 
 class DetachedError(ComponentError, RuntimeError):
     """Only a component of a running app can do this, and the component is in none."""
+
+
+class HandlerError(ComponentError, RuntimeError):
+    """A handler, which runs between passes of the flow, wants to wait for a call; only a pass can."""
 
 
 class ArgumentError(LightningLiteError, TypeError):
@@ -283,6 +290,18 @@ class ValueFileError(LightningLiteError):
 
 class CommandError(LightningLiteError):
     """A command from another terminal can't be executed; the message says why."""
+
+
+class AppEnding(LightningLiteError, RuntimeError):
+    """The app is ending, or has ended, so that its flow answers no requests any more."""
+
+
+class NoAnswer(LightningLiteError, TimeoutError):
+    """The flow has not answered a request in time.
+
+    Attributes:
+        has_begun: Whether the flow has begun with it, so that its changes may still come.
+    """
 
 
 class LightningFlowWarning(UserWarning):

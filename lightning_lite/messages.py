@@ -6,6 +6,7 @@
     work → main     WorkStarted, StateChanged, RunEnded           carried by the runner
     runner → main   StartFailed, WorkExited                       reports about a process
     outside → main  StopWanted, RestartWanted                     requests from another terminal
+                    HandlerWanted                                 request of another thread to the flow
 
 The name of a request is a verb and a noun, that of a report ends in a past participle. State values are
 encoded (`values.codec`), arguments and answers are pickled (`values.pickling`). Both are bytes, so a message
@@ -18,6 +19,7 @@ from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.places import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -218,6 +220,20 @@ class RestartWanted(NamedTuple):
     timeout: float
 
 
+class HandlerWanted(NamedTuple):
+    """Request of another thread of the main process to run a function in the thread of the flow.
+
+    Attributes:
+        work: Name of the root flow; it stands where other reports have the name of their work.
+        begin: Returns the function, or `None` if its answer is not wanted any more.
+        answer: Takes the value and the error of the function, once its events are in the journal.
+    """
+
+    work: str
+    begin: Callable[[], Callable[[], Any] | None]
+    answer: Callable[[Any, Exception | None], None]
+
+
 #: Requests from other terminals.
 ExternalRequest = StopWanted | RestartWanted
 
@@ -225,4 +241,4 @@ ExternalRequest = StopWanted | RestartWanted
 Request = PrepareWork | StartWork | StopWork | KillWork | RunCall | WriteState | AcknowledgeState | DumpStack
 
 #: Messages that the machine receives.
-Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | ExternalRequest
+Report = WorkStarted | StateChanged | RunEnded | StartFailed | WorkExited | ExternalRequest | HandlerWanted

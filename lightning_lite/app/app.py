@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
@@ -420,10 +421,24 @@ class LightningApp(Generic[F]):
     def set_state(self, state: dict[str, Any]) -> None:
         """Set the attributes of all components in `state`.
 
+        While the app runs, another thread than that of the flow may call it, too: then the flow sets them
+        between two passes, or while a pass waits, and the call returns when they are in the journal.
+
         Raises:
             StateError: An attribute was never declared.
             ComponentError: A component does not exist.
+            AppEnding: The app ends before it has set them.
+            NoAnswer: The flow has not set them within 30 seconds, because a pass takes that long.
         """
+        if self._background is not None and self._background.running:
+            self._background.wait_for_begin()
+        session = self._session
+        if session is not None and session.thread != threading.get_ident():
+            session.requests.ask(partial(self._set_state, state))
+        else:
+            self._set_state(state)
+
+    def _set_state(self, state: dict[str, Any]) -> None:
         self.root.set_state(state)
         self.stage = state.get("app_state", {}).get("stage", self.stage)
 

@@ -189,6 +189,11 @@ class RunningApp:
             self._has_ended.set()
             self._has_begun.set()
 
+    def wait_for_begin(self) -> None:
+        """Wait until the run has begun, or could not begin; at once in the thread of the app."""
+        if threading.current_thread() is not self._thread:
+            self._has_begun.wait()
+
     def _take_run(self, run: Session) -> None:
         self._run = run
         self._has_begun.set()

@@ -24,6 +24,7 @@ from typing import ClassVar, Literal
 
 from lightning_lite import timing
 from lightning_lite.app.commands import Commands
+from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.idle import idle_error, is_kept, rest_notice
 from lightning_lite.app.reporting import (
     add_last_output,
@@ -94,6 +95,7 @@ class Session:
         runner: The runner, which carries the messages.
         num_begun: Number of sessions created in this process.
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
+        requests: The requests of other threads to the flow.
         thread: Identifier of the thread that runs the flow.
         loop_ended: Whether `run_once` has ended the app while a pass waited for a call.
     """
@@ -114,7 +116,7 @@ class Session:
         self._view: AppView | None = None
         self._page: WebPage | None = None
         self._options = options
-        self.thread = 0
+        self.thread = threading.get_ident()
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
         self._unapplied: list[Report] = []  # reports that arrived with the request to end the app
         self._clock = clock
@@ -143,6 +145,7 @@ class Session:
                 self._view = AppView.open(name_of_app(root), self._terminal, self.snapshot_works)
             self._terminal.keep_lines_whole()  # before the runner is created, too
             self.runner = self._make_runner(root, options)
+            self.requests = FlowRequests(self.runner.wake)
         except BaseException:
             self._terminal.close()
             if self._view is not None:
@@ -208,6 +211,8 @@ class Session:
             self._has_reported_rest and self._machine.is_at_rest and not is_kept(self._options.on_idle)
         )
         reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
+        if self.requests.is_asked:
+            reports = [*reports, *self.requests.take()]
         if self._end_requested or self._terminal.gone:
             self._unapplied += reports
             # SIGPIPE, as every program in a pipe: the reader of `app.py | head` has closed its end.
@@ -275,6 +280,7 @@ class Session:
     def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
         """Shut down all works, apply their last reports, and record how the run ended."""
         cause = sys.exception()
+        self.requests.close()  # first, so that no request waits while works are shut down
         reports = list(self._unapplied)
         try:
             reports += self.runner.close(timing.STOP_TIMEOUT)
@@ -360,7 +366,6 @@ class Session:
 
     def _listen(self) -> None:
         """Open the command channel; if that fails, the app runs without it."""
-        self.thread = threading.get_ident()
         if self._options.command_channel:
             try:
                 self._channel = CommandChannel(self._folder.path, Commands(self).answer)
@@ -375,6 +380,14 @@ class Session:
             self._remove_values()
         for request in step.requests:
             self.runner.send(request)
+        if machine.answers:
+            self._answer()
+
+    def _answer(self) -> None:
+        """Answer the requests to the flow whose events are in the journal."""
+        answers, self._machine.answers = self._machine.answers, []
+        for answer in answers:
+            answer()
 
     def _remove_values(self) -> None:
         """Remove the big values that nothing needs any more; the journal already says so."""

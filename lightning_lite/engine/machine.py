@@ -12,6 +12,9 @@ A pass that needs a call that has not ended waits at that line, inside its step:
 When the call has ended, `exchange` returns and the pass goes on at its line. When something else has
 happened, the pass is cut there with `Pause`, and the flow runs from its first line.
 
+A handler, which another thread has asked for, runs inside a step as well, between passes or while one waits.
+What it changes are events as those of a pass.
+
 The flow never sees a report in the step that applies it, so that the caller can write the events of that
 step to the journal first. The machine has no process, clock or file, so that all its rules can be tested
 without a process.
@@ -22,6 +25,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from lightning_lite.clock import Moment
@@ -30,11 +34,12 @@ from lightning_lite.engine.failures import show_call
 from lightning_lite.engine.supervisor import Supervisor
 from lightning_lite.engine.supervisors import Supervisors
 from lightning_lite.engine.timers import Timers
-from lightning_lite.errors import AppFailed, FailApp, Pause, StopApp
+from lightning_lite.errors import AppFailed, FailApp, HandlerError, Pause, StopApp
 from lightning_lite.events import Event, ScheduleFired
 from lightning_lite.messages import (
     AcknowledgeState,
     Failure,
+    HandlerWanted,
     PrepareWork,
     Report,
     Request,
@@ -53,6 +58,7 @@ from lightning_lite.tree.calls import Call
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.hierarchy import connect
 from lightning_lite.tree.outbox import (
+    CANNOT_WAIT,
     CallRequested,
     ComponentRemoved,
     Outbox,
@@ -110,6 +116,9 @@ class Machine:
         is_waiting: Whether a pass waits for a call.
         unneeded: The packed big values that nothing needs after the last step; the caller empties it.
         has_exits: Whether a process has exited since the caller set it to false.
+        answers: Called by the caller once the events of the step are written: they hand the answers of
+            handlers to the threads that wait for them. The caller empties it.
+        takes_requests: Whether other threads may ask for handlers at any time, so that the app never rests.
         now: The time of the last step, or a later one in a pass.
     """
 
@@ -128,6 +137,9 @@ class Machine:
         self.failed_work = ""
         self.num_passes = 0
         self._acting = acting_as(caller)
+        self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
+        self.answers: list[Callable[[], None]] = []
+        self.takes_requests = False
         self._outbox = Outbox(ArgumentWatch(), caller.values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
@@ -224,6 +236,7 @@ class Machine:
             or self._supervisors.is_busy
             or self._timers.next is not None
             or self._supervisors.may_serve
+            or self.takes_requests
         )
 
     def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:
@@ -261,6 +274,9 @@ class Machine:
     # Reports and timers.
 
     def _apply(self, report: Report, now: Moment) -> None:
+        if isinstance(report, HandlerWanted):
+            self._run_handler(report)
+            return
         supervisor = self._supervisors.find_for_report(report.work)
         if supervisor is None:
             return
@@ -297,6 +313,41 @@ class Machine:
             self._outbox.argument_watch.state_changed()
             self._outbox.events.append(ScheduleFired(name, now.wall))
             self._outbox.changed(name)
+
+    # Handlers.
+
+    def _run_handler(self, wanted: HandlerWanted) -> None:
+        """Run the function that another thread has asked for, and handle what it has requested and written.
+
+        What it changed before it raised stays changed, except for a list or dict that holds a value that is
+        not plain data: that gets its earlier value.
+        """
+        if self.ended or (handler := wanted.begin()) is None:
+            return
+        outbox, value = self._outbox, None
+        error: Exception | None = None
+        kept = outbox.begin_handler()
+        try:
+            with self._handling:
+                value = handler()
+        except (StopApp, FailApp):
+            pass  # the outbox has it
+        except Exception as raised:  # noqa: BLE001 - the thread that waits gets it
+            error = raised
+        finally:
+            ending = outbox.end_handler(kept)
+        self._refresh_time()
+        refused = outbox.collect_or_restore()
+        if ending is not None:
+            self._end(ending)
+        else:
+            self._handle_pass()
+        self.answers.append(partial(wanted.answer, value, error or refused))
+
+    def _end(self, ending: StopApp | FailApp) -> None:
+        self.ended = True
+        if isinstance(ending, FailApp):
+            self.error = AppFailed(str(ending))
 
     # The pass.
 
@@ -369,9 +420,7 @@ class Machine:
             outbox.end_blocks()
         outbox.collect_changes()
         if outbox.ending is not None:
-            self.ended = True
-            if isinstance(outbox.ending, FailApp):
-                self.error = AppFailed(str(outbox.ending))
+            self._end(outbox.ending)
         elif outbox.has_waited and outbox.pause is None:
             outbox.changed("the last pass waited for a call, so its first lines may have seen older values")
 
@@ -401,8 +450,11 @@ class Machine:
         Raises:
             Pause: The pass is cut.
             PauseSwallowed: The flow has caught an earlier `Pause` of this pass.
+            HandlerError: A handler wants to wait.
         """
         outbox = self._outbox
+        if outbox.is_handling:
+            raise HandlerError(CANNOT_WAIT.format(" and ".join(works)))
         if outbox.pause is not None:
             outbox.cut_again()
         if self._exchange is None or threading.get_ident() != self._thread:

@@ -231,6 +231,21 @@ class Node:
         if refused is not None:
             raise refused
 
+    def restore_invalid(self) -> StateError | None:
+        """Set the containers that hold a value that is not plain data back to their values at the last check.
+
+        Returns:
+            The error about the first one, or `None`.
+        """
+        first: StateError | None = None
+        for name in sorted(self.touched & self.containers.keys()):
+            try:
+                self.encode(name)
+            except StateError as error:
+                first = first or error
+                self.store_encoded(name, self.encoded[name])
+        return first
+
     def clear_touched(self) -> None:
         """Unmark all containers, except those that are in the instance, where no access is registered."""
         self.touched = {name for name in self.containers if name in self.owner.__dict__}

@@ -12,11 +12,13 @@ from lightning_lite import masking
 from lightning_lite.errors import (
     ArgumentError,
     FailApp,
+    HandlerError,
     InvalidValue,
     JournalError,
     Pause,
     PauseSwallowed,
     ScheduleError,
+    StateError,
     StopApp,
     ValueFileError,
 )
@@ -49,6 +51,15 @@ if TYPE_CHECKING:
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024
+
+#: Why a handler can't call a work that is not parallel; with the name of the work.
+CANNOT_WAIT = (
+    "A request is answered between passes of the flow, so its handler can't wait for a call of {}. Set an "
+    "attribute there, and call the work in the flow's run; or make the work parallel."
+)
+
+#: The attributes of `Outbox` that belong to one pass.
+_OF_A_PASS = ("reached", "num_answers", "ending", "_used", "_blocks", "_at_end")
 
 
 class Work(Protocol):
@@ -135,6 +146,7 @@ class Outbox:
         wall: Current time in seconds since 1970.
         explain: Called with each decision about a call, for the debug log: name of the work, call, whether
             it is new, its arguments. `None` without a debug log.
+        is_handling: Whether a handler runs, see `handling`.
         touched: The nodes whose lists and dicts the flow got since they were last examined for changes.
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """
@@ -163,6 +175,7 @@ class Outbox:
         self._blocks: list[tuple[Block, list[Callable[[], None]]]] = []  # that this pass has entered
         self._at_end: list[Callable[[], None]] = []
         self.touched: dict[Node, None] = {}
+        self.is_handling = False
 
     # The events of a step.
 
@@ -192,6 +205,40 @@ class Outbox:
         """Discard the events of a pass that raised: such a pass is not journaled."""
         self.events = []
         self.writes = {}
+
+    # Handlers.
+
+    def begin_handler(self) -> dict[str, Any]:
+        """Let a handler run, which is no pass; return what belongs to the pass that may be waiting."""
+        kept = {name: getattr(self, name) for name in _OF_A_PASS}
+        self.reached, self.num_answers, self.ending = {}, 0, None
+        self._used, self._blocks, self._at_end = set(), [], []
+        self.is_handling = True
+        return kept
+
+    def end_handler(self, kept: dict[str, Any]) -> StopApp | FailApp | None:
+        """End a handler, and return the exception with which it has ended the app, if it has.
+
+        Args:
+            kept: What `begin_handler` has returned.
+        """
+        self.is_handling = False
+        ending = self.ending
+        for name, value in kept.items():
+            setattr(self, name, value)
+        return ending
+
+    def collect_or_restore(self) -> StateError | None:
+        """Register the changes inside lists and dicts, and undo those that are not plain data.
+
+        Returns:
+            The error about the first one that was undone, or `None`.
+        """
+        refused = None
+        for node in self.touched:
+            refused = node.restore_invalid() or refused
+        self.collect_changes()
+        return refused
 
     # Called by the tree.
 
@@ -301,6 +348,8 @@ class Outbox:
         call = records.current.get(key)
         is_new = call is None or call.answered
         if call is None or is_new:
+            if self.is_handling and not policy.parallel:
+                raise HandlerError(CANNOT_WAIT.format(name))
             try:
                 arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
             except PackingError as error:
