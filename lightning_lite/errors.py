@@ -5,6 +5,7 @@
     │   ├── ComponentDefinitionError  its class is wrong (also a TypeError)
     │   ├── StateError                an attribute can't be state (also an AttributeError)
     │   ├── ScheduleError             a schedule is invalid, or its name is in use (also a ValueError)
+    │   ├── LayoutError               a layout is invalid (also a TypeError and a ValueError)
     │   ├── DetachedError             only a component of a running app can do this (also a RuntimeError)
     │   └── HandlerError              a handler wants to wait for a call (also a RuntimeError)
     ├── ArgumentError                 an argument of a call can't be sent or has no key (also a TypeError)
@@ -94,6 +95,10 @@ class StateError(ComponentError, AttributeError):
 
 class ScheduleError(ComponentError, ValueError):
     """A schedule or an iterator of a flow is invalid, or has the same name as another one."""
+
+
+class LayoutError(ComponentError, TypeError, ValueError):
+    """`configure_layout` of a flow or a work returned something that is no layout; the message shows it."""
 
 
 class DetachedError(ComponentError, RuntimeError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
 from lightning_lite.app.hooks import EndHooks, Hook, check_hook
+from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
 from lightning_lite.app.resume import name_of_app
@@ -465,6 +466,15 @@ class LightningApp(Generic[F]):
     def ready(self) -> bool:
         """Whether the root flow is ready."""
         return self.root.ready
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether the app shows no page: no flow returns one in `configure_layout`.
+
+        Raises:
+            LayoutError: A flow returns something else.
+        """
+        return is_headless(self.root)
 
     def __repr__(self) -> str:
         return f"<LightningApp {name_of_app(self.root)}: {self.stage}>"

@@ -2,7 +2,7 @@
 
     stop, kill, restart   of a work: the runner acts at once, and the machine gets a request
     stop                  of the app: as with SIGTERM
-    status, stack         read only
+    status, stack, layout read only
 
 No command waits for the flow, which may be busy for any time.
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from lightning_lite import timing
+from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.errors import CommandError
 from lightning_lite.messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
@@ -27,10 +28,12 @@ class Commanded(Protocol):
 
     Attributes:
         runner: The runner of its works.
+        layout: What its flows show.
         thread: Identifier of the thread that runs the flow.
     """
 
     runner: Runner
+    layout: ShownLayout
     thread: int
 
     def busy_for(self) -> float | None:
@@ -58,6 +61,7 @@ class Commands:
             "kill": self._kill,
             "restart": self._restart,
             "stack": self._stack,
+            "layout": self._layout,
         }
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +105,9 @@ class Commands:
             return {}
         frame = sys._current_frames().get(self._app.thread)
         return {"stack": "".join(traceback.format_stack(frame)) if frame is not None else ""}
+
+    def _layout(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"layout": self._app.layout.snapshot()}
 
     def _work(self, request: dict[str, Any]) -> str:
         name = request.get("work")

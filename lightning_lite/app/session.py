@@ -33,6 +33,7 @@ from lightning_lite.app.reporting import (
     report_uncalled_methods,
 )
 from lightning_lite.app.resume import find_run, name_of_app, open_run
+from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.app.web_page import WebPage
 from lightning_lite.clock import Clock, Moment, RealClock
@@ -40,7 +41,7 @@ from lightning_lite.context import Caller
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
-from lightning_lite.events import CallFailed, Event
+from lightning_lite.events import CallFailed, ComponentAttached, Event
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
 from lightning_lite.root_access import TRUSTED, trust
@@ -96,6 +97,7 @@ class Session:
         num_begun: Number of sessions created in this process.
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
         requests: The requests of other threads to the flow.
+        layout: What its flows show.
         thread: Identifier of the thread that runs the flow.
         loop_ended: Whether `run_once` has ended the app while a pass waited for a call.
     """
@@ -131,6 +133,7 @@ class Session:
         path = find_run(root, options) if options.resume else None
         self._folder, journal = open_run(root, options, path)
         caller = Caller("flow", "root", options.root_dir, options.durable, self._folder.values)
+        self.layout = ShownLayout(root, caller, self._folder.note_layout)
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
         self._machine = Machine(
@@ -198,6 +201,7 @@ class Session:
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
+        self.layout.look()
         self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
             self._view.start()
@@ -249,6 +253,8 @@ class Session:
                 self._carry_out(machine.step(now), now)
         except _LoopEnded:
             return True
+        if self.layout.is_stale and not machine.ended:
+            self.layout.look()
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._clock.now().monotonic - now.monotonic - self._waited)
         self._show_works(now)
@@ -271,6 +277,8 @@ class Session:
         """Carry out what a pass did before it waits for a call, and make the next turn of the loop."""
         began = self._machine.now
         self._carry_out(step, began)
+        if self.layout.is_stale:
+            self.layout.look()
         if self._run_once() and not self._machine.ended:
             self.loop_ended = True
             raise _LoopEnded  # a hook of `LightningTestApp` ends the app
@@ -405,9 +413,14 @@ class Session:
     def _record(self, events: list[Event], now: Moment) -> None:
         """Write events to the journal, and report failed calls after which the app continues."""
         self._recorder.record(events, now)
+        layout = self.layout
+        if events and layout.is_wanted:
+            layout.is_stale = True
         for event in events:
             if type(event) is CallFailed:
                 report_failure(event.component, event.failure, self._folder.logs)
+            elif type(event) is ComponentAttached and not event.is_work:
+                layout.is_stale = True  # the new flow may show something
 
     def _seconds_to_wait(self) -> float | None:
         """Return how long to wait for reports, in seconds; `None` means no limit."""

@@ -6,6 +6,9 @@ import inspect
 import json
 from typing import Any
 
+from lightning_lite.app.app import LightningApp
+from lightning_lite.app.layout import Entry, read_layout
+from lightning_lite.frontends.base import Frontend
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import TreeMember
 from lightning_lite.tree.ports import find_free_port
@@ -118,3 +121,45 @@ def is_running_in_cloud() -> bool:
 def find_free_network_port() -> int:
     """Return the number of a TCP port of this machine that is free now."""
     return find_free_port("127.0.0.1")
+
+
+def is_headless(app: LightningApp) -> bool:
+    """Return whether an app shows no page.
+
+    Example:
+        >>> from lightning_lite import LightningApp
+        >>> from lightning_lite.testing import EmptyFlow
+        >>> is_headless(LightningApp(EmptyFlow()))
+        True
+    """
+    return app.is_headless
+
+
+def collect_layout(app: Any, flow: LightningFlow) -> dict[str, str] | list[dict[str, str]]:
+    """Return the layout of one flow in the form of Lightning App.
+
+    Args:
+        app: An object whose dict `frontends` gets the frontend of the flow.
+        flow: The flow.
+
+    Raises:
+        LayoutError: `configure_layout` of the flow returns no layout.
+
+    Example:
+        >>> from lightning_lite.testing import EmptyFlow
+        >>> collect_layout(None, EmptyFlow())
+        []
+    """
+    found = read_layout(flow)
+    if isinstance(found, Frontend):
+        found.flow = flow
+        app.frontends.setdefault(flow.name, found)
+        return {}
+    return [_as_dict(entry) for entry in found]
+
+
+def _as_dict(entry: Entry) -> dict[str, str]:
+    if isinstance(entry.content, LightningFlow):
+        return {"name": entry.name, "content": entry.content.name}
+    content = entry.url if isinstance(entry.content, LightningWork) else entry.content
+    return {"name": entry.name, "content": content, "target": entry.url, "type": "web"}

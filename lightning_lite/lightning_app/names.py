@@ -14,6 +14,7 @@ _WORK = {"LightningWork": "tree.work"}
 _BUILD_CONFIG = {"BuildConfig": "tree.cloud"}
 _CLOUD_COMPUTE = {"CloudCompute": "tree.cloud"}
 
+_FRONTEND = "frontends.base"
 _RUNTIME = "lightning_app.runtime"
 _HELPERS = "lightning_app.helpers"
 _ENUMS = "lightning_app.enums"
@@ -35,6 +36,8 @@ NAMES: dict[str, dict[str, str]] = {
     "core.app": _APP,
     "core.flow": _FLOW,
     "core.work": _WORK,
+    "frontend": {"Frontend": _FRONTEND},
+    "frontend.frontend": {"Frontend": _FRONTEND},
     "pdb": {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"},
     "runners": {
         "MultiProcessRuntime": _RUNTIME,
@@ -73,6 +76,7 @@ NAMES: dict[str, dict[str, str]] = {
     "utilities.app_helpers": {
         "LightningJSONEncoder": _HELPERS,
         "Logger": "logging:getLogger",
+        "_is_headless": f"{_HELPERS}:is_headless",
         "affiliation": _HELPERS,
         "is_overridden": _HELPERS,
         "is_static_method": _HELPERS,
@@ -100,6 +104,7 @@ NAMES: dict[str, dict[str, str]] = {
         "MisconfigurationException": _EXCEPTIONS,
     },
     "utilities.frontend": {"AppInfo": "lightning_app.app_info"},
+    "utilities.layout": {"_collect_layout": f"{_HELPERS}:collect_layout"},
     "utilities.load_app": {"extract_metadata_from_app": _RUNTIME, "load_app_from_file": _RUNTIME},
     "utilities.network": {"find_free_network_port": _HELPERS},
     "utilities.packaging": {},
@@ -114,9 +119,13 @@ NAMES: dict[str, dict[str, str]] = {
     "utilities.warnings": {"LightningFlowWarning": "errors"},
 }
 
+_NO_JUSTPY = "justpy works with no current release of its own dependencies, use StreamlitFrontend"
+
 #: Why modules and names of Lightning App are missing for ever; keys are dotted names as in an import.
 REFUSED = {
     "core.queues": "works and flows exchange messages in another way",
+    "frontend.JustPyFrontend": _NO_JUSTPY,
+    "frontend.just_py": _NO_JUSTPY,
     "runners.CloudRuntime": "there is no cloud here, use MultiProcessRuntime",
     "runners.cloud": "there is no cloud here, use MultiProcessRuntime",
     "testing.run_app_in_cloud": "there is no cloud here, use application_testing",

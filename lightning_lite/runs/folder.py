@@ -2,6 +2,7 @@
 
 <root>/runs/20261122-035501123-9f3ac2/       in a group root: <root>/users/<uid>/runs/...
     run.json         replaced atomically, so a reader never sees a part of it
+    layout.json      what the flows show, if they show something; replaced in the same way
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
     values/          the files of big values
 """
@@ -29,6 +30,9 @@ from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
 from lightning_lite.runs.catalog import list_runs, load_details, read_details, tags_of
 from lightning_lite.runs.command_line import mask_command
 from lightning_lite.runs.lock import BEGIN_TIMEOUT, lock_error, shared_access
+
+#: Name of the file with the layout of a run.
+LAYOUT = "layout.json"
 
 
 class RunFolder:
@@ -120,6 +124,8 @@ class RunFolder:
                 details["tags"] = list(tags)
             run = cls(path, {**details, **_describe_process(None, time.time()), **begun})
             run._open_logs()
+            with suppress(FileNotFoundError):  # of the earlier process; the app may show nothing now
+                os.unlink(os.path.join(path, LAYOUT))
             run._write()
         except (OSError, ValueError, KeyError) as error:
             what = (
@@ -152,6 +158,15 @@ class RunFolder:
         self._details["works"] = dict(works)
         with suppress(OSError):  # only `ps` shows it
             self._write()
+
+    def note_layout(self, layout: Mapping[str, Any]) -> None:
+        """Record what the flows show, for the page of the run.
+
+        Args:
+            layout: The layout as plain data.
+        """
+        with suppress(OSError):  # only the page shows it
+            _replace(os.path.join(self.path, LAYOUT), layout)
 
     def ended(self, state: str, works: Mapping[str, int] | None = None, error: str | None = None) -> None:
         """Record how the run ended.
@@ -190,14 +205,22 @@ class RunFolder:
 
     def _write(self) -> None:
         """Replace `run.json` atomically: a reader sees the old content or the new one."""
-        path = os.path.join(self.path, "run.json")
-        data = json.dumps(self._details, indent=2, ensure_ascii=True) + "\n"
-        with suppress(FileNotFoundError):  # of a process that died; opening what is there could wait for ever
-            os.unlink(f"{path}.new")
-        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(data)
-        os.replace(f"{path}.new", path)
+        _replace(os.path.join(self.path, "run.json"), self._details)
+
+
+def _replace(path: str, data: Mapping[str, Any]) -> None:
+    """Replace a file of JSON atomically.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=True) + "\n"
+    with suppress(FileNotFoundError):  # of a process that died; opening what is there could wait for ever
+        os.unlink(f"{path}.new")
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(fd, "w", encoding="ascii") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
 
 
 @contextmanager

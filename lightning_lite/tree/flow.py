@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -183,6 +183,28 @@ class LightningFlow(RecurringFlow):
     def ready(self) -> bool:
         """Whether all flows below this one are ready; override it for a flow that is ready later."""
         return all(flow.ready for flow in self.flows.values())
+
+    def configure_layout(self) -> Any:
+        """Return what the page of the app shows of this flow; override it.
+
+        The app calls it before the first pass, and again after each change. It describes only: it must
+        change nothing and call no work.
+
+        Returns:
+            A list of tabs, or one tab. A tab is a dict with a `name` and a `content`, which is a child flow,
+            a child work that serves, or the address of a page. Or a `Frontend`, which is all that the flow
+            shows. By default, each child flow is a tab.
+
+        Example:
+            >>> class Links(LightningFlow):
+            ...     def configure_layout(self):
+            ...         return {"name": "Data", "content": "https://data.example"}
+            >>> Links().configure_layout()
+            {'name': 'Data', 'content': 'https://data.example'}
+        """
+        return [
+            {"name": flow.name.removeprefix(f"{self.name}."), "content": flow} for flow in _child_flows(self)
+        ]
 
     # The components below the flow.
 
@@ -377,6 +399,15 @@ class LightningFlow(RecurringFlow):
         raise ending
 
 
+def _child_flows(parent: TreeMember) -> Iterator[LightningFlow]:
+    """Yield the flows below a flow or structure with no other flow in between."""
+    for child in parent._node.children.values():
+        if isinstance(child, LightningFlow):
+            yield child
+        elif not isinstance(child, LightningWork):
+            yield from _child_flows(child)
+
+
 def _set_own_state(component: TreeMember, *, state: dict[str, Any]) -> None:
     if isinstance(component, LightningFlow):
         component.set_state(state, recurse=False)
@@ -416,6 +447,11 @@ class RootFlow(LightningFlow):
     def ready(self) -> bool:
         """The attribute `ready` of the work; if it has none, whether a server answers at its `url`."""
         return bool(getattr(self.work, "ready", self.work.url != ""))
+
+    def configure_layout(self) -> Any:
+        """Return one tab with what the work shows, if the work says so."""
+        is_shown = type(self.work).configure_layout is not LightningWork.configure_layout
+        return [{"name": "Main", "content": self.work}] if is_shown else []
 
     def run(self) -> None:
         """Run the work, and end the app when the call has ended; as failed if the call has failed."""

@@ -208,6 +208,15 @@ class LightningWork(Component):
         if self._policy.raise_exception:
             raise exception
 
+    def configure_layout(self) -> Any:
+        """Return what a tab with this work shows; override it. Called in the process of the flow.
+
+        Returns:
+            The address of a page, by default `url`; "" or `None` as long as there is none. Or a `Frontend`,
+            if the work is the only tab of its flow.
+        """
+        return self.url
+
     # Calls and requests of the flow.
 
     def call(self, *args: Any, **kwargs: Any) -> Call | None:

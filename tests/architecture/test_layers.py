@@ -46,6 +46,7 @@ LAYERS = [
     {"storage", "runners", "runs", "ui"},
     {"tree"},
     {"engine"},
+    {"frontends"},
     {"app"},
     {"monitor"},
     {"core", "structures"},  # old import paths

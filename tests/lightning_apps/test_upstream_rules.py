@@ -268,32 +268,19 @@ def test_the_text_about_an_invalid_name_of_a_component(name):
 # Methods that are not called.
 
 
-class HasPages(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.inner = HasLayout()
-
+class HasCommands(LightningFlow):
     def run(self):
         self.stop()
-
-    def configure_layout(self):
-        raise AssertionError
 
     def configure_commands(self):
         raise AssertionError
 
 
-class HasLayout(EmptyFlow):
-    def configure_layout(self):
-        raise AssertionError
-
-
 def test_methods_that_are_never_called_are_named_in_one_line(capfd):
-    LightningApp(HasPages()).run()
+    LightningApp(HasCommands()).run()
 
     assert capfd.readouterr().err == (
-        "Never called, because there are no pages and no API of apps yet: "
-        "configure_layout of root, root.inner; configure_commands of root.\n"
+        "Never called, because there is no API of apps yet: configure_commands of root.\n"
     )
 
 

@@ -1,0 +1,55 @@
+"""The base class of all frontends."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any
+
+
+class Frontend(ABC):
+    """Serves what a flow shows on a port of its own; `configure_layout` of the flow returns it.
+
+    The app starts it with its page, and stops it at its end. Derive from it to show the pages of another
+    library.
+
+    Attributes:
+        flow: The flow that shows it; the app sets it.
+        log: Absolute path of the file for the output of the server; the app sets it.
+
+    Example:
+        >>> class Silent(Frontend):
+        ...     def start_server(self, host, port, root_path=""):
+        ...         pass
+        ...     def stop_server(self):
+        ...         pass
+        >>> Silent().failure() is None
+        True
+    """
+
+    flow: Any = None
+    log: str = os.devnull
+
+    @abstractmethod
+    def start_server(self, host: str, port: int, root_path: str = "") -> None:
+        """Start the server, and return without waiting until it answers.
+
+        Its page has the address `http://host:port/` followed by the full name of the flow.
+
+        Args:
+            host: Address to bind.
+            port: Port to bind.
+            root_path: Prefix of all paths behind a proxy; "" here.
+        """
+
+    @abstractmethod
+    def stop_server(self) -> None:
+        """End the server.
+
+        Raises:
+            RuntimeError: It was not started.
+        """
+
+    def failure(self) -> str | None:
+        """Return why the server that was started does not run any more; `None` if it runs, or if unknown."""
+        return None
