@@ -6,6 +6,7 @@ lower one:
 
     cli · testing · lightning_app    the command line; helpers for tests; existing Lightning Apps
     core · structures                old import paths of Lightning App
+    components                       ready-made works and flows
     app                              LightningApp, one run of it, background, notebook
     engine                           the two state machines; history and recording of a run
     tree                             what users write: flows, works, calls, schedules

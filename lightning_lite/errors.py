@@ -19,6 +19,7 @@
     │   ├── WorkStartFailed           its process could not start
     │   ├── InvalidValue              its answer or its state can't be sent
     │   └── RestartLimitReached       its processes died too often
+    ├── ScriptFailed                  the script of a work has ended with an exit code
     ├── SettingError                  a setting has a value that it can't have (also a ValueError)
     ├── WorkingDirectoryGone          the working directory was removed (also a FileNotFoundError)
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
@@ -170,6 +171,18 @@ class InvalidValue(WorkFailed):
 
 class RestartLimitReached(WorkFailed):
     """The processes of a work died more often than `max_restarts` in `restart_period` allows."""
+
+
+class ScriptFailed(LightningLiteError):
+    """The script of a work has ended with an exit code other than 0, or lacks an output, or its code is bad.
+
+    Attributes:
+        script: Path of the script, or of the archive with its code.
+        exit_code: Its exit code, negative for a signal; only if it has ended with one.
+    """
+
+    script: str
+    exit_code: int
 
 
 class SettingError(LightningLiteError, ValueError):

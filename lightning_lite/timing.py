@@ -5,6 +5,9 @@ from __future__ import annotations
 #: Seconds that a stopped work has to exit, before it is terminated and killed.
 STOP_TIMEOUT = 5.0
 
+#: Seconds that the script of a stopped work has to exit, before it is killed; less than `STOP_TIMEOUT`.
+SCRIPT_STOP_TIMEOUT = 3.0
+
 #: Seconds between two checks for changes inside the lists and dicts of a work while a call runs.
 LOOK_INTERVAL = 0.1
 

@@ -20,6 +20,12 @@ _HELPERS = "lightning_app.helpers"
 _ENUMS = "lightning_app.enums"
 _EXCEPTIONS = "lightning_app.exceptions"
 _SETUP_COMMANDS = "lightning_app.setup_commands"
+_CODE = {"Code": "components.code_archive"}
+_POPEN_SCRIPT = {"PopenPythonScript": "components.popen_script"}
+_TRACER = {"Tracer": "components.tracer"}
+_TRACER_SCRIPT = {"TracerPythonScript": "components.tracer_script"}
+_SCRIPTS = {**_CODE, **_POPEN_SCRIPT, **_TRACER_SCRIPT}
+
 _TESTING = {
     "LightningTestApp": "testing.apps",
     "application_testing": "testing.command_line",
@@ -32,6 +38,10 @@ TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
 
 NAMES: dict[str, dict[str, str]] = {
     "": TOP_NAMES,
+    "components": _SCRIPTS,
+    "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
+    "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
+    "components.python.tracer": {**_CODE, **_TRACER, **_TRACER_SCRIPT},
     "core": {**_APP, **_FLOW, **_WORK},
     "core.app": _APP,
     "core.flow": _FLOW,
@@ -115,6 +125,7 @@ NAMES: dict[str, dict[str, str]] = {
         "get_picklable_work": "lightning_app.safe_pickle",
         "load": "lightning_app.safe_pickle",
     },
+    "utilities.tracer": _TRACER,
     "utilities.tree": {"breadth_first": "lightning_app.walks"},
     "utilities.warnings": {"LightningFlowWarning": "errors"},
 }

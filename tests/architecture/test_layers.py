@@ -48,6 +48,7 @@ LAYERS = [
     {"engine"},
     {"frontends"},
     {"app"},
+    {"components"},
     {"monitor"},
     {"core", "structures"},  # old import paths
     {"web"},

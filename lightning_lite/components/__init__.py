@@ -1,0 +1,48 @@
+"""Ready-made works and flows, loaded on first use, so that one needs no packages of the others.
+
+from lightning_lite.components import TracerPythonScript
+"""
+
+from __future__ import annotations
+
+import sys
+
+from lightning_lite.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from lightning_lite.components.code_archive import Code
+    from lightning_lite.components.popen_script import PopenPythonScript
+    from lightning_lite.components.tracer import Tracer
+    from lightning_lite.components.tracer_script import TracerPythonScript
+
+__all__ = [
+    "Code",
+    "PopenPythonScript",
+    "Tracer",
+    "TracerPythonScript",
+]
+
+_DEFINED_IN = {
+    "Code": "lightning_lite.components.code_archive",
+    "PopenPythonScript": "lightning_lite.components.popen_script",
+    "Tracer": "lightning_lite.components.tracer",
+    "TracerPythonScript": "lightning_lite.components.tracer_script",
+}
+
+
+def _load(name: str) -> Any:
+    module = _DEFINED_IN.get(name)
+    if module is None:
+        raise AttributeError(f"module 'lightning_lite.components' has no attribute {name!r}")
+    __import__(module)
+    return getattr(sys.modules[module], name)
+
+
+if not TYPE_CHECKING:  # a type checker that sees it accepts each misspelled name
+    __getattr__ = _load
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_DEFINED_IN])
