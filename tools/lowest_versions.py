@@ -33,5 +33,7 @@ def lowest_versions(requirements: Iterable[str]) -> Iterator[str]:
 
 if __name__ == "__main__":
     project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
-    extras = [each for extra in ("notify", "ui") for each in project["optional-dependencies"][extra]]
+    extras = [
+        each for extra in ("notify", "ui", "lightning") for each in project["optional-dependencies"][extra]
+    ]
     sys.stdout.write("\n".join(lowest_versions([*project["dependencies"], *extras])) + "\n")

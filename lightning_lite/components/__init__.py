@@ -13,20 +13,35 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lightning_lite.components.code_archive import Code
+    from lightning_lite.components.model_inference import ModelInferenceAPI
     from lightning_lite.components.popen_script import PopenPythonScript
+    from lightning_lite.components.python_server import PythonServer
+    from lightning_lite.components.sample_types import Category, Image, Number, Text
     from lightning_lite.components.tracer import Tracer
     from lightning_lite.components.tracer_script import TracerPythonScript
 
 __all__ = [
+    "Category",
     "Code",
+    "Image",
+    "ModelInferenceAPI",
+    "Number",
     "PopenPythonScript",
+    "PythonServer",
+    "Text",
     "Tracer",
     "TracerPythonScript",
 ]
 
 _DEFINED_IN = {
+    "Category": "lightning_lite.components.sample_types",
     "Code": "lightning_lite.components.code_archive",
+    "Image": "lightning_lite.components.sample_types",
+    "ModelInferenceAPI": "lightning_lite.components.model_inference",
+    "Number": "lightning_lite.components.sample_types",
     "PopenPythonScript": "lightning_lite.components.popen_script",
+    "PythonServer": "lightning_lite.components.python_server",
+    "Text": "lightning_lite.components.sample_types",
     "Tracer": "lightning_lite.components.tracer",
     "TracerPythonScript": "lightning_lite.components.tracer_script",
 }

@@ -313,7 +313,8 @@ class WorkHost(Carrier):
 
     def _watch_port(self) -> None:
         work = self._work
-        if self._in_call and work._port is not None and not work._url and self._port_watch is None:
+        is_sought = self._in_call and work._holds_port and not work._url and self._port_watch is None
+        if is_sought and work._port is not None:
             self._port_watch = PortWatch(work._host, work._port, self._port_answered)
 
     def _port_answered(self) -> None:

@@ -25,7 +25,9 @@ _POPEN_SCRIPT = {"PopenPythonScript": "components.popen_script"}
 _TRACER = {"Tracer": "components.tracer"}
 _TRACER_SCRIPT = {"TracerPythonScript": "components.tracer_script"}
 _SCRIPTS = {**_CODE, **_POPEN_SCRIPT, **_TRACER_SCRIPT}
-
+_SAMPLE_TYPES = dict.fromkeys(("Category", "Image", "Number", "Text"), "components.sample_types")
+_PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "components.python_server"}
+_MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
 _TESTING = {
     "LightningTestApp": "testing.apps",
     "application_testing": "testing.command_line",
@@ -38,10 +40,13 @@ TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
 
 NAMES: dict[str, dict[str, str]] = {
     "": TOP_NAMES,
-    "components": _SCRIPTS,
+    "components": {**_SCRIPTS, **_PYTHON_SERVER, **_MODEL_INFERENCE},
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
     "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
     "components.python.tracer": {**_CODE, **_TRACER, **_TRACER_SCRIPT},
+    "components.serve": {**_PYTHON_SERVER, **_MODEL_INFERENCE},
+    "components.serve.python_server": _PYTHON_SERVER,
+    "components.serve.serve": _MODEL_INFERENCE,
     "core": {**_APP, **_FLOW, **_WORK},
     "core.app": _APP,
     "core.flow": _FLOW,

@@ -84,6 +84,10 @@ class LightningWork(Component):
     _policy: WorkPolicy
     _records: CallRecords
 
+    #: Whether a server that answers at `port` is that of this work, so that the work has a `url`. One that
+    #: binds the port itself is sure only after that.
+    _holds_port: bool = True
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningWork.run:  # defined in this class, or in a mix-in without our metaclass

@@ -26,6 +26,7 @@ PRINTED = {
     "dynamic_app.py": ["root.step root.branch.step 2", "Dynamic end"],
     "payload_app.py": ["root.user | sum 6", "Payload end"],
     "schedule_app.py": ["{'vars': {'titles': ['none']}}", "Schedule end"],
+    "server_app.py": ["root.client | {'prediction': 4}", "Server end"],
     "structures_app.py": [
         "[('root.queue.0', 4), ('root.named.late', 9), ('root.fixed.0', 16), ('root.fixed.1', 25)]",
         "Structures end",

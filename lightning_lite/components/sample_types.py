@@ -1,0 +1,141 @@
+"""The types of requests and answers that a `PythonServer` can be given: pydantic models with sample data."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from typing import Any
+
+from lightning_lite.components.extras import check_installed
+
+check_installed("PythonServer", "lightning", "pydantic")
+
+from pydantic import BaseModel  # noqa: E402 - the error above names the extra
+
+#: Width and height in pixels of the sample image.
+_SIZE = 32
+
+
+class DefaultInput(BaseModel):
+    """What a request has by default."""
+
+    payload: str
+
+
+class DefaultOutput(BaseModel):
+    """What an answer has by default."""
+
+    prediction: str
+
+
+class Image(BaseModel):
+    """An image, as a file of any format in Base64.
+
+    Example:
+        >>> Image.get_sample_data()["image"][:11]  # a PNG
+        'iVBORw0KGgo'
+    """
+
+    image: str | None = None
+
+    @staticmethod
+    def get_sample_data() -> dict[str, str]:
+        """Return a small image as the body of a request."""
+        return {"image": base64.b64encode(_sample_png()).decode()}
+
+    @staticmethod
+    def request_code_sample(url: str) -> str:
+        """Return a program that sends an image.
+
+        Args:
+            url: Address of the server with the path.
+        """
+        return (
+            "import base64\n"
+            "from pathlib import Path\n"
+            "import httpx\n"
+            "\n"
+            'image = base64.b64encode(Path("image.png").read_bytes()).decode()\n'
+            f'response = httpx.post({url!r}, json={{"image": image}})\n'
+        )
+
+    @staticmethod
+    def response_code_sample() -> str:
+        """Return the end of a program, which stores the image of the answer."""
+        return 'Path("response.png").write_bytes(base64.b64decode(response.json()["image"]))\n'
+
+
+class Category(BaseModel):
+    """The number of a category."""
+
+    category: int | None = None
+
+    @staticmethod
+    def get_sample_data() -> dict[str, int]:
+        """Return the number of a category as a body."""
+        return {"category": 463}
+
+    @staticmethod
+    def response_code_sample() -> str:
+        """Return the end of a program, which prints the category of the answer."""
+        return 'print("The category is", response.json()["category"])\n'
+
+
+class Text(BaseModel):
+    """A text."""
+
+    text: str | None = None
+
+    @staticmethod
+    def get_sample_data() -> dict[str, str]:
+        """Return a text as the body of a request."""
+        return {"text": "A boat on a lake in the morning"}
+
+    @staticmethod
+    def request_code_sample(url: str) -> str:
+        """Return a program that sends a text.
+
+        Args:
+            url: Address of the server with the path.
+        """
+        return f"import httpx\n\nresponse = httpx.post({url!r}, json={Text.get_sample_data()!r})\n"
+
+
+class Number(BaseModel):
+    """A predicted whole number."""
+
+    prediction: int | None = None
+
+    @staticmethod
+    def get_sample_data() -> dict[str, int]:
+        """Return a number as a body."""
+        return {"prediction": 463}
+
+
+def check_model(argument: str, found: Any) -> None:
+    """Refuse what is no model of pydantic.
+
+    Args:
+        argument: Name of the argument, for the error.
+        found: Its value.
+
+    Raises:
+        TypeError: It is something else than a class that derives from `BaseModel`.
+    """
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise TypeError(f"{argument} must be a pydantic BaseModel class, found {found!r}")
+
+
+def _sample_png() -> bytes:
+    """Return an image with a gradient of grey levels."""
+    step = 256 // _SIZE
+    rows = b"".join(
+        bytes([0, *((x + y) * step // 2 for x in range(_SIZE))]) for y in range(_SIZE)
+    )  # each row begins with the number of its filter
+    header = struct.pack(">IIBBBBB", _SIZE, _SIZE, 8, 0, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )

@@ -1,0 +1,42 @@
+"""Runs works that serve, in an app in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.testing import poll_until
+
+#: Seconds after which a test fails because something hangs; not a measure of speed.
+DEADLINE = 60.0
+
+
+class Serving(LightningFlow):
+    """Calls its work without arguments, again and again.
+
+    Args:
+        work: The work.
+    """
+
+    def __init__(self, work: LightningWork) -> None:
+        super().__init__()
+        self.work = work
+
+    def run(self) -> None:
+        self.work.run()
+
+
+@contextmanager
+def serving(work: Any, **options: Any) -> Iterator[Any]:
+    """Run an app with this work, and yield the work once its server answers; stop the app then.
+
+    Args:
+        work: The work.
+        options: Options of `app.run()`.
+    """
+    app = LightningApp(Serving(work))
+    with app.start(**options) as running:
+        poll_until(lambda: app.root.work.url or running.done, timeout=DEADLINE)
+        yield app.root.work

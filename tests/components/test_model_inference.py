@@ -1,0 +1,116 @@
+"""`ModelInferenceAPI`: any JSON, texts in the address, and pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import subprocess
+import sys
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_lite.components import Image as SampleImage
+from lightning_lite.components import ModelInferenceAPI
+from lightning_lite.errors import ComponentError
+
+from tests.components.serving import serving
+
+pytestmark = pytest.mark.dependencies
+
+
+class Scale(ModelInferenceAPI):
+    def build_model(self):
+        return 3
+
+    def deserialize(self, data):
+        return int(data)
+
+    def predict(self, data):
+        return [self.model * data]
+
+
+class Mirror(ModelInferenceAPI):
+    def build_model(self):
+        return None
+
+    def predict(self, data):
+        return np.asarray(data)[None, ::-1]
+
+
+def test_a_request_is_the_json_of_the_body_or_a_text_in_the_address():
+    with serving(Scale(port=None)) as work:
+        url = f"{work.url}/predict"
+        header = {"Content-Type": "application/json"}
+
+        assert httpx.post(url, json=7).json() == [21]
+        assert httpx.post(url, params={"data": "7"}).json() == [21]
+        wrong = httpx.post(url, json="seven")
+        assert (wrong.status_code, "seven" in wrong.text) == (422, True)
+        for content in (b"", b"{", b"\xff\xff"):
+            refused = httpx.post(url, content=content, headers=header)
+            assert (refused.status_code, "must be JSON" in refused.text) == (422, True)
+
+
+def test_pictures_travel_as_files_in_base64():
+    with serving(Mirror("image", "image", port=None)) as work:
+        url = f"{work.url}/predict"
+        text = SampleImage.get_sample_data()["image"]
+
+        answer = httpx.post(url, json=text).json()
+        again = httpx.post(url, params={"data": text}).json()
+        refused = [httpx.post(url, json=wrong) for wrong in ("nothing", "", text[:80], 7, None)]
+
+    assert answer == again
+    assert [each.status_code for each in refused] == [422] * 5
+    before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in (text, answer))
+    assert (before[::-1] == after).all()
+
+
+@pytest.mark.parametrize("argument", ["input", "output"])
+def test_an_unknown_kind_is_refused(argument):
+    with pytest.raises(ComponentError, match=rf"^Scale\({argument}='sound'\): only 'image' is supported"):
+        Scale(**{argument: "sound"})
+
+
+def test_a_model_that_can_not_be_built_fails_the_call():
+    class Broken(Scale):
+        def build_model(self):
+            raise ValueError("no weights")
+
+    with pytest.raises(ValueError, match="no weights"), serving(Broken(port=None)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "package"),
+    [
+        ("from lightning_lite.components import PythonServer", "pydantic"),
+        ("from lightning_lite.components import Image", "pydantic"),
+        (
+            "from lightning_lite.components import PythonServer as P\n"
+            "class S(P):\n    def predict(self, request): pass\nS()",
+            "fastapi",
+        ),
+        (
+            "from lightning_lite.components import ModelInferenceAPI as M\n"
+            "class S(M):\n    def build_model(self): pass\n    def predict(self, data): pass\nS()",
+            "uvicorn",
+        ),
+    ],
+)
+def test_a_missing_package_is_an_error_that_names_the_extra(code, package):
+    hidden = (
+        "import importlib.util as u\nfind = u.find_spec\n"
+        f"u.find_spec = lambda name, path=None: None if name == {package!r} else find(name, path)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", hidden + code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: ")
+    assert last.endswith(
+        f" needs {package}, which is not installed: pip install 'lightning-lite-apps[lightning]'"
+    )
