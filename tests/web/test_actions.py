@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from lightning_lite.runs.catalog import read_run
+from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.testing import poll_until
 
 from tests.cli.short_apps import RunningApp, running
 from tests.support.page_servers import Reply, Server, serving
 from tests.support.processes import DEADLINE, is_gone, wait_until_gone
-from tests.support.run_folders import make_run_folder, runs_folder
+from tests.support.run_folders import make_run_folder
 
 pytestmark = pytest.mark.dependencies
 
@@ -64,45 +64,52 @@ class Steered:
         return {work["name"]: work for work in self.server.get(f"/api/runs/{self.id}").data["works"]}
 
 
-@pytest.fixture
-def steered(own_place: Path) -> Iterator[Steered]:
-    with running(own_place) as app:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
+    """An app that no test ends, and a server, on which other tests start apps of their own."""
+    with running(tmp_path_factory.mktemp("shared")) as app:
         app.wait_for_output("up")
         with serving("--root", app.root) as server:
             yield Steered(app, server)
 
 
-def test_a_work_is_stopped_and_the_rest_goes_on(steered: Steered):
-    pid = steered.works()["root.one"]["pid"]
+@pytest.fixture
+def steered(own_place: Path, shared: Steered) -> Iterator[Steered]:
+    """An app of the test, on the server of all."""
+    with running(own_place, root=shared.app.root) as app:
+        app.wait_for_output("up")
+        yield Steered(app, shared.server)
+
+
+def test_a_work_is_stopped_another_one_killed_and_the_rest_goes_on(steered: Steered):
+    works = steered.works()
 
     reply = steered.act("stop", "root.one")
 
     assert (reply.status, reply.data) == (200, {"text": None, "done": "root.one: stopped."})
-    assert is_gone(pid)
+    assert is_gone(works["root.one"]["pid"])
     poll_until(lambda: steered.works()["root.one"]["state"] == "stopped", DEADLINE)
     assert steered.works()["root.other"]["state"] == "running"
 
-
-def test_a_work_is_killed(steered: Steered):
-    pid = steered.works()["root.one"]["pid"]
-
-    assert steered.act("kill", "root.one").data["done"] == "root.one: killed."
-    assert is_gone(pid)
+    assert steered.act("kill", "root.other").data["done"] == "root.other: killed."
+    assert is_gone(works["root.other"]["pid"])
+    assert steered.app.process.poll() is None
 
 
-def test_a_work_is_restarted(steered: Steered):
-    pid = steered.works()["root.one"]["pid"]
+def test_a_work_is_restarted(shared: Steered):
+    pid = shared.works()["root.one"]["pid"]
 
-    reply = steered.act("restart", "root.one", timeout=30)
+    reply = shared.act("restart", "root.one", timeout=30)
 
     assert reply.data["done"].startswith("root.one: restarted, ")
     assert is_gone(pid)
-    poll_until(lambda: steered.works()["root.one"]["pid"] not in (None, pid), DEADLINE)
+    poll_until(lambda: shared.works()["root.one"]["pid"] not in (None, pid), DEADLINE)
+    poll_until(lambda: shared.works()["root.one"]["state"] == "running", DEADLINE)
 
 
-def test_stacks_are_shown(steered: Steered):
-    flow = steered.act("stack").data
-    work = steered.act("stack", "root.one").data
+def test_stacks_are_shown(shared: Steered):
+    flow = shared.act("stack").data
+    work = shared.act("stack", "root.one").data
 
     assert "in run" in flow["text"]
     assert "most recent call first" in work["text"]
@@ -129,12 +136,12 @@ def test_a_run_is_killed_even_if_it_is_suspended(steered: Steered):
     assert steered.server.get("/api/runs").data["runs"][0]["state"] == "killed"
 
 
-def test_a_suspended_app_refuses_commands_to_its_works(steered: Steered):
-    os.kill(steered.app.process.pid, signal.SIGSTOP)
+def test_a_suspended_app_refuses_commands_to_its_works(shared: Steered):
+    os.kill(shared.app.process.pid, signal.SIGSTOP)
     try:
-        reply = steered.act("stop", "root.one")
+        reply = shared.act("stop", "root.one")
     finally:
-        os.kill(steered.app.process.pid, signal.SIGCONT)
+        os.kill(shared.app.process.pid, signal.SIGCONT)
 
     assert reply.status == 503
     assert "does not answer" in reply.error
@@ -162,16 +169,17 @@ def test_what_can_not_be_done_is_refused(shared: Steered, fields: dict[str, obje
     assert part in reply.error
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
-    """An app that no test changes."""
-    with running(tmp_path_factory.mktemp("shared")) as app:
-        app.wait_for_output("up")
-        with serving("--root", app.root) as server:
-            yield Steered(app, server)
-
-
 # Resume.
+
+
+@pytest.fixture
+def died(own_place: Path, shared: Steered) -> RunSummary:
+    """A run of `RESUMED` whose process was killed, on the server of all."""
+    with running(own_place, source=RESUMED, root=shared.app.root) as app:
+        app.wait_for_output("up")
+        app.process.kill()
+        app.code()
+        return app.run
 
 
 def test_a_run_that_died_is_resumed_by_its_command_detached_from_the_server(own_place: Path):
@@ -203,54 +211,41 @@ def test_a_run_that_died_is_resumed_by_its_command_detached_from_the_server(own_
     assert "The end" in Path(run.path, "resumed-output.log").read_text()
 
 
-def test_a_program_that_fails_at_once_is_no_resume(own_place: Path):
-    with running(own_place, source=RESUMED) as app:
-        app.wait_for_output("up")
-        app.process.kill()
-        app.code()
-        Path(own_place, "fail").touch()
-        with serving("--root", app.root) as server:
-            reply = server.post(f"/api/runs/{app.run.id}/resume", retry_failed=True)
+def test_a_program_that_fails_at_once_is_no_resume(own_place: Path, shared: Steered, died: RunSummary):
+    Path(own_place, "fail").touch()
+
+    reply = shared.server.post(f"/api/runs/{died.id}/resume", retry_failed=True)
 
     assert reply.status == 409
     assert "exit code 3" in reply.error
 
 
-def test_a_run_whose_command_is_gone_is_not_resumed(own_place: Path):
-    with running(own_place, source=RESUMED) as app:
-        app.wait_for_output("up")
-        app.process.kill()
-        app.code()
-        run = app.run
-        details = Path(run.path, "run.json")
-        details.write_text(details.read_text().replace(str(own_place) + '"', '/no/such/folder"'))
-        with serving("--root", app.root) as server:
-            reply = server.post(f"/api/runs/{run.id}/resume")
+def test_a_run_whose_command_is_gone_is_not_resumed(own_place: Path, shared: Steered, died: RunSummary):
+    details = Path(died.path, "run.json")
+    details.write_text(details.read_text().replace(str(own_place) + '"', '/no/such/folder"'))
+
+    reply = shared.server.post(f"/api/runs/{died.id}/resume")
 
     assert reply.status in (404, 409)
     assert "/no/such/folder" in reply.error
 
 
-def test_a_link_in_the_place_of_the_output_is_not_followed(own_place: Path, tmp_path: Path):
+def test_a_link_in_the_place_of_the_output_is_not_followed(shared: Steered, died: RunSummary, tmp_path: Path):
     precious = tmp_path / "precious"
     precious.write_text("precious")
-    with running(own_place, source=RESUMED) as app:
-        app.wait_for_output("up")
-        app.process.kill()
-        app.code()
-        Path(app.run.path, "resumed-output.log").symlink_to(precious)
-        with serving("--root", app.root) as server:
-            reply = server.post(f"/api/runs/{app.run.id}/resume")
+    Path(died.path, "resumed-output.log").symlink_to(precious)
+
+    reply = shared.server.post(f"/api/runs/{died.id}/resume")
 
     assert reply.status == 409
     assert "symbolic link" in reply.error
     assert precious.read_text() == "precious"
 
 
-def test_a_run_without_a_journal_is_not_resumed():
-    run = make_run_folder(runs_folder(), "20261122-035501123-9f3ac2", state="failed")
-    with serving() as server:
-        reply = server.post(f"/api/runs/{run.name}/resume")
+def test_a_run_without_a_journal_is_not_resumed(shared: Steered):
+    run = make_run_folder(Path(shared.app.root, "runs"), "20261122-035501123-9f3ac2", state="failed")
+
+    reply = shared.server.post(f"/api/runs/{run.name}/resume")
 
     assert reply.status == 409
     assert "it has no journal" in reply.error
@@ -259,16 +254,16 @@ def test_a_run_without_a_journal_is_not_resumed():
 # Read-only.
 
 
-def test_a_read_only_server_changes_nothing_but_gives_downloads(own_place: Path):
-    with running(own_place) as app:
-        app.wait_for_output("up")
-        with serving("--read-only", "--root", app.root) as server:
-            for name in ("actions", "resume"):
-                for fields in ({"command": "stop"}, {"command": "stack"}, {}):
-                    reply = server.post(f"/api/runs/{app.run.id}/{name}", **fields)
-                    assert reply.status == 403
-                    assert "--read-only" in reply.error
-            shown = server.get("/api/server").data
-            assert (shown["read_only"], shown["can_resume"]) == (True, False)
-            assert server.post("/api/tickets", kind="trace", run=app.run.id).status == 200
-            assert server.get("/api/runs").data["states"] == {"running": 1}
+def test_a_read_only_server_changes_nothing_but_gives_downloads(shared: Steered):
+    with serving("--read-only", "--root", shared.app.root) as server:
+        before = server.get("/api/runs").data["states"]
+        for name in ("actions", "resume"):
+            for fields in ({"command": "stop"}, {"command": "stack"}, {}):
+                reply = server.post(f"/api/runs/{shared.id}/{name}", **fields)
+                assert reply.status == 403
+                assert "--read-only" in reply.error
+        shown = server.get("/api/server").data
+        assert (shown["read_only"], shown["can_resume"]) == (True, False)
+        assert server.post("/api/tickets", kind="trace", run=shared.id).status == 200
+        assert server.get("/api/runs").data["states"] == before
+        assert before["running"] == 1

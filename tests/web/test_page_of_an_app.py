@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -34,15 +34,36 @@ def address_in(text: str) -> str:
     return found[1] if found else ""
 
 
-@pytest.fixture
-def app(own_place: Path) -> Iterator[Started]:
-    """A running app, its server, and the process of its work."""
-    with starting() as start, open("errors", "w") as errors:
-        process = start(APP, "--ui", stderr=errors, process_group=0)
-        poll_until(lambda: address_in(Path("errors").read_text()), DEADLINE)
+@contextmanager
+def running(folder: Path) -> Iterator[Started]:
+    """Run the app in a folder; yield it, its server, and the process of its work."""
+    output = folder / "errors"
+    with starting() as start, open(output, "w") as errors:
+        environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root")}
+        process = start(APP, "--ui", cwd=folder, env=environ, stderr=errors, process_group=0)
+        poll_until(lambda: address_in(output.read_text()), DEADLINE)
         assert process.stdout is not None
         work = int(process.stdout.readline().split()[-1])
-        yield process, Server(process, address_in(Path("errors").read_text())), work
+        yield process, Server(process, address_in(output.read_text())), work
+
+
+@pytest.fixture
+def app(own_place: Path) -> Iterator[Started]:
+    """A running app that the test ends."""
+    with running(own_place) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """A running app that no test changes."""
+    folder = tmp_path_factory.mktemp("shared")
+    with running(folder) as started:
+        page = page_process(started[1])
+        yield started
+        (folder / "end").touch()
+        assert finish(started[0])[0] == 0
+    wait_until_gone(page.pid)
 
 
 def page_process(server: Server) -> psutil.Process:
@@ -50,8 +71,8 @@ def page_process(server: Server) -> psutil.Process:
     return psutil.Process(server.get("/api/server").data["pid"])
 
 
-def test_the_address_is_printed_and_leads_to_the_run(app: Started):
-    process, server, _ = app
+def test_the_address_is_printed_and_leads_to_the_run(shared: Started):
+    process, server, _ = shared
 
     [run] = server.get("/api/runs").data["runs"]
     assert run["state"] == "running"
@@ -60,8 +81,8 @@ def test_the_address_is_printed_and_leads_to_the_run(app: Started):
     assert server.get("/api/server").data["run"] == run["id"]
 
 
-def test_the_server_is_a_process_without_the_terminal_of_the_app(app: Started):
-    process, server, _ = app
+def test_the_server_is_a_process_without_the_terminal_of_the_app(shared: Started):
+    process, server, _ = shared
     page = page_process(server)
 
     assert page.ppid() == process.pid
@@ -81,8 +102,8 @@ def test_no_file_of_the_root_has_the_token(app: Started):
     assert [file for file in files if server.token.encode() in file.read_bytes()] == []
 
 
-def test_no_work_holds_a_pipe_of_the_server(app: Started):
-    _, server, work = app
+def test_no_work_holds_a_pipe_of_the_server(shared: Started):
+    _, server, work = shared
 
     def pipes(pid: int) -> set[str]:
         folder = Path("/proc", str(pid), "fd")

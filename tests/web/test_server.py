@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import stat
@@ -32,6 +33,7 @@ from lightning_lite.web.server import (
 from lightning_lite.web.site import Site
 
 from tests.cli.short_apps import running
+from tests.cli.verbs import call, is_refused
 from tests.support.page_servers import Server, read_address, serving
 from tests.support.processes import DEADLINE, finish, starting
 from tests.support.run_folders import make_run_folder, runs_folder
@@ -40,50 +42,72 @@ pytestmark = pytest.mark.dependencies
 
 RUN = "20261122-035501123-9f3ac2"
 
+#: Ids of the runs that tests change.
+IDS = (f"20261122-03550200{number}-0a1b2c" for number in range(10))
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    """A server that the test ends."""
     make_run_folder(runs_folder(), RUN, {"root.train": "hello\n"}, state="stopped")
     with serving() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for requests that change nothing."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of `shared`, with a run that no test changes."""
     root = tmp_path_factory.mktemp("shared")
     run = make_run_folder(root / "runs", RUN, {"root.train": "hello\n"}, state="stopped")
     (run / "run.log").write_text("secret")
+    return root
+
+
+@pytest.fixture(scope="module")
+def shared(root: Path) -> Iterator[Server]:
+    """A server that no test ends."""
     with serving("--root", root) as started:
         yield started
+
+
+@pytest.fixture
+def run(root: Path) -> Iterator[Path]:
+    """The folder of one more run of `shared`, which the test may change."""
+    folder = make_run_folder(root / "runs", next(IDS), {"root.train": "hello\n"}, state="stopped")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def listed(server: Server, run: Path) -> Any:
+    """Return what the list of runs has about a run, or `None`."""
+    runs = server.get("/api/runs").data["runs"]
+    return next((each for each in runs if each["id"] == run.name), None)
 
 
 # The address.
 
 
-def test_the_address_is_of_the_loopback_and_has_a_token_in_its_fragment(server: Server):
-    assert server.address == f"http://127.0.0.1:{server.port}/#token={server.token}"
-    assert len(server.token) == 32
+def test_the_address_is_of_the_loopback_and_has_a_token_in_its_fragment(shared: Server):
+    assert shared.address == f"http://127.0.0.1:{shared.port}/#token={shared.token}"
+    assert len(shared.token) == 32
     [listening] = [
-        each for each in psutil.Process(server.process.pid).net_connections() if each.status == "LISTEN"
+        each for each in psutil.Process(shared.process.pid).net_connections() if each.status == "LISTEN"
     ]
     assert listening.laddr.ip == "127.0.0.1"
 
 
-def test_each_start_has_another_token():
+def test_each_start_has_another_token(shared: Server):
     make_run_folder(runs_folder(), RUN)
-    with serving() as one, serving() as other:
-        assert one.token != other.token
-        assert (
-            one.send("GET", "/api/server", {"Authorization": f"Bearer {other.token}"}, token=False).status
-            == 401
-        )
+    with serving() as other:
+        headers = {"Authorization": f"Bearer {other.token}"}
+        assert shared.token != other.token
+        assert shared.send("GET", "/api/server", headers, token=False).status == 401
 
 
-def test_the_token_is_in_no_command_line_and_in_no_variable(server: Server):
-    process = psutil.Process(server.process.pid)
+def test_the_token_is_in_no_command_line_and_in_no_variable(shared: Server):
+    process = psutil.Process(shared.process.pid)
 
-    assert server.token not in " ".join([*process.cmdline(), *process.environ().values()])
+    assert shared.token not in " ".join([*process.cmdline(), *process.environ().values()])
 
 
 def test_a_file_keeps_the_token():
@@ -109,15 +133,13 @@ def test_a_file_keeps_the_token():
         (0o600, "", "has no token of 32 to 200"),
     ],
 )
-def test_a_file_that_can_not_keep_the_token_is_refused(mode: int, text: str, part: str):
-    make_run_folder(runs_folder(), RUN)
+def test_a_file_that_can_not_keep_the_token_is_refused(
+    capfd: pytest.CaptureFixture[str], mode: int, text: str, part: str
+):
     Path("token").write_text(text)
     Path("token").chmod(mode)
-    with starting() as start:
-        code, out, err = finish(start("-m", "lightning_lite", "ui", "--token-file", "token"))
 
-    assert (code, out) == (2, "")
-    assert part in err
+    is_refused(call(capfd, "ui", "--token-file", "token"), 2, part)
 
 
 def test_a_link_is_no_file_for_the_token(tmp_path: Path):
@@ -135,13 +157,13 @@ def test_a_run_is_shown_first_if_it_is_named():
         assert server.get("/api/server").data["run"] == RUN
 
 
-def test_a_port_in_use_gives_the_next_one():
+def test_a_port_in_use_gives_the_next_one(shared: Server):
     make_run_folder(runs_folder(), RUN)
-    with serving() as first, starting() as start:
-        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", first.port)
+    with starting() as start:
+        process = start("-m", "lightning_lite", "ui", "--no-browser", "--port", shared.port)
         second = Server(process, read_address(process))
 
-        assert first.port < second.port <= first.port + 100
+        assert shared.port < second.port <= shared.port + 100
         assert second.get("/api/server").status == 200
 
 
@@ -166,23 +188,21 @@ def test_a_port_can_be_taken_again_at_once():
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "parts"),
+    ("words", "part"),
     [
-        (["--host", "256.1.1.1"], 2, ["256.1.1.1:8765 can't be served"]),
-        (["--host", "192.0.2.1"], 2, ["192.0.2.1:8765 can't be served"]),
-        (["--port", "70000"], 2, ["70000 is not in the range"]),
-        (["nothing"], 2, ["there is no run 'nothing'"]),
-        (["--root", "none"], 2, ["there is no such folder"]),
+        (["--host", "256.1.1.1"], "256.1.1.1:8765 can't be served"),
+        (["--host", "192.0.2.1"], "192.0.2.1:8765 can't be served"),
+        (["--port", "70000"], "70000 is not in the range"),
+        (["nothing"], "there is no run 'nothing'"),
+        (["--root", "none"], "there is no such folder"),
     ],
 )
-def test_what_can_not_be_served_is_an_error_in_one_line(words: list[str], code: int, parts: list[str]):
+def test_what_can_not_be_served_is_an_error_in_one_line(
+    capfd: pytest.CaptureFixture[str], words: list[str], part: str
+):
     make_run_folder(runs_folder(), RUN)
-    with starting() as start:
-        found, out, err = finish(start("-m", "lightning_lite", "ui", "--no-browser", *words))
 
-    assert (found, out) == (code, "")
-    assert "Traceback" not in err
-    assert all(part in err for part in parts)
+    is_refused(call(capfd, "ui", "--no-browser", *words), 2, part)
 
 
 def test_a_root_without_a_run_is_served_where_no_app_has_run_yet(tmp_path: Path):
@@ -332,46 +352,42 @@ def test_the_end_waits_neither_for_a_body_nor_for_an_app(own_place: Path):
 
 def test_with_a_parent_the_server_ends_with_its_standard_input():
     make_run_folder(runs_folder(), RUN)
-    for word in ("", "end\n"):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lightning_lite", "ui", "--with-parent", "--port", "0"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        read_address(process)
-        _, err = process.communicate(word, timeout=DEADLINE)
-        assert (process.returncode, err) == (0, "")
+    words = ("-m", "lightning_lite", "ui", "--with-parent", "--port", "0")
+    with starting() as start:
+        processes = [start(*words, stdin=subprocess.PIPE) for _ in range(2)]
+        for process, word in zip(processes, ("", "end\n"), strict=True):
+            read_address(process)
+            _, err = process.communicate(word, timeout=DEADLINE)
+            assert (process.returncode, err) == (0, "")
 
 
 # Clients.
 
 
-def test_a_hundred_slow_clients_delay_no_answer(server: Server):
-    clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+def test_a_hundred_slow_clients_delay_no_answer(shared: Server):
+    clients = [socket.create_connection(("127.0.0.1", shared.port)) for _ in range(100)]
     try:
         for number, client in enumerate(clients):
             client.sendall(b"GET /api/server HTTP/1.1\r\nHost: "[: 5 + number % 25])
-        assert server.get("/api/runs").status == 200
-        before = psutil.Process(server.process.pid).num_threads()
-        assert server.get("/api/server").status == 200
-        assert psutil.Process(server.process.pid).num_threads() <= before + 2
+        assert shared.get("/api/runs").status == 200
+        before = psutil.Process(shared.process.pid).num_threads()
+        assert shared.get("/api/server").status == 200
+        assert psutil.Process(shared.process.pid).num_threads() <= before + 2
     finally:
         for client in clients:
             client.close()
 
 
-def test_a_client_that_does_not_read_its_download_delays_no_answer(server: Server):
-    with open(runs_folder() / RUN / "logs" / "root.big.log", "wb") as log:
+def test_a_client_that_does_not_read_its_download_delays_no_answer(shared: Server, run: Path):
+    with open(run / "logs" / "root.big.log", "wb") as log:
         log.truncate(200 * 1024 * 1024)
-    url = server.post("/api/tickets", kind="log", run=RUN, work="root.big").data["url"]
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(f"GET {url} HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode())
+    url = shared.post("/api/tickets", kind="log", run=run.name, work="root.big").data["url"]
+    with socket.create_connection(("127.0.0.1", shared.port)) as client:
+        client.sendall(f"GET {url} HTTP/1.1\r\nHost: {shared.host}\r\n\r\n".encode())
         assert b"200 OK" in client.recv(100)
 
-        assert server.get("/api/server").status == 200
-        assert psutil.Process(server.process.pid).memory_info().rss < 150 * 1024 * 1024
+        assert shared.get("/api/server").status == 200
+        assert psutil.Process(shared.process.pid).memory_info().rss < 150 * 1024 * 1024
 
 
 @pytest.mark.parametrize(
@@ -448,73 +464,75 @@ def test_only_names_of_logs_are_logs(shared: Server, work: str):
     assert shared.get(f"/api/runs/{RUN}/logs?work={work}".replace("\0", "%00")).data["lines"] == []
 
 
-def test_a_linked_log_is_not_read(server: Server, tmp_path: Path):
+def test_a_linked_log_is_not_read(shared: Server, run: Path, tmp_path: Path):
     secret = tmp_path / "secret"
     secret.write_text("secret")
-    (runs_folder() / RUN / "logs" / "root.link.log").symlink_to(secret)
+    (run / "logs" / "root.link.log").symlink_to(secret)
 
-    reply = server.post("/api/tickets", kind="log", run=RUN, work="root.link")
+    reply = shared.post("/api/tickets", kind="log", run=run.name, work="root.link")
     assert reply.status == 409
     assert "symbolic link" in reply.error
     for path in ("logs", "logs/search?q=secret"):
-        assert b"secret" not in server.get(f"/api/runs/{RUN}/{path}").body.replace(b"q=secret", b"")
+        assert b"secret" not in shared.get(f"/api/runs/{run.name}/{path}").body.replace(b"q=secret", b"")
 
 
-def test_a_linked_folder_of_logs_is_not_read(server: Server, tmp_path: Path):
+def test_a_linked_folder_of_logs_is_not_read(shared: Server, run: Path, tmp_path: Path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "root.other.log").write_text("secret")
-    logs = runs_folder() / RUN / "logs"
+    logs = run / "logs"
     (logs / "root.train.log").unlink()
     logs.rmdir()
     logs.symlink_to(other)
 
     for reply in (
-        server.get(f"/api/runs/{RUN}/logs"),
-        server.get(f"/api/runs/{RUN}/logs/search?q=secret"),
-        server.post("/api/tickets", kind="log", run=RUN, work="root.other"),
+        shared.get(f"/api/runs/{run.name}/logs"),
+        shared.get(f"/api/runs/{run.name}/logs/search?q=secret"),
+        shared.post("/api/tickets", kind="log", run=run.name, work="root.other"),
     ):
         assert reply.status == 409
         assert b"secret" not in reply.body
 
 
-def test_a_linked_run_is_listed_but_not_read(server: Server, tmp_path: Path):
+def test_a_linked_run_is_listed_but_not_read(shared: Server, root: Path, tmp_path: Path):
     real = make_run_folder(
-        tmp_path / "elsewhere", "20261122-035501124-9f3ac2", {"root.a": "secret\n"}, name="secret"
+        tmp_path / "elsewhere", "20261122-035501125-9f3ac2", {"root.a": "secret\n"}, name="secret"
     )
-    (runs_folder() / real.name).symlink_to(real)
+    link = root / "runs" / real.name
+    link.symlink_to(real)
 
-    [newest, _] = server.get("/api/runs").data["runs"]
-    assert (newest["state"], newest["name"]) == ("unknown", None)
-    assert "symbolic link" in newest["trouble"]
+    found = listed(shared, real)
+    assert (found["state"], found["name"]) == ("unknown", None)
+    assert "symbolic link" in found["trouble"]
     for path in ("", "/logs", "/state", "/numbers"):
-        reply = server.get(f"/api/runs/{real.name}{path}")
+        reply = shared.get(f"/api/runs/{real.name}{path}")
         assert reply.status == 409
         assert "symbolic link" in reply.error
+    link.unlink()
 
 
 # Downloads.
 
 
-def test_a_download_is_the_file_and_works_once(server: Server):
+def test_a_download_is_the_file_and_works_once(shared: Server, run: Path):
     data = os.urandom(700_001)
-    (runs_folder() / RUN / "logs" / "root.train.log").write_bytes(data)
-    url = server.post("/api/tickets", kind="log", run=RUN, work="root.train").data["url"]
+    (run / "logs" / "root.train.log").write_bytes(data)
+    url = shared.post("/api/tickets", kind="log", run=run.name, work="root.train").data["url"]
 
-    reply = server.send("GET", url, token=False)
+    reply = shared.send("GET", url, token=False)
     assert reply.body == data
     assert reply.headers["content-type"] == "application/octet-stream"
     assert reply.headers["content-disposition"].startswith("attachment; ")
-    again = server.send("GET", url, token=False)
+    again = shared.send("GET", url, token=False)
     assert again.status == 410
     assert "used" in again.error
 
 
-def test_a_ticket_of_a_download_is_none_of_a_preview(server: Server):
-    url = server.post("/api/tickets", kind="log", run=RUN, work="root.train").data["url"]
+def test_a_ticket_of_a_download_is_none_of_a_preview(shared: Server):
+    url = shared.post("/api/tickets", kind="log", run=RUN, work="root.train").data["url"]
 
-    assert server.send("GET", url.replace("/download/", "/preview/"), token=False).status == 404
-    assert server.send("GET", url, token=False).status == 410
+    assert shared.send("GET", url.replace("/download/", "/preview/"), token=False).status == 404
+    assert shared.send("GET", url, token=False).status == 410
 
 
 @pytest.mark.parametrize(
@@ -536,41 +554,40 @@ def test_an_incomplete_wish_for_a_ticket_is_refused(shared: Server, fields: dict
 # What may be wrong.
 
 
-def test_a_run_that_vanishes_is_said_to_be_gone(server: Server):
-    assert server.get(f"/api/runs/{RUN}").status == 200
-    for path in sorted((runs_folder() / RUN).rglob("*"), reverse=True):
+def test_a_run_that_vanishes_is_said_to_be_gone(shared: Server, run: Path):
+    assert shared.get(f"/api/runs/{run.name}").status == 200
+    for path in sorted(run.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
-    (runs_folder() / RUN).rmdir()
+    run.rmdir()
 
-    reply = server.get(f"/api/runs/{RUN}")
+    reply = shared.get(f"/api/runs/{run.name}")
     assert reply.status == 404
     assert "was removed" in reply.error
-    assert server.get("/api/runs").data["runs"] == []
+    assert listed(shared, run) is None
 
 
-def test_a_damaged_journal_is_a_trouble_and_the_rest_is_shown(server: Server):
-    (runs_folder() / RUN / FILE_NAME).write_bytes(b"no journal at all" * 100)
+def test_a_damaged_journal_is_a_trouble_and_the_rest_is_shown(shared: Server, run: Path):
+    (run / FILE_NAME).write_bytes(b"no journal at all" * 100)
 
-    shown = server.get(f"/api/runs/{RUN}").data
+    shown = shared.get(f"/api/runs/{run.name}").data
     assert shown["trouble"]
     assert shown["run"]["state"] == "stopped"
-    assert server.get(f"/api/runs/{RUN}/logs").data["lines"][0]["text"] == "hello"
-    assert server.get(f"/api/activity?run={RUN}").data[RUN].keys() == {"trouble"}
+    assert shared.get(f"/api/runs/{run.name}/logs").data["lines"][0]["text"] == "hello"
+    assert shared.get(f"/api/activity?run={run.name}").data[run.name].keys() == {"trouble"}
 
 
-def test_a_damaged_run_json_is_a_trouble_of_its_run(server: Server):
-    (runs_folder() / RUN / "run.json").write_text("{")
+def test_a_damaged_run_json_is_a_trouble_of_its_run(shared: Server, run: Path):
+    (run / "run.json").write_text("{")
 
-    [run] = server.get("/api/runs").data["runs"]
-    assert "run.json can't be read" in run["trouble"]
-    assert server.get(f"/api/runs/{RUN}").status == 200
+    assert "run.json can't be read" in listed(shared, run)["trouble"]
+    assert shared.get(f"/api/runs/{run.name}").status == 200
 
 
-def test_texts_of_users_arrive_as_they_are(server: Server):
+def test_texts_of_users_arrive_as_they_are(shared: Server, run: Path):
     name = "<img src=x onerror=alert(1)>\udcff\u202e"
-    (runs_folder() / RUN / "run.json").write_text(json.dumps({"id": RUN, "app": name}))
+    (run / "run.json").write_text(json.dumps({"id": run.name, "app": name}))
 
-    assert server.get("/api/runs").data["runs"][0]["app"] == name
+    assert listed(shared, run)["app"] == name
 
 
 def test_a_suspended_app_does_not_delay_other_answers(own_place: Path):
