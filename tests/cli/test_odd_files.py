@@ -98,7 +98,7 @@ def with_odd_file(run: Path, template: Path, kind: str, step: int) -> Iterator[t
     yield run, "all"
 
 
-SOME, EACH = 4, pytest.param(1, marks=pytest.mark.torture)
+SOME, EACH = 7, pytest.param(1, marks=pytest.mark.torture)
 
 
 @pytest.mark.parametrize("step", [SOME, EACH])

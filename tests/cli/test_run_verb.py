@@ -51,21 +51,23 @@ RUNS_ITSELF = APP + "\nif __name__ == '__main__':\n    app.run()\n"
 IN_A_FUNCTION = APP.replace("app = same =", "def main(): return") + "\nmain().run()\n"
 
 
-def lite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Call a verb in a process of its own."""
-    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root")}
+def lite(folder: Path, *words: str, runner: str = "inline") -> subprocess.CompletedProcess[str]:
+    """Call a verb in a process of its own; its works only get one if the runner is `processes`."""
+    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root"), "LIGHTNING_LITE_RUNNER": runner}
     command = [sys.executable, "-m", "lightning_lite", *words]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE)
 
 
-def run(folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, source: str, *words: str, runner: str = "inline") -> subprocess.CompletedProcess[str]:
     (folder / "app.py").write_text(source)
-    return lite(folder, "run", "app.py", *words)
+    return lite(folder, "run", "app.py", *words, runner=runner)
 
 
 @pytest.mark.parametrize("source", [APP, RUNS_ITSELF, IN_A_FUNCTION], ids=["app", "runs itself", "function"])
 def test_an_app_is_run_once_even_if_its_file_runs_it(tmp_path: Path, source: str):
-    done = run(tmp_path, source, "--env", "EPOCHS=3", "--app_args", "--rate", "0.1", "--root", "x")
+    words = ("--env", "EPOCHS=3", "--app_args", "--rate", "0.1", "--root", "x")
+
+    done = run(tmp_path, source, *words, runner="processes")
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
@@ -198,7 +200,11 @@ def test_run_with_resume_continues_the_named_run(tmp_path: Path):
 def test_a_run_that_no_script_started_is_not_resumed_by_the_command_line(tmp_path: Path):
     (tmp_path / "app.py").write_text(RUNS_ITSELF.replace("'__main__'", "'app'"))
     command = [sys.executable, "-c", "import app"]
-    environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(tmp_path / "root")}
+    environ = {
+        **os.environ,
+        "LIGHTNING_LITE_ROOT": str(tmp_path / "root"),
+        "LIGHTNING_LITE_RUNNER": "inline",
+    }
     command_line = [*command, "--work-raises"]
     subprocess.run(command_line, cwd=tmp_path, env=environ, capture_output=True, timeout=DEADLINE)
 
