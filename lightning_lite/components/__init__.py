@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lightning_lite.components.code_archive import Code
     from lightning_lite.components.model_inference import ModelInferenceAPI
+    from lightning_lite.components.multi_node import MultiNode
     from lightning_lite.components.popen_script import PopenPythonScript
     from lightning_lite.components.python_server import PythonServer
     from lightning_lite.components.sample_types import Category, Image, Number, Text
@@ -25,6 +26,7 @@ __all__ = [
     "Code",
     "Image",
     "ModelInferenceAPI",
+    "MultiNode",
     "Number",
     "PopenPythonScript",
     "PythonServer",
@@ -38,6 +40,7 @@ _DEFINED_IN = {
     "Code": "lightning_lite.components.code_archive",
     "Image": "lightning_lite.components.sample_types",
     "ModelInferenceAPI": "lightning_lite.components.model_inference",
+    "MultiNode": "lightning_lite.components.multi_node",
     "Number": "lightning_lite.components.sample_types",
     "PopenPythonScript": "lightning_lite.components.popen_script",
     "PythonServer": "lightning_lite.components.python_server",

@@ -21,6 +21,7 @@ _ENUMS = "lightning_app.enums"
 _EXCEPTIONS = "lightning_app.exceptions"
 _SETUP_COMMANDS = "lightning_app.setup_commands"
 _CODE = {"Code": "components.code_archive"}
+_MULTI_NODE = {"MultiNode": "components.multi_node"}
 _POPEN_SCRIPT = {"PopenPythonScript": "components.popen_script"}
 _TRACER = {"Tracer": "components.tracer"}
 _TRACER_SCRIPT = {"TracerPythonScript": "components.tracer_script"}
@@ -40,7 +41,9 @@ TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
 
 NAMES: dict[str, dict[str, str]] = {
     "": TOP_NAMES,
-    "components": {**_SCRIPTS, **_PYTHON_SERVER, **_MODEL_INFERENCE},
+    "components": {**_SCRIPTS, **_MULTI_NODE, **_PYTHON_SERVER, **_MODEL_INFERENCE},
+    "components.multi_node": _MULTI_NODE,
+    "components.multi_node.base": {**_MULTI_NODE, "is_running_in_cloud": _HELPERS},
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
     "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
     "components.python.tracer": {**_CODE, **_TRACER, **_TRACER_SCRIPT},

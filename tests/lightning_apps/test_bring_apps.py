@@ -27,6 +27,12 @@ PRINTED = {
     "payload_app.py": ["root.user | sum 6", "Payload end"],
     "schedule_app.py": ["{'vars': {'titles': ['none']}}", "Schedule end"],
     "server_app.py": ["root.client | {'prediction': 4}", "Server end"],
+    "scripts_app.py": [
+        "root.train | script ['--rate=0.1', 'size=3'] one two three",
+        "root.job | popen",
+        "model ['127.0.0.1 2 0', '127.0.0.1 2 1']",
+        "Scripts end",
+    ],
     "structures_app.py": [
         "[('root.queue.0', 4), ('root.named.late', 9), ('root.fixed.0', 16), ('root.fixed.1', 25)]",
         "Structures end",
