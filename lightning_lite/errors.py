@@ -307,7 +307,13 @@ class ValueFileError(LightningLiteError):
 
 
 class CommandError(LightningLiteError):
-    """A command from another terminal can't be executed; the message says why."""
+    """A command from another terminal can't be executed; the message says why.
+
+    Attributes:
+        is_late: Whether the app has not answered in time.
+    """
+
+    is_late: bool = False
 
 
 class AppEnding(LightningLiteError, RuntimeError):

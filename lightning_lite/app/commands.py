@@ -3,8 +3,9 @@
     stop, kill, restart   of a work: the runner acts at once, and the machine gets a request
     stop                  of the app: as with SIGTERM
     status, stack, layout read only
+    http                  a request to the API of the app, answered later by another thread
 
-No command waits for the flow, which may be busy for any time.
+No other command waits for the flow, which may be busy for any time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from lightning_lite import timing
@@ -20,7 +22,18 @@ from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.errors import CommandError
 from lightning_lite.messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
+from lightning_lite.runners.command_channel import Later
 from lightning_lite.ui.live_table import WorkRow
+
+
+class Api(Protocol):
+    """The part of `app_api.AppApi` that is used here; that module is loaded only for an app with routes."""
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request of HTTP; it may wait for the flow."""
+
+    def close(self) -> None:
+        """End its thread."""
 
 
 class Commanded(Protocol):
@@ -30,11 +43,13 @@ class Commanded(Protocol):
         runner: The runner of its works.
         layout: What its flows show.
         thread: Identifier of the thread that runs the flow.
+        api: The API of the app, or `None` if it has none.
     """
 
     runner: Runner
     layout: ShownLayout
     thread: int
+    api: Api | None
 
     def busy_for(self) -> float | None:
         """Return for how many seconds the flow has been busy, or `None` if it waits."""
@@ -55,17 +70,18 @@ class Commands:
 
     def __init__(self, app: Commanded) -> None:
         self._app = app
-        self._verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        self._verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any] | Later]] = {
             "status": self._status,
             "stop": self._stop,
             "kill": self._kill,
             "restart": self._restart,
             "stack": self._stack,
             "layout": self._layout,
+            "http": self._http,
         }
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Execute a request without waiting for its effect, and return the answer.
+    def answer(self, request: dict[str, Any]) -> dict[str, Any] | Later:
+        """Execute a request without waiting for its effect, and return the answer, or how to make it.
 
         Raises:
             CommandError: There is no such command or work, or an argument is invalid.
@@ -108,6 +124,11 @@ class Commands:
 
     def _layout(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"layout": self._app.layout.snapshot()}
+
+    def _http(self, request: dict[str, Any]) -> dict[str, Any] | Later:
+        if self._app.api is None:
+            return {"status": 404, "headers": [], "body": ""}
+        return Later(partial(self._app.api.answer, request))
 
     def _work(self, request: dict[str, Any]) -> str:
         name = request.get("work")

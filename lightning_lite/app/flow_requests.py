@@ -44,8 +44,8 @@ class FlowRequests:
         self.is_asked = False
         self._wake = wake
         self._lock = Lock()
-        self._queue: deque[_Pending] = deque()
-        self._unanswered: set[_Pending] = set()
+        self._queue: deque[FlowRequest] = deque()
+        self._unanswered: set[FlowRequest] = set()
         self._is_closed = False
 
     def ask(self, handler: Callable[[], T], timeout: float = TIME_LIMIT) -> T:
@@ -60,26 +60,37 @@ class FlowRequests:
             NoAnswer: There is no answer in time. A function that has not begun is never called.
             Exception: The function has raised it.
         """
-        pending = _Pending(handler)
+        is_answered = Event()
+        request = self.submit(handler, is_answered.set)
+        is_answered.wait(timeout)
+        value: T = request.end(timeout)
+        return value
+
+    def submit(self, handler: Callable[[], Any], on_answer: Callable[[], None]) -> FlowRequest:
+        """Let the thread of the flow call a function, and return at once; see `ask`.
+
+        Args:
+            handler: The function.
+            on_answer: Called in another thread when `FlowRequest.end` has an answer.
+
+        Raises:
+            AppEnding: The app is ending.
+        """
+        request = FlowRequest(handler, on_answer)
         with self._lock:
             if self._is_closed:
                 raise AppEnding(_ENDING)
-            self._queue.append(pending)
-            self._unanswered.add(pending)
+            self._queue.append(request)
+            self._unanswered = {each for each in self._unanswered if not each.has_ended} | {request}
             self.is_asked = True
         self._wake()
-        try:
-            value: T = pending.wait(timeout)
-        finally:
-            with self._lock:
-                self._unanswered.discard(pending)
-        return value
+        return request
 
     def take(self) -> list[HandlerWanted]:
         """Return the requests that have arrived, in order; called in the thread of the flow."""
         with self._lock:
             self.is_asked = False
-            taken = [HandlerWanted("root", pending.begin, pending.answer) for pending in self._queue]
+            taken = [HandlerWanted("root", request.begin, request.answer) for request in self._queue]
             self._queue.clear()
         return taken
 
@@ -89,48 +100,68 @@ class FlowRequests:
             self._is_closed = True
             self._queue.clear()
             unanswered = list(self._unanswered)
-        for pending in unanswered:
-            pending.answer(None, AppEnding(_ENDING))
+        for request in unanswered:
+            request.answer(None, AppEnding(_ENDING))
 
 
 _ENDING = "The app is ending, so its flow answers no requests any more."
 
 
-class _Pending:
-    """One request, and the thread that waits for its answer."""
+class FlowRequest:
+    """One request to the flow; `FlowRequests.submit` makes it.
 
-    def __init__(self, handler: Callable[[], Any]) -> None:
+    Args:
+        handler: The function.
+        on_answer: Called in another thread when there is an answer.
+    """
+
+    def __init__(self, handler: Callable[[], Any], on_answer: Callable[[], None]) -> None:
         self._handler = handler
+        self._on_answer = on_answer
         self._lock = Lock()
-        self._is_answered = Event()
         self._has_begun = False
+        self._is_answered = False
         self._is_given_up = False
         self._value: Any = None
         self._error: Exception | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is an answer, or none is wanted any more."""
+        return self._is_answered or self._is_given_up
+
     def begin(self) -> Callable[[], Any] | None:
         """Return the function, or `None` if nothing waits for its answer any more."""
         with self._lock:
-            self._has_begun = not (self._is_given_up or self._is_answered.is_set())
+            self._has_begun = not self.has_ended
             return self._handler if self._has_begun else None
 
     def answer(self, value: Any, error: Exception | None) -> None:
         """Give the answer to the thread that waits; only the first one counts."""
         with self._lock:
-            if not self._is_answered.is_set():
-                self._value, self._error = value, error
-                self._is_answered.set()
+            if self.has_ended:
+                return
+            self._value, self._error, self._is_answered = value, error, True
+        self._on_answer()
 
-    def wait(self, timeout: float) -> Any:
-        """Return the value once it is there; see `FlowRequests.ask`."""
-        self._is_answered.wait(timeout)
+    def end(self, waited: float) -> Any:
+        """Return the answer, or give up the request if there is none.
+
+        Args:
+            waited: For how many seconds the caller has waited.
+
+        Raises:
+            NoAnswer: There is none.
+            AppEnding: The app ends before the answer.
+            Exception: The function has raised it.
+        """
         with self._lock:
-            self._is_given_up = not self._is_answered.is_set()
-            if self._is_given_up:
-                state = "has begun with it, so its changes may still come" if self._has_begun else "is busy"
-                raise NoAnswer(
-                    f"The flow has not answered within {timeout:g} s: it {state}.", has_begun=self._has_begun
-                )
+            self._is_given_up = not self._is_answered
+        if self._is_given_up:
+            state = "has begun with it, so its changes may still come" if self._has_begun else "is busy"
+            raise NoAnswer(
+                f"The flow has not answered within {waited:g} s: it {state}.", has_begun=self._has_begun
+            )
         error, self._error = self._error, None  # with its traceback, it would refer to itself
         if error is not None:
             raise error

@@ -19,7 +19,7 @@ _SEARCHED_LINES = 50
 
 
 #: Methods of Lightning App that are never called here.
-_UNCALLED = ("configure_api", "configure_commands")
+_UNCALLED = ("configure_commands",)
 
 
 def report_uncalled_methods(root: LightningFlow) -> None:
@@ -35,7 +35,7 @@ def report_uncalled_methods(root: LightningFlow) -> None:
     }
     found = [f"{method} of {', '.join(names)}" for method, names in owners.items() if names]
     if found:
-        print_notice(f"Never called, because there is no API of apps yet: {'; '.join(found)}.")
+        print_notice(f"Never called, because there are no commands of apps yet: {'; '.join(found)}.")
 
 
 def report_failure(work: str, failure: Failure, logs: str) -> None:

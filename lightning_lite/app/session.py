@@ -20,10 +20,12 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from typing import ClassVar, Literal
 
 from lightning_lite import timing
-from lightning_lite.app.commands import Commands
+from lightning_lite.app.api_routes import collect_routes
+from lightning_lite.app.commands import Api, Commands
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.idle import idle_error, is_kept, rest_notice
 from lightning_lite.app.reporting import (
@@ -37,7 +39,7 @@ from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.app.web_page import WebPage
 from lightning_lite.clock import Clock, Moment, RealClock
-from lightning_lite.context import Caller
+from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
@@ -98,6 +100,7 @@ class Session:
         signals: The signal handlers that end the app if it runs in the main thread, or `None`.
         requests: The requests of other threads to the flow.
         layout: What its flows show.
+        api: The API of the app, or `None` if it has none.
         thread: Identifier of the thread that runs the flow.
         loop_ended: Whether `run_once` has ended the app while a pass waited for a call.
     """
@@ -117,6 +120,7 @@ class Session:
         self._channel: CommandChannel | None = None
         self._view: AppView | None = None
         self._page: WebPage | None = None
+        self.api: Api | None = None
         self._options = options
         self.thread = threading.get_ident()
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
@@ -202,10 +206,11 @@ class Session:
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
         self.layout.look()
+        self._open_api()
         self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
             self._view.start()
-        if self._options.ui:
+        if self._options.ui or self.api is not None:
             self._page = WebPage.start(self._folder.id, self._options, self._terminal.write_unrecorded)
 
     def turn(self) -> bool:
@@ -313,6 +318,8 @@ class Session:
                 ends.callback(self._view.close, state, self._machine.root.works())
             ends.callback(self._close_machine, reports)
             ends.callback(self._clock.watch, None)
+            if self.api is not None:
+                ends.callback(self.api.close)
             if self._channel is not None:
                 ends.callback(self._channel.close)
 
@@ -371,6 +378,27 @@ class Session:
         """Return how many seconds the flow has been busy, `None` if it waits; callable from any thread."""
         since = self._busy_since
         return None if since is None else self._clock.now().monotonic - since
+
+    def _open_api(self) -> None:
+        """Collect the routes of the app; without the packages that serve them, the app runs without its API.
+
+        Raises:
+            ComponentDefinitionError: A flow returns something else.
+        """
+        with acting_as(Caller("flow", "root", self._options.root_dir)):
+            routes = collect_routes(self._root)
+        if not routes:
+            return
+        # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
+        app_api = import_module("lightning_lite.app.app_api")
+        why_not = app_api.missing_package()
+        if not self._options.command_channel:
+            why_not = "it needs the command channel, which is switched off"
+        if why_not:
+            print_notice(f"The API of this app is not served: {why_not}.")
+            return
+        self.api = app_api.AppApi(name_of_app(self._root), routes, self.requests)
+        self._machine.takes_requests = True
 
     def _listen(self) -> None:
         """Open the command channel; if that fails, the app runs without it."""

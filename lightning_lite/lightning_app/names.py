@@ -15,6 +15,8 @@ _BUILD_CONFIG = {"BuildConfig": "tree.cloud"}
 _CLOUD_COMPUTE = {"CloudCompute": "tree.cloud"}
 
 _FRONTEND = "frontends.base"
+_API = {"Delete": "api", "Get": "api", "Post": "api", "Put": "api"}
+
 _RUNTIME = "lightning_app.runtime"
 _HELPERS = "lightning_app.helpers"
 _ENUMS = "lightning_app.enums"
@@ -41,6 +43,8 @@ TOP_NAMES = {**_APP, **_FLOW, **_WORK, **_BUILD_CONFIG, **_CLOUD_COMPUTE}
 
 NAMES: dict[str, dict[str, str]] = {
     "": TOP_NAMES,
+    "api": _API,
+    "api.http_methods": _API,
     "components": {**_SCRIPTS, **_MULTI_NODE, **_PYTHON_SERVER, **_MODEL_INFERENCE},
     "components.multi_node": _MULTI_NODE,
     "components.multi_node.base": {**_MULTI_NODE, "is_running_in_cloud": _HELPERS},

@@ -4,7 +4,8 @@
                               ◀── a line of JSON ──
 
 Only processes of the same user are accepted. Requests are JSON: nothing is unpickled. One thread serves all
-peers and blocks for none of them; an invalid request is answered with an error, or dropped. Nothing on disk
+peers and blocks for none of them; an answer that has to wait for the flow is made in a thread of its own. An
+invalid request is answered with an error, or dropped. Nothing on disk
 says where the socket is: where the path is too long for a socket, both sides compute the same short one.
 """
 
@@ -19,9 +20,9 @@ import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning_lite.errors import CommandError, LightningLiteError
 from lightning_lite.regular_files import kind_of, open_folder
@@ -29,8 +30,8 @@ from lightning_lite.regular_files import kind_of, open_folder
 #: Version of the protocol; it is in every line.
 VERSION = 1
 
-#: Maximum of bytes of a request; the longest one has some hundred.
-REQUEST_LIMIT = 64 * 1024
+#: Maximum of bytes of a request; the longest one has the body of a request to the API of an app.
+REQUEST_LIMIT = 2 * 1024 * 1024
 
 #: Name of the socket in the folder of the run.
 SOCKET_NAME = "commands.sock"
@@ -51,10 +52,21 @@ _TIMEOUT = 10.0  # seconds that a peer has to send its request and to read the a
 _RETRY_INTERVAL = 0.01  # seconds until the next attempt to connect to an app that accepts no connection now
 _PAUSE = 1.0  # seconds until the next connection is accepted, after there were too many open files
 _CHUNK = 64 * 1024
+_END_TIMEOUT = 1.0  # seconds for which the end of the channel waits for answers that are being made or read
 _CREDENTIALS = struct.Struct("3i")  # process, user, group
 
 #: A request, or the answer to one.
 Message = dict[str, Any]
+
+
+class Later(NamedTuple):
+    """An answer that may take long.
+
+    Attributes:
+        make: Called in a thread of its own; returns the answer, or raises an error that is sent.
+    """
+
+    make: Callable[[], Message]
 
 
 class CommandChannel:
@@ -62,8 +74,8 @@ class CommandChannel:
 
     Args:
         folder: Absolute path of the folder of the run, whose lock this process holds.
-        answer: Called in the thread of the channel with each request; returns the answer, or raises an error
-            that is sent.
+        answer: Called in the thread of the channel with each request; returns the answer, or how it is made
+            later, or raises an error that is sent.
 
     Raises:
         OSError: The file system does not support sockets, there are too many open files, or something that is
@@ -71,10 +83,14 @@ class CommandChannel:
         RuntimeError: There are too many threads.
     """
 
-    def __init__(self, folder: str, answer: Callable[[Message], Message]) -> None:
+    def __init__(self, folder: str, answer: Callable[[Message], Message | Later]) -> None:
         self._folder = folder
         self._answer = answer
         self._peers: dict[int, _Peer] = {}
+        self._lock = Lock()  # held while a thread of an answer or the end of the channel uses its pipe
+        self._made: list[tuple[_Peer, bytes]] = []
+        self._makers: set[Thread] = set()
+        self._is_closed = False
         if not hasattr(_socket, "AF_UNIX") or not hasattr(select, "poll"):
             raise OSError("this system has no Unix sockets")
         self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -96,8 +112,13 @@ class CommandChannel:
             raise
 
     def close(self) -> None:
-        """Close the channel, and remove its socket."""
-        os.write(self._close, b"!")
+        """Close the channel, and remove its socket; an answer that is nearly ready is still sent."""
+        until = monotonic() + _END_TIMEOUT
+        for maker in list(self._makers):
+            maker.join(max(0.0, until - monotonic()))
+        with self._lock:
+            self._is_closed = True
+            os.write(self._close, b"!")
         self._thread.join()
         self._give_back()
 
@@ -111,13 +132,14 @@ class CommandChannel:
 
     def _serve(self) -> None:
         while True:
-            dues = [peer.due for peer in self._peers.values()]
+            dues = [peer.due for peer in self._peers.values() if not peer.is_waiting]
             for fd, _ in self._poller.poll(max(0.0, min(dues) - monotonic()) * 1000 if dues else None):
                 if fd == self._end:
-                    for peer in list(self._peers.values()):
-                        self._drop(peer)
-                    return
-                if fd == self._listener.fileno():
+                    if b"!" in os.read(self._end, _CHUNK):
+                        self._part()
+                        return
+                    self._hand_out()
+                elif fd == self._listener.fileno():
                     self._accept()
                 elif fd in self._peers:
                     self._attend(self._peers[fd])
@@ -148,12 +170,15 @@ class CommandChannel:
     def _attend(self, peer: _Peer) -> None:
         """Read or write as much as is possible now."""
         try:
-            if not peer.answer:
+            if peer.is_waiting:
+                self._drop(peer)  # it has closed the connection
+            elif not peer.answer:
                 request = peer.read()
                 if request is None:
                     return
-                peer.answer = self._reply_to(request)
-                self._poller.modify(peer.socket.fileno(), select.POLLOUT)
+                peer.answer = self._reply_to(request, peer)
+                # A peer that waits is only observed for its end.
+                self._poller.modify(peer.socket.fileno(), 0 if peer.is_waiting else select.POLLOUT)
             elif peer.write():
                 self._drop(peer)
         except BlockingIOError:
@@ -161,16 +186,64 @@ class CommandChannel:
         except OSError:  # the peer has closed the connection
             self._drop(peer)
 
-    def _reply_to(self, line: bytes) -> bytes:
-        try:
+    def _reply_to(self, line: bytes, peer: _Peer) -> bytes:
+        """Return the reply to a request; b"" if a thread makes it."""
+
+        def answer() -> Message:
             if len(line) > REQUEST_LIMIT:
                 raise CommandError(f"the line is longer than {REQUEST_LIMIT} bytes")
-            reply = {"ok": True, **self._answer(_parse(line))}
-        except LightningLiteError as error:
-            reply = {"ok": False, "error": str(error)}
-        except Exception as error:  # noqa: BLE001 - a command must never harm the app, nor the channel
-            reply = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        return json.dumps({"version": VERSION, **reply}).encode() + b"\n"
+            found = self._answer(_parse(line))
+            if isinstance(found, Later):
+                self._start_maker(peer, found)
+                return {}
+            return found
+
+        reply = _encode_reply(answer)
+        return b"" if peer.is_waiting else reply
+
+    def _start_maker(self, peer: _Peer, later: Later) -> None:
+        """Start the thread that makes an answer.
+
+        Raises:
+            RuntimeError: There are too many threads.
+        """
+
+        def make() -> None:
+            reply = _encode_reply(later.make)
+            with self._lock:
+                self._makers.discard(maker)
+                if not self._is_closed:
+                    self._made.append((peer, reply))
+                    os.write(self._close, b"+")
+
+        maker = Thread(target=make, name="lightning-lite-command", daemon=True)
+        self._makers.add(maker)
+        try:
+            maker.start()
+        except RuntimeError:
+            self._makers.discard(maker)
+            raise
+        peer.is_waiting, peer.due = True, float("inf")
+
+    def _hand_out(self) -> None:
+        """Let the peers have the answers that threads have made."""
+        with self._lock:
+            made, self._made = self._made, []
+        for peer, reply in made:
+            fd = peer.socket.fileno()
+            if fd >= 0:  # it has not gone
+                peer.answer, peer.is_waiting, peer.due = reply, False, monotonic() + _TIMEOUT
+                self._poller.modify(fd, select.POLLOUT)
+
+    def _part(self) -> None:
+        """Send the answers that are ready, and drop all peers."""
+        self._hand_out()
+        until = monotonic() + _END_TIMEOUT
+        for peer in list(self._peers.values()):
+            with suppress(OSError):
+                peer.socket.settimeout(max(0.001, until - monotonic()))
+                peer.socket.sendall(peer.answer)
+            self._drop(peer)
 
     def _drop(self, peer: _Peer) -> None:
         fd = peer.socket.fileno()
@@ -179,12 +252,24 @@ class CommandChannel:
         peer.socket.close()
 
 
+def _encode_reply(answer: Callable[[], Message]) -> bytes:
+    """Return the line with an answer, or with the error that it raises."""
+    try:
+        reply = {"ok": True, **answer()}
+    except LightningLiteError as error:
+        reply = {"ok": False, "error": str(error)}
+    except Exception as error:  # noqa: BLE001 - a command must never harm the app, nor the channel
+        reply = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+    return json.dumps({"version": VERSION, **reply}).encode() + b"\n"
+
+
 class _Peer:
     """One connection: one request and its answer."""
 
     def __init__(self, connection: _socket.socket) -> None:
         self.socket = connection
         self.answer = b""
+        self.is_waiting = False  # for an answer that a thread makes
         self.due = monotonic() + _TIMEOUT
         self._request = bytearray()
         connection.setblocking(False)
@@ -248,7 +333,9 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
                 raise CommandError(f"run {run} answers with more than {_ANSWER_LIMIT} bytes", run=run)
     except TimeoutError:
         raise CommandError(
-            f"run {run} does not answer within {timeout:g} s: it hangs, or was suspended (Ctrl-Z)", run=run
+            f"run {run} does not answer within {timeout:g} s: it hangs, or was suspended (Ctrl-Z)",
+            run=run,
+            is_late=True,
         ) from None
     except (FileNotFoundError, ConnectionError):
         raise CommandError(

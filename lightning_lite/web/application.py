@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from lightning_lite.web import downloads
 from lightning_lite.web.answers import error_answer
 from lightning_lite.web.api import ENDPOINTS
+from lightning_lite.web.app_api import make_app_route
 from lightning_lite.web.endpoints import make_route, make_slots
 from lightning_lite.web.guard import Guard
 from lightning_lite.web.refusals import Refused, refusal_of
@@ -70,6 +71,7 @@ def create_app(
             Route("/preview/{ticket}", send_download, methods=["GET"]),
             *(make_route(each, site, slots) for each in ENDPOINTS),
             *routes,
+            make_app_route(site),
         ],
         exception_handlers={HTTPException: _show_error, Exception: _show_error},
     )

@@ -6,11 +6,11 @@ machine can connect to the port. The rules, in the order of the checks:
     Host             one of ours: a foreign name that leads to 127.0.0.1 (DNS rebinding) is refused
     Origin           ours, if it is sent
     Sec-Fetch-Site   not from another site, if it is sent; a link to the page itself may be
-    method           GET, HEAD and POST
+    method           GET, HEAD and POST; PUT and DELETE for the routes of apps
     path             without control characters
     token            for all that has data, as `Authorization: Bearer ...`; no cookie, because the cookies of
                      127.0.0.1 are sent to all of its ports
-    body             of a POST: JSON, and not long
+    body             of a POST: JSON, and not long; to a route of an app, anything of at most 1 MiB
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 
+from lightning_lite.api import is_reserved
 from lightning_lite.web.refusals import Refused
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 #: Maximum of bytes of the body of a request.
 BODY_LIMIT = 64 * 1024
 
+#: The same for the routes of apps.
+APP_BODY_LIMIT = 1024 * 1024
+
 #: Begin the paths that have no data, or whose ticket is the permission.
 _OPEN = ("/static/", "/download/", "/preview/")
 
@@ -37,6 +41,7 @@ _OPEN = ("/static/", "/download/", "/preview/")
 _PREVIEWS = "/preview/"
 
 _METHODS = ("GET", "HEAD", "POST")
+_APP_METHODS = (*_METHODS, "PUT", "DELETE")
 
 #: What the page may load and do. `trusted-types 'none'` makes each assignment to `innerHTML` an error.
 _PAGE_POLICY = (
@@ -51,6 +56,9 @@ _PREVIEW_POLICY = (
     "sandbox allow-scripts; default-src 'unsafe-inline' data: blob:; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'"
 )
+
+#: What the answer of a route of an app may do: nothing, so that it can't read the token of the page.
+_APP_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -90,8 +98,9 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._check(scope)
-            if scope["method"] == "POST":
-                receive = _replay(await _read_body(receive))
+            if scope["method"] not in ("GET", "HEAD"):
+                is_ours = is_reserved(scope["path"])
+                receive = _replay(await _read_body(receive, BODY_LIMIT if is_ours else APP_BODY_LIMIT))
         except Refused as refused:
             await _send_error(scope, send, refused)
             return
@@ -112,8 +121,14 @@ class Guard:
         sites = headers.getlist("sec-fetch-site")
         if any(site not in ("same-origin", "none") for site in sites) and not _opens_page(scope, headers):
             raise Refused(403, "Requests of other sites are refused (Sec-Fetch-Site).")
-        if method not in _METHODS:
-            raise Refused(405, f"There is no method {method!r} here, only GET and POST.", Allow="GET, POST")
+        is_ours = is_reserved(path)
+        if method not in (_METHODS if is_ours else _APP_METHODS):
+            allowed = ("GET", "POST") if is_ours else ("GET", "POST", "PUT", "DELETE")
+            raise Refused(
+                405,
+                f"There is no method {method!r} here, only {', '.join(allowed[:-1])} and {allowed[-1]}.",
+                Allow=", ".join(allowed),
+            )
         if not path.isprintable():
             raise Refused(400, "The path has characters that no path has here.")
         if path == "/" or path.startswith(_OPEN):
@@ -127,7 +142,8 @@ class Guard:
                 "#token=...; a new start has a new token.",
                 **{"WWW-Authenticate": "Bearer"},
             )
-        if method == "POST" and _media_type(headers) != "application/json":
+        # A route of an app may take a form; the token proves that no other site has sent it.
+        if is_ours and method == "POST" and _media_type(headers) != "application/json":
             raise Refused(415, "The body of a POST must have the Content-Type application/json.")
 
     def _has_token(self, headers: Headers) -> bool:
@@ -158,8 +174,8 @@ def _media_type(headers: Headers) -> str:
     return ",".join(headers.getlist("content-type")).partition(";")[0].strip().lower()
 
 
-async def _read_body(receive: Receive) -> bytes:
-    """Return the body of a request.
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """Return the body of a request of at most `limit` bytes.
 
     Raises:
         Refused: It is too long, or the client has gone.
@@ -170,8 +186,8 @@ async def _read_body(receive: Receive) -> bytes:
         if message["type"] != "http.request":
             raise Refused(400, "The request has ended within its body.")
         body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
-            raise Refused(413, f"The body is longer than {BODY_LIMIT} bytes.", Connection="close")
+        if len(body) > limit:
+            raise Refused(413, f"The body is longer than {limit} bytes.", Connection="close")
         if not message.get("more_body"):
             return bytes(body)
 
@@ -192,6 +208,8 @@ def _replay(body: bytes) -> Receive:
 def _with_headers(path: str, send: Send) -> Send:
     """Return `send` with the headers of security in each answer; they replace those of the routes."""
     policy = _PREVIEW_POLICY if path.startswith(_PREVIEWS) else _PAGE_POLICY
+    if not is_reserved(path):
+        policy = _APP_POLICY
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":

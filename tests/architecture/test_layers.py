@@ -25,6 +25,7 @@ LAYERS = [
         "messages",
         "places",
         "status",
+        "api",
         "clock",
         "settings",
         "timing",

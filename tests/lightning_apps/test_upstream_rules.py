@@ -280,7 +280,7 @@ def test_methods_that_are_never_called_are_named_in_one_line(capfd):
     LightningApp(HasCommands()).run()
 
     assert capfd.readouterr().err == (
-        "Never called, because there is no API of apps yet: configure_commands of root.\n"
+        "Never called, because there are no commands of apps yet: configure_commands of root.\n"
     )
 
 

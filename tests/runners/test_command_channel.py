@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
@@ -16,7 +17,8 @@ import pytest
 
 from lightning_lite.errors import CommandError
 from lightning_lite.runners import command_channel
-from lightning_lite.runners.command_channel import CommandChannel, ask
+from lightning_lite.runners.command_channel import CommandChannel, Later, ask
+from lightning_lite.testing import poll_until
 
 from tests.support.odd_files import IRREGULAR, each, put, snapshot
 from tests.support.processes import DEADLINE
@@ -359,3 +361,96 @@ def test_a_folder_in_place_of_the_socket_is_reported(tmp_path: Path):
 
     with pytest.raises(OSError, match="it is a folder, not a socket"):
         CommandChannel(str(tmp_path), echo)
+
+
+# Answers that take long.
+
+
+def test_an_answer_that_takes_long_delays_no_other(tmp_path: Path):
+    go = threading.Event()
+
+    def answer(request: dict[str, Any]) -> dict[str, Any] | Later:
+        if request["command"] == "slow":
+            return Later(lambda: {"went": go.wait(DEADLINE)})
+        go.set()
+        return {}
+
+    channel = CommandChannel(str(tmp_path), answer)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            slow = [pool.submit(ask, str(tmp_path), "slow", DEADLINE) for _ in range(3)]
+            assert not any(each.done() for each in slow)
+            ask(str(tmp_path), "quick", DEADLINE)
+            assert [each.result(DEADLINE)["went"] for each in slow] == [True] * 3
+    finally:
+        channel.close()
+
+
+def test_the_error_of_an_answer_that_takes_long_is_sent(tmp_path: Path):
+    def fail() -> dict[str, Any]:
+        raise CommandError("no such work")
+
+    channel = CommandChannel(str(tmp_path), lambda _: Later(fail))
+    try:
+        with pytest.raises(CommandError, match="no such work"):
+            ask(str(tmp_path), "slow", DEADLINE)
+    finally:
+        channel.close()
+
+
+def test_a_peer_that_goes_before_its_answer_harms_no_other(tmp_path: Path):
+    go, begun = threading.Event(), threading.Event()
+
+    def make() -> dict[str, Any]:
+        begun.set()
+        go.wait(DEADLINE)
+        return {}
+
+    channel = CommandChannel(
+        str(tmp_path), lambda request: Later(make) if request["command"] == "slow" else {}
+    )
+    try:
+        with pytest.raises(CommandError, match="does not answer within") as caught:
+            ask(str(tmp_path), "slow", 0.05)
+        assert caught.value.is_late
+        begun.wait(DEADLINE)
+        poll_until(lambda: not channel._peers, DEADLINE)
+        go.set()
+        assert ask(str(tmp_path), "quick", DEADLINE)["ok"]
+    finally:
+        channel.close()
+
+
+def test_an_answer_that_is_nearly_ready_is_sent_at_the_end(tmp_path: Path):
+    go, begun = threading.Event(), threading.Event()
+
+    def make() -> dict[str, Any]:
+        begun.set()
+        go.wait(DEADLINE)
+        return {"text": "x" * 3_000_000}
+
+    channel = CommandChannel(str(tmp_path), lambda _: Later(make))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, str(tmp_path), "slow", DEADLINE)
+        begun.wait(DEADLINE)
+        threading.Timer(0.1, go.set).start()
+        channel.close()
+        assert len(asked.result(DEADLINE)["text"]) == 3_000_000
+
+
+def test_an_answer_that_never_comes_does_not_hold_the_end(tmp_path: Path):
+    go, begun = threading.Event(), threading.Event()
+
+    def make() -> dict[str, Any]:
+        begun.set()
+        go.wait(DEADLINE)
+        return {}
+
+    channel = CommandChannel(str(tmp_path), lambda _: Later(make))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, str(tmp_path), "slow", DEADLINE)
+        begun.wait(DEADLINE)
+        channel.close()
+        with pytest.raises(CommandError, match="without an answer"):
+            asked.result(DEADLINE)
+        go.set()

@@ -137,7 +137,7 @@ def test_a_link_of_another_site_may_open_the_page_but_nothing_else(server: Serve
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/static/index.html", "/api/server", "/api/runs/x/actions", "/nothing"]
+    "path", ["/", "/static/index.html", "/api/server", "/api/runs/x/actions", "/api/v1/nothing"]
 )
 @pytest.mark.parametrize(
     "method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"]
@@ -147,6 +147,20 @@ def test_other_methods_are_refused(server: Server, method: str, path: str):
 
     assert reply.status == 405
     assert reply.headers["allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "put"])
+def test_other_methods_are_refused_for_the_routes_of_apps(server: Server, method: str):
+    reply = server.send(method, "/nothing")
+
+    assert reply.status == 405
+    assert reply.headers["allow"] == "GET, POST, PUT, DELETE"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_a_server_without_an_app_has_no_routes_of_one(server: Server, method: str):
+    assert server.send(method, "/nothing").status == 404
+    assert server.send(method, "/nothing", token=False).status == 401
 
 
 @pytest.mark.parametrize("path", ["/static/a%00", "/static/%0a", "/api/runs/%00", "/download/%1b"])
