@@ -32,6 +32,9 @@ NAME_VARIABLE = "LIGHTNING_LITE_NAME"
 TAGS_VARIABLE = "LIGHTNING_LITE_TAGS"
 NOTIFY_VARIABLE = "LIGHTNING_LITE_NOTIFY"
 
+#: Names the process of a frontend, which loads the file of the app and must not run the app again.
+FRONTEND_VARIABLE = "LIGHTNING_LITE_FRONTEND_PROCESS"
+
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
@@ -147,8 +150,7 @@ SETTINGS = {
             "ui",
             UI_VARIABLE,
             "flag",
-            "Whether to serve a page on which a browser shows the run.",
-            default=False,
+            "Whether to serve a page on which a browser shows the run; else only if a flow has a layout.",
         ),
         Setting(
             "on_idle",
@@ -616,7 +618,7 @@ class RunOptions(NamedTuple):
         retry_failed: Whether to run again the calls that failed in that run.
         command_channel: Whether other terminals may send commands to the app.
         view: Whether to show the works at the bottom of the terminal, if there is one.
-        ui: Whether to serve a page on which a browser shows the run.
+        ui: Whether to serve a page on which a browser shows the run; `None`: if a flow has a layout.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
         root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
         name: Name of the run, or `None`.
@@ -638,7 +640,7 @@ class RunOptions(NamedTuple):
     retry_failed: bool = False
     command_channel: bool = True
     view: bool = True
-    ui: bool = False
+    ui: bool | None = None
     history: int = HISTORY
     root_mode: str = ANY
     name: str | None = None

@@ -24,7 +24,13 @@ from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.settings import LOG_LEVELS, ROOT_MODES, RunOptions, resolve_log_level
+from lightning_lite.settings import (
+    FRONTEND_VARIABLE,
+    LOG_LEVELS,
+    ROOT_MODES,
+    RunOptions,
+    resolve_log_level,
+)
 from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
@@ -179,7 +185,8 @@ class LightningApp(Generic[F]):
                 end; else `LIGHTNING_LITE_VIEW`, else yes. Without a terminal, neither is shown.
             ui: Whether to serve a page on which a browser shows the run, as `lightning-lite ui` does. Its
                 address is printed, and it ends with the app. Needs the extra `ui`. Else
-                `LIGHTNING_LITE_UI`, else no.
+                `LIGHTNING_LITE_UI`, else only if a flow overrides `configure_layout` and the extra is
+                installed.
             on_idle: What becomes of the app when nothing can change any more and the flow has not ended it:
                 `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
                 it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its
@@ -208,7 +215,7 @@ class LightningApp(Generic[F]):
             SystemExit: SIGTERM, SIGHUP, or the reader of the output closed its pipe, after the works have
                 been shut down; the code is 128 plus the number of the signal.
         """
-        if _is_imported_by_a_child():
+        if _is_imported_by_a_child() or _is_process_of_a_frontend():
             return
         try:
             self._check_not_running("run")
@@ -260,6 +267,11 @@ class LightningApp(Generic[F]):
             SettingError: There is no such runner or start method; or an environment variable or
                 `pyproject.toml` has an invalid setting.
         """
+        if _is_process_of_a_frontend():
+            raise NestedAppError(
+                "app.start() was called in a file that the process of a frontend loads. "
+                'Put it below `if __name__ == "__main__":`.'
+            )
         if _is_imported_by_a_child():
             raise NestedAppError(
                 "app.start() was called in a script that a child of multiprocessing imports. "
@@ -527,6 +539,11 @@ def _is_imported_by_a_child() -> bool:
     """
     caller = sys._getframe(2)
     return caller.f_globals.get("__name__") == "__mp_main__"
+
+
+def _is_process_of_a_frontend() -> bool:
+    """Return whether this process draws the page of a frontend, which loads the script for its functions."""
+    return os.environ.get(FRONTEND_VARIABLE) == str(os.getpid())
 
 
 class _Logging:

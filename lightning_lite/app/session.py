@@ -37,9 +37,10 @@ from lightning_lite.app.reporting import (
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import AppView, snapshot_work
-from lightning_lite.app.web_page import WebPage
+from lightning_lite.app.web_page import WebPage, missing_package
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
+from lightning_lite.distribution import NAME
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
@@ -121,6 +122,7 @@ class Session:
         self._view: AppView | None = None
         self._page: WebPage | None = None
         self.api: Api | None = None
+        self._knows_page = False  # whether it is decided that there is a page or none
         self._options = options
         self.thread = threading.get_ident()
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
@@ -210,8 +212,27 @@ class Session:
         self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
             self._view.start()
-        if self._options.ui or self.api is not None:
-            self._page = WebPage.start(self._folder.id, self._options, self._terminal.write_unrecorded)
+        self._open_page()
+
+    def _open_page(self) -> None:
+        """Start the server of the page, once, if it is asked for, or if a flow shows something or serves."""
+        options = self._options
+        is_wanted = options.ui or self.layout.is_wanted or self.api is not None
+        if self._knows_page or options.ui is False or not is_wanted:
+            return
+        self._knows_page = True
+        if missing_package():
+            print_notice(f"This app has pages for a browser; to see them: pip install '{NAME}[ui]'")
+            return
+        say = self._terminal.write_unrecorded
+        self._page = WebPage.start(self._folder.id, options, say)
+        if self._page is not None:
+            self.layout.serve(self._folder.frontends, say)
+
+    def _look_at_layout(self) -> None:
+        """Collect what the flows show after a change."""
+        self.layout.look()
+        self._open_page()
 
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
@@ -259,7 +280,7 @@ class Session:
         except _LoopEnded:
             return True
         if self.layout.is_stale and not machine.ended:
-            self.layout.look()
+            self._look_at_layout()
         if machine.num_passes > num_passes:
             self._warn_if_slow(self._clock.now().monotonic - now.monotonic - self._waited)
         self._show_works(now)
@@ -283,7 +304,7 @@ class Session:
         began = self._machine.now
         self._carry_out(step, began)
         if self.layout.is_stale:
-            self.layout.look()
+            self._look_at_layout()
         if self._run_once() and not self._machine.ended:
             self.loop_ended = True
             raise _LoopEnded  # a hook of `LightningTestApp` ends the app
@@ -310,6 +331,7 @@ class Session:
         with ExitStack() as ends:
             if self._page is not None:
                 ends.callback(self._page.close)  # last, so that it still shows how the run has ended
+            ends.callback(self.layout.close)
             ends.callback(self._recorder.close)
             ends.callback(self._note_end, state)
             ends.callback(self._close_flow_log)

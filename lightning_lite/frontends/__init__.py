@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
-from lightning_lite.frontends.base import Frontend
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Frontend"]
+if TYPE_CHECKING:
+    from lightning_lite.frontends.base import Frontend
+    from lightning_lite.frontends.panel_frontend import PanelFrontend
+    from lightning_lite.frontends.static import StaticWebFrontend
+    from lightning_lite.frontends.streamlit_frontend import StreamlitFrontend
+
+__all__ = ["Frontend", "PanelFrontend", "StaticWebFrontend", "StreamlitFrontend"]
+
+#: The module of each name. They are loaded on first use, because each app imports the base class.
+_MODULES = {
+    "Frontend": "base",
+    "PanelFrontend": "panel_frontend",
+    "StaticWebFrontend": "static",
+    "StreamlitFrontend": "streamlit_frontend",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -50,6 +50,13 @@ class Frontend(ABC):
             RuntimeError: It was not started.
         """
 
+    def is_like(self, other: Frontend) -> bool:
+        """Return whether another frontend serves the same, so that this server need not be replaced.
+
+        `configure_layout` is called again and again, and mostly returns a new object each time.
+        """
+        return type(other) is type(self)
+
     def failure(self) -> str | None:
         """Return why the server that was started does not run any more; `None` if it runs, or if unknown."""
         return None

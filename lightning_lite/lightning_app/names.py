@@ -14,7 +14,10 @@ _WORK = {"LightningWork": "tree.work"}
 _BUILD_CONFIG = {"BuildConfig": "tree.cloud"}
 _CLOUD_COMPUTE = {"CloudCompute": "tree.cloud"}
 
-_FRONTEND = "frontends.base"
+_FRONTEND = {"Frontend": "frontends.base"}
+_STATIC = {"StaticWebFrontend": "frontends.static"}
+_STREAMLIT = {"StreamlitFrontend": "frontends.streamlit_frontend"}
+_PANEL = {"PanelFrontend": "frontends.panel_frontend"}
 _API = {"Delete": "api", "Get": "api", "Post": "api", "Put": "api"}
 
 _RUNTIME = "lightning_app.runtime"
@@ -58,8 +61,12 @@ NAMES: dict[str, dict[str, str]] = {
     "core.app": _APP,
     "core.flow": _FLOW,
     "core.work": _WORK,
-    "frontend": {"Frontend": _FRONTEND},
-    "frontend.frontend": {"Frontend": _FRONTEND},
+    "frontend": {**_FRONTEND, **_STATIC, **_STREAMLIT, **_PANEL},
+    "frontend.frontend": _FRONTEND,
+    "frontend.panel": _PANEL,
+    "frontend.panel.panel_frontend": _PANEL,
+    "frontend.stream_lit": _STREAMLIT,
+    "frontend.web": _STATIC,
     "pdb": {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"},
     "runners": {
         "MultiProcessRuntime": _RUNTIME,

@@ -35,8 +35,8 @@ class MultiProcessRuntime:
         app: The app.
         entrypoint: The file of the app; without effect.
         env_vars: Environment variables to set before the app runs.
-        **options: The other arguments of Lightning App (`start_server`, `host`, `port`, `backend`, ...);
-            without effect, because there is no server to start.
+        **options: The other arguments of Lightning App: with `start_server=False` there is no page; `host`,
+            `port`, `backend` and others are without effect.
 
     Example:
         >>> from lightning_lite import LightningApp, LightningFlow
@@ -78,7 +78,8 @@ class MultiProcessRuntime:
         """
         os.environ.update(self.env_vars)
         try:
-            self.app.run()
+            has_no_server = self.options.get("start_server") is False
+            self.app.run(ui=False if has_no_server else None)
         except Exception as error:
             if not isinstance(error, AppFailed | WorkFailed) and not _is_of_work(error):
                 raise

@@ -5,6 +5,7 @@
     layout.json      what the flows show, if they show something; replaced in the same way
     logs/<work>.log  the output of a work; <work>.times has the time of its lines
     values/          the files of big values
+    frontends/       the output of the servers of frontends
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class RunFolder:
         path: Absolute path of the folder.
         logs: Absolute path of the folder for the output of works.
         values: Absolute path of the folder for big values, which may be missing.
+        frontends: Absolute path of the folder for the output of frontends, which may be missing.
     """
 
     def __init__(self, path: str, details: dict[str, Any]) -> None:
@@ -50,6 +52,7 @@ class RunFolder:
         self.path = path
         self.logs = os.path.join(path, "logs")
         self.values = os.path.join(path, "values")
+        self.frontends = os.path.join(path, "frontends")
         self._details = details
 
     @classmethod

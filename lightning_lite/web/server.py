@@ -29,6 +29,7 @@ from urllib.parse import quote
 import psutil
 import uvicorn
 
+from lightning_lite.frontends.programs.parent import wait_for_end
 from lightning_lite.regular_files import open_regular
 from lightning_lite.web.application import create_app
 from lightning_lite.web.site import PERIOD, Site
@@ -41,9 +42,6 @@ _MAX_TRIES = 100
 
 #: Seconds after which the file that leads a browser to the address is removed.
 _REDIRECT_LIFETIME = 30.0
-
-#: Seconds between two looks whether the parent still lives, besides the end of its pipe.
-_PARENT_INTERVAL = 1.0
 
 #: Seconds since the last request in which a page still counts as open.
 _OPEN_PAGE = 3.0
@@ -150,16 +148,7 @@ class PageServer:
 
         An open page asks once more, so that it shows how the run has ended.
         """
-        parent, is_told = os.getppid(), Event()
-
-        def read_word() -> None:  # a read in a thread, because Windows can't `select` a pipe
-            os.read(0, 1)
-            is_told.set()
-
-        Thread(target=read_word, name="lightning-lite-page-input", daemon=True).start()
-        while os.getppid() == parent:  # a fork of the parent may hold the pipe open
-            if is_told.wait(_PARENT_INTERVAL):
-                break
+        wait_for_end(os.getppid())
         now = monotonic()
         if now - self._site.last_request < _OPEN_PAGE:
             Event().wait(_LAST_QUESTION)

@@ -17,7 +17,7 @@ def named_by(directive: str) -> list[str]:
     return re.findall(rf"^\.\. {directive}:: (\S+)$", REFERENCE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", ["", ".structures", ".storage", ".testing"])
+@pytest.mark.parametrize("module", ["", ".frontends", ".structures", ".storage", ".testing"])
 def test_each_public_name_is_in_the_reference(module: str):
     package = f"lightning_lite{module}"
     documented = [resolve_name(name) for name in (*named_by("autoclass"), *named_by("autofunction"))]

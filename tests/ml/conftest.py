@@ -1,3 +1,3 @@
 """The scripts are run by tests, and are no tests themselves."""
 
-collect_ignore = ["ml_script.py", "torch_script.py"]
+collect_ignore = ["frontends_script.py", "ml_script.py", "torch_script.py"]

@@ -129,7 +129,7 @@ def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
 @_hidden_option("--cluster-id", callback=_refuse)
 @_hidden_option("--no-cache", is_flag=True, callback=_refuse)
 @_hidden_option("--secret", multiple=True, callback=_refuse)
-@_hidden_option("--without-server", is_flag=True)
+@click.option("--without-server", is_flag=True, hidden=True, help="No page, and no frontends.")
 @_hidden_option("--blocking", type=bool, callback=_explain_idle)
 @_hidden_option("--open-ui", type=bool, callback=_explain_idle)
 @_hidden_option("--enable-basic-auth", callback=_explain_idle)
@@ -151,6 +151,7 @@ def command(
     on_idle: str | None,
     setup: bool,
     plain: bool,
+    without_server: bool,
 ) -> None:
     """Run the app in FILE.
 
@@ -172,7 +173,7 @@ def command(
         "tags": ",".join(tags),
         "log_level": log_level,
         "view": "0" if plain else None if view is None else str(int(view)),
-        "ui": None if ui is None else str(int(ui)),
+        "ui": "0" if without_server else None if ui is None else str(int(ui)),
         "on_idle": on_idle,
     }
     os.environ.update(_parse_env(env))

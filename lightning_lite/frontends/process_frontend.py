@@ -1,0 +1,90 @@
+"""The base class of the frontends of this package: their server is a program of this package."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+from lightning_lite.distribution import NAME
+from lightning_lite.frontends.base import Frontend
+from lightning_lite.frontends.child_process import end_program, start_program
+from lightning_lite.runners.processes.spawn import finder_modules, search_path
+
+#: Seconds that a server has to end.
+_END_TIMEOUT = 3.0
+
+
+class ProcessFrontend(Frontend):
+    """A frontend whose server is a program of this package.
+
+    Args:
+        **settings: What the program has to know, as data that JSON can represent.
+
+    Raises:
+        ModuleNotFoundError: A package that the program needs is not installed.
+    """
+
+    #: The module of the program.
+    _program: ClassVar[str]
+
+    #: The packages that it needs, and the extra that brings them.
+    _packages: ClassVar[tuple[str, ...]]
+    _extra: ClassVar[str]
+
+    def __init__(self, **settings: Any) -> None:
+        for package in self._packages:
+            if find_spec(package) is None:
+                raise ModuleNotFoundError(
+                    f"{type(self).__name__} needs {package}, which is not installed: "
+                    f"pip install '{NAME}[{self._extra}]'",
+                    name=package,
+                )
+        self._settings = settings
+        self._process: subprocess.Popen[Any] | None = None
+
+    def is_like(self, other: Frontend) -> bool:
+        """Return whether another frontend serves the same."""
+        return type(other) is type(self) and getattr(other, "_settings", None) == self._settings
+
+    def start_server(self, host: str, port: int, root_path: str = "") -> None:
+        """Start the program.
+
+        Args:
+            host: Address to bind.
+            port: Port to bind.
+            root_path: Prefix of all paths behind a proxy.
+
+        Raises:
+            OSError: The system starts no process, or the log can't be written.
+        """
+        settings = {
+            **self._settings,
+            "host": host,
+            "port": port,
+            "path": root_path.rstrip("/") + f"/{self.flow.name}",
+            "flow": self.flow.name,
+            "sys_path": search_path(),
+            "argv": list(map(str, sys.argv)),
+            "imports": finder_modules(),
+        }
+        with open(self.log, "ab") as log:
+            self._process = start_program(self._program, [json.dumps(settings)], log)
+
+    def stop_server(self) -> None:
+        """End the program.
+
+        Raises:
+            RuntimeError: It was not started.
+        """
+        if self._process is None:
+            raise RuntimeError("Server is not running. Call `start_server` before `stop_server`.")
+        process, self._process = self._process, None
+        end_program(process, _END_TIMEOUT)
+
+    def failure(self) -> str | None:
+        """Return the exit code of the program in words, if it has ended by itself."""
+        code = None if self._process is None else self._process.poll()
+        return None if code is None else f"its server has ended with the exit code {code}"

@@ -1,0 +1,11 @@
+"""The script that Streamlit runs each time it draws the page: it calls the function of the user."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from lightning_lite.frontends.programs.user_code import find_function
+
+if __name__ == "__main__":
+    find_function(json.loads(sys.argv[1]))()

@@ -1,0 +1,388 @@
+"""Servers of frontends: what they serve, when they start and end, and ports that are in use."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow
+from lightning_lite.app.frontend_servers import FrontendServers
+from lightning_lite.frontends import Frontend, PanelFrontend, StaticWebFrontend, StreamlitFrontend
+from lightning_lite.testing import poll_until
+from lightning_lite.tree.ports import find_free_port
+
+from tests.support.processes import DEADLINE, finish, starting, wait_until_gone
+
+pytestmark = pytest.mark.dependencies
+
+APP = Path(__file__).with_name("layout_app.py")
+
+
+def ask(port: int, path: str, host: str | None = None) -> tuple[int, str]:
+    """Ask a server for a path as it is, also with `..` in it."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    connection.putrequest("GET", path, skip_host=host is not None)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+@pytest.fixture
+def serve(own_place: Path) -> Iterator[Callable[..., tuple[FrontendServers, list[str]]]]:
+    """Serve frontends by the names of their flows until the end of the test."""
+    opened: list[FrontendServers] = []
+
+    def serve(frontends: dict[str, Frontend], **options: Any) -> tuple[FrontendServers, list[str]]:
+        said: list[str] = []
+        servers = FrontendServers(str(own_place / "logs"), lambda: None, said.append, **options)
+        opened.append(servers)
+        for flow, frontend in frontends.items():
+            frontend.flow = SimpleNamespace(name=flow)
+        servers.keep(frontends)
+        return servers, said
+
+    yield serve
+
+    for servers in opened:
+        servers.close()
+
+
+def port_of(servers: FrontendServers, flow: str = "root") -> int:
+    """Wait until a frontend answers, and return its port."""
+    poll_until(lambda: servers.place(flow).url, DEADLINE)
+    address = servers.place(flow).url
+    assert address.endswith(f"/{flow}")
+    return int(address.split(":")[2].partition("/")[0])
+
+
+# The files of a folder.
+
+
+@pytest.fixture
+def site(own_place: Path) -> Path:
+    folder = own_place / "a site"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "index.html").write_text("<h1>Home</h1>")
+    (folder / "inner" / "data.json").write_text("{}")
+    (own_place / "secret.txt").write_text("secret")
+    (own_place / "outside").mkdir()
+    (own_place / "outside" / "file.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(own_place / "secret.txt")
+    (folder / "link").symlink_to(own_place / "outside")
+    return folder
+
+
+def test_a_folder_is_served_and_nothing_outside(serve, site):
+    servers, said = serve({"root": StaticWebFrontend(site)})
+    port = port_of(servers)
+
+    assert ask(port, "/root/") == (200, "<h1>Home</h1>")
+    assert ask(port, "/root")[0] == 307
+    assert ask(port, "/root/inner/data.json") == (200, "{}")
+    assert ask(port, "/root/healthz") == (200, "ok")
+    for path in (
+        "/root/../secret.txt",
+        "/root/%2e%2e/secret.txt",
+        "/root/inner/../../secret.txt",
+        "/root//etc/passwd",
+        "/root/link.txt",
+        "/root/link/file.txt",
+        "/root/none.txt",
+        "/index.html",
+    ):
+        status, text = ask(port, path)
+        assert status == 404, path
+        assert "secret" not in text
+    assert said == []
+
+
+def test_a_name_that_leads_to_this_machine_is_refused(serve, site):
+    port = port_of(serve({"root": StaticWebFrontend(site)})[0])
+
+    assert ask(port, "/root/", host=f"localhost:{port}")[0] == 200
+    assert ask(port, "/root/", host="rebound.example")[0] == 400
+
+
+def test_a_folder_may_appear_later(serve, own_place):
+    port = port_of(serve({"root.a": StaticWebFrontend("later")})[0], "root.a")
+
+    assert ask(port, "/root.a/") == (404, f"The folder {own_place / 'later'} does not exist now.")
+    Path("later").mkdir()
+    Path("later/index.html").write_text("now")
+    assert ask(port, "/root.a/") == (200, "now")
+
+
+# Start and end.
+
+
+def servers_of(app: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process(app.pid).children()
+        if "lightning_lite.frontends.programs.static_server" in child.cmdline()
+    ]
+
+
+def layout_of_the_run() -> Any:
+    [file] = Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/layout.json")
+    return json.loads(file.read_text())
+
+
+def wait_for_page(app: subprocess.Popen[str]) -> psutil.Process:
+    """Wait until the frontend of the app is up, and return its process."""
+
+    def is_up() -> bool:
+        assert app.poll() is None, Path("errors").read_text()
+        try:
+            return bool(layout_of_the_run()["tabs"][0]["url"])
+        except ValueError:
+            return False
+
+    poll_until(is_up, DEADLINE)
+    [server] = servers_of(app)
+    return server
+
+
+@pytest.mark.parametrize("way", ["stop", "kill"])
+def test_a_frontend_ends_with_the_app_however_it_ends(own_place, site, way):
+    site.rename("site")
+    with starting() as start, open("errors", "w") as errors:
+        app = start(APP, stderr=errors)
+        server = wait_for_page(app)
+        page = next(child for child in psutil.Process(app.pid).children() if "ui" in child.cmdline())
+        works = list(psutil.Process(app.pid).children(recursive=True))
+        poll_until(lambda: Path("errors").read_text().endswith("\n"), DEADLINE)
+        if way == "stop":
+            Path("end").touch()
+            assert finish(app)[:2] == (0, "end of the app\n")
+            assert not server.is_running()
+        else:
+            app.kill()
+            app.wait()
+        wait_until_gone(server.pid, page.pid, *(work.pid for work in works))
+    assert [line.partition("http")[0] for line in Path("errors").read_text().splitlines()] == [
+        "The page of this run: "
+    ]
+
+
+def test_without_the_page_no_frontend_is_served(own_place):
+    with starting() as start:
+        app = start(APP, "--no-ui")
+        poll_until(lambda: list(Path(os.environ["LIGHTNING_LITE_ROOT"]).glob("runs/*/layout.json")), DEADLINE)
+        assert servers_of(app) == []
+        [tab] = layout_of_the_run()["tabs"]
+        assert (tab["url"], tab["note"]) == (
+            "",
+            "No page shows it: the app runs with ui=False, or without the extra ui.",
+        )
+        Path("end").touch()
+        assert finish(app) == (0, "end of the app\n", "")
+
+
+def test_without_the_extra_one_line_says_how_to_see_the_pages(own_place, monkeypatch):
+    Path("blocker").mkdir()
+    Path("blocker/sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", "blocker")
+    Path("app.py").write_text(APP.read_text().replace('StaticWebFrontend("site")', "[]"))
+    Path("end").touch()
+    with starting() as start:
+        assert finish(start(Path("app.py").absolute())) == (
+            0,
+            "end of the app\n",
+            "This app has pages for a browser; to see them: pip install 'lightning-lite-apps[ui]'\n",
+        )
+
+
+def test_a_frontend_that_is_gone_or_replaced_is_stopped(serve, site):
+    servers, _ = serve({"root.a": StaticWebFrontend(site), "root.b": StaticWebFrontend(site)})
+    first = port_of(servers, "root.a"), port_of(servers, "root.b")
+    same, other = StaticWebFrontend(site), StaticWebFrontend(site.parent)
+    other.flow = SimpleNamespace(name="root.b")
+
+    servers.keep({"root.a": same, "root.b": other})
+    assert port_of(servers, "root.a") == first[0]
+    assert port_of(servers, "root.b") != first[1]
+    assert ask(port_of(servers, "root.b"), "/root.b/secret.txt") == (200, "secret")
+
+    servers.keep({"root.a": same})
+    assert servers.place("root.b").url == ""
+    with pytest.raises(OSError):  # noqa: PT011 - refused, or closed
+        ask(first[1], "/root.b/")
+
+
+# Trouble.
+
+
+def test_a_port_that_is_in_use_is_replaced_by_the_next_free_one(serve, site):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # it does not listen, so nothing answers there
+        ports = [taken.getsockname()[1]]
+        servers, said = serve(
+            {"root": StaticWebFrontend(site)},
+            find_port=lambda host: ports.pop() if ports else find_free_port(host),
+        )
+        assert port_of(servers) != taken.getsockname()[1]
+    assert said == []
+
+
+def test_a_frontend_that_does_not_run_says_why(serve, own_place):
+    class Broken(StaticWebFrontend):
+        _program = "lightning_lite.frontends.programs.none"
+
+    servers, said = serve({"root": Broken("site")})
+    poll_until(lambda: said, DEADLINE)
+
+    log = own_place / "logs" / "root.log"
+    assert said == [f"The page of root can't be shown: its server has ended with the exit code 1; see {log}."]
+    assert servers.place("root") == ("", said[0])
+    assert "No module named" in log.read_text()
+
+
+class Own(Frontend):
+    """A frontend of a user: a server in a thread."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def start_server(self, host: str, port: int, root_path: str = "") -> None:
+        if self.error is not None:
+            raise self.error
+        self.server = HTTPServer((host, port), BaseHTTPRequestHandler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def stop_server(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def test_a_frontend_of_a_user_is_started_and_stopped(serve):
+    servers, said = serve({"root.a": Own(), "root.b": Own(ValueError("no such page"))})
+
+    assert port_of(servers, "root.a")
+    assert said == ["The page of root.b can't be shown: ValueError: no such page."]
+
+
+# Bad input.
+
+
+def draw(state: object) -> None:
+    raise AssertionError
+
+
+class Pages:
+    def draw(self) -> None:
+        raise AssertionError
+
+
+def test_stop_before_start_is_an_error():
+    with pytest.raises(RuntimeError, match="Server is not running"):
+        StaticWebFrontend("site").stop_server()
+
+
+@pytest.mark.parametrize("kind", [StreamlitFrontend, PanelFrontend])
+def test_a_function_that_the_process_can_t_find_is_refused(kind):
+    with pytest.raises(TypeError, match=f"The `{kind.__name__}` doesn't support a method as its function"):
+        kind(Pages().draw)
+    with pytest.raises(
+        TypeError, match=r"a function that its process can find by its name\. Found .*<lambda>"
+    ):
+        kind(lambda state: None)
+    with pytest.raises(TypeError, match=f"The `{kind.__name__}` needs a function. Found 5"):
+        kind(5)
+
+
+@pytest.mark.parametrize(("kind", "package"), [(StreamlitFrontend, "streamlit"), (PanelFrontend, "panel")])
+def test_a_package_that_is_missing_is_named_with_the_extra(kind, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        kind(draw)
+    assert str(caught.value) == (
+        f"{kind.__name__} needs {package}, which is not installed: "
+        "pip install 'lightning-lite-apps[lightning]'"
+    )
+
+
+def test_an_app_in_the_process_of_a_frontend_does_not_run(own_place):
+    script = (
+        "import os\n"
+        "from lightning_lite import LightningApp\n"
+        "from lightning_lite.testing import EmptyFlow\n"
+        "LightningApp(EmptyFlow()).run()\n"
+    )
+    prepare = (
+        "from lightning_lite.frontends.programs.user_code import prepare\n"
+        "prepare({'flow': 'root', 'sys_path': [], 'imports': []})\n"
+    )
+    start = "try:\n    LightningApp(EmptyFlow()).start()\nexcept RuntimeError as error:\n    print(error)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", prepare + script + start], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("app.start() was called in a file that the process of a frontend loads.")
+    assert not Path(os.environ["LIGHTNING_LITE_ROOT"]).exists()
+
+
+def test_a_process_that_the_page_starts_may_run_an_app(own_place):
+    prepare = (
+        "import subprocess, sys\n"
+        "from lightning_lite.frontends.programs.user_code import prepare\n"
+        "prepare({'flow': 'root', 'sys_path': [], 'imports': []})\n"
+        "subprocess.run([sys.executable, 'inner.py'], check=True)\n"
+    )
+    Path("inner.py").write_text(
+        "from lightning_lite import LightningApp, LightningFlow\n"
+        "class Flow(LightningFlow):\n"
+        "    def run(self):\n"
+        "        self.stop('it runs')\n"
+        "LightningApp(Flow()).run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", prepare], capture_output=True, text=True, timeout=DEADLINE)
+    assert (done.stdout, done.stderr) == ("it runs\n", "")
+
+
+def test_apps_without_a_layout_load_no_frontend():
+    code = (
+        "import sys\n"
+        "from lightning_lite import LightningApp, LightningFlow\n"
+        "class Flow(LightningFlow):\n"
+        "    def run(self):\n"
+        "        self.stop()\n"
+        "LightningApp(Flow()).run()\n"
+        "print([name for name in sys.modules if name.startswith('lightning_lite.frontends')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "lightning_lite.frontends.process_frontend" not in done.stdout
+
+
+class Named(LightningFlow):
+    def run(self) -> None:
+        self.stop()
+
+    def configure_layout(self) -> Any:
+        return StaticWebFrontend("site")
+
+
+def test_the_frontends_of_a_run_are_known_to_the_app(own_place, capfd):
+    app = LightningApp(Named())
+    app.run()
+    assert not app.is_headless
+    assert capfd.readouterr().err.startswith("The page of this run: http://127.0.0.1:")
