@@ -4,6 +4,7 @@
     ├── ComponentError                a flow, a work or a structure is defined or used wrongly
     │   ├── ComponentDefinitionError  its class is wrong (also a TypeError)
     │   ├── StateError                an attribute can't be state (also an AttributeError)
+    │   │   └── StateConflict         an attribute has another value than the change starts from
     │   ├── ScheduleError             a schedule is invalid, or its name is in use (also a ValueError)
     │   ├── LayoutError               a layout is invalid (also a TypeError and a ValueError)
     │   ├── DetachedError             only a component of a running app can do this (also a RuntimeError)
@@ -92,6 +93,10 @@ class ComponentDefinitionError(ComponentError, TypeError):
 
 class StateError(ComponentError, AttributeError):
     """An attribute can't be part of the state: not declared in `__init__`, or not plain JSON data."""
+
+
+class StateConflict(StateError):
+    """A change of the state from outside starts from a value that the attribute does not have any more."""
 
 
 class ScheduleError(ComponentError, ValueError):

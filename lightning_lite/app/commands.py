@@ -3,9 +3,10 @@
     stop, kill, restart   of a work: the runner acts at once, and the machine gets a request
     stop                  of the app: as with SIGTERM
     status, stack, layout read only
-    http                  a request to the API of the app, answered later by another thread
+    http                  a request to the API of the app
+    delta                 changes of the state
 
-No other command waits for the flow, which may be busy for any time.
+Only the last two wait for the flow, which may be busy for any time: other threads make their answers.
 """
 
 from __future__ import annotations
@@ -18,12 +19,18 @@ from functools import partial
 from typing import Any, Protocol
 
 from lightning_lite import timing
+from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.shown_layout import ShownLayout
-from lightning_lite.errors import CommandError
+from lightning_lite.app.state_changes import apply_changes, read_changes
+from lightning_lite.errors import AppEnding, CommandError, NoAnswer, StateConflict, StateError
 from lightning_lite.messages import RestartWanted, StopWanted
 from lightning_lite.runners.base import Runner
 from lightning_lite.runners.command_channel import Later
+from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.live_table import WorkRow
+
+#: The status of HTTP for each error of a change of the state.
+_STATUSES = {StateConflict: 409, StateError: 422, AppEnding: 503, NoAnswer: 504}
 
 
 class Api(Protocol):
@@ -44,12 +51,18 @@ class Commanded(Protocol):
         layout: What its flows show.
         thread: Identifier of the thread that runs the flow.
         api: The API of the app, or `None` if it has none.
+        requests: The requests of other threads to the flow.
     """
 
     runner: Runner
     layout: ShownLayout
+    requests: FlowRequests
     thread: int
     api: Api | None
+
+    @property
+    def root(self) -> LightningFlow:
+        """The root flow."""
 
     def busy_for(self) -> float | None:
         """Return for how many seconds the flow has been busy, or `None` if it waits."""
@@ -78,6 +91,7 @@ class Commands:
             "stack": self._stack,
             "layout": self._layout,
             "http": self._http,
+            "delta": self._change_state,
         }
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any] | Later:
@@ -129,6 +143,19 @@ class Commands:
         if self._app.api is None:
             return {"status": 404, "headers": [], "body": ""}
         return Later(partial(self._app.api.answer, request))
+
+    def _change_state(self, request: dict[str, Any]) -> dict[str, Any] | Later:
+        """Change the state, and answer with the status that HTTP has for what has happened."""
+
+        def change() -> dict[str, Any]:
+            try:
+                changes = read_changes(request.get("changes"))
+                self._app.requests.ask(partial(apply_changes, self._app.root, changes))
+            except (StateError, AppEnding, NoAnswer) as error:
+                return {"status": _STATUSES[type(error)], "error": str(error)}
+            return {"status": 200, "error": None}
+
+        return Later(change)
 
     def _work(self, request: dict[str, Any]) -> str:
         name = request.get("work")

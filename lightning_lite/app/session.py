@@ -177,6 +177,11 @@ class Session:
         return runner_class(runner_options, self._terminal)
 
     @property
+    def root(self) -> LightningFlow:
+        """The root flow."""
+        return self._root
+
+    @property
     def folder(self) -> str:
         """Absolute path of the folder of the run."""
         return self._folder.path

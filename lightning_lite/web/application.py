@@ -22,6 +22,7 @@ from lightning_lite.web.endpoints import make_route, make_slots
 from lightning_lite.web.guard import Guard
 from lightning_lite.web.refusals import Refused, refusal_of
 from lightning_lite.web.site import Site
+from lightning_lite.web.state_api import make_state_routes
 
 _log = logging.getLogger("lightning_lite")
 
@@ -71,6 +72,7 @@ def create_app(
             Route("/preview/{ticket}", send_download, methods=["GET"]),
             *(make_route(each, site, slots) for each in ENDPOINTS),
             *routes,
+            *make_state_routes(site),
             make_app_route(site),
         ],
         exception_handlers={HTTPException: _show_error, Exception: _show_error},

@@ -1,0 +1,231 @@
+"""State, components and status of an app over HTTP, and changes of its state, with a real app and server."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.testing import poll_until
+
+from tests.support.page_servers import Reply, Server, serving
+from tests.support.processes import DEADLINE, starting
+
+pytestmark = pytest.mark.dependencies
+
+APP = Path(__file__).with_name("state_app.py")
+
+SESSION = {"X-Lightning-Session-UUID": "a", "X-Lightning-Session-ID": "b"}
+
+
+class RunningState:
+    """A running app, and the server of its page."""
+
+    def __init__(self, folder: Path, start) -> None:
+        environ = {**os.environ, "LIGHTNING_LITE_ROOT": str(folder / "root"), "LIGHTNING_LITE_UI": "1"}
+        self.folder, errors = folder, folder / "errors.txt"
+        with open(errors, "w") as file:
+            self.process = start(APP, cwd=folder, env=environ, stderr=file)
+        poll_until(lambda: "#token=" in errors.read_text(), DEADLINE)
+        self.server = Server(self.process, errors.read_text().split("The page of this run: ")[1].split()[0])
+
+    def get(self, path: str) -> Reply:
+        return self.server.send("GET", path, SESSION)
+
+    @property
+    def state(self):
+        return self.get("/api/v1/state").data
+
+    def change(self, *changes: tuple[str, str, object, object]) -> Reply:
+        """Send changes: component, attribute, old and new value."""
+        fields = ("component", "attribute", "old", "new")
+        return self.post({"changes": [dict(zip(fields, change, strict=True)) for change in changes]})
+
+    def post(self, data: object, **options) -> Reply:
+        headers = {"Content-Type": "application/json", **SESSION}
+        return self.server.send("POST", "/api/v1/delta", headers, json.dumps(data).encode(), **options)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningState]:
+    with starting() as start:
+        running = RunningState(tmp_path_factory.mktemp("an app"), start)
+        poll_until(lambda: running.get("/api/v1/status").data["work_statuses"]["root.wait"], DEADLINE)
+        yield running
+        (running.folder / "end").touch()
+        out, _ = running.process.communicate(timeout=DEADLINE)
+        assert running.process.returncode == 0, out
+
+
+def test_the_state_has_the_values_of_all_components(app: RunningState):
+    state = app.state
+
+    assert state["app_state"] == {"stage": "running"}
+    assert state["vars"] | {"number": 0, "seen": 0} == {
+        "number": 0,
+        "seen": 0,
+        "pair": [1, "two"],
+        "ratio": "nan",
+        "counted": {"a": 2},
+        "drive": state["vars"]["drive"],
+    }
+    assert "lit://shared" in state["vars"]["drive"]
+    assert state["flows"]["inner"]["vars"] == {"text": "x"}
+    assert state["works"]["wait"]["vars"]["rate"] == 0.5
+    assert sorted(state["structures"]["several"]["works"]) == ["0", "1"]
+
+
+def test_the_components_have_their_classes(app: RunningState):
+    spec = {each["name"]: each for each in app.get("/api/v1/spec").data}
+
+    assert (spec["root"]["kind"], spec["root"]["class"]) == ("flow", "Root")
+    assert (spec["root.several.1"]["kind"], spec["root.several.1"]["class"]) == ("work", "Other")
+
+
+def test_the_status_has_each_work(app: RunningState):
+    status = app.get("/api/v1/status").data
+
+    assert status["is_ui_ready"] is True
+    assert sorted(status["work_statuses"]) == ["root.several.0", "root.several.1", "root.wait"]
+
+
+def test_a_change_is_made_while_a_pass_waits_and_the_flow_sees_it(app: RunningState):
+    number = app.state["vars"]["number"]
+
+    assert app.change(("root", "number", number, number + 5)).status == 200
+
+    assert app.state["vars"]["number"] == number + 5
+    poll_until(lambda: app.state["vars"]["seen"] == number + 5, DEADLINE)
+
+
+def test_a_change_from_a_value_that_is_not_there_any_more_is_refused(app: RunningState):
+    number = app.state["vars"]["number"]
+
+    reply = app.change(("root.inner", "text", "x", "y"), ("root", "number", number + 1, 0))
+
+    assert reply.status == 409
+    assert f"root.number is {number} by now, and the change starts from {number + 1}" in reply.error
+    assert app.state["vars"]["number"] == number
+    assert app.state["flows"]["inner"]["vars"] == {"text": "x"}
+
+
+def test_of_many_that_start_from_one_value_one_wins(app: RunningState):
+    number = app.state["vars"]["number"]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda new: app.change(("root", "number", number, new)), range(100, 108)))
+
+    statuses = [reply.status for reply in replies]
+    assert sorted(statuses) == [200, *[409] * 7]
+    assert app.state["vars"]["number"] == 100 + statuses.index(200)
+
+
+def test_a_change_of_a_work_reaches_its_process(app: RunningState):
+    assert app.change(("root.wait", "rate", 0.5, 0.25)).status == 200
+    poll_until(lambda: app.state["works"]["wait"]["vars"]["seen"] == 0.25, DEADLINE)
+    assert app.change(("root.wait", "rate", 0.25, 0.5)).status == 200
+
+
+def test_a_tuple_stays_one(app: RunningState):
+    assert app.change(("root", "pair", [1, "two"], [1, "three"])).status == 200
+    assert app.change(("root", "pair", [1, "three"], [1, "two"])).status == 200
+    assert app.state["vars"]["pair"] == [1, "two"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ([], "The body must be an object with the field changes"),
+        ({"delta": {}}, "The body must be an object with the field changes"),
+        ({"changes": []}, "changes must be a list of changes"),
+        ({"changes": [1]}, "changes[0] must have component, attribute, old and new"),
+        ({"changes": [{"component": "root"}]}, "changes[0] must have component, attribute, old and new"),
+        (
+            {"changes": [{"component": 1, "attribute": "a", "old": 1, "new": 1}]},
+            "changes[0].component must be a text",
+        ),
+    ],
+)
+def test_another_form_is_refused(app: RunningState, data, sentence):
+    reply = app.post(data)
+
+    assert reply.status == 422
+    assert sentence in reply.error
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("root.none", "a", 1, 2), "There is no flow or work 'root.none'."),
+        (("other", "a", 1, 2), "There is no flow or work 'other'."),
+        (("root.several", "a", 1, 2), "There is no flow or work 'root.several'."),
+        (("root", "unknown", 1, 2), "root has no attribute 'unknown' in its state; it has counted, drive,"),
+        (("root", "_private", 1, 2), "has no attribute '_private'"),
+        (("root", "run", 1, 2), "has no attribute 'run'"),
+        (("root", "drive", "x", "y"), "A Drive can't be changed from outside"),
+        (("root", "number", True, 2), "starts from True"),
+    ],
+)
+def test_only_declared_attributes_with_plain_data_can_be_changed(app: RunningState, change, sentence):
+    reply = app.change(change)
+
+    assert reply.status in (409, 422)
+    assert sentence in reply.error
+
+
+def test_a_body_that_is_not_json_is_refused(app: RunningState):
+    headers = {"Content-Type": "application/json", **SESSION}
+
+    assert app.server.send("POST", "/api/v1/delta", headers, b"{").status == 400
+
+
+@pytest.mark.parametrize("path", ["/api/v1/state", "/api/v1/spec", "/api/v1/status"])
+def test_the_headers_of_a_session_are_needed(app: RunningState, path: str):
+    reply = app.server.send("GET", path, {"X-Lightning-Session-UUID": "a"})
+
+    assert reply.status == 400
+    assert "X-Lightning-Session-ID is missing" in reply.error
+    assert app.server.send("POST", "/api/v1/delta", {"Content-Type": "application/json"}, b"{}").status == 400
+
+
+def test_the_token_and_the_origin_are_checked_first(app: RunningState):
+    for path in ("/api/v1/state", "/api/v1/spec", "/api/v1/status", "/healthz"):
+        assert app.server.send("GET", path, SESSION, token=False).status == 401
+        assert app.server.send("GET", path, {**SESSION, "Origin": "http://evil.example"}).status == 403
+    assert app.post({"changes": []}, token=False).status == 401
+
+
+def test_the_health_is_that_of_the_app(app: RunningState):
+    reply = app.server.get("/healthz")
+
+    assert (reply.status, reply.data) == (200, {"status": "ok"})
+    assert app.get("/api/v1/nothing").status == 404
+
+
+def test_the_state_is_read_while_a_pass_takes_long(app: RunningState):
+    (app.folder / "busy").touch()
+    number = app.state["vars"]["number"]
+    app.change(("root", "number", number, number + 1))
+    poll_until((app.folder / "is_busy").exists, DEADLINE)
+
+    assert app.state["vars"]["number"] == number + 1
+
+    (app.folder / "busy").unlink()
+    poll_until(lambda: app.state["vars"]["seen"] == number + 1, DEADLINE)
+
+
+def test_a_read_only_server_gives_the_state_and_changes_nothing(app: RunningState):
+    run_id = app.server.address.rpartition("/")[2]
+    with serving(run_id, "--root", app.folder / "root", "--read-only") as server:
+        headers = {"Content-Type": "application/json", **SESSION}
+        assert server.send("GET", "/api/v1/state", SESSION).data["flows"]["inner"]["vars"] == {"text": "x"}
+        assert server.send("POST", "/api/v1/delta", headers, b'{"changes": []}').status == 403
+
+
+def test_a_server_without_an_app_has_no_state(own_place: Path):
+    with serving() as server:
+        assert server.send("GET", "/api/v1/state", SESSION).status == 404
+        assert server.get("/healthz").status == 500
