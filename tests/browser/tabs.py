@@ -83,7 +83,13 @@ class Tab(NamedTuple):
 
 
 def open_tab(
-    browser: Browser | BrowserContext, server: Server, view: str = "", *, token: bool = True, **options: Any
+    browser: Browser | BrowserContext,
+    server: Server,
+    view: str = "",
+    *,
+    token: bool = True,
+    clock: bool = False,
+    **options: Any,
 ) -> Tab:
     """Open the page in a new tab.
 
@@ -92,10 +98,13 @@ def open_tab(
         server: The server.
         view: Address of the view, without `#`.
         token: Whether the address has the token.
+        clock: Whether the test can put the time of the page forward, with `page.clock`.
         options: Options of the context: `viewport`, `color_scheme`, `reduced_motion`.
     """
     context = browser.new_context(**options) if isinstance(browser, Browser) else browser
     page = context.new_page()
+    if clock:
+        page.clock.install()
     tab = Tab(page, server, [], [], [], set())
     page.on("console", lambda message: _note(tab, message))
     page.on("pageerror", lambda error: tab.errors.append(str(error)))

@@ -125,7 +125,7 @@ def test_the_timeline_grows(visit: Visit, ticking: App):
     picture = canvas.evaluate("canvas => canvas.toDataURL()")
 
     tab.wait_for(lambda: int(count.inner_text()) > before + 1)
-    assert canvas.evaluate("canvas => canvas.toDataURL()") != picture
+    tab.wait_for(lambda: canvas.evaluate("canvas => canvas.toDataURL()") != picture)
 
 
 def test_a_new_run_appears_in_the_list(visit: Visit, ticking: App, own_place: Path):
@@ -182,7 +182,8 @@ def test_scrolling_up_stops_to_follow_and_the_button_follows_again(visit: Visit,
 
     expect(tab.page.locator(".log-foot")).to_contain_text("stands still")
     count = tab.page.locator("[data-log] li").count()
-    tab.page.wait_for_timeout(1000)
+    asked = len(tab.questions)
+    tab.wait_for(lambda: len(tab.questions) > asked + 2)
     assert box.evaluate("box => box.scrollTop") == 0
     tab.page.locator("[data-follow]").click()
     tab.wait_for(lambda: tab.page.locator("[data-log] li").count() > count)
@@ -207,12 +208,12 @@ def test_eight_tabs_all_go_on(visit: Visit, ticking: App):
 
 
 def test_a_hidden_tab_asks_nothing(visit: Visit, ticking: App):
-    tab = visit(ticking.server, f"/runs/{ticking.run}")
+    tab = visit(ticking.server, f"/runs/{ticking.run}", clock=True)
     expect(tab.view("overview")).to_be_visible()
     hide(tab, True)
-    tab.page.wait_for_timeout(500)  # the answers on their way
+    tab.wait_for_answers()
     asked = len(tab.questions)
-    tab.page.wait_for_timeout(2500)
+    tab.page.clock.run_for(60_000)
     assert len(tab.questions) == asked
 
     hide(tab, False)

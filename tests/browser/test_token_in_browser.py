@@ -54,12 +54,12 @@ def test_without_a_token_the_page_asks_for_it(visit: Visit, shown: Server, viewp
 
 
 def test_a_wrong_token_says_what_to_do(visit: Visit, shown: Server):
-    tab = visit(shown._replace(address=shown.address + "x"))
+    tab = visit(shown._replace(address=shown.address + "x"), clock=True)
 
     expect(tab.page.get_by_role("heading")).to_have_text("The server does not take this token")
     expect(tab.page.locator("main")).to_contain_text("Open the address that it printed in its terminal")
     asked = len(tab.requests)
-    tab.page.wait_for_timeout(1500)
+    tab.page.clock.run_for(60_000)
     assert len(tab.requests) == asked, "a page whose token is refused asks no more"
 
     tab.page.get_by_label("Address or token").fill(shown.token)
