@@ -6,14 +6,13 @@ import os
 import re
 import resource
 import sys
-import threading
 from pathlib import Path
 
 import numpy
 import pytest
+from value_works import Failing, Maker, Stuck, Taker
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.context import current_caller
 from lightning_lite.errors import AppFailed, ValueFileError
 from lightning_lite.tree import calls
 from lightning_lite.values.call_key import call_key
@@ -22,43 +21,6 @@ from tests.support.flows import Steps, run_steps
 
 MIB = 1024 * 1024
 RUNNERS = pytest.mark.parametrize("runner", ["processes", "inline"])
-
-
-class Maker(LightningWork):
-    """Makes values of the given size."""
-
-    def run(self, size, kind="array"):
-        data = bytes(range(256)) * (size // 256)
-        array = numpy.frombuffer(data, "u1").reshape(-1, 256).copy()
-        return {
-            "array": array,
-            "bytes": data,
-            "nested": {"a": [array, 2 * array], "b": "text"},
-            "list": list(range(size // 7)),
-        }[kind]
-
-
-class Taker(LightningWork):
-    """Describes its argument, or returns it."""
-
-    def run(self, value, back=False):
-        if back:
-            return value
-        try:
-            value[0, 0] = 1
-        except ValueError as error:
-            return int(value.sum()), str(error)
-        return int(value.sum()), "writable"
-
-
-class Failing(LightningWork):
-    """Fails in its first attempt."""
-
-    def run(self, value, marker):
-        if not os.path.exists(marker):
-            Path(marker).touch()
-            os._exit(3)
-        return int(value.sum())
 
 
 def files() -> list[Path]:
@@ -92,22 +54,22 @@ def test_an_array_arrives_read_only_and_is_written_once(runner, own_place):
 
 
 @RUNNERS
-@pytest.mark.parametrize("kind", ["bytes", "nested", "list"])
-def test_other_big_values_arrive_equal(runner, kind, own_place):
+def test_other_big_values_arrive_equal(runner, own_place):
+    kinds = ["bytes", "list", "nested"]
+
     def steps(flow):
-        value = flow.maker.run(2 * MIB, kind)
-        back = flow.taker.run(value, back=True)
-        return value, back
+        values = [flow.maker.run(2 * MIB, kind) for kind in kinds]
+        return values, [flow.taker.run(value, back=True) for value in values]
 
-    value, back = run_steps(steps, runner, maker=Maker(), taker=Taker())._answer
+    values, back = run_steps(steps, runner, maker=Maker(), taker=Taker())._answer
 
-    if kind == "nested":
-        assert value["b"] == back["b"] == "text"
-        for one, other in zip(value["a"], back["a"], strict=True):
-            assert numpy.array_equal(one, other)
-    else:
-        assert value == back
-        assert len(value) == (2 * MIB // 7 if kind == "list" else 2 * MIB)
+    *flat, nested = values
+    *flat_back, nested_back = back
+    assert flat == flat_back
+    assert [len(value) for value in flat] == [2 * MIB, 2 * MIB // 7]
+    assert nested["b"] == nested_back["b"] == "text"
+    for one, other in zip(nested["a"], nested_back["a"], strict=True):
+        assert numpy.array_equal(one, other)
 
 
 def test_a_small_value_loads_nothing_and_writes_no_file(own_place):
@@ -184,19 +146,6 @@ def test_a_repeated_call_removes_the_value_of_the_call_before(own_place):
     assert run_steps(steps, maker=Maker(cache_calls=False))._answer == 1
 
 
-class Stuck(LightningWork):
-    """Leaves half a file, as a writer that is killed, and never ends."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.is_up = False
-
-    def run(self, value):
-        Path(current_caller().values, f"{os.getpid()}-00.val.new").write_bytes(b"half")
-        self.is_up = True
-        threading.Event().wait()
-
-
 class Interrupting(LightningFlow):
     """Lets one call exceed its time, and stops another."""
 
@@ -249,15 +198,15 @@ def test_a_bad_file_is_refused_by_name(case, own_place):
     def steps(flow):
         flow.maker.run(2 * MIB)
 
-    fail_after(Steps(steps, maker=Maker()))
+    fail_after(Steps(steps, maker=Maker()), runner="inline")
     (path,) = files()
     spoil(path)
     with pytest.raises(ValueFileError, match=reason) as caught:
-        LightningApp(Steps(steps, maker=Maker())).run(resume=True)
+        LightningApp(Steps(steps, maker=Maker())).run("inline", resume=True)
     assert path.name in str(caught.value)
 
 
-def fail_after(root: Steps) -> None:
+def fail_after(root: Steps, runner: str = "processes") -> None:
     """Run the steps, and end the app as failed, so that its run can be resumed."""
     steps = root._steps
 
@@ -267,7 +216,7 @@ def fail_after(root: Steps) -> None:
 
     root._steps = failing
     with pytest.raises(AppFailed):
-        LightningApp(root).run()
+        LightningApp(root).run(runner)
 
 
 def test_a_resumed_app_finds_the_value_and_removes_the_rest(own_place):

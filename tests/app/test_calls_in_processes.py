@@ -9,51 +9,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from call_works import Counter, Dies, Echo, Pid, Waits
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import AppFailed, InvalidValue, WorkCrashed, WorkStartFailed
 from lightning_lite.testing import LightningTestApp, poll_until, run_work_isolated
 from lightning_lite.tree.structures import Dict, List
-
-
-class Echo(LightningWork):
-    def run(self, *args, **kwargs):
-        return args, kwargs
-
-
-class Pid(LightningWork):
-    def run(self):
-        return os.getpid()
-
-
-class Counter(LightningWork):
-    """Counts its runs in its state, in place as well."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.total = 0
-        self.history = []
-
-    def run(self, step):
-        self.total += step
-        self.history.append(step)
-        return self.total
-
-
-class Dies(LightningWork):
-    def run(self, how):
-        if how == "exit":
-            os._exit(3)
-        if how == "signal":
-            os.kill(os.getpid(), 9)
-        raise ArithmeticError("no such number")
-
-
-class Waits(LightningWork):
-    """Runs until the file is there."""
-
-    def run(self, path):
-        poll_until(lambda: os.path.exists(path))
 
 
 class Leap(LightningFlow):

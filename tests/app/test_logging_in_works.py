@@ -84,9 +84,14 @@ def work(number):
 
 
 @pytest.mark.parametrize(
-    "handler", ["logging.StreamHandler(sys.stdout)", "logging.StreamHandler()", "Handler(sys.stdout)"]
+    ("handler", "at_import"),
+    [
+        ("logging.StreamHandler(sys.stdout)", ""),
+        ("logging.StreamHandler()", "setup()"),
+        ("Handler(sys.stdout)", ""),
+        ("Handler(sys.stdout)", "setup()"),
+    ],
 )
-@pytest.mark.parametrize("at_import", ["", "setup()"])
 def test_a_logger_of_a_package_has_its_handler_once_in_works(
     tmp_path: Path, handler: str, at_import: str
 ) -> None:
@@ -155,14 +160,14 @@ class Work(LightningWork):
 """
 
 
-@pytest.mark.parametrize("name", ["", "mine", "mine.part"])
 @pytest.mark.parametrize(
-    ("handler", "owner"),
+    ("name", "handler", "owner"),
     [
-        ("StreamHandler()", ""),
-        ("StreamHandler()", ".handlers[0]"),
-        ("FileHandler('log.txt')", ".handlers[0]"),
-        ("handlers.MemoryHandler(9)", ".handlers[0]"),
+        ("", "StreamHandler()", ""),
+        ("mine.part", "StreamHandler()", ""),
+        ("", "StreamHandler()", ".handlers[0]"),
+        ("mine", "FileHandler('log.txt')", ".handlers[0]"),
+        ("mine.part", "handlers.MemoryHandler(9)", ".handlers[0]"),
     ],
 )
 def test_a_filter_that_can_not_travel_lets_nothing_pass_and_is_named(

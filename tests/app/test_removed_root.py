@@ -7,11 +7,11 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from call_works import Gives
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.engine import recorder
 from lightning_lite.errors import JournalGone
 from lightning_lite.runs.journal import Journal
@@ -21,17 +21,12 @@ from tests.support.processes import run_python
 RUNNERS = ["inline", "processes"]
 
 
-class Work(LightningWork):
-    def run(self, number: int, size: int = 0) -> Any:
-        return os.urandom(size) or number
-
-
 class Root(LightningFlow):
     """Removes something in its tenth step, and asks for calls until its thousandth."""
 
     def __init__(self, remove: Callable[[Path], None], size: int = 0, *, catches: bool = False) -> None:
         super().__init__()
-        self.work = Work()
+        self.work = Gives()
         self._remove = remove
         self._size = size
         self._catches = catches

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from secret_work import Reveal
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork, Secret
 from lightning_lite.errors import SecretError, WorkFailed
@@ -114,18 +115,6 @@ def test_other_texts_are_nowhere_either(text: str, runner: str):
         assert line.encode() not in shown
         for path in Path(os.environ["LIGHTNING_LITE_ROOT"]).rglob("*"):
             assert path.is_dir() or line.encode() not in path.read_bytes(), path
-
-
-class Reveal(LightningWork):
-    """Returns whether it has the expected text."""
-
-    def __init__(self, secret=None, **options):
-        super().__init__(**options)
-        self._secret = secret
-
-    def run(self, given=None, env=None):
-        secret = given or self._secret
-        return (os.environ[env] if env else secret.reveal())[::-1]
 
 
 class One(LightningFlow):

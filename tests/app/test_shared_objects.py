@@ -11,8 +11,9 @@ from pathlib import Path
 
 import multiprocess.connection  # a package has objects to share once such a module is loaded
 import pytest
+from sharing_work import Holds
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import ArgumentError, StateError
 
 pytestmark = pytest.mark.dependencies
@@ -57,18 +58,6 @@ def test_a_work_shares_all_kinds_of_objects_also_after_a_crash_and_a_restart(pac
         "memory": [2, 2, "some"],
         "left": 0,
     }
-
-
-class Holds(LightningWork):
-    """Has one private attribute, and sends its argument through the connections in it."""
-
-    def __init__(self, held, **kwargs):
-        super().__init__(**kwargs)
-        self._held = held
-
-    def run(self, *texts):
-        for connection, text in zip(self._held, texts, strict=True):
-            connection.send(text)
 
 
 class Root(LightningFlow):

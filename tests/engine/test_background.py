@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,8 +9,9 @@ import textwrap
 import threading
 
 import pytest
+from talking_work import DEADLINE, Talker
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import (
     AppFailed,
     ComponentError,
@@ -22,21 +22,6 @@ from lightning_lite.errors import (
 )
 from lightning_lite.testing import EmptyWork, poll_until
 from lightning_lite.tracebacks import RemoteTraceback
-
-#: Seconds. A bound on hanging, not on speed.
-DEADLINE = 60
-
-
-class Talker(LightningWork):
-    def run(self, *lines):
-        for line in lines:
-            print(line)  # noqa: T201 - that is what a work does
-            if line == "fail":
-                raise ValueError("no more")
-            if line == "crash":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if line == "wait":
-                threading.Event().wait(DEADLINE)
 
 
 class Talk(LightningFlow):

@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path as LocalPath
 
 import pytest
+from upstream_works import HasPath, Reads
 
 from lightning_lite import BuildConfig, CloudCompute, Drive, LightningApp, LightningFlow, LightningWork, Path
 from lightning_lite.errors import StateError
@@ -52,16 +53,6 @@ def test_a_lit_path_outside_a_work_creates_nothing(tmp_path):
 # Origins and names.
 
 
-class HasPath(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.path = Path("model.txt")
-        self.origin_at_first = self.path.origin_name
-
-    def run(self):
-        LocalPath("model.txt").write_text("weights")
-
-
 class Inner(LightningFlow):
     def __init__(self):
         super().__init__()
@@ -69,11 +60,6 @@ class Inner(LightningFlow):
 
     def run(self):
         self.work.run()
-
-
-class Reads(LightningWork):
-    def run(self, path):
-        return path.origin_name, path.exists_remote()
 
 
 class Outer(LightningFlow):

@@ -10,6 +10,16 @@ import threading
 
 import numpy as np
 import pytest
+from payload_works import (
+    MIB,
+    Anonymous,
+    Deep,
+    Dies,
+    Make,
+    MakeFolder,
+    Model,
+    Use,
+)
 
 from lightning_lite import LightningApp, LightningWork
 from lightning_lite.context import Caller, acting_as
@@ -19,39 +29,6 @@ from lightning_lite.storage.errors import DriveContextError, DriveDetached, Driv
 from lightning_lite.testing import poll_until
 
 from tests.support.flows import Steps, run_steps
-
-MIB = 1024 * 1024
-
-
-class Make(LightningWork):
-    """Makes an object and passes it on."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.data = None
-
-    def run(self, make, number=0):
-        self.data = Payload(make())
-
-
-class Use(LightningWork):
-    """Applies a function to an object, from its argument or its attribute."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.data = None
-        self.runs = 0
-
-    def run(self, use, data=None, number=0):
-        self.runs += 1
-        return use((self.data if data is None else data).value)
-
-
-class Model:
-    """A class of a module that the process of a work cannot import."""
-
-    def __init__(self, weights):
-        self.weights = weights
 
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
@@ -69,11 +46,6 @@ def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own
     assert (data.name, data.origin_name, data.consumer_name) == ("data", "root.make", "root.make")
     assert re.fullmatch("[0-9a-f]{40}", data.hash)
     assert os.listdir() == []
-
-
-class Deep(LightningWork):
-    def run(self, nested):
-        return sum(nested["here"][0].value)
 
 
 def test_an_object_arrives_in_an_attribute_and_deep_in_an_argument():
@@ -133,22 +105,6 @@ def test_the_object_of_a_work_that_has_stopped_is_still_there():
     assert root._answer == 49_995_000
 
 
-class Anonymous(LightningWork):
-    """Reads a big array, changes a part of it, and returns how much private memory that took."""
-
-    def run(self, data):
-        before = _own_memory()
-        array = data.value
-        total = int(array[:: 4096 // 8].sum())
-        array[0] = 7
-        return total, int(array[0]), array.flags.writeable, (_own_memory() - before) // MIB
-
-
-def _own_memory():
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) * 1024
-
-
 def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
     size = 64 * MIB // 8
 
@@ -161,27 +117,6 @@ def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
     for total, first, writeable, grown in root._answer:
         assert (total, first, writeable) == (size // 512, 7, True)
         assert grown < 16
-
-
-class Folder(Payload):
-    """Saves itself as a folder of text files."""
-
-    def save(self, obj, path):
-        os.mkdir(path)
-        for name, text in obj.items():
-            pathlib.Path(path, name).write_text(text)
-
-    def load(self, path):
-        return {file.name: file.read_text() for file in pathlib.Path(path).iterdir()}
-
-
-class MakeFolder(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.data = None
-
-    def run(self):
-        self.data = Folder({"a": "1", "b": "2"})
 
 
 def test_a_subclass_says_how_it_is_saved_and_loaded(own_place, tmp_path):
@@ -327,23 +262,6 @@ def test_an_object_that_can_not_be_pickled_is_not_assigned(tmp_path):
     assert make.data is None
     assert list((tmp_path / "root/drafts").iterdir()) == []
     assert not (tmp_path / "root/drives/.payloads/root.make").exists()
-
-
-class Dies(LightningWork):
-    """Dies while it writes its second object."""
-
-    def __init__(self):
-        super().__init__(raise_exception=False)
-        self.data = None
-
-    def run(self, deadly):
-        self.data = Deadly(deadly) if deadly else Payload("whole")
-
-
-class Deadly(Payload):
-    def save(self, obj, path):
-        pathlib.Path(path).write_text("half")
-        os.kill(os.getpid(), 9)
 
 
 def test_a_producer_that_dies_while_it_writes_leaves_the_version_before(tmp_path):

@@ -7,31 +7,14 @@ import signal
 import threading
 
 import pytest
+from state_works import Big, Follower, Heavy, Numbers
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.messages import RunCall, StateChanged
-from lightning_lite.testing import poll_until
 from lightning_lite.values.pickling import pack
 
 from tests.support.simulation import Desk, only
-
-
-class Numbers(LightningWork):
-    """Writes numbers to an attribute, a list and a dict as fast as possible."""
-
-    def __init__(self):
-        super().__init__(parallel=True)
-        self.last = 0
-        self.items = []
-        self.table = {}
-
-    def run(self, count):
-        for number in range(1, count + 1):
-            self.last = number
-            if not number % 50:
-                self.items.append(number)
-                self.table[str(number % 7)] = number
 
 
 class Watch(LightningFlow):
@@ -71,24 +54,6 @@ def test_numbered_changes_of_four_works_arrive_in_order():
 @pytest.mark.torture
 def test_a_hundred_thousand_numbered_changes_arrive_in_order():
     count_up(4, 25_000)
-
-
-class Heavy(LightningWork):
-    """Replaces a text of `nbytes` characters repeatedly."""
-
-    def __init__(self, nbytes):
-        super().__init__(parallel=True, raise_exception=False, cache_calls=False, max_restarts=1000)
-        self.block = "0" * nbytes
-        self.pid = 0
-        self._nbytes = nbytes
-
-    def run(self):
-        self.pid = os.getpid()
-        digit = int(self.block[0])
-        while True:
-            digit = (digit + 1) % 10
-            self.block = str(digit) * self._nbytes
-            threading.Event().wait(0.001)
 
 
 class Killer(LightningFlow):
@@ -138,17 +103,6 @@ def test_sixty_kills_during_big_changes():
     kill_during_changes(60, 16_000_000)
 
 
-class Big(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.numbers = list(range(100_000))
-        self.step = 0
-
-    def run(self):
-        for step in range(10_000):
-            self.step = step
-
-
 def test_an_assignment_sends_only_the_changed_attribute():
     desk = Desk(WorkHost(Big()))
     desk.host.open(desk.send, desk.nudge)
@@ -161,20 +115,6 @@ def test_an_assignment_sends_only_the_changed_attribute():
     assert sum(len(value) for message in messages for value in message.changes.values()) < 1_000
     assert len(only(messages, StateChanged)) == 1  # the others are merged, and wait for its acknowledgement
     assert desk.num_nudges == 0  # the list was not compared
-
-
-class Follower(LightningWork):
-    """Waits until the flow has written the value `wanted`."""
-
-    def __init__(self, wanted):
-        super().__init__(parallel=True)
-        self.goal = None
-        self.done = False
-        self._wanted = wanted
-
-    def run(self):
-        poll_until(lambda: self.goal == self._wanted and type(self.goal) is type(self._wanted))
-        self.done = True
 
 
 @pytest.mark.parametrize(

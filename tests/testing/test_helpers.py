@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
+from helper_works import Never, Square
 
 from lightning_lite import LightningApp
 from lightning_lite.testing import (
@@ -16,19 +15,6 @@ from lightning_lite.testing import (
     run_work_isolated,
 )
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.tree.work import LightningWork
-
-
-class Square(LightningWork):
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.seen = None
-
-    def run(self, x):
-        self.seen = x
-        if x < 0:
-            raise ValueError("negative")
-        return x * x
 
 
 class Count(LightningFlow):
@@ -151,11 +137,6 @@ def test_a_hook_ends_an_app_while_its_pass_waits_for_a_call():
 
     assert app.root.square.num_successes == 3
     assert ends == [app.counter]
-
-
-class Never(LightningWork):
-    def run(self):
-        threading.Event().wait()
 
 
 class Watch(LightningFlow):

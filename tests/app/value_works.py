@@ -1,0 +1,62 @@
+"""Works with big arguments and answers. Their processes import this module, so it is light."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy
+
+from lightning_lite import LightningWork
+from lightning_lite.context import current_caller
+
+
+class Maker(LightningWork):
+    """Makes values of the given size."""
+
+    def run(self, size, kind="array"):
+        data = bytes(range(256)) * (size // 256)
+        array = numpy.frombuffer(data, "u1").reshape(-1, 256).copy()
+        return {
+            "array": array,
+            "bytes": data,
+            "nested": {"a": [array, 2 * array], "b": "text"},
+            "list": list(range(size // 7)),
+        }[kind]
+
+
+class Taker(LightningWork):
+    """Describes its argument, or returns it."""
+
+    def run(self, value, back=False):
+        if back:
+            return value
+        try:
+            value[0, 0] = 1
+        except ValueError as error:
+            return int(value.sum()), str(error)
+        return int(value.sum()), "writable"
+
+
+class Failing(LightningWork):
+    """Fails in its first attempt."""
+
+    def run(self, value, marker):
+        if not os.path.exists(marker):
+            Path(marker).touch()
+            os._exit(3)
+        return int(value.sum())
+
+
+class Stuck(LightningWork):
+    """Leaves half a file, as a writer that is killed, and never ends."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.is_up = False
+
+    def run(self, value):
+        Path(current_caller().values, f"{os.getpid()}-00.val.new").write_bytes(b"half")
+        self.is_up = True
+        threading.Event().wait()
