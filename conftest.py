@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -40,8 +40,19 @@ for _signum in (signal.SIGINT, signal.SIGHUP):
 #: Nor the module that changes which modules the process finds, and not the apps of tests.
 collect_ignore_glob = ["tests/*/conftest.py", "lightning_lite/lightning.py", "tests/lightning_apps/apps/*"]
 
+TESTS = Path(__file__).parent / "tests"
+
 #: Children inherit this variable, so that a process is found even when its parent has died before it.
 MARK = "LIGHTNING_LITE_TEST"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Collect no doctests in `tests`, which has none: to look for them takes long."""
+    collectors = yield
+    if file_path.is_relative_to(TESTS):
+        return [collector for collector in collectors if type(collector) is pytest.Module]
+    return collectors
 
 
 @pytest.fixture(autouse=True)
@@ -83,9 +94,10 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         if thread.is_alive():
             left.append(f"thread {thread.name}")
 
-    if open_files() - files:
+    if opened := open_files() - files:
         gc.collect()  # what only the garbage collector closes is closed late, but it is closed
-    left += [f"open file {number}: {target}" for number, target in sorted(open_files() - files)]
+        opened = open_files() - files
+    left += [f"open file {number}: {target}" for number, target in sorted(opened)]
     assert not left, "the test left\n" + "\n".join(left)
 
 

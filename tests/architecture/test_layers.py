@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from itertools import permutations
 from pathlib import Path
@@ -78,7 +79,7 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(file): ast.parse(file.read_text("utf-8"), str(file)) for file in FOLDER.rglob("*.py")}
+MODULES = {module_name(file): file for file in FOLDER.rglob("*.py")}
 
 
 def belongs(module: str, entry: str) -> bool:
@@ -120,8 +121,18 @@ def imports_in(source: str, tree: ast.AST, late: bool = False) -> Iterator[Impor
         yield from imports_in(source, node, inside)
 
 
-# The façade belongs to no layer: it has names of all of them, and loads them on first use.
-IMPORTS = [found for module, tree in MODULES.items() if module for found in imports_in(module, tree)]
+@cache
+def imports() -> list[Import]:
+    """Return the imports of all modules; only the tests need them, but each worker imports this file.
+
+    The façade belongs to no layer: it has names of all of them, and loads them on first use.
+    """
+    return [
+        found
+        for module, file in MODULES.items()
+        if module
+        for found in imports_in(module, ast.parse(file.read_text("utf-8"), str(file)))
+    ]
 
 
 def test_every_module_belongs_to_a_layer():
@@ -129,28 +140,30 @@ def test_every_module_belongs_to_a_layer():
 
 
 def test_no_import_goes_up():
-    up = [str(found) for found in IMPORTS if found.target and layer_of(found.target) > layer_of(found.source)]
+    up = [
+        str(found) for found in imports() if found.target and layer_of(found.target) > layer_of(found.source)
+    ]
 
     assert up == []
 
 
 def test_no_module_inside_imports_the_facade():
-    assert [str(found) for found in IMPORTS if not found.target] == []
+    assert [str(found) for found in imports() if not found.target] == []
 
 
 def test_none_of_our_modules_is_imported_inside_a_function():
-    assert [str(found) for found in IMPORTS if found.late] == []
+    assert [str(found) for found in imports() if found.late] == []
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(sorted(NEIGHBOURS), 2)))
 def test_neighbours_do_not_import_each_other(one: str, other: str):
-    across = [found for found in IMPORTS if belongs(found.source, one) and belongs(found.target, other)]
+    across = [found for found in imports() if belongs(found.source, one) and belongs(found.target, other)]
 
     assert [str(found) for found in across] == []
 
 
 def test_no_imports_form_a_cycle():
-    graph = {module: {found.target for found in IMPORTS if found.source == module} for module in MODULES}
+    graph = {module: {found.target for found in imports() if found.source == module} for module in MODULES}
 
     TopologicalSorter(graph).prepare()  # raises CycleError, with the cycle
 
@@ -158,7 +171,7 @@ def test_no_imports_form_a_cycle():
 @pytest.mark.parametrize(("lower", "higher"), [("tree", "engine"), ("engine", "app"), ("runners", "engine")])
 def test_a_lower_package_does_not_import_a_higher_one(lower: str, higher: str):
     found = [
-        str(found) for found in IMPORTS if belongs(found.source, lower) and belongs(found.target, higher)
+        str(found) for found in imports() if belongs(found.source, lower) and belongs(found.target, higher)
     ]
 
     assert found == []
