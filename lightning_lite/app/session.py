@@ -35,6 +35,7 @@ from lightning_lite.app.reporting import (
     report_uncalled_methods,
 )
 from lightning_lite.app.resume import find_run, name_of_app, open_run
+from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import AppView, snapshot_work
 from lightning_lite.app.web_page import WebPage, missing_package
@@ -203,6 +204,7 @@ class Session:
 
     def open(self) -> None:
         """Start the works with `start_with_flow`, the command channel, the view and the page."""
+        add_running(self._folder.path, self)
         self._clock.watch(self.runner.wake)
         self._terminal.on_gone = self.runner.wake
         self._record_output()
@@ -319,6 +321,7 @@ class Session:
     def close(self, state: Literal["stopped", "failed", "interrupted"]) -> None:
         """Shut down all works, apply their last reports, and record how the run ended."""
         cause = sys.exception()
+        remove_running(self._folder.path)
         self.requests.close()  # first, so that no request waits while works are shut down
         reports = list(self._unapplied)
         try:

@@ -144,6 +144,7 @@ NAMES: dict[str, dict[str, str]] = {
         "get_picklable_work": "lightning_app.safe_pickle",
         "load": "lightning_app.safe_pickle",
     },
+    "utilities.state": {"AppState": "app_state"},
     "utilities.tracer": _TRACER,
     "utilities.tree": {"breadth_first": "lightning_app.walks"},
     "utilities.warnings": {"LightningFlowWarning": "errors"},

@@ -52,7 +52,7 @@ LAYERS = [
     {"app"},
     {"components"},
     {"monitor"},
-    {"core", "structures"},  # old import paths
+    {"core", "structures", "app_state"},  # old import paths; the state of a running app
     {"web"},
     {"cli", "testing", "lightning", "lightning_app", "__main__"},
 ]

@@ -1,0 +1,244 @@
+"""`AppState` in scripts, works and flows, and in programs that an app has started, with real processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState
+from lightning_lite.errors import StateConflict, StateError
+from lightning_lite.storage import Drive
+from lightning_lite.structures import Dict
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import DEADLINE, run_python
+
+
+class Wait(LightningWork):
+    def __init__(self):
+        super().__init__()
+        self.rate = 0.5
+
+    def run(self):
+        while not os.path.exists("end"):
+            threading.Event().wait(0.02)
+
+
+class Inner(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.text = "x"
+
+    def run(self):
+        pass
+
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+        self.names = ["a"]
+        self.drive = Drive("lit://shared")
+        self.wait = Wait()
+        self.inner = Inner()
+        self.several = Dict(one=Inner())
+
+    def run(self):
+        self.wait.run()
+        self.stop()
+
+
+@pytest.fixture
+def app(own_place: Path):
+    """A running app, whose pass waits for a work."""
+    app = LightningApp(Root())
+    with app.start() as running:
+        poll_until(lambda: running.run_id and app.root.wait.status.stage == "running", DEADLINE)
+        yield app
+        Path("end").touch()
+
+
+def run_outside(program: str, **variables: str) -> str:
+    """Run lines in another process, in the same working directory; return what they have printed."""
+    done = run_python(
+        "-c", f"from lightning_lite.app_state import AppState\n{program}", env={**os.environ, **variables}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_script_reads_the_state_of_all_components(app: LightningApp):
+    assert run_outside(
+        "state = AppState()\n"
+        "print(state, state.number, state.names, state.inner.text, state.wait.rate)\n"
+        "print(len(state), list(state), 'wait' in state, bool(state), len(state.several))\n"
+        "print(state.several['one'].text, [key for key, _ in state.several.items()])\n"
+    ) == ("<AppState of root> 0 ['a'] x 0.5\n3 ['inner', 'wait', 'several'] True True 1\nx ['one']\n")
+
+
+def test_a_script_changes_the_state_and_reads_its_own_changes(app: LightningApp):
+    printed = run_outside(
+        "state = AppState()\n"
+        "state.number += 5\n"
+        "state.names = [*state.names, 'b']\n"
+        "state.inner.text = state.several.one.text = 'y'\n"
+        "state.wait.rate = 0.25\n"
+        "print(state.number, state.names, state.inner.text, state.wait.rate)\n"
+    )
+
+    assert printed == "5 ['a', 'b'] y 0.25\n"
+    assert (app.root.number, app.root.names, app.root.inner.text) == (5, ["a", "b"], "y")
+    assert (app.root.several["one"].text, app.root.wait.rate) == ("y", 0.25)
+
+
+def test_each_access_gives_the_value_as_of_now(app: LightningApp):
+    state = AppState()
+    assert state.number == 0
+
+    app.set_state({"vars": {"number": 8}})
+
+    assert state.number == 8
+
+
+def test_a_change_that_starts_from_an_older_value_is_refused(app: LightningApp):
+    state = AppState()
+    number = state.number
+    app.set_state({"vars": {"number": 8}})
+
+    with pytest.raises(StateConflict, match=r"root\.number is 8 by now"):
+        state.number = number + 1
+
+    state.number = 9  # not read since, so it starts from the present value
+    assert app.root.number == 9
+
+
+def test_a_value_is_a_copy(app: LightningApp):
+    state = AppState()
+    state.names.append("b")
+
+    assert state.names == app.root.names == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda state: state.other, "Failed to access 'other' through `AppState`"),
+        (lambda state: setattr(state, "other", 1), "Failed to access 'other' through `AppState`"),
+        (lambda state: setattr(state, "wait", 1), "You shouldn't set the works directly onto the state"),
+        (lambda state: setattr(state, "inner", 1), "You shouldn't set the flows directly onto the state"),
+        (lambda state: setattr(state, "number", object()), "AppState takes values that JSON has"),
+        (lambda state: setattr(state, "drive", "lit://x"), "A Drive can't be changed from outside"),
+    ],
+)
+def test_what_is_no_attribute_is_refused_by_name(app: LightningApp, change, text):
+    with pytest.raises(AttributeError, match=text.replace("(", "[(]")):
+        change(AppState())
+
+
+def test_a_component_that_is_not_there_is_refused(app: LightningApp):
+    with pytest.raises(ValueError, match=r"there is no root\.none"):
+        AppState(my_affiliation=("none",))
+    assert AppState(my_affiliation=("inner",)).text == "x"
+
+
+def test_a_program_of_the_app_has_the_state_of_its_flow(app: LightningApp, tmp_path: Path):
+    folder = app._session.folder
+
+    printed = run_outside(
+        "print(AppState().text)",
+        **{RUN_VARIABLE: folder, FLOW_VARIABLE: "root.inner", "LIGHTNING_LITE_ROOT": str(tmp_path / "other")},
+    )
+
+    assert printed == "x\n"
+
+
+def test_without_an_app_the_error_asks_for_it(own_place: Path):
+    with pytest.raises(AttributeError, match="Is the app running"):
+        AppState()
+
+
+def test_an_app_that_has_ended_can_be_read_and_not_changed(own_place: Path):
+    app = LightningApp(Root())
+    with app.start() as running:
+        poll_until(lambda: running.run_id, DEADLINE)
+        state = AppState(run=running.run_id)
+        Path("end").touch()
+        running.wait(DEADLINE)
+
+    assert state.number == 0
+    with pytest.raises(AttributeError, match="Is the app running"):
+        state.number = 1
+
+
+class Reporter(LightningWork):
+    """Reads the state of the app in its process, and changes that of its own."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.rate = 1.0
+
+    def run(self):
+        state, mine = AppState(my_affiliation=()), AppState()
+        mine.rate = 2.0
+        state.number = 7
+        return repr(mine), state.inner.text
+
+
+class Reported(LightningFlow):
+    def __init__(self, **options):
+        super().__init__()
+        self.number = 0
+        self.inner = Inner()
+        self.reporter = Reporter(**options)
+        self._answer = None
+
+    def run(self):
+        self._answer = self.reporter.run()
+        if self._answer is not None and self.number == 7:
+            self.stop()
+
+
+@pytest.mark.parametrize(
+    ("runner", "is_parallel"), [("processes", False), ("inline", True), ("inline", False)]
+)
+def test_a_work_reads_the_app_and_changes_it(own_place: Path, runner: str, is_parallel: bool):
+    root = Reported(parallel=is_parallel)
+
+    LightningApp(root).run(runner)
+
+    assert root._answer == ("<AppState of root.reporter>", "x")
+    assert root.number == 7
+
+
+class Own(LightningFlow):
+    """Uses AppState in its own pass, as apps of Lightning do."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+        self.inner = Inner()
+
+    def run(self):
+        state = AppState()
+        if self.number == 0:
+            assert state.number == 0
+            state.number = -1
+            assert self.number == 0
+        else:
+            assert state.number == -1
+            self.stop("seen")
+
+
+def test_a_flow_changes_itself_after_the_pass(own_place: Path, capfd):
+    LightningApp(Own()).run()
+
+    assert capfd.readouterr().out == "seen\n"
+
+
+def test_a_value_that_can_not_be_state_is_refused(app: LightningApp):
+    with pytest.raises(StateError):
+        AppState().number = {1, 2}
