@@ -244,9 +244,7 @@ class Session:
     def turn(self) -> bool:
         """Wait for reports, apply them, and run the flow after a change; return whether the app has ended."""
         self._busy_since = None
-        fails_at_rest = (
-            self._has_reported_rest and self._machine.is_at_rest and not is_kept(self._options.on_idle)
-        )
+        fails_at_rest = self._has_reported_rest and self._is_at_rest and not is_kept(self._options.on_idle)
         reports = self.runner.wait(0.0 if fails_at_rest else self._seconds_to_wait())
         if self.requests.is_asked:
             reports = [*reports, *self.requests.take()]
@@ -257,6 +255,11 @@ class Session:
         if fails_at_rest and not reports:
             raise idle_error(self._machine.root.works())
         return self.deliver(reports)
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """Whether nothing can change any more, and no frontend is served."""
+        return self._machine.is_at_rest and not self.layout.is_serving
 
     def end_from_outside(self) -> None:
         """Shut down the app as SIGTERM does; callable from any thread, and more than once.
@@ -293,7 +296,7 @@ class Session:
         self._show_works(now)
         if machine.error is not None and machine.failed_work:
             add_last_output(machine.error, machine.failed_work, self._folder.logs)
-        if not self._has_reported_rest and machine.is_at_rest and not machine.ended:
+        if not self._has_reported_rest and self._is_at_rest and not machine.ended:
             self._has_reported_rest = True
             print_notice(rest_notice(self._options.on_idle))
         return machine.ended

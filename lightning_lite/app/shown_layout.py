@@ -48,6 +48,11 @@ class ShownLayout:
         """The frontends in the last layout, by the names of their flows."""
         return {} if self._found is None else self._found.frontends
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether a frontend is served, so that the app has a purpose even if its flow is at rest."""
+        return self._servers is not None and bool(self.frontends)
+
     def look(self) -> None:
         """Collect the layout again; called in the thread of the flow, between passes or while one waits.
 

@@ -11,6 +11,7 @@ from threading import Lock
 from time import monotonic, time
 from typing import Any
 
+from lightning_lite.monitor.app_layout import shows_something
 from lightning_lite.monitor.follower import RunFollower
 from lightning_lite.monitor.run_list import describe_run
 from lightning_lite.monitor.run_status import (
@@ -78,6 +79,7 @@ class RunOverview:
                 "busy": status.busy,
                 "trouble": status.trouble,
                 "read": {"bytes": follower.bytes_read, "of": follower.size},
+                "has_layout": shows_something(run),
                 "last_event": follower.history.last_time or None,
                 "components": _components(status),
                 "works": [self._describe_work(status, row) for row in works],

@@ -18,6 +18,7 @@ from lightning_lite.web.actions import COMMANDS, act, resume
 from lightning_lite.web.downloads import log_download, trace_download
 from lightning_lite.web.drive_api import file_download
 from lightning_lite.web.endpoints import Endpoint
+from lightning_lite.web.frames import frame_of
 from lightning_lite.web.openapi import describe_api
 from lightning_lite.web.parameters import Parameter
 from lightning_lite.web.refusals import Refused
@@ -57,11 +58,14 @@ def show_activity(site: Site, run: tuple[str, ...]) -> dict[str, Any]:
 
 
 def give_ticket(site: Site, kind: str, component: str | None, **names: str | None) -> dict[str, str]:
-    """Return the address of a download, which works once."""
+    """Return the address of a download or a frame, which works once."""
     for name in _NEEDED[kind]:
         if names[name] is None:
-            raise Refused(400, f"{name} is missing: a download of the kind {kind} needs it.")
+            raise Refused(400, f"{name} is missing: a ticket of the kind {kind} needs it.")
     run, work, drive, path = (names[name] or "" for name in ("run", "work", "drive", "path"))
+    if kind == "frame":
+        frame = frame_of(site.find_run(run), names["url"] or "", site.port)
+        return {"url": f"/frame/{site.tickets.give(frame)}"}
     match kind:
         case "file":
             download = file_download(site, drive, path, component)
@@ -74,7 +78,7 @@ def give_ticket(site: Site, kind: str, component: str | None, **names: str | Non
 
 
 #: What a ticket of each kind needs.
-_NEEDED = {"file": ("drive", "path"), "log": ("run", "work"), "trace": ("run",)}
+_NEEDED = {"file": ("drive", "path"), "log": ("run", "work"), "trace": ("run",), "frame": ("run", "url")}
 
 
 def show_description(_: Site) -> dict[str, Any]:
@@ -151,11 +155,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/api/tickets",
         give_ticket,
-        "Get an address for one download, which works once and for 60 seconds.",
+        "Get an address for one download or one frame, which works once and for 60 seconds.",
         "Ticket",
         (
             Parameter("kind", "text", "What to load.", required=True, choices=tuple(_NEEDED)),
-            Parameter("run", "text", "Id of the run of the log or the trace."),
+            Parameter("run", "text", "Id of the run of the log, the trace or the frame."),
+            Parameter("url", "text", "Address of the page in the frame, as the layout of the run has it."),
             Parameter("work", "text", "Full name of the work of the log; root for the flow."),
             Parameter("drive", "text", "Id of the drive of the file."),
             Parameter("path", "text", "Path of the file in the drive."),

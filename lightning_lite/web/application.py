@@ -19,10 +19,12 @@ from lightning_lite.web.answers import error_answer
 from lightning_lite.web.api import ENDPOINTS
 from lightning_lite.web.app_api import make_app_route
 from lightning_lite.web.endpoints import make_route, make_slots
+from lightning_lite.web.frames import Frame, show_frame
 from lightning_lite.web.guard import Guard
 from lightning_lite.web.refusals import Refused, refusal_of
 from lightning_lite.web.site import Site
 from lightning_lite.web.state_api import make_state_routes
+from lightning_lite.web.tickets import TicketUsed
 
 _log = logging.getLogger("lightning_lite")
 
@@ -54,6 +56,8 @@ def create_app(
     async def send_download(request: Request) -> Response:
         try:
             download = site.tickets.take(request.path_params["ticket"])
+            if not isinstance(download, downloads.Download):
+                raise Refused(404, "This ticket is for a frame.")
             if (download.media_type is not None) != request.url.path.startswith("/preview/"):
                 raise Refused(404, "This ticket is for another address.")
             return await downloads.send(download)
@@ -63,6 +67,17 @@ def create_app(
                 raise
             return error_answer(refused.status, refused.reason)
 
+    async def send_frame(request: Request) -> Response:
+        try:
+            frame = site.tickets.take(request.path_params["ticket"])
+            if not isinstance(frame, Frame):
+                raise Refused(404, "This ticket is for a download.")
+            return show_frame(frame)
+        except (Refused, TicketUsed) as error:
+            refused = refusal_of(error)
+            assert refused is not None
+            return error_answer(refused.status, refused.reason)
+
     slots = make_slots()
     app = Starlette(
         routes=[
@@ -70,6 +85,7 @@ def create_app(
             Route("/static/{name:path}", send_page_file),
             Route("/download/{ticket}", send_download, methods=["GET"]),
             Route("/preview/{ticket}", send_download, methods=["GET"]),
+            Route("/frame/{ticket}", send_frame, methods=["GET"]),
             *(make_route(each, site, slots) for each in ENDPOINTS),
             *routes,
             *make_state_routes(site),

@@ -35,10 +35,13 @@ BODY_LIMIT = 64 * 1024
 APP_BODY_LIMIT = 1024 * 1024
 
 #: Begin the paths that have no data, or whose ticket is the permission.
-_OPEN = ("/static/", "/download/", "/preview/")
+_OPEN = ("/static/", "/download/", "/preview/", "/frame/")
 
 #: Begins the paths of files of users, which are shown in a frame.
 _PREVIEWS = "/preview/"
+
+#: Begins the paths of documents around pages of flows. Each has a policy of its own, see `web/frames`.
+_FRAMES = "/frame/"
 
 _METHODS = ("GET", "HEAD", "POST")
 _APP_METHODS = (*_METHODS, "PUT", "DELETE")
@@ -206,7 +209,10 @@ def _replay(body: bytes) -> Receive:
 
 
 def _with_headers(path: str, send: Send) -> Send:
-    """Return `send` with the headers of security in each answer; they replace those of the routes."""
+    """Return `send` with the headers of security in each answer; they replace those of the routes.
+
+    The document of a frame alone keeps the policy of its route, which knows the origin in it.
+    """
     policy = _PREVIEW_POLICY if path.startswith(_PREVIEWS) else _PAGE_POLICY
     if not is_reserved(path):
         policy = _APP_POLICY
@@ -214,7 +220,8 @@ def _with_headers(path: str, send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers["Content-Security-Policy"] = policy
+            if not (path.startswith(_FRAMES) and "Content-Security-Policy" in headers):
+                headers["Content-Security-Policy"] = policy
             headers.update(_HEADERS)
         await send(message)
 

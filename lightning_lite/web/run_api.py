@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from lightning_lite.monitor.app_layout import read_layout
 from lightning_lite.monitor.call_details import describe_call
 from lightning_lite.monitor.comparison import MAX_RUNS, compare
 from lightning_lite.monitor.number_series import number_series
@@ -111,6 +112,12 @@ def show_value(site: Site, id: str, component: str, attribute: str) -> Tagged:
         return followed.views.state.value(component, attribute)
 
     return _tagged(site, id, look)
+
+
+def show_layout(site: Site, id: str) -> Tagged:
+    """Return what the flows of a run show."""
+    shown = read_layout(site.find_run(id))
+    return Tagged(to_json(shown).decode("ascii"), lambda: shown)
 
 
 def show_graph(site: Site, id: str) -> dict[str, Any]:
@@ -219,6 +226,13 @@ ENDPOINTS = (
             Parameter("component", "text", "Full name of a flow or work.", required=True),
             Parameter("attribute", "text", "Name of its attribute.", required=True),
         ),
+    ),
+    Endpoint(
+        "GET",
+        "/api/runs/{id}/layout",
+        show_layout,
+        "What the flows of a run show: tabs, and addresses of pages; none of these once it has ended.",
+        "Layout",
     ),
     Endpoint(
         "GET",

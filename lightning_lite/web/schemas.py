@@ -133,6 +133,20 @@ SCHEMAS: dict[str, Schema] = {
             ]
         }
     ),
+    "Layout": record(running=FLAG, root=nullable(ref("LayoutTab"))),
+    "LayoutTab": record(
+        name=TEXT,
+        component={"type": "string", "description": 'Full name of the flow or work that it shows, or "".'},
+        kind={"enum": ["tabs", "page"]},
+        tabs=array(ref("LayoutTab")),
+        url={
+            "type": "string",
+            "description": "Address of the page, or an empty text as long as there is none.",
+        },
+        note={"type": "string", "description": "Why there is none."},
+        frontend={"type": "boolean", "description": "Whether a frontend of the app serves the page."},
+        left_out={"type": "integer", "description": "Number of further tabs."},
+    ),
     "Run": record(
         run=ref("RunSummary"),
         now=TIME,
@@ -143,6 +157,7 @@ SCHEMAS: dict[str, Schema] = {
         trouble=TEXT,
         read=record(bytes=WHOLE, of=WHOLE),
         last_event=nullable(TIME),
+        has_layout={"type": "boolean", "description": "Whether its flows show something."},
         components=array(record(name=TEXT, kind={"enum": ["flow", "work"]}, **{"class": nullable(TEXT)})),
         works=array(
             record(

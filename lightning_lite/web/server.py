@@ -30,6 +30,7 @@ import psutil
 import uvicorn
 
 from lightning_lite.frontends.programs.parent import wait_for_end
+from lightning_lite.monitor.app_layout import shows_something
 from lightning_lite.regular_files import open_regular
 from lightning_lite.web.application import create_app
 from lightning_lite.web.site import PERIOD, Site
@@ -86,6 +87,7 @@ class PageServer:
         self._socket = _bind(host, port)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
+        site.port = self.port
         names = hosts_of(host)
         self._hosts = [f"{name}:{self.port}" for name in names]
         self._hosts += names if self.port == 80 else []  # browsers leave out this port
@@ -93,6 +95,8 @@ class PageServer:
         self.address = f"http://{_bracketed(shown)}:{self.port}/#token={self._token}"
         if site.run is not None:
             self.address += f"&to=/runs/{quote(site.run, safe='')}"
+            if shows_something(site.find_run(site.run)):
+                self.address += "/app"
 
     def run(self, *, with_parent: bool = False, opens_browser: bool = False) -> None:
         """Serve until SIGINT or SIGTERM.

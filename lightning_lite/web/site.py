@@ -35,6 +35,7 @@ class Site:
         followers: The runs that pages look at.
         drives: The drives of the root.
         tickets: The tickets for downloads and previews.
+        port: The port of the server; 0 before it is bound.
         last_request: When a request passed the guard last, in monotonic seconds.
     """
 
@@ -47,6 +48,7 @@ class Site:
         self.followers = Followers()
         self.drives = DriveContents(root)
         self.tickets: Tickets[Any] = Tickets()
+        self.port = 0
         self.last_request = float("-inf")
 
     def find_run(self, run_id: str) -> RunSummary:

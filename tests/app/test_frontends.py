@@ -182,6 +182,18 @@ def test_a_frontend_ends_with_the_app_however_it_ends(own_place, site, way):
     ]
 
 
+def test_an_app_that_only_serves_frontends_goes_on(own_place, site):
+    site.rename("site")
+    Path("app.py").write_text(APP.read_text().replace("self.waiting.run()", "return"))
+    with starting() as start, open("errors", "w") as errors:
+        app = start(Path("app.py").absolute(), stderr=errors, stdin=subprocess.DEVNULL)
+        wait_for_page(app)
+        poll_until(lambda: "#token=" in Path("errors").read_text(), DEADLINE)
+        assert "Nothing" not in Path("errors").read_text()
+        app.terminate()
+        assert app.wait(DEADLINE) == 143
+
+
 def test_without_the_page_no_frontend_is_served(own_place):
     with starting() as start:
         app = start(APP, "--no-ui")

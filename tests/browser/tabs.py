@@ -25,6 +25,7 @@ class Tab(NamedTuple):
         dialogs: Texts of `alert` and its like.
         requests: Addresses that were asked for.
         unanswered: Requests that have no answer yet.
+        frames: Origins of the pages of flows that it may show in frames; a test adds them.
     """
 
     page: Page
@@ -33,6 +34,7 @@ class Tab(NamedTuple):
     dialogs: list[str]
     requests: list[str]
     unanswered: set[Request]
+    frames: list[str]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.page, name)
@@ -77,7 +79,7 @@ class Tab(NamedTuple):
         assert self.page.evaluate("window.pwned") is None
         assert not self.dialogs
         assert not self.errors
-        own = (f"http://{self.server.host}/", "data:", "blob:")
+        own = (f"http://{self.server.host}/", "data:", "blob:", *self.frames)
         foreign = [address for address in self.requests if not address.startswith(own)]
         assert not foreign
 
@@ -105,7 +107,7 @@ def open_tab(
     page = context.new_page()
     if clock:
         page.clock.install()
-    tab = Tab(page, server, [], [], [], set())
+    tab = Tab(page, server, [], [], [], set(), [])
     page.on("console", lambda message: _note(tab, message))
     page.on("pageerror", lambda error: tab.errors.append(str(error)))
     page.on("dialog", lambda dialog: _close(tab, dialog))

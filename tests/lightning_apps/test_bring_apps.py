@@ -24,6 +24,7 @@ PRINTED = {
         "Both works have ended.",
     ],
     "dynamic_app.py": ["root.step root.branch.step 2", "Dynamic end"],
+    "layout_app.py": ["['Links', 'Files']", "Layout end"],
     "payload_app.py": ["root.user | sum 6", "Payload end"],
     "schedule_app.py": ["{'vars': {'titles': ['none']}}", "Schedule end"],
     "server_app.py": ["root.client | {'prediction': 4}", "Server end"],
@@ -56,6 +57,14 @@ def test_an_app_of_lightning_runs_unmodified(app):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == PRINTED[app]
+
+
+def test_an_app_with_a_layout_serves_its_page_without_being_asked():
+    done = run_app("layout_app.py")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == PRINTED["layout_app.py"]
+    assert done.stderr == "" or done.stderr.startswith("The page of this run: http://127.0.0.1:")
 
 
 def test_an_app_with_arguments_gets_those_after_app_args():

@@ -103,6 +103,10 @@ def test_all_modules_of_the_table_can_be_imported_under_both_names():
             "lightning_lite has no lightning.app.runners.CloudRuntime: there is no cloud here",
         ),
         (
+            "from lightning.app.frontend import JustPyFrontend",
+            "lightning_lite has no lightning.app.frontend.JustPyFrontend: justpy works with no",
+        ),
+        (
             "import lightning.pytorch",
             "No module or name 'lightning.pytorch'. It belongs to the package lightning",
         ),

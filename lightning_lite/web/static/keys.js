@@ -11,7 +11,7 @@ const HELP = [
   ["Enter", "open"],
   ["g r", "list of runs"],
   ["g d", "drives"],
-  ["1 … 7", "tabs of a run"],
+  ["1 … 8", "tabs of a run"],
   ["← →", "timeline: move; tabs: the next one"],
   ["+ − 0", "timeline: zoom in, out, the whole run"],
   ["[ ]", "timeline: the call before, after"],
@@ -59,7 +59,7 @@ function focusSearch(event) {
 }
 
 function openTab(index) {
-  const tab = document.querySelectorAll("[role=tab]")[index];
+  const tab = document.querySelector("[role=tablist]")?.querySelectorAll("[role=tab]")[index];
   if (place.get().parts[0] === "runs" && tab) tab.click();
 }
 

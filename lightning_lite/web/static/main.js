@@ -43,7 +43,7 @@ function Frame() {
     if (isFirst && data.run && wantedView === "") go(link(["runs", data.run]), { replace: true });
   }, [data]);
   const area = parts[0] ?? "runs";
-  const isFull = parts[0] === "runs" && ["timeline", "logs", "graph"].includes(parts[2]);
+  const isFull = parts[0] === "runs" && ["timeline", "logs", "graph", "app"].includes(parts[2]);
   return html`
     <div class="page ${isFull ? "full" : ""}">
       <a class="skip" href="#main" onClick=${(event) => {

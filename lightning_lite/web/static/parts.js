@@ -39,6 +39,15 @@ export function LostServer() {
   </div>`;
 }
 
+/** Move the focus to the tab beside the one that has it; a handler of keys for the list of tabs. */
+export function moveAmongTabs(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  const all = [...event.currentTarget.querySelectorAll("[role=tab]")];
+  event.preventDefault();
+  all[(all.indexOf(event.target) + step + all.length) % all.length]?.focus();
+}
+
 /** The time in seconds, again every `every` seconds; 0 stops it. */
 export function useNow(every = 1) {
   const [now, setNow] = useState(Date.now() / 1000);

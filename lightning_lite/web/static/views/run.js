@@ -3,7 +3,7 @@ import { download, post, runPath, server } from "../api.js";
 import { ask, copy, say, showText } from "../dialogs.js";
 import { ago, commandLine, count, duration, fullTime, moment, percent } from "../format.js";
 import { lazy } from "../lazy.js";
-import { Body, Menu, Trouble, useNow } from "../parts.js";
+import { Body, Menu, Trouble, moveAmongTabs, useNow } from "../parts.js";
 import { LIVE, usePoll } from "../poll.js";
 import { useObservable } from "../observable.js";
 import { link, usePlace } from "../router.js";
@@ -20,6 +20,7 @@ const TABS = {
   state: ["State", lazy(() => import("./state.js"), "StateTree")],
   numbers: ["Numbers", lazy(() => import("./numbers.js"), "Numbers")],
   graph: ["Graph", lazy(() => import("./graph.js"), "Graph")],
+  app: ["App", lazy(() => import("./app.js"), "App")],
 };
 
 const Call = lazy(() => import("./call.js"), "Call");
@@ -87,19 +88,11 @@ function Tabs({ id, tab, data }) {
   useEffect(() => {
     list.current.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [tab]);
-  function move(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    const all = [...list.current.querySelectorAll("[role=tab]")];
-    const next = all[(all.indexOf(event.target) + step + all.length) % all.length];
-    event.preventDefault();
-    next.focus();
-  }
   // A work that is looked at stays chosen in the next tab.
   const work = parameters.getAll("work");
   const kept = (name) => (["logs", "calls"].includes(name) && work.length ? { work: name === "calls" ? work[0] : work } : {});
-  return html`<div class="tabs" role="tablist" aria-label="Views of the run" ref=${list} onKeyDown=${move}>
-    ${Object.entries(TABS).map(([name, [label]]) => html`
+  return html`<div class="tabs" role="tablist" aria-label="Views of the run" ref=${list} onKeyDown=${moveAmongTabs}>
+    ${Object.entries(TABS).filter(([name]) => name !== "app" || data?.has_layout || tab === "app").map(([name, [label]]) => html`
       <a key=${name} role="tab" id="tab-${name}" aria-selected=${name === tab} aria-controls="run-view" data-tab=${name}
         href=${link(name === "overview" ? ["runs", id] : ["runs", id, name], kept(name))}>${label}
         ${name === "overview" && failures > 0 && html`<span class="badge" title="${failures} failures">${count(failures)}<span class="unseen"> failures</span></span>`}</a>`)}
