@@ -35,6 +35,7 @@
     │   ├── JournalInUse              another process holds its lock
     │   └── JournalGone               it was removed while the run went on
     ├── ValueFileError                the file of a big value can't be written, or can't be used
+    ├── DatabaseError                 a `Database` refuses a request, or its file has other tables
     ├── CommandError                  a command from another terminal can't be executed
     ├── AppEnding                     the app takes no requests any more (also a RuntimeError)
     ├── NoAnswer                      the flow has not answered a request in time (also a TimeoutError)
@@ -331,6 +332,16 @@ class NoAnswer(LightningLiteError, TimeoutError):
     Attributes:
         has_begun: Whether the flow has begun with it, so that its changes may still come.
     """
+
+
+class DatabaseError(LightningLiteError):
+    """A `Database` refuses a request or does not answer, or its file has other tables than its models.
+
+    Attributes:
+        status: Status of the answer in HTTP; 0 if there was none.
+    """
+
+    status: int = 0
 
 
 class LightningFlowWarning(UserWarning):

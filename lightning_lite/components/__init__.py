@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lightning_lite.components.code_archive import Code
+    from lightning_lite.components.database import Database
+    from lightning_lite.components.database_client import DatabaseClient
     from lightning_lite.components.model_inference import ModelInferenceAPI
     from lightning_lite.components.multi_node import MultiNode
     from lightning_lite.components.popen_script import PopenPythonScript
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Category",
     "Code",
+    "Database",
+    "DatabaseClient",
     "Image",
     "ModelInferenceAPI",
     "MultiNode",
@@ -38,6 +42,8 @@ __all__ = [
 _DEFINED_IN = {
     "Category": "lightning_lite.components.sample_types",
     "Code": "lightning_lite.components.code_archive",
+    "Database": "lightning_lite.components.database",
+    "DatabaseClient": "lightning_lite.components.database_client",
     "Image": "lightning_lite.components.sample_types",
     "ModelInferenceAPI": "lightning_lite.components.model_inference",
     "MultiNode": "lightning_lite.components.multi_node",

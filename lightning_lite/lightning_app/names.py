@@ -34,6 +34,8 @@ _SCRIPTS = {**_CODE, **_POPEN_SCRIPT, **_TRACER_SCRIPT}
 _SAMPLE_TYPES = dict.fromkeys(("Category", "Image", "Number", "Text"), "components.sample_types")
 _PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "components.python_server"}
 _MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
+_DATABASE = {"Database": "components.database"}
+_DATABASE_CLIENT = {"DatabaseClient": "components.database_client"}
 _TESTING = {
     "LightningTestApp": "testing.apps",
     "application_testing": "testing.command_line",
@@ -48,7 +50,21 @@ NAMES: dict[str, dict[str, str]] = {
     "": TOP_NAMES,
     "api": _API,
     "api.http_methods": _API,
-    "components": {**_SCRIPTS, **_MULTI_NODE, **_PYTHON_SERVER, **_MODEL_INFERENCE},
+    "components": {
+        **_SCRIPTS,
+        **_MULTI_NODE,
+        **_PYTHON_SERVER,
+        **_MODEL_INFERENCE,
+        **_DATABASE,
+        **_DATABASE_CLIENT,
+    },
+    "components.database": {**_DATABASE, **_DATABASE_CLIENT},
+    "components.database.client": _DATABASE_CLIENT,
+    "components.database.server": _DATABASE,
+    "components.database.utilities": {
+        "_pydantic_column_type": "components.database_tables:pydantic_column_type",
+        "pydantic_column_type": "components.database_tables",
+    },
     "components.multi_node": _MULTI_NODE,
     "components.multi_node.base": {**_MULTI_NODE, "is_running_in_cloud": _HELPERS},
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},

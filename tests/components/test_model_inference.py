@@ -99,6 +99,8 @@ def test_a_model_that_can_not_be_built_fails_the_call():
             "class S(M):\n    def build_model(self): pass\n    def predict(self, data): pass\nS()",
             "uvicorn",
         ),
+        ("from lightning_lite.components import Database as D\nD([])", "sqlmodel"),
+        ("from lightning_lite.components import DatabaseClient", "httpx"),
     ],
 )
 def test_a_missing_package_is_an_error_that_names_the_extra(code, package):

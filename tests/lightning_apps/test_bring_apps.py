@@ -18,6 +18,7 @@ APPS = Path(__file__).parent / "apps"
 PRINTED = {
     "boring_app.py": ["Good morning! root.source", "Boring end"],
     "dag_app.py": ["['power_2', 'power_3']", "All graphs have ended."],
+    "database_app.py": ["Database end [Counter(id=1, count=3)]"],
     "drive_app.py": [
         "root.reader | ['report.txt'] False",
         "root.reader | 42 rows",
