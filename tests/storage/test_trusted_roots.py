@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +22,9 @@ from lightning_lite.storage import Drive, Payload
 from lightning_lite.storage.errors import DriveWarning
 from lightning_lite.storage.local import snapshot
 
+from tests.cli.verbs import call
 from tests.support.ownerless import ownerless
+from tests.support.processes import run_python
 from tests.support.users import ALICE, BOB, EVE, Refused, act_as, needs_users
 
 VARIABLE = "LIGHTNING_LITE_ROOT_MODE"
@@ -105,28 +106,32 @@ def use(root: Path, **options: Any) -> list[str]:
         (ALICE, 0o775, "keeps no modes: a new file has the mode 775, not 600"),
     ],
 )
-@pytest.mark.parametrize("root_mode", [None, "private", "group"])
-def test_the_file_system_is_named_with_two_ways_on(
-    place: Path, user, mode: int, text: str, chmod: str, root_mode
-):
+def test_the_file_system_is_named_with_two_ways_on(place: Path, user, mode: int, text: str, chmod: str):
     with ownerless(place, user=user.uid, mode=mode, chmod=chmod) as mount:
-        root = mount / "root"
-        refused = [
-            act_as(ALICE, lambda: use(root, root_mode=root_mode)),
-            act_as(ALICE, lambda: run_app(root, root_mode=root_mode)),
-        ]
-        assert not root.exists(), "no folder is left"
-        root.mkdir()
-        refused.append(act_as(ALICE, lambda: Drive("lit://d", root_dir=root, root_mode=root_mode).list()))
-        if root_mode == "group" and user is ALICE:
-            assert refused.pop() == [], "an empty folder becomes a group root at the first put"
-        for error in refused:
-            assert isinstance(error, Refused)
-            assert "RootRefused" in error.kinds
-            assert f"'{root}' is on a file system (fuse.ownerless) that {text}" in error.text
-            assert "root_dir= or LIGHTNING_LITE_ROOT" in error.text
-            assert f"root_mode='trusted' or set {VARIABLE}=trusted" in error.text
-        assert list(root.iterdir()) == [], "nothing is left of the test of the file system"
+        for root_mode in (None, "private", "group"):
+            root = mount / f"root {root_mode}"
+            refused = refusals(root, root_mode)
+            if root_mode == "group" and user is ALICE:
+                assert refused.pop() == [], "an empty folder becomes a group root at the first put"
+            for error in refused:
+                assert isinstance(error, Refused)
+                assert "RootRefused" in error.kinds
+                assert f"'{root}' is on a file system (fuse.ownerless) that {text}" in error.text
+                assert "root_dir= or LIGHTNING_LITE_ROOT" in error.text
+                assert f"root_mode='trusted' or set {VARIABLE}=trusted" in error.text
+            assert list(root.iterdir()) == [], "nothing is left of the test of the file system"
+
+
+def refusals(root: Path, root_mode: Any) -> list[Any]:
+    """Use a root as Alice, with a drive and an app before it exists, and with a drive when it exists."""
+    found = [
+        act_as(ALICE, lambda: use(root, root_mode=root_mode)),
+        act_as(ALICE, lambda: run_app(root, root_mode=root_mode)),
+    ]
+    assert not root.exists(), "no folder is left"
+    root.mkdir()
+    found.append(act_as(ALICE, lambda: Drive("lit://d", root_dir=root, root_mode=root_mode).list()))
+    return found
 
 
 @needs_users
@@ -226,34 +231,32 @@ LightningApp(Root(), root_dir=sys.argv[1], root_mode="trusted").run(start_method
 
 
 @needs_users
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
-@pytest.mark.parametrize("variable", ["", "private"])
-def test_an_app_with_processes_runs_in_a_trusted_root_there(place: Path, start_method: str, variable: str):
+@pytest.mark.parametrize(("start_method", "variable"), [("spawn", ""), ("forkserver", "private")])
+def test_an_app_with_processes_runs_in_a_trusted_root_there(
+    place: Path,
+    start_method: str,
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
     (place / "app.py").write_text(APP)
     with ownerless(place, user=EVE.uid, chmod="refused") as mount:
         root = mount / "root"
-
-        def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [sys.executable, *words], capture_output=True, text=True, cwd=mount, env=os.environ | environ
-            )
-
         other = mount / "other root"
         other.mkdir()
-        done = run(str(place / "app.py"), str(root), start_method, str(other), **{VARIABLE: variable})
+        environ = {**os.environ, VARIABLE: variable}
+        done = run_python(place / "app.py", root, start_method, other, cwd=mount, env=environ)
         assert done.returncode == 0, done.stderr
         assert "3000000 [1, 2] text" in done.stdout
         for process in ("this process:", "its program:"):
             own, foreign = (line for line in done.stdout.splitlines() if process in line)
             assert "['a']" in own
             assert "DriveRefused" in foreign
+        assert "keeps no owners" in call(capfd, "ps", "--root", str(root)).err
+        monkeypatch.setenv(VARIABLE, "trusted")
         for verb in ("ps", "drive ls", "drive verify", "clean --all --yes"):
-            verb_done = run(
-                "-m", "lightning_lite", *verb.split(), "--root", str(root), **{VARIABLE: "trusted"}
-            )
-            assert verb_done.returncode == 0, (verb, verb_done.stdout, verb_done.stderr)
-        refused = run("-m", "lightning_lite", "ps", "--root", str(root))
-        assert "keeps no owners" in refused.stderr
+            shown = call(capfd, *verb.split(), "--root", str(root))
+            assert shown.code == 0, (verb, shown.out, shown.err)
 
 
 @needs_users
