@@ -24,6 +24,7 @@ RESERVED = (
     "/api/v1/",
     "/command",
     "/download/",
+    "/frame/",
     "/healthz",
     "/metrics",
     "/preview/",

@@ -34,8 +34,8 @@ BODY_LIMIT = 64 * 1024
 #: The same for the routes of apps.
 APP_BODY_LIMIT = 1024 * 1024
 
-#: Begin the paths that have no data, or whose ticket is the permission.
-_OPEN = ("/static/", "/download/", "/preview/", "/frame/")
+#: Begin the paths that have no data, or whose ticket is the permission. No route of an app can have them.
+OPEN = ("/static/", "/download/", "/preview/", "/frame/")
 
 #: Begins the paths of files of users, which are shown in a frame.
 _PREVIEWS = "/preview/"
@@ -134,7 +134,7 @@ class Guard:
             )
         if not path.isprintable():
             raise Refused(400, "The path has characters that no path has here.")
-        if path == "/" or path.startswith(_OPEN):
+        if path == "/" or path.startswith(OPEN):
             if method == "POST":
                 raise Refused(405, "Only GET is possible here.", Allow="GET")
             return

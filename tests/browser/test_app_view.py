@@ -14,7 +14,7 @@ from lightning_lite.testing import poll_until
 
 from tests.browser.apps import App, running
 from tests.browser.tabs import Tab
-from tests.browser.test_page_layout import AXE, TOO_SMALL, TOO_WIDE, barriers, settle
+from tests.browser.test_page_layout import AXE, SHAPES, TOO_SMALL, TOO_WIDE, barriers, settle
 from tests.support.page_servers import Server, serving
 from tests.support.processes import DEADLINE
 
@@ -205,16 +205,16 @@ def test_the_tabs_by_keys(visit: Visit, app: App):
     expect(tab.page.get_by_role("tab", name="Waiting")).to_be_focused()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_tab_is_cut_or_has_a_barrier(visit: Visit, app: App, width: int):
-    tab = look(visit, app, "/app?tab=Group", viewport={"width": width, "height": 844}, has_touch=width == 390)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_tab_is_cut_or_has_a_barrier(visit: Visit, app: App, shape: str):
+    tab = look(visit, app, "/app?tab=Group", **SHAPES[shape])
     tab.page.evaluate(AXE.read_text())
     expect(content(tab, "First").get_by_role("heading")).to_be_visible()
     settle(tab)
     assert not tab.page.evaluate(TOO_WIDE)
-    if width == 390:
+    if shape == "390":
         assert not tab.page.evaluate(TOO_SMALL)
-    assert not barriers(tab)
+    assert not barriers(tab, shape)
     box = tab.page.locator('iframe[title="First"]').bounding_box()
     assert box is not None
     assert box["height"] > 300

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lightning_lite.web.guard import Guard
+from lightning_lite.api import is_reserved
+from lightning_lite.web.guard import OPEN, Guard
 
 from tests.support.page_servers import Server, serving
 from tests.support.run_folders import make_run_folder
@@ -111,7 +112,9 @@ def test_our_own_origin_is_accepted(server: Server):
     assert server.get("/api/server", Origin=f"http://{server.host}").status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/static/index.html", "/download/x", "/preview/x", "/api/server"])
+@pytest.mark.parametrize(
+    "path", ["/", "/static/index.html", "/download/x", "/preview/x", "/frame/x", "/api/server"]
+)
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "other"])
 def test_another_site_is_refused(server: Server, path: str, site: str):
     assert server.send("GET", path, {"Sec-Fetch-Site": site}).status == 403
@@ -127,7 +130,7 @@ def test_a_link_of_another_site_may_open_the_page_but_nothing_else(server: Serve
 
     assert server.send("GET", "/", link, token=False).status == 200
     assert server.send("POST", "/", link).status == 403
-    for path in ("/static/index.html", "/download/x", "/preview/x", "/api/server"):
+    for path in ("/static/index.html", "/download/x", "/preview/x", "/frame/x", "/api/server"):
         assert server.send("GET", path, link).status == 403
     for part in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "no-cors"}):
         assert server.send("GET", "/", {**link, **part}).status == 403
@@ -326,3 +329,7 @@ def test_errors_have_a_sentence_and_no_traceback(server: Server):
         assert reply.headers["content-type"] == "application/json"
         assert reply.error.endswith(".")
         assert b"Traceback" not in reply.body
+
+
+def test_no_route_of_an_app_can_have_an_address_that_needs_no_token():
+    assert [path for path in OPEN if not is_reserved(path)] == []
