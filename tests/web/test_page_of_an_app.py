@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
@@ -16,11 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp
 from lightning_lite.testing import poll_until
 
 from tests.support.page_servers import Server
 from tests.support.processes import DEADLINE, finish, is_gone, starting, wait_until_gone
+from tests.web.paged_app import Root
 
 pytestmark = pytest.mark.dependencies
 
@@ -250,25 +250,8 @@ def test_the_package_loads_neither_server_nor_framework():
 # In the background.
 
 
-class Sleeper(LightningWork):
-    def __init__(self) -> None:
-        super().__init__(parallel=True)
-
-    def run(self) -> None:
-        threading.Event().wait(1000)
-
-
-class Background(LightningFlow):
-    def __init__(self) -> None:
-        super().__init__()
-        self.sleeper = Sleeper()
-
-    def run(self) -> None:
-        self.sleeper.run()
-
-
 def test_an_app_in_a_thread_serves_its_page_each_time(capfd: pytest.CaptureFixture[str]):
-    app = LightningApp(Background())
+    app = LightningApp(Root())
     for _ in range(2):
         printed = ""
         running = app.start(ui=True)
