@@ -15,7 +15,7 @@ help:
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
 	@echo "make test-python  run the tests with another Python: make test-python PYTHON=python3.14"
-	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic, FastAPI and torch (1.3 GB or more)"
+	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic, FastAPI, torch and Lightning (1.3 GB or more)"
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"

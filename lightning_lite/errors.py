@@ -21,6 +21,7 @@
     │   ├── InvalidValue              its answer or its state can't be sent
     │   └── RestartLimitReached       its processes died too often
     ├── ScriptFailed                  the script of a work has ended with an exit code
+    ├── RankFailed                    a process of a node has failed
     ├── SettingError                  a setting has a value that it can't have (also a ValueError)
     ├── WorkingDirectoryGone          the working directory was removed (also a FileNotFoundError)
     ├── RunnerError                   the system refuses a resource of a runner (also an OSError)
@@ -188,6 +189,18 @@ class ScriptFailed(LightningLiteError):
     """
 
     script: str
+    exit_code: int
+
+
+class RankFailed(LightningLiteError):
+    """A child process of a node of a `MultiNode` has failed.
+
+    Attributes:
+        local_rank: Its number in its node.
+        exit_code: Its exit code, negative for a signal.
+    """
+
+    local_rank: int
     exit_code: int
 
 

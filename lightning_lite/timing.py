@@ -8,6 +8,13 @@ STOP_TIMEOUT = 5.0
 #: Seconds that the script of a stopped work has to exit, before it is killed; less than `STOP_TIMEOUT`.
 SCRIPT_STOP_TIMEOUT = 3.0
 
+#: Seconds for which the first process of a node, after an error, waits for the end of the others: a failure
+#: of one of them may be the reason.
+RANK_PATIENCE = 5.0
+
+#: Seconds between two checks whether one of the other processes of a node has failed.
+RANK_CHECK_INTERVAL = 0.1
+
 #: Seconds between two checks for changes inside the lists and dicts of a work while a call runs.
 LOOK_INTERVAL = 0.1
 

@@ -15,24 +15,32 @@ if TYPE_CHECKING:
     from lightning_lite.components.code_archive import Code
     from lightning_lite.components.database import Database
     from lightning_lite.components.database_client import DatabaseClient
+    from lightning_lite.components.lightning_nodes import FabricMultiNode, LightningTrainerMultiNode
     from lightning_lite.components.model_inference import ModelInferenceAPI
     from lightning_lite.components.multi_node import MultiNode
     from lightning_lite.components.popen_script import PopenPythonScript
     from lightning_lite.components.python_server import PythonServer
     from lightning_lite.components.sample_types import Category, Image, Number, Text
+    from lightning_lite.components.torch_nodes import PyTorchSpawnMultiNode
     from lightning_lite.components.tracer import Tracer
     from lightning_lite.components.tracer_script import TracerPythonScript
+    from lightning_lite.components.trainer_script import LightningTrainerScript, PyTorchLightningScriptRunner
 
 __all__ = [
     "Category",
     "Code",
     "Database",
     "DatabaseClient",
+    "FabricMultiNode",
     "Image",
+    "LightningTrainerMultiNode",
+    "LightningTrainerScript",
     "ModelInferenceAPI",
     "MultiNode",
     "Number",
     "PopenPythonScript",
+    "PyTorchLightningScriptRunner",
+    "PyTorchSpawnMultiNode",
     "PythonServer",
     "Text",
     "Tracer",
@@ -44,11 +52,16 @@ _DEFINED_IN = {
     "Code": "lightning_lite.components.code_archive",
     "Database": "lightning_lite.components.database",
     "DatabaseClient": "lightning_lite.components.database_client",
+    "FabricMultiNode": "lightning_lite.components.lightning_nodes",
     "Image": "lightning_lite.components.sample_types",
+    "LightningTrainerMultiNode": "lightning_lite.components.lightning_nodes",
+    "LightningTrainerScript": "lightning_lite.components.trainer_script",
     "ModelInferenceAPI": "lightning_lite.components.model_inference",
     "MultiNode": "lightning_lite.components.multi_node",
     "Number": "lightning_lite.components.sample_types",
     "PopenPythonScript": "lightning_lite.components.popen_script",
+    "PyTorchLightningScriptRunner": "lightning_lite.components.trainer_script",
+    "PyTorchSpawnMultiNode": "lightning_lite.components.torch_nodes",
     "PythonServer": "lightning_lite.components.python_server",
     "Text": "lightning_lite.components.sample_types",
     "Tracer": "lightning_lite.components.tracer",

@@ -19,8 +19,69 @@ from lightning_lite.tree.work import LightningWork
 _PORTS = range(20_000, 32_000)
 
 
-class MultiNode(LightningFlow):
-    """Runs a work several times at the same time, and tells each one where the others are.
+class NodeGroup(LightningFlow):
+    """Base of flows whose works run at the same time, as the nodes of one job.
+
+    Args:
+        num_nodes: Number of nodes.
+        main_port: Port of node 0; `None` means a free one.
+
+    Attributes:
+        ws: The works, by rank; a subclass adds them.
+        main_port: The port of node 0; `None` before the first pass, if none was given.
+
+    Raises:
+        ComponentError: `num_nodes` is no number of nodes.
+    """
+
+    def __init__(self, num_nodes: int, main_port: int | None = None) -> None:
+        super().__init__()
+        if type(num_nodes) is not int or num_nodes < 1:
+            raise ComponentError(
+                f"{type(self).__qualname__}(num_nodes={num_nodes!r}): "
+                "num_nodes must be a whole number, 1 or more.",
+                argument="num_nodes",
+                found=num_nodes,
+            )
+        self.main_port = main_port
+        self.ws: List[Any] = List()
+
+    def arguments_of(self, rank: int) -> dict[str, Any]:
+        """Return the arguments of the `run` of a node.
+
+        Args:
+            rank: Number of the node.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} does not implement arguments_of.")
+
+    def run(self, **kwargs: Any) -> None:
+        """Run all nodes; call it in each pass.
+
+        Args:
+            **kwargs: Further arguments of the `run` of each node.
+        """
+        if self.main_port is None:
+            self.main_port = find_main_port(addresses()[0])
+        for rank, work in enumerate(self.ws):
+            work.run(**self.arguments_of(rank), **kwargs)
+        failed = [rank for rank, work in enumerate(self.ws) if work.has_failed]
+        for rank, work in enumerate(self.ws):
+            if work.has_succeeded or (failed and rank not in failed):
+                work.stop()
+        if self.name == "root" and type(self).run is NodeGroup.run:
+            self._end_app(failed)
+
+    def _end_app(self, failed: list[int]) -> None:
+        """End the app if its root is this flow, and no flow of the user does it."""
+        if failed:
+            status = self.ws[failed[0]].status
+            self.fail(f"Node {failed[0]} of {len(self.ws)} has failed: {status.message}")
+        if all(work.has_succeeded for work in self.ws):
+            self.stop()
+
+
+class MultiNode(NodeGroup):
+    """Runs a work several times at the same time, as nodes that know where node 0 is.
 
     The nodes are works on this machine. If one fails, the others are stopped. When all have succeeded, their
     processes are stopped; if this flow is the root, the app has ended then.
@@ -32,10 +93,6 @@ class MultiNode(LightningFlow):
         cloud_compute: Each work gets a copy of it; without effect on one machine.
         *work_args: Arguments of each work.
         **work_kwargs: Arguments of each work; `port` is the port of node 0.
-
-    Attributes:
-        ws: The works, by rank.
-        main_port: The port of node 0; `None` before the first pass, if none was given.
 
     Raises:
         ComponentError: `work_cls` is no work, or `num_nodes` is no number of nodes.
@@ -59,23 +116,14 @@ class MultiNode(LightningFlow):
         *work_args: Any,
         **work_kwargs: Any,
     ) -> None:
-        super().__init__()
-        what = type(self).__qualname__
+        super().__init__(num_nodes, work_kwargs.pop("port", None))
         if not (isinstance(work_cls, type) and issubclass(work_cls, LightningWork)):
             raise ComponentError(
-                f"{what}({work_cls!r}): it must be a class derived from LightningWork.",
+                f"{type(self).__qualname__}({work_cls!r}): it must be a class derived from LightningWork.",
                 argument="work_cls",
                 found=work_cls,
             )
-        if type(num_nodes) is not int or num_nodes < 1:
-            raise ComponentError(
-                f"{what}(num_nodes={num_nodes!r}): num_nodes must be a whole number, 1 or more.",
-                argument="num_nodes",
-                found=num_nodes,
-            )
         node_cls = self.node_class(work_cls)
-        self.main_port: int | None = work_kwargs.pop("port", None)
-        self.ws: List[Any] = List()
         for _ in range(num_nodes):
             settings = {**work_kwargs, "parallel": True}
             if cloud_compute is not None:
@@ -90,25 +138,12 @@ class MultiNode(LightningFlow):
         """
         return work_cls
 
-    def run(self) -> None:
-        """Run all nodes; call it in each pass."""
-        if self.main_port is None:
-            self.main_port = find_main_port(addresses()[0])
-        for rank in range(len(self.ws)):
-            self.ws[rank].run(**self._arguments(rank))
-        failed = [rank for rank, work in enumerate(self.ws) if work.has_failed]
-        for rank, work in enumerate(self.ws):
-            if work.has_succeeded or (failed and rank not in failed):
-                work.stop()
-        if self.name == "root" and type(self).run is MultiNode.run:
-            self._end_app(failed)
+    def arguments_of(self, rank: int) -> dict[str, Any]:
+        """Return the arguments of the `run` of a node.
 
-    def values(self) -> list[Any]:
-        """Return what each node has returned, by rank; `None` for a node that has not succeeded."""
-        calls = [work.call(**self._arguments(rank)) for rank, work in enumerate(self.ws)]
-        return [None if call is None else call.value for call in calls]
-
-    def _arguments(self, rank: int) -> dict[str, Any]:
+        Args:
+            rank: Number of the node.
+        """
         return {
             "main_address": addresses()[0],
             "main_port": self.main_port,
@@ -116,13 +151,10 @@ class MultiNode(LightningFlow):
             "node_rank": rank,
         }
 
-    def _end_app(self, failed: list[int]) -> None:
-        """End the app if its root is this flow, and no flow of the user does it."""
-        if failed:
-            status = self.ws[failed[0]].status
-            self.fail(f"Node {failed[0]} of {len(self.ws)} has failed: {status.message}")
-        if all(work.has_succeeded for work in self.ws):
-            self.stop()
+    def values(self) -> list[Any]:
+        """Return what each node has returned, by rank; `None` for a node that has not succeeded."""
+        calls = [work.call(**self.arguments_of(rank)) for rank, work in enumerate(self.ws)]
+        return [None if call is None else call.value for call in calls]
 
 
 def find_main_port(host: str) -> int:

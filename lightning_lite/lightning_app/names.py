@@ -27,6 +27,14 @@ _EXCEPTIONS = "lightning_app.exceptions"
 _SETUP_COMMANDS = "lightning_app.setup_commands"
 _CODE = {"Code": "components.code_archive"}
 _MULTI_NODE = {"MultiNode": "components.multi_node"}
+_SPAWN_NODES = {"PyTorchSpawnMultiNode": "components.torch_nodes"}
+_FABRIC_NODES = {"FabricMultiNode": "components.lightning_nodes"}
+_TRAINER_NODES = {"LightningTrainerMultiNode": "components.lightning_nodes"}
+_ALL_NODES = {**_MULTI_NODE, **_SPAWN_NODES, **_FABRIC_NODES, **_TRAINER_NODES}
+_TRAINING = {
+    "LightningTrainerScript": "components.trainer_script",
+    "PyTorchLightningScriptRunner": "components.trainer_script",
+}
 _POPEN_SCRIPT = {"PopenPythonScript": "components.popen_script"}
 _TRACER = {"Tracer": "components.tracer"}
 _TRACER_SCRIPT = {"TracerPythonScript": "components.tracer_script"}
@@ -52,7 +60,8 @@ NAMES: dict[str, dict[str, str]] = {
     "api.http_methods": _API,
     "components": {
         **_SCRIPTS,
-        **_MULTI_NODE,
+        **_ALL_NODES,
+        **_TRAINING,
         **_PYTHON_SERVER,
         **_MODEL_INFERENCE,
         **_DATABASE,
@@ -65,14 +74,27 @@ NAMES: dict[str, dict[str, str]] = {
         "_pydantic_column_type": "components.database_tables:pydantic_column_type",
         "pydantic_column_type": "components.database_tables",
     },
-    "components.multi_node": _MULTI_NODE,
+    "components.multi_node": _ALL_NODES,
     "components.multi_node.base": {**_MULTI_NODE, "is_running_in_cloud": _HELPERS},
+    "components.multi_node.fabric": {
+        **_FABRIC_NODES,
+        "_FabricRunExecutor": "components.lightning_nodes:FabricLauncher",
+    },
+    "components.multi_node.pytorch_spawn": {
+        **_SPAWN_NODES,
+        "_PyTorchSpawnRunExecutor": "components.torch_nodes:TorchLauncher",
+    },
+    "components.multi_node.trainer": {
+        **_TRAINER_NODES,
+        "_LightningTrainerRunExecutor": "components.lightning_nodes:TrainerLauncher",
+    },
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
     "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
     "components.python.tracer": {**_CODE, **_TRACER, **_TRACER_SCRIPT},
     "components.serve": {**_PYTHON_SERVER, **_MODEL_INFERENCE},
     "components.serve.python_server": _PYTHON_SERVER,
     "components.serve.serve": _MODEL_INFERENCE,
+    "components.training": _TRAINING,
     "core": {**_APP, **_FLOW, **_WORK},
     "core.app": _APP,
     "core.flow": _FLOW,

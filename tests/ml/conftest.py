@@ -1,3 +1,9 @@
 """The scripts are run by tests, and are no tests themselves."""
 
-collect_ignore = ["frontends_script.py", "ml_script.py", "torch_script.py"]
+collect_ignore = [
+    "frontends_script.py",
+    "lightning_script.py",
+    "ml_script.py",
+    "spawn_script.py",
+    "torch_script.py",
+]
