@@ -295,8 +295,9 @@ PAGE_POLICY = (
         ("GET", "/static/index.html"),
         ("GET", "/static/nothing.js"),
         ("GET", "/api/server"),
-        ("GET", "/nothing"),
+        ("GET", "/api/nothing"),
         ("GET", "/download/x"),
+        ("GET", "/frame/x"),
         ("DELETE", "/"),
         ("HEAD", "/api/runs"),
     ],
@@ -310,6 +311,12 @@ def test_each_answer_has_the_headers_of_security(server: Server, method: str, pa
         assert reply.headers["cross-origin-opener-policy"] == "same-origin-allow-popups"
         assert reply.headers["cache-control"] == "no-store"
         assert "server" not in reply.headers
+
+
+def test_the_answer_of_an_app_has_no_script_and_an_origin_of_its_own(server: Server):
+    policy = server.get("/nothing").headers["content-security-policy"]
+
+    assert policy == "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 
 def test_a_preview_has_an_origin_of_its_own(server: Server):
