@@ -62,7 +62,7 @@ def test_the_name_to_install_is_that_of_the_distribution_everywhere():
     extras = [each for extra in project["optional-dependencies"].values() for each in extra]
 
     assert project["name"] == NAME
-    assert {each.partition("[")[0] for each in extras if each.startswith("lightning")} == {NAME}
+    assert {each.partition("[")[0] for each in extras if re.match("lightning[-_]lite", each)} == {NAME}
     wrong = re.compile(r"lightning[-_]lite\[[a-z]|pip install lightning[-_]lite(?!-apps)", re.IGNORECASE)
     files = [*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md"), *(HOUSE / "lightning_lite").rglob("*.py")]
     assert [str(file) for file in files if wrong.search(file.read_text("utf-8"))] == []
