@@ -71,8 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: folder not in item.path.parents)
 
 
-# For this folder and not for the session: while it is open, playwright has an event loop in this thread, so
-# that no other test could call `asyncio.run`.
+# For this folder, which is a package for that reason, and not for the session: while the browser is open,
+# playwright has an event loop in this thread, so that no other test could call `asyncio.run`.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     program = find_browser()
