@@ -38,8 +38,13 @@ demo-ui: .venv/installed-ui
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap : INT && cd "$$folder" && \
 	{ "$(CURDIR)/.venv/bin/lightning-lite" run --ui "$(CURDIR)/examples/ui/app.py" || test $$? -eq 130; }
 
+# A disk waits for each folder that a test removes, so the folders of tests are in memory, where a system has such a place
+# with 4 GB. The other verbs leave them on the disk, so that both are tested.
+IN_MEMORY := if test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'NR == 2 {print $$4}')" -gt 4000000; then \
+	export PYTEST_DEBUG_TEMPROOT="$${PYTEST_DEBUG_TEMPROOT:-/dev/shm}"; fi
+
 test: .venv/installed-test browser
-	@$(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
+	@$(IN_MEMORY); $(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
 
 # A browser is no package of Python, and only root could install it: the tests of the page are skipped without one.
 .PHONY: browser
