@@ -8,7 +8,6 @@ import sys
 from lightning_lite.messages import Failure
 from lightning_lite.runners.output.log_reader import read_tail
 from lightning_lite.tracebacks import fill_in_source, without_own_fault_frames
-from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.ui.report import describe_output, show_failure
 
 #: Number of the last lines of a work's output that are shown with its failure.
@@ -16,26 +15,6 @@ _LAST_LINES = 5
 
 #: Number of lines among which they are found: after a crash, some of them are frames of this package.
 _SEARCHED_LINES = 50
-
-
-#: Methods of Lightning App that are never called here.
-_UNCALLED = ("configure_commands",)
-
-
-def report_uncalled_methods(root: LightningFlow) -> None:
-    """Say in one line which methods of components Lightning App would call, and this package does not.
-
-    Args:
-        root: The root flow.
-    """
-    components = [root, *root.flows.values(), *root.works()]
-    owners = {
-        method: [component.name for component in components if hasattr(type(component), method)]
-        for method in _UNCALLED
-    }
-    found = [f"{method} of {', '.join(names)}" for method, names in owners.items() if names]
-    if found:
-        print_notice(f"Never called, because there are no commands of apps yet: {'; '.join(found)}.")
 
 
 def report_failure(work: str, failure: Failure, logs: str) -> None:

@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import ClassVar, Literal
 
 from lightning_lite import timing
-from lightning_lite.app.api_routes import collect_routes
+from lightning_lite.app.api_routes import collect_commands, collect_routes
 from lightning_lite.app.commands import Api, Commands
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.idle import idle_error, is_kept, rest_notice
@@ -32,7 +32,6 @@ from lightning_lite.app.reporting import (
     add_last_output,
     print_notice,
     report_failure,
-    report_uncalled_methods,
 )
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
@@ -124,6 +123,7 @@ class Session:
         self._page: WebPage | None = None
         self.api: Api | None = None
         self._knows_page = False  # whether it is decided that there is a page or none
+        self._has_routes = False  # commands need no server
         self._options = options
         self.thread = threading.get_ident()
         self._busy_since: float | None = None  # start of the running turn, in monotonic seconds
@@ -210,7 +210,6 @@ class Session:
         self._record_output()
         now = self._clock.now()
         self._recorder.begin(now)
-        report_uncalled_methods(self._root)
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
@@ -224,7 +223,7 @@ class Session:
     def _open_page(self) -> None:
         """Start the server of the page, once, if it is asked for, or if a flow shows something or serves."""
         options = self._options
-        is_wanted = options.ui or self.layout.is_wanted or self.api is not None
+        is_wanted = options.ui or self.layout.is_wanted or self._has_routes
         if self._knows_page or options.ui is False or not is_wanted:
             return
         self._knows_page = True
@@ -419,8 +418,8 @@ class Session:
             ComponentDefinitionError: A flow returns something else.
         """
         with acting_as(Caller("flow", "root", self._options.root_dir)):
-            routes = collect_routes(self._root)
-        if not routes:
+            routes, commands = collect_routes(self._root), collect_commands(self._root)
+        if not routes and not commands:
             return
         # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
         app_api = import_module("lightning_lite.app.app_api")
@@ -428,9 +427,11 @@ class Session:
         if not self._options.command_channel:
             why_not = "it needs the command channel, which is switched off"
         if why_not:
-            print_notice(f"The API of this app is not served: {why_not}.")
+            what = "API of this app is not served" if routes else "commands of this app can't be given"
+            print_notice(f"The {what}: {why_not}.")
             return
-        self.api = app_api.AppApi(name_of_app(self._root), routes, self.requests)
+        self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.requests)
+        self._has_routes = bool(routes)
         self._machine.takes_requests = True
 
     def _listen(self) -> None:

@@ -30,6 +30,8 @@ VERBS = {
     "stop": "End a run or a work in order.",
     "kill": "End a run or a work at once.",
     "restart": "Give a work a new process.",
+    "connect": "Show the commands of an app.",
+    "disconnect": "Accepted for old scripts; there is no connection.",
     "stack": "Show the Python stacks of a work.",
     "timeline": "Write the calls of a run as a trace.",
     "otel": "Send the calls of a run to OpenTelemetry.",
@@ -62,6 +64,10 @@ class _Verbs(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0][:1] != "-" and args[0] not in self.commands:
+            found = import_module("lightning_lite.cli.app_commands").command_named(args[0])
+            if found is not None:
+                return args[0], found, args[1:]
         name, found, rest = super().resolve_command(ctx, args)
         return name, found and import_module(f"lightning_lite.cli.verbs.{name}").command, rest
 

@@ -151,6 +151,8 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "utilities.app_status": {"AppStatus": "status", "WorkStatus": "status"},
     "utilities.cloud": {"is_running_in_cloud": _HELPERS},
+    "utilities.commands": {"ClientCommand": "client_command"},
+    "utilities.commands.base": {"ClientCommand": "client_command"},
     "utilities.enum": {
         "AppStage": _ENUMS,
         "CacheCallsKeys": _ENUMS,

@@ -27,6 +27,7 @@ LAYERS = [
         "places",
         "status",
         "api",
+        "client_command",
         "clock",
         "settings",
         "timing",

@@ -251,25 +251,6 @@ def test_the_text_about_an_invalid_name_of_a_component(name):
         LightningApp(EmptyFlow()).get_component_by_name(name)
 
 
-# Methods that are not called.
-
-
-class HasCommands(LightningFlow):
-    def run(self):
-        self.stop()
-
-    def configure_commands(self):
-        raise AssertionError
-
-
-def test_methods_that_are_never_called_are_named_in_one_line(capfd):
-    LightningApp(HasCommands()).run()
-
-    assert capfd.readouterr().err == (
-        "Never called, because there are no commands of apps yet: configure_commands of root.\n"
-    )
-
-
 # Old names, and values that are only stored.
 
 

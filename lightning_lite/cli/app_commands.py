@@ -1,0 +1,231 @@
+"""The commands of the app that runs, which `configure_commands` of its flows has named.
+
+    lightning-lite add_name --name=Ada ── command channel ──▶ the app
+
+The class of a `ClientCommand` is loaded from its file on this machine; nothing is loaded over a network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import click
+
+from lightning_lite.app.api_routes import CLIENT_FIELD, COMMANDS
+from lightning_lite.app_state import AppState
+from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.options import BadInput
+from lightning_lite.cli.output import say
+from lightning_lite.cli.targets import find_run
+from lightning_lite.client_command import ClientCommand
+from lightning_lite.errors import CommandError, LightningLiteError
+from lightning_lite.regular_files import open_regular
+from lightning_lite.runners.command_channel import ask
+from lightning_lite.runs.catalog import RunSummary
+from lightning_lite.settings import resolve_root
+
+#: Seconds to wait for the app; it answers within 30, unless it is suspended.
+_ANSWER_LIMIT = 40.0
+
+
+class AppCommand(NamedTuple):
+    """One command of an app.
+
+    Attributes:
+        name: Its name.
+        about: What it does, in one line.
+        options: The names of the options that it takes.
+        client: File and name of the class of its terminal part, or `None`.
+    """
+
+    name: str
+    about: str
+    options: tuple[str, ...]
+    client: dict[str, str] | None
+
+
+def command_named(name: str) -> click.Command | None:
+    """Return the command line of a word that is no verb: a command of the app that runs.
+
+    Returns:
+        The command line, or `None` if no app runs, or several do.
+    """
+    try:
+        run = find_run(resolve_root(None), None, running=True)
+    except (BadInput, LightningLiteError):
+        return None
+
+    def execute(words: tuple[str, ...]) -> None:
+        _execute(run, name, words)
+
+    return Command(
+        name,
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        callback=execute,
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )
+
+
+def read_commands(run: RunSummary) -> list[AppCommand]:
+    """Return the commands of an app, sorted by name.
+
+    Raises:
+        CommandError: The app does not answer.
+    """
+    description = _ask(run, "GET", "/openapi.json")
+    if description is None:
+        return []
+    return [
+        _read_command(path.removeprefix(COMMANDS), methods["post"])
+        for path, methods in sorted(description["paths"].items())
+        if path.startswith(COMMANDS)
+    ]
+
+
+def _read_command(name: str, entry: dict[str, Any]) -> AppCommand:
+    lines = str(entry.get("description", "")).splitlines()
+    options = tuple(each["name"] for each in entry.get("parameters", ()))
+    return AppCommand(name, lines[0] if lines else "", options, entry.get(CLIENT_FIELD))
+
+
+def _execute(run: RunSummary, name: str, words: Sequence[str]) -> None:
+    """Give a command to an app, and print its answer."""
+    commands = {command.name: command for command in read_commands(run)}
+    command = commands.get(name.replace("-", "_"))
+    if command is None:
+        known = f"It has {', '.join(commands)}" if commands else "It has no commands"
+        raise BadInput(
+            f"there is no verb {name!r}, and the app of run {run.id} has no such command. {known}."
+        )
+    if "--help" in words or "-h" in words:
+        shown = " ".join(f"--{option}=..." for option in command.options)
+        say(f"{command.name} {shown}".rstrip())
+        say(command.about or "The app says nothing about it.")
+        return
+    options = read_options(words)
+    if command.client is not None:
+        _run_client(run, command, options)
+        return
+    unknown = [option for option in options if option not in command.options]
+    if unknown:
+        taken = ", ".join(f"--{option}" for option in command.options) or "none"
+        raise BadInput(f"the command {name} of the app has no option --{unknown[0]}; it takes {taken}.")
+    _show(_ask(run, "POST", f"{COMMANDS}{command.name}", urlencode(options)))
+
+
+def read_options(words: Sequence[str]) -> dict[str, str]:
+    """Return the options of a command by name.
+
+    Raises:
+        BadInput: A word is no option, or an option has no value.
+
+    Example:
+        >>> read_options(["--name=Ada", "--age", "36"])
+        {'name': 'Ada', 'age': '36'}
+    """
+    options: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, has_value, value = word.partition("=")
+        if name[:2] != "--" or len(name) < 3:
+            raise BadInput(f"{word!r} is no option of a command: write --name=value.")
+        if not has_value:
+            if not rest:
+                raise BadInput(f"the option {name} has no value: write {name}=value.")
+            value = rest.pop(0)
+        options[name[2:].replace("-", "_")] = value
+    return options
+
+
+def _run_client(run: RunSummary, command: AppCommand, options: dict[str, str]) -> None:
+    """Run the terminal part of a command."""
+    assert command.client is not None
+    kind = _load(command.client["file"], command.client["class"])
+    client = kind(_call_nothing)
+    client.state = AppState(run=run.id)
+
+    def answer(config: Any) -> Any:
+        body = b"" if config is None else json.dumps(config).encode()
+        return _ask(run, "POST", f"{COMMANDS}{command.name}", body=body)
+
+    client._answer = answer
+    client.run(**options)
+
+
+def _call_nothing() -> None:
+    """Stand in for the method, which is in the app."""
+
+
+def _load(file: str, name: str) -> Any:
+    """Return the class of a terminal part.
+
+    Raises:
+        BadInput: The file or the class is not there, or another user could have written the file.
+    """
+    try:
+        fd = open_regular(file)
+        found = os.fstat(fd)
+        os.close(fd)
+    except (OSError, TypeError) as error:
+        raise BadInput(f"the command needs its file {file!r}, which can't be read: {error}.") from None
+    if os.name == "posix" and (found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022):
+        raise BadInput(f"the command needs its file {file!r}, which another user can write.")
+    sys.path.insert(0, os.path.dirname(file))
+    # With this name, `app.run()` at the end of the file does nothing, as in a child of multiprocessing.
+    spec = importlib.util.spec_from_file_location("__mp_main__", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["__mp_main__"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    kind: Any = module
+    for part in name.split("."):
+        kind = getattr(kind, part, None)
+    if not (isinstance(kind, type) and issubclass(kind, ClientCommand)):
+        raise BadInput(f"the file {file!r} has no class {name} that is a ClientCommand.")
+    return kind
+
+
+def _ask(run: RunSummary, method: str, path: str, query: str = "", body: bytes = b"") -> Any:
+    """Return the decoded answer of the app; `None` if it has no API.
+
+    Raises:
+        CommandError: The app refuses the request, or does not answer.
+    """
+    answer = ask(
+        run.path,
+        "http",
+        _ANSWER_LIMIT,
+        method=method,
+        path=path,
+        query=query,
+        headers=[("content-type", "application/json")] if body else [],
+        body=b64encode(body).decode(),
+    )
+    content = b64decode(answer["body"])
+    if answer["status"] == 404 and not content:
+        return None
+    data = json.loads(content) if content else None
+    if answer["status"] >= 400:
+        raise CommandError(_describe(data, answer["status"]))
+    return data
+
+
+def _describe(data: Any, status: int) -> str:
+    """Return why an app has refused a command."""
+    detail = data.get("detail") if isinstance(data, dict) else data
+    if isinstance(detail, list):  # of FastAPI: which argument is wrong, and why
+        return "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in detail)
+    return f"{detail or f'the app has answered with the status {status}'}"
+
+
+def _show(value: Any) -> None:
+    if value is not None:
+        say(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

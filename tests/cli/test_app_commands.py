@@ -1,0 +1,163 @@
+"""Commands of apps: `configure_commands`, and `lightning-lite NAME --x=y` in another process."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import LightningFlow
+from lightning_lite.app.api_routes import collect_commands
+from lightning_lite.app_state import AppState
+from lightning_lite.client_command import ClientCommand
+from lightning_lite.errors import ComponentDefinitionError, DetachedError
+
+from tests.cli.verbs import call, is_refused
+from tests.support.processes import DEADLINE, starting
+
+pytestmark = pytest.mark.dependencies
+
+APP = Path(__file__).with_name("commands_app.py")
+
+
+@pytest.fixture
+def app(own_place: Path) -> Iterator[subprocess.Popen[str]]:
+    """A running app with commands; its root is that of the test."""
+    with starting() as start:
+        process = start(APP)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "root.wait | up\n"
+        yield process
+        (own_place / "end").touch()
+        out, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0, (out, errors)
+
+
+def give(*words: str) -> subprocess.CompletedProcess[str]:
+    """Give a command from another process."""
+    return subprocess.run(
+        [sys.executable, "-m", "lightning_lite", *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_command_calls_the_method_of_the_flow_and_prints_its_answer(app, capfd):
+    assert call(capfd, "add_name", "--name=Ada") == (0, '["Ada"]\n', "")
+    assert (
+        call(capfd, "add-name", "--name", "Bob Smith", "--times=2").out
+        == '["Ada", "Bob Smith", "Bob Smith"]\n'
+    )
+    assert call(capfd, "clear") == (0, "", "")
+    assert AppState().names == []
+
+
+def test_the_part_of_a_command_in_the_terminal_runs_there(app):
+    """It is in the file of the app, which is not run again for it."""
+    done = give("add_guest", "--name=Ada", "--age=36")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "process True: [] became ['Ada 36']\n"
+
+
+def test_connect_lists_the_commands(app, capfd):
+    listed = "add_guest  Add a guest with an age.\nadd_name --name=... --times=...  Add a name.\nclear\n"
+
+    assert call(capfd, "connect").out == listed
+    assert call(capfd, "connect", "app", "localhost").out == listed
+    assert call(capfd, "add_name", "--help").out == "add_name --name=... --times=...\nAdd a name.\n"
+    assert call(capfd, "disconnect", "app").code == 0
+
+
+def test_unknown_commands_and_options_are_refused_with_a_list(app, capfd):
+    is_refused(call(capfd, "add_nam"), 2, "there is no verb 'add_nam'", "add_guest, add_name, clear")
+    is_refused(call(capfd, "add_name", "--nam=x"), 2, "has no option --nam", "--name, --times")
+    is_refused(call(capfd, "add_name", "x"), 2, "'x' is no option of a command: write --name=value")
+    is_refused(call(capfd, "add_name", "--name"), 2, "--name has no value")
+
+
+def test_wrong_values_are_refused_with_the_option(app, capfd):
+    is_refused(
+        call(capfd, "add_name", "--name=x", "--times=many"), 1, "times: Input should be a valid integer"
+    )
+    is_refused(call(capfd, "add_name"), 1, "name: Field required")
+    is_refused(call(capfd, "add_name", "--name=worse"), 1, "The handler has failed")
+
+
+def test_a_word_that_is_no_verb_is_refused_where_no_app_runs(own_place, capfd):
+    output = call(capfd, "nonsense")
+
+    assert output.code == 2
+    assert "No such command 'nonsense'" in output.err
+
+
+def test_a_file_that_others_can_write_is_not_loaded(own_place: Path, capfd):
+    script = own_place / "open_app.py"
+    script.write_text(APP.read_text())
+    with starting() as start:
+        process = start(script)
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.chmod(script, 0o666)
+
+        is_refused(call(capfd, "add_guest", "--name=Ada"), 2, "open_app.py", "another user can write")
+
+        (own_place / "end").touch()
+        process.communicate(timeout=DEADLINE)
+
+
+class Root(LightningFlow):
+    """Returns from `configure_commands` what the test gives it."""
+
+    def __init__(self, make):
+        super().__init__()
+        self._make = make
+
+    def run(self):
+        self.stop()
+
+    def method(self):
+        return 1
+
+    def configure_commands(self):
+        return self._make(self)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda flow: None, "configure_commands of root must return a list of dicts"),
+        (lambda flow: [flow.method], "must return a list of dicts"),
+        (lambda flow: [{"a/b": flow.method}], "a command has a name of letters, digits, spaces and _"),
+        (lambda flow: [{"a": 1}], "'a' must lead to a method or a ClientCommand. Found 1"),
+        (lambda flow: [{"a": flow.method}, {"a": flow.run}], "'a' is the name of two commands"),
+    ],
+)
+def test_anything_else_is_refused_with_a_sentence(make, text):
+    with pytest.raises(ComponentDefinitionError, match=re.escape(text)):
+        collect_commands(Root(make))
+
+
+def test_a_command_of_a_flow_below_counts_once():
+    class Above(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.below = Root(lambda flow: [{"go on": flow.method}])
+
+        def run(self):
+            pass
+
+        def configure_commands(self):
+            return self.below.configure_commands()
+
+    assert [route.route for route in collect_commands(Above())] == ["/command/go_on"]
+
+
+def test_the_part_in_the_terminal_does_not_work_in_the_app():
+    with pytest.raises(DetachedError, match="works only in the terminal"):
+        ClientCommand(len).invoke_handler()
+    with pytest.raises(ComponentDefinitionError, match="must be one of a flow"):
+        ClientCommand(1)
