@@ -26,10 +26,14 @@ from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.client_command import ClientCommand
 from lightning_lite.errors import CommandError, LightningLiteError
+from lightning_lite.lightning_app.finder import install
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.settings import resolve_root
+
+#: The module that lets works have the names of Lightning App.
+_INSTALLER = "lightning_lite.lightning"
 
 #: Seconds to wait for the app; it answers within 30, unless it is suspended.
 _ANSWER_LIMIT = 40.0
@@ -178,6 +182,7 @@ def _load(file: str, name: str) -> Any:
         raise BadInput(f"the command needs its file {file!r}, which can't be read: {error}.") from None
     if os.name == "posix" and (found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022):
         raise BadInput(f"the command needs its file {file!r}, which another user can write.")
+    install(_INSTALLER)  # the file may import names of Lightning App
     sys.path.insert(0, os.path.dirname(file))
     # With this name, `app.run()` at the end of the file does nothing, as in a child of multiprocessing.
     spec = importlib.util.spec_from_file_location("__mp_main__", file)
