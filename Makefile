@@ -15,7 +15,7 @@ help:
 	@echo "make test-newest  run the tests that use other packages with the newest version of each"
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
 	@echo "make test-python  run the tests with another Python: make test-python PYTHON=python3.14"
-	@echo "make test-ml   run the tests with scikit-learn, joblib, pydantic, FastAPI, torch and Lightning (1.3 GB or more)"
+	@echo "make test-ml   run the tests with scikit-learn, joblib, torch, Lightning, Gradio, Streamlit and Panel (1.6 GB or more)"
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
@@ -73,7 +73,7 @@ test-python:
 	"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[test]" && \
 	"$$venv/bin/python" -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
 
-# 1.3 GB with a build of torch for the CPU. For Linux, PyPI has one with CUDA, some GB more; the tests use the CPU only.
+# 1.6 GB with a build of torch for the CPU. For Linux, PyPI has one with CUDA, some GB more; the tests use the CPU only.
 # One version of torch, so that pip does not replace a build that is there by another one.
 test-ml:
 	@$(PYTHON) -m venv .venv-ml

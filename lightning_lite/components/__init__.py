@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lightning_lite.components.code_archive import Code
     from lightning_lite.components.database import Database
     from lightning_lite.components.database_client import DatabaseClient
+    from lightning_lite.components.gradio_server import ServeGradio
     from lightning_lite.components.lightning_nodes import FabricMultiNode, LightningTrainerMultiNode
     from lightning_lite.components.model_inference import ModelInferenceAPI
     from lightning_lite.components.multi_node import MultiNode
@@ -42,6 +43,7 @@ __all__ = [
     "PyTorchLightningScriptRunner",
     "PyTorchSpawnMultiNode",
     "PythonServer",
+    "ServeGradio",
     "Text",
     "Tracer",
     "TracerPythonScript",
@@ -63,6 +65,7 @@ _DEFINED_IN = {
     "PyTorchLightningScriptRunner": "lightning_lite.components.trainer_script",
     "PyTorchSpawnMultiNode": "lightning_lite.components.torch_nodes",
     "PythonServer": "lightning_lite.components.python_server",
+    "ServeGradio": "lightning_lite.components.gradio_server",
     "Text": "lightning_lite.components.sample_types",
     "Tracer": "lightning_lite.components.tracer",
     "TracerPythonScript": "lightning_lite.components.tracer_script",

@@ -42,6 +42,7 @@ _SCRIPTS = {**_CODE, **_POPEN_SCRIPT, **_TRACER_SCRIPT}
 _SAMPLE_TYPES = dict.fromkeys(("Category", "Image", "Number", "Text"), "components.sample_types")
 _PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "components.python_server"}
 _MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
+_GRADIO = {"ServeGradio": "components.gradio_server"}
 _DATABASE = {"Database": "components.database"}
 _DATABASE_CLIENT = {"DatabaseClient": "components.database_client"}
 _TESTING = {
@@ -64,6 +65,7 @@ NAMES: dict[str, dict[str, str]] = {
         **_TRAINING,
         **_PYTHON_SERVER,
         **_MODEL_INFERENCE,
+        **_GRADIO,
         **_DATABASE,
         **_DATABASE_CLIENT,
     },
@@ -91,7 +93,8 @@ NAMES: dict[str, dict[str, str]] = {
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
     "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
     "components.python.tracer": {**_CODE, **_TRACER, **_TRACER_SCRIPT},
-    "components.serve": {**_PYTHON_SERVER, **_MODEL_INFERENCE},
+    "components.serve": {**_PYTHON_SERVER, **_MODEL_INFERENCE, **_GRADIO},
+    "components.serve.gradio_server": _GRADIO,
     "components.serve.python_server": _PYTHON_SERVER,
     "components.serve.serve": _MODEL_INFERENCE,
     "components.training": _TRAINING,

@@ -101,6 +101,12 @@ def test_a_model_that_can_not_be_built_fails_the_call():
         ),
         ("from lightning_lite.components import Database as D\nD([])", "sqlmodel"),
         ("from lightning_lite.components import DatabaseClient", "httpx"),
+        (
+            "from lightning_lite.components import ServeGradio as G\n"
+            "class P(G):\n    inputs = outputs = 'text'\n"
+            "    def build_model(self): pass\n    def predict(self, x): pass\nP()",
+            "gradio",
+        ),
     ],
 )
 def test_a_missing_package_is_an_error_that_names_the_extra(code, package):
@@ -113,6 +119,7 @@ def test_a_missing_package_is_an_error_that_names_the_extra(code, package):
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ModuleNotFoundError: ")
+    extra = "gradio" if package == "gradio" else "lightning"
     assert last.endswith(
-        f" needs {package}, which is not installed: pip install 'lightning-lite-apps[lightning]'"
+        f" needs {package}, which is not installed: pip install 'lightning-lite-apps[{extra}]'"
     )

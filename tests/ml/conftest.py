@@ -2,6 +2,7 @@
 
 collect_ignore = [
     "frontends_script.py",
+    "gradio_app.py",
     "lightning_script.py",
     "ml_script.py",
     "spawn_script.py",
