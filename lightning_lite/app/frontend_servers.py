@@ -50,7 +50,8 @@ class FrontendServers:
     """The servers of the frontends of one run.
 
     Args:
-        folder: Absolute path of the folder for what the servers print; created if it is missing.
+        folder: Absolute path of the folder for what the servers print, in that of the run; created if it is
+            missing.
         changed: Called in a thread after a server has answered for the first time, or has ended.
         say: Called with a line for the user if a server fails.
         find_port: Returns a free port of an address.
@@ -119,6 +120,7 @@ class FrontendServers:
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             frontend.log = os.path.join(self._folder, f"{flow}.log")
+            frontend.run = os.path.dirname(self._folder)
             server.port = self._find_port(HOST)
             frontend.start_server(HOST, server.port)
         except Exception as error:  # noqa: BLE001 - a page that is missing must not end the app

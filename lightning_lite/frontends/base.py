@@ -16,6 +16,7 @@ class Frontend(ABC):
     Attributes:
         flow: The flow that shows it; the app sets it.
         log: Absolute path of the file for the output of the server; the app sets it.
+        run: Absolute path of the folder of the run, by which `AppState` finds the app; the app sets it.
 
     Example:
         >>> class Silent(Frontend):
@@ -29,6 +30,7 @@ class Frontend(ABC):
 
     flow: Any = None
     log: str = os.devnull
+    run: str = ""
 
     @abstractmethod
     def start_server(self, host: str, port: int, root_path: str = "") -> None:

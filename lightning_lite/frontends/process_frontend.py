@@ -66,6 +66,7 @@ class ProcessFrontend(Frontend):
             "port": port,
             "path": root_path.rstrip("/") + f"/{self.flow.name}",
             "flow": self.flow.name,
+            "run": self.run,
             "sys_path": search_path(),
             "argv": list(map(str, sys.argv)),
             "imports": finder_modules(),

@@ -342,7 +342,7 @@ def test_an_app_in_the_process_of_a_frontend_does_not_run(own_place):
     )
     prepare = (
         "from lightning_lite.frontends.programs.user_code import prepare\n"
-        "prepare({'flow': 'root', 'sys_path': [], 'imports': []})\n"
+        "prepare({'flow': 'root', 'run': '', 'sys_path': [], 'imports': []})\n"
     )
     start = "try:\n    LightningApp(EmptyFlow()).start()\nexcept RuntimeError as error:\n    print(error)\n"
     done = subprocess.run(
@@ -353,11 +353,56 @@ def test_an_app_in_the_process_of_a_frontend_does_not_run(own_place):
     assert not Path(os.environ["LIGHTNING_LITE_ROOT"]).exists()
 
 
+class Rated(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.rate = 0.5
+
+
+class Rating(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.page = Rated()
+
+    def run(self):
+        if self.page.rate == 1.0:
+            self.stop()
+
+
+def test_the_function_of_a_page_reads_and_changes_the_state_of_its_flow(own_place):
+    app = LightningApp(Rating())
+    running = app.start(on_idle="wait")
+    run = poll_until(lambda: running.run_id, DEADLINE)
+    settings = {
+        "flow": "root.page",
+        "run": os.path.join(os.environ["LIGHTNING_LITE_ROOT"], "runs", run),
+        "sys_path": [],
+        "imports": [],
+        "argv": [],
+        "file": os.path.abspath("page.py"),
+        "function": "draw",
+    }
+    Path("page.py").write_text("def draw(state):\n    state.rate = 2 * state.rate\n    print(state.rate)\n")
+    code = (
+        "import json, sys\n"
+        "from lightning_lite.frontends.programs.user_code import find_function, prepare\n"
+        "settings = json.loads(sys.argv[1])\n"
+        "prepare(settings)\n"
+        "find_function(settings)()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(settings)], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert (done.stdout, done.stderr) == ("1.0\n", "")
+    running.wait(DEADLINE)
+    assert app.root.page.rate == 1.0
+
+
 def test_a_process_that_the_page_starts_may_run_an_app(own_place):
     prepare = (
         "import subprocess, sys\n"
         "from lightning_lite.frontends.programs.user_code import prepare\n"
-        "prepare({'flow': 'root', 'sys_path': [], 'imports': []})\n"
+        "prepare({'flow': 'root', 'run': '', 'sys_path': [], 'imports': []})\n"
         "subprocess.run([sys.executable, 'inner.py'], check=True)\n"
     )
     Path("inner.py").write_text(

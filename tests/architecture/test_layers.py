@@ -49,12 +49,12 @@ LAYERS = [
     {"storage", "runners", "runs", "ui"},
     {"tree"},
     {"engine"},
-    {"frontends"},
+    {"frontends.base", "frontends.child_process"},  # what an app has to know of a frontend
     {"app"},
     {"components"},
     {"monitor"},
     {"core", "structures", "app_state"},  # old import paths; the state of a running app
-    {"web"},
+    {"web", "frontends"},
     {"cli", "testing", "lightning", "lightning_app", "__main__"},
 ]
 

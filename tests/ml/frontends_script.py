@@ -21,7 +21,10 @@ ARGUMENT = sys.argv[1]
 def draw(state):
     import streamlit  # noqa: PLC0415 - as users write it
 
-    streamlit.title("Streamlit shows " + ARGUMENT)
+    streamlit.title(f"Streamlit shows {ARGUMENT} and {state.number}")
+    if streamlit.button("Add"):
+        state.number += 1
+        streamlit.rerun()
 
 
 def make_page():
@@ -34,6 +37,7 @@ class Page(LightningFlow):
     def __init__(self, make):
         super().__init__()
         self._make = make
+        self.number = 41
 
     def configure_layout(self):
         return self._make()

@@ -11,6 +11,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
 from typing import Any
 
+from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState
 from lightning_lite.settings import FRONTEND_VARIABLE
 
 #: The name of the module of the user's file: another one than `__main__`, so that its main part is not run.
@@ -29,7 +30,8 @@ def prepare(settings: Mapping[str, Any]) -> None:
         settings: What the app has sent to the program.
     """
     os.environ[FRONTEND_VARIABLE] = str(os.getpid())
-    os.environ["LIGHTNING_FLOW_NAME"] = settings["flow"]
+    os.environ[FLOW_VARIABLE] = settings["flow"]
+    os.environ[RUN_VARIABLE] = settings["run"]
     # At the end, so that a file next to the script hides no module of the server.
     sys.path += [entry for entry in settings["sys_path"] if entry not in sys.path]
     for module in settings["imports"]:
@@ -39,6 +41,8 @@ def prepare(settings: Mapping[str, Any]) -> None:
 def find_function(settings: Mapping[str, Any]) -> Callable[[], Any]:
     """Return the function of the user without arguments; its file is loaded again after a change.
 
+    If it has a parameter, it gets the state of the flow that shows the page.
+
     Args:
         settings: What the app has sent to the program.
     """
@@ -47,7 +51,7 @@ def find_function(settings: Mapping[str, Any]) -> Callable[[], Any]:
     function = attrgetter(settings["function"])(module)
     if not inspect.signature(function).parameters:
         return function  # type: ignore[no-any-return]
-    return lambda: function(None)
+    return lambda: function(AppState())
 
 
 def _load(file: str, argv: list[str]) -> Any:
