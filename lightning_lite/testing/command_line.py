@@ -13,7 +13,7 @@ from unittest import mock
 from click.testing import CliRunner, Result
 
 from lightning_lite.app import app as app_module
-from lightning_lite.cli.verbs.run import command
+from lightning_lite.cli.main import group
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.testing.apps import LightningTestApp
 from lightning_lite.tracebacks import RemoteTraceback
@@ -53,7 +53,7 @@ def application_testing(
         mock.patch.dict(vars(_FACADE), {"LightningApp": lit_app_cls}),
         _kept_process() as shown,
     ):
-        result = CliRunner().invoke(command, list(command_line))
+        result = CliRunner().invoke(group, ["run", *command_line])
     for error in (*shown, result.exception):
         is_of_work = error is not None and isinstance(error.__cause__, RemoteTraceback)
         if error is not None and not is_of_work and not isinstance(error, LightningLiteError | SystemExit):

@@ -464,7 +464,7 @@ def test_the_examples_in_the_help_can_be_parsed():
             words = shlex.split(re.split(r"[|>]", line)[0])
             if words[0] == "lightning-lite":
                 assert words[1:3] == ["drive", name]
-                verb.make_context(name, words[3:])
+                verb.make_context(name, words[3:], help_option_names=["-h", "--help"])
 
 
 def test_drives_and_paths_are_completed(models: Drive):

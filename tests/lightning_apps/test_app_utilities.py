@@ -447,6 +447,19 @@ def test_a_failed_app_gives_the_exit_code_1(own_place, form):
     assert application_testing(command_line=form).exit_code == 1
 
 
+def test_application_testing_leaves_the_help_of_the_command_line_as_it_was(app_file):
+    # In a process of its own, because click keeps the options of a command that was called once.
+    code = (
+        "from lightning_lite.cli.main import main\n"
+        "from lightning_lite.testing import application_testing\n"
+        "application_testing(command_line=['app.py'])\n"
+        "main(['run', '-h'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-h, --help" in done.stdout
+
+
 def test_a_wrong_option_gives_the_exit_code_2(app_file):
     result = application_testing(command_line=[app_file, "--cloud"])
 

@@ -295,7 +295,7 @@ PAGE_POLICY = (
         ("GET", "/static/index.html"),
         ("GET", "/static/nothing.js"),
         ("GET", "/api/server"),
-        ("GET", "/api/nothing"),
+        ("GET", "/api/runs/nothing"),
         ("GET", "/download/x"),
         ("GET", "/frame/x"),
         ("DELETE", "/"),
