@@ -38,8 +38,10 @@ def is_reserved(path: str) -> bool:
     Example:
         >>> is_reserved("/"), is_reserved("/api/runs"), is_reserved("/names")
         (True, True, False)
+        >>> is_reserved("/metrics/today"), is_reserved("/metrics_of_today")
+        (True, False)
     """
-    return path == "/" or path.startswith(RESERVED)
+    return path == "/" or any(f"{path}/".startswith(f"{each.rstrip('/')}/") for each in RESERVED)
 
 
 class Route:
@@ -51,7 +53,7 @@ class Route:
             waits, and may change the state; or a function, also `async def`, which is called at once in a
             thread of its own. Its arguments and their type hints are those of an endpoint of FastAPI.
         method_name: Name of the endpoint in the description of the API; else that of the method.
-        timeout: Seconds that the flow has for its answer.
+        timeout: Seconds that the flow has for its answer, 30 at most.
         **kwargs: More arguments of `FastAPI.get` and the like, such as `status_code` or `tags`.
 
     Raises:

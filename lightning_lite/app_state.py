@@ -133,7 +133,9 @@ class AppState:
 
     _reader: _Reader
     _path: tuple[str, ...]
-    _seen: dict[str, Any]
+    _seen: dict[
+        tuple[tuple[str, ...], str], Any
+    ]  # the values that were read, of all components of one object
 
     def __init__(
         self,
@@ -143,7 +145,7 @@ class AppState:
         root_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         folder, path = _find(run, root_dir)
-        _set_up(self, _reader_of(folder), path if my_affiliation is None else tuple(my_affiliation))
+        _set_up(self, _reader_of(folder), path if my_affiliation is None else tuple(my_affiliation), {})
         try:
             _part(self)
         except LookupError:
@@ -167,7 +169,7 @@ class AppState:
         variables = part.get("vars", {})
         if name not in variables:
             raise AttributeError(_missing(self, name, part))
-        old = self._seen.pop(name, variables[name])
+        old = self._seen.pop((self._path, name), variables[name])
         new = json_form(value, _refuse)
         _change(self._reader.folder, StateChange(_name(self), name, old, new))
 
@@ -209,9 +211,9 @@ class AppState:
 # Functions, and not methods: each name of a method hides an attribute of that name.
 
 
-def _set_up(state: AppState, reader: _Reader, path: tuple[str, ...]) -> None:
+def _set_up(state: AppState, reader: _Reader, path: tuple[str, ...], seen: dict[Any, Any]) -> None:
     # Past `__setattr__`, which changes the app.
-    state.__dict__.update(_reader=reader, _path=path, _seen={})
+    state.__dict__.update(_reader=reader, _path=path, _seen=seen)
 
 
 def _name(state: AppState) -> str:
@@ -248,11 +250,11 @@ def _get(state: AppState, name: str) -> Any:
     part = _present(state)
     variables = part.get("vars", {})
     if name in variables:
-        state._seen[name] = variables[name]
+        state._seen[state._path, name] = variables[name]
         return json_form(variables[name], _refuse)  # a copy
     if name in _keys(part):
         below = AppState.__new__(AppState)
-        _set_up(below, state._reader, (*state._path, name))
+        _set_up(below, state._reader, (*state._path, name), state._seen)
         return below
     raise AttributeError(_missing(state, name, part))
 

@@ -150,7 +150,7 @@ SETTINGS = {
             "ui",
             UI_VARIABLE,
             "flag",
-            "Whether to serve a page on which a browser shows the run; else only if a flow has a layout.",
+            "Whether to serve a page that shows the run; else only if a flow has a layout or routes.",
         ),
         Setting(
             "on_idle",
@@ -618,7 +618,7 @@ class RunOptions(NamedTuple):
         retry_failed: Whether to run again the calls that failed in that run.
         command_channel: Whether other terminals may send commands to the app.
         view: Whether to show the works at the bottom of the terminal, if there is one.
-        ui: Whether to serve a page on which a browser shows the run; `None`: if a flow has a layout.
+        ui: Whether to serve a page that shows the run; `None`: if a flow has a layout or routes.
         history: Number of ended calls that the journal keeps for `timeline` and the like.
         root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
         name: Name of the run, or `None`.

@@ -121,7 +121,7 @@ def _commands_of(flow: LightningFlow, commands: object) -> Iterable[tuple[str, A
 def _command_route(flow: LightningFlow, name: object, command: object) -> Route:
     if not isinstance(name, str) or not name.replace(" ", "_").replace("-", "_").isidentifier():
         raise ComponentDefinitionError(
-            f"configure_commands of {flow.name}: a command has a name of letters, digits, spaces and _. "
+            f"configure_commands of {flow.name}: a command has a name of letters, digits, spaces, - and _. "
             f"Found {name!r}"
         )
     kwargs: dict[str, Any] = {"tags": ["app_command"]}
@@ -138,4 +138,4 @@ def _command_route(flow: LightningFlow, name: object, command: object) -> Route:
             f"configure_commands of {flow.name}: {name!r} must lead to a method or a ClientCommand. "
             f"Found {command!r}"
         )
-    return Post(f"{COMMANDS}{name.replace(' ', '_')}", method, **kwargs)
+    return Post(f"{COMMANDS}{name.replace(' ', '_').replace('-', '_')}", method, **kwargs)

@@ -370,10 +370,10 @@ class LightningApp(Generic[F]):
                 raise
             finally:
                 self.stage = AppStage.STOPPING
-                self._session = None
                 try:
                     session.close(state)
                 finally:
+                    self._session = None  # after its end, which refuses what other threads ask for
                     self.stage = state
                 raised = sys.exception()
                 if raised is not None and not isinstance(raised, SystemExit):

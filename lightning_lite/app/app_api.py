@@ -103,7 +103,9 @@ class AppApi:
     def close(self) -> None:
         """End the thread of the API; requests under way are cut."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(_END_TIMEOUT)
+        if self._thread.is_alive():  # a coroutine of the user does not give it back
+            return
         pending = asyncio.all_tasks(self._loop)
         for task in pending:
             task.cancel()
@@ -154,7 +156,7 @@ class AppApi:
 
         try:
             await self._app(scope, receive, send)
-        except Exception as error:  # noqa: BLE001 - whatever a handler of the user raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - what a handler of the user raises
             _report(request, error)
             sent[:] = b'{"detail":"The handler has failed; the log of the app has the traceback."}'
             answer.update(status=500, headers=[("content-type", "application/json")])
@@ -243,7 +245,7 @@ def _refuse(status: int, _: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, status)
 
 
-def _report(request: Message, error: Exception) -> None:
+def _report(request: Message, error: BaseException) -> None:
     """Write the traceback of a handler to standard error, which the log of the flow has."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _CALLERS:

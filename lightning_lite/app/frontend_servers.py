@@ -83,7 +83,7 @@ class FrontendServers:
         with self._lock:
             for flow, server in list(self._servers.items()):
                 wanted = frontends.get(flow)
-                if wanted is None or not server.frontend.is_like(wanted):
+                if wanted is None or not _is_like(server.frontend, wanted):
                     self._stop(self._servers.pop(flow))
             new = {flow: each for flow, each in frontends.items() if flow not in self._servers}
             for flow, frontend in new.items():
@@ -155,7 +155,7 @@ class FrontendServers:
             for flow, server in self._servers.items():
                 if server.trouble:
                     continue
-                failure = server.frontend.failure()
+                failure = _failure_of(server.frontend)
                 if failure is not None:
                     has_changed = True
                     if server.tries < _MAX_TRIES and not server.answers:
@@ -166,3 +166,20 @@ class FrontendServers:
                 elif not server.answers and is_answering(HOST, server.port):
                     server.answers = has_changed = True
         return has_changed
+
+
+# A class of the user may raise anything: a page that is missing must not end the app, nor the thread.
+
+
+def _is_like(frontend: Frontend, other: Frontend) -> bool:
+    try:
+        return frontend.is_like(other)
+    except Exception:  # noqa: BLE001 - then it is started again
+        return False
+
+
+def _failure_of(frontend: Frontend) -> str | None:
+    try:
+        return frontend.failure()
+    except Exception as error:  # noqa: BLE001 - see above
+        return one_line(f"{type(error).__name__}: {error}")

@@ -341,8 +341,10 @@ class Session:
         with ExitStack() as ends:
             if self._page is not None:
                 ends.callback(self._page.close)  # last, so that it still shows how the run has ended
-            ends.callback(self.layout.close)
             ends.callback(self._recorder.close)
+            ends.callback(
+                self.layout.close
+            )  # before the lock of the run is released: it writes into its folder
             ends.callback(self._note_end, state)
             ends.callback(self._close_flow_log)
             ends.callback(self._terminal.close)
@@ -432,7 +434,14 @@ class Session:
             return
         self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.requests)
         self._has_routes = bool(routes)
-        self._machine.takes_requests = True
+        # Without a page, no server hands routes on, so an app with routes alone may rest.
+        self._machine.takes_requests = bool(commands) or self._options.ui is not False
+
+    def _close_api(self, why: str) -> None:
+        if self.api is not None:
+            self.api.close()
+            self.api, self._has_routes, self._machine.takes_requests = None, False, False
+            print_notice(f"The API and the commands of this app can't be used: {why}.")
 
     def _listen(self) -> None:
         """Open the command channel; if that fails, the app runs without it."""
@@ -441,6 +450,9 @@ class Session:
                 self._channel = CommandChannel(self._folder.path, Commands(self).answer)
             except (OSError, RuntimeError) as error:
                 _log.info("the app takes no commands from other terminals: %s", error)
+                self._close_api(
+                    f"requests reach it over the command channel, which can't be opened ({error})"
+                )
 
     def _carry_out(self, step: Step, now: Moment) -> None:
         """Write the events of a step to the journal, then send its requests."""

@@ -7,6 +7,7 @@ starts can't undo that. All changes of one request are made, or none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lightning_lite.errors import StateConflict, StateError
@@ -83,8 +84,18 @@ def apply_changes(root: LightningFlow, changes: Sequence[StateChange]) -> None:
         new = tuple(change.new) if type(value) is tuple and isinstance(change.new, list) else change.new
         encode(new, where)
         checked.append((component, change.attribute, new))
+    made: list[tuple[Component, str, Any]] = []
     for component, attribute, new in checked:
-        setattr(component, attribute, new)
+        made.append((component, attribute, component._node.value(attribute)))
+        try:
+            setattr(component, attribute, new)
+        except Exception as error:  # of a `__setattr__` or a property of the user
+            for changed, name, old in reversed(made):
+                with suppress(Exception):
+                    setattr(changed, name, old)
+            raise StateError(
+                f"{component._node.attribute_path(attribute)} refuses {new!r:.100}: {error}"
+            ) from error
 
 
 def _find(root: LightningFlow, change: StateChange) -> Component:

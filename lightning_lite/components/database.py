@@ -113,7 +113,7 @@ class Database(ServerWork):
             self._restore()
             server = import_module(_HTTP_SERVER).HttpServer(self.display_name or type(self).__qualname__)
             with import_module(_DATABASE_API).opened(self._path(), self._tables, self.debug) as engine:
-                import_module(_DATABASE_API).add_routes(server, engine, self._tables, word, self.host)
+                import_module(_DATABASE_API).add_routes(server, engine, self._tables, word)
                 with self._stored_regularly():
                     server.serve(bound)
 

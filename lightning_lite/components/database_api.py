@@ -11,7 +11,6 @@ from fastapi import Depends, Header, HTTPException
 from pydantic import BaseModel
 from sqlalchemy import URL, Engine, Table, create_engine
 from sqlalchemy.exc import IntegrityError, StatementError
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lightning_lite.components.database_tables import (
     InvalidRow,
@@ -23,9 +22,6 @@ from lightning_lite.components.database_tables import (
     update_row,
 )
 from lightning_lite.components.http_server import HttpServer
-
-#: Names under which programs of this machine reach a server that listens for them only.
-_LOOPBACK = ["127.0.0.1", "localhost"]
 
 
 class TableRequest(BaseModel):
@@ -61,7 +57,7 @@ def opened(path: str, tables: Tables, echo: bool) -> Iterator[Engine]:
         engine.dispose()
 
 
-def add_routes(server: HttpServer, engine: Engine, tables: Tables, token: str | None, host: str) -> None:
+def add_routes(server: HttpServer, engine: Engine, tables: Tables, token: str | None) -> None:
     """Add the routes of a database.
 
     Args:
@@ -69,7 +65,6 @@ def add_routes(server: HttpServer, engine: Engine, tables: Tables, token: str | 
         engine: The engine of the database.
         tables: Its tables; requests name their models.
         token: What requests must have, or `None`.
-        host: Address of the server.
     """
 
     def check(authorization: Annotated[str, Header()] = "") -> None:
@@ -117,6 +112,3 @@ def add_routes(server: HttpServer, engine: Engine, tables: Tables, token: str | 
     for endpoint in (select_all, insert, update, delete):
         path = f"/{endpoint.__name__}/"
         server.api.add_api_route(path, endpoint, methods=["POST"], dependencies=[Depends(check)])
-    if host in _LOOPBACK:
-        # Else a page of the web could reach the server by a name of its own that leads to this machine.
-        server.api.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK)

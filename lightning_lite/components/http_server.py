@@ -22,6 +22,10 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+#: Names under which programs of this machine reach a server that listens for them only.
+_LOOPBACK = ["127.0.0.1", "localhost"]
 
 #: Seconds for which `async` requests under way are waited for at the end. A stop of a work gives it 5.
 _GRACE = 2
@@ -105,6 +109,9 @@ class HttpServer:
         Raises:
             RuntimeError: The server ended by itself; the output says why.
         """
+        if bound.getsockname()[0] in _LOOPBACK:
+            # Else a page of the web could reach the server by a name of its own that leads to this machine.
+            self.api.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK)
         config = uvicorn.Config(
             self.api,
             log_config=None,  # else it would change the loggers of the process

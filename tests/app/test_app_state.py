@@ -116,6 +116,15 @@ def test_a_change_that_starts_from_an_older_value_is_refused(app: LightningApp):
     assert app.root.number == 9
 
 
+def test_a_change_below_that_starts_from_an_older_value_is_refused(app: LightningApp):
+    state = AppState()
+    text = state.inner.text
+    app.set_state({"flows": {"inner": {"vars": {"text": "newer"}}}})
+
+    with pytest.raises(StateConflict, match=r"root\.inner\.text is 'newer' by now"):
+        state.inner.text = text + "!"
+
+
 def test_a_value_is_a_copy(app: LightningApp):
     state = AppState()
     state.names.append("b")

@@ -388,7 +388,7 @@ def test_the_function_of_a_page_reads_and_changes_the_state_of_its_flow(own_plac
         "from lightning_lite.frontends.programs.user_code import find_function, prepare\n"
         "settings = json.loads(sys.argv[1])\n"
         "prepare(settings)\n"
-        "find_function(settings)()\n"
+        "find_function()()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(settings)], capture_output=True, text=True, timeout=DEADLINE

@@ -101,6 +101,12 @@ def test_what_is_no_json_and_what_is_not_there_is_refused(shared_add):
     assert httpx.get(f"{shared_add}/nothing").status_code == 404
 
 
+def test_a_name_of_another_site_that_leads_here_is_refused(shared_add):
+    answer = httpx.post(shared_add, json={"payload": 1}, headers={"Host": "evil.example:80"})
+
+    assert answer.status_code == 400
+
+
 @pytest.fixture
 def shared_add():
     with serving(Add()) as work:

@@ -14,6 +14,9 @@ from lightning_lite.testing import poll_until
 
 from tests.support.processes import DEADLINE, starting
 
+for package in ("streamlit", "panel"):
+    pytest.importorskip(package, reason="only in `make test-ml`")
+
 APP = Path(__file__).with_name("frontends_script.py")
 
 

@@ -44,7 +44,9 @@ def double(number: int) -> int:
     return 2 * number
 
 
-async def fail() -> None:
+async def fail(kind: str = "") -> None:
+    if kind == "exit":
+        sys.exit(3)
     raise LookupError("a function has failed")
 
 

@@ -130,6 +130,11 @@ def test_the_traceback_of_a_handler_is_in_the_log_only(api: RunningApi, method, 
     )
 
 
+def test_a_function_that_exits_ends_its_request_only(api: RunningApi):
+    assert api.send("GET", "/fail?kind=exit").status == 500
+    assert api.send("GET", "/double?number=1").status == 200
+
+
 def test_a_method_may_be_a_coroutine_that_reads_the_request(api: RunningApi):
     reply = api.send("PUT", "/mirror", {"a": [1]}, headers={"X-Of-Mine": "yes"})
 

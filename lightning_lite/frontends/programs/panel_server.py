@@ -16,7 +16,7 @@ def main(settings: dict[str, Any]) -> None:
     import panel  # noqa: PLC0415 - its own modules before the user's
 
     prepare(settings)
-    page = find_function(settings) if "function" in settings else settings["file"]
+    page = find_function() if "function" in settings else settings["file"]
     panel.serve(
         {settings["path"].strip("/"): page},
         address=settings["host"],

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-
 from lightning_lite.frontends.programs.user_code import find_function
 
 if __name__ == "__main__":
-    find_function(json.loads(sys.argv[1]))()
+    find_function()()

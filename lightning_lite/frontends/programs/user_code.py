@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
+from threading import Lock
 from typing import Any
 
 from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState
@@ -18,6 +19,12 @@ from lightning_lite.settings import FRONTEND_VARIABLE
 _MODULE = "__lightning_lite_app__"
 
 _loaded_at: dict[str, int] = {}
+
+#: Streamlit draws the page for each visitor in a thread of its own.
+_lock = Lock()
+
+#: What the app has sent to this program.
+_settings: dict[str, Any] = {}
 
 
 def prepare(settings: Mapping[str, Any]) -> None:
@@ -29,6 +36,7 @@ def prepare(settings: Mapping[str, Any]) -> None:
     Args:
         settings: What the app has sent to the program.
     """
+    _settings.update(settings)
     os.environ[FRONTEND_VARIABLE] = str(os.getpid())
     os.environ[FLOW_VARIABLE] = settings["flow"]
     os.environ[RUN_VARIABLE] = settings["run"]
@@ -38,17 +46,18 @@ def prepare(settings: Mapping[str, Any]) -> None:
         import_module(module)
 
 
-def find_function(settings: Mapping[str, Any]) -> Callable[[], Any]:
+def find_function() -> Callable[[], Any]:
     """Return the function of the user without arguments; its file is loaded again after a change.
 
-    If it has a parameter, it gets the state of the flow that shows the page.
-
-    Args:
-        settings: What the app has sent to the program.
+    If it has a parameter, it gets the state of the flow that shows the page. `prepare` was called before.
     """
-    file = settings.get("file")
-    module = import_module(settings["module"]) if file is None else _load(file, settings["argv"])
-    function = attrgetter(settings["function"])(module)
+    file = _settings.get("file")
+    if file is None:
+        module = import_module(_settings["module"])
+    else:
+        with _lock:  # so that no thread gets a module that another one still executes
+            module = _load(file, _settings["argv"])
+    function = attrgetter(_settings["function"])(module)
     if not inspect.signature(function).parameters:
         return function  # type: ignore[no-any-return]
     return lambda: function(AppState())
