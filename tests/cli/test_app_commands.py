@@ -131,7 +131,7 @@ class Root(LightningFlow):
     [
         (lambda flow: None, "configure_commands of root must return a list of dicts"),
         (lambda flow: [flow.method], "must return a list of dicts"),
-        (lambda flow: [{"a/b": flow.method}], "a command has a name of letters, digits, spaces and _"),
+        (lambda flow: [{"a/b": flow.method}], "a command has a name of letters, digits, spaces, - and _"),
         (lambda flow: [{"a": 1}], "'a' must lead to a method or a ClientCommand. Found 1"),
         (lambda flow: [{"a": flow.method}, {"a": flow.run}], "'a' is the name of two commands"),
     ],
