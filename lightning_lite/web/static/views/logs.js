@@ -3,6 +3,7 @@ import { address, get, runPath, server } from "../api.js";
 import { say } from "../dialogs.js";
 import { clock, count, percent, shortNames, size } from "../format.js";
 import { Menu, SearchField, Toggle, Trouble } from "../parts.js";
+import { LIVE } from "../poll.js";
 import { setParameters, usePlace } from "../router.js";
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 import { LogList } from "./log_list.js";
@@ -54,7 +55,7 @@ export function Logs({ id, data }) {
     let timer = 0;
     let isOver = false;
     async function look() {
-      let pause = Math.max(500, (server.get()?.period ?? 0) * 1000);
+      let pause = Math.max(LIVE, server.get()?.period ?? 0) * 1000;
       if (!document.hidden && list.current) {
         const began = performance.now();
         try {
@@ -69,7 +70,7 @@ export function Logs({ id, data }) {
       }
       if (!isOver) timer = setTimeout(look, pause);
     }
-    timer = setTimeout(look, 500);
+    timer = setTimeout(look, LIVE * 1000);
     return () => {
       isOver = true;
       clearTimeout(timer);
