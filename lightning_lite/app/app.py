@@ -185,8 +185,8 @@ class LightningApp(Generic[F]):
                 end; else `LIGHTNING_LITE_VIEW`, else yes. Without a terminal, neither is shown.
             ui: Whether to serve a page on which a browser shows the run, as `lightning-lite ui` does. Its
                 address is printed, and it ends with the app. Needs the extra `ui`. Else
-                `LIGHTNING_LITE_UI`, else only if a flow overrides `configure_layout` and the extra is
-                installed.
+                `LIGHTNING_LITE_UI`, else only if a flow overrides `configure_layout` or has routes, and
+                the extra is installed.
             on_idle: What becomes of the app when nothing can change any more and the flow has not ended it:
                 `wait` keeps it until Ctrl-C or `lightning-lite stop`; `fail` ends it as failed; `auto` keeps
                 it only on a terminal, at a prompt or in a notebook. An app with a work that serves on its

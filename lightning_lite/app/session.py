@@ -344,7 +344,7 @@ class Session:
             ends.callback(self._recorder.close)
             ends.callback(
                 self.layout.close
-            )  # before the lock of the run is released: it writes into its folder
+            )  # it writes into the folder, so before the lock of that is released
             ends.callback(self._note_end, state)
             ends.callback(self._close_flow_log)
             ends.callback(self._terminal.close)
@@ -435,12 +435,12 @@ class Session:
         self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.requests)
         self._has_routes = bool(routes)
         # Without a page, no server hands routes on, so an app with routes alone may rest.
-        self._machine.takes_requests = bool(commands) or self._options.ui is not False
+        self._machine.accepts_handlers = bool(commands) or self._options.ui is not False
 
     def _close_api(self, why: str) -> None:
         if self.api is not None:
             self.api.close()
-            self.api, self._has_routes, self._machine.takes_requests = None, False, False
+            self.api, self._has_routes, self._machine.accepts_handlers = None, False, False
             print_notice(f"The API and the commands of this app can't be used: {why}.")
 
     def _listen(self) -> None:

@@ -79,11 +79,6 @@ class ServeGradio(ServerWork):
         """What `build_model` has returned, in the process of the work."""
         return self._model
 
-    @property
-    def ready(self) -> bool:
-        """Whether the page can be opened."""
-        return self.url != ""
-
     def build_model(self) -> Any:
         """Return the model; override this method. Called once per process, before the server starts."""
         raise NotImplementedError(f"{type(self).__qualname__} does not implement build_model().")

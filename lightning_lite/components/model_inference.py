@@ -86,11 +86,6 @@ class ModelInferenceAPI(ServerWork):
         """What `build_model` has returned, in the process of the work."""
         return self._model
 
-    @property
-    def ready(self) -> bool:
-        """Whether the server accepts requests."""
-        return self.url != ""
-
     def build_model(self) -> Any:
         """Return the model; override this method. Called once per call of `run`, before the server starts."""
         raise NotImplementedError(f"{type(self).__qualname__} does not implement build_model().")

@@ -90,11 +90,6 @@ class PythonServer(ServerWork):
         """Return the model of answers; override it to choose one later than in `__init__`."""
         return self._output_type
 
-    @property
-    def ready(self) -> bool:
-        """Whether the server accepts requests."""
-        return self.url != ""
-
     def get_code_sample(self, url: str) -> str | None:
         """Return a program that sends a request, or `None` if the types have no sample.
 

@@ -27,6 +27,11 @@ class ServerWork(LightningWork):
         super().__init__(*args, **kwargs)
         self._is_port_fixed = self._port is not None
 
+    @property
+    def ready(self) -> bool:
+        """Whether the server accepts requests."""
+        return self.url != ""
+
     @contextmanager
     def _bound_port(self) -> Iterator[socket.socket]:
         """Bind the port of the work while a block runs, and yield the socket, which does not listen yet.

@@ -118,7 +118,7 @@ class Machine:
         has_exits: Whether a process has exited since the caller set it to false.
         answers: Called by the caller once the events of the step are written: they hand the answers of
             handlers to the threads that wait for them. The caller empties it.
-        takes_requests: Whether other threads may ask for handlers at any time, so that the app never rests.
+        accepts_handlers: Whether other threads may ask for handlers at any time, so that the app never rests.
         now: The time of the last step, or a later one in a pass.
     """
 
@@ -139,7 +139,7 @@ class Machine:
         self._acting = acting_as(caller)
         self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
         self.answers: list[Callable[[], None]] = []
-        self.takes_requests = False
+        self.accepts_handlers = False
         self._outbox = Outbox(ArgumentWatch(), caller.values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
@@ -236,7 +236,7 @@ class Machine:
             or self._supervisors.is_busy
             or self._timers.next is not None
             or self._supervisors.may_serve
-            or self.takes_requests
+            or self.accepts_handlers
         )
 
     def step(self, now: Moment, reports: Sequence[Report] = ()) -> Step:

@@ -146,7 +146,7 @@ class Outbox:
         wall: Current time in seconds since 1970.
         explain: Called with each decision about a call, for the debug log: name of the work, call, whether
             it is new, its arguments. `None` without a debug log.
-        is_handling: Whether a handler runs, see `handling`.
+        is_handling: Whether a handler runs, see `begin_handler`.
         touched: The nodes whose lists and dicts the flow got since they were last examined for changes.
         wakes: Times at which the flow must run again, in seconds since 1970, by the reason.
     """

@@ -354,11 +354,11 @@ def test_whatever_handlers_do_the_journal_has_the_state_of_the_flow(kinds):
     assert all(len(request.answers) == 1 for request in requests)
 
 
-def test_an_app_that_takes_requests_never_rests():
+def test_an_app_that_accepts_handlers_never_rests():
     stage = play(do_nothing)
     assert stage.machine.is_at_rest
 
-    stage.machine.takes_requests = True
+    stage.machine.accepts_handlers = True
 
     assert not stage.machine.is_at_rest
 
