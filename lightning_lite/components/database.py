@@ -12,10 +12,10 @@ from importlib import import_module
 from threading import Event, Lock, Thread
 from typing import Any
 
-from lightning_lite.components.extras import check_installed
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentError
+from lightning_lite.extras import check_installed
 from lightning_lite.storage.drive import Drive
 from lightning_lite.values.secret import Secret
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from lightning_lite.components.extras import check_installed
 from lightning_lite.errors import DatabaseError
+from lightning_lite.extras import check_installed
 from lightning_lite.values.secret import Secret
 
 check_installed("DatabaseClient", "lightning", "httpx")

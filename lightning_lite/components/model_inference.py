@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_lite.components.extras import check_installed
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.errors import ComponentDefinitionError, ComponentError
+from lightning_lite.extras import check_installed
 
 if TYPE_CHECKING:
     from lightning_lite.components.http_server import HttpServer

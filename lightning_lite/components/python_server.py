@@ -6,10 +6,10 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_lite.components.extras import check_installed
 from lightning_lite.components.sample_types import DefaultInput, DefaultOutput, check_model
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.errors import ComponentDefinitionError
+from lightning_lite.extras import check_installed
 
 if TYPE_CHECKING:
     from lightning_lite.components.http_server import HttpServer

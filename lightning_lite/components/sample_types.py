@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Any
 
-from lightning_lite.components.extras import check_installed
+from lightning_lite.extras import check_installed
 
 check_installed("PythonServer", "lightning", "pydantic")
 

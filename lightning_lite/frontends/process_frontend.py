@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from lightning_lite.distribution import NAME
+from lightning_lite.extras import check_installed
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.runners.processes.spawn import finder_modules, search_path
@@ -35,13 +34,7 @@ class ProcessFrontend(Frontend):
     _extra: ClassVar[str]
 
     def __init__(self, **settings: Any) -> None:
-        for package in self._packages:
-            if find_spec(package) is None:
-                raise ModuleNotFoundError(
-                    f"{type(self).__name__} needs {package}, which is not installed: "
-                    f"pip install '{NAME}[{self._extra}]'",
-                    name=package,
-                )
+        check_installed(type(self).__name__, self._extra, *self._packages)
         self._settings = settings
         self._process: subprocess.Popen[Any] | None = None
 

@@ -34,6 +34,7 @@ LAYERS = [
         "project_file",
         "context",
         "distribution",
+        "extras",
         "light_typing",
         "text",
         "colours",

@@ -1,4 +1,4 @@
-"""Checks that the packages of an extra are installed, before a component needs them."""
+"""Checks that the packages of an extra are installed, before a component or a frontend needs them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lightning_lite.distribution import NAME
 
 
 def check_installed(user: str, extra: str, *packages: str) -> None:
-    """Refuse to go on without the packages that a component needs.
+    """Refuse to go on without the packages that a component or a frontend needs.
 
     Args:
-        user: Name of the component.
+        user: Name of the component or the frontend.
         extra: The extra of this package that brings them.
         *packages: Their names in an import.
 
