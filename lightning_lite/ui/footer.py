@@ -50,7 +50,7 @@ class Footer:
         self.on_hidden: Callable[[], None] = _do_nothing
         self.tty = tty
         # Re-entrant: a finaliser may print while this thread prints.
-        self._lock = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
         self._frame = b""
         self._is_drawn = False
         self._credit = _REDRAWS_IN_BURST

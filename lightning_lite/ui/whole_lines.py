@@ -31,7 +31,7 @@ class WholeLines:
 
     Args:
         stream: The stream.
-        lock: Protects what is written; `None` for a lock of its own.
+        lock: A re-entrant lock that protects what is written; `None` for one of its own.
 
     Attributes:
         stream: As above.
@@ -49,11 +49,14 @@ class WholeLines:
         b'a work\nflow goes on\n'
     """
 
-    def __init__(self, stream: io.TextIOWrapper, lock: threading.Condition | None = None) -> None:
+    def __init__(self, stream: io.TextIOWrapper, lock: threading.RLock | None = None) -> None:
         self.stream = stream
         self.record: Callable[[str], None] | None = None
-        # Re-entrant: a signal handler or a finaliser may print while this thread prints.
-        self._lock = threading.Condition(threading.RLock()) if lock is None else lock
+        # Re-entrant: a signal handler or a finaliser may print while this thread prints. `with` enters the
+        # lock and not its condition, whose `__enter__` is Python code: an exception that a signal handler
+        # raises in there would keep the lock forever.
+        self._lock = threading.RLock() if lock is None else lock
+        self._changed = threading.Condition(self._lock)
         self._text = ""  # printed by the flow, and not written yet
         self._is_in_line = False  # the beginning of a line was written
         self._writer = 0  # the thread that has written the beginning of a line of a work, or 0
@@ -100,7 +103,7 @@ class WholeLines:
         with self._lock:
             if not self._writer:
                 self._next_writer = threading.get_ident()
-                self._lock.wait_for(lambda: self._writer or not self._is_in_line, _LONGEST_WAIT)
+                self._changed.wait_for(lambda: self._writer or not self._is_in_line, _LONGEST_WAIT)
                 self._next_writer = 0
                 if self._is_in_line:
                     lines = f"\n{lines}"
@@ -109,7 +112,7 @@ class WholeLines:
             self._send(lines)
             if not self._writer:
                 self._write_complete()
-                self._lock.notify_all()
+                self._changed.notify_all()
             self._flush()
 
     def give_up_line(self) -> None:
@@ -117,7 +120,7 @@ class WholeLines:
         if self._writer:
             with self._lock:
                 self._writer = 0
-                self._lock.notify_all()
+                self._changed.notify_all()
 
     def write_beginning(self) -> None:
         """Write the line that is not complete yet, unless the end of a line of a work is to come."""
@@ -153,7 +156,7 @@ class WholeLines:
         """
         # A finaliser that runs in the thread of the work's line and prints there would wait for itself.
         if self._writer and self._writer != threading.get_ident():
-            self._lock.wait_for(lambda: not self._writer or len(self._text) < size)
+            self._changed.wait_for(lambda: not self._writer or len(self._text) < size)
         return not self._writer
 
     def _write_complete(self) -> None:
@@ -180,7 +183,7 @@ class WholeLines:
             if not self._is_in_line and self._next_writer:
                 # Else this thread could begin the next line before the other one has the lock.
                 self._writer, self._next_writer = self._next_writer, 0
-                self._lock.notify_all()
+                self._changed.notify_all()
 
     def _send(self, text: str) -> None:
         self._write(text)

@@ -7,8 +7,9 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,44 @@ def test_the_stream_is_as_before_after_the_end_and_in_a_forked_child() -> None:
     assert "flush" not in vars(stream)
     assert WholeLines.of(None) is None
     assert WholeLines.of(io.StringIO()) is None
+
+
+def test_an_exception_of_a_signal_handler_at_any_moment_of_a_print_leaves_the_stream_free() -> None:
+    moment, has_come = 0, True
+    while has_come:
+        moment += 1
+        stream, lines, written = make_lines()
+        has_come = raise_at(moment, partial(print, "flow", file=stream, flush=True))
+        thread = threading.Thread(target=lines.write_lines, args=["work\n"], daemon=True)
+        thread.start()
+        thread.join(DEADLINE)
+        assert not thread.is_alive(), f"the lock was kept at moment {moment}"
+        assert b"work\n" in written.getvalue()
+
+    assert moment > 10
+
+
+def raise_at(moment: int, call: Callable[[], object]) -> bool:
+    """Raise where Python would call a signal handler: when a function begins or ends, the first being 1.
+
+    Returns:
+        Whether `call` had so many of these moments.
+    """
+    left = moment
+
+    def trace(frame: object, event: str, _: object) -> object:
+        nonlocal left
+        left -= event in ("call", "return")
+        if left == 0:
+            left = -1
+            raise KeyboardInterrupt
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False

@@ -85,7 +85,10 @@ class DisplayQueue:
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._changed = threading.Condition()
+        # `with` enters the lock and not its condition, whose `__enter__` is Python code: an exception that a
+        # signal handler raises in there would keep the lock forever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._pieces: list[Piece] = []
         self._last: dict[str, int] = {}  # index in `_pieces` of the newest piece of each work
         self._unlogged = 0  # characters in pieces that carry their text
@@ -100,7 +103,7 @@ class DisplayQueue:
 
     def add(self, piece: Piece) -> None:
         """Add a piece to be shown after the earlier ones; return at once."""
-        with self._changed:
+        with self._lock:
             self.added += 1
             self._join(piece)
             self._changed.notify_all()
@@ -112,14 +115,14 @@ class DisplayQueue:
         """
         if self.shown == self.added:
             return
-        with self._changed:
+        with self._lock:
             added = self.added
             if not self._stalled:
                 self._stalled = not self._changed.wait_for(lambda: self.shown >= added, STALL)
 
     def close(self) -> None:
         """Wait until all is shown, for any time; `hurry` and Ctrl-C end the waiting."""
-        with self._changed:
+        with self._lock:
             self._closing = True
             self._changed.notify_all()
         try:
@@ -144,7 +147,7 @@ class DisplayQueue:
         A thread that still imports a module while Python exits could change the exit code of a Ctrl-C.
         """
         self._display.close()
-        with self._changed:
+        with self._lock:
             self._closing = True
             self._changed.notify_all()
         self._has_ended.wait(_LAST_STALL)
@@ -169,7 +172,7 @@ class DisplayQueue:
         added = 0
         try:
             while True:
-                with self._changed:
+                with self._lock:
                     self.shown = added
                     self._stalled = self._stalled and bool(self._pieces)
                     self._changed.notify_all()
@@ -182,7 +185,7 @@ class DisplayQueue:
                         if not self._display.broken:
                             self._display.show(piece.work, text)
         finally:
-            with self._changed:
+            with self._lock:
                 self.shown = self.added
                 self._changed.notify_all()
             self._has_ended.set()
