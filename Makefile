@@ -43,8 +43,11 @@ demo-ui: .venv/installed-ui
 IN_MEMORY := if test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'NR == 2 {print $$4}')" -gt 4000000; then \
 	export PYTEST_DEBUG_TEMPROOT="$${PYTEST_DEBUG_TEMPROOT:-/dev/shm}"; fi
 
+# Twice as many as processors, because tests wait for processes and disks almost half of the time.
+IN_PARALLEL := --dist worksteal --numprocesses $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))
+
 test: .venv/installed-test browser
-	@$(IN_MEMORY); $(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
+	@$(IN_MEMORY); $(PYTHON_IN_VENV) -m pytest --quiet -m "not torture" $(IN_PARALLEL)
 
 # A browser is no package of Python, and only root could install it: the tests of the page are skipped without one.
 .PHONY: browser
@@ -57,21 +60,21 @@ browser:
 test-newest:
 	@$(PYTHON) -m venv --clear .venv-newest
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
-	@.venv-newest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
+	@.venv-newest/bin/python -m pytest --quiet -m "dependencies and not torture" $(IN_PARALLEL)
 
 test-oldest:
 	@$(PYTHON) -m venv --clear .venv-oldest
 	@.venv-oldest/bin/python tools/lowest_versions.py > .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test]" \
 	--constraint .venv-oldest/constraints.txt
-	@.venv-oldest/bin/python -m pytest --quiet -m "dependencies and not torture" --numprocesses auto --dist worksteal
+	@.venv-oldest/bin/python -m pytest --quiet -m "dependencies and not torture" $(IN_PARALLEL)
 
 # One environment per version, which stays: the second run installs nothing.
 test-python:
 	@venv=.venv-python$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
 	$(PYTHON) -m venv "$$venv" && \
 	"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[test]" && \
-	"$$venv/bin/python" -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal
+	"$$venv/bin/python" -m pytest --quiet -m "not torture" $(IN_PARALLEL)
 
 # 1.6 GB with a build of torch for the CPU. For Linux, PyPI has one with CUDA, some GB more; the tests use the CPU only.
 # One version of torch, so that pip does not replace a build that is there by another one.
@@ -102,7 +105,7 @@ coverage:
 	@$(PYTHON) -m venv .venv-coverage
 	@.venv-coverage/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[coverage]"
 	@.venv-coverage/bin/python -m coverage erase
-	@.venv-coverage/bin/python -m coverage run -m pytest --quiet -m "not torture" --numprocesses auto --dist worksteal; \
+	@.venv-coverage/bin/python -m coverage run -m pytest --quiet -m "not torture" $(IN_PARALLEL); \
 	tested=$$?; .venv-coverage/bin/python -m coverage combine --quiet && \
 	.venv-coverage/bin/python -m coverage report --skip-covered && exit $$tested
 
