@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.testing import poll_until
@@ -40,3 +43,12 @@ def serving(work: Any, **options: Any) -> Iterator[Any]:
     with app.start(**options) as running:
         poll_until(lambda: app.root.work.url or running.done, timeout=DEADLINE)
         yield app.root.work
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Make `folder` the working directory, with a root in it, for an app that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("LIGHTNING_LITE_ROOT", str(folder / "root"))
+        yield

@@ -26,7 +26,7 @@ from lightning_lite.errors import ComponentError, DatabaseError
 from lightning_lite.storage import Drive
 from lightning_lite.testing import poll_until
 
-from tests.components.serving import DEADLINE
+from tests.components.serving import DEADLINE, working_in
 from tests.support.processes import finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
@@ -184,9 +184,10 @@ def test_a_wrong_body_is_answered_with_422(members, verb, body):
     assert answer.json()["detail"]
 
 
-@pytest.fixture
-def members():
-    with running(Database([Member])) as (database, _):
+@pytest.fixture(scope="module")
+def members(tmp_path_factory):
+    """The address of an empty database that the tests of refused requests share."""
+    with working_in(tmp_path_factory.mktemp("members")), running(Database([Member])) as (database, _):
         yield database.db_url
 
 

@@ -18,7 +18,7 @@ from lightning_lite.components import Category, Image, Number, PythonServer, Tex
 from lightning_lite.errors import ComponentError
 from lightning_lite.testing import poll_until
 
-from tests.components.serving import DEADLINE, serving
+from tests.components.serving import DEADLINE, serving, working_in
 from tests.support.processes import finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
@@ -64,15 +64,15 @@ def test_a_request_is_answered_with_the_value_of_predict():
         assert work.url == f"http://127.0.0.1:{work.port}"
 
 
-def test_models_of_pydantic_describe_requests_and_answers():
-    with serving(Add()) as work:
-        answer = httpx.post(f"{work.url}/predict", json={"x": 1, "y": 2.5})
-        description = httpx.get(f"{work.url}/openapi.json").json()
+def test_models_of_pydantic_describe_requests_and_answers(shared_add):
+    server = shared_add.removesuffix("/predict")
+    answer = httpx.post(shared_add, json={"x": 1, "y": 2.5})
+    description = httpx.get(f"{server}/openapi.json").json()
 
-        assert answer.json() == {"total": 3.5}
-        assert {"Point", "Sum"} <= description["components"]["schemas"].keys()
-        assert description["info"]["title"] == "Add"
-        assert httpx.get(f"{work.url}/docs").status_code == 200
+    assert answer.json() == {"total": 3.5}
+    assert {"Point", "Sum"} <= description["components"]["schemas"].keys()
+    assert description["info"]["title"] == "Add"
+    assert httpx.get(f"{server}/docs").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,10 @@ def test_a_name_of_another_site_that_leads_here_is_refused(shared_add):
     assert answer.status_code == 400
 
 
-@pytest.fixture
-def shared_add():
-    with serving(Add()) as work:
+@pytest.fixture(scope="module")
+def shared_add(tmp_path_factory):
+    """The address of a server that the tests of requests share."""
+    with working_in(tmp_path_factory.mktemp("add")), serving(Add()) as work:
         yield f"{work.url}/predict"
 
 
