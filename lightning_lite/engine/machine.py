@@ -326,7 +326,7 @@ class Machine:
             return
         outbox, value = self._outbox, None
         error: Exception | None = None
-        kept = outbox.begin_handler()
+        waiting = outbox.begin_handler()
         try:
             with self._handling:
                 value = handler()
@@ -335,7 +335,7 @@ class Machine:
         except Exception as raised:  # noqa: BLE001 - the thread that waits gets it
             error = raised
         finally:
-            ending = outbox.end_handler(kept)
+            ending = outbox.end_handler(waiting)
         self._refresh_time()
         refused = outbox.collect_or_restore()
         if ending is not None:
@@ -395,17 +395,18 @@ class Machine:
         if outbox.explain is not None:
             _log.debug("pass %d of the flow: %s", self.num_passes, ", ".join(outbox.reasons))
         outbox.begin_pass()
+        record = outbox.this_pass
         self._thread, self._interruption, self._changed_at = threading.get_ident(), None, None
         was_swallowed = False
         try:
             with self._acting:
                 self.root.run()
-            was_swallowed = outbox.pause is not None
+            was_swallowed = record.pause is not None
         except Pause as pause:
             # Don't keep `pause`: with its traceback it would be a reference cycle in each pass.
-            was_swallowed = pause is not outbox.pause
+            was_swallowed = pause is not record.pause
         except (StopApp, FailApp) as ending:
-            outbox.ending = ending
+            record.ending = ending
         except BaseException as error:
             if self._interruption is None:
                 self._explain_none(error)
@@ -414,21 +415,21 @@ class Machine:
             raise self._interruption
         if self.ended:
             return  # the failure of a work has ended the app while the pass waited
-        if was_swallowed and outbox.ending is None:
-            raise outbox.swallowed() from outbox.pause
-        if outbox.ending is None and outbox.pause is None:
+        if was_swallowed and record.ending is None:
+            raise outbox.swallowed() from record.pause
+        if record.ending is None and record.pause is None:
             outbox.end_blocks()
         outbox.collect_changes()
-        if outbox.ending is not None:
-            self._end(outbox.ending)
-        elif outbox.has_waited and outbox.pause is None:
+        if record.ending is not None:
+            self._end(record.ending)
+        elif record.has_waited and record.pause is None:
             outbox.changed("the last pass waited for a call, so its first lines may have seen older values")
 
     def _explain_none(self, error: BaseException) -> None:
         """Add a note to an error about `None` if calls of parallel works have returned it in this pass."""
         if not isinstance(error, TypeError | AttributeError) or "NoneType" not in text_of(error):
             return
-        pending = [name for name, call in self._outbox.reached.items() if not call.ended]
+        pending = [name for name, call in self._outbox.this_pass.reached.items() if not call.ended]
         if pending:
             more = f" and {len(pending) - 1} more" if len(pending) > 1 else ""
             error.add_note(
@@ -455,7 +456,7 @@ class Machine:
         outbox = self._outbox
         if outbox.is_handling:
             raise HandlerError(CANNOT_WAIT.format(" and ".join(works)))
-        if outbox.pause is not None:
+        if outbox.this_pass.pause is not None:
             outbox.cut_again()
         if self._exchange is None or threading.get_ident() != self._thread:
             raise outbox.paused()
@@ -474,7 +475,7 @@ class Machine:
             self._interruption = error
         if not goes_on:
             raise outbox.paused()
-        outbox.has_waited = True
+        outbox.this_pass.has_waited = True
 
     def _decide(self, calls: Sequence[Call], works: Collection[str]) -> bool | None:
         """Return whether a waiting pass goes on (true) or is cut (false); `None` if it has to wait."""
@@ -487,7 +488,7 @@ class Machine:
         else:
             if self._changed_at is None:
                 self._changed_at = now
-            self._cut_at = self._changed_at + self._patience * outbox.num_answers
+            self._cut_at = self._changed_at + self._patience * outbox.this_pass.num_answers
         if self.ended or (self._cut_at is not None and now >= self._cut_at):
             return False
         return True if has_ended else None

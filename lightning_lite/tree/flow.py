@@ -394,7 +394,7 @@ class LightningFlow(RecurringFlow):
         outbox = outbox_of(self)
         if outbox is not None:
             # Stored as well as raised: the app ends even if the flow catches the exception.
-            outbox.ending = ending
+            outbox.this_pass.ending = ending
             outbox.end_left_blocks()
         raise ending
 

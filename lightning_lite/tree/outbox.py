@@ -58,9 +58,6 @@ CANNOT_WAIT = (
     "attribute there, and call the work in the flow's run; or make the work parallel."
 )
 
-#: The attributes of `Outbox` that belong to one pass.
-_OF_A_PASS = ("reached", "num_answers", "ending", "_used", "_blocks", "_at_end")
-
 
 class Work(Protocol):
     """The part of `LightningWork` that this module uses; `tree.work` imports this module."""
@@ -117,6 +114,33 @@ WorkRequest = CallRequested | StartRequested | StopRequested | RestartRequested 
 FlowRequest = WorkRequest | ComponentRemoved
 
 
+class PassRecord:
+    """What one pass of the flow, or one handler, has done so far.
+
+    Attributes:
+        reached: The last call that it has requested from each work, by the name of the work.
+        num_answers: Number of calls that were answered in it.
+        has_waited: Whether it has waited for a call and then gone on.
+        pause: The `Pause` that was raised in it, if any.
+        ending: The exception that `flow.stop()` or `flow.fail()` raised in it, if any.
+        used: The schedules and loops that it has reached.
+        blocks: The blocks that it has entered, each with the functions to call when it has left the block.
+        at_end: The functions to call at its end.
+    """
+
+    __slots__ = ("at_end", "blocks", "ending", "has_waited", "num_answers", "pause", "reached", "used")
+
+    def __init__(self) -> None:
+        self.reached: dict[str, Call] = {}
+        self.num_answers = 0
+        self.has_waited = False
+        self.pause: Pause | None = None
+        self.ending: StopApp | FailApp | None = None
+        self.used: set[str] = set()
+        self.blocks: list[tuple[Block, list[Callable[[], None]]]] = []
+        self.at_end: list[Callable[[], None]] = []
+
+
 class Outbox:
     """Queue between the tree in the main process and the engine, which empties it after each step.
 
@@ -136,13 +160,9 @@ class Outbox:
             its attributes, by the name of the component.
         reasons: The changes that require another pass, as text for the debug log (`root.counter`), each with
             the name of the work that has changed; "" if it was the flow or a schedule.
-        reached: The last call that this pass has requested from each work, by the name of the work.
-        num_answers: Number of calls that were answered in this pass.
-        has_waited: Whether this pass has waited for a call and then gone on.
+        this_pass: What the pass or the handler that runs has done so far.
         wait: Called where a pass needs calls that have not ended, with these and the names of their works. It
             returns when they have ended, or raises `Pause` to cut the pass. The machine sets it.
-        pause: The `Pause` that was raised in this pass, if any.
-        ending: The exception that `flow.stop()` or `flow.fail()` raised, if any.
         wall: Current time in seconds since 1970.
         explain: Called with each decision about a call, for the debug log: name of the work, call, whether
             it is new, its arguments. `None` without a debug log.
@@ -162,18 +182,11 @@ class Outbox:
         self.unneeded: list[bytes] = []
         self.writes: dict[str, tuple[Node, set[str]]] = {}
         self.reasons: dict[str, str] = {}
-        self.reached: dict[str, Call] = {}
-        self.num_answers = 0
-        self.has_waited = False
+        self.this_pass = PassRecord()
         self.wait: Callable[[Sequence[Call], Collection[str]], None]
-        self.pause: Pause | None = None
-        self.ending: StopApp | FailApp | None = None
         self.wall = 0.0
         self.explain: Callable[[str, Call, bool, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.wakes: dict[str, float] = {}
-        self._used: set[str] = set()
-        self._blocks: list[tuple[Block, list[Callable[[], None]]]] = []  # that this pass has entered
-        self._at_end: list[Callable[[], None]] = []
         self.touched: dict[Node, None] = {}
         self.is_handling = False
 
@@ -208,24 +221,20 @@ class Outbox:
 
     # Handlers.
 
-    def begin_handler(self) -> dict[str, Any]:
-        """Let a handler run, which is no pass; return what belongs to the pass that may be waiting."""
-        kept = {name: getattr(self, name) for name in _OF_A_PASS}
-        self.reached, self.num_answers, self.ending = {}, 0, None
-        self._used, self._blocks, self._at_end = set(), [], []
+    def begin_handler(self) -> PassRecord:
+        """Let a handler run, with a record of its own; return the record of the pass that may be waiting."""
+        waiting, self.this_pass = self.this_pass, PassRecord()
         self.is_handling = True
-        return kept
+        return waiting
 
-    def end_handler(self, kept: dict[str, Any]) -> StopApp | FailApp | None:
+    def end_handler(self, waiting: PassRecord) -> StopApp | FailApp | None:
         """End a handler, and return the exception with which it has ended the app, if it has.
 
         Args:
-            kept: What `begin_handler` has returned.
+            waiting: The record that `begin_handler` has returned.
         """
         self.is_handling = False
-        ending = self.ending
-        for name, value in kept.items():
-            setattr(self, name, value)
+        ending, self.this_pass = self.this_pass.ending, waiting
         return ending
 
     def collect_or_restore(self) -> StateError | None:
@@ -246,12 +255,7 @@ class Outbox:
         """Clear the reasons for the pass that begins now, and the result of the last one."""
         self.argument_watch.begin_pass()
         self.reasons = {}
-        self.reached = {}
-        self.num_answers, self.has_waited = 0, False
-        self.pause = self.ending = None
-        self._blocks, self._at_end = [], []
-        if self._used:
-            self._used.clear()
+        self.this_pass = PassRecord()
 
     def use(self, what: str) -> None:
         """Register that a pass has reached a schedule or a loop.
@@ -259,31 +263,34 @@ class Outbox:
         Raises:
             ScheduleError: The pass has reached one of this name before, and can't distinguish them.
         """
-        if what in self._used:
+        if what in self.this_pass.used:
             raise ScheduleError(f"{what} is used twice in one flow; give each its own name: user_key=...")
-        self._used.add(what)
+        self.this_pass.used.add(what)
 
     def enter(self, block: Block, on_left: Callable[[], None]) -> None:
         """Call a function when a pass has left a block, unless it is cut there."""
-        self._blocks.append((block, [on_left]))
+        self.this_pass.blocks.append((block, [on_left]))
 
     def call_when_left(self, on_left: Callable[[], None]) -> None:
         """Call a function when the pass has left the innermost block that it has entered, or at its end."""
-        running = [functions for block, functions in self._blocks if block.is_running()]
-        (running[-1] if running else self._at_end).append(on_left)
+        record = self.this_pass
+        running = [functions for block, functions in record.blocks if block.is_running()]
+        (running[-1] if running else record.at_end).append(on_left)
 
     def end_left_blocks(self) -> None:
         """Call the functions of the blocks that the pass has left: it ends here, before its end."""
-        self._blocks = [(block, functions) for block, functions in self._blocks if not block.is_running()]
-        self._at_end = []
+        record = self.this_pass
+        record.blocks = [(block, functions) for block, functions in record.blocks if not block.is_running()]
+        record.at_end = []
         self.end_blocks()
 
     def end_blocks(self) -> None:
         """Call the functions of all blocks: the pass has come to its end."""
-        if not self._blocks and not self._at_end:
+        record = self.this_pass
+        if not record.blocks and not record.at_end:
             return
-        blocks, self._blocks = self._blocks, []
-        at_end, self._at_end = self._at_end, []
+        blocks, record.blocks = record.blocks, []
+        at_end, record.at_end = record.at_end, []
         for on_left in (*(function for _, functions in blocks for function in functions), *at_end):
             on_left()
 
@@ -354,12 +361,12 @@ class Outbox:
                 arguments = pack((args, kwargs), folder=self.values, durable=self.durable)
             except PackingError as error:
                 raise _packing_error(name, args, kwargs, error) from error
-            if call is None and name not in self.reached:
+            if call is None and name not in self.this_pass.reached:
                 self.argument_watch.called(name, args, kwargs)
             call = self._request_call(work, key, arguments)
         if self.explain is not None:
             self.explain(name, call, is_new, args, kwargs)
-        self.reached[name] = call
+        self.this_pass.reached[name] = call
         if not call.ended:
             if policy.parallel:
                 return None
@@ -369,17 +376,17 @@ class Outbox:
     def pending_calls(self, work: Work) -> list[Call]:
         """Return calls that have not ended; when these have ended, all calls of the work have."""
         # Calls are run in the order of their requests, so the newest one ends last.
-        latest = self.reached.get(work._node.name), work._records.newest
+        latest = self.this_pass.reached.get(work._node.name), work._records.newest
         return [call for call in latest if call is not None and not call.ended]
 
     def latest_value(self, work: Work) -> Any:
         """Return the value of the call that this pass has requested last, else of the newest call."""
-        call = self.reached.get(work._node.name) or work._records.newest
+        call = self.this_pass.reached.get(work._node.name) or work._records.newest
         return None if call is None else self._answer(work, call)
 
     def _answer(self, work: Work, call: Call) -> Any:
         """Return the value of a call that has ended."""
-        self.num_answers += 1
+        self.this_pass.num_answers += 1
         if not work._policy.cache_calls and not call.answered:
             self._use_answer(work, call)
         try:
@@ -448,13 +455,15 @@ class Outbox:
             Pause: The call is in `finally:`, and the pass is still being cut.
             PauseSwallowed: The flow has caught the `Pause`.
         """
-        if self.pause is not None and sys.exception() is self.pause:
-            raise self.pause
-        raise self.swallowed() from self.pause
+        pause = self.this_pass.pause
+        if pause is not None and sys.exception() is pause:
+            raise pause
+        raise self.swallowed() from pause
 
     def swallowed(self) -> PauseSwallowed:
         """Return the error that names the line at which the flow caught the `Pause` of this pass."""
-        trace = self.pause.__traceback__ if self.pause is not None else None
+        pause = self.this_pass.pause
+        trace = pause.__traceback__ if pause is not None else None
         line = (
             f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
             if trace is not None
@@ -469,8 +478,8 @@ class Outbox:
     def paused(self) -> Pause:
         """Return the `Pause` to raise, and store it, so that the engine knows that it was raised."""
         self.end_left_blocks()
-        self.pause = Pause("a call has not ended yet")
-        return self.pause
+        self.this_pass.pause = pause = Pause("a call has not ended yet")
+        return pause
 
     def collect_changes(self) -> None:
         """Register the changes that the pass made inside lists and dicts.
