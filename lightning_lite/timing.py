@@ -15,6 +15,9 @@ RANK_PATIENCE = 5.0
 #: Seconds between two checks whether one of the other processes of a node has failed.
 RANK_CHECK_INTERVAL = 0.1
 
+#: Seconds that the servers of all frontends have to stop at the end of the app.
+FRONTEND_STOP_TIMEOUT = 10.0
+
 #: Seconds between two checks for changes inside the lists and dicts of a work while a call runs.
 LOOK_INTERVAL = 0.1
 

@@ -1,15 +1,19 @@
 """The servers of the frontends in the layout of a run: starts, watches and ends them.
 
-flow ── keep, after a change of the layout ──▶ start_server, stop_server
-thread ── does it answer? has it ended? ──▶ changed
+flow ── keep, after a change of the layout ──▶ a thread for each frontend
+thread ── start_server, then: does it answer? is it ours? has it ended? then stop_server ──▶ changed
+
+The code of a frontend may be that of a user, and slow: no other thread waits for it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from threading import Event, Lock, Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import NamedTuple
 
 from lightning_lite import timing
@@ -35,15 +39,108 @@ class Place(NamedTuple):
     note: str
 
 
-class _Server:
-    """One frontend that was started: its port, and what is known of it."""
+class _Options(NamedTuple):
+    """What all servers of a run share; see `FrontendServers`."""
 
-    def __init__(self, frontend: Frontend) -> None:
+    folder: str
+    changed: Callable[[], None]
+    say: Callable[[str], None]
+    find_port: Callable[[str], int]
+
+
+class _End(NamedTuple):
+    """Why a server does not serve any more.
+
+    Attributes:
+        trouble: In words; "" if it was asked to end.
+        may_retry: Whether it may serve on another port.
+    """
+
+    trouble: str
+    may_retry: bool
+
+
+class _Server:
+    """One frontend: its thread starts it, watches it and stops it.
+
+    Args:
+        flow: Name of the flow that shows it.
+        frontend: The frontend.
+        options: What all servers share.
+        before: Servers that must have ended before this one starts.
+
+    Attributes:
+        place: Where it can be seen, as of now.
+    """
+
+    def __init__(self, flow: str, frontend: Frontend, options: _Options, before: Sequence[_Server]) -> None:
+        self.flow = flow
         self.frontend = frontend
-        self.port = 0
-        self.tries = 0
-        self.answers = False
-        self.trouble = ""
+        self.place = Place("", f"The page of {flow} starts.")
+        self._options = options
+        self._before = before
+        self._must_end = Event()
+        self._thread = Thread(target=self._run, name="lightning-lite-frontend", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread.is_alive()
+
+    def end(self) -> None:
+        """Let its thread stop it, and return at once."""
+        self._must_end.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until its thread has ended, for at most so many seconds."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        for other in self._before:
+            other.join()
+        for num_tries in range(1, _MAX_TRIES + 1):
+            if self._must_end.is_set():
+                return
+            end = self._serve()
+            with suppress(Exception):  # of a server that did not start, or of the user's class
+                self.frontend.stop_server()
+            if self._must_end.is_set():
+                return
+            if num_tries == _MAX_TRIES or not end.may_retry:
+                note = f"The page of {self.flow} can't be shown: {end.trouble}."
+                self._options.say(note)
+                self._show(Place("", note))
+                return
+
+    def _serve(self) -> _End:
+        """Start the frontend on a free port, and watch it until it has to end, or fails."""
+        frontend, folder = self.frontend, self._options.folder
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            frontend.log = os.path.join(folder, f"{self.flow}.log")
+            frontend.run = os.path.dirname(folder)
+            port = self._options.find_port(HOST)
+            frontend.start_server(HOST, port)
+        except Exception as error:  # noqa: BLE001 - a page that is missing must not end the app
+            return _End(_describe(error), isinstance(error, OSError) and error.errno == errno.EADDRINUSE)
+        answers, pause = False, timing.PROBE_INTERVAL_MIN
+        while not self._must_end.wait(pause):
+            pause = min(pause * 2, timing.PROBE_INTERVAL_MAX)
+            failure = _failure_of(frontend)
+            if failure is not None:
+                return _End(f"{failure}; see {frontend.log}", not answers)
+            if not answers and is_answering(HOST, port):
+                if not _serves(frontend, port):
+                    return _End(f"another program has taken the port {port}", may_retry=True)
+                answers = True
+                self._show(Place(f"http://{HOST}:{port}/{self.flow}", ""))
+        return _End("", may_retry=False)
+
+    def _show(self, place: Place) -> None:
+        self.place = place
+        if not self._must_end.is_set():
+            self._options.changed()
 
 
 class FrontendServers:
@@ -64,108 +161,54 @@ class FrontendServers:
         say: Callable[[str], None],
         find_port: Callable[[str], int] = find_free_port,
     ) -> None:
-        self._folder = folder
-        self._changed = changed
-        self._say = say
-        self._find_port = find_port
-        self._lock = Lock()
+        self._options = _Options(folder, changed, say, find_port)
         self._servers: dict[str, _Server] = {}
-        self._has_news = Event()
-        self._is_closed = False
-        self._thread: Thread | None = None
+        self._ending: list[_Server] = []
 
     def keep(self, frontends: Mapping[str, Frontend]) -> None:
         """Start the frontends that are new, and stop those that are gone or have been replaced.
 
+        It waits for none of them.
+
         Args:
             frontends: The frontends by the names of their flows.
         """
-        with self._lock:
-            for flow, server in list(self._servers.items()):
-                wanted = frontends.get(flow)
-                if wanted is None or not _is_like(server.frontend, wanted):
-                    self._stop(self._servers.pop(flow))
-            new = {flow: each for flow, each in frontends.items() if flow not in self._servers}
-            for flow, frontend in new.items():
-                self._servers[flow] = server = _Server(frontend)
-                self._start(flow, server)
-        if new and self._thread is None:
-            self._thread = Thread(target=self._watch, name="lightning-lite-frontends", daemon=True)
-            self._thread.start()
-        self._has_news.set()
+        kept: dict[str, _Server] = {}
+        for flow, server in self._servers.items():
+            wanted = frontends.get(flow)
+            if wanted is not None and _is_like(server.frontend, wanted):
+                kept[flow] = server
+            else:
+                server.end()
+                self._ending.append(server)
+        self._ending = [server for server in self._ending if server.is_alive]
+        for flow, frontend in frontends.items():
+            if flow not in kept:
+                before = [each for each in self._ending if each.flow == flow or each.frontend is frontend]
+                kept[flow] = _Server(flow, frontend, self._options, before)
+        self._servers = kept
 
     def place(self, flow: str) -> Place:
         """Return where the frontend of a flow can be seen; callable from any thread."""
-        with self._lock:
-            server = self._servers.get(flow)
-            if server is None or server.trouble:
-                trouble = "is not served" if server is None else server.trouble
-                return Place("", f"The page of {flow} can't be shown: {trouble}.")
-            url = f"http://{HOST}:{server.port}/{flow}"
-            return Place(url, "") if server.answers else Place("", f"The page of {flow} starts.")
+        server = self._servers.get(flow)
+        if server is None:
+            return Place("", f"The page of {flow} can't be shown: it is not served.")
+        return server.place
 
     def close(self) -> None:
-        """Stop all servers."""
-        self._is_closed = True
-        self._has_news.set()
-        if self._thread is not None:
-            self._thread.join()
-        with self._lock:
-            for server in self._servers.values():
-                self._stop(server)
-            self._servers.clear()
-
-    def _start(self, flow: str, server: _Server) -> None:
-        frontend, server.tries = server.frontend, server.tries + 1
-        try:
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)
-            frontend.log = os.path.join(self._folder, f"{flow}.log")
-            frontend.run = os.path.dirname(self._folder)
-            server.port = self._find_port(HOST)
-            frontend.start_server(HOST, server.port)
-        except Exception as error:  # noqa: BLE001 - a page that is missing must not end the app
-            self._note_trouble(flow, server, one_line(f"{type(error).__name__}: {error}"))
-
-    def _stop(self, server: _Server) -> None:
-        with suppress(Exception):  # of a server that did not start, or of the user's class
-            server.frontend.stop_server()
-
-    def _note_trouble(self, flow: str, server: _Server, trouble: str) -> None:
-        server.trouble = trouble
-        self._say(f"The page of {flow} can't be shown: {trouble}.")
-
-    # In the thread.
-
-    def _watch(self) -> None:
-        pause = timing.PROBE_INTERVAL_MIN
-        while True:
-            if self._has_news.wait(pause):
-                self._has_news.clear()
-                pause = timing.PROBE_INTERVAL_MIN
-            if self._is_closed:
-                return
-            if self._look():
-                self._changed()
-            pause = min(pause * 2, timing.PROBE_INTERVAL_MAX)
-
-    def _look(self) -> bool:
-        """Look at all servers once, and return whether something has changed."""
-        has_changed = False
-        with self._lock:
-            for flow, server in self._servers.items():
-                if server.trouble:
-                    continue
-                failure = _failure_of(server.frontend)
-                if failure is not None:
-                    has_changed = True
-                    if server.tries < _MAX_TRIES and not server.answers:
-                        self._stop(server)
-                        self._start(flow, server)
-                    else:
-                        self._note_trouble(flow, server, f"{failure}; see {server.frontend.log}")
-                elif not server.answers and is_answering(HOST, server.port):
-                    server.answers = has_changed = True
-        return has_changed
+        """Stop all servers; one that does not stop in time is named, and left to the end of the process."""
+        servers = [*self._ending, *self._servers.values()]
+        for server in servers:
+            server.end()
+        deadline = monotonic() + timing.FRONTEND_STOP_TIMEOUT
+        for server in servers:
+            server.join(max(0.0, deadline - monotonic()))
+            if server.is_alive:
+                self._options.say(
+                    f"The page of {server.flow}: {type(server.frontend).__qualname__} has not stopped within "
+                    f"{timing.FRONTEND_STOP_TIMEOUT:g} seconds; the app ends without waiting for it."
+                )
+        self._servers, self._ending = {}, []
 
 
 # A class of the user may raise anything: a page that is missing must not end the app, nor the thread.
@@ -178,8 +221,19 @@ def _is_like(frontend: Frontend, other: Frontend) -> bool:
         return False
 
 
+def _serves(frontend: Frontend, port: int) -> bool:
+    try:
+        return frontend.serves(HOST, port)
+    except Exception:  # noqa: BLE001 - then it may be the page of another program
+        return False
+
+
 def _failure_of(frontend: Frontend) -> str | None:
     try:
         return frontend.failure()
     except Exception as error:  # noqa: BLE001 - see above
-        return one_line(f"{type(error).__name__}: {error}")
+        return _describe(error)
+
+
+def _describe(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}")

@@ -6,12 +6,14 @@ import os
 from abc import ABC, abstractmethod
 from typing import Any
 
+from lightning_lite.frontends.listeners import listens
+
 
 class Frontend(ABC):
     """Serves what a flow shows on a port of its own; `configure_layout` of the flow returns it.
 
-    The app starts it with its page, and stops it at its end. Derive from it to show the pages of another
-    library.
+    The app starts it with its page, and stops it at its end, each in a thread that only waits for this
+    frontend. Derive from it to show the pages of another library.
 
     Attributes:
         flow: The flow that shows it; the app sets it.
@@ -34,8 +36,9 @@ class Frontend(ABC):
 
     @abstractmethod
     def start_server(self, host: str, port: int, root_path: str = "") -> None:
-        """Start the server, and return without waiting until it answers.
+        """Start the server; the app waits until it answers on the port.
 
+        If the port is in use, raise the `OSError` of the system: the app calls this again, with another port.
         Its page has the address `http://host:port/` followed by the full name of the flow.
 
         Args:
@@ -58,6 +61,19 @@ class Frontend(ABC):
         `configure_layout` is called again and again, and mostly returns a new object each time.
         """
         return type(other) is type(self)
+
+    def serves(self, host: str, port: int) -> bool:
+        """Return whether this server is the one that listens on its port.
+
+        Another program may take the port before the server does; its page is never shown. By default this
+        process, or one that it has started, must listen there. Override it for a server that another process
+        starts, such as a container.
+
+        Args:
+            host: The address that `start_server` got.
+            port: The port that it got.
+        """
+        return listens(host, port)
 
     def failure(self) -> str | None:
         """Return why the server that was started does not run any more; `None` if it runs, or if unknown."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from lightning_lite.extras import check_installed
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.frontends.child_process import end_program, start_program
+from lightning_lite.frontends.listeners import listens
 from lightning_lite.runners.processes.spawn import finder_modules, search_path
 
 #: Seconds that a server has to end.
@@ -77,6 +78,10 @@ class ProcessFrontend(Frontend):
             raise RuntimeError("Server is not running. Call `start_server` before `stop_server`.")
         process, self._process = self._process, None
         end_program(process, _END_TIMEOUT)
+
+    def serves(self, host: str, port: int) -> bool:
+        """Return whether the program listens on its port."""
+        return self._process is not None and listens(host, port, self._process.pid)
 
     def failure(self) -> str | None:
         """Return the exit code of the program in words, if it has ended by itself."""

@@ -18,9 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow
+from lightning_lite import LightningApp, LightningFlow, timing
 from lightning_lite.app.frontend_servers import FrontendServers
 from lightning_lite.frontends import Frontend, PanelFrontend, StaticWebFrontend, StreamlitFrontend
+from lightning_lite.frontends.listeners import listens
 from lightning_lite.testing import poll_until
 from lightning_lite.tree.ports import find_free_port
 
@@ -49,9 +50,11 @@ def serve(own_place: Path) -> Iterator[Callable[..., tuple[FrontendServers, list
     """Serve frontends by the names of their flows until the end of the test."""
     opened: list[FrontendServers] = []
 
-    def serve(frontends: dict[str, Frontend], **options: Any) -> tuple[FrontendServers, list[str]]:
+    def serve(
+        frontends: dict[str, Frontend], changed: Callable[[], None] = lambda: None, **options: Any
+    ) -> tuple[FrontendServers, list[str]]:
         said: list[str] = []
-        servers = FrontendServers(str(own_place / "logs"), lambda: None, said.append, **options)
+        servers = FrontendServers(str(own_place / "logs"), changed, said.append, **options)
         opened.append(servers)
         for flow, frontend in frontends.items():
             frontend.flow = SimpleNamespace(name=flow)
@@ -242,31 +245,6 @@ def test_a_frontend_that_is_gone_or_replaced_is_stopped(serve, site):
 # Trouble.
 
 
-def test_a_port_that_is_in_use_is_replaced_by_the_next_free_one(serve, site):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # it does not listen, so nothing answers there
-        ports = [taken.getsockname()[1]]
-        servers, said = serve(
-            {"root": StaticWebFrontend(site)},
-            find_port=lambda host: ports.pop() if ports else find_free_port(host),
-        )
-        assert port_of(servers) != taken.getsockname()[1]
-    assert said == []
-
-
-def test_a_frontend_that_does_not_run_says_why(serve, own_place):
-    class Broken(StaticWebFrontend):
-        _program = "lightning_lite.frontends.programs.none"
-
-    servers, said = serve({"root": Broken("site")})
-    poll_until(lambda: said, DEADLINE)
-
-    log = own_place / "logs" / "root.log"
-    assert said == [f"The page of root can't be shown: its server has ended with the exit code 1; see {log}."]
-    assert servers.place("root") == ("", said[0])
-    assert "No module named" in log.read_text()
-
-
 class Own(Frontend):
     """A frontend of a user: a server in a thread."""
 
@@ -286,10 +264,164 @@ class Own(Frontend):
         self.thread.join()
 
 
+def ports_from(first: int) -> Callable[[str], int]:
+    """Return a `find_port` that returns a given port first."""
+    ports = [first]
+    return lambda host: ports.pop() if ports else find_free_port(host)
+
+
+def test_a_port_that_is_in_use_is_replaced_by_the_next_free_one(serve, site):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # it does not listen, so nothing answers there
+        servers, said = serve({"root": StaticWebFrontend(site)}, find_port=ports_from(taken.getsockname()[1]))
+        assert port_of(servers) != taken.getsockname()[1]
+    assert said == []
+
+
+def test_a_page_of_another_program_on_the_chosen_port_is_never_shown(serve, site):
+    shown = []
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:  # it listens, before the frontend
+        servers, said = serve(
+            {"root": StaticWebFrontend(site)},
+            changed=lambda: shown.append(servers.place("root").url),
+            find_port=ports_from(other.server_port),
+        )
+        port = port_of(servers)
+        assert port != other.server_port
+        assert ask(port, "/root/") == (200, "<h1>Home</h1>")
+    assert said == []
+    assert shown == [f"http://127.0.0.1:{port}/root"]
+
+
+def test_a_port_that_always_goes_to_another_program_is_named(serve, site):
+    class NotMine(Own):
+        def serves(self, host: str, port: int) -> bool:
+            return False
+
+    servers, said = serve({"root": NotMine()})
+    poll_until(lambda: servers.place("root").note != "The page of root starts.", DEADLINE)
+    assert said[0].startswith("The page of root can't be shown: another program has taken the port ")
+    assert servers.place("root") == ("", said[0])
+
+
+def test_a_frontend_of_a_user_gets_another_port_if_its_port_is_in_use(serve):
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
+        servers, said = serve({"root": Own()}, find_port=ports_from(other.server_port))
+        assert port_of(servers) != other.server_port
+    assert said == []
+
+
+def test_a_server_of_a_user_may_be_a_process_of_a_process(serve):
+    class Nested(Own):
+        def start_server(self, host: str, port: int, root_path: str = "") -> None:
+            serve = f"import http.server as s; s.HTTPServer(('{host}', {port}), s.BaseHTTPRequestHandler)"
+            inner = [sys.executable, "-c", f"{serve}.serve_forever()"]
+            outer = f"import subprocess, sys; subprocess.run({inner!r}, stdin=sys.stdin)"
+            self.process = subprocess.Popen([sys.executable, "-c", outer])
+
+        def stop_server(self) -> None:
+            parent = psutil.Process(self.process.pid)
+            for process in (*parent.children(), parent):
+                process.kill()
+            self.process.wait()
+
+    assert port_of(serve({"root": Nested()})[0])
+
+
+def test_only_the_process_that_listens_has_a_port():
+    with socket.create_server(("127.0.0.1", 0)) as server, starting() as start:
+        port = server.getsockname()[1]
+        other = start("-c", "input()", stdin=subprocess.PIPE)
+        assert listens("127.0.0.1", port)
+        assert not listens("127.0.0.2", port)
+        assert not listens("127.0.0.1", port, other.pid)
+        other.communicate("\n")
+        assert not listens("127.0.0.1", port, other.pid)
+
+
+class Slow(Own):
+    """A frontend whose start and stop wait until they may go on."""
+
+    def __init__(self, *, start: bool = False, stop: bool = False) -> None:
+        super().__init__()
+        self.began, self.may_go_on = threading.Event(), threading.Event()
+        self.slow_start, self.slow_stop = start, stop
+
+    def start_server(self, host: str, port: int, root_path: str = "") -> None:
+        if self.slow_start:
+            self.began.set()
+            self.may_go_on.wait(DEADLINE)
+        super().start_server(host, port, root_path)
+
+    def stop_server(self) -> None:
+        if self.slow_stop:
+            self.began.set()
+            self.may_go_on.wait(DEADLINE)
+        super().stop_server()
+
+
+def test_nothing_waits_for_a_frontend_that_starts_slowly(serve):
+    slow = Slow(start=True)
+    servers, said = serve({"root.slow": slow, "root.other": Own()})
+    assert slow.began.wait(DEADLINE)
+
+    assert port_of(servers, "root.other")
+    assert servers.place("root.slow") == ("", "The page of root.slow starts.")
+    servers.keep({"root.slow": slow})
+    assert servers.place("root.other").url == ""
+    slow.may_go_on.set()
+    assert port_of(servers, "root.slow")
+    assert said == []
+
+
+def test_nothing_waits_for_a_frontend_that_stops_slowly_but_its_successor(serve):
+    slow = Slow(stop=True)
+    servers, _ = serve({"root": slow})
+    port_of(servers)
+
+    successor = StaticWebFrontend("site")
+    successor.flow = SimpleNamespace(name="root")
+    servers.keep({"root": successor})
+    assert slow.began.wait(DEADLINE)
+    assert servers.place("root") == ("", "The page of root starts.")
+    assert successor._process is None
+    slow.may_go_on.set()
+    assert port_of(servers)
+
+
+def test_the_end_of_the_app_does_not_wait_for_ever(serve, monkeypatch):
+    monkeypatch.setattr(timing, "FRONTEND_STOP_TIMEOUT", 0.05)
+    slow = Slow(stop=True)
+    servers, said = serve({"root": slow})
+    port_of(servers)
+    [thread] = [each for each in threading.enumerate() if each.name == "lightning-lite-frontend"]
+
+    servers.close()
+    assert said == [
+        "The page of root: Slow has not stopped within 0.05 seconds; the app ends without waiting for it."
+    ]
+    slow.may_go_on.set()
+    thread.join(DEADLINE)
+
+
+def test_a_frontend_that_does_not_run_says_why(serve, own_place):
+    class Broken(StaticWebFrontend):
+        _program = "lightning_lite.frontends.programs.none"
+
+    servers, said = serve({"root": Broken("site")})
+    poll_until(lambda: said and servers.place("root").note != "The page of root starts.", DEADLINE)
+
+    log = own_place / "logs" / "root.log"
+    assert said == [f"The page of root can't be shown: its server has ended with the exit code 1; see {log}."]
+    assert servers.place("root") == ("", said[0])
+    assert "No module named" in log.read_text()
+
+
 def test_a_frontend_of_a_user_is_started_and_stopped(serve):
     servers, said = serve({"root.a": Own(), "root.b": Own(ValueError("no such page"))})
 
     assert port_of(servers, "root.a")
+    poll_until(lambda: said, DEADLINE)
     assert said == ["The page of root.b can't be shown: ValueError: no such page."]
 
 

@@ -50,7 +50,11 @@ LAYERS = [
     {"storage", "runners", "runs", "ui"},
     {"tree"},
     {"engine"},
-    {"frontends.base", "frontends.child_process"},  # what an app has to know of a frontend
+    {
+        "frontends.base",
+        "frontends.child_process",
+        "frontends.listeners",
+    },  # what an app has to know of a frontend
     {"app"},
     {"components"},
     {"monitor"},
