@@ -106,7 +106,7 @@ class ScheduleError(ComponentError, ValueError):
 
 
 class LayoutError(ComponentError, TypeError, ValueError):
-    """`configure_layout` of a flow or a work returned something that is no layout; the message shows it."""
+    """`configure_layout` of a flow or a work returned no layout, or changed state; the message shows it."""
 
 
 class DetachedError(ComponentError, RuntimeError):

@@ -27,6 +27,7 @@ from lightning_lite.frontends.base import Frontend
 from lightning_lite.text import one_line
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.work import LightningWork
 
 #: Maximum number of tabs next to each other; the page and its API leave out the others.
@@ -112,7 +113,7 @@ def collect_layout(root: LightningFlow) -> Collected:
         root: The root flow.
 
     Raises:
-        LayoutError: A flow or work returns something else, calls a work, or shows itself.
+        LayoutError: A flow or work returns something else, calls a work, changes state, or shows itself.
         Exception: The exception of a `configure_layout`.
 
     Example:
@@ -277,9 +278,14 @@ def _check_url(component: LightningFlow | LightningWork, url: str) -> str:
 
 
 def _call(component: LightningFlow | LightningWork) -> Any:
-    """Call `configure_layout`; it describes only, so it must not end or pause the pass."""
+    """Call `configure_layout`; it describes only, so it must not end or pause the pass, nor change state.
+
+    A change would need another pass, after which the layout is collected again, and so on for ever.
+    """
+    outbox = outbox_of(component)
+    before = {} if outbox is None else outbox.unhandled_changes()
     try:
-        return component.configure_layout()
+        found = component.configure_layout()
     except Unwind as ending:
         raise LayoutError(
             f"configure_layout of {component.name} calls a work, or ends the app ({type(ending).__name__}). "
@@ -288,6 +294,14 @@ def _call(component: LightningFlow | LightningWork) -> Any:
     except Exception as error:
         error.add_note(f"Raised by configure_layout of {component.name}.")
         raise
+    after = {} if outbox is None else outbox.unhandled_changes()
+    for name, what in after.items():
+        if name not in before:
+            raise LayoutError(
+                f"configure_layout of {component.name} {what} {name}. It only describes what is shown, and "
+                "is called after each change: do this in run()."
+            )
+    return found
 
 
 def _unsupported(flow: LightningFlow, what: str, found: object) -> LayoutError:

@@ -219,6 +219,31 @@ class Outbox:
         self.events = []
         self.writes = {}
 
+    def unhandled_changes(self) -> dict[str, str]:
+        """Return what was asked for or changed since the engine has emptied this, by full name, in words.
+
+        A private attribute, such as the port that a work has chosen on its first use, is left out.
+
+        Raises:
+            StateError: A list or dict holds a value that is not plain data.
+        """
+        self.collect_changes()
+        found = {
+            f"{name}.{attribute}": "changes"
+            for name, (_, attributes) in self.writes.items()
+            for attribute in sorted(attributes)
+            if attribute[:1] != "_"
+        }
+        for event in self.events:
+            if isinstance(event, ComponentAttached):
+                found[event.component] = "adds"
+        for request in self.requests:
+            if not isinstance(request, ComponentRemoved):
+                found[request.work._node.name] = "calls or stops"
+            else:
+                found[request.name] = "removes"
+        return found
+
     # Handlers.
 
     def begin_handler(self) -> PassRecord:

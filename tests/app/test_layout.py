@@ -268,6 +268,54 @@ def test_a_layout_only_describes():
         LightningApp(Shows(lambda flow: flow.stop())).run()
 
 
+class Changes(Shows):
+    """Its layout changes something; it lets other passes run before."""
+
+    def __init__(self, shown, **children):
+        super().__init__(shown, **children)
+        self.counter, self.items, self._passes = 0, [], 0
+        self.known = Dict(first=EmptyWork())
+
+    def run(self):
+        assert self._passes < 5, "the layout has made passes without an end"
+        self._passes += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda flow: setattr(flow, "counter", flow.counter + 1), "changes root.counter"),
+        (lambda flow: flow.items.append(1), "changes root.items"),
+        (lambda flow: setattr(flow.inner, "counter", 7), "changes root.inner.counter"),
+        (lambda flow: flow.known.__setitem__("a", EmptyWork()), "adds root.known.a"),
+        (lambda flow: flow.work.run(), "calls or stops root.work"),
+        (lambda flow: flow.known["first"].stop(), "calls or stops root.known.first"),
+    ],
+)
+def test_a_layout_that_changes_state_is_refused_with_the_name_of_what_it_changes(change, found):
+    def shown(flow):
+        change(flow)
+        return []
+
+    root = Changes(shown, inner=Changes(lambda flow: []), work=EmptyWork(parallel=True))
+    with pytest.raises(LayoutError) as caught:
+        LightningApp(root).run("inline", on_idle="fail", ui=False)
+    assert str(caught.value) == (
+        f"configure_layout of root {found}. It only describes what is shown, and is called after "
+        "each change: do this in run()."
+    )
+
+
+def test_a_layout_may_read_state_and_the_port_of_a_work():
+    root = Shows(
+        lambda flow: [{"name": f"{flow.inner.items}", "content": f"http://localhost:{flow.work.port}"}],
+        inner=Changes(lambda flow: []),
+        work=EmptyWork(parallel=True),
+    )
+    LightningApp(root).run("inline", ui=False)
+    assert root.work.port
+
+
 def test_an_exception_in_it_is_that_of_the_app_and_says_where():
     with pytest.raises(ZeroDivisionError) as caught:
         LightningApp(Shows(lambda flow: 1 / 0)).run()
