@@ -1,10 +1,28 @@
-"""Checks that the packages of an extra are installed, before a component or a frontend needs them."""
+"""Finds packages that are not installed, and says which extra of this package brings them."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
 from lightning_lite.distribution import NAME
+
+
+def missing_package(*packages: str) -> str:
+    """Return the first of these packages that is not installed; "" if all are.
+
+    Args:
+        *packages: Their names in an import.
+
+    Example:
+        >>> missing_package("json", "absent")
+        'absent'
+    """
+    return next((package for package in packages if find_spec(package) is None), "")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra of this package."""
+    return f"pip install '{NAME}[{extra}]'"
 
 
 def check_installed(user: str, extra: str, *packages: str) -> None:
@@ -26,8 +44,7 @@ def check_installed(user: str, extra: str, *packages: str) -> None:
         ...     print(str(error).partition(": ")[0])
         PythonServer needs absent, which is not installed
     """
-    for package in packages:
-        if find_spec(package) is None:
-            raise ModuleNotFoundError(
-                f"{user} needs {package}, which is not installed: pip install '{NAME}[{extra}]'", name=package
-            )
+    if package := missing_package(*packages):
+        raise ModuleNotFoundError(
+            f"{user} needs {package}, which is not installed: {install_command(extra)}", name=package
+        )

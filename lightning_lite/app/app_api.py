@@ -16,13 +16,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from contextlib import suppress
 from functools import partial
-from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from lightning_lite.api import Route
 from lightning_lite.app.flow_requests import TIME_LIMIT, FlowRequests
-from lightning_lite.distribution import NAME
 from lightning_lite.errors import AppEnding, ComponentDefinitionError, HandlerError, NoAnswer
 from lightning_lite.tracebacks import format_user_frames
 from lightning_lite.tree.component import Component
@@ -30,6 +28,9 @@ from lightning_lite.tree.component import Component
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
+#: The packages of the extra `lightning` that an API needs.
+PACKAGES = ("fastapi", "starlette", "uvicorn")
 
 #: The packages whose frames stand above those of a handler in its traceback.
 _CALLERS = frozenset({"anyio", "asyncio", "fastapi", "starlette", __name__.partition(".")[0]})
@@ -39,14 +40,6 @@ _END_TIMEOUT = 1.0
 
 #: What a request and its answer are in the command channel: data that JSON can represent.
 Message = dict[str, Any]
-
-
-def missing_package() -> str:
-    """Return which package an API needs, with the command that installs it; "" if none is missing."""
-    for package in ("fastapi", "starlette", "uvicorn"):
-        if find_spec(package) is None:
-            return f"it needs {package}, which is not installed (pip install '{NAME}[lightning]')"
-    return ""
 
 
 class AppApi:

@@ -37,14 +37,15 @@ from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import AppView, snapshot_work
-from lightning_lite.app.web_page import WebPage, missing_package
+from lightning_lite.app.web_page import PACKAGES as PAGE_PACKAGES
+from lightning_lite.app.web_page import WebPage
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
-from lightning_lite.distribution import NAME
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
 from lightning_lite.events import CallFailed, ComponentAttached, Event
+from lightning_lite.extras import install_command, missing_package
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
 from lightning_lite.root_access import TRUSTED, trust
@@ -227,8 +228,8 @@ class Session:
         if self._knows_page or options.ui is False or not is_wanted:
             return
         self._knows_page = True
-        if missing_package():
-            print_notice(f"This app has pages for a browser; to see them: pip install '{NAME}[ui]'")
+        if missing_package(*PAGE_PACKAGES):
+            print_notice(f"This app has pages for a browser; to see them: {install_command('ui')}")
             return
         say = self._terminal.write_unrecorded
         self._page = WebPage.start(self._folder.id, options, say)
@@ -425,7 +426,9 @@ class Session:
             return
         # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
         app_api = import_module("lightning_lite.app.app_api")
-        why_not = app_api.missing_package()
+        why_not = ""
+        if package := missing_package(*app_api.PACKAGES):
+            why_not = f"it needs {package}, which is not installed ({install_command('lightning')})"
         if not self._options.command_channel:
             why_not = "it needs the command channel, which is switched off"
         if why_not:

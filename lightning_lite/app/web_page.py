@@ -11,27 +11,21 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from threading import Thread
 from typing import Self
 
-from lightning_lite.distribution import NAME
 from lightning_lite.errors import SettingError
+from lightning_lite.extras import install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import harmless
 
 #: The packages of the extra `ui`.
-_PACKAGES = ("starlette", "uvicorn")
+PACKAGES = ("starlette", "uvicorn")
 
 #: Seconds that the server has to end. If a page is open, it answers its last question before.
 _END_TIMEOUT = 3.0
-
-
-def missing_package() -> str:
-    """Return a package that the page needs and that is not installed; "" if there is none."""
-    return next((package for package in _PACKAGES if find_spec(package) is None), "")
 
 
 def check_page_is_installed() -> None:
@@ -40,10 +34,9 @@ def check_page_is_installed() -> None:
     Raises:
         SettingError: One is not installed.
     """
-    if package := missing_package():
+    if package := missing_package(*PACKAGES):
         raise SettingError(
-            f"ui needs {package}, which is not installed: pip install '{NAME}[ui]'",
-            setting="ui",
+            f"ui needs {package}, which is not installed: {install_command('ui')}", setting="ui"
         )
 
 

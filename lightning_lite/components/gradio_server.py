@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_lite.components.server_work import ServerWork
+from lightning_lite.components.model_server import ModelServer
 from lightning_lite.errors import ComponentDefinitionError
 from lightning_lite.extras import check_installed
 
@@ -23,7 +23,7 @@ _HTTP_SERVER = "lightning_lite.components.http_server"
 _ANALYTICS = "GRADIO_ANALYTICS_ENABLED"
 
 
-class ServeGradio(ServerWork):
+class ServeGradio(ModelServer):
     """A page of Gradio on which people try out a model.
 
     A plain `predict` runs in the thread that has built the model, one request after the other. Programs can
@@ -59,11 +59,7 @@ class ServeGradio(ServerWork):
         cls = type(self)
         check_installed(cls.__qualname__, "gradio", "gradio")
         check_installed(cls.__qualname__, "lightning", "fastapi", "uvicorn")
-        for name in ("build_model", "predict"):
-            if getattr(cls, name) is getattr(ServeGradio, name):
-                raise ComponentDefinitionError(
-                    f"The work `{cls.__qualname__}` is missing the `{name}()` method."
-                )
+        self._check_overrides(ServeGradio, "build_model", "predict")
         for name in ("inputs", "outputs"):
             if not getattr(cls, name):
                 raise ComponentDefinitionError(
@@ -72,16 +68,6 @@ class ServeGradio(ServerWork):
                 )
         super().__init__(*args, **kwargs)
         self._theme = theme
-        self._model: Any = None
-
-    @property
-    def model(self) -> Any:
-        """What `build_model` has returned, in the process of the work."""
-        return self._model
-
-    def build_model(self) -> Any:
-        """Return the model; override this method. Called once per process, before the server starts."""
-        raise NotImplementedError(f"{type(self).__qualname__} does not implement build_model().")
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the values of the outputs; override this method.

@@ -76,6 +76,9 @@ class HttpServer:
     def add_json_route(self, path: str, read: Callable[[Any], Any], answer: Callable[[Any], Any]) -> None:
         """Add a route for POST requests with any JSON as their body, or with a text as the parameter `data`.
 
+        A body without `Content-Type: application/json` is answered with 415: a page of the web can send other
+        kinds to a server of this machine without asking for permission first.
+
         Args:
             path: Path of the route.
             read: Returns what a request is about; a `ValueError` is answered with 422.
@@ -92,6 +95,10 @@ class HttpServer:
         async def endpoint(request: Request, data: str | None = None) -> Any:
             if data is not None:
                 return await self.call(read_and_answer, data)
+            if not _is_json(request.headers.get("content-type", "")):
+                raise HTTPException(
+                    415, "the body must be JSON, with the header Content-Type: application/json"
+                )
             try:
                 body = await request.json()
             except ValueError as error:  # no JSON, or no UTF-8
@@ -144,6 +151,12 @@ class HttpServer:
             job = self._jobs.get()
             if job is not None and job[0].set_running_or_notify_cancel():
                 job[0].set_exception(HTTPException(503, _ENDING))
+
+
+def _is_json(content_type: str) -> bool:
+    """Return whether the header of a request says that its body is JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _perform(answer: Future[Any], job: Callable[[], Any]) -> None:

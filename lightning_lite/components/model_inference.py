@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_lite.components.server_work import ServerWork
-from lightning_lite.errors import ComponentDefinitionError, ComponentError
+from lightning_lite.components.model_server import ModelServer
+from lightning_lite.errors import ComponentError
 from lightning_lite.extras import check_installed
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _IMAGE_TEXT = "lightning_lite.components.image_text"
 _KINDS = ("image",)
 
 
-class ModelInferenceAPI(ServerWork):
+class ModelInferenceAPI(ModelServer):
     """A server of HTTP that builds a model, and answers `POST /predict` with its predictions.
 
     A request is the JSON in the body, or the text in the parameter `data` of the address. Predictions are
@@ -59,11 +59,7 @@ class ModelInferenceAPI(ServerWork):
     ) -> None:
         cls = type(self)
         check_installed(cls.__qualname__, "lightning", "fastapi", "uvicorn")
-        for name in ("build_model", "predict"):
-            if getattr(cls, name) is getattr(ModelInferenceAPI, name):
-                raise ComponentDefinitionError(
-                    f"The work `{cls.__qualname__}` is missing the `{name}()` method."
-                )
+        self._check_overrides(ModelInferenceAPI, "build_model", "predict")
         for argument, kind in (("input", input), ("output", output)):
             if kind is None:
                 continue
@@ -79,16 +75,6 @@ class ModelInferenceAPI(ServerWork):
         self.input = input
         self.output = output
         self.workers = workers
-        self._model: Any = None
-
-    @property
-    def model(self) -> Any:
-        """What `build_model` has returned, in the process of the work."""
-        return self._model
-
-    def build_model(self) -> Any:
-        """Return the model; override this method. Called once per call of `run`, before the server starts."""
-        raise NotImplementedError(f"{type(self).__qualname__} does not implement build_model().")
 
     def predict(self, data: Any) -> Any:
         """Return a prediction; override this method.

@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow
+from lightning_lite import LightningApp, LightningFlow, extras
 from lightning_lite.api import Delete, Get, Post, Put, Route
-from lightning_lite.app import app_api
 from lightning_lite.app.api_routes import collect_routes
 from lightning_lite.errors import ComponentDefinitionError
 
@@ -81,8 +80,8 @@ def takes_anything(value: Anything) -> None:
 
 
 def test_without_fastapi_the_app_runs_and_one_line_says_what_to_install(monkeypatch, capfd, own_place):
-    found = app_api.find_spec
-    monkeypatch.setattr(app_api, "find_spec", lambda name: None if name == "fastapi" else found(name))
+    found = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "fastapi" else found(name))
 
     LightningApp(Root(lambda flow: [Get("/a", flow.method)])).run()
 

@@ -54,6 +54,21 @@ def test_a_request_is_the_json_of_the_body_or_a_text_in_the_address():
             assert (refused.status_code, "must be JSON" in refused.text) == (422, True)
 
 
+def test_a_body_that_is_not_declared_as_json_is_refused():
+    with serving(Scale(port=None)) as work:
+        url = f"{work.url}/predict"
+
+        for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"):
+            assert httpx.post(url, content=b"7", headers={"Content-Type": kind}).json() == [21], kind
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "text/json", "json", ""):
+            headers = {"Content-Type": kind} if kind else {}
+            refused = httpx.post(url, content=b"7", headers=headers)
+            assert (refused.status_code, refused.json()["detail"]) == (
+                415,
+                "the body must be JSON, with the header Content-Type: application/json",
+            ), kind
+
+
 def test_pictures_travel_as_files_in_base64():
     with serving(Mirror("image", "image", port=None)) as work:
         url = f"{work.url}/predict"
@@ -61,7 +76,7 @@ def test_pictures_travel_as_files_in_base64():
 
         answer = httpx.post(url, json=text).json()
         again = httpx.post(url, params={"data": text}).json()
-        refused = [httpx.post(url, json=wrong) for wrong in ("nothing", "", text[:80], 7, None)]
+        refused = [httpx.post(url, json=wrong) for wrong in ("nothing", "", text[:80], 7, [None])]
 
     assert answer == again
     assert [each.status_code for each in refused] == [422] * 5
