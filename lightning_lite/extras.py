@@ -6,6 +6,12 @@ from importlib.util import find_spec
 
 from lightning_lite.distribution import NAME
 
+#: The packages of the extra `ui` that the page needs.
+UI_PACKAGES = ("starlette", "uvicorn")
+
+#: The packages of the extra `lightning` that the API of an app needs.
+API_PACKAGES = ("fastapi", *UI_PACKAGES)
+
 
 def missing_package(*packages: str) -> str:
     """Return the first of these packages that is not installed; "" if all are.

@@ -10,6 +10,7 @@ from lightning_lite.api import Post, Route, is_reserved
 from lightning_lite.client_command import ClientCommand
 from lightning_lite.errors import ComponentDefinitionError
 from lightning_lite.tree.flow import LightningFlow
+from lightning_lite.verbs import command_line_of
 
 
 def collect_routes(root: LightningFlow) -> list[Route]:
@@ -139,3 +140,20 @@ def _command_route(flow: LightningFlow, name: object, command: object) -> Route:
             f"Found {command!r}"
         )
     return Post(f"{COMMANDS}{name.replace(' ', '_').replace('-', '_')}", method, **kwargs)
+
+
+def hidden_by_verbs(commands: Iterable[Route]) -> list[str]:
+    """Return a line for each command that has the name of a verb of the command line: how to give it.
+
+    Args:
+        commands: What `collect_commands` has returned.
+    """
+    lines = []
+    for name in (command.route.removeprefix(COMMANDS) for command in commands):
+        typed = command_line_of(name)
+        if typed != name:
+            lines.append(
+                f"This app has a command {name}, which is a verb of lightning-lite, too: "
+                f"`lightning-lite {typed}` gives it to the app."
+            )
+    return lines

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-#: The packages of the extra `lightning` that an API needs.
-PACKAGES = ("fastapi", "starlette", "uvicorn")
-
 #: The packages whose frames stand above those of a handler in its traceback.
 _CALLERS = frozenset({"anyio", "asyncio", "fastapi", "starlette", __name__.partition(".")[0]})
 

@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import ClassVar, Literal
 
 from lightning_lite import timing
-from lightning_lite.app.api_routes import collect_commands, collect_routes
+from lightning_lite.app.api_routes import collect_commands, collect_routes, hidden_by_verbs
 from lightning_lite.app.commands import Api, Commands
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.idle import idle_error, is_kept, rest_notice
@@ -37,7 +37,6 @@ from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.terminal_view import AppView, snapshot_work
-from lightning_lite.app.web_page import PACKAGES as PAGE_PACKAGES
 from lightning_lite.app.web_page import WebPage
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
@@ -45,7 +44,7 @@ from lightning_lite.engine.machine import PATIENCE, Machine, Step
 from lightning_lite.engine.recorder import Recorder
 from lightning_lite.errors import ArgumentError, JournalGone, LightningFlowWarning, RunnerError, Unwind
 from lightning_lite.events import CallFailed, ComponentAttached, Event
-from lightning_lite.extras import install_command, missing_package
+from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, missing_package
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
 from lightning_lite.root_access import TRUSTED, trust
@@ -228,7 +227,7 @@ class Session:
         if self._knows_page or options.ui is False or not is_wanted:
             return
         self._knows_page = True
-        if missing_package(*PAGE_PACKAGES):
+        if missing_package(*UI_PACKAGES):
             print_notice(f"This app has pages for a browser; to see them: {install_command('ui')}")
             return
         say = self._terminal.write_unrecorded
@@ -424,10 +423,8 @@ class Session:
             routes, commands = collect_routes(self._root), collect_commands(self._root)
         if not routes and not commands:
             return
-        # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
-        app_api = import_module("lightning_lite.app.app_api")
         why_not = ""
-        if package := missing_package(*app_api.PACKAGES):
+        if package := missing_package(*API_PACKAGES):
             why_not = f"it needs {package}, which is not installed ({install_command('lightning')})"
         if not self._options.command_channel:
             why_not = "it needs the command channel, which is switched off"
@@ -435,6 +432,10 @@ class Session:
             what = "API of this app is not served" if routes else "commands of this app can't be given"
             print_notice(f"The {what}: {why_not}.")
             return
+        for note in hidden_by_verbs(commands):
+            print_notice(note)
+        # By its name, because most apps have no API: asyncio would cost each of them 40 ms.
+        app_api = import_module("lightning_lite.app.app_api")
         self.api = app_api.AppApi(name_of_app(self._root), [*routes, *commands], self.requests)
         self._has_routes = bool(routes)
         # Without a page, no server hands routes on, so an app with routes alone may rest.

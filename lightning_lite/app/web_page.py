@@ -15,14 +15,11 @@ from threading import Thread
 from typing import Self
 
 from lightning_lite.errors import SettingError
-from lightning_lite.extras import install_command, missing_package
+from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.settings import RunOptions
 from lightning_lite.text import harmless
-
-#: The packages of the extra `ui`.
-PACKAGES = ("starlette", "uvicorn")
 
 #: Seconds that the server has to end. If a page is open, it answers its last question before.
 _END_TIMEOUT = 3.0
@@ -34,7 +31,7 @@ def check_page_is_installed() -> None:
     Raises:
         SettingError: One is not installed.
     """
-    if package := missing_package(*PACKAGES):
+    if package := missing_package(*UI_PACKAGES):
         raise SettingError(
             f"ui needs {package}, which is not installed: {install_command('ui')}", setting="ui"
         )

@@ -1,6 +1,7 @@
 """The commands of the app that runs, which `configure_commands` of its flows has named.
 
-    lightning-lite add_name --name=Ada ── command channel ──▶ the app
+    lightning-lite add_name --name=Ada ──────┐
+    lightning-lite app --run RUN stop --x=1 ─┴─ command channel ──▶ the app
 
 The class of a `ClientCommand` is loaded from its file on this machine; nothing is loaded over a network.
 """
@@ -23,7 +24,7 @@ from lightning_lite.app_state import AppState
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import BadInput
 from lightning_lite.cli.output import say
-from lightning_lite.cli.targets import find_run
+from lightning_lite.cli.targets import find_running, list_with_names
 from lightning_lite.client_command import ClientCommand
 from lightning_lite.errors import CommandError, LightningLiteError
 from lightning_lite.lightning_app.finder import install
@@ -31,6 +32,7 @@ from lightning_lite.regular_files import open_regular
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.settings import resolve_root
+from lightning_lite.verbs import command_line_of
 
 #: The module that lets works have the names of Lightning App.
 _INSTALLER = "lightning_lite.lightning"
@@ -56,18 +58,28 @@ class AppCommand(NamedTuple):
 
 
 def command_named(name: str) -> click.Command | None:
-    """Return the command line of a word that is no verb: a command of the app that runs.
+    """Return the command line of a word that is no verb: a command of the only app that runs.
 
     Returns:
-        The command line, or `None` if no app runs, or several do.
+        The command line, or `None` if no app runs.
+
+    Raises:
+        BadInput: Several apps run.
     """
     try:
-        run = find_run(resolve_root(None), None, running=True)
+        runs = find_running(resolve_root(None))
     except (BadInput, LightningLiteError):
         return None
+    if not runs:
+        return None
+    if len(runs) > 1:
+        raise BadInput(
+            f"there is no verb {name!r}. For a command of an app, name its run, because {len(runs)} are "
+            f"running: lightning-lite app --run RUN {name}. They are {list_with_names(runs)}."
+        )
 
     def execute(words: tuple[str, ...]) -> None:
-        _execute(run, name, words)
+        give_command(runs[0], name, words, may_be_verb=True)
 
     return Command(
         name,
@@ -99,18 +111,32 @@ def _read_command(name: str, entry: dict[str, Any]) -> AppCommand:
     return AppCommand(name, lines[0] if lines else "", options, entry.get(CLIENT_FIELD))
 
 
-def _execute(run: RunSummary, name: str, words: Sequence[str]) -> None:
-    """Give a command to an app, and print its answer."""
+def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_verb: bool = False) -> None:
+    """Give a command to an app, and print its answer.
+
+    Args:
+        run: The run of the app.
+        name: Name of the command.
+        words: Its options, as they were typed.
+        may_be_verb: Whether the user may have meant a verb, for the error about an unknown command.
+
+    Raises:
+        BadInput: The app has no such command, or that has no such option.
+        CommandError: The app refuses it, or does not answer.
+    """
     commands = {command.name: command for command in read_commands(run)}
     command = commands.get(name.replace("-", "_"))
     if command is None:
         known = f"It has {', '.join(commands)}" if commands else "It has no commands"
-        raise BadInput(
-            f"there is no verb {name!r}, and the app of run {run.id} has no such command. {known}."
+        what = (
+            f"there is no verb {name!r}, and the app of run {run.id} has no such command"
+            if may_be_verb
+            else f"the app of run {run.id} has no command {name!r}"
         )
+        raise BadInput(f"{what}. {known}.")
     if "--help" in words or "-h" in words:
         shown = " ".join(f"--{option}=..." for option in command.options)
-        say(f"{command.name} {shown}".rstrip())
+        say(f"{command_line_of(command.name)} {shown}".rstrip())
         say(command.about or "The app says nothing about it.")
         return
     options = read_options(words)

@@ -15,32 +15,7 @@ from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.text import harmless, one_line
-
-#: The verbs with their help, in the order of the help page. Each is `command` in
-#: `lightning_lite.cli.verbs.<verb>`.
-VERBS = {
-    "init": "Create the folder of a new app.",
-    "run": "Run the app in a file.",
-    "resume": "Resume a run that failed, was interrupted or died.",
-    "ps": "List the runs.",
-    "status": "Show the flows and works of a run.",
-    "top": "Watch a run.",
-    "ui": "Show the runs in a browser.",
-    "logs": "Show the output of the flow and the works.",
-    "stop": "End a run or a work in order.",
-    "kill": "End a run or a work at once.",
-    "restart": "Give a work a new process.",
-    "connect": "Show the commands of an app.",
-    "disconnect": "Accepted for old scripts; there is no connection.",
-    "stack": "Show the Python stacks of a work.",
-    "timeline": "Write the calls of a run as a trace.",
-    "otel": "Send the calls of a run to OpenTelemetry.",
-    "numbers": "Show numbers of the state over time.",
-    "clean": "Remove old runs.",
-    "drive": "List drives, put files into them and get files out.",
-    "config": "Show the settings, and where they come from.",
-    "doctor": "Check this machine, and run a small app.",
-}
+from lightning_lite.verbs import VERBS
 
 _HELP = """Lightning Apps without the cloud, the account and the server.
 

@@ -139,9 +139,26 @@ def _choose(root: str) -> RunSummary:
         raise BadInput(f"there is no run in {root}.")
     running = [run for run in newest_first if run.state == "running"]
     if len(running) > 1:
-        names = _list(f"{run.id} ({run.app})" for run in running)
-        raise BadInput(f"{len(running)} runs are still running; name one of them: {names}.")
+        raise BadInput(
+            f"{len(running)} runs are still running; name one of them: {list_with_names(running)}."
+        )
     return (running or newest_first)[0]
+
+
+def find_running(root: str) -> list[RunSummary]:
+    """Return the runs that are still running, newest first.
+
+    Raises:
+        BadInput: There is no root.
+    """
+    runs = runs_folder(check_root(root))
+    found = (read_run(os.path.join(runs, name)) for name in reversed(list_runs(runs)))
+    return [run for run in found if run.state == "running"]
+
+
+def list_with_names(runs: Iterable[RunSummary]) -> str:
+    """Return the ids of runs, with their names and the names of their apps, in words."""
+    return _list(f"{run.id} ({', '.join(filter(None, (run.name, run.app)))})" for run in runs)
 
 
 def _matching(root: str, text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lightning_lite.extras import UI_PACKAGES
 from lightning_lite.frontends.process_frontend import ProcessFrontend
 
 
@@ -27,7 +28,7 @@ class StaticWebFrontend(ProcessFrontend):
     """
 
     _program = "lightning_lite.frontends.programs.static_server"
-    _packages = ("starlette", "uvicorn")
+    _packages = UI_PACKAGES
     _extra = "ui"
 
     def __init__(self, serve_dir: str | os.PathLike[str]) -> None:

@@ -35,6 +35,7 @@ LAYERS = [
         "context",
         "distribution",
         "extras",
+        "verbs",
         "light_typing",
         "text",
         "colours",

@@ -57,8 +57,17 @@ class Root(LightningFlow):
     def clear(self) -> None:
         self.names = []
 
+    def count(self) -> int:
+        """Count the names."""
+        return len(self.names)
+
     def configure_commands(self) -> list[dict[str, object]]:
-        return [{"add name": self.add_name}, {"add_guest": AddGuest(self.add_guest)}, {"clear": self.clear}]
+        return [
+            {"add name": self.add_name},
+            {"add_guest": AddGuest(self.add_guest)},
+            {"clear": self.clear},
+            {"status": self.count},  # which is a verb, too
+        ]
 
 
 app = LightningApp(Root())

@@ -38,6 +38,10 @@ def app(own_place: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.returncode == 0, (out, errors)
 
 
+def run_ids() -> list[str]:
+    return [folder.name for folder in Path(os.environ["LIGHTNING_LITE_ROOT"], "runs").iterdir()]
+
+
 def give(*words: str) -> subprocess.CompletedProcess[str]:
     """Give a command from another process."""
     return subprocess.run(
@@ -65,6 +69,7 @@ def test_the_part_of_a_command_in_the_terminal_runs_there(app):
 
 def test_connect_lists_the_commands(app, capfd):
     listed = "add_guest  Add a guest with an age.\nadd_name --name=... --times=...  Add a name.\nclear\n"
+    listed += "app status  Count the names.\n"
 
     assert call(capfd, "connect").out == listed
     assert call(capfd, "connect", "app", "localhost").out == listed
@@ -72,8 +77,43 @@ def test_connect_lists_the_commands(app, capfd):
     assert call(capfd, "disconnect", "app").code == 0
 
 
+def test_the_verb_app_also_reaches_a_command_with_the_name_of_a_verb(app, own_place, capfd):
+    assert call(capfd, "app", "status") == (0, "0\n", "")
+    assert call(capfd, "app", "add_name", "--name=Ada", "--times", "2").out == '["Ada", "Ada"]\n'
+    assert call(capfd, "app", "--run", run_ids()[0], "status").out == "2\n"
+    assert call(capfd, "app", "status", "--help").out == "app status\nCount the names.\n"
+    assert "└─ wait" in call(capfd, "status").out  # the verb
+    is_refused(call(capfd, "app", "add_nam"), 2, "has no command 'add_nam'", "add_guest, add_name, clear")
+    is_refused(call(capfd, "app"), 2, "Missing argument 'NAME'")
+
+
+def test_among_several_running_apps_the_run_has_to_be_named(app, own_place, capfd, monkeypatch):
+    [first] = run_ids()
+    monkeypatch.setenv("LIGHTNING_LITE_NAME", "second")
+    with starting() as start:
+        other = start(APP, stderr=subprocess.PIPE)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "root.wait | up\n"
+        [second] = {*run_ids()} - {first}
+
+        names = (f"{second} (second, Root)", f"{first} (Root)")
+        is_refused(call(capfd, "clear"), 2, "no verb 'clear'", "app --run RUN clear. They are", *names)
+        is_refused(call(capfd, "app", "clear"), 2, "lightning-lite app --run RUN clear. They are", *names)
+        is_refused(call(capfd, "connect"), 2, "2 runs are still running; name one of them", *names)
+        assert call(capfd, "connect", "second").code == 0
+        assert call(capfd, "app", "--run", "second", "add_name", "--name=Ada").out == '["Ada"]\n'
+        assert call(capfd, "app", "--run", first, "status").out == "0\n"
+
+        (own_place / "end").touch()
+        _, errors = other.communicate(timeout=DEADLINE)
+    assert errors.splitlines()[0] == (
+        "This app has a command status, which is a verb of lightning-lite, too: "
+        "`lightning-lite app status` gives it to the app."
+    )
+
+
 def test_unknown_commands_and_options_are_refused_with_a_list(app, capfd):
-    is_refused(call(capfd, "add_nam"), 2, "there is no verb 'add_nam'", "add_guest, add_name, clear")
+    is_refused(call(capfd, "add_nam"), 2, "there is no verb 'add_nam'", "add_guest, add_name, clear, status")
     is_refused(call(capfd, "add_name", "--nam=x"), 2, "has no option --nam", "--name, --times")
     is_refused(call(capfd, "add_name", "x"), 2, "'x' is no option of a command: write --name=value")
     is_refused(call(capfd, "add_name", "--name"), 2, "--name has no value")

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 import lightning_lite
-from lightning_lite.cli.main import VERBS, group
+from lightning_lite.cli.main import group
+from lightning_lite.verbs import VERBS
 
 from tests.cli.verbs import call
 

@@ -66,7 +66,6 @@ def test_the_options_of_lightning_are_taken_and_the_rest_is_of_the_app(words, pr
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--open-ui", "true"], "--open-ui has no effect: --ui serves the page of the run."),
         (["--blocking", "true"], "--blocking has no effect: the app begins at once."),
         (
             ["--enable-basic-auth", "a:b"],
@@ -78,6 +77,29 @@ def test_an_option_without_effect_is_explained_in_one_line(words, said):
     done = run("app", "app.py", *words)
 
     assert (done.returncode, done.stderr) == (0, f"{said}\n")
+
+
+def test_open_ui_serves_the_page_where_its_packages_are_installed():
+    served = run("app", "app.py", "--open-ui", "true")
+    assert (served.returncode, served.stdout) == (0, "[] None\n")
+    assert served.stderr.startswith("The page of this run: http://127.0.0.1:")
+
+    assert run("app", "app.py", "--open-ui", "true", "--no-ui").stderr == ""
+    assert run("app", "app.py", "--open-ui", "true", "--without-server").stderr == ""
+
+
+def test_open_ui_says_what_to_install_where_they_are_not(own_place, monkeypatch):
+    Path("blocker").mkdir()
+    Path("blocker/sitecustomize.py").write_text("import sys\nsys.modules['uvicorn'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", "blocker")
+    done = run("app", "app.py", "--open-ui", "true")
+
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "[] None\n",
+        "--open-ui has no effect: the page needs uvicorn, which is not installed: "
+        "pip install 'lightning-lite-apps[ui]'\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import FC, BadInput, examples, setting_option
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
+from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.lightning_app.exceptions import MisconfigurationException
 from lightning_lite.lightning_app.setup_commands import run_app_commands
 
@@ -33,12 +34,11 @@ _REFUSED = {
 #: The options of Lightning App that are accepted, and why each has no effect.
 _IDLE = {
     "--blocking": "the app begins at once",
-    "--open-ui": "--ui serves the page of the run",
     "--enable-basic-auth": "it has no server that needs it",
 }
 
 #: The options of `lightning run app`. They end the arguments that follow `--app_args` there.
-_OF_LIGHTNING_APP = (*_REFUSED, *_IDLE, "--without-server", "--setup", "-s", "--env", "--name")
+_OF_LIGHTNING_APP = (*_REFUSED, *_IDLE, "--open-ui", "--without-server", "--setup", "-s", "--env", "--name")
 
 
 class _Run(Command):
@@ -131,7 +131,7 @@ def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
 @_hidden_option("--secret", multiple=True, callback=_refuse)
 @click.option("--without-server", is_flag=True, hidden=True, help="No page, and no frontends.")
 @_hidden_option("--blocking", type=bool, callback=_explain_idle)
-@_hidden_option("--open-ui", type=bool, callback=_explain_idle)
+@click.option("--open-ui", type=bool, hidden=True, help="As --ui, if it is true.")
 @_hidden_option("--enable-basic-auth", callback=_explain_idle)
 @click.pass_context
 def command(
@@ -152,6 +152,7 @@ def command(
     setup: bool,
     plain: bool,
     without_server: bool,
+    open_ui: bool | None,
 ) -> None:
     """Run the app in FILE.
 
@@ -173,7 +174,7 @@ def command(
         "tags": ",".join(tags),
         "log_level": log_level,
         "view": "0" if plain else None if view is None else str(int(view)),
-        "ui": "0" if without_server else None if ui is None else str(int(ui)),
+        "ui": _choose_ui(ui, without_server=without_server, open_ui=bool(open_ui)),
         "on_idle": on_idle,
     }
     os.environ.update(_parse_env(env))
@@ -184,6 +185,26 @@ def command(
     if setup:
         _execute_setup(file)
     import_module("lightning_lite.cli.script_runner").run_file(file, ctx.obj)
+
+
+def _choose_ui(ui: bool | None, *, without_server: bool, open_ui: bool) -> str | None:
+    """Return the value for the variable that lets the page be served.
+
+    Args:
+        ui: What our own option says, which has priority.
+        without_server: Whether this option of Lightning App was given.
+        open_ui: Whether this option of Lightning App was given with a true value.
+    """
+    if without_server or ui is not None:
+        return str(int(not without_server and bool(ui)))
+    if open_ui and (package := missing_package(*UI_PACKAGES)):
+        click.echo(
+            f"--open-ui has no effect: the page needs {package}, which is not installed: "
+            f"{install_command('ui')}",
+            err=True,
+        )
+        return None
+    return "1" if open_ui else None
 
 
 def _execute_setup(file: str) -> None:
