@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _HTTP_SERVER = "lightning_lite.components.http_server"
 _IMAGE_TEXT = "lightning_lite.components.image_text"
 
+_DEFAULT_PORT = 7777
+
 #: What `input` and `output` may be.
 _KINDS = ("image",)
 
@@ -30,7 +32,7 @@ class ModelInferenceAPI(ModelServer):
         input: `"image"` if `predict` gets a picture of Pillow; the request has its file in Base64.
         output: `"image"` if `predict` returns a picture: one of Pillow, an array or a tensor of pixels.
         host: Address of the server.
-        port: Its port; `None` means a free one.
+        port: Its port; `None` means a free one. If the default is in use, the next free one is taken.
         workers: Stored, but without effect: one process serves.
 
     Raises:
@@ -49,12 +51,14 @@ class ModelInferenceAPI(ModelServer):
         8000
     """
 
+    _default_port = _DEFAULT_PORT
+
     def __init__(
         self,
         input: str | None = None,
         output: str | None = None,
         host: str = "127.0.0.1",
-        port: int | None = 7777,
+        port: int | None = _DEFAULT_PORT,
         workers: int = 0,
     ) -> None:
         cls = type(self)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
+from lightning_lite.components.server_port import PortInUse, bind, bind_next
 from lightning_lite.tree.work import LightningWork
 
 
@@ -23,9 +23,12 @@ class ServerWork(LightningWork):
 
     _holds_port = False
 
+    #: The port that the work has by default. If another program uses it, the next free one is taken.
+    _default_port: ClassVar[int | None] = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._is_port_fixed = self._port is not None
+        self._is_port_fixed = self._port not in (None, self._default_port)
 
     @property
     def ready(self) -> bool:
@@ -37,7 +40,7 @@ class ServerWork(LightningWork):
         """Bind the port of the work while a block runs, and yield the socket, which does not listen yet.
 
         So no other program can take the port before the server starts, and `url` stays empty until the server
-        listens. If the user has not given the port and it is in use, another one is chosen.
+        listens. If the user has not given the port and it is in use, the next free one is taken.
 
         Raises:
             OSError: The given port is in use, or the address is not one of this machine.
@@ -54,35 +57,20 @@ class ServerWork(LightningWork):
     def _bind(self) -> socket.socket:
         wanted = self._port or 0
         try:
-            return _bound_socket(self._host, wanted)
+            return bind(self._host, wanted)
+        except PortInUse as error:
+            if self._is_port_fixed:
+                raise OSError(
+                    errno.EADDRINUSE,
+                    f"{self._title()} can't serve at port {wanted}: {error.holder} uses it. "
+                    "End that program, pass another port=, or pass none for a free one",
+                ) from None
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                reason = error.strerror or str(error)
-                raise OSError(error.errno, f"{self._title()} can't serve at {self._host}: {reason}") from None
-        if self._is_port_fixed:
-            raise OSError(
-                errno.EADDRINUSE,
-                f"{self._title()} can't serve at port {wanted}: another program uses it. "
-                "End that program, pass another port=, or pass none for a free one",
-            )
-        bound = _bound_socket(self._host, 0)
+            reason = error.strerror or str(error)
+            raise OSError(error.errno, f"{self._title()} can't serve at {self._host}: {reason}") from None
+        bound = bind_next(self._host, wanted)
         sys.stderr.write(f"{self._title()}: port {wanted} is in use, {bound.getsockname()[1]} is used\n")
         return bound
 
     def _title(self) -> str:
         return self.name or type(self).__qualname__
-
-
-def _bound_socket(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol given, asyncio sets TCP_NODELAY: else each answer waits 40 ms for a delayed ACK.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        # Lets a port be bound again right after the end of a server; on Windows it would share the port.
-        if os.name == "posix":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except BaseException:
-        bound.close()
-        raise
-    return bound

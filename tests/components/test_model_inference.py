@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 
 from lightning_lite.components import Image as SampleImage
 from lightning_lite.components import ModelInferenceAPI
+from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
 
 from tests.components.serving import serving
@@ -82,6 +84,17 @@ def test_pictures_travel_as_files_in_base64():
     assert [each.status_code for each in refused] == [422] * 5
     before, after = (np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in (text, answer))
     assert (before[::-1] == after).all()
+
+
+def test_a_default_port_that_is_in_use_is_replaced_by_the_next_free_one_and_said_once(capfd):
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a program of this machine may use it already
+            stack.enter_context(bind("127.0.0.1", 7777))
+        with serving(Scale()) as work:
+            assert 7777 < work.port <= 7797
+            assert httpx.post(f"{work.url}/predict", json=2).json() is not None
+
+    assert "".join(capfd.readouterr()).count("port 7777 is in use") == 1
 
 
 @pytest.mark.parametrize("argument", ["input", "output"])

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.components import Category, Image, Number, PythonServer, Text
+from lightning_lite.components.server_port import PortInUse, bind, bind_next
 from lightning_lite.errors import ComponentError
 from lightning_lite.testing import poll_until
 
@@ -272,17 +273,65 @@ def test_the_server_ends_with_its_app_however_that_ends(signum, code, own_place)
 # Ports.
 
 
-def test_a_fixed_port_that_is_in_use_is_an_error_that_names_it():
+def test_a_fixed_port_that_is_in_use_is_an_error_that_names_it_and_its_holder():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         app = LightningApp(Shout(port=port))
 
         with pytest.raises(
-            OSError, match=f"root.work can't serve at port {port}: another program uses it"
+            OSError, match=rf"root\.work can't serve at port {port}: .+ \(process {os.getpid()}\) uses it"
         ) as caught:
             app.run()
 
     assert "pass another port=" in str(caught.value)
+
+
+class LoadsForEver(Shout):
+    """Holds its port, but never serves."""
+
+    def setup(self):
+        self.count = 1
+        threading.Event().wait()
+
+
+class TwoAtOnePort(LightningFlow):
+    def __init__(self, port):
+        super().__init__()
+        self.first, self.second = LoadsForEver(port=port), Shout(port=port, start_with_flow=False)
+
+    def run(self):
+        self.first.run()
+        if self.first.count:
+            self.second.run()
+
+
+def test_two_works_with_one_fixed_port_are_an_error_also_before_the_first_one_listens():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    with pytest.raises(OSError, match=rf"root\.second can't serve at port {port}: another program uses it"):
+        LightningApp(TwoAtOnePort(port)).run()
+
+
+def test_the_next_free_port_is_the_one_after_those_in_use():
+    with bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with bind_next("127.0.0.1", port) as second, bind_next("127.0.0.1", port) as third:
+            assert port < second.getsockname()[1] < third.getsockname()[1] <= port + 20
+
+
+def test_a_port_whose_server_has_closed_a_connection_can_be_bound_again_but_not_twice():
+    with bind("127.0.0.1", 0) as server:
+        server.listen()
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server.accept()[0].close()
+            assert client.recv(1) == b""  # the system keeps the port of the side that has closed first
+
+    with bind("127.0.0.1", port) as again:
+        again.listen()
+        with pytest.raises(PortInUse, match=rf"port {port} is in use by .+ \(process {os.getpid()}\)"):
+            bind("127.0.0.1", port)
 
 
 class Late(Shout):
