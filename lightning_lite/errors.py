@@ -3,6 +3,7 @@
     LightningLiteError
     ├── ComponentError                a flow, a work or a structure is defined or used wrongly
     │   ├── ComponentDefinitionError  its class is wrong (also a TypeError)
+    │   ├── ComponentValueError       an argument of a ready-made component is invalid (also a ValueError)
     │   ├── StateError                an attribute can't be state (also an AttributeError)
     │   │   └── StateConflict         an attribute has another value than the change starts from
     │   ├── ScheduleError             a schedule is invalid, or its name is in use (also a ValueError)
@@ -91,6 +92,10 @@ class ComponentError(LightningLiteError):
 
 class ComponentDefinitionError(ComponentError, TypeError):
     """The class of a component is wrong: no `run`, a coroutine as `run`, no call of `super().__init__()`."""
+
+
+class ComponentValueError(ComponentError, ValueError):
+    """An argument of a ready-made component has an invalid value; the message names it."""
 
 
 class StateError(ComponentError, AttributeError):

@@ -12,11 +12,14 @@ from lightning_lite.light_typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from lightning_lite.components.auto_scaler import AutoScaler
     from lightning_lite.components.code_archive import Code
+    from lightning_lite.components.cold_start_proxy import ColdStartProxy
     from lightning_lite.components.database import Database
     from lightning_lite.components.database_client import DatabaseClient
     from lightning_lite.components.gradio_server import ServeGradio
     from lightning_lite.components.lightning_nodes import FabricMultiNode, LightningTrainerMultiNode
+    from lightning_lite.components.load_balancer import LoadBalancer
     from lightning_lite.components.model_inference import ModelInferenceAPI
     from lightning_lite.components.multi_node import MultiNode
     from lightning_lite.components.popen_script import PopenPythonScript
@@ -28,14 +31,17 @@ if TYPE_CHECKING:
     from lightning_lite.components.trainer_script import LightningTrainerScript, PyTorchLightningScriptRunner
 
 __all__ = [
+    "AutoScaler",
     "Category",
     "Code",
+    "ColdStartProxy",
     "Database",
     "DatabaseClient",
     "FabricMultiNode",
     "Image",
     "LightningTrainerMultiNode",
     "LightningTrainerScript",
+    "LoadBalancer",
     "ModelInferenceAPI",
     "MultiNode",
     "Number",
@@ -50,14 +56,17 @@ __all__ = [
 ]
 
 _DEFINED_IN = {
+    "AutoScaler": "lightning_lite.components.auto_scaler",
     "Category": "lightning_lite.components.sample_types",
     "Code": "lightning_lite.components.code_archive",
+    "ColdStartProxy": "lightning_lite.components.cold_start_proxy",
     "Database": "lightning_lite.components.database",
     "DatabaseClient": "lightning_lite.components.database_client",
     "FabricMultiNode": "lightning_lite.components.lightning_nodes",
     "Image": "lightning_lite.components.sample_types",
     "LightningTrainerMultiNode": "lightning_lite.components.lightning_nodes",
     "LightningTrainerScript": "lightning_lite.components.trainer_script",
+    "LoadBalancer": "lightning_lite.components.load_balancer",
     "ModelInferenceAPI": "lightning_lite.components.model_inference",
     "MultiNode": "lightning_lite.components.multi_node",
     "Number": "lightning_lite.components.sample_types",

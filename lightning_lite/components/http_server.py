@@ -16,6 +16,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
@@ -41,13 +42,25 @@ class HttpServer:
 
     Args:
         title: What its description is headed with.
+        lifespan: Asynchronous context manager that gets the application and is entered while it serves.
+        ending: Called when the server begins to end, in the thread of `serve`.
+        keep_alive: Seconds after which an idle connection is closed.
 
     Attributes:
         api: The FastAPI application; add routes to it.
     """
 
-    def __init__(self, title: str) -> None:
-        self.api = FastAPI(title=title)
+    def __init__(
+        self,
+        title: str,
+        *,
+        lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+        ending: Callable[[], None] | None = None,
+        keep_alive: int = 5,
+    ) -> None:
+        self.api = FastAPI(title=title, lifespan=lifespan)
+        self._ending = ending
+        self._keep_alive = keep_alive
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._lock = Lock()
         self._is_over = False
@@ -125,6 +138,7 @@ class HttpServer:
             access_log=False,
             ws="none",
             timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=self._keep_alive,
         )
         server = uvicorn.Server(config)
         thread = Thread(target=self._run, args=(server, bound), name="lightning-lite-server", daemon=True)
@@ -134,6 +148,8 @@ class HttpServer:
                 _perform(*job)
         finally:
             self._refuse_jobs()
+            if self._ending is not None:
+                self._ending()
             server.should_exit = True
             thread.join(_GRACE + _PATIENCE)
         raise RuntimeError("The HTTP server has ended by itself; its output says why.")

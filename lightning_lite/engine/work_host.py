@@ -137,6 +137,8 @@ class WorkHost(Carrier):
             else:
                 self._unacknowledged = False
             self._report()
+        if isinstance(message, WriteState):
+            self._work._state_written()
 
     def look(self) -> float | None:
         """Report changes inside lists and dicts; called in the helper thread.

@@ -43,6 +43,8 @@ _SAMPLE_TYPES = dict.fromkeys(("Category", "Image", "Number", "Text"), "componen
 _PYTHON_SERVER = {**_SAMPLE_TYPES, "PythonServer": "components.python_server"}
 _MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
 _GRADIO = {"ServeGradio": "components.gradio_server"}
+_AUTO_SCALER = {"AutoScaler": "components.auto_scaler"}
+_COLD_START_PROXY = {"ColdStartProxy": "components.cold_start_proxy"}
 _DATABASE = {"Database": "components.database"}
 _DATABASE_CLIENT = {"DatabaseClient": "components.database_client"}
 _TESTING = {
@@ -66,6 +68,8 @@ NAMES: dict[str, dict[str, str]] = {
         **_PYTHON_SERVER,
         **_MODEL_INFERENCE,
         **_GRADIO,
+        **_AUTO_SCALER,
+        **_COLD_START_PROXY,
         **_DATABASE,
         **_DATABASE_CLIENT,
     },
@@ -93,7 +97,19 @@ NAMES: dict[str, dict[str, str]] = {
     "components.python": {**_POPEN_SCRIPT, **_TRACER_SCRIPT},
     "components.python.popen": {**_POPEN_SCRIPT, **_TRACER},
     "components.python.tracer": {**_CODE, **_TRACER, **_TRACER_SCRIPT},
-    "components.serve": {**_PYTHON_SERVER, **_MODEL_INFERENCE, **_GRADIO},
+    "components.serve": {
+        **_PYTHON_SERVER,
+        **_MODEL_INFERENCE,
+        **_GRADIO,
+        **_AUTO_SCALER,
+        **_COLD_START_PROXY,
+    },
+    "components.serve.auto_scaler": {
+        **_AUTO_SCALER,
+        **_COLD_START_PROXY,
+        "_LoadBalancer": "components.load_balancer:LoadBalancer",
+    },
+    "components.serve.cold_start_proxy": _COLD_START_PROXY,
     "components.serve.gradio_server": _GRADIO,
     "components.serve.python_server": _PYTHON_SERVER,
     "components.serve.serve": _MODEL_INFERENCE,

@@ -519,6 +519,9 @@ class LightningWork(Component):
 
     # Not public: requests of the flow, and checks.
 
+    def _state_written(self) -> None:
+        """Do nothing; called in the process of the work when the flow has set attributes during a call."""
+
     def _outbox(self, verb: str) -> Outbox:
         """Return the outbox for a request of the flow.
 

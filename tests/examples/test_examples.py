@@ -27,7 +27,7 @@ PRINTED = {match["name"]: match["printed"] for match in IN_GALLERY.finditer(GALL
 
 ARGUMENTS = {"resume/app.py": ["0.01"], "ui/app.py": ["0.01"]}  # seconds for each shard or epoch
 
-NEEDS_TWO_PROCESSES = {"drive/producer_consumer.py", "ui/app.py"}
+NEEDS_TWO_PROCESSES = {"auto_scaler.py", "drive/producer_consumer.py", "ui/app.py"}
 
 # Several works print at the same time.
 IN_ANY_ORDER = {"ui/app.py"}

@@ -27,6 +27,7 @@ PRINTED = {
     "dynamic_app.py": ["root.step root.branch.step 2", "Dynamic end"],
     "layout_app.py": ["['Links', 'Files']", "Layout end"],
     "payload_app.py": ["root.user | sum 6", "Payload end"],
+    "scaler_app.py": ["root.client | {'prediction': 4} {'prediction': 4}", "2 servers"],
     "schedule_app.py": ["{'vars': {'titles': ['none']}}", "Schedule end"],
     "server_app.py": ["root.client | {'prediction': 4}", "Server end"],
     "scripts_app.py": [

@@ -1,0 +1,102 @@
+"""Servers for tests of `AutoScaler`; each process of a work imports this module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from fastapi import HTTPException
+from pydantic import BaseModel
+
+from lightning_lite import LightningFlow
+from lightning_lite.components import AutoScaler, ColdStartProxy, PythonServer
+
+
+class Number(BaseModel):
+    number: float
+
+
+class Batch(BaseModel):
+    inputs: list[Number]
+
+
+class Squares(BaseModel):
+    outputs: list[dict[str, float]]
+
+
+class Square(PythonServer):
+    """Squares numbers in batches; some numbers are special.
+
+    Attributes:
+        pid: Its process, once it has answered.
+        sizes: The sizes of the batches.
+    """
+
+    def __init__(self, pause=0.0, **options):
+        super().__init__(input_type=Batch, output_type=Squares, **options)
+        self.pid = 0
+        self.sizes = []
+        self._pause = pause
+
+    def predict(self, request):
+        self.pid = os.getpid()
+        numbers = [each.number for each in request.inputs]
+        self.sizes.append(len(numbers))
+        if -1 in numbers:
+            raise HTTPException(418, "minus one has no square here")
+        if -2 in numbers:
+            raise ValueError("broken")
+        if -3 in numbers:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if -4 in numbers:
+            return Squares(outputs=[])
+        if -5 in numbers:
+            threading.Event().wait()
+        threading.Event().wait(self._pause)
+        return Squares(outputs=[{"square": number**2} for number in numbers])
+
+
+class Shout(PythonServer):
+    """Takes one request after the other."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.num_answers = 0
+
+    def predict(self, request):
+        self.num_answers += 1
+        return {"prediction": request.payload.upper()}
+
+
+class BrokenAtStart(PythonServer):
+    def setup(self):
+        raise ValueError("no weights")
+
+    def predict(self, request):
+        return {}
+
+
+class LateProxy(ColdStartProxy):
+    async def handle_request(self, request):
+        if request.number == 0:
+            raise ZeroDivisionError
+        return {"square": -1}
+
+
+class Scaled(LightningFlow):
+    """Runs an `AutoScaler`.
+
+    Args:
+        work_cls: Class of its servers.
+        options: Its arguments.
+    """
+
+    def __init__(self, work_cls, **options):
+        super().__init__()
+        self.scaler = AutoScaler(work_cls, **options)
+        self._num_passes = 0
+
+    def run(self):
+        self._num_passes += 1
+        self.scaler.run()

@@ -1,0 +1,393 @@
+"""`AutoScaler` and `LoadBalancer`: batches, errors, scaling, deaths of servers under load."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from lightning_lite import CloudCompute, LightningApp, LightningWork
+from lightning_lite.components import AutoScaler, ColdStartProxy, LoadBalancer
+from lightning_lite.errors import AppFailed, ComponentError
+from lightning_lite.messages import StartWork, StopWork
+from lightning_lite.testing import poll_until
+
+from tests.components.scaled_works import BrokenAtStart, LateProxy, Number, Scaled, Shout, Square
+from tests.components.serving import DEADLINE
+from tests.support.processes import wait_until_gone
+from tests.support.simulation import Stage, only
+
+pytestmark = pytest.mark.dependencies
+
+#: Arguments of an `AutoScaler` whose servers get batches of numbers.
+OPTIONS: dict[str, Any] = {
+    "input_type": Number,
+    "output_type": dict[str, float],
+    "max_batch_size": 4,
+    "timeout_batching": 0.05,
+}
+
+
+@contextmanager
+def scaled(work_cls: type[LightningWork], **options: Any) -> Iterator[tuple[Any, str]]:
+    """Run an app with an `AutoScaler`; yield it and the address of requests, once all servers are ready."""
+    app = LightningApp(Scaled(work_cls, **options))
+    scaler = app.root.scaler
+    with app.start(ui=False) as running:
+        poll_until(
+            lambda: (
+                running.done
+                or (scaler.load_balancer.url and len(scaler.load_balancer.in_use) >= scaler.min_replicas)
+            ),
+            timeout=DEADLINE,
+        )
+        yield scaler, scaler.load_balancer.url + scaler.load_balancer.endpoint
+
+
+class Clients:
+    """Clients that ask at the same time.
+
+    Args:
+        url: The address of requests.
+        number: How many there are.
+    """
+
+    def __init__(self, url: str, number: int = 16) -> None:
+        self._url = url
+        self._client = httpx.Client(timeout=DEADLINE)
+        self._threads = ThreadPoolExecutor(number)
+
+    def __enter__(self) -> Clients:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        self._client.close()
+
+    def ask(self, number: float) -> tuple[int, Any]:
+        """Return status and body of the answer for a number."""
+        answer = self._client.post(self._url, json={"number": number})
+        return answer.status_code, answer.json()
+
+    def submit(self, number: float) -> Future[tuple[int, Any]]:
+        """Do the same in a thread."""
+        return self._threads.submit(self.ask, number)
+
+    def ask_all(self, numbers: list[float]) -> list[tuple[int, Any]]:
+        """Ask for all numbers at the same time."""
+        return [each.result() for each in [self.submit(number) for number in numbers]]
+
+
+def square(number: float) -> tuple[int, Any]:
+    return 200, {"square": number**2}
+
+
+def sizes_of(scaler: Any, total: int) -> list[int] | None:
+    """Return the sizes of all batches, once they have arrived in the flow."""
+    sizes = [size for work in scaler.workers for size in work.sizes]
+    return sizes if sum(sizes) == total else None
+
+
+# What clients get.
+
+
+def test_each_client_gets_its_own_answer_or_its_own_error_from_a_batch():
+    with scaled(Square, min_replicas=2, max_replicas=2, **OPTIONS) as (scaler, url), Clients(url) as clients:
+        numbers = [float(number) for number in range(40)]
+        assert clients.ask_all(numbers) == [square(number) for number in numbers]
+        sizes = poll_until(lambda: sizes_of(scaler, 40), timeout=DEADLINE)
+        assert max(sizes) > 1
+        assert max(sizes) <= 4
+        assert all(work.sizes for work in scaler.workers)
+
+        answers = clients.ask_all([1, 2, -1, 3, -2, 4, -4, 5])
+        assert [answers[place] for place in (0, 1, 3, 5, 7)] == [square(n) for n in (1, 2, 3, 4, 5)]
+        assert answers[2] == (418, {"detail": "minus one has no square here"})
+        assert answers[4] == (500, {"detail": "Internal Server Error"})
+        assert answers[6][0] == 502
+        assert "one item for each of 1 inputs; it has 0" in answers[6][1]["detail"]
+
+        wrong = httpx.post(url, json={"text": "a"})
+        assert (wrong.status_code, wrong.json()["detail"][0]["loc"]) == (422, ["body", "number"])
+        assert httpx.post(url, json={"number": 1}, headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_the_load_balancer_says_what_it_does_and_needs_a_password_if_there_is_one(monkeypatch):
+    monkeypatch.setenv("AUTO_SCALER_AUTH_PASSWORD", "open sesame")
+    with scaled(Square, **OPTIONS) as (scaler, url), Clients(url) as clients:
+        clients.ask(3)
+        info = f"{scaler.load_balancer.url}/system/info"
+
+        assert httpx.get(f"{scaler.load_balancer.url}/num-requests").json() == 0
+        assert httpx.get(info).status_code == 401
+        assert httpx.get(info, auth=("lightning", "wrong")).status_code == 401
+        known = httpx.get(info, auth=("lightning", "open sesame")).json()
+        assert known["servers"] == [work.url for work in scaler.workers]
+        assert (known["num_workers"], known["num_requests"], known["global_request_count"]) == (1, 0, 1)
+        assert httpx.get(scaler.load_balancer.url).headers["location"] == "/docs"
+        assert scaler.configure_layout()[0]["content"] == f"{scaler.load_balancer.url}/docs"
+
+
+def test_a_server_without_batches_gets_each_request_as_it_is():
+    with scaled(Shout, endpoint="shout") as (scaler, url):
+        assert url.endswith("/shout")
+        with httpx.Client(timeout=DEADLINE) as client, ThreadPoolExecutor(8) as threads:
+            answers = threads.map(lambda n: client.post(url, json={"payload": f"n{n}"}).json(), range(50))
+            assert list(answers) == [{"prediction": f"N{number}"} for number in range(50)]
+            refused = client.post(url, json={"other": 1})
+        assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "payload"])
+        poll_until(lambda: scaler.workers[0].num_answers == 50, timeout=DEADLINE)
+
+
+def test_a_request_that_takes_too_long_is_a_504_and_the_next_one_is_answered():
+    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2, "timeout_inference_request": 0.5}
+    with scaled(Square, **options) as (_, url), Clients(url) as clients:
+        assert clients.ask(-5) == (504, {"detail": "there was no answer in 0.5 seconds"})
+        assert clients.ask(3) == square(3)
+
+
+def test_without_a_ready_server_a_request_is_a_503_or_answered_by_the_proxy():
+    with scaled(Square, min_replicas=0, scale_out_interval=3600, **OPTIONS) as (_, url):
+        refused = httpx.post(url, json={"number": 1})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json() == {"detail": "no server is ready yet, try again later"}
+    options = {**OPTIONS, "min_replicas": 0, "scale_out_interval": 3600, "cold_start_proxy": LateProxy("")}
+    with scaled(Square, **options) as (scaler, url), Clients(url) as clients:
+        assert scaler.ready
+        assert clients.ask(1) == (200, {"square": -1})
+        assert clients.ask(0) == (502, {"detail": "Error in proxy: ZeroDivisionError"})
+
+
+def test_the_default_proxy_sends_the_request_to_another_service():
+    with scaled(Square, **OPTIONS) as (_, other):
+        options = {**OPTIONS, "min_replicas": 0, "scale_out_interval": 3600}
+        with scaled(Square, **options, cold_start_proxy=f"{other}?") as (_, url), Clients(url) as clients:
+            assert clients.ask(7) == square(7)
+            status, body = clients.ask(-1)
+        assert (status, body["detail"].startswith("Error in proxy: Client error '418")) == (502, True)
+
+
+# Scaling, and what it costs.
+
+
+def test_servers_are_added_under_load_and_leave_after_their_last_answer():
+    options = {**OPTIONS, "max_batch_size": 2, "scale_out_interval": 0, "scale_in_interval": 0.2}
+    with scaled(Square, max_replicas=3, pause=0.05, **options) as (scaler, url), Clients(url) as clients:
+        asked = [clients.submit(number) for number in range(150)]
+        most = poll_until(lambda: len(scaler.load_balancer.in_use) == 3, timeout=DEADLINE)
+        assert [each.result() for each in asked] == [square(number) for number in range(150)]
+        assert most
+        poll_until(lambda: len(scaler.servers) == 1, timeout=DEADLINE)
+        assert clients.ask(4) == square(4)
+        assert scaler.num_replicas == 1
+
+
+def test_requests_under_way_are_answered_by_a_server_that_leaves():
+    options = {**OPTIONS, "scale_in_interval": 0, "max_batch_size": 1}
+    app = LightningApp(Scaled(Square, min_replicas=2, max_replicas=2, pause=1.0, **options))
+    scaler = app.root.scaler
+    with app.start(ui=False) as running:
+        url = poll_until(
+            lambda: len(scaler.load_balancer.in_use) == 2 and scaler.load_balancer.url, timeout=DEADLINE
+        )
+        with Clients(url + "/api/predict") as clients:
+            asked = [clients.submit(number) for number in (5, 6)]
+            poll_until(lambda: all(work.pid for work in scaler.workers), timeout=DEADLINE)
+            app.set_state({"vars": {}, "flows": {"scaler": {"vars": {"min_replicas": 0}}}})
+            poll_until(lambda: len(scaler.workers) < 2, timeout=DEADLINE)
+            assert [each.result() for each in asked] == [square(5), square(6)]
+        poll_until(lambda: not scaler.servers, timeout=DEADLINE)
+        assert not running.done
+
+
+# Deaths.
+
+
+def test_a_server_that_is_killed_under_load_is_replaced_and_its_requests_go_to_another_one():
+    options = OPTIONS | {"min_replicas": 2, "max_replicas": 2}
+    with scaled(Square, pause=0.02, **options) as (scaler, url), Clients(url) as clients:
+        asked = [clients.submit(number) for number in range(400)]
+        victim = poll_until(lambda: scaler.workers[0].pid, timeout=DEADLINE)
+        name = scaler.workers[0].name
+        os.kill(victim, signal.SIGKILL)
+        assert [each.result() for each in asked] == [square(number) for number in range(400)]
+        poll_until(lambda: len(scaler.load_balancer.in_use) == 2, timeout=DEADLINE)
+        poll_until(lambda: name not in [work.name for work in scaler.workers], timeout=DEADLINE)
+        poll_until(lambda: all(work.url for work in scaler.workers), timeout=DEADLINE)
+        wait_until_gone(victim)
+        assert clients.ask_all([1, 2, 3]) == [square(1), square(2), square(3)]
+
+
+def test_a_request_that_kills_its_servers_is_a_502_and_fails_no_other_one():
+    options = OPTIONS | {"min_replicas": 3, "max_replicas": 3}
+    with scaled(Square, **options) as (scaler, url), Clients(url) as clients:
+        answers = clients.ask_all([1, 2, -3, 3])
+        assert [answers[place] for place in (0, 1, 3)] == [square(1), square(2), square(3)]
+        assert answers[2][0] == 502
+        assert "two servers were lost while they had this request" in answers[2][1]["detail"]
+        poll_until(
+            lambda: all(work.url for work in scaler.workers) and len(scaler.workers) == 3, timeout=DEADLINE
+        )
+
+
+def test_servers_that_can_not_start_end_the_app_with_their_error():
+    with pytest.raises(
+        AppFailed, match=r"root\.scaler\.servers\.0 has failed before it was ready: .*no weights"
+    ):
+        LightningApp(Scaled(BrokenAtStart)).run(ui=False)
+
+
+# The rules, without processes.
+
+
+def served(stage: Stage, *names: str) -> None:
+    """Let servers of the simulated app be ready."""
+    stage.up(*(f"root.scaler.{name}" for name in names))
+    for place, name in enumerate(names):
+        stage.change(f"root.scaler.{name}", _url=f"http://127.0.0.1:{1000 + place}")
+
+
+def test_an_idle_app_runs_no_pass_and_waits_for_no_time():
+    stage = Stage(Scaled(Shout))
+    served(stage, "load_balancer", "servers.0")
+    passes = stage.machine.num_passes
+
+    for _ in range(100):
+        stage.advance(60.0)
+
+    assert stage.machine.num_passes == passes
+    assert stage.machine.wake_at is None
+    assert stage.root.scaler.load_balancer.servers == ["http://127.0.0.1:1001"]
+
+
+def test_the_number_of_servers_changes_when_an_interval_has_passed_and_not_before():
+    stage = Stage(Scaled(Shout, scale_out_interval=10, scale_in_interval=30))
+    scaler = stage.root.scaler
+    served(stage, "load_balancer", "servers.0")
+
+    stage.change("root.scaler.load_balancer", num_requests=20)
+    stage.advance(9.0)
+    assert scaler.num_replicas == 1
+    stage.advance(1.0)
+    assert scaler.num_replicas == 2
+    assert [each.work for each in only(stage.sent, StartWork)][-1] == "root.scaler.servers.1"
+    stage.change("root.scaler.load_balancer", num_requests=0)
+    stage.advance(29.0)
+    assert scaler.num_replicas == 2
+    stage.advance(1.0)
+    assert scaler.num_replicas == 1
+    stage.advance(1.0)
+    assert stage.machine.wake_at is None
+
+
+def test_a_server_is_stopped_only_after_its_last_answer():
+    stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2, scale_in_interval=0))
+    scaler = stage.root.scaler
+    served(stage, "load_balancer", "servers.0", "servers.1")
+    first, second = (work.url for work in scaler.workers)
+    stage.change("root.scaler.load_balancer", in_use=[first, second])
+
+    scaler.min_replicas = 1
+    stage.settle()
+    assert scaler.load_balancer.servers == [first]
+    assert only(stage.sent, StopWork) == []
+    newest = 2 + len(scaler.load_balancer.servers)
+    stage.change("root.scaler.load_balancer", applied=newest, in_use=[first])
+    assert [each.work for each in only(stage.sent, StopWork)] == ["root.scaler.servers.1"]
+
+
+def test_a_server_that_fails_again_and_again_is_replaced_later_each_time():
+    stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2))
+    served(stage, "load_balancer", "servers.0", "servers.1")
+    pauses = []
+    for number in range(1, 5):
+        stage.exit(f"root.scaler.servers.{number}")
+        pauses.append(0.0)
+        while f"root.scaler.servers.{number + 1}" not in [each.work for each in only(stage.sent, StartWork)]:
+            stage.advance(0.5)
+            pauses[-1] += 0.5
+        served(stage, f"servers.{number + 1}")
+
+    assert pauses == [0.0, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "pending", "starting", "wanted"),
+    [(1, 1, 0, 2), (1, 1, 1, 1), (8, 1, 0, 7), (8, 2, 0, 8), (0, 0, 0, 0), (0, 3, 0, 1)],
+)
+def test_scale_follows_the_requests_for_each_server(replicas, pending, starting, wanted):
+    scaler = AutoScaler(Shout, max_replicas=8, max_batch_size=1)
+
+    assert scaler.scale(replicas, {"pending_requests": pending, "pending_works": starting}) == wanted
+
+
+def test_a_rule_of_the_user_stays_within_the_limits_and_works_without_an_app(monkeypatch):
+    class Moves(AutoScaler):
+        def scale(self, replicas, metrics):
+            return replicas + self._step
+
+    monkeypatch.setattr(LoadBalancer, "url", "http://127.0.0.1:1")
+    scaler = Moves(Shout, min_replicas=2, max_replicas=5, scale_out_interval=0, scale_in_interval=0)
+    for step, limit in ((1, 5), (-1, 2)):
+        scaler._step = step
+        for _ in range(8):
+            scaler.run()
+        assert scaler.num_replicas == len(scaler.workers) == limit
+
+
+def test_each_server_has_its_own_cloud_compute_and_the_balancer_the_port():
+    compute = CloudCompute("gpu")
+    scaler = AutoScaler(Shout, min_replicas=2, cloud_compute=compute, port=8123)
+
+    assert len({id(compute), *(id(work.cloud_compute) for work in scaler.workers)}) == 3
+    assert scaler.load_balancer.port == 8123
+    assert all(work._port is None and not work._policy.raise_exception for work in scaler.workers)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"min_replicas": 5, "max_replicas": 4}, "`max_replicas=4` must be at least 1, and at least"),
+        ({"min_replicas": -1}, "`min_replicas=-1` must be a whole number"),
+        ({"max_replicas": 0, "min_replicas": 0}, "`max_replicas=0` must be at least 1"),
+        ({"scale_in_interval": "1"}, "`scale_in_interval='1'` must be a number of seconds"),
+        ({"max_batch_size": 0}, "max_batch_size=0: it must be a whole number, 1 or more"),
+        ({"timeout_batching": -1}, "timeout_batching=-1: it must be a number of seconds"),
+        ({"endpoint": "/docs"}, "endpoint='/docs': the load balancer needs this path itself"),
+        ({"endpoint": "/"}, "endpoint='/': it must be the path of an address"),
+        ({"cold_start_proxy": 7}, "cold_start_proxy must be of type ColdStartProxy or str; found 7"),
+    ],
+)
+def test_a_wrong_argument_is_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        AutoScaler(Shout, **options)
+
+
+def test_a_class_that_is_no_work_a_type_that_is_none_and_a_proxy_that_is_not_async_are_refused():
+    with pytest.raises(ValueError, match="must be a class derived from LightningWork"):
+        AutoScaler(Number)
+    with pytest.raises(ComponentError, match="input_type=7: it must be a type"):
+        AutoScaler(Shout, input_type=7)
+
+    class Plain(ColdStartProxy):
+        def handle_request(self, request):
+            return {}
+
+    with pytest.raises(TypeError, match="handle_request must be an `async` function"):
+        Plain("http://127.0.0.1:1")
+
+
+def test_a_rule_that_returns_no_number_ends_the_app():
+    class Wrong(AutoScaler):
+        def scale(self, replicas, metrics):
+            return "two"
+
+    scaler = Wrong(Shout)
+    with pytest.raises(ComponentError, match="scale must return a number of servers; it is 'two'"):
+        scaler.autoscale()
