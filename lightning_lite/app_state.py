@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Event, Lock
 from time import monotonic
 from typing import Any
@@ -23,7 +25,7 @@ from lightning_lite.monitor.state_snapshot import read_state
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import read_runs, run_path
 from lightning_lite.settings import resolve_root
-from lightning_lite.values.json_form import json_form
+from lightning_lite.values.json_form import are_equal, json_form
 
 #: The variables of a program that an app has started: the folder of its run, and the name of the flow.
 RUN_VARIABLE = "LIGHTNING_APP_RUN_FOLDER"
@@ -88,6 +90,68 @@ def _reader_of(folder: str) -> _Reader:
         if len(_readers) > _MAX_READERS:
             del _readers[next(iter(_readers))]
         return reader
+
+
+#: Where the code that runs now notes what it reads.
+_reads: ContextVar[StateReads | None] = ContextVar("reads", default=None)
+
+
+class StateReads:
+    """What code has read from objects of `AppState`, so that a page knows when it shows old values.
+
+    Example:
+        >>> reads = StateReads()
+        >>> with reads.recording():
+        ...     pass
+        >>> reads.have_changed()
+        False
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, ...], tuple[_Reader, dict[str | None, list[Any]]]] = {}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Note what the code in a block reads, in this thread."""
+        token = _reads.set(self)
+        try:
+            yield
+        finally:
+            _reads.reset(token)
+
+    def note(self, state: AppState, name: str | None, part: dict[str, Any]) -> None:
+        """Note a read; of several reads of one attribute the first one counts.
+
+        Args:
+            state: What was read.
+            name: The attribute, or `None` for the names of the components below.
+            part: The part of the state that `state` shows.
+        """
+        key = (state._reader.folder, *state._path)
+        self._seen.setdefault(key, (state._reader, {}))[1].setdefault(name, _looked_up(part, name))
+
+    def have_changed(self) -> bool:
+        """Return whether a value is another one by now; `False` if the state can't be read any more."""
+        for (_, *path), (reader, names) in list(self._seen.items()):
+            try:
+                part = _part_at(reader.read(), tuple(path))
+            except AttributeError:
+                return False
+            except LookupError:  # the component was removed
+                return True
+            if any(not are_equal(_looked_up(part, name), value) for name, value in list(names.items())):
+                return True
+        return False
+
+
+def _looked_up(part: dict[str, Any], name: str | None) -> list[Any]:
+    """Return in a comparable form what a read finds in a part of the state."""
+    if name is None:
+        return _keys(part)
+    variables = part.get("vars", {})
+    if name in variables:
+        return ["a value", variables[name]]
+    return ["a component" if name in _keys(part) else "nothing"]
 
 
 class AppState:
@@ -160,7 +224,7 @@ class AppState:
         return _get(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        part = _present(self)
+        part = part_of(self)
         for kind in ("flows", "works", "structures"):
             if name in part.get(kind, {}):
                 raise AttributeError(
@@ -177,19 +241,19 @@ class AppState:
         return _get(self, str(key))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_keys(_present(self)))
+        return iter(_names_below(self))
 
     def __len__(self) -> int:
-        return len(_keys(_present(self)))
+        return len(_names_below(self))
 
     def __bool__(self) -> bool:
         return True
 
     def __contains__(self, key: object) -> bool:
-        return key in _keys(_present(self))
+        return key in _names_below(self)
 
     def __dir__(self) -> list[str]:
-        part = _present(self)
+        part = part_of(self)
         return sorted([*part.get("vars", {}), *_keys(part)])
 
     def __repr__(self) -> str:
@@ -197,7 +261,7 @@ class AppState:
 
     def keys(self) -> list[str]:
         """Return the keys of the components below this one."""
-        return _keys(_present(self))
+        return _names_below(self)
 
     def items(self) -> list[tuple[str, AppState]]:
         """Return the components below this one, by key."""
@@ -226,8 +290,11 @@ def _part(state: AppState) -> dict[str, Any]:
     Raises:
         LookupError: The component is not there.
     """
-    part = state._reader.read()
-    for key in state._path:
+    return _part_at(state._reader.read(), state._path)
+
+
+def _part_at(part: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for key in path:
         kinds = [kind for kind in ("flows", "works", "structures") if key in part.get(kind, {})]
         if not kinds:
             raise LookupError(key)
@@ -235,7 +302,12 @@ def _part(state: AppState) -> dict[str, Any]:
     return part
 
 
-def _present(state: AppState) -> dict[str, Any]:
+def part_of(state: AppState) -> dict[str, Any]:
+    """Return what an object shows now, as nested dicts that nothing may change.
+
+    Raises:
+        AttributeError: The component was removed, or the app can't be read.
+    """
     try:
         return _part(state)
     except LookupError:
@@ -246,8 +318,18 @@ def _keys(part: dict[str, Any]) -> list[str]:
     return [key for kind in ("flows", "works", "structures") for key in part.get(kind, {})]
 
 
+def _names_below(state: AppState) -> list[str]:
+    """Return the keys of the components below a component, as a read."""
+    part = part_of(state)
+    if (reads := _reads.get()) is not None:
+        reads.note(state, None, part)
+    return _keys(part)
+
+
 def _get(state: AppState, name: str) -> Any:
-    part = _present(state)
+    part = part_of(state)
+    if (reads := _reads.get()) is not None:
+        reads.note(state, name, part)
     variables = part.get("vars", {})
     if name in variables:
         state._seen[state._path, name] = variables[name]

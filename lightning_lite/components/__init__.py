@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lightning_lite.components.popen_script import PopenPythonScript
     from lightning_lite.components.python_server import PythonServer
     from lightning_lite.components.sample_types import Category, Image, Number, Text
+    from lightning_lite.components.streamlit_server import ServeStreamlit
     from lightning_lite.components.torch_nodes import PyTorchSpawnMultiNode
     from lightning_lite.components.tracer import Tracer
     from lightning_lite.components.tracer_script import TracerPythonScript
@@ -50,6 +51,7 @@ __all__ = [
     "PyTorchSpawnMultiNode",
     "PythonServer",
     "ServeGradio",
+    "ServeStreamlit",
     "Text",
     "Tracer",
     "TracerPythonScript",
@@ -75,6 +77,7 @@ _DEFINED_IN = {
     "PyTorchSpawnMultiNode": "lightning_lite.components.torch_nodes",
     "PythonServer": "lightning_lite.components.python_server",
     "ServeGradio": "lightning_lite.components.gradio_server",
+    "ServeStreamlit": "lightning_lite.components.streamlit_server",
     "Text": "lightning_lite.components.sample_types",
     "Tracer": "lightning_lite.components.tracer",
     "TracerPythonScript": "lightning_lite.components.tracer_script",

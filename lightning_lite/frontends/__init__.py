@@ -6,15 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_lite.frontends.app_state_watcher import AppStateWatcher
     from lightning_lite.frontends.base import Frontend
     from lightning_lite.frontends.panel_frontend import PanelFrontend
     from lightning_lite.frontends.static import StaticWebFrontend
     from lightning_lite.frontends.streamlit_frontend import StreamlitFrontend
 
-__all__ = ["Frontend", "PanelFrontend", "StaticWebFrontend", "StreamlitFrontend"]
+__all__ = ["AppStateWatcher", "Frontend", "PanelFrontend", "StaticWebFrontend", "StreamlitFrontend"]
 
 #: The module of each name. They are loaded on first use, because each app imports the base class.
 _MODULES = {
+    "AppStateWatcher": "app_state_watcher",
     "Frontend": "base",
     "PanelFrontend": "panel_frontend",
     "StaticWebFrontend": "static",

@@ -17,7 +17,11 @@ _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 
 def start_program(
-    module: str, arguments: Sequence[str], output: int | IO[bytes], environ: Mapping[str, str] | None = None
+    module: str,
+    arguments: Sequence[str],
+    output: int | IO[bytes],
+    environ: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[Any]:
     """Start a module of this package as a program whose standard input is a pipe, and return at once.
 
@@ -26,6 +30,7 @@ def start_program(
         arguments: Its arguments.
         output: Where its output goes: a file, or `subprocess.PIPE`.
         environ: Environment variables to add.
+        pass_fds: File descriptors that the program has under the same numbers.
 
     Raises:
         OSError: The system starts no process.
@@ -38,6 +43,7 @@ def start_program(
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,
+        pass_fds=pass_fds,
         start_new_session=True,  # Ctrl-C is for the app, which ends the program when it has ended
     )
 

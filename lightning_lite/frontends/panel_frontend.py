@@ -11,7 +11,7 @@ from lightning_lite.frontends.process_frontend import ProcessFrontend
 
 
 class PanelFrontend(ProcessFrontend):
-    """Shows a page of Panel.
+    """Shows a page of Panel; with `AppStateWatcher`, it is drawn again after each change of the state.
 
     Args:
         entry_point: A function at the top level of a file, which Panel calls for each visitor; or the file of

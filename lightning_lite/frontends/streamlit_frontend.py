@@ -12,6 +12,9 @@ from lightning_lite.frontends.process_frontend import ProcessFrontend
 class StreamlitFrontend(ProcessFrontend):
     """Shows a page that a function draws with Streamlit.
 
+    The page is drawn again when an attribute of the state that the function has read has changed, within
+    about half a second.
+
     The process of the page loads the file of the function again; `app.run()` in it does nothing there.
 
     Args:

@@ -18,6 +18,7 @@ _FRONTEND = {"Frontend": "frontends.base"}
 _STATIC = {"StaticWebFrontend": "frontends.static"}
 _STREAMLIT = {"StreamlitFrontend": "frontends.streamlit_frontend"}
 _PANEL = {"PanelFrontend": "frontends.panel_frontend"}
+_STATE_WATCHER = {"AppStateWatcher": "frontends.app_state_watcher"}
 _API = {"Delete": "api", "Get": "api", "Post": "api", "Put": "api"}
 
 _RUNTIME = "lightning_app.runtime"
@@ -45,6 +46,7 @@ _MODEL_INFERENCE = {"ModelInferenceAPI": "components.model_inference"}
 _GRADIO = {"ServeGradio": "components.gradio_server"}
 _AUTO_SCALER = {"AutoScaler": "components.auto_scaler"}
 _COLD_START_PROXY = {"ColdStartProxy": "components.cold_start_proxy"}
+_STREAMLIT_WORK = {"ServeStreamlit": "components.streamlit_server"}
 _DATABASE = {"Database": "components.database"}
 _DATABASE_CLIENT = {"DatabaseClient": "components.database_client"}
 _TESTING = {
@@ -70,6 +72,7 @@ NAMES: dict[str, dict[str, str]] = {
         **_GRADIO,
         **_AUTO_SCALER,
         **_COLD_START_PROXY,
+        **_STREAMLIT_WORK,
         **_DATABASE,
         **_DATABASE_CLIENT,
     },
@@ -101,6 +104,7 @@ NAMES: dict[str, dict[str, str]] = {
         **_PYTHON_SERVER,
         **_MODEL_INFERENCE,
         **_GRADIO,
+        **_STREAMLIT_WORK,
         **_AUTO_SCALER,
         **_COLD_START_PROXY,
     },
@@ -113,6 +117,7 @@ NAMES: dict[str, dict[str, str]] = {
     "components.serve.gradio_server": _GRADIO,
     "components.serve.python_server": _PYTHON_SERVER,
     "components.serve.serve": _MODEL_INFERENCE,
+    "components.serve.streamlit": _STREAMLIT_WORK,
     "components.training": _TRAINING,
     "core": {**_APP, **_FLOW, **_WORK},
     "core.app": _APP,
@@ -120,7 +125,8 @@ NAMES: dict[str, dict[str, str]] = {
     "core.work": _WORK,
     "frontend": {**_FRONTEND, **_STATIC, **_STREAMLIT, **_PANEL},
     "frontend.frontend": _FRONTEND,
-    "frontend.panel": _PANEL,
+    "frontend.panel": {**_PANEL, **_STATE_WATCHER},
+    "frontend.panel.app_state_watcher": _STATE_WATCHER,
     "frontend.panel.panel_frontend": _PANEL,
     "frontend.stream_lit": _STREAMLIT,
     "frontend.web": _STATIC,

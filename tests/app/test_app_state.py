@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
-from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState
+from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState, StateReads
 from lightning_lite.errors import StateConflict, StateError
 from lightning_lite.storage import Drive
 from lightning_lite.structures import Dict
@@ -251,3 +251,45 @@ def test_a_flow_changes_itself_after_the_pass(own_place: Path, capfd):
 def test_a_value_that_can_not_be_state_is_refused(app: LightningApp):
     with pytest.raises(StateError):
         AppState().number = {1, 2}
+
+
+def test_reads_have_changed_when_a_value_that_was_read_has_changed(app: LightningApp):
+    state, reads = AppState(), StateReads()
+    state.several.one.text  # noqa: B018 - not recorded
+    with reads.recording():
+        assert (state.number, state.names, hasattr(state, "later"), len(state.several)) == (
+            0,
+            ["a"],
+            False,
+            1,
+        )
+    assert not reads.have_changed()
+
+    state.inner.text = "y"
+    state.several.one.text = "y"
+    assert not reads.have_changed()
+
+    state.names = ["a", "b"]
+    assert reads.have_changed()
+    state.names = ["a"]
+    assert not reads.have_changed()
+
+
+def test_of_a_value_that_was_read_twice_the_first_one_counts(app: LightningApp):
+    state, reads = AppState(), StateReads()
+    with reads.recording():
+        state.number += 1
+        assert state.number == 1
+
+    assert reads.have_changed()
+
+
+def test_each_thread_records_what_it_reads(app: LightningApp):
+    state, reads = AppState(), StateReads()
+    with reads.recording():
+        other = threading.Thread(target=lambda: state.number)
+        other.start()
+        other.join()
+    state.number = 1
+
+    assert not reads.have_changed()

@@ -57,10 +57,10 @@ LAYERS = [
         "frontends.listeners",
     },  # what an app has to know of a frontend
     {"app"},
-    {"components"},
     {"monitor"},
     {"core", "structures", "app_state"},  # old import paths; the state of a running app
     {"web", "frontends"},
+    {"components"},
     {"cli", "testing", "lightning", "lightning_app", "__main__"},
 ]
 

@@ -27,7 +27,10 @@ PRINTED = {match["name"]: match["printed"] for match in IN_GALLERY.finditer(GALL
 
 ARGUMENTS = {"resume/app.py": ["0.01"], "ui/app.py": ["0.01"]}  # seconds for each shard or epoch
 
-NEEDS_TWO_PROCESSES = {"auto_scaler.py", "drive/producer_consumer.py", "ui/app.py"}
+NEEDS_TWO_PROCESSES = {"auto_scaler.py", "drive/producer_consumer.py", "streamlit_page.py", "ui/app.py"}
+
+# The packages that only `make test-ml` installs; there, a test of `tests/ml` runs it.
+NEEDS = {"streamlit_page.py": "streamlit"}
 
 # Several works print at the same time.
 IN_ANY_ORDER = {"ui/app.py"}
@@ -47,6 +50,8 @@ def test_each_example_is_in_the_gallery():
 
 @pytest.mark.parametrize("example", PRINTED)
 def test_an_example_prints_the_text_in_the_gallery(example: str, own_place: Path):
+    if example in NEEDS:
+        pytest.importorskip(NEEDS[example], reason="only in `make test-ml`")
     printed, expected = run(EXAMPLES / example, own_place), PRINTED[example]
     if example in IN_ANY_ORDER:
         printed, expected = ("\n".join(sorted(text.splitlines())) for text in (printed, expected))

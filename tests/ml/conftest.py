@@ -5,6 +5,8 @@ collect_ignore = [
     "gradio_app.py",
     "lightning_script.py",
     "ml_script.py",
+    "redrawn_app.py",
     "spawn_script.py",
+    "streamlit_app.py",
     "torch_script.py",
 ]

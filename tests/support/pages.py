@@ -16,7 +16,7 @@ _PROGRAM = re.compile(
 )
 
 # Only `make test-ml` installs these.
-_LARGE_PACKAGE = re.compile(r"^(?:from|import) (?:sklearn|torch|gradio)\b", re.MULTILINE)
+_LARGE_PACKAGE = re.compile(r"^(?:from|import) (?:sklearn|torch|gradio|streamlit)\b", re.MULTILINE)
 
 
 class Program(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from lightning_lite.frontends.programs.streamlit_redraw import draw
 from lightning_lite.frontends.programs.user_code import find_function
 
 if __name__ == "__main__":
-    find_function()()
+    draw(find_function())

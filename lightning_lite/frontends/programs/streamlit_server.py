@@ -1,4 +1,4 @@
-"""The server of `StreamlitFrontend`; its argument has the settings."""
+"""The server of `StreamlitFrontend` and `ServeStreamlit`; its argument has the settings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ def main(settings: dict[str, Any]) -> None:
     from streamlit.web.cli import main as run_streamlit  # noqa: PLC0415 - its own modules before the user's
 
     prepare(settings)
+    # No option: versions that do not have it yet refuse an unknown option, and ignore the variable.
+    os.environ.setdefault("STREAMLIT_LOGGER_HIDE_WELCOME_MESSAGE", "true")
     options = {
         "server.address": settings["host"],
         "server.port": settings["port"],
         "server.baseUrlPath": settings["path"].strip("/"),
         "server.headless": "true",
+        "logger.level": "warning",
         "browser.gatherUsageStats": "false",
     }
     sys.argv = [

@@ -46,6 +46,11 @@ def prepare(settings: Mapping[str, Any]) -> None:
         import_module(module)
 
 
+def setting(name: str) -> Any:
+    """Return what the app has sent to this program under a name."""
+    return _settings[name]
+
+
 def find_function() -> Callable[[], Any]:
     """Return the function of the user without arguments; its file is loaded again after a change.
 
