@@ -11,6 +11,8 @@ machine can connect to the port. The rules, in the order of the checks:
     token            for all that has data, as `Authorization: Bearer ...`; no cookie, because the cookies of
                      127.0.0.1 are sent to all of its ports
     body             of a POST: JSON, and not long; to a route of an app, anything of at most 1 MiB
+
+A socket of the web is opened by a GET, so the same rules are for it.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ BODY_LIMIT = 64 * 1024
 
 #: The same for the routes of apps.
 APP_BODY_LIMIT = 1024 * 1024
+
+#: The same for a whole state that a client sends back.
+STATE_BODY_LIMIT = 8 * 1024 * 1024
+
+#: The address to which it is sent.
+_STATE = "/api/v1/state"
 
 #: Begin the paths that have no data, or whose ticket is the permission. No route of an app can have them.
 OPEN = ("/static/", "/download/", "/preview/", "/frame/")
@@ -91,19 +99,33 @@ class Guard:
         """Answer one request, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
         elif scope["type"] != "http":
-            # There are no sockets of the web here, and one without a guard must not be added by mistake.
+            # There is no such thing here, and one without a guard must not be added by mistake.
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
             await self._answer(scope, receive, _with_headers(scope["path"], send))
 
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a client connect to a socket of the web, or refuse it with an answer of HTTP."""
+        send = _without_length(send)
+        try:
+            self._check({**scope, "method": "GET"})
+        except Refused as refused:
+            await receive()  # the request to connect
+            await _send_error(
+                {**scope, "method": "GET"}, _as_denial(_with_headers(scope["path"], send)), refused
+            )
+            return
+        await self._app(scope, receive, send)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._check(scope)
             if scope["method"] not in ("GET", "HEAD"):
-                is_ours = is_reserved(scope["path"])
-                receive = _replay(await _read_body(receive, BODY_LIMIT if is_ours else APP_BODY_LIMIT))
+                receive = _replay(await _read_body(receive, _body_limit(scope["path"])))
         except Refused as refused:
             await _send_error(scope, send, refused)
             return
@@ -171,6 +193,36 @@ def _opens_page(scope: Scope, headers: Headers) -> bool:
         and headers.getlist("sec-fetch-mode") == ["navigate"]
         and headers.getlist("sec-fetch-dest") == ["document"]
     )
+
+
+def _body_limit(path: str) -> int:
+    if not is_reserved(path):
+        return APP_BODY_LIMIT
+    return STATE_BODY_LIMIT if path == _STATE else BODY_LIMIT
+
+
+def _as_denial(send: Send) -> Send:
+    """Return what sends the messages of an answer of HTTP to a client that wanted a socket of the web."""
+
+    async def send_denial(message: Message) -> None:
+        await send({**message, "type": message["type"].replace("http.", "websocket.http.", 1)})
+
+    return send_denial
+
+
+def _without_length(send: Send) -> Send:
+    """Return `send` without a length in answers to a client that wanted a socket of the web.
+
+    uvicorn adds the length; version 0.38 does so next to another one, and clients refuse both.
+    """
+
+    async def send_without_length(message: Message) -> None:
+        if message["type"] == "websocket.http.response.start":
+            headers = [each for each in message["headers"] if each[0].lower() != b"content-length"]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return send_without_length
 
 
 def _media_type(headers: Headers) -> str:

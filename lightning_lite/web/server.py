@@ -20,6 +20,7 @@ import sys
 import tempfile
 import webbrowser
 from contextlib import suppress
+from importlib.util import find_spec
 from threading import Event, Thread
 from time import monotonic
 from types import FrameType
@@ -34,6 +35,7 @@ from lightning_lite.monitor.app_layout import shows_something
 from lightning_lite.regular_files import open_regular
 from lightning_lite.web.application import create_app
 from lightning_lite.web.site import PERIOD, Site
+from lightning_lite.web.state_api import SOCKET_PACKAGE
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -52,6 +54,9 @@ _LAST_QUESTION = 2 * PERIOD
 
 #: Seconds for which answers under way are waited for at the end.
 _GRACE = 0
+
+#: Maximum of bytes of what a client sends over a websocket, where it has nothing to say.
+_MAX_SOCKET_MESSAGE = 1024
 
 #: Maximum of bytes of a file with a token.
 _MAX_TOKEN = 1000
@@ -114,7 +119,8 @@ class PageServer:
             app,
             loop="asyncio",
             http="h11",
-            ws="none",
+            ws="websockets-sansio" if find_spec(SOCKET_PACKAGE) else "none",
+            ws_max_size=_MAX_SOCKET_MESSAGE,
             lifespan="off",
             log_config=None,
             log_level="critical",

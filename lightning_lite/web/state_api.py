@@ -1,7 +1,10 @@
 """The REST API of Lightning App: state, components and status of the app, and changes of its state.
 
     GET  /api/v1/state, spec, status   from the journal, so that no answer waits for the flow
+    GET  /api/v1/layout                what its flows show
     POST /api/v1/delta                 an event of the run, between two passes or while one waits
+    POST /api/v1/state                 the same, for what differs from the state that the client was given
+    WS   /api/v1/ws                    says when the state has changed, see `state_feed`
     GET  /healthz                      whether the app runs
 
 It is about the app that the server was started for.
@@ -13,25 +16,34 @@ import json
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from importlib.util import find_spec
 from time import monotonic
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
+from lightning_lite.distribution import NAME
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.errors import CommandError
+from lightning_lite.monitor.app_layout import read_layout
 from lightning_lite.monitor.state_snapshot import read_components, read_state, read_statuses
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import error_answer, to_json
 from lightning_lite.web.refusals import Refused
+from lightning_lite.web.served_states import ServedStates, UnknownPart, changed, differences
 from lightning_lite.web.site import Site
+from lightning_lite.web.state_feed import StateFeed, serve_changes
 from lightning_lite.web.threads import in_thread
 
 #: What clients of Lightning App send with each request, as it was there.
 SESSION_HEADERS = ("X-Lightning-Session-UUID", "X-Lightning-Session-ID")
+
+#: The package with which uvicorn serves websockets.
+SOCKET_PACKAGE = "websockets"
 
 #: Seconds for which a first request reads a long journal.
 _READ_LIMIT = 20.0
@@ -40,42 +52,67 @@ _READ_LIMIT = 20.0
 _ANSWER_LIMIT = 40.0
 
 
-def make_state_routes(site: Site) -> list[Route]:
+def make_state_routes(site: Site) -> list[BaseRoute]:
     """Return the routes.
 
     Args:
         site: What all endpoints share.
     """
+    served, feed = ServedStates(), StateFeed(site)
 
     def read(look: Callable[[RunSummary, RunHistory], Any]) -> Callable[[Request], Any]:
-        def answer() -> Response:
-            run = app_run(site)
-            return Response(to_json(_look(site, run, look)), media_type="application/json")
-
         async def serve(request: Request) -> Response:
-            return await _refusing(request, answer)
+            return await _refusing(request, lambda: _json(_look(site, app_run(site), look)))
 
         return serve
-
-    def show_state(run: RunSummary, history: RunHistory) -> dict[str, Any]:
-        return {**read_state(history), "app_state": {"stage": run.state}}
 
     def show_status(run: RunSummary, history: RunHistory) -> dict[str, Any]:
         return {"is_ui_ready": run.state == "running", "work_statuses": read_statuses(history)}
 
+    async def show_state(request: Request) -> Response:
+        def answer() -> Response:
+            state = _look(site, app_run(site), _state_of)
+            served.keep(_client_of(request), state)
+            return _json(state)
+
+        return await _refusing(request, answer)
+
+    async def show_layout(request: Request) -> Response:
+        return await _refusing(request, lambda: _json(_tabs(read_layout(app_run(site))["root"])))
+
     async def change(request: Request) -> Response:
         return await _refusing(request, partial(_change, site, await request.body()))
 
-    async def tell_health(_: Request) -> Response:
-        is_running = site.run is not None and site.find_run(site.run).state == "running"
-        return Response(
-            to_json({"status": "ok" if is_running else "failure"}),
-            200 if is_running else 500,
-            media_type="application/json",
+    async def take_state(request: Request) -> Response:
+        return await _refusing(
+            request, partial(_take_state, site, served, _client_of(request), await request.body())
         )
 
+    async def send_changes(socket: WebSocket) -> None:
+        try:
+            await in_thread(app_run, site)
+            await serve_changes(feed, socket)
+        except Refused as refused:
+            await socket.send_denial_response(error_answer(refused.status, refused.reason, refused.headers))
+
+    async def want_socket(_: Request) -> Response:
+        if find_spec(SOCKET_PACKAGE) is None:
+            install = f"pip install '{NAME}[lightning]'"
+            return error_answer(
+                501, f"This address needs {SOCKET_PACKAGE}, which is not installed: {install}."
+            )
+        return error_answer(426, "This address is for a websocket.", {"Upgrade": "websocket"})
+
+    async def tell_health(_: Request) -> Response:
+        is_running = site.run is not None and site.find_run(site.run).state == "running"
+        return _json({"status": "ok" if is_running else "failure"}, 200 if is_running else 500)
+
     return [
-        Route("/api/v1/state", read(show_state), methods=["GET"]),
+        Route("/api/v1/state", show_state, methods=["GET"]),
+        Route("/api/v1/state", take_state, methods=["POST"]),
+        Route("/api/v1/layout", show_layout, methods=["GET"]),
+        WebSocketRoute("/api/v1/ws", send_changes),
+        Route("/api/v1/ws", want_socket, methods=["GET"]),
         Route("/api/v1/spec", read(lambda _, history: read_components(history)), methods=["GET"]),
         Route("/api/v1/status", read(show_status), methods=["GET"]),
         Route("/api/v1/delta", change, methods=["POST"]),
@@ -126,11 +163,74 @@ def _look(site: Site, run: RunSummary, look: Callable[[RunSummary, RunHistory], 
         return look(run, follower.history)
 
 
+def _state_of(run: RunSummary, history: RunHistory) -> dict[str, Any]:
+    return {**read_state(history), "app_state": {"stage": run.state}}
+
+
+def _client_of(request: Request) -> str:
+    """Return what names a client: the headers of its session, which `_refusing` wants."""
+    return "\n".join(request.headers.get(name, "") for name in SESSION_HEADERS)
+
+
+def _tabs(tab: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the tabs of a layout in the form of Lightning App, those in a tab as its `tabs`."""
+    if tab is None:
+        return []
+    found = []
+    for each in [tab] if tab["kind"] == "page" else tab["tabs"]:
+        shown = {"name": each["name"], "content": each["url"] or each["component"], "target": each["url"]}
+        found.append({**shown, "tabs": _tabs(each)} if each["kind"] == "tabs" else shown)
+    return found
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(to_json(data), status, media_type="application/json")
+
+
 def _change(site: Site, body: bytes) -> Response:
     """Let the app make the changes in the body of a request.
 
     Raises:
         Refused: It has another form, the app refuses the changes, or it does not answer.
+    """
+    data = _object_in(site, body)
+    if data.keys() != {"changes"}:
+        raise Refused(422, "The body must be an object with the field changes, and no other.")
+    _send(site, data["changes"])
+    return _json({})
+
+
+def _take_state(site: Site, served: ServedStates, client: str, body: bytes) -> Response:
+    """Let the app make the changes in a state that a client has sent back.
+
+    Raises:
+        Refused: As for `_change`, or the client was given no state.
+    """
+    data = _object_in(site, body)
+    if data.keys() != {"state"}:
+        raise Refused(
+            422,
+            "The body must be an object with the field state, and no other. The stage can't be changed; end "
+            "the app with `lightning-lite stop`.",
+        )
+    given = served.given_to(client)
+    if given is None:
+        raise Refused(409, "This session was given no state to compare with: read /api/v1/state first.")
+    try:
+        changes = differences(given, data["state"])
+    except UnknownPart as error:
+        raise Refused(422, str(error)) from None
+    if changes:
+        _send(site, changes)
+        served.keep(client, changed(given, changes))
+    return _json({})
+
+
+def _object_in(site: Site, body: bytes) -> dict[str, Any]:
+    """Return the object in the body of a request that changes something.
+
+    Raises:
+        Refused: There is none, or the server changes nothing.
     """
     if site.read_only:
         raise Refused(403, "This server is read-only: it was started with --read-only.")
@@ -138,15 +238,25 @@ def _change(site: Site, body: bytes) -> Response:
         data = json.loads(body)
     except (ValueError, RecursionError):
         raise Refused(400, "The body is not JSON.") from None
-    if not isinstance(data, dict) or data.keys() != {"changes"}:
-        raise Refused(422, "The body must be an object with the field changes, and no other.")
+    if not isinstance(data, dict):
+        raise Refused(
+            422, "The body must be an object with the field changes, for /api/v1/state with the field state."
+        )
+    return data
+
+
+def _send(site: Site, changes: Any) -> None:
+    """Let the app make changes.
+
+    Raises:
+        Refused: The app refuses the changes, or does not answer.
+    """
     run = app_run(site)
     if run.state != "running":
         raise Refused(503, f"The app of run {run.id} has ended: its state is {run.state}.")
     try:
-        answer = ask(run.path, "delta", _ANSWER_LIMIT, changes=data["changes"])
+        answer = ask(run.path, "delta", _ANSWER_LIMIT, changes=changes)
     except CommandError as error:
         raise Refused(504 if error.is_late else 503, f"{error}.") from error
     if answer["status"] != HTTPStatus.OK:
         raise Refused(answer["status"], answer["error"])
-    return Response(b"{}", media_type="application/json")

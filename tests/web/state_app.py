@@ -37,6 +37,9 @@ class Inner(LightningFlow):
     def run(self) -> None:
         pass
 
+    def configure_layout(self) -> list[dict[str, str]]:
+        return [{"name": "Deep", "content": "https://docs.example/deep"}]
+
 
 class Root(LightningFlow):
     def __init__(self) -> None:
@@ -51,6 +54,12 @@ class Root(LightningFlow):
         self.wait = Wait()
         self.several = List(Other(), Other())
         self._private = 1
+
+    def configure_layout(self) -> list[dict[str, object]]:
+        return [
+            {"name": "Manual", "content": "https://docs.example/manual"},
+            {"name": "Inner", "content": self.inner},
+        ]
 
     def run(self) -> None:
         while os.path.exists("busy"):

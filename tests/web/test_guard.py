@@ -180,11 +180,19 @@ def test_nothing_can_be_sent_to_the_open_paths(server: Server, path: str):
     assert (reply.status, reply.error) == (405, "Only GET is possible here.")
 
 
-def test_a_websocket_is_refused(server: Server):
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+def test_a_websocket_is_refused_as_any_other_request(server: Server):
+    upgrade = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "x" * 22 + "==",
+    }
 
-    assert server.send("GET", "/api/server", upgrade, token=False).status == 401
-    assert server.send("GET", "/", {**upgrade, "Sec-WebSocket-Key": "x" * 22 + "=="}).status == 200
+    for path in ("/api/server", "/api/v1/ws", "/names"):
+        assert server.send("GET", path, upgrade, token=False).status == 401
+        assert server.send("GET", path, {**upgrade, "Origin": "http://evil.example"}).status == 403
+    assert server.send("GET", "/api/server", upgrade).status == 403
+    assert server.send("GET", "/", upgrade).status == 403
 
 
 # Without a server: what the application behind the guard would get.
@@ -208,11 +216,17 @@ def pass_through(scope: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]
     return passed, sent
 
 
-def test_no_socket_of_the_web_and_nothing_unknown_passes():
-    headers = [(b"host", b"127.0.0.1:1"), (b"authorization", b"Bearer secret")]
-    for kind in ("websocket", "webtransport"):
-        passed, sent = pass_through({"type": kind, "path": "/api/server", "headers": headers})
-        assert (passed, sent) == ([], [{"type": "websocket.close", "code": 1008}])
+def test_a_websocket_without_the_token_and_nothing_unknown_passes():
+    headers = [(b"host", b"127.0.0.1:1")]
+    passed, sent = pass_through({"type": "websocket", "path": "/api/v1/ws", "headers": headers})
+    assert (passed, sent[0]["type"], sent[0]["status"]) == ([], "websocket.http.response.start", 401)
+    assert sent[1]["type"] == "websocket.http.response.body"
+
+    headers.append((b"authorization", b"Bearer secret"))
+    socket = {"type": "websocket", "path": "/api/v1/ws", "headers": headers}
+    assert pass_through(socket) == (["websocket"], [])
+    passed, sent = pass_through({**socket, "type": "webtransport"})
+    assert (passed, sent) == ([], [{"type": "websocket.close", "code": 1008}])
 
     assert pass_through({"type": "lifespan"}) == (["lifespan"], [])
     http = {"type": "http", "method": "GET", "path": "/api/server", "headers": headers}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from lightning_lite.testing import poll_until
 
@@ -45,9 +48,18 @@ class RunningState:
         fields = ("component", "attribute", "old", "new")
         return self.post({"changes": [dict(zip(fields, change, strict=True)) for change in changes]})
 
-    def post(self, data: object, **options) -> Reply:
-        headers = {"Content-Type": "application/json", **SESSION}
-        return self.server.send("POST", "/api/v1/delta", headers, json.dumps(data).encode(), **options)
+    def post(self, data: object, path: str = "/api/v1/delta", session: str = "a", **options) -> Reply:
+        headers = {"Content-Type": "application/json", **SESSION, "X-Lightning-Session-UUID": session}
+        return self.server.send("POST", path, headers, json.dumps(data).encode(), **options)
+
+    def send_back(self, state: object, session: str = "a") -> Reply:
+        """Send a state back, as clients of Lightning App do."""
+        return self.post({"state": state}, "/api/v1/state", session)
+
+    def connect(self, **headers: str) -> ClientConnection:
+        """Open the websocket, with these headers."""
+        url = f"ws://{self.server.host}/api/v1/ws"
+        return connect(url, additional_headers=headers, open_timeout=DEADLINE, proxy=None)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +96,20 @@ def test_the_components_have_their_classes(app: RunningState):
 
     assert (spec["root"]["kind"], spec["root"]["class"]) == ("flow", "Root")
     assert (spec["root.several.1"]["kind"], spec["root.several.1"]["class"]) == ("work", "Other")
+
+
+def test_the_layout_has_the_tabs_and_their_addresses(app: RunningState):
+    manual, deep = "https://docs.example/manual", "https://docs.example/deep"
+
+    assert app.get("/api/v1/layout").data == [
+        {"name": "Manual", "content": manual, "target": manual},
+        {
+            "name": "Inner",
+            "content": "root.inner",
+            "target": "",
+            "tabs": [{"name": "Deep", "content": deep, "target": deep}],
+        },
+    ]
 
 
 def test_the_status_has_each_work(app: RunningState):
@@ -182,7 +208,137 @@ def test_a_body_that_is_not_json_is_refused(app: RunningState):
     assert app.server.send("POST", "/api/v1/delta", headers, b"{").status == 400
 
 
-@pytest.mark.parametrize("path", ["/api/v1/state", "/api/v1/spec", "/api/v1/status"])
+def test_a_state_that_is_sent_back_changes_what_differs_and_nothing_else(app: RunningState):
+    state = app.state
+    number = state["vars"]["number"]
+    assert app.change(("root", "number", number, number + 10)).status == 200  # the flow has gone on
+
+    state["flows"]["inner"]["vars"]["text"] = "sent"
+    assert app.send_back(state).status == 200
+
+    assert app.state["flows"]["inner"]["vars"] == {"text": "sent"}
+    assert app.state["vars"]["number"] == number + 10
+    assert app.send_back({"flows": {"inner": {"vars": {"text": "x"}}}}).status == 200
+    assert app.state["flows"]["inner"]["vars"] == {"text": "x"}
+
+
+def test_a_client_may_send_several_states_back_for_one_that_it_was_given(app: RunningState):
+    state = app.state
+    for text in ("one", "two", "x"):
+        state["flows"]["inner"]["vars"]["text"] = text
+        assert app.send_back(state).status == 200
+
+
+def test_a_state_that_is_sent_back_too_late_is_refused(app: RunningState):
+    state = app.state
+    number = state["vars"]["number"]
+    assert app.change(("root", "number", number, number + 1)).status == 200
+    state["vars"]["number"] = number - 1
+    state["flows"]["inner"]["vars"]["text"] = "late"
+
+    reply = app.send_back(state)
+
+    assert reply.status == 409
+    assert f"root.number is {number + 1} by now" in reply.error
+    assert app.state["vars"]["number"] == number + 1
+    assert app.state["flows"]["inner"]["vars"] == {"text": "x"}
+
+
+def test_each_session_is_compared_with_what_it_was_given(app: RunningState):
+    state = app.state
+
+    reply = app.send_back(state, session="another")
+
+    assert reply.status == 409
+    assert "was given no state" in reply.error
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ([], "root must be an object with app_state, flows, structures, vars, works. Found []"),
+        ({"calls": {}}, "root must be an object with"),
+        ({"vars": {"unknown": 1}}, "vars of root must be an object with names that the state has: counted,"),
+        ({"vars": {"_private": 1}}, "vars of root must be an object with names that the state has"),
+        ({"flows": {"inner": {"vars": 1}}}, "vars of root.inner must be an object with names"),
+        ({"flows": {"other": {}}}, "flows of root must be an object with names that the state has: inner."),
+        ({"app_state": {"stage": "stopping"}}, "app_state can't be changed; end the app with"),
+        ({"vars": {"drive": "lit://other"}}, "A Drive can't be changed from outside"),
+    ],
+)
+def test_a_state_with_other_parts_is_refused(app: RunningState, state, sentence):
+    assert app.state
+
+    reply = app.send_back(state)
+
+    assert reply.status == 422
+    assert sentence in reply.error
+
+
+def test_a_state_may_be_long(app: RunningState):
+    state = app.state
+    state["flows"]["inner"]["vars"]["text"] = "x" * 100_000
+    assert app.send_back(state).status == 200
+    assert app.send_back({"flows": {"inner": {"vars": {"text": "x"}}}}).status == 200
+    assert app.post({"stage": "stopping"}, "/api/v1/state").status == 422
+
+
+def test_each_client_of_the_websocket_hears_of_each_change(app: RunningState):
+    token = f"Bearer {app.server.token}"
+    with app.connect(Authorization=token) as first, app.connect(Authorization=token) as second:
+        number = app.state["vars"]["number"]
+        last = {}
+        for new in (number + 1, number + 2):
+            assert app.change(("root", "number", new - 1, new)).status == 200
+            for name, client in (("first", first), ("second", second)):
+                count = int(client.recv(DEADLINE))
+                assert count > last.get(name, 0)
+                last[name] = count
+
+
+def test_a_client_that_talks_too_much_is_cut(app: RunningState):
+    with app.connect(Authorization=f"Bearer {app.server.token}") as client:
+        client.send("what it says has no meaning")
+        client.send("x" * 10_000)
+        with pytest.raises(ConnectionClosed):
+            client.recv(DEADLINE)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": "", "Origin": "http://evil.example"}, 403),
+        ({"Authorization": "", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_the_guard_stands_before_the_websocket(app: RunningState, headers, status):
+    if headers.get("Authorization") == "":
+        headers = {**headers, "Authorization": f"Bearer {app.server.token}"}
+
+    with pytest.raises(InvalidStatus) as refused:
+        app.connect(**headers)
+
+    assert refused.value.response.status_code == status
+    assert b"error" in refused.value.response.body
+
+
+def test_another_name_of_the_server_is_refused_for_the_websocket(app: RunningState):
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            f"ws://rebound.test:{app.server.port}/api/v1/ws",
+            sock=socket.create_connection(("127.0.0.1", app.server.port)),
+            additional_headers={"Authorization": f"Bearer {app.server.token}"},
+        )
+    assert refused.value.response.status_code == 421
+
+
+def test_the_address_of_the_websocket_is_for_nothing_else(app: RunningState):
+    assert app.get("/api/v1/ws").status == 426
+
+
+@pytest.mark.parametrize("path", ["/api/v1/state", "/api/v1/spec", "/api/v1/status", "/api/v1/layout"])
 def test_the_headers_of_a_session_are_needed(app: RunningState, path: str):
     reply = app.server.send("GET", path, {"X-Lightning-Session-UUID": "a"})
 
@@ -192,7 +348,7 @@ def test_the_headers_of_a_session_are_needed(app: RunningState, path: str):
 
 
 def test_the_token_and_the_origin_are_checked_first(app: RunningState):
-    for path in ("/api/v1/state", "/api/v1/spec", "/api/v1/status", "/healthz"):
+    for path in ("/api/v1/state", "/api/v1/spec", "/api/v1/status", "/api/v1/layout", "/healthz"):
         assert app.server.send("GET", path, SESSION, token=False).status == 401
         assert app.server.send("GET", path, {**SESSION, "Origin": "http://evil.example"}).status == 403
     assert app.post({"changes": []}, token=False).status == 401
@@ -218,14 +374,22 @@ def test_the_state_is_read_while_a_pass_takes_long(app: RunningState):
 
 
 def test_a_read_only_server_gives_the_state_and_changes_nothing(app: RunningState):
-    run_id = app.server.address.rpartition("/")[2]
+    run_id = app.server.address.partition("/runs/")[2].partition("/")[0]
     with serving(run_id, "--root", app.folder / "root", "--read-only") as server:
         headers = {"Content-Type": "application/json", **SESSION}
         assert server.send("GET", "/api/v1/state", SESSION).data["flows"]["inner"]["vars"] == {"text": "x"}
         assert server.send("POST", "/api/v1/delta", headers, b'{"changes": []}').status == 403
+        assert server.send("POST", "/api/v1/state", headers, b'{"state": {}}').status == 403
 
 
 def test_a_server_without_an_app_has_no_state(own_place: Path):
     with serving() as server:
         assert server.send("GET", "/api/v1/state", SESSION).status == 404
+        assert server.send("GET", "/api/v1/layout", SESSION).status == 404
+        with pytest.raises(InvalidStatus) as refused:
+            connect(
+                f"ws://{server.host}/api/v1/ws",
+                additional_headers={"Authorization": f"Bearer {server.token}"},
+            )
+        assert refused.value.response.status_code == 404
         assert server.get("/healthz").status == 500

@@ -1,0 +1,111 @@
+"""The state that each client of `/api/v1/state` was given last: what it sends back is compared with it.
+
+A client of Lightning App changes the state by sending back all of it. Only what differs from the state that
+the client was given is a change, from the value that it was given; the rest would undo what the flow has done
+by now.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+from typing import Any
+
+from lightning_lite.values.json_form import are_equal
+
+#: Maximum number of clients whose state is kept; the one that has been given none for longest is forgotten.
+MAX_CLIENTS = 32
+
+#: The parts of a state with components.
+_KINDS = ("flows", "works", "structures")
+
+Change = dict[str, Any]
+
+
+class UnknownPart(ValueError):
+    """A state has a component or an attribute that the state of the app does not have."""
+
+
+class ServedStates:
+    """The states of several clients; callable from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._states: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    def keep(self, client: str, state: dict[str, Any]) -> None:
+        """Note what a client was given; nothing may change it.
+
+        Args:
+            client: Names the client.
+            state: The state.
+        """
+        with self._lock:
+            self._states[client] = state
+            self._states.move_to_end(client)
+            if len(self._states) > MAX_CLIENTS:
+                self._states.popitem(last=False)
+
+    def given_to(self, client: str) -> dict[str, Any] | None:
+        """Return what a client was given last, or `None` if that is not known."""
+        with self._lock:
+            return self._states.get(client)
+
+
+def differences(given: dict[str, Any], sent: Any) -> list[Change]:
+    """Return the changes between two states; what the second one leaves out has not changed.
+
+    Args:
+        given: The state that the client was given.
+        sent: The state that it sends back.
+
+    Raises:
+        UnknownPart: `sent` has another form, or something that `given` does not have.
+
+    Example:
+        >>> differences({"vars": {"a": 1, "b": 2}}, {"vars": {"a": 1, "b": 3}})
+        [{'component': 'root', 'attribute': 'b', 'old': 2, 'new': 3}]
+    """
+    return list(_differences("root", given, sent))
+
+
+def _differences(name: str, given: dict[str, Any], sent: Any) -> Iterator[Change]:
+    known = {"vars", *_KINDS} if name != "root" else {"vars", "app_state", *_KINDS}
+    if not isinstance(sent, dict) or not sent.keys() <= known:
+        raise UnknownPart(f"{name} must be an object with {', '.join(sorted(known))}. Found {sent!r:.100}")
+    if "app_state" in sent and not are_equal(sent["app_state"], given.get("app_state")):
+        raise UnknownPart("app_state can't be changed; end the app with `lightning-lite stop`.")
+    for kind in ("vars", *_KINDS):
+        part, known_part = sent.get(kind, {}), given.get(kind, {})
+        if not isinstance(part, dict) or not part.keys() <= known_part.keys():
+            raise UnknownPart(
+                f"{kind} of {name} must be an object with names that the state has: "
+                f"{', '.join(sorted(known_part)) or 'none'}. Found {part!r:.100}"
+            )
+        for key, value in part.items():
+            if kind != "vars":
+                yield from _differences(f"{name}.{key}", known_part[key], value)
+            elif not are_equal(value, known_part[key]):
+                yield {"component": name, "attribute": key, "old": known_part[key], "new": value}
+
+
+def changed(state: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
+    """Return a state after changes; the given one stays as it is.
+
+    Example:
+        >>> change = {"component": "root.a", "attribute": "b", "old": 1, "new": 2}
+        >>> changed({"flows": {"a": {"vars": {"b": 1}}}}, [change])
+        {'flows': {'a': {'vars': {'b': 2}}}}
+    """
+    for change in changes:
+        state = _with_value(state, change["component"].split(".")[1:], change["attribute"], change["new"])
+    return state
+
+
+def _with_value(part: dict[str, Any], keys: list[str], attribute: str, value: Any) -> dict[str, Any]:
+    if not keys:
+        return {**part, "vars": {**part["vars"], attribute: value}}
+    kind = next(kind for kind in _KINDS if keys[0] in part.get(kind, {}))
+    below = _with_value(part[kind][keys[0]], keys[1:], attribute, value)
+    return {**part, kind: {**part[kind], keys[0]: below}}
