@@ -17,3 +17,7 @@ class LightningAppStateException(Exception):
 
 class LightningPlatformException(Exception):
     """The cloud has failed; never raised here."""
+
+
+class LogLinesLimitExceeded(Exception):
+    """The cloud returns no more lines of a log; never raised here."""

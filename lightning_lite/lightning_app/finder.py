@@ -14,12 +14,15 @@ from _frozen_importlib import ModuleSpec  # importlib would cost each work some 
 from types import ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.lightning_app.names import NAMES, REFUSED, TOP_NAMES, place_of
+from lightning_lite.lightning_app.names import NAMES, TOP_NAMES, place_of
 from lightning_lite.values.namespaces import import_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+#: Imported by name: only an error needs it, and works have the finder.
+_REFUSED = "lightning_lite.lightning_app.refused"
 
 #: The package whose names lead to ours, and the old name of its module `app`.
 _PACKAGE, _OLD_NAME = "lightning", "lightning_app"
@@ -98,8 +101,8 @@ class NameFinder:
             return None
         key = _key_of(name)
         if name == _PACKAGE or key in NAMES:
-            is_package = name == _PACKAGE or any(_is_below(other, key or "") for other in NAMES)
-            return ModuleSpec(name, self, origin="lightning_lite", is_package=is_package)  # type: ignore[arg-type]
+            # Each is a package: so Python asks here for each name that it lacks, and the error says why.
+            return ModuleSpec(name, self, origin="lightning_lite", is_package=True)  # type: ignore[arg-type]
         if key is None and not isinstance(sys.modules.get(_PACKAGE), AliasModule):
             return None  # a module that the installed `lightning` does not have either
         # With the full name, Python would replace this error of `from lightning.app import x` by its own.
@@ -229,10 +232,6 @@ def _find_elsewhere(name: str, path: Sequence[str] | None) -> Any:
     return None
 
 
-def _is_below(module: str, package: str) -> bool:
-    return module != package and (not package or module.startswith(f"{package}."))
-
-
 def _missing(name: str, key: str | None) -> str:
     """Return why there is no such module or name."""
     if key is None:
@@ -240,5 +239,6 @@ def _missing(name: str, key: str | None) -> str:
             f"No module or name {name!r}. It belongs to the package lightning, which is not installed: "
             "pip install lightning"
         )
-    reason = next((REFUSED[part] for part in REFUSED if f"{key}.".startswith(f"{part}.")), "")
+    refused: dict[str, str] = import_module(_REFUSED).REFUSED
+    reason = next((refused[part] for part in refused if f"{key}.".startswith(f"{part}.")), "")
     return f"lightning_lite has no {name}{': ' if reason else ''}{reason}; see its page on Lightning Apps."

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 from lightning_lite.app.app import LightningApp
 from lightning_lite.app.layout import Entry, read_layout
+from lightning_lite.extras import missing_package
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import TreeMember
 from lightning_lite.tree.ports import find_free_port
+from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
+
+#: What a tree consists of: for type hints, and for `isinstance`.
+Component = LightningFlow | LightningWork | Dict[Any, Any] | List[Any]
+ComponentTuple = (LightningFlow, LightningWork, Dict, List)
+
+_R = TypeVar("_R")
 
 
 def pretty_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +121,72 @@ class LightningJSONEncoder(json.JSONEncoder):
         """Return the plain data of an object."""
         convert = getattr(o, "__json__", None)
         return convert() if callable(convert) else super().default(o)
+
+
+class AttributeDict(dict[str, Any]):
+    """A dict whose values are attributes, too.
+
+    Example:
+        >>> values = AttributeDict(rate=0.1)
+        >>> values.rate = values.rate * 2
+        >>> values["rate"], hasattr(values, "epochs")
+        (0.2, False)
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f'Missing attribute "{name}"', name=name, obj=self) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+
+def requires(module_paths: str | list[str]) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """Return a decorator for functions that need packages: a call without them is an error that names them.
+
+    Args:
+        module_paths: The names of the packages in an import.
+
+    Example:
+        >>> @requires(["json", "absent"])
+        ... def load():
+        ...     return 1
+        >>> load()
+        Traceback (most recent call last):
+            ...
+        ModuleNotFoundError: load needs absent, which is not installed: pip install absent
+    """
+    packages = [module_paths] if isinstance(module_paths, str) else module_paths
+
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> _R:
+            if package := missing_package(*packages):
+                raise ModuleNotFoundError(
+                    f"{function.__qualname__} needs {package}, which is not installed: pip install {package}",
+                    name=package,
+                )
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def headers_for(context: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of requests to the state of an app.
+
+    Args:
+        context: `token`, `session_id` and `type`, each optional.
+
+    Example:
+        >>> headers_for({"session_id": "1"})["X-Lightning-Session-ID"]
+        '1'
+    """
+    names = {"Session-UUID": "token", "Session-ID": "session_id", "Type": "type"}
+    return {f"X-Lightning-{name}": context.get(key, "") for name, key in names.items()}
 
 
 def is_running_in_cloud() -> bool:

@@ -25,6 +25,8 @@ _RUNTIME = "lightning_app.runtime"
 _HELPERS = "lightning_app.helpers"
 _ENUMS = "lightning_app.enums"
 _EXCEPTIONS = "lightning_app.exceptions"
+_STATE_STORE = "lightning_app.state_store"
+_PDB = {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"}
 _SETUP_COMMANDS = "lightning_app.setup_commands"
 _CODE = {"Code": "components.code_archive"}
 _MULTI_NODE = {"MultiNode": "components.multi_node"}
@@ -130,12 +132,14 @@ NAMES: dict[str, dict[str, str]] = {
     "frontend.panel.panel_frontend": _PANEL,
     "frontend.stream_lit": _STREAMLIT,
     "frontend.web": _STATIC,
-    "pdb": {"MPPdb": "pdb:Pdb", "set_trace": "builtins:breakpoint"},
+    "pdb": _PDB,
+    "pdb.pdb": _PDB,
     "runners": {
         "MultiProcessRuntime": _RUNTIME,
         "RuntimeType": _RUNTIME,
         "dispatch": _RUNTIME,
         "load_app_from_file": _RUNTIME,
+        "run_app_commands": _SETUP_COMMANDS,
     },
     "runners.multiprocess": {"MultiProcessRuntime": _RUNTIME},
     "runners.runtime": {"dispatch": _RUNTIME, "load_app_from_file": _RUNTIME},
@@ -166,8 +170,11 @@ NAMES: dict[str, dict[str, str]] = {
         "_extract_commands_from_file": f"{_SETUP_COMMANDS}:extract_commands",
     },
     "utilities.app_helpers": {
+        "InMemoryStateStore": _STATE_STORE,
         "LightningJSONEncoder": _HELPERS,
         "Logger": "logging:getLogger",
+        "StateEntry": _STATE_STORE,
+        "StateStore": _STATE_STORE,
         "_is_headless": f"{_HELPERS}:is_headless",
         "affiliation": _HELPERS,
         "is_overridden": _HELPERS,
@@ -178,12 +185,17 @@ NAMES: dict[str, dict[str, str]] = {
     "utilities.cloud": {"is_running_in_cloud": _HELPERS},
     "utilities.commands": {"ClientCommand": "client_command"},
     "utilities.commands.base": {"ClientCommand": "client_command"},
+    "utilities.data_structures": {"AttributeDict": _HELPERS},
     "utilities.enum": {
         "AppStage": _ENUMS,
         "CacheCallsKeys": _ENUMS,
+        "ComponentContext": _ENUMS,
+        "OpenAPITags": _ENUMS,
         "WorkFailureReasons": _ENUMS,
+        "WorkPendingReason": _ENUMS,
         "WorkStageStatus": "status",
         "WorkStopReasons": _ENUMS,
+        "make_status": _ENUMS,
     },
     "utilities.exceptions": {
         "CacheMissException": "errors:Pause",
@@ -195,37 +207,27 @@ NAMES: dict[str, dict[str, str]] = {
         "LightningPlatformException": _EXCEPTIONS,
         "LightningSigtermStateException": "errors:StopRun",
         "LightningWorkException": "errors:ComponentError",
+        "LogLinesLimitExceeded": _EXCEPTIONS,
         "MisconfigurationException": _EXCEPTIONS,
     },
     "utilities.frontend": {"AppInfo": "lightning_app.app_info"},
+    "utilities.imports": {"requires": _HELPERS},
     "utilities.layout": {"_collect_layout": f"{_HELPERS}:collect_layout"},
     "utilities.load_app": {"extract_metadata_from_app": _RUNTIME, "load_app_from_file": _RUNTIME},
     "utilities.network": {"find_free_network_port": _HELPERS},
     "utilities.packaging": {},
-    "utilities.packaging.build_config": _BUILD_CONFIG,
+    "utilities.packaging.build_config": {**_BUILD_CONFIG, "load_requirements": "tree.cloud"},
     "utilities.packaging.cloud_compute": _CLOUD_COMPUTE,
     "utilities.safe_pickle": {
         "dump": "lightning_app.safe_pickle",
         "get_picklable_work": "lightning_app.safe_pickle",
         "load": "lightning_app.safe_pickle",
     },
-    "utilities.state": {"AppState": "app_state"},
+    "utilities.state": {"AppState": "app_state", "headers_for": _HELPERS},
     "utilities.tracer": _TRACER,
-    "utilities.tree": {"breadth_first": "lightning_app.walks"},
+    "utilities.tree": {"breadth_first": "lightning_app.walks", "depth_first": "lightning_app.walks"},
+    "utilities.types": {"Component": _HELPERS, "ComponentTuple": _HELPERS},
     "utilities.warnings": {"LightningFlowWarning": "errors"},
-}
-
-_NO_JUSTPY = "justpy works with no current release of its own dependencies, use StreamlitFrontend"
-
-#: Why modules and names of Lightning App are missing for ever; keys are dotted names as in an import.
-REFUSED = {
-    "core.queues": "works and flows exchange messages in another way",
-    "frontend.JustPyFrontend": _NO_JUSTPY,
-    "frontend.just_py": _NO_JUSTPY,
-    "runners.CloudRuntime": "there is no cloud here, use MultiProcessRuntime",
-    "runners.cloud": "there is no cloud here, use MultiProcessRuntime",
-    "testing.run_app_in_cloud": "there is no cloud here, use application_testing",
-    "utilities.proxies": "works and flows exchange messages in another way",
 }
 
 

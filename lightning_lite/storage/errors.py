@@ -14,6 +14,7 @@ DriveError
     │   ├── DriveTimeout      … and did not appear in time (TimeoutError)
     │   └── DriveNotStored    … a path or object of a work is not stored (RuntimeError)
     ├── DriveSourceMissing    the source of a put does not exist (FileNotFoundError)
+    │   └── FileSystemSourceMissing   … of FileSystem.put (FileExistsError, too, as in Lightning App)
     ├── DriveSourceChanged    the source changed during a put or a get
     ├── DriveExists           the path exists already (FileExistsError)
     │   ├── DriveDuplicate    … put by another component
@@ -107,6 +108,10 @@ class DriveNotStored(DriveNotFound, RuntimeError):
 
 class DriveSourceMissing(DriveOSError, FileNotFoundError):
     """The source of a put does not exist."""
+
+
+class FileSystemSourceMissing(DriveSourceMissing, FileExistsError):
+    """The source of `FileSystem.put` does not exist; Lightning App raises `FileExistsError` for that."""
 
 
 class DriveSourceChanged(DriveOSError):

@@ -13,6 +13,8 @@ from lightning_lite.storage.errors import (
     DriveNotStored,
     DriveOSError,
     DrivePathError,
+    DriveSourceMissing,
+    FileSystemSourceMissing,
     shown,
     translate_errors,
 )
@@ -62,13 +64,20 @@ class FileSystem:
         Args:
             source_path: Local file or folder.
             destination_path: Its path; `/` means the top, under the name of the source.
+
+        Raises:
+            FileSystemSourceMissing: There is no such file or folder. It is a `FileNotFoundError`, and a
+                `FileExistsError`, which apps of Lightning catch.
         """
         source = absolute(path_text(source_path))
         parts = _parts(destination_path, "destination")
-        if not is_there(source):
-            raise missing_source(source)
-        with translate_errors("put", source_path, "what was there is kept"):
-            self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
+        try:
+            if not is_there(source):
+                raise missing_source(source)
+            with translate_errors("put", source_path, "what was there is kept"):
+                self._files().keep(_OWNER, parts or (absolute_parts(source)[-1],), source)
+        except DriveSourceMissing as error:
+            raise FileSystemSourceMissing(str(error)) from None
 
     def get(self, source_path: PathLike, destination_path: PathLike, overwrite: bool = True) -> None:
         """Copy one version of a file or a folder to a local path.

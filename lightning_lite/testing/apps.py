@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from typing import Any
+
 from lightning_lite.app.app import F, LightningApp
+from lightning_lite.app_state import AppState
 from lightning_lite.messages import KillWork
 
 
@@ -55,6 +60,21 @@ class LightningTestApp(LightningApp[F]):
         self.get_component_by_name(name)
         assert self._session is not None
         self._session.runner.send(KillWork(name))
+
+    def make_request(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call a function with the state of the app, which it may change as a page does.
+
+        Args:
+            function: Its first argument is an `AppState`.
+            *args: Its further arguments.
+            **kwargs: Its named arguments.
+
+        Raises:
+            AttributeError: The app does not run.
+        """
+        assert self._session is not None
+        root = os.path.dirname(os.path.dirname(self._session.folder))
+        function(AppState(run=self._session.run_id, root_dir=root), *args, **kwargs)
 
     def restart_work(self, name: str) -> None:
         """Stop the process of a work and start a new one, as `work.restart()` in the flow does."""

@@ -302,7 +302,25 @@ def _expand_requirements(requirements: Iterable[str], folder: str) -> list[str]:
     return expanded
 
 
-def _read_requirements(lines: Iterable[str]) -> list[str]:
+def load_requirements(
+    path_dir: str, file_name: str = "base.txt", comment_char: str = "#", unfreeze: bool = True
+) -> list[str]:
+    """Return the requirements in a file, without comments and addresses of files; none if there is no file.
+
+    Args:
+        path_dir: Folder of the file.
+        file_name: Its name.
+        comment_char: What begins a comment.
+        unfreeze: Whether upper bounds are left out, unless the comment of the line contains `strict`.
+    """
+    path = os.path.join(path_dir, file_name)
+    if not os.path.isfile(path):
+        return []
+    with open(path, encoding="utf-8") as lines:
+        return _read_requirements(lines, comment_char, unfreeze=unfreeze)
+
+
+def _read_requirements(lines: Iterable[str], comment_char: str = "#", *, unfreeze: bool = True) -> list[str]:
     """Return the requirements in a file, without comments, addresses of files and upper bounds.
 
     As in Lightning App, an upper bound is kept if the comment of its line contains `strict`, and so is the
@@ -312,11 +330,11 @@ def _read_requirements(lines: Iterable[str]) -> list[str]:
 
     found = []
     for line in lines:
-        requirement, _, comment = line.partition("#")
+        requirement, _, comment = line.partition(comment_char)
         requirement = requirement.strip()
         if not requirement or requirement.startswith(("-", "http")) or re.search(r"@\s*http", requirement):
             continue
-        if "strict" not in comment and "://" not in requirement:
+        if unfreeze and "strict" not in comment and "://" not in requirement:
             requirement = re.sub(r",?\s*<=?\s*[^,;\s]+", "", requirement).strip()
         found.append(requirement)
     return found

@@ -33,9 +33,11 @@ from lightning_lite.lightning_app.runtime import (
     extract_metadata_from_app,
 )
 from lightning_lite.lightning_app.setup_commands import CommandLines, execute_commands, extract_commands
+from lightning_lite.lightning_app.state_store import InMemoryStateStore
 from lightning_lite.lightning_app.walks import breadth_first
 from lightning_lite.structures import Dict, List
 from lightning_lite.testing import EmptyFlow, EmptyWork, LightningTestApp, application_testing
+from lightning_lite.tree.cloud import load_requirements
 
 from tests.support.flows import OneWork
 from tests.support.processes import DEADLINE, run_script
@@ -464,3 +466,28 @@ def test_a_wrong_option_gives_the_exit_code_2(app_file):
     result = application_testing(command_line=[app_file, "--cloud"])
 
     assert (result.exit_code, "there is no cloud" in result.output) == (2, True)
+
+
+def test_requirements_are_read_without_comments_addresses_and_upper_bounds():
+    LocalPath("base.txt").write_text(
+        "# first\nnumpy >=1.17, <2.0\ntorch<=2.1  # strict\n\nhttps://a.example/b.whl\nc @ https://d.example\nrich\n"
+    )
+
+    assert load_requirements(".") == ["numpy >=1.17", "torch<=2.1", "rich"]
+    assert load_requirements(".", unfreeze=False) == ["numpy >=1.17, <2.0", "torch<=2.1", "rich"]
+    assert load_requirements(".", "none.txt") == []
+
+
+def test_a_state_store_keeps_copies():
+    store, state = InMemoryStateStore(), {"vars": {"a": [1]}}
+    store.add("app")
+    store.set_app_state("app", state)
+    store.set_served_state("app", state)
+    store.set_served_session_id("app", "session")
+    state["vars"]["a"].append(2)
+
+    assert store.get_app_state("app") == store.get_served_state("app") == {"vars": {"a": [1]}}
+    assert store.get_served_session_id("app") == "session"
+    store.remove("app")
+    with pytest.raises(KeyError):
+        store.get_app_state("app")

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import lightning_lite
-from lightning_lite.lightning_app.names import NAMES, REFUSED, place_of
+from lightning_lite.lightning_app.names import NAMES, place_of
+from lightning_lite.lightning_app.refused import REFUSED
 
 from tests.support.processes import DEADLINE, run_python, run_script
 
 pytestmark = pytest.mark.dependencies
+
+#: The modules of Lightning App with their public names.
+UPSTREAM_NAMES = Path(__file__).with_name("upstream_names.toml")
+
+PROJECT = Path(lightning_lite.__file__).parents[1]
 
 INSTALL = "import lightning_lite.lightning\n"
 
@@ -47,7 +54,43 @@ def test_the_table_has_the_module_above_each_module():
 
 def test_a_name_that_is_refused_is_not_in_the_table():
     assert [name for name in REFUSED if name in NAMES] == []
-    assert [name for name in REFUSED if name.rpartition(".")[2] in NAMES[name.rpartition(".")[0]]] == []
+    above = [name.rpartition(".") for name in REFUSED]
+    assert [name for module, _, name in above if name in NAMES.get(module, {})] == []
+
+
+def test_each_module_and_public_name_of_lightning_app_can_be_imported_or_its_error_says_why():
+    printed = run_text(
+        f"{INSTALL}import sys, tomllib\n"
+        "from importlib import import_module\n"
+        "for key, names in tomllib.load(open(sys.argv[1], 'rb')).items():\n"
+        "    module = f'lightning.app.{key}'.rstrip('.')\n"
+        "    for statement in (f'import {module}', *(f'from {module} import {name}' for name in names)):\n"
+        "        try:\n"
+        "            exec(statement)\n"
+        "        except ImportError as error:\n"
+        "            text = str(error)\n"
+        "            if not text.startswith('lightning_lite has no lightning.app.') or ': ' not in text:\n"
+        "                print(statement, text)\n"
+        "print('all')",
+        arguments=(str(UPSTREAM_NAMES),),
+    )
+
+    assert printed == "all\n"
+
+
+def test_the_page_has_all_names():
+    tables = run_script(PROJECT / "tools" / "lightning_names_table.py")
+
+    assert (PROJECT / "docs" / "lightning-names.md").read_text().endswith(f"\n\n{tables}"), (
+        "replace the tables of docs/lightning-names.md by the output of tools/lightning_names_table.py"
+    )
+
+
+def test_all_that_is_refused_was_in_lightning_app():
+    listed = tomllib.loads(UPSTREAM_NAMES.read_text())
+    names = {*listed, *(f"{module}.{name}".lstrip(".") for module in listed for name in listed[module])}
+
+    assert [name for name in REFUSED if name not in names] == []
 
 
 # Imports in the process of the script.
@@ -101,6 +144,18 @@ def test_all_modules_of_the_table_can_be_imported_under_both_names():
         (
             "from lightning.app.runners import CloudRuntime",
             "lightning_lite has no lightning.app.runners.CloudRuntime: there is no cloud here",
+        ),
+        (
+            "from lightning.app.utilities.network import HTTPClient",
+            "lightning_lite has no lightning.app.utilities.network.HTTPClient: it talks to the cloud",
+        ),
+        (
+            "import lightning.app.launcher.launcher",
+            "lightning_lite has no lightning.app.launcher: there is no cloud here",
+        ),
+        (
+            "from lightning.app.core.flow import Unknown",
+            "lightning_lite has no lightning.app.core.flow.Unknown; see its page",
         ),
         (
             "from lightning.app.frontend import JustPyFrontend",

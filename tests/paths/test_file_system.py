@@ -101,8 +101,12 @@ def test_the_error_names_a_missing_path(files: FileSystem, verb):
 
 
 def test_a_missing_path_can_not_be_put_or_got(files: FileSystem):
-    with pytest.raises(FileNotFoundError, match="nothing' doesn't exist"):
+    with pytest.raises(FileNotFoundError, match="nothing' doesn't exist") as caught:
         files.put("nothing", "/x")
+    assert isinstance(caught.value, FileExistsError)  # as apps of Lightning catch it
+    pathlib.Path("link").symlink_to("nothing")
+    with pytest.raises(FileExistsError, match="can't be read"):
+        files.put("link", "/x")
     with pytest.raises(FileNotFoundError, match="'/nothing' doesn't exist"):
         files.get("/nothing", "x")
 

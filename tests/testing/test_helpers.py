@@ -161,3 +161,26 @@ def test_a_change_cuts_a_pass_although_the_time_of_a_manual_clock_stands_still()
     app.run()
 
     assert app.root.other.seen == 2
+
+
+def test_a_test_app_changes_its_state_as_a_page_does():
+    class Root(LightningFlow):
+        def __init__(self):
+            super().__init__()
+            self.rate = 1
+
+        def run(self):
+            if self.rate == 6:
+                self.stop()
+
+    class Asks(LightningTestApp):
+        def on_after_run_once(self):
+            if self.counter == 1:
+                self.make_request(change, 2, by=3)
+
+    def change(state, factor, by):
+        state.rate = state.rate * factor * by
+
+    app = Asks(Root())
+    app.run("inline", on_idle="fail")
+    assert app.root.rate == 6
