@@ -50,6 +50,12 @@ class Number(LightningWork):
             self.number = int(Path("number.txt").read_text())
 
 
+def write(name, text):
+    """Write a file that the test waits for, at once."""
+    Path(f"{name}.new").write_text(text)
+    os.replace(f"{name}.new", name)
+
+
 class Root(LightningFlow):
     def __init__(self):
         super().__init__()
@@ -61,9 +67,9 @@ class Root(LightningFlow):
         if self.page.number != self.number.number:
             self.page.number = self.number.number
         if self.page.ready:
-            Path("url.txt").write_text(self.page.url)
+            write("url.txt", self.page.url)
         if "Bob" in self.page.names:
-            Path("names.txt").write_text(",".join(self.page.names))
+            write("names.txt", ",".join(self.page.names))
         if self.number.number == 0:
             self.page.stop()
             if self.page.has_stopped:

@@ -8,20 +8,37 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lightning_lite.components import ServeStreamlit
 from lightning_lite.errors import ComponentError
 from lightning_lite.testing import poll_until
+from lightning_lite.tree.ports import find_free_port, is_answering
 
 from tests.browser.conftest import find_browser
-from tests.support.processes import DEADLINE, finish, starting, wait_until_gone
+from tests.support.processes import DEADLINE, finish, run_python, starting, wait_until_gone
 
 for package in ("streamlit", "panel"):
     pytest.importorskip(package, reason="only in `make test-ml`")
 
 FOLDER = Path(__file__).parent
+
+ALONE = """
+import streamlit
+from lightning_lite.components import ServeStreamlit
+
+class Page(ServeStreamlit):
+    def __init__(self):
+        super().__init__(port={port})
+        self.number = 3
+
+    def render(self):
+        streamlit.title(f"Alone with {{self.number}}")
+
+Page().run()
+"""
 
 #: Milliseconds within which a page must be there.
 PATIENCE = DEADLINE * 1000
@@ -108,7 +125,7 @@ def test_a_work_draws_its_page_with_its_attributes_and_one_model(own_place: Path
             poll_until(lambda: Path("names.txt").exists() and Path("names.txt").read_text(), DEADLINE)
             == "Ada,Bob"
         )
-        builders = Path("built.txt").read_text().split()
+        builders = Path("built.txt").read_text().split()  # one line for each call of `build_model`
         write("number.txt", 0)
         out = finish(app)[1]
     assert len(builders) == 1
@@ -117,9 +134,7 @@ def test_a_work_draws_its_page_with_its_attributes_and_one_model(own_place: Path
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_the_server_of_a_page_ends_with_its_app(own_place: Path, browser: Browser, signum, code):
     write("number.txt", 1)
     with starting() as start:
@@ -131,6 +146,35 @@ def test_the_server_of_a_page_ends_with_its_app(own_place: Path, browser: Browse
         returned = finish(app)[0]
         wait_until_gone(server)
     assert returned in (code, -signum)
+
+
+@pytest.mark.timeout(240)
+def test_the_server_of_a_page_ends_with_its_work(own_place: Path, browser: Browser):
+    write("number.txt", 1)
+    with starting() as start:
+        app = start(FOLDER / "streamlit_app.py")
+        poll_until(Path("url.txt").exists, DEADLINE)
+        see(opened(browser, Path("url.txt").read_text()), "Model of Ada: 2 m")
+        server = psutil.Process(int(Path("built.txt").read_text()))
+        os.kill(server.ppid(), signal.SIGKILL)
+        code, _, err = finish(app)
+        wait_until_gone(server.pid)
+    assert code == 1
+    assert "The process of root.page" in err
+
+
+@pytest.mark.timeout(240)
+def test_a_work_without_an_app_draws_its_page(own_place: Path, browser: Browser):
+    port = find_free_port("127.0.0.1")
+    Path("alone.py").write_text(ALONE.format(port=port))
+    with starting() as start:
+        start("alone.py")
+        poll_until(lambda: is_answering("127.0.0.1", port), DEADLINE)
+        see(opened(browser, f"http://127.0.0.1:{port}"), "Alone with 3")
+
+        done = run_python("alone.py")
+    assert done.returncode == 1
+    assert f"Page can't serve at port {port}: another program uses it." in done.stderr
 
 
 def test_a_page_without_render_is_refused():
