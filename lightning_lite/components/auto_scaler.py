@@ -285,7 +285,7 @@ class AutoScaler(LightningFlow):
             else:
                 period = work._policy.restart_period
                 self._failed_at = [at for at in self._failed_at if at > now - period] + [now]
-                _log.warning("%s has failed, and is replaced: %s", work.name, reason)
+                _log.warning("%s has failed, and is replaced", work.name)  # the app shows the reason
             self._were_ready.discard(work.name)
             self.servers.remove(work)
         missing = self.num_replicas - len(self.workers)

@@ -112,6 +112,7 @@ class ServerRotation:
         self._servers: dict[str, _Server] = {}
         self._leaving: set[_Server] = set()  # out of the rotation, but not done with their last requests
         self._waiting: deque[_Request] = deque()
+        self._unanswered: set[_Request] = set()  # those that wait, and those that a server has
         self._sent_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,6 +159,7 @@ class ServerRotation:
         if self._is_ending:
             raise Unanswered(_UNAVAILABLE, ENDING)
         request = _Request(body, self._loop.create_future())
+        self._unanswered.add(request)
         self._waiting.append(request)
         self._send_batches()
         try:
@@ -165,13 +167,16 @@ class ServerRotation:
                 return await request.answer
         except TimeoutError:
             raise self._too_late() from None
+        finally:
+            self._unanswered.discard(request)
 
     def end(self) -> None:
-        """Refuse all requests from now on, also those that wait."""
+        """Refuse all requests from now on, and those that have no answer yet."""
         self._is_ending = True
+        for request in self._unanswered:
+            _refuse(request, Unanswered(_UNAVAILABLE, ENDING))
         for task in self._tasks:
             task.cancel()
-        self._refuse_waiting(ENDING)
 
     async def close(self) -> None:
         """End, and close all connections."""
@@ -188,7 +193,8 @@ class ServerRotation:
         while self._waiting and self._waiting[0].answer.done():
             self._waiting.popleft()  # its client has waited too long
         if not self.ready_servers:
-            self._refuse_waiting(NO_SERVER)
+            while self._waiting:
+                _refuse(self._waiting.popleft(), Unanswered(_UNAVAILABLE, NO_SERVER))
         while self._waiting:
             server = self._free_server()
             if server is None:
@@ -227,10 +233,6 @@ class ServerRotation:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, self._send_batches)
 
-    def _refuse_waiting(self, reason: str) -> None:
-        while self._waiting:
-            _refuse(self._waiting.popleft(), Unanswered(_UNAVAILABLE, reason))
-
     # One batch.
 
     async def _send(self, server: _Server, batch: list[_Request]) -> None:
@@ -245,10 +247,6 @@ class ServerRotation:
             self._lose(server, f"it has not answered in {self._timeout:g} s")
             for request in batch:
                 _refuse(request, self._too_late())
-        except asyncio.CancelledError:
-            for request in batch:
-                _refuse(request, Unanswered(_UNAVAILABLE, ENDING))
-            raise
         except Exception as error:  # noqa: BLE001 - the clients get it, and the log the traceback
             _log.exception("the load balancer could not ask the server at %s", server.url)
             for request in batch:

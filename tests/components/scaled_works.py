@@ -28,16 +28,21 @@ class Squares(BaseModel):
 class Square(PythonServer):
     """Squares numbers in batches; some numbers are special.
 
+    Args:
+        pause: Seconds for each batch.
+        gate: Path of a file for which each batch waits, or "".
+
     Attributes:
         pid: Its process, once it has answered.
         sizes: The sizes of the batches.
     """
 
-    def __init__(self, pause=0.0, **options):
+    def __init__(self, pause=0.0, gate="", **options):
         super().__init__(input_type=Batch, output_type=Squares, **options)
         self.pid = 0
         self.sizes = []
         self._pause = pause
+        self._gate = gate
 
     def predict(self, request):
         self.pid = os.getpid()
@@ -54,6 +59,8 @@ class Square(PythonServer):
         if -5 in numbers:
             threading.Event().wait()
         threading.Event().wait(self._pause)
+        while self._gate and not os.path.exists(self._gate):
+            threading.Event().wait(0.01)
         return Squares(outputs=[{"square": number**2} for number in numbers])
 
 
@@ -84,17 +91,33 @@ class LateProxy(ColdStartProxy):
         return {"square": -1}
 
 
+class Steered(AutoScaler):
+    """The test says how many servers there are.
+
+    Attributes:
+        wanted: How many.
+    """
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.wanted = self.num_replicas
+
+    def scale(self, replicas, metrics):
+        return self.wanted
+
+
 class Scaled(LightningFlow):
     """Runs an `AutoScaler`.
 
     Args:
         work_cls: Class of its servers.
+        scaler_cls: Its class.
         options: Its arguments.
     """
 
-    def __init__(self, work_cls, **options):
+    def __init__(self, work_cls, scaler_cls=AutoScaler, **options):
         super().__init__()
-        self.scaler = AutoScaler(work_cls, **options)
+        self.scaler = scaler_cls(work_cls, **options)
         self._num_passes = 0
 
     def run(self):

@@ -18,8 +18,16 @@ from lightning_lite.errors import AppFailed, ComponentError
 from lightning_lite.messages import StartWork, StopWork
 from lightning_lite.testing import poll_until
 
-from tests.components.scaled_works import BrokenAtStart, LateProxy, Number, Scaled, Shout, Square
-from tests.components.serving import DEADLINE
+from tests.components.scaled_works import (
+    BrokenAtStart,
+    LateProxy,
+    Number,
+    Scaled,
+    Shout,
+    Square,
+    Steered,
+)
+from tests.components.serving import DEADLINE, serving
 from tests.support.processes import wait_until_gone
 from tests.support.simulation import Stage, only
 
@@ -165,12 +173,13 @@ def test_without_a_ready_server_a_request_is_a_503_or_answered_by_the_proxy():
 
 
 def test_the_default_proxy_sends_the_request_to_another_service():
-    with scaled(Square, **OPTIONS) as (_, other):
-        options = {**OPTIONS, "min_replicas": 0, "scale_out_interval": 3600}
-        with scaled(Square, **options, cold_start_proxy=f"{other}?") as (_, url), Clients(url) as clients:
-            assert clients.ask(7) == square(7)
-            status, body = clients.ask(-1)
-        assert (status, body["detail"].startswith("Error in proxy: Client error '418")) == (502, True)
+    with serving(Shout()) as other:
+        options = {"min_replicas": 0, "scale_out_interval": 3600, "cold_start_proxy": f"{other.url}/predict"}
+        with scaled(Shout, **options) as (_, url):
+            assert httpx.post(url, json={"payload": "a"}).json() == {"prediction": "A"}
+            refused = httpx.post(url, json={"other": "a"})
+    assert refused.status_code == 502
+    assert refused.json()["detail"].startswith("Error in proxy: Client error '422")
 
 
 # Scaling, and what it costs.
@@ -178,32 +187,51 @@ def test_the_default_proxy_sends_the_request_to_another_service():
 
 def test_servers_are_added_under_load_and_leave_after_their_last_answer():
     options = {**OPTIONS, "max_batch_size": 2, "scale_out_interval": 0, "scale_in_interval": 0.2}
-    with scaled(Square, max_replicas=3, pause=0.05, **options) as (scaler, url), Clients(url) as clients:
-        asked = [clients.submit(number) for number in range(150)]
-        most = poll_until(lambda: len(scaler.load_balancer.in_use) == 3, timeout=DEADLINE)
-        assert [each.result() for each in asked] == [square(number) for number in range(150)]
-        assert most
+    with scaled(Square, max_replicas=3, pause=0.02, **options) as (scaler, url), Clients(url) as clients:
+
+        def are_there_three() -> bool:
+            assert clients.ask_all(list(range(32))) == [square(number) for number in range(32)]
+            return len(scaler.load_balancer.in_use) == 3
+
+        poll_until(are_there_three, timeout=DEADLINE)
         poll_until(lambda: len(scaler.servers) == 1, timeout=DEADLINE)
         assert clients.ask(4) == square(4)
         assert scaler.num_replicas == 1
 
 
-def test_requests_under_way_are_answered_by_a_server_that_leaves():
-    options = {**OPTIONS, "scale_in_interval": 0, "max_batch_size": 1}
-    app = LightningApp(Scaled(Square, min_replicas=2, max_replicas=2, pause=1.0, **options))
-    scaler = app.root.scaler
+def test_requests_under_way_are_answered_by_servers_that_leave(tmp_path):
+    options = {**OPTIONS, "scale_in_interval": 0, "max_batch_size": 1, "gate": str(tmp_path / "gate")}
+    root = Scaled(Square, Steered, min_replicas=0, max_replicas=2, scale_out_interval=0, **options)
+    app, scaler = LightningApp(root), root.scaler
+    scaler.wanted = 2
     with app.start(ui=False) as running:
         url = poll_until(
-            lambda: len(scaler.load_balancer.in_use) == 2 and scaler.load_balancer.url, timeout=DEADLINE
+            lambda: len(scaler.load_balancer.servers) == 2 and scaler.load_balancer.url, timeout=DEADLINE
         )
-        with Clients(url + "/api/predict") as clients:
+        with Clients(f"{url}/api/predict") as clients:
             asked = [clients.submit(number) for number in (5, 6)]
             poll_until(lambda: all(work.pid for work in scaler.workers), timeout=DEADLINE)
-            app.set_state({"vars": {}, "flows": {"scaler": {"vars": {"min_replicas": 0}}}})
-            poll_until(lambda: len(scaler.workers) < 2, timeout=DEADLINE)
+            app.set_state({"vars": {}, "flows": {"scaler": {"vars": {"wanted": 0}}}})
+            poll_until(lambda: not scaler.load_balancer.servers, timeout=DEADLINE)
+            refused = poll_until(lambda: clients.ask(7), timeout=DEADLINE)
+            assert (refused[0], len(scaler.servers), len(scaler.workers)) == (503, 2, 0)
+            (tmp_path / "gate").touch()
             assert [each.result() for each in asked] == [square(5), square(6)]
         poll_until(lambda: not scaler.servers, timeout=DEADLINE)
         assert not running.done
+
+
+def test_a_stop_of_the_app_answers_the_requests_under_way_with_503():
+    options = OPTIONS | {"max_batch_size": 1, "pause": DEADLINE}
+    app = LightningApp(Scaled(Square, **options))
+    balancer = app.root.scaler.load_balancer
+    with app.start(ui=False) as running:
+        url = poll_until(lambda: balancer.in_use and balancer.url, timeout=DEADLINE)
+        with Clients(url + balancer.endpoint) as clients:
+            asked = [clients.submit(number) for number in range(6)]
+            poll_until(lambda: balancer.num_requests == 6, timeout=DEADLINE)
+            running.stop()
+            assert {each.result()[0] for each in asked} == {503}
 
 
 # Deaths.
