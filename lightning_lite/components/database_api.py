@@ -110,5 +110,4 @@ def add_routes(server: HttpServer, engine: Engine, tables: Tables, token: str | 
         await change(delete_row, request)
 
     for endpoint in (select_all, insert, update, delete):
-        path = f"/{endpoint.__name__}/"
-        server.api.add_api_route(path, endpoint, methods=["POST"], dependencies=[Depends(check)])
+        server.add_route(f"/{endpoint.__name__}/", endpoint, dependencies=[Depends(check)])

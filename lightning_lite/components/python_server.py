@@ -123,6 +123,4 @@ class PythonServer(ServerWork):
             return await server.call(self.predict, request)
 
         predict.__annotations__ = {"request": self.configure_input_type()}
-        server.api.add_api_route(
-            "/predict", predict, methods=["POST"], response_model=self.configure_output_type()
-        )
+        server.add_route("/predict", predict, response_model=self.configure_output_type())

@@ -204,6 +204,12 @@ def test_a_request_for_another_host_name_is_refused(members):
     assert answer.status_code == 400
 
 
+def test_a_body_that_is_not_declared_as_json_is_refused(members):
+    for headers in ({}, {"Content-Type": "text/plain"}):
+        answer = httpx.post(f"{members}/select_all/", content=b'{"model": "Member"}', headers=headers)
+        assert (answer.status_code, "must be JSON" in answer.text) == (415, True)
+
+
 @pytest.mark.parametrize("token", ["a b", Secret("hidden text of this test")])
 def test_requests_need_the_token(token):
     with running(Database([Team]), token) as (database, client):

@@ -55,6 +55,14 @@ class Add(PythonServer):
         return Sum(total=request.x + request.y)
 
 
+def test_a_body_that_is_not_declared_as_json_is_refused():
+    with serving(Shout()) as work:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+            headers = {"Content-Type": kind} if kind else {}
+            refused = httpx.post(f"{work.url}/predict", content=b'{"payload": "x"}', headers=headers)
+            assert (refused.status_code, "must be JSON" in refused.text) == (415, True), kind
+
+
 def test_a_request_is_answered_with_the_value_of_predict():
     with serving(Shout()) as work:
         answer = httpx.post(f"{work.url}/predict", json={"payload": "hello"})
