@@ -15,6 +15,7 @@ from types import ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.lightning_app.names import NAMES, TOP_NAMES, place_of
+from lightning_lite.lightning_app.spawned_children import SPAWN, add_finder_to_children
 from lightning_lite.values.namespaces import import_module
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class NameFinder:
 
 
 class _Observer:
-    """A finder at the beginning that adds names to an installed `lightning` once that is loaded.
+    """A finder at the beginning that adds to an installed `lightning`, and to `multiprocessing`, once loaded.
 
     Args:
         names: The finder at the end.
@@ -152,15 +153,15 @@ class _Observer:
         self._names = names
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return how an installed `lightning` is loaded; `None` for any other module."""
-        spec = _find_elsewhere(name, path) if name == _PACKAGE else None
+        """Return how one of the two is loaded; `None` for any other module."""
+        spec = _find_elsewhere(name, path) if name in (_PACKAGE, SPAWN) else None
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self._names)
         return spec
 
 
 class _Loader:
-    """Loads a module with its own loader, and adds names to it then."""
+    """Loads a module with its own loader, and adds to it then."""
 
     def __init__(self, loader: Any, names: NameFinder) -> None:
         self._loader = loader
@@ -174,7 +175,7 @@ class _Loader:
         """Execute the module, which afterwards has only its own loader."""
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._names.add_names(module)
+        _add_to(module, self._names)
 
 
 def install(installer: str, *, is_needed: bool = False) -> NameFinder:
@@ -193,11 +194,19 @@ def install(installer: str, *, is_needed: bool = False) -> NameFinder:
         finders: list[Any] = sys.meta_path
         finders.append(found)
         finders.insert(0, _Observer(found))
-        if _PACKAGE in sys.modules:
-            found.add_names(sys.modules[_PACKAGE])
+        for name in (_PACKAGE, SPAWN):
+            if name in sys.modules:
+                _add_to(sys.modules[name], found)
     if is_needed:
         found.is_needed = True
     return found
+
+
+def _add_to(module: ModuleType, names: NameFinder) -> None:
+    if module.__name__ == SPAWN:
+        add_finder_to_children(module, lambda: names.needed_in_works)
+    else:
+        names.add_names(module)
 
 
 def load_alias(name: str, installer: str) -> Any:

@@ -246,6 +246,54 @@ def test_works_of_an_importable_module_have_the_names(start_method):
     assert run_text(text, arguments=(start_method,)) == "root.work | in the work a True\n"
 
 
+CHILD = """
+import multiprocessing
+from lightning.app import LightningApp, LightningFlow, LightningWork
+
+def double(numbers, queue):
+    queue.put(2 * numbers)
+
+def in_child(number):
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    process = context.Process(target=double, args=(number, queue))
+    process.start()
+    value = queue.get() if not process.join() and process.exitcode == 0 else process.exitcode
+    queue.close()
+    process.close()
+    return value
+
+class Static(LightningWork):
+    @staticmethod
+    def run(number):
+        print(in_child(number), flush=True)
+
+class Nothing(LightningFlow):
+    pass
+
+class Root(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work, self.nothing = Static(), Nothing()
+
+    def run(self):
+        self.work.run(21)
+        self.nothing.run()
+        self.stop()
+
+if __name__ == "__main__":
+    LightningApp(Root()).run()
+"""
+
+
+def test_children_that_execute_the_script_again_have_the_names():
+    assert run_text(INSTALL + CHILD) == "root.work | 42\n"
+
+    Path("app.py").write_text(CHILD)
+    done = run_python("-m", "lightning_lite", "run", "app", "app.py", "--without-server")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "root.work | 42\n")
+
+
 def test_the_traceback_of_a_work_has_the_lines_of_the_script():
     Path("script.py").write_text(
         f"{INSTALL}from lightning.app import *\n"
@@ -295,13 +343,13 @@ def test_an_app_that_uses_none_of_the_names_imports_none_of_it():
     assert run_verb("own.py").stdout == "root.work | []\n"
 
 
-def test_an_app_that_uses_a_name_has_the_finder_and_the_table_in_its_works():
+def test_an_app_that_uses_a_name_has_only_the_finder_in_its_works():
     Path("old.py").write_text(
         "from lightning.app import LightningApp, LightningFlow, LightningWork\n" + OWN_MODULES
     )
 
     package = "lightning_lite.lightning_app"
-    loaded = [package, f"{package}.finder", f"{package}.names"]
+    loaded = [package, f"{package}.finder", f"{package}.names", f"{package}.spawned_children"]
     assert run_verb("old.py").stdout == f"root.work | {loaded}\n"
 
 
@@ -321,6 +369,7 @@ def test_the_finder_alone_loads_nothing_that_a_work_does_not_have():
         "lightning_lite.lightning_app",
         "lightning_lite.lightning_app.finder",
         "lightning_lite.lightning_app.names",
+        "lightning_lite.lightning_app.spawned_children",
     }
 
 
