@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta
+from functools import wraps
 from types import FunctionType
 
 from lightning_lite.context import Caller, acting_as, current_caller
@@ -41,6 +42,25 @@ class ComponentType(ABCMeta):
 
 
 _PACKAGE = __name__.partition(".")[0] + "."
+
+
+def method_of(cls: type, name: str) -> Callable[..., Any]:
+    """Return the method `name` of a class as a function of the component and the arguments.
+
+    A static method does not get the component, and a class method gets its class.
+    """
+    definition = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+    if not isinstance(definition, (staticmethod, classmethod)):
+        method: Callable[..., Any] = getattr(cls, name)
+        return method
+    function = definition.__func__
+    takes_class = isinstance(definition, classmethod)
+
+    @wraps(function)
+    def method_of_component(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(type(self), *args, **kwargs) if takes_class else function(*args, **kwargs)
+
+    return method_of_component
 
 
 def _is_own_method(cls: Any, name: str) -> bool:

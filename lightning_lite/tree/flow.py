@@ -9,14 +9,13 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lightning_lite.errors import (
-    ComponentDefinitionError,
     ComponentError,
     DetachedError,
     FailApp,
     StateError,
     StopApp,
 )
-from lightning_lite.tree.component import defining_class
+from lightning_lite.tree.component import defining_class, method_of
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
@@ -48,7 +47,7 @@ class LightningFlow(RecurringFlow):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
-            cls.run = _counting_depth(cls.run)  # type: ignore[method-assign]
+            cls.run = _counting_depth(method_of(cls, "run"))  # type: ignore[method-assign]
         if cls.load_state_dict is not LightningFlow.load_state_dict:
             cls.load_state_dict = _counting_depth(cls.load_state_dict)  # type: ignore[method-assign]
 
@@ -59,14 +58,7 @@ class LightningFlow(RecurringFlow):
     # Methods to override and to call in `run`.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Coordinate the works; override this method.
-
-        Raises:
-            ComponentDefinitionError: It was not overridden.
-        """
-        raise ComponentDefinitionError(
-            f"The flow `{type(self).__qualname__}` does not override the run() method."
-        )
+        """Do nothing; override it to coordinate works. The root of an app has to override it."""
 
     def stop(self, end_msg: str = "") -> NoReturn:
         """End the pass and the app: `app.run()` returns.

@@ -121,7 +121,7 @@ def find_component(parent: TreeMember, path: str) -> TreeMember:
     Raises:
         AttributeError: There is none; the message names the missing key.
     """
-    for key in path.split(".") if path else ():
+    for key in path.split("."):
         children = parent._node.children
         if key not in children:
             raise AttributeError(f"Component '{parent.name}' has no child component with name '{key}'.")

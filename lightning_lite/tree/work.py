@@ -22,7 +22,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
-from lightning_lite.tree.component import Component
+from lightning_lite.tree.component import Component, method_of
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.ports import addresses, find_free_port
@@ -91,7 +91,7 @@ class LightningWork(Component):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningWork.run:  # defined in this class, or in a mix-in without our metaclass
-            cls.run = _requesting_calls(cls.run)  # type: ignore[method-assign]
+            cls.run = _requesting_calls(method_of(cls, "run"))  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class LightningWork(Component):
             DetachedError: The flow has not assigned the work to a public attribute.
             InvalidValue: In the flow: the value of the call can't be unpickled in the main process.
         """
-        raise ComponentDefinitionError(f"The work `{type(self).__qualname__}` is missing the `run()` method.")
+        raise ComponentDefinitionError(f"The work `{type(self).__name__}` is missing the `run()` method.")
 
     def on_start(self) -> None:
         """Do nothing; override it to prepare the process. Called there once, before the first call."""
@@ -604,7 +604,7 @@ def _check_run(cls: type[LightningWork]) -> None:
     """
     if cls.run is LightningWork.run:
         raise ComponentDefinitionError(
-            f"The work `{cls.__qualname__}` is missing the `run()` method. This is required. "
+            f"The work `{cls.__name__}` is missing the `run()` method. This is required. "
             "Implement it first and then call it in your Flow."
         )
     method: Any = cls.run

@@ -109,6 +109,8 @@ def test_components_are_found_by_name():
     root = ScriptedFlow(do_nothing, flow=ScriptedFlow(do_nothing, crew=List(Work(), Work())))
 
     assert root.get_component_by_name("root") is root
+    with pytest.raises(AttributeError, match="Component 'root' has no child component with name ''"):
+        root.get_component_by_name("root.")
     assert root.get_component_by_name("root.flow") is root.flow
     assert root.get_component_by_name("root.flow.crew.1") is root.flow.crew[1]
 
@@ -160,11 +162,30 @@ def test_a_forgotten_super_init_is_named(kind):
         kind()
 
 
-def test_a_flow_that_does_not_override_run_is_named():
-    with pytest.raises(
-        ComponentDefinitionError, match=r"The flow `Bare` does not override the run\(\) method"
-    ):
-        Bare().run()
+class Static(LightningWork):
+    @staticmethod
+    def run(number):
+        return number + 1
+
+
+class OfClass(LightningWork):
+    @classmethod
+    def run(cls, number):
+        return cls.__name__, number
+
+
+class StaticFlow(LightningFlow):
+    @staticmethod
+    def run(number):
+        return number + 2
+
+
+def test_run_may_be_a_static_or_a_class_method():
+    assert (Static().run(1), OfClass().run(2), StaticFlow().run(3)) == (2, ("OfClass", 2), 5)
+
+
+def test_run_of_a_flow_that_does_not_override_it_does_nothing():
+    assert Bare().run() is None
 
 
 # The same component in two places.
