@@ -77,7 +77,8 @@ class TracerPythonScript(LightningWork):
         """Run the script.
 
         Args:
-            params: Further arguments of the script, each one as `name=value`.
+            params: Further arguments of the script, each one as `name=value`, in place of those of the last
+                call. None leaves `script_args` as an override of this method has set it.
             restart_count: Another number makes it another call, which runs the script again.
             code_dir: Working directory of the script, into which `code` is extracted.
             **kwargs: Globals of the script; those that are a `Payload` are its value.
@@ -95,8 +96,8 @@ class TracerPythonScript(LightningWork):
             self.restart_count = restart_count
         if params is not None:
             self.params = params
-        added = [f"{name}={value}" for name, value in (params or {}).items()]
-        self.script_args = [*self.original_args, *added]
+            added = [f"{name}={value}" for name, value in params.items()]
+            self.script_args = [*self.original_args, *added]
         script_globals = {
             name: value.value if isinstance(value, Payload) else value for name, value in kwargs.items()
         }

@@ -284,6 +284,21 @@ def test_a_call_with_other_parameters_runs_the_script_again_with_them():
     assert app.root.work.restart_count == 1
 
 
+def test_a_run_that_adds_arguments_first_runs_the_script_with_them():
+    class Work(TracerPythonScript):
+        def run(self, path: str) -> None:
+            self.script_args += [f"--path={path}", "--port=1111"]
+            super().run()
+
+    work = Work(
+        write("args.py", "import sys\nprint(sys.argv[1:], file=open('seen', 'a'))"), script_args="--b=1"
+    )
+
+    run_work_isolated(work, "x.txt")
+
+    assert lines("seen") == ["['--b=1', '--path=x.txt', '--port=1111']"]
+
+
 def test_the_hooks_see_the_work_before_and_after_the_script():
     class Work(TracerPythonScript):
         def __init__(self) -> None:
