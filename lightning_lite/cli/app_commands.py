@@ -9,6 +9,7 @@ The class of a `ClientCommand` is loaded from its file on this machine; nothing 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -139,10 +140,10 @@ def give_command(run: RunSummary, name: str, words: Sequence[str], *, may_be_ver
         say(f"{command_line_of(command.name)} {shown}".rstrip())
         say(command.about or "The app says nothing about it.")
         return
-    options = read_options(words)
     if command.client is not None:
-        _run_client(run, command, options)
+        _run_client(run, command, words)
         return
+    options = read_options(words)
     unknown = [option for option in options if option not in command.options]
     if unknown:
         taken = ", ".join(f"--{option}" for option in command.options) or "none"
@@ -175,8 +176,8 @@ def read_options(words: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def _run_client(run: RunSummary, command: AppCommand, options: dict[str, str]) -> None:
-    """Run the terminal part of a command."""
+def _run_client(run: RunSummary, command: AppCommand, words: Sequence[str]) -> None:
+    """Run the terminal part of a command; one whose `run` takes no options reads `sys.argv` itself."""
     assert command.client is not None
     kind = _load(command.client["file"], command.client["class"])
     client = kind(_call_nothing)
@@ -187,7 +188,8 @@ def _run_client(run: RunSummary, command: AppCommand, options: dict[str, str]) -
         return _ask(run, "POST", f"{COMMANDS}{command.name}", body=body)
 
     client._answer = answer
-    client.run(**options)
+    sys.argv = [command.name, *words]
+    client.run(**(read_options(words) if inspect.signature(client.run).parameters else {}))
 
 
 def _call_nothing() -> None:

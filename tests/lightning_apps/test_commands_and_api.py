@@ -36,7 +36,7 @@ def test_commands_and_requests_reach_an_app_of_lightning(own_place: Path):
 
         assert "nested_trigger --name=...  Add a name from below." in give("connect", "app", "localhost")
         assert give("nested_trigger", "--name=something") == "got something\n"
-        assert give("add_with_client", "--name=is") == "added\n"
+        assert give("add_with_client", "--upper", "--name=is") == "added\n"
         assert server.get("/user/version").data == {"version": "1.0"}
         body = json.dumps({"name": "awesome"}).encode()
         reply = server.send("POST", "/user/names", {"Content-Type": "application/json"}, body)

@@ -1,5 +1,7 @@
 """Names come by a command, by one with a part in the terminal, and by HTTP; the third one ends the app."""
 
+from argparse import ArgumentParser
+
 from lightning import LightningApp, LightningFlow
 from lightning.app.api import Get, Post
 from lightning.app.utilities.commands import ClientCommand
@@ -11,8 +13,13 @@ class NameConfig(BaseModel):
 
 
 class AddName(ClientCommand):
-    def run(self, name: str):
-        print(self.invoke_handler(NameConfig(name=name.upper())))
+    def run(self):
+        parser = ArgumentParser()
+        parser.add_argument("--name")
+        parser.add_argument("--upper", action="store_true")
+        options = parser.parse_args()
+        name = options.name.upper() if options.upper else options.name
+        print(self.invoke_handler(NameConfig(name=name)))
 
 
 def tell_version():
