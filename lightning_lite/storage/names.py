@@ -75,7 +75,7 @@ def drive_name(drive_id: object) -> str:
     name = drive_id.removeprefix(PROTOCOL)
     if "/" in name:
         raise DriveIdError(
-            f"The id should be unique to identify your drive. Found {shown(name)}, which has a '/'."
+            f"The id should be unique to identify your drive. Found `{shown(name)[1:-1]}`. It has a '/'."
         )
     if not _ID.fullmatch(name) or len(name) > _MAX_ID:
         raise DriveIdError(

@@ -169,7 +169,7 @@ def test_a_folder_that_is_too_deep_is_refused(drive: Drive):
         ("models", DriveIdError, "Unknown protocol for the drive 'id' argument 'models'"),
         ("LIT://x", DriveIdError, "Unknown protocol"),
         ("s3://x", DriveIdError, "Using S3 buckets in a Drive is no longer supported"),
-        ("lit://a/b", DriveIdError, "The id should be unique to identify your drive. Found 'a/b'"),
+        ("lit://a/b", DriveIdError, "The id should be unique to identify your drive. Found `a/b`. It has"),
         ("lit://", DriveIdError, "allowed characters"),
         ("lit://..", DriveIdError, "allowed characters"),
         ("lit://.", DriveIdError, "allowed characters"),
