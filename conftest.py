@@ -37,8 +37,15 @@ for _signum in (signal.SIGINT, signal.SIGHUP):
         signal.signal(_signum, signal.default_int_handler if _signum == signal.SIGINT else signal.SIG_DFL)
 
 #: Not looked through for doctests: two folders of tests could not be named in one command.
-#: Nor the module that changes which modules the process finds, and not the apps of tests.
-collect_ignore_glob = ["tests/*/conftest.py", "lightning_lite/lightning.py", "tests/lightning_apps/apps/*"]
+#: Nor the module that changes which modules the process finds, not the apps of tests, and not what only runs
+#: in processes of Streamlit.
+collect_ignore_glob = [
+    "tests/*/conftest.py",
+    "lightning_lite/lightning.py",
+    "tests/lightning_apps/apps/*",
+    "lightning_lite/components/streamlit_render.py",
+    "lightning_lite/frontends/programs/*",
+]
 
 TESTS = Path(__file__).parent / "tests"
 
