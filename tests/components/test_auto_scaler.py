@@ -314,6 +314,16 @@ def test_the_number_of_servers_changes_when_an_interval_has_passed_and_not_befor
     assert stage.machine.wake_at is None
 
 
+def test_a_resumed_app_has_as_many_servers_as_before():
+    root = Scaled(Shout)
+    root.scaler.num_replicas = 3  # as the saved state says
+
+    stage = Stage(root)
+
+    assert [work.name for work in stage.root.scaler.workers] == [f"root.scaler.servers.{n}" for n in range(3)]
+    assert len(only(stage.sent, StartWork)) == 4
+
+
 def test_a_server_is_stopped_only_after_its_last_answer():
     stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2, scale_in_interval=0))
     scaler = stage.root.scaler

@@ -129,6 +129,9 @@ def test_a_model_that_can_not_be_built_fails_the_call():
         ),
         ("from lightning_lite.components import Database as D\nD([])", "sqlmodel"),
         ("from lightning_lite.components import DatabaseClient", "httpx"),
+        ("from lightning_lite.components import AutoScaler", "pydantic"),
+        ("from lightning_lite.components import LoadBalancer as L\nL(dict, dict, 'predict')", "httpx"),
+        ("from lightning_lite.components import ColdStartProxy as C\nC('http://127.0.0.1:1')", "fastapi"),
         (
             "from lightning_lite.components import ServeGradio as G\n"
             "class P(G):\n    inputs = outputs = 'text'\n"
