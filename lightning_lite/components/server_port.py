@@ -1,4 +1,4 @@
-"""Binds the port of a server, so that no other program can bind it too, and says who uses a port."""
+"""Binds the port of a server, so that no other program can, and names the program that uses a port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PortInUse(OSError):
 
     Args:
         port: The port.
-        holder: Who uses it, in words.
+        holder: The program that uses it, in words.
     """
 
     def __init__(self, port: int, holder: str) -> None:
@@ -85,7 +85,7 @@ def bind_next(host: str, port: int) -> socket.socket:
 
 
 def holder_of(port: int) -> str:
-    """Return who listens at a port of this machine: `python (process 4711)`, or `another program`.
+    """Return the program that listens at a port: `python (process 4711)`, or `another program`.
 
     Args:
         port: The port.
