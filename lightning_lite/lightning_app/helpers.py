@@ -238,4 +238,4 @@ def _as_dict(entry: Entry) -> dict[str, str]:
     if isinstance(entry.content, LightningFlow):
         return {"name": entry.name, "content": entry.content.name}
     content = entry.url if isinstance(entry.content, LightningWork) else entry.content
-    return {"name": entry.name, "content": content, "target": entry.url, "type": "web"}
+    return {"name": entry.name, "content": content, "target": entry.url}

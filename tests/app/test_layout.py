@@ -440,8 +440,8 @@ def test_one_flow_in_the_form_of_lightning_app():
 
     assert collect_as_lightning_app(app, root) == [
         {"name": "a", "content": "root.inner"},
-        {"name": "b", "content": "/later", "target": "", "type": "web"},
-        {"name": "c", "content": "http://a.example", "target": "http://a.example", "type": "web"},
+        {"name": "b", "content": "/later", "target": ""},
+        {"name": "c", "content": "http://a.example", "target": "http://a.example"},
     ]
     assert collect_as_lightning_app(app, root.inner) == {}
     assert app.frontends == {"root.inner": frontend}
