@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lightning_lite.storage.errors import shown
 from lightning_lite.storage.fs import syscalls
@@ -46,27 +46,38 @@ class Links:
         return self._follow([], "/".join(parts))
 
     def _follow(self, start: list[str], text: str) -> tuple[str, ...] | None:
-        here, left, count = start, text.split("/")[::-1], 0
-        if text.startswith("/"):
-            return None
-        while left:
-            part = left.pop()
-            if part in ("", "."):
-                continue
-            if part == "..":
-                if not here:
-                    return None
-                here = here[:-1]
-                continue
-            target = target_of("/".join([*here, part]), self._folder)
-            if target is None:
-                here = [*here, part]
-                continue
-            count += 1
-            if target.startswith("/") or count > MAX_LINKS:
+        return follow(start, text, lambda path: target_of(path, self._folder))
+
+
+def follow(start: list[str], text: str, target: Callable[[str], str | None]) -> tuple[str, ...] | None:
+    """Return the parts of a path below a folder without symbolic links, or `None` if it leads out.
+
+    Args:
+        start: Parts of the folder in which the path begins; they are no links.
+        text: The path.
+        target: Returns the text of the link at a path below the folder, or `None` if no link is there.
+    """
+    here, left, count = start, text.split("/")[::-1], 0
+    if text.startswith("/"):
+        return None
+    while left:
+        part = left.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not here:
                 return None
-            left += target.split("/")[::-1]
-        return tuple(here)
+            here = here[:-1]
+            continue
+        leads_to = target("/".join([*here, part]))
+        if leads_to is None:
+            here = [*here, part]
+            continue
+        count += 1
+        if leads_to.startswith("/") or count > MAX_LINKS:
+            return None
+        left += leads_to.split("/")[::-1]
+    return tuple(here)
 
 
 def target_of(path: str, dir_fd: int | None = None) -> str | None:

@@ -15,37 +15,23 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from stat import S_IMODE, S_ISDIR
-from warnings import warn
 
 from lightning_lite.root_access import CLOSED
 from lightning_lite.storage.base import OnProgress, Parts, Source
 from lightning_lite.storage.errors import (
     DriveDuplicate,
-    DriveError,
     DriveIsDirectory,
     DriveNotADirectory,
     DriveOSError,
-    DriveSourceChanged,
-    DriveWarning,
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import (
-    SMALL,
-    Bounds,
-    TreeCopier,
-    clone_tree,
-    copy_file,
-    state_number,
-    warn_of_loss,
-)
-from lightning_lite.storage.fs.links import Links, target_of
-from lightning_lite.storage.fs.sqlite import PAGE, log_of
-from lightning_lite.storage.local.layout import Layout, Staged, swap
+from lightning_lite.storage.fs.files import SMALL, Bounds, clone_tree
+from lightning_lite.storage.fs.links import target_of
+from lightning_lite.storage.local.layout import Layout, swap
 from lightning_lite.storage.local.name_index import NameIndex
-from lightning_lite.storage.local.snapshot import compare, complete_folder, states_of_folder
+from lightning_lite.storage.local.source_copy import SourceCopy
 from lightning_lite.storage.local.sources import (
     NotMovable,
     content_obstacle,
@@ -95,42 +81,28 @@ class Put:
         self._source = source
         self._bounds = bounds
         self._fd = fd
-        self._info = syscalls.fstat(fd)
-        self._mode = self._info.st_mode
-        self._states: dict[str, int] = {}
-        self._is_folder = S_ISDIR(self._info.st_mode)
+        self._copy = SourceCopy(source, bounds, fd)
+        self._is_folder = self._copy.is_folder
         self._exclusive = exclusive
         self._durable = durable
         self._committer = Committer(layout, name_index, durable=durable)
 
     def check(self) -> None:
         """Refuse before a long copy what the check under the lock would refuse after it."""
-        size = self._info.st_size
-        if not self._is_folder and size and size % PAGE == 0:
-            self._warn_of_log()
-        if not self._is_folder and size <= SMALL:
+        self._copy.warn_of_log()
+        if not self._is_folder and self._copy.info.st_size <= SMALL:
             return  # the copy is so short that the check before the commit is early enough
         self._check_place(is_locked=False)
         path = "/".join(self._parts)
         check_replacement(f"{self._layout.base}/{self._owner}/{path}", path, is_folder=self._is_folder)
 
-    def _warn_of_log(self) -> None:
-        """Warn if the source is an SQLite database of which the log is not put."""
-        log = log_of(self._fd, self._source.path)
-        if log is not None and log not in self._source.others:
-            warn(
-                f"{shown(self._source.path)} is an SQLite database, and changes of it are still in "
-                f"{shown(log)}, which is not put. Close all its connections first, put both in one list, or "
-                f"put their folder.",
-                DriveWarning,
-                stacklevel=2,
-            )
-
     def copy(self, on_progress: OnProgress | None) -> None:
         """Copy the source into the drive."""
         staging = self._layout.staging
         with staging.new_folder() if self._is_folder else staging.new_file() as staged:
-            self._fill(staged, on_progress)
+            self._copy.copy_to(
+                staged, self._layout.stored_mode, durable=self._durable, on_progress=on_progress
+            )
             self._place(staged.path)
             # A folder may have been exchanged with the one that it replaces, which is then left to remove.
             staged.is_placed = not self._is_folder
@@ -148,47 +120,13 @@ class Put:
             if can_move and (self._move_folder() if self._is_folder else self._move_file(on_progress)):
                 return
             obstacle = content_obstacle(self._fd, path)
-            self._info = syscalls.fstat(self._fd)  # the attempt to move it has changed its status
+            self._copy.refresh()  # the attempt to move it has changed its status
         if obstacle is not None:
-            self._warn_that_it_stays(obstacle)  # before the copy: if warnings are errors, nothing is put
+            self._copy.warn_that_it_stays(obstacle)  # before the copy: if warnings are errors, nothing is put
             self.copy(on_progress)
             return
         self.copy(on_progress)
-        self._remove_source()
-
-    def _remove_source(self) -> None:
-        """Remove the source after its copy."""
-        stays = self._reason_to_keep(is_renamed=False)
-        if stays is None:
-            stays = remove_source(self._fd, self._source.path, partial(self._reason_to_keep, is_renamed=True))
-        if stays is not None:
-            self._warn_that_it_stays(stays)
-
-    def _reason_to_keep(self, *, is_renamed: bool) -> str | None:
-        """Return why the source may not be removed after its copy, or `None`."""
-        try:
-            # Again: another process may have opened it during the copy.
-            obstacle = content_obstacle(self._fd, self._source.path)
-            if obstacle is not None or self._is_unchanged(is_renamed=is_renamed):
-                return obstacle
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        return "it has changed since"
-
-    def _is_unchanged(self, *, is_renamed: bool = False) -> bool:
-        if self._is_folder:
-            return states_of_folder(self._fd) == self._states
-        before, now = self._info, syscalls.fstat(self._fd)
-        if is_renamed:  # which has changed the time of its status
-            return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-        return state_number(before) == state_number(now)
-
-    def _warn_that_it_stays(self, reason: str) -> None:
-        warn(
-            f"put(..., move=True) copies {shown(self._source.path)} and does not remove it: {reason}.",
-            DriveWarning,
-            stacklevel=2,
-        )
+        self._copy.remove()
 
     def _check_place(self, *, is_locked: bool) -> None:
         """Refuse a path that another component has, and another form of an existing name."""
@@ -234,12 +172,10 @@ class Put:
 
     def _separate(self, reason: str, on_progress: OnProgress | None) -> None:
         """Replace a hard link in the drive, whose other name can't be removed, by a copy."""
-        mode = self._info.st_mode
-        self._info = syscalls.fstat(self._fd)
-        self._mode = mode
+        self._copy.refresh()
         try:
             self.copy(on_progress)
-            syscalls.fchmod(self._fd, S_IMODE(mode))
+            syscalls.fchmod(self._fd, S_IMODE(self._copy.mode))
         except OSError as error:
             raise DriveOSError(
                 f"put {shown('/'.join(self._parts))}: the drive has it, but its source "
@@ -247,7 +183,7 @@ class Put:
                 f"copied ({error}); remove it.",
                 errno=error.errno,
             ) from error
-        self._warn_that_it_stays(reason)
+        self._copy.warn_that_it_stays(reason)
 
     def _move_folder(self) -> bool:
         parts = (self._owner, *self._parts)
@@ -273,64 +209,6 @@ class Put:
             if error.errno not in _NOT_MOVED:
                 raise
             return False
-
-    def _fill(self, staged: Staged, on_progress: OnProgress | None) -> None:
-        source = self._source
-        if not self._is_folder:
-            lost: set[str] = set()
-            mode = self._layout.stored_mode(self._mode)
-            copy_file(
-                self._fd,
-                staged.fd,
-                self._info,
-                mode,
-                name=source.path,
-                durable=self._durable,
-                on_progress=on_progress,
-                lost=lost,
-            )
-            if not self._is_unchanged():
-                self._compare(staged)
-            warn_of_loss(source.path, lost)
-            return
-        copier = TreeCopier(
-            mode=self._layout.stored_mode,
-            check=source.check,
-            check_folder=self._bounds.refuse_root,
-            open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
-            links=Links(self._fd) if source.keep_links else None,
-            durable=self._durable,
-            on_progress=on_progress,
-            states=self._states,
-        )
-        try:
-            copier.copy_folder(self._fd, staged.fd)
-            grown = complete_folder(self._fd, staged.fd, self._states, source.path, durable=self._durable)
-        except DriveError:
-            raise
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise DriveSourceChanged(
-                f"{shown(source.path)} changed while it was copied: {shown(error.filename)} does not exist "
-                f"any more; try again."
-            ) from error
-        warn_of_loss(source.path, copier.lost)
-        if grown:
-            others = f" and {len(grown) - 1} more" if len(grown) > 1 else ""
-            warn(
-                f"{shown(grown[0])}{others} grew while {shown(source.path)} was put: the drive has what was "
-                f"written by then. If that is not a log but a file that was not finished, put it again.",
-                DriveWarning,
-                stacklevel=2,
-            )
-
-    def _compare(self, staged: Staged) -> None:
-        """Compare the source file, whose status is another one by now, with its copy."""
-        self._info = syscalls.fstat(self._fd)
-        copy = syscalls.open_file(staged.path, syscalls.READ, dir_fd=staged.dir_fd)
-        try:
-            compare(self._fd, copy, self._info, self._source.path)
-        finally:
-            syscalls.close(copy)
 
 
 class Committer:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from stat import S_IMODE, S_IRWXU, S_ISDIR, S_ISLNK
 from typing import NamedTuple
 from warnings import warn
@@ -83,17 +84,33 @@ class Delivery:
             on_progress: Called with the number of bytes after each piece, or `None`.
         """
         info = syscalls.fstat(fd)
-        if self._check(staging, is_folder=S_ISDIR(info.st_mode)):
+        is_folder, mode = S_ISDIR(info.st_mode), restored_mode(info.st_mode)
+        fill = partial(self._fill, fd, info, on_progress)
+        if self._check(staging, is_folder=is_folder):
             try:
-                self._copy(fd, info, staging, on_progress)
+                self._write(fill, mode, staging, is_folder=is_folder)
                 return
             except OSError as error:
                 if error.errno not in _NOT_THERE:
                     raise
-        with self._parent() as (parent, _), staging_in(parent) as nearby:
-            self._copy(fd, info, nearby, on_progress)
+        self._write_nearby(fill, mode, is_folder=is_folder)
 
-    def _check(self, staging: StagingFolder, *, is_folder: bool) -> bool:
+    def write(self, fill: Callable[[Staged], None], mode: int, *, is_folder: bool) -> None:
+        """Write a new file or folder to the destination, in one step.
+
+        Args:
+            fill: Writes the content, with permissions and times, into an empty file or folder.
+            mode: Permissions of the file or folder.
+            is_folder: Which of the two it is.
+        """
+        self._check(None, is_folder=is_folder)
+        self._write_nearby(fill, mode, is_folder=is_folder)
+
+    def _write_nearby(self, fill: Callable[[Staged], None], mode: int, *, is_folder: bool) -> None:
+        with self._parent() as (parent, _), staging_in(parent) as nearby:
+            self._write(fill, mode, nearby, is_folder=is_folder)
+
+    def _check(self, staging: StagingFolder | None, *, is_folder: bool) -> bool:
         """Refuse a destination where the file or folder may not be written, before anything is copied.
 
         Returns:
@@ -103,54 +120,62 @@ class Delivery:
             if not missing:
                 restore_replaced(parent)
                 self._check_in(parent, is_folder=is_folder)
-            if staging.is_shared:
+            if staging is None or staging.is_shared:
                 return False  # another user could exchange the copy before it is moved to the destination
             there = syscalls.stat_if_exists(staging.folder)
             return there is not None and there.st_dev == syscalls.fstat(parent.fd).st_dev
 
-    def _copy(
-        self, fd: int, info: os.stat_result, staging: StagingFolder, on_progress: OnProgress | None
+    def _write(
+        self, fill: Callable[[Staged], None], mode: int, staging: StagingFolder, *, is_folder: bool
     ) -> None:
-        """Copy an open file or folder to `staging`, and move it from there to the destination."""
-        is_folder = S_ISDIR(info.st_mode)
+        """Let `fill` write to `staging`, and move the result from there to the destination."""
         with staging.new_folder() if is_folder else staging.new_file() as staged:
-            mode = restored_mode(info.st_mode)
-            if is_folder:
-                copier = TreeCopier(
-                    mode=restored_mode,
-                    check=None,
-                    check_folder=None,
-                    open_link=_refuse_link,
-                    links=Links(fd),
-                    durable=False,
-                    on_progress=on_progress,
-                )
-                copier.copy_folder(fd, staged.fd)
-                lost = copier.lost
-            else:
-                lost = set()
-                syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
-                copy_file(
-                    fd,
-                    staged.fd,
-                    info,
-                    mode,
-                    name=self.path,
-                    durable=False,
-                    on_progress=on_progress,
-                    lost=lost,
-                )
-                if info.st_size and info.st_size % PAGE == 0:
-                    self._warn_of_log(fd)
-            warn_of_loss(self.path, lost)
+            fill(staged)
             self._move(staged, staging, is_folder=is_folder)
             if is_folder:
                 syscalls.set_mode(staged.fd, mode)  # it was writable, because rename() of a folder needs that
             else:
                 staged.is_placed = True
 
-    def _warn_of_log(self, fd: int) -> None:
-        """Warn if the file is an SQLite database, and the log of another one is next to the destination."""
+    def _fill(self, fd: int, info: os.stat_result, on_progress: OnProgress | None, staged: Staged) -> None:
+        """Copy an open file or folder to a new one."""
+        if S_ISDIR(info.st_mode):
+            copier = TreeCopier(
+                mode=restored_mode,
+                check=None,
+                check_folder=None,
+                open_link=_refuse_link,
+                links=Links(fd),
+                durable=False,
+                on_progress=on_progress,
+            )
+            copier.copy_folder(fd, staged.fd)
+            lost = copier.lost
+        else:
+            lost = set()
+            syscalls.lseek(fd, 0, syscalls.SEEK_SET)  # an attempt to stage it elsewhere may have read it
+            copy_file(
+                fd,
+                staged.fd,
+                info,
+                restored_mode(info.st_mode),
+                name=self.path,
+                durable=False,
+                on_progress=on_progress,
+                lost=lost,
+            )
+            self.warn_of_log(fd)
+        warn_of_loss(self.path, lost)
+
+    def warn_of_log(self, fd: int) -> None:
+        """Warn if the file is an SQLite database, and the log of another one is next to the destination.
+
+        Args:
+            fd: Descriptor of the file, for reading.
+        """
+        size = syscalls.fstat(fd).st_size
+        if not size or size % PAGE:
+            return
         with self._parent() as (parent, missing):
             log = None if missing else log_of(fd, self._name, parent.fd)
         if log is not None:
