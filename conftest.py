@@ -20,6 +20,8 @@ import hypothesis
 import psutil
 import pytest
 
+from tests.support.object_stores import ObjectServer, moto_server
+
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
 
@@ -76,6 +78,22 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield here
 
     assert not list(temporary.iterdir()), "the test left temporary files"
+
+
+@pytest.fixture(scope="session")
+def running_object_server() -> Iterator[ObjectServer]:
+    """Run a server of objects for all tests of this process that need one."""
+    with moto_server() as server:
+        server.warm_up()
+        yield server
+
+
+@pytest.fixture
+def object_server(running_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    """Give a server of objects, to which the variables of the environment lead."""
+    for name, value in running_object_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return running_object_server
 
 
 @pytest.fixture(autouse=True)

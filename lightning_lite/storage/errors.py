@@ -2,6 +2,7 @@
 
 DriveError
 ├── DriveIdError              the id of a drive is invalid (ValueError)
+├── DriveUrlError             the address of an object store is invalid (ValueError)
 ├── DriveTypeError            a name or a value has a wrong type (TypeError)
 ├── DrivePathError            a name is not allowed in a drive (ValueError)
 ├── DriveSymlink              a symbolic link leads out of the allowed folder (ValueError)
@@ -25,9 +26,12 @@ DriveError
     │   ├── DriveNotOwner     … by the drive: another component put the path
     │   └── DriveRefused      … another user could have written into the root (RootRefused)
     ├── DriveGone             the folder of the drive was removed (FileNotFoundError)
+    ├── DriveUnreachable      the object store does not answer, or answers that it can't (ConnectionError)
+    ├── DriveDamaged          an object of the store is missing or has another content
     ├── DriveLockError        the lock of the drive cannot be used
     │   └── DriveLockTimeout  … another process held it for too long (TimeoutError)
     └── DriveUnsupportedFS    locks or exclusive creation do not work on this file system
+        └── DriveUnsupportedStore   … or conditions do not work in this object store
 """
 
 from __future__ import annotations
@@ -54,6 +58,10 @@ class DriveError(LightningLiteError):
 
 class DriveIdError(DriveError, ValueError):
     """The id of a drive is invalid."""
+
+
+class DriveUrlError(DriveError, ValueError):
+    """The address of an object store is invalid."""
 
 
 class DriveTypeError(DriveError, TypeError):
@@ -154,6 +162,14 @@ class DriveGone(DriveOSError, FileNotFoundError):
     """The folder of the drive was removed while the drive was in use."""
 
 
+class DriveUnreachable(DriveOSError, ConnectionError):
+    """The object store does not answer, or answers that it can't do it now."""
+
+
+class DriveDamaged(DriveOSError):
+    """An object of the store is missing, or has a content that this package has not written."""
+
+
 class DriveLockError(DriveOSError):
     """The lock of the drive cannot be used."""
 
@@ -164,6 +180,10 @@ class DriveLockTimeout(DriveLockError, TimeoutError):
 
 class DriveUnsupportedFS(DriveOSError):
     """Locks or exclusive creation do not work on the file system of the root."""
+
+
+class DriveUnsupportedStore(DriveUnsupportedFS):
+    """The object store does not keep the conditions of requests."""
 
 
 class DriveWarning(UserWarning):

@@ -19,11 +19,11 @@ FOLDER = Path(lightning_lite.storage.__file__).parent
 #: Functions that only return information, or are not about files.
 HARMLESS = {
     "DirEntry", "O_CLOEXEC", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_NONBLOCK", "O_RDWR", "O_WRONLY",
-    "PathLike", "SEEK_DATA", "SEEK_HOLE", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd", "geteuid",
-    "getpid", "major", "minor", "path", "register_at_fork", "sched_yield",
+    "PathLike", "SEEK_DATA", "SEEK_HOLE", "environ", "fdopen", "fsencode", "fspath", "fstatvfs", "getcwd",
+    "geteuid", "getpid", "major", "minor", "path", "register_at_fork", "sched_yield",
     "stat_result", "strerror", "urandom",
 }  # fmt: skip
-HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "isdir", "relpath"}
+HARMLESS_PATHS = {"isabs", "abspath", "basename", "dirname", "expanduser", "isdir", "relpath"}
 
 
 def test_only_syscalls_calls_functions_on_files():

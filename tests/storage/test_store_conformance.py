@@ -22,14 +22,20 @@ from lightning_lite.storage.errors import (
     DriveNotOwner,
     DriveSymlink,
 )
+from lightning_lite.storage.object_store.store import ObjectStore
 from lightning_lite.storage.stores import open_store
 
-STORES: dict[str, Callable[[Path], Store]] = {"local": lambda folder: open_store(str(folder), "drive")}
+from tests.support.object_stores import ObjectServer
+
+STORES: dict[str, Callable[[Path, ObjectServer], Store]] = {
+    "local": lambda folder, server: open_store(str(folder), "drive"),
+    "object": lambda folder, server: ObjectStore(server.new_url(), "drive", cache=f"{folder}/cache"),
+}
 
 
 @pytest.fixture(params=STORES)
-def store(request, own_place: Path) -> Store:
-    return STORES[request.param](own_place.parent / "store")
+def store(request, object_server: ObjectServer, own_place: Path) -> Store:
+    return STORES[request.param](own_place.parent / "store", object_server)
 
 
 class User:

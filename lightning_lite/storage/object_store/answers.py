@@ -1,0 +1,131 @@
+"""What an object store has answered to a request that failed, and the error of drives for it.
+
+The library gives one text with the answer of the server in it. Only the status, the code and the kind of a
+failure are taken from that text: the rest may contain keys.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import NamedTuple
+
+from lightning_lite.storage.errors import DriveOSError, DrivePermissionError, DriveUnreachable
+from lightning_lite.storage.object_store.connection import Connection
+from lightning_lite.storage.object_store.url import StoreUrl
+
+_STATUS = re.compile(r"status(?: code)?: (\d{3})")
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_KIND = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Body)\b")
+_BAD_KEYS = {
+    "InvalidAccessKeyId": "it does not know the key in AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the key in AWS_SECRET_ACCESS_KEY is wrong",
+    "ExpiredToken": "the keys have expired; set new ones",
+    "ExpiredTokenException": "the keys have expired; set new ones",
+    "TokenRefreshRequired": "the keys have expired; set new ones",
+    "InvalidToken": "the text in AWS_SESSION_TOKEN is wrong",
+    "InvalidClientTokenId": "it does not know the keys",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it",
+}
+_OTHER_REGION = frozenset(
+    {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+)
+_FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "EntityTooLarge"})
+
+
+class Answer(NamedTuple):
+    """The answer to a request that failed.
+
+    Attributes:
+        status: Number of the answer of the server, 0 if it gave none.
+        code: The word of S3 for what is wrong, "" if there is none.
+        kind: What failed in the connection, "" if the server has answered.
+    """
+
+    status: int
+    code: str
+    kind: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether no object has the key."""
+        return self.status == 404 and self.code != "NoSuchBucket"
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a condition did not hold, or another request of the same key was on its way."""
+        return self.status in (409, 412) and self.code != "NoSuchBucket"
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the request may have been carried out, or may be if it is repeated."""
+        return self.status in (408, 429) or self.status >= 500 or (not self.status and self.kind != "Connect")
+
+    def error(self, operation: str, url: StoreUrl, connection: Connection) -> DriveOSError:
+        """Return the error of drives.
+
+        Args:
+            operation: What was asked, as a verb.
+            url: Bucket and prefix.
+            connection: How the store is reached.
+        """
+        place = connection.place
+        if self.code == "NoSuchBucket":
+            return DriveUnreachable(
+                f"The bucket {url.bucket!r} does not exist at {place}; create it, or correct the address.",
+                errno=errno.ENOENT,
+            )
+        if self.code in _OTHER_REGION or self.status in (301, 307):
+            return DriveUnreachable(
+                f"The bucket {url.bucket!r} is not in the region {connection.region!r} of {place}; set "
+                f"AWS_REGION to its region.",
+                errno=errno.EHOSTUNREACH,
+            )
+        if self.code in _BAD_KEYS:
+            return DrivePermissionError(
+                f"The object store at {place} refused to {operation} in {url}: {_BAD_KEYS[self.code]}.",
+                errno=errno.EACCES,
+            )
+        if self.status in (401, 403):
+            return DrivePermissionError(
+                f"The object store at {place} refused to {operation} in {url} with these keys "
+                f"({self._text}); give them the permission, or use others.",
+                errno=errno.EACCES,
+            )
+        if self.code in _FULL or self.status == 507:
+            return DriveOSError(
+                f"The object store at {place} has no room for that in {url} ({self._text}).",
+                errno=errno.ENOSPC,
+            )
+        if self.kind == "Connect":
+            return DriveUnreachable(
+                f"Nothing answers at {place}, where {url} should be; start the object store, or correct "
+                f"AWS_ENDPOINT_URL.",
+                errno=errno.ECONNREFUSED,
+            )
+        if self.is_unknown:
+            return DriveUnreachable(
+                f"The object store at {place} did not {operation} in {url} in time ({self._text}); do it "
+                f"again later.",
+                errno=errno.ETIMEDOUT,
+            )
+        return DriveOSError(
+            f"The object store at {place} refused to {operation} in {url} ({self._text}).", errno=errno.EIO
+        )
+
+    @property
+    def _text(self) -> str:
+        if self.status:
+            return f"{self.status} {self.code}".rstrip()
+        return {"Timeout": "no answer", "Interrupted": "the connection was cut"}.get(self.kind, "no answer")
+
+
+def answer_of(error: BaseException) -> Answer:
+    """Return what the server has answered, from an error of the library."""
+    text = str(error)
+    status, code, kind = _STATUS.search(text), _CODE.search(text), _KIND.search(text)
+    return Answer(
+        int(status[1]) if status else (404 if isinstance(error, FileNotFoundError) else 0),
+        code[1] if code else "",
+        kind[1] if kind and not status else "",
+    )

@@ -1,0 +1,307 @@
+"""The manifest of one first name: what all components have put there, and the rules for changes.
+
+A manifest is JSON with one tree of nodes for each component. Nothing here sends a request.
+
+    {"version": 1, "count": 7, "recent": ["<mark>", ...], "tree": {"<component>": <folder>, ...}}
+
+A node is a dict with short keys, because a manifest may have 10,000 of them:
+
+    d   folder: its nodes by name              l   symbolic link: its text
+    s   file: bytes                            b   file: id of the object with its content, if it has some
+    o   file: where its content begins in an object that several files share
+    h   file: equal for hard links of one put  x   extended attributes, in base64
+    m   permissions, as a local drive has them t   time of the last change, in nanoseconds since 1970
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+from time import time_ns
+from typing import Any
+from unicodedata import ucd_3_2_0
+from urllib.parse import quote
+
+from lightning_lite.storage.base import Entry, Parts
+from lightning_lite.storage.errors import (
+    DriveDamaged,
+    DriveDuplicate,
+    DriveIsDirectory,
+    DriveNotADirectory,
+    DriveNotFound,
+    DriveNotOwner,
+    shown,
+)
+from lightning_lite.storage.fs.links import follow
+from lightning_lite.storage.names import folded, refuse_other_form
+
+Node = dict[str, Any]
+
+VERSION = 1
+
+#: Marks of the latest changes that a manifest keeps.
+RECENT = 128
+
+#: Permissions of a folder that a put creates above what it puts.
+_FOLDER_MODE = 0o755
+
+#: Maximum number of characters of the name of a manifest; a longer one is replaced by its digest.
+_MAX_NAME = 400
+
+
+def manifest_name(first: str) -> str:
+    """Return the name of the manifest for the first name of a path.
+
+    Names that differ only in case or Unicode form share a manifest, so that one condition decides between
+    them. Only characters of Unicode 3.2 are folded, as all versions of Python fold them in the same way.
+
+    Example:
+        >>> manifest_name("Model.ckpt"), manifest_name("a b")
+        ('model.ckpt', 'a=20b')
+    """
+    if first.isascii():
+        text = first.lower()
+    else:
+        text = "".join(
+            folded(letter) if ucd_3_2_0.category(letter) not in ("Cn", "Cs") else letter
+            for letter in ucd_3_2_0.normalize("NFD", first)
+        )
+        text = ucd_3_2_0.normalize("NFD", text)
+    name = quote(text, safe="", errors="surrogatepass").replace("%", "=").replace("~", "=7E")
+    name = f"={ord(name[0]):02X}{name[1:]}" if name[0] == "." else name  # a key has no part that is only dots
+    return name if len(name) <= _MAX_NAME else f"=-{sha256(name.encode()).hexdigest()}"
+
+
+class Manifest:
+    """The manifest of one first name.
+
+    Args:
+        first: The name, for errors.
+        body: Its JSON, or `None` if there is none yet.
+
+    Raises:
+        DriveDamaged: The JSON is none of a manifest, or of a newer version of this package.
+    """
+
+    def __init__(self, first: str, body: bytes | None = None) -> None:
+        self._document: dict[str, Any] = {"version": VERSION, "count": 0, "recent": [], "tree": {}}
+        if body is None:
+            return
+        try:
+            self._document = json.loads(body)
+            version = self._document["version"]
+            is_whole = isinstance(self.spaces, dict) and isinstance(self._document["recent"], list)
+        except (ValueError, KeyError, TypeError):
+            is_whole, version = False, VERSION
+        if version != VERSION:
+            raise DriveDamaged(
+                f"The manifest of {shown(first)} has version {version}, this package knows {VERSION}; "
+                f"use a newer one."
+            )
+        if not is_whole:
+            raise DriveDamaged(
+                f"The manifest of {shown(first)} is damaged: another program has written to the bucket; "
+                f"restore that object."
+            )
+
+    @property
+    def spaces(self) -> dict[str, Node]:
+        """The tree of each component."""
+        spaces: dict[str, Node] = self._document["tree"]
+        return spaces
+
+    @property
+    def count(self) -> int:
+        """The number of changes."""
+        return int(self._document["count"])
+
+    def has(self, mark: str) -> bool:
+        """Return whether the change with this mark is one of the latest."""
+        return mark in self._document["recent"]
+
+    def encoded(self, mark: str) -> bytes:
+        """Return the JSON after one more change.
+
+        Args:
+            mark: A text that only this change has. So no two manifests are equal, and a process that did not
+                get the answer to its request finds out what became of it.
+        """
+        self._document["count"] = self.count + 1
+        self._document["recent"] = [*self._document["recent"], mark][-RECENT:]
+        self._document["tree"] = {owner: space for owner, space in self.spaces.items() if space["d"]}
+        return json.dumps(self._document, separators=(",", ":")).encode()
+
+    # What is there.
+
+    def owners(self, parts: Parts) -> list[str]:
+        """Return the components that have something at a path, sorted."""
+        return sorted(owner for owner, space in self.spaces.items() if _is_there(space, parts))
+
+    def find(self, owner: str, parts: Parts) -> Node | None:
+        """Return the node of a component at a path, with symbolic links followed."""
+        space = self.spaces.get(owner)
+        return None if space is None else followed(space, parts)
+
+    # Changes.
+
+    def check_put(
+        self, owner: str, parts: Parts, *, is_folder: bool, exclusive: bool, portable: bool
+    ) -> None:
+        """Refuse what may not be put.
+
+        Raises:
+            DriveDuplicate: Another component has the path, and the put is exclusive.
+            DriveNameClash: Another form of a name exists, and the put is portable.
+            DriveIsDirectory: A file would replace a folder.
+            DriveNotADirectory: A folder would replace a file, or a parent is a file.
+        """
+        path = "/".join(parts)
+        others = [other for other in self.owners(parts) if other != owner] if exclusive else []
+        if others:
+            raise DriveDuplicate(
+                f"The file {shown(path)} can't be added as already found in the Drive. "
+                f"It belongs to {shown(others[0])}: use another name, "
+                f"Drive(..., component_name={others[0]!r}) to act as its owner, "
+                f"or Drive(..., allow_duplicates=True).",
+                owner=others[0],
+            )
+        if portable:
+            for other in sorted(self.spaces) if exclusive else [owner]:
+                _check_forms(self.spaces.get(other, {"d": {}}), parts)
+        node: Node = self.spaces.get(owner, {"d": {}})
+        for depth, part in enumerate(parts):
+            if "d" not in node:
+                raise _no_folder(parts[:depth], node)
+            if part not in node["d"]:
+                return
+            node = node["d"][part]
+        if "d" in node and not is_folder:
+            raise DriveIsDirectory(
+                f"The file {shown(path)} can't replace the folder that is there; remove it first."
+            )
+        if "d" not in node and is_folder:
+            raise DriveNotADirectory(
+                f"The folder {shown(path)} can't replace the file that is there; remove it first."
+            )
+
+    def put(self, owner: str, parts: Parts, node: Node) -> None:
+        """Place a node, and create the folders above it."""
+        now = time_ns()
+        folder = self.spaces.setdefault(owner, {"d": {}})
+        for part in parts[:-1]:
+            if part not in folder["d"]:
+                folder["d"][part] = {"d": {}, "m": _FOLDER_MODE, "t": now}
+                folder["t"] = now
+            folder = folder["d"][part]
+        if parts[-1] not in folder["d"] or "d" in node:
+            folder["t"] = now
+        folder["d"][parts[-1]] = node
+
+    def delete(self, owner: str, parts: Parts) -> None:
+        """Remove the node of a component at a path.
+
+        Raises:
+            DriveNotFound: No component has the path.
+            DriveNotOwner: Another component has it.
+            DriveNotADirectory: A symbolic link is in the place of a folder.
+        """
+        folder: Node = self.spaces.get(owner, {"d": {}})
+        for depth, part in enumerate(parts[:-1]):
+            folder = folder["d"].get(part, {"d": {}})
+            if "l" in folder:
+                raise _no_folder(parts[: depth + 1], folder)
+            if "d" not in folder:
+                break
+        if parts[-1] not in folder.get("d", {}):
+            raise not_owned(owner, parts, self.owners(parts))
+        del folder["d"][parts[-1]]
+        folder["t"] = time_ns()
+
+
+def not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
+    """Return the error for a path that its component can't delete, because it has nothing there."""
+    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
+    if not owners:
+        return DriveNotFound(f"{text}, nor in another one; see list().")
+    return DriveNotOwner(
+        f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
+        f"Drive(..., component_name={owners[0]!r}) to act as it.",
+        owner=owners[0],
+    )
+
+
+def _no_folder(parts: Parts, node: Node) -> DriveNotADirectory:
+    kind = "a symbolic link" if "l" in node else "a file"
+    return DriveNotADirectory(
+        f"{shown('/'.join(parts))} in the drive is {kind}, so nothing can be put or removed below it; use "
+        f"another path."
+    )
+
+
+def _check_forms(space: Node, parts: Parts) -> None:
+    """Refuse a path if another form of one of its names, in case or Unicode, exists."""
+    folder = space
+    for depth, part in enumerate(parts):
+        names = folder.get("d")
+        if names is None:
+            return
+        if part not in names:
+            refuse_other_form(part, list(names), "/".join(parts[:depth]))
+            return
+        folder = names[part]
+
+
+def node_at(folder: Node, parts: Parts | list[str]) -> Node | None:
+    """Return the node at a path below a folder, without following links."""
+    for part in parts:
+        inner = folder.get("d")
+        if inner is None or part not in inner:
+            return None
+        folder = inner[part]
+    return folder
+
+
+def _is_there(space: Node, parts: Parts) -> bool:
+    """Return whether a path exists, with the symbolic links above its last part followed."""
+    if node_at(space, parts) is not None:
+        return True
+    parent = followed(space, parts[:-1])
+    return parent is not None and parts[-1] in parent.get("d", {})
+
+
+def link_text(folder: Node, path: str) -> str | None:
+    """Return the text of the symbolic link at a path below a folder, or `None` if no link is there."""
+    node = node_at(folder, path.split("/"))
+    return None if node is None else node.get("l")
+
+
+def followed(space: Node, parts: Parts) -> Node | None:
+    """Return the node at a path, with symbolic links followed; `None` if it does not exist."""
+    node = node_at(space, parts)
+    if node is not None and "l" not in node:
+        return node  # nearly always
+    real = follow([], "/".join(parts), lambda path: link_text(space, path))
+    return None if real is None else node_at(space, real)
+
+
+def entry_of(node: Node, path: str, owner: str) -> Entry:
+    """Return the entry of a node for a listing."""
+    size = len(node["l"].encode(errors="surrogatepass")) if "l" in node else node.get("s", 0)
+    return Entry(path, size, node.get("t", 0) / 1e9, owner, "d" in node)
+
+
+def files_below(folder: Node, prefix: str) -> Iterator[tuple[str, Node]]:
+    """Yield all files and links below a folder, with their paths; `prefix` ends with a slash, or is empty."""
+    for name, node in folder["d"].items():
+        if "d" in node:
+            yield from files_below(node, f"{prefix}{name}/")
+        else:
+            yield prefix + name, node
+
+
+def object_ids(manifest: Manifest) -> set[str]:
+    """Return the ids of all objects with content that a manifest names."""
+    return {
+        node["b"] for space in manifest.spaces.values() for _, node in files_below(space, "") if "b" in node
+    }

@@ -1,0 +1,82 @@
+"""Compares a drive in an object store with the promises of drives, without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from lightning_lite.storage.base import CheckedFile, Problem
+from lightning_lite.storage.errors import DriveError
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.names import check_length, check_part
+from lightning_lite.storage.object_store.client import PART, Client
+from lightning_lite.storage.object_store.download import Downloader, ObjectMissing
+from lightning_lite.storage.object_store.manifest import Manifest, Node, files_below, followed
+
+
+def verify(
+    client: Client, data: str, manifests: Iterator[Manifest], downloader: Downloader, *, hashes: bool
+) -> Iterator[Problem | CheckedFile]:
+    """Yield each file of a drive, and each problem, in the order of their paths.
+
+    Args:
+        client: The bucket.
+        data: Key of the folder of the drive's objects with content.
+        manifests: Reads all manifests of the drive.
+        downloader: Fetches the content of files.
+        hashes: Whether to read all files for their digests.
+    """
+    found = [
+        (f"{owner}/{path}", owner, path, node, space)
+        for manifest in manifests
+        for owner, space in manifest.spaces.items()
+        for path, node in files_below(space, "")
+    ]
+    # After the manifests: what they name was sent before.
+    sizes = {one.key.rpartition("/")[2]: one.size for one in client.listing(data)}
+    for whole, _, path, node, space in sorted(found, key=lambda item: item[0]):
+        yield from chain(
+            _check_at_name(whole, path),
+            _check_at_link(whole, path, space)
+            if "l" in node
+            else _check_at_file(whole, node, sizes, downloader, hashes),
+        )
+
+
+def _check_at_name(whole: str, path: str) -> Iterator[Problem]:
+    try:
+        check_length(path)
+        for part in path.split("/"):
+            check_part(part, path, portable=False)
+    except DriveError as error:
+        yield Problem(whole, f"invalid name: {error.message.rstrip('.')}", "delete it")
+
+
+def _check_at_link(whole: str, path: str, space: Node) -> Iterator[Problem]:
+    if followed(space, tuple(path.split("/"))) is None:
+        yield Problem(whole, "it is a symbolic link to nothing in the drive", "put its target, or delete it")
+
+
+def _check_at_file(
+    whole: str, node: Node, sizes: dict[str, int], downloader: Downloader, hashes: bool
+) -> Iterator[Problem | CheckedFile]:
+    size, name = node["s"], node.get("b")
+    if size and (name not in sizes or sizes[name] < node.get("o", 0) + size):
+        what = "is missing" if name not in sizes else "is too short"
+        yield Problem(whole, f"the object {name} with its content {what}", "put it again")
+        return
+    try:
+        yield CheckedFile(whole, size, _digest(node, downloader) if hashes else "")
+    except ObjectMissing:
+        return  # it has just been replaced, and swept
+
+
+def _digest(node: Node, downloader: Downloader) -> str:
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, which works do not need
+
+    digest, position = hashlib.sha256(), 0
+    with downloader.opened(node) as fd:
+        while data := syscalls.pread(fd, PART, position):
+            digest.update(data)
+            position += len(data)
+    return digest.hexdigest()

@@ -1,0 +1,95 @@
+"""A real server of objects on this machine, and the environment that leads to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import obstore
+from obstore.store import S3Store
+
+from lightning_lite.testing import poll_until
+
+#: Keys that are none of a real store; tests look for the second one in texts.
+KEYS = {"AWS_ACCESS_KEY_ID": "an-access-key", "AWS_SECRET_ACCESS_KEY": "a-secret-key-of-the-tests"}
+
+BUCKET = "drives"
+
+
+class ObjectServer:
+    """A server of objects with one bucket.
+
+    Attributes:
+        port: Its port on loopback.
+        endpoint: Its address.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.endpoint = f"http://127.0.0.1:{port}"
+
+    def new_url(self) -> str:
+        """Return the address of an empty place for drives."""
+        return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+    def warm_up(self) -> None:
+        """Let the library of object stores start its threads, which stay until the end of the process."""
+        store = S3Store(
+            BUCKET,
+            endpoint=self.endpoint,
+            access_key_id="an-access-key",
+            secret_access_key="a-secret-key",
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+        obstore.put(store, "warm-up", b"")
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead to this server."""
+        return {**KEYS, "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1"}
+
+
+@contextmanager
+def moto_server() -> Iterator[ObjectServer]:
+    """Run moto as a server of its own process for the `with` block."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = ObjectServer(port)
+    try:
+        poll_until(lambda: answers(port), timeout=60)
+        make_bucket(server.endpoint, BUCKET)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def make_bucket(endpoint: str, name: str) -> None:
+    """Create a bucket on a server that checks no keys."""
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{name}", method="PUT")) as answer:
+        answer.read()
+
+
+def answers(port: int) -> bool:
+    """Return whether a server accepts connections on a port of this machine."""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """Return a port on which no server listens at the moment."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def without_keys() -> dict[str, str]:
+    """Return the environment of this process without variables of object stores."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
