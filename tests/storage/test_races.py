@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 import races
 from faults import content, leftovers
-from linear import Operation, is_linearizable
 
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveNotFound
 from lightning_lite.storage.fs import locks, syscalls
 from lightning_lite.storage.local import changes, lookup
+
+from tests.support.linear import Operation, is_linearizable
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""Fixtures of the tests of drives in an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.storage.object_store.store import ObjectStore
+
+from tests.support.object_proxy import Proxy, object_proxy
+from tests.support.object_stores import ObjectServer
+from tests.support.store_user import User
+
+
+@pytest.fixture
+def proxy(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Give a server in front of the real one, to which the variables of the environment lead."""
+    with object_proxy(object_server.port) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
+        yield running
+
+
+@pytest.fixture
+def url(object_server: ObjectServer) -> str:
+    return object_server.new_url()
+
+
+@pytest.fixture
+def cache(own_place: Path) -> Path:
+    return own_place.parent / "cache"
+
+
+@pytest.fixture
+def user(url: str, cache: Path, own_place: Path) -> User:
+    return User(ObjectStore(url, "drive", cache=str(cache)), own_place)
+
+
+@pytest.fixture
+def user_by_proxy(proxy: Proxy, user: User) -> User:
+    """Give the same, with its requests through the proxy."""
+    return user

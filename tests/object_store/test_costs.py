@@ -1,0 +1,105 @@
+"""How many requests each operation sends: what a slow store costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_lite.storage.object_store.store import ObjectStore
+
+from tests.support.object_proxy import Proxy
+from tests.support.store_user import User, look
+
+
+def test_a_small_put_takes_three_requests_and_a_get_two(user_by_proxy: User, proxy: Proxy):
+    user_by_proxy.put("first", "text")  # tries the conditions of the store
+    for path in ("a", "x/y", "first"):
+        proxy.requests.clear()
+        user_by_proxy.put(path, "text")
+        assert [method for method, _ in proxy.requests] == ["GET", "PUT", "PUT"]
+        proxy.requests.clear()
+        assert user_by_proxy.get(path) == "text"
+        assert [method for method, _ in proxy.requests] == ["GET", "GET"]
+        proxy.requests.clear()
+        user_by_proxy.delete(path)
+        assert [method for method, _ in proxy.requests] == ["GET", "PUT"]
+
+
+def test_another_process_pays_one_request_more_at_its_first_put(
+    user_by_proxy: User, proxy: Proxy, url: str, cache: Path
+):
+    user_by_proxy.put("a", "text")
+    proxy.requests.clear()
+    User(ObjectStore(url, "drive", cache=str(cache)), user_by_proxy.here).put("a", "text")
+    assert len(proxy.requests) == 4
+
+
+def test_content_that_is_on_this_machine_is_not_fetched_again(user_by_proxy: User, proxy: Proxy):
+    user_by_proxy.put("a", {"1": "one", "2": "two" * 100_000})
+    first = user_by_proxy.get("a")
+    proxy.requests.clear()
+    assert user_by_proxy.get("a") == first
+    assert len(proxy.requests) == 1
+
+
+def test_small_files_of_a_folder_share_an_object(user_by_proxy: User, proxy: Proxy):
+    tree = {f"{number:03}": f"text {number}" for number in range(300)}
+    user_by_proxy.put("first", "")
+    proxy.requests.clear()
+    user_by_proxy.put("tree", tree)
+    assert len(proxy.requests) == 3
+    proxy.requests.clear()
+    assert user_by_proxy.get("tree") == tree
+    assert len(proxy.requests) == 2
+    assert user_by_proxy.get("tree/007") == "text 7"
+
+
+def test_a_listing_takes_one_request_and_one_for_each_first_name(user_by_proxy: User, proxy: Proxy):
+    for name in ("a", "b", "c"):
+        user_by_proxy.put(f"{name}/x", "text")
+    proxy.requests.clear()
+    assert user_by_proxy.store.names((), owner=None, recursive=True) == ["a/x", "b/x", "c/x"]
+    assert len(proxy.requests) == 4
+    proxy.requests.clear()
+    assert user_by_proxy.store.names(("a",), owner=None, recursive=False) == ["a/x"]
+    assert len(proxy.requests) == 1
+
+
+def test_a_put_into_ten_thousand_files_takes_three_requests(user_by_proxy: User, proxy: Proxy):
+    user_by_proxy.put("many", {f"{number:05}": "" for number in range(10_000)})
+    proxy.requests.clear()
+    user_by_proxy.put("many/new", "text")
+    assert len(proxy.requests) == 3
+    assert user_by_proxy.get("many/new") == "text"
+    page = user_by_proxy.store.page(("many",), owner=None, after=("many/09997", "anna"), limit=9)
+    assert [entry.name for entry in page.entries] == ["many/09998", "many/09999", "many/new"]
+    assert page.total == 10_001
+
+
+def test_a_full_cache_loses_what_was_not_used_for_the_longest_time(
+    proxy: Proxy, url: str, own_place: Path, cache: Path
+):
+    user = User(ObjectStore(url, "drive", cache=str(cache), cache_bytes=250_000), own_place)
+    for name in ("a", "b", "c"):
+        user.put(name, name * 100_000)
+
+    def is_fetched(name: str) -> bool:
+        proxy.requests.clear()
+        assert user.get(name) == name * 100_000
+        return proxy.count("/data/") > 0
+
+    assert [is_fetched(name) for name in ("a", "b", "a", "b")] == [True, True, False, False]
+    assert [is_fetched(name) for name in ("c", "c", "b", "a")] == [True, False, False, True]
+    assert sum(file.stat().st_size for file in (cache / "objects").iterdir()) <= 250_000
+
+
+def test_an_object_that_is_too_big_for_the_cache_is_got_all_the_same(
+    proxy: Proxy, url: str, own_place: Path, cache: Path
+):
+    user = User(ObjectStore(url, "drive", cache=str(cache), cache_bytes=1000), own_place)
+    tree = {"big": "x" * 200_000, "small": "1"}
+    user.put("tree", tree)
+    assert user.get("tree") == tree
+    assert user.get("tree/big") == tree["big"]
+    with user.store.open(("tree", "big"), owner=None) as file:
+        assert len(file.read()) == 200_000
+    assert look(cache / "objects").keys() <= {name for name in look(cache / "objects") if "-" in name}
