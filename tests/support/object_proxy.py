@@ -6,7 +6,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -27,6 +27,7 @@ class Proxy:
         endpoint: Address of this one.
         requests: Method and path of each request, in order.
         lost: Part of the conditional writes that are done, but not answered.
+        loses_refusals: Whether that includes those whose condition did not hold.
         failed: Part of the requests that are answered with 503 and not done.
         ignores: Names of headers that are removed.
         ages: Seconds by which the clock of the store is behind.
@@ -39,6 +40,7 @@ class Proxy:
     endpoint: str = ""
     requests: list[tuple[str, str]] = field(default_factory=list)
     lost: float = 0.0
+    loses_refusals: bool = True
     failed: float = 0.0
     ignores: tuple[str, ...] = ()
     ages: float = 0.0
@@ -104,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
         rules.after(method, self.path)
-        if is_conditional and random.random() < rules.lost:
+        if is_conditional and (rules.loses_refusals or answer.status < 300) and random.random() < rules.lost:
             self.close_connection = True
             return
         self._answer(
@@ -144,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         is_head = self.command == "HEAD"
         self.send_header("Content-Length", (size or "0") if is_head else str(len(content)))
         self.send_header("Connection", "close")
-        self.end_headers()
+        with suppress(ConnectionError):
+            self.end_headers()
         if not is_head:
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # the user of the store was killed
+                self.wfile.write(content)

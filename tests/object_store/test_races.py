@@ -1,0 +1,182 @@
+"""Processes that use one drive at the same time, with a store that loses answers and is overloaded."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import writers
+
+from lightning_lite.storage.errors import DriveUnreachable
+from lightning_lite.storage.object_store.client import Client, SwapResult
+from lightning_lite.storage.object_store.manifest import RECENT, Manifest
+from lightning_lite.storage.object_store.store import ObjectStore
+
+from tests.support.linear import Operation, is_linearizable
+from tests.support.object_proxy import Proxy
+from tests.support.processes import DEADLINE
+from tests.support.store_user import User
+
+FAULTS = {"none": {}, "lost": {"lost": 1 / 3}, "overloaded": {"failed": 0.1}}
+
+
+def together(job: str, url: str, cache: Path, here: Path, processes: int, count: int) -> list[list[object]]:
+    """Do a job in several processes at the same time; return the answer of each."""
+    started = []
+    for number in range(processes):
+        (here / f"process{number}").mkdir(exist_ok=True)
+        command = [sys.executable, writers.__file__, job, url, f"{cache}", str(number), str(count)]
+        started.append(
+            subprocess.Popen(command, cwd=here / f"process{number}", stdout=subprocess.PIPE, text=True)
+        )
+    answers = [process.communicate(timeout=DEADLINE)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * processes
+    return [json.loads(answer) for answer in answers]
+
+
+def assert_linearizable(url: str, cache: Path, here: Path) -> None:
+    answers = together("use_one_name", url, cache, here, processes=4, count=12)
+    history = [Operation(*operation) for answer in answers for operation in answer]  # type: ignore[misc]
+    assert len(history) == 48
+    assert is_linearizable(history), history
+
+
+@pytest.mark.parametrize("faults", FAULTS)
+def test_operations_on_one_name_have_an_order(
+    proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str
+):
+    vars(proxy).update(FAULTS[faults])
+    assert_linearizable(url, cache, own_place)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+def test_operations_on_one_name_have_an_order_in_a_hundred_histories(
+    proxy: Proxy, object_server: object, cache: Path, own_place: Path
+):
+    proxy.lost = 1 / 3
+    for _ in range(int(os.environ.get("LIGHTNING_LITE_TORTURE_ROUNDS", "100"))):
+        assert_linearizable(object_server.new_url(), cache, own_place)
+
+
+@pytest.mark.parametrize("faults", ["none", "lost"])
+def test_each_name_gets_exactly_one_owner(proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str):
+    vars(proxy).update(FAULTS[faults])
+    answers = together("put_as_owner", url, cache, own_place, processes=4, count=8)
+    winners = Counter(name for answer in answers for name in answer)
+    assert winners == dict.fromkeys(range(8), 1)
+
+
+def test_a_file_and_a_file_below_it_are_never_both_put(proxy: Proxy, url: str, cache: Path, own_place: Path):
+    one, other = together("put_file_or_below", url, cache, own_place, processes=2, count=15)
+    assert not set(one) & set(other)
+    assert len({*one, *other}) == 15
+
+
+@pytest.mark.parametrize("faults", ["none", "lost"])
+def test_no_folder_that_is_got_is_torn(proxy: Proxy, url: str, cache: Path, own_place: Path, faults: str):
+    vars(proxy).update(FAULTS[faults])
+    os.chdir(own_place)
+    writers.put_folder(ObjectStore(url, "drive", cache=str(cache)), "first")
+    answers = together("use_folder", url, cache, own_place, processes=4, count=5)
+    seen = [number for answer in answers for number in answer]
+    assert seen == [1] * 10
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_writer_that_is_killed_at_any_request_has_put_all_or_nothing(
+    proxy: Proxy, url: str, cache: Path, own_place: Path, moment: str
+):
+    store = ObjectStore(url, "drive", cache=str(cache))
+    writers.put_folder(store, "old")
+    ends = []
+    for turn in range(1, 20):
+        ends.append(kill_at(turn, moment, proxy, url, cache, own_place))
+        content = writers.get_folder(store)
+        assert content is not None
+        assert set(content.values()) in ({"old"}, {"new"})
+        if set(content.values()) == {"new"}:
+            break
+    # Requests of a put: read the conditions and the manifest, send two objects, swap.
+    assert ends[:4] == [-signal.SIGKILL] * 4
+    assert len(ends) == (6 if moment == "before" else 5)
+    ObjectStore(url, "drive", cache=str(cache)).local_path("anna", ("folder",))  # removes leftovers
+    assert list((cache / "staging").iterdir()) == []
+
+
+def kill_at(turn: int, moment: str, proxy: Proxy, url: str, cache: Path, here: Path) -> int:
+    """Let a process put a folder, kill it at a request, and return its exit code.
+
+    Args:
+        turn: The number of the request.
+        moment: `before` it reaches the store, or `after` it was done.
+    """
+    script = here / "writer.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(writers.__file__).parent)!r})\n"
+        "import writers\n"
+        "from lightning_lite.storage.object_store.store import ObjectStore\n"
+        "store = ObjectStore(sys.argv[1], 'drive', cache=sys.argv[2])\n"
+        "sys.stdin.read(1)\n"
+        "writers.put_folder(store, 'new')\n"
+    )
+    (here / "writer").mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, script, url, str(cache)], cwd=here / "writer", stdin=subprocess.PIPE
+    )
+    count = itertools.count(1)
+
+    def kill(method: str, path: str) -> tuple[int, str] | None:
+        if next(count) != turn:
+            return None
+        process.kill()
+        process.wait()
+        return 503, "SlowDown"
+
+    setattr(proxy, "refuse" if moment == "before" else "after", kill)
+    assert process.stdin is not None
+    process.stdin.write(b"x")
+    process.stdin.close()
+    code = process.wait(DEADLINE)
+    proxy.refuse = proxy.after = lambda method, path: None
+    return code
+
+
+def test_a_change_whose_answer_is_lost_is_done_once(user_by_proxy: User, proxy: Proxy):
+    user_by_proxy.put("a", "one")
+    user_by_proxy.put("b", "one")
+    proxy.loses_refusals = False
+    proxy.lost = 1.0  # each first request is done and not answered, each repeated one is refused
+    user_by_proxy.put("a", "two")
+    user_by_proxy.delete("b")
+    user_by_proxy.put("c", "exclusive")
+    proxy.lost = 0.0
+    assert user_by_proxy.list() == ["a", "c"]
+    assert user_by_proxy.get("a") == "two"
+
+
+def test_a_change_that_was_overtaken_by_too_many_is_not_repeated(user: User, monkeypatch: pytest.MonkeyPatch):
+    """Whether it was done can't be known then; to do it again could undo the others."""
+    user.put("a", "one")
+    real, calls = Client.swap, []
+
+    def swap(client: Client, key: str, body: bytes, tag: str | None) -> SwapResult:
+        calls.append(key)
+        manifest = Manifest("a", body)
+        for number in range(RECENT + 1):
+            body = manifest.encoded(f"other{number}")
+        assert real(client, key, body, tag) is SwapResult.DONE
+        return SwapResult.REFUSED
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "swap", swap)
+        with pytest.raises(DriveUnreachable, match="did not say whether the change of 'a' was made"):
+            user.put("a", "two")
+    assert len(calls) == 1
