@@ -20,7 +20,7 @@ import hypothesis
 import psutil
 import pytest
 
-from tests.support.object_stores import ObjectServer, moto_server
+from tests.support.object_stores import ObjectServer, any_server
 
 #: Seconds that a process or a thread which is ending already may take. A bound on hanging, not on speed.
 PATIENCE = 20.0
@@ -83,7 +83,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 @pytest.fixture(scope="session")
 def running_object_server() -> Iterator[ObjectServer]:
     """Run a server of objects for all tests of this process that need one."""
-    with moto_server() as server:
+    with any_server() as server:
         server.warm_up()
         yield server
 

@@ -59,7 +59,9 @@ class Answer(NamedTuple):
     @property
     def is_unknown(self) -> bool:
         """Whether the request may have been carried out, or may be if it is repeated."""
-        return self.status in (408, 429) or self.status >= 500 or (not self.status and self.kind != "Connect")
+        if not self.status:
+            return self.kind != "Connect"
+        return self.status in (408, 429) or (self.status >= 500 and self.status not in (501, 505, 507))
 
     def error(self, operation: str, url: StoreUrl, connection: Connection) -> DriveOSError:
         """Return the error of drives.

@@ -113,8 +113,8 @@ class Cache:
         return f"{path}/content"
 
     def _prepare(self) -> None:
-        if self._is_ready:
-            return
+        if self._is_ready and syscalls.stat_if_exists(f"{self.folder}/views") is not None:
+            return  # else the user has removed the cache
         syscalls.make_folders(os.path.dirname(self.folder))
         with suppress(FileExistsError):
             syscalls.mkdir(self.folder, 0o700)
