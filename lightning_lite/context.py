@@ -27,6 +27,7 @@ class Caller(NamedTuple):
         values: Absolute path of the folder for big values of the run, or `None` outside any app.
         project: In the process of a work: path and table of the file with the settings of its app, or `None`
             if the app has none.
+        drives: Where the drives of the app are, a url or an absolute folder; `None` if they are in `root`.
     """
 
     kind: Literal["script", "flow", "init", "work"]
@@ -35,6 +36,12 @@ class Caller(NamedTuple):
     durable: bool = False
     values: str | None = None
     project: tuple[str, Mapping[str, Any]] | None = None
+    drives: str | None = None
+
+    @property
+    def drives_root(self) -> str | None:
+        """The folder or the url that holds the drives of the app, or `None` outside any app."""
+        return self.drives or self.root
 
 
 SCRIPT = Caller("script", "main")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from lightning_lite.distribution import NAME
+from lightning_lite.errors import SettingError
 
 #: The packages of the extra `ui` that the page needs.
 UI_PACKAGES = ("starlette", "uvicorn")
@@ -54,3 +55,23 @@ def check_installed(user: str, extra: str, *packages: str) -> None:
         raise ModuleNotFoundError(
             f"{user} needs {package}, which is not installed: {install_command(extra)}", name=package
         )
+
+
+def check_setting(setting: str, extra: str, *packages: str) -> None:
+    """Refuse a setting that needs packages which are not installed.
+
+    Args:
+        setting: Name of the setting.
+        extra: The extra of this package that brings them.
+        *packages: Their names in an import.
+
+    Raises:
+        SettingError: One is not installed; the message has the command that installs it.
+
+    Example:
+        >>> check_setting("drives", "s3", "json")
+    """
+    try:
+        check_installed(setting, extra, *packages)
+    except ModuleNotFoundError as error:
+        raise SettingError(str(error), setting=setting) from None

@@ -19,9 +19,10 @@ from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
 from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any, Self, TypeGuard
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
+DRIVES_VARIABLE = "LIGHTNING_LITE_DRIVES"
 RUNNER_VARIABLE = "LIGHTNING_LITE_RUNNER"
 RESUME_VARIABLE = "LIGHTNING_LITE_RESUME"
 RETRY_FAILED_VARIABLE = "LIGHTNING_LITE_RETRY_FAILED"
@@ -40,6 +41,16 @@ _NO = frozenset({"0", "false", "no", "off"})
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _LETTERS_OF_TAGS = _LETTERS | frozenset(":/=+@")
+_LETTERS_OF_PREFIXES = _LETTERS | frozenset("=")
+
+#: What separates the scheme of a url from the rest.
+_SCHEME_END = "://"
+
+#: The schemes of the urls of object stores.
+_SCHEMES = ("s3",)
+
+#: In a url they separate passwords and options, which are not shown.
+_BEFORE_SECRETS = frozenset("@?#")
 
 #: Maximum number of characters of the name of a run, and of a tag.
 _MAX_LETTERS = 64
@@ -81,8 +92,8 @@ class Setting(NamedTuple):
     Attributes:
         name: Its name as an argument and in `pyproject.toml`.
         variable: Its environment variable.
-        kind: What its values are: `choice`, `flag`, `number`, `folder`, `name`, `tags`, `address`, or `run`,
-            which is a flag, or the id or the name of a run.
+        kind: What its values are: `choice`, `flag`, `number`, `folder`, `place`, which is a folder or a url,
+            `name`, `tags`, `address`, or `run`, which is a flag, or the id or the name of a run.
         about: What it means, in one line.
         default: Its value if it is set nowhere.
         choices: The values of a `choice`.
@@ -107,6 +118,12 @@ SETTINGS = {
     setting.name: setting
     for setting in (
         Setting("root_dir", ROOT_VARIABLE, "folder", "Folder of runs and drives.", DEFAULT_ROOT),
+        Setting(
+            "drives",
+            DRIVES_VARIABLE,
+            "place",
+            "Where drives are, if not in root_dir: a folder, or an object store.",
+        ),
         Setting(
             "root_mode",
             ROOT_MODE_VARIABLE,
@@ -347,7 +364,7 @@ def _checked(file: ProjectFile) -> ProjectFile:
                 path=file.path,
                 setting=name,
             )
-        if setting.kind == "folder":
+        if setting.kind == "folder" or (setting.kind == "place" and not is_url(value)):
             value = os.path.normpath(os.path.join(os.path.dirname(file.path), os.path.expanduser(value)))
         values[name] = value
     return ProjectFile(file.path, values)
@@ -400,17 +417,23 @@ def describe_values(
             return f"a list of tags, each of 1 to {_MAX_LETTERS} letters, digits and '._-:/=+@'"
         case "address":
             return f"an address of apprise, such as 'slack://...', or {OFF!r} for none"
+        case "place":
+            return "the path of a folder, or a url such as 's3://bucket/prefix'"
         case _:
             return "the path of a folder"
 
 
 def show_value(setting: Setting, value: object) -> str:
-    """Return a value for people: as Python writes it, but an address only with its scheme.
+    """Return a value for people: as Python writes it, but what may have a password only with its scheme.
 
     Example:
         >>> show_value(SETTINGS["notify"], "slack://TokenA/TokenB/TokenC"), show_value(SETTINGS["view"], True)
         ("'slack://**********'", 'True')
     """
+    if setting.kind == "place":
+        if not (isinstance(value, str) and is_url(value)) or _BEFORE_SECRETS.isdisjoint(value):
+            return repr(value)
+        return repr(value.partition(_SCHEME_END)[0] + _SCHEME_END + MASK)
     if setting.kind != "address" or value in (None, "", OFF):
         return repr(value)
     if not isinstance(value, str):
@@ -449,9 +472,31 @@ def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool
             return isinstance(value, list | tuple | set | frozenset) and all(map(_is_tag, value))
         case "address":
             return isinstance(value, str) and ("://" in value or value in ("", OFF))
+        case "place":
+            return _is_place(value)
         case _:
-            path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-            return isinstance(path, str) and path != "" and "\0" not in path
+            return _is_folder(value)
+
+
+def _is_folder(value: object) -> bool:
+    """Return whether `value` is the path of a folder, which need not exist."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    return isinstance(path, str) and path != "" and "\0" not in path
+
+
+def _is_place(value: object) -> bool:
+    """Return whether `value` is the path of a folder or the url of an object store."""
+    if not _is_folder(value):
+        return False
+    text = os.fspath(value)  # type: ignore[call-overload] # it is a path
+    if not is_url(text):
+        # A `Path` made of a url has lost a slash.
+        return not any(text.startswith(f"{scheme}:/") for scheme in _SCHEMES)
+    scheme, _, rest = text.partition(_SCHEME_END)
+    bucket, *prefix = rest.rstrip("/").split("/")
+    is_bucket = bucket[:1] not in ("", ".", "_", "-") and _LETTERS.issuperset(bucket)
+    are_parts = all(_LETTERS_OF_PREFIXES.issuperset(part) and part not in ("", ".", "..") for part in prefix)
+    return scheme in _SCHEMES and is_bucket and are_parts
 
 
 def _from_text(setting: Setting, text: str) -> Any:
@@ -475,6 +520,8 @@ def _from_text(setting: Setting, text: str) -> Any:
             return tags if all(map(_is_tag, tags)) else _INVALID
         case "address":
             return text if "://" in text else OFF if word in _NO else _INVALID
+        case "place":
+            return text if _is_place(text) else _INVALID
         case _:
             return text
 
@@ -520,6 +567,86 @@ def absolute(path: str | os.PathLike[str]) -> str:
         if os.path.isabs(path)
         else os.path.normpath(os.path.join(working_directory(), path))
     )
+
+
+def is_url(place: object) -> TypeGuard[str]:
+    """Return whether a place of drives is a url, not a folder.
+
+    Example:
+        >>> is_url("s3://bucket/prefix"), is_url("/data/root")
+        (True, False)
+    """
+    return isinstance(place, str) and _SCHEME_END in place
+
+
+def absolute_place(place: str | os.PathLike[str], setting: str = "root_dir") -> str:
+    """Return a folder as an absolute path, or a url without a slash at its end.
+
+    Args:
+        place: The folder or the url.
+        setting: What the user has set, for the error.
+
+    Raises:
+        SettingError: It is neither the path of a folder nor the url of an object store.
+        WorkingDirectoryGone: It is relative, and the working directory was removed.
+
+    Example:
+        >>> absolute_place("s3://bucket/prefix/"), absolute_place("/data/../root")
+        ('s3://bucket/prefix', '/root')
+    """
+    if not _is_place(place):
+        kind = SETTINGS["drives"]
+        raise SettingError(
+            f"{setting} must be {describe_values(kind)}. Found {show_value(kind, place)}", setting=setting
+        )
+    return str(place).rstrip("/") if is_url(place) else absolute(place)
+
+
+def resolve_drives(given: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the absolute folder or the url that holds drives, and what `Path` and `Payload` refer to.
+
+    Args:
+        given: The folder or the url of the app, or `None`.
+        environ: Where `LIGHTNING_LITE_DRIVES` and `LIGHTNING_LITE_ROOT` are looked up.
+
+    Returns:
+        `given`, else the variable, else that of `pyproject.toml`, else the root, see `resolve_root`.
+
+    Raises:
+        WorkingDirectoryGone: It is relative, and the working directory was removed.
+        SettingError: It is no valid place, or the file with settings is not valid.
+
+    Example:
+        >>> resolve_drives(environ={"LIGHTNING_LITE_DRIVES": "s3://bucket/prefix"})
+        's3://bucket/prefix'
+    """
+    if given is not None:
+        return given
+    settings = Settings(environ)
+    return _drives(settings, None) or _root_dir(settings, None)
+
+
+def drives_apart(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the absolute folder or the url of drives that are not in the root, or `None`.
+
+    Args:
+        given: The argument of the user, or `None`.
+        environ: Where `LIGHTNING_LITE_DRIVES` is looked up.
+
+    Raises:
+        WorkingDirectoryGone: It is relative, and the working directory was removed.
+        SettingError: It is no valid place, or the file with settings is not valid.
+
+    Example:
+        >>> drives_apart("s3://bucket/prefix/")
+        's3://bucket/prefix'
+    """
+    return _drives(Settings(environ), given)
+
+
+def _drives(settings: Settings, given: str | os.PathLike[str] | None) -> str | None:
+    place = settings.value("drives", given)
+    return None if place is None else absolute_place(place, "drives")
 
 
 def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -629,6 +756,7 @@ class RunOptions(NamedTuple):
         on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
             `auto` keeps it if a terminal is attached.
         file: The file with settings, so that works need not read it again, or `None`; without `notify`.
+        drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
     """
 
     root_dir: str
@@ -650,12 +778,14 @@ class RunOptions(NamedTuple):
     setup: Callable[[], object] | None = None
     on_idle: str = "auto"
     file: ProjectFile | None = None
+    drives: str | None = None
 
     @classmethod
     def resolve(
         cls,
         *,
         root_dir: str | os.PathLike[str] | None = None,
+        drives: str | os.PathLike[str] | None = None,
         root_mode: str | None = None,
         runner: str | None = None,
         start_method: str | None = None,
@@ -710,4 +840,5 @@ class RunOptions(NamedTuple):
             setup=setup,
             on_idle=settings.value("on_idle", on_idle),
             file=_without_address(settings.file),
+            drives=_drives(settings, drives),
         )

@@ -22,6 +22,7 @@ from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
+from lightning_lite.extras import check_setting
 from lightning_lite.html_tables import html_title
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.settings import (
@@ -29,6 +30,7 @@ from lightning_lite.settings import (
     LOG_LEVELS,
     ROOT_MODES,
     RunOptions,
+    is_url,
     resolve_log_level,
 )
 from lightning_lite.status import AppStage, AppStatus
@@ -63,6 +65,9 @@ class LightningApp(Generic[F]):
         root_path: Prefix of the addresses of that page; stored, without effect.
         root_dir: Folder that holds drives, runs and logs; else `LIGHTNING_LITE_ROOT`, else
             `./.lightning_lite`.
+        drives: Where drives are, if not in `root_dir`: another folder, or an object store,
+            `s3://bucket/prefix`, which needs the extra `s3`. `Path`, `Payload` and `FileSystem` keep their
+            files there, too. Else `LIGHTNING_LITE_DRIVES`.
         root_mode: `group`: users of a group share the drives of the root; a new root is made so. `private`: a
             group root is refused. `trusted`: each user that can write to the root may run code as you, so
             that owners and modes in it are not checked. Else `LIGHTNING_LITE_ROOT_MODE`, else the mode of the
@@ -113,6 +118,7 @@ class LightningApp(Generic[F]):
         root_path: str = "",
         *,
         root_dir: str | os.PathLike[str] | None = None,
+        drives: str | os.PathLike[str] | None = None,
         root_mode: str | None = None,
         durable: bool | None = None,
         max_running: int | None = None,
@@ -137,6 +143,7 @@ class LightningApp(Generic[F]):
         self.root_path = root_path
         self.stage: str = AppStage.BLOCKING
         self._root_dir = root_dir
+        self._drives = drives
         self._root_mode = root_mode
         self._durable = durable
         self._max_running = max_running
@@ -316,6 +323,7 @@ class LightningApp(Generic[F]):
         """
         options = RunOptions.resolve(
             root_dir=self._root_dir,
+            drives=self._drives,
             root_mode=self._root_mode,
             durable=self._durable,
             max_running=self._max_running,
@@ -326,6 +334,8 @@ class LightningApp(Generic[F]):
         )
         if options.ui:
             check_page_is_installed()
+        if is_url(options.drives):
+            check_setting("drives", "s3", "obstore")
         return options
 
     def _run(self, options: RunOptions, on_session: Callable[[Session], None] | None = None) -> None:

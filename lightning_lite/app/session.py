@@ -139,7 +139,9 @@ class Session:
             trust(options.root_dir)
         path = find_run(root, options) if options.resume else None
         self._folder, journal = open_run(root, options, path)
-        caller = Caller("flow", "root", options.root_dir, options.durable, self._folder.values)
+        caller = Caller(
+            "flow", "root", options.root_dir, options.durable, self._folder.values, drives=options.drives
+        )
         self.layout = ShownLayout(root, caller, self._folder.note_layout)
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
@@ -419,7 +421,7 @@ class Session:
         Raises:
             ComponentDefinitionError: A flow returns something else.
         """
-        with acting_as(Caller("flow", "root", self._options.root_dir)):
+        with acting_as(Caller("flow", "root", self._options.root_dir, drives=self._options.drives)):
             routes, commands = collect_routes(self._root), collect_commands(self._root)
         if not routes and not commands:
             return

@@ -18,7 +18,7 @@ from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
-from lightning_lite.settings import RunOptions
+from lightning_lite.settings import DRIVES_VARIABLE, RunOptions
 from lightning_lite.text import harmless
 
 #: Seconds that the server has to end. If a page is open, it answers its last question before.
@@ -61,6 +61,8 @@ class WebPage:
             say: As for the class.
         """
         environ = {ROOT_MODE_VARIABLE: TRUSTED} if options.root_mode == TRUSTED else {}
+        if options.drives:
+            environ[DRIVES_VARIABLE] = options.drives
         verb = ["ui", run_id, "--root", options.root_dir, "--with-parent"]
         try:
             process = start_program("lightning_lite", verb, subprocess.PIPE, environ)

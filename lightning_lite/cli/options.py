@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lightning_lite import settings
-from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.root_access import DEFAULT_ROOT, ROOT_MODE_VARIABLE, USERS
 
 #: A function, or the command made of it, as `click` decorates them.
@@ -65,6 +65,29 @@ root_option = click.option(
 )
 
 
+def _resolve_place(ctx: click.Context, option: click.Parameter, given: str | None) -> str:
+    try:
+        return settings.resolve_drives(
+            None if given is None else settings.absolute_place(given, "/".join(option.opts))
+        )
+    except WorkingDirectoryGone as error:
+        raise BadInput(f"{error}; name the root with --root DIR.") from None
+    except SettingError as error:
+        raise BadInput(f"{error}.") from None
+
+
+#: `root`: the absolute folder or the url that holds the drives; a folder may not exist.
+place_option = click.option(
+    "--root",
+    "--drives",
+    "root",
+    metavar="PLACE",
+    callback=_resolve_place,
+    help=f"Where the drives are: a folder, or s3://bucket/prefix; else ${settings.DRIVES_VARIABLE}, else "
+    f"${settings.ROOT_VARIABLE}, else drives or root_dir in pyproject.toml, else ./{DEFAULT_ROOT}.",
+)
+
+
 def setting_option(name: str, *flags: str, **attributes: Any) -> Callable[[FC], FC]:
     """Return the option of a setting, with help and choices from the table of settings.
 
@@ -78,6 +101,19 @@ def setting_option(name: str, *flags: str, **attributes: Any) -> Callable[[FC], 
         attributes.setdefault("type", click.Choice(setting.choices))
     flags = flags or (f"--{name.replace('_', '-')}",)
     return click.option(*flags, name, default=None, help=setting.about, **attributes)
+
+
+def _resolve_drives(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    try:
+        return settings.drives_apart(None if given is None else settings.absolute_place(given, "--drives"))
+    except WorkingDirectoryGone as error:
+        raise BadInput(f"{error}; name the place with --drives PLACE.") from None
+    except SettingError as error:
+        raise BadInput(f"{error}.") from None
+
+
+#: `drives`: the absolute folder or the url of drives that are not in the root, or `None`.
+drives_option = setting_option("drives", metavar="PLACE", callback=_resolve_drives)
 
 
 #: `as_json`: whether to print JSON.
@@ -113,6 +149,15 @@ def check_root(root: str) -> str:
     else:
         what = "no app has ever run in it"
     raise BadInput(f"{root!r} is not the root of an app: {what}; name it with --root DIR.")
+
+
+def check_place(place: str) -> str:
+    """Return `place`, if it is the root of an app, or a url.
+
+    Raises:
+        BadInput: It is a folder that is not the root of an app; see `check_root`.
+    """
+    return place if settings.is_url(place) else check_root(place)
 
 
 def examples(*lines: str) -> str:

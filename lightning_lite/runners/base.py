@@ -31,6 +31,7 @@ class RunnerOptions(NamedTuple):
         setup: A packed function, called in each process of a work before the work is loaded, or `None`.
         values: Folder for big values, or `None`: then these travel in the messages.
         file: The file with settings that the processes of works use in place of a search, or `None`.
+        drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
 
     Example:
         >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
@@ -46,6 +47,7 @@ class RunnerOptions(NamedTuple):
     setup: bytes | None = None
     values: str | None = None
     file: ProjectFile | None = None
+    drives: str | None = None
 
     @classmethod
     def of(
@@ -74,6 +76,7 @@ class RunnerOptions(NamedTuple):
             setup,
             values,
             options.file,
+            options.drives,
         )
 
 

@@ -4,7 +4,8 @@
 <root>/drives/.payloads/<work>/<attribute>/<version>     objects of `Payload`
 <root>/drives/.files/files/<path>                        files of `FileSystem`
 
-In a group root, <root> is here the private root of the user, <root>/users/<uid>.
+<root> is where the drives are: a folder or a url. In a group root it is here the private root of the user,
+<root>/users/<uid>.
 
 The id of a `Drive` cannot begin with a dot, so no drive can have one of these names.
 """
@@ -14,10 +15,12 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+from collections.abc import Iterator
+from stat import S_ISDIR
 from typing import Literal
 
 from lightning_lite.context import current_caller
-from lightning_lite.settings import resolve_durable, resolve_root
+from lightning_lite.settings import is_url, resolve_drives, resolve_durable
 from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
 from lightning_lite.storage.names import (
@@ -30,6 +33,9 @@ from lightning_lite.storage.names import (
 )
 from lightning_lite.storage.stores import open_private_store
 
+#: Digits of the time of a file that are compared: seconds since 1970 with more are not exact as `float`.
+_DIGITS = 5
+
 #: Bytes of a name that are not UTF-8, as Python represents them.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -39,10 +45,10 @@ class Artifacts:
 
     Args:
         name: Which of them.
-        root: Absolute folder that holds all drives; by default that of the code that calls.
+        root: Absolute folder or url that holds all drives; by default that of the code that calls.
 
     Attributes:
-        root: That folder.
+        root: That folder or url.
         store: The store that keeps the files. In a group root it is in the private root of this user: another
             user neither reads nor writes it.
 
@@ -51,7 +57,7 @@ class Artifacts:
     """
 
     def __init__(self, name: Literal[".paths", ".payloads", ".files"], root: str | None = None) -> None:
-        self.root = root or resolve_root(current_caller().root)
+        self.root = root or resolve_drives(current_caller().drives_root)
         self.store = open_private_store(self.root, name)
 
     def keep(self, owner: str, parts: Parts, path: str, *, move: bool = False) -> None:
@@ -73,6 +79,29 @@ class Artifacts:
     def has(self, owner: str, parts: Parts) -> bool:
         """Return whether `owner` has something at `parts`."""
         return owner in self.store.owners(parts)
+
+    def has_other_version(self, owner: str, parts: Parts, path: str) -> bool:
+        """Return whether a store on the network has a version that the file or folder at `path` is not.
+
+        The local one may be a copy of an earlier version, restored from the store. A put and a get keep the
+        times of files, so that both sides have times of the machine of the owner. A local file that is newer
+        than the store is no such copy: it was changed here.
+
+        Args:
+            owner: Work that owns it.
+            parts: Path in the store.
+            path: Absolute path of the file or folder.
+        """
+        if not is_url(self.root):
+            return False  # the owner and its readers have the same file
+        top = len("/".join(parts))
+        stored = {
+            (entry.name[top:], entry.size, round(entry.time, _DIGITS))
+            for entry in self.store.entries(parts, owner=owner, recursive=True)
+        }
+        here = set(_files_at(path))
+        newest = max((time for _, _, time in here), default=0.0)
+        return bool(stored) and stored != here and newest <= max(time for _, _, time in stored)
 
     def _put(self, owner: str, parts: Parts, source: Source, *, move: bool) -> None:
         self.store.put(
@@ -111,6 +140,21 @@ def destination(path: PathLike, *, overwrite: bool) -> Destination:
     parts = absolute_parts(path)
     known = max((depth for depth in range(len(parts)) if os.path.isdir(_path(parts[:depth]))), default=0)
     return Destination(_path(parts[:known]), parts[known:], overwrite=overwrite)
+
+
+def _files_at(path: str, name: str = "") -> Iterator[tuple[str, int, float]]:
+    """Yield name, size and time of each file at and below `path`; symbolic links are followed, as by `keep`.
+
+    Args:
+        path: Absolute path.
+        name: Its path below the first one, with a slash before it.
+    """
+    found = os.stat(path)
+    if not S_ISDIR(found.st_mode):
+        yield name, found.st_size, round(found.st_mtime, _DIGITS)
+        return
+    for inner in os.listdir(path):
+        yield from _files_at(f"{path}/{inner}", f"{name}/{inner}")
 
 
 def is_there(path: PathLike) -> bool:

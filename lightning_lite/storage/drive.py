@@ -16,12 +16,14 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
-from lightning_lite.root_access import TRUSTED, is_trusted
+from lightning_lite.root_access import ANY, TRUSTED, is_trusted
 from lightning_lite.settings import (
     ROOT_MODES,
     absolute,
+    absolute_place,
+    is_url,
+    resolve_drives,
     resolve_durable,
-    resolve_root,
     resolve_root_mode,
     working_directory,
 )
@@ -111,12 +113,12 @@ class DriveHandle(Transferable):
             )
         self.root_mode = root_mode
         self._is_root_named = root_dir is not None
-        self._root = None if root_dir is None else absolute(path_text(root_dir))
+        self._root = None if root_dir is None else absolute_place(path_text(root_dir))
         self._opened: _Opened | None = None
 
     @property
     def root_dir(self) -> str:
-        """Absolute folder that holds all drives; it does not change after the first use."""
+        """Absolute folder or url that holds all drives; it does not change after the first use."""
         if self._root is None:
             self._root = self._resolved_root()
         return self._root
@@ -184,7 +186,7 @@ class DriveHandle(Transferable):
         return {**self.__getstate__(), "_root": self._resolved_root(), "_is_root_named": None}
 
     def _resolved_root(self) -> str:
-        return self._root or resolve_root(current_caller().root)
+        return self._root or resolve_drives(current_caller().drives_root)
 
     def _check(self, verb: str) -> Caller:
         """Return the caller, if it may use files."""
@@ -216,10 +218,11 @@ class DriveHandle(Transferable):
         """Return the store and the setting, which are fixed at the first use in a process."""
         if self._opened is None:
             is_named = self._is_root_named or current_caller().root is not None
+            place = self.root_dir
             # The mode of the app, which was declared in the code, has priority over the variable, too.
-            asked = self.root_mode or (TRUSTED if is_trusted(self.root_dir) else None)
-            mode = resolve_root_mode(asked, is_named=is_named)
-            self._opened = _Opened(open_store(self.root_dir, self._name, mode), resolve_durable(None))
+            asked = self.root_mode or (TRUSTED if is_trusted(place) else None)
+            mode = ANY if is_url(place) else resolve_root_mode(asked, is_named=is_named)
+            self._opened = _Opened(open_store(place, self._name, mode), resolve_durable(None))
         return self._opened
 
     def _folder(self) -> UserFolder:
@@ -255,8 +258,9 @@ class Drive(DriveHandle):
         component_name: Act as this component.
         root_folder: Folder to which relative paths of the user's files refer; by default the working
             directory of each call.
-        root_dir: Folder that holds all drives; by default that of the app, else `LIGHTNING_LITE_ROOT`,
-            else `./.lightning_lite` at first use.
+        root_dir: Folder that holds all drives, or the url of an object store, `s3://bucket/prefix`; by
+            default that of the app, else `LIGHTNING_LITE_DRIVES`, else `LIGHTNING_LITE_ROOT`, else
+            `./.lightning_lite` at first use.
         durable: Whether a put survives a loss of power; by default the setting of the app, or
             `LIGHTNING_LITE_DURABLE` at first use.
         portable_names: Whether names are refused that Windows or macOS cannot store.

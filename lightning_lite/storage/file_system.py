@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 
-from lightning_lite.settings import absolute
+from lightning_lite.settings import absolute, absolute_place
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
     DriveExists,
-    DriveNotFound,
     DriveNotStored,
     DriveOSError,
     DrivePathError,
@@ -35,8 +34,7 @@ class FileSystem:
     at all. Files whose names end in `info.txt` are not listed.
 
     Args:
-        root_dir: Folder that holds everything; by default that of the app, else `LIGHTNING_LITE_ROOT`,
-            else `./.lightning_lite` at first use.
+        root_dir: Folder or url that holds everything; by default as for a `Drive`.
 
     Example:
         >>> import os, tempfile
@@ -56,7 +54,7 @@ class FileSystem:
     """
 
     def __init__(self, *, root_dir: PathLike | None = None) -> None:
-        self._root = None if root_dir is None else absolute(path_text(root_dir))
+        self._root = None if root_dir is None else absolute_place(path_text(root_dir))
 
     def put(self, source_path: PathLike, destination_path: PathLike) -> None:
         """Store a file or a folder completely or not at all, and replace the one at its path.
@@ -149,13 +147,11 @@ class FileSystem:
     def _kind(self, parts: Parts) -> str | None:
         if not parts:
             return "folder"
-        try:
-            with translate_errors("check", "/".join(parts)), self._files().store.open(parts, owner=_OWNER):
-                return "file"
-        except IsADirectoryError:
-            return "folder"
-        except DriveNotFound:
-            return None
+        with translate_errors("check", "/".join(parts)):
+            files = self._files()
+            if files.store.is_folder(parts, owner=_OWNER):
+                return "folder"
+            return "file" if files.has(_OWNER, parts) else None
 
 
 def _parts(path: PathLike, role: str) -> Parts:

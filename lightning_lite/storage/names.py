@@ -65,7 +65,10 @@ def drive_name(drive_id: object) -> str:
     if not isinstance(drive_id, str):
         raise DriveTypeError(f"The Drive id must be a str like 'lit://name', got {type(drive_id).__name__}.")
     if drive_id.startswith("s3://"):
-        raise DriveIdError("Using S3 buckets in a Drive is no longer supported; use an id like 'lit://name'.")
+        raise DriveIdError(
+            "Using S3 buckets in a Drive is no longer supported; use an id like 'lit://name', and say with "
+            "drives= of the app, or root_dir= of the drive, in which bucket it is."
+        )
     if not drive_id:
         raise DriveIdError("The Drive id needs to start with one of the following protocols: ['lit://'].")
     if not drive_id.startswith(PROTOCOL):

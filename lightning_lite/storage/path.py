@@ -2,7 +2,8 @@
 
 A work assigns the path to an attribute and writes the file; the flow passes the path on; another work reads
 the file. On one machine, the file has the same path for all works, so it is read in place. The store has a
-copy from the end of the last run of the first work; it is restored if the file is gone.
+copy from the end of the last run of the first work; it is restored if the file is gone. If the drives are on
+an object store, a work on another machine gets the file from there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Self, TypeVar
 from lightning_lite.context import current_caller
 from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.root_access import opened
-from lightning_lite.settings import absolute, resolve_root, working_directory
+from lightning_lite.settings import absolute, resolve_drives, resolve_root, working_directory
 from lightning_lite.storage import stat_cache
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.errors import (
@@ -34,6 +35,7 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts, path_text
+from lightning_lite.storage.stores import drive_names
 from lightning_lite.storage.targets import Target, targets
 from lightning_lite.values.base import Transferable
 
@@ -188,7 +190,8 @@ class Path(Transferable, SegmentsPath):
     def get(self, overwrite: bool = False, *, to: PathLike | None = None) -> Self:
         """Copy the stored file or folder to this path, as a whole, and return the path.
 
-        If this is the path of the origin, an existing file is not replaced: it is newer than the stored copy.
+        If this is the path of the origin, an existing file is not replaced: it is newer than the stored copy,
+        unless the origin runs on another machine, and the file is an earlier copy from the store.
 
         Args:
             overwrite: Whether an existing file or folder may be replaced.
@@ -212,7 +215,7 @@ class Path(Transferable, SegmentsPath):
                 raise DriveExists(
                     f"The file or folder {shown(place)} exists locally. Pass `overwrite=True` to replace it."
                 )
-            if place == self._origin_path:
+            if place == self._origin_path and not self._is_old_copy():
                 return self.with_segments(place)
         self._restore(origin, place, overwrite=overwrite)
         return self.with_segments(place)
@@ -246,8 +249,11 @@ class Path(Transferable, SegmentsPath):
         home = path._origin_path
         path = path.with_segments(path if _is_at(path, home) else home)
         path.consumer_name = work
-        if not path.exists_local() and path.exists_remote():
-            path._restore(self.origin_name, home, overwrite=False)
+        if not path.exists_local():
+            if path.exists_remote():
+                path._restore(self.origin_name, home, overwrite=False)
+        elif path._is_old_copy():
+            path._restore(self.origin_name, home, overwrite=True)
         return path
 
     def after_run(self, work: str) -> None:
@@ -283,6 +289,14 @@ class Path(Transferable, SegmentsPath):
             path = self.with_segments(self)
             path._folder = working_directory()
         return path
+
+    def _is_old_copy(self) -> bool:
+        """Return whether the file at the path of the origin is an earlier version than the stored one."""
+        place, origin = self._origin_path, self._origin("get the file {}")
+        with translate_errors("get", self):
+            return is_there(place) and Artifacts(".paths").has_other_version(
+                origin, absolute_parts(place), place
+            )
 
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
@@ -410,8 +424,7 @@ def _text_of(path: PurePath, guess: str | None) -> str | None:
 def _is_drive_id(text: str | None) -> bool:
     """Return whether a drive with this id exists."""
     name = (text or "").removeprefix(PROTOCOL)
-    folder = f"{resolve_root(current_caller().root)}/drives/{name}"
-    return bool(name) and "/" not in name and syscalls.stat_if_exists(folder) is not None
+    return bool(name) and name in drive_names(resolve_drives(current_caller().drives_root))
 
 
 def _is_at(path: PathLike, place: str) -> bool:

@@ -158,7 +158,7 @@ class Payload(Transferable):
 
     def _artifacts(self) -> Artifacts:
         # A script that reads it after the end of the app has another root, or none.
-        return Artifacts(".payloads", current_caller().root or self._root)
+        return Artifacts(".payloads", current_caller().drives_root or self._root)
 
     def _origin(self, purpose: str) -> str:
         if self.origin_name is None:

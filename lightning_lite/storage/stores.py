@@ -1,41 +1,85 @@
-"""Which store keeps the drives: the only module outside `storage.local` that knows an implementation."""
+"""Which store keeps the drives: the only module that knows the stores, by the place at which drives are.
+
+A place is an absolute folder, for drives in plain files, or a url, for drives on an object store.
+"""
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
 from lightning_lite.root_access import ANY, UNSHARED
+from lightning_lite.settings import is_url
 from lightning_lite.storage.base import Store
 from lightning_lite.storage.local import store as local
 
+if TYPE_CHECKING:
+    from types import ModuleType
 
-def open_store(root: str, name: str, mode: str = ANY) -> Store:
+#: The stores that are no drives: no id of a drive begins with a dot.
+PRIVATE = (".paths", ".payloads", ".files")
+
+
+def open_store(place: str, name: str, mode: str = ANY) -> Store:
     """Return the store of a drive.
 
     Args:
-        root: Absolute folder that holds all drives.
+        place: Absolute folder or url that holds all drives.
         name: Name of the drive, without `lit://`.
-        mode: With whom the root may be shared, see `root_access.opened`.
+        mode: With whom a folder may be shared, see `root_access.opened`.
     """
-    return local.LocalStore(root, name, mode)
+    if is_url(place):
+        return _object_store().ObjectStore(place, name)  # type: ignore[no-any-return]
+    return local.LocalStore(place, name, mode)
 
 
-def open_private_store(root: str, name: str, *, make: bool = True) -> Store:
+def open_private_store(place: str, name: str, *, make: bool = True) -> Store:
     """Return a store that no other user shares, also in a group root.
 
+    All who can write to the bucket of a url share what is in it.
+
     Args:
-        root: Absolute folder that holds all drives.
+        place: Absolute folder or url that holds all drives.
         name: Name of the store.
         make: Whether the user's folder in a group root is created if it is missing.
 
     Raises:
         DriveRefused: Another user could have written into the root.
     """
-    return local.LocalStore(local.private_root(root, make=make), name, UNSHARED)
+    if is_url(place):
+        return open_store(place, name)
+    return local.LocalStore(local.private_root(place, make=make), name, UNSHARED)
 
 
-def drive_names(root: str) -> list[str]:
-    """Return the names of the drives in a root, sorted; the list is empty if the folder is no root.
+def drive_names(place: str) -> list[str]:
+    """Return the names of the drives at a place, sorted; the list is empty if a folder is no root.
 
     Args:
-        root: Absolute folder that holds all drives.
+        place: Absolute folder or url that holds all drives.
     """
-    return local.drive_names(root)
+    if is_url(place):
+        return _object_store().drive_names(place)  # type: ignore[no-any-return]
+    return local.drive_names(place)
+
+
+def sweep(place: str) -> int:
+    """Delete what nothing names any more on an object store: replaced versions, and what dead processes left.
+
+    Plain files need no such call: each put and delete removes what it replaces.
+
+    Args:
+        place: Absolute folder or url that holds all drives.
+
+    Returns:
+        Number of objects that were deleted.
+    """
+    if not is_url(place):
+        return 0
+    return sum(_object_store().ObjectStore(place, name).sweep() for name in (*drive_names(place), *PRIVATE))
+
+
+def _object_store() -> ModuleType:
+    """Return the module of object stores, by its name: drives in plain files need none of its modules."""
+    name = "lightning_lite.storage.object_store.store"
+    __import__(name)  # importlib would cost each process of a work another millisecond
+    return sys.modules[name]

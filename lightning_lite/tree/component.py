@@ -27,7 +27,8 @@ class ComponentType(ABCMeta):
     def __call__(cls: type[T], *args: Any, **kwargs: Any) -> T:
         """Create a component; drives refuse all verbs until its `__init__` has ended."""
         try:
-            with acting_as(Caller("init", cls.__qualname__, current_caller().root)):
+            caller = current_caller()
+            with acting_as(Caller("init", cls.__qualname__, caller.root, drives=caller.drives)):
                 component: T = super().__call__(*args, **kwargs)  # type: ignore[misc]  # a metaclass has no Self
         except BaseException as error:
             leave_out_own_frames(error)

@@ -12,6 +12,11 @@ from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.storage import FileSystem
 from lightning_lite.storage.errors import DriveError, DriveNotStored, DrivePathError
 
+pytestmark = pytest.mark.usefixtures("drives_place")
+
+#: Not on an object store: it is about plain files.
+only_files = pytest.mark.parametrize("drives_place", ["files"], indirect=True)
+
 
 @pytest.fixture
 def files(own_place: pathlib.Path) -> FileSystem:
@@ -111,6 +116,7 @@ def test_a_missing_path_can_not_be_put_or_got(files: FileSystem):
         files.get("/nothing", "x")
 
 
+@only_files
 def test_its_root_is_resolved_at_first_use_and_pickled(files: FileSystem, own_place, monkeypatch):
     files.put("a.txt", "/")
     monkeypatch.setenv("LIGHTNING_LITE_ROOT", str(own_place / "other"))
@@ -137,6 +143,7 @@ class Root(LightningFlow):
         self.stop()
 
 
+@only_files
 def test_works_and_flow_share_it(own_place, tmp_path):
     LightningApp(Root(), root_dir=tmp_path / "app").run("inline")
 

@@ -16,6 +16,11 @@ from lightning_lite.storage import Drive, Path
 
 from tests.support.flows import Steps, run_steps
 
+pytestmark = pytest.mark.usefixtures("drives_place")
+
+#: Not on an object store: it is about plain files.
+only_files = pytest.mark.parametrize("drives_place", ["files"], indirect=True)
+
 
 def test_a_path_that_a_run_makes_is_read_by_the_next_work(own_place):
     def steps(flow):
@@ -50,6 +55,7 @@ class Declared(LightningWork):
         self.path.write_text(type(self.path).__name__)
 
 
+@only_files
 def test_a_lit_string_becomes_a_path_in_the_root(tmp_path):
     def steps(flow):
         flow.make.run()
@@ -61,6 +67,7 @@ def test_a_lit_string_becomes_a_path_in_the_root(tmp_path):
     assert list((tmp_path / "root/drives/.paths/root.make").rglob("x.txt"))
 
 
+@only_files
 def test_a_lit_string_lies_in_the_root_of_the_app_also_if_that_was_not_known_when_it_was_made(own_place):
     def steps(flow):
         flow.make.run()

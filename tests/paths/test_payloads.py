@@ -30,6 +30,11 @@ from lightning_lite.testing import poll_until
 
 from tests.support.flows import Steps, run_steps
 
+pytestmark = pytest.mark.usefixtures("drives_place")
+
+#: Not on an object store: it is about plain files.
+only_files = pytest.mark.parametrize("drives_place", ["files"], indirect=True)
+
 
 @pytest.mark.parametrize("runner", ["processes", "inline"])
 def test_an_object_gets_from_work_to_work_and_the_flow_sees_a_reference_only(own_place, runner):
@@ -119,6 +124,7 @@ def test_a_big_array_costs_no_memory_and_belongs_to_its_receiver(own_place):
         assert grown < 16
 
 
+@only_files
 def test_a_subclass_says_how_it_is_saved_and_loaded(own_place, tmp_path):
     def steps(flow):
         flow.make.run()
@@ -209,6 +215,7 @@ class KeepTwo(Payload):
     keep = 2
 
 
+@only_files
 def test_old_versions_are_removed_and_the_error_says_so(payloads, tmp_path):
     one, two, three = payloads(1, 2, 3, kind=KeepTwo)
 
@@ -254,6 +261,7 @@ def test_get_reads_again_but_not_for_the_flow(payloads):
         Payload(1).get()
 
 
+@only_files
 def test_an_object_that_can_not_be_pickled_is_not_assigned(tmp_path):
     make = Make()
     make._node.name = "root.make"
@@ -264,6 +272,7 @@ def test_an_object_that_can_not_be_pickled_is_not_assigned(tmp_path):
     assert not (tmp_path / "root/drives/.payloads/root.make").exists()
 
 
+@only_files
 def test_a_producer_that_dies_while_it_writes_leaves_the_version_before(tmp_path):
     def steps(flow):
         flow.make.run(False)

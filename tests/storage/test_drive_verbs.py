@@ -27,6 +27,11 @@ from lightning_lite.storage.errors import (
 
 from tests.support.files import write
 
+pytestmark = pytest.mark.usefixtures("drives_place")
+
+#: Not on an object store: it is about plain files.
+only_files = pytest.mark.parametrize("drives_place", ["files"], indirect=True)
+
 
 def work(name: str, root: Path | None = None) -> Caller:
     return Caller("work", name, root=None if root is None else str(root))
@@ -123,6 +128,7 @@ def test_permissions_and_times_are_kept(drive: Drive, mode: int):
     assert Path("copy").stat().st_mtime_ns == 1_134_567_891_234_567_891
 
 
+@only_files
 def test_set_id_bits_are_dropped_and_stored_files_can_not_be_written(drive: Drive):
     write("a").chmod(0o6755)
     drive.put("a")
@@ -143,6 +149,7 @@ def test_a_read_only_folder_comes_back_read_only(drive: Drive):
         os.chmod(path, 0o755)
 
 
+@only_files
 def test_holes_stay_holes_and_big_files_are_whole(drive: Drive):
     with open("big", "wb") as file:
         file.seek(3_000_000)
@@ -305,6 +312,7 @@ def test_what_a_get_may_replace(drive: Drive):
 # The root.
 
 
+@only_files
 def test_the_root_is_resolved_at_first_use_and_stays(own_place: Path, monkeypatch):
     monkeypatch.delenv("LIGHTNING_LITE_ROOT")
     drive = Drive("lit://d")
@@ -318,6 +326,7 @@ def test_the_root_is_resolved_at_first_use_and_stays(own_place: Path, monkeypatc
     assert stat.S_IMODE(os.stat(drive.root_dir).st_mode) == 0o700
 
 
+@only_files
 def test_the_own_root_precedes_that_of_the_app_and_that_of_the_environment(own_place: Path, monkeypatch):
     monkeypatch.setenv("LIGHTNING_LITE_ROOT", "variable")
     assert Drive("lit://d").root_dir == os.path.abspath("variable")
@@ -326,6 +335,7 @@ def test_the_own_root_precedes_that_of_the_app_and_that_of_the_environment(own_p
         assert Drive("lit://d", root_dir="own").root_dir == os.path.abspath("own")
 
 
+@only_files
 def test_a_work_that_changes_its_folder_moves_nothing(own_place: Path, monkeypatch):
     monkeypatch.setenv("LIGHTNING_LITE_ROOT", "root")
     with acting_as(work("root.w")):
@@ -335,6 +345,7 @@ def test_a_work_that_changes_its_folder_moves_nothing(own_place: Path, monkeypat
         assert drive.root_dir == str(own_place / "root")
 
 
+@only_files
 def test_durability_is_read_from_the_environment_at_first_use(own_place: Path, monkeypatch):
     monkeypatch.setenv("LIGHTNING_LITE_DURABLE", "1")
     drive = Drive("lit://d")
@@ -416,6 +427,7 @@ def test_a_drive_can_be_pickled_compared_and_shown(own_place: Path):
     assert eval(repr(drive)) == drive
 
 
+@only_files
 def test_the_call_key_is_the_id_and_the_root(own_place: Path, monkeypatch):
     drive = Drive("lit://d")
     with acting_as(Caller("flow", "root", root="/app")):

@@ -1,4 +1,4 @@
-"""Checks the root: its permissions, and the features and the speed of its file system."""
+"""Checks the root, and a folder of drives: permissions, and the features and the speed of the file system."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _SLOW_DURABLE_RECORD = 0.1
 
 
 def checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
-    """Yield the checks with their subjects, in the order of the page.
+    """Yield the checks of what drives need, with their subjects, in the order of the page.
 
     Args:
-        root: Absolute root folder; it may not exist.
+        root: Absolute root folder, or another folder of drives; it may not exist.
         probe: Empty folder on the file system of the root.
     """
     yield "root", partial(_root, root)
@@ -47,6 +47,10 @@ def checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
     yield "atomic exchange", partial(_exchange, probe)
     yield "reflink", partial(_reflink, probe)
     yield "file events", partial(_file_events, probe)
+
+
+def run_checks(root: str, probe: str) -> Iterator[tuple[str, Check]]:
+    """Yield the checks of what only runs need; see `checks` for the arguments."""
     yield "journal", partial(_journal, probe)
     yield "command channel", partial(_command_channel, root, probe)
 

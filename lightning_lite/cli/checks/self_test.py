@@ -19,6 +19,7 @@ _OTHER = (
     settings.NAME_VARIABLE,
     settings.TAGS_VARIABLE,
     settings.NOTIFY_VARIABLE,
+    settings.DRIVES_VARIABLE,
 )
 
 _APP = "lightning_lite.cli.checks.sample_app"

@@ -24,7 +24,7 @@ from lightning_lite.cli.drives.targets import (
     open_known_drive,
     paths_argument,
 )
-from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
+from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json, say_table
 from lightning_lite.monitor.drive_contents import Totals
 from lightning_lite.storage.base import Entry
@@ -43,7 +43,7 @@ from lightning_lite.text import format_bytes, one_line
         "drive ls", "drive ls models", "drive ls models 'run-*/*.ckpt' -l", "drive ls models -R --json"
     ),
 )
-@root_option
+@place_option
 @json_option
 @plain_option
 @component_option
@@ -81,7 +81,7 @@ def ls(
     short_help="Show a drive as a tree.",
     epilog=examples("drive tree models", "drive tree models run-1 -l"),
 )
-@root_option
+@place_option
 @json_option
 @plain_option
 @component_option
@@ -108,7 +108,7 @@ def tree(root: str, as_json: bool, component: str | None, long: bool, drive: str
     short_help="Count bytes and files.",
     epilog=examples("drive du", "drive du models", "drive du models run-1 run-2"),
 )
-@root_option
+@place_option
 @json_option
 @plain_option
 @component_option
@@ -121,7 +121,7 @@ def du(root: str, as_json: bool, component: str | None, drive: str | None, paths
     """
     with command_line_errors():
         if drive is None:
-            names = drive_names(check_root(root))
+            names = drive_names(check_place(root))
             rows = [(_totals(open_drive(root, name), ".", component), name) for name in names]
         else:
             opened = open_known_drive(root, drive)
@@ -145,7 +145,7 @@ def du(root: str, as_json: bool, component: str | None, drive: str | None, paths
     short_help="Write files to the standard output.",
     epilog=examples("drive cat models run-1/log.txt", "drive cat models weights.bin | sha256sum"),
 )
-@root_option
+@place_option
 @plain_option
 @component_option
 @drive_argument
@@ -161,7 +161,7 @@ def cat(root: str, component: str | None, drive: str, paths: tuple[str, ...]) ->
 
 
 def _list_drives(root: str, as_json: bool, long: bool) -> None:
-    names = drive_names(check_root(root))
+    names = drive_names(check_place(root))
     if not (as_json or long):
         _say_names(names)
         return

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 from click.shell_completion import CompletionItem
 
-from lightning_lite.cli.options import BadInput, ParamType, check_root
+from lightning_lite.cli.options import BadInput, ParamType, check_place
 from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.settings import absolute, working_directory
 from lightning_lite.storage.base import Entry, Parts
@@ -124,7 +124,7 @@ def open_known_drive(root: str, name: str, **options: Any) -> Drive:
     Raises:
         BadInput: There is no such root, or no such drive in it.
     """
-    names = drive_names(check_root(root))
+    names = drive_names(check_place(root))
     if name not in names:
         hint = _suggest(name, names, "`drive ls` lists them")
         raise BadInput(f"there is no drive {name!r} in {root!r}{hint}")
@@ -230,6 +230,8 @@ def command_line_errors() -> Iterator[None]:
             if isinstance(error, DriveNotFound) and not isinstance(error, DriveTimeout):
                 raise BadInput(_with_options(error.message)) from error
             raise click.ClickException(_with_options(error.message)) from error
+        except ModuleNotFoundError as error:  # the package of an object store
+            raise click.ClickException(f"{error}.") from error
 
 
 def _show_warning(

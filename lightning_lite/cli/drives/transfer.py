@@ -20,7 +20,7 @@ from lightning_lite.cli.drives.targets import (
     refuse_drive,
     split_local,
 )
-from lightning_lite.cli.options import BadInput, examples, plain_option, root_option
+from lightning_lite.cli.options import BadInput, examples, place_option, plain_option
 from lightning_lite.cli.output import say
 from lightning_lite.storage.drive import UserFolder
 from lightning_lite.storage.errors import shown
@@ -42,7 +42,7 @@ _acting_component_option = click.option(
         "drive put models /data/best.bin --to best.bin --move",
     ),
 )
-@root_option
+@place_option
 @plain_option
 @_acting_component_option
 @click.option(
@@ -115,7 +115,7 @@ def put(
         "drive get models result.json --timeout 60",
     ),
 )
-@root_option
+@place_option
 @plain_option
 @component_option
 @click.option(
@@ -157,7 +157,7 @@ def get(
     short_help="Remove files and folders.",
     epilog=examples("drive rm models weights", "drive rm models 'run-*' --component root.train"),
 )
-@root_option
+@place_option
 @plain_option
 @_acting_component_option
 @drive_argument

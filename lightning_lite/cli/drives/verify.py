@@ -6,7 +6,7 @@ import click
 
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import NAME_LIMIT, DriveName, open_known_drive
-from lightning_lite.cli.options import check_root, examples, json_option, plain_option, root_option
+from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import translate_errors
@@ -20,7 +20,7 @@ from lightning_lite.text import format_bytes, one_line
     short_help="Check the content of drives.",
     epilog=examples("drive verify", "drive verify models --hash > here.txt"),
 )
-@root_option
+@place_option
 @json_option
 @plain_option
 @click.option("--hash", "hashes", is_flag=True, help="Print the SHA-256 of each file, as sha256sum does.")
@@ -32,7 +32,7 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
     invalid names. The exit code is 1 if there are findings. It changes nothing, and works may run at the same
     time. Two drives with the same output of --hash have the same files.
     """
-    names = drives or tuple(drive_names(check_root(root)))
+    names = drives or tuple(drive_names(check_place(root)))
     for name in names:
         open_known_drive(root, name)
     report = [_verify(root, name, hashes, as_json) for name in names]

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import click
 
 from lightning_lite.cli.command_classes import Command
+from lightning_lite.cli.drives.targets import command_line_errors
 from lightning_lite.cli.options import (
     BadInput,
     ParamType,
     check_root,
+    drives_option,
     examples,
     json_option,
     plain_option,
@@ -24,6 +26,8 @@ from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
 from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_leftovers, remove_run, size_of
+from lightning_lite.settings import is_url
+from lightning_lite.storage.stores import sweep
 from lightning_lite.text import format_bytes
 
 
@@ -56,6 +60,7 @@ class _Old(NamedTuple):
     epilog=examples("clean --older-than 7d --dry-run", "clean --keep 10", "clean --all --yes"),
 )
 @root_option
+@drives_option
 @json_option
 @plain_option
 @click.option("--keep", metavar="N", type=click.IntRange(min=0), help="Keep the N newest runs.")
@@ -67,6 +72,7 @@ class _Old(NamedTuple):
 @click.option("-n", "--dry-run", is_flag=True, help="Only print what would be removed.")
 def command(
     root: str,
+    drives: str | None,
     keep: int | None,
     older_than: float | None,
     takes_all: bool,
@@ -78,7 +84,8 @@ def command(
 
     With both --keep and --older-than, the runs that both options select are removed. Without options, the
     same runs are removed as at each start of an app: all but the 50 newest, and 50 older ones that can be
-    resumed. Drives are not changed.
+    resumed. Drives are not changed. On an object store, what was replaced or was left by a dead process more
+    than a week ago is deleted.
     """
     if takes_all and (keep is not None or older_than is not None):
         raise BadInput("--all removes all runs that have ended; use it without --keep and --older-than.")
@@ -101,9 +108,13 @@ def command(
         removed = [each for each in old if not os.path.islink(each.run.path)]
     else:
         removed = [each for each in old if _remove(each.run)]
+    num_objects = 0
     if not dry_run:
         remove_leftovers(root)
-    _report(removed, dry_run, as_json)
+        if is_url(drives):
+            with command_line_errors():
+                num_objects = sweep(drives)
+    _report(removed, num_objects, dry_run, as_json)
 
 
 def _spare_resumable(newest_first: list[RunSummary]) -> list[RunSummary]:
@@ -136,11 +147,11 @@ def _remove(run: RunSummary) -> bool:
     return False
 
 
-def _report(removed: list[_Old], dry_run: bool, as_json: bool) -> None:
+def _report(removed: list[_Old], num_objects: int, dry_run: bool, as_json: bool) -> None:
     freed = sum(each.size for each in removed)
     if as_json:
         runs = [{"id": run.id, "app": run.app, "state": run.state, "size": size} for run, _, size in removed]
-        say_json({"removed": runs, "freed": freed, "dry_run": dry_run})
+        say_json({"removed": runs, "freed": freed, "objects": num_objects, "dry_run": dry_run})
         return
     if removed:
         rows = [
@@ -148,7 +159,10 @@ def _report(removed: list[_Old], dry_run: bool, as_json: bool) -> None:
         ]
         say_table(["ID", "APP", "STATE", "CHANGED", "SIZE"], rows)
     verb = "Would remove" if dry_run else "Removed"
-    say(f"{verb} {_count(removed)}, {format_bytes(freed)}." if removed else "There is nothing to remove.")
+    if removed or not num_objects:
+        say(f"{verb} {_count(removed)}, {format_bytes(freed)}." if removed else "There is nothing to remove.")
+    if num_objects:
+        say(f"Deleted {num_objects} object{'' if num_objects == 1 else 's'} that no drive names any more.")
 
 
 def _count(runs: list[_Old]) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import click
 
-from lightning_lite.cli.checks import file_system, machine, self_test
+from lightning_lite.cli.checks import file_system, machine, object_store, self_test
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding, examine
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.options import examples, json_option, plain_option, root_option
+from lightning_lite.cli.options import drives_option, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.distribution import __version__
+from lightning_lite.settings import is_url
 from lightning_lite.text import one_line
 
 _MARKS = {OK: " ", WARNING: "!", FAILURE: "x"}
@@ -23,17 +24,19 @@ _PROBE = ".lightning_lite-doctor-"
 
 @click.command("doctor", cls=Command, epilog=examples("doctor", "doctor --root /data/root --json"))
 @root_option
+@drives_option
 @json_option
 @plain_option
-def command(root: str, as_json: bool) -> None:
+def command(root: str, drives: str | None, as_json: bool) -> None:
     """Check this machine, run a small app, and print one page that you can paste into an issue.
 
-    It changes nothing: its tests run in a temporary folder next to the root. The exit code is 1 if something
-    is broken.
+    It changes nothing: its tests run in a temporary folder next to the root; in an object store, the bucket
+    remembers the result of its test. The exit code is 1 if something is broken.
     """
     sections = {
         "machine": list(examine(machine.checks())),
         "root": list(_check_root(root)),
+        **({"drives": list(_check_drives(drives))} if drives else {}),
     }
     findings = [finding for section in sections.values() for finding in section]
     if as_json:
@@ -65,7 +68,23 @@ def _check_root(root: str) -> Iterator[Finding]:
         os.mkdir(f"{folder}/probe")
         os.mkdir(f"{folder}/app")
         yield from examine(file_system.checks(root, f"{folder}/probe"))
+        yield from examine(file_system.run_checks(root, f"{folder}/probe"))
         yield from examine(iter([("self-test", lambda: self_test.check(f"{folder}/app"))]))
+
+
+def _check_drives(place: str) -> Iterator[Finding]:
+    """Check the object store that keeps the drives, or the file system of the folder that does."""
+    if is_url(place):
+        yield from object_store.findings(place)
+        return
+    try:
+        probe = tempfile.TemporaryDirectory(prefix=_PROBE, dir=file_system.nearest_folder(place))
+    except OSError as error:
+        value = f"{place}: {(error.strerror or str(error)).lower()}"
+        yield Finding("root", value, FAILURE, "choose a folder with write permission: --drives PLACE")
+        return
+    with probe as folder:
+        yield from examine(file_system.checks(place, folder))
 
 
 def _show(sections: dict[str, list[Finding]]) -> None:

@@ -86,6 +86,14 @@ def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
     return value
 
 
+def _check_drives(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Return the place of drives for the variable, absolute, because the script may change the folder."""
+    try:
+        return None if value is None else settings.absolute_place(value, option.opts[0])
+    except SettingError as error:
+        raise BadInput(f"{error}.") from None
+
+
 @click.command(
     "run",
     cls=_Run,
@@ -100,6 +108,7 @@ def _check(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
 @setting_option("runner")
 @setting_option("start_method")
 @setting_option("root_dir", "--root", type=click.Path(file_okay=False), metavar="DIR")
+@setting_option("drives", metavar="PLACE", callback=_check_drives)
 @click.option(
     "--resume",
     is_flag=False,
@@ -140,6 +149,7 @@ def command(
     runner: str | None,
     start_method: str | None,
     root_dir: str | None,
+    drives: str | None,
     resume: str | None,
     retry_failed: bool | None,
     name: str | None,
@@ -168,6 +178,7 @@ def command(
         "runner": runner,
         "start_method": start_method,
         "root_dir": os.path.abspath(root_dir) if root_dir else None,
+        "drives": drives,
         "resume": _find_resumed(resume, root_dir),
         "retry_failed": "1" if retry_failed else None,
         "name": name,

@@ -213,7 +213,9 @@ class InlineRunner(Runner):
         self._output.open(name)
         connections = Connections(self._jobs.append, self._report, self._arrived.put)
         options = self._options
-        caller = Caller("work", name, options.root_dir, options.durable, options.values)
+        caller = Caller(
+            "work", name, options.root_dir, options.durable, options.values, drives=options.drives
+        )
         work = InlineWork(name, caller, connections, parallel=request.parallel)
         try:
             work.start(request)

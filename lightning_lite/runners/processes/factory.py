@@ -35,6 +35,7 @@ class ProcessFactory:
     def __init__(self, options: RunnerOptions, output: OutputPump) -> None:
         self._output = output
         self._root = options.root_dir
+        self._drives = options.drives
         self._preload = options.preload
         self._guardian = Guardian()
         self._numbers = count(1)
@@ -46,6 +47,7 @@ class ProcessFactory:
             "root": options.root_dir,
             "durable": options.durable,
             "values": options.values,
+            "drives": options.drives,
             "function": options.setup,
             "project": None if options.file is None else tuple(options.file),
             "secrets": texts_in(options.setup),
@@ -67,6 +69,7 @@ class ProcessFactory:
         env = {
             **inherited,
             settings.ROOT_VARIABLE: self._root,
+            **({settings.DRIVES_VARIABLE: self._drives} if self._drives else {}),
             **({TRUSTED_ROOT_VARIABLE: self._root} if is_trusted(self._root) else {}),
             **(request.env or {}),
             VARIABLE: mark_of(self._guardian.token, number),

@@ -163,9 +163,8 @@ class Child:
             __import__(_INTERPRETER_SETTINGS)
             sys.modules[_INTERPRETER_SETTINGS].apply(setup["settings"])
         self._parent = setup["parent"]
-        set_process_caller(
-            Caller("work", self._work, setup["root"], setup["durable"], setup["values"], setup["project"])
-        )
+        app = (setup["root"], setup["durable"], setup["values"], setup["project"], setup["drives"])
+        set_process_caller(Caller("work", self._work, *app))
         start_new_thread(self._help, ())
 
     def _start(self, setup: dict[str, Any], packed_host: bytes) -> bool:

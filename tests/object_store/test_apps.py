@@ -1,0 +1,129 @@
+"""Apps whose drives are on an object store: the same programs, and no secret in any file of a run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_lite import LightningApp
+from lightning_lite.errors import SettingError
+from lightning_lite.storage import Drive, FileSystem
+from lightning_lite.storage.stores import drive_names
+
+from tests.support.files import write
+from tests.support.object_stores import KEYS
+from tests.support.processes import run_script
+from tests.support.sharing import Sharing
+
+pytestmark = pytest.mark.dependencies
+
+EXAMPLES = Path(__file__).parents[2] / "examples/drive"
+
+
+@pytest.mark.parametrize("example", ["app", "producer_consumer", "three_works", "standalone"])
+def test_an_example_prints_the_same_with_its_drives_on_an_object_store(
+    example: str, remote_place: str, own_place: Path
+):
+    script = EXAMPLES / f"{example}.py"
+    remote = run_script(script, cwd=own_place)
+    shutil.rmtree(own_place)
+    own_place.mkdir()
+    local = {name: value for name, value in os.environ.items() if name != "LIGHTNING_LITE_DRIVES"}
+
+    assert remote == run_script(script, cwd=own_place, env=local)
+    if example != "standalone":
+        assert drive_names(remote_place) != []
+
+
+@pytest.mark.parametrize("runner", ["processes", "inline"])
+def test_files_and_objects_of_works_go_through_the_store(runner: str, remote_place: str, tmp_path: Path):
+    app = LightningApp(Sharing(), drives=remote_place)
+
+    app.run(runner)
+
+    assert app.root._answer == ("hello", "hello", ["hello"])
+    assert app.root._listed == "['note.txt']\n"
+    assert not (tmp_path / "root/drives").exists()
+    assert drive_names(remote_place) == ["d"]
+    assert FileSystem().listdir("/") == ["shared.txt"]
+    assert app.root.make.data.value == ["hello"]
+
+
+def test_no_key_is_in_any_file_of_a_run_in_a_pickle_or_in_a_text(remote_place: str, tmp_path: Path):
+    code = (
+        "from lightning_lite import LightningApp\n"
+        "from tests.support.sharing import Sharing\n"
+        "LightningApp(Sharing(), log_level='debug').run()\n"
+    )
+    house = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": house},
+        capture_output=True,
+        timeout=100,
+        check=True,
+    )
+    drive = Drive("lit://d", root_dir=remote_place)
+    assert drive.list() == ["note.txt"]
+    texts = [
+        done.stdout,
+        done.stderr,
+        pickle.dumps(drive),
+        repr(drive).encode(),
+        repr(drive._store()).encode(),
+    ]
+    files = [
+        path for top in ("root", "here", "cache") for path in (tmp_path / top).rglob("*") if path.is_file()
+    ]
+    assert any(path.suffix == ".log" for path in files)
+
+    for secret in KEYS.values():
+        assert [path for path in files if secret.encode() in path.read_bytes()] == []
+        assert not any(secret.encode() in text for text in texts)
+
+
+def test_an_app_without_the_package_is_refused_before_it_starts(remote_place: str, tmp_path: Path):
+    code = (
+        "import sys; sys.modules['obstore'] = None\n"
+        "from lightning_lite import LightningApp\n"
+        "from tests.support.sharing import Sharing\n"
+        "LightningApp(Sharing()).run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert (
+        "drives needs obstore, which is not installed: pip install 'lightning-lite-apps[s3]'" in done.stderr
+    )
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_drive_of_a_script_has_a_place_of_its_own(remote_place: str, own_place: Path):
+    write("a.txt", "text")
+    drive = Drive("lit://mine", root_dir=f"{remote_place}/inner/")
+
+    drive.put("a.txt")
+
+    assert drive.root_dir == f"{remote_place}/inner"
+    assert drive.call_key() == ("lit://mine", f"{remote_place}/inner")
+    assert drive_names(f"{remote_place}/inner") == ["mine"]
+    assert Drive.from_dict(drive.to_dict()).list() == ["a.txt"]
+    assert pickle.loads(pickle.dumps(drive)).list() == ["a.txt"]
+
+
+def test_an_app_is_refused_with_a_bad_place():
+    with pytest.raises(SettingError, match="drives must be the path of a folder, or a url"):
+        LightningApp(Sharing(), drives="s3://").run()

@@ -1,0 +1,123 @@
+"""A path whose origin runs on another machine: its reader gets the newest version, and loses no own file.
+
+The other machine is played by the file being absent, or by a copy that the store gave earlier.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lightning_lite.context import Caller, acting_as
+from lightning_lite.storage import Path as LitPath
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts
+
+pytestmark = pytest.mark.dependencies
+
+ORIGIN, READER = Caller("work", "root.make"), Caller("work", "root.use")
+
+
+def made(name: str) -> LitPath:
+    """Return the path of a file or folder, as its origin has it."""
+    with acting_as(ORIGIN):
+        path = LitPath(name)
+        path.attached("root.make", "path")
+    return path
+
+
+def keep(path: LitPath) -> None:
+    """Store what the path refers to, as at the end of a run of its origin."""
+    with acting_as(ORIGIN):
+        path.after_run("root.make")
+
+
+def read(path: LitPath) -> LitPath:
+    """Return the path as its reader gets it at the beginning of a run."""
+    with acting_as(READER):
+        return path.before_run("root.use")
+
+
+def write_at(path: str, text: str, time: int) -> None:
+    """Write a file with a time of its own, in seconds since 1970."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    Path(path).write_text(text)
+    os.utime(path, (time, time))
+
+
+def test_a_file_that_is_not_on_this_machine_comes_from_the_store(remote_place: str, own_place: Path):
+    path = made("deep/er/out.txt")
+    write_at("deep/er/out.txt", "text", 1_000_000_000)
+    keep(path)
+    shutil.rmtree("deep")
+
+    got = read(path)
+
+    assert got.read_text() == "text"
+    assert os.path.abspath(got) == f"{own_place}/deep/er/out.txt"
+
+
+@pytest.mark.parametrize("text", ["two", "longer"])
+def test_a_copy_of_an_earlier_version_is_replaced_by_the_newest_one(remote_place: str, text: str):
+    path = made("out.txt")
+    write_at("out.txt", "one", 1_000_000_000)
+    keep(path)
+    os.rename("out.txt", "copy.txt")
+    shutil.copy2("copy.txt", "older.txt")
+    write_at("out.txt", text, 1_000_000_001)
+    keep(path)
+    os.replace("copy.txt", "out.txt")  # what the store gave to this machine before
+
+    assert read(path).read_text() == text
+    os.replace("older.txt", "out.txt")
+    assert path.get(overwrite=True).read_text() == text
+
+
+def test_a_file_that_is_newer_than_the_store_is_read_in_place(remote_place: str):
+    path = made("out.txt")
+    write_at("out.txt", "one", 1_000_000_000)
+    keep(path)
+    write_at("out.txt", "newer", 1_000_000_001)
+
+    assert read(path).read_text() == "newer"
+
+
+def test_a_folder_is_replaced_as_a_whole_if_its_origin_has_changed_it(remote_place: str):
+    path = made("out")
+    for name in ("a", "b"):
+        write_at(f"out/{name}", name, 1_000_000_000)
+    keep(path)
+    os.rename("out", "copy")
+    write_at("out/a", "A", 1_000_000_001)
+    keep(path)
+    shutil.rmtree("out")
+    os.rename("copy", "out")
+
+    got = read(path)
+
+    assert {inner.name: inner.read_text() for inner in Path(got).iterdir()} == {"a": "A"}
+
+
+def test_the_same_version_is_not_fetched_again(remote_place: str, monkeypatch: pytest.MonkeyPatch):
+    path = made("out")
+    for name in ("a", "deep/b"):
+        write_at(f"out/{name}", name, 1_234_567_891)
+    keep(path)
+    before = os.stat("out").st_ino
+
+    assert Path(read(path), "deep/b").read_text() == "deep/b"
+
+    assert os.stat("out").st_ino == before
+
+
+def test_plain_files_are_never_compared(own_place: Path):
+    path = made("out.txt")
+    write_at("out.txt", "one", 1_000_000_001)
+    keep(path)
+    write_at("out.txt", "older time", 1_000_000_000)
+
+    assert read(path).read_text() == "older time"
+    place = f"{own_place}/out.txt"
+    assert not Artifacts(".paths").has_other_version("root.make", absolute_parts(place), place)

@@ -1,0 +1,57 @@
+"""An app that shares a file by a drive, by a path and by a payload, and one without an owner.
+
+The processes of works import this module, so it is light.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from lightning_lite import LightningFlow, LightningWork
+from lightning_lite.storage import Drive, FileSystem, Path, Payload
+
+
+class Make(LightningWork):
+    """Puts, keeps and assigns a text, and returns what a program that it starts sees of the drive."""
+
+    def __init__(self):
+        super().__init__()
+        self.path = None
+        self.data = None
+
+    def run(self, drive, text):
+        pathlib.Path("note.txt").write_text(text)
+        drive.put("note.txt")
+        self.path = Path("lit://made/out.txt")
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        self.path.write_text(text)
+        self.data = Payload([text])
+        FileSystem().put("note.txt", "/shared.txt")
+        code = "from lightning_lite.storage import Drive; print(Drive('lit://d').list())"
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+class Use(LightningWork):
+    """Returns the text from each place; the path is gone before, as on another machine."""
+
+    def run(self, drive, path, data):
+        pathlib.Path(path).unlink()
+        text = path.get().read_text()
+        return pathlib.Path(drive.get("note.txt", to="got.txt")).read_text(), text, data.value
+
+
+class Sharing(LightningFlow):
+    """Runs both works."""
+
+    def __init__(self):
+        super().__init__()
+        self.drive = Drive("lit://d")
+        self.make, self.use = Make(), Use()
+
+    def run(self):
+        self._listed = self.make.run(self.drive, "hello")
+        self._answer = self.use.run(self.drive, self.make.path, self.make.data)
+        self.stop()
