@@ -19,6 +19,7 @@ from lightning_lite.monitor.traceback_frames import frames_of, type_of_error
 from lightning_lite.monitor.value_links import Link, links_in
 from lightning_lite.monitor.value_text import describe, read_value, write
 from lightning_lite.runs.journal_values import JournalValue
+from lightning_lite.settings import is_url
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.storage.stores import drive_names, open_private_store, open_store
 
@@ -230,7 +231,7 @@ def describe_call(
         history: The history of the run.
         work: Name of the work.
         number: Number of the call.
-        root: Absolute path of the root, to find the files of the call; `None` to not look for them.
+        root: Absolute folder or url of the drives, to find files of the call; `None` to not look for them.
         is_running: Whether the run goes on.
 
     Returns:
@@ -354,10 +355,11 @@ def find_files(root: str, work: str, began: float, ended: float | None) -> tuple
     """Return the files in the drives of a root that a work has put in a range of time.
 
     A put keeps the time of the content of a file, so the time at which the file came to its place counts. A
-    file that a later put has replaced is not found.
+    file that a later put has replaced is not found. An object store does not know this time, so that no files
+    are found there.
 
     Args:
-        root: Absolute path of the root.
+        root: Absolute folder or url of the drives.
         work: Name of the work.
         began: Begin of the range in seconds since 1970.
         ended: End of the range, or `None` for now.
@@ -365,6 +367,8 @@ def find_files(root: str, work: str, began: float, ended: float | None) -> tuple
     Returns:
         The newest 200 files, the newest first, and whether these are all.
     """
+    if is_url(root):
+        return [], False
     found: list[tuple[float, str, str, int]] = []
     due = time.monotonic() + _FILES_TIME
     num_seen = 0

@@ -1,4 +1,4 @@
-"""What is in the drives of a root: the drives, their folders page by page, and their files.
+"""What is in the drives at a place: the drives, their folders page by page, and their files.
 
 `Path`, `Payload` and `FileSystem` keep their files in stores of their own. They are shown likewise, with
 the ids `@paths`, `@payloads` and `@files`: no drive has such an id.
@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 from lightning_lite.errors import LightningLiteError
 from lightning_lite.monitor.previews import Preview, preview_of, probable_kind
 from lightning_lite.root_access import TRUSTED, is_trusted, opened
-from lightning_lite.settings import resolve_root_mode
+from lightning_lite.settings import is_url, resolve_root_mode
 from lightning_lite.storage.base import Entry, Parts, Store
 from lightning_lite.storage.errors import DriveNotFound, DrivePathError, shown, translate_errors
 from lightning_lite.storage.fs.files import check_kind
@@ -166,20 +166,18 @@ class OpenDriveFile(NamedTuple):
         file: The open file.
         name: Last part of its path.
         size: Bytes.
-        time: Time of the last change, in seconds since 1970.
     """
 
     file: BinaryIO
     name: str
     size: int
-    time: float
 
 
 class DriveContents:
-    """Reads the drives of a root; several threads may use it at once.
+    """Reads the drives of a root, or of an object store; several threads may use it at once.
 
     Args:
-        root: Absolute folder that holds all drives.
+        root: Absolute folder or url that holds all drives.
 
     Example:
         >>> DriveContents("/no/such/root").drives()
@@ -188,6 +186,7 @@ class DriveContents:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._listed: tuple[float, list[str]] = float("-inf"), []
         self._counts: dict[str, _Count] = {}
         self._counting = threading.Lock()
 
@@ -197,9 +196,7 @@ class DriveContents:
         Big drives are counted piece by piece, so a call takes little more than `COUNTING_TIME` seconds.
         """
         try:
-            with opened(self._root):
-                pass
-            names = {name: PROTOCOL + name for name in drive_names(self._root)}
+            names = {name: PROTOCOL + name for name in self._names()}
         except (LightningLiteError, OSError) as error:
             return DriveList([], f"The root {shown(self._root)} can't be read: {sentence(error)}")
         names |= {drive: title for drive, (_, title) in ARTIFACTS.items()}
@@ -272,7 +269,7 @@ class DriveContents:
             except BaseException:
                 file.close()
                 raise
-        return OpenDriveFile(file, parts[-1], status.st_size, status.st_mtime)
+        return OpenDriveFile(file, parts[-1], status.st_size)
 
     def preview(self, drive: str, path: str, component: str | None = None) -> Preview:
         """Return what a person sees of a file; see `open` for arguments and errors."""
@@ -282,6 +279,17 @@ class DriveContents:
                 note = "The object is a pickle. It is not shown: reading a pickle can run code in it."
                 return Preview(found.size, note=note)
             return preview_of(found.file, found.name, found.size)
+
+    def _names(self) -> list[str]:
+        """Return the names of the drives; an object store is not asked at each call."""
+        if not is_url(self._root):
+            with opened(self._root):
+                return drive_names(self._root)
+        read, names = self._listed
+        if time.monotonic() - read > _SHORTEST_PERIOD:
+            names = drive_names(self._root)
+            self._listed = time.monotonic(), names
+        return names
 
     def _store(self, drive: str) -> Store:
         """Return the store of a drive.
@@ -299,6 +307,8 @@ class DriveContents:
     def _open_store(self, drive: str) -> Store:
         if drive in ARTIFACTS:
             return open_private_store(self._root, ARTIFACTS[drive][0], make=False)
+        if is_url(self._root):
+            return open_store(self._root, drive)
         mode = resolve_root_mode(TRUSTED if is_trusted(self._root) else None, is_named=True)
         return open_store(self._root, drive, mode)
 

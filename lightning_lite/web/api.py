@@ -34,6 +34,7 @@ def show_server(site: Site) -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "root": site.root,
+        "drives": site.place,
         "run": site.run,
         "read_only": site.read_only,
         "can_resume": not site.read_only,

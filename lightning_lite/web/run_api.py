@@ -87,7 +87,7 @@ def show_call(site: Site, id: str, work: str, number: int) -> dict[str, Any]:
     followed = site.followers.follow(run)
     with followed.follower.lock, refusing():
         return describe_call(
-            followed.follower.history, work, number, root=site.root, is_running=run.state == "running"
+            followed.follower.history, work, number, root=site.place, is_running=run.state == "running"
         )
 
 

@@ -81,6 +81,7 @@ SCHEMAS: dict[str, Schema] = {
         version=TEXT,
         python=TEXT,
         root=TEXT,
+        drives=TEXT,
         run=nullable({"type": "string", "description": "The run that the server was started for."}),
         read_only=FLAG,
         can_resume=FLAG,

@@ -25,9 +25,11 @@ class Site:
         root: Absolute folder that holds everything.
         run: Id of the run that the server was started for, or `None`.
         read_only: Whether it refuses all that changes something.
+        place: Absolute folder or url that holds the drives; by default the root.
 
     Attributes:
         root: As the argument.
+        place: As the argument.
         run: As the argument.
         read_only: As the argument.
         runs: The runs of the root.
@@ -39,14 +41,17 @@ class Site:
         last_request: When a request passed the guard last, in monotonic seconds.
     """
 
-    def __init__(self, root: str, run: str | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self, root: str, run: str | None = None, *, read_only: bool = False, place: str | None = None
+    ) -> None:
         self.root = root
+        self.place = place or root
         self.run = run
         self.read_only = read_only
         self.runs = RunList(root)
         self.activity = Activity()
         self.followers = Followers()
-        self.drives = DriveContents(root)
+        self.drives = DriveContents(self.place)
         self.tickets: Tickets[Any] = Tickets()
         self.port = 0
         self.last_request = float("-inf")

@@ -10,10 +10,19 @@ import click
 from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
-from lightning_lite.cli.options import BadInput, check_root, examples, plain_option, root_option
+from lightning_lite.cli.options import (
+    BadInput,
+    check_root,
+    drives_option,
+    examples,
+    plain_option,
+    root_option,
+)
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
+from lightning_lite.extras import check_setting
+from lightning_lite.settings import is_url
 
 
 @click.command(
@@ -47,11 +56,13 @@ from lightning_lite.errors import SettingError
 )
 @click.option("--with-parent", is_flag=True, hidden=True, help="End with the standard input.")
 @root_option
+@drives_option
 @plain_option
 @click.pass_context
 def command(
     ctx: click.Context,
     root: str,
+    drives: str | None,
     run: str | None,
     host: str,
     port: int,
@@ -67,6 +78,8 @@ def command(
     """
     try:
         check_page_is_installed()
+        if is_url(drives):
+            check_setting("drives", "s3", "obstore")
     except SettingError as error:
         raise BadInput(f"{error}.") from None
     # Where no app has run yet, there are no runs; a folder that was named is more likely a mistake.
@@ -75,7 +88,7 @@ def command(
     run_id = None if run is None else find_run(root, run).id
     # By their names, because they need the extra.
     server = import_module("lightning_lite.web.server")
-    site = import_module("lightning_lite.web.site").Site(root, run_id, read_only=read_only)
+    site = import_module("lightning_lite.web.site").Site(root, run_id, read_only=read_only, place=drives)
     try:
         token = None if token_file is None else server.token_in(token_file)
     except (OSError, ValueError) as error:
