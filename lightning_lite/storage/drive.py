@@ -219,6 +219,11 @@ class DriveHandle(Transferable):
         if self._opened is None:
             is_named = self._is_root_named or current_caller().root is not None
             place = self.root_dir
+            if is_url(place) and self.root_mode is not None:
+                raise DriveTypeError(
+                    f"root_mode={self.root_mode!r} is about folders, and {self.id} is at {place}, which all "
+                    "who can write there share; leave root_mode out."
+                )
             # The mode of the app, which was declared in the code, has priority over the variable, too.
             asked = self.root_mode or (TRUSTED if is_trusted(place) else None)
             mode = ANY if is_url(place) else resolve_root_mode(asked, is_named=is_named)

@@ -14,12 +14,13 @@ import pytest
 from lightning_lite import LightningApp
 from lightning_lite.errors import SettingError
 from lightning_lite.storage import Drive, FileSystem
+from lightning_lite.storage.errors import DriveTypeError
 from lightning_lite.storage.stores import drive_names
 
 from tests.support.files import write
 from tests.support.object_stores import KEYS
 from tests.support.processes import run_script
-from tests.support.sharing import Sharing
+from tests.support.sharing import Parallel, Sharing
 
 pytestmark = pytest.mark.dependencies
 
@@ -127,3 +128,16 @@ def test_a_drive_of_a_script_has_a_place_of_its_own(remote_place: str, own_place
 def test_an_app_is_refused_with_a_bad_place():
     with pytest.raises(SettingError, match="drives must be the path of a folder, or a url"):
         LightningApp(Sharing(), drives="s3://").run()
+
+
+@pytest.mark.parametrize("mode", ["group", "private", "trusted"])
+def test_the_mode_of_a_root_is_refused_for_an_object_store(remote_place: str, mode: str):
+    with pytest.raises(DriveTypeError, match=f"root_mode='{mode}' is about folders, and lit://d is at s3://"):
+        Drive("lit://d", root_mode=mode).list()
+
+
+def test_forked_works_and_parallel_works_in_threads_use_the_store(remote_place: str):
+    for runner, options in (("processes", {"start_method": "forkserver"}), ("inline", {})):
+        app = LightningApp(Parallel())
+        app.run(runner, **options)
+        assert app.root._listed == ["0.txt", "1.txt", "2.txt"]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
 import pytest
 
 from lightning_lite.cli.checks import self_test
 from lightning_lite.cli.checks.result import Finding
+from lightning_lite.cli.drives.targets import DriveName, PathInDrive
 from lightning_lite.storage import Drive
 from lightning_lite.storage.object_store import sweep
+from lightning_lite.storage.stores import drive_names
 
 from tests.cli.verbs import Output, call, is_refused
 from tests.support.files import write
 from tests.support.object_stores import KEYS, ObjectServer, free_port
+from tests.support.processes import run_python
 
 pytestmark = pytest.mark.dependencies
 
@@ -141,3 +145,67 @@ def test_clean_deletes_what_no_drive_names_any_more(verb, remote_place: str, mon
 
     assert verb("clean").out == "There is nothing to remove.\n"
     assert Path(Drive("lit://m").get("a.bin", to="b.bin")).read_text() == f"{big}3"
+
+
+def test_a_shell_completes_drives_and_paths_and_shows_no_error(
+    remote_place: str, monkeypatch: pytest.MonkeyPatch
+):
+    write("fol/a.txt", "text")
+    Drive("lit://models").put("fol")
+    context = click.Context(click.Command("ls"))
+    context.params = {"root": remote_place, "drive": "models"}
+    parameter = click.Argument(["path"])
+
+    assert [found.value for found in DriveName().shell_complete(context, parameter, "mo")] == ["models"]
+    assert [found.value for found in PathInDrive().shell_complete(context, parameter, "fol/")] == [
+        "fol/a.txt"
+    ]
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert DriveName().shell_complete(context, parameter, "mo") == []
+    assert PathInDrive().shell_complete(context, parameter, "fol/") == []
+
+
+@pytest.mark.parametrize(
+    "words", [["drive", "ls"], ["drive", "verify"], ["clean"], ["drive", "put", "m", "a.txt"]]
+)
+def test_without_the_package_a_verb_names_it_in_one_line(remote_place: str, words: list[str]):
+    write("a.txt", "text")
+    os.makedirs(f"{os.environ['LIGHTNING_LITE_ROOT']}/runs")
+    code = (
+        "import sys; sys.modules['obstore'] = None\n"
+        "from lightning_lite.cli.main import main; main(sys.argv[1:])\n"
+    )
+
+    done = run_python("-c", code, *words)
+
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("Error: ")
+    assert line.endswith("needs obstore, which is not installed: pip install 'lightning-lite-apps[s3]'.")
+
+
+def test_run_gives_the_place_to_the_app(remote_place: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("LIGHTNING_LITE_DRIVES")
+    write(
+        "app.py",
+        "from lightning_lite import LightningApp\n"
+        "from tests.support.sharing import Sharing\n"
+        "LightningApp(Sharing()).run()\n",
+    )
+    house = str(Path(__file__).parents[2])
+
+    done = run_python(
+        "-m",
+        "lightning_lite",
+        "run",
+        "app.py",
+        "--drives",
+        remote_place,
+        env={**os.environ, "PYTHONPATH": house},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert drive_names(remote_place) == ["d"]
+    refused = run_python("-m", "lightning_lite", "run", "app.py", "--drives", "s3://")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--drives must be the path of a folder, or a url such as" in refused.stderr

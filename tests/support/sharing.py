@@ -55,3 +55,36 @@ class Sharing(LightningFlow):
         self._listed = self.make.run(self.drive, "hello")
         self._answer = self.use.run(self.drive, self.make.path, self.make.data)
         self.stop()
+
+
+class Put(LightningWork):
+    """Puts a file of its own."""
+
+    def run(self, drive, number):
+        pathlib.Path(f"{number}.txt").write_text("text")
+        drive.put(f"{number}.txt")
+
+
+class Parallel(LightningFlow):
+    """Lets three works put files at the same time."""
+
+    def __init__(self):
+        super().__init__()
+        self.drive = Drive("lit://parallel", allow_duplicates=True)
+        self.one, self.two, self.three = (Put(parallel=True) for _ in range(3))
+        self.last = List()
+
+    def run(self):
+        works = (self.one, self.two, self.three)
+        for number, work in enumerate(works):
+            work.run(self.drive, number)
+        self.wait_for(*works)
+        self._listed = self.last.run(self.drive)
+        self.stop()
+
+
+class List(LightningWork):
+    """Returns the names in a drive."""
+
+    def run(self, drive):
+        return drive.list()

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from lightning_lite.cli.options import BadInput, ParamType, check_place
-from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.errors import LightningLiteError, WorkingDirectoryGone
 from lightning_lite.settings import absolute, working_directory
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
@@ -67,7 +67,9 @@ class DriveName(ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the drives of the root whose name begins with `incomplete`."""
-        names = drive_names(ctx.params.get("root") or "")
+        names: list[str] = []
+        with suppress(LightningLiteError, ModuleNotFoundError):  # a shell has no place for an error
+            names = drive_names(ctx.params.get("root") or "")
         return [CompletionItem(name) for name in names if name.startswith(incomplete.removeprefix(PROTOCOL))]
 
 
@@ -85,11 +87,11 @@ class PathInDrive(ParamType[str]):
     ) -> list[CompletionItem]:
         """Return the paths in the drive that begin with `incomplete`."""
         root, name = ctx.params.get("root"), ctx.params.get("drive")
-        if not root or name not in drive_names(root):
-            return []
-        folder = incomplete.rpartition("/")[0]
-        entries = open_drive(root, name).entries(folder or ".")
-        found = {entry.name + "/" * entry.is_folder for entry in entries}
+        found: set[str] = set()
+        with suppress(LightningLiteError, ModuleNotFoundError):  # as above
+            if root and name in drive_names(root):
+                entries = open_drive(root, name).entries(incomplete.rpartition("/")[0] or ".")
+                found = {entry.name + "/" * entry.is_folder for entry in entries}
         return [CompletionItem(path) for path in sorted(found) if path.startswith(incomplete)]
 
 

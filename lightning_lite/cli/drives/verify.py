@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.drives.targets import NAME_LIMIT, DriveName, open_known_drive
+from lightning_lite.cli.drives.targets import NAME_LIMIT, DriveName, command_line_errors, open_known_drive
 from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.storage.base import CheckedFile, Problem
@@ -32,10 +32,11 @@ def verify(root: str, as_json: bool, hashes: bool, drives: tuple[str, ...]) -> N
     invalid names. The exit code is 1 if there are findings. It changes nothing, and works may run at the same
     time. Two drives with the same output of --hash have the same files.
     """
-    names = drives or tuple(drive_names(check_place(root)))
-    for name in names:
-        open_known_drive(root, name)
-    report = [_verify(root, name, hashes, as_json) for name in names]
+    with command_line_errors():
+        names = drives or tuple(drive_names(check_place(root)))
+        for name in names:
+            open_known_drive(root, name)
+        report = [_verify(root, name, hashes, as_json) for name in names]
     if as_json:
         say_json(report)
     if any(found["findings"] for found in report):
