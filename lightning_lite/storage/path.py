@@ -251,6 +251,7 @@ class Path(Transferable, SegmentsPath):
         path.consumer_name = work
         if not path.exists_local():
             if path.exists_remote():
+                _make_folder(home)
                 path._restore(self.origin_name, home, overwrite=False)
         elif path._is_old_copy():
             path._restore(self.origin_name, home, overwrite=True)
@@ -396,7 +397,8 @@ def _local_path_of(segment: PathLike) -> PathLike:
 def _make_folder(path: PathLike) -> None:
     """Create the folder of `lit://` paths in the root of a work, if `path` is in it.
 
-    A work may write its file before it has created any folder.
+    A work may write its file before it has created any folder. On another machine than that of the app, the
+    root and the folders above it may be missing.
     """
     caller = current_caller()
     if (
@@ -404,6 +406,7 @@ def _make_folder(path: PathLike) -> None:
         and caller.root is not None
         and f"{path}".startswith(f"{caller.root}/{_FOLDER}/")
     ):
+        os.makedirs(os.path.dirname(caller.root), exist_ok=True)
         with opened(caller.root, (_FOLDER,), make=syscalls.mkdir):
             pass
 

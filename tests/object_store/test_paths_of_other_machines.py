@@ -121,3 +121,24 @@ def test_plain_files_are_never_compared(own_place: Path):
     assert read(path).read_text() == "older time"
     place = f"{own_place}/out.txt"
     assert not Artifacts(".paths").has_other_version("root.make", absolute_parts(place), place)
+
+
+def test_a_lit_path_is_restored_where_even_the_root_is_missing_and_the_root_is_private(
+    remote_place: str, tmp_path: Path
+):
+    root = f"{tmp_path}/new/root"
+    origin, reader = (Caller("work", name, root, drives=remote_place) for name in ("root.make", "root.use"))
+    with acting_as(origin):
+        path = LitPath("lit://deep/out.txt")
+        path.attached("root.make", "path")
+        path = path.before_run("root.make")
+        write_at(str(path), "text", 1_000_000_000)
+        path.after_run("root.make")
+    shutil.rmtree(tmp_path / "new")
+
+    with acting_as(reader):
+        got = path.before_run("root.use")
+
+    assert got.read_text() == "text"
+    assert str(got) == f"{root}/paths/deep/out.txt"
+    assert os.stat(root).st_mode & 0o777 == os.stat(f"{root}/paths").st_mode & 0o777 == 0o700
