@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from lightning_lite.resources import Resources
+
 
 class Failure(NamedTuple):
     """Why a call or a start failed, in a form that can always be sent.
@@ -49,11 +51,13 @@ class PrepareWork(NamedTuple):
         work: Name of the work.
         env: See `StartWork`.
         cwd: See `StartWork`.
+        resources: See `StartWork`.
     """
 
     work: str
     env: dict[str, str] | None = None
     cwd: str | None = None
+    resources: Resources | None = None
 
 
 class StartWork(NamedTuple):
@@ -68,6 +72,7 @@ class StartWork(NamedTuple):
         descriptors: A `values.shared_objects.Descriptor` for each file descriptor that `host` needs; the
             runner takes them over.
         secrets: The texts of the secrets in `host`, by token, or `None`; the work gets them before `host`.
+        resources: What the process needs of its machine; `None` with a runner of one machine.
     """
 
     work: str
@@ -77,6 +82,7 @@ class StartWork(NamedTuple):
     cwd: str | None = None
     descriptors: tuple[Any, ...] = ()
     secrets: dict[str, str] | None = None
+    resources: Resources | None = None
 
 
 class StopWork(NamedTuple):

@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
 from lightning_lite.clock import Moment
 from lightning_lite.context import SCRIPT, Caller, acting_as
 from lightning_lite.engine.failures import show_call
-from lightning_lite.engine.supervisor import Supervisor
+from lightning_lite.engine.supervisor import Supervisor, needs_of
 from lightning_lite.engine.supervisors import Supervisors
 from lightning_lite.engine.timers import Timers
 from lightning_lite.errors import AppFailed, FailApp, HandlerError, Pause, StopApp
@@ -51,6 +51,7 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
+from lightning_lite.resources import Resources
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.tracebacks import text_of
 from lightning_lite.tree.argument_watch import ArgumentWatch
@@ -106,6 +107,8 @@ class Machine:
             step began; with `None`, the time of the step counts.
         patience: Seconds for each call answered in a pass, for which a change does not yet cut that pass
             while it waits.
+        kinds: What the names of `CloudCompute` mean, besides those of `resources.KINDS`; `None` if the runner
+            does not ask what works need.
 
     Attributes:
         root: The root flow.
@@ -130,6 +133,7 @@ class Machine:
         exchange: Callable[[Step], None] | None = None,
         read_clock: Callable[[], Moment] | None = None,
         patience: float = PATIENCE,
+        kinds: Mapping[str, Resources] | None = None,
     ) -> None:
         self.root = root
         self.ended = False
@@ -143,7 +147,8 @@ class Machine:
         self._outbox = Outbox(ArgumentWatch(), caller.values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
-        self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running)
+        self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)
+        self._kinds = kinds
         self.is_waiting = False
         self.unneeded = self._outbox.unneeded
         self.has_exits = False
@@ -179,7 +184,12 @@ class Machine:
     def prepare(self) -> list[Request]:
         """Return requests that let the runner start early the processes that `open` will request."""
         return [
-            PrepareWork(work.name, reveal_environment(work._policy.env, work.name), work._policy.cwd)
+            PrepareWork(
+                work.name,
+                reveal_environment(work._policy.env, work.name),
+                work._policy.cwd,
+                needs_of(work, self._kinds),
+            )
             for _, work in self.root.named_works()
             if _starts_with_flow(work)
         ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 from typing import Literal
 
 from lightning_lite.clock import Moment
@@ -40,6 +41,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.places import Place
+from lightning_lite.resources import DEFAULT_KIND, Resources, resources_of
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
@@ -61,6 +63,7 @@ class Supervisor:
         outbox: Receives the events of the calls and of the process.
         requests: Receives the requests to send.
         slots: Limits how many works run a call at the same time.
+        kinds: See `Machine`.
         blocked: Whether the process of an earlier work of this name has to end first.
 
     Attributes:
@@ -78,6 +81,7 @@ class Supervisor:
         outbox: Outbox,
         requests: list[Request],
         slots: Slots,
+        kinds: Mapping[str, Resources] | None = None,
         *,
         blocked: bool = False,
     ) -> None:
@@ -88,6 +92,7 @@ class Supervisor:
         self._outbox = outbox
         self._requests = requests
         self._slots = slots
+        self._kinds = kinds
         self.running: Call | None = None
         self.timer: float | None = None
         self._records: CallRecords = work._records
@@ -297,7 +302,14 @@ class Supervisor:
         host, descriptors = pack_host(self.work)
         self._requests.append(
             StartWork(
-                self.name, host, policy.parallel, env, policy.cwd, descriptors, secret_texts.texts_in(host)
+                self.name,
+                host,
+                policy.parallel,
+                env,
+                policy.cwd,
+                descriptors,
+                secret_texts.texts_in(host),
+                needs_of(self.work, self._kinds),
             )
         )
         self._process = "starting"
@@ -499,6 +511,23 @@ class DeathCounter:
             work=self._work,
             reason=status.reason,
         )
+
+
+def needs_of(work: LightningWork, kinds: Mapping[str, Resources] | None) -> Resources | None:
+    """Return what a work asks of its machine.
+
+    Args:
+        work: The work.
+        kinds: See `Machine`.
+
+    Returns:
+        What its `CloudCompute` means; `None` if the runner does not ask.
+    """
+    if kinds is None:
+        return None
+    compute = work.cloud_compute
+    kind = DEFAULT_KIND if compute.is_default() else compute.name
+    return resources_of(kind, compute.colocation_group_id, kinds)
 
 
 def describe_death(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lightning_lite import timing
 from lightning_lite.clock import Moment
 from lightning_lite.engine.supervisor import Slots, Supervisor
 from lightning_lite.engine.timers import Timers
 from lightning_lite.events import is_below
 from lightning_lite.messages import Request
+from lightning_lite.resources import Resources
 from lightning_lite.tree.outbox import Outbox
 from lightning_lite.tree.work import LightningWork
 
@@ -20,15 +23,22 @@ class Supervisors:
         timers: Holds the timer of each supervisor, under the name of its work.
         requests: Receives the requests of the supervisors.
         max_running: Number of works that may run a call at the same time, or `None` for no limit.
+        kinds: See `Machine`.
     """
 
     def __init__(
-        self, outbox: Outbox, timers: Timers, requests: list[Request], max_running: int | None
+        self,
+        outbox: Outbox,
+        timers: Timers,
+        requests: list[Request],
+        max_running: int | None,
+        kinds: Mapping[str, Resources] | None = None,
     ) -> None:
         self._outbox = outbox
         self._timers = timers
         self._requests = requests
         self._slots = Slots(max_running)
+        self._kinds = kinds
         self._supervisors: dict[str, Supervisor] = {}
         self._retiring: dict[str, Supervisor] = {}  # their works are removed, their processes still run
         self._active: dict[Supervisor, None] = {}  # changed in this step
@@ -73,7 +83,7 @@ class Supervisors:
         supervisor = self._supervisors.get(name)
         if supervisor is None:
             supervisor = Supervisor(
-                work, self._outbox, self._requests, self._slots, blocked=name in self._retiring
+                work, self._outbox, self._requests, self._slots, self._kinds, blocked=name in self._retiring
             )
             self._supervisors[name] = supervisor
         self._active[supervisor] = None

@@ -19,6 +19,24 @@ from lightning_lite.project_file import ProjectFile
 from lightning_lite.settings import RunOptions
 
 
+class RemoteOptions(NamedTuple):
+    """What a runner of several machines has to know besides.
+
+    Attributes:
+        address: Address of the cluster, or `None`: the runner finds or starts one.
+        lease: Seconds after which a work that does not hear of its app any more is ended.
+        working_dir: Folder whose files the works find in their working directory and can import, or `None`.
+        excludes: Patterns of files in it that are not sent, as in `.gitignore`.
+        direct: Whether a connection of our own beside that of the cluster may be opened, which is faster.
+    """
+
+    address: str | None = None
+    lease: float = 10.0
+    working_dir: str | None = None
+    excludes: tuple[str, ...] = ()
+    direct: bool = True
+
+
 class RunnerOptions(NamedTuple):
     """What a runner has to know about its run, made once and passed down.
 
@@ -32,6 +50,7 @@ class RunnerOptions(NamedTuple):
         values: Folder for big values, or `None`: then these travel in the messages.
         file: The file with settings that the processes of works use in place of a search, or `None`.
         drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
+        remote: What a runner of several machines needs, or `None` with another one.
 
     Example:
         >>> options = RunnerOptions.of(RunOptions("/root", durable=True), "/root/runs/1/logs")
@@ -48,6 +67,7 @@ class RunnerOptions(NamedTuple):
     values: str | None = None
     file: ProjectFile | None = None
     drives: str | None = None
+    remote: RemoteOptions | None = None
 
     @classmethod
     def of(

@@ -1,4 +1,4 @@
-"""`CloudCompute` and `BuildConfig` of Lightning App: stored and shown, but without effect on one machine."""
+"""`CloudCompute` and `BuildConfig` of Lightning App; on one machine they are only stored and shown."""
 
 from __future__ import annotations
 
@@ -141,10 +141,11 @@ class BuildConfig:
 
 
 class CloudCompute(Transferable):
-    """Kind of machine for a component; stored and shown, but without effect on one machine.
+    """Kind of machine for a work, for runners of several machines; on one machine it is stored and shown.
 
     Args:
-        name: Name of the kind; `default` and `cpu` mean `cpu-small`.
+        name: Name of the kind; `default` and `cpu` mean `cpu-small`. `KINDS` in `lightning_lite.resources`
+            says what it asks for.
         disk_size: Size of the disk, in GiB.
         idle_timeout: Seconds without a call after which the machine may be released, or `None`.
         shm_size: Shared memory, in MiB; `None` means 1024 for a machine with a GPU, else 0.

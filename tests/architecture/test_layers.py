@@ -25,6 +25,7 @@ LAYERS = [
         "masking",
         "messages",
         "places",
+        "resources",
         "status",
         "api",
         "client_command",

@@ -29,10 +29,10 @@ def test_what_the_runner_may_begin_with_is_what_is_started_then():
     started = only(Stage(root).sent, StartWork)
 
     assert [tuple(message) for message in prepared] == [
-        ("root.a", {"X": "1"}, None),
-        ("root.b", None, "/tmp"),
+        ("root.a", {"X": "1"}, None, None),
+        ("root.b", None, "/tmp", None),
     ]
-    assert [(message.work, message.env, message.cwd) for message in started] == prepared
+    assert [(message.work, message.env, message.cwd, message.resources) for message in started] == prepared
 
 
 def test_a_step_in_which_nothing_happened_does_not_run_the_flow():

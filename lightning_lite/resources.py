@@ -1,0 +1,163 @@
+"""What the process of a work asks of its machine, and what the names of `CloudCompute` mean there.
+
+    CloudCompute("gpu")  ──table──▶  Resources(gpus=1)  ──StartWork──▶  a runner of several machines
+
+A runner of one machine starts each work and looks at none of this.
+"""
+
+from __future__ import annotations
+
+from lightning_lite.errors import SettingError
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+#: Name of a `CloudCompute` without a name.
+DEFAULT_KIND = "default"
+
+#: The units of an amount of memory, in bytes.
+_UNITS = {
+    "B": 1,
+    **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)},
+    **{f"{letter}IB": 1024**power for power, letter in enumerate("KMGT", 1)},
+}
+
+_KEYS = ("cpus", "gpus", "memory", "custom")
+
+
+class Resources(NamedTuple):
+    """What a process needs of its machine; the default asks for nothing, so that any number of works starts.
+
+    Attributes:
+        cpus: CPUs.
+        gpus: GPUs.
+        memory: Memory, in bytes.
+        custom: Amounts of other resources, each with the name that the machines give it.
+        group: Name of the works that must be on one machine, or `None`.
+
+    Example:
+        >>> Resources(gpus=1, custom=(("licence", 1.0),)).describe()
+        '1 GPU, 1 licence'
+        >>> Resources(cpus=0.5, memory=4 * 2**30).describe(), Resources().describe()
+        ('0.5 CPUs, 4 GiB of memory', 'nothing')
+    """
+
+    cpus: float = 0.0
+    gpus: float = 0.0
+    memory: int = 0
+    custom: tuple[tuple[str, float], ...] = ()
+    group: str | None = None
+
+    def describe(self) -> str:
+        """Return what is asked for, in words."""
+        parts = [_count(self.cpus, "CPU")] if self.cpus else []
+        parts += [_count(self.gpus, "GPU")] if self.gpus else []
+        parts += [f"{self.memory / 2**30:g} GiB of memory"] if self.memory else []
+        parts += [f"{amount:g} {name}" for name, amount in self.custom]
+        return ", ".join(parts) or "nothing"
+
+
+#: What the names of `CloudCompute` mean if no table says it. A name that is in no table asks for one custom
+#: resource of that name.
+KINDS: dict[str, Resources] = {
+    DEFAULT_KIND: Resources(),
+    "cpu-small": Resources(cpus=2.0),
+    "cpu-medium": Resources(cpus=8.0),
+    "gpu": Resources(gpus=1.0),
+    "gpu-fast": Resources(gpus=1.0),
+    "gpu-fast-multi": Resources(gpus=4.0),
+}
+
+
+def resources_of(
+    kind: str, group: str | None = None, table: Mapping[str, Resources] | None = None
+) -> Resources:
+    """Return what a work with a `CloudCompute` asks for.
+
+    Args:
+        kind: Name of the `CloudCompute`, `default` for the default one.
+        group: Its `colocation_group_id`, or `None`.
+        table: What names mean, before `KINDS`.
+
+    Example:
+        >>> resources_of("gpu", "training")
+        Resources(cpus=0.0, gpus=1.0, memory=0, custom=(), group='training')
+        >>> resources_of("tpu").custom
+        (('tpu', 1.0),)
+    """
+    found = (table or {}).get(kind) or KINDS.get(kind) or Resources(custom=((kind, 1.0),))
+    return found if group is None else found._replace(group=group)
+
+
+def read_table(data: object, where: str) -> dict[str, Resources]:
+    """Return a table of the names of `CloudCompute`, from plain data.
+
+    Args:
+        data: A dict of dicts, each with some of `cpus`, `gpus`, `memory` (bytes, or a text such as `16 GiB`)
+            and `custom` (amounts by name).
+        where: What the data are, for errors.
+
+    Raises:
+        SettingError: Something in it is not valid; the message names the key.
+
+    Example:
+        >>> read_table({"Big": {"cpus": 8, "memory": "64 GiB"}}, "compute")["big"].describe()
+        '8 CPUs, 64 GiB of memory'
+        >>> try:
+        ...     read_table({"big": {"cpu": 8}}, "compute")
+        ... except SettingError as error:
+        ...     print(error)
+        compute['big'] can't have 'cpu'; its keys are cpus, gpus, memory, custom.
+    """
+    if not isinstance(data, dict):
+        raise _error(where, "a table of tables, such as {'big': {'cpus': 8}}", data)
+    table = {}
+    for name, entry in data.items():
+        if not isinstance(name, str) or not name:
+            raise _error(f"The name of a kind in {where}", "a text that is not empty", name)
+        place = f"{where}[{name!r}]"
+        if not isinstance(entry, dict):
+            raise _error(place, "a table, such as {'cpus': 8, 'gpus': 1}", entry)
+        for key in entry:
+            if key not in _KEYS:
+                raise SettingError(
+                    f"{place} can't have {key!r}; its keys are {', '.join(_KEYS)}.", setting="compute"
+                )
+        custom = entry.get("custom", {})
+        if not isinstance(custom, dict) or not all(isinstance(other, str) and other for other in custom):
+            raise _error(f"{place}['custom']", "a table of amounts, such as {'licence': 1}", custom)
+        table[name.lower()] = Resources(
+            _amount(entry.get("cpus", 0.0), f"{place}['cpus']"),
+            _amount(entry.get("gpus", 0.0), f"{place}['gpus']"),
+            _memory(entry.get("memory", 0), f"{place}['memory']"),
+            tuple((other, _amount(each, f"{place}['custom'][{other!r}]")) for other, each in custom.items()),
+        )
+    return table
+
+
+def _amount(value: Any, what: str) -> float:
+    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        raise _error(what, "a number, 0 or more", value)
+    return float(value)
+
+
+def _memory(value: Any, what: str) -> int:
+    """Return an amount of memory in bytes."""
+    if type(value) is int and value >= 0:
+        return value
+    if isinstance(value, str):
+        digits = value.rstrip("BbIiKkMmGgTt \t")
+        unit = _UNITS.get(value[len(digits) :].strip().upper())
+        if unit is not None and digits.replace(".", "", 1).isdecimal() and digits.isascii():
+            return int(float(digits) * unit)
+    raise _error(what, "a number of bytes, or a text such as '16 GiB'", value)
+
+
+def _error(what: str, expected: str, found: object) -> SettingError:
+    return SettingError(f"{what} must be {expected}. Found {found!r}", setting="compute")
+
+
+def _count(amount: float, unit: str) -> str:
+    return f"{amount:g} {unit}" if amount == 1 else f"{amount:g} {unit}s"
