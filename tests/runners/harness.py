@@ -22,7 +22,7 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
-from lightning_lite.runners.base import RunnerOptions
+from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.settings import RunOptions
 from lightning_lite.values.pickling import pack, unpack
@@ -32,13 +32,15 @@ DEADLINE = 60.0
 
 
 class Harness:
-    """A `ProcessRunner`, the reports that it has returned, and shorthands for tests."""
+    """A runner, the reports that it has returned, and shorthands for tests."""
 
-    def __init__(self, folder: str, **options: Any) -> None:
+    def __init__(
+        self, folder: str, make: Callable[[RunnerOptions], Runner] = ProcessRunner, **options: Any
+    ) -> None:
         self.logs = os.path.join(folder, "logs")
         os.makedirs(self.logs, exist_ok=True)
         start_method = RunOptions.resolve().start_method
-        self.runner = ProcessRunner(RunnerOptions(folder, self.logs, start_method=start_method, **options))
+        self.runner = make(RunnerOptions(folder, self.logs, start_method=start_method, **options))
         self.messages: list[Report] = []
         self._keys = count()
 

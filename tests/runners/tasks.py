@@ -356,3 +356,8 @@ def family(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
     package = sys.modules[name]
     parent = package.parent_process()
     return package.current_process().name, parent.name, parent.pid, parent.is_alive()
+
+
+def say_much(host: TaskHost, number: int) -> None:
+    for i in range(number):
+        print(f"{i:0999}")  # noqa: T201 - that is the task

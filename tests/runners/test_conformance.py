@@ -34,8 +34,11 @@ from lightning_lite.places import Place
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.values.codec import decode, encode
 from lightning_lite.values.pickling import pack, unpack
+
+from tests.support.subprocess_engine import Faults, SubprocessEngine
 
 #: Seconds after which a test says that something hangs; not a measure of speed.
 DEADLINE = 60.0
@@ -461,3 +464,13 @@ class TestForkServer(Conformance):
 class TestInline(Conformance):
     runner_class = InlineRunner
     kinds: ClassVar[dict[str, bool]] = {"in turn": False, "parallel": True}
+
+
+class TestRemote(Conformance):
+    runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessEngine()))
+
+
+class TestRemoteWithLostCalls(Conformance):
+    """A tenth of all calls is lost, of a tenth the answers are, and a tenth is carried out twice."""
+
+    runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessEngine(Faults(0.1))))

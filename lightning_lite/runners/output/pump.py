@@ -21,16 +21,36 @@ import sys
 import termios
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from lightning_lite.runners.output.display_queue import Display, DisplayQueue, Piece
 from lightning_lite.runners.output.log import WorkLog
 
-__all__ = ["Display", "OutputPump"]
+__all__ = ["Display", "OutputPump", "WorkOutput"]
 
 logger = logging.getLogger(__name__)
 
 #: Bytes that are read at once: the capacity of a pipe.
 _READ_SIZE = 64 * 1024
+
+
+class WorkOutput(Protocol):
+    """Takes what works print from their pipes; what a runner of processes needs of an `OutputPump`."""
+
+    def attach(self, work: str) -> int:
+        """Return the write end of a new pipe for the output of a work."""
+
+    def flush(self, work: str) -> None:
+        """Wait until all that a work has written has its place."""
+
+    def detach(self, work: str) -> None:
+        """Take the rest of the output of a work, whose process has exited."""
+
+    def hurry(self) -> None:
+        """Do not let `close` wait for a reader; callable from signal handlers."""
+
+    def close(self) -> None:
+        """Detach all works."""
 
 
 class OutputPump:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import marshal
 import os
+from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 from lightning_lite import settings
 from lightning_lite.messages import PrepareWork, StartWork
 from lightning_lite.places import this_host
 from lightning_lite.root_access import TRUSTED_ROOT_VARIABLE, is_trusted
 from lightning_lite.runners.base import RunnerOptions
-from lightning_lite.runners.output.pump import OutputPump
+from lightning_lite.runners.output.pump import WorkOutput
 from lightning_lite.runners.processes.forkserver import ForkServer
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.processes.marked import VARIABLE, mark_of
 from lightning_lite.runners.processes.process import Origin, WorkProcess
-from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings, spawn_program
+from lightning_lite.runners.processes.spawn import finder_modules, spawn_program
 from lightning_lite.values.secret_texts import texts_in
 from lightning_lite.values.shared_objects import is_in_use
 
@@ -27,13 +29,21 @@ class ProcessFactory:
     Args:
         options: The options of the runner.
         output: Receives what works print.
+        inherit: Returns what a process takes over from the app, for its working directory; as
+            `spawn.inherited_settings`.
 
     Attributes:
         host: Name of the host machine of all processes.
     """
 
-    def __init__(self, options: RunnerOptions, output: OutputPump) -> None:
+    def __init__(
+        self,
+        options: RunnerOptions,
+        output: WorkOutput,
+        inherit: Callable[[str | None], dict[str, Any]],
+    ) -> None:
         self._output = output
+        self._inherit = inherit
         self._root = options.root_dir
         self._drives = options.drives
         self._preload = options.preload
@@ -77,7 +87,7 @@ class ProcessFactory:
         origin = self._origin_of(env)
         # A process that is prepared gets its work later: then any work may have such objects.
         takes_descriptors = bool(request.descriptors) if isinstance(request, StartWork) else is_in_use()
-        setup = inherited_settings(request.cwd) | self._setup
+        setup = self._inherit(request.cwd) | self._setup
         setup["preload"] = [*finder_modules(), *self._preload]
         if origin is self._server:
             setup |= {"work": name, "env": env}  # a spawned process gets them at its start
@@ -92,6 +102,10 @@ class ProcessFactory:
             raise
         process.calls.put_bytes(packed)
         return process
+
+    def renew_lease(self, deadline: float) -> None:
+        """Let the guardian kill all works at a time of `lease.read_clock`, unless this is called again."""
+        self._guardian.renew_lease(deadline)
 
     def close(self) -> None:
         """End the fork server and the guardian; all works have exited before."""

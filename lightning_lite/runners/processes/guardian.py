@@ -2,11 +2,15 @@
 
     flow ── "+123 "      watch the process group 123                    ──▶ guardian
          ── "-123 !4 "   forget it; kill the marked processes of work 4
+         ── "~5000 "     the lease now ends at this time; then as below
          ── the pipe ends, or the flow dies: SIGKILL to all groups and all marked processes of the app
 
 The parent-death signal ends the works, but not what they have started. Most of that is in their process
 groups. What has left its group, such as a program with a session of its own, has a mark in its environment;
 the guardian looks for it, so that the flow does not wait for a search of all processes of the machine.
+
+A lease is for works whose flow is on another machine: the process that carries their messages renews it as
+long as it hears of the flow. If that process is frozen, or the network is cut, the works end all the same.
 
 The guardian has a session of its own and gets no signal of the terminal. This file is also its program, run
 with `-I -S`: it knows the standard library only, and as little of that as it can.
@@ -17,6 +21,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+import time
 from _thread import allocate_lock
 
 if __package__:
@@ -29,8 +34,16 @@ _PROGRAM = f"import sys; sys.path.insert(0, {_HERE!r}); import guardian; guardia
 
 _SIGHUP, _SIGINT, _SIGKILL, _SIGTERM = 1, 2, 9, 15
 
+#: Maximum of seconds between two looks at the lease: a poll does not count the time that the machine slept.
+_TICK = 0.25
+
 #: Seconds that the flow waits at its end for the guardian, which looks for marked processes.
 _PATIENCE = 5.0
+
+
+def read_clock() -> float:
+    """Return the seconds of the clock of leases, which goes on while the machine sleeps, if there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Guardian:
@@ -46,6 +59,7 @@ class Guardian:
         self._groups: set[int] = set()
         self._pid: int | None = None
         self._pipe = -1
+        self._lease = ""
 
     def watch(self, group: int) -> None:
         """Add a process group to the list; the first one starts the guardian.
@@ -70,6 +84,20 @@ class Guardian:
                 self._write(f"-{group} " if work is None else f"-{group} !{work} ")
             except OSError:
                 pass  # it was killed, and can't be started again now; the next `watch` tries once more
+
+    def renew_lease(self, deadline: float) -> None:
+        """Have all groups and marked processes killed at a time, unless this is called again before it.
+
+        Args:
+            deadline: Seconds of `read_clock`.
+
+        Raises:
+            OSError: The guardian was killed, and can't be started again.
+        """
+        with self._lock:
+            self._lease = f"~{int(deadline * 1000)} "
+            if self._pid is not None:
+                self._write(self._lease)
 
     def close(self) -> None:
         """End the guardian, which kills the last marked processes; all groups have exited before."""
@@ -100,7 +128,8 @@ class Guardian:
                 pid, self._pid = self._pid, None
                 _reap(pid)  # it was killed; the next one gets the whole list
         self._start()
-        os.write(self._pipe, "".join(f"+{group} " for group in self._groups).encode())
+        words = "".join(f"+{group} " for group in self._groups)
+        os.write(self._pipe, (words + self._lease).encode())
 
     def _start(self) -> None:
         read_end, write_end = os.pipe()
@@ -166,11 +195,14 @@ def guard(pipe: int, flow: int, token: str) -> None:
         poller.register(os.pidfd_open(flow), select.POLLIN)
     except (AttributeError, OSError):
         pass  # not on this system, or it is gone already
-    patience = None if os.getppid() == flow else 0
+    patience: float | None = None if os.getppid() == flow else 0
     groups: set[int] = set()
+    lease: float | None = None
     words = b""
     while True:
         ready = dict(poller.poll(patience))
+        if not ready and lease is not None and read_clock() < lease:
+            continue  # time to look at the clock, and at nothing else
         data = os.read(pipe, 65536) if pipe in ready else b""
         *whole, words = (words + data).split(b" ")
         ended: set[int] = set()
@@ -180,11 +212,13 @@ def guard(pipe: int, flow: int, token: str) -> None:
                 groups.add(number)
             elif sign == b"-":
                 groups.discard(number)
+            elif sign == b"~":
+                lease, patience = number / 1000, patience if patience == 0 else _TICK * 1000
             else:
                 ended.add(number)
         if ended:
             kill_marked(token, ended)
-        if not data:
+        if not data or (lease is not None and read_clock() >= lease):
             break
     for group in groups:
         try:

@@ -24,8 +24,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from types import TracebackType
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
@@ -48,64 +47,18 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.runners.base import Runner, RunnerOptions
+from lightning_lite.runners.critical_section import CriticalSection
 from lightning_lite.runners.limits import name_limit
-from lightning_lite.runners.output.pump import Display, OutputPump
+from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
 from lightning_lite.runners.processes.factory import ProcessFactory
 from lightning_lite.runners.processes.launcher import Launcher
 from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.processes.shutdown import Shutdowns
+from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.processes.terminal_access import TerminalAccess
 from lightning_lite.runners.wire.poller import Poller
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 from lightning_lite.values.pickling import pack
-
-
-class CriticalSection:
-    """A block that no exception of a signal handler interrupts.
-
-    A `KeyboardInterrupt` between two instructions would lose messages that were read but not yet stored. It
-    is raised at the end of the block instead.
-
-    Args:
-        hurry: Called when an exception has to wait for the block, to end the block soon.
-
-    Attributes:
-        is_unwinding: Whether an exception was raised and no block was entered since.
-    """
-
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        self._hurry = hurry
-        self._is_inside = False
-        self._error: BaseException | None = None
-        self.is_unwinding = False
-
-    def __enter__(self) -> None:
-        self._is_inside = True
-        self.is_unwinding = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_inside = False
-        if self._error is not None:
-            pending, self._error = self._error, None
-            self._raise(pending)
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise `error`: now, or at the end of the current block."""
-        if not self._is_inside:
-            self._raise(error)
-        self._error = error
-        self._hurry()
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether an exception waits for the end of the block."""
-        return self._error is not None
-
-    def _raise(self, error: BaseException) -> NoReturn:
-        self.is_unwinding = True
-        raise error from None  # it is not a consequence of what the interrupted code was handling
 
 
 class ProcessRunner(Runner):
@@ -115,6 +68,8 @@ class ProcessRunner(Runner):
         options: The options. A fork server imports `preload` once for all works, a spawned process while it
             waits for its work.
         display: Where the output of works is shown, or `None` for nowhere.
+        output: Receives what works print, in place of logs and `display`.
+        inherit: Returns what a process takes over from the app, for its working directory.
 
     Raises:
         RunnerError: This system can't start processes.
@@ -123,7 +78,14 @@ class ProcessRunner(Runner):
     can_kill: ClassVar[bool] = True
     can_suspend: ClassVar[bool] = True
 
-    def __init__(self, options: RunnerOptions, display: Display | None = None) -> None:
+    def __init__(
+        self,
+        options: RunnerOptions,
+        display: Display | None = None,
+        *,
+        output: WorkOutput | None = None,
+        inherit: Callable[[str | None], dict[str, Any]] = inherited_settings,
+    ) -> None:
         if not hasattr(os, "posix_spawn") or not sys.executable:
             missing = "sys.executable" if hasattr(os, "posix_spawn") else "os.posix_spawn"
             raise RunnerError(f"Works in processes need {missing}, which is not there. Use runner='inline'.")
@@ -140,9 +102,9 @@ class ProcessRunner(Runner):
         self._critical = CriticalSection(self._poller.wake)
         self._shutdowns = Shutdowns()
         self._launcher = Launcher(self._on_launched)
-        self._output = OutputPump(options.logs, display)
+        self._output: WorkOutput = OutputPump(options.logs, display) if output is None else output
         self._terminal = TerminalAccess(self._output, display, self._send_control)
-        self._factory = ProcessFactory(options, self._output)
+        self._factory = ProcessFactory(options, self._output, inherit)
         _runners.add(self)
 
     def send(self, request: Request) -> None:
@@ -218,6 +180,14 @@ class ProcessRunner(Runner):
         process = self._processes.get(work)
         if process is not None:
             process.ask_for_stacks()
+
+    def renew_lease(self, deadline: float) -> None:
+        """Let the guardian kill all works at a time, unless this is called again; from any thread.
+
+        Args:
+            deadline: Seconds of `lease.read_clock`.
+        """
+        self._factory.renew_lease(deadline)
 
     # Signals; called in their handlers.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from lightning_lite.runners.output.pump import Display, OutputPump
+from lightning_lite.runners.output.pump import Display, WorkOutput
 from lightning_lite.runners.processes.process import WorkProcess
 from lightning_lite.runners.wire.terminal_messages import (
     TerminalGranted,
@@ -46,7 +46,7 @@ class TerminalAccess:
 
     def __init__(
         self,
-        output: OutputPump,
+        output: WorkOutput,
         display: Display | None,
         send: Callable[[WorkProcess, TerminalGranted], None],
     ) -> None:

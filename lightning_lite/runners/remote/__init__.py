@@ -1,0 +1,1 @@
+"""The runner of works on other machines: an engine starts a server for each work there."""

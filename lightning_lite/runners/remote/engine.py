@@ -1,0 +1,80 @@
+"""What a remote runner needs from an engine: a place for the server of a work, calls, news of its death.
+
+    RemoteRunner ── place ──▶ Engine       finds a machine, starts a `WorkServer` there
+                 ◀─ Placement ──┘
+                 ── call ───▶ Placement ──▶ WorkServer.call
+                 ◀─ answer, or an error; on_death
+
+An engine may lose calls and answers, and carry out a call twice. It must not report a death that was none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.resources import Resources
+
+
+class CannotPlace(RunnerError):
+    """No machine will ever have what a work needs; the message names what there is."""
+
+
+class CallUncertain(Exception):
+    """A call may have been carried out or not, and may be made again; the server may be alive."""
+
+
+class Death(NamedTuple):
+    """The death of a server.
+
+    Attributes:
+        detail: What is known of it, in one line.
+        is_node_lost: Whether its whole machine was lost. Processes there may live until their lease ends.
+    """
+
+    detail: str
+    is_node_lost: bool = False
+
+
+#: Takes the value of a call, and the error if there is one: `CallUncertain`, or one of the server. It is
+#: called once, in any thread.
+OnAnswer = Callable[[Any, Exception | None], None]
+
+
+class Placement(Protocol):
+    """The server of one work, which may still wait for a machine."""
+
+    def call(self, method: str, arguments: tuple[Any, ...], on_answer: OnAnswer) -> None:
+        """Have `WorkServer.call(method, *arguments)` called, now or when the server is up; return at once.
+
+        Args:
+            method: Name of the method.
+            arguments: Plain values: numbers, texts, bytes, `None`, and tuples of them.
+            on_answer: Called with the answer, unless the server dies.
+        """
+
+    def kill(self) -> None:
+        """Kill the server, or give up its place; `on_death` follows if it was up. Callable again."""
+
+
+class Engine(Protocol):
+    """Starts servers of works; its methods are called in one thread, except `close`."""
+
+    def place(self, work: str, resources: Resources | None, on_death: Callable[[Death], None]) -> Placement:
+        """Start to find a machine for a work; return at once.
+
+        Args:
+            work: Name of the work.
+            resources: What it needs, or `None` for nothing.
+            on_death: Called once, in any thread, when the server has died or can't be started.
+
+        Raises:
+            CannotPlace: No machine will ever have what it needs.
+        """
+
+    def explain_wait(self, work: str, resources: Resources | None) -> str:
+        """Return in one line why a work has no place yet."""
+
+    def close(self) -> None:
+        """Release all resources; all servers that are left are killed."""

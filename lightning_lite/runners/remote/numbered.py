@@ -1,0 +1,92 @@
+"""Numbered messages over calls that may get lost or be repeated: each one arrives once, and in order.
+
+Outbox   1 2 3 4 5        keeps what the other side has not acknowledged
+           └─────┘ batch ──▶ Inbox: drops what it has, keeps what comes too early
+         ◀── acknowledged: 5
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+#: Maximum of messages in a batch.
+_BATCH = 256
+
+
+class Outbox:
+    """The messages to the other side; its methods are callable from any thread.
+
+    Attributes:
+        last: Number of the newest message; the first one has the number 1.
+        acknowledged: Number of the newest message that the other side has.
+
+    Example:
+        >>> outbox, inbox = Outbox(), Inbox()
+        >>> outbox.put("a"), outbox.put("b")
+        (1, 2)
+        >>> batch = outbox.batch()
+        >>> inbox.accept(batch), inbox.accept(batch), inbox.received
+        (['a', 'b'], [], 2)
+        >>> outbox.acknowledge(inbox.received)
+        >>> outbox.batch() is None
+        True
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: deque[Any] = deque()
+        self.last = 0
+        self.acknowledged = 0
+
+    def put(self, *messages: Any) -> int:
+        """Keep messages until they are acknowledged, and return the number of the last one."""
+        with self._lock:
+            self._kept += messages
+            self.last += len(messages)
+            return self.last
+
+    def acknowledge(self, number: int) -> None:
+        """Drop all messages up to a number."""
+        with self._lock:
+            while self.acknowledged < min(number, self.last):
+                self._kept.popleft()
+                self.acknowledged += 1
+
+    def batch(self, after: int = 0) -> bytes | None:
+        """Return the next kept messages with a number above `after`, packed; `None` if there are none."""
+        with self._lock:
+            after = max(after, self.acknowledged)
+            first = after - self.acknowledged
+            messages = list(islice(self._kept, first, first + _BATCH))
+        return pickle.dumps((after + 1, messages), 5) if messages else None
+
+
+class Inbox:
+    """The messages from the other side; used by one thread at a time.
+
+    Attributes:
+        received: Number of the newest message before which none is missing.
+    """
+
+    def __init__(self) -> None:
+        self._early: dict[int, Any] = {}
+        self.received = 0
+
+    def accept(self, batch: bytes) -> list[Any]:
+        """Return the messages of a batch that are new, and earlier ones that had to wait for them."""
+        first: int
+        messages: Iterable[Any]
+        first, messages = pickle.loads(batch)
+        for number, message in enumerate(messages, first):
+            if number > self.received:
+                self._early[number] = message
+        fresh = []
+        while (message := self._early.pop(self.received + 1, None)) is not None:
+            self.received += 1
+            fresh.append(message)
+        return fresh

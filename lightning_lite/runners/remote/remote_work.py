@@ -1,0 +1,363 @@
+"""One work on another machine, as the driver sees it, from its place to its exit.
+
+    asked for ─▶ described: the versions are equal ─▶ open: its server runs ─▶ exited, dead or lost
+                                                       post, take, take, ... beat, beat, ...
+
+All methods are called in the loop of the runner, one after another, so there are no locks. A call is made
+again until it has an answer; messages have numbers, see `numbered`, so none is lost or handled twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import (
+    DumpStack,
+    Failure,
+    Report,
+    Request,
+    StartFailed,
+    StopWork,
+    WorkExited,
+    WorkStarted,
+)
+from lightning_lite.places import Place
+from lightning_lite.resources import Resources
+from lightning_lite.runners.remote.engine import CallUncertain, CannotPlace, Death, Engine, Placement
+from lightning_lite.runners.remote.lease import LOSS, read_clock
+from lightning_lite.runners.remote.numbered import Inbox, Outbox
+from lightning_lite.runners.remote.server_output import Printed
+from lightning_lite.runners.remote.work_server import ServerSetup, versions
+from lightning_lite.values.pickling import pack
+
+#: Seconds until a call is made again whose answer was lost.
+_AGAIN = 0.2
+
+#: Maximum of seconds that one `take` waits on the server.
+_PATIENCE = 10.0
+
+#: Calls that renew the lease, in the time of one.
+_BEATS = 5
+
+#: Seconds that an orderly end may take on its way, in addition to what the work has.
+_GRACE = 1.5
+
+#: Seconds from the request to kill a work until its server is killed.
+_KILL_GRACE = 1.0
+
+#: Seconds from the death of a server to the report: its work dies with it, by a signal of the kernel.
+_DEATH_PAUSE = 0.2
+
+#: Seconds until the death of a killed server is taken for granted.
+_DEATH_PATIENCE = 2.0
+
+#: Seconds until it is said that a work waits for a place.
+_LONG_WAIT = 10.0
+
+
+class WorkContext(NamedTuple):
+    """What the runner does for its works.
+
+    Attributes:
+        loop: The loop in which all happens.
+        engine: Finds places.
+        report: Takes the reports.
+        print: Takes the output of a work.
+        warn: Tells the user in one line.
+        lease: Length of the lease in seconds.
+        needs_root: What is wrong if a machine does not see the root, or "" if nothing is.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    engine: Engine
+    report: Callable[[Report], None]
+    print: Callable[[str, bytes], None]
+    warn: Callable[[str], None]
+    lease: float
+    needs_root: str
+
+
+class RemoteWork:
+    """One work.
+
+    Args:
+        name: Its name.
+        setup: The setup of its server.
+        context: What the runner does for it.
+        resources: What it needs, or `None`.
+
+    Attributes:
+        name: See above.
+        place: Where its process is, once it has started.
+        is_gone: Whether its exit was reported.
+    """
+
+    def __init__(
+        self, name: str, setup: ServerSetup, context: WorkContext, resources: Resources | None
+    ) -> None:
+        self.name = name
+        self.place: Place | None = None
+        self.is_gone = False
+        self._setup = setup
+        self._context = context
+        self._resources = resources
+        self._outbox = Outbox()
+        self._inbox = Inbox()
+        self._num_posts = 0  # calls of `post` without an answer
+        self._answer = 0
+        self._heard = 0.0
+        self._machine = ""
+        self._is_open = False
+        self._is_killed = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._placement: Placement | None = None
+
+    def begin(self) -> None:
+        """Ask for a place."""
+        context = self._context
+        try:
+            self._placement = context.engine.place(
+                self.name, self._resources, partial(self._call_in_loop, self._on_death)
+            )
+        except CannotPlace as error:
+            self._fail(str(error))
+            return
+        self._later(_LONG_WAIT, self._say_that_it_waits)
+        self._call("describe", (), self._on_described)
+
+    # Requests.
+
+    def send(self, request: Request) -> None:
+        """Send a request to the server, once it is open."""
+        if self.is_gone:
+            return
+        number = self._outbox.put(request)
+        if self._is_open:
+            self._post(number - 1)
+
+    def stop(self, timeout: float) -> None:
+        """Stop it within `timeout` seconds, else kill its server."""
+        if self.is_gone:
+            return
+        if not self._is_open:
+            # It may wait for its place without end, and there is no process that could end in order.
+            self._give_up("it was stopped before it had a place")
+            return
+        self.send(StopWork(self.name, timeout))
+        self._later(timeout + _GRACE, self._kill_server)
+
+    def kill(self) -> None:
+        """Kill it."""
+        if self.is_gone:
+            return
+        if not self._is_open:
+            self._give_up("it was killed before it had a place")
+            return
+        self._is_killed = True
+        self._call("kill", (self._outbox.last,), self._ignore)
+        self._later(_KILL_GRACE, self._kill_server)
+
+    def write_stacks(self) -> None:
+        """Make it write its stacks."""
+        if self._is_open:
+            self.send(DumpStack(self.name))
+
+    def _post(self, after: int) -> None:
+        batch = self._outbox.batch(after)
+        if batch is not None:
+            self._num_posts += 1
+            self._call("post", (batch,), self._on_posted)
+
+    def _on_posted(self, received: int | None, error: Exception | None) -> None:
+        self._num_posts -= 1
+        if error is None and received is not None:
+            self._outbox.acknowledge(received)
+            self._post_rest()
+        else:
+            self._retry_or_fail(error, self._post_rest)
+
+    def _post_rest(self) -> None:
+        """Post what was lost, or did not fit into one batch."""
+        if not self._num_posts:
+            self._post(self._outbox.acknowledged)
+
+    # The server.
+
+    def _on_described(self, description: dict[str, Any] | None, error: Exception | None) -> None:
+        if error is not None or description is None:
+            self._retry_or_fail(error, lambda: self._call("describe", (), self._on_described))
+            return
+        ours, theirs = versions(), description["versions"]
+        self._machine = description["host"]
+        if ours != theirs:
+            wrong = [
+                f"{name} {theirs.get(name)}, but {ours[name]} here"
+                for name in ours
+                if ours[name] != theirs.get(name)
+            ]
+            self._fail(
+                f"{self._machine} has {' and '.join(wrong)}; install the same versions on all machines"
+            )
+            return
+        self._open()
+
+    def _open(self) -> None:
+        self._call("open", (pickle.dumps(self._setup, 5),), self._on_open)
+
+    def _on_open(self, opened: tuple[int, bool] | None, error: Exception | None) -> None:
+        if error is not None or opened is None:
+            self._retry_or_fail(error, self._open)
+            return
+        self._answer, sees_root = opened
+        if not sees_root and self._context.needs_root:
+            self._fail(f"{self._machine} {self._context.needs_root}")
+            return
+        self._is_open = True
+        self._heard = read_clock()
+        self._watch_silence()
+        self._post(0)
+        self._take()
+        self._later(self._context.lease / _BEATS, self._beat)
+
+    def _beat(self) -> None:
+        # Not a part of `take`, whose answer may be a big value that takes longer than a lease.
+        self._call("beat", (self._answer,), self._on_beat)
+
+    def _on_beat(self, answer: int | None, error: Exception | None) -> None:
+        if error is not None or answer is None:
+            self._retry_or_fail(error, self._beat)
+            return
+        self._answer, self._heard = answer, read_clock()
+        self._later(self._context.lease / _BEATS, self._beat)
+
+    def _take(self) -> None:
+        self._call("take", (self._inbox.received, _PATIENCE), self._on_taken)
+
+    def _on_taken(self, taken: tuple[int, bytes | None] | None, error: Exception | None) -> None:
+        if error is not None or taken is None:
+            self._retry_or_fail(error, self._take)
+            return
+        received, batch = taken
+        self._outbox.acknowledge(received)
+        if batch is not None:
+            self._receive(batch)
+        if self.is_gone:
+            return
+        self._take()
+
+    def _receive(self, batch: bytes) -> None:
+        for message in self._inbox.accept(batch):
+            if type(message) is Printed:
+                self._context.print(self.name, message.data)
+            elif type(message) is WorkExited:
+                self._bury(message)
+            else:
+                if type(message) is WorkStarted:
+                    self.place = message.place
+                self._context.report(message)
+
+    def _retry_or_fail(self, error: Exception | None, again: Callable[[], None]) -> None:
+        if isinstance(error, CallUncertain):
+            self._later(_AGAIN, again)
+        else:
+            # An error of the server itself: what it does is not known any more.
+            self._kill_server(f"{type(error).__name__}: {error}")
+
+    # The end.
+
+    def _watch_silence(self) -> None:
+        silence = read_clock() - self._heard
+        limit = LOSS * self._context.lease
+        if silence < limit:
+            self._later(limit - silence, self._watch_silence)
+            return
+        if self._placement is not None:
+            self._placement.kill()
+        self._exit(None, f"lost: nothing was heard of {self._machine} for {silence:.0f} s")
+
+    def _on_death(self, death: Death, _: object = None) -> None:
+        if self.is_gone:
+            return
+        if not self._is_open and not self._is_killed:
+            self._fail(death.detail)
+        elif death.is_node_lost:
+            # Its processes may live on as long as their lease.
+            pause = self._heard + LOSS * self._context.lease - read_clock()
+            self._later(max(pause, _DEATH_PAUSE), lambda: self._exit(None, f"lost: {death.detail}"))
+        else:
+            self._later(_DEATH_PAUSE, lambda: self._exit(-9 if self._is_killed else None, death.detail))
+
+    def _kill_server(self, detail: str = "") -> None:
+        self._is_killed = self._is_killed or not detail
+        if self._placement is not None:
+            self._placement.kill()
+        self._later(
+            _DEATH_PATIENCE,
+            lambda: self._exit(-9 if self._is_killed else None, detail or "its machine does not answer"),
+        )
+
+    def _give_up(self, detail: str) -> None:
+        if self._placement is not None:
+            self._placement.kill()
+        self._exit(None, detail)
+
+    def _fail(self, why: str) -> None:
+        message = f"{self.name} could not start: {why}"
+        failure = Failure("start_failed", message, error=pack(RunnerError(message)))
+        self._context.report(StartFailed(self.name, failure))
+        self._give_up("")
+
+    def _exit(self, exitcode: int | None, detail: str) -> None:
+        self._bury(WorkExited(self.name, exitcode, detail))
+
+    def _bury(self, exited: WorkExited) -> None:
+        if self.is_gone:
+            return
+        self.is_gone = True
+        self.place = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._placement is not None:
+            self._placement.kill()
+        self._context.report(exited)
+
+    # Calls and timers.
+
+    def _call(
+        self, method: str, arguments: tuple[Any, ...], then: Callable[[Any, Exception | None], None]
+    ) -> None:
+        if self._placement is not None:
+            self._placement.call(method, arguments, partial(self._call_in_loop, then))
+
+    def _call_in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function in the loop, unless the work is gone; called in any thread."""
+        try:
+            self._context.loop.call_soon_threadsafe(self._unless_gone, function, *arguments)
+        except RuntimeError:
+            pass  # the loop is closed: the runner is
+
+    def _unless_gone(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self.is_gone:
+            function(*arguments)
+
+    def _later(self, seconds: float, function: Callable[[], None]) -> None:
+        self._timers = [
+            timer
+            for timer in self._timers
+            if not timer.cancelled() and timer.when() > self._context.loop.time()
+        ]
+        self._timers.append(self._context.loop.call_later(seconds, self._unless_gone, function))
+
+    def _say_that_it_waits(self) -> None:
+        if not self._is_open and not self._machine:
+            why = self._context.engine.explain_wait(self.name, self._resources)
+            self._context.warn(f"{self.name} waits for a place: {why}")
+
+    def _ignore(self, _: object, error: Exception | None) -> None:
+        """Take no notice of the answer of a call that is followed by a timer."""

@@ -1,0 +1,331 @@
+"""The runner of works on other machines.
+
+    thread of the app                  thread of the loop                    an engine, a machine
+    send ── request ──▶ loop ───────── RemoteWork ── post ──────────────────▶ WorkServer
+    wait ◀─ reports ────────────────── RemoteWork ◀─ take ──────────────────  WorkServer
+                                       output ─▶ logs
+
+The app calls no function of an engine, so a signal or a busy flow never meets a call in the middle. The loop
+belongs to a thread of its own, which keeps the leases alive while the flow is busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, ClassVar
+
+from lightning_lite.errors import RunnerError
+from lightning_lite.messages import (
+    DumpStack,
+    ExternalRequest,
+    Failure,
+    KillWork,
+    PrepareWork,
+    Report,
+    Request,
+    RunEnded,
+    StartFailed,
+    StartWork,
+    StopWork,
+    WorkExited,
+)
+from lightning_lite.places import Place
+from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
+from lightning_lite.runners.critical_section import CriticalSection
+from lightning_lite.runners.output.pump import Display, OutputPump
+from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings
+from lightning_lite.runners.remote.engine import Engine
+from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
+from lightning_lite.runners.remote.work_server import ServerSetup
+from lightning_lite.runners.wire.poller import Poller
+from lightning_lite.values.pickling import pack
+from lightning_lite.values.secret_texts import texts_in
+
+logger = logging.getLogger(__name__)
+
+
+class RemoteRunner(Runner):
+    """Runs each work on a machine that an engine finds.
+
+    Args:
+        options: The options.
+        engine: Finds machines and starts servers there; the runner closes it.
+        display: Where the output of works is shown, or `None` for nowhere.
+    """
+
+    can_kill: ClassVar[bool] = True
+
+    def __init__(self, options: RunnerOptions, engine: Engine, display: Display | None = None) -> None:
+        self._options = options
+        self._remote = options.remote or RemoteOptions()
+        self._engine = engine
+        self._alive: set[str] = set()  # works whose exit `wait` has not returned
+        self._prepared: set[str] = set()
+        self._works: dict[str, RemoteWork] = {}  # changed in the loop only
+        self._arrived: deque[Report] = deque()
+        self._reports: list[Report] = []
+        self._is_awake = False
+        self._is_closing = False
+        self._is_closed = False
+        self._must_kill_all = False
+        self._broken: BaseException | None = None
+        self._poller = Poller(lambda: None, threading.main_thread().ident)
+        self._critical = CriticalSection(self._poller.wake)
+        self._output = OutputPump(options.logs, display)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._probe = os.path.join(options.logs, f".seen-{secrets.token_hex(8)}")
+        self._token = secrets.token_hex(16)
+
+    def send(self, request: Request) -> None:
+        """Accept one request to a work or about its process; see `Runner`."""
+        with self._critical:
+            if isinstance(request, PrepareWork | StartWork):
+                self._start(request)
+            elif request.work in self._alive:
+                self._in_loop(self._pass_on, request)
+
+    def wait(self, timeout: float | None) -> Sequence[Report]:
+        """Wait for the first report, and return all that have arrived; see `Runner`."""
+        until = None if timeout is None else monotonic() + timeout
+        with self._critical:
+            self._collect()
+            pause = 0.0 if self._has_news() else timeout
+            while True:
+                self._poller.turn(pause)
+                self._collect()
+                if self._has_news():
+                    break
+                if until is not None:
+                    pause = until - monotonic()
+                    if pause <= 0:
+                        break
+        self._is_awake = False
+        return self._take_reports()
+
+    def wake(self) -> None:
+        """Make the current or the next `wait` return; callable from any thread and signal handler."""
+        self._is_awake = True
+        self._poller.wake()
+
+    def close(self, timeout: float) -> Sequence[Report]:
+        """Stop all works within about `timeout` seconds, kill the rest, and release all resources."""
+        self._is_closing = True
+        if not self._is_closed:
+            try:
+                self._in_loop(self._stop_all, timeout)
+                while self._alive and self._broken is None:
+                    self._poller.turn(None)
+                    self._collect()
+                    if self._must_kill_all:
+                        self._must_kill_all = False
+                        self._in_loop(self._kill_all)
+            finally:
+                self._release()
+        return self._take_reports()
+
+    # Commands from other terminals; called in any thread.
+
+    def places(self) -> dict[str, Place]:
+        """Return the places of the works that have a process, by name; on the machines where they are."""
+        works = list(self._works.items())
+        return {name: place for name, work in works if (place := work.place) is not None}
+
+    def take_external(self, external: ExternalRequest) -> None:
+        """Start to end a work, and make the next `wait` return the request."""
+        self._in_loop(self._end_from_outside, external)
+
+    def write_stacks(self, work: str) -> None:
+        """Make a work write the Python stacks of its threads to its output."""
+        self._in_loop(self._pass_on, DumpStack(work))
+
+    # Signals; called in their handlers.
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the works are being stopped, or an exception that leads to it is under way."""
+        return self._is_closing or self._critical.is_unwinding
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error`: now, or at the end of the current `send` or `wait`."""
+        self._critical.interrupt(error)
+
+    def kill_all(self) -> None:
+        """Kill all works in the next turn, and no longer wait for a display that does not accept output."""
+        self._output.hurry()
+        self._must_kill_all = True
+        self._poller.wake()
+
+    # In the thread of the app.
+
+    def _start(self, request: PrepareWork | StartWork) -> None:
+        name = request.work
+        if isinstance(request, StartWork) and name in self._prepared:
+            self._prepared.discard(name)
+            if request.descriptors:
+                self._refuse_descriptors(request)
+                self._in_loop(self._pass_on, KillWork(name))
+            else:
+                self._in_loop(self._pass_on, request)
+            return
+        if self._is_closed:
+            raise RunnerError(f"{name} can't start: its runner is closed.")
+        if name in self._alive:
+            raise RunnerError(f"{name} has a process already, and that has not exited yet.")
+        if isinstance(request, StartWork) and request.descriptors:
+            self._refuse_descriptors(request)
+            self._reports.append(WorkExited(name, None))
+            return
+        if isinstance(request, PrepareWork):
+            self._prepared.add(name)
+        self._alive.add(name)
+        self._output.open(name)
+        self._open_loop()
+        self._in_loop(self._begin, request, self._setup_of(request))
+
+    def _refuse_descriptors(self, request: StartWork) -> None:
+        """Report that a work can't start: what it shares by file descriptors can't leave this machine."""
+        for descriptor in request.descriptors:
+            os.close(descriptor.fd)
+        message = (
+            f"{request.work} could not start: it shares queues, locks or memory of multiprocess with the "
+            "app, which works on one machine only; use runner='processes', or exchange files and state"
+        )
+        failure = Failure("start_failed", message, error=pack(RunnerError(message)))
+        self._reports.append(StartFailed(request.work, failure))
+
+    def _setup_of(self, request: PrepareWork | StartWork) -> ServerSetup:
+        options = self._options
+        inherited = inherited_settings(request.cwd)
+        return ServerSetup(
+            request.work,
+            options,
+            self._remote.lease,
+            self._probe,
+            self._token,
+            inherited["path"],
+            inherited["argv"],
+            inherited["settings"],
+            finder_modules(),
+            texts_in(options.setup),
+        )
+
+    def _collect(self) -> None:
+        """Take the reports that have arrived, in the thread that returns them."""
+        while self._arrived:
+            report = self._arrived.popleft()
+            if type(report) is RunEnded:
+                self._output.flush(report.work)  # what a call has printed is shown before its end is handled
+            elif type(report) is WorkExited:
+                self._output.detach(report.work)
+                self._alive.discard(report.work)
+                self._prepared.discard(report.work)
+            self._reports.append(report)
+        if self._broken is not None and not self._is_closing:
+            raise RunnerError(f"the connection to the works has failed: {self._broken}") from self._broken
+
+    def _has_news(self) -> bool:
+        return bool(self._reports) or self._is_awake or self._critical.is_interrupted
+
+    def _take_reports(self) -> list[Report]:
+        reports, self._reports = self._reports, []
+        return reports
+
+    def _release(self) -> None:
+        """Release all resources; works that are left, because `close` was interrupted, are killed."""
+        self._is_closed = True
+        self._engine.close()
+        if self._loop is not None and self._thread is not None:
+            self._in_loop(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            with suppress(FileNotFoundError):
+                os.unlink(self._probe)
+        for name in self._alive:
+            self._reports.append(WorkExited(name, None, "the app did not wait for its end"))
+        self._alive.clear()
+        self._output.close()
+        self._poller.close()
+
+    def _open_loop(self) -> None:
+        if self._loop is not None:
+            return
+        with open(self._probe, "x", encoding="ascii") as file:
+            file.write(self._token)
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(self._on_loop_error)
+        self._context = WorkContext(
+            loop,
+            self._engine,
+            self._report,
+            self._output.feed,
+            logger.warning,
+            self._remote.lease,
+            "",
+        )
+        self._thread = threading.Thread(target=loop.run_forever, name="lightning_lite remote", daemon=True)
+        self._thread.start()
+        self._loop = loop
+
+    def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it is closed: no work is left
+                self._loop.call_soon_threadsafe(function, *arguments)
+
+    # In the thread of the loop.
+
+    def _begin(self, request: PrepareWork | StartWork, setup: ServerSetup) -> None:
+        work = RemoteWork(request.work, setup, self._context, request.resources)
+        self._works[request.work] = work
+        work.send(request)
+        work.begin()
+
+    def _pass_on(self, request: Request) -> None:
+        work = self._works.get(request.work)
+        if work is None:
+            return
+        if isinstance(request, StopWork):
+            work.stop(request.timeout)
+        elif isinstance(request, KillWork):
+            work.kill()
+        elif isinstance(request, DumpStack):
+            work.write_stacks()
+        else:
+            work.send(request)
+
+    def _end_from_outside(self, external: ExternalRequest) -> None:
+        self._report(external)
+        work = self._works.get(external.work)
+        if work is not None:
+            if external.timeout == 0:
+                work.kill()
+            else:
+                work.stop(external.timeout)
+
+    def _stop_all(self, timeout: float) -> None:
+        # In reverse order, because a work may need those that were started before it.
+        for work in reversed(self._works.values()):
+            work.stop(timeout)
+
+    def _kill_all(self) -> None:
+        for work in list(self._works.values()):
+            work.kill()
+
+    def _report(self, report: Report) -> None:
+        if type(report) is WorkExited and (work := self._works.get(report.work)) is not None and work.is_gone:
+            del self._works[report.work]
+        self._arrived.append(report)
+        self._poller.wake()
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._broken = context.get("exception") or RunnerError(str(context.get("message")))
+        logger.error("the connection to the works has failed", exc_info=self._broken)
+        self._poller.wake()

@@ -1,0 +1,308 @@
+"""The server of one work, on the machine of that work: hosts a `ProcessRunner`, and speaks with the driver.
+
+    driver                            server                                       machine of the work
+    describe, open ─────────────────▶ versions, then the setup
+    post(requests) ─────────────────▶ Inbox ──▶ thread: ProcessRunner ───────────▶ process of the work
+    take ◀─ reports, output ───────── Outbox ◀─ thread ◀──────────────────────────  its reports, its output
+    beat ───────────────────────────▶ renews the lease
+    kill ───────────────────────────▶ at once, past all requests
+
+All methods may be called again: a call whose answer was lost does no harm. The process of the work is the
+same as on one machine, so signals, groups, the guardian and exit codes are. When the lease is over, the
+server ends, and the guardian ends all that the work has started.
+
+An engine calls `WorkServer.call` in any thread; `take` waits there.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from time import monotonic
+from typing import Any, NamedTuple
+
+from lightning_lite.distribution import __version__
+from lightning_lite.messages import KillWork, WorkExited
+from lightning_lite.runners.base import RunnerOptions
+from lightning_lite.runners.processes.runner import ProcessRunner
+from lightning_lite.runners.processes.spawn import inherited_settings
+from lightning_lite.runners.remote.lease import Lease
+from lightning_lite.runners.remote.numbered import Inbox, Outbox
+from lightning_lite.runners.remote.server_output import Printed, ServerOutput
+from lightning_lite.values.secret_texts import learn
+
+#: Bytes of output on their way to the driver, from which on a work that prints has to wait.
+_ROOM = 16 * 1024 * 1024
+
+#: Exit codes of the server: the work has ended and the driver knows, an error of ours, the lease is over.
+_ENDED, _FAILED, _LEASE_OVER = 0, 1, 3
+
+
+class ServerSetup(NamedTuple):
+    """What a server gets from the driver, pickled; only after the versions were compared.
+
+    Attributes:
+        work: Name of the work.
+        options: The options of the runner of the driver.
+        lease: Seconds that the work lives without news of the driver.
+        probe: A file of the driver in the folder of logs, which the server looks for.
+        token: The content of that file.
+        path: The search path of the driver.
+        argv: Its arguments.
+        settings: Its settings of the interpreter, see `wire.interpreter_settings`.
+        finders: Modules that a work imports first, see `spawn.finder_modules`.
+        secrets: The texts of the secrets in `options`, by token, or `None`.
+    """
+
+    work: str
+    options: RunnerOptions
+    lease: float
+    probe: str
+    token: str
+    path: list[str]
+    argv: list[str]
+    settings: Any
+    finders: list[str]
+    secrets: dict[str, str] | None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that have to be the same on both sides, by name."""
+    try:
+        cloudpickle = version("cloudpickle")
+    except PackageNotFoundError:
+        cloudpickle = "missing"
+    return {
+        "Python": "{}.{}".format(*sys.version_info),
+        "lightning_lite": __version__,
+        "cloudpickle": cloudpickle,
+    }
+
+
+class WorkServer:
+    """Hosts one work.
+
+    Args:
+        end: Ends this process with an exit code, at once.
+
+    Example:
+        >>> server = WorkServer()
+        >>> sorted(server.call("describe"))
+        ['host', 'pid', 'versions']
+        >>> server.call("steal")
+        Traceback (most recent call last):
+          ...
+        ValueError: a server of a work has no method 'steal'
+    """
+
+    def __init__(self, end: Callable[[int], Any] = os._exit) -> None:
+        self._end = end
+        self._lock = threading.Condition()
+        self._opened: tuple[int, bool] | None = None
+        self._setup: ServerSetup
+        self._lease: Lease
+        self._runner: ProcessRunner
+        self._inbox = Inbox()
+        self._inbox_lock = threading.Lock()
+        self._requests: list[Any] = []
+        self._outbox = Outbox()
+        self._unsent = 0  # bytes of output since the last time that the driver had all
+        self._kill_after: int | None = None  # number of the request after which the work is killed
+        self._is_over = False  # the exit of the work is in the outbox
+        self._methods: dict[str, Callable[..., Any]] = {
+            "describe": self._describe,
+            "open": self._open,
+            "post": self._post,
+            "take": self._take,
+            "beat": self._beat,
+            "kill": self._kill,
+        }
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Carry out a call of the driver.
+
+        Args:
+            method: One of those at the top of this module.
+            arguments: Its arguments.
+
+        Raises:
+            ValueError: There is no such method.
+        """
+        function = self._methods.get(method)
+        if function is None:
+            raise ValueError(f"a server of a work has no method {method!r}")
+        return function(*arguments)
+
+    # The calls of the driver.
+
+    def _describe(self) -> dict[str, Any]:
+        return {"versions": versions(), "host": socket.gethostname(), "pid": os.getpid()}
+
+    def _open(self, packed: bytes) -> tuple[int, bool]:
+        """Start the runner; return the number of this answer, and whether this machine sees the root."""
+        with self._lock:
+            if self._opened is None:
+                setup = self._setup = pickle.loads(packed)
+                sees_root = _holds(setup.probe, setup.token)
+                self._lease = Lease(setup.lease)
+                is_ready = threading.Event()
+                thread = threading.Thread(
+                    target=self._run, args=(sees_root, is_ready), name="lightning_lite server", daemon=True
+                )
+                thread.start()
+                is_ready.wait()
+                self._opened = self._lease.note_answer(), sees_root
+            return self._opened
+
+    def _post(self, batch: bytes) -> int:
+        """Accept requests, and return the number of the last one that has arrived."""
+        self._accept(batch)
+        return self._inbox.received
+
+    def _beat(self, answer: int) -> int:
+        """Renew the lease.
+
+        Args:
+            answer: Number of the last answer of this method, or of `open`, that the driver has got.
+
+        Returns:
+            The number of this answer.
+        """
+        with self._lock:
+            self._runner.renew_lease(self._lease.renew(answer))
+            return self._lease.note_answer()
+
+    def _take(self, acknowledged: int, patience: float) -> tuple[int, bytes | None]:
+        """Return what the driver has not acknowledged, and wait for the first of it.
+
+        Args:
+            acknowledged: Number of the last message that the driver has.
+            patience: Maximum of seconds to wait.
+
+        Returns:
+            The number of the last request that has arrived, and a batch.
+        """
+        until = monotonic() + patience
+        with self._lock:
+            self._acknowledge(acknowledged)
+            while self._outbox.last == self._outbox.acknowledged:
+                left = until - monotonic()
+                if left <= 0 or not self._lock.wait(left):
+                    break
+        return self._inbox.received, self._outbox.batch()
+
+    def _kill(self, after: int) -> None:
+        """Kill the work, but not before the request with that number, which may start it."""
+        self._kill_after = after
+        self._runner.wake()
+
+    def _accept(self, batch: bytes) -> None:
+        with self._inbox_lock:
+            fresh = self._inbox.accept(batch)
+            self._requests += fresh
+        if fresh:
+            self._runner.wake()
+
+    def _acknowledge(self, number: int) -> None:
+        self._outbox.acknowledge(number)
+        if self._outbox.acknowledged == self._outbox.last:
+            self._unsent = 0
+        self._lock.notify_all()
+
+    # The thread that has the runner: its processes live as long as this thread.
+
+    def _run(self, sees_root: bool, is_ready: threading.Event) -> None:
+        code = _FAILED
+        root = self._setup.options.root_dir if sees_root else tempfile.mkdtemp(prefix="lightning_lite-")
+        try:
+            self._runner = self._make_runner(root, sees_root=sees_root)
+            is_ready.set()
+            code = self._serve()
+        except BaseException:  # noqa: BLE001 - whatever it is, nobody could end the work any more
+            traceback.print_exc()
+        finally:
+            if not sees_root:
+                shutil.rmtree(root, ignore_errors=True)
+            self._end(code)
+
+    def _make_runner(self, root: str, *, sees_root: bool) -> ProcessRunner:
+        setup = self._setup
+        options = setup.options
+        learn(setup.secrets)
+        runner = ProcessRunner(
+            options._replace(
+                root_dir=root,
+                logs=root,
+                start_method="spawn",
+                preload=(*setup.finders, *options.preload),
+                values=options.values if sees_root else None,
+            ),
+            output=ServerOutput(self._send, self._wait_for_room),
+            inherit=self._inherit,
+        )
+        runner.renew_lease(self._lease.deadline)
+        return runner
+
+    def _inherit(self, cwd: str | None) -> dict[str, Any]:
+        """Return what the work takes over: folders of this machine, arguments of the driver."""
+        here = inherited_settings(cwd)
+        known = set(here["path"])
+        shared = [entry for entry in self._setup.path if entry not in known and os.path.exists(entry)]
+        return here | {
+            "path": here["path"] + shared,
+            "argv": self._setup.argv,
+            "settings": self._setup.settings,
+        }
+
+    def _serve(self) -> int:
+        """Carry requests and reports until the driver knows that the work has ended; return the exit code."""
+        runner, setup = self._runner, self._setup
+        while not self._is_over:
+            if self._lease.is_over():
+                return _LEASE_OVER
+            with self._inbox_lock:
+                requests, self._requests = self._requests, []
+                must_kill = self._kill_after is not None and self._inbox.received >= self._kill_after
+            for request in requests:
+                runner.send(request)
+            if must_kill:
+                self._kill_after = None
+                runner.send(KillWork(setup.work))
+            reports = runner.wait(setup.lease / 8)
+            self._is_over = any(type(report) is WorkExited for report in reports)
+            if self._is_over:
+                runner.close(0)  # the guardian ends what has left the group of the work
+            if reports:
+                self._send(*reports)
+        with self._lock:
+            while self._outbox.acknowledged < self._outbox.last and not self._lease.is_over():
+                self._lock.wait(setup.lease / 8)
+        return _ENDED
+
+    def _send(self, *messages: Any) -> None:
+        with self._lock:
+            self._outbox.put(*messages)
+            self._unsent += sum(len(message.data) for message in messages if type(message) is Printed)
+            self._lock.notify_all()
+
+    def _wait_for_room(self) -> None:
+        with self._lock:
+            while self._unsent > _ROOM and not self._is_over:
+                self._lock.wait()
+
+
+def _holds(path: str, content: str) -> bool:
+    """Return whether a file has this content."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read() == content
+    except (OSError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,333 @@
+"""What a remote runner does about deaths, freezes, lost calls and other machines."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+import tasks
+from harness import DEADLINE, Harness
+from hosts import TaskHost
+
+from lightning_lite.messages import (
+    DumpStack,
+    KillWork,
+    PrepareWork,
+    RestartWanted,
+    StartFailed,
+    StartWork,
+    StopWanted,
+    StopWork,
+    WorkExited,
+    WorkStarted,
+)
+from lightning_lite.resources import Resources
+from lightning_lite.runners.base import RemoteOptions
+from lightning_lite.runners.remote import remote_work
+from lightning_lite.runners.remote.lease import LOSS, read_clock
+from lightning_lite.runners.remote.runner import RemoteRunner
+from lightning_lite.testing import poll_until
+from lightning_lite.values.pickling import pack, unpack
+
+from tests.support.processes import is_gone, wait_until_gone
+from tests.support.subprocess_engine import Faults, SubprocessEngine
+
+#: Seconds of the lease where a test waits for its end.
+LEASE = 1.5
+
+
+@pytest.fixture
+def engine():
+    return SubprocessEngine()
+
+
+@pytest.fixture(params=[RemoteOptions().lease])
+def remote(request, tmp_path, engine):
+    harness = Harness(
+        str(tmp_path),
+        lambda options: RemoteRunner(options, engine),
+        remote=RemoteOptions(lease=request.param),
+    )
+    yield harness
+    harness.runner.close(DEADLINE)
+
+
+short_lease = pytest.mark.parametrize("remote", [LEASE], indirect=True)
+
+
+def server_of(engine: SubprocessEngine, name: str = "root.a") -> int:
+    return engine.placements[name].process.pid
+
+
+def guardian_of(server: int) -> int:
+    (found,) = [
+        child.pid for child in psutil.Process(server).children() if "guardian" in str(child.cmdline())
+    ]
+    return found
+
+
+def hang_with_grandchildren(remote: Harness) -> list[int]:
+    """Return the processes of a work that hangs: its own, and those that it has started."""
+    pids = remote.up()
+    remote.call(tasks.hang_with_grandchildren)
+    return [*pids.values(), *eval(remote.hangs()["pids"])]
+
+
+# Deaths.
+
+
+def test_a_killed_work_has_its_exit_code_and_leaves_none_of_its_children(remote, engine):
+    pids = hang_with_grandchildren(remote)
+
+    os.kill(pids[0], signal.SIGKILL)
+
+    assert remote.exit_of() == WorkExited("root.a", -9)
+    assert all(map(is_gone, pids))
+
+
+def test_a_killed_server_is_reported_when_its_work_is_dead(remote, engine):
+    pids = hang_with_grandchildren(remote)
+
+    os.kill(server_of(engine), signal.SIGKILL)
+
+    exited = remote.exit_of()
+    assert exited.exitcode is None
+    assert "SIGKILL" in exited.detail
+    wait_until_gone(*pids)
+
+
+def test_a_work_is_started_again_after_the_death_of_its_server(remote, engine):
+    remote.up()
+    os.kill(server_of(engine), signal.SIGKILL)
+    remote.exit_of()
+
+    remote.up()
+
+    assert remote.run(tasks.answer, 1) == 1
+
+
+@short_lease
+@pytest.mark.parametrize("is_work_frozen", [False, True])
+def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(remote, engine, is_work_frozen):
+    pids = hang_with_grandchildren(remote)
+    began = read_clock()
+    os.kill(server_of(engine), signal.SIGSTOP)
+    if is_work_frozen:
+        os.kill(pids[0], signal.SIGSTOP)
+
+    exited = remote.exit_of()
+
+    assert all(map(is_gone, pids[1:]))
+    # The work itself is a zombie until its parent, the frozen server, is killed.
+    assert is_gone(pids[0])
+    assert exited.exitcode is None
+    assert exited.detail.startswith("lost: nothing was heard of ")
+    assert read_clock() - began >= LEASE
+
+
+@short_lease
+def test_a_frozen_guardian_that_goes_on_kills_no_work_whose_lease_was_renewed(remote, engine):
+    remote.up()
+    guardian = guardian_of(server_of(engine))
+    os.kill(guardian, signal.SIGSTOP)
+    until = read_clock() + 1.5 * LEASE
+    poll_until(lambda: read_clock() > until, timeout=DEADLINE)
+
+    os.kill(guardian, signal.SIGCONT)
+
+    until = read_clock() + 0.5 * LEASE
+    poll_until(lambda: read_clock() > until, timeout=DEADLINE)
+    assert remote.run(tasks.answer, 1) == 1
+
+
+@short_lease
+def test_a_busy_flow_keeps_its_works(remote):
+    remote.up()
+    until = read_clock() + 2 * LOSS * LEASE
+    while read_clock() < until:
+        pass
+
+    assert remote.run(tasks.answer, 1) == 1
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_works_of_a_killed_or_frozen_driver_end(tmp_path, signum):
+    script = f"""
+import sys
+sys.path[:0] = {sys.path!r}
+import tasks
+from harness import Harness
+from lightning_lite.runners.base import RemoteOptions
+from lightning_lite.runners.remote.runner import RemoteRunner
+from tests.support.subprocess_engine import SubprocessEngine
+remote = Harness({str(tmp_path)!r}, lambda options: RemoteRunner(options, SubprocessEngine()),
+                 remote=RemoteOptions(lease={LEASE}))
+pid = remote.up()["root.a"]
+remote.call(tasks.hang_with_grandchildren)
+print([pid, *eval(remote.hangs()["pids"])], flush=True)
+print(remote.exit_of(), flush=True)
+remote.runner.close(5)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as driver:
+        pids = eval(driver.stdout.readline())
+        driver.send_signal(signum)
+
+        wait_until_gone(*pids)
+
+        driver.send_signal(signal.SIGCONT)
+        exits = driver.stdout.read()
+    assert ("WorkExited" in exits) == (signum == signal.SIGSTOP)
+
+
+# Messages.
+
+
+def test_nothing_is_lost_or_repeated_when_calls_are(tmp_path):
+    engine = SubprocessEngine(Faults(0.2, seed=1))
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    remote.start()
+    keys = [remote.call(tasks.answer, number) for number in range(200)]
+    for number, key in enumerate(keys):
+        ended = remote.until(lambda message: hasattr(message, "key"))
+        assert (ended.key, unpack(ended.value)) == (key, number)
+    remote.runner.close(DEADLINE)
+
+
+def test_output_arrives_in_order_and_a_work_that_prints_faster_than_the_network_waits(remote, engine):
+    remote.start()
+    text = "".join(f"{number:0999}\n" for number in range(40_000))  # 40 MB
+    remote.run(tasks.say, text[:10])
+    remote.run(tasks.say_much, 40_000)
+
+    lines = remote.log().splitlines()
+
+    assert lines[1:] == text.splitlines()
+
+
+def test_the_stacks_of_a_work_arrive_in_its_log(remote):
+    remote.up()
+    remote.call(tasks.hang)
+    remote.hangs()
+
+    remote.runner.send(DumpStack("root.a"))
+
+    poll_until(lambda: "in hang" in remote.log(), timeout=DEADLINE)
+
+
+# The end on request.
+
+
+def test_a_kill_right_after_the_start_ends_the_work(remote):
+    remote.start()
+    remote.runner.send(KillWork("root.a"))
+
+    assert remote.exit_of().exitcode in (None, -9)
+
+
+def test_a_work_that_waits_for_a_place_is_stopped_and_killed_at_once(remote, engine):
+    engine.full = "all machines are busy"
+    for name, request in (("root.a", StopWork("root.a", DEADLINE)), ("root.b", KillWork("root.b"))):
+        remote.start(name)
+        remote.runner.send(request)
+
+        assert remote.exit_of(name).exitcode is None
+
+
+def test_it_is_said_once_that_a_work_waits_for_a_place(remote, engine, monkeypatch, caplog):
+    monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.01)
+    engine.full = "all machines are busy"
+    with caplog.at_level(logging.WARNING):
+        remote.start()
+        poll_until(lambda: caplog.messages, timeout=DEADLINE)
+        engine.placements["root.a"].start()
+        remote.until(WorkStarted)
+
+    assert caplog.messages == ["root.a waits for a place: all machines are busy"]
+
+
+def test_what_no_machine_has_fails_at_once(remote):
+    remote.runner.send(StartWork("root.a", pack(TaskHost("root.a")), resources=Resources(gpus=1)))
+
+    failed = remote.until(StartFailed)
+
+    assert failed.failure.message == ("root.a could not start: it needs 1 GPU, and this machine has no GPU")
+    assert remote.exit_of() == WorkExited("root.a", None)
+
+
+@pytest.mark.parametrize("wanted", [StopWanted("root.a", 1.0), RestartWanted("root.a", 0)])
+def test_a_request_from_another_terminal_ends_a_work_and_comes_first(remote, wanted):
+    remote.up()
+    remote.call(tasks.hang)
+    remote.hangs()
+
+    remote.runner.take_external(wanted)
+
+    assert remote.until(lambda message: isinstance(message, WorkExited | type(wanted))) == wanted
+    assert remote.exit_of().exitcode in (0, -9)
+
+
+def test_a_work_that_does_not_listen_is_killed_when_its_time_is_over(remote):
+    remote.up()
+    remote.call(tasks.hang_ignoring_everything)
+    remote.hangs()
+
+    remote.runner.send(StopWork("root.a", 0.1))
+
+    assert remote.exit_of() == WorkExited("root.a", -9)
+
+
+def test_close_keeps_its_time_although_a_server_is_frozen(tmp_path, engine):
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    remote.up("root.a", "root.b")
+    os.kill(server_of(engine), signal.SIGSTOP)
+
+    exits = remote.runner.close(0.5)
+
+    assert {report.work: report.exitcode for report in exits if isinstance(report, WorkExited)} == {
+        "root.a": -9,
+        "root.b": 0,
+    }
+
+
+def test_a_prepared_work_takes_its_host_later(remote, engine):
+    remote.runner.send(PrepareWork("root.a"))
+    server = poll_until(lambda: engine.placements.get("root.a"), timeout=DEADLINE)
+
+    remote.up()
+
+    assert engine.placements["root.a"] is server
+    assert remote.run(tasks.answer, 1) == 1
+
+
+# Other machines.
+
+
+@pytest.mark.parametrize("name", ["Python", "lightning_lite", "cloudpickle"])
+def test_another_version_is_refused_and_both_are_named(tmp_path, name):
+    def change(method, value):
+        return value | {"versions": value["versions"] | {name: "0.7"}} if method == "describe" else value
+
+    engine = SubprocessEngine(change=change)
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    remote.start()
+
+    message = remote.until(StartFailed).failure.message
+
+    assert f"has {name} 0.7, but " in message
+    assert message.endswith(" here; install the same versions on all machines")
+    remote.exit_of()
+    remote.runner.close(DEADLINE)
+
+
+def test_the_place_of_a_work_names_its_machine(remote, engine):
+    pid = remote.up()["root.a"]
+
+    (place,) = remote.runner.places().values()
+
+    assert (place.pid, place.is_here()) == (pid, True)
+    assert psutil.Process(pid).ppid() == server_of(engine)

@@ -1,0 +1,192 @@
+"""An engine that starts servers of works on this machine, and loses or repeats calls on request."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from lightning_lite.resources import Resources
+from lightning_lite.runners.exit_status import describe_exit
+from lightning_lite.runners.remote.engine import CallUncertain, CannotPlace, Death, OnAnswer
+from lightning_lite.runners.remote.work_server import WorkServer
+
+
+class Faults:
+    """Says which calls are lost or repeated; by default none is.
+
+    Args:
+        rate: The share of calls of which each of the three faults befalls that many.
+        seed: Seed of the random numbers.
+    """
+
+    def __init__(self, rate: float = 0.0, seed: int = 0) -> None:
+        self._rate = rate
+        self._random = random.Random(seed)
+
+    def draw(self) -> str:
+        """Return `call lost`, `answer lost`, `repeated` or ""."""
+        for fault in ("call lost", "answer lost", "repeated"):
+            if self._random.random() < self._rate:
+                return fault
+        return ""
+
+
+class SubprocessEngine:
+    """See `lightning_lite.runners.remote.engine.Engine`.
+
+    Args:
+        faults: Which calls get lost.
+        change: Changes the answer of a method, for tests of what a server says.
+    """
+
+    def __init__(self, faults: Faults | None = None, change: Callable[[str, Any], Any] | None = None) -> None:
+        self.faults = faults or Faults()
+        self.change = change or (lambda method, value: value)
+        self.placements: dict[str, SubprocessPlacement] = {}
+        self.full = ""  # why no place is free, or ""
+
+    def place(
+        self, work: str, resources: Resources | None, on_death: Callable[[Death], None]
+    ) -> SubprocessPlacement:
+        if resources is not None and resources.gpus:
+            raise CannotPlace(f"it needs {resources.describe()}, and this machine has no GPU")
+        placement = self.placements[work] = SubprocessPlacement(self, on_death)
+        if not self.full:
+            placement.start()
+        return placement
+
+    def explain_wait(self, work: str, resources: Resources | None) -> str:
+        return self.full
+
+    def close(self) -> None:
+        for placement in self.placements.values():
+            placement.close()
+
+
+class SubprocessPlacement:
+    """One server in a process of its own; calls and answers are pickled pairs on a socket."""
+
+    def __init__(self, engine: SubprocessEngine, on_death: Callable[[Death], None]) -> None:
+        self._engine = engine
+        self._on_death = on_death
+        self._numbers = count()
+        self._waiting: dict[int, tuple[str, str, OnAnswer]] = {}
+        self._lock = threading.Lock()
+        self._early: list[tuple[str, tuple[Any, ...], OnAnswer]] = []
+        self._thread: threading.Thread | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._thread = threading.Thread(target=self._read, name="subprocess engine")
+        self._thread.start()
+        early, self._early = self._early, []
+        for call in early:
+            self.call(*call)
+
+    def call(self, method: str, arguments: tuple[Any, ...], on_answer: OnAnswer) -> None:
+        if self.process is None:
+            self._early.append((method, arguments, on_answer))
+            return
+        fault = self._engine.faults.draw()
+        if fault == "call lost":
+            on_answer(None, CallUncertain(method))
+            return
+        with self._lock:
+            for _ in range(2 if fault == "repeated" else 1):
+                number = next(self._numbers)
+                self._waiting[number] = method, fault, on_answer
+                fault = "answer dropped"  # of the second one: each call has one answer
+                try:
+                    _send(self._socket, (number, method, arguments))
+                except OSError:
+                    return  # it is dead, and the thread says so
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def close(self) -> None:
+        self.kill()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _read(self) -> None:
+        assert self.process is not None
+        while (answer := _receive(self._socket)) is not None:
+            number, value, error = answer
+            with self._lock:
+                method, fault, on_answer = self._waiting.pop(number)
+            if fault == "answer lost":
+                on_answer(None, CallUncertain(method))
+            elif fault != "answer dropped":
+                on_answer(self._engine.change(method, value), error)
+        self._socket.close()
+        code = self.process.wait()
+        self._on_death(Death(f"its server has ended: {describe_exit(code)}"))
+
+
+def _send(connection: socket.socket, message: Any) -> None:
+    data = pickle.dumps(message, 5)
+    connection.sendall(struct.pack(">Q", len(data)) + data)
+
+
+def _receive(connection: socket.socket) -> Any | None:
+    header = _exactly(connection, 8)
+    data = None if header is None else _exactly(connection, struct.unpack(">Q", header)[0])
+    return None if data is None else pickle.loads(data)
+
+
+def _exactly(connection: socket.socket, nbytes: int) -> bytes | None:
+    parts = []
+    while nbytes:
+        try:
+            part = connection.recv(min(nbytes, 1 << 20))
+        except OSError:
+            return None
+        if not part:
+            return None
+        parts.append(part)
+        nbytes -= len(part)
+    return b"".join(parts)
+
+
+def serve(connection: socket.socket) -> None:
+    """Be the process of a server, until the driver has closed the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server, lock = WorkServer(), threading.Lock()
+
+    def answer(number: int, method: str, arguments: tuple[Any, ...]) -> None:
+        value, error = None, None
+        try:
+            value = server.call(method, *arguments)
+        except Exception as raised:  # noqa: BLE001 - the driver shall have it
+            error = raised
+        with lock:
+            _send(connection, (number, value, error))
+
+    while (call := _receive(connection)) is not None:
+        threading.Thread(target=answer, args=call, daemon=True).start()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
