@@ -17,6 +17,7 @@
     ├── NestedAppError                `app.run()` inside a work's process (also a RuntimeError)
     ├── WorkFailed                    a call of a work failed without an exception of the user
     │   ├── WorkCrashed               its process died
+    │   ├── WorkLost                  its process was lost with its node or the network
     │   ├── WorkTimeout               it exceeded its time limit
     │   ├── WorkStartFailed           its process could not start
     │   ├── InvalidValue              its answer or its state can't be sent
@@ -158,7 +159,7 @@ class WorkFailed(LightningLiteError):
 
     Attributes:
         work: Name of the work.
-        reason: One of `user_exception`, `crashed`, `timeout`, `start_failed`, `invalid_value`.
+        reason: One of `user_exception`, `crashed`, `lost`, `timeout`, `start_failed`, `invalid_value`.
     """
 
     work: str
@@ -167,6 +168,10 @@ class WorkFailed(LightningLiteError):
 
 class WorkCrashed(WorkFailed):
     """The process of the work died: by a signal, with an exit code, or out of memory."""
+
+
+class WorkLost(WorkFailed):
+    """The process of the work was lost with its node, or with the connection to it."""
 
 
 class WorkTimeout(WorkFailed):

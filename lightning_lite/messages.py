@@ -29,7 +29,7 @@ class Failure(NamedTuple):
     """Why a call or a start failed, in a form that can always be sent.
 
     Attributes:
-        reason: `user_exception`, `crashed`, `timeout`, `start_failed`, `invalid_value` or `stopped`.
+        reason: `user_exception`, `crashed`, `lost`, `timeout`, `start_failed`, `invalid_value` or `stopped`.
         message: One line that describes the failure, the call and the duration.
         traceback: The traceback of the user's frames as text, or "".
         error: The pickled exception, or `None` if there is none or it can't be pickled.
@@ -199,11 +199,14 @@ class WorkExited(NamedTuple):
         exitcode: The exit code as in `subprocess`: negative for a signal. `None` if there was no process, or
             if the code is unknown; `detail` says which.
         detail: Further information, for example that the system ran out of memory; or "".
+        lost: What the process was lost with, in words that name the node: the node itself, the connection to
+            it, or the process there that held it; "" if the end of the process was seen. It has ended.
     """
 
     work: str
     exitcode: int | None
     detail: str = ""
+    lost: str = ""
 
 
 class StopWanted(NamedTuple):

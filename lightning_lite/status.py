@@ -26,6 +26,7 @@ class WorkFailureReasons:
 
     USER_EXCEPTION = "user_exception"
     CRASHED = "crashed"
+    LOST = "lost"
     TIMEOUT = "timeout"
     START_FAILED = "start_failed"
     INVALID_VALUE = "invalid_value"

@@ -9,6 +9,7 @@ from lightning_lite.errors import (
     StateError,
     WorkCrashed,
     WorkFailed,
+    WorkLost,
     WorkStartFailed,
     WorkTimeout,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _ERRORS: dict[str, type[WorkFailed]] = {
     WorkFailureReasons.CRASHED: WorkCrashed,
+    WorkFailureReasons.LOST: WorkLost,
     WorkFailureReasons.TIMEOUT: WorkTimeout,
     WorkFailureReasons.START_FAILED: WorkStartFailed,
     WorkFailureReasons.INVALID_VALUE: InvalidValue,

@@ -303,7 +303,7 @@ class Machine:
             case StartFailed():
                 supervisor.start_failed(report.failure)
             case WorkExited():
-                supervisor.exited(report.exitcode, report.detail, now)
+                supervisor.exited(report, now)
                 self._supervisors.process_gone(report.work, now)
                 self.has_exits = True
             case StopWanted():

@@ -38,6 +38,7 @@ from lightning_lite.messages import (
     RunEnded,
     StartWork,
     StopWork,
+    WorkExited,
     WriteState,
 )
 from lightning_lite.places import Place
@@ -237,7 +238,7 @@ class Supervisor:
         """Handle the report that the process failed to start; `exited` follows."""
         self._start_failure = failure
 
-    def exited(self, exitcode: int | None, detail: str, now: Moment) -> None:
+    def exited(self, report: WorkExited, now: Moment) -> None:
         """Handle the report that the process has exited."""
         was, self._process = self._process, "absent"
         ending, self._ending = self._ending, None
@@ -261,10 +262,9 @@ class Supervisor:
                 during = ""
                 if call is not None:
                     during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
-                failure = describe_death(
-                    self.name, self._place, exitcode, detail, during, was_starting=was == "starting"
-                )
+                failure = describe_death(report, self._place, during, was_starting=was == "starting")
             self._died(failure, was, call, now)
+        self._place = None
         self._ensure_process(now)
 
     def tick(self, now: Moment) -> None:
@@ -335,10 +335,11 @@ class Supervisor:
             self._attempt_failed(call, failure, now)
             return
         # Without a call nothing is lost, and the next call starts a new process. But if the process can't
-        # start, the app fails: the flow would wait for this work forever.
-        self._wanted = False
+        # start, the app fails: the flow would wait for this work forever. If it was lost with its node, the
+        # next one starts on another, within `max_restarts`.
+        self._wanted = was == "starting" and failure.reason == WorkFailureReasons.LOST
         self._emit_status(None, WorkStageStatus.FAILED, now, failure)
-        if was == "starting" and self._policy.raise_exception:
+        if was == "starting" and not self._wanted and self._policy.raise_exception:
             self.error = error_of(failure, self.name)
 
     def _attempt_failed(self, call: Call, failure: Failure, now: Moment) -> None:
@@ -530,23 +531,22 @@ def needs_of(work: LightningWork, kinds: Mapping[str, Resources] | None) -> Reso
     return resources_of(kind, compute.colocation_group_id, kinds)
 
 
-def describe_death(
-    work: str, place: Place | None, exitcode: int | None, detail: str, during: str, *, was_starting: bool
-) -> Failure:
+def describe_death(report: WorkExited, place: Place | None, during: str, *, was_starting: bool) -> Failure:
     """Return the failure that the unexpected exit of a process causes.
 
     Args:
-        work: Name of the work.
+        report: The report of its exit.
         place: The place of the process, if it was up.
-        exitcode: Its exit code, or `None` if that is unknown.
-        detail: Further information of the system, or "".
         during: Duration and description of the running call; "" if there was none.
         was_starting: Whether it was not up yet.
     """
     number = f" (pid {place.pid})" if place is not None else ""
     if place is not None and not place.is_here():
         number = f" (pid {place.pid} on {place.host})"
-    how = describe_exit(exitcode) + (f" ({detail})" if detail else "")
     when = f"after {during}" if during else "while it started" if was_starting else "while idle"
+    process = f"The process of {report.work}{number}"
+    if report.lost:
+        return Failure(WorkFailureReasons.LOST, f"{process} was lost {when}: {report.lost}")
+    how = describe_exit(report.exitcode) + (f" ({report.detail})" if report.detail else "")
     reason = WorkFailureReasons.START_FAILED if was_starting else WorkFailureReasons.CRASHED
-    return Failure(reason, f"The process of {work}{number} ended with {how} {when}")
+    return Failure(reason, f"{process} ended with {how} {when}")

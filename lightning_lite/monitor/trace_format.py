@@ -20,7 +20,7 @@ _FLOW = 0  # the track of the flow; those of works follow
 _NAME_LIMIT = 120
 
 #: Reasons of failures that end the process of a work; they are also shown as instants.
-_DEADLY = frozenset({"crashed", "timeout", "start_failed"})
+_DEADLY = frozenset({"crashed", "lost", "timeout", "start_failed"})
 
 
 class _Slice(NamedTuple):

@@ -13,9 +13,11 @@ from lightning_lite.errors import (
     ComponentError,
     RestartLimitReached,
     WorkCrashed,
+    WorkLost,
     WorkStartFailed,
     WorkTimeout,
 )
+from lightning_lite.messages import Failure, StartFailed, WorkExited
 from lightning_lite.places import Place
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.pickling import unpack
@@ -332,6 +334,50 @@ def test_a_death_at_the_start_without_a_word_is_a_failed_start():
 
     assert stage.root.work.status.reason == "start_failed"
     assert "while it started" in stage.root.work.status.message
+
+
+LOST = WorkExited("root.work", None, lost="node n2 has not answered for 15 s")
+
+
+def test_a_call_whose_node_is_lost_is_retried_like_that_of_a_crash():
+    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, retries=1, retry_delay=0.0)))
+    stage.settle(WorkStarted("root.work", Place("n2", 12)))
+
+    sent = stage.settle(LOST)
+
+    status = stage.root.work.call(1).statuses[-2]
+    assert (status.stage, status.reason) == ("failed", "lost")
+    assert status.message.startswith(
+        "The process of root.work (pid 12 on n2) was lost after 0.0 s in root.work.run(1)"
+    )
+    assert status.message.endswith(": node n2 has not answered for 15 s, attempt 1 of 2")
+    assert kinds(sent) == [("StartWork", "root.work")]
+
+
+def test_a_call_whose_node_is_lost_ends_the_app_after_the_last_attempt():
+    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True)))
+    stage.settle(WorkStarted("root.work", Place("n2", 12)))
+    stage.settle(LOST)
+
+    assert type(stage.machine.error) is WorkLost
+    assert stage.machine.error.reason == "lost"
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+def test_a_process_that_is_lost_while_it_starts_is_started_elsewhere(says_so):
+    stage = Stage(ScriptedFlow(lambda flow: None, work=Work(max_restarts=1)))
+    reports = [StartFailed("root.work", Failure("lost", LOST.lost))] if says_so else []
+
+    sent = stage.settle(*reports, LOST)
+
+    assert stage.machine.error is None
+    assert stage.root.work.status.reason == "lost"
+    assert "pid" not in stage.root.work.status.message
+    assert kinds(sent) == [("StartWork", "root.work")]
+
+    stage.settle(*reports, LOST)
+    assert type(stage.machine.error) is RestartLimitReached
+    assert LOST.lost in str(stage.machine.error)
 
 
 def test_a_work_that_can_not_travel_is_refused_before_anything_is_sent():

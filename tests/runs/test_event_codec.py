@@ -88,6 +88,7 @@ EVENTS: list[Event] = [
         FAILED,
         (WorkStatus("started", 1.0),),
     ),
+    WorkStatusChanged("root.w", 7.0, WorkStatus("failed", 7.0, "lost", "node n2 is dead")),
 ]
 
 
