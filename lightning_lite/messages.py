@@ -142,10 +142,17 @@ class DumpStack(NamedTuple):
 
 
 class WorkStarted(NamedTuple):
-    """The process of a work is up: its `on_start` has run, and it waits for calls."""
+    """The process of a work is up: its `on_start` has run, and it waits for calls.
+
+    Attributes:
+        work: Name of the work.
+        place: The place of the process.
+        address: Address at which other machines reach it, or "" with a runner of one machine.
+    """
 
     work: str
     place: Place
+    address: str = ""
 
 
 class StateChanged(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where a process runs: the host machine, and the process id there.
+"""Where a process runs: the host machine, the process id there, and the address of the machine.
 
 A process id means something on its own host only. A program that reads one from a file or a message compares
 the host first, so that it never signals or measures another process that has the same number here.
@@ -6,10 +6,15 @@ the host first, so that it never signals or measures another process that has th
 
 from __future__ import annotations
 
+import os
+
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from typing import Self
+
+#: The variable in which works of a runner of several machines find the address at which others reach them.
+NODE_ADDRESS_VARIABLE = "LIGHTNING_LITE_NODE_ADDRESS"
 
 
 class Place(NamedTuple):
@@ -48,3 +53,8 @@ def this_host() -> str:
     import _socket  # noqa: PLC0415 - a library that works need not load
 
     return _socket.gethostname()
+
+
+def node_address() -> str:
+    """Return the address at which other machines reach this process, "" with a runner of one machine."""
+    return os.environ.get(NODE_ADDRESS_VARIABLE, "")

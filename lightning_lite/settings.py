@@ -16,6 +16,7 @@ from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import MASK
 from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
+from lightning_lite.resources import Resources, read_table
 from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ LATEST = "latest"
 ROOT_MODES = (PRIVATE, GROUP, TRUSTED)
 
 #: Names of the runners, the default first.
-RUNNERS = ("processes", "inline")
+RUNNERS = ("processes", "inline", "ray")
 
 #: Start methods of the processes of works, the default first.
 START_METHODS = ("spawn", "forkserver")
@@ -92,13 +93,14 @@ class Setting(NamedTuple):
     Attributes:
         name: Its name as an argument and in `pyproject.toml`.
         variable: Its environment variable.
-        kind: What its values are: `choice`, `flag`, `number`, `folder`, `place`, which is a folder or a url,
-            `name`, `tags`, `address`, or `run`, which is a flag, or the id or the name of a run.
+        kind: What its values are: `choice`, `flag`, `number`, `seconds`, `folder`, `place`, which is a folder or a
+            url, `name`, `tags`, `patterns`, `address`, `cluster`, `table` as `resources.read_table` takes it, or
+            `run`, which is a flag, or the id or the name of a run.
         about: What it means, in one line.
         default: Its value if it is set nowhere.
         choices: The values of a `choice`.
         not_in_file: Those of them that a file may not select: the file of a project must not weaken checks.
-        least: The lowest value of a `number`.
+        least: The lowest value of a `number` or of `seconds`.
         in_file: Whether `pyproject.toml` may set it, or only an argument and the variable.
     """
 
@@ -148,6 +150,46 @@ SETTINGS = {
             "number",
             "How many works may run a call at the same time.",
             least=1,
+        ),
+        Setting(
+            "compute",
+            "LIGHTNING_LITE_COMPUTE",
+            "table",
+            "What the names of CloudCompute ask of a machine, for the runner ray.",
+        ),
+        Setting(
+            "ray_address",
+            "LIGHTNING_LITE_RAY_ADDRESS",
+            "cluster",
+            "The Ray cluster; else $RAY_ADDRESS, else one that runs on this machine, else a new one.",
+        ),
+        Setting(
+            "ray_lease",
+            "LIGHTNING_LITE_RAY_LEASE",
+            "seconds",
+            "After how many seconds without word of its app a work on another machine ends itself.",
+            10.0,
+            least=1,
+        ),
+        Setting(
+            "ray_working_dir",
+            "LIGHTNING_LITE_RAY_WORKING_DIR",
+            "folder",
+            "Folder whose files works on other machines get; else that of the script; off: none.",
+        ),
+        Setting(
+            "ray_excludes",
+            "LIGHTNING_LITE_RAY_EXCLUDES",
+            "patterns",
+            "Which files of that folder they do not get, in the form of a .gitignore.",
+            default=(),
+        ),
+        Setting(
+            "ray_direct",
+            "LIGHTNING_LITE_RAY_DIRECT",
+            "flag",
+            "Whether the app opens connections of its own to its works, which are faster than Ray's calls.",
+            default=True,
         ),
         Setting(
             "durable",
@@ -312,6 +354,7 @@ class Settings:
                 expected = describe_values(setting, flags="True or False")
                 found = show_value(setting, given)
                 raise SettingError(f"{name} must be {expected}. Found {found}", setting=name)
+            _check_table(setting, given, name)
             return Found(given, "argument")
         text = self._environ.get(setting.variable, "").strip()
         if text:
@@ -322,6 +365,7 @@ class Settings:
                     f"{describe_values(setting, flags='1 or 0')}. Found {show_value(setting, text)}",
                     setting=name,
                 )
+            _check_table(setting, value, f"{setting.variable}: {name}")
             return Found(value, setting.variable)
         if setting.in_file and self.file is not None and name in self.file.table:
             return Found(self.file.table[name], self.file.path)
@@ -364,10 +408,21 @@ def _checked(file: ProjectFile) -> ProjectFile:
                 path=file.path,
                 setting=name,
             )
-        if setting.kind == "folder" or (setting.kind == "place" and not is_url(value)):
+        _check_table(setting, value, f"{file.path}: {name}")
+        if (setting.kind == "folder" and value != OFF) or (setting.kind == "place" and not is_url(value)):
             value = os.path.normpath(os.path.join(os.path.dirname(file.path), os.path.expanduser(value)))
         values[name] = value
     return ProjectFile(file.path, values)
+
+
+def _check_table(setting: Setting, value: object, where: str) -> None:
+    """Refuse a table with a wrong entry.
+
+    Raises:
+        SettingError: An entry is wrong; the message names its keys.
+    """
+    if setting.kind == "table":
+        read_table(value, where)
 
 
 def _explain(name: str) -> str:
@@ -397,7 +452,7 @@ def describe_values(
 
     Example:
         >>> describe_values(SETTINGS["runner"]), describe_values(SETTINGS["view"], flags="1 or 0")
-        ("'processes' or 'inline'", '1 or 0')
+        ("'processes' or 'inline' or 'ray'", '1 or 0')
     """
     match setting.kind:
         case "choice":
@@ -406,6 +461,16 @@ def describe_values(
             return flags
         case "number":
             return f"a whole number, {setting.least} or more"
+        case "seconds":
+            return f"a number of seconds, {setting.least} or more"
+        case "patterns":
+            return "a list of patterns such as '*.bin', without empty ones"
+        case "cluster":
+            return "'auto', 'local', or host and port of the head of a cluster, such as '10.0.0.1:6379'"
+        case "table":
+            return (
+                "a table of tables such as {'big': {'cpus': 8, 'memory': '32 GiB'}}; in a variable, as JSON"
+            )
         case "run":
             return f"{flags}, or the id or the name of a run"
         case "name":
@@ -464,6 +529,14 @@ def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool
             return type(value) is bool
         case "number":
             return type(value) is int and value >= setting.least
+        case "seconds":
+            return type(value) in (int, float) and setting.least <= value < float("inf")  # type: ignore[operator]
+        case "patterns":
+            return isinstance(value, list | tuple) and all(map(_is_pattern, value))
+        case "cluster":
+            return isinstance(value, str) and _is_cluster(value)
+        case "table":
+            return isinstance(value, dict)
         case "run":
             return isinstance(value, bool | str)
         case "name":
@@ -509,6 +582,16 @@ def _from_text(setting: Setting, text: str) -> Any:
             # Python reads no number that has thousands of digits.
             number = int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else -1
             return number if number >= setting.least else _INVALID
+        case "seconds":
+            digits = text.replace(".", "", 1)
+            seconds = float(text) if digits.isdecimal() and len(digits) <= _MAX_DIGITS else -1.0
+            return seconds if seconds >= setting.least else _INVALID
+        case "patterns":
+            return tuple(pattern.strip() for pattern in text.split(",") if pattern.strip())
+        case "cluster":
+            return text if _is_cluster(text) else _INVALID
+        case "table":
+            return _table_from_text(text)
         case "choice":
             return text if text in setting.choices else _INVALID
         case "run":
@@ -524,6 +607,30 @@ def _from_text(setting: Setting, text: str) -> Any:
             return text if _is_place(text) else _INVALID
         case _:
             return text
+
+
+def _table_from_text(text: str) -> Any:
+    """Return the table in a text in JSON, or `_INVALID`."""
+    import json  # noqa: PLC0415 - takes 5 ms, and few runs need it
+
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError):
+        return _INVALID
+    return table if isinstance(table, dict) else _INVALID
+
+
+def _is_pattern(pattern: object) -> bool:
+    return isinstance(pattern, str) and pattern.strip() != "" and "\0" not in pattern and "\n" not in pattern
+
+
+def _is_cluster(text: str) -> bool:
+    """Return whether `text` is a word for a cluster, or a host with a port."""
+    host, _, port = text.rpartition(":")
+    is_host = host != "" and host.isascii() and host.isprintable() and not {*host} & {*" /@"}
+    return text in ("auto", "local") or (
+        is_host and port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536
+    )
 
 
 def _is_name(text: str) -> bool:
@@ -737,7 +844,7 @@ class RunOptions(NamedTuple):
 
     Attributes:
         root_dir: Absolute folder that holds drives, runs and logs.
-        runner: `processes` or `inline`.
+        runner: One of `RUNNERS`.
         start_method: `spawn` or `forkserver`.
         durable: Whether written data must survive a power failure.
         max_running: Number of works that may run a call at the same time, or `None` for no limit.
@@ -756,6 +863,12 @@ class RunOptions(NamedTuple):
         on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
             `auto` keeps it if a terminal is attached.
         file: The file with settings, so that works need not read it again, or `None`; without `notify`.
+        compute: What the names of `CloudCompute` ask of a machine, for a runner of several machines.
+        ray_address: Address of the Ray cluster, or `None`.
+        ray_lease: Seconds after which a work on another machine that has no word of its app ends itself.
+        ray_working_dir: Absolute folder whose files works there get, `None` for that of the script, or `off`.
+        ray_excludes: Which of them they do not get.
+        ray_direct: Whether the app opens connections of its own to works there.
         drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
     """
 
@@ -778,6 +891,12 @@ class RunOptions(NamedTuple):
     setup: Callable[[], object] | None = None
     on_idle: str = "auto"
     file: ProjectFile | None = None
+    compute: Mapping[str, Resources] = {}
+    ray_address: str | None = None
+    ray_lease: float = 10.0
+    ray_working_dir: str | None = None
+    ray_excludes: tuple[str, ...] = ()
+    ray_direct: bool = True
     drives: str | None = None
 
     @classmethod
@@ -802,6 +921,7 @@ class RunOptions(NamedTuple):
         notify_on: str | None = None,
         setup: Callable[[], object] | None = None,
         on_idle: str | None = None,
+        compute: Mapping[str, Any] | None = None,
         environ: MutableMapping[str, str] = os.environ,
     ) -> Self:
         """Return the options: for each one the argument if given, else what `Settings` finds.
@@ -840,5 +960,15 @@ class RunOptions(NamedTuple):
             setup=setup,
             on_idle=settings.value("on_idle", on_idle),
             file=_without_address(settings.file),
+            compute=read_table(settings.value("compute", compute) or {}, "compute"),
+            ray_address=settings.value("ray_address"),
+            ray_lease=float(settings.value("ray_lease")),
+            ray_working_dir=_working_dir(settings.value("ray_working_dir")),
+            ray_excludes=tuple(settings.value("ray_excludes")),
+            ray_direct=settings.value("ray_direct"),
             drives=_drives(settings, drives),
         )
+
+
+def _working_dir(value: str | None) -> str | None:
+    return value if value in (None, OFF) else absolute(os.path.expanduser(value))

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
@@ -15,6 +15,7 @@ from lightning_lite.app.hooks import EndHooks, Hook, check_hook
 from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier
+from lightning_lite.app.remote_works import check_ray_is_installed
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
@@ -24,6 +25,7 @@ from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
 from lightning_lite.extras import check_setting
 from lightning_lite.html_tables import html_title
+from lightning_lite.resources import read_table
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.settings import (
     FRONTEND_VARIABLE,
@@ -85,6 +87,8 @@ class LightningApp(Generic[F]):
         notify: Address for a message about a failed run, an URL of apprise such as `slack://...`; needs the
             extra `notify`. Else `LIGHTNING_LITE_NOTIFY`. "" sends none.
         notify_on: `failure`, or `end` for a message about each run; else `LIGHTNING_LITE_NOTIFY_ON`.
+        compute: What the names of `CloudCompute` ask of a machine, such as `{"big": {"cpus": 8}}`; see
+            `lightning_lite.resources`. Else `LIGHTNING_LITE_COMPUTE`. Without effect on one machine.
 
     An argument that is not given has the value of its environment variable, else that of
     `[tool.lightning_lite]` in `pyproject.toml`, else its default.
@@ -99,7 +103,8 @@ class LightningApp(Generic[F]):
     Raises:
         ComponentDefinitionError: The root is not a component, or is a flow without a `run`.
         ComponentError: Another argument is invalid, or the root is part of another flow.
-        SettingError: `log_level` is not given, and a variable or `pyproject.toml` has an invalid setting.
+        SettingError: `compute` is invalid; or `log_level` is not given, and a variable or `pyproject.toml`
+            has an invalid setting.
 
     Example:
         >>> class Hello(LightningFlow):
@@ -128,6 +133,7 @@ class LightningApp(Generic[F]):
         on_end: Hook | None = None,
         notify: str | Secret | None = None,
         notify_on: Literal["failure", "end"] | None = None,
+        compute: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         try:
             _check_arguments(log_level, setup, root_mode, max_running)
@@ -135,6 +141,8 @@ class LightningApp(Generic[F]):
             check_hook("on_end", on_end)
             self.root = cast("F", _as_root(root))  # for a work, `F` is its default
             self._log_level = resolve_log_level(log_level)
+            if compute is not None:
+                read_table(compute, "compute")
         except (ComponentError, SettingError) as error:
             leave_out_own_frames(error)
             raise
@@ -152,6 +160,7 @@ class LightningApp(Generic[F]):
         self._on_end = on_end
         self._notify = notify
         self._notify_on = notify_on
+        self._compute = compute
         self._clock: Clock = clock or RealClock()
         self._session: Session | None = None
         self._background: RunningApp | None = None
@@ -177,7 +186,8 @@ class LightningApp(Generic[F]):
 
         Args:
             runner: `processes` runs each work in a separate process; `inline` runs all works in this
-                process, for debugging and tests. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
+                process, for debugging and tests; `ray` runs them on the machines of a Ray cluster, and needs
+                the extra `ray`. Else `LIGHTNING_LITE_RUNNER`, else `processes`.
             resume: Whether to resume the latest run of this app that `flow.stop()` did not end; or the id or
                 the name of a run. Calls that have ended are not run again. With nothing to resume, a new run
                 starts. Else `LIGHTNING_LITE_RESUME`, else a new run starts.
@@ -330,12 +340,15 @@ class LightningApp(Generic[F]):
             setup=self._setup,
             notify=self._notify.reveal() if isinstance(self._notify, Secret) else self._notify,
             notify_on=self._notify_on,
+            compute=self._compute,
             **arguments,
         )
         if options.ui:
             check_page_is_installed()
         if is_url(options.drives):
             check_setting("drives", "s3", "obstore")
+        if options.runner == "ray":
+            check_ray_is_installed()
         return options
 
     def _run(self, options: RunOptions, on_session: Callable[[Session], None] | None = None) -> None:
@@ -357,7 +370,9 @@ class LightningApp(Generic[F]):
         session = hooks.run = self._session = Session(self.root, options, self._clock, self.run_once)
         if on_session is not None:
             on_session(session)
-        ending = EndingSignals(session.runner, session.on_resume, session.on_suspend)
+        ending = EndingSignals(
+            session.runner, session.on_resume, session.on_suspend, session.on_suspend_refused
+        )
         with _Logging(self._log_level), ending as signals:
             session.signals = signals
             state: Literal["stopped", "failed", "interrupted"] = "failed"

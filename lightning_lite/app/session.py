@@ -28,6 +28,7 @@ from lightning_lite.app.api_routes import collect_commands, collect_routes, hidd
 from lightning_lite.app.commands import Api, Commands
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.idle import idle_error, is_kept, rest_notice
+from lightning_lite.app.remote_works import make_remote_runner, remote_options
 from lightning_lite.app.reporting import (
     add_last_output,
     print_notice,
@@ -134,6 +135,7 @@ class Session:
         self._waited = 0.0  # seconds that the running pass has waited for calls
         self._durations: deque[float] = deque(maxlen=_SLOW_SAMPLES)
         self._has_reported_rest = False
+        self._suspend_refused = False
         self._note_at = clock.now().monotonic + _NOTE_INTERVAL
         if options.root_mode == TRUSTED:
             trust(options.root_dir)
@@ -146,7 +148,13 @@ class Session:
         # The time of a `ManualClock` stands still, so that patience would never end.
         patience = PATIENCE if isinstance(clock, RealClock) else 0.0
         self._machine = Machine(
-            root, caller, options.max_running, self._exchange, clock.now, patience=patience
+            root,
+            caller,
+            options.max_running,
+            self._exchange,
+            clock.now,
+            patience=patience,
+            kinds=options.compute if options.runner == "ray" else None,
         )
         self._terminal = Terminal()
         try:
@@ -173,9 +181,12 @@ class Session:
         if is_inline and options.setup is not None:
             options.setup()
         setup = None if is_inline else _pack_setup(options)
-        runner_options = RunnerOptions.of(
-            options, folder.logs, _modules_for_works(options.start_method), setup, folder.values
-        )
+        preload, remote = _modules_for_works(options.start_method), None
+        if options.runner == "ray":
+            remote = remote_options(options)
+        runner_options = RunnerOptions.of(options, folder.logs, preload, setup, folder.values, remote)
+        if remote is not None:
+            return make_remote_runner(runner_options, self._terminal)
         runner_class = InlineRunner if is_inline else ProcessRunner
         return runner_class(runner_options, self._terminal)
 
@@ -307,6 +318,9 @@ class Session:
         if self._view is not None:
             self._view.poke()
         if now.monotonic >= self._note_at:
+            if self._suspend_refused:
+                self._suspend_refused = False
+                print_notice("Ctrl-Z has no effect: works on other machines end if the app is silent.")
             self._note_at = now.monotonic + _NOTE_INTERVAL
             self._folder.note_works(self._count_works())
 
@@ -398,6 +412,12 @@ class Session:
         """Hide the view before Ctrl-Z suspends the app; called in the signal handler."""
         if self._view is not None:
             self._view.hide()
+
+    def on_suspend_refused(self) -> None:
+        """Let the next turn say that Ctrl-Z has no effect; called in the signal handler."""
+        self._suspend_refused = True
+        self._note_at = 0.0
+        self.runner.wake()
 
     def on_resume(self, seconds: float) -> None:
         """Exclude the seconds of a suspension by Ctrl-Z from timeouts, and redraw the view."""

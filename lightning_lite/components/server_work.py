@@ -57,7 +57,7 @@ class ServerWork(LightningWork):
     def _bind(self) -> socket.socket:
         wanted = self._port or 0
         try:
-            return bind(self._host, wanted)
+            return bind(self.host, wanted)
         except PortInUse as error:
             if self._is_port_fixed:
                 raise OSError(
@@ -67,8 +67,8 @@ class ServerWork(LightningWork):
                 ) from None
         except OSError as error:
             reason = error.strerror or str(error)
-            raise OSError(error.errno, f"{self._title()} can't serve at {self._host}: {reason}") from None
-        bound = bind_next(self._host, wanted)
+            raise OSError(error.errno, f"{self._title()} can't serve at {self.host}: {reason}") from None
+        bound = bind_next(self.host, wanted)
         sys.stderr.write(f"{self._title()}: port {wanted} is in use, {bound.getsockname()[1]} is used\n")
         return bound
 

@@ -299,7 +299,7 @@ class Machine:
             case RunEnded():
                 supervisor.run_ended(report, now)
             case WorkStarted():
-                supervisor.started(report.place, now)
+                supervisor.started(report, now)
             case StartFailed():
                 supervisor.start_failed(report.failure)
             case WorkExited():

@@ -39,6 +39,7 @@ from lightning_lite.messages import (
     StartWork,
     StopWork,
     WorkExited,
+    WorkStarted,
     WriteState,
 )
 from lightning_lite.places import Place
@@ -204,13 +205,14 @@ class Supervisor:
 
     # Reports of the runner and of the work.
 
-    def started(self, place: Place, now: Moment) -> None:
+    def started(self, report: WorkStarted, now: Moment) -> None:
         """Handle the report that the process is up."""
-        self._place = place
+        self._place = report.place
+        self.work._node_address = report.address
         if self._process == "starting":
             self._process = "up"
             self._wanted = False
-            self._outbox.emit(self.work, ProcessStarted(self.work.name, now.wall, place))
+            self._outbox.emit(self.work, ProcessStarted(self.work.name, now.wall, report.place))
             self._emit_status(None, WorkStageStatus.STARTED, now)
 
     def awaits(self, message: RunEnded) -> bool:
@@ -245,7 +247,7 @@ class Supervisor:
         failure, self._start_failure = self._start_failure, None
         call = self._end_attempt()
         self.state_sync.forget()  # the next process starts with the current state of the flow
-        self.work._url = ""  # its server ended with the process
+        self.work._url = self.work._node_address = ""  # its server ended with the process
         if ending == "restart" and call is not None:
             self._queue.put_back(call)
             self._emit_status(call, WorkStageStatus.PENDING, now)

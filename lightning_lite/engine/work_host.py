@@ -30,6 +30,7 @@ from lightning_lite.messages import (
     StateChanged,
     WriteState,
 )
+from lightning_lite.places import node_address
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
@@ -82,6 +83,7 @@ class WorkHost(Carrier):
         self._is_stopped = False
         self._port_watch: PortWatch | None = None
         self._work._node.link = self
+        self._work._node_address = node_address()
         self._work._node.clear_touched()
         self._work.on_start()
 
@@ -317,11 +319,11 @@ class WorkHost(Carrier):
         work = self._work
         is_sought = self._in_call and work._holds_port and not work._url and self._port_watch is None
         if is_sought and work._port is not None:
-            self._port_watch = PortWatch(work._host, work._port, self._port_answered)
+            self._port_watch = PortWatch(work.host, work._port, self._port_answered)
 
     def _port_answered(self) -> None:
         if not self._work._url:
-            self._work._url = f"http://{self._work._host}:{self._work._port}"
+            self._work._url = f"http://{self._work._reachable_host()}:{self._work._port}"
 
     def _unwatch_port(self) -> None:
         if self._port_watch is not None:

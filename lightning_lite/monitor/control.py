@@ -158,13 +158,16 @@ def _has_new_process(run: RunSummary, name: str, old: Place | None) -> bool:
     return read_places(run).get(name, old) != old
 
 
-def check_is_here(name: str, place: Place | None) -> None:
-    """Refuse a work whose process is on another host: its process id means another process here.
+def check_is_here(run: RunSummary, name: str, place: Place | None) -> None:
+    """Refuse a work of an app on another host: its process id means another process here.
+
+    A work that the app itself has on another host is no problem, because the app executes the command.
 
     Raises:
-        CommandError: It is on another host.
+        CommandError: Its app is on another host.
     """
-    if place is not None and not place.is_here():
+    app = run.holder.place if run.holder is not None else None
+    if place is not None and not place.is_here() and (app is None or not app.is_here()):
         raise CommandError(f"{name} runs on another host ({place}). Run the command there.")
 
 
@@ -214,7 +217,9 @@ def wait_for_exit(run: RunSummary, name: str, place: Place | None) -> None:
         CommandError: The process has not exited.
     """
     if not wait_until(partial(has_exited, run, name, place), _EXIT_TIMEOUT):
-        raise CommandError(f"{name} ({place}) was killed, but hangs in the kernel")
+        is_remote = place is not None and not place.is_here()
+        trouble = "its host has not reported its end yet" if is_remote else "hangs in the kernel"
+        raise CommandError(f"{name} ({place}) was killed, but {trouble}")
 
 
 def has_exited(run: RunSummary, name: str, place: Place | None) -> bool:

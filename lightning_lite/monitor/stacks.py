@@ -52,7 +52,7 @@ def read_work_stacks(run: RunSummary, name: str, place: Place | None) -> str:
     """
     if place is None:
         raise CommandError(f"{name} has no process now")
-    check_is_here(name, place)
+    check_is_here(run, name, place)
     log = os.path.join(run.path, "logs", f"{name}.log")
     size = _size_of(log)
     ask(run.path, "stack", work=name)

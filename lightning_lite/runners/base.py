@@ -28,6 +28,8 @@ class RemoteOptions(NamedTuple):
         working_dir: Folder whose files the works find in their working directory and can import, or `None`.
         excludes: Patterns of files in it that are not sent, as in `.gitignore`.
         direct: Whether a connection of our own beside that of the cluster may be opened, which is faster.
+        needs_root: Whether the app keeps files in the root, so that a machine that does not see it can't run
+            its works.
     """
 
     address: str | None = None
@@ -35,6 +37,7 @@ class RemoteOptions(NamedTuple):
     working_dir: str | None = None
     excludes: tuple[str, ...] = ()
     direct: bool = True
+    needs_root: bool = False
 
 
 class RunnerOptions(NamedTuple):
@@ -77,6 +80,7 @@ class RunnerOptions(NamedTuple):
         preload: Iterable[str] = (),
         setup: bytes | None = None,
         values: str | None = None,
+        remote: RemoteOptions | None = None,
     ) -> Self:
         """Return the options of a runner for a run.
 
@@ -86,6 +90,7 @@ class RunnerOptions(NamedTuple):
             preload: See above.
             setup: See above.
             values: See above.
+            remote: See above.
         """
         return cls(
             options.root_dir,
@@ -96,7 +101,8 @@ class RunnerOptions(NamedTuple):
             setup,
             values,
             options.file,
-            options.drives,
+            drives=options.drives,
+            remote=remote,
         )
 
 
@@ -111,7 +117,7 @@ class Runner(ABC):
         can_kill: Whether a work can be killed at any time. Without it, time limits and `kill` have no effect,
             and a crash of a work ends the app.
         can_suspend: Whether all works stop and continue with the app, on Ctrl-Z and `fg`. Without it, Ctrl-Z
-            stops only the app.
+            has no effect: the works would take the silence of the app for its death.
 
     Example:
         >>> class NoRunner(Runner):

@@ -2,7 +2,8 @@
 
 Ctrl-C, SIGTERM and SIGHUP (the terminal was closed) shut the app down: they raise `KeyboardInterrupt` or
 `SystemExit` in the flow, for exit codes 130, 143 and 129. A second one during the shutdown kills all works
-at once. Ctrl-Z stops all works, then the app; `fg` continues them.
+at once. Ctrl-Z stops all works, then the app; `fg` continues them. With a runner that can't stop works, it
+has no effect.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class EndingSignals:
         runner: The runner of the app.
         on_resume: Called with the seconds that the app was suspended, so that time limits can be moved.
         on_suspend: Called before the app is suspended, in the signal handler.
+        on_refused: Called in the signal handler in place of a suspension if the runner can't suspend works.
 
     Attributes:
         error: The exception of the first signal, or `None`. A plain attribute, because the app reads it after
@@ -41,8 +43,10 @@ class EndingSignals:
         runner: Runner,
         on_resume: Callable[[float], None] | None = None,
         on_suspend: Callable[[], None] | None = None,
+        on_refused: Callable[[], None] | None = None,
     ) -> None:
         self._runner = runner
+        self._on_refused = on_refused
         self._on_resume = on_resume
         self._on_suspend = on_suspend
         self._previous: dict[int, Any] = {}
@@ -54,8 +58,8 @@ class EndingSignals:
             for signum in _ENDING:
                 self._handle(signum, self._end)
             _entered.append(self)
-            if self._runner.can_suspend:
-                self._handle(signal.SIGTSTP, self._suspend)
+            can_suspend = self._runner.can_suspend
+            self._handle(signal.SIGTSTP, self._suspend if can_suspend else self._refuse)
         return self
 
     def __exit__(
@@ -115,6 +119,10 @@ class EndingSignals:
             self.error = self._late = error  # the app already ends for another reason
         else:
             self._runner.kill_all()
+
+    def _refuse(self, signum: int, frame: FrameType | None) -> None:
+        if self._on_refused is not None:
+            self._on_refused()
 
     def _suspend(self, signum: int, frame: FrameType | None) -> None:
         begun = monotonic()

@@ -17,6 +17,11 @@ def addresses() -> tuple[str, str]:
     return os.environ.get("LIGHTNING_NODE_PRIVATE_IP", "127.0.0.1"), os.environ.get("LIGHTNING_NODE_IP", "")
 
 
+#: Hosts at which a server is reached from its own machine only, and those that stand for all addresses of it.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ALL_ADDRESSES = ("0.0.0.0", "::", "")
+
+
 def find_free_port(host: str) -> int:
     """Return the number of a TCP port that is free now.
 

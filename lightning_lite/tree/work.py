@@ -19,13 +19,14 @@ from lightning_lite.errors import (
     DetachedError,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.places import node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component, method_of
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
-from lightning_lite.tree.ports import addresses, find_free_port
+from lightning_lite.tree.ports import ALL_ADDRESSES, LOOPBACK, addresses, find_free_port
 from lightning_lite.values.codec import SCALARS
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class LightningWork(Component):
         self._cloud_build_config = cloud_build_config or BuildConfig()
         self._cloud_compute = cloud_compute or CloudCompute()
         self._node.names |= dict.fromkeys(("_url", "_host", "_port", "_display_name"))
-        self._url = ""
+        self._url = self._node_address = ""
         self._host = host
         self._port = port
         self._display_name = ""
@@ -440,8 +441,16 @@ class LightningWork(Component):
 
     @property
     def host(self) -> str:
-        """Address of the server in the work."""
-        return self._host
+        """Address of the server in the work.
+
+        With a runner of several machines, it is that of the work's machine in place of the loopback, once the
+        process is up, so that a server there can be reached from the others.
+        """
+        return self._node_address if self._node_address and self._host in LOOPBACK else self._host
+
+    def _reachable_host(self) -> str:
+        """Return `host`, or the address of the machine if that stands for all of its addresses."""
+        return self._node_address or self.host if self._host in ALL_ADDRESSES else self.host
 
     @property
     def port(self) -> int:
@@ -450,7 +459,7 @@ class LightningWork(Component):
         Start the server soon after that, because another program may take the port.
         """
         if self._port is None:
-            self._port = find_free_port(self._host)
+            self._port = find_free_port(self.host if node_address() else self._host)
         return self._port
 
     @property
@@ -465,7 +474,7 @@ class LightningWork(Component):
     @property
     def internal_ip(self) -> str:
         """Address of the machine on which the process of the work runs; "" before it has started."""
-        return addresses()[0] if self._is_up() else ""
+        return (self._node_address or addresses()[0]) if self._is_up() else ""
 
     @property
     def public_ip(self) -> str:

@@ -163,7 +163,9 @@ class LiveView:
         self._is_changed = False
         self._updated_at = monotonic()
         rows = [self._complete(row) for row in self._look()]
-        self._usage.forget_all_but(row.place.pid for row in rows if row.place is not None)
+        self._usage.forget_all_but(
+            row.place.pid for row in rows if row.place is not None and row.place.is_here()
+        )
         num_busy = sum(row.state in BUSY for row in rows)
         self._has_busy = num_busy > 0
         columns, lines = self._footer.tty.size

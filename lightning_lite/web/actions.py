@@ -61,7 +61,7 @@ def act(site: Site, id: str, command: str, work: str | None, timeout: float | No
         elif command == "restart":
             outcomes = list(restart_works(run, works, seconds))
         else:
-            check_is_here(work, works[work])
+            check_is_here(run, work, works[work])
             outcomes = list(kill_works(run, works))
     return {"text": None, "done": " ".join(f"{outcome.text}." for outcome in outcomes)}
 

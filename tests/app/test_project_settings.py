@@ -78,7 +78,7 @@ def test_a_relative_root_refers_to_the_folder_of_the_file(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", IN_FILE)
-@pytest.mark.parametrize("value", ["1.5", "{}"])
+@pytest.mark.parametrize("value", ["[1.5]", "[{}]"])
 def test_a_wrong_value_in_the_file_is_refused_with_the_file_the_name_and_the_value(name: str, value: str):
     file = project(f"{name} = {value}")
 
@@ -87,7 +87,7 @@ def test_a_wrong_value_in_the_file_is_refused_with_the_file_the_name_and_the_val
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in SETTINGS if SETTINGS[name].kind not in ("folder", "place", "run")]
+    "name", [name for name in SETTINGS if SETTINGS[name].kind not in ("folder", "place", "run", "patterns")]
 )
 def test_a_wrong_word_in_a_variable_is_refused_with_its_name_and_the_word(name: str):
     variable = SETTINGS[name].variable
@@ -103,7 +103,10 @@ def test_a_wrong_word_in_a_variable_is_refused_with_its_name_and_the_word(name: 
         ("LIGHTNING_LITE_RUNNER = 'inline'", "did you mean 'runner'?"),
         ("xyz = 1", "can't have 'xyz': there is no such setting; `lightning-lite config` lists the settings"),
         ("resume = true", "can't have 'resume'; use the argument, or the variable LIGHTNING_LITE_RESUME."),
-        ("[tool.lightning_lite.runner]", "runner in [tool.lightning_lite] must be 'processes' or 'inline'"),
+        (
+            "[tool.lightning_lite.runner]",
+            "runner in [tool.lightning_lite] must be 'processes' or 'inline' or 'ray'",
+        ),
     ],
 )
 def test_an_unknown_name_is_refused_with_a_similar_one(line: str, hint: str):

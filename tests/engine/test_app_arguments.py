@@ -73,7 +73,9 @@ def test_an_app_inside_a_work_or_a_flow_is_an_error(kind, component):
 
 
 def test_a_runner_that_does_not_exist_is_named():
-    with pytest.raises(SettingError, match=r"runner must be 'processes' or 'inline'. Found 'threads'"):
+    with pytest.raises(
+        SettingError, match=r"runner must be 'processes' or 'inline' or 'ray'. Found 'threads'"
+    ):
         LightningApp(ScriptedFlow(do_nothing)).run(runner="threads")
 
 

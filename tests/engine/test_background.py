@@ -116,7 +116,9 @@ def test_a_failure_is_reported_without_a_waiting_flow(capsys):
 
 
 def test_an_argument_that_is_wrong_is_refused_at_once():
-    with pytest.raises(SettingError, match=r"runner must be 'processes' or 'inline'. Found 'unknown'"):
+    with pytest.raises(
+        SettingError, match=r"runner must be 'processes' or 'inline' or 'ray'. Found 'unknown'"
+    ):
         LightningApp(Idle()).start(runner="unknown")
 
 

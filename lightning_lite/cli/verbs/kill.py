@@ -23,5 +23,5 @@ def command(root: str, target: tuple[str, ...]) -> None:
     """
     run, works = find_works(root, target)
     for name, place in works.items():
-        check_is_here(name, place)
+        check_is_here(run, name, place)
     say_outcomes(kill_works(run, works) if works else [kill_run(run)])

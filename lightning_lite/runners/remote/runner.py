@@ -269,11 +269,20 @@ class RemoteRunner(Runner):
             self._output.feed,
             logger.warning,
             self._remote.lease,
-            "",
+            self._why_root_is_needed(),
         )
         self._thread = threading.Thread(target=loop.run_forever, name="lightning_lite remote", daemon=True)
         self._thread.start()
         self._loop = loop
+
+    def _why_root_is_needed(self) -> str:
+        """Return what is wrong with a machine that does not see the root, or "" if nothing is."""
+        if not self._remote.needs_root:
+            return ""
+        return (
+            f"does not see {self._options.root_dir!r}, in which this app keeps its drives; let drives= be an "
+            "object store (s3://bucket/prefix), or root_dir= a folder that all machines see"
+        )
 
     def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None:

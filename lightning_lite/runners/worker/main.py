@@ -29,7 +29,7 @@ from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
-from lightning_lite.places import Place
+from lightning_lite.places import Place, node_address
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.signals import (
@@ -185,7 +185,7 @@ class Child:
             self._send(StartFailed(self._work, start_failure(self._work, error)))
             return False
         self._is_open = True
-        self._send(WorkStarted(self._work, Place(setup["host"], os.getpid())))
+        self._send(WorkStarted(self._work, Place(setup["host"], os.getpid()), node_address()))
         return True
 
     def _unpack_host(self, packed: bytes) -> Any:

@@ -1,0 +1,87 @@
+"""Creates the runner that lets works run on the machines of a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from lightning_lite.errors import SettingError
+from lightning_lite.extras import check_setting
+from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
+from lightning_lite.runners.output.display_queue import Display
+from lightning_lite.settings import OFF, RunOptions
+
+#: By their names, because an app on one machine needs none of them; Ray alone takes half a second.
+_RUNNER = "lightning_lite.runners.remote.runner"
+_ENGINE = "lightning_lite.runners.remote.ray_engine"
+
+#: A script that has imported one of them keeps files in the root or in the store of its drives.
+_USERS_OF_FILES = tuple(
+    f"lightning_lite.storage.{module}" for module in ("drive", "path", "payload", "file_system")
+)
+
+
+def check_ray_is_installed() -> None:
+    """Refuse the runner if its package is missing.
+
+    Raises:
+        SettingError: Ray is not installed.
+    """
+    check_setting("runner='ray'", "ray", "ray")
+
+
+def remote_options(options: RunOptions) -> RemoteOptions:
+    """Return what the runner of several machines has to know of a run.
+
+    Raises:
+        SettingError: The folder to send to the machines does not exist.
+    """
+    folder = options.ray_working_dir
+    if folder is None:
+        folder = script_folder()
+    elif folder == OFF:
+        folder = None
+    elif not os.path.isdir(folder):
+        raise SettingError(f"ray_working_dir: there is no folder {folder!r}.", setting="ray_working_dir")
+    return RemoteOptions(
+        options.ray_address,
+        options.ray_lease,
+        folder,
+        options.ray_excludes,
+        options.ray_direct,
+        needs_root=any(module in sys.modules for module in _USERS_OF_FILES),
+    )
+
+
+def make_remote_runner(options: RunnerOptions, display: Display) -> Runner:
+    """Connect to the cluster, and return the runner.
+
+    Args:
+        options: The options of the runner; they have remote ones.
+        display: Shows the output of works.
+
+    Raises:
+        RunnerError: There is no cluster, or it can't be used; the message says why.
+    """
+    engine = import_module(_ENGINE).RayEngine(options.remote)
+    try:
+        runner: Runner = import_module(_RUNNER).RemoteRunner(options, engine, display)
+    except BaseException:
+        engine.close()
+        raise
+    return runner
+
+
+def script_folder() -> str | None:
+    """Return the folder from which the script imports its modules, or `None` without a script."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    if not isinstance(path, str) or not os.path.isfile(path):
+        return None  # the prompt, a notebook, or a program in an archive
+    folder = os.path.dirname(os.path.abspath(path))
+    spec = getattr(main, "__spec__", None)
+    package = spec.parent if spec is not None else ""
+    for _ in filter(None, package.split(".")):  # `python -m package.module`
+        folder = os.path.dirname(folder)
+    return folder
