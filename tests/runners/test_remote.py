@@ -97,7 +97,7 @@ def test_a_killed_server_is_reported_when_its_work_is_dead(remote, engine):
 
     exited = remote.exit_of()
     assert exited.exitcode is None
-    assert "SIGKILL" in exited.detail
+    assert exited.lost == "its server has ended: SIGKILL (signal 9)"
     wait_until_gone(*pids)
 
 
@@ -126,7 +126,7 @@ def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(re
     # The work itself is a zombie until its parent, the frozen server, is killed.
     assert is_gone(pids[0])
     assert exited.exitcode is None
-    assert exited.detail.startswith("lost: nothing was heard of ")
+    assert exited.lost.startswith("nothing was heard of ")
     assert read_clock() - began >= LEASE
 
 

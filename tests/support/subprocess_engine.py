@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import pickle
 import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +15,8 @@ from typing import Any
 
 from lightning_lite.resources import Resources
 from lightning_lite.runners.exit_status import describe_exit
-from lightning_lite.runners.remote.engine import CallUncertain, CannotPlace, Death, OnAnswer
+from lightning_lite.runners.remote.engine import CallUncertain, Death, OnAnswer
+from lightning_lite.runners.remote.frames import Frames
 from lightning_lite.runners.remote.work_server import WorkServer
 
 
@@ -55,18 +54,21 @@ class SubprocessEngine:
         self.placements: dict[str, SubprocessPlacement] = {}
         self.full = ""  # why no place is free, or ""
 
+    def open(self, logs: str) -> None:
+        """Do nothing: there is nothing to connect to."""
+
     def place(
         self, work: str, resources: Resources | None, on_death: Callable[[Death], None]
     ) -> SubprocessPlacement:
-        if resources is not None and resources.gpus:
-            raise CannotPlace(f"it needs {resources.describe()}, and this machine has no GPU")
         placement = self.placements[work] = SubprocessPlacement(self, on_death)
-        if not self.full:
+        if resources is not None and resources.gpus:
+            on_death(Death(f"it needs {resources.describe()}, and this machine has no GPU"))
+        elif not self.full:
             placement.start()
         return placement
 
-    def explain_wait(self, work: str, resources: Resources | None) -> str:
-        return self.full
+    def explain_wait(self, resources: Resources | None, then: Callable[[str], None]) -> None:
+        then(self.full)
 
     def close(self) -> None:
         for placement in self.placements.values():
@@ -87,7 +89,8 @@ class SubprocessPlacement:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._socket, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        self._frames = Frames(ours)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
@@ -115,10 +118,7 @@ class SubprocessPlacement:
                 number = next(self._numbers)
                 self._waiting[number] = method, fault, on_answer
                 fault = "answer dropped"  # of the second one: each call has one answer
-                try:
-                    _send(self._socket, (number, method, arguments))
-                except OSError:
-                    return  # it is dead, and the thread says so
+                self._frames.send((number, method, arguments))
 
     def kill(self) -> None:
         if self.process is not None:
@@ -131,7 +131,7 @@ class SubprocessPlacement:
 
     def _read(self) -> None:
         assert self.process is not None
-        while (answer := _receive(self._socket)) is not None:
+        while (answer := self._frames.receive()) is not None:
             number, value, error = answer
             with self._lock:
                 method, fault, on_answer = self._waiting.pop(number)
@@ -139,40 +139,15 @@ class SubprocessPlacement:
                 on_answer(None, CallUncertain(method))
             elif fault != "answer dropped":
                 on_answer(self._engine.change(method, value), error)
-        self._socket.close()
+        self._frames.close()
         code = self.process.wait()
         self._on_death(Death(f"its server has ended: {describe_exit(code)}"))
 
 
-def _send(connection: socket.socket, message: Any) -> None:
-    data = pickle.dumps(message, 5)
-    connection.sendall(struct.pack(">Q", len(data)) + data)
-
-
-def _receive(connection: socket.socket) -> Any | None:
-    header = _exactly(connection, 8)
-    data = None if header is None else _exactly(connection, struct.unpack(">Q", header)[0])
-    return None if data is None else pickle.loads(data)
-
-
-def _exactly(connection: socket.socket, nbytes: int) -> bytes | None:
-    parts = []
-    while nbytes:
-        try:
-            part = connection.recv(min(nbytes, 1 << 20))
-        except OSError:
-            return None
-        if not part:
-            return None
-        parts.append(part)
-        nbytes -= len(part)
-    return b"".join(parts)
-
-
-def serve(connection: socket.socket) -> None:
+def serve(connection: Frames) -> None:
     """Be the process of a server, until the driver has closed the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server, lock = WorkServer(), threading.Lock()
+    server = WorkServer()
 
     def answer(number: int, method: str, arguments: tuple[Any, ...]) -> None:
         value, error = None, None
@@ -180,13 +155,12 @@ def serve(connection: socket.socket) -> None:
             value = server.call(method, *arguments)
         except Exception as raised:  # noqa: BLE001 - the driver shall have it
             error = raised
-        with lock:
-            _send(connection, (number, value, error))
+        connection.send((number, value, error))
 
-    while (call := _receive(connection)) is not None:
+    while (call := connection.receive()) is not None:
         threading.Thread(target=answer, args=call, daemon=True).start()
     os._exit(0)
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(Frames(socket.socket(fileno=int(sys.argv[1]))))

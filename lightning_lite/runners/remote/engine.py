@@ -13,12 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from lightning_lite.errors import RunnerError
 from lightning_lite.resources import Resources
-
-
-class CannotPlace(RunnerError):
-    """No machine will ever have what a work needs; the message names what there is."""
 
 
 class CallUncertain(Exception):
@@ -29,7 +24,7 @@ class Death(NamedTuple):
     """The death of a server.
 
     Attributes:
-        detail: What is known of it, in one line.
+        detail: What is known of it, in words that name the machine.
         is_node_lost: Whether its whole machine was lost. Processes there may live until their lease ends.
     """
 
@@ -59,7 +54,17 @@ class Placement(Protocol):
 
 
 class Engine(Protocol):
-    """Starts servers of works; its methods are called in one thread, except `close`."""
+    """Starts servers of works; `place` and `explain_wait` are called in one thread."""
+
+    def open(self, logs: str) -> None:
+        """Connect; called once, before all else.
+
+        Args:
+            logs: Folder of the logs of the run, for what the engine prints.
+
+        Raises:
+            RunnerError: There is nothing to connect to; the message says what to do.
+        """
 
     def place(self, work: str, resources: Resources | None, on_death: Callable[[Death], None]) -> Placement:
         """Start to find a machine for a work; return at once.
@@ -67,14 +72,12 @@ class Engine(Protocol):
         Args:
             work: Name of the work.
             resources: What it needs, or `None` for nothing.
-            on_death: Called once, in any thread, when the server has died or can't be started.
-
-        Raises:
-            CannotPlace: No machine will ever have what it needs.
+            on_death: Called once, in any thread, when the server has died, can't be started, or if no machine
+                will ever have what the work needs; then the detail names what there is.
         """
 
-    def explain_wait(self, work: str, resources: Resources | None) -> str:
-        """Return in one line why a work has no place yet."""
+    def explain_wait(self, resources: Resources | None, then: Callable[[str], None]) -> None:
+        """Call `then`, in any thread, with one line that says why there is no place yet."""
 
     def close(self) -> None:
         """Release all resources; all servers that are left are killed."""

@@ -28,7 +28,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.resources import Resources
-from lightning_lite.runners.remote.engine import CallUncertain, CannotPlace, Death, Engine, Placement
+from lightning_lite.runners.remote.engine import CallUncertain, Death, Engine, Placement
 from lightning_lite.runners.remote.lease import LOSS, read_clock
 from lightning_lite.runners.remote.numbered import Inbox, Outbox
 from lightning_lite.runners.remote.server_output import Printed
@@ -120,13 +120,9 @@ class RemoteWork:
     def begin(self) -> None:
         """Ask for a place."""
         context = self._context
-        try:
-            self._placement = context.engine.place(
-                self.name, self._resources, partial(self._call_in_loop, self._on_death)
-            )
-        except CannotPlace as error:
-            self._fail(str(error))
-            return
+        self._placement = context.engine.place(
+            self.name, self._resources, partial(self._call_in_loop, self._on_death)
+        )
         self._later(_LONG_WAIT, self._say_that_it_waits)
         self._call("describe", (), self._on_described)
 
@@ -278,7 +274,7 @@ class RemoteWork:
             return
         if self._placement is not None:
             self._placement.kill()
-        self._exit(None, f"lost: nothing was heard of {self._machine} for {silence:.0f} s")
+        self._lose(f"nothing was heard of {self._machine} for {silence:.0f} s")
 
     def _on_death(self, death: Death, _: object = None) -> None:
         if self.is_gone:
@@ -288,32 +284,33 @@ class RemoteWork:
         elif death.is_node_lost:
             # Its processes may live on as long as their lease.
             pause = self._heard + LOSS * self._context.lease - read_clock()
-            self._later(max(pause, _DEATH_PAUSE), lambda: self._exit(None, f"lost: {death.detail}"))
+            self._later(max(pause, _DEATH_PAUSE), lambda: self._lose(death.detail))
         else:
-            self._later(_DEATH_PAUSE, lambda: self._exit(-9 if self._is_killed else None, death.detail))
+            self._later(_DEATH_PAUSE, lambda: self._lose(death.detail))
 
     def _kill_server(self, detail: str = "") -> None:
         self._is_killed = self._is_killed or not detail
         if self._placement is not None:
             self._placement.kill()
-        self._later(
-            _DEATH_PATIENCE,
-            lambda: self._exit(-9 if self._is_killed else None, detail or "its machine does not answer"),
-        )
+        self._later(_DEATH_PATIENCE, lambda: self._lose(detail or f"{self._machine} does not answer"))
+
+    def _lose(self, what: str) -> None:
+        """Report the exit of a process whose end nobody has seen."""
+        if self._is_killed:
+            self._bury(WorkExited(self.name, -9))
+        else:
+            self._bury(WorkExited(self.name, None, lost=what))
 
     def _give_up(self, detail: str) -> None:
         if self._placement is not None:
             self._placement.kill()
-        self._exit(None, detail)
+        self._bury(WorkExited(self.name, None, detail))
 
     def _fail(self, why: str) -> None:
         message = f"{self.name} could not start: {why}"
         failure = Failure("start_failed", message, error=pack(RunnerError(message)))
         self._context.report(StartFailed(self.name, failure))
         self._give_up("")
-
-    def _exit(self, exitcode: int | None, detail: str) -> None:
-        self._bury(WorkExited(self.name, exitcode, detail))
 
     def _bury(self, exited: WorkExited) -> None:
         if self.is_gone:
@@ -356,7 +353,12 @@ class RemoteWork:
 
     def _say_that_it_waits(self) -> None:
         if not self._is_open and not self._machine:
-            why = self._context.engine.explain_wait(self.name, self._resources)
+            self._context.engine.explain_wait(
+                self._resources, partial(self._call_in_loop, self._on_wait_explained)
+            )
+
+    def _on_wait_explained(self, why: str) -> None:
+        if not self._machine:
             self._context.warn(f"{self.name} waits for a place: {why}")
 
     def _ignore(self, _: object, error: Exception | None) -> None:

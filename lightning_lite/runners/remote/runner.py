@@ -67,6 +67,7 @@ class RemoteRunner(Runner):
         self._options = options
         self._remote = options.remote or RemoteOptions()
         self._engine = engine
+        engine.open(options.logs)
         self._alive: set[str] = set()  # works whose exit `wait` has not returned
         self._prepared: set[str] = set()
         self._works: dict[str, RemoteWork] = {}  # changed in the loop only

@@ -1,0 +1,379 @@
+"""The program of the process that is connected to Ray, and the only module that imports it.
+
+    app                       this process                        a machine of the cluster
+    RayEngine ── place ─────▶ an actor without restarts ────────▶ ServerActor: a WorkServer
+              ── call ──────▶ actor.call.remote ────────────────▶ WorkServer.call
+              ◀─ answer, death ─┘
+
+Ray has a process of its own, because it prints to the terminal, installs signal handlers, keeps threads and
+connections that no fork survives, and ends its process if it finds an error of its own. What it prints is in
+the file `ray.log` in the folder of the logs of the run. When the app is gone, this process ends, and with it
+its actors, which Ray never restarts or keeps.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from lightning_lite.resources import Resources
+from lightning_lite.runners.base import RemoteOptions
+from lightning_lite.runners.remote.frames import Frames
+from lightning_lite.runners.remote.work_server import WorkServer
+from lightning_lite.text import one_line
+
+#: Calls that one server carries out at the same time: `take` waits in one of them.
+_CONCURRENCY = 8
+
+#: Seconds for the orderly end of the connection.
+_END_PATIENCE = 2.0
+
+#: Names of files and folders that are not sent to the machines, besides those of the user.
+_NEVER_SENT = (
+    ".git",
+    ".venv*",
+    "venv",
+    "__pycache__",
+    "node_modules",
+    ".lightning_lite",
+    ".ipynb_checkpoints",
+)
+
+
+class ServerActor:
+    """The server of a work in the process of a Ray actor."""
+
+    def __init__(self) -> None:
+        self._server = WorkServer()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Carry out a call of the driver."""
+        return self._server.call(method, *arguments)
+
+    def node(self) -> str:
+        """Return the id of the machine, as Ray has it."""
+        import ray  # noqa: PLC0415 - in a process of Ray, which has it
+
+        return str(ray.get_runtime_context().get_node_id())
+
+
+class _Place:
+    """One actor, and what is known of it.
+
+    Args:
+        number: Its number between this process and the app.
+        resources: What it asks for.
+
+    Attributes:
+        actor: The actor, or `None` while it waits for another place of its group.
+        node: Id of its node; "" as long as it has none.
+        early: Calls that came before there was an actor.
+        followers: Places that have to be on the same node, and wait until it is known.
+        is_killed: Whether the app has given it up.
+    """
+
+    def __init__(self, number: int, resources: Resources) -> None:
+        self.number = number
+        self.resources = resources
+        self.actor: Any = None
+        self.node = ""
+        self.early: list[tuple[int, str, tuple[Any, ...]]] = []
+        self.followers: list[_Place] = []
+        self.is_killed = False
+
+
+class RayConnection:
+    """Carries out what the app asks for.
+
+    A thread reads the requests, and makes calls at once. All else is a task of the main thread, also what
+    follows from an error: callbacks come in a thread of Ray that must not wait for Ray.
+
+    Args:
+        ray: The package.
+        frames: The connection to the app.
+    """
+
+    def __init__(self, ray: Any, frames: Frames) -> None:
+        self._ray = ray
+        self._frames = frames
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._places: dict[int, _Place] = {}
+        self._groups: dict[str, list[_Place]] = {}
+        self._actor_class = ray.remote(ServerActor)
+
+    def serve(self) -> None:
+        """Carry out all requests until the app has closed the connection."""
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        while (task := self._tasks.get()) is not None:
+            try:
+                task()
+            except Exception:  # noqa: BLE001 - Ray may raise anything, and the other works have to go on
+                traceback.print_exc()
+
+    def close(self) -> None:
+        """Kill all actors."""
+        for place in list(self._places.values()):
+            if place.actor is not None:
+                self._ray.kill(place.actor)
+
+    def _read(self) -> None:
+        verbs: dict[str, Callable[..., None]] = {
+            "place": self._place,
+            "call": self._call,
+            "kill": self._kill,
+            "explain": self._explain,
+        }
+        while (request := self._frames.receive()) is not None:
+            verb, *arguments = request
+            place = self._places.get(arguments[0]) if verb == "call" else None
+            if place is not None and place.actor is not None:
+                self._call(*arguments)
+            else:
+                self._tasks.put(partial(verbs[verb], *arguments))
+        self._tasks.put(None)
+
+    # The requests of the app.
+
+    def _place(self, number: int, resources: Resources | None) -> None:
+        place = self._places[number] = _Place(number, resources or Resources())
+        try:
+            if lacking := self._find_lacking(place.resources):
+                self._report_death(place, lacking)
+                return
+            group = self._groups.setdefault(place.resources.group, []) if place.resources.group else []
+            group.append(place)
+            if group[0] is place:
+                self._create(place, "SPREAD")
+            elif group[0].node:
+                self._create_beside(place, group[0])
+            else:
+                group[0].followers.append(place)
+        except Exception as error:  # noqa: BLE001 - Ray may raise anything
+            traceback.print_exc()
+            self._report_death(place, f"Ray can't start its server: {_last_line(error)}")
+
+    def _call(self, number: int, call: int, method: str, arguments: tuple[Any, ...]) -> None:
+        place = self._places.get(number)
+        if place is None:
+            return  # its death was reported
+        if place.actor is None:
+            place.early.append((call, method, arguments))
+            return
+        try:
+            future = place.actor.call.remote(method, *arguments).future()
+        except Exception as error:  # noqa: BLE001 - Ray may raise anything
+            traceback.print_exc()
+            self._answer(call, None, ("uncertain", one_line(str(error))))
+        else:
+            future.add_done_callback(partial(self._on_answer, place, call))
+
+    def _kill(self, number: int) -> None:
+        place = self._places.get(number)
+        if place is None:
+            return
+        place.is_killed = True
+        if place.actor is None:
+            self._report_death(place, "it was given up")
+        else:
+            self._ray.kill(place.actor)
+
+    def _explain(self, request: int, resources: Resources | None) -> None:
+        resources = resources or Resources()
+        free, total = self._ray.available_resources(), self._ray.cluster_resources()
+        parts = [f"{free.get(name, 0):g} of {total.get(name, 0):g} {name}" for name in _amounts(resources)]
+        if parts:
+            why = f"it needs {resources.describe()}, and the cluster has {', '.join(parts)} free"
+        else:
+            why = "Ray has not started a process for it yet, see ray.log"
+        self._frames.send(("explained", request, why))
+
+    # Placement.
+
+    def _create(self, place: _Place, strategy: Any) -> None:
+        resources = place.resources
+        options: dict[str, Any] = {
+            "num_cpus": resources.cpus,
+            "num_gpus": resources.gpus,
+            "resources": dict(resources.custom),
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "max_concurrency": _CONCURRENCY,
+            "scheduling_strategy": strategy,
+        }
+        if resources.memory:
+            options["memory"] = resources.memory
+        place.actor = self._actor_class.options(**options).remote()
+        future = place.actor.node.remote().future()
+        future.add_done_callback(lambda done: self._tasks.put(partial(self._on_placed, place, done)))
+        early, place.early = place.early, []
+        for call, method, arguments in early:
+            self._call(place.number, call, method, arguments)
+
+    def _create_beside(self, place: _Place, first: _Place) -> None:
+        strategies = self._ray.util.scheduling_strategies
+        self._create(place, strategies.NodeAffinitySchedulingStrategy(first.node, soft=False))
+
+    def _on_placed(self, place: _Place, future: Any) -> None:
+        error = future.exception()
+        if error is not None:
+            self._on_error(place, error)
+            return
+        place.node = future.result()
+        followers, place.followers = place.followers, []
+        for follower in followers:
+            if not follower.is_killed:
+                self._create_beside(follower, place)
+
+    def _find_lacking(self, resources: Resources) -> str:
+        """Return what no node of the cluster has, and what the nodes have; "" if one has all."""
+        wanted = _amounts(resources)
+        if not wanted:
+            return ""
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
+            return ""
+        have = "; ".join(_describe_node(node) for node in nodes)
+        return f"it needs {resources.describe()}, and no node of the cluster has that: they have {have}"
+
+    # What Ray says. `_on_answer` is called in threads of Ray.
+
+    def _on_answer(self, place: _Place, call: int, future: Any) -> None:
+        error = future.exception()
+        if error is None:
+            self._answer(call, future.result(), None)
+        else:
+            self._tasks.put(partial(self._on_failed_call, place, call, error))
+
+    def _on_failed_call(self, place: _Place, call: int, error: BaseException) -> None:
+        if not self._on_error(place, error):
+            is_of_server = isinstance(error, self._ray.exceptions.RayTaskError)
+            kind = "failed" if is_of_server else "uncertain"
+            self._answer(call, None, (kind, _last_line(error)))
+
+    def _on_error(self, place: _Place, error: BaseException) -> bool:
+        """Report the death of an actor if an error says so; return whether it does."""
+        exceptions = self._ray.exceptions
+        if isinstance(error, exceptions.ActorUnavailableError):
+            return False
+        is_of_files = isinstance(error, exceptions.RuntimeEnvSetupError)
+        if not is_of_files and not isinstance(error, exceptions.RayActorError):
+            return False
+        if place.number not in self._places:
+            return True
+        sys.stdout.write(f"server {place.number}: {error}\n")
+        node = next((node for node in self._ray.nodes() if node["NodeID"] == place.node), None)
+        if is_of_files:
+            self._report_death(place, f"the files of the app could not be sent: {_last_line(error)}")
+        elif not place.node:
+            self._report_death(place, f"Ray could not start its server: {_last_line(error)}")
+        elif node is None or not node["Alive"]:
+            name = node["NodeManagerHostname"] if node is not None else place.node
+            self._report_death(place, f"the node {name} is dead", is_node_lost=True)
+        else:
+            name = node["NodeManagerHostname"]
+            self._report_death(place, f"the process on {name} that carried its messages has ended")
+        return True
+
+    def _report_death(self, place: _Place, detail: str, *, is_node_lost: bool = False) -> None:
+        if self._places.pop(place.number, None) is None:
+            return
+        group = self._groups.get(place.resources.group or "", [])
+        if place in group:
+            group.remove(place)
+        followers = [follower for follower in place.followers if not follower.is_killed]
+        self._frames.send(("death", place.number, detail, is_node_lost))
+        if followers:
+            # The place of their group is lost before its node was known: the next one of them finds another.
+            first, *rest = followers
+            first.followers += rest
+            self._create(first, "SPREAD")
+
+    def _answer(self, call: int, value: Any, error: tuple[str, str] | None) -> None:
+        self._frames.send(("answer", call, value, error))
+
+
+def _amounts(resources: Resources) -> dict[str, float]:
+    """Return what is asked for, with the names of Ray."""
+    amounts = {
+        "CPU": resources.cpus,
+        "GPU": resources.gpus,
+        "memory": resources.memory,
+        **dict(resources.custom),
+    }
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _describe_node(amounts: dict[str, float]) -> str:
+    custom = tuple(
+        (name, amount)
+        for name, amount in sorted(amounts.items())
+        if name not in ("CPU", "GPU", "memory", "object_store_memory") and not name.startswith("node:")
+    )
+    return Resources(
+        amounts.get("CPU", 0), amounts.get("GPU", 0), int(amounts.get("memory", 0)), custom
+    ).describe()
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return one_line(lines[-1]) if lines else type(error).__name__
+
+
+def connect(options: RemoteOptions) -> Any:
+    """Connect to a cluster, and return the package.
+
+    Raises:
+        Exception: Any error of Ray.
+    """
+    os.environ.setdefault(
+        "RAY_USAGE_STATS_ENABLED", "0"
+    )  # else a cluster that it starts reports to its makers
+    import ray  # noqa: PLC0415 - half a second, and in this process alone
+    import ray.util.scheduling_strategies  # noqa: PLC0415
+
+    environment: dict[str, Any] = {}
+    if options.working_dir is not None:
+        environment = {
+            "working_dir": options.working_dir,
+            "excludes": [*_NEVER_SENT, *options.excludes],
+        }
+    ray.init(
+        address=options.address,
+        runtime_env=environment or None,
+        log_to_driver=False,
+        include_dashboard=False if options.address is None and "RAY_ADDRESS" not in os.environ else None,
+    )
+    return ray
+
+
+def _end_with(frames: Frames) -> None:
+    """End this process when the app is gone, also if Ray hangs; its own processes see that this one ends."""
+    frames.wait_for_end()
+    threading.Event().wait(_END_PATIENCE)
+    os._exit(0)
+
+
+def main() -> None:
+    """Be the process: the number of the socket to the app is the first argument."""
+    frames = Frames(socket.socket(fileno=int(sys.argv[1])))
+    threading.Thread(target=_end_with, args=(frames,), name="end", daemon=True).start()
+    options = RemoteOptions(*(frames.receive() or ()))
+    try:
+        ray = connect(options)
+        connection = RayConnection(ray, frames)
+    except BaseException as error:  # noqa: BLE001 - the app shows it
+        traceback.print_exc()
+        frames.send(("refused", type(error).__name__, str(error)))
+        os._exit(1)
+    frames.send(("connected",))
+    connection.serve()
+    connection.close()
+    ray.shutdown()
+    os._exit(0)
