@@ -361,3 +361,8 @@ def family(host: TaskHost, name: str) -> tuple[str, str, int, bool]:
 def say_much(host: TaskHost, number: int) -> None:
     for i in range(number):
         print(f"{i:0999}")  # noqa: T201 - that is the task
+
+
+def raylet(host: TaskHost) -> str | None:
+    """Return the id of the node of Ray on which this process is."""
+    return os.environ.get("RAY_NODE_ID") or os.environ.get("RAY_RAYLET_PID")

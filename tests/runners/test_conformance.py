@@ -31,7 +31,7 @@ from lightning_lite.messages import (
     WriteState,
 )
 from lightning_lite.places import Place
-from lightning_lite.runners.base import RunnerOptions
+from lightning_lite.runners.base import RemoteOptions, RunnerOptions
 from lightning_lite.runners.inline.runner import InlineRunner
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.remote.runner import RemoteRunner
@@ -468,6 +468,14 @@ class TestInline(Conformance):
 
 class TestRemote(Conformance):
     runner_class = staticmethod(lambda options: RemoteRunner(options, SubprocessEngine()))
+
+
+class TestRemoteByCalls(Conformance):
+    """Without the direct connection, as where a wall is between the machines."""
+
+    runner_class = staticmethod(
+        lambda options: RemoteRunner(options._replace(remote=RemoteOptions(direct=False)), SubprocessEngine())
+    )
 
 
 class TestRemoteWithLostCalls(Conformance):

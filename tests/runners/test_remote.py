@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
+from itertools import islice
 
 import psutil
 import pytest
@@ -19,6 +23,7 @@ from lightning_lite.messages import (
     KillWork,
     PrepareWork,
     RestartWanted,
+    RunEnded,
     StartFailed,
     StartWork,
     StopWanted,
@@ -29,6 +34,15 @@ from lightning_lite.messages import (
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote import remote_work
+from lightning_lite.runners.remote.direct_channel import (
+    DRIVER,
+    SERVER,
+    DirectClient,
+    DirectError,
+    DirectServer,
+    Opener,
+    Sealer,
+)
 from lightning_lite.runners.remote.lease import LOSS, read_clock
 from lightning_lite.runners.remote.runner import RemoteRunner
 from lightning_lite.testing import poll_until
@@ -331,3 +345,78 @@ def test_the_place_of_a_work_names_its_machine(remote, engine):
 
     assert (place.pid, place.is_here()) == (pid, True)
     assert psutil.Process(pid).ppid() == server_of(engine)
+
+
+# The direct connection.
+
+
+@pytest.fixture
+def cut_link(monkeypatch):
+    """Return a function that cuts the direct connections in the middle of a frame, and how often it did."""
+    clients = []
+    made = DirectClient.connection_made
+
+    def connection_made(client, transport):
+        made(client, transport)
+        clients.append(client)
+
+    monkeypatch.setattr(DirectClient, "connection_made", connection_made)
+    monkeypatch.setattr(remote_work, "_RECONNECT_PAUSE", 0.01)
+
+    def cut() -> None:
+        poll_until(lambda: clients, timeout=DEADLINE)
+        transport = clients.pop()._transport
+        if transport is not None:
+            # Half of a frame is out, the rest never comes.
+            os.write(transport.get_extra_info("socket").fileno(), b"\0" * 20)
+            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    return cut
+
+
+def test_nothing_is_lost_or_repeated_when_the_direct_connection_is_cut(remote, cut_link):
+    remote.up()
+    numbers = iter(range(400))
+    for _ in range(20):
+        cut_link()
+        keys = {remote.call(tasks.answer, number): number for number in islice(numbers, 20)}
+        for key, number in keys.items():
+            ended = remote.until(RunEnded)
+            assert (ended.key, unpack(ended.value)) == (key, number)
+
+
+def test_a_stranger_that_connects_first_gets_nothing_and_the_driver_connects():
+    bodies, ended = [], threading.Event()
+    server = DirectServer(
+        "127.0.0.1", b"key", bodies.append, lambda _: ended.wait(DEADLINE) and None, lambda _: ended.set()
+    )
+    for nonsense in (b"", b"GET / HTTP/1.1\r\n" * 5, Sealer(b"guess", DRIVER).seal(b"")):
+        with socket.create_connection(("127.0.0.1", server.port)) as stranger:
+            stranger.sendall(nonsense)
+            with suppress(OSError):  # it is cut off already
+                stranger.shutdown(socket.SHUT_WR)
+            assert _read_all(stranger) == b""
+    sealer = Sealer(b"key", DRIVER)
+    with socket.create_connection(("127.0.0.1", server.port)) as driver:
+        driver.sendall(sealer.seal(b"") + sealer.seal(b"first"))
+        poll_until(lambda: bodies, timeout=DEADLINE)
+        driver.sendall(Sealer(b"key", SERVER).seal(b"sent back"))
+        ended.wait(DEADLINE)
+
+    assert bodies == [b"first"]
+
+
+def _read_all(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(100)
+    except ConnectionResetError:
+        return b""
+
+
+def test_a_frame_that_is_repeated_or_left_out_is_refused():
+    sealer = Sealer(b"key", DRIVER)
+    first, second, third = (sealer.seal(body) for body in (b"1", b"2", b"3"))
+
+    for frames in (first + first, first + third, second):
+        with pytest.raises(DirectError, match="has a wrong code"):
+            Opener(b"key", DRIVER).feed(frames)

@@ -147,7 +147,7 @@ class SubprocessPlacement:
 def serve(connection: Frames) -> None:
     """Be the process of a server, until the driver has closed the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = WorkServer()
+    server = WorkServer("127.0.0.1")
 
     def answer(number: int, method: str, arguments: tuple[Any, ...]) -> None:
         value, error = None, None

@@ -57,6 +57,10 @@ class Outbox:
                 self._kept.popleft()
                 self.acknowledged += 1
 
+    def end_of_batch(self, after: int = 0) -> int:
+        """Return the number of the last message in `batch(after)`."""
+        return min(max(after, self.acknowledged) + _BATCH, self.last)
+
     def batch(self, after: int = 0) -> bytes | None:
         """Return the next kept messages with a number above `after`, packed; `None` if there are none."""
         with self._lock:

@@ -51,7 +51,10 @@ class ServerActor:
     """The server of a work in the process of a Ray actor."""
 
     def __init__(self) -> None:
-        self._server = WorkServer()
+        import ray  # noqa: PLC0415 - in a process of Ray, which has it
+
+        # A public function of Ray without types.
+        self._server = WorkServer(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Carry out a call of the driver."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.resources import Resources
+from lightning_lite.runners.remote.direct_channel import DirectClient, pack_body, split_body
 from lightning_lite.runners.remote.engine import CallUncertain, Death, Engine, Placement
 from lightning_lite.runners.remote.lease import LOSS, read_clock
 from lightning_lite.runners.remote.numbered import Inbox, Outbox
@@ -56,6 +58,15 @@ _DEATH_PAUSE = 0.2
 #: Seconds until the death of a killed server is taken for granted.
 _DEATH_PATIENCE = 2.0
 
+#: Seconds in which a direct connection has to come about.
+_CONNECT_TIMEOUT = 5.0
+
+#: Seconds from the end of a direct connection to the next attempt.
+_RECONNECT_PAUSE = 10.0
+
+#: Seconds after which the server is told what has arrived, if no request tells it.
+_ACKNOWLEDGE_PAUSE = 0.1
+
 #: Seconds until it is said that a work waits for a place.
 _LONG_WAIT = 10.0
 
@@ -71,6 +82,7 @@ class WorkContext(NamedTuple):
         warn: Tells the user in one line.
         lease: Length of the lease in seconds.
         needs_root: What is wrong if a machine does not see the root, or "" if nothing is.
+        may_connect: Whether a direct connection may be opened.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -80,6 +92,7 @@ class WorkContext(NamedTuple):
     warn: Callable[[str], None]
     lease: float
     needs_root: str
+    may_connect: bool
 
 
 class RemoteWork:
@@ -116,6 +129,10 @@ class RemoteWork:
         self._is_killed = False
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
+        self._direct: DirectClient | None = None
+        self._direct_task: asyncio.Task[None] | None = None
+        self._must_acknowledge = False
+        self._progress: tuple[int, ...] = ()
 
     def begin(self) -> None:
         """Ask for a place."""
@@ -128,12 +145,18 @@ class RemoteWork:
 
     # Requests.
 
+    def abandon(self) -> None:
+        """Release what it has; its exit is not reported."""
+        self._bury(None)
+
     def send(self, request: Request) -> None:
         """Send a request to the server, once it is open."""
         if self.is_gone:
             return
         number = self._outbox.put(request)
-        if self._is_open:
+        if self._direct is not None:
+            self._send_direct(number - 1)
+        elif self._is_open:
             self._post(number - 1)
 
     def stop(self, timeout: float) -> None:
@@ -179,7 +202,7 @@ class RemoteWork:
 
     def _post_rest(self) -> None:
         """Post what was lost, or did not fit into one batch."""
-        if not self._num_posts:
+        if not self._num_posts and self._direct is None:
             self._post(self._outbox.acknowledged)
 
     # The server.
@@ -219,16 +242,20 @@ class RemoteWork:
         self._post(0)
         self._take()
         self._later(self._context.lease / _BEATS, self._beat)
+        self._open_direct()
 
     def _beat(self) -> None:
         # Not a part of `take`, whose answer may be a big value that takes longer than a lease.
         self._call("beat", (self._answer,), self._on_beat)
 
-    def _on_beat(self, answer: int | None, error: Exception | None) -> None:
+    def _on_beat(self, answer: tuple[int, int, int] | None, error: Exception | None) -> None:
         if error is not None or answer is None:
             self._retry_or_fail(error, self._beat)
             return
-        self._answer, self._heard = answer, read_clock()
+        self._answer, received, last = answer
+        self._heard = read_clock()
+        self._outbox.acknowledge(received)
+        self._check_direct(received, last)
         self._later(self._context.lease / _BEATS, self._beat)
 
     def _take(self) -> None:
@@ -245,6 +272,71 @@ class RemoteWork:
         if self.is_gone:
             return
         self._take()
+
+    # The direct connection.
+
+    def _open_direct(self) -> None:
+        if self._context.may_connect:
+            key = secrets.token_bytes(32)
+            self._call("open_direct", (key,), partial(self._on_direct_opened, key))
+
+    def _on_direct_opened(self, key: bytes, place: tuple[str, int] | None, error: Exception | None) -> None:
+        if error is None and place is not None:
+            self._direct_task = self._context.loop.create_task(self._connect(key, *place))
+
+    async def _connect(self, key: bytes, address: str, port: int) -> None:
+        client = DirectClient(key, self._on_body, self._on_direct_end)
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await self._context.loop.create_connection(lambda: client, address, port)
+        except OSError:
+            return  # a wall between the machines, for example: calls go on
+        if self.is_gone:
+            client.end()
+            return
+        self._direct = client
+        self._send_direct(self._outbox.acknowledged)
+
+    def _send_direct(self, after: int) -> None:
+        assert self._direct is not None
+        while (batch := self._outbox.batch(after)) is not None:
+            self._direct.send(pack_body(self._inbox.received, batch))
+            after = self._outbox.end_of_batch(after)
+        self._must_acknowledge = False
+
+    def _on_body(self, body: bytes) -> None:
+        if self.is_gone:
+            return
+        received, batch = split_body(body)
+        self._outbox.acknowledge(received)
+        if batch is not None:
+            self._receive(batch)
+            if not self._must_acknowledge and not self.is_gone:
+                self._must_acknowledge = True
+                self._later(_ACKNOWLEDGE_PAUSE, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        if self._must_acknowledge and self._direct is not None:
+            self._must_acknowledge = False
+            self._direct.send(pack_body(self._inbox.received, None))
+
+    def _check_direct(self, received: int, last: int) -> None:
+        """End a connection that stands still although there is something to carry."""
+        direct, before = self._direct, self._progress
+        self._progress = ()
+        if direct is not None and (received < self._outbox.last or self._inbox.received < last):
+            self._progress = received, self._inbox.received, direct.num_received, direct.num_unsent
+            if self._progress == before:
+                direct.end()
+
+    def _on_direct_end(self) -> None:
+        self._direct = None
+        if not self.is_gone:
+            self._call("close_direct", (), self._ignore)
+            self._post_rest()
+            self._later(_RECONNECT_PAUSE, self._open_direct)
+
+    # What the server sends.
 
     def _receive(self, batch: bytes) -> None:
         for message in self._inbox.accept(batch):
@@ -312,7 +404,7 @@ class RemoteWork:
         self._context.report(StartFailed(self.name, failure))
         self._give_up("")
 
-    def _bury(self, exited: WorkExited) -> None:
+    def _bury(self, exited: WorkExited | None) -> None:
         if self.is_gone:
             return
         self.is_gone = True
@@ -320,9 +412,14 @@ class RemoteWork:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
+        if self._direct_task is not None:
+            self._direct_task.cancel()
+        if self._direct is not None:
+            self._direct.end()
         if self._placement is not None:
             self._placement.kill()
-        self._context.report(exited)
+        if exited is not None:
+            self._context.report(exited)
 
     # Calls and timers.
 

@@ -245,8 +245,10 @@ class RemoteRunner(Runner):
         self._is_closed = True
         self._engine.close()
         if self._loop is not None and self._thread is not None:
-            self._in_loop(self._loop.stop)
+            self._in_loop(self._abandon_all)
             self._thread.join()
+            for task in asyncio.all_tasks(self._loop):
+                self._loop.run_until_complete(asyncio.wait([task]))  # it is cancelled
             self._loop.close()
             with suppress(FileNotFoundError):
                 os.unlink(self._probe)
@@ -271,6 +273,7 @@ class RemoteRunner(Runner):
             logger.warning,
             self._remote.lease,
             self._why_root_is_needed(),
+            self._remote.direct,
         )
         self._thread = threading.Thread(target=loop.run_forever, name="lightning_lite remote", daemon=True)
         self._thread.start()
@@ -328,6 +331,11 @@ class RemoteRunner(Runner):
     def _kill_all(self) -> None:
         for work in list(self._works.values()):
             work.kill()
+
+    def _abandon_all(self) -> None:
+        for work in self._works.values():
+            work.abandon()
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
 
     def _report(self, report: Report) -> None:
         if type(report) is WorkExited and (work := self._works.get(report.work)) is not None and work.is_gone:

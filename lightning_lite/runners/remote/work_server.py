@@ -6,6 +6,7 @@
     take ◀─ reports, output ───────── Outbox ◀─ thread ◀──────────────────────────  its reports, its output
     beat ───────────────────────────▶ renews the lease
     kill ───────────────────────────▶ at once, past all requests
+    open_direct, close_direct ──────▶ a connection beside these calls, see `direct_channel`
 
 All methods may be called again: a call whose answer was lost does no harm. The process of the work is the
 same as on one machine, so signals, groups, the guardian and exit codes are. When the lease is over, the
@@ -34,6 +35,7 @@ from lightning_lite.messages import KillWork, WorkExited
 from lightning_lite.runners.base import RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.processes.spawn import inherited_settings
+from lightning_lite.runners.remote.direct_channel import DirectServer, pack_body, split_body
 from lightning_lite.runners.remote.lease import Lease
 from lightning_lite.runners.remote.numbered import Inbox, Outbox
 from lightning_lite.runners.remote.server_output import Printed, ServerOutput
@@ -91,6 +93,7 @@ class WorkServer:
     """Hosts one work.
 
     Args:
+        address: Address on which the driver reaches this machine, or `None` if it can't be reached.
         end: Ends this process with an exit code, at once.
 
     Example:
@@ -103,8 +106,11 @@ class WorkServer:
         ValueError: a server of a work has no method 'steal'
     """
 
-    def __init__(self, end: Callable[[int], Any] = os._exit) -> None:
+    def __init__(self, address: str | None = None, end: Callable[[int], Any] = os._exit) -> None:
+        self._address = address
         self._end = end
+        self._direct: DirectServer | None = None
+        self._direct_sent = 0  # number of the last message that was sent by it
         self._lock = threading.Condition()
         self._opened: tuple[int, bool] | None = None
         self._setup: ServerSetup
@@ -124,6 +130,8 @@ class WorkServer:
             "take": self._take,
             "beat": self._beat,
             "kill": self._kill,
+            "open_direct": self._open_direct,
+            "close_direct": self._close_direct,
         }
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -167,18 +175,67 @@ class WorkServer:
         self._accept(batch)
         return self._inbox.received
 
-    def _beat(self, answer: int) -> int:
+    def _beat(self, answer: int) -> tuple[int, int, int]:
         """Renew the lease.
 
         Args:
             answer: Number of the last answer of this method, or of `open`, that the driver has got.
 
         Returns:
-            The number of this answer.
+            Numbers of this answer, of the last request that has arrived, and of the last message.
         """
         with self._lock:
             self._runner.renew_lease(self._lease.renew(answer))
-            return self._lease.note_answer()
+            return self._lease.note_answer(), self._inbox.received, self._outbox.last
+
+    def _open_direct(self, key: bytes) -> tuple[str, int] | None:
+        """Listen for a direct connection; return address and port, or `None` if that is not possible."""
+        if self._address is None:
+            return None
+        self._close_direct()
+        with self._lock:
+            self._direct_sent = self._outbox.acknowledged
+            try:
+                self._direct = DirectServer(
+                    self._address, key, self._on_body, self._next_body, self._on_direct_end
+                )
+            except OSError:
+                return None
+            return self._address, self._direct.port
+
+    def _close_direct(self) -> None:
+        """End the direct connection, if there is one."""
+        with self._lock:
+            direct, self._direct = self._direct, None
+            self._lock.notify_all()
+        if direct is not None:
+            direct.end()
+
+    def _is_direct(self) -> bool:
+        return self._direct is not None and self._direct.is_connected
+
+    def _on_body(self, body: bytes) -> None:
+        received, batch = split_body(body)
+        with self._lock:
+            self._acknowledge(received)
+        if batch is not None:
+            self._accept(batch)
+
+    def _next_body(self, direct: DirectServer) -> bytes | None:
+        with self._lock:
+            while self._direct is direct:
+                batch = self._outbox.batch(self._direct_sent)
+                if batch is not None:
+                    self._direct_sent = self._outbox.end_of_batch(self._direct_sent)
+                    return pack_body(self._inbox.received, batch)
+                self._lock.wait()
+        return None
+
+    def _on_direct_end(self, direct: DirectServer) -> None:
+        with self._lock:
+            if self._direct is direct:
+                self._direct = None
+                self._lock.notify_all()
 
     def _take(self, acknowledged: int, patience: float) -> tuple[int, bytes | None]:
         """Return what the driver has not acknowledged, and wait for the first of it.
@@ -193,11 +250,11 @@ class WorkServer:
         until = monotonic() + patience
         with self._lock:
             self._acknowledge(acknowledged)
-            while self._outbox.last == self._outbox.acknowledged:
+            while self._is_direct() or self._outbox.last == self._outbox.acknowledged:
                 left = until - monotonic()
                 if left <= 0 or not self._lock.wait(left):
                     break
-        return self._inbox.received, self._outbox.batch()
+        return self._inbox.received, None if self._is_direct() else self._outbox.batch()
 
     def _kill(self, after: int) -> None:
         """Kill the work, but not before the request with that number, which may start it."""
