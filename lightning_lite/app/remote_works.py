@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from importlib import import_module
 
 from lightning_lite.errors import SettingError
@@ -74,7 +75,7 @@ def make_remote_runner(options: RunnerOptions, display: Display) -> Runner:
 
 
 def script_folder() -> str | None:
-    """Return the folder from which the script imports its modules, or `None` without a script."""
+    """Return the folder from which the script imports its modules; `None` without a script of the user."""
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     if not isinstance(path, str) or not os.path.isfile(path):
@@ -84,4 +85,6 @@ def script_folder() -> str | None:
     package = spec.parent if spec is not None else ""
     for _ in filter(None, package.split(".")):  # `python -m package.module`
         folder = os.path.dirname(folder)
-    return folder
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib", "scripts")}
+    # A program that is installed, such as pytest: the machines have its packages, which may be some GB.
+    return None if folder in installed else folder

@@ -155,6 +155,8 @@ def test_the_folder_that_is_sent_is_that_of_the_script_unless_another_or_none_is
     assert remote_works.script_folder() == os.path.abspath("project/package")
     main.__spec__ = ModuleSpec("package.program", None)  # python -m package.program
     assert remote_works.script_folder() == os.path.abspath("project")
+    main.__file__, main.__spec__ = pytest.__file__, ModuleSpec("pytest.__main__", None)  # python -m pytest
+    assert remote_works.script_folder() is None
 
     monkeypatch.setenv("LIGHTNING_LITE_RAY_WORKING_DIR", "off")
     assert remote_works.remote_options(RunOptions.resolve()).working_dir is None

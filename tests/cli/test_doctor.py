@@ -32,7 +32,7 @@ def test_the_page_has_all_subjects_and_a_small_app_has_run(capfd: pytest.Capture
     assert output.code == 0, findings
     assert set(findings) == {
         "python", "install", "packages", "system", "cpus", "memory", "open files", "processes",
-        "exit detection", "start method", "lightning apps", "settings", "terminal",
+        "exit detection", "start method", "lightning apps", "settings", "terminal", "ray",
         "root", "file system", "owners, modes", "free space", "locks", "atomic exchange", "reflink",
         "file events", "journal", "command channel", "self-test",
     }  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import click
 
-from lightning_lite.cli.checks import file_system, machine, object_store, self_test
+from lightning_lite.cli.checks import cluster, file_system, machine, object_store, self_test
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding, examine
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import drives_option, examples, json_option, plain_option, root_option
@@ -34,7 +34,7 @@ def command(root: str, drives: str | None, as_json: bool) -> None:
     remembers the result of its test. The exit code is 1 if something is broken.
     """
     sections = {
-        "machine": list(examine(machine.checks())),
+        "machine": [*examine(machine.checks()), *examine(cluster.checks())],
         "root": list(_check_root(root)),
         **({"drives": list(_check_drives(drives))} if drives else {}),
     }

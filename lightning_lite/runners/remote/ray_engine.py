@@ -26,6 +26,9 @@ _PROGRAM = f"import sys; sys.path.append(sys.argv.pop(1)); import {_MODULE} as p
 #: Seconds in which a cluster has to answer, or to start.
 _CONNECT_TIMEOUT = 60.0
 
+#: Seconds in which the head of a cluster has to accept a connection.
+_LISTEN_TIMEOUT = 10.0
+
 #: Seconds that the process has to end by itself.
 _PATIENCE = 4.0
 
@@ -43,7 +46,7 @@ class RayEngine:
         self._lock = threading.Lock()
         self._on_answers: dict[int, tuple[int, OnAnswer]] = {}  # by call: the place and what to call
         self._on_deaths: dict[int, Callable[[Death], None]] = {}  # by place
-        self._explanations: dict[int, Callable[[str], None]] = {}
+        self._replies: dict[int, Callable[[Any], None]] = {}
         self._frames: Frames | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -54,6 +57,7 @@ class RayEngine:
         Raises:
             RunnerError: There is no cluster, or it can't be used; the message says why.
         """
+        _check_that_something_listens(self._options.address)
         log = os.path.join(logs, "ray.log")
         ours, theirs = socket.socketpair()
         frames = self._frames = Frames(ours)
@@ -101,8 +105,15 @@ class RayEngine:
         """Call `then` with one line that says why there is no place yet."""
         number = next(self._numbers)
         with self._lock:
-            self._explanations[number] = then
+            self._replies[number] = then
         self.send("explain", number, resources)
+
+    def list_nodes(self, then: Callable[[list[str]], None]) -> None:
+        """Call `then`, in another thread, with the addresses of the nodes that are alive."""
+        number = next(self._numbers)
+        with self._lock:
+            self._replies[number] = then
+        self.send("list", number)
 
     def close(self) -> None:
         """End the connection, and all servers that are left."""
@@ -144,7 +155,7 @@ class RayEngine:
                 self._on_death(number, *rest)
             else:
                 with self._lock:
-                    then = self._explanations.pop(number)
+                    then = self._replies.pop(number)
                 then(*rest)
         for place in list(self._on_deaths):
             # Ray ends all actors of a process that ends, but nothing says when.
@@ -186,12 +197,35 @@ class RayPlacement:
         self._engine.send("kill", self._number)
 
 
+def _check_that_something_listens(address: str | None) -> None:
+    """Refuse an address at which nothing listens; Ray would try it again and again, for a minute.
+
+    Raises:
+        RunnerError: Nothing listens there.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if not host:
+        return  # a word, such as `auto`
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _LISTEN_TIMEOUT).close()
+    except OSError as error:
+        raise RunnerError(
+            f"There is no Ray cluster at {address!r}: {error.strerror or error}. Start one with "
+            "`ray start --head`, or correct the address."
+        ) from None
+
+
 def _explain_refusal(answer: Any, options: RemoteOptions, log: str) -> str:
     """Return in one line why there is no connection, and what to do."""
     where = f"the Ray cluster at {options.address!r}" if options.address else "a Ray cluster"
     if answer is None:
         return f"The connection to {where} could not be made: Ray has ended; its last words are in {log}."
     _, kind, text = answer
+    if kind == "RuntimeEnvSetupError" and "exceeds the maximum size" in text:
+        return (
+            f"The files in {options.working_dir!r} are too big to be sent to the machines: leave some out "
+            "with ray_excludes, name another folder with ray_working_dir, or none with the word 'off'."
+        )
     if kind == "ModuleNotFoundError" and "ray" in text:
         return "runner='ray' needs the package ray, which is not installed."
     if kind == "ConnectionError":

@@ -23,6 +23,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from lightning_lite.places import NODE_ADDRESS_VARIABLE
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.frames import Frames
@@ -54,7 +55,9 @@ class ServerActor:
         import ray  # noqa: PLC0415 - in a process of Ray, which has it
 
         # A public function of Ray without types.
-        self._server = WorkServer(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        os.environ[NODE_ADDRESS_VARIABLE] = address  # works inherit it
+        self._server = WorkServer(address)
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Carry out a call of the driver."""
@@ -132,6 +135,7 @@ class RayConnection:
             "call": self._call,
             "kill": self._kill,
             "explain": self._explain,
+            "list": self._list_nodes,
         }
         while (request := self._frames.receive()) is not None:
             verb, *arguments = request
@@ -196,6 +200,10 @@ class RayConnection:
         else:
             why = "Ray has not started a process for it yet, see ray.log"
         self._frames.send(("explained", request, why))
+
+    def _list_nodes(self, request: int) -> None:
+        addresses = [node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]]
+        self._frames.send(("listed", request, addresses))
 
     # Placement.
 
