@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml check coverage bench bench-peers torture docs docs-check build \
+.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml test-remote check coverage bench bench-peers torture docs docs-check build \
 	test-wheel release-check clean
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test-oldest  the same with the lowest version that pyproject.toml allows"
 	@echo "make test-python  run the tests with another Python: make test-python PYTHON=python3.14"
 	@echo "make test-ml   run the tests with scikit-learn, joblib, torch, Lightning, Gradio, Streamlit and Panel (1.6 GB or more)"
+	@echo "make test-remote  run the tests of apps on several machines with a real Ray cluster on this one (0.3 GB)"
 	@echo "make check     look at format, style and types"
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
@@ -82,6 +83,13 @@ test-ml:
 	@$(PYTHON) -m venv .venv-ml
 	@.venv-ml/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test-ml]"
 	@.venv-ml/bin/python -m pytest --quiet tests/ml
+
+# One after the other: each cluster has processes for some hundred MB, and all of them share the processors. All listen on
+# loopback only, and report nothing to the makers of Ray.
+test-remote:
+	@$(PYTHON) -m venv .venv-remote
+	@.venv-remote/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray]"
+	@RAY_USAGE_STATS_ENABLED=0 .venv-remote/bin/python -m pytest --quiet -m "not torture" tests/remote
 
 # In parallel, because the tests wait for processes and disks most of the time. A test that hangs shows the stack of
 # each thread after 19 minutes, and fails after 20.

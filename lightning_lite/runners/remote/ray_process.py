@@ -55,7 +55,7 @@ class ServerActor:
         import ray  # noqa: PLC0415 - in a process of Ray, which has it
 
         # A public function of Ray without types.
-        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         os.environ[NODE_ADDRESS_VARIABLE] = address  # works inherit it
         self._server = WorkServer(address)
 

@@ -1,0 +1,142 @@
+"""Apps on a real Ray cluster, from the command line as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
+from lightning_lite.errors import RunnerError, WorkStartFailed
+from lightning_lite.runs.catalog import read_runs
+from lightning_lite.settings import resolve_root
+from lightning_lite.testing import poll_until
+
+from tests.support.processes import DEADLINE, finish, run_python, starting
+
+HERE = Path(__file__).parent
+
+#: What the app prints: both works have the address of their node.
+PRINTED = {
+    "root.here | twice 1",
+    "root.there | twice 2",
+    "here 2 127.0.0.2 127.0.0.2",
+    "there 4 127.0.0.2 127.0.0.2",
+}
+
+LITE = ["-m", "lightning_lite"]
+
+
+@pytest.fixture
+def folder(cluster, monkeypatch, tmp_path) -> Path:
+    """A folder with the app; the cluster is that of the settings."""
+    monkeypatch.setenv("LIGHTNING_LITE_RUNNER", "ray")
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", cluster.address)
+    for name in ("ray_app.py", "module_of_the_app.py"):
+        shutil.copy(HERE / name, tmp_path)
+    return tmp_path
+
+
+class Plain(LightningWork):
+    def run(self):
+        return os.getpid()
+
+
+class Once(LightningFlow):
+    def __init__(self, work):
+        super().__init__()
+        self.work = work
+
+    def run(self):
+        self.work.run()
+        self.stop()
+
+
+def test_an_app_runs_on_the_cluster_with_the_modules_next_to_it(folder):
+    done = run_python(*LITE, "run", "--runner", "ray", folder / "ray_app.py", "--plain")
+
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.splitlines()) == PRINTED
+    assert done.stderr == ""
+
+
+def test_a_killed_app_leaves_nothing_on_the_nodes_and_is_resumed(folder):
+    go = folder / "go"
+    with starting() as start:
+        first = start(folder / "ray_app.py", go)
+        poll_until(lambda: (folder / "up").exists() or first.poll() is not None, DEADLINE)
+        (run,) = read_runs(resolve_root(None))
+        first.kill()
+        assert finish(first)[0] == -signal.SIGKILL
+        poll_until(lambda: not works_of(run.path), DEADLINE)
+
+        go.touch()
+        done = run_python(folder / "ray_app.py", go, env={**os.environ, "LIGHTNING_LITE_RESUME": "1"})
+
+    assert done.returncode == 0, done.stderr
+    assert "found True" in done.stdout.splitlines()
+    assert [(run.id, run.state) for run in read_runs(resolve_root(None))] == [(run.id, "stopped")]
+    assert Path(run.path, "logs", "root.here.log").read_text().count("twice 1") == 1
+
+
+def works_of(path: str) -> list[psutil.Process]:
+    """Return the processes with this run's folder in their environment, those of its works."""
+    root = f"LIGHTNING_LITE_ROOT={os.path.dirname(os.path.dirname(path))}"
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = Path("/proc", str(process.pid), "environ").read_bytes().decode().split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if root in environment and process.pid != os.getpid() and "worker" in str(process.cmdline()):
+            found.append(process)
+    return found
+
+
+def test_what_no_node_has_is_refused_at_once_with_what_they_have(folder):
+    app = LightningApp(Once(Plain(cloud_compute=CloudCompute("huge"))), compute={"huge": {"cpus": 500}})
+
+    with pytest.raises(WorkStartFailed) as refused:
+        app.run()  # the suite's own folder is not sent: it is no script
+
+    assert (
+        "root.work could not start: it needs 500 CPUs, and no node of the cluster has that: they have 4 CPUs"
+        in str(refused.value)
+    )
+
+
+def test_without_a_cluster_at_the_address_one_line_says_what_to_do(folder, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", "127.0.0.2:1")
+
+    with pytest.raises(RunnerError, match=r"There is no Ray cluster at '127\.0\.0\.2:1': Connection refused"):
+        LightningApp(Once(Plain())).run()
+
+
+def test_doctor_names_the_nodes_and_what_they_have(folder):
+    done = run_python(*LITE, "doctor", "--json")
+    findings = {finding["about"]: finding for finding in json.loads(done.stdout)["findings"]}
+
+    python = "Python {}.{}".format(*sys.version_info)
+    assert findings["ray cluster"]["value"].startswith("2 nodes; ")
+    assert findings["ray cluster"]["value"].count(f"(127.0.0.2): {python}") == 2
+    assert findings["ray"]["state"] == findings["ray cluster"]["state"] == "ok"
+
+
+def test_a_folder_that_is_too_big_is_refused_with_what_to_do(folder, monkeypatch):
+    with open(folder / "data.bin", "wb") as file:
+        file.truncate(600 * 2**20)  # a sparse file, which takes no room
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_WORKING_DIR", str(folder))
+
+    with pytest.raises(
+        RunnerError, match="are too big to be sent to the machines: leave some out with ray_excl"
+    ):
+        LightningApp(Once(Plain())).run()
+
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_EXCLUDES", "*.bin")
+    LightningApp(Once(Plain())).run()
