@@ -144,8 +144,8 @@ class CloudCompute(Transferable):
     """Kind of machine for a work, for runners of several machines; on one machine it is stored and shown.
 
     Args:
-        name: Name of the kind; `default` and `cpu` mean `cpu-small`. `KINDS` in `lightning_lite.resources`
-            says what it asks for.
+        name: Name of the kind; `default` and `cpu` mean `cpu-small`. `lightning_lite.resources.KINDS` and
+            the setting `compute` say what a name asks for.
         disk_size: Size of the disk, in GiB.
         idle_timeout: Seconds without a call after which the machine may be released, or `None`.
         shm_size: Shared memory, in MiB; `None` means 1024 for a machine with a GPU, else 0.

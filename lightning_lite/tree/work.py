@@ -55,7 +55,7 @@ class LightningWork(Component):
         port: Port of the server; `None` means a free one.
         local_build_config: Stored and shown, but without effect on one machine.
         cloud_build_config: Stored and shown, but without effect on one machine.
-        cloud_compute: Stored and shown, but without effect on one machine.
+        cloud_compute: What the process needs of its machine, with `runner="ray"`; else only stored and shown.
         run_once: Old name of `cache_calls`.
         start_with_flow: Whether the process starts with the app, if the work is created in `__init__` of its
             flow.
@@ -501,7 +501,7 @@ class LightningWork(Component):
 
     @property
     def cloud_compute(self) -> CloudCompute:
-        """Kind of machine for the work; without effect."""
+        """Kind of machine for the work; without effect on one machine."""
         return self._cloud_compute
 
     @cloud_compute.setter

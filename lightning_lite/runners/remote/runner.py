@@ -325,7 +325,7 @@ class RemoteRunner(Runner):
 
     def _stop_all(self, timeout: float) -> None:
         # In reverse order, because a work may need those that were started before it.
-        for work in reversed(self._works.values()):
+        for work in reversed(list(self._works.values())):  # a stop may end it at once
             work.stop(timeout)
 
     def _kill_all(self) -> None:
