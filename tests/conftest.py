@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from lightning_lite.storage import stores
 
 from tests.support.object_stores import ObjectServer
 
 
 @pytest.fixture
-def remote_place(object_server: ObjectServer, own_place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def remote_place(
+    object_server: ObjectServer, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """Return the url of an empty place on an object store, at which the drives of the test are."""
     url = object_server.new_url()
     monkeypatch.setenv("LIGHTNING_LITE_DRIVES", url)
     monkeypatch.setenv("XDG_CACHE_HOME", str(own_place.parent / "cache"))
-    return url
+    yield url
+    stores._open_object_store.cache_clear()  # it has open connections
 
 
 @pytest.fixture(params=["files", "objects"])

@@ -5,7 +5,9 @@ A place is an absolute folder, for drives in plain files, or a url, for drives o
 
 from __future__ import annotations
 
+import os
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lightning_lite.root_access import ANY, UNSHARED
@@ -15,6 +17,9 @@ from lightning_lite.storage.local import store as local
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+#: Beginnings of the names of variables that say how an object store is reached, and where copies are.
+_OF_CONNECTIONS = ("AWS_", "LIGHTNING_LITE_INSTANCE_ROLE", "XDG_CACHE_HOME")
 
 #: The stores that are no drives: no id of a drive begins with a dot.
 PRIVATE = (".paths", ".payloads", ".files")
@@ -29,7 +34,7 @@ def open_store(place: str, name: str, mode: str = ANY) -> Store:
         mode: With whom a folder may be shared, see `root_access.opened`.
     """
     if is_url(place):
-        return _object_store().ObjectStore(place, name)  # type: ignore[no-any-return]
+        return _open_object_store(place, name, _variables())
     return local.LocalStore(place, name, mode)
 
 
@@ -75,7 +80,25 @@ def sweep(place: str) -> int:
     """
     if not is_url(place):
         return 0
-    return sum(_object_store().ObjectStore(place, name).sweep() for name in (*drive_names(place), *PRIVATE))
+    stores = (_object_store().ObjectStore(place, name) for name in (*drive_names(place), *PRIVATE))
+    return sum(store.sweep() for store in stores)
+
+
+@lru_cache(maxsize=32)
+def _open_object_store(place: str, name: str, variables: int) -> Store:
+    """Return a store, which is shared: it has open connections, and knows that its conditions are kept.
+
+    Args:
+        place: As for `open_store`.
+        name: As for `open_store`.
+        variables: What `_variables` returns: after a change of one, another store is opened.
+    """
+    return _object_store().ObjectStore(place, name)  # type: ignore[no-any-return]
+
+
+def _variables() -> int:
+    """Return a number that changes with the variables for connections."""
+    return hash(frozenset(item for item in os.environ.items() if item[0].startswith(_OF_CONNECTIONS)))
 
 
 def _object_store() -> ModuleType:
