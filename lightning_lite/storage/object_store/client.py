@@ -238,7 +238,8 @@ class Client:
         return found
 
     def _send(self, request: Callable[[Any, S3Store], T]) -> T:
-        check_installed("A drive on an object store", "s3", "obstore")
+        if self._first is None:
+            check_installed("A drive on an object store", "s3", "obstore")
         import obstore  # noqa: PLC0415 - an optional package, which takes 15 ms
         from obstore.exceptions import BaseError  # noqa: PLC0415 - the same
 
