@@ -93,9 +93,9 @@ class Setting(NamedTuple):
     Attributes:
         name: Its name as an argument and in `pyproject.toml`.
         variable: Its environment variable.
-        kind: What its values are: `choice`, `flag`, `number`, `seconds`, `folder`, `place`, which is a folder or a
-            url, `name`, `tags`, `patterns`, `address`, `cluster`, `table` as `resources.read_table` takes it, or
-            `run`, which is a flag, or the id or the name of a run.
+        kind: What its values are: `choice`, `flag`, `number`, `seconds`, `folder`, `place`, which is a
+            folder or a url, `name`, `tags`, `patterns`, `address`, `cluster`, `table` as
+            `resources.read_table` takes it, or `run`, which is a flag, or the id or the name of a run.
         about: What it means, in one line.
         default: Its value if it is set nowhere.
         choices: The values of a `choice`.

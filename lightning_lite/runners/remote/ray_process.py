@@ -54,8 +54,7 @@ class ServerActor:
     def __init__(self) -> None:
         import ray  # noqa: PLC0415 - in a process of Ray, which has it
 
-        # A public function of Ray without types.
-        address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        address: str = ray.util.get_node_ip_address()
         os.environ[NODE_ADDRESS_VARIABLE] = address  # works inherit it
         self._server = WorkServer(address)
 
