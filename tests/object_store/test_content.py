@@ -26,6 +26,8 @@ from lightning_lite.storage.object_store.url import parse_url
 from tests.support.object_proxy import Proxy
 from tests.support.store_user import TREE, User, make, remove
 
+pytestmark = pytest.mark.dependencies
+
 
 def put(user: User, path: str, source: Path, *, move: bool = False, **options: object) -> None:
     user.store.put(

@@ -25,6 +25,8 @@ from tests.support.object_stores import KEYS, ObjectServer, free_port
 from tests.support.processes import run_python
 from tests.support.store_user import User
 
+pytestmark = pytest.mark.dependencies
+
 #: Seconds until an error; those of a busy machine are included.
 SOON = 5
 

@@ -15,6 +15,8 @@ from lightning_lite.storage.object_store.url import parse_url
 from tests.support.object_proxy import Proxy
 from tests.support.store_user import TREE, User
 
+pytestmark = pytest.mark.dependencies
+
 WEEK = 7 * 86400
 
 
