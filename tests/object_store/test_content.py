@@ -255,6 +255,39 @@ def test_a_damaged_manifest_is_named_and_not_replaced(user: User, url: str, body
     for act in (lambda: user.get("a"), lambda: user.put("a", "text"), lambda: user.delete("a"), user.list):
         with pytest.raises(DriveDamaged, match="'a'"):
             act()
+    assert [type(item) for item in user.store.verify(hashes=False)] == [Problem]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"b": "../../../out"},
+        {"b": None},
+        {"s": -1},
+        {"s": "1"},
+        {"o": -5},
+        {"m": None},
+        {"t": "now"},
+        {"d": []},
+    ],
+)
+def test_a_damaged_node_is_named_before_anything_is_written(
+    user: User, url: str, own_place: Path, change: dict[str, object]
+):
+    user.put("x", {"file": "text"})
+    place = parse_url(url)
+    client, key = Client(place), place.key("drives", "drive", "top", "x")
+    stored = client.read(key)
+    assert stored is not None
+    manifest = Manifest("x", stored.body)
+    manifest.spaces["anna"]["d"]["x"]["d"]["file"] |= change
+    body = manifest.encoded("mark")
+    client.upload(key, body, len(body))
+    for act in (lambda: user.get("x"), lambda: user.store.local_path("anna", ("x", "file"))):
+        with pytest.raises(DriveDamaged, match="is damaged"):
+            act()
+    assert os.listdir(own_place) == []
+    assert [type(item) for item in user.store.verify(hashes=False)] == [Problem]
 
 
 def test_a_manifest_of_a_newer_version_is_left_alone(user: User, url: str):

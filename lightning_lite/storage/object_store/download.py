@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from lightning_lite.storage.base import OnProgress, Parts
-from lightning_lite.storage.errors import DriveDamaged, DriveError, DriveSymlink, shown
+from lightning_lite.storage.errors import DriveDamaged, DriveSymlink, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import copy_range, restored_mode, warn_of_loss
 from lightning_lite.storage.fs.links import follow
-from lightning_lite.storage.names import check_part
 from lightning_lite.storage.object_store.attributes import write_attributes
 from lightning_lite.storage.object_store.cache import Cache
 from lightning_lite.storage.object_store.client import PART, Client
@@ -86,7 +85,6 @@ class Downloader:
         Raises:
             ObjectMissing: It was replaced and swept.
             DriveSymlink: A link in it leads out of it.
-            DriveDamaged: A name in it is none of a drive.
         """
         lost: set[str] = set()
         folders = list(_folders(folder, ()))
@@ -219,18 +217,7 @@ def _finish_folder(path: str, node: Node, top: int, lost: set[str]) -> None:
 
 
 def _folders(folder: Node, parts: Parts) -> Iterator[tuple[Parts, Node]]:
-    """Yield a folder and all folders in it, each after its parent, with the names in them checked.
-
-    The names are checked, because each user of the bucket may have written the manifest.
-    """
-    for name in folder["d"]:
-        whole = "/".join((*parts, name))
-        try:
-            check_part(name, whole, portable=False)
-        except DriveError as error:
-            raise DriveDamaged(f"A manifest has the name {shown(whole)}: {error.message}") from None
-        if name in ("", ".") or "/" in name or "\0" in name:
-            raise DriveDamaged(f"A manifest has the name {shown(whole)}, which no drive has.")
+    """Yield a folder and all folders in it, each after its parent."""
     yield parts, folder
     for name, node in folder["d"].items():
         if "d" in node:

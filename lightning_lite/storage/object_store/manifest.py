@@ -16,6 +16,7 @@ A node is a dict with short keys, because a manifest may have 10,000 of them:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from time import time_ns
@@ -31,10 +32,11 @@ from lightning_lite.storage.errors import (
     DriveNotADirectory,
     DriveNotFound,
     DriveNotOwner,
+    DrivePathError,
     shown,
 )
 from lightning_lite.storage.fs.links import follow
-from lightning_lite.storage.names import folded, refuse_other_form
+from lightning_lite.storage.names import check_part, folded, refuse_other_form
 
 Node = dict[str, Any]
 
@@ -45,6 +47,9 @@ RECENT = 128
 
 #: Permissions of a folder that a put creates above what it puts.
 _FOLDER_MODE = 0o755
+
+#: What the id of an object with content looks like.
+_ID = re.compile("[0-9a-f]{32}")
 
 #: Maximum number of characters of the name of a manifest; a longer one is replaced by its digest.
 _MAX_NAME = 400
@@ -283,6 +288,51 @@ def followed(space: Node, parts: Parts) -> Node | None:
         return node  # nearly always
     real = follow([], "/".join(parts), lambda path: link_text(space, path))
     return None if real is None else node_at(space, real)
+
+
+def check_node(node: Node, path: str) -> None:
+    """Refuse a node that this package has not written, before its content is copied to this machine.
+
+    All users of the bucket can write manifests, and names and ids become names of files here.
+
+    Args:
+        node: The node.
+        path: Its path in the drive, for the error.
+
+    Raises:
+        DriveDamaged: A name in it is none of a drive, or a value is of another kind.
+    """
+    try:
+        if "l" in node:
+            is_whole = isinstance(node["l"], str) and isinstance(node["t"], int)
+        elif "d" in node:
+            is_whole = isinstance(node["m"], int) and isinstance(node["t"], int)
+            for name, inner in node["d"].items():
+                _check_name(name, f"{path}/{name}")
+                check_node(inner, f"{path}/{name}")
+        else:
+            size, start = node["s"], node.get("o", 0)
+            is_whole = all(isinstance(value, int) for value in (size, start, node["m"], node["t"]))
+            is_whole = is_whole and min(size, start) >= 0
+            is_whole = is_whole and (not size or _ID.fullmatch(node["b"]) is not None)
+            is_whole = is_whole and isinstance(node.get("h", ""), str) and isinstance(node.get("x", {}), dict)
+    except (KeyError, TypeError, AttributeError):
+        is_whole = False
+    if not is_whole:
+        raise DriveDamaged(
+            f"The manifest of {shown(path)} is damaged: another program has written to the bucket; put it "
+            f"again, or restore that object."
+        )
+
+
+def _check_name(name: str, path: str) -> None:
+    try:
+        check_part(name, path, portable=False)
+        is_name = name not in ("", ".") and "/" not in name and "\0" not in name
+    except DrivePathError:
+        is_name = False
+    if not is_name:
+        raise DriveDamaged(f"A manifest has the name {shown(path)}, which no drive has; delete it.")
 
 
 def entry_of(node: Node, path: str, owner: str) -> Entry:

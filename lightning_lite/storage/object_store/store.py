@@ -49,6 +49,7 @@ from lightning_lite.storage.object_store.manifest import (
     RECENT,
     Manifest,
     Node,
+    check_node,
     entry_of,
     files_below,
     followed,
@@ -272,7 +273,7 @@ class ObjectStore:
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
         """Compare the drive with the promises of drives; see `Store`."""
-        return verify(self._client, self._data, self._manifests(), self._downloader, hashes=hashes)
+        return verify(self._client, self._data, self._bodies(), self._downloader, hashes=hashes)
 
     def sweep(self) -> int:
         """Delete the objects that belong to no version: those of dead writers, and of replaced versions.
@@ -313,12 +314,15 @@ class ObjectStore:
 
     def _manifests(self) -> Iterator[Manifest]:
         """Read all manifests."""
-        for stored, name in in_parallel(
-            lambda key: (self._client.read(key), key.rpartition("/")[2]),
-            [one.key for one in self._client.listing(self._top)],
-        ):
+        for name, body in self._bodies():
+            yield Manifest(name, body)
+
+    def _bodies(self) -> Iterator[tuple[str, bytes]]:
+        """Read names and contents of all manifests."""
+        keys = [one.key for one in self._client.listing(self._top)]
+        for key, stored in in_parallel(lambda key: (key, self._client.read(key)), keys):
             if stored is not None:
-                yield Manifest(name, stored.body)
+                yield key.rpartition("/")[2], stored.body
 
     def _change(
         self, first: str, change: Callable[[Manifest], None], before: tuple[Manifest, str | None]
@@ -391,6 +395,7 @@ class ObjectStore:
             raise DriveNotFound(
                 f"We didn't find any match for the associated {shown(path)}{whose}; see list()."
             )
+        check_node(node, path)
         return node
 
     def _entries(self, parts: Parts, owner: str | None, *, recursive: bool) -> Iterator[Entry]:

@@ -6,35 +6,39 @@ from collections.abc import Iterator
 from itertools import chain
 
 from lightning_lite.storage.base import CheckedFile, Problem
-from lightning_lite.storage.errors import DriveError
+from lightning_lite.storage.errors import DriveDamaged, DriveError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import check_length, check_part
 from lightning_lite.storage.object_store.client import PART, Client
 from lightning_lite.storage.object_store.download import Downloader, ObjectMissing
-from lightning_lite.storage.object_store.manifest import Manifest, Node, files_below, followed
+from lightning_lite.storage.object_store.manifest import Manifest, Node, check_node, files_below, followed
 
 
 def verify(
-    client: Client, data: str, manifests: Iterator[Manifest], downloader: Downloader, *, hashes: bool
+    client: Client, data: str, bodies: Iterator[tuple[str, bytes]], downloader: Downloader, *, hashes: bool
 ) -> Iterator[Problem | CheckedFile]:
     """Yield each file of a drive, and each problem, in the order of their paths.
 
     Args:
         client: The bucket.
         data: Key of the folder of the drive's objects with content.
-        manifests: Reads all manifests of the drive.
+        bodies: Reads names and contents of all manifests of the drive.
         downloader: Fetches the content of files.
         hashes: Whether to read all files for their digests.
     """
-    found = [
-        (f"{owner}/{path}", owner, path, node, space)
-        for manifest in manifests
-        for owner, space in manifest.spaces.items()
-        for path, node in files_below(space, "")
-    ]
+    found: list[tuple[str, str, Node, Node]] = []
+    for name, body in bodies:
+        try:
+            spaces = Manifest(name, body).spaces
+            for owner, space in spaces.items():
+                for first, node in space["d"].items():
+                    check_node(node, first)
+                found += [(f"{owner}/{path}", path, node, space) for path, node in files_below(space, "")]
+        except DriveDamaged as error:
+            yield Problem(name, "its manifest is damaged", error.message)
     # After the manifests: what they name was sent before.
     sizes = {one.key.rpartition("/")[2]: one.size for one in client.listing(data)}
-    for whole, _, path, node, space in sorted(found, key=lambda item: item[0]):
+    for whole, path, node, space in sorted(found, key=lambda item: item[0]):
         yield from chain(
             _check_at_name(whole, path),
             _check_at_link(whole, path, space)
