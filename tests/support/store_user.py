@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lightning_lite.storage.base import Destination, Source, Store
 
@@ -16,7 +17,7 @@ class User:
         self.store = store
         self.here = here
 
-    def put(self, path: str, content: object, owner: str = "anna", **options) -> None:
+    def put(self, path: str, content: object, owner: str = "anna", **options: Any) -> None:
         make(self.here / "source", content)
         source = Source(
             str(self.here / "source"),

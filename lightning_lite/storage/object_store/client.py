@@ -1,6 +1,6 @@
 """Requests to an object store: a few verbs, each of which ends as a value or as an error of drives.
 
-The library `obstore` signs, sends and repeats the requests. Its errors contain long texts with whatever the
+The library `obstore` signs, sends and repeats the requests. Its errors contain long texts with all that the
 server has answered, so they are replaced here, and not kept as a cause.
 """
 

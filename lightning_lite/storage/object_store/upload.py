@@ -29,7 +29,7 @@ PACK = 8 * 1024 * 1024
 
 
 class Upload(NamedTuple):
-    """An object that is to be sent.
+    """An object to send.
 
     Attributes:
         key: Its key.
@@ -144,7 +144,7 @@ class _Plan:
         return node
 
     def finished(self) -> list[Upload]:
-        """Return all objects that are to be sent."""
+        """Return all objects to send."""
         self._close_pack()
         return self._uploads
 
