@@ -207,6 +207,18 @@ def test_a_store_that_ignores_conditions_is_refused_at_the_first_change(
     assert user_by_proxy.list() == []
 
 
+def test_a_store_that_compares_tags_without_quotes_is_used(
+    user_by_proxy: User, proxy: Proxy, url: str, cache: Path
+):
+    proxy.wants_bare_tags = True
+    users = [user_by_proxy, User(ObjectStore(url, "drive", cache=str(cache)), user_by_proxy.here)]
+    for user in users:  # the second one reads what the first one has found out
+        for text in ("one", "two"):
+            user.put("a", text)
+            assert user.get("a") == text
+        assert user.store._client.bare_tags
+
+
 def test_a_store_that_is_known_to_keep_conditions_is_tried_once_for_each_endpoint(
     user_by_proxy: User, proxy: Proxy, url: str, cache: Path
 ):

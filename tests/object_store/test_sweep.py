@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite.storage.errors import DriveOSError
+from lightning_lite.storage.errors import DriveOSError, DriveWarning
 from lightning_lite.storage.object_store import store as object_stores
 from lightning_lite.storage.object_store import sweep
 from lightning_lite.storage.object_store.client import Client
@@ -123,6 +123,16 @@ def test_a_reader_whose_version_is_swept_gets_the_newer_one(
     proxy.before = before
     assert user_by_proxy.get("a") == {"x": "new"}
     assert replaced
+
+
+def test_a_put_whose_sweep_is_refused_is_done(
+    user_by_proxy: User, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(object_stores, "_SWEEP_EVERY", 1)
+    proxy.refuse = lambda method, path: (403, "AccessDenied") if "-clock" in path else None
+    with pytest.warns(DriveWarning, match="could not be deleted"):
+        user_by_proxy.put("a", "text")
+    assert user_by_proxy.get("a") == "text"
 
 
 def test_one_put_of_many_sweeps_its_drive(user: User, objects, monkeypatch: pytest.MonkeyPatch):

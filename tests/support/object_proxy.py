@@ -30,6 +30,7 @@ class Proxy:
         loses_refusals: Whether that includes those whose condition did not hold.
         failed: Part of the requests that are answered with 503 and not done.
         ignores: Names of headers that are removed.
+        wants_bare_tags: Whether a tag in a condition is compared with its quotes, as in Ceph 16.
         ages: Seconds by which the clock of the store is behind.
         refuse: Returns status and code of S3 for a request that is not done, or `None`.
         before: Called with method and path before a request is done.
@@ -43,6 +44,7 @@ class Proxy:
     loses_refusals: bool = True
     failed: float = 0.0
     ignores: tuple[str, ...] = ()
+    wants_bare_tags: bool = False
     ages: float = 0.0
     refuse: Callable[[str, str], tuple[int, str] | None] = lambda method, path: None
     before: Callable[[str, str], None] = lambda method, path: None
@@ -97,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in self.headers.items()
             if name.lower() not in ("connection", *rules.ignores)
         }
+        if rules.wants_bare_tags and (tag := headers.get("if-match")):
+            headers["if-match"] = '"0"' if tag.startswith('"') else f'"{tag}"'
         is_conditional = method == "PUT" and any(name.lower() in CONDITIONS for name in headers)
         connection = HTTPConnection("127.0.0.1", rules.target)
         try:

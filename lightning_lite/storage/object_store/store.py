@@ -14,6 +14,7 @@ from json import dumps
 from operator import attrgetter
 from select import select
 from typing import BinaryIO, TypeVar
+from warnings import warn
 
 from lightning_lite.storage.base import (
     CheckedFile,
@@ -28,10 +29,12 @@ from lightning_lite.storage.base import (
 from lightning_lite.storage.errors import (
     DriveAmbiguous,
     DriveDamaged,
+    DriveError,
     DriveIdError,
     DriveIsDirectory,
     DriveNotFound,
     DriveUnreachable,
+    DriveWarning,
     shown,
 )
 from lightning_lite.storage.fs import syscalls
@@ -178,7 +181,7 @@ class ObjectStore:
         finally:
             syscalls.close(fd)
         if random.randrange(_SWEEP_EVERY) == 0:
-            self.sweep()
+            self._sweep_after_put()
 
     def get(
         self,
@@ -284,6 +287,16 @@ class ObjectStore:
             The number of deleted objects.
         """
         return sweep(self._client, self._data, self._manifests())
+
+    def _sweep_after_put(self) -> None:
+        try:
+            self.sweep()
+        except DriveError as error:  # the put is done
+            warn(
+                f"Old versions in {self._client.url} could not be deleted: {error.message}",
+                DriveWarning,
+                stacklevel=3,
+            )
 
     def _view(self, node: Node, name: str) -> str:
         def write(path: str) -> None:
