@@ -60,6 +60,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
                 root_mode=options.root_mode,
                 name=options.name,
                 tags=options.tags,
+                drives=options.drives,
             )
             return folder, Journal.create(folder.path, identity, durable=options.durable)
     journal = Journal.open(path, identity, durable=options.durable)
@@ -70,7 +71,13 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
         with suppress(OSError):  # the next resume removes them
             remove_unneeded(path, replay.history.value_files())
         _check_values(os.path.join(path, "values"), replay.history.value_files())
-        return RunFolder.reopen(path, options.name, options.tags), journal
+        folder = RunFolder.reopen(path, options.name, options.tags, options.drives)
+        if folder.earlier_drives != options.drives:
+            print_notice(
+                f"The drives of run {folder.id} were {folder.earlier_drives or 'in the root'}, and are now "
+                f"{options.drives or 'in the root'}: files that completed calls have put are not there."
+            )
+        return folder, journal
     except BaseException:
         journal.close()
         raise

@@ -69,6 +69,8 @@ def resume_command(run: RunSummary, root: str, *, retry_failed: bool) -> ResumeC
             f"started. Start the program yourself, with app.run(resume={run.id!r})."
         )
     variables = {settings.ROOT_VARIABLE: root, settings.RESUME_VARIABLE: run.id}
+    if isinstance(drives := run.details.get("drives"), str):
+        variables[settings.DRIVES_VARIABLE] = drives
     if retry_failed:
         variables[settings.RETRY_FAILED_VARIABLE] = "1"
     executable = str(run.details.get("executable") or sys.executable)

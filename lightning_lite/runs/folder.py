@@ -45,6 +45,7 @@ class RunFolder:
         logs: Absolute path of the folder for the output of works.
         values: Absolute path of the folder for big values, which may be missing.
         frontends: Absolute path of the folder for the output of frontends, which may be missing.
+        earlier_drives: Folder or url of its drives before it was resumed, or `None` if they were in the root.
     """
 
     def __init__(self, path: str, details: dict[str, Any]) -> None:
@@ -53,6 +54,7 @@ class RunFolder:
         self.logs = os.path.join(path, "logs")
         self.values = os.path.join(path, "values")
         self.frontends = os.path.join(path, "frontends")
+        self.earlier_drives: str | None = details.get("drives")
         self._details = details
 
     @classmethod
@@ -66,6 +68,7 @@ class RunFolder:
         root_mode: str = ANY,
         name: str | None = None,
         tags: Sequence[str] = (),
+        drives: str | None = None,
     ) -> Self:
         """Make the folder of a new run, with permission for its user only.
 
@@ -77,6 +80,7 @@ class RunFolder:
             root_mode: With whom the root may be shared, see `root_access.opened`.
             name: Name of the run, or `None`.
             tags: Tags of the run.
+            drives: Folder or url of its drives, or `None` if they are in the root.
 
         Raises:
             RootRefused: Another user could have written into the root.
@@ -93,6 +97,7 @@ class RunFolder:
                     "identity": identity,
                     "name": name,
                     "tags": list(tags),
+                    "drives": drives,
                     **_describe_process(command, now),
                 },
             )
@@ -105,13 +110,16 @@ class RunFolder:
         return run
 
     @classmethod
-    def reopen(cls, path: str, name: str | None = None, tags: Sequence[str] = ()) -> Self:
+    def reopen(
+        cls, path: str, name: str | None = None, tags: Sequence[str] = (), drives: str | None = None
+    ) -> Self:
         """Return the folder of a run that this process resumes, and record that in its `run.json`.
 
         Args:
             path: Absolute path of its folder.
             name: Its new name; `None` keeps the one that it has.
             tags: Its new tags; an empty list keeps those that it has.
+            drives: Folder or url of its drives now, or `None` if they are in the root.
 
         Raises:
             RunnerError: Its `run.json` can't be read or written.
@@ -125,7 +133,9 @@ class RunFolder:
                 details["name"] = name
             if tags:
                 details["tags"] = list(tags)
+            details["drives"], earlier = drives, details.get("drives")
             run = cls(path, {**details, **_describe_process(None, time.time()), **begun})
+            run.earlier_drives = earlier
             run._open_logs()
             with suppress(FileNotFoundError):  # of the earlier process; the app may show nothing now
                 os.unlink(os.path.join(path, LAYOUT))

@@ -17,6 +17,7 @@ from lightning_lite.storage.stores import drive_names
 
 from tests.cli.verbs import call
 from tests.support.files import write
+from tests.support.processes import run_python
 from tests.support.sharing import Sharing
 
 
@@ -111,3 +112,35 @@ def test_a_place_with_a_password_is_refused_without_it(
 def test_the_id_of_a_drive_is_no_url_and_the_error_says_where_urls_go():
     with pytest.raises(DriveIdError, match=r"use an id like 'lit://name', and say with drives= of the app"):
         Drive("s3://bucket/prefix")
+
+
+def test_a_resumed_run_finds_its_drives_and_says_if_they_are_at_another_place(
+    tmp_path: Path,
+):
+    write(
+        "app.py",
+        "import os\n"
+        "from lightning_lite import LightningApp\n"
+        "from tests.support.sharing import Sharing\n"
+        "class Interrupted(Sharing):\n"
+        "    def run(self):\n"
+        "        self._listed = self.make.run(self.drive, 'hello')\n"
+        "        if not os.path.exists('repaired'):\n"
+        "            raise ArithmeticError('not yet')\n"
+        "        super().run()\n"
+        "LightningApp(Interrupted()).run()\n",
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    first = run_python("app.py", env={**environ, "LIGHTNING_LITE_DRIVES": str(tmp_path / "apart")})
+    assert "not yet" in first.stderr
+    write("repaired")
+
+    same = run_python("-m", "lightning_lite", "resume", env=environ)
+
+    assert (same.returncode, "The drives of run" in same.stdout + same.stderr) == (0, False), same.stderr
+    assert not (tmp_path / "root/drives").exists()
+    os.unlink("repaired")
+    run_python("app.py", env={**environ, "LIGHTNING_LITE_DRIVES": str(tmp_path / "apart")})
+    write("repaired")
+    moved = run_python("app.py", env={**environ, "LIGHTNING_LITE_RESUME": "1"})
+    assert f"were {tmp_path}/apart, and are now in the root: files that" in moved.stdout + moved.stderr
