@@ -198,7 +198,8 @@ class DriveContents:
         try:
             names = {name: PROTOCOL + name for name in self._names()}
         except (LightningLiteError, OSError) as error:
-            return DriveList([], f"The root {shown(self._root)} can't be read: {sentence(error)}")
+            what = "object store" if is_url(self._root) else "root"
+            return DriveList([], f"The {what} {shown(self._root)} can't be read: {sentence(error)}")
         names |= {drive: title for drive, (_, title) in ARTIFACTS.items()}
         if self._counting.acquire(blocking=False):  # else another thread counts
             try:

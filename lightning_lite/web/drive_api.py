@@ -11,9 +11,10 @@ from lightning_lite.web.site import Site
 
 
 def list_drives(site: Site) -> dict[str, Any]:
-    """Return the drives."""
+    """Return the drives, and where they are if not in the root."""
     found = site.drives.drives()
-    return {"drives": [drive._asdict() for drive in found.drives], "trouble": found.trouble}
+    place = None if site.place == site.root else site.place
+    return {"place": place, "drives": [drive._asdict() for drive in found.drives], "trouble": found.trouble}
 
 
 def show_folder(

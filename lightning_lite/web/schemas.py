@@ -353,6 +353,7 @@ SCHEMAS: dict[str, Schema] = {
         done=FLAG,
     ),
     "Drives": record(
+        place=nullable(TEXT),
         drives=array(
             record(
                 id=TEXT,

@@ -72,7 +72,7 @@ def test_the_files_of_a_call_are_not_looked_for_and_the_answer_says_that_some_ma
 
 
 def test_the_server_of_the_page_shows_the_store(filled: str, tmp_path):
-    with serving() as server:
+    with serving("--drives", filled, LIGHTNING_LITE_DRIVES="") as server:
         assert server.get("/api/server").data["drives"] == filled
         drives = poll_until(
             lambda: [one for one in server.get("/api/drives").data["drives"] if one["entries"]]

@@ -14,7 +14,7 @@ export function Drives() {
   return html`<div class="content wide" data-view="drives"><h1>Drives</h1>
     <${Body} answer=${answer} what="the drives">${(data) => {
       const drives = data.drives.filter((drive) => drive.name.toLowerCase().includes(text.toLowerCase()));
-      return html`<${Trouble} text=${data.trouble} />
+      return html`${data.place && html`<p class="dim" data-place>in ${data.place}</p>`}<${Trouble} text=${data.trouble} />
         ${data.drives.length > 8 && html`<div class="bar"><${SearchField} label="Search drives" value=${text} onInput=${setText} /></div>`}
         ${data.drives.length === 0
           ? html`<${Empty}>There is no drive here yet: <code>Drive("lit://name").put("file.txt")</code> makes one.<//>`
