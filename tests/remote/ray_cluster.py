@@ -29,7 +29,7 @@ NODE: dict[str, Any] = {
 
 
 class RayCluster:
-    """The cluster, with a head and one more node that has the resource `second`."""
+    """The cluster, with a head, which has the resource `first`, and a node with the resource `second`."""
 
     def __init__(self, log: str) -> None:
         with open(log, "ab") as file:
@@ -67,7 +67,9 @@ def main() -> None:
     """Hold a cluster until `quit`, or until the input ends."""
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - in the process of the cluster alone
 
-    cluster = Cluster(initialize_head=True, head_node_args=NODE | {"_system_config": HEALTH})
+    cluster = Cluster(
+        initialize_head=True, head_node_args=NODE | {"_system_config": HEALTH, "resources": {"first": 4}}
+    )
     nodes = [cluster.add_node(**NODE, resources={"second": 4})]
 
     def raylet() -> int:

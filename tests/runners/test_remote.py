@@ -354,22 +354,21 @@ def test_the_place_of_a_work_names_its_machine(remote, engine):
 def cut_link(monkeypatch):
     """Return a function that cuts the direct connections in the middle of a frame, and how often it did."""
     clients = []
-    made = DirectClient.connection_made
+    connect = DirectClient.connect
 
-    def connection_made(client, transport):
-        made(client, transport)
+    async def note_and_connect(client, *place):
+        await connect(client, *place)
         clients.append(client)
 
-    monkeypatch.setattr(DirectClient, "connection_made", connection_made)
+    monkeypatch.setattr(DirectClient, "connect", note_and_connect)
     monkeypatch.setattr(remote_work, "_RECONNECT_PAUSE", 0.01)
 
     def cut() -> None:
         poll_until(lambda: clients, timeout=DEADLINE)
-        transport = clients.pop()._transport
-        if transport is not None:
-            # Half of a frame is out, the rest never comes.
-            os.write(transport.get_extra_info("socket").fileno(), b"\0" * 20)
-            transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        connection = clients.pop()._socket
+        if connection is not None:
+            connection.send(b"\0" * 20)  # half of a frame, the rest never comes
+            connection.shutdown(socket.SHUT_RDWR)
 
     return cut
 
@@ -386,10 +385,8 @@ def test_nothing_is_lost_or_repeated_when_the_direct_connection_is_cut(remote, c
 
 
 def test_a_stranger_that_connects_first_gets_nothing_and_the_driver_connects():
-    bodies, ended = [], threading.Event()
-    server = DirectServer(
-        "127.0.0.1", b"key", bodies.append, lambda _: ended.wait(DEADLINE) and None, lambda _: ended.set()
-    )
+    changed = threading.Event()
+    server = DirectServer("127.0.0.1", b"key", lambda: None, changed.set)
     for nonsense in (b"", b"GET / HTTP/1.1\r\n" * 5, Sealer(b"guess", DRIVER).seal(b"")):
         with socket.create_connection(("127.0.0.1", server.port)) as stranger:
             stranger.sendall(nonsense)
@@ -399,11 +396,11 @@ def test_a_stranger_that_connects_first_gets_nothing_and_the_driver_connects():
     sealer = Sealer(b"key", DRIVER)
     with socket.create_connection(("127.0.0.1", server.port)) as driver:
         driver.sendall(sealer.seal(b"") + sealer.seal(b"first"))
-        poll_until(lambda: bodies, timeout=DEADLINE)
+        assert changed.wait(DEADLINE)
+        assert poll_until(server.read, timeout=DEADLINE) == [b"first"]
         driver.sendall(Sealer(b"key", SERVER).seal(b"sent back"))
-        ended.wait(DEADLINE)
-
-    assert bodies == [b"first"]
+        poll_until(lambda: server.read() is None, timeout=DEADLINE)
+    server.close()
 
 
 def _read_all(connection: socket.socket) -> bytes:

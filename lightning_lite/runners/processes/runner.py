@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
@@ -59,6 +59,9 @@ from lightning_lite.runners.processes.terminal_access import TerminalAccess
 from lightning_lite.runners.wire.poller import Poller
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted, TerminalReleased, TerminalRequested
 from lightning_lite.values.pickling import pack
+
+if TYPE_CHECKING:
+    from lightning_lite.runners.wire.poller import Writer
 
 
 class ProcessRunner(Runner):
@@ -188,6 +191,24 @@ class ProcessRunner(Runner):
             deadline: Seconds of `lease.read_clock`.
         """
         self._factory.renew_lease(deadline)
+
+    # For a server of works, which carries messages in the thread of this runner.
+
+    def watch(self, fd: int, on_readable: Callable[[], None]) -> None:
+        """Call `on_readable` in `wait` each time when a file descriptor can be read."""
+        self._poller.watch(fd, on_readable)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget a file descriptor that is watched."""
+        self._poller.unwatch(fd)
+
+    def push(self, writer: Writer) -> None:
+        """Let `writer` write as much as its file descriptor accepts, and the rest in `wait`."""
+        self._poller.push(writer)
+
+    def drop(self, writer: Writer) -> None:
+        """Let `writer` write no more."""
+        self._poller.drop(writer)
 
     # Signals; called in their handlers.
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -124,14 +125,19 @@ def split_body(body: bytes) -> tuple[int, bytes | None]:
 
 
 class DirectServer:
-    """The end of the server: listens for one driver, then reads and writes in two threads.
+    """The end of the server. A thread listens for the driver; then one thread of the server reads and writes.
 
     Args:
         address: Address of this machine on which the driver reaches it.
         key: The key.
-        on_body: Takes the body of each frame, in the thread that reads.
-        next_body: Waits for the body of the next frame, and returns it; `None` ends the connection.
-        on_end: Called once, when the connection has ended or no driver has come.
+        next_body: Returns the body of the next frame, or `None` if there is nothing to send now.
+        on_change: Called in the thread that listens, when the driver has come, or none has.
+
+    Attributes:
+        port: Where it listens.
+        connection: The connection to the driver; `None` before and after it.
+        is_over: Whether there will be no connection any more.
+        fd: For writing, a file descriptor of its own: one that is watched for reading can't be watched twice.
 
     Raises:
         OSError: It can't listen there.
@@ -141,42 +147,81 @@ class DirectServer:
         self,
         address: str,
         key: bytes,
-        on_body: Callable[[bytes], None],
-        next_body: Callable[[DirectServer], bytes | None],
-        on_end: Callable[[DirectServer], None],
+        next_body: Callable[[], bytes | None],
+        on_change: Callable[[], None],
     ) -> None:
         self._opener = Opener(key, DRIVER)
+        self._sealer = Sealer(key, SERVER)
         self._key = key
-        self._on_body = on_body
         self._next_body = next_body
-        self._on_end = on_end
-        self._socket: socket.socket | None = None
-        self._listener = socket.create_server((address, 0))
+        self._on_change = on_change
+        self._rest = memoryview(b"")
+        self._listener = socket.create_server((address, 0), family=_family(address))
         self.port: int = self._listener.getsockname()[1]
-        self.is_connected = False
-        threading.Thread(target=self._run, name="lightning_lite direct", daemon=True).start()
+        self.connection: socket.socket | None = None
+        self.is_over = False
+        self.fd = -1
+        threading.Thread(target=self._listen, name="lightning_lite direct", daemon=True).start()
+
+    def read(self) -> list[bytes] | None:
+        """Return the bodies of the frames that have arrived, without waiting; `None` at the end."""
+        assert self.connection is not None
+        try:
+            data = self.connection.recv(_CHUNK)
+            return self._opener.feed(data) if data else None
+        except BlockingIOError:
+            return []
+        except (OSError, DirectError):
+            return None
+
+    def push(self) -> bool:
+        """Send as much as the connection accepts; return whether everything is out."""
+        connection = self.connection
+        while connection is not None:
+            if not self._rest:
+                body = self._next_body()
+                if body is None:
+                    break
+                self._rest = memoryview(self._sealer.seal(body))
+            try:
+                self._rest = self._rest[connection.send(self._rest) :]
+            except BlockingIOError:
+                return False
+            except OSError:
+                break  # `read` says it, too
+        return True
 
     def end(self) -> None:
-        """End the connection; callable from any thread."""
-        self._listener.close()
-        if self._socket is not None:
+        """Make the connection end; callable from any thread, the thread that reads sees it."""
+        self.is_over = True
+        connection = self.connection
+        for one in (self._listener, connection):
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
+                if one is not None:
+                    one.shutdown(socket.SHUT_RDWR)
             except OSError:
-                pass  # it is closed already
+                pass  # it is closed or not connected
 
-    def _run(self) -> None:
+    def close(self) -> None:
+        """Close the connection, in the thread that reads."""
+        self.is_over = True
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+            os.close(self.fd)
+
+    def _listen(self) -> None:
         try:
             with self._listener:
                 connection = self._accept()
-            if connection is not None:
-                with connection:
-                    self._serve(connection)
-        except (OSError, DirectError):
-            pass  # calls go on
-        finally:
-            self.is_connected = False
-            self._on_end(self)
+        except OSError:
+            connection = None
+        if connection is None:
+            self.is_over = True
+        else:
+            self.fd = os.dup(connection.fileno())
+            self.connection = connection
+        self._on_change()
 
     def _accept(self) -> socket.socket | None:
         """Return the connection of the driver; those of others are closed, and another one is waited for."""
@@ -188,7 +233,7 @@ class DirectServer:
             try:
                 hello = connection.recv(_HEADER, socket.MSG_WAITALL)
                 if len(hello) == _HEADER and self._opener.feed(hello) == [b""]:
-                    connection.settimeout(None)
+                    connection.setblocking(False)
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     return connection
             except (OSError, DirectError):
@@ -197,79 +242,126 @@ class DirectServer:
             connection.close()
         return None
 
-    def _serve(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self.is_connected = True
-        writer = threading.Thread(
-            target=self._write, args=(connection,), name="lightning_lite direct writer", daemon=True
-        )
-        writer.start()
-        while data := connection.recv(_CHUNK):
-            for body in self._opener.feed(data):
-                self._on_body(body)
 
-    def _write(self, connection: socket.socket) -> None:
-        sealer = Sealer(self._key, SERVER)
-        try:
-            while (body := self._next_body(self)) is not None:
-                connection.sendall(sealer.seal(body))
-        except OSError:
-            pass  # the thread that reads sees it, too
-        self.end()
-
-
-class DirectClient(asyncio.Protocol):
-    """The end of the driver, in a loop of asyncio.
+class DirectClient:
+    """The end of the driver. A loop of asyncio reads; any thread sends.
 
     Args:
+        loop: The loop.
         key: The key.
-        on_body: Takes the body of each frame.
-        on_end: Called once, when the connection has ended.
+        on_body: Takes the body of each frame, in the loop.
+        on_end: Called once in the loop, when the connection has ended.
 
     Attributes:
         num_received: Bytes that have come.
     """
 
-    def __init__(self, key: bytes, on_body: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        key: bytes,
+        on_body: Callable[[bytes], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._loop = loop
         self._sealer = Sealer(key, DRIVER)
         self._opener = Opener(key, SERVER)
         self._on_body = on_body
         self._on_end = on_end
-        self._transport: asyncio.Transport | None = None
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._rest = bytearray()
         self.num_received = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say hello."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.write(self._sealer.seal(b""))
+    async def connect(self, address: str, port: int) -> None:
+        """Connect and say hello.
 
-    def data_received(self, data: bytes) -> None:
-        """Take the bodies of frames."""
-        self.num_received += len(data)
+        Raises:
+            OSError: It is not possible.
+        """
+        connection = socket.socket(_family(address), socket.SOCK_STREAM)
         try:
-            for body in self._opener.feed(data):
-                self._on_body(body)
-        except DirectError:
-            self.end()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
-        self._transport = None
-        self._on_end()
+            connection.setblocking(False)
+            await self._loop.sock_connect(connection, (address, port))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException:
+            connection.close()
+            raise
+        self._socket = connection
+        self._loop.add_reader(connection, self._read)
+        self.send(b"")
 
     @property
     def num_unsent(self) -> int:
         """Bytes that the system has not taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return len(self._rest)
 
-    def send(self, body: bytes) -> None:
-        """Send a frame."""
-        if self._transport is not None:
-            self._transport.write(self._sealer.seal(body))
+    def send(self, body: bytes) -> bool:
+        """Send a frame, from any thread; return whether the connection has not ended."""
+        with self._lock:
+            if self._socket is None:
+                return False
+            frame = self._sealer.seal(body)
+            is_full = bool(self._rest)
+            if not is_full:
+                try:
+                    sent = self._socket.send(frame)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    return True  # `_read` sees the end, and what was not acknowledged is sent in another way
+                if sent == len(frame):
+                    return True
+                frame = frame[sent:]
+            self._rest += frame
+        if not is_full:
+            self._loop.call_soon_threadsafe(self._wait_until_writable)
+        return True
 
     def end(self) -> None:
-        """End the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        """End the connection at once, in the loop."""
+        with self._lock:
+            connection, self._socket = self._socket, None
+        if connection is not None:
+            self._loop.remove_reader(connection)
+            self._loop.remove_writer(connection)
+            connection.close()
+            self._on_end()
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_CHUNK)
+            if not data:
+                raise ConnectionResetError
+            self.num_received += len(data)
+            bodies = self._opener.feed(data)
+        except BlockingIOError:
+            return
+        except (OSError, DirectError):
+            self.end()
+            return
+        for body in bodies:
+            self._on_body(body)
+
+    def _wait_until_writable(self) -> None:
+        if self._socket is not None:
+            self._loop.add_writer(self._socket, self._write)
+
+    def _write(self) -> None:
+        with self._lock:
+            if self._socket is None:
+                return
+            try:
+                sent = self._socket.send(self._rest)
+            except BlockingIOError:
+                return
+            except OSError:
+                sent = len(self._rest)  # `_read` sees the end
+            del self._rest[:sent]
+            if not self._rest:
+                self._loop.remove_writer(self._socket)
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -47,6 +47,10 @@ _NEVER_SENT = (
     ".ipynb_checkpoints",
 )
 
+#: The process of an actor kills its children when it exits, but not what these have started. The guardian is
+#: one of them, and would be dead before it could end the others.
+_WORKER_VARIABLES = {"RAY_kill_child_processes_on_worker_exit": "false"}
+
 
 class ServerActor:
     """The server of a work in the process of a Ray actor."""
@@ -348,15 +352,15 @@ def connect(options: RemoteOptions) -> Any:
     import ray  # noqa: PLC0415 - half a second, and in this process alone
     import ray.util.scheduling_strategies  # noqa: PLC0415
 
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = {"env_vars": _WORKER_VARIABLES}
     if options.working_dir is not None:
-        environment = {
+        environment |= {
             "working_dir": options.working_dir,
             "excludes": [*_NEVER_SENT, *options.excludes],
         }
     ray.init(
         address=options.address,
-        runtime_env=environment or None,
+        runtime_env=environment,
         log_to_driver=False,
         include_dashboard=False if options.address is None and "RAY_ADDRESS" not in os.environ else None,
     )

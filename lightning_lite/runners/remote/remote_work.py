@@ -3,8 +3,8 @@
     asked for ─▶ described: the versions are equal ─▶ open: its server runs ─▶ exited, dead or lost
                                                        post, take, take, ... beat, beat, ...
 
-All methods are called in the loop of the runner, one after another, so there are no locks. A call is made
-again until it has an answer; messages have numbers, see `numbered`, so none is lost or handled twice.
+All methods but `send` are called in the loop of the runner, one after another, so there are no locks. A call
+is made again until it has an answer; messages have numbers, see `numbered`, so none is lost or handled twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.messages import (
-    DumpStack,
     Failure,
     Report,
     Request,
@@ -121,6 +120,7 @@ class RemoteWork:
         self._resources = resources
         self._outbox = Outbox()
         self._inbox = Inbox()
+        self._posted = 0  # number of the newest request that was posted, perhaps in vain
         self._num_posts = 0  # calls of `post` without an answer
         self._answer = 0
         self._heard = 0.0
@@ -150,14 +150,19 @@ class RemoteWork:
         self._bury(None)
 
     def send(self, request: Request) -> None:
-        """Send a request to the server, once it is open."""
+        """Send a request to the server, once it is open; callable from any thread."""
         if self.is_gone:
             return
         number = self._outbox.put(request)
+        direct = self._direct
+        if direct is None or not self._send_by(direct, number - 1):
+            self._call_in_loop(self._send_new)
+
+    def _send_new(self) -> None:
         if self._direct is not None:
-            self._send_direct(number - 1)
+            self._send_by(self._direct, self._outbox.acknowledged)
         elif self._is_open:
-            self._post(number - 1)
+            self._post(self._posted)
 
     def stop(self, timeout: float) -> None:
         """Stop it within `timeout` seconds, else kill its server."""
@@ -181,14 +186,10 @@ class RemoteWork:
         self._call("kill", (self._outbox.last,), self._ignore)
         self._later(_KILL_GRACE, self._kill_server)
 
-    def write_stacks(self) -> None:
-        """Make it write its stacks."""
-        if self._is_open:
-            self.send(DumpStack(self.name))
-
     def _post(self, after: int) -> None:
         batch = self._outbox.batch(after)
         if batch is not None:
+            self._posted = self._outbox.end_of_batch(after)
             self._num_posts += 1
             self._call("post", (batch,), self._on_posted)
 
@@ -285,24 +286,23 @@ class RemoteWork:
             self._direct_task = self._context.loop.create_task(self._connect(key, *place))
 
     async def _connect(self, key: bytes, address: str, port: int) -> None:
-        client = DirectClient(key, self._on_body, self._on_direct_end)
+        client = DirectClient(self._context.loop, key, self._on_body, self._on_direct_end)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
-                await self._context.loop.create_connection(lambda: client, address, port)
+                await client.connect(address, port)
         except OSError:
             return  # a wall between the machines, for example: calls go on
-        if self.is_gone:
-            client.end()
-            return
         self._direct = client
-        self._send_direct(self._outbox.acknowledged)
+        self._send_by(client, self._outbox.acknowledged)
 
-    def _send_direct(self, after: int) -> None:
-        assert self._direct is not None
+    def _send_by(self, direct: DirectClient, after: int) -> bool:
+        """Send the requests after a number; return whether the connection has not ended."""
         while (batch := self._outbox.batch(after)) is not None:
-            self._direct.send(pack_body(self._inbox.received, batch))
+            if not direct.send(pack_body(self._inbox.received, batch)):
+                return False
             after = self._outbox.end_of_batch(after)
         self._must_acknowledge = False
+        return True
 
     def _on_body(self, body: bytes) -> None:
         if self.is_gone:

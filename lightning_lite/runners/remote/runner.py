@@ -70,7 +70,7 @@ class RemoteRunner(Runner):
         engine.open(options.logs)
         self._alive: set[str] = set()  # works whose exit `wait` has not returned
         self._prepared: set[str] = set()
-        self._works: dict[str, RemoteWork] = {}  # changed in the loop only
+        self._works: dict[str, RemoteWork] = {}  # removed in the loop
         self._arrived: deque[Report] = deque()
         self._reports: list[Report] = []
         self._is_awake = False
@@ -92,7 +92,7 @@ class RemoteRunner(Runner):
             if isinstance(request, PrepareWork | StartWork):
                 self._start(request)
             elif request.work in self._alive:
-                self._in_loop(self._pass_on, request)
+                self._pass_on(request)
 
     def wait(self, timeout: float | None) -> Sequence[Report]:
         """Wait for the first report, and return all that have arrived; see `Runner`."""
@@ -146,7 +146,7 @@ class RemoteRunner(Runner):
 
     def write_stacks(self, work: str) -> None:
         """Make a work write the Python stacks of its threads to its output."""
-        self._in_loop(self._pass_on, DumpStack(work))
+        self._pass_on(DumpStack(work))
 
     # Signals; called in their handlers.
 
@@ -173,9 +173,9 @@ class RemoteRunner(Runner):
             self._prepared.discard(name)
             if request.descriptors:
                 self._refuse_descriptors(request)
-                self._in_loop(self._pass_on, KillWork(name))
+                self._pass_on(KillWork(name))
             else:
-                self._in_loop(self._pass_on, request)
+                self._pass_on(request)
             return
         if self._is_closed:
             raise RunnerError(f"{name} can't start: its runner is closed.")
@@ -190,7 +190,21 @@ class RemoteRunner(Runner):
         self._alive.add(name)
         self._output.open(name)
         self._open_loop()
-        self._in_loop(self._begin, request, self._setup_of(request))
+        work = RemoteWork(name, self._setup_of(request), self._context, request.resources)
+        self._works[name] = work
+        work.send(request)
+        self._in_loop(work.begin)
+
+    def _pass_on(self, request: Request) -> None:
+        work = self._works.get(request.work)
+        if work is None:
+            return
+        if isinstance(request, StopWork):
+            self._in_loop(work.stop, request.timeout)
+        elif isinstance(request, KillWork):
+            self._in_loop(work.kill)
+        else:
+            work.send(request)
 
     def _refuse_descriptors(self, request: StartWork) -> None:
         """Report that a work can't start: what it shares by file descriptors can't leave this machine."""
@@ -294,25 +308,6 @@ class RemoteRunner(Runner):
                 self._loop.call_soon_threadsafe(function, *arguments)
 
     # In the thread of the loop.
-
-    def _begin(self, request: PrepareWork | StartWork, setup: ServerSetup) -> None:
-        work = RemoteWork(request.work, setup, self._context, request.resources)
-        self._works[request.work] = work
-        work.send(request)
-        work.begin()
-
-    def _pass_on(self, request: Request) -> None:
-        work = self._works.get(request.work)
-        if work is None:
-            return
-        if isinstance(request, StopWork):
-            work.stop(request.timeout)
-        elif isinstance(request, KillWork):
-            work.kill()
-        elif isinstance(request, DumpStack):
-            work.write_stacks()
-        else:
-            work.send(request)
 
     def _end_from_outside(self, external: ExternalRequest) -> None:
         self._report(external)

@@ -26,7 +26,9 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from threading import get_ident
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -110,7 +112,9 @@ class WorkServer:
         self._address = address
         self._end = end
         self._direct: DirectServer | None = None
+        self._watched: DirectServer | None = None  # the same, once the driver is connected
         self._direct_sent = 0  # number of the last message that was sent by it
+        self._thread = 0  # that of the runner
         self._lock = threading.Condition()
         self._opened: tuple[int, bool] | None = None
         self._setup: ServerSetup
@@ -196,9 +200,7 @@ class WorkServer:
         with self._lock:
             self._direct_sent = self._outbox.acknowledged
             try:
-                self._direct = DirectServer(
-                    self._address, key, self._on_body, self._next_body, self._on_direct_end
-                )
+                self._direct = DirectServer(self._address, key, self._next_body, self._runner.wake)
             except OSError:
                 return None
             return self._address, self._direct.port
@@ -210,32 +212,10 @@ class WorkServer:
             self._lock.notify_all()
         if direct is not None:
             direct.end()
+            self._runner.wake()
 
     def _is_direct(self) -> bool:
-        return self._direct is not None and self._direct.is_connected
-
-    def _on_body(self, body: bytes) -> None:
-        received, batch = split_body(body)
-        with self._lock:
-            self._acknowledge(received)
-        if batch is not None:
-            self._accept(batch)
-
-    def _next_body(self, direct: DirectServer) -> bytes | None:
-        with self._lock:
-            while self._direct is direct:
-                batch = self._outbox.batch(self._direct_sent)
-                if batch is not None:
-                    self._direct_sent = self._outbox.end_of_batch(self._direct_sent)
-                    return pack_body(self._inbox.received, batch)
-                self._lock.wait()
-        return None
-
-    def _on_direct_end(self, direct: DirectServer) -> None:
-        with self._lock:
-            if self._direct is direct:
-                self._direct = None
-                self._lock.notify_all()
+        return self._direct is not None and self._direct is self._watched
 
     def _take(self, acknowledged: int, patience: float) -> tuple[int, bytes | None]:
         """Return what the driver has not acknowledged, and wait for the first of it.
@@ -279,6 +259,7 @@ class WorkServer:
     def _run(self, sees_root: bool, is_ready: threading.Event) -> None:
         code = _FAILED
         root = self._setup.options.root_dir if sees_root else tempfile.mkdtemp(prefix="lightning_lite-")
+        self._thread = get_ident()
         try:
             self._runner = self._make_runner(root, sees_root=sees_root)
             is_ready.set()
@@ -302,7 +283,7 @@ class WorkServer:
                 preload=(*setup.finders, *options.preload),
                 values=options.values if sees_root else None,
             ),
-            output=ServerOutput(self._send, self._wait_for_room),
+            output=ServerOutput(self._print, self._wait_for_room),
             inherit=self._inherit,
         )
         runner.renew_lease(self._lease.deadline)
@@ -339,7 +320,12 @@ class WorkServer:
                 runner.close(0)  # the guardian ends what has left the group of the work
             if reports:
                 self._send(*reports)
+            if not self._is_over:
+                self._carry_direct()
+        self._close_direct()  # `take` carries the end
         with self._lock:
+            self._watched = None
+            self._lock.notify_all()
             while self._outbox.acknowledged < self._outbox.last and not self._lease.is_over():
                 self._lock.wait(setup.lease / 8)
         return _ENDED
@@ -347,8 +333,67 @@ class WorkServer:
     def _send(self, *messages: Any) -> None:
         with self._lock:
             self._outbox.put(*messages)
-            self._unsent += sum(len(message.data) for message in messages if type(message) is Printed)
-            self._lock.notify_all()
+            if not self._is_direct():
+                self._lock.notify_all()
+
+    def _print(self, printed: Printed) -> None:
+        """Send output; called in its own thread, or in that of the runner."""
+        self._unsent += len(printed.data)
+        self._send(printed)
+        if get_ident() != self._thread:
+            self._runner.wake()
+
+    # The direct connection, in the thread of the runner.
+
+    def _carry_direct(self) -> None:
+        """Begin or end the direct connection, and send what is new."""
+        watched = self._watched
+        if watched is not None and (watched.is_over or watched is not self._direct):
+            self._unwatch(watched)
+        direct = self._direct
+        if direct is None:
+            return
+        if direct.connection is None:
+            if direct.is_over:
+                self._unwatch(direct)
+            return
+        if direct is not self._watched:
+            self._runner.watch(direct.connection.fileno(), partial(self._read_direct, direct))
+            with self._lock:
+                self._watched = direct
+        self._runner.push(direct)
+
+    def _read_direct(self, direct: DirectServer) -> None:
+        bodies = direct.read()
+        if bodies is None:
+            self._unwatch(direct)
+            return
+        for body in bodies:
+            received, batch = split_body(body)
+            with self._lock:
+                self._acknowledge(received)
+            if batch is not None:
+                self._accept(batch)
+
+    def _unwatch(self, direct: DirectServer) -> None:
+        if direct is self._watched and direct.connection is not None:
+            self._runner.unwatch(direct.connection.fileno())
+            self._runner.drop(direct)
+        direct.close()
+        with self._lock:
+            if direct is self._watched:
+                self._watched = None
+            if direct is self._direct:
+                self._direct = None
+            self._lock.notify_all()  # `take` has to carry what comes
+
+    def _next_body(self) -> bytes | None:
+        with self._lock:
+            batch = self._outbox.batch(self._direct_sent)
+            if batch is None:
+                return None
+            self._direct_sent = self._outbox.end_of_batch(self._direct_sent)
+            return pack_body(self._inbox.received, batch)
 
     def _wait_for_room(self) -> None:
         with self._lock:

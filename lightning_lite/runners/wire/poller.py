@@ -17,9 +17,22 @@ from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from lightning_lite.runners.wire.channel import PipeWriter
+
+    class Writer(Protocol):
+        """Keeps what its file descriptor does not accept; a `PipeWriter`, for example."""
+
+        fd: int
+
+        def push(self) -> bool:
+            """Write as much as is accepted; return whether everything is out.
+
+            Raises:
+                BrokenPipeError: The reader is gone.
+            """
+
 
 #: Maximum of seconds of a busy wait: a few times what it costs to put a thread to sleep and to wake it. Many
 #: calls take no longer.
@@ -108,7 +121,7 @@ class Poller:
         if not is_out or self._full:
             self._watch_full(writer, is_out)
 
-    def push(self, writer: PipeWriter) -> None:
+    def push(self, writer: Writer) -> None:
         """Write what `writer` keeps as far as the pipe accepts it, and the rest when it accepts more."""
         self._spin_wait.sent()
         try:
@@ -117,7 +130,7 @@ class Poller:
             is_out = True
         self._watch_full(writer, is_out)
 
-    def drop(self, writer: PipeWriter) -> None:
+    def drop(self, writer: Writer) -> None:
         """Write no more of what `writer` keeps."""
         if writer.fd in self._full:
             self._full.discard(writer.fd)
@@ -165,7 +178,7 @@ class Poller:
             except (OSError, ValueError):
                 pass  # the event loop of the user to which it belonged has closed it
 
-    def _watch_full(self, writer: PipeWriter, is_out: bool) -> None:
+    def _watch_full(self, writer: Writer, is_out: bool) -> None:
         fd = writer.fd
         if is_out:
             self.drop(writer)
