@@ -144,7 +144,9 @@ class Machine:
         self._handling = acting_as(caller)  # another one, because the pass that waits is in a block of it
         self.answers: list[Callable[[], None]] = []
         self.accepts_handlers = False
-        self._outbox = Outbox(ArgumentWatch(), caller.values, durable=caller.durable)
+        # Another machine may not see the folder: with several, big arguments are in the messages.
+        values = caller.values if kinds is None else None
+        self._outbox = Outbox(ArgumentWatch(), values, durable=caller.durable)
         self._timers = Timers()
         self._requests: list[Request] = []  # to send when the events of the step are written
         self._supervisors = Supervisors(self._outbox, self._timers, self._requests, max_running, kinds)

@@ -8,7 +8,8 @@ from lightning_lite.clock import Moment
 from lightning_lite.context import Caller
 from lightning_lite.engine.machine import Machine
 from lightning_lite.errors import SettingError
-from lightning_lite.messages import PrepareWork, StartWork
+from lightning_lite.messages import PrepareWork, RunCall, StartWork, WorkStarted
+from lightning_lite.places import Place
 from lightning_lite.resources import Resources, read_table, resources_of
 from lightning_lite.tree.cloud import CloudCompute
 
@@ -39,6 +40,22 @@ def test_both_requests_for_a_process_have_what_its_cloud_compute_means():
         "root.other": Resources(custom=(("tpu", 1.0),)),
     }
     assert {message.work: message.resources for message in started} == asked
+
+
+@pytest.mark.parametrize(("kinds", "is_in_message"), [(None, False), ({}, True)])
+def test_big_arguments_are_in_the_messages_if_a_machine_may_not_see_the_folder(
+    tmp_path, kinds, is_in_message
+):
+    root = ScriptedFlow(lambda flow: flow.work.run(bytes(5_000_000)), work=Work(parallel=True))
+    machine = Machine(root, Caller("flow", "root", str(tmp_path), False, str(tmp_path)), kinds=kinds)
+    now = Moment(0.0, 0.0)
+    machine.open(now)
+    machine.step(now)
+    started = machine.step(now, [WorkStarted("root.work", Place("elsewhere", 1))])
+
+    (call,) = only(started.requests, RunCall)
+
+    assert (len(call.arguments) > 5_000_000) == is_in_message
 
 
 def test_a_table_replaces_what_a_name_means_also_that_of_works_without_one():
