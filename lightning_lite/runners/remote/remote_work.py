@@ -132,6 +132,7 @@ class RemoteWork:
         self._direct: DirectClient | None = None
         self._direct_task: asyncio.Task[None] | None = None
         self._must_acknowledge = False
+        self._will_acknowledge = False  # there is a timer for it
         self._progress: tuple[int, ...] = ()
 
     def begin(self) -> None:
@@ -311,11 +312,13 @@ class RemoteWork:
         self._outbox.acknowledge(received)
         if batch is not None:
             self._receive(batch)
-            if not self._must_acknowledge and not self.is_gone:
-                self._must_acknowledge = True
+            self._must_acknowledge = True
+            if not self._will_acknowledge and not self.is_gone:
+                self._will_acknowledge = True
                 self._later(_ACKNOWLEDGE_PAUSE, self._acknowledge)
 
     def _acknowledge(self) -> None:
+        self._will_acknowledge = False
         if self._must_acknowledge and self._direct is not None:
             self._must_acknowledge = False
             self._direct.send(pack_body(self._inbox.received, None))

@@ -306,14 +306,7 @@ class WorkServer:
         while not self._is_over:
             if self._lease.is_over():
                 return _LEASE_OVER
-            with self._inbox_lock:
-                requests, self._requests = self._requests, []
-                must_kill = self._kill_after is not None and self._inbox.received >= self._kill_after
-            for request in requests:
-                runner.send(request)
-            if must_kill:
-                self._kill_after = None
-                runner.send(KillWork(setup.work))
+            self._send_requests()
             reports = runner.wait(setup.lease / 8)
             self._is_over = any(type(report) is WorkExited for report in reports)
             if self._is_over:
@@ -329,6 +322,17 @@ class WorkServer:
             while self._outbox.acknowledged < self._outbox.last and not self._lease.is_over():
                 self._lock.wait(setup.lease / 8)
         return _ENDED
+
+    def _send_requests(self) -> None:
+        """Give the requests that have arrived to the runner."""
+        with self._inbox_lock:
+            requests, self._requests = self._requests, []
+            must_kill = self._kill_after is not None and self._inbox.received >= self._kill_after
+        for request in requests:
+            self._runner.send(request)
+        if must_kill:
+            self._kill_after = None
+            self._runner.send(KillWork(self._setup.work))
 
     def _send(self, *messages: Any) -> None:
         with self._lock:
@@ -373,7 +377,9 @@ class WorkServer:
             with self._lock:
                 self._acknowledge(received)
             if batch is not None:
-                self._accept(batch)
+                with self._inbox_lock:
+                    self._requests += self._inbox.accept(batch)
+        self._send_requests()  # now, and not in the next turn
 
     def _unwatch(self, direct: DirectServer) -> None:
         if direct is self._watched and direct.connection is not None:
