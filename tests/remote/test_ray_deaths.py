@@ -64,12 +64,13 @@ def alive(pids: list[int]) -> list[tuple[int, str, list[str]]]:
     return found
 
 
-def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_on(remote, cluster):
+@pytest.mark.parametrize("end", ["kill", "freeze"])
+def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_on(remote, cluster, end):
     pids = hang_with_grandchildren(remote, "root.a", SECOND)
     start(remote, "root.b", FIRST)
     remote.until(WorkStarted, "root.b")
     began = read_clock()
-    cluster.command("kill")
+    cluster.command(end)
     try:
         exited = remote.exit_of()
 
@@ -79,6 +80,9 @@ def test_a_dead_node_is_reported_when_its_processes_are_dead_and_other_works_go_
         assert exited.lost.endswith("is dead") or exited.lost.startswith("nothing was heard of")
         assert remote.run(tasks.answer, 2, name="root.b") == 2
     finally:
+        if end == "freeze":
+            cluster.command("thaw")
+            cluster.command("kill")
         cluster.command("add")
 
     start(remote, "root.a", SECOND)

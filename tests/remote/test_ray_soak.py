@@ -65,7 +65,7 @@ class Caller:
             self._pid = 0
             self.start()
         else:
-            assert isinstance(message, StartFailed), message
+            assert isinstance(message, StartFailed), message  # its node died while it started
 
 
 @pytest.mark.torture

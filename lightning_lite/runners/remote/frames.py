@@ -48,7 +48,7 @@ class Frames:
         return bool(poller.poll(None if seconds is None else seconds * 1000))
 
     def wait_for_end(self) -> None:
-        """Wait until the other end is closed, whatever it has sent."""
+        """Wait until the other end is closed, and read nothing."""
         poller = select.poll()
         poller.register(self._connection, getattr(select, "POLLRDHUP", 0))
         poller.poll()

@@ -115,6 +115,8 @@ class RayConnection:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._places: dict[int, _Place] = {}
         self._groups: dict[str, list[_Place]] = {}
+        self._nodes: dict[str, dict[str, float]] = {}  # what each one has, by its id
+        self._note_nodes()
         self._actor_class = ray.remote(ServerActor)
 
     def serve(self) -> None:
@@ -246,15 +248,22 @@ class RayConnection:
                 self._create_beside(follower, place)
 
     def _find_lacking(self, resources: Resources) -> str:
-        """Return what no node of the cluster has, and what the nodes have; "" if one has all."""
+        """Return what no node of the cluster has, and what the nodes have; "" if one has all, or had it."""
         wanted = _amounts(resources)
         if not wanted:
             return ""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._note_nodes()
+        nodes = self._nodes.values()
         if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
             return ""
-        have = "; ".join(_describe_node(node) for node in nodes)
+        have = "; ".join(dict.fromkeys(map(_describe_node, nodes)))
         return f"it needs {resources.describe()}, and no node of the cluster has that: they have {have}"
+
+    def _note_nodes(self) -> None:
+        """Note what the nodes have; one that dies may come back, so that a work waits for it."""
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                self._nodes[node["NodeID"]] = node["Resources"]
 
     # What Ray says. `_on_answer` is called in threads of Ray.
 

@@ -63,7 +63,7 @@ _CONNECT_TIMEOUT = 5.0
 #: Seconds from the end of a direct connection to the next attempt.
 _RECONNECT_PAUSE = 10.0
 
-#: Seconds after which the server is told what has arrived, if no request tells it.
+#: Seconds after which the server gets the number of what has arrived, if no request has brought it.
 _ACKNOWLEDGE_PAUSE = 0.1
 
 #: Seconds until it is said that a work waits for a place.
@@ -78,7 +78,7 @@ class WorkContext(NamedTuple):
         engine: Finds places.
         report: Takes the reports.
         print: Takes the output of a work.
-        warn: Tells the user in one line.
+        warn: Shows one line to the user.
         lease: Length of the lease in seconds.
         needs_root: What is wrong if a machine does not see the root, or "" if nothing is.
         may_connect: Whether a direct connection may be opened.
@@ -390,7 +390,7 @@ class RemoteWork:
         self._later(_DEATH_PATIENCE, lambda: self._lose(detail or f"{self._machine} does not answer"))
 
     def _lose(self, what: str) -> None:
-        """Report the exit of a process whose end nobody has seen."""
+        """Report the exit of a process whose end was not seen."""
         if self._is_killed:
             self._bury(WorkExited(self.name, -9))
         else:

@@ -6,7 +6,7 @@
     take ◀─ reports, output ───────── Outbox ◀─ thread ◀──────────────────────────  its reports, its output
     beat ───────────────────────────▶ renews the lease
     kill ───────────────────────────▶ at once, past all requests
-    open_direct, close_direct ──────▶ a connection beside these calls, see `direct_channel`
+    open_direct, close_direct ──────▶ a connection besides these calls, see `direct_channel`
 
 All methods may be called again: a call whose answer was lost does no harm. The process of the work is the
 same as on one machine, so signals, groups, the guardian and exit codes are. When the lease is over, the
@@ -264,7 +264,7 @@ class WorkServer:
             self._runner = self._make_runner(root, sees_root=sees_root)
             is_ready.set()
             code = self._serve()
-        except BaseException:  # noqa: BLE001 - whatever it is, nobody could end the work any more
+        except BaseException:  # noqa: BLE001 - without this thread the work could not be ended any more
             traceback.print_exc()
         finally:
             if not sees_root:
