@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightning_lite.errors import DatabaseError
 from lightning_lite.extras import check_installed
@@ -11,6 +12,9 @@ from lightning_lite.values.secret import Secret
 check_installed("DatabaseClient", "lightning", "httpx")
 
 import httpx  # noqa: E402 - the error above names the extra
+
+if TYPE_CHECKING:
+    import ssl
 
 #: Seconds for one request.
 _TIMEOUT = 60.0
@@ -107,7 +111,8 @@ class DatabaseClient:
         headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
         try:
             # A client per request: one that is kept would hold a connection, and could not be pickled.
-            with httpx.Client(transport=httpx.HTTPTransport(retries=_RETRIES), timeout=_TIMEOUT) as client:
+            transport = httpx.HTTPTransport(verify=_certificates(), retries=_RETRIES)
+            with httpx.Client(transport=transport, timeout=_TIMEOUT) as client:
                 answer = client.post(f"{self.db_url}/{verb}/", json=body, headers=headers)
         except httpx.HTTPError as error:
             raise DatabaseError(
@@ -119,6 +124,12 @@ class DatabaseClient:
                 status=answer.status_code,
             )
         return answer.json()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return what httpx knows of authorities; to read it for each request takes longer than the request."""
+    return httpx.create_ssl_context()
 
 
 def _values(row: Any) -> dict[str, Any]:

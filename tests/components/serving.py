@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from lightning_lite import LightningApp, LightningFlow, LightningWork
@@ -52,3 +53,13 @@ def working_in(folder: Path) -> Iterator[None]:
         patch.chdir(folder)
         patch.setenv("LIGHTNING_LITE_ROOT", str(folder / "root"))
         yield
+
+
+def post(url: str, **options: Any) -> httpx.Response:
+    """Do the same as `httpx.post`, which reads the certificates of all authorities each time.
+
+    Args:
+        url: The address, of `http`.
+        options: Options of `httpx.post`.
+    """
+    return httpx.post(url, verify=False, **options)

@@ -9,70 +9,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum
-from uuid import UUID, uuid4
+from typing import Any, NamedTuple
+from uuid import uuid4
 
-import httpx
 import psutil
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Column
-from sqlmodel import Field, SQLModel
+from sqlmodel import SQLModel
 
-from lightning_lite import LightningApp, LightningFlow, Secret
+from lightning_lite import LightningApp, Secret
 from lightning_lite.components import Database, DatabaseClient
-from lightning_lite.components.database_tables import pydantic_column_type
 from lightning_lite.errors import ComponentError, DatabaseError
 from lightning_lite.storage import Drive
 from lightning_lite.testing import poll_until
 
-from tests.components.serving import DEADLINE, working_in
+from tests.components.serving import DEADLINE, post, working_in
+from tests.components.tables import Colour, Holds, Member, Rich, Tag, Team, Unknown
 from tests.support.processes import finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
-
-
-class Colour(Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-class Tag(SQLModel):
-    name: str
-    weight: float = 1.0
-
-
-class Team(SQLModel, table=True):
-    id: int | None = Field(default=None, primary_key=True)
-    name: str = Field(unique=True)
-
-
-class Member(SQLModel, table=True):
-    id: int | None = Field(default=None, primary_key=True)
-    team: int | None = Field(default=None, foreign_key="team.id")
-    count: int = Field(default=0, ge=0)
-
-
-class Rich(SQLModel, table=True):
-    left: str = Field(primary_key=True)
-    right: int = Field(primary_key=True)
-    at: datetime
-    day: date
-    key: UUID
-    price: Decimal
-    colour: Colour
-    note: str | None = None
-    tags: list[Tag] = Field(default=[], sa_column=Column(pydantic_column_type(list[Tag])))
-
-
-class Holds(LightningFlow):
-    def __init__(self, database, token=None):
-        super().__init__()
-        self.database = database
-        self._token = token
-
-    def run(self):
-        self.database.run(token=self._token)
 
 
 @contextmanager
@@ -90,23 +45,56 @@ def counts_in(file):
         return [count for (count,) in connection.execute("SELECT count FROM member ORDER BY count")]
 
 
-def test_rows_are_inserted_read_updated_and_deleted():
-    with running(Database([Team, Member])) as (database, client):
-        red, blue = Team(name="red"), Team(name="blue")
-        client.insert(red)
-        client.insert(blue)
-        blue.name = "green"
-        client.update(blue)
-        client.delete(red)
+class Shared(NamedTuple):
+    """A database that several tests use, one after the other; each finds it empty.
 
-        assert database.alive()
-        assert (red.id, blue.id) == (1, 2)
-        assert client.select_all(Team) == [Team(id=2, name="green")]
-        assert client.select_all(Member) == []
-        assert DatabaseClient(database.db_url, model=Team).select_all()[0].name == "green"
+    Attributes:
+        database: Its work, as the flow sees it.
+        client: A client.
+    """
+
+    database: Any
+    client: DatabaseClient
 
 
-def test_values_keep_their_types():
+@pytest.fixture(scope="module")
+def shared_database(tmp_path_factory):
+    place = tmp_path_factory.mktemp("shared")
+    with working_in(place), running(Database([Team, Member, Rich])) as (database, client):
+        yield Shared(database, client)
+
+
+@pytest.fixture
+def shared(shared_database):
+    yield shared_database
+    for model in (Team, Member, Rich):
+        for row in shared_database.client.select_all(model):
+            shared_database.client.delete(row)
+
+
+@pytest.fixture
+def members(shared_database):
+    """The address of a database for requests that are refused."""
+    return shared_database.database.db_url
+
+
+def test_rows_are_inserted_read_updated_and_deleted(shared):
+    client = shared.client
+    red, blue = Team(name="red"), Team(name="blue")
+    client.insert(red)
+    client.insert(blue)
+    blue.name = "green"
+    client.update(blue)
+    client.delete(red)
+
+    assert shared.database.alive()
+    assert (red.id, blue.id) == (1, 2)
+    assert client.select_all(Team) == [Team(id=2, name="green")]
+    assert client.select_all(Member) == []
+    assert DatabaseClient(shared.database.db_url, model=Team).select_all()[0].name == "green"
+
+
+def test_values_keep_their_types(shared):
     row = Rich(
         left="a",
         right=7,
@@ -117,38 +105,38 @@ def test_values_keep_their_types():
         colour=Colour.BLUE,
         tags=[Tag(name="x", weight=2.5)],
     )
-    with running(Database(Rich)) as (_, client):
-        client.insert(row)
-        (found,) = client.select_all(Rich)
-        row.note = "changed"
-        client.update(row)
+    client = shared.client
+    client.insert(row)
+    (found,) = client.select_all(Rich)
+    row.note = "changed"
+    client.update(row)
 
-        assert found.model_dump() == {**row.model_dump(), "note": None}
-        assert client.select_all(Rich)[0].note == "changed"
-        client.delete(row)
-        assert client.select_all(Rich) == []
+    assert found.model_dump() == {**row.model_dump(), "note": None}
+    assert client.select_all(Rich)[0].note == "changed"
+    client.delete(row)
+    assert client.select_all(Rich) == []
 
 
-def test_what_the_database_refuses_is_an_error_that_says_why():
-    with running(Database([Team])) as (_, client):
-        client.insert(Team(id=5, name="red"))
-        errors = {}
-        for name, act in {
-            "same key": lambda: client.insert(Team(id=5, name="blue")),
-            "same name": lambda: client.insert(Team(name="red")),
-            "no row": lambda: client.update(Team(id=6, name="blue")),
-            "no row to delete": lambda: client.delete(Team(id=6, name="blue")),
-            "no key": lambda: client.update(Team(name="blue")),
-            "other model": lambda: client.select_all(Member),
-        }.items():
-            with pytest.raises(DatabaseError) as caught:
-                act()
-            errors[name] = (caught.value.status, str(caught.value))
-        with pytest.raises(DatabaseError, match=r"select_all\(\) needs a model"):
-            client.select_all()
-        with pytest.raises(ValidationError, match="name"):
-            client.insert(Team(name=7))
-        assert client.select_all(Team) == [Team(id=5, name="red")]
+def test_what_the_database_refuses_is_an_error_that_says_why(shared):
+    client = shared.client
+    client.insert(Team(id=5, name="red"))
+    errors = {}
+    for name, act in {
+        "same key": lambda: client.insert(Team(id=5, name="blue")),
+        "same name": lambda: client.insert(Team(name="red")),
+        "no row": lambda: client.update(Team(id=6, name="blue")),
+        "no row to delete": lambda: client.delete(Team(id=6, name="blue")),
+        "no key": lambda: client.update(Team(name="blue")),
+        "other model": lambda: client.select_all(Unknown),
+    }.items():
+        with pytest.raises(DatabaseError) as caught:
+            act()
+        errors[name] = (caught.value.status, str(caught.value))
+    with pytest.raises(DatabaseError, match=r"select_all\(\) needs a model"):
+        client.select_all()
+    with pytest.raises(ValidationError, match="name"):
+        client.insert(Team(name=7))
+    assert client.select_all(Team) == [Team(id=5, name="red")]
 
     assert {name: status for name, (status, _) in errors.items()} == {
         "same key": 409,
@@ -159,7 +147,7 @@ def test_what_the_database_refuses_is_an_error_that_says_why():
         "other model": 404,
     }
     assert "UNIQUE constraint failed: team.name" in errors["same name"][1]
-    assert "has no model 'Member'; it has Team" in errors["other model"][1]
+    assert "has no model 'Unknown'; it has Team, Member, Rich" in errors["other model"][1]
 
 
 @pytest.mark.parametrize(
@@ -178,35 +166,26 @@ def test_what_the_database_refuses_is_an_error_that_says_why():
     ],
 )
 def test_a_wrong_body_is_answered_with_422(members, verb, body):
-    answer = httpx.post(f"{members}/{verb}/", json=body)
+    answer = post(f"{members}/{verb}/", json=body)
 
     assert answer.status_code == 422
     assert answer.json()["detail"]
 
 
-@pytest.fixture(scope="module")
-def members(tmp_path_factory):
-    """The address of an empty database that the tests of refused requests share."""
-    with working_in(tmp_path_factory.mktemp("members")), running(Database([Member])) as (database, _):
-        yield database.db_url
-
-
 @pytest.mark.parametrize("model", ["__class__", "member", "sqlite_master", "", "Member; DROP TABLE member"])
 def test_only_the_given_models_can_be_named(members, model):
-    assert httpx.post(f"{members}/select_all/", json={"model": model}).status_code == 404
+    assert post(f"{members}/select_all/", json={"model": model}).status_code == 404
 
 
 def test_a_request_for_another_host_name_is_refused(members):
-    answer = httpx.post(
-        f"{members}/select_all/", json={"model": "Member"}, headers={"Host": "evil.example:80"}
-    )
+    answer = post(f"{members}/select_all/", json={"model": "Member"}, headers={"Host": "evil.example:80"})
 
     assert answer.status_code == 400
 
 
 def test_a_body_that_is_not_declared_as_json_is_refused(members):
     for headers in ({}, {"Content-Type": "text/plain"}):
-        answer = httpx.post(f"{members}/select_all/", content=b'{"model": "Member"}', headers=headers)
+        answer = post(f"{members}/select_all/", content=b'{"model": "Member"}', headers=headers)
         assert (answer.status_code, "must be JSON" in answer.text) == (415, True)
 
 
@@ -238,31 +217,25 @@ def test_hundred_parallel_inserts_are_all_stored(own_place):
 # The file and its copy.
 
 
-def test_rows_are_there_after_a_restart_and_in_another_directory(own_place, monkeypatch):
-    with running(Database([Member])) as (_, client):
-        client.insert(Member(count=1))
-    with running(Database([Member])) as (_, client):
-        client.insert(Member(count=2))
+def test_rows_are_there_after_a_restart_in_another_directory_and_back_in_the_first_one(
+    own_place, monkeypatch
+):
+    def count_on(count):
+        with running(Database([Member])) as (_, client):
+            found = [member.count for member in client.select_all(Member)]
+            client.insert(Member(count=count))
+            return found
+
+    assert [count_on(1), count_on(2)] == [[], [1]]
     (own_place / "other").mkdir()
     monkeypatch.chdir(own_place / "other")
-    with running(Database([Member])) as (_, client):
-        found = [member.count for member in client.select_all(Member)]
+    assert count_on(3) == [1, 2]
+    assert counts_in("database.db") == [1, 2, 3]
 
-    assert found == [1, 2]
-    assert counts_in("database.db") == [1, 2]
-
-
-def test_the_newer_one_of_file_and_copy_counts(own_place, monkeypatch):
-    with running(Database([Member])) as (_, client):
-        client.insert(Member(count=1))
-    (own_place / "other").mkdir()
-    monkeypatch.chdir(own_place / "other")
-    with running(Database([Member])) as (_, client):
-        client.insert(Member(count=2))
+    # Here the file is older than the copy in the drive.
     monkeypatch.chdir(own_place)
     (own_place / "database.db-journal").write_bytes(b"of a crash long ago")
-    with running(Database([Member])) as (_, client):
-        assert [member.count for member in client.select_all(Member)] == [1, 2]
+    assert count_on(4) == [1, 2, 3]
 
 
 def test_the_copy_is_stored_at_intervals_and_only_after_a_change(own_place):

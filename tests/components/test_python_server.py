@@ -6,76 +6,64 @@ import base64
 import os
 import signal
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from pydantic import BaseModel, Field
 
-from lightning_lite import LightningApp, LightningFlow
+from lightning_lite import LightningApp
 from lightning_lite.components import Category, Image, Number, PythonServer, Text
 from lightning_lite.components.server_port import PortInUse, bind, bind_next
 from lightning_lite.errors import ComponentError
 from lightning_lite.testing import poll_until
 
-from tests.components.serving import DEADLINE, serving, working_in
+from tests.components.served_works import (
+    Add,
+    Blocks,
+    Fails,
+    Late,
+    Mortal,
+    Point,
+    Shout,
+    Slow,
+    StopsWork,
+    TwoAtOnePort,
+)
+from tests.components.serving import DEADLINE, post, serving, working_in
 from tests.support.processes import finish, starting, wait_until_gone
 
 pytestmark = pytest.mark.dependencies
 
 
-class Shout(PythonServer):
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.count = 0
-
-    def setup(self):
-        self._mark = "!"
-
-    def predict(self, request):
-        self.count += 1
-        return {"prediction": request.payload.upper() + self._mark}
-
-
-class Point(BaseModel):
-    x: float = Field(ge=0)
-    y: float
-
-
-class Sum(BaseModel):
-    total: float
-
-
-class Add(PythonServer):
-    def __init__(self):
-        super().__init__(input_type=Point, output_type=Sum)
-
-    async def predict(self, request):
-        return Sum(total=request.x + request.y)
-
-
-def test_a_body_that_is_not_declared_as_json_is_refused():
+def test_a_request_is_answered_with_the_value_of_predict_and_hundred_parallel_ones_are_counted():
     with serving(Shout()) as work:
-        for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
-            headers = {"Content-Type": kind} if kind else {}
-            refused = httpx.post(f"{work.url}/predict", content=b'{"payload": "x"}', headers=headers)
-            assert (refused.status_code, "must be JSON" in refused.text) == (415, True), kind
-
-
-def test_a_request_is_answered_with_the_value_of_predict():
-    with serving(Shout()) as work:
-        answer = httpx.post(f"{work.url}/predict", json={"payload": "hello"})
+        url = f"{work.url}/predict"
+        answer = post(url, json={"payload": "hello"})
         poll_until(lambda: work.count == 1, timeout=DEADLINE)
 
         assert (answer.status_code, answer.json()) == (200, {"prediction": "HELLO!"})
         assert work.ready
         assert work.url == f"http://127.0.0.1:{work.port}"
 
+        with httpx.Client(timeout=DEADLINE) as client, ThreadPoolExecutor(20) as threads:
+            answers = list(
+                threads.map(lambda i: client.post(url, json={"payload": f"n{i}"}).json(), range(100))
+            )
+        poll_until(lambda: work.count == 101, timeout=DEADLINE)
+
+    assert answers == [{"prediction": f"N{i}!"} for i in range(100)]
+
+
+def test_a_body_that_is_not_declared_as_json_is_refused(shared_add):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        headers = {"Content-Type": kind} if kind else {}
+        refused = post(shared_add, content=b'{"x": 1, "y": 2}', headers=headers)
+        assert (refused.status_code, "must be JSON" in refused.text) == (415, True), kind
+
 
 def test_models_of_pydantic_describe_requests_and_answers(shared_add):
     server = shared_add.removesuffix("/predict")
-    answer = httpx.post(shared_add, json={"x": 1, "y": 2.5})
+    answer = post(shared_add, json={"x": 1, "y": 2.5})
     description = httpx.get(f"{server}/openapi.json").json()
 
     assert answer.json() == {"total": 3.5}
@@ -95,7 +83,7 @@ def test_models_of_pydantic_describe_requests_and_answers(shared_add):
     ],
 )
 def test_a_wrong_body_is_answered_with_422_and_the_field(shared_add, content, field):
-    answer = httpx.post(shared_add, content=content, headers={"Content-Type": "application/json"})
+    answer = post(shared_add, content=content, headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == field
@@ -104,14 +92,14 @@ def test_a_wrong_body_is_answered_with_422_and_the_field(shared_add, content, fi
 def test_what_is_no_json_and_what_is_not_there_is_refused(shared_add):
     header = {"Content-Type": "application/json"}
 
-    assert httpx.post(shared_add, content=b"{\xff", headers=header).status_code in (400, 422)
-    assert httpx.post(shared_add, content="{", headers=header).status_code == 422
+    assert post(shared_add, content=b"{\xff", headers=header).status_code in (400, 422)
+    assert post(shared_add, content="{", headers=header).status_code == 422
     assert httpx.get(shared_add).status_code == 405
     assert httpx.get(f"{shared_add}/nothing").status_code == 404
 
 
 def test_a_name_of_another_site_that_leads_here_is_refused(shared_add):
-    answer = httpx.post(shared_add, json={"payload": 1}, headers={"Host": "evil.example:80"})
+    answer = post(shared_add, json={"payload": 1}, headers={"Host": "evil.example:80"})
 
     assert answer.status_code == 400
 
@@ -123,17 +111,10 @@ def shared_add(tmp_path_factory):
         yield f"{work.url}/predict"
 
 
-class Fails(PythonServer):
-    def predict(self, request):
-        if request.payload == "raise":
-            raise RuntimeError("the model is broken")
-        return {"prediction": 7} if request.payload == "number" else {"other": "x"}
-
-
 def test_an_exception_and_a_wrong_answer_are_500_with_the_traceback_in_the_log_only(capfd):
     with serving(Fails()) as work:
         answers = [
-            httpx.post(f"{work.url}/predict", json={"payload": kind}) for kind in ("raise", "number", "none")
+            post(f"{work.url}/predict", json={"payload": kind}) for kind in ("raise", "number", "none")
         ]
 
     assert [answer.status_code for answer in answers] == [500, 500, 500]
@@ -143,44 +124,7 @@ def test_an_exception_and_a_wrong_answer_are_500_with_the_traceback_in_the_log_o
     assert "ResponseValidationError" in log
 
 
-def test_hundred_parallel_requests_are_all_answered_and_counted():
-    with serving(Shout()) as work:
-        url = f"{work.url}/predict"
-        with httpx.Client(timeout=DEADLINE) as client, ThreadPoolExecutor(20) as threads:
-            answers = list(
-                threads.map(lambda i: client.post(url, json={"payload": f"n{i}"}).json(), range(100))
-            )
-        poll_until(lambda: work.count == 100, timeout=DEADLINE)
-
-    assert answers == [{"prediction": f"N{i}!"} for i in range(100)]
-
-
 # How it ends.
-
-
-class Slow(PythonServer):
-    def predict(self, request):
-        self.pid = os.getpid()
-        threading.Event().wait()
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.pid = 0
-
-
-class StopsWork(LightningFlow):
-    """Stops its work once that has begun to answer a request."""
-
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def run(self):
-        self.work.run()
-        if self.work.pid:
-            self.work.stop()
-        if self.work.has_stopped:
-            self.stop()
 
 
 def test_a_stop_ends_a_prediction_that_would_take_for_ever_and_answers_503():
@@ -188,8 +132,7 @@ def test_a_stop_ends_a_prediction_that_would_take_for_ever_and_answers_503():
     with app.start() as running, ThreadPoolExecutor(3) as threads:
         url = poll_until(lambda: app.root.work.url, timeout=DEADLINE)
         asked = [
-            threads.submit(httpx.post, f"{url}/predict", json={"payload": "x"}, timeout=DEADLINE)
-            for _ in range(3)
+            threads.submit(post, f"{url}/predict", json={"payload": "x"}, timeout=DEADLINE) for _ in range(3)
         ]
         running.wait(DEADLINE)
 
@@ -201,41 +144,25 @@ def test_a_stop_ends_a_prediction_that_would_take_for_ever_and_answers_503():
     assert app.root.work.url == ""
 
 
-class Blocks(PythonServer):
-    async def predict(self, request):
-        Slow.predict(self, request)
-
-    def __init__(self):
-        super().__init__()
-        self.pid = 0
-
-
 def test_an_event_loop_that_hangs_does_not_keep_the_work_from_ending():
     app = LightningApp(StopsWork(Blocks()))
     with app.start() as running, ThreadPoolExecutor(1) as threads:
         url = poll_until(lambda: app.root.work.url, timeout=DEADLINE)
-        asked = threads.submit(httpx.post, f"{url}/predict", json={"payload": "x"}, timeout=DEADLINE)
+        asked = threads.submit(post, f"{url}/predict", json={"payload": "x"}, timeout=DEADLINE)
         running.wait(DEADLINE)
 
     assert asked.exception() is not None
     assert app.root.work.status.stage == "stopped"
 
 
-class Mortal(PythonServer):
-    def predict(self, request):
-        if request.payload == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return {"prediction": str(os.getpid())}
-
-
 def test_a_killed_server_with_a_retry_serves_again_at_the_same_port():
     with serving(Mortal(retries=1, retry_delay=0.01)) as work:
         url = work.url
-        first = httpx.post(f"{url}/predict", json={"payload": "pid"}).json()
+        first = post(f"{url}/predict", json={"payload": "pid"}).json()
         with pytest.raises(httpx.HTTPError):
-            httpx.post(f"{url}/predict", json={"payload": "die"})
+            post(f"{url}/predict", json={"payload": "die"})
         poll_until(lambda: work.num_failures == 1 and work.url, timeout=DEADLINE)
-        second = httpx.post(f"{url}/predict", json={"payload": "pid"}).json()
+        second = post(f"{url}/predict", json={"payload": "pid"}).json()
 
         assert work.url == url
         assert first != second
@@ -294,25 +221,6 @@ def test_a_fixed_port_that_is_in_use_is_an_error_that_names_it_and_its_holder():
     assert "pass another port=" in str(caught.value)
 
 
-class LoadsForEver(Shout):
-    """Holds its port, but never serves."""
-
-    def setup(self):
-        self.count = 1
-        threading.Event().wait()
-
-
-class TwoAtOnePort(LightningFlow):
-    def __init__(self, port):
-        super().__init__()
-        self.first, self.second = LoadsForEver(port=port), Shout(port=port, start_with_flow=False)
-
-    def run(self):
-        self.first.run()
-        if self.first.count:
-            self.second.run()
-
-
 def test_two_works_with_one_fixed_port_are_an_error_also_before_the_first_one_listens():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -342,19 +250,9 @@ def test_a_port_whose_server_has_closed_a_connection_can_be_bound_again_but_not_
             bind("127.0.0.1", port)
 
 
-class Late(Shout):
-    """Another socket takes the port that it has chosen."""
-
-    def on_start(self):
-        self._other = socket.create_server((self.host, self.port))
-
-    def on_exit(self):
-        self._other.close()
-
-
 def test_a_free_port_that_another_program_has_taken_is_replaced_and_said_once(capfd):
     with serving(Late()) as work:
-        assert httpx.post(f"{work.url}/predict", json={"payload": "a"}).json() == {"prediction": "A!"}
+        assert post(f"{work.url}/predict", json={"payload": "a"}).json() == {"prediction": "A!"}
 
     assert "".join(capfd.readouterr()).count("is in use, ") == 1
 
@@ -391,7 +289,7 @@ def test_run_serves_in_a_plain_process_too(signum, own_place):
 
     def ask():
         try:
-            return httpx.post(f"http://127.0.0.1:{port}/predict", json={"payload": "a"}).json()
+            return post(f"http://127.0.0.1:{port}/predict", json={"payload": "a"}).json()
         except httpx.ConnectError:
             return None
 
