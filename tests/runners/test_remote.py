@@ -115,6 +115,21 @@ def test_a_killed_server_is_reported_when_its_work_is_dead(remote, engine):
     wait_until_gone(*pids)
 
 
+def test_a_server_that_dies_while_its_work_starts_is_lost_and_no_failed_start(tmp_path):
+    def kill_server(method, value):
+        if method == "describe":
+            engine.placements["root.a"].process.kill()
+        return value
+
+    engine = SubprocessEngine(change=kill_server)
+    remote = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    remote.start()
+
+    assert remote.exit_of().lost == "its server has ended: SIGKILL (signal 9)"
+    assert remote.messages == []
+    remote.runner.close(DEADLINE)
+
+
 def test_a_work_is_started_again_after_the_death_of_its_server(remote, engine):
     remote.up()
     os.kill(server_of(engine), signal.SIGKILL)

@@ -374,9 +374,9 @@ class RemoteWork:
     def _on_death(self, death: Death, _: object = None) -> None:
         if self.is_gone:
             return
-        if not self._is_open and not self._is_killed:
-            self._fail(death.detail)
-        elif death.is_node_lost:
+        if not self._machine and not death.is_node_lost:
+            self._fail(death.detail)  # it has never been up
+        elif death.is_node_lost and self._is_open:
             # Its processes may live on as long as their lease.
             pause = self._heard + LOSS * self._context.lease - read_clock()
             self._later(max(pause, _DEATH_PAUSE), lambda: self._lose(death.detail))
