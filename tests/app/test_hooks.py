@@ -272,6 +272,7 @@ class Unreadable(Exception):
         raise AttributeError("no text")
 
 
+@pytest.mark.usefixtures("small_apprise")
 def test_an_error_whose_text_can_not_be_read_is_still_that_of_the_app():
     class Raises(LightningFlow):
         def run(self) -> None:
@@ -336,6 +337,44 @@ def service(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             thread.join()
 
 
+#: In place of apprise, whose import of all services takes half a second for each message.
+SMALL_APPRISE = """
+import http.client, json
+from urllib.parse import urlsplit
+
+class NotifyFormat:
+    TEXT = "text"
+
+class Apprise:
+    def add(self, addresses):
+        self._addresses = [urlsplit(each) for each in addresses.replace(",", " ").split()]
+        return all(address.scheme == "json" for address in self._addresses)
+
+    def notify(self, title, body, notify_type, body_format):
+        message = json.dumps({"title": title, "message": body, "type": notify_type})
+        return all([self._is_sent(address, message) for address in self._addresses])
+
+    def _is_sent(self, address, message):
+        connection = http.client.HTTPConnection(address.hostname, address.port)
+        try:
+            connection.request("POST", address.path, message)
+            return connection.getresponse().status == 200
+        except ConnectionError:
+            return False
+        finally:
+            connection.close()
+"""
+
+
+@pytest.fixture
+def small_apprise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let messages be sent by a small module: the test is about when, or with what, that is done."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    (folder / "apprise.py").write_text(SMALL_APPRISE)
+    monkeypatch.syspath_prepend(folder)
+
+
 def test_a_message_about_a_failure_says_what_happened_where():
     with service() as (address, got), pytest.raises(ValueError, match="no data"):
         LightningApp(Flow("work"), notify=address).run(name="trial", tags=["a", "b"])
@@ -347,6 +386,7 @@ def test_a_message_about_a_failure_says_what_happened_where():
     assert ", tags a, b on " in message["message"]
 
 
+@pytest.mark.usefixtures("small_apprise")
 @pytest.mark.parametrize(
     ("how", "notify_on", "titles"),
     [
@@ -367,6 +407,7 @@ def test_notify_on_says_after_which_ends_a_message_is_sent(how: str, notify_on: 
     assert [message["title"] for message in got] == titles
 
 
+@pytest.mark.usefixtures("small_apprise")
 def test_a_hook_that_exits_does_not_prevent_the_message():
     with service() as (address, got), pytest.raises(SystemExit):
         LightningApp(Flow(), on_end=sys.exit, notify=address, notify_on="end").run("inline")
@@ -374,6 +415,7 @@ def test_a_hook_that_exits_does_not_prevent_the_message():
     assert [message["title"] for message in got] == ["Flow has ended"]
 
 
+@pytest.mark.usefixtures("small_apprise")
 def test_the_address_is_a_setting_and_can_be_switched_off(monkeypatch: pytest.MonkeyPatch):
     with service() as (address, got):
         Path("pyproject.toml").write_text(f"[tool.lightning_lite]\nnotify = '{address}'\nnotify_on = 'end'\n")
@@ -388,6 +430,7 @@ def test_the_address_is_a_setting_and_can_be_switched_off(monkeypatch: pytest.Mo
         assert len(got) == 2
 
 
+@pytest.mark.usefixtures("small_apprise")
 def test_a_message_has_no_secret():
     token = Secret("s3cr3t-of-the-error")
 
@@ -401,6 +444,7 @@ def test_a_message_has_no_secret():
     assert f"can't log in with {MASK}" in got[0]["message"]
 
 
+@pytest.mark.usefixtures("small_apprise")
 def test_each_of_several_addresses_is_a_secret():
     class Leaks(LightningFlow):
         def run(self) -> None:
@@ -462,6 +506,7 @@ class AsksForTheAddress(LightningFlow):
         self.stop()
 
 
+@pytest.mark.usefixtures("small_apprise")
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
 def test_works_do_not_get_the_address(start_method: str, monkeypatch: pytest.MonkeyPatch):
     with service() as (address, _):

@@ -8,67 +8,49 @@ import io
 import subprocess
 import sys
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from lightning_lite.components import Image as SampleImage
-from lightning_lite.components import ModelInferenceAPI
 from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
 
-from tests.components.serving import serving
+from tests.components.inference_works import Mirror, Scale
+from tests.components.serving import post, serving, working_in
 
 pytestmark = pytest.mark.dependencies
 
 
-class Scale(ModelInferenceAPI):
-    def build_model(self):
-        return 3
-
-    def deserialize(self, data):
-        return int(data)
-
-    def predict(self, data):
-        return [self.model * data]
+@pytest.fixture(scope="module")
+def scale(tmp_path_factory):
+    """The address of a server that the tests of requests share."""
+    with working_in(tmp_path_factory.mktemp("scale")), serving(Scale(port=None)) as work:
+        yield f"{work.url}/predict"
 
 
-class Mirror(ModelInferenceAPI):
-    def build_model(self):
-        return None
+def test_a_request_is_the_json_of_the_body_or_a_text_in_the_address(scale):
+    header = {"Content-Type": "application/json"}
 
-    def predict(self, data):
-        return np.asarray(data)[None, ::-1]
-
-
-def test_a_request_is_the_json_of_the_body_or_a_text_in_the_address():
-    with serving(Scale(port=None)) as work:
-        url = f"{work.url}/predict"
-        header = {"Content-Type": "application/json"}
-
-        assert httpx.post(url, json=7).json() == [21]
-        assert httpx.post(url, params={"data": "7"}).json() == [21]
-        wrong = httpx.post(url, json="seven")
-        assert (wrong.status_code, "seven" in wrong.text) == (422, True)
-        for content in (b"", b"{", b"\xff\xff"):
-            refused = httpx.post(url, content=content, headers=header)
-            assert (refused.status_code, "must be JSON" in refused.text) == (422, True)
+    assert post(scale, json=7).json() == [21]
+    assert post(scale, params={"data": "7"}).json() == [21]
+    wrong = post(scale, json="seven")
+    assert (wrong.status_code, "seven" in wrong.text) == (422, True)
+    for content in (b"", b"{", b"\xff\xff"):
+        refused = post(scale, content=content, headers=header)
+        assert (refused.status_code, "must be JSON" in refused.text) == (422, True)
 
 
-def test_a_body_that_is_not_declared_as_json_is_refused():
-    with serving(Scale(port=None)) as work:
-        url = f"{work.url}/predict"
-
-        for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"):
-            assert httpx.post(url, content=b"7", headers={"Content-Type": kind}).json() == [21], kind
-        for kind in ("text/plain", "application/x-www-form-urlencoded", "text/json", "json", ""):
-            headers = {"Content-Type": kind} if kind else {}
-            refused = httpx.post(url, content=b"7", headers=headers)
-            assert (refused.status_code, refused.json()["detail"]) == (
-                415,
-                "the body must be JSON, with the header Content-Type: application/json",
-            ), kind
+def test_a_body_that_is_not_declared_as_json_is_refused(scale):
+    for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"):
+        assert post(scale, content=b"7", headers={"Content-Type": kind}).json() == [21], kind
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "text/json", "json", ""):
+        headers = {"Content-Type": kind} if kind else {}
+        refused = post(scale, content=b"7", headers=headers)
+        assert (refused.status_code, refused.json()["detail"]) == (
+            415,
+            "the body must be JSON, with the header Content-Type: application/json",
+        ), kind
 
 
 def test_pictures_travel_as_files_in_base64():
@@ -76,9 +58,9 @@ def test_pictures_travel_as_files_in_base64():
         url = f"{work.url}/predict"
         text = SampleImage.get_sample_data()["image"]
 
-        answer = httpx.post(url, json=text).json()
-        again = httpx.post(url, params={"data": text}).json()
-        refused = [httpx.post(url, json=wrong) for wrong in ("nothing", "", text[:80], 7, [None])]
+        answer = post(url, json=text).json()
+        again = post(url, params={"data": text}).json()
+        refused = [post(url, json=wrong) for wrong in ("nothing", "", text[:80], 7, [None])]
 
     assert answer == again
     assert [each.status_code for each in refused] == [422] * 5
@@ -92,7 +74,7 @@ def test_a_default_port_that_is_in_use_is_replaced_by_the_next_free_one_and_said
             stack.enter_context(bind("127.0.0.1", 7777))
         with serving(Scale()) as work:
             assert 7777 < work.port <= 7797
-            assert httpx.post(f"{work.url}/predict", json=2).json() is not None
+            assert post(f"{work.url}/predict", json=2).json() is not None
 
     assert "".join(capfd.readouterr()).count("port 7777 is in use") == 1
 
