@@ -41,16 +41,6 @@ class StoreUrl(NamedTuple):
         return "/".join((self.prefix, *parts) if self.prefix else parts)
 
 
-def is_url(text: str) -> bool:
-    """Return whether a root is an address instead of a folder.
-
-    Example:
-        >>> is_url("s3://bucket/team"), is_url("/data/root"), is_url("gs://bucket")
-        (True, False, True)
-    """
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
-
-
 def parse_url(text: str) -> StoreUrl:
     """Return bucket and prefix of an address.
 
