@@ -146,6 +146,7 @@ def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(re
     pids = hang_with_grandchildren(remote)
     began = read_clock()
     os.kill(server_of(engine), signal.SIGSTOP)
+    engine.placements["root.a"].is_cut = True
     if is_work_frozen:
         os.kill(pids[0], signal.SIGSTOP)
 

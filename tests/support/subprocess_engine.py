@@ -87,6 +87,7 @@ class SubprocessPlacement:
         self._early: list[tuple[str, tuple[Any, ...], OnAnswer]] = []
         self._thread: threading.Thread | None = None
         self.process: subprocess.Popen[bytes] | None = None
+        self.is_cut = False  # whether a request to kill it gets lost, as in a network that is cut
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -121,10 +122,11 @@ class SubprocessPlacement:
                 self._frames.send((number, method, arguments))
 
     def kill(self) -> None:
-        if self.process is not None:
+        if self.process is not None and not self.is_cut:
             self.process.kill()
 
     def close(self) -> None:
+        self.is_cut = False
         self.kill()
         if self._thread is not None:
             self._thread.join()
