@@ -10,9 +10,10 @@ import pytest
 
 import lightning_lite
 import lightning_lite.storage
+import lightning_lite.testing
 import lightning_lite.tree.structures
 
-FACADES = [lightning_lite, lightning_lite.storage]
+FACADES = [lightning_lite, lightning_lite.storage, lightning_lite.testing]
 
 # Each costs a process tens of milliseconds; they are loaded on use.
 HEAVY = {
@@ -69,6 +70,15 @@ def test_a_star_import_gives_what_all_names():
     exec("from lightning_lite import *", names)
 
     assert set(lightning_lite.__all__) <= names.keys()
+
+
+def test_a_work_that_waits_with_poll_until_loads_nothing_of_the_app():
+    loaded = modules_after("from lightning_lite.testing import poll_until")
+
+    assert {
+        name for name in loaded if name.startswith(("lightning_lite.app", "lightning_lite.engine"))
+    } == set()
+    assert loaded & {"asyncio", "click", "logging", "psutil", "unittest"} == set()
 
 
 def test_the_facade_alone_loads_none_of_our_other_modules():
