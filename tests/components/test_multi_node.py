@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
+from lightning_lite import CloudCompute, LightningApp, LightningFlow
 from lightning_lite.components import MultiNode
 from lightning_lite.components.multi_node import find_main_port
 from lightning_lite.errors import AppFailed, ComponentError, WorkCrashed
 from lightning_lite.testing import poll_until
 
+from tests.components.node_works import Failing, Gathering
 from tests.support.processes import DEADLINE, run_python, run_script, starting, wait_until_gone
-
-
-def gather(address: str, port: int, num_nodes: int, rank: int, text: str) -> list[str]:
-    """Send a text from each node to node 0, and return there all texts, by rank."""
-    if rank > 0:
-        poll_until(lambda: can_send(address, port, f"{rank} {text}"), timeout=DEADLINE)
-        return []
-    texts = {0: text}
-    with socket.create_server((address, port)) as server:
-        while len(texts) < num_nodes:
-            connection, _ = server.accept()
-            with connection:
-                number, _, received = connection.recv(1000).decode().partition(" ")
-            if number:
-                texts[int(number)] = received
-    return [texts[each] for each in sorted(texts)]
-
-
-def can_send(address: str, port: int, text: str) -> bool:
-    try:
-        with socket.create_connection((address, port)) as connection:
-            connection.sendall(text.encode())
-    except ConnectionError:
-        return False
-    return True
-
-
-class Gathering(LightningWork):
-    def __init__(self, word: str = "node", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.word = word
-        self.pid = 0
-
-    def run(self, main_address: str, main_port: int, num_nodes: int, node_rank: int) -> list[str]:
-        self.pid = os.getpid()
-        return gather(main_address, main_port, num_nodes, node_rank, f"{self.word} {node_rank}")
 
 
 def test_the_nodes_run_at_the_same_time_and_meet_at_node_0():
@@ -117,24 +79,6 @@ def test_apps_with_the_same_seed_choose_other_ports():
 def test_an_address_of_another_machine_is_an_error():
     with pytest.raises(OSError, match="assign requested address"):
         find_main_port("192.0.2.1")
-
-
-class Failing(LightningWork):
-    """Node 1 ends badly, and the others wait for it forever."""
-
-    def __init__(self, how: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.how = how
-
-    def run(self, main_address: str, main_port: int, num_nodes: int, node_rank: int) -> None:
-        Path(f"node {node_rank}").write_text(str(os.getpid()))
-        if node_rank == 1:
-            poll_until(lambda: Path("node 0").exists() and Path("node 2").exists(), timeout=DEADLINE)
-            if self.how == "raises":
-                raise ValueError("no data")
-            os.kill(os.getpid(), signal.SIGKILL)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            server.accept()
 
 
 def pids() -> list[int]:
