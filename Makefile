@@ -88,7 +88,7 @@ test-ml:
 # loopback only, and report nothing to the makers of Ray.
 test-remote:
 	@$(PYTHON) -m venv .venv-remote
-	@.venv-remote/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray]"
+	@.venv-remote/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray,s3]"
 	@RAY_USAGE_STATS_ENABLED=0 .venv-remote/bin/python -m pytest --quiet -m "not torture" tests/remote
 
 # In parallel, because the tests wait for processes and disks most of the time. A test that hangs shows the stack of

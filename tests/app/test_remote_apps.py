@@ -127,9 +127,7 @@ def test_a_machine_that_does_not_see_the_root_runs_no_work_of_an_app_with_files_
     with pytest.raises(WorkStartFailed) as refused:
         run(Once(Square(), 3))
     root = os.environ["LIGHTNING_LITE_ROOT"]
-    assert f"does not see {root!r}, in which this app keeps its drives; let drives= be an object" in str(
-        refused.value
-    )
+    assert f"does not see the root {root!r}; an app with drives in a folder needs" in str(refused.value)
 
 
 def test_the_settings_of_the_project_reach_the_engine(made, monkeypatch):

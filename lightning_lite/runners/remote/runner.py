@@ -298,8 +298,8 @@ class RemoteRunner(Runner):
         if not self._remote.needs_root:
             return ""
         return (
-            f"does not see {self._options.root_dir!r}, in which this app keeps its drives; let drives= be an "
-            "object store (s3://bucket/prefix), or root_dir= a folder that all machines see"
+            f"does not see the root {self._options.root_dir!r}; an app with drives in a folder needs a "
+            "root_dir that all machines see, or drives= in an object store (s3://bucket/prefix)"
         )
 
     def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
