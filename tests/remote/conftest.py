@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from ray_cluster import RayCluster
+from ray_cluster import ENVIRONMENT, RayCluster
 
 # The suite of all runners, and the works that it starts.
 sys.path.append(str(Path(__file__).parent.parent / "runners"))
@@ -18,6 +18,9 @@ sys.path.append(str(Path(__file__).parent.parent / "runners"))
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
     if find_spec("ray") is None:
         pytest.skip("these tests need the package ray, see `make test-remote`")
-    cluster = RayCluster(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
-    yield cluster
-    cluster.close()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        cluster = RayCluster(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
+        yield cluster
+        cluster.close()

@@ -1,16 +1,26 @@
 """A Ray cluster on this machine, in a process of its own: the tests import no Ray, as an app does not.
 
 Commands come on standard input, each answered by a line: `add` a node, `kill`, `freeze` or `thaw` the last
-one, and `quit`. All nodes have an address of the loopback device; Ray replaces 127.0.0.1 by another one.
+one, and `quit`. All servers listen on loopback only. Ray does that for the address 127.0.0.1 and no other,
+not even 127.0.0.2; and it replaces 127.0.0.1 by the address of the machine, unless a variable is set.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import Any
+
+#: For the cluster and each program that uses it: 127.0.0.1 stays, and Ray's makers get no report.
+ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
 
 #: How often the cluster looks whether its nodes live: quickly, so that the tests see a dead one soon.
 HEALTH = {
@@ -23,7 +33,7 @@ HEALTH = {
 NODE: dict[str, Any] = {
     "num_cpus": 4,
     "object_store_memory": 100 * 2**20,
-    "node_ip_address": "127.0.0.2",
+    "node_ip_address": "127.0.0.1",
     "include_dashboard": False,
 }
 
@@ -32,6 +42,7 @@ class RayCluster:
     """The cluster, with a head, which has the resource `first`, and a node with the resource `second`."""
 
     def __init__(self, log: str) -> None:
+        self._files = tempfile.mkdtemp(dir="/tmp")  # short, because the path of a socket has 107 characters
         with open(log, "ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", __file__],
@@ -40,7 +51,7 @@ class RayCluster:
                 stderr=file,
                 text=True,
                 start_new_session=True,
-                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"},
+                env={**os.environ, **ENVIRONMENT, "RAY_TMPDIR": self._files},
             )
         self.address, self.raylet = self._answer()
 
@@ -55,6 +66,7 @@ class RayCluster:
         with self._process:
             self.command("quit")
             self._process.wait(60)
+        shutil.rmtree(self._files)
 
     def _answer(self) -> tuple[str, int]:
         while not (line := self._process.stdout.readline()).startswith("READY "):

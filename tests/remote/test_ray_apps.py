@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 PRINTED = {
     "root.here | twice 1",
     "root.there | twice 2",
-    "here 2 127.0.0.2 127.0.0.2",
-    "there 4 127.0.0.2 127.0.0.2",
+    "here 2 127.0.0.1 127.0.0.1",
+    "there 4 127.0.0.1 127.0.0.1",
 }
 
 LITE = ["-m", "lightning_lite"]
@@ -112,9 +112,9 @@ def test_what_no_node_has_is_refused_at_once_with_what_they_have(folder):
 
 
 def test_without_a_cluster_at_the_address_one_line_says_what_to_do(folder, monkeypatch):
-    monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", "127.0.0.2:1")
+    monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", "127.0.0.1:1")
 
-    with pytest.raises(RunnerError, match=r"There is no Ray cluster at '127\.0\.0\.2:1': Connection refused"):
+    with pytest.raises(RunnerError, match=r"There is no Ray cluster at '127\.0\.0\.1:1': Connection refused"):
         LightningApp(Once(Plain())).run()
 
 
@@ -124,7 +124,7 @@ def test_doctor_names_the_nodes_and_what_they_have(folder):
 
     python = "Python {}.{}".format(*sys.version_info)
     assert findings["ray cluster"]["value"].startswith("2 nodes; ")
-    assert findings["ray cluster"]["value"].count(f"(127.0.0.2): {python}") == 2
+    assert findings["ray cluster"]["value"].count(f"(127.0.0.1): {python}") == 2
     assert findings["ray"]["state"] == findings["ray cluster"]["state"] == "ok"
 
 
