@@ -138,14 +138,6 @@ def test_a_machine_that_does_not_see_the_root_runs_works_whose_drives_are_on_an_
     assert run(Once(Square(), 3), drives="s3://bucket/prefix")._answer == 9
 
 
-def test_a_machine_that_does_not_see_the_root_runs_works_whose_drives_are_on_an_object_store(monkeypatch):
-    pytest.importorskip("obstore", reason="it comes with the extra s3")
-    use_other_node(os.getpid(), monkeypatch, sees_root=False)
-    monkeypatch.setitem(sys.modules, "lightning_lite.storage.drive", storage)
-
-    assert run(Once(Square(), 3), drives="s3://bucket/prefix")._answer == 9
-
-
 def test_the_settings_of_the_project_reach_the_engine(made, monkeypatch):
     write("src/app.py", "")
     lines = (
