@@ -162,6 +162,26 @@ def test_a_change_whose_answer_is_lost_is_done_once(user_by_proxy: User, proxy: 
     assert user_by_proxy.get("a") == "two"
 
 
+def test_a_change_that_meets_another_one_on_its_way_is_repeated(user_by_proxy: User, proxy: Proxy):
+    user_by_proxy.put("a", "one")
+    turns = itertools.cycle([(409, "ConditionalRequestConflict"), None])
+    refused = []
+
+    def refuse(method: str, path: str) -> tuple[int, str] | None:
+        turn = next(turns) if method == "PUT" and "/top/" in path else None
+        refused.extend([path] if turn else [])
+        return turn
+
+    proxy.refuse = refuse
+    user_by_proxy.put("a", "two")
+    user_by_proxy.put("b", "new")
+    user_by_proxy.delete("a")
+
+    assert len(refused) == 3
+    assert user_by_proxy.list() == ["b"]
+    assert user_by_proxy.get("b") == "new"
+
+
 def test_a_change_that_was_overtaken_by_too_many_is_not_repeated(user: User, monkeypatch: pytest.MonkeyPatch):
     """Whether it was done can't be known then; to do it again could undo the others."""
     user.put("a", "one")
