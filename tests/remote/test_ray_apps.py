@@ -63,7 +63,8 @@ def test_an_app_runs_on_the_cluster_with_the_modules_next_to_it(folder):
 
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.splitlines()) == PRINTED
-    assert done.stderr == ""
+    # On a busy machine, Ray takes longer than 10 seconds to start a process.
+    assert [line for line in done.stderr.splitlines() if " waits for a place: Ray has not" not in line] == []
 
 
 def test_a_killed_app_leaves_nothing_on_the_nodes_and_is_resumed(folder):

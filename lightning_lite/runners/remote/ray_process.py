@@ -199,8 +199,9 @@ class RayConnection:
     def _explain(self, request: int, resources: Resources | None) -> None:
         resources = resources or Resources()
         free, total = self._ray.available_resources(), self._ray.cluster_resources()
-        parts = [f"{free.get(name, 0):g} of {total.get(name, 0):g} {name}" for name in _amounts(resources)]
-        if parts:
+        amounts = _amounts(resources)
+        if any(free.get(name, 0) < amount for name, amount in amounts.items()):
+            parts = [f"{free.get(name, 0):g} of {total.get(name, 0):g} {name}" for name in amounts]
             why = f"it needs {resources.describe()}, and the cluster has {', '.join(parts)} free"
         else:
             why = "Ray has not started a process for it yet, see ray.log"
