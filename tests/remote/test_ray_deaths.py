@@ -101,6 +101,20 @@ def test_a_node_whose_raylet_pauses_loses_nothing(remote, cluster):
     assert remote.run(tasks.answer, 1) == 1
 
 
+def test_a_node_whose_raylet_stays_frozen_is_lost_when_its_processes_are_dead(remote, cluster):
+    pids = hang_with_grandchildren(remote, "root.a", SECOND)
+    began = read_clock()
+    cluster.command("freeze")
+    try:
+        assert remote.exit_of().lost
+
+        assert alive(pids) == []
+        assert read_clock() - began >= LEASE
+    finally:
+        cluster.command("kill")
+        cluster.command("add")
+
+
 def test_a_killed_server_is_lost_with_its_work(remote):
     pids = hang_with_grandchildren(remote, "root.a", None)
 
