@@ -8,6 +8,7 @@ not even 127.0.0.2; and it replaces 127.0.0.1 by the address of the machine, unl
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -15,11 +16,14 @@ import sys
 import tempfile
 from typing import Any
 
-#: For the cluster and each program that uses it: 127.0.0.1 stays, and Ray's makers get no report.
+#: For the cluster and each program that uses it: 127.0.0.1 stays, Ray's makers get no report, and only these
+#: programs may use it.
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
 }
 
 #: How often the cluster looks whether its nodes live: quickly, so that the tests see a dead one soon.

@@ -119,6 +119,15 @@ def test_without_a_cluster_at_the_address_one_line_says_what_to_do(folder, monke
         LightningApp(Once(Plain())).run()
 
 
+def test_without_the_token_of_the_cluster_the_error_says_where_it_goes(folder, monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("HOME", str(folder))  # no token of this user
+
+    with pytest.raises(RunnerError, match=r"it wants a token\. Set RAY_AUTH_MODE=token, and put the"):
+        LightningApp(Once(Plain())).run()
+
+
 def test_doctor_names_the_nodes_and_what_they_have(folder):
     done = run_python(*LITE, "doctor", "--json")
     findings = {finding["about"]: finding for finding in json.loads(done.stdout)["findings"]}

@@ -228,6 +228,11 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str) -> str:
         )
     if kind == "ModuleNotFoundError" and "ray" in text:
         return "runner='ray' needs the package ray, which is not installed."
+    if kind == "AuthenticationError":
+        return (
+            f"The connection to {where} could not be made: it wants a token. Set RAY_AUTH_MODE=token, and "
+            f"put the token of the cluster into ~/.ray/auth_token or RAY_AUTH_TOKEN; details are in {log}."
+        )
     if kind == "ConnectionError":
         return (
             f"The connection to {where} could not be made: nothing answers. Start one with "

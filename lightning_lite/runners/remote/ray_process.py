@@ -394,7 +394,10 @@ def main() -> None:
         connection = RayConnection(ray, frames)
     except BaseException as error:  # noqa: BLE001 - the app shows it
         traceback.print_exc()
-        frames.send(("refused", type(error).__name__, str(error)))
+        # Ray raises a `ConnectionError`, with the text of this error in a cause.
+        is_of_token = "AuthenticationError" in traceback.format_exc()
+        kind = "AuthenticationError" if is_of_token else type(error).__name__
+        frames.send(("refused", kind, str(error)))
         os._exit(1)
     frames.send(("connected",))
     connection.serve()
