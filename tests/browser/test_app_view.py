@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,26 @@ Visit = Callable[..., Tab]
 SCRIPT = Path(__file__).with_name("layout_app.py")
 
 
-@pytest.fixture
-def app(own_place: Path) -> Iterator[App]:
-    """An app with three frontends, all of which answer, on a server of its own."""
-    root = Path(os.environ["LIGHTNING_LITE_ROOT"])
-    with serving() as server, running(server, root, own_place, SCRIPT) as app:
+@contextmanager
+def showing(root: Path, folder: Path) -> Iterator[App]:
+    """Run an app with three frontends, all of which answer, and a server of its own."""
+    with serving(LIGHTNING_LITE_ROOT=str(root)) as server, running(server, root, folder, SCRIPT) as app:
         poll_until(lambda: len(addresses(app)) == 3, DEADLINE)
+        yield app
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app for tests that do not change it."""
+    folder = tmp_path_factory.mktemp("shown-app")
+    with showing(folder / "root", folder) as app:
+        yield app
+
+
+@pytest.fixture
+def own_app(own_place: Path) -> Iterator[App]:
+    """An app for one test, in its working directory."""
+    with showing(Path(os.environ["LIGHTNING_LITE_ROOT"]), own_place) as app:
         yield app
 
 
@@ -93,14 +108,14 @@ def test_a_link_leads_to_an_inner_tab(visit: Visit, app: App):
     expect(content(tab, "Home").get_by_role("heading")).to_have_text("The page of home")
 
 
-def test_a_tab_appears_when_its_work_serves(visit: Visit, app: App):
-    tab = look(visit, app)
+def test_a_tab_appears_when_its_work_serves(visit: Visit, own_app: App):
+    tab = look(visit, own_app)
     expect(content(tab, "Home").get_by_role("heading")).to_be_visible()
     expect(tab.page.get_by_role("tab", name="Late")).to_have_count(0)
 
     Path("serve").touch()
     tab.page.get_by_role("tab", name="Late").click()
-    tab.frames.append(origin_of(addresses(app)["Late"]))
+    tab.frames.append(origin_of(addresses(own_app)["Late"]))
     expect(content(tab, "Late").get_by_role("heading")).to_have_text("The work serves")
 
 
@@ -220,14 +235,14 @@ def test_no_tab_is_cut_or_has_a_barrier(visit: Visit, app: App, shape: str):
     assert box["height"] > 300
 
 
-def test_the_layout_of_an_ended_run_says_so(visit: Visit, app: App):
-    tab = look(visit, app)
+def test_the_layout_of_an_ended_run_says_so(visit: Visit, own_app: App):
+    tab = look(visit, own_app)
     expect(content(tab, "Home").get_by_role("heading")).to_be_visible()
-    app.process.terminate()
+    own_app.process.terminate()
     expect(tab.page.locator("[data-ended]")).to_contain_text("The run has ended")
     expect(tab.page.locator("iframe")).to_have_count(0)
     expect(tab.view("app")).to_contain_text("The run has ended.")
-    assert addresses(app) == {}
+    assert addresses(own_app) == {}
 
 
 def test_a_run_without_a_layout_has_no_such_tab(visit: Visit, shown: Server):
