@@ -10,6 +10,7 @@ from lightning_lite.components.cold_start_proxy import ColdStartProxy
 from lightning_lite.components.load_balancer import LoadBalancer
 from lightning_lite.components.python_server import PythonServer
 from lightning_lite.errors import ComponentError, ComponentValueError
+from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.structures import List
@@ -17,7 +18,7 @@ from lightning_lite.tree.work import LightningWork
 
 _log = logging.getLogger("lightning_lite")
 
-#: Maximum of seconds before a server that has failed is replaced.
+#: Maximum of seconds before a server that has ended is replaced.
 _MAX_PAUSE = 30.0
 
 #: Path at which a `PythonServer` answers.
@@ -28,9 +29,9 @@ class AutoScaler(LightningFlow):
     """Copies of one server behind a `LoadBalancer`; their number follows the number of requests.
 
     `scale` is called when a number that it gets has changed, and says how many servers there should be. A
-    server that is not needed any more ends after its last answer. One that has failed gets no requests, and
-    is replaced: at once, or after up to 30 seconds if servers fail again and again. While nothing happens,
-    the flow does nothing.
+    server that is not needed any more ends after its last answer. One that has failed, was stopped or has
+    returned gets no requests, and is replaced: at once, or after up to 30 seconds if servers end again and
+    again. While nothing happens, the flow does nothing.
 
     A `PythonServer` whose `input_type` has a field `inputs` gets batches, and returns a model with `outputs`.
     Any other one gets each request as it is. A work of another class gets batches at the path `endpoint`.
@@ -95,6 +96,12 @@ class AutoScaler(LightningFlow):
         address = {name: work_kwargs.pop(name) for name in ("host", "port") if name in work_kwargs}
         cloud_compute = work_kwargs.get("cloud_compute")
         if cloud_compute is not None:
+            if not isinstance(cloud_compute, CloudCompute):
+                raise ComponentValueError(
+                    f"`cloud_compute={cloud_compute!r}` must be a CloudCompute, or None.",
+                    argument="cloud_compute",
+                    found=cloud_compute,
+                )
             work_kwargs["cloud_compute"] = cloud_compute.clone()
         self.min_replicas = min_replicas
         self.max_replicas = max_replicas
@@ -109,9 +116,11 @@ class AutoScaler(LightningFlow):
         self._has_begun = False
         self._leaving: list[LightningWork] = []  # they end after their last answer
         self._were_ready: set[str] = set()  # names of the works that have served
-        self._failed_at: list[float] = []  # when servers have failed, in the last restart period
+        self._ended_at: list[float] = []  # when servers have ended by themselves, in the last restart period
         self.servers: List[LightningWork] = List()
         is_python_server = issubclass(work_cls, PythonServer)
+        for _ in range(min_replicas):
+            self.add_work(self.create_work())
         self.load_balancer = LoadBalancer(
             input_type,
             output_type,
@@ -125,8 +134,6 @@ class AutoScaler(LightningFlow):
             is_batched=not is_python_server or self._takes_batches(),
             **address,
         )
-        for _ in range(min_replicas):
-            self.add_work(self.create_work())
 
     # What the user reads and overrides.
 
@@ -187,18 +194,18 @@ class AutoScaler(LightningFlow):
         arguments = {**self._work_kwargs}
         if arguments.get("cloud_compute") is not None:
             arguments["cloud_compute"] = arguments["cloud_compute"].clone()
-        work = self._work_cls(*self._work_args, **arguments)
-        # A server that fails is replaced, so it must not end the app; and the flow never waits for one.
-        work._policy = work._policy._replace(raise_exception=False, parallel=True, start_with_flow=False)
-        return work
+        return self._work_cls(*self._work_args, **arguments)
 
     def add_work(self, work: LightningWork) -> str:
         """Add a server, and return its name.
 
         Args:
             work: The server.
+
+        Raises:
+            ComponentError: It is no work.
         """
-        self.servers.append(work)
+        self._append(work)
         self.num_replicas += 1
         return work.name
 
@@ -234,7 +241,7 @@ class AutoScaler(LightningFlow):
             return
         if not self._has_begun:
             self._has_begun, self._last_autoscale = True, self._now()
-        self._replace_failed()
+        self._replace_ended()
         if self.load_balancer.url:
             self.autoscale()
         for work in self.servers:
@@ -264,41 +271,58 @@ class AutoScaler(LightningFlow):
         for _ in range(abs(change)):
             if change > 0:
                 self.add_work(self.create_work())
+            elif self.num_replicas > len(self.workers):
+                self.num_replicas -= 1  # the server that waits for its replacement gets none
             else:
-                self.remove_work(self.num_replicas - 1)
+                self.remove_work(len(self.workers) - 1)
         self._last_autoscale = self._now()
         _log.info("%s: %d servers in place of %d, %s", self.name, before + change, before, metrics)
 
-    def _replace_failed(self) -> None:
-        """Remove the servers that have failed, and add others in their place when it is time.
+    def _append(self, work: LightningWork) -> None:
+        """Add a work to the servers.
 
         Raises:
-            FailApp: A server has failed before it has served, and there is no other one.
+            ComponentError: It is no work.
+        """
+        if not isinstance(work, LightningWork):
+            raise ComponentError(
+                f"{type(self).__qualname__}.create_work must return a LightningWork; it is {work!r}."
+            )
+        # A server that fails is replaced, so it must not end the app; and the flow never waits for one.
+        work._policy = work._policy._replace(raise_exception=False, parallel=True, start_with_flow=False)
+        self.servers.append(work)
+
+    def _replace_ended(self) -> None:
+        """Remove the servers that serve no more, and add others in their place when it is time.
+
+        Raises:
+            FailApp: A server has ended by itself before it has served, and there is no other one.
         """
         now = self._now()
-        for work in [work for work in self.servers if work.has_failed]:
-            reason = work.status.message
-            if work.name not in self._were_ready and not any(each.url for each in self.workers):
-                self.fail(f"{work.name} has failed before it was ready: {reason}")
+        for work in [work for work in self.servers if _end_of(work)]:
+            end = _end_of(work)
+            is_first = work.name not in self._were_ready and not any(each.url for each in self.workers)
+            if is_first and not work.has_stopped:
+                self.fail(f"{work.name} {end} before it was ready: {work.status.message or 'it must serve'}")
             if work in self._leaving:
                 self._leaving.remove(work)
             else:
                 period = work._policy.restart_period
-                self._failed_at = [at for at in self._failed_at if at > now - period] + [now]
-                _log.warning("%s has failed, and is replaced", work.name)  # the app shows the reason
+                self._ended_at = [at for at in self._ended_at if at > now - period] + [now]
+                _log.warning("%s %s, and is replaced", work.name, end)  # the app shows the reason
             self._were_ready.discard(work.name)
             self.servers.remove(work)
         missing = self.num_replicas - len(self.workers)
         if missing <= 0:
             return
-        num_failed = len(self._failed_at)
-        pause = 0.0 if num_failed < 2 else min(2.0 ** (num_failed - 2), _MAX_PAUSE)
-        due = self._failed_at[-1] + pause if self._failed_at else now
+        num_ended = len(self._ended_at)
+        pause = 0.0 if num_ended < 2 else min(2.0 ** (num_ended - 2), _MAX_PAUSE)
+        due = self._ended_at[-1] + pause if self._ended_at else now
         if now < due:
             self._run_again_at(due, "replace")
             return
         for _ in range(missing):
-            self.servers.append(self.create_work())
+            self._append(self.create_work())
 
     def _end_leaving(self) -> None:
         """Remove the servers that have given their last answer; that ends their processes."""
@@ -309,7 +333,7 @@ class AutoScaler(LightningFlow):
 
     def _takes_batches(self) -> bool:
         """Return whether the requests of a `PythonServer` are batches."""
-        server: Any = self.create_work()
+        server: Any = self.workers[0] if self.workers else self.create_work()
         return "inputs" in server.configure_input_type().model_fields
 
     def _now(self) -> float:
@@ -321,6 +345,15 @@ class AutoScaler(LightningFlow):
         outbox = outbox_of(self)
         if outbox is not None:
             outbox.wakes[f"{self.name}: {what}"] = due
+
+
+def _end_of(work: LightningWork) -> str:
+    """Return in words how a server has ended; "" if it serves, or will."""
+    if work.has_failed:
+        return "has failed"
+    if work.has_stopped:
+        return "was stopped"
+    return "has returned" if work.has_succeeded else ""
 
 
 def _check_arguments(

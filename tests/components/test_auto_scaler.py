@@ -355,6 +355,73 @@ def test_a_server_that_fails_again_and_again_is_replaced_later_each_time():
     assert pauses == [0.0, 1.0, 2.0, 4.0]
 
 
+def test_servers_are_removed_also_while_one_waits_for_its_replacement():
+    stage = Stage(Scaled(Shout, Steered, min_replicas=3, max_replicas=3, scale_in_interval=0))
+    scaler = stage.root.scaler
+    served(stage, "load_balancer", "servers.0", "servers.1", "servers.2")
+    stage.exit("root.scaler.servers.2")
+    served(stage, "servers.3")
+    stage.exit("root.scaler.servers.3")  # the second one in a minute is replaced a second later
+
+    scaler.min_replicas, scaler.wanted = 1, 1
+    stage.settle()
+
+    assert [work.name for work in scaler.workers] == ["root.scaler.servers.0"]
+    assert scaler.num_replicas == 1
+    stage.advance(60.0)
+    assert len(scaler.servers) == 1
+
+
+def test_a_server_that_was_stopped_or_has_returned_is_replaced():
+    stage = Stage(Scaled(Shout, min_replicas=2, max_replicas=2))
+    scaler = stage.root.scaler
+    served(stage, "load_balancer", "servers.0", "servers.1")
+
+    scaler.servers[0].stop()
+    stage.settle()
+    stage.exit("root.scaler.servers.0", 0)
+    assert [work.name for work in scaler.servers] == ["root.scaler.servers.1", "root.scaler.servers.2"]
+    served(stage, "servers.2")
+    stage.answer("root.scaler.servers.1")
+    stage.advance(1.0)
+    assert [work.name for work in scaler.servers] == ["root.scaler.servers.2", "root.scaler.servers.3"]
+
+
+def test_a_server_that_returns_before_it_was_ready_ends_the_app():
+    stage = Stage(Scaled(Shout))
+    stage.up("root.scaler.load_balancer", "root.scaler.servers.0")
+    stage.change("root.scaler.load_balancer", _url="http://127.0.0.1:1000")
+
+    stage.answer("root.scaler.servers.0")
+
+    assert "servers.0 has returned before it was ready" in str(stage.machine.error)
+
+
+def test_each_server_has_the_policy_that_replaces_it_and_no_more_are_created_than_needed():
+    class Own(AutoScaler):
+        def create_work(self):
+            self._num_created = getattr(self, "_num_created", 0) + 1
+            return Shout(raise_exception=True)
+
+    stage = Stage(Scaled(Shout, Own, min_replicas=2, max_replicas=2))
+    assert stage.root.scaler._num_created == 2
+    served(stage, "load_balancer", "servers.0", "servers.1")
+    stage.exit("root.scaler.servers.0")
+    stage.exit("root.scaler.servers.1")
+
+    assert [work.name for work in stage.root.scaler.servers] == ["root.scaler.servers.2"]
+    assert not any(work._policy.raise_exception for work in stage.root.scaler.servers)
+
+
+def test_what_is_no_work_is_refused_as_a_server():
+    class Wrong(AutoScaler):
+        def create_work(self):
+            return Shout
+
+    with pytest.raises(ComponentError, match=r"Wrong\.create_work must return a LightningWork; it is <class"):
+        Wrong(Shout)
+
+
 @pytest.mark.parametrize(
     ("replicas", "pending", "starting", "wanted"),
     [(1, 1, 0, 2), (1, 1, 1, 1), (8, 1, 0, 7), (8, 2, 0, 8), (0, 0, 0, 0), (0, 3, 0, 1)],
@@ -399,6 +466,7 @@ def test_each_server_has_its_own_cloud_compute_and_the_balancer_the_port():
         ({"timeout_batching": -1}, "timeout_batching=-1: it must be a number of seconds"),
         ({"endpoint": "/docs"}, "endpoint='/docs': the load balancer needs this path itself"),
         ({"endpoint": "/"}, "endpoint='/': it must be the path of an address"),
+        ({"cloud_compute": "gpu"}, "`cloud_compute='gpu'` must be a CloudCompute, or None"),
         ({"cold_start_proxy": 7}, "cold_start_proxy must be of type ColdStartProxy or str; found 7"),
     ],
 )
