@@ -151,7 +151,7 @@ def _files_at(path: str, name: str = "") -> Iterator[tuple[str, int, float]]:
     """
     found = os.stat(path)
     if not S_ISDIR(found.st_mode):
-        yield name, found.st_size, round(found.st_mtime, _DIGITS)
+        yield name, found.st_size, round(found.st_mtime_ns / 1e9, _DIGITS)
         return
     for inner in os.listdir(path):
         yield from _files_at(f"{path}/{inner}", f"{name}/{inner}")
