@@ -56,6 +56,20 @@ MARK = "LIGHTNING_LITE_TEST"
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector, which would look through all tests again and again.
+
+    That takes a quarter of the time. They live as long as the process, so it never looks at them later, too.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
     """Collect no doctests in `tests`, which has none: to look for them takes long."""
     collectors = yield
