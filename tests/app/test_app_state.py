@@ -8,48 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, LightningWork
+from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.app_state import FLOW_VARIABLE, RUN_VARIABLE, AppState, StateReads
 from lightning_lite.errors import StateConflict, StateError
-from lightning_lite.storage import Drive
-from lightning_lite.structures import Dict
 from lightning_lite.testing import poll_until
 
+from tests.app.state_works import Inner, Reported, Root
 from tests.support.processes import DEADLINE, run_python
-
-
-class Wait(LightningWork):
-    def __init__(self):
-        super().__init__()
-        self.rate = 0.5
-
-    def run(self):
-        while not os.path.exists("end"):
-            threading.Event().wait(0.02)
-
-
-class Inner(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.text = "x"
-
-    def run(self):
-        pass
-
-
-class Root(LightningFlow):
-    def __init__(self):
-        super().__init__()
-        self.number = 0
-        self.names = ["a"]
-        self.drive = Drive("lit://shared")
-        self.wait = Wait()
-        self.inner = Inner()
-        self.several = Dict(one=Inner())
-
-    def run(self):
-        self.wait.run()
-        self.stop()
 
 
 @pytest.fixture
@@ -181,34 +146,6 @@ def test_an_app_that_has_ended_can_be_read_and_not_changed(own_place: Path):
     assert state.number == 0
     with pytest.raises(AttributeError, match="Is the app running"):
         state.number = 1
-
-
-class Reporter(LightningWork):
-    """Reads the state of the app in its process, and changes that of its own."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.rate = 1.0
-
-    def run(self):
-        state, mine = AppState(my_affiliation=()), AppState()
-        mine.rate = 2.0
-        state.number = 7
-        return repr(mine), state.inner.text
-
-
-class Reported(LightningFlow):
-    def __init__(self, **options):
-        super().__init__()
-        self.number = 0
-        self.inner = Inner()
-        self.reporter = Reporter(**options)
-        self._answer = None
-
-    def run(self):
-        self._answer = self.reporter.run()
-        if self._answer is not None and self.number == 7:
-            self.stop()
 
 
 @pytest.mark.parametrize(
