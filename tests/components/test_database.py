@@ -147,7 +147,7 @@ def test_what_the_database_refuses_is_an_error_that_says_why(shared):
         "other model": 404,
     }
     assert "UNIQUE constraint failed: team.name" in errors["same name"][1]
-    assert "has no model 'Unknown'; it has Team, Member, Rich" in errors["other model"][1]
+    assert "has no model 'Unknown'; it has Member, Rich, Team" in errors["other model"][1]
 
 
 @pytest.mark.parametrize(
