@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Body, Depends, FastAPI, HTTPException
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import RedirectResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
@@ -102,8 +102,9 @@ class BalancerApi:
         async def balance_api(inputs: Any) -> Any:
             return await self._counted(inputs)
 
-        balance_api.__annotations__ = {"inputs": input_type}
-        server.api.add_api_route(endpoint, balance_api, methods=["POST"], response_model=output_type)
+        # Without `Body`, FastAPI would read a text or a number from the address.
+        balance_api.__annotations__ = {"inputs": Annotated[input_type, Body()]}
+        server.add_route(endpoint, balance_api, response_model=output_type)
         server.api.add_api_route("/num-requests", self._read_num_requests, methods=["GET"])
         server.api.add_api_route(
             "/system/info", self._read_system_info, methods=["GET"], dependencies=[Depends(_check_password)]
@@ -134,7 +135,7 @@ class BalancerApi:
 
     async def _answer(self, inputs: Any) -> Any:
         rotation = self._rotation
-        if self._proxy is not None and self._load.now > rotation.capacity:
+        if self._proxy is not None and rotation.num_unanswered >= rotation.capacity:
             return await self._ask_proxy(self._proxy, inputs)
         if not rotation.ready_servers:
             raise _as_answer(Unanswered(_UNAVAILABLE, NO_SERVER))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_lite.components.cold_start_proxy import ColdStartProxy
 from lightning_lite.components.server_work import ServerWork
-from lightning_lite.errors import ComponentError, ComponentValueError
+from lightning_lite.errors import ComponentValueError
 from lightning_lite.extras import check_installed
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class LoadBalancer(ServerWork):
     A server gets `{"inputs": [...]}` with at most `max_batch_size` requests, one batch after the other, and
     returns `{"outputs": [...]}` in the same order. If it refuses a batch, it gets each request of it
     alone, so that each client has its own answer or its own error. A server that can't be reached gets no
-    requests until it answers again; those that it had go to another server, once.
+    requests until it answers again; those that it had go to another server. So servers may get a request more
+    than once: two, and each of them again if it closes a connection without an answer.
 
     Args:
         input_type: Type of requests, for example a model of pydantic.
@@ -82,6 +83,7 @@ class LoadBalancer(ServerWork):
         super().__init__(**{**kwargs, "parallel": True})
         _check_number("max_batch_size", max_batch_size, least=1, is_whole=True)
         _check_number("timeout_batching", timeout_batching, least=0)
+        _check_number("timeout_keep_alive", timeout_keep_alive, least=0, is_whole=True)
         _check_number("timeout_inference_request", timeout_inference_request, least=0.001)
         if isinstance(cold_start_proxy, str):
             cold_start_proxy = ColdStartProxy(cold_start_proxy) if cold_start_proxy else None
@@ -134,7 +136,7 @@ class LoadBalancer(ServerWork):
             self.num_requests = 0
             api: BalancerApi = import_module(_BALANCER_API).BalancerApi(
                 self._make_rotation,
-                lambda: list(self.servers),
+                lambda: [url.rstrip("/") for url in self.servers],
                 lambda number: setattr(self, "num_requests", number),
                 self._cold_start_proxy,
             )
@@ -190,14 +192,14 @@ def _checked_type(name: str, given: Any) -> Any:
     """Return a type that requests or answers can have.
 
     Raises:
-        ComponentError: pydantic knows no such type.
+        ComponentValueError: pydantic knows no such type.
     """
     from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - only apps with such a work need it
 
     try:
         TypeAdapter(given)
     except (PydanticUserError, TypeError) as error:
-        raise ComponentError(
+        raise ComponentValueError(
             f"{name}={given!r}: it must be a type, for example a model of pydantic: {error}",
             argument=name,
             found=given,

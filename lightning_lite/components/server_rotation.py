@@ -2,7 +2,7 @@
 
     ask(body) ──▶ waiting ──▶ batch ──▶ the server that has been free for longest ──▶ answers
                      ▲                        │ no connection
-                     └─── once more ──────────┘ out of the rotation, until it answers again
+                     └─── a second server ────┘ out of the rotation, until it answers again
 
 All of it runs in one event loop. Only the process of a load balancer imports this module.
 """
@@ -129,6 +129,11 @@ class ServerRotation:
         """How many requests the servers can take at the same time."""
         return len(self.ready_servers) * self._batch_size
 
+    @property
+    def num_unanswered(self) -> int:
+        """How many requests wait, or are under way."""
+        return len(self._unanswered)
+
     def set_servers(self, urls: list[str]) -> None:
         """Replace the servers of the rotation; one that is left out answers what it has got.
 
@@ -142,10 +147,18 @@ class ServerRotation:
                 server.watch.cancel()
             if server.under_way:
                 self._leaving.add(server)
+        leaving = {server.url: server for server in self._leaving}
         for url in urls:
-            self._servers.setdefault(url, _Server(url))
+            if url not in self._servers:
+                self._servers[url] = self._join(leaving.get(url) or _Server(url))
         self._publish()
         self._send_batches()
+
+    def _join(self, server: _Server) -> _Server:
+        """Return a member of the rotation; one that was taken out still has its requests under way."""
+        self._leaving.discard(server)
+        server.is_member, server.is_lost, server.watch = True, False, None
+        return server
 
     async def ask(self, body: Any) -> Any:
         """Return the answer of a server.

@@ -462,6 +462,7 @@ def test_each_server_has_its_own_cloud_compute_and_the_balancer_the_port():
         ({"min_replicas": -1}, "`min_replicas=-1` must be a whole number"),
         ({"max_replicas": 0, "min_replicas": 0}, "`max_replicas=0` must be at least 1"),
         ({"scale_in_interval": "1"}, "`scale_in_interval='1'` must be a number of seconds"),
+        ({"input_type": 7}, "input_type=7: it must be a type"),
         ({"max_batch_size": 0}, "max_batch_size=0: it must be a whole number, 1 or more"),
         ({"timeout_batching": -1}, "timeout_batching=-1: it must be a number of seconds"),
         ({"endpoint": "/docs"}, "endpoint='/docs': the load balancer needs this path itself"),
@@ -475,11 +476,9 @@ def test_a_wrong_argument_is_named(options, words):
         AutoScaler(Shout, **options)
 
 
-def test_a_class_that_is_no_work_a_type_that_is_none_and_a_proxy_that_is_not_async_are_refused():
+def test_a_class_that_is_no_work_and_a_proxy_that_is_not_async_are_refused():
     with pytest.raises(ValueError, match="must be a class derived from LightningWork"):
         AutoScaler(Number)
-    with pytest.raises(ComponentError, match="input_type=7: it must be a type"):
-        AutoScaler(Shout, input_type=7)
 
     class Plain(ColdStartProxy):
         def handle_request(self, request):
@@ -487,6 +486,8 @@ def test_a_class_that_is_no_work_a_type_that_is_none_and_a_proxy_that_is_not_asy
 
     with pytest.raises(TypeError, match="handle_request must be an `async` function"):
         Plain("http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="timeout_keep_alive='long': it must be a whole number, 0 or more"):
+        LoadBalancer(dict, dict, "predict", timeout_keep_alive="long")
 
 
 def test_a_rule_that_returns_no_number_ends_the_app():
