@@ -23,10 +23,10 @@ from typing import Any
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-#: Names under which programs of this machine reach a server that listens for them only.
-_LOOPBACK = ["127.0.0.1", "localhost"]
+from lightning_lite.components.request_checks import HostCheck, check_json, check_site, loopback_names
+from lightning_lite.components.server_port import listen
+from lightning_lite.places import is_loopback
 
 #: Seconds for which `async` requests under way are waited for at the end. A stop of a work gives it 5.
 _GRACE = 2
@@ -87,14 +87,14 @@ class HttpServer:
         return await asyncio.wrap_future(answer)
 
     def add_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        """Add a route for POST requests with JSON, as `FastAPI.post` does.
+        """Add a route for POST requests with JSON, as `FastAPI.post` does; pages of other sites are refused.
 
         Args:
             path: Path of the route.
             endpoint: What FastAPI calls.
             **options: Options of FastAPI.
         """
-        dependencies = [*options.pop("dependencies", ()), Depends(_check_json)]
+        dependencies = [*options.pop("dependencies", ()), Depends(check_site), Depends(check_json)]
         self.api.add_api_route(path, endpoint, methods=["POST"], dependencies=dependencies, **options)
 
     def add_json_route(self, path: str, read: Callable[[Any], Any], answer: Callable[[Any], Any]) -> None:
@@ -133,9 +133,10 @@ class HttpServer:
         Raises:
             RuntimeError: The server ended by itself; the output says why.
         """
-        if bound.getsockname()[0] in _LOOPBACK:
+        host = bound.getsockname()[0]
+        if is_loopback(host):
             # Else a page of the web could reach the server by a name of its own that leads to this machine.
-            self.api.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK)
+            self.api.add_middleware(HostCheck, names=loopback_names(host))
         config = uvicorn.Config(
             self.api,
             log_config=None,  # else it would change the loggers of the process
@@ -145,6 +146,7 @@ class HttpServer:
             timeout_keep_alive=self._keep_alive,
         )
         server = uvicorn.Server(config)
+        listen(bound)
         thread = Thread(target=self._run, args=(server, bound), name="lightning-lite-server", daemon=True)
         thread.start()
         try:
@@ -171,23 +173,6 @@ class HttpServer:
             job = self._jobs.get()
             if job is not None and job[0].set_running_or_notify_cancel():
                 job[0].set_exception(HTTPException(503, _ENDING))
-
-
-def _check_json(request: Request) -> None:
-    """Refuse a body that is not declared as JSON.
-
-    A page of the web can send other kinds, or none, to a server of this machine without asking for permission
-    first. FastAPI refuses a body without a kind from 0.132 on only.
-
-    Raises:
-        HTTPException: With the status 415.
-    """
-    headers = request.headers
-    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        return  # no body
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise HTTPException(415, "the body must be JSON, with the header Content-Type: application/json")
 
 
 def _perform(answer: Future[Any], job: Callable[[], Any]) -> None:

@@ -1,4 +1,4 @@
-"""Binds the port of a server, so that no other program can, and names the program that uses a port."""
+"""The port of a server: binds it, so that no other program can; listens; names the program that uses it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 
 #: How many ports after the wanted one are tried, before the system chooses one.
 _NEAR = 20
+
+#: Number of connections that may wait until the server accepts them, as of uvicorn.
+_BACKLOG = 2048
 
 #: How often a port that seems to be in use is tried.
 _ATTEMPTS = 3
@@ -51,8 +54,8 @@ def bind(host: str, port: int) -> socket.socket:
         ...         print("in use by", error.holder)
         in use by another program
     """
-    # On Linux, two sockets that set SO_REUSEADDR before they bind can have one port, and the one that listens
-    # last fails. So it is set only where connections of an earlier server, which has ended, keep the port.
+    # On Linux, two sockets with SO_REUSEADDR can have one port until one of them listens. So it is set only
+    # where connections of an earlier server, which has ended, keep the port.
     reuse = os.name == "posix" and sys.platform != "linux"
     for _ in range(_ATTEMPTS):
         try:
@@ -63,6 +66,26 @@ def bind(host: str, port: int) -> socket.socket:
         # Its last connection may disappear between these two lines, so there is a second attempt without any.
         reuse = reuse or _has_only_ended_connections(port)
     raise PortInUse(port, holder_of(port))
+
+
+def listen(bound: socket.socket) -> None:
+    """Let a socket that is bound accept connections.
+
+    Args:
+        bound: The socket.
+    """
+    bound.listen(_BACKLOG)
+    share(bound)  # its connections inherit it, so that the next server can bind the port again
+
+
+def share(bound: socket.socket) -> None:
+    """Let each program that sets SO_REUSEADDR bind the port of a socket, too, as long as none listens there.
+
+    Args:
+        bound: The socket.
+    """
+    if os.name == "posix":  # elsewhere, SO_REUSEADDR lets others take the port of a server that listens
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def bind_next(host: str, port: int) -> socket.socket:
@@ -127,8 +150,6 @@ def _bound(host: str, port: int, reuse: bool) -> socket.socket:
         if reuse:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        if os.name == "posix":  # its connections inherit it, so that the next server can bind the port again
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except BaseException:
         bound.close()
         raise

@@ -14,6 +14,7 @@ import tempfile
 from copy import copy
 from typing import Any
 
+from lightning_lite.components.server_port import share
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError
@@ -99,9 +100,10 @@ class ServeStreamlit(ServerWork):
             ComponentError: The work can't be pickled for the process of Streamlit; the message says why.
             RuntimeError: The server has ended by itself; the output says why.
         """
-        # The port stays bound here, without listening: no other program gets it, and Streamlit can bind it
-        # a second time, because both sockets have SO_REUSEADDR.
+        # The port stays bound here, without listening, and Streamlit binds it a second time, because both
+        # sockets have SO_REUSEADDR. So could another program with SO_REUSEADDR until Streamlit listens.
         with self._bound_port() as bound, tempfile.TemporaryFile() as file:
+            share(bound)
             file.write(self._packed())
             file.flush()
             process = self._start_program(bound.getsockname()[1], file.fileno())

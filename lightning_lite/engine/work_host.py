@@ -30,7 +30,7 @@ from lightning_lite.messages import (
     StateChanged,
     WriteState,
 )
-from lightning_lite.places import node_address
+from lightning_lite.places import bracketed, node_address
 from lightning_lite.tree.node import UNSET, Node, differ
 from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
@@ -323,7 +323,7 @@ class WorkHost(Carrier):
 
     def _port_answered(self) -> None:
         if not self._work._url:
-            self._work._url = f"http://{self._work._reachable_host()}:{self._work._port}"
+            self._work._url = f"http://{bracketed(self._work._reachable_host())}:{self._work._port}"
 
     def _unwatch_port(self) -> None:
         if self._port_watch is not None:

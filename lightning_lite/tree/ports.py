@@ -10,6 +10,7 @@ from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 def addresses() -> tuple[str, str]:
@@ -17,8 +18,7 @@ def addresses() -> tuple[str, str]:
     return os.environ.get("LIGHTNING_NODE_PRIVATE_IP", "127.0.0.1"), os.environ.get("LIGHTNING_NODE_IP", "")
 
 
-#: Hosts at which a server is reached from its own machine only, and those that stand for all addresses of it.
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+#: Hosts that stand for all addresses of the machine.
 ALL_ADDRESSES = ("0.0.0.0", "::", "")
 
 
@@ -33,7 +33,7 @@ def find_free_port(host: str) -> int:
     """
     import _socket  # noqa: PLC0415 - it takes 1 ms, `socket` would take 10; few works need it
 
-    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    probe = _socket.socket(_family(_socket, host), _socket.SOCK_STREAM)
     try:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -45,7 +45,10 @@ def is_answering(host: str, port: int) -> bool:
     """Return whether a server accepts connections at this address and port."""
     import _socket  # noqa: PLC0415
 
-    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    try:
+        probe = _socket.socket(_family(_socket, host), _socket.SOCK_STREAM)
+    except OSError:  # a machine without IPv6
+        return False
     try:
         probe.settimeout(timing.PROBE_TIMEOUT)
         return probe.connect_ex((host, port)) == 0
@@ -53,6 +56,11 @@ def is_answering(host: str, port: int) -> bool:
         return False
     finally:
         probe.close()
+
+
+def _family(sockets: Any, host: str) -> int:
+    """Return the family of an address: that of IPv6 if it has a colon."""
+    return int(sockets.AF_INET6 if ":" in host else sockets.AF_INET)
 
 
 class PortWatch:

@@ -19,14 +19,14 @@ from lightning_lite.errors import (
     DetachedError,
 )
 from lightning_lite.light_typing import TYPE_CHECKING
-from lightning_lite.places import node_address
+from lightning_lite.places import is_loopback, node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
 from lightning_lite.tree.component import Component, method_of
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
-from lightning_lite.tree.ports import ALL_ADDRESSES, LOOPBACK, addresses, find_free_port
+from lightning_lite.tree.ports import ALL_ADDRESSES, addresses, find_free_port
 from lightning_lite.values.codec import SCALARS
 
 if TYPE_CHECKING:
@@ -446,7 +446,7 @@ class LightningWork(Component):
         With a runner of several machines, it is that of the work's machine in place of the loopback, once the
         process is up, so that a server there can be reached from the others.
         """
-        return self._node_address if self._node_address and self._host in LOOPBACK else self._host
+        return self._node_address if self._node_address and is_loopback(self._host) else self._host
 
     def _reachable_host(self) -> str:
         """Return `host`, or the address of the machine if that stands for all of its addresses."""

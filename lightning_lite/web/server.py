@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import html
-import ipaddress
 import os
 import re
 import secrets
@@ -32,6 +31,7 @@ import uvicorn
 
 from lightning_lite.frontends.programs.parent import wait_for_end
 from lightning_lite.monitor.app_layout import shows_something
+from lightning_lite.places import bracketed, is_loopback
 from lightning_lite.regular_files import open_regular
 from lightning_lite.web.application import create_app
 from lightning_lite.web.site import PERIOD, Site
@@ -97,7 +97,7 @@ class PageServer:
         self._hosts = [f"{name}:{self.port}" for name in names]
         self._hosts += names if self.port == 80 else []  # browsers leave out this port
         shown = host if host in _LOOPBACK else names[-1]
-        self.address = f"http://{_bracketed(shown)}:{self.port}/#token={self._token}"
+        self.address = f"http://{bracketed(shown)}:{self.port}/#token={self._token}"
         if site.run is not None:
             self.address += f"&to=/runs/{quote(site.run, safe='')}"
             if shows_something(site.find_run(site.run)):
@@ -222,34 +222,11 @@ def hosts_of(host: str) -> list[str]:
             if each.family in families
         ]
         # The first one that is not of the loopback is last: it is the one to print.
-        outside = [
-            address
-            for address in found
-            if "%" not in address and not ipaddress.ip_address(address).is_loopback
-        ]
-        names += [_bracketed(address) for address in (socket.gethostname(), *outside[::-1])]
-    elif _bracketed(host) not in names:
-        names.append(_bracketed(host))
+        outside = [address for address in found if "%" not in address and not is_loopback(address)]
+        names += [bracketed(address) for address in (socket.gethostname(), *outside[::-1])]
+    elif bracketed(host) not in names:
+        names.append(bracketed(host))
     return names
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs on this machine can reach an address.
-
-    Example:
-        >>> is_loopback("localhost"), is_loopback("127.0.0.5"), is_loopback("0.0.0.0")
-        (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _bind(host: str, port: int) -> socket.socket:

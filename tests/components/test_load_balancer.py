@@ -70,7 +70,7 @@ def echo() -> Iterator[Echo]:
             thread.join()
 
 
-def test_a_request_is_json_of_any_type_and_the_proxy_answers_while_servers_are_busy():
+def test_a_request_is_json_of_any_type_and_comes_from_no_other_site():
     options = {"is_batched": False, "max_batch_size": 1, "timeout_keep_alive": 5}
     with echo() as server:
         balancer = LoadBalancer(str, str, "predict", cold_start_proxy=f"{server.url}/proxy", **options)
@@ -83,6 +83,9 @@ def test_a_request_is_json_of_any_type_and_the_proxy_answers_while_servers_are_b
             for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
                 refused = post(url, content=b'"a"', headers={"Content-Type": kind} if kind else {})
                 assert (refused.status_code, "must be JSON" in refused.text) == (415, True), kind
+            for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+                refused = post(url, json="a", headers=headers)
+                assert (refused.status_code, "another site" in refused.text) == (403, True), headers
             check_who_answers(server, url)
 
 

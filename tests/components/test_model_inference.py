@@ -15,6 +15,7 @@ from PIL import Image
 from lightning_lite.components import Image as SampleImage
 from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
+from lightning_lite.places import bracketed
 
 from tests.components.inference_works import Mirror, Scale
 from tests.components.serving import post, serving, working_in
@@ -22,10 +23,18 @@ from tests.components.serving import post, serving, working_in
 pytestmark = pytest.mark.dependencies
 
 
+def has_ipv6():
+    with contextlib.suppress(OSError), bind("::1", 0):
+        return True
+    return False
+
+
 @pytest.fixture(scope="module")
 def scale(tmp_path_factory):
-    """The address of a server that the tests of requests share."""
-    with working_in(tmp_path_factory.mktemp("scale")), serving(Scale(port=None)) as work:
+    """The address of a server that the tests of requests share, of IPv6 if the machine has that."""
+    host = "::1" if has_ipv6() else "127.0.0.5"
+    with working_in(tmp_path_factory.mktemp("scale")), serving(Scale(port=None, host=host)) as work:
+        assert work.url == f"http://{bracketed(host)}:{work.port}"
         yield f"{work.url}/predict"
 
 
@@ -51,6 +60,30 @@ def test_a_body_that_is_not_declared_as_json_is_refused(scale):
             415,
             "the body must be JSON, with the header Content-Type: application/json",
         ), kind
+
+
+def test_a_page_of_another_site_gets_no_prediction(scale):
+    text = {"data": "7"}
+    ours = f"http://{scale.split('/')[2]}"
+
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[evil"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": ours},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
+        assert post(scale, params=text, headers=headers).status_code == 403, headers
+        assert post(scale, json=7, headers=headers).status_code == 403, headers
+    for headers in (
+        {"Origin": ours},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://in-front.example"},
+        {"Host": "LocalHost:1"},
+        {"Host": "127.0.0.1"},
+    ):
+        assert post(scale, params=text, headers=headers).json() == [21], headers
+    for name in ("evil.example", "evil.example:80", "", "[::2]:80"):
+        assert post(scale, params=text, headers={"Host": name}).status_code == 400, name
 
 
 def test_pictures_travel_as_files_in_base64():

@@ -13,7 +13,7 @@ import pytest
 
 from lightning_lite import LightningApp
 from lightning_lite.components import Category, Image, Number, PythonServer, Text
-from lightning_lite.components.server_port import PortInUse, bind, bind_next
+from lightning_lite.components.server_port import PortInUse, bind, bind_next, listen
 from lightning_lite.errors import ComponentError
 from lightning_lite.testing import poll_until
 
@@ -238,16 +238,26 @@ def test_the_next_free_port_is_the_one_after_those_in_use():
 
 def test_a_port_whose_server_has_closed_a_connection_can_be_bound_again_but_not_twice():
     with bind("127.0.0.1", 0) as server:
-        server.listen()
+        listen(server)
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             server.accept()[0].close()
             assert client.recv(1) == b""  # the system keeps the port of the side that has closed first
 
     with bind("127.0.0.1", port) as again:
-        again.listen()
+        listen(again)
         with pytest.raises(PortInUse, match=rf"port {port} is in use by .+ \(process {os.getpid()}\)"):
             bind("127.0.0.1", port)
+
+
+def test_no_other_program_can_bind_the_port_before_the_server_listens_nor_after_that():
+    with bind("127.0.0.1", 0) as server:
+        for prepare in (server.getsockname, lambda: listen(server)):
+            prepare()
+            with socket.socket() as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with pytest.raises(OSError, match="in use"):
+                    other.bind(server.getsockname())
 
 
 def test_a_free_port_that_another_program_has_taken_is_replaced_and_said_once(capfd):

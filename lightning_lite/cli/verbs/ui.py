@@ -22,6 +22,7 @@ from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import check_setting
+from lightning_lite.places import is_loopback
 from lightning_lite.settings import is_url
 
 
@@ -98,7 +99,7 @@ def command(
         page = server.PageServer(site, host, port, token)
     except OSError as error:
         raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
-    if not server.is_loopback(host):
+    if not is_loopback(host):
         say(
             "Warning: other machines can reach this server, and the connection is not encrypted. Everybody "
             "who learns the address can read and control the runs.",

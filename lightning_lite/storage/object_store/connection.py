@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from lightning_lite.places import is_loopback
 from lightning_lite.storage.errors import DrivePermissionError, DriveUrlError, shown
 
 #: Allows to ask the address at which a machine of a cloud gives keys to everything that runs on it.
 INSTANCE_ROLE_VARIABLE = "LIGHTNING_LITE_INSTANCE_ROLE"
 
 _YES = frozenset({"1", "true", "yes", "on"})
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: Variables that name another source of keys, which the library asks: a container, or a file with a token.
 _OTHER_SOURCES = (
@@ -76,7 +75,7 @@ def connection_from(environment: Mapping[str, str] = os.environ) -> Connection:
             f"{variable} is {shown(endpoint)}; write it as https://host or https://host:port."
         )
     allows_http = environment.get("AWS_ALLOW_HTTP", "").lower() in _YES
-    if parts.scheme == "http" and not allows_http and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and not allows_http and not is_loopback(parts.hostname or ""):
         raise DriveUrlError(
             f"{variable} is {shown(endpoint)}, and files would be sent without encryption; use https, or set "
             f"AWS_ALLOW_HTTP=true if the network is your own."
