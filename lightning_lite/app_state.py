@@ -25,6 +25,7 @@ from lightning_lite.monitor.state_snapshot import read_state
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import read_runs, run_path
 from lightning_lite.settings import resolve_root
+from lightning_lite.tree.node import STATE_PARTS
 from lightning_lite.values.json_form import are_equal, json_form
 
 #: The variables of a program that an app has started: the folder of its run, and the name of the flow.
@@ -225,7 +226,7 @@ class AppState:
 
     def __setattr__(self, name: str, value: Any) -> None:
         part = part_of(self)
-        for kind in ("flows", "works", "structures"):
+        for kind in STATE_PARTS:
             if name in part.get(kind, {}):
                 raise AttributeError(
                     f"You shouldn't set the {kind} directly onto the state. Use its attributes instead."
@@ -295,7 +296,7 @@ def _part(state: AppState) -> dict[str, Any]:
 
 def _part_at(part: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     for key in path:
-        kinds = [kind for kind in ("flows", "works", "structures") if key in part.get(kind, {})]
+        kinds = [kind for kind in STATE_PARTS if key in part.get(kind, {})]
         if not kinds:
             raise LookupError(key)
         part = part[kinds[0]][key]
@@ -315,7 +316,7 @@ def part_of(state: AppState) -> dict[str, Any]:
 
 
 def _keys(part: dict[str, Any]) -> list[str]:
-    return [key for kind in ("flows", "works", "structures") for key in part.get(kind, {})]
+    return [key for kind in STATE_PARTS for key in part.get(kind, {})]
 
 
 def _names_below(state: AppState) -> list[str]:

@@ -39,6 +39,7 @@ from lightning_lite.status import AppStage, AppStatus
 from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow
+from lightning_lite.tree.node import STATE_PARTS
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.secret import Secret
 
@@ -598,7 +599,7 @@ def _flatten_states(state: dict[str, Any], prefix: str = "") -> dict[str, dict[s
         prefix: Put before each name.
     """
     found: dict[str, dict[str, Any]] = {}
-    for kind in ("flows", "works", "structures"):
+    for kind in STATE_PARTS:
         for key, part in state.get(kind, {}).items():
             name = f"{prefix}{key}"
             if kind != "structures":

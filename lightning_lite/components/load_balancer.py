@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lightning_lite.components.cold_start_proxy import ColdStartProxy
+from lightning_lite.components.sample_types import checked_type, code_sample
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.errors import ComponentValueError
 from lightning_lite.extras import check_installed
@@ -107,8 +108,8 @@ class LoadBalancer(ServerWork):
         self.num_requests = 0
         self._server_endpoint = _as_path("server_endpoint", server_endpoint or endpoint)
         self._is_batched = is_batched
-        self._input_type = _checked_type("input_type", input_type)
-        self._output_type = _checked_type("output_type", output_type)
+        self._input_type = checked_type("input_type", input_type)
+        self._output_type = checked_type("output_type", output_type)
         self._timeout_keep_alive = timeout_keep_alive
         self._timeout_inference_request = timeout_inference_request
         self._api_name = api_name
@@ -121,9 +122,7 @@ class LoadBalancer(ServerWork):
         Args:
             url: Address of the load balancer with the path.
         """
-        begin = getattr(self._input_type, "request_code_sample", None)
-        end = getattr(self._output_type, "response_code_sample", None)
-        return None if begin is None or end is None else f"{begin(url)}\n{end()}"
+        return code_sample(self._input_type, self._output_type, url)
 
     def run(self) -> None:
         """Serve until the work is stopped.
@@ -186,22 +185,3 @@ def _as_path(name: str, path: Any) -> str:
             found=path,
         )
     return "/" + path.lstrip("/")
-
-
-def _checked_type(name: str, given: Any) -> Any:
-    """Return a type that requests or answers can have.
-
-    Raises:
-        ComponentValueError: pydantic knows no such type.
-    """
-    from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - only apps with such a work need it
-
-    try:
-        TypeAdapter(given)
-    except (PydanticUserError, TypeError) as error:
-        raise ComponentValueError(
-            f"{name}={given!r}: it must be a type, for example a model of pydantic: {error}",
-            argument=name,
-            found=given,
-        ) from None
-    return given

@@ -6,7 +6,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_lite.components.sample_types import DefaultInput, DefaultOutput, check_model
+from lightning_lite.components.sample_types import DefaultInput, DefaultOutput, check_model, code_sample
 from lightning_lite.components.server_work import ServerWork
 from lightning_lite.errors import ComponentDefinitionError
 from lightning_lite.extras import check_installed
@@ -96,9 +96,7 @@ class PythonServer(ServerWork):
         Args:
             url: Address of the server with the path.
         """
-        begin = getattr(self.configure_input_type(), "request_code_sample", None)
-        end = getattr(self.configure_output_type(), "response_code_sample", None)
-        return None if begin is None or end is None else f"{begin(url)}\n{end()}"
+        return code_sample(self.configure_input_type(), self.configure_output_type(), url)
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Serve until the work is stopped.

@@ -7,11 +7,12 @@ import struct
 import zlib
 from typing import Any
 
+from lightning_lite.errors import ComponentValueError
 from lightning_lite.extras import check_installed
 
 check_installed("PythonServer", "lightning", "pydantic")
 
-from pydantic import BaseModel  # noqa: E402 - the error above names the extra
+from pydantic import BaseModel, PydanticUserError, TypeAdapter  # noqa: E402 - the error above names the extra
 
 #: Width and height in pixels of the sample image.
 _SIZE = 32
@@ -111,6 +112,46 @@ class Number(BaseModel):
     def get_sample_data() -> dict[str, int]:
         """Return a number as a body."""
         return {"prediction": 463}
+
+
+def code_sample(input_type: Any, output_type: Any, url: str) -> str | None:
+    """Return a program that sends a request, or `None` if the types have no sample.
+
+    Args:
+        input_type: The type of requests.
+        output_type: The type of answers.
+        url: Address of the server with the path.
+
+    Example:
+        >>> print(code_sample(Text, Category, "http://127.0.0.1:8000/predict").splitlines()[-1])
+        print("The category is", response.json()["category"])
+        >>> code_sample(Text, Number, "http://127.0.0.1:8000/predict") is None
+        True
+    """
+    begin = getattr(input_type, "request_code_sample", None)
+    end = getattr(output_type, "response_code_sample", None)
+    return None if begin is None or end is None else f"{begin(url)}\n{end()}"
+
+
+def checked_type(argument: str, found: Any) -> Any:
+    """Return a type that requests or answers can have.
+
+    Args:
+        argument: Name of the argument, for the error.
+        found: Its value.
+
+    Raises:
+        ComponentValueError: pydantic knows no such type.
+    """
+    try:
+        TypeAdapter(found)
+    except (PydanticUserError, TypeError) as error:
+        raise ComponentValueError(
+            f"{argument}={found!r}: it must be a type, for example a model of pydantic: {error}",
+            argument=argument,
+            found=found,
+        ) from None
+    return found
 
 
 def check_model(argument: str, found: Any) -> None:

@@ -13,7 +13,7 @@ from lightning_lite.app.layout import Entry, read_layout
 from lightning_lite.extras import missing_package
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.tree.node import TreeMember
+from lightning_lite.tree.node import STATE_PARTS, TreeMember
 from lightning_lite.tree.ports import find_free_port
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
@@ -39,7 +39,7 @@ def pretty_state(state: dict[str, Any]) -> dict[str, Any]:
     public = {name: value for name, value in state.get("vars", {}).items() if name[:1] != "_"}
     if public:
         found["vars"] = public
-    for kind in ("flows", "works", "structures"):
+    for kind in STATE_PARTS:
         parts = state.get(kind)
         if parts:
             found[kind] = {key: pretty_state(part) for key, part in parts.items()}

@@ -8,6 +8,7 @@ from lightning_lite.engine.history import RunHistory
 from lightning_lite.monitor.run_status import tree_order
 from lightning_lite.monitor.value_text import LONG, read_value, write
 from lightning_lite.runs.safe_unpickle import StandIn
+from lightning_lite.tree.node import STATE_PARTS
 from lightning_lite.values.json_form import json_form
 
 #: The dicts of `collections` that a state may have: they are shown as dicts.
@@ -66,7 +67,7 @@ def _branch(kind: str) -> dict[str, Any]:
     """Return an empty part of a state, of a component or structure of this kind."""
     if kind == "works":
         return {"vars": {}}
-    below: dict[str, Any] = {"flows": {}, "works": {}, "structures": {}}
+    below: dict[str, Any] = {kind: {} for kind in STATE_PARTS}
     return below if kind == "structures" else {"vars": {}, **below}
 
 

@@ -17,7 +17,7 @@ from lightning_lite.errors import (
 )
 from lightning_lite.tree.component import defining_class, method_of
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
-from lightning_lite.tree.node import TreeMember, check_name, join
+from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
 from lightning_lite.tree.schedule import RecurringFlow
 from lightning_lite.tree.structures import as_structure, collect, components_below
@@ -266,7 +266,7 @@ class LightningFlow(RecurringFlow):
         self._set_values(state.get("vars", {}))
         if not recurse:
             return
-        for kind in ("flows", "works", "structures"):
+        for kind in STATE_PARTS:
             for key, part in state.get(kind, {}).items():
                 if key not in self._node.children:
                     raise ComponentError(f"The state contains {join(self.name, key)}, which does not exist.")

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 
+#: The parts of a state, in the layout of Lightning App, in which are those of the components below.
+STATE_PARTS = ("flows", "works", "structures")
+
 #: The old value of an attribute that has not been assigned yet.
 UNSET = object()
 

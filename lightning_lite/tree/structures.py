@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 from lightning_lite.errors import ComponentError
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.hierarchy import attach, check_attachable, detach
-from lightning_lite.tree.node import Node, TreeMember, check_name
+from lightning_lite.tree.node import STATE_PARTS, Node, TreeMember, check_name
 from lightning_lite.tree.outbox import ComponentRemoved, outbox_of
 from lightning_lite.tree.schedule import RecurringFlow
 from lightning_lite.tree.work import LightningWork
@@ -367,7 +367,7 @@ def collect(parent: TreeMember, what: str) -> dict[str, Any]:
         parent: A flow or structure.
         what: `state` or `state_vars`.
     """
-    found: dict[str, dict[str, Any]] = {"flows": {}, "works": {}, "structures": {}}
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in STATE_PARTS}
     for key, child in parent._node.children.items():
         kind = "structures" if isinstance(child, Structure) else "works" if child._travels else "flows"
         found[kind][key] = getattr(child, what)

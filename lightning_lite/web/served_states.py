@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from threading import Lock
 from typing import Any
 
+from lightning_lite.tree.node import STATE_PARTS
 from lightning_lite.values.json_form import are_equal
 
 #: Maximum number of clients whose state is kept; the one that has been given none for longest is forgotten.
 MAX_CLIENTS = 32
-
-#: The parts of a state with components.
-_KINDS = ("flows", "works", "structures")
 
 Change = dict[str, Any]
 
@@ -71,12 +69,12 @@ def differences(given: dict[str, Any], sent: Any) -> list[Change]:
 
 
 def _differences(name: str, given: dict[str, Any], sent: Any) -> Iterator[Change]:
-    known = {"vars", *_KINDS} if name != "root" else {"vars", "app_state", *_KINDS}
+    known = {"vars", *STATE_PARTS} if name != "root" else {"vars", "app_state", *STATE_PARTS}
     if not isinstance(sent, dict) or not sent.keys() <= known:
         raise UnknownPart(f"{name} must be an object with {', '.join(sorted(known))}. Found {sent!r:.100}")
     if "app_state" in sent and not are_equal(sent["app_state"], given.get("app_state")):
         raise UnknownPart("app_state can't be changed; end the app with `lightning-lite stop`.")
-    for kind in ("vars", *_KINDS):
+    for kind in ("vars", *STATE_PARTS):
         part, known_part = sent.get(kind, {}), given.get(kind, {})
         if not isinstance(part, dict) or not part.keys() <= known_part.keys():
             raise UnknownPart(
@@ -106,6 +104,6 @@ def changed(state: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
 def _with_value(part: dict[str, Any], keys: list[str], attribute: str, value: Any) -> dict[str, Any]:
     if not keys:
         return {**part, "vars": {**part["vars"], attribute: value}}
-    kind = next(kind for kind in _KINDS if keys[0] in part.get(kind, {}))
+    kind = next(kind for kind in STATE_PARTS if keys[0] in part.get(kind, {}))
     below = _with_value(part[kind][keys[0]], keys[1:], attribute, value)
     return {**part, kind: {**part[kind], keys[0]: below}}
