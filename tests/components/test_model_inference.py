@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightning_lite import LightningApp
 from lightning_lite.components import Image as SampleImage
 from lightning_lite.components.server_port import bind
 from lightning_lite.errors import ComponentError
 from lightning_lite.places import bracketed
 
 from tests.components.inference_works import Mirror, Scale
-from tests.components.serving import post, serving, working_in
+from tests.components.serving import Serving, post, serving, working_in
 
 pytestmark = pytest.mark.dependencies
 
@@ -123,8 +124,9 @@ def test_a_model_that_can_not_be_built_fails_the_call():
         def build_model(self):
             raise ValueError("no weights")
 
-    with pytest.raises(ValueError, match="no weights"), serving(Broken(port=None)):
-        pass
+    # Not in the background: that writes a line, into the log of the app of `scale`, too.
+    with pytest.raises(ValueError, match="no weights"):
+        LightningApp(Serving(Broken(port=None))).run(ui=False)
 
 
 @pytest.mark.parametrize(
