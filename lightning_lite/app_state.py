@@ -361,7 +361,7 @@ def _change(folder: str, change: StateChange) -> None:
 
     Raises:
         StateConflict: The attribute has another value by now.
-        StateError: The app refuses the change.
+        StateError: The app refuses the change, or the old and the new value are too long for a command.
         AttributeError: The app does not run any more.
         NoAnswer: The flow has not made it in time.
     """
@@ -372,6 +372,11 @@ def _change(folder: str, change: StateChange) -> None:
     except CommandError as error:
         if error.is_late:
             raise NoAnswer(f"{error}.", has_begun=True) from error
+        if error.is_too_long:
+            raise StateError(
+                f"{change.component}.{change.attribute} can't be changed from outside, because its old and "
+                f"its new value are sent together: {error}. Keep big values in a file of a drive."
+            ) from error
         raise AttributeError(_NOT_RUNNING.format(f"{error}.")) from error
     match answer["status"]:
         case 200:

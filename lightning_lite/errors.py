@@ -340,9 +340,11 @@ class CommandError(LightningLiteError):
 
     Attributes:
         is_late: Whether the app has not answered in time.
+        is_too_long: Whether the command has more bytes than an app takes; nothing was sent.
     """
 
     is_late: bool = False
+    is_too_long: bool = False
 
 
 class AppEnding(LightningLiteError, RuntimeError):

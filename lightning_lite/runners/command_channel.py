@@ -311,25 +311,33 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
         **arguments: Data that JSON can represent.
 
     Raises:
-        CommandError: There is no channel, the app does not answer, or it refuses the request.
+        CommandError: The request is too long, there is no channel, the app does not answer, or it refuses the
+            request.
     """
     run = os.path.basename(folder)
-    request = json.dumps({"version": VERSION, "command": command, **arguments}).encode() + b"\n"
+    line = json.dumps({"version": VERSION, "command": command, **arguments}).encode()
+    if len(line) > REQUEST_LIMIT:
+        # The app would close the connection while this process writes, and give no reason.
+        raise CommandError(
+            f"run {run} takes commands of at most {REQUEST_LIMIT} bytes, and this one has {len(line)}",
+            run=run,
+            is_too_long=True,
+        )
     due = monotonic() + timeout
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         with _address(folder) as address:
             _connect(connection, address, due)
         connection.settimeout(_rest(due))
-        connection.sendall(request)
-        line = bytearray()
-        while not line.endswith(b"\n"):
+        connection.sendall(line + b"\n")
+        reply = bytearray()
+        while not reply.endswith(b"\n"):
             connection.settimeout(_rest(due))
             data = connection.recv(_CHUNK)
             if not data:
                 raise CommandError(f"run {run} has closed its command channel without an answer", run=run)
-            line += data
-            if len(line) > _ANSWER_LIMIT:
+            reply += data
+            if len(reply) > _ANSWER_LIMIT:
                 raise CommandError(f"run {run} answers with more than {_ANSWER_LIMIT} bytes", run=run)
     except TimeoutError:
         raise CommandError(
@@ -348,7 +356,7 @@ def ask(folder: str, command: str, timeout: float = 10.0, **arguments: Any) -> M
         ) from error
     finally:
         connection.close()
-    answer = _parse(line)
+    answer = _parse(reply)
     if not answer.get("ok"):
         raise CommandError(str(answer.get("error")), run=run)
     return answer

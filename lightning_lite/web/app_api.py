@@ -18,7 +18,7 @@ from lightning_lite.api import is_reserved
 from lightning_lite.errors import CommandError
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.web.answers import error_answer
-from lightning_lite.web.refusals import Refused
+from lightning_lite.web.refusals import Refused, unanswered
 from lightning_lite.web.site import Site
 from lightning_lite.web.threads import in_thread
 
@@ -83,7 +83,7 @@ def _forward(site: Site, *, method: str, path: str, **parts: object) -> Response
     try:
         answer = ask(run.path, "http", _TIME_LIMIT, method=method, path=path, **parts)
     except CommandError as error:
-        raise Refused(504 if error.is_late else 503, f"{error}.") from error
+        raise unanswered(error) from error
     body = b64decode(answer["body"])
     if answer["status"] == 404 and not body:
         raise nothing

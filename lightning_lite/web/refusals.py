@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from lightning_lite.errors import ArgumentError, LightningLiteError, NothingToResume
+from lightning_lite.errors import ArgumentError, CommandError, LightningLiteError, NothingToResume
 from lightning_lite.text import one_line
 from lightning_lite.web.tickets import TicketUsed
 
@@ -51,6 +51,17 @@ def refusal_of(error: Exception) -> Refused | None:
     if isinstance(error, LightningLiteError | OSError | psutil.Error):
         return Refused(409, _sentence(error))
     return None
+
+
+def unanswered(error: CommandError) -> Refused:
+    """Return how a request is answered that could not be handed on to the app.
+
+    Example:
+        >>> unanswered(CommandError("run a does not answer within 1 s", is_late=True)).status
+        504
+    """
+    status = 413 if error.is_too_long else 504 if error.is_late else 503
+    return Refused(status, f"{error}.")
 
 
 @contextmanager

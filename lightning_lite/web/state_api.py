@@ -33,7 +33,7 @@ from lightning_lite.monitor.state_snapshot import read_components, read_state, r
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import error_answer, to_json
-from lightning_lite.web.refusals import Refused
+from lightning_lite.web.refusals import Refused, unanswered
 from lightning_lite.web.served_states import ServedStates, UnknownPart, changed, differences
 from lightning_lite.web.site import Site
 from lightning_lite.web.state_feed import StateFeed, serve_changes
@@ -257,6 +257,6 @@ def _send(site: Site, changes: Any) -> None:
     try:
         answer = ask(run.path, "delta", _ANSWER_LIMIT, changes=changes)
     except CommandError as error:
-        raise Refused(504 if error.is_late else 503, f"{error}.") from error
+        raise unanswered(error) from error
     if answer["status"] != HTTPStatus.OK:
         raise Refused(answer["status"], answer["error"])

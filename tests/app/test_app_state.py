@@ -60,6 +60,20 @@ def test_a_script_changes_the_state_and_reads_its_own_changes(app: LightningApp)
     assert (app.root.several["one"].text, app.root.wait.rate) == ("y", 0.25)
 
 
+def test_a_change_that_is_too_long_says_so(app: LightningApp):
+    printed = run_outside(
+        "from lightning_lite.errors import StateError\n"
+        "try:\n"
+        "    AppState().inner.text = 'x' * 2 * 1024 * 1024\n"
+        "except StateError as error:\n"
+        "    print(error)\n"
+    )
+
+    assert "root.inner.text can't be changed from outside" in printed
+    assert "at most 2097152 bytes" in printed
+    assert app.root.inner.text == "x"
+
+
 def test_each_access_gives_the_value_as_of_now(app: LightningApp):
     state = AppState()
     assert state.number == 0

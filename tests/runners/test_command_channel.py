@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import tempfile
@@ -17,7 +18,7 @@ import pytest
 
 from lightning_lite.errors import CommandError
 from lightning_lite.runners import command_channel
-from lightning_lite.runners.command_channel import CommandChannel, Later, ask
+from lightning_lite.runners.command_channel import REQUEST_LIMIT, VERSION, CommandChannel, Later, ask
 from lightning_lite.testing import poll_until
 
 from tests.support.odd_files import IRREGULAR, each, put, snapshot
@@ -43,6 +44,12 @@ def test_a_request_is_answered_and_nothing_is_left_at_the_end(folder: str):
     channel = CommandChannel(folder, echo)
     try:
         answers = [ask(folder, "greet", number=number) for number in range(3)]
+        line = {"version": VERSION, "command": "greet", "text": ""}
+        longest = "x" * (REQUEST_LIMIT - len(json.dumps(line)))
+        assert ask(folder, "greet", text=longest)["heard"]["text"] == longest
+        with pytest.raises(CommandError, match=f"at most {REQUEST_LIMIT} bytes") as caught:
+            ask(folder, "greet", text=longest + "x")
+        assert caught.value.is_too_long
     finally:
         channel.close()
 

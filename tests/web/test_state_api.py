@@ -282,6 +282,11 @@ def test_a_state_may_be_long(app: RunningState):
     assert app.send_back({"flows": {"inner": {"vars": {"text": "x"}}}}).status == 200
     assert app.post({"stage": "stopping"}, "/api/v1/state").status == 422
 
+    refused = app.send_back({"flows": {"inner": {"vars": {"text": "x" * 2 * 1024 * 1024}}}})
+    assert refused.status == 413
+    assert "takes commands of at most 2097152 bytes" in refused.error
+    assert app.state["flows"]["inner"]["vars"] == {"text": "x"}
+
 
 def test_each_client_of_the_websocket_hears_of_each_change(app: RunningState):
     token = f"Bearer {app.server.token}"
