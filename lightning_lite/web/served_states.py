@@ -8,7 +8,7 @@ by now.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -44,6 +44,22 @@ class ServedStates:
             self._states.move_to_end(client)
             if len(self._states) > MAX_CLIENTS:
                 self._states.popitem(last=False)
+
+    def apply(self, client: str, changes: Sequence[Change]) -> None:
+        """Note changes of a client that the app has made.
+
+        They are made in the state that is kept now, which may be a newer one than that with which the client
+        began: another request of it may have changed or read the state in between. So a change counts only
+        where the value from which it starts is still there.
+
+        Args:
+            client: Names the client; one that is forgotten stays so.
+            changes: The changes.
+        """
+        with self._lock:
+            state = self._states.get(client)
+            if state is not None:
+                self._states[client] = changed(state, changes)
 
     def given_to(self, client: str) -> dict[str, Any] | None:
         """Return what a client was given last, or `None` if that is not known."""
@@ -88,8 +104,11 @@ def _differences(name: str, given: dict[str, Any], sent: Any) -> Iterator[Change
                 yield {"component": name, "attribute": key, "old": known_part[key], "new": value}
 
 
-def changed(state: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
+def changed(state: dict[str, Any], changes: Sequence[Change]) -> dict[str, Any]:
     """Return a state after changes; the given one stays as it is.
+
+    A change whose attribute is not there, or has another value than the one from which it starts, is left
+    out.
 
     Example:
         >>> change = {"component": "root.a", "attribute": "b", "old": 1, "new": 2}
@@ -97,13 +116,18 @@ def changed(state: dict[str, Any], changes: list[Change]) -> dict[str, Any]:
         {'flows': {'a': {'vars': {'b': 2}}}}
     """
     for change in changes:
-        state = _with_value(state, change["component"].split(".")[1:], change["attribute"], change["new"])
+        state = _with_change(state, change["component"].split(".")[1:], change)
     return state
 
 
-def _with_value(part: dict[str, Any], keys: list[str], attribute: str, value: Any) -> dict[str, Any]:
+def _with_change(part: dict[str, Any], keys: list[str], change: Change) -> dict[str, Any]:
     if not keys:
-        return {**part, "vars": {**part["vars"], attribute: value}}
-    kind = next(kind for kind in STATE_PARTS if keys[0] in part.get(kind, {}))
-    below = _with_value(part[kind][keys[0]], keys[1:], attribute, value)
-    return {**part, kind: {**part[kind], keys[0]: below}}
+        variables, attribute = part.get("vars", {}), change["attribute"]
+        if attribute not in variables or not are_equal(variables[attribute], change["old"]):
+            return part
+        return {**part, "vars": {**variables, attribute: change["new"]}}
+    for kind in STATE_PARTS:
+        if keys[0] in part.get(kind, {}):
+            below = _with_change(part[kind][keys[0]], keys[1:], change)
+            return {**part, kind: {**part[kind], keys[0]: below}}
+    return part

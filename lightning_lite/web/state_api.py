@@ -34,7 +34,7 @@ from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.web.answers import error_answer, to_json
 from lightning_lite.web.refusals import Refused, unanswered
-from lightning_lite.web.served_states import ServedStates, UnknownPart, changed, differences
+from lightning_lite.web.served_states import ServedStates, UnknownPart, differences
 from lightning_lite.web.site import Site
 from lightning_lite.web.state_feed import StateFeed, serve_changes
 from lightning_lite.web.threads import in_thread
@@ -222,7 +222,7 @@ def _take_state(site: Site, served: ServedStates, client: str, body: bytes) -> R
         raise Refused(422, str(error)) from None
     if changes:
         _send(site, changes)
-        served.keep(client, changed(given, changes))
+        served.apply(client, changes)
     return _json({})
 
 

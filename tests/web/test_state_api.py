@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from lightning_lite.testing import poll_until
+from lightning_lite.web.served_states import ServedStates
 
 from tests.support.page_servers import Reply, Server, serving
 from tests.support.processes import DEADLINE, starting
@@ -227,6 +229,48 @@ def test_a_client_may_send_several_states_back_for_one_that_it_was_given(app: Ru
     for text in ("one", "two", "x"):
         state["flows"]["inner"]["vars"]["text"] = text
         assert app.send_back(state).status == 200
+
+
+def test_states_that_a_client_sends_back_at_the_same_time_all_count(app: RunningState):
+    state, busy = app.state, app.folder / "busy"
+    number = state["vars"]["number"]
+    process = psutil.Process(app.process.pid)
+    least = len(process.net_connections("unix"))
+    (app.folder / "is_busy").unlink(missing_ok=True)
+    busy.touch()
+    assert app.change(("root", "number", number, number + 1)).status == 200  # so a pass begins
+    poll_until((app.folder / "is_busy").exists, DEADLINE)
+    parts = [
+        {"flows": {"inner": {"vars": {"text": "first"}}}},
+        {"vars": {"pair": [1, "second"]}},
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        replies = pool.map(app.send_back, parts)
+        # Both were compared with the same state: their changes wait for the end of the pass.
+        poll_until(lambda: len(process.net_connections("unix")) >= least + 2, DEADLINE)
+        busy.unlink()
+        assert [reply.status for reply in replies] == [200, 200]
+
+    # Both are known as given: a client that sends all back, as it has it, changes nothing.
+    for part in parts:
+        assert app.send_back(part).status == 200
+    state["vars"] = {"pair": [1, "two"]}
+    assert app.send_back(state).status == 200
+    assert (app.state["flows"]["inner"]["vars"]["text"], app.state["vars"]["pair"]) == ("x", [1, "two"])
+
+
+def test_what_a_client_has_read_in_between_is_kept():
+    served = ServedStates()
+    for state in ({"vars": {"a": 1, "b": 1}}, {"vars": {"a": 5, "b": 1}, "flows": {}}):
+        served.keep("client", state)
+
+    served.apply("client", [{"component": "root", "attribute": "a", "old": 1, "new": 2}])
+    served.apply("client", [{"component": "root", "attribute": "b", "old": 1, "new": 2}])
+    served.apply("client", [{"component": "root.removed", "attribute": "c", "old": 1, "new": 2}])
+    served.apply("forgotten", [])
+
+    assert served.given_to("client") == {"vars": {"a": 5, "b": 2}, "flows": {}}
+    assert served.given_to("forgotten") is None
 
 
 def test_a_state_that_is_sent_back_too_late_is_refused(app: RunningState):
