@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from lightning_lite.web import downloads
 from lightning_lite.web.answers import error_answer
@@ -78,6 +79,10 @@ def create_app(
             assert refused is not None
             return error_answer(refused.status, refused.reason)
 
+    async def refuse_socket(socket: WebSocket) -> None:
+        path = socket.url.path[:200]
+        await socket.send_denial_response(error_answer(404, f"There is no websocket at {path}."))
+
     slots = make_slots()
     app = Starlette(
         routes=[
@@ -90,6 +95,7 @@ def create_app(
             *routes,
             *make_state_routes(site),
             make_app_route(site),
+            WebSocketRoute("/{path:path}", refuse_socket),  # last; Starlette would answer 403 without a body
         ],
         exception_handlers={HTTPException: _show_error, Exception: _show_error},
     )

@@ -191,7 +191,7 @@ def test_a_websocket_is_refused_as_any_other_request(server: Server):
     for path in ("/api/server", "/api/v1/ws", "/names"):
         assert server.send("GET", path, upgrade, token=False).status == 401
         assert server.send("GET", path, {**upgrade, "Origin": "http://evil.example"}).status == 403
-    assert server.send("GET", "/api/server", upgrade).status == 403
+    assert server.send("GET", "/api/server", upgrade).status == 404
     assert server.send("GET", "/", upgrade).status == 403
 
 

@@ -58,9 +58,9 @@ class RunningState:
         """Send a state back, as clients of Lightning App do."""
         return self.post({"state": state}, "/api/v1/state", session)
 
-    def connect(self, **headers: str) -> ClientConnection:
-        """Open the websocket, with these headers."""
-        url = f"ws://{self.server.host}/api/v1/ws"
+    def connect(self, path: str = "/api/v1/ws", **headers: str) -> ClientConnection:
+        """Open a websocket, with these headers."""
+        url = f"ws://{self.server.host}{path}"
         return connect(url, additional_headers=headers, open_timeout=DEADLINE, proxy=None)
 
 
@@ -385,6 +385,15 @@ def test_another_name_of_the_server_is_refused_for_the_websocket(app: RunningSta
 
 def test_the_address_of_the_websocket_is_for_nothing_else(app: RunningState):
     assert app.get("/api/v1/ws").status == 426
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/state", "/api/v1/nothing", "/of/the/app"])
+def test_at_no_other_address_is_a_websocket(app: RunningState, path: str):
+    with pytest.raises(InvalidStatus) as refused:
+        app.connect(path, Authorization=f"Bearer {app.server.token}")
+
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body) == {"error": f"There is no websocket at {path}."}
 
 
 @pytest.mark.parametrize("path", ["/api/v1/state", "/api/v1/spec", "/api/v1/status", "/api/v1/layout"])
