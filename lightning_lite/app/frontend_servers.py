@@ -23,6 +23,9 @@ from lightning_lite.tree.ports import find_free_port, is_answering
 
 HOST = "127.0.0.1"
 
+#: What code of the user may raise in a thread: `sys.exit` would end the thread, and print nothing.
+_ERRORS = (Exception, SystemExit)
+
 #: Number of ports that a server gets: another program may take a port before the server binds it.
 _MAX_TRIES = 3
 
@@ -103,7 +106,7 @@ class _Server:
             if self._must_end.is_set():
                 return
             end = self._serve()
-            with suppress(Exception):  # of a server that did not start, or of the user's class
+            with suppress(*_ERRORS):  # of a server that did not start, or of the user's class
                 self.frontend.stop_server()
             if self._must_end.is_set():
                 return
@@ -122,7 +125,7 @@ class _Server:
             frontend.run = os.path.dirname(folder)
             port = self._options.find_port(HOST)
             frontend.start_server(HOST, port)
-        except Exception as error:  # noqa: BLE001 - a page that is missing must not end the app
+        except _ERRORS as error:
             return _End(_describe(error), isinstance(error, OSError) and error.errno == errno.EADDRINUSE)
         answers, pause = False, timing.PROBE_INTERVAL_MIN
         while not self._must_end.wait(pause):
@@ -211,29 +214,26 @@ class FrontendServers:
         self._servers, self._ending = {}, []
 
 
-# A class of the user may raise anything: a page that is missing must not end the app, nor the thread.
-
-
 def _is_like(frontend: Frontend, other: Frontend) -> bool:
     try:
         return frontend.is_like(other)
-    except Exception:  # noqa: BLE001 - then it is started again
+    except Exception:  # noqa: BLE001 - then it is started again. `SystemExit` may be that of a signal here
         return False
 
 
 def _serves(frontend: Frontend, port: int) -> bool:
     try:
         return frontend.serves(HOST, port)
-    except Exception:  # noqa: BLE001 - then it may be the page of another program
+    except _ERRORS:  # then it may be the page of another program
         return False
 
 
 def _failure_of(frontend: Frontend) -> str | None:
     try:
         return frontend.failure()
-    except Exception as error:  # noqa: BLE001 - see above
+    except _ERRORS as error:
         return _describe(error)
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")

@@ -248,7 +248,7 @@ def test_a_frontend_that_is_gone_or_replaced_is_stopped(serve, site):
 class Own(Frontend):
     """A frontend of a user: a server in a thread."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
     def start_server(self, host: str, port: int, root_path: str = "") -> None:
@@ -417,12 +417,33 @@ def test_a_frontend_that_does_not_run_says_why(serve, own_place):
     assert "No module named" in log.read_text()
 
 
+class Leaving(Own):
+    """A frontend whose methods call `sys.exit`, but for the start."""
+
+    def failure(self) -> str | None:
+        sys.exit("failure")
+
+    def stop_server(self) -> None:
+        super().stop_server()
+        sys.exit("stop_server")
+
+
 def test_a_frontend_of_a_user_is_started_and_stopped(serve):
-    servers, said = serve({"root.a": Own(), "root.b": Own(ValueError("no such page"))})
+    frontends = {
+        "root.a": Own(),
+        "root.b": Own(ValueError("no such page")),
+        "root.c": Own(SystemExit("no option")),
+        "root.d": Leaving(),
+    }
+    servers, said = serve(frontends)
 
     assert port_of(servers, "root.a")
-    poll_until(lambda: said, DEADLINE)
-    assert said == ["The page of root.b can't be shown: ValueError: no such page."]
+    poll_until(lambda: len(said) == 3, DEADLINE)
+    assert sorted(said) == [
+        "The page of root.b can't be shown: ValueError: no such page.",
+        "The page of root.c can't be shown: SystemExit: no option.",
+        f"The page of root.d can't be shown: SystemExit: failure; see {servers._options.folder}/root.d.log.",
+    ]
 
 
 # Bad input.
