@@ -315,6 +315,11 @@ def part_of(state: AppState) -> dict[str, Any]:
         raise AttributeError(f"There is no {_name(state)} any more.") from None
 
 
+def run_of(state: AppState) -> str:
+    """Return the absolute path of the folder of the run that an object shows."""
+    return state._reader.folder
+
+
 def _keys(part: dict[str, Any]) -> list[str]:
     return [key for kind in STATE_PARTS for key in part.get(kind, {})]
 

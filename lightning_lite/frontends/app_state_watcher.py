@@ -10,8 +10,9 @@ from copy import copy
 from threading import Event, Lock, Thread
 from typing import Any, ClassVar, Self
 
-from lightning_lite.app_state import AppState, part_of
+from lightning_lite.app_state import AppState, part_of, run_of
 from lightning_lite.extras import check_installed
+from lightning_lite.runs.catalog import read_run
 from lightning_lite.tracebacks import format_user_frames
 from lightning_lite.values.json_form import are_equal
 
@@ -26,8 +27,9 @@ _INTERVAL = 0.1
 class AppStateWatcher(param.Parameterized):  # type: ignore[misc] # param has no types
     """The state of the flow that shows a page, for `param` and Panel: `state` is set after each change.
 
-    A process has one object: each call of the class returns it. Functions that depend on `param.state` are
-    called in a thread of this object.
+    A process has one object as long as the run goes on: each call of the class returns it. Functions that
+    depend on `param.state` are called in a thread of this object, for the last time when the run has ended.
+    After that a call of the class returns a new object, of the run that goes on then.
 
     Attributes:
         state: An `AppState` of the flow; in a work, of the work; in a script, of the newest app that runs.
@@ -46,9 +48,9 @@ class AppStateWatcher(param.Parameterized):  # type: ignore[misc] # param has no
     _lock: ClassVar[Lock] = Lock()
 
     def __new__(cls) -> Self:
-        """Return the one object of this process."""
+        """Return the one object of this process for the run that goes on."""
         with cls._lock:
-            if cls._only is None:
+            if cls._only is None or not cls._only._goes_on():
                 new = super().__new__(cls)
                 new._begin(AppState())
                 cls._only = new
@@ -60,18 +62,25 @@ class AppStateWatcher(param.Parameterized):  # type: ignore[misc] # param has no
     def _begin(self, state: AppState) -> None:
         super().__init__(name="singleton")
         self._set(state)
-        Thread(
+        self._run = run_of(state)
+        self._thread = Thread(
             target=self._watch, args=(part_of(state),), name="lightning-lite-state-watcher", daemon=True
-        ).start()
+        )
+        self._thread.start()
+
+    def _goes_on(self) -> bool:
+        """Return whether the run has not ended, and has not been resumed after its end."""
+        return self._thread.is_alive() and read_run(self._run).state in ("running", "unknown")
 
     def _set(self, state: AppState) -> None:
         with param.edit_constant(self):
             self.state = state
 
     def _watch(self, shown: dict[str, Any]) -> None:
-        pause = Event()
-        while not pause.wait(_INTERVAL):
+        pause, goes_on = Event(), True
+        while goes_on and not pause.wait(_INTERVAL):
             state = self.state
+            goes_on = self._goes_on()  # before the look, which then sees the last change
             try:
                 part = part_of(state)
             except AttributeError:  # the app has ended, and its run was removed
@@ -82,5 +91,5 @@ class AppStateWatcher(param.Parameterized):  # type: ignore[misc] # param has no
             try:
                 # Another object, because `param` takes the same one for no change.
                 self._set(copy(state))
-            except Exception as error:  # noqa: BLE001 - of a function of the user, which is called again
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - of a function of the user, called again
                 sys.stderr.write(format_user_frames(error))
