@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, MethodType
 
 from lightning_lite.context import Caller, acting_as, current_caller
 from lightning_lite.errors import ComponentDefinitionError, DetachedError, StateError
@@ -45,15 +45,60 @@ class ComponentType(ABCMeta):
 _PACKAGE = __name__.partition(".")[0] + "."
 
 
-def method_of(cls: type, name: str) -> Callable[..., Any]:
-    """Return the method `name` of a class as a function of the component and the arguments.
+class MethodOfComponent:
+    """A static or class method which the framework has replaced for components, but not for their class.
 
-    A static method does not get the component, and a class method gets its class.
+    `work.run(1)` requests a call. `Work.run(1)`, and `super().run(1)` in a class method, have no component:
+    there it is the method as the user has written it.
+
+    Args:
+        definition: The static or class method.
+        method: What replaces it: a function of the component and the arguments.
+    """
+
+    def __init__(self, definition: Any, method: Callable[..., Any]) -> None:
+        self._definition = definition
+        self._method = method
+
+    @property
+    def __func__(self) -> Callable[..., Any]:
+        """The function of the user."""
+        function: Callable[..., Any] = self._definition.__func__
+        return function
+
+    @property
+    def __isabstractmethod__(self) -> bool:
+        """Whether a class with it can't be instantiated; read by `ABCMeta`."""
+        return bool(self._definition.__isabstractmethod__)
+
+    def __get__(self, component: Any, cls: type) -> Callable[..., Any]:
+        if component is None:
+            found: Callable[..., Any] = self._definition.__get__(None, cls)
+            return found
+        return MethodType(self._method, component)
+
+
+def replace_method(
+    cls: Any, name: str, replacement_of: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> None:
+    """Replace a method of a class; if it is that of a base which is replaced already, it stays.
+
+    Args:
+        cls: The class.
+        name: Name of the method.
+        replacement_of: Gets the method as a function of the component and the arguments, and returns what
+            replaces it. A static method does not get the component, and a class method gets its class.
     """
     definition = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
-    if not isinstance(definition, (staticmethod, classmethod)):
-        method: Callable[..., Any] = getattr(cls, name)
-        return method
+    if isinstance(definition, staticmethod | classmethod):
+        method = replacement_of(_with_component(definition))
+        setattr(cls, name, MethodOfComponent(definition, method))
+    elif not isinstance(definition, MethodOfComponent):
+        setattr(cls, name, replacement_of(getattr(cls, name)))
+
+
+def _with_component(definition: Any) -> Callable[..., Any]:
+    """Return a static or class method as a function that gets the component, too."""
     function = definition.__func__
     takes_class = isinstance(definition, classmethod)
 

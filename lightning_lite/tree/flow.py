@@ -15,7 +15,7 @@ from lightning_lite.errors import (
     StateError,
     StopApp,
 )
-from lightning_lite.tree.component import defining_class, method_of
+from lightning_lite.tree.component import defining_class, replace_method
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
@@ -47,7 +47,7 @@ class LightningFlow(RecurringFlow):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningFlow.run:  # defined in this class, or in a mix-in without our metaclass
-            cls.run = _counting_depth(method_of(cls, "run"))  # type: ignore[method-assign]
+            replace_method(cls, "run", _counting_depth)
         if cls.load_state_dict is not LightningFlow.load_state_dict:
             cls.load_state_dict = _counting_depth(cls.load_state_dict)  # type: ignore[method-assign]
 

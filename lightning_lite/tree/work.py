@@ -23,7 +23,7 @@ from lightning_lite.places import is_loopback, node_address
 from lightning_lite.status import WorkFailureReasons, WorkStageStatus, WorkStatus
 from lightning_lite.tree.calls import Call, CallRecords
 from lightning_lite.tree.cloud import BuildConfig, CloudCompute
-from lightning_lite.tree.component import Component, method_of
+from lightning_lite.tree.component import Component, replace_method
 from lightning_lite.tree.node import Node, TreeMember
 from lightning_lite.tree.policy import WorkPolicy
 from lightning_lite.tree.ports import ALL_ADDRESSES, addresses, find_free_port
@@ -92,7 +92,7 @@ class LightningWork(Component):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.run is not LightningWork.run:  # defined in this class, or in a mix-in without our metaclass
-            cls.run = _requesting_calls(method_of(cls, "run"))  # type: ignore[method-assign]
+            replace_method(cls, "run", _requesting_calls)
 
     def __init__(
         self,

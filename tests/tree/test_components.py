@@ -12,6 +12,7 @@ import pathlib
 import pickle
 import traceback
 import warnings
+from abc import abstractmethod
 
 import numpy
 import pytest
@@ -180,8 +181,31 @@ class StaticFlow(LightningFlow):
         return number + 2
 
 
+class AbstractStatic(LightningWork):
+    @staticmethod
+    @abstractmethod
+    def run(number):
+        """Return a number."""
+
+
+class BelowOfClass(OfClass):
+    @classmethod
+    def run(cls, number):
+        return super().run(number + 1)
+
+
+class PlainBelowOfClass(OfClass):
+    def run(self, number):
+        return super().run(number + 2)
+
+
 def test_run_may_be_a_static_or_a_class_method():
     assert (Static().run(1), OfClass().run(2), StaticFlow().run(3)) == (2, ("OfClass", 2), 5)
+    assert (Static.run(1), OfClass.run(2), StaticFlow.run(3)) == (2, ("OfClass", 2), 5)
+    assert BelowOfClass().run(4) == BelowOfClass.run(4) == ("BelowOfClass", 5)
+    assert PlainBelowOfClass().run(4) == ("PlainBelowOfClass", 6)
+    with pytest.raises(TypeError, match="abstract"):
+        AbstractStatic()
 
 
 def test_run_of_a_flow_that_does_not_override_it_does_nothing():
