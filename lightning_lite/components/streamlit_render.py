@@ -44,7 +44,8 @@ def _with_state(work: Any, state: AppState) -> Any:
     shared = frozenset(name for name, value in values.items() if not isinstance(value, Transferable))
 
     def get(self: Any, name: str) -> Any:
-        return getattr(state, name) if name in shared else kind.__getattribute__(self, name)
+        # An item, because `items`, `keys` and `values` are methods of an `AppState`.
+        return state[name] if name in shared else kind.__getattribute__(self, name)
 
     def set_(self: Any, name: str, value: Any) -> None:
         if name in shared:

@@ -18,7 +18,7 @@ class Page(ServeStreamlit):
     def __init__(self):
         super().__init__(parallel=True)
         self.number = 1
-        self.names = ["Ada"]
+        self.items = ["Ada"]  # a method of AppState has this name
         self._unit = "m"
 
     @property
@@ -31,12 +31,12 @@ class Page(ServeStreamlit):
         return "Model of {}"
 
     def describe(self):
-        return f"{self.model.format(', '.join(self.names))}: {self.doubled} {self._unit}"
+        return f"{self.model.format(', '.join(self.items))}: {self.doubled} {self._unit}"
 
     def render(self):
         streamlit.title(self.describe())
         if streamlit.button("Add"):
-            self.names = [*self.names, "Bob"]
+            self.items = [*self.items, "Bob"]
 
 
 class Number(LightningWork):
@@ -68,8 +68,8 @@ class Root(LightningFlow):
             self.page.number = self.number.number
         if self.page.ready:
             write("url.txt", self.page.url)
-        if "Bob" in self.page.names:
-            write("names.txt", ",".join(self.page.names))
+        if "Bob" in self.page.items:
+            write("names.txt", ",".join(self.page.items))
         if self.number.number == 0:
             self.page.stop()
             if self.page.has_stopped:
