@@ -132,7 +132,7 @@ class ServeStreamlit(ServerWork):
         settings = {
             "module": _RENDER,
             "function": "render" if values else "render_alone",
-            "host": self._host,
+            "host": self.host,
             "port": port,
             "path": "/",
             "flow": self.name,
