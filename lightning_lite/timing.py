@@ -15,6 +15,11 @@ RANK_PATIENCE = 5.0
 #: Seconds between two checks whether one of the other processes of a node has failed.
 RANK_CHECK_INTERVAL = 0.1
 
+#: Seconds that a program of this package which serves pages has to exit, before it is killed; less than
+#: `STOP_TIMEOUT`, because that of a work is stopped with the work. If a page is open, it answers its last
+#: question before.
+PROGRAM_STOP_TIMEOUT = 3.0
+
 #: Seconds that the servers of all frontends have to stop at the end of the app.
 FRONTEND_STOP_TIMEOUT = 10.0
 

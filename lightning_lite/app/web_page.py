@@ -14,15 +14,13 @@ from contextlib import suppress
 from threading import Thread
 from typing import Self
 
+from lightning_lite import timing
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
 from lightning_lite.settings import DRIVES_VARIABLE, RunOptions
 from lightning_lite.text import harmless
-
-#: Seconds that the server has to end. If a page is open, it answers its last question before.
-_END_TIMEOUT = 3.0
 
 
 def check_page_is_installed() -> None:
@@ -75,8 +73,8 @@ class WebPage:
         """End the server, and wait until it has ended."""
         process = self._process
         assert process.stdout is not None
-        end_program(process, _END_TIMEOUT)
-        self._printer.join(_END_TIMEOUT)
+        end_program(process)
+        self._printer.join(timing.PROGRAM_STOP_TIMEOUT)
         process.stdout.close()
 
     def _print(self) -> None:

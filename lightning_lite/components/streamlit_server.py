@@ -14,23 +14,19 @@ import tempfile
 from copy import copy
 from typing import Any
 
+from lightning_lite.components.model_server import ModelServer
 from lightning_lite.components.server_port import share
-from lightning_lite.components.server_work import ServerWork
 from lightning_lite.context import current_caller
-from lightning_lite.errors import ComponentDefinitionError, ComponentError
+from lightning_lite.errors import ComponentError
 from lightning_lite.extras import check_installed
-from lightning_lite.frontends.child_process import end_program, start_program
+from lightning_lite.frontends.child_process import end_program, page_settings, start_program
 from lightning_lite.runners.exit_status import describe_exit
-from lightning_lite.runners.processes.spawn import finder_modules, search_path
 from lightning_lite.values.base import Carrier
 from lightning_lite.values.pickling import PackingError, pack, why_not
 
 #: The program, and the module in it that draws the page.
 _PROGRAM = "lightning_lite.frontends.programs.streamlit_server"
 _RENDER = "lightning_lite.components.streamlit_render"
-
-#: Seconds that the program has to end. A stop of a work gives it 5.
-_END_TIMEOUT = 3.0
 
 
 class CarriedWork(Carrier):
@@ -49,7 +45,7 @@ class CarriedWork(Carrier):
         return self._work
 
 
-class ServeStreamlit(ServerWork):
+class ServeStreamlit(ModelServer):
     """A page of Streamlit that a method of the work draws.
 
     `render` is called in a process of Streamlit each time that a page is drawn, with a copy of the work: its
@@ -69,17 +65,8 @@ class ServeStreamlit(ServerWork):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         cls = type(self)
         check_installed(cls.__qualname__, "lightning", "streamlit")
-        if cls.render is ServeStreamlit.render:
-            raise ComponentDefinitionError(
-                f"The work `{cls.__qualname__}` is missing the `render()` method, which draws the page."
-            )
+        self._check_overrides(ServeStreamlit, "render")
         super().__init__(*args, **kwargs)
-        self._model: Any = None
-
-    @property
-    def model(self) -> Any:
-        """What `build_model` has returned, in the process of Streamlit."""
-        return self._model
 
     def build_model(self) -> Any:
         """Return `None`; override it to return a model, which all visitors share.
@@ -110,7 +97,7 @@ class ServeStreamlit(ServerWork):
             try:
                 code = process.wait()
             finally:
-                end_program(process, _END_TIMEOUT)
+                end_program(process)
         raise RuntimeError(
             f"The server of Streamlit has ended by itself with {describe_exit(code)}; its output says why."
         )
@@ -129,18 +116,15 @@ class ServeStreamlit(ServerWork):
 
     def _start_program(self, port: int, fd: int) -> subprocess.Popen[Any]:
         values = current_caller().values
-        settings = {
-            "module": _RENDER,
-            "function": "render" if values else "render_alone",
-            "host": self.host,
-            "port": port,
-            "path": "/",
-            "flow": self.name,
-            "run": os.path.dirname(values) if values else "",
-            "sys_path": search_path(),
-            "argv": list(map(str, sys.argv)),
-            "imports": finder_modules(),
-            "work": fd,
-        }
+        settings = page_settings(
+            self.host,  # in a work on another machine the address of that, where its port is bound
+            port,
+            "/",
+            self.name,
+            os.path.dirname(values) if values else "",
+            module=_RENDER,
+            function="render" if values else "render_alone",
+            work=fd,
+        )
         output = 1 if sys.__stdout__ is None else sys.__stdout__.fileno()
         return start_program(_PROGRAM, [json.dumps(settings)], output, pass_fds=(fd,))

@@ -12,8 +12,35 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
+from lightning_lite import timing
+from lightning_lite.runners.processes.spawn import finder_modules, search_path
+
 #: The folder that has this package.
 _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def page_settings(host: str, port: int, path: str, flow: str, run: str, **more: Any) -> dict[str, Any]:
+    """Return what a program that serves a page has to know, as data that JSON can represent.
+
+    Args:
+        host: Address to bind.
+        port: Port to bind.
+        path: Path of the page.
+        flow: Full name of the flow or the work that shows the page.
+        run: Absolute path of the folder of the run; "" without one.
+        **more: What only this program has to know.
+    """
+    return {
+        **more,
+        "host": host,
+        "port": port,
+        "path": path,
+        "flow": flow,
+        "run": run,
+        "sys_path": search_path(),
+        "argv": list(map(str, sys.argv)),
+        "imports": finder_modules(),
+    }
 
 
 def start_program(
@@ -48,12 +75,11 @@ def start_program(
     )
 
 
-def end_program(process: subprocess.Popen[Any], timeout: float) -> None:
-    """Tell a program to end, and wait until it has ended; kill it if it does not end in time.
+def end_program(process: subprocess.Popen[Any]) -> None:
+    """Tell a program to end, wait until it has ended, and kill it after `timing.PROGRAM_STOP_TIMEOUT`.
 
     Args:
         process: Its process.
-        timeout: Seconds that it has.
     """
     assert process.stdin is not None
     with suppress(OSError):  # it has ended already
@@ -62,7 +88,7 @@ def end_program(process: subprocess.Popen[Any], timeout: float) -> None:
     with suppress(OSError):
         process.stdin.close()
     try:
-        process.wait(timeout)
+        process.wait(timing.PROGRAM_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import Any, ClassVar
 
 from lightning_lite.extras import check_installed
 from lightning_lite.frontends.base import Frontend
-from lightning_lite.frontends.child_process import end_program, start_program
+from lightning_lite.frontends.child_process import end_program, page_settings, start_program
 from lightning_lite.frontends.listeners import listens
-from lightning_lite.runners.processes.spawn import finder_modules, search_path
-
-#: Seconds that a server has to end.
-_END_TIMEOUT = 3.0
 
 
 class ProcessFrontend(Frontend):
@@ -54,17 +49,8 @@ class ProcessFrontend(Frontend):
         Raises:
             OSError: The system starts no process, or the log can't be written.
         """
-        settings = {
-            **self._settings,
-            "host": host,
-            "port": port,
-            "path": root_path.rstrip("/") + f"/{self.flow.name}",
-            "flow": self.flow.name,
-            "run": self.run,
-            "sys_path": search_path(),
-            "argv": list(map(str, sys.argv)),
-            "imports": finder_modules(),
-        }
+        path = root_path.rstrip("/") + f"/{self.flow.name}"
+        settings = page_settings(host, port, path, self.flow.name, self.run, **self._settings)
         with open(self.log, "ab") as log:
             self._process = start_program(self._program, [json.dumps(settings)], log)
 
@@ -77,7 +63,7 @@ class ProcessFrontend(Frontend):
         if self._process is None:
             raise RuntimeError("Server is not running. Call `start_server` before `stop_server`.")
         process, self._process = self._process, None
-        end_program(process, _END_TIMEOUT)
+        end_program(process)
 
     def serves(self, host: str, port: int) -> bool:
         """Return whether the program listens on its port."""
