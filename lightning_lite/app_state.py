@@ -162,7 +162,7 @@ class AppState:
     journal has it. In the flow itself it takes effect after the pass.
 
     Values are copies, as JSON has them: assign the whole list to change an item of it. A `Drive` or a `Path`
-    is a text.
+    is a text. A change from another process has the old and the new value, which may have 2 MiB together.
 
     Args:
         my_affiliation: The keys below the root of the component that it shows, `("train",)`. By default: in
