@@ -63,7 +63,8 @@ class Desk:
     @cached_property
     def runner(self):
         """The runner; made in the test itself, because pytest changes `sys.stdout` before that."""
-        return self._make_runner(RunnerOptions(self._folder, self._logs, durable=True))
+        place = "s3://bucket/prefix"
+        return self._make_runner(RunnerOptions(self._folder, self._logs, durable=True, drives=place))
 
     def start(self, name="a", parallel=False, **options):
         work = Worker(parallel=parallel, **options)
@@ -222,7 +223,7 @@ class Conformance:
     def test_a_work_knows_who_it_is(self, desk, parallel, tmp_path):
         desk.start(parallel=parallel)
 
-        assert desk.run("caller") == ("work", "root.a", str(tmp_path), True, None, None)
+        assert desk.run("caller") == ("work", "root.a", str(tmp_path), True, None, None, "s3://bucket/prefix")
 
     def test_an_exception_is_the_failure_of_its_call_alone(self, desk, parallel):
         desk.start(parallel=parallel)
