@@ -101,20 +101,6 @@ def test_a_node_whose_raylet_pauses_loses_nothing(remote, cluster):
     assert remote.run(tasks.answer, 1) == 1
 
 
-def test_a_node_whose_raylet_stays_frozen_is_lost_when_its_processes_are_dead(remote, cluster):
-    pids = hang_with_grandchildren(remote, "root.a", SECOND)
-    began = read_clock()
-    cluster.command("freeze")
-    try:
-        assert remote.exit_of().lost
-
-        assert alive(pids) == []
-        assert read_clock() - began >= LEASE
-    finally:
-        cluster.command("kill")
-        cluster.command("add")
-
-
 def test_a_killed_server_is_lost_with_its_work(remote):
     pids = hang_with_grandchildren(remote, "root.a", None)
 
@@ -196,6 +182,7 @@ def test_it_is_said_why_a_work_waits_and_it_starts_when_there_is_room(remote, mo
     start(remote, "root.b", Resources(cpus=4))
     for name in ("root.a", "root.b"):
         remote.until(WorkStarted, name)
+    caplog.clear()  # on a busy machine, the first two wait, too
     monkeypatch.setattr(remote_work, "_LONG_WAIT", 0.5)
     with caplog.at_level(logging.WARNING):
         start(remote, "root.c", Resources(cpus=4))
