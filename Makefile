@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTHON_IN_VENV := .venv/bin/python
 PIP_INSTALL := $(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml test-remote check coverage bench bench-peers torture docs docs-check build \
+.PHONY: help demo demo-ui test test-newest test-oldest test-python test-ml test-remote check coverage bench bench-peers bench-remote torture docs docs-check build \
 	test-wheel release-check clean
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make coverage  run the tests and print the lines that none of them reaches, works included"
 	@echo "make bench     measure against the limits of this machine (RELEASE=1 also writes benchmarks/RESULTS.md)"
 	@echo "make bench-peers  install the peers that make bench then measures, too (1.2 GB)"
+	@echo "make bench-remote  measure works on a Ray cluster and drives on an object store, both on this machine (0.5 GB)"
 	@echo "make torture   run the long kill and race tests; LIGHTNING_LITE_TORTURE_SECONDS=3600 lets one app run for an hour"
 	@echo "make docs      build the pages of docs/ into docs/_build/html"
 	@echo "make docs-check  build them, and look with Chromium for what is wider than a window"
@@ -121,6 +122,12 @@ bench: .venv/installed-bench
 	@$(PYTHON_IN_VENV) -m benchmarks $(if $(RELEASE),--release) $(NAMES)
 
 bench-peers: .venv-peers/installed
+
+# The rows R exist only where their packages are: Ray, and moto as the store.
+bench-remote:
+	@$(PYTHON) -m venv .venv-remote
+	@.venv-remote/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,ray,bench]"
+	@.venv-remote/bin/python -m benchmarks $(or $(NAMES),R1 R1r R2 R3)
 
 docs: .venv/installed-docs
 	@$(PYTHON_IN_VENV) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
