@@ -192,7 +192,7 @@ def test_a_websocket_is_refused_as_any_other_request(server: Server):
         assert server.send("GET", path, upgrade, token=False).status == 401
         assert server.send("GET", path, {**upgrade, "Origin": "http://evil.example"}).status == 403
     assert server.send("GET", "/api/server", upgrade).status == 404
-    assert server.send("GET", "/", upgrade).status == 403
+    assert server.send("GET", "/", upgrade).status == 404
 
 
 # Without a server: what the application behind the guard would get.
