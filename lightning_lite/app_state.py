@@ -164,6 +164,9 @@ class AppState:
     Values are copies, as JSON has them: assign the whole list to change an item of it. A `Drive` or a `Path`
     is a text. A change from another process has the old and the new value, which may have 2 MiB together.
 
+    `keys`, `items` and `values` are methods, as those of a dict of the components below. An attribute of the
+    flow or work with such a name is read as `state["items"]`.
+
     Args:
         my_affiliation: The keys below the root of the component that it shows, `("train",)`. By default: in
             a work, that work; in a frontend, its flow; else the root.
