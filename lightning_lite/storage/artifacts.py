@@ -21,6 +21,7 @@ from typing import Literal
 
 from lightning_lite.context import current_caller
 from lightning_lite.settings import is_url, resolve_drives, resolve_durable
+from lightning_lite.storage import synced_files
 from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
 from lightning_lite.storage.names import (
@@ -70,22 +71,37 @@ class Artifacts:
             move: Whether it may be removed, so that it need not be copied.
         """
         source = Source(path, "/", follow_symlinks=True, check=_check)
+        before = synced_files.state_of(path) if self._is_noted(parts, path) else None
         try:
             self._put(owner, parts, source, move=move)
         except (DriveIsDirectory, DriveNotADirectory):
             self._remove_other_kind(owner, parts)
             self._put(owner, parts, source, move=move)
+        if before is not None:
+            synced_files.remember(self.root, owner, path, before)
+
+    def restore(self, owner: str, parts: Parts, place: str, *, overwrite: bool) -> None:
+        """Copy the file or folder of `owner` at `parts` to a path.
+
+        Args:
+            owner: Work that owns it.
+            parts: Path in the store.
+            place: Absolute path for the copy.
+            overwrite: Whether an existing file or folder may be replaced.
+        """
+        self.store.get(parts, destination(place, overwrite=overwrite), owner=owner)
+        if self._is_noted(parts, place):
+            synced_files.remember(self.root, owner, place, synced_files.state_of(place))
 
     def has(self, owner: str, parts: Parts) -> bool:
         """Return whether `owner` has something at `parts`."""
         return owner in self.store.owners(parts)
 
     def has_other_version(self, owner: str, parts: Parts, path: str) -> bool:
-        """Return whether a store on the network has a version that the file or folder at `path` is not.
+        """Return whether a store on the network has another version than the copy of it at `path`.
 
-        The local one may be a copy of an earlier version, restored from the store. A put and a get keep the
-        times of files, so that both sides have times of the machine of the owner. A local file that is newer
-        than the store is no such copy: it was changed here.
+        The file or folder at `path` is a copy if it was kept or restored here and nothing in it has changed
+        since. Anything else is the user's, and no other version of it.
 
         Args:
             owner: Work that owns it.
@@ -94,14 +110,18 @@ class Artifacts:
         """
         if not is_url(self.root):
             return False  # the owner and its readers have the same file
+        if not synced_files.is_synced(self.root, owner, path):
+            return False
         top = len("/".join(parts))
         stored = {
             (entry.name[top:], entry.size, round(entry.time, _DIGITS))
             for entry in self.store.entries(parts, owner=owner, recursive=True)
         }
-        here = set(_files_at(path))
-        newest = max((time for _, _, time in here), default=0.0)
-        return bool(stored) and stored != here and newest <= max(time for _, _, time in stored)
+        return bool(stored) and stored != set(_files_at(path))
+
+    def _is_noted(self, parts: Parts, path: str) -> bool:
+        """Return whether the file at `path` is a copy of what a `Path` has on a url, which may change."""
+        return is_url(self.root) and path == _path(parts)
 
     def _put(self, owner: str, parts: Parts, source: Source, *, move: bool) -> None:
         self.store.put(

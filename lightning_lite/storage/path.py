@@ -22,7 +22,7 @@ from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.root_access import opened
 from lightning_lite.settings import absolute, resolve_drives, resolve_root, working_directory
 from lightning_lite.storage import stat_cache
-from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
+from lightning_lite.storage.artifacts import Artifacts, absolute_parts, is_there
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -191,7 +191,7 @@ class Path(Transferable, SegmentsPath):
         """Copy the stored file or folder to this path, as a whole, and return the path.
 
         If this is the path of the origin, an existing file is not replaced: it is newer than the stored copy,
-        unless the origin runs on another machine, and the file is an earlier copy from the store.
+        unless the origin runs on another machine, and the file is an unchanged copy of an earlier version.
 
         Args:
             overwrite: Whether an existing file or folder may be replaced.
@@ -292,7 +292,7 @@ class Path(Transferable, SegmentsPath):
         return path
 
     def _is_old_copy(self) -> bool:
-        """Return whether the file at the path of the origin is an earlier version than the stored one."""
+        """Return whether an unchanged copy of an earlier version is at the path of the origin."""
         place, origin = self._origin_path, self._origin("get the file {}")
         with translate_errors("get", self):
             return is_there(place) and Artifacts(".paths").has_other_version(
@@ -333,7 +333,7 @@ class Path(Transferable, SegmentsPath):
                         "object is not available in the artifact store. A run of the work has to make it."
                     )
                 artifacts.keep(origin, parts, self._origin_path)
-            artifacts.store.get(parts, destination(place, overwrite=overwrite), owner=origin)
+            artifacts.restore(origin, parts, place, overwrite=overwrite)
 
     def _origin(self, purpose: str) -> str:
         if not self.origin_name:

@@ -1,6 +1,6 @@
 """A path whose origin runs on another machine: its reader gets the newest version, and loses no own file.
 
-The other machine is played by the file being absent, or by a copy that the store gave earlier.
+The other machine is played by the file being absent, or by a version that comes from another path.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.storage import Path as LitPath
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts
+from lightning_lite.storage.cache_folder import default_folder
 
 pytestmark = pytest.mark.dependencies
 
@@ -40,6 +41,15 @@ def read(path: LitPath) -> LitPath:
         return path.before_run("root.use")
 
 
+def keep_elsewhere(path: LitPath, files: dict[str, str]) -> None:
+    """Store another version, as its origin does on another machine; the file here stays."""
+    for name, text in files.items():
+        write_at(f"elsewhere{name}", text, 1_000_000_001)
+    with acting_as(ORIGIN):
+        Artifacts(".paths").keep("root.make", absolute_parts(path._origin_path), os.path.abspath("elsewhere"))
+    os.rename("elsewhere", f"elsewhere-{len(os.listdir())}")
+
+
 def write_at(path: str, text: str, time: int) -> None:
     """Write a file with a time of its own, in seconds since 1970."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -60,28 +70,34 @@ def test_a_file_that_is_not_on_this_machine_comes_from_the_store(remote_place: s
 
 
 @pytest.mark.parametrize("text", ["two", "longer"])
-def test_a_copy_of_an_earlier_version_is_replaced_by_the_newest_one(remote_place: str, text: str):
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_a_copy_of_an_earlier_version_is_replaced_by_the_newest_one(
+    remote_place: str, text: str, is_restored: bool
+):
     path = made("out.txt")
     write_at("out.txt", "one", 1_000_000_000)
     keep(path)
-    os.rename("out.txt", "copy.txt")
-    shutil.copy2("copy.txt", "older.txt")
-    write_at("out.txt", text, 1_000_000_001)
-    keep(path)
-    os.replace("copy.txt", "out.txt")  # what the store gave to this machine before
+    if is_restored:
+        os.unlink("out.txt")
+        assert read(path).read_text() == "one"
+    keep_elsewhere(path, {"": text})
 
     assert read(path).read_text() == text
-    os.replace("older.txt", "out.txt")
-    assert path.get(overwrite=True).read_text() == text
+
+    keep_elsewhere(path, {"": "the newest"})
+    with acting_as(READER):
+        assert path.get(overwrite=True).read_text() == "the newest"
 
 
-def test_a_file_that_is_newer_than_the_store_is_read_in_place(remote_place: str):
+@pytest.mark.parametrize("time", [1, 1_000_000_000, 1_900_000_000])
+def test_a_file_that_was_changed_here_is_read_in_place(remote_place: str, time: int):
     path = made("out.txt")
     write_at("out.txt", "one", 1_000_000_000)
     keep(path)
-    write_at("out.txt", "newer", 1_000_000_001)
+    write_at("out.txt", "own", time)  # the same inode and size, and with one of these also the same time
+    keep_elsewhere(path, {"": "two"})
 
-    assert read(path).read_text() == "newer"
+    assert read(path).read_text() == "own"
 
 
 def test_a_folder_is_replaced_as_a_whole_if_its_origin_has_changed_it(remote_place: str):
@@ -89,15 +105,48 @@ def test_a_folder_is_replaced_as_a_whole_if_its_origin_has_changed_it(remote_pla
     for name in ("a", "b"):
         write_at(f"out/{name}", name, 1_000_000_000)
     keep(path)
-    os.rename("out", "copy")
-    write_at("out/a", "A", 1_000_000_001)
-    keep(path)
-    shutil.rmtree("out")
-    os.rename("copy", "out")
+    keep_elsewhere(path, {"/a": "A"})
 
     got = read(path)
 
     assert {inner.name: inner.read_text() for inner in Path(got).iterdir()} == {"a": "A"}
+
+
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_a_folder_into_which_the_user_has_moved_an_old_file_stays(remote_place: str, is_restored: bool):
+    path = made("out")
+    write_at("out/deep/new.txt", "kept", 1_000_000_000)
+    keep(path)
+    if is_restored:
+        shutil.rmtree("out")
+        read(path)
+    write_at("old.csv", "the only copy", 900_000_000)
+    shutil.move("old.csv", "out/deep/old.csv")
+    keep_elsewhere(path, {"/deep/new.txt": "newer"})
+
+    got = read(path)
+
+    assert Path(got, "deep/old.csv").read_text() == "the only copy"
+    assert Path(got, "deep/new.txt").read_text() == "kept"
+
+
+def test_a_file_at_the_path_that_was_never_in_the_store_stays(remote_place: str):
+    path = made("out.txt")
+    keep_elsewhere(path, {"": "stored"})
+    write_at("out.txt", "own", 900_000_000)
+
+    assert read(path).read_text() == "own"
+
+
+def test_a_damaged_note_lets_no_file_be_replaced(remote_place: str):
+    path = made("out.txt")
+    write_at("out.txt", "one", 1_000_000_000)
+    keep(path)
+    keep_elsewhere(path, {"": "two"})
+    (note,) = Path(default_folder(), "synced").iterdir()
+    note.write_text("{")
+
+    assert read(path).read_text() == "one"
 
 
 def test_the_same_version_is_not_fetched_again(remote_place: str, monkeypatch: pytest.MonkeyPatch):

@@ -27,14 +27,6 @@ _AFTER = 0.9
 _VIEW_AGE = 86400.0
 
 
-def default_folder() -> str:
-    """Return the folder of this user for caches."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not base.startswith("/"):
-        base = os.path.expanduser("~/.cache")
-    return f"{base}/lightning_lite"
-
-
 class Cache:
     """A folder with copies of objects.
 

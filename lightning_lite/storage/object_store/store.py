@@ -26,6 +26,7 @@ from lightning_lite.storage.base import (
     Problem,
     Source,
 )
+from lightning_lite.storage.cache_folder import default_folder
 from lightning_lite.storage.errors import (
     DriveAmbiguous,
     DriveDamaged,
@@ -44,7 +45,7 @@ from lightning_lite.storage.local.layout import Staged
 from lightning_lite.storage.local.source_copy import SourceCopy
 from lightning_lite.storage.local.sources import content_obstacle, place_obstacle
 from lightning_lite.storage.names import PROTOCOL, drive_name
-from lightning_lite.storage.object_store.cache import LIMIT, Cache, default_folder
+from lightning_lite.storage.object_store.cache import LIMIT, Cache
 from lightning_lite.storage.object_store.client import Client, SwapResult
 from lightning_lite.storage.object_store.conditions import Conditions
 from lightning_lite.storage.object_store.download import Downloader, ObjectMissing

@@ -1,0 +1,85 @@
+"""Notes of files and folders of this machine that were equal to those on an object store.
+
+A work on another machine may make a file again, so that the copy here gets out of date. Only what a note
+describes may be replaced by the newer version: anything else was written or moved here by the user, and the
+store may not have it.
+
+<cache>/synced/<digest of machine, place, owner and path>    the note, in JSON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from stat import S_ISDIR
+from uuid import uuid4
+
+from xxhash import xxh3_128
+
+from lightning_lite.places import this_host
+from lightning_lite.storage.cache_folder import default_folder
+from lightning_lite.storage.fs import syscalls
+
+#: For each path in a file or folder, "" for itself: inode; of a file also size, and times of changes.
+State = dict[str, list[int]]
+
+
+def state_of(path: str) -> State:
+    """Return what a note has of the file or folder at `path`.
+
+    The time of the last change of the inode is part of it: the system sets it, so that it also changes if a
+    program keeps the time of a file that it writes. Folders have no times, as a program that reads in one may
+    create and remove a file there.
+    """
+    state: State = {}
+    _add(state, path, "")
+    return state
+
+
+def remember(place: str, owner: str, path: str, state: State) -> None:
+    """Note that what is at `path` is also in the store.
+
+    Args:
+        place: Url that holds all drives.
+        owner: Work that owns the file or folder in the store.
+        path: Absolute path of the file or folder here.
+        state: Its state, taken when it was equal to the store.
+    """
+    note = _note(place, owner, path)
+    os.makedirs(os.path.dirname(note), mode=0o700, exist_ok=True)
+    new = f"{note}-{uuid4().hex}"
+    try:
+        with open(new, "x", encoding="ascii") as file:
+            json.dump(state, file)
+        os.replace(new, note)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
+
+
+def is_synced(place: str, owner: str, path: str) -> bool:
+    """Return whether what is at `path` is still what was kept or restored; see `remember`."""
+    try:
+        with open(_note(place, owner, path), encoding="ascii") as file:
+            noted = json.load(file)
+        return bool(noted == state_of(path))
+    except (FileNotFoundError, ValueError):
+        return False  # no note, one that a loss of power has cut, or a file that is being removed
+
+
+def _add(state: State, path: str, name: str) -> None:
+    info = syscalls.stat(path, follow_symlinks=False)
+    if not S_ISDIR(info.st_mode):
+        state[name] = [info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
+        return
+    state[name] = [info.st_ino]
+    for inner in syscalls.listdir(path):
+        _add(state, f"{path}/{inner}", f"{name}/{inner}")
+
+
+def _note(place: str, owner: str, path: str) -> str:
+    # The folder for caches may be one of several machines, with other files at the same paths.
+    key = "\0".join((this_host(), place, owner, path))
+    return f"{default_folder()}/synced/{xxh3_128(key.encode(errors='surrogateescape')).hexdigest()}"
