@@ -36,6 +36,15 @@ def pid(host: TaskHost) -> int:
     return os.getpid()
 
 
+def write_into_root(host: TaskHost, name: str) -> str:
+    """Write a file, and return the folder."""
+    root = current_caller().root
+    assert root is not None
+    with open(os.path.join(root, name), "w", encoding="ascii") as file:
+        file.write("text of a user")
+    return root
+
+
 def say(host: TaskHost, text: str) -> None:
     print(text)  # noqa: T201 - that is the task
 

@@ -112,7 +112,7 @@ def test_a_killed_server_is_reported_when_its_work_is_dead(remote, engine):
     exited = remote.exit_of()
     assert exited.exitcode is None
     assert exited.lost == "its server has ended: SIGKILL (signal 9)"
-    wait_until_gone(*pids)
+    assert all(map(is_gone, pids))
 
 
 def test_a_server_that_dies_while_its_work_starts_is_lost_and_no_failed_start(tmp_path):
@@ -158,6 +158,49 @@ def test_a_frozen_server_is_lost_and_its_work_is_dead_before_that_is_reported(re
     assert exited.exitcode is None
     assert exited.lost.startswith("nothing was heard of ")
     assert read_clock() - began >= LEASE
+
+
+@pytest.fixture
+def by_calls(tmp_path, engine):
+    """Return a function that makes a runner without direct connections, of which an engine knows nothing."""
+    made = []
+
+    def make(lease: float) -> Harness:
+        options = RemoteOptions(lease=lease, direct=False)
+        made.append(Harness(str(tmp_path), lambda options: RemoteRunner(options, engine), remote=options))
+        return made[-1]
+
+    yield make
+    for harness in made:
+        harness.runner.close(DEADLINE)
+
+
+@pytest.mark.parametrize("wanted", [KillWork("root.a"), StopWork("root.a", 0.1)])
+def test_a_work_that_is_cut_off_is_dead_when_its_end_on_request_is_reported(
+    by_calls, engine, wanted, monkeypatch
+):
+    for patience in ("_GRACE", "_KILL_GRACE", "_DEATH_PATIENCE"):
+        monkeypatch.setattr(remote_work, patience, 0.1)  # much less than the lease, as usual
+    remote = by_calls(LEASE)
+    pids = hang_with_grandchildren(remote)
+    engine.placements["root.a"].cut()
+
+    remote.runner.send(wanted)
+
+    assert remote.exit_of() == WorkExited("root.a", -9)
+    assert all(map(is_gone, pids))
+
+
+def test_close_does_not_wait_for_the_lease_of_a_work_that_is_cut_off(by_calls, engine):
+    remote = by_calls(DEADLINE)
+    hang_with_grandchildren(remote)
+    engine.placements["root.a"].cut()
+    began = read_clock()
+
+    exits = remote.runner.close(0.1)
+
+    assert WorkExited("root.a", -9) in exits
+    assert read_clock() - began < DEADLINE
 
 
 @short_lease
@@ -361,6 +404,53 @@ def test_the_place_of_a_work_names_its_machine(remote, engine):
 
     assert (place.pid, place.is_here()) == (pid, True)
     assert psutil.Process(pid).ppid() == server_of(engine)
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Return a runner whose works do not see the root, its engine, and the folder of their files."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv(
+        "TMPDIR", str(tmp_path / "tmp")
+    )  # of the servers: that of this process is known already
+
+    def hide_root(method, value):
+        for probe in (tmp_path / "logs").glob(".seen-*"):
+            probe.unlink()
+        return value
+
+    engine = SubprocessEngine(change=hide_root)
+    harness = Harness(str(tmp_path), lambda options: RemoteRunner(options, engine))
+    yield harness, engine, tmp_path / "tmp"
+    harness.runner.close(DEADLINE)
+
+
+def test_a_work_without_the_root_leaves_no_file_on_its_machine(elsewhere):
+    remote, _, temporary = elsewhere
+    for request in (StopWork("root.a", DEADLINE), KillWork("root.a")):
+        remote.up()
+        root = remote.run(tasks.write_into_root, "a.txt")
+        assert os.path.dirname(root) == str(temporary)
+
+        remote.runner.send(request)
+
+        remote.exit_of()
+        assert list(temporary.iterdir()) == []
+
+
+def test_files_that_a_killed_server_has_left_are_removed_by_the_next_one(elsewhere):
+    remote, engine, _ = elsewhere
+    remote.up("root.a", "root.b")
+    left = remote.run(tasks.write_into_root, "a.txt", name="root.a")
+    kept = remote.run(tasks.write_into_root, "b.txt", name="root.b")
+    os.kill(server_of(engine), signal.SIGKILL)
+    remote.exit_of("root.a")
+    assert os.path.exists(left)
+
+    remote.up("root.a")
+
+    assert not os.path.exists(left)
+    assert os.path.exists(f"{kept}/b.txt")
 
 
 # The direct connection.

@@ -88,6 +88,7 @@ class SubprocessPlacement:
         self._thread: threading.Thread | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.is_cut = False  # whether a request to kill it gets lost, as in a network that is cut
+        self._is_silent = False  # whether calls, answers and news of its death are lost as well
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -110,6 +111,8 @@ class SubprocessPlacement:
         if self.process is None:
             self._early.append((method, arguments, on_answer))
             return
+        if self._is_silent:
+            return
         fault = self._engine.faults.draw()
         if fault == "call lost":
             on_answer(None, CallUncertain(method))
@@ -120,6 +123,10 @@ class SubprocessPlacement:
                 self._waiting[number] = method, fault, on_answer
                 fault = "answer dropped"  # of the second one: each call has one answer
                 self._frames.send((number, method, arguments))
+
+    def cut(self) -> None:
+        """Let nothing pass any more; a direct connection, of which this class knows nothing, goes on."""
+        self.is_cut = self._is_silent = True
 
     def kill(self) -> None:
         if self.process is not None and not self.is_cut:
@@ -137,13 +144,16 @@ class SubprocessPlacement:
             number, value, error = answer
             with self._lock:
                 method, fault, on_answer = self._waiting.pop(number)
+            if self._is_silent:
+                continue
             if fault == "answer lost":
                 on_answer(None, CallUncertain(method))
             elif fault != "answer dropped":
                 on_answer(self._engine.change(method, value), error)
         self._frames.close()
         code = self.process.wait()
-        self._on_death(Death(f"its server has ended: {describe_exit(code)}"))
+        if not self._is_silent:
+            self._on_death(Death(f"its server has ended: {describe_exit(code)}"))
 
 
 def serve(connection: Frames) -> None:

@@ -54,7 +54,7 @@ _KILL_GRACE = 1.0
 #: Seconds from the death of a server to the report: its work dies with it, by a signal of the kernel.
 _DEATH_PAUSE = 0.2
 
-#: Seconds until the death of a killed server is taken for granted.
+#: Seconds from a kill of a server until it is taken for dead, if its work has no lease any more.
 _DEATH_PATIENCE = 2.0
 
 #: Seconds in which a direct connection has to come about.
@@ -127,6 +127,8 @@ class RemoteWork:
         self._machine = ""
         self._is_open = False
         self._is_killed = False
+        self._is_server_killed = False  # its lease is renewed no more
+        self._is_hurried = False  # the runner closes, and does not wait for the end of a lease
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
         self._direct: DirectClient | None = None
@@ -164,6 +166,10 @@ class RemoteWork:
             self._send_by(self._direct, self._outbox.acknowledged)
         elif self._is_open:
             self._post(self._posted)
+
+    def hurry(self) -> None:
+        """Report its exit soon after its server was killed, also if nothing confirms that."""
+        self._is_hurried = True
 
     def stop(self, timeout: float) -> None:
         """Stop it within `timeout` seconds, else kill its server."""
@@ -247,6 +253,8 @@ class RemoteWork:
         self._open_direct()
 
     def _beat(self) -> None:
+        if self._is_server_killed:
+            return  # if the request to kill it was lost, the end of the lease ends its work
         # Not a part of `take`, whose answer may be a big value that takes longer than a lease.
         self._call("beat", (self._answer,), self._on_beat)
 
@@ -376,18 +384,32 @@ class RemoteWork:
             return
         if not self._machine and not death.is_node_lost:
             self._fail(death.detail)  # it has never been up
-        elif death.is_node_lost and self._is_open:
-            # Its processes may live on as long as their lease.
-            pause = self._heard + LOSS * self._context.lease - read_clock()
-            self._later(max(pause, _DEATH_PAUSE), lambda: self._lose(death.detail))
+        elif death.is_node_lost:
+            self._lose_after(_DEATH_PAUSE, death.detail)
         else:
             self._later(_DEATH_PAUSE, lambda: self._lose(death.detail))
 
     def _kill_server(self, detail: str = "") -> None:
         self._is_killed = self._is_killed or not detail
+        self._is_server_killed = True
         if self._placement is not None:
             self._placement.kill()
-        self._later(_DEATH_PATIENCE, lambda: self._lose(detail or f"{self._machine} does not answer"))
+        # If the server dies of it, `_on_death` says so much earlier.
+        self._lose_after(_DEATH_PATIENCE, detail or f"{self._machine} does not answer")
+
+    def _lose_after(self, pause: float, what: str) -> None:
+        """Report the exit after `pause` seconds, but not before its lease is over."""
+        if self._is_open and not self._is_hurried:
+            pause = max(pause, self._heard + LOSS * self._context.lease - read_clock())
+        self._later(pause, lambda: self._lose_if_silent(what))
+
+    def _lose_if_silent(self, what: str) -> None:
+        """Report the exit, unless an answer has come that may have renewed the lease."""
+        is_silent = self._heard + LOSS * self._context.lease <= read_clock()
+        if is_silent or self._is_hurried or not self._is_open:
+            self._lose(what)
+        else:
+            self._lose_after(0.0, what)
 
     def _lose(self, what: str) -> None:
         """Report the exit of a process whose end was not seen."""

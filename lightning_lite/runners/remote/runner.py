@@ -321,6 +321,7 @@ class RemoteRunner(Runner):
     def _stop_all(self, timeout: float) -> None:
         # In reverse order, because a work may need those that were started before it.
         for work in reversed(list(self._works.values())):  # a stop may end it at once
+            work.hurry()
             work.stop(timeout)
 
     def _kill_all(self) -> None:

@@ -19,10 +19,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -41,13 +39,14 @@ from lightning_lite.runners.remote.direct_channel import DirectServer, pack_body
 from lightning_lite.runners.remote.lease import Lease
 from lightning_lite.runners.remote.numbered import Inbox, Outbox
 from lightning_lite.runners.remote.server_output import Printed, ServerOutput
+from lightning_lite.runners.remote.work_folder import WorkFolder
 from lightning_lite.values.secret_texts import learn
 
 #: Bytes of output on their way to the driver, from which on a work that prints has to wait.
 _ROOM = 16 * 1024 * 1024
 
-#: Exit codes of the server: the work has ended and the driver knows, an error of ours, the lease is over.
-_ENDED, _FAILED, _LEASE_OVER = 0, 1, 3
+#: Exit codes of the server: an error of ours, the lease is over. Otherwise the driver kills it.
+_FAILED, _LEASE_OVER = 1, 3
 
 
 class ServerSetup(NamedTuple):
@@ -120,6 +119,7 @@ class WorkServer:
         self._setup: ServerSetup
         self._lease: Lease
         self._runner: ProcessRunner
+        self._folder: WorkFolder | None = None  # in place of the root, if this machine does not see it
         self._inbox = Inbox()
         self._inbox_lock = threading.Lock()
         self._requests: list[Any] = []
@@ -258,18 +258,25 @@ class WorkServer:
 
     def _run(self, sees_root: bool, is_ready: threading.Event) -> None:
         code = _FAILED
-        root = self._setup.options.root_dir if sees_root else tempfile.mkdtemp(prefix="lightning_lite-")
         self._thread = get_ident()
         try:
+            if not sees_root:
+                self._folder = WorkFolder.make()
+            root = self._setup.options.root_dir if self._folder is None else self._folder.path
             self._runner = self._make_runner(root, sees_root=sees_root)
             is_ready.set()
-            code = self._serve()
+            self._serve()
+            code = _LEASE_OVER
         except BaseException:  # noqa: BLE001 - without this thread the work could not be ended any more
             traceback.print_exc()
         finally:
-            if not sees_root:
-                shutil.rmtree(root, ignore_errors=True)
+            self._remove_folder()
             self._end(code)
+
+    def _remove_folder(self) -> None:
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.remove()
 
     def _make_runner(self, root: str, *, sees_root: bool) -> ProcessRunner:
         setup = self._setup
@@ -300,17 +307,18 @@ class WorkServer:
             "settings": self._setup.settings,
         }
 
-    def _serve(self) -> int:
-        """Carry requests and reports until the driver knows that the work has ended; return the exit code."""
+    def _serve(self) -> None:
+        """Carry requests and reports until the lease is over; the driver kills this process."""
         runner, setup = self._runner, self._setup
         while not self._is_over:
             if self._lease.is_over():
-                return _LEASE_OVER
+                return
             self._send_requests()
             reports = runner.wait(setup.lease / 8)
             self._is_over = any(type(report) is WorkExited for report in reports)
             if self._is_over:
                 runner.close(0)  # the guardian ends what has left the group of the work
+                self._remove_folder()  # the driver kills this process as soon as it knows of the exit
             if reports:
                 self._send(*reports)
             if not self._is_over:
@@ -319,9 +327,8 @@ class WorkServer:
         with self._lock:
             self._watched = None
             self._lock.notify_all()
-            while self._outbox.acknowledged < self._outbox.last and not self._lease.is_over():
+            while not self._lease.is_over():
                 self._lock.wait(setup.lease / 8)
-        return _ENDED
 
     def _send_requests(self) -> None:
         """Give the requests that have arrived to the runner."""
