@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
+from ray_cluster import ENVIRONMENT
 
 from lightning_lite import CloudCompute, LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import RunnerError, WorkStartFailed
@@ -150,3 +154,47 @@ def test_a_folder_that_is_too_big_is_refused_with_what_to_do(folder, monkeypatch
 
     monkeypatch.setenv("LIGHTNING_LITE_RAY_EXCLUDES", "*.bin")
     LightningApp(Once(Plain())).run()
+
+
+#: Prints the addresses at which processes of this test listen.
+LISTENERS = """
+import os, psutil
+from lightning_lite import LightningApp, LightningFlow, LightningWork
+
+class Work(LightningWork):
+    def run(self):
+        return sorted({each.laddr.ip for each in psutil.net_connections("tcp") if is_of_this_test(each)})
+
+class Flow(LightningFlow):
+    def __init__(self):
+        super().__init__()
+        self.work = Work()
+
+    def run(self):
+        self.stop(f"listens at {self.work.run()}")
+
+def is_of_this_test(connection):
+    if connection.status != "LISTEN" or not connection.pid:
+        return False
+    mark = "LIGHTNING_LITE_TEST"
+    return psutil.Process(connection.pid).environ().get(mark) == os.environ[mark]
+
+LightningApp(Flow()).run(runner="ray")
+"""
+
+
+def test_a_cluster_that_the_app_starts_listens_on_loopback_only(monkeypatch, tmp_path):
+    if find_spec("ray") is None:
+        pytest.skip("this test needs the package ray, see `make test-remote`")
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "app.py").write_text(LISTENERS)
+    with tempfile.TemporaryDirectory(
+        dir="/tmp"
+    ) as files:  # short, because the path of a socket has 107 characters
+        monkeypatch.setenv("RAY_TMPDIR", files)
+        done = run_python(tmp_path / "app.py")
+
+    addresses = set(re.findall(r"'([^']+)'", done.stdout))
+    assert "127.0.0.1" in addresses, done.stderr
+    assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

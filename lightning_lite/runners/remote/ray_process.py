@@ -359,6 +359,9 @@ def connect(options: RemoteOptions) -> Any:
     os.environ.setdefault(
         "RAY_USAGE_STATS_ENABLED", "0"
     )  # else a cluster that it starts reports to its makers
+    if options.address is None:
+        # Before the import: else a cluster that it starts listens on all addresses of this machine.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray  # noqa: PLC0415 - half a second, and in this process alone
     import ray.util.scheduling_strategies  # noqa: PLC0415
 
