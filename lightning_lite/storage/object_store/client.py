@@ -17,6 +17,7 @@ from lightning_lite.extras import check_installed
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.object_store.answers import Answer, answer_of
 from lightning_lite.storage.object_store.connection import Connection, check_keys, connection_from
+from lightning_lite.storage.object_store.interruptible import GivenUp, interruptible
 from lightning_lite.storage.object_store.url import StoreUrl
 
 if TYPE_CHECKING:
@@ -162,17 +163,29 @@ class Client:
             size: Bytes of the content.
         """
         part = max(PART, -(-size // MOST_PARTS))
+        is_over = False
+
+        def pieces() -> Iterator[bytes]:
+            rest = iter(body) if not isinstance(body, bytes) else iter(())
+            while not is_over:  # a request that is given up reads no file any more
+                piece = next(rest, None)
+                if piece is None:
+                    return
+                yield piece
+            raise GivenUp
 
         def request(obstore: Any, store: S3Store) -> None:
             if isinstance(body, bytes):
                 obstore.put(store, key, body, use_multipart=False)
             else:
-                obstore.put(store, key, body, chunk_size=part, max_concurrency=PARTS_AT_ONCE)
+                obstore.put(store, key, pieces(), chunk_size=part, max_concurrency=PARTS_AT_ONCE)
 
         try:
             self._send(request)
         except RequestFailed as failed:
             raise self._error("write", failed.answer) from None
+        finally:
+            is_over = True
 
     def fetch(self, key: str, start: int, length: int) -> bytes | None:
         """Return bytes of an object, or `None` if no object has this key."""
@@ -245,7 +258,7 @@ class Client:
 
         store = self._store()
         try:
-            result = request(obstore, store)
+            result = interruptible(lambda: request(obstore, store))
         except (BaseError, FileNotFoundError) as error:
             answer = answer_of(error)
             self._has_answered |= bool(answer.status)
