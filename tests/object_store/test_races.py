@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 import writers
 
-from lightning_lite.storage.errors import DriveUnreachable
+from lightning_lite.storage.errors import DriveUnreachable, DriveUnsupportedStore
 from lightning_lite.storage.object_store.client import Client, SwapResult
 from lightning_lite.storage.object_store.manifest import RECENT, Manifest
 from lightning_lite.storage.object_store.store import ObjectStore
 
 from tests.support.linear import Operation, is_linearizable
 from tests.support.object_proxy import Proxy
+from tests.support.object_stores import ObjectServer
 from tests.support.processes import DEADLINE
 from tests.support.store_user import User
 
@@ -200,3 +201,45 @@ def test_a_change_that_was_overtaken_by_too_many_is_not_repeated(user: User, mon
         with pytest.raises(DriveUnreachable, match="did not say whether the change of 'a' was made"):
             user.put("a", "two")
     assert len(calls) == 1
+
+
+def test_a_store_that_refuses_each_change_is_an_error(
+    user_by_proxy: User, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+):
+    user_by_proxy.put("old", "text")
+    monkeypatch.setattr("lightning_lite.storage.object_store.store._PATIENCE", 0.3)
+    proxy.refuse = lambda method, path: (
+        (412, "PreconditionFailed") if method == "PUT" and "/top/" in path else None
+    )
+    for act in (
+        lambda: user_by_proxy.put("old", "other"),
+        lambda: user_by_proxy.put("new", "text"),
+        lambda: user_by_proxy.delete("old"),
+    ):
+        with pytest.raises(DriveUnsupportedStore, match="use a store with conditional writes"):
+            act()
+    proxy.refuse = lambda method, path: None
+    assert user_by_proxy.list() == ["old"]
+
+
+def test_a_put_that_was_done_before_the_store_died_is_not_reported_as_undone(
+    user_by_proxy: User, proxy: Proxy, object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+):
+    user_by_proxy.put("a", "old")
+    client = user_by_proxy.store._client
+    client._later = client._first  # it repeats for 2 s only
+
+    def die(method: str, path: str) -> None:
+        if method == "PUT" and "/top/" in path:
+            proxy.close()
+            proxy.lost = 1.0
+
+    proxy.after = die
+    with pytest.raises(
+        DriveUnreachable, match=r"did not say whether the change of 'a' was made.*Nothing answers"
+    ):
+        user_by_proxy.put("a", "new")
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_server.endpoint)
+    arguments = user_by_proxy.store._arguments
+    assert User(ObjectStore(*arguments[:2], cache=arguments[2]), user_by_proxy.here).get("a") == "new"

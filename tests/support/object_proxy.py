@@ -35,6 +35,7 @@ class Proxy:
         refuse: Returns status and code of S3 for a request that is not done, or `None`.
         before: Called with method and path before a request is done.
         after: Called with method and path when it is done and not answered yet.
+        close: Closes the port.
     """
 
     target: int
@@ -49,6 +50,7 @@ class Proxy:
     refuse: Callable[[str, str], tuple[int, str] | None] = lambda method, path: None
     before: Callable[[str, str], None] = lambda method, path: None
     after: Callable[[str, str], None] = lambda method, path: None
+    close: Callable[[], None] = lambda: None
 
     def count(self, part: str = "") -> int:
         """Return the number of requests whose path contains a text."""
@@ -67,6 +69,7 @@ def object_proxy(target: int) -> Iterator[Proxy]:
     server.daemon_threads = False
     proxy.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    proxy.close = server.socket.close
     thread.start()
     try:
         yield proxy

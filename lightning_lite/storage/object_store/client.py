@@ -150,7 +150,9 @@ class Client:
             answer = failed.answer
             if answer.is_refused or answer.is_missing:
                 return SwapResult.REFUSED
-            if answer.is_unknown:
+            # The library repeats a request: the first one may have been done, and only its repetition has met
+            # a closed port.
+            if answer.is_unknown or (answer.kind == "Connect" and self._has_answered):
                 return SwapResult.UNKNOWN
             raise self._error("write", answer) from None
 

@@ -34,7 +34,9 @@ from lightning_lite.storage.errors import (
     DriveIdError,
     DriveIsDirectory,
     DriveNotFound,
+    DriveOSError,
     DriveUnreachable,
+    DriveUnsupportedStore,
     DriveWarning,
     shown,
 )
@@ -350,10 +352,12 @@ class ObjectStore:
 
         Raises:
             DriveUnreachable: The store does not say what became of the change.
+            DriveUnsupportedStore: It refuses the change again and again, and nothing else changes it.
         """
         key = f"{self._top}/{manifest_name(first)}"
         mark = uuid.uuid4().hex[:16]
         begin, tries = time.monotonic(), 0
+        refused_since: float | None = None
         manifest, tag = before
         while True:
             change(manifest)
@@ -364,16 +368,32 @@ class ObjectStore:
             tries += 1
             if tries > 1 or result is SwapResult.UNKNOWN:
                 select((), (), (), random.uniform(0, min(0.005 * 2 ** min(tries, 8), 1.0)))
-            manifest, tag = self._read(first)
+            last_tag = tag
+            try:
+                manifest, tag = self._read(first)
+            except DriveOSError as error:
+                raise self._not_known(first, f": {error.message}") from None
             if manifest.has(mark):
                 return  # it was done, and only the answer was lost
-            if manifest.count - count > RECENT or (
-                result is SwapResult.UNKNOWN and time.monotonic() - begin > _PATIENCE
-            ):
-                raise DriveUnreachable(
-                    f"The object store at {self._client.connection.place} did not say whether the change of "
-                    f"{shown(first)} was made; look with list(), and do it again if it was not."
+            now = time.monotonic()
+            if manifest.count - count > RECENT or (result is SwapResult.UNKNOWN and now - begin > _PATIENCE):
+                raise self._not_known(first)
+            if result is not SwapResult.REFUSED or tag != last_tag:
+                refused_since = None
+            elif refused_since is None:
+                refused_since = now
+            elif now - refused_since > _PATIENCE:
+                raise DriveUnsupportedStore(
+                    f"The object store at {self._client.connection.place} refuses each change of "
+                    f"{shown(first)}, as if another process had changed it, but it has not changed for "
+                    f"{_PATIENCE:.0f} s. The change was not made; use a store with conditional writes."
                 )
+
+    def _not_known(self, first: str, why: str = "") -> DriveUnreachable:
+        return DriveUnreachable(
+            f"The object store at {self._client.connection.place} did not say whether the change of "
+            f"{shown(first)} was made; look with list(), and do it again if it was not{why.rstrip('.')}."
+        )
 
     def _with_version(self, parts: Parts, owner: str | None, use: Callable[[Node], T]) -> T:
         """Return what `use` returns for the node at a path.
