@@ -247,7 +247,32 @@ def test_verify_names_what_another_program_has_deleted(user: User, url: str):
         user.get("a")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"version":1,"tree":[],"recent":[]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"version":1,"tree":[],"recent":[]}',
+        b'{"version":1,"count":"x","tree":{},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{},"recent":[[]]}',
+        b'{"version":[1],"count":1,"tree":{},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":{}},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":[]},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":{"d":["a"]}},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":{"d":{"a":"x"}}},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":{"d":{"a":null}}},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":{"d":{"a":{"l":"b\\u0000","t":1}}}},"recent":[]}',
+        b'{"version":1,"count":1,"tree":{"anna":{"d":{"a":{"l":"","t":1}}}},"recent":[]}',
+        b'{"version":1,"count":1,"recent":[],"tree":{"anna":'
+        + b'{"m":1,"t":1,"d":{"a":' * 450
+        + b'{"s":0,"m":1,"t":1}'
+        + b"}}" * 450
+        + b"}}",
+        b'{"d":{"a":' * 100_000,
+    ],
+)
 def test_a_damaged_manifest_is_named_and_not_replaced(user: User, url: str, body: bytes):
     place = parse_url(url)
     client = Client(place)
@@ -263,6 +288,19 @@ def test_a_damaged_manifest_is_named_and_not_replaced(user: User, url: str, body
     [
         {"b": "../../../out"},
         {"b": None},
+        {"b": 1, "s": 0},
+        {"s": 10**30},
+        {"s": 2**63 - 1, "o": 1},
+        {"o": 10**30},
+        {"m": 10**20},
+        {"m": -1},
+        {"t": 10**30},
+        {"h": []},
+        {"x": []},
+        {"x": {"user.a": "!"}},
+        {"x": {"user.a": 1}},
+        {"x": {"user.\0": "aaaa"}},
+        {"l": "file"},
         {"s": -1},
         {"s": "1"},
         {"o": -5},
@@ -283,7 +321,13 @@ def test_a_damaged_node_is_named_before_anything_is_written(
     manifest.spaces["anna"]["d"]["x"]["d"]["file"] |= change
     body = manifest.encoded("mark")
     client.upload(key, body, len(body))
-    for act in (lambda: user.get("x"), lambda: user.store.local_path("anna", ("x", "file"))):
+    for act in (
+        lambda: user.get("x"),
+        lambda: user.store.local_path("anna", ("x", "file")),
+        lambda: user.put("x", {}),
+        lambda: user.delete("x"),
+        user.list,
+    ):
         with pytest.raises(DriveDamaged, match="is damaged"):
             act()
     assert os.listdir(own_place) == []

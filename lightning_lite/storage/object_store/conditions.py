@@ -92,7 +92,7 @@ def _bare_tags(body: bytes) -> bool:
     try:
         note = json.loads(body)
         return bool(note["bare_tags"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DriveDamaged(
             "The object in conditions/ of the bucket is damaged: another program has written it; delete it."
         ) from None

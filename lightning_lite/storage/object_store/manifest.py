@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from hashlib import sha256
 from time import time_ns
@@ -47,6 +48,13 @@ RECENT = 128
 
 #: Permissions of a folder that a put creates above what it puts.
 _FOLDER_MODE = 0o755
+
+#: Bounds of the numbers in a node: sizes and times are numbers of 64 bits for the system.
+_MAX_NUMBER = 2**63 - 1
+_MAX_MODE = 0o7777
+
+#: Most folders above a file: this package goes through them with recursion.
+_MAX_DEPTH = 400
 
 #: What the id of an object with content looks like.
 _ID = re.compile("[0-9a-f]{32}")
@@ -96,18 +104,21 @@ class Manifest:
         try:
             self._document = json.loads(body)
             version = self._document["version"]
-            is_whole = isinstance(self.spaces, dict) and isinstance(self._document["recent"], list)
-        except (ValueError, KeyError, TypeError):
-            is_whole, version = False, VERSION
+            if type(version) is not int:
+                raise TypeError
+            wrong = _wrong_place(self._document) if version == VERSION else None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            wrong, version = "", VERSION
         if version != VERSION:
             raise DriveDamaged(
                 f"The manifest of {shown(first)} has version {version}, this package knows {VERSION}; "
                 f"use a newer one."
             )
-        if not is_whole:
+        if wrong is not None:
+            where = f" at {shown(wrong)}" if wrong else ""
             raise DriveDamaged(
-                f"The manifest of {shown(first)} is damaged: another program has written to the bucket; "
-                f"restore that object."
+                f"The manifest of {shown(first)} is damaged{where}: another program has written to the "
+                f"bucket; restore that object."
             )
 
     @property
@@ -290,39 +301,105 @@ def followed(space: Node, parts: Parts) -> Node | None:
     return None if real is None else node_at(space, real)
 
 
-def check_node(node: Node, path: str) -> None:
-    """Refuse a node that this package has not written, before its content is copied to this machine.
+def check_names_below(node: Node, path: str) -> None:
+    """Refuse a node with a name that no drive has, before its content is copied to this machine.
 
-    All users of the bucket can write manifests, and names and ids become names of files here.
+    All users of the bucket can write manifests, and names in them become names of files here.
 
     Args:
         node: The node.
         path: Its path in the drive, for the error.
 
     Raises:
-        DriveDamaged: A name in it is none of a drive, or a value is of another kind.
+        DriveDamaged: It has such a name.
     """
+    for name, inner in node.get("d", {}).items():
+        _check_name(name, f"{path}/{name}")
+        check_names_below(inner, f"{path}/{name}")
+
+
+def _wrong_place(document: dict[str, Any]) -> str | None:
+    """Return the path of a value of a manifest that this package has not written, `None` if there is none.
+
+    The path is "" for the parts of a manifest that are no nodes.
+
+    Raises:
+        KeyError, TypeError, AttributeError: A value is missing, or has another type.
+    """
+    marks = document["recent"]
+    if not _is_number(document["count"]) or not isinstance(marks, list):
+        return ""
+    if not all(isinstance(mark, str) for mark in marks):
+        return ""
+    left: list[tuple[str, int, Any]] = []
+    for space in document["tree"].values():
+        if not _is_folder({"m": 0, "t": 0, **space}):
+            return ""
+        left += [(name, 1, node) for name, node in space["d"].items()]
+    while left:
+        path, depth, node = left.pop()
+        if depth > _MAX_DEPTH or not _is_node(node):
+            return path
+        if "d" in node:
+            left += [(f"{path}/{name}", depth + 1, inner) for name, inner in node["d"].items()]
+    return None
+
+
+def _is_node(node: object) -> bool:
+    if not isinstance(node, dict) or ("d" in node) + ("l" in node) + ("s" in node) != 1:
+        return False
+    if "l" in node:
+        return _is_text(node["l"]) and _is_number(node.get("t"), -_MAX_NUMBER)
+    if "x" in node and not _are_attributes(node["x"]):
+        return False
+    return _is_folder(node) if "d" in node else _is_file(node)
+
+
+def _is_folder(node: Node) -> bool:
+    return isinstance(node["d"], dict) and _has_mode_and_time(node)
+
+
+def _is_file(node: Node) -> bool:
+    size, start, content = node["s"], node.get("o", 0), node.get("b")
+    is_content = isinstance(content, str) and _ID.fullmatch(content) is not None
+    return (
+        _is_number(size)
+        and _is_number(start)
+        and _is_number(size + start)
+        and (is_content or (content is None and "b" not in node and size == 0))
+        and isinstance(node.get("h", ""), str)
+        and _has_mode_and_time(node)
+    )
+
+
+def _has_mode_and_time(node: Node) -> bool:
+    return _is_number(node.get("m")) and node["m"] <= _MAX_MODE and _is_number(node.get("t"), -_MAX_NUMBER)
+
+
+def _are_attributes(found: object) -> bool:
+    if not isinstance(found, dict):
+        return False
     try:
-        if "l" in node:
-            is_whole = isinstance(node["l"], str) and isinstance(node["t"], int)
-        elif "d" in node:
-            is_whole = isinstance(node["m"], int) and isinstance(node["t"], int)
-            for name, inner in node["d"].items():
-                _check_name(name, f"{path}/{name}")
-                check_node(inner, f"{path}/{name}")
-        else:
-            size, start = node["s"], node.get("o", 0)
-            is_whole = all(isinstance(value, int) for value in (size, start, node["m"], node["t"]))
-            is_whole = is_whole and min(size, start) >= 0
-            is_whole = is_whole and (not size or _ID.fullmatch(node["b"]) is not None)
-            is_whole = is_whole and isinstance(node.get("h", ""), str) and isinstance(node.get("x", {}), dict)
-    except (KeyError, TypeError, AttributeError):
-        is_whole = False
-    if not is_whole:
-        raise DriveDamaged(
-            f"The manifest of {shown(path)} is damaged: another program has written to the bucket; put it "
-            f"again, or restore that object."
+        return all(
+            _is_text(name) and b64decode(value, validate=True) is not None for name, value in found.items()
         )
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_number(value: object, least: int = 0) -> bool:
+    return type(value) is int and least <= value <= _MAX_NUMBER
+
+
+def _is_text(value: object) -> bool:
+    """Return whether a value can be a text that the system keeps: the name of an attribute, or of a link."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    try:
+        value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_name(name: str, path: str) -> None:

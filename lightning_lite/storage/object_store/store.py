@@ -55,7 +55,7 @@ from lightning_lite.storage.object_store.manifest import (
     RECENT,
     Manifest,
     Node,
-    check_node,
+    check_names_below,
     entry_of,
     files_below,
     followed,
@@ -429,7 +429,7 @@ class ObjectStore:
             raise DriveNotFound(
                 f"We didn't find any match for the associated {shown(path)}{whose}; see list()."
             )
-        check_node(node, path)
+        check_names_below(node, path)
         return node
 
     def _entries(self, parts: Parts, owner: str | None, *, recursive: bool) -> Iterator[Entry]:

@@ -11,7 +11,13 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import check_length, check_part
 from lightning_lite.storage.object_store.client import PART, Client
 from lightning_lite.storage.object_store.download import Downloader, ObjectMissing
-from lightning_lite.storage.object_store.manifest import Manifest, Node, check_node, files_below, followed
+from lightning_lite.storage.object_store.manifest import (
+    Manifest,
+    Node,
+    check_names_below,
+    files_below,
+    followed,
+)
 
 
 def verify(
@@ -32,7 +38,7 @@ def verify(
             spaces = Manifest(name, body).spaces
             for owner, space in spaces.items():
                 for first, node in space["d"].items():
-                    check_node(node, first)
+                    check_names_below(node, first)
                 found += [(f"{owner}/{path}", path, node, space) for path, node in files_below(space, "")]
         except DriveDamaged as error:
             yield Problem(name, "its manifest is damaged", error.message)
