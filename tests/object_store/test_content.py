@@ -247,6 +247,29 @@ def test_verify_names_what_another_program_has_deleted(user: User, url: str):
         user.get("a")
 
 
+def test_verify_with_digests_finds_content_of_the_same_size(user: User, url: str):
+    user.put("a", "text")
+    user.put("big", "text" * 1000)
+    user.put("tree", {"small": "text", "other": "1", "big": "text" * 300_000})
+    assert user.get("a") == "text"  # from here on, this machine has a copy
+    assert not [item for item in user.store.verify(hashes=True) if isinstance(item, Problem)]
+    client, data = Client(parse_url(url)), parse_url(url).key("drives", "drive", "data")
+    for one in list(client.listing(data)):
+        stored = client.read(one.key)
+        assert stored is not None
+        client.upload(one.key, stored.body.replace(b"text", b"TEXT"), one.size)
+    found = list(user.store.verify(hashes=True))
+    assert [
+        (item.path, "is not what was put" in item.what) for item in found if isinstance(item, Problem)
+    ] == [
+        ("anna/a", True),
+        ("anna/big", True),
+        ("anna/tree/big", True),
+        ("anna/tree/small", True),
+    ]
+    assert not [item for item in user.store.verify(hashes=False) if isinstance(item, Problem)]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -50,6 +50,16 @@ class Downloader:
         self._data = data
         self._cache = cache
 
+    def pieces(self, node: Node) -> Iterator[bytes]:
+        """Read the content of the file `node` from the store, and not from a copy on this machine.
+
+        Raises:
+            ObjectMissing: It was replaced and swept.
+        """
+        span = _span(node)
+        for start in range(span.start, span.end, PART):
+            yield self._piece(span, start)
+
     @contextmanager
     def opened(self, node: Node, on_progress: OnProgress | None = None) -> Iterator[int]:
         """Give the descriptor of a local file with the content of the file `node`, for the `with` block."""
@@ -155,23 +165,27 @@ class Downloader:
         """Write some bytes of an object to the beginning of an empty file."""
 
         def fetch(start: int) -> int:
-            length = min(PART, span.end - start)
-            data = self._client.fetch(f"{self._data}/{span.id}", start, length)
-            if data is None:
-                raise ObjectMissing(span.id)
-            if len(data) != length:
-                raise DriveDamaged(
-                    f"The object {span.id} in {self._client.url} is shorter than what was put; put the file "
-                    f"again."
-                )
-            done = 0
-            while done < length:
+            data, done = self._piece(span, start), 0
+            while done < len(data):
                 done += syscalls.pwrite(fd, memoryview(data)[done:], start - span.start + done)
-            return length
+            return len(data)
 
         for length in in_parallel(fetch, range(span.start, span.end, PART)):
             if on_progress is not None:
                 on_progress(length)
+
+    def _piece(self, span: Span, start: int) -> bytes:
+        """Return the bytes of an object from a position on, at most one part."""
+        length = min(PART, span.end - start)
+        data = self._client.fetch(f"{self._data}/{span.id}", start, length)
+        if data is None:
+            raise ObjectMissing(span.id)
+        if len(data) != length:
+            raise DriveDamaged(
+                f"The object {span.id} in {self._client.url} is shorter than what was put; put the file "
+                f"again."
+            )
+        return data
 
 
 def _span(node: Node) -> Span:

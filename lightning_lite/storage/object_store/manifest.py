@@ -10,6 +10,7 @@ A node is a dict with short keys, because a manifest may have 10,000 of them:
     s   file: bytes                            b   file: id of the object with its content, if it has some
     o   file: where its content begins in an object that several files share
     h   file: equal for hard links of one put  x   extended attributes, in base64
+    c   file: digest of its content, see `short_digest`; missing in old manifests
     m   permissions, as a local drive has them t   time of the last change, in nanoseconds since 1970
 """
 
@@ -24,6 +25,8 @@ from time import time_ns
 from typing import Any
 from unicodedata import ucd_3_2_0
 from urllib.parse import quote
+
+from xxhash import xxh3_128
 
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (
@@ -301,6 +304,11 @@ def followed(space: Node, parts: Parts) -> Node | None:
     return None if real is None else node_at(space, real)
 
 
+def short_digest(digest: xxh3_128) -> str:
+    """Return the digits of a digest that a node has: enough for damage, and short, as all puts read them."""
+    return digest.hexdigest()[:16]
+
+
 def check_names_below(node: Node, path: str) -> None:
     """Refuse a node with a name that no drive has, before its content is copied to this machine.
 
@@ -368,6 +376,7 @@ def _is_file(node: Node) -> bool:
         and _is_number(size + start)
         and (is_content or (content is None and "b" not in node and size == 0))
         and isinstance(node.get("h", ""), str)
+        and isinstance(node.get("c", ""), str)
         and _has_mode_and_time(node)
     )
 

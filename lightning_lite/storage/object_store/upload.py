@@ -21,7 +21,7 @@ from lightning_lite.storage.local.source_copy import SourceCopy
 from lightning_lite.storage.object_store.attributes import read_attributes
 from lightning_lite.storage.object_store.cache import Cache
 from lightning_lite.storage.object_store.client import PART, Client
-from lightning_lite.storage.object_store.manifest import Node
+from lightning_lite.storage.object_store.manifest import Node, short_digest
 from lightning_lite.storage.object_store.parallel import in_parallel
 
 #: Most bytes of an object that small files share.
@@ -34,11 +34,13 @@ class Upload(NamedTuple):
     Attributes:
         key: Its key.
         paths: The files whose contents it has, one after the other.
+        nodes: The node of each; it gets the digest of what is sent.
         size: Bytes.
     """
 
     key: str
     paths: list[str]
+    nodes: list[Node]
     size: int
 
 
@@ -82,6 +84,7 @@ class Uploader:
             pieces = _pieces(fd, size, digest, on_progress, path)
             body = b"".join(pieces) if size <= PART else pieces
             self._client.upload(f"{self._data}/{node['b']}", body, size)
+            node["c"] = short_digest(digest)
         if not copy.is_unchanged():
             copy.refresh()
             again = xxhash.xxh3_128()
@@ -107,12 +110,14 @@ class Uploader:
         if len(upload.paths) == 1 and upload.size > PART:
             fd = syscalls.open_file(upload.paths[0], syscalls.READ)
             try:
-                pieces = _pieces(fd, upload.size, xxhash.xxh3_128(), None, upload.paths[0])
+                digest = xxhash.xxh3_128()
+                pieces = _pieces(fd, upload.size, digest, None, upload.paths[0])
                 self._client.upload(upload.key, pieces, upload.size)
+                upload.nodes[0]["c"] = short_digest(digest)
             finally:
                 syscalls.close(fd)
         else:
-            self._client.upload(upload.key, b"".join(map(_content, upload.paths)), upload.size)
+            self._client.upload(upload.key, b"".join(map(_content, upload.paths, upload.nodes)), upload.size)
         return upload.size
 
 
@@ -122,7 +127,7 @@ class _Plan:
     def __init__(self, data: str) -> None:
         self._data = data
         self._uploads: list[Upload] = []
-        self._pack = Upload(f"{data}/{uuid.uuid4().hex}", [], 0)
+        self._pack = Upload(f"{data}/{uuid.uuid4().hex}", [], [], 0)
         self._linked: dict[int, Node] = {}  # by inode
         self._lost: set[str] = set()  # the copy has warned of it
 
@@ -154,12 +159,13 @@ class _Plan:
         node: Node = {"s": info.st_size, "m": S_IMODE(info.st_mode), "t": info.st_mtime_ns}
         if info.st_size > SMALL:
             node["b"] = uuid.uuid4().hex
-            self._uploads.append(Upload(f"{self._data}/{node['b']}", [path], info.st_size))
+            self._uploads.append(Upload(f"{self._data}/{node['b']}", [path], [node], info.st_size))
         elif info.st_size:
             if self._pack.size + info.st_size > PACK:
                 self._close_pack()
             node |= {"b": self._pack.key.rpartition("/")[2], "o": self._pack.size}
             self._pack.paths.append(path)
+            self._pack.nodes.append(node)
             self._pack = self._pack._replace(size=self._pack.size + info.st_size)
         self._add_attributes(path, node, syscalls.READ)
         if info.st_nlink > 1:
@@ -177,7 +183,7 @@ class _Plan:
     def _close_pack(self) -> None:
         if self._pack.paths:
             self._uploads.append(self._pack)
-            self._pack = Upload(f"{self._data}/{uuid.uuid4().hex}", [], 0)
+            self._pack = Upload(f"{self._data}/{uuid.uuid4().hex}", [], [], 0)
 
 
 def _pieces(
@@ -196,9 +202,13 @@ def _pieces(
             on_progress(len(data))
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, node: Node) -> bytes:
+    """Return the content of a file, and add its digest to its node."""
+    digest = xxhash.xxh3_128()
     fd = syscalls.open_file(path, syscalls.READ)
     try:
-        return b"".join(_pieces(fd, syscalls.fstat(fd).st_size, xxhash.xxh3_128(), None, path))
+        content = b"".join(_pieces(fd, syscalls.fstat(fd).st_size, digest, None, path))
     finally:
         syscalls.close(fd)
+    node["c"] = short_digest(digest)
+    return content

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
+from xxhash import xxh3_128
+
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveDamaged, DriveError
-from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import check_length, check_part
-from lightning_lite.storage.object_store.client import PART, Client
+from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.download import Downloader, ObjectMissing
 from lightning_lite.storage.object_store.manifest import (
     Manifest,
@@ -17,6 +18,7 @@ from lightning_lite.storage.object_store.manifest import (
     check_names_below,
     files_below,
     followed,
+    short_digest,
 )
 
 
@@ -30,7 +32,7 @@ def verify(
         data: Key of the folder of the drive's objects with content.
         bodies: Reads names and contents of all manifests of the drive.
         downloader: Fetches the content of files.
-        hashes: Whether to read all files for their digests.
+        hashes: Whether to read all files from the store, and to compare their digests.
     """
     found: list[tuple[str, str, Node, Node]] = []
     for name, body in bodies:
@@ -75,18 +77,25 @@ def _check_at_file(
         what = "is missing" if name not in sizes else "is too short"
         yield Problem(whole, f"the object {name} with its content {what}", "put it again")
         return
+    if not hashes:
+        yield CheckedFile(whole, size, "")
+        return
     try:
-        yield CheckedFile(whole, size, _digest(node, downloader) if hashes else "")
+        sha256, own = _digests(node, downloader)
     except ObjectMissing:
         return  # it has just been replaced, and swept
+    if node.get("c", own) != own:
+        what = f"its content in the object {name} is not what was put: another program has changed it"
+        yield Problem(whole, what, "put it again")
+    yield CheckedFile(whole, size, sha256)
 
 
-def _digest(node: Node, downloader: Downloader) -> str:
+def _digests(node: Node, downloader: Downloader) -> tuple[str, str]:
+    """Return the SHA-256 of what the store has, and the digest that the node should have."""
     import hashlib  # noqa: PLC0415 - loads OpenSSL, which works do not need
 
-    digest, position = hashlib.sha256(), 0
-    with downloader.opened(node) as fd:
-        while data := syscalls.pread(fd, PART, position):
-            digest.update(data)
-            position += len(data)
-    return digest.hexdigest()
+    sha256, own = hashlib.sha256(), xxh3_128()
+    for data in downloader.pieces(node):
+        sha256.update(data)
+        own.update(data)
+    return sha256.hexdigest(), short_digest(own)
