@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.object_store.cache import Cache
 from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.manifest import Manifest
 from lightning_lite.storage.object_store.store import ObjectStore
@@ -102,6 +108,29 @@ def test_a_full_cache_loses_what_was_not_used_for_the_longest_time(
     assert [is_fetched(name) for name in ("a", "b", "a", "b")] == [True, True, False, False]
     assert [is_fetched(name) for name in ("c", "c", "b", "a")] == [True, False, False, True]
     assert sum(file.stat().st_size for file in (cache / "objects").iterdir()) <= 250_000
+
+
+def test_a_cache_is_listed_once_for_many_new_objects_and_their_number_is_limited(
+    own_place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    looks: list[str] = []
+    scandir = syscalls.scandir
+
+    def look_into(path: str) -> Any:
+        looks.append(path)
+        return scandir(path)
+
+    def fill(folder: str, names: int, **limits: int) -> int:
+        one = Cache(f"{own_place}/{folder}", **limits)
+        for number in range(names):
+            with one.opened(f"{number}", 0, lambda fd: None):
+                pass
+        return len(os.listdir(f"{own_place}/{folder}/objects"))
+
+    monkeypatch.setattr(syscalls, "scandir", look_into)
+    assert fill("big", 200) == 200
+    assert sum(path.endswith("/objects") for path in looks) <= 1
+    assert fill("small", 250, most=100) <= 101
 
 
 def test_an_object_that_is_too_big_for_the_cache_is_got_all_the_same(

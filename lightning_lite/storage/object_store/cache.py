@@ -7,6 +7,7 @@ folder. When it is full, what was not used for the longest time is removed.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_IWGRP, S_IWOTH
@@ -20,7 +21,14 @@ from lightning_lite.storage.local.layout import StagingFolder
 #: Bytes of the objects that are kept.
 LIMIT = 4 * 1024**3
 
-#: Part of the limit to which the objects are reduced when there are more.
+#: Number of the objects that are kept: a look at all of them takes 5 µs for each.
+MOST = 50_000
+
+#: Part of the limits by which new objects grow until a process looks at all of them.
+_LOOK_BYTES = 0.05
+_LOOK_COUNT = 0.01
+
+#: Part of the limits to which the objects are reduced when there are more.
 _AFTER = 0.9
 
 #: Seconds that a copy with a path of its own stays, see `Cache.view`.
@@ -32,15 +40,20 @@ class Cache:
 
     Args:
         folder: Absolute path; created when needed.
-        limit: Maximum number of bytes of all objects in it.
+        limit: Maximum number of bytes of all objects in it. For a while there may be some more, because not
+            each new object is a reason to look at all of them.
+        most: Maximum number of the objects, in the same way.
 
     Attributes:
         folder: The same.
     """
 
-    def __init__(self, folder: str, limit: int = LIMIT) -> None:
+    def __init__(self, folder: str, limit: int = LIMIT, most: int = MOST) -> None:
         self.folder = folder
         self._limit = limit
+        self._most = most
+        # At random, so that one of many short processes looks, too.
+        self._growth = random.random()
         self._is_ready = False
 
     @property
@@ -77,7 +90,7 @@ class Cache:
                 if self.keeps(size):
                     syscalls.rename(staged.path, path)
                     staged.is_placed = True
-                    self._make_room()
+                    self._grow(size)
                 yield fd
             finally:
                 syscalls.close(fd)
@@ -122,6 +135,13 @@ class Cache:
         StagingFolder(f"{self.folder}/staging").sweep()
         self._is_ready = True
 
+    def _grow(self, size: int) -> None:
+        """Look whether there is too much, after enough new objects."""
+        self._growth += size / (self._limit * _LOOK_BYTES) + 1 / (self._most * _LOOK_COUNT)
+        if self._growth >= 1:
+            self._growth = 0.0
+            self._make_room()
+
     def _make_room(self) -> None:
         found: list[tuple[float, int, str]] = []
         with syscalls.scandir(f"{self.folder}/objects") as entries:
@@ -129,14 +149,15 @@ class Cache:
                 with suppress(FileNotFoundError):
                     info = entry.stat(follow_symlinks=False)
                     found.append((info.st_mtime, info.st_size, entry.path))
-        total = sum(size for _, size, _ in found)
-        if total <= self._limit:
+        total, count = sum(size for _, size, _ in found), len(found)
+        if total <= self._limit and count <= self._most:
             return
         for _, size, path in sorted(found):
             with suppress(FileNotFoundError):
                 syscalls.unlink(path)
             total -= size
-            if total <= self._limit * _AFTER:
+            count -= 1
+            if total <= self._limit * _AFTER and count <= self._most * _AFTER:
                 return
 
     def _remove_old_views(self) -> None:
