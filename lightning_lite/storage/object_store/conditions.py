@@ -44,8 +44,8 @@ class Conditions:
         known = self._client.read(memory)
         if known is None:
             self._try_all()
-            note = {"version": _VERSION, "bare_tags": self._client.bare_tags}
-            self._client.upload(memory, json.dumps(note).encode(), 0)
+            body = json.dumps({"version": _VERSION, "bare_tags": self._client.bare_tags}).encode()
+            self._client.upload(memory, body, len(body))
         else:
             self._client.bare_tags = _bare_tags(known.body)
         self._is_checked = True
