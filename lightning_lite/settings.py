@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 
+from lightning_lite import store_url
 from lightning_lite.context import process_caller
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
@@ -42,13 +43,6 @@ _NO = frozenset({"0", "false", "no", "off"})
 
 _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _LETTERS_OF_TAGS = _LETTERS | frozenset(":/=+@")
-_LETTERS_OF_PREFIXES = _LETTERS | frozenset("=")
-
-#: What separates the scheme of a url from the rest.
-_SCHEME_END = "://"
-
-#: The schemes of the urls of object stores.
-_SCHEMES = ("s3",)
 
 #: In a url they separate passwords and options, which are not shown.
 _BEFORE_SECRETS = frozenset("@?#")
@@ -498,7 +492,7 @@ def show_value(setting: Setting, value: object) -> str:
     if setting.kind == "place":
         if not (isinstance(value, str) and is_url(value)) or _BEFORE_SECRETS.isdisjoint(value):
             return repr(value)
-        return repr(value.partition(_SCHEME_END)[0] + _SCHEME_END + MASK)
+        return repr(value.partition(store_url.SCHEME_END)[0] + store_url.SCHEME_END + MASK)
     if setting.kind != "address" or value in (None, "", OFF):
         return repr(value)
     if not isinstance(value, str):
@@ -564,12 +558,12 @@ def _is_place(value: object) -> bool:
     text = os.fspath(value)  # type: ignore[call-overload] # it is a path
     if not is_url(text):
         # A `Path` made of a url has lost a slash.
-        return not any(text.startswith(f"{scheme}:/") for scheme in _SCHEMES)
-    scheme, _, rest = text.partition(_SCHEME_END)
-    bucket, *prefix = rest.rstrip("/").split("/")
-    is_bucket = bucket[:1] not in ("", ".", "_", "-") and _LETTERS.issuperset(bucket)
-    are_parts = all(_LETTERS_OF_PREFIXES.issuperset(part) and part not in ("", ".", "..") for part in prefix)
-    return scheme in _SCHEMES and is_bucket and are_parts
+        return not text.startswith(store_url.SCHEME.replace("//", "/"))
+    try:
+        store_url.parse(text)
+    except store_url.InvalidUrl:
+        return False
+    return True
 
 
 def _from_text(setting: Setting, text: str) -> Any:
@@ -680,10 +674,10 @@ def is_url(place: object) -> TypeGuard[str]:
     """Return whether a place of drives is a url, not a folder.
 
     Example:
-        >>> is_url("s3://bucket/prefix"), is_url("/data/root")
+        >>> is_url("s3://bucket/prefix"), is_url("/data/a://b")
         (True, False)
     """
-    return isinstance(place, str) and _SCHEME_END in place
+    return isinstance(place, str) and store_url.has_scheme(place)
 
 
 def absolute_place(place: str | os.PathLike[str], setting: str = "root_dir") -> str:

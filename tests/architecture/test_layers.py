@@ -31,6 +31,7 @@ LAYERS = [
         "client_command",
         "clock",
         "settings",
+        "store_url",
         "timing",
         "project_file",
         "context",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
 from pathlib import Path
 
 import pytest
 
+from lightning_lite.errors import SettingError
+from lightning_lite.settings import RunOptions, absolute_place, is_url
 from lightning_lite.storage.errors import (
     DriveError,
     DrivePermissionError,
@@ -34,6 +37,13 @@ pytestmark = pytest.mark.dependencies
         ("gs://bucket", "Google Cloud Storage"),
         ("az://box", "Azure"),
         ("ftp://host/a", "'ftp://' is no kind of object store"),
+        ("S3://bucket", "'S3://' is no kind of object store"),
+        ("://bucket", "'://' is no kind of object store"),
+        ("s3://b", "no valid name of a bucket"),
+        ("s3://ü", "no valid name of a bucket"),
+        ("s3://a:b", "no valid name of a bucket"),
+        (f"s3://{'b' * 256}", "no valid name of a bucket"),
+        ("s3://bucket//a", "the part ''"),
         ("s3://", "no valid name of a bucket"),
         ("s3:///prefix", "no valid name of a bucket"),
         ("s3://bucket/a//b", "the part ''"),
@@ -47,6 +57,16 @@ def test_an_address_that_is_none_is_refused_by_name(text: str, words: str):
     with pytest.raises(DriveUrlError) as caught:
         parse_url(text)
     assert words in str(caught.value)
+    if "://" in text:  # else it is a folder
+        with pytest.raises(SettingError):
+            absolute_place(text)
+
+
+@pytest.mark.parametrize("place", ["/data/a://b", "./a://b", "a/b://c"])
+def test_a_folder_with_the_sign_of_a_url_in_its_path_is_a_folder(place: str):
+    assert not is_url(place)
+    assert absolute_place(place) == os.path.abspath(place)
+    assert RunOptions.resolve(drives=place).drives == os.path.abspath(place)
 
 
 def test_a_key_in_an_address_is_refused_and_not_shown():

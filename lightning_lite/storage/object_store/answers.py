@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lightning_lite.storage.errors import DriveOSError, DrivePermissionError, DriveUnreachable
 from lightning_lite.storage.object_store.connection import Connection
-from lightning_lite.storage.object_store.url import StoreUrl
+from lightning_lite.store_url import StoreUrl
 
 _STATUS = re.compile(r"status(?: code)?: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")

@@ -18,7 +18,7 @@ from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.object_store.answers import Answer, answer_of
 from lightning_lite.storage.object_store.connection import Connection, check_keys, connection_from
 from lightning_lite.storage.object_store.interruptible import GivenUp, interruptible
-from lightning_lite.storage.object_store.url import StoreUrl
+from lightning_lite.store_url import StoreUrl
 
 if TYPE_CHECKING:
     from obstore import PutMode
