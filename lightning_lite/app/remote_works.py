@@ -10,7 +10,7 @@ from lightning_lite.errors import SettingError
 from lightning_lite.extras import check_setting
 from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
 from lightning_lite.runners.output.display_queue import Display
-from lightning_lite.settings import OFF, RunOptions, is_url
+from lightning_lite.settings import OFF, RunOptions
 
 #: By their names, because an app on one machine needs none of them; Ray alone takes half a second.
 _RUNNER = "lightning_lite.runners.remote.runner"
@@ -50,7 +50,7 @@ def remote_options(options: RunOptions) -> RemoteOptions:
         folder,
         options.ray_excludes,
         options.ray_direct,
-        needs_root=not is_url(options.drives) and any(module in sys.modules for module in _USERS_OF_FILES),
+        keeps_files=any(module in sys.modules for module in _USERS_OF_FILES),
     )
 
 

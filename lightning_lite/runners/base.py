@@ -28,8 +28,8 @@ class RemoteOptions(NamedTuple):
         working_dir: Folder whose files the works find in their working directory and can import, or `None`.
         excludes: Patterns of files in it that are not sent, as in `.gitignore`.
         direct: Whether a connection of our own beside that of the cluster may be opened, which is faster.
-        needs_root: Whether the app keeps files in the root, so that a machine that does not see it can't run
-            its works.
+        keeps_files: Whether the app uses drives or paths, so that a machine that does not see the folder
+            that holds them can't run its works.
     """
 
     address: str | None = None
@@ -37,7 +37,7 @@ class RemoteOptions(NamedTuple):
     working_dir: str | None = None
     excludes: tuple[str, ...] = ()
     direct: bool = True
-    needs_root: bool = False
+    keeps_files: bool = False
 
 
 class RunnerOptions(NamedTuple):

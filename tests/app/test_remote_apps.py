@@ -127,7 +127,7 @@ def test_a_machine_that_does_not_see_the_root_runs_no_work_of_an_app_with_files_
     with pytest.raises(WorkStartFailed) as refused:
         run(Once(Square(), 3))
     root = os.environ["LIGHTNING_LITE_ROOT"]
-    assert f"does not see the root {root!r}; an app with drives in a folder needs" in str(refused.value)
+    assert f"does not see {root!r}, in which this app keeps its drives. They need" in str(refused.value)
 
 
 def test_a_machine_that_does_not_see_the_root_runs_works_whose_drives_are_on_an_object_store(monkeypatch):

@@ -45,6 +45,12 @@ def write_into_root(host: TaskHost, name: str) -> str:
     return root
 
 
+def places_of_files(host: TaskHost) -> tuple[str | None, str | None]:
+    """Return the root and the place of the drives."""
+    caller = current_caller()
+    return caller.root, caller.drives
+
+
 def say(host: TaskHost, text: str) -> None:
     print(text)  # noqa: T201 - that is the task
 

@@ -453,6 +453,32 @@ def test_files_that_a_killed_server_has_left_are_removed_by_the_next_one(elsewhe
     assert os.path.exists(f"{kept}/b.txt")
 
 
+@pytest.mark.parametrize("hidden", ["drives", "logs"])
+def test_drives_in_a_folder_besides_the_root_need_that_folder_and_not_the_root(tmp_path, hidden):
+    def hide(method, value):
+        for probe in (tmp_path / hidden).glob(".seen-*"):
+            probe.unlink()
+        return value
+
+    remote = Harness(
+        str(tmp_path),
+        lambda options: RemoteRunner(options, SubprocessEngine(change=hide)),
+        drives=str(tmp_path / "drives"),
+        remote=RemoteOptions(keeps_files=True),
+    )
+    remote.start()
+
+    if hidden == "drives":
+        message = remote.until(StartFailed).failure.message
+        assert f"does not see {str(tmp_path / 'drives')!r}, in which this app keeps its drives" in message
+    else:
+        root, drives = remote.run(tasks.places_of_files)
+        assert root != str(tmp_path)
+        assert drives == str(tmp_path / "drives")
+    remote.runner.close(DEADLINE)
+    assert list((tmp_path / "drives").iterdir()) == []
+
+
 # The direct connection.
 
 

@@ -80,7 +80,7 @@ class WorkContext(NamedTuple):
         print: Takes the output of a work.
         warn: Shows one line to the user.
         lease: Length of the lease in seconds.
-        needs_root: What is wrong if a machine does not see the root, or "" if nothing is.
+        needs_drives: What is wrong if a machine does not see the folder of the drives, or "" if nothing is.
         may_connect: Whether a direct connection may be opened.
     """
 
@@ -90,7 +90,7 @@ class WorkContext(NamedTuple):
     print: Callable[[str, bytes], None]
     warn: Callable[[str], None]
     lease: float
-    needs_root: str
+    needs_drives: str
     may_connect: bool
 
 
@@ -240,9 +240,9 @@ class RemoteWork:
         if error is not None or opened is None:
             self._retry_or_fail(error, self._open)
             return
-        self._answer, sees_root = opened
-        if not sees_root and self._context.needs_root:
-            self._fail(f"{self._machine} {self._context.needs_root}")
+        self._answer, sees_drives = opened
+        if not sees_drives and self._context.needs_drives:
+            self._fail(f"{self._machine} {self._context.needs_drives}")
             return
         self._is_open = True
         self._heard = read_clock()

@@ -38,6 +38,7 @@ from lightning_lite.messages import (
     WorkExited,
 )
 from lightning_lite.places import Place
+from lightning_lite.root_access import opened
 from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
 from lightning_lite.runners.critical_section import CriticalSection
 from lightning_lite.runners.output.pump import Display, OutputPump
@@ -46,6 +47,7 @@ from lightning_lite.runners.remote.engine import Engine
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
 from lightning_lite.runners.remote.work_server import ServerSetup
 from lightning_lite.runners.wire.poller import Poller
+from lightning_lite.settings import is_url
 from lightning_lite.values.pickling import pack
 from lightning_lite.values.secret_texts import texts_in
 
@@ -83,7 +85,10 @@ class RemoteRunner(Runner):
         self._output = OutputPump(options.logs, display)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._probe = os.path.join(options.logs, f".seen-{secrets.token_hex(8)}")
+        name = f".seen-{secrets.token_hex(8)}"
+        self._probe = os.path.join(options.logs, name)
+        is_apart = options.drives is not None and not is_url(options.drives)
+        self._drives_probe = os.path.join(options.drives or "", name) if is_apart else ""
         self._token = secrets.token_hex(16)
 
     def send(self, request: Request) -> None:
@@ -225,6 +230,7 @@ class RemoteRunner(Runner):
             options,
             self._remote.lease,
             self._probe,
+            self._drives_probe if self._remote.keeps_files else "",
             self._token,
             inherited["path"],
             inherited["argv"],
@@ -264,8 +270,9 @@ class RemoteRunner(Runner):
             for task in asyncio.all_tasks(self._loop):
                 self._loop.run_until_complete(asyncio.wait([task]))  # it is cancelled
             self._loop.close()
-            with suppress(FileNotFoundError):
-                os.unlink(self._probe)
+            for probe in (self._probe, self._drives_probe):
+                with suppress(FileNotFoundError):
+                    os.unlink(probe)
         for name in self._alive:
             self._reports.append(WorkExited(name, None, "the app did not wait for its end"))
         self._alive.clear()
@@ -275,8 +282,7 @@ class RemoteRunner(Runner):
     def _open_loop(self) -> None:
         if self._loop is not None:
             return
-        with open(self._probe, "x", encoding="ascii") as file:
-            file.write(self._token)
+        self._make_probes()
         loop = asyncio.new_event_loop()
         loop.set_exception_handler(self._on_loop_error)
         self._context = WorkContext(
@@ -286,20 +292,40 @@ class RemoteRunner(Runner):
             self._output.feed,
             logger.warning,
             self._remote.lease,
-            self._why_root_is_needed(),
+            self._why_drives_are_needed(),
             self._remote.direct,
         )
         self._thread = threading.Thread(target=loop.run_forever, name="lightning_lite remote", daemon=True)
         self._thread.start()
         self._loop = loop
 
-    def _why_root_is_needed(self) -> str:
-        """Return what is wrong with a machine that does not see the root, or "" if nothing is."""
-        if not self._remote.needs_root:
+    def _make_probes(self) -> None:
+        """Write the files by which a server finds out whether it sees the root, and the folder of the drives.
+
+        Raises:
+            RootRefused: Another user could have written into the folder of the drives.
+            RunnerError: The folder of the drives can't be made or written to.
+        """
+        _write(self._probe, self._token)
+        if self._drives_probe and self._remote.keeps_files:
+            folder = os.path.dirname(self._drives_probe)
+            try:
+                with opened(folder, make=os.makedirs):
+                    _write(self._drives_probe, self._token)
+            except OSError as error:
+                raise RunnerError(
+                    f"The folder of the drives {folder!r} can't be used: {error.strerror or error}."
+                ) from error
+
+    def _why_drives_are_needed(self) -> str:
+        """Return what is wrong with a machine that does not see the drives, or "" if nothing is."""
+        place = self._options.drives or self._options.root_dir
+        if not self._remote.keeps_files or is_url(place):
             return ""
         return (
-            f"does not see the root {self._options.root_dir!r}; an app with drives in a folder needs a "
-            "root_dir that all machines see, or drives= in an object store (s3://bucket/prefix)"
+            f"does not see {place!r}, in which this app keeps its drives. They need a folder that all "
+            "machines see (root_dir= or drives= of the app), or an object store (drives='s3://bucket/prefix', also if "
+            "each drive names a store by its root_dir)"
         )
 
     def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -343,3 +369,8 @@ class RemoteRunner(Runner):
         self._broken = context.get("exception") or RunnerError(str(context.get("message")))
         logger.error("the connection to the works has failed", exc_info=self._broken)
         self._poller.wake()
+
+
+def _write(path: str, content: str) -> None:
+    with open(path, "x", encoding="ascii") as file:
+        file.write(content)

@@ -57,7 +57,8 @@ class ServerSetup(NamedTuple):
         options: The options of the runner of the driver.
         lease: Seconds that the work lives without news of the driver.
         probe: A file of the driver in the folder of logs, which the server looks for.
-        token: The content of that file.
+        drives_probe: The same in the folder of the drives, or "" if that is not one besides the root.
+        token: The content of these files.
         path: The search path of the driver.
         argv: Its arguments.
         settings: Its settings of the interpreter, see `wire.interpreter_settings`.
@@ -69,6 +70,7 @@ class ServerSetup(NamedTuple):
     options: RunnerOptions
     lease: float
     probe: str
+    drives_probe: str
     token: str
     path: list[str]
     argv: list[str]
@@ -159,7 +161,7 @@ class WorkServer:
         return {"versions": versions(), "host": socket.gethostname(), "pid": os.getpid()}
 
     def _open(self, packed: bytes) -> tuple[int, bool]:
-        """Start the runner; return the number of this answer, and whether this machine sees the root."""
+        """Start the runner; return the number of this answer, and whether this machine sees the drives."""
         with self._lock:
             if self._opened is None:
                 setup = self._setup = pickle.loads(packed)
@@ -171,7 +173,9 @@ class WorkServer:
                 )
                 thread.start()
                 is_ready.wait()
-                self._opened = self._lease.note_answer(), sees_root
+                probe = setup.drives_probe
+                sees_drives = _holds(probe, setup.token) if probe else sees_root
+                self._opened = self._lease.note_answer(), sees_drives
             return self._opened
 
     def _post(self, batch: bytes) -> int:
