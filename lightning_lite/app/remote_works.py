@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 
 from lightning_lite.errors import SettingError
@@ -15,6 +16,8 @@ from lightning_lite.settings import OFF, RunOptions
 #: By their names, because an app on one machine needs none of them; Ray alone takes half a second.
 _RUNNER = "lightning_lite.runners.remote.runner"
 _ENGINE = "lightning_lite.runners.remote.ray_engine"
+
+_ADDRESS_VARIABLE = "RAY_ADDRESS"  # of Ray itself
 
 #: A script that has imported one of them keeps files in the root or in the store of its drives.
 _USERS_OF_FILES = tuple(
@@ -31,11 +34,37 @@ def check_ray_is_installed() -> None:
     check_setting("runner='ray'", "ray", "ray")
 
 
+def cluster_address(options: RunOptions, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the address of the cluster, `None` if the app finds or starts one.
+
+    Args:
+        options: The options of the run.
+        environ: Where the variable of Ray itself is looked up, which counts if there is no other address.
+
+    Raises:
+        SettingError: The variable has an address of Ray Client.
+
+    Example:
+        >>> cluster_address(RunOptions("/root"), {"RAY_ADDRESS": "10.0.0.1:6379"})
+        '10.0.0.1:6379'
+    """
+    if options.ray_address not in (None, "auto"):
+        return options.ray_address
+    address = environ.get(_ADDRESS_VARIABLE, "")
+    if "://" in address:
+        raise SettingError(
+            f"{_ADDRESS_VARIABLE}={address}: works can't report to the app through Ray Client; give host and "
+            "port of the head of the cluster, such as 10.0.0.1:6379.",
+            setting="ray_address",
+        )
+    return address or options.ray_address
+
+
 def remote_options(options: RunOptions) -> RemoteOptions:
     """Return what the runner of several machines has to know of a run.
 
     Raises:
-        SettingError: The folder to send to the machines does not exist.
+        SettingError: The folder to send to the machines does not exist, or see `cluster_address`.
     """
     folder = options.ray_working_dir
     if folder is None:
@@ -45,7 +74,7 @@ def remote_options(options: RunOptions) -> RemoteOptions:
     elif not os.path.isdir(folder):
         raise SettingError(f"ray_working_dir: there is no folder {folder!r}.", setting="ray_working_dir")
     return RemoteOptions(
-        options.ray_address,
+        cluster_address(options),
         options.ray_lease,
         folder,
         options.ray_excludes,

@@ -153,6 +153,22 @@ def test_the_settings_of_the_project_reach_the_engine(made, monkeypatch):
     assert options[:5] == ("10.0.0.1:6379", 2.5, here, ("*.pt", "data/"), False)
 
 
+@pytest.mark.parametrize(
+    ("setting", "expected"), [(None, "10.0.0.2:1"), ("auto", "10.0.0.2:1"), ("10.0.0.3:1", "10.0.0.3:1")]
+)
+def test_the_variable_of_ray_counts_if_no_other_address_is_given(made, monkeypatch, setting, expected):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:1")
+    if setting is not None:
+        monkeypatch.setenv("LIGHTNING_LITE_RAY_ADDRESS", setting)
+
+    assert remote_works.remote_options(RunOptions.resolve()).address == expected
+
+    monkeypatch.setenv("RAY_ADDRESS", "ray://10.0.0.2:1")
+    if expected == "10.0.0.2:1":
+        with pytest.raises(SettingError, match="RAY_ADDRESS=ray://"):
+            remote_works.remote_options(RunOptions.resolve())
+
+
 def test_the_folder_that_is_sent_is_that_of_the_script_unless_another_or_none_is_named(made, monkeypatch):
     main = ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)

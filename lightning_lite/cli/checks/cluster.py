@@ -9,6 +9,7 @@ from importlib import metadata
 from threading import Event
 from typing import Any
 
+from lightning_lite.app.remote_works import cluster_address
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.distribution import NAME
 from lightning_lite.errors import RunnerError
@@ -26,14 +27,12 @@ _PATIENCE = 60.0
 #: Ray gives each node a resource with its address in its name. This amount of it leaves room for others.
 _A_LITTLE = 0.001
 
-_ADDRESS_VARIABLE = "RAY_ADDRESS"  # of Ray itself
-
 
 def checks() -> Iterator[tuple[str, Check]]:
     """Yield the checks with their subjects; the cluster is only asked if an app here would use it."""
     yield "ray", _ray
     options = RunOptions.resolve(environ=dict(os.environ))
-    is_used = options.runner == "ray" or options.ray_address or os.environ.get(_ADDRESS_VARIABLE)
+    is_used = options.runner == "ray" or cluster_address(options)
     if is_used and _version() is not None:
         yield "ray cluster", _cluster
 
@@ -57,7 +56,7 @@ def _ray() -> Finding:
 def _cluster() -> Finding:
     """Report the nodes of the cluster; each starts a process, as for a work, that says what it has."""
     options = RunOptions.resolve(environ=dict(os.environ))
-    address = options.ray_address or os.environ.get(_ADDRESS_VARIABLE)
+    address = cluster_address(options)
     engine = RayEngine(RemoteOptions(address=address or "auto"))
     with tempfile.TemporaryDirectory() as logs:
         try:

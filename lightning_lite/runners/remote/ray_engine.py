@@ -79,7 +79,7 @@ class RayEngine:
             )
         try:
             frames.send(self._options)
-            answer = frames.receive() if frames.wait(_CONNECT_TIMEOUT) else ("refused", "ConnectionError", "")
+            answer = frames.receive() if frames.wait(_CONNECT_TIMEOUT) else ("refused", "TimeoutError", "")
             if answer != ("connected",):
                 raise RunnerError(_explain_refusal(answer, self._options, log))
         except BaseException:
@@ -233,7 +233,12 @@ def _explain_refusal(answer: Any, options: RemoteOptions, log: str) -> str:
             f"The connection to {where} could not be made: it wants a token. Set RAY_AUTH_MODE=token, and "
             f"put the token of the cluster into ~/.ray/auth_token or RAY_AUTH_TOKEN; details are in {log}."
         )
-    if kind == "ConnectionError":
+    if kind == "TimeoutError" and options.address in (None, "local"):
+        return (
+            f"Ray has not started on this machine within {_CONNECT_TIMEOUT:g} s. Try again when the machine "
+            f"is less busy, or start it before the app with `ray start --head`; details are in {log}."
+        )
+    if kind in ("ConnectionError", "TimeoutError"):
         return (
             f"The connection to {where} could not be made: nothing answers. Start one with "
             f"`ray start --head`, or correct the address; details are in {log}."

@@ -324,8 +324,8 @@ class RemoteRunner(Runner):
             return ""
         return (
             f"does not see {place!r}, in which this app keeps its drives. They need a folder that all "
-            "machines see (root_dir= or drives= of the app), or an object store (drives='s3://bucket/prefix', also if "
-            "each drive names a store by its root_dir)"
+            "machines see (root_dir= or drives= of the app), or an object store (drives='s3://bucket/prefix'"
+            ", also if each drive names a store by its root_dir)"
         )
 
     def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:
