@@ -77,17 +77,19 @@ def resources_of(
     """Return what a work with a `CloudCompute` asks for.
 
     Args:
-        kind: Name of the `CloudCompute`, `default` for the default one.
+        kind: Name of the `CloudCompute`, `default` for the default one. Capitals count only in the name of a
+            custom resource.
         group: Its `colocation_group_id`, or `None`.
         table: What names mean, before `KINDS`.
 
     Example:
         >>> resources_of("gpu", "training")
         Resources(cpus=0.0, gpus=1.0, memory=0, custom=(), group='training')
-        >>> resources_of("tpu").custom
-        (('tpu', 1.0),)
+        >>> resources_of("TPU").custom
+        (('TPU', 1.0),)
     """
-    found = (table or {}).get(kind) or KINDS.get(kind) or Resources(custom=((kind, 1.0),))
+    lowered = kind.lower()
+    found = (table or {}).get(lowered) or KINDS.get(lowered) or Resources(custom=((kind, 1.0),))
     return found if group is None else found._replace(group=group)
 
 
@@ -128,6 +130,11 @@ def read_table(data: object, where: str) -> dict[str, Resources]:
         custom = entry.get("custom", {})
         if not isinstance(custom, dict) or not all(isinstance(other, str) and other for other in custom):
             raise _error(f"{place}['custom']", "a table of amounts, such as {'licence': 1}", custom)
+        if name.lower() in table:
+            raise SettingError(
+                f"{where} has the name {name.lower()!r} twice, because capitals do not count: {list(data)}.",
+                setting="compute",
+            )
         table[name.lower()] = Resources(
             _amount(entry.get("cpus", 0.0), f"{place}['cpus']"),
             _amount(entry.get("gpus", 0.0), f"{place}['gpus']"),

@@ -7,6 +7,7 @@ import sys
 from _collections_abc import Iterable, Mapping
 
 from lightning_lite.light_typing import TYPE_CHECKING
+from lightning_lite.resources import KINDS
 from lightning_lite.values.base import Transferable
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ class CloudCompute(Transferable):
     """Kind of machine for a work, for runners of several machines; on one machine it is stored and shown.
 
     Args:
-        name: Name of the kind; `default` and `cpu` mean `cpu-small`. `lightning_lite.resources.KINDS` and
-            the setting `compute` say what a name asks for.
+        name: Name of the kind; capitals count in that of a custom resource only. `default` and `cpu` mean
+            `cpu-small`. `lightning_lite.resources.KINDS` and the setting `compute` say what a name asks for.
         disk_size: Size of the disk, in GiB.
         idle_timeout: Seconds without a call after which the machine may be released, or `None`.
         shm_size: Shared memory, in MiB; `None` means 1024 for a machine with a GPU, else 0.
@@ -176,7 +177,8 @@ class CloudCompute(Transferable):
         lowered = name.lower()
         # Each object belongs to one work, so each has its own id, except the default.
         self.id = "default" if lowered in ("default", "cpu") else os.urandom(8).hex()
-        self.name = "cpu-small" if self.id == "default" else lowered
+        # A name of no known kind may be that of a custom resource, in which capitals count.
+        self.name = "cpu-small" if self.id == "default" else lowered if lowered in KINDS else name
         self.disk_size = disk_size
         self.idle_timeout = idle_timeout
         self.shm_size = shm_size if shm_size is not None else (1024 if "gpu" in lowered else 0)

@@ -23,7 +23,8 @@ def test_both_requests_for_a_process_have_what_its_cloud_compute_means():
         cpu=Work(cloud_compute=CloudCompute("cpu")),
         gpu=Work(cloud_compute=CloudCompute("GPU", colocation_group_id="near")),
         big=Work(cloud_compute=CloudCompute("big")),
-        other=Work(cloud_compute=CloudCompute("tpu")),
+        other=Work(cloud_compute=CloudCompute("TPU-v4")),
+        capitals=Work(cloud_compute=CloudCompute("BIG")),
     )
     kinds = read_table({"big": {"cpus": 4, "memory": "2 GB", "custom": {"licence": 1}}}, "compute")
     machine = Machine(root, Caller("flow", "root", "/nowhere"), kinds=kinds)
@@ -37,7 +38,8 @@ def test_both_requests_for_a_process_have_what_its_cloud_compute_means():
         "root.cpu": Resources(),
         "root.gpu": Resources(gpus=1.0, group="near"),
         "root.big": Resources(4.0, 0.0, 2 * 10**9, (("licence", 1.0),)),
-        "root.other": Resources(custom=(("tpu", 1.0),)),
+        "root.other": Resources(custom=(("TPU-v4", 1.0),)),
+        "root.capitals": Resources(4.0, 0.0, 2 * 10**9, (("licence", 1.0),)),
     }
     assert {message.work: message.resources for message in started} == asked
 
@@ -64,6 +66,11 @@ def test_a_table_replaces_what_a_name_means_also_that_of_works_without_one():
     assert resources_of("gpu", table=table) == Resources(cpus=8.0, gpus=2.0)
     assert resources_of("default", table=table) == Resources(cpus=0.5)
     assert resources_of("gpu-fast-multi", table=table) == Resources(gpus=4.0)
+
+
+def test_a_name_that_differs_from_another_one_by_capitals_only_is_refused():
+    with pytest.raises(SettingError, match=r"compute has the name 'a' twice, .*: \['A', 'a'\]"):
+        read_table({"A": {"cpus": 1}, "a": {"cpus": 2}}, "compute")
 
 
 @pytest.mark.parametrize(
