@@ -205,6 +205,19 @@ def test_the_works_of_a_group_are_on_one_node(remote):
     assert len({remote.run(tasks.raylet, name=name) for name in ("root.a", "root.b", "root.c")}) == 1
 
 
+def test_a_work_that_the_node_of_its_group_can_never_have_fails_at_once(remote):
+    start(remote, "root.a", Resources(custom=(("first", 1.0),), group="pair"))
+    start(remote, "root.b", Resources(custom=(("second", 1.0),), group="pair"))  # before that node is known
+    early = remote.until(StartFailed, "root.b").failure.message
+    remote.until(WorkStarted, "root.a")
+    start(remote, "root.c", Resources(custom=(("second", 1.0),), group="pair"))
+    late = remote.until(StartFailed, "root.c").failure.message
+
+    for message in (early, late):
+        assert "could not start: it needs 1 second, and the node " in message
+        assert ", where its group 'pair' is, has 4 CPUs, " in message
+
+
 def test_ctrl_c_at_any_moment_ends_the_app_in_time(tmp_path, cluster):
     """An app with a busy work gets SIGINT after ever longer times, while it connects, starts and calls."""
     for tenths in (3, 10, 18, 25, 40):

@@ -83,6 +83,7 @@ class _Place:
     Attributes:
         actor: The actor, or `None` while it waits for another place of its group.
         node: Id of its node; "" as long as it has none.
+        bound_to: Id of the node of its group, on which it has to be; "" if it is the first one.
         early: Calls that came before there was an actor.
         followers: Places that have to be on the same node, and wait until it is known.
         is_killed: Whether the app has given it up.
@@ -93,6 +94,7 @@ class _Place:
         self.resources = resources
         self.actor: Any = None
         self.node = ""
+        self.bound_to = ""
         self.early: list[tuple[int, str, tuple[Any, ...]]] = []
         self.followers: list[_Place] = []
         self.is_killed = False
@@ -200,7 +202,14 @@ class RayConnection:
         resources = resources or Resources()
         free, total = self._ray.available_resources(), self._ray.cluster_resources()
         amounts = _amounts(resources)
-        if any(free.get(name, 0) < amount for name, amount in amounts.items()):
+        first = next(iter(self._groups.get(resources.group or "", [])), None)
+        if first is not None and first.node and first.number in self._places and amounts:
+            node = self._find_node(first.node)
+            why = (
+                f"it needs {resources.describe()} on the node {node['NodeManagerHostname']}, where its group "
+                f"{resources.group!r} is; all works there share its {_describe_node(node['Resources'])}"
+            )
+        elif any(free.get(name, 0) < amount for name, amount in amounts.items()):
             parts = [f"{free.get(name, 0):g} of {total.get(name, 0):g} {name}" for name in amounts]
             why = f"it needs {resources.describe()}, and the cluster has {', '.join(parts)} free"
         else:
@@ -234,6 +243,10 @@ class RayConnection:
             self._call(place.number, call, method, arguments)
 
     def _create_beside(self, place: _Place, first: _Place) -> None:
+        if lacking := self._find_lacking_beside(place, first):
+            self._report_death(place, lacking)
+            return
+        place.bound_to = first.node
         strategies = self._ray.util.scheduling_strategies
         self._create(place, strategies.NodeAffinitySchedulingStrategy(first.node, soft=False))
 
@@ -255,10 +268,28 @@ class RayConnection:
             return ""
         self._note_nodes()
         nodes = self._nodes.values()
-        if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
+        if any(_has(node, wanted) for node in nodes):
             return ""
         have = "; ".join(dict.fromkeys(map(_describe_node, nodes)))
         return f"it needs {resources.describe()}, and no node of the cluster has that: they have {have}"
+
+    def _find_lacking_beside(self, place: _Place, first: _Place) -> str:
+        """Return what the node of a group can never give to a further work of it; "" if it has all."""
+        self._note_nodes()
+        node = self._nodes.get(first.node, {})
+        if _has(node, _amounts(place.resources)):
+            return ""
+        name = self._find_node(first.node)["NodeManagerHostname"]
+        return (
+            f"it needs {place.resources.describe()}, and the node {name}, where its group "
+            f"{place.resources.group!r} is, has {_describe_node(node)}; start the work with the greatest "
+            "needs first, or leave this one out of the group"
+        )
+
+    def _find_node(self, node_id: str) -> dict[str, Any]:
+        """Return what Ray says of a node that it has, or has had."""
+        unknown = {"NodeID": node_id, "NodeManagerHostname": node_id, "Alive": False, "Resources": {}}
+        return next((node for node in self._ray.nodes() if node["NodeID"] == node_id), unknown)
 
     def _note_nodes(self) -> None:
         """Note what the nodes have; one that dies may come back, so that a work waits for it."""
@@ -287,19 +318,19 @@ class RayConnection:
         if isinstance(error, exceptions.ActorUnavailableError):
             return False
         is_of_files = isinstance(error, exceptions.RuntimeEnvSetupError)
-        if not is_of_files and not isinstance(error, exceptions.RayActorError):
+        is_death = isinstance(error, exceptions.RayActorError | exceptions.ActorUnschedulableError)
+        if not is_of_files and not is_death:
             return False
         if place.number not in self._places:
             return True
         sys.stdout.write(f"server {place.number}: {error}\n")
-        node = next((node for node in self._ray.nodes() if node["NodeID"] == place.node), None)
+        node = self._find_node(place.node or place.bound_to)
         if is_of_files:
             self._report_death(place, f"the files of the app could not be sent: {_last_line(error)}")
+        elif (place.node or place.bound_to) and not node["Alive"]:
+            self._report_death(place, f"the node {node['NodeManagerHostname']} is dead", is_node_lost=True)
         elif not place.node:
             self._report_death(place, f"Ray could not start its server: {_last_line(error)}")
-        elif node is None or not node["Alive"]:
-            name = node["NodeManagerHostname"] if node is not None else place.node
-            self._report_death(place, f"the node {name} is dead", is_node_lost=True)
         else:
             name = node["NodeManagerHostname"]
             self._report_death(place, f"the process on {name} that carried its messages has ended")
@@ -332,6 +363,11 @@ def _amounts(resources: Resources) -> dict[str, float]:
         **dict(resources.custom),
     }
     return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _has(node: dict[str, float], wanted: dict[str, float]) -> bool:
+    """Return whether a node has all that is wanted, free or not."""
+    return all(node.get(name, 0) >= amount for name, amount in wanted.items())
 
 
 def _describe_node(amounts: dict[str, float]) -> str:
@@ -375,7 +411,7 @@ def connect(options: RemoteOptions) -> Any:
         address=options.address,
         runtime_env=environment,
         log_to_driver=False,
-        include_dashboard=False if options.address is None and "RAY_ADDRESS" not in os.environ else None,
+        include_dashboard=False if options.address is None else None,
     )
     return ray
 
