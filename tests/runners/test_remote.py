@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from itertools import islice
@@ -45,6 +46,7 @@ from lightning_lite.runners.remote.direct_channel import (
 )
 from lightning_lite.runners.remote.lease import LOSS, read_clock
 from lightning_lite.runners.remote.runner import RemoteRunner
+from lightning_lite.runners.remote.work_folder import WorkFolder
 from lightning_lite.testing import poll_until
 from lightning_lite.values.pickling import pack, unpack
 
@@ -410,9 +412,8 @@ def test_the_place_of_a_work_names_its_machine(remote, engine):
 def elsewhere(tmp_path, monkeypatch):
     """Return a runner whose works do not see the root, its engine, and the folder of their files."""
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setenv(
-        "TMPDIR", str(tmp_path / "tmp")
-    )  # of the servers: that of this process is known already
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))  # of the servers
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
 
     def hide_root(method, value):
         for probe in (tmp_path / "logs").glob(".seen-*"):
@@ -438,19 +439,31 @@ def test_a_work_without_the_root_leaves_no_file_on_its_machine(elsewhere):
         assert list(temporary.iterdir()) == []
 
 
-def test_files_that_a_killed_server_has_left_are_removed_by_the_next_one(elsewhere):
-    remote, engine, _ = elsewhere
+def test_works_of_a_run_have_one_folder_which_the_last_one_removes(elsewhere):
+    remote, _, temporary = elsewhere
     remote.up("root.a", "root.b")
-    left = remote.run(tasks.write_into_root, "a.txt", name="root.a")
-    kept = remote.run(tasks.write_into_root, "b.txt", name="root.b")
+    folders = {remote.run(tasks.write_into_root, f"{name}.txt", name=name) for name in ("root.a", "root.b")}
+    assert len(folders) == 1
+
+    for name, is_last in (("root.a", False), ("root.b", True)):
+        remote.runner.send(StopWork(name, DEADLINE))
+        remote.exit_of(name)
+        assert (list(temporary.iterdir()) == []) == is_last
+
+
+def test_files_that_a_killed_server_has_left_are_removed_by_one_of_another_run(elsewhere):
+    remote, engine, _ = elsewhere
+    remote.up()
+    left = remote.run(tasks.write_into_root, "a.txt")
     os.kill(server_of(engine), signal.SIGKILL)
-    remote.exit_of("root.a")
+    remote.exit_of()
     assert os.path.exists(left)
 
-    remote.up("root.a")
+    other = WorkFolder.open("another run")
 
     assert not os.path.exists(left)
-    assert os.path.exists(f"{kept}/b.txt")
+    other.remove()
+    assert not os.path.exists(other.path)
 
 
 @pytest.mark.parametrize("hidden", ["drives", "logs"])

@@ -265,7 +265,7 @@ class WorkServer:
         self._thread = get_ident()
         try:
             if not sees_root:
-                self._folder = WorkFolder.make()
+                self._folder = WorkFolder.open(self._setup.options.logs)
             root = self._setup.options.root_dir if self._folder is None else self._folder.path
             self._runner = self._make_runner(root, sees_root=sees_root)
             is_ready.set()
