@@ -330,7 +330,8 @@ class Supervisor:
     def _died(self, failure: Failure, was: str, call: Call | None, now: Moment) -> None:
         """Handle the exit of a process that was not requested."""
         failure = mask_failure(failure)
-        if call is None and was == "starting" and self._queue:
+        is_lost = failure.reason == WorkFailureReasons.LOST
+        if call is None and was == "starting" and self._queue and not is_lost:
             call = self._queue.take()
             call.attempt += 1
         if call is not None:
@@ -338,8 +339,8 @@ class Supervisor:
             return
         # Without a call nothing is lost, and the next call starts a new process. But if the process can't
         # start, the app fails: the flow would wait for this work forever. If it was lost with its node, the
-        # next one starts on another, within `max_restarts`.
-        self._wanted = was == "starting" and failure.reason == WorkFailureReasons.LOST
+        # next one starts on another, within `max_restarts`; a call that waits for it has lost no attempt.
+        self._wanted = was == "starting" and is_lost
         self._emit_status(None, WorkStageStatus.FAILED, now, failure)
         if was == "starting" and not self._wanted and self._policy.raise_exception:
             self.error = error_of(failure, self.name)

@@ -363,6 +363,16 @@ def test_a_call_whose_node_is_lost_ends_the_app_after_the_last_attempt():
     assert stage.machine.error.reason == "lost"
 
 
+def test_a_call_that_has_not_begun_when_its_process_is_lost_loses_no_attempt():
+    stage = Stage(ScriptedFlow(run_once, work=Work(parallel=True, max_restarts=1)))
+    stage.settle()
+
+    assert kinds(stage.settle(LOST)) == [("StartWork", "root.work")]
+    assert kinds(stage.settle(WorkStarted("root.work", Place("n3", 13)))) == [("RunCall", "root.work")]
+    assert stage.root.work.call(1).attempt == 1
+    assert stage.machine.error is None
+
+
 @pytest.mark.parametrize("says_so", [False, True])
 def test_a_process_that_is_lost_while_it_starts_is_started_elsewhere(says_so):
     stage = Stage(ScriptedFlow(lambda flow: None, work=Work(max_restarts=1)))
