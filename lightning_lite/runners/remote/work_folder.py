@@ -50,7 +50,7 @@ class WorkFolder(NamedTuple):
         """Open the folder of a run among the temporary files, and remove those that no server uses.
 
         Args:
-            run: What tells the run from all others.
+            run: A text that no other run has.
 
         Raises:
             PermissionError: The folder is one of another user, or others can use it.
@@ -101,7 +101,7 @@ def _remove_unused(parent: str) -> None:
 
 
 def _remove_if_unused(path: str) -> None:
-    """Remove a folder, at once for those who look for its name.
+    """Remove a folder, at once for all that look for its name.
 
     Raises:
         OSError: It is used, belongs to another user, or is gone.
