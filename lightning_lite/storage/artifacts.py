@@ -24,6 +24,7 @@ from lightning_lite.settings import is_url, resolve_drives, resolve_durable
 from lightning_lite.storage import synced_files
 from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
+from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import (
     RESERVED,
     PathLike,
@@ -169,11 +170,11 @@ def _files_at(path: str, name: str = "") -> Iterator[tuple[str, int, float]]:
         path: Absolute path.
         name: Its path below the first one, with a slash before it.
     """
-    found = os.stat(path)
+    found = syscalls.stat(path)
     if not S_ISDIR(found.st_mode):
         yield name, found.st_size, round(found.st_mtime_ns / 1e9, _DIGITS)
         return
-    for inner in os.listdir(path):
+    for inner in syscalls.listdir(path):
         yield from _files_at(f"{path}/{inner}", f"{name}/{inner}")
 
 

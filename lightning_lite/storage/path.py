@@ -406,7 +406,7 @@ def _make_folder(path: PathLike) -> None:
         and caller.root is not None
         and f"{path}".startswith(f"{caller.root}/{_FOLDER}/")
     ):
-        os.makedirs(os.path.dirname(caller.root), exist_ok=True)
+        syscalls.make_folders(os.path.dirname(caller.root))
         with opened(caller.root, (_FOLDER,), make=syscalls.mkdir):
             pass
 

@@ -47,26 +47,35 @@ def remember(place: str, owner: str, path: str, state: State) -> None:
         state: Its state, taken when it was equal to the store.
     """
     note = _note(place, owner, path)
-    os.makedirs(os.path.dirname(note), mode=0o700, exist_ok=True)
+    _make_private(os.path.dirname(note))
     new = f"{note}-{uuid4().hex}"
     try:
-        with open(new, "x", encoding="ascii") as file:
+        with os.fdopen(syscalls.open_file(new, syscalls.CREATE, 0o600), "w", encoding="ascii") as file:
             json.dump(state, file)
-        os.replace(new, note)
+        syscalls.rename(new, note)
     except BaseException:
         with suppress(FileNotFoundError):
-            os.unlink(new)
+            syscalls.unlink(new)
         raise
 
 
 def is_synced(place: str, owner: str, path: str) -> bool:
     """Return whether what is at `path` is still what was kept or restored; see `remember`."""
     try:
-        with open(_note(place, owner, path), encoding="ascii") as file:
+        with os.fdopen(
+            syscalls.open_file(_note(place, owner, path), syscalls.READ), encoding="ascii"
+        ) as file:
             noted = json.load(file)
         return bool(noted == state_of(path))
     except (FileNotFoundError, ValueError):
         return False  # no note, one that a loss of power has cut, or a file that is being removed
+
+
+def _make_private(folder: str) -> None:
+    """Create a folder that only this user reads, and its missing parents."""
+    syscalls.make_folders(os.path.dirname(folder))
+    with suppress(FileExistsError):
+        syscalls.mkdir(folder, 0o700)
 
 
 def _add(state: State, path: str, name: str) -> None:

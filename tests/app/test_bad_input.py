@@ -56,7 +56,9 @@ def test_a_root_that_is_none_is_refused_at_construction(root, error, message):
 def test_an_unknown_log_level_or_runner_is_named():
     with pytest.raises(ComponentError, match=r"Log Level should be in \['debug', 'info'\]. Found loud"):
         LightningApp(EmptyFlow(), log_level="loud")
-    with pytest.raises(SettingError, match=r"runner must be 'processes' or 'inline'. Found 'threads'"):
+    with pytest.raises(
+        SettingError, match=r"runner must be 'processes' or 'inline' or 'ray'. Found 'threads'"
+    ):
         LightningApp(EmptyFlow()).run(runner="threads")
 
 

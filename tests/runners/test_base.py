@@ -69,10 +69,14 @@ def test_stacks_that_a_runner_can_not_show_are_refused():
         Commands(App()).answer({"command": "stack", "work": "root.a"})
 
 
-def test_ctrl_c_is_raised_at_once_and_ctrl_z_is_left_to_the_system():
+def test_ctrl_c_is_raised_at_once_and_ctrl_z_is_refused():
     suspend = signal.getsignal(signal.SIGTSTP)
+    refused = []
 
-    with EndingSignals(MinimalRunner()):
-        assert signal.getsignal(signal.SIGTSTP) == suspend
+    with EndingSignals(MinimalRunner(), on_refused=lambda: refused.append("ctrl-z")):
+        signal.raise_signal(signal.SIGTSTP)  # else it would stop this process here
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+    assert refused == ["ctrl-z"]
+    assert signal.getsignal(signal.SIGTSTP) == suspend
