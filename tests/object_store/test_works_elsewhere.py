@@ -34,5 +34,5 @@ def test_with_drives_in_a_folder_they_are_refused(tmp_path: Path, monkeypatch: p
     use_other_node(os.getpid(), monkeypatch, sees_root=False)
     monkeypatch.delenv("LIGHTNING_LITE_DRIVES", raising=False)
 
-    with pytest.raises(WorkStartFailed, match=r"does not see the root .* or drives= in an object store"):
+    with pytest.raises(WorkStartFailed, match=r"does not see .*/drives', in which .* or an object store"):
         LightningApp(Sharing(), drives=tmp_path / "drives").run("ray")
