@@ -69,20 +69,38 @@ def any_server() -> Iterator[ObjectServer]:
             yield server
 
 
+#: Ends with the process of the tests, also if a time limit has killed that: the pipe is closed then.
+_MOTO = """
+import os, sys, threading
+from moto.server import main
+
+def end_with_parent():
+    sys.stdin.read()
+    os._exit(0)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+main(sys.argv[1:])
+"""
+
+
 @contextmanager
 def moto_server() -> Iterator[ObjectServer]:
     """Run moto as a server of its own process for the `with` block."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MOTO, "-H", "127.0.0.1", "-p", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     server = ObjectServer(port)
     try:
         poll_until(lambda: answers(port), timeout=60)
         make_bucket(server.endpoint, BUCKET)
         yield server
     finally:
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
 
 
 def make_bucket(endpoint: str, name: str) -> None:
