@@ -37,6 +37,17 @@ def test_the_page_of_gradio_is_served_and_asked(environment):
     ]
 
 
+def test_an_app_of_lightning_trains_and_serves_unmodified(environment):
+    app = SCRIPT.with_name("quick_start_app.py")
+    done = run_python(
+        "-m", "lightning_lite", "run", "app", app, "--open-ui", "false", "--without-server",
+        env=environment, timeout=300,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["root.visit | y is 7.0", "Quick start ends"]
+
+
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
