@@ -149,7 +149,7 @@ def nothing_is_left(own_place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     if opened := open_files() - files:
         gc.collect()  # what only the garbage collector closes is closed late, but it is closed
-        opened = open_files() - files
+        opened = wait_for_sockets(files)
     left += [f"open file {number}: {target}" for number, target in sorted(opened)]
     assert not left, "the test left\n" + "\n".join(left)
 
@@ -210,6 +210,20 @@ def environment(folder: Path) -> bytes:
         if (folder / "cmdline").read_bytes():
             break  # its environment is empty
     return found
+
+
+def wait_for_sockets(files: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Return the open files that are not in `files`; wait for sockets, which a library may close in a thread.
+
+    That of object stores closes a connection when it sees that the server has closed it.
+    """
+    until = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while (opened := open_files() - files) and time.monotonic() < until:
+        if not all(target.startswith("socket:") for _, target in opened):
+            break
+        pause.wait(0.01)
+    return opened
 
 
 def open_files() -> set[tuple[int, str]]:

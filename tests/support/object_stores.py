@@ -70,14 +70,25 @@ def any_server() -> Iterator[ObjectServer]:
 
 
 #: Ends with the process of the tests, also if a time limit has killed that: the pipe is closed then.
+#: It answers one request after the other: moto looks at a condition and writes in two steps, and another
+#: request could write between them.
 _MOTO = """
 import os, sys, threading
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.server import main
 
 def end_with_parent():
     sys.stdin.read()
     os._exit(0)
 
+lock = threading.Lock()
+answer = DomainDispatcherApplication.__call__
+
+def answer_alone(application, environ, start_response):
+    with lock:
+        return answer(application, environ, start_response)
+
+DomainDispatcherApplication.__call__ = answer_alone
 threading.Thread(target=end_with_parent, daemon=True).start()
 main(sys.argv[1:])
 """
