@@ -24,7 +24,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from weakref import WeakSet
 
 from lightning_lite.errors import RunnerError
@@ -47,7 +48,6 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.runners.base import Runner, RunnerOptions
-from lightning_lite.runners.critical_section import CriticalSection
 from lightning_lite.runners.limits import name_limit
 from lightning_lite.runners.output.pump import Display, OutputPump, WorkOutput
 from lightning_lite.runners.processes.factory import ProcessFactory
@@ -62,6 +62,54 @@ from lightning_lite.values.pickling import pack
 
 if TYPE_CHECKING:
     from lightning_lite.runners.wire.poller import Writer
+
+
+class CriticalSection:
+    """A block that no exception of a signal handler interrupts.
+
+    A `KeyboardInterrupt` between two instructions would lose messages that were read but not yet stored. It
+    is raised at the end of the block instead.
+
+    Args:
+        hurry: Called when an exception has to wait for the block, to end the block soon.
+
+    Attributes:
+        is_unwinding: Whether an exception was raised and no block was entered since.
+    """
+
+    def __init__(self, hurry: Callable[[], None]) -> None:
+        self._hurry = hurry
+        self._is_inside = False
+        self._error: BaseException | None = None
+        self.is_unwinding = False
+
+    def __enter__(self) -> None:
+        self._is_inside = True
+        self.is_unwinding = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_inside = False
+        if self._error is not None:
+            pending, self._error = self._error, None
+            self._raise(pending)
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise `error`: now, or at the end of the current block."""
+        if not self._is_inside:
+            self._raise(error)
+        self._error = error
+        self._hurry()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether an exception waits for the end of the block."""
+        return self._error is not None
+
+    def _raise(self, error: BaseException) -> NoReturn:
+        self.is_unwinding = True
+        raise error from None  # it is not a consequence of what the interrupted code was handling
 
 
 class ProcessRunner(Runner):

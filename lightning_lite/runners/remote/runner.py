@@ -40,8 +40,8 @@ from lightning_lite.messages import (
 from lightning_lite.places import Place
 from lightning_lite.root_access import opened
 from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
-from lightning_lite.runners.critical_section import CriticalSection
 from lightning_lite.runners.output.pump import Display, OutputPump
+from lightning_lite.runners.processes.runner import CriticalSection
 from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings
 from lightning_lite.runners.remote.engine import Engine
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
