@@ -138,7 +138,7 @@ class ServerRotation:
         """Replace the servers of the rotation; one that is left out answers what it has got.
 
         Args:
-            urls: Their addresses.
+            urls: Their addresses, in the order in which `ready_servers` lists them.
         """
         for url in self._servers.keys() - set(urls):
             server = self._servers.pop(url)
@@ -148,9 +148,9 @@ class ServerRotation:
             if server.under_way:
                 self._leaving.add(server)
         leaving = {server.url: server for server in self._leaving}
-        for url in urls:
-            if url not in self._servers:
-                self._servers[url] = self._join(leaving.get(url) or _Server(url))
+        self._servers = {
+            url: self._servers.get(url) or self._join(leaving.get(url) or _Server(url)) for url in urls
+        }
         self._publish()
         self._send_batches()
 

@@ -147,3 +147,23 @@ async def check_a_return() -> None:
         assert [await first, await second] == [1, 1]
         assert in_use == [[url]]
         await rotation.close()
+
+
+def test_servers_are_listed_in_the_order_of_the_flow():
+    asyncio.run(check_the_order())
+
+
+async def check_the_order() -> None:
+    first, second, third = (f"http://127.0.0.1:{port}" for port in (1, 2, 3))
+    rotation = ServerRotation(
+        "/predict",
+        max_batch_size=1,
+        timeout_batching=0,
+        timeout=DEADLINE,
+        is_batched=True,
+        changed=lambda urls: None,
+    )
+    rotation.set_servers([second])
+    rotation.set_servers([third, first, second])
+    assert rotation.ready_servers == [third, first, second]
+    await rotation.close()
