@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from ray_cluster import RayCluster
+from ray_cluster import ENVIRONMENT, RayCluster
 
 from lightning_lite.storage.stores import drive_names
 
@@ -26,11 +26,11 @@ def cluster_with_keys(
     if find_spec("ray") is None:
         pytest.skip("these tests need the package ray, see `make test-remote`")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in running_object_server.environment().items():
+        for name, value in (ENVIRONMENT | running_object_server.environment()).items():
             patch.setenv(name, value)
         cluster = RayCluster(str(tmp_path_factory.mktemp("cluster") / "cluster.log"))
-    yield cluster
-    cluster.close()
+        yield cluster
+        cluster.close()
 
 
 @pytest.mark.parametrize("example", ["app", "producer_consumer", "three_works"])
