@@ -1,6 +1,6 @@
 """One run of an app: connects machine, runner, journal and terminal; all reports and requests pass here.
 
-runner.wait ──reports──▶ machine.step ──events──▶ recorder.record, then requests ──▶ runner.send
+runner.wait ──reports──▶ machine.step ──requests──▶ runner.send, then events ──▶ recorder.record
 ▲                                                                                   │
 └──────────────────────────────────── works ◀──────────────────────────────────────┘
 
@@ -140,6 +140,7 @@ class Session:
         if options.root_mode == TRUSTED:
             trust(options.root_dir)
         path = find_run(root, options) if options.resume else None
+        self._is_resumed = path is not None
         self._folder, journal = open_run(root, options, path)
         caller = Caller(
             "flow", "root", options.root_dir, options.durable, self._folder.values, drives=options.drives
@@ -481,13 +482,22 @@ class Session:
                 )
 
     def _carry_out(self, step: Step, now: Moment) -> None:
-        """Write the events of a step to the journal, then send its requests."""
-        self._record(step.events, now)
+        """Send the requests of a step, and write its events to the journal while the works read them.
+
+        A death of the app in between is as one before the step: on resume the flow asks again. A resumed run
+        writes first, because it may have died of a call, which has to be counted before it can kill again.
+        """
+        if self._is_resumed:
+            self._record(step.events, now)
+        try:
+            for request in step.requests:
+                self.runner.send(request)
+        finally:
+            if not self._is_resumed:  # also after Ctrl-C, because later events refer to these
+                self._record(step.events, now)
         machine = self._machine
         if machine.unneeded or machine.has_exits:
             self._remove_values()
-        for request in step.requests:
-            self.runner.send(request)
         if machine.answers:
             self._answer()
 

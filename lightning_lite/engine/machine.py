@@ -86,7 +86,7 @@ class Step(NamedTuple):
 
     Attributes:
         events: The events, in order. The caller writes them to the journal before the next step.
-        requests: The requests. The caller sends them after it has written the events.
+        requests: The requests. The caller sends them first, so that works do not wait for the journal.
     """
 
     events: list[Event]

@@ -1,6 +1,6 @@
 """Writes the events of a run to its journal, and decides when the journal is compacted.
 
-    machine.step ──events──▶ record: write them, so that they survive the process ──▶ send the requests
+    machine.step ──events──▶ record: write them, so that they survive the process ──▶ the next step
 
 The flow sees the effect of an event in a later step. So an end of a call is on disk before the flow sees it.
 """
