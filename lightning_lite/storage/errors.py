@@ -190,6 +190,18 @@ class DriveWarning(UserWarning):
     """A drive works, but with a limitation."""
 
 
+def not_owned(owner: str, parts: tuple[str, ...], owners: list[str]) -> DriveNotFound | DriveNotOwner:
+    """Return the error for a path that its component can't delete, because it has nothing there."""
+    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
+    if not owners:
+        return DriveNotFound(f"{text}, nor in another one; see list().")
+    return DriveNotOwner(
+        f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
+        f"Drive(..., component_name={owners[0]!r}) to act as it.",
+        owner=owners[0],
+    )
+
+
 def system_error(operation: str, name: object, error: OSError, outcome: str = "") -> DriveOSError:
     """Return the error for an `OSError` during `operation` of `name`.
 

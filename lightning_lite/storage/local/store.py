@@ -20,7 +20,12 @@ from lightning_lite.storage.base import (
     Problem,
     Source,
 )
-from lightning_lite.storage.errors import DriveIdError, DriveIsDirectory, DriveNotFound, DriveNotOwner, shown
+from lightning_lite.storage.errors import (
+    DriveIdError,
+    DriveIsDirectory,
+    not_owned,
+    shown,
+)
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.files import Bounds
 from lightning_lite.storage.fs.watch import Arrivals
@@ -135,12 +140,12 @@ class LocalStore:
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
         """Remove a file or folder of `owner`; see `Store`."""
         if not self._layout.exists():
-            raise _not_owned(owner, parts, [])
+            raise not_owned(owner, parts, [])
         self._layout.staging.sweep()
         with self._layout.changing():
             owners = self._layout.owners(parts)
             if owner not in owners:
-                raise _not_owned(owner, parts, owners)
+                raise not_owned(owner, parts, owners)
             Committer(self._layout, self._name_index, durable=durable).remove((owner, *parts))
         self._layout.staging.sweep()
 
@@ -204,14 +209,3 @@ class LocalStore:
         """Compare the drive with the promises of drives; see `Store`."""
         self._layout.exists()
         return verify(self._layout.base, hashes=hashes, is_shared=self._layout.is_shared)
-
-
-def _not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
-    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
-    if not owners:
-        return DriveNotFound(f"{text}, nor in another one; see list().")
-    return DriveNotOwner(
-        f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
-        f"Drive(..., component_name={owners[0]!r}) to act as it.",
-        owner=owners[0],
-    )

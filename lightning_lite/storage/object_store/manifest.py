@@ -34,9 +34,8 @@ from lightning_lite.storage.errors import (
     DriveDuplicate,
     DriveIsDirectory,
     DriveNotADirectory,
-    DriveNotFound,
-    DriveNotOwner,
     DrivePathError,
+    not_owned,
     shown,
 )
 from lightning_lite.storage.fs.links import follow
@@ -236,18 +235,6 @@ class Manifest:
             raise not_owned(owner, parts, self.owners(parts))
         del folder["d"][parts[-1]]
         folder["t"] = time_ns()
-
-
-def not_owned(owner: str, parts: Parts, owners: list[str]) -> DriveNotFound | DriveNotOwner:
-    """Return the error for a path that its component can't delete, because it has nothing there."""
-    text = f"The file {shown('/'.join(parts))} doesn't exist in the component_name space {shown(owner)}"
-    if not owners:
-        return DriveNotFound(f"{text}, nor in another one; see list().")
-    return DriveNotOwner(
-        f"{text}; it belongs to {shown(owners[0])}, and only its owner deletes it: use "
-        f"Drive(..., component_name={owners[0]!r}) to act as it.",
-        owner=owners[0],
-    )
 
 
 def _no_folder(parts: Parts, node: Node) -> DriveNotADirectory:
