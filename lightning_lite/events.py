@@ -14,10 +14,13 @@ give the same history as the events that they replace.
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import NamedTuple, Protocol
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple, Protocol
 from lightning_lite.messages import Failure
 from lightning_lite.places import Place
 from lightning_lite.status import WorkStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class StoredValue(Protocol):
@@ -315,3 +318,14 @@ def is_below(name: str, top: str) -> bool:
         (True, False)
     """
     return f"{name}.".startswith(f"{top}.")
+
+
+def ancestors(name: str) -> Iterator[str]:
+    """Yield the names of the parent of a component, of its parent, and so on.
+
+    Example:
+        >>> list(ancestors("root.train.eval"))
+        ['root.train', 'root']
+    """
+    while name := name.rpartition(".")[0]:
+        yield name

@@ -120,3 +120,12 @@ def check_regular(found: os.stat_result, path: str) -> None:
     """
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, f"it is {kind_of(found.st_mode)}, not a regular file", path)
+
+
+def file_stamp(found: os.stat_result) -> tuple[int, int, int]:
+    """Return device, inode and time of the last change of a file; another content has another stamp.
+
+    Args:
+        found: The status of the file.
+    """
+    return found.st_dev, found.st_ino, found.st_mtime_ns

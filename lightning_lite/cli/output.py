@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from lightning_lite.text import format_bytes, harmless, one_line
+from lightning_lite.formats import format_bytes, format_time
+from lightning_lite.text import harmless, one_line
 
 #: Maximum number of characters in a cell; only a damaged file has longer ones.
 _CELL_LIMIT = 10_000
@@ -82,7 +83,7 @@ def show_moment(moment: float | None) -> str:
     if moment is None:
         return ""
     then = datetime.fromtimestamp(moment)
-    return then.strftime("%H:%M:%S" if then.date() == datetime.now().date() else "%Y-%m-%d %H:%M:%S")
+    return then.strftime("%H:%M:%S") if then.date() == datetime.now().date() else format_time(moment)
 
 
 def _cell(value: object) -> str:

@@ -7,8 +7,8 @@ import warnings
 from lightning_lite.clock import Moment
 from lightning_lite.errors import LightningFlowWarning
 from lightning_lite.events import StateReported, StateWritten
+from lightning_lite.formats import format_bytes
 from lightning_lite.runs.numbers_log import NumbersLog
-from lightning_lite.text import format_bytes
 from lightning_lite.values.codec import decode_number
 
 #: A value of at least this number of bytes is big: sending and writing it costs more than the step itself.

@@ -28,6 +28,7 @@ from lightning_lite.events import (
     WorkEvent,
     WorkStatusChanged,
 )
+from lightning_lite.formats import format_seconds
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import (
     DumpStack,
@@ -263,7 +264,7 @@ class Supervisor:
             if failure is None:
                 during = ""
                 if call is not None:
-                    during = f"{now.monotonic - self._began:.1f} s in {self._describe(call)}"
+                    during = f"{format_seconds(now.monotonic - self._began)} in {self._describe(call)}"
                 failure = describe_death(report, self._place, during, was_starting=was == "starting")
             self._died(failure, was, call, now)
         self._place = None

@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lightning_lite.engine.history import CallHistory, RunHistory, WorkHistory
+from lightning_lite.events import ancestors
 from lightning_lite.monitor.run_status import tree_order
 from lightning_lite.monitor.value_links import Link, links_in
 from lightning_lite.monitor.value_text import digests_of, read_value, write
@@ -191,9 +192,9 @@ class CallGraph:
 
     def _flow_above(self, name: str) -> str | None:
         """Return the nearest flow above a component; lists and dicts of components are none."""
-        while name := name.rpartition(".")[0]:
-            if name in self._history.states and name not in self._history.works:
-                return name
+        for above in ancestors(name):
+            if above in self._history.states and above not in self._history.works:
+                return above
         return None
 
     def _add_attributes(self, edges: dict[_Edge, tuple[int, str]]) -> None:

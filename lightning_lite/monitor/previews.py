@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from lightning_lite.text import format_bytes, harmless, one_line
+from lightning_lite.formats import format_bytes
+from lightning_lite.text import harmless, one_line
 
 #: Bytes of a text that are shown.
 TEXT_LIMIT = 64 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from threading import Event
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import psutil
 
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
+from lightning_lite.events import ancestors
 from lightning_lite.monitor.usage import Usage, UsageMeter
 from lightning_lite.places import Place
 from lightning_lite.runners.command_channel import ask
@@ -57,7 +58,7 @@ class RunStatus(NamedTuple):
         """Names of its flows and structures that have state or works."""
         works = {work.name for work in self.works}
         found = {"root", *(name for name in self.history.states if name not in works)}
-        found.update(parent for name in (*works, *found) for parent in _ancestors(name))
+        found.update(parent for name in (*works, *found) for parent in ancestors(name))
         return sorted(found, key=tree_order)
 
 
@@ -265,9 +266,3 @@ def _read_progress(encoded: bytes | None) -> float | None:
     except (pickle.UnpicklingError, EOFError):  # there is no value, or it is not plain data
         return None
     return read_progress(value)
-
-
-def _ancestors(name: str) -> Iterator[str]:
-    """Yield the names of the parent of a component, of its parent, and so on."""
-    while name := name.rpartition(".")[0]:
-        yield name

@@ -19,10 +19,10 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Any, NamedTuple
 
+from lightning_lite.formats import format_bytes
 from lightning_lite.regular_files import open_regular
 from lightning_lite.runs.journal_values import JournalValue
 from lightning_lite.runs.safe_unpickle import StandIn, unpack_shown
-from lightning_lite.text import format_bytes
 from lightning_lite.values.pickling import REFERENCE, is_reference
 from lightning_lite.values.value_files import Reference, Section, ValueFile
 

@@ -18,13 +18,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
 from errno import ENOTDIR
 from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import RootRefused, RunnerError, WorkingDirectoryGone
+from lightning_lite.formats import iso_time
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
@@ -128,7 +128,7 @@ class RunFolder:
             details = load_details(path)
             details.pop("works", None)  # both describe the end of the earlier process
             details.pop("error", None)
-            begun = {"started": details["started"], "resumed": _iso(time.time())}
+            begun = {"started": details["started"], "resumed": iso_time(time.time())}
             if name is not None:
                 details["name"] = name
             if tags:
@@ -192,7 +192,7 @@ class RunFolder:
         Raises:
             RunnerError: `run.json` can't be written.
         """
-        self._details |= {"state": state, "ended": _iso(time.time())}
+        self._details |= {"state": state, "ended": iso_time(time.time())}
         if works is not None:
             self._details["works"] = dict(works)
         if error is not None:
@@ -316,7 +316,7 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
     shown, masked = mask_command(sys.orig_argv if command is None else command)
     return {
         "state": "running",
-        "started": _iso(now),
+        "started": iso_time(now),
         "ended": None,
         "executable": sys.executable,
         "command": shown,
@@ -342,8 +342,3 @@ def _user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # in a container, the user may have a number and no name
         return str(os.getuid())
-
-
-def _iso(seconds: float) -> str:
-    """Return a time in ISO 8601: local time with its offset from UTC."""
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")

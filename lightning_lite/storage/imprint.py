@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_128
 
+from lightning_lite.regular_files import file_stamp
 from lightning_lite.root_access import check_own_file
 from lightning_lite.storage.errors import DriveError, DriveRefused, shown
 from lightning_lite.storage.fs import syscalls
@@ -73,7 +74,7 @@ def check_imprint(fd: int, path: str, imprint: Imprint) -> None:
         _check_owner(fd, path)
         if found.st_size != imprint.size:
             raise _changed(path, f"it has {found.st_size} bytes, not {imprint.size}")
-        if _stamp(found) == imprint.stamp:
+        if file_stamp(found) == imprint.stamp:
             return
     if _imprint_of(fd, path, is_new=False)[:2] != imprint[:2]:
         raise _changed(path, "its content does not match its digest")
@@ -95,7 +96,7 @@ def _imprint_of(fd: int, path: str, *, is_new: bool) -> Imprint:
     check(fd, path)
     if S_ISREG(found.st_mode):
         _add_file(digest, fd)
-        return Imprint(found.st_size, digest.hexdigest(), _stamp(found))
+        return Imprint(found.st_size, digest.hexdigest(), file_stamp(found))
     size = 0
     for name, inner, status in _files_in(fd, path, "", check):
         digest.update(f"{name}\0{status.st_size}\0".encode(errors="surrogateescape"))
@@ -141,10 +142,6 @@ def _close_to_others(fd: int, path: str) -> None:
 def _check_owner(fd: int, path: str) -> None:
     if reason := check_own_file(syscalls.fstat(fd), path):
         raise DriveRefused(f"The object in {shown(path)} is not read: {reason}; make it again.", path=path)
-
-
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _changed(path: str, what: str) -> DriveError:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
+from lightning_lite.formats import format_bytes, format_time
 from lightning_lite.html_tables import html_table, html_title
 from lightning_lite.storage.base import Entry
-from lightning_lite.text import format_bytes
 
 
 def table(title: str, entries: list[Entry]) -> str:
@@ -20,7 +18,7 @@ def table(title: str, entries: list[Entry]) -> str:
         (
             f"{entry.name}/" if entry.is_folder else entry.name,
             "" if entry.is_folder else format_bytes(entry.size),
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.time)),
+            format_time(entry.time),
             entry.owner,
         )
         for entry in entries

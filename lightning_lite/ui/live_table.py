@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
+from lightning_lite.formats import format_bytes, format_clock
 from lightning_lite.places import Place
-from lightning_lite.text import format_bytes, format_clock
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lightning_lite.text import format_seconds, one_line
+from lightning_lite.formats import count, format_seconds
+from lightning_lite.text import one_line
 from lightning_lite.ui.terminal import Terminal
 
 # Without rich, because its import takes longer than a short app runs.
@@ -64,21 +65,20 @@ def describe_run(summary: EndSummary) -> str:
     works = [work for work in summary.works if work.num_calls or work.failures]
     failures = [f"{work.name} failed: {failure}" for work in works for failure in work.failures]
     num_calls = sum(work.num_calls for work in works)
-    counts = f"{_count(num_calls, 'call')}{f', {len(failures)} failed' if failures else ''}"
+    counts = f"{count(num_calls, 'call')}{f', {len(failures)} failed' if failures else ''}"
     how = {"stopped": "ended", "interrupted": "was interrupted"}.get(summary.ending, summary.ending)
     lines = [f"{summary.app} {how} after {format_seconds(summary.seconds)}: {counts}."]
     shown, rest = works[:_MOST_LINES], works[_MOST_LINES:]
     width = max((len(work.name) for work in shown), default=0)
     lines += [
-        f"{work.name:{width}}  {_count(work.num_calls, 'call'):8}  {_seconds(work)}".rstrip()
-        for work in shown
+        f"{work.name:{width}}  {count(work.num_calls, 'call'):8}  {_seconds(work)}".rstrip() for work in shown
     ]
     if rest:
         num_calls = sum(work.num_calls for work in rest)
-        lines.append(f"... and {_count(len(rest), 'work')} more with {_count(num_calls, 'call')}")
+        lines.append(f"... and {count(len(rest), 'work')} more with {count(num_calls, 'call')}")
     lines += failures[:_MOST_LINES]
     if failures[_MOST_LINES:]:
-        lines.append(f"... and {_count(len(failures) - _MOST_LINES, 'failure')} more")
+        lines.append(f"... and {count(len(failures) - _MOST_LINES, 'failure')} more")
     return "\n  ".join(one_line(line, 500) for line in lines) + "\n"
 
 
@@ -88,10 +88,6 @@ def show_run(summary: EndSummary, terminal: Terminal) -> None:
     before = "\r" if summary.ending == "interrupted" else ""  # overwrites the "^C" of the terminal
     style = _BOLD_RED if summary.ending == "failed" else _BOLD
     terminal.write(f"{before}{style}{headline}{_PLAIN}{newline}{rest}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _seconds(work: WorkSummary) -> str:

@@ -29,7 +29,7 @@ from xxhash import xxh3_128
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ValueFileError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
-from lightning_lite.regular_files import open_folder
+from lightning_lite.regular_files import file_stamp, open_folder
 from lightning_lite.root_access import check_own_file
 from lightning_lite.values.secret_texts import tokens_in
 
@@ -381,7 +381,7 @@ def _write(folder_fd: int, sections: Sequence[memoryview], num_stream: int, *, d
         Section(start, view.nbytes, digest)
         for start, view, digest in zip(starts, sections, digests, strict=True)
     ]
-    return ValueFile(name, found.st_size, _stamp(found), parts)
+    return ValueFile(name, found.st_size, file_stamp(found), parts)
 
 
 def _create(folder_fd: int, name: str) -> tuple[int, bool]:
@@ -444,7 +444,7 @@ def _map(folder: str, file: ValueFile) -> memoryview:
                     raise _refused(path, reason)
                 if found.st_size != file.size:
                     raise _refused(path, f"it has {found.st_size} bytes, not {file.size}")
-                if file.name in _unverified or _stamp(found) != file.stamp:
+                if file.name in _unverified or file_stamp(found) != file.stamp:
                     _verify(fd, file, path)
                 # The mapping needs no open file, and a process may have few of them.
                 options = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -454,7 +454,7 @@ def _map(folder: str, file: ValueFile) -> memoryview:
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from None
     view = memoryview(mapped)
-    _register(_address(view), mapped, folder, file._replace(stamp=_stamp(found)))
+    _register(_address(view), mapped, folder, file._replace(stamp=file_stamp(found)))
     return view
 
 
@@ -484,10 +484,6 @@ def _refused(path: str, what: str) -> ValueFileError:
         file=path,
         what=what,
     )
-
-
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _create_folder(folder: str, *, durable: bool) -> None:

@@ -40,6 +40,7 @@ LAYERS = [
         "verbs",
         "light_typing",
         "text",
+        "formats",
         "colours",
         "text_forms",
         "html_tables",

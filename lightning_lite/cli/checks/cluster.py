@@ -13,6 +13,7 @@ from lightning_lite.app.remote_works import cluster_address
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.distribution import NAME
 from lightning_lite.errors import RunnerError
+from lightning_lite.formats import count
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.engine import Death
@@ -88,8 +89,8 @@ def _describe_nodes(engine: RayEngine) -> Finding:
             f"{found['host']} ({address}): {', '.join(different) or 'Python {Python}'.format(**ours)}"
         )
     advice = f"all nodes need {', '.join(f'{name} {has}' for name, has in ours.items())}"
-    count = f"{len(lines)} node" if len(lines) == 1 else f"{len(lines)} nodes"
-    return Finding("ray cluster", f"{count}; {'; '.join(lines)}", state, advice if state != OK else "")
+    value = f"{count(len(lines), 'node')}; {'; '.join(lines)}"
+    return Finding("ray cluster", value, state, advice if state != OK else "")
 
 
 def _ask_for_nodes(engine: RayEngine) -> list[str]:

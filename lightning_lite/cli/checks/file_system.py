@@ -11,6 +11,7 @@ from time import perf_counter
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Check, Finding
 from lightning_lite.errors import RootRefused
+from lightning_lite.formats import format_bytes
 from lightning_lite.mounts import file_system_type
 from lightning_lite.regular_files import open_folder
 from lightning_lite.root_access import UNKEPT_ADVICE, find_unkept, is_trusted, opened
@@ -19,7 +20,6 @@ from lightning_lite.runs.journal import Journal
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import NETWORK, try_out
 from lightning_lite.storage.fs.watch import Arrivals
-from lightning_lite.text import format_bytes
 
 _LITTLE_SPACE = 1024**3  # bytes
 _NO_SPACE = 16 * 1024**2

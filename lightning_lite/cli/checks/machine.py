@@ -14,9 +14,9 @@ import psutil
 
 from lightning_lite import distribution
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Check, Finding
+from lightning_lite.formats import format_bytes
 from lightning_lite.lightning_app.finder import installed_packages
 from lightning_lite.settings import SETTINGS, RunOptions, Settings, show_value
-from lightning_lite.text import format_bytes
 
 if sys.platform != "win32":
     import resource

@@ -8,6 +8,7 @@ from time import perf_counter
 
 from lightning_lite.cli.checks.result import FAILURE, OK, WARNING, Finding
 from lightning_lite.distribution import NAME
+from lightning_lite.formats import count
 from lightning_lite.storage.errors import DriveError, DrivePermissionError
 from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.conditions import Conditions
@@ -61,7 +62,7 @@ def _bucket(place: str) -> Finding:
         began = perf_counter()
         names = drive_names(place)
         took.append(perf_counter() - began)
-    value = f"{len(names)} drive{'' if len(names) == 1 else 's'}, {min(took) * 1e3:.0f} ms per request"
+    value = f"{count(len(names), 'drive')}, {min(took) * 1e3:.0f} ms per request"
     if min(took) > _SLOW:
         return Finding("bucket", value, WARNING, "a put of a small file has 4 requests, a get 2")
     return Finding("bucket", value)

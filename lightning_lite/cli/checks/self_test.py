@@ -9,6 +9,7 @@ from time import perf_counter
 
 from lightning_lite import settings
 from lightning_lite.cli.checks.result import FAILURE, WARNING, Finding
+from lightning_lite.formats import format_seconds
 from lightning_lite.text import one_line
 
 #: Variables that are about other runs, or would send a message about this one.
@@ -58,7 +59,7 @@ def check(folder: str) -> Finding:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return Finding("self-test", one_line(last), FAILURE, f"see its output: python -m {_APP}")
-    value = f"two works and a drive in {took:.1f} s"
+    value = f"two works and a drive in {format_seconds(took)}"
     if took > _SLOW:
         return Finding("self-test", value, WARNING, "about one second is usual: is the machine busy?")
     return Finding("self-test", value)

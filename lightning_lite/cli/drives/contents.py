@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 import click
@@ -26,13 +25,14 @@ from lightning_lite.cli.drives.targets import (
 )
 from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json, say_table
+from lightning_lite.formats import format_bytes, format_time, iso_time
 from lightning_lite.monitor.drive_contents import Totals
 from lightning_lite.storage.base import Entry
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.fs.files import stream
 from lightning_lite.storage.names import PROTOCOL
 from lightning_lite.storage.stores import drive_names
-from lightning_lite.text import format_bytes, one_line
+from lightning_lite.text import one_line
 
 
 @click.command(
@@ -245,10 +245,8 @@ def _totals(drive: Drive, path: str, component: str | None = None) -> Totals:
 
 def _show_time(seconds: float | None) -> str | None:
     """Return a time for people, in local time."""
-    return None if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+    return None if seconds is None else format_time(seconds)
 
 
 def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
+    return None if seconds is None else iso_time(seconds)

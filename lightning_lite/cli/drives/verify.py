@@ -8,10 +8,11 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.drives.targets import NAME_LIMIT, DriveName, command_line_errors, open_known_drive
 from lightning_lite.cli.options import check_place, examples, json_option, place_option, plain_option
 from lightning_lite.cli.output import say, say_json
+from lightning_lite.formats import count, format_bytes
 from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import translate_errors
 from lightning_lite.storage.stores import drive_names, open_store
-from lightning_lite.text import format_bytes, one_line
+from lightning_lite.text import one_line
 
 
 @click.command(
@@ -60,9 +61,8 @@ def _verify(root: str, name: str, hashes: bool, as_json: bool) -> dict[str, obje
                 if hashes and not as_json:
                     say(f"{thing.digest}  {one_line(thing.path, NAME_LIMIT)}")
     if not as_json:
-        result = f"{len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}"
-        count = "1 file" if len(files) == 1 else f"{len(files)} files"
-        click.echo(f"{name}: {count}, {format_bytes(size)}: {result}", err=hashes)
+        result = count(len(findings), "finding") if findings else "no findings"
+        click.echo(f"{name}: {count(len(files), 'file')}, {format_bytes(size)}: {result}", err=hashes)
     return {
         "drive": name,
         "files": [_file_as_data(file) for file in files] if hashes else len(files),

@@ -24,11 +24,11 @@ from lightning_lite.cli.options import (
 )
 from lightning_lite.cli.output import say, say_json, say_table, show_moment
 from lightning_lite.errors import JournalError
+from lightning_lite.formats import count, format_bytes
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
 from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_leftovers, remove_run, size_of
 from lightning_lite.settings import is_url
 from lightning_lite.storage.stores import sweep
-from lightning_lite.text import format_bytes
 
 
 class Age(ParamType[float]):
@@ -127,7 +127,8 @@ def _ask(old: list[_Old]) -> None:
     if not sys.stdin.isatty():
         raise BadInput("--all asks before it removes anything, but the input is not a terminal; add --yes.")
     size = format_bytes(sum(each.size for each in old))
-    if not click.confirm(f"Remove {_count(old)} ({size}), also those that could be resumed?", err=True):
+    runs = count(len(old), "run")
+    if not click.confirm(f"Remove {runs} ({size}), also those that could be resumed?", err=True):
         click.echo("Nothing was removed.", err=True)
         click.get_current_context().exit(1)
 
@@ -159,11 +160,9 @@ def _report(removed: list[_Old], num_objects: int, dry_run: bool, as_json: bool)
         ]
         say_table(["ID", "APP", "STATE", "CHANGED", "SIZE"], rows)
     verb = "Would remove" if dry_run else "Removed"
-    if removed or not num_objects:
-        say(f"{verb} {_count(removed)}, {format_bytes(freed)}." if removed else "There is nothing to remove.")
+    if removed:
+        say(f"{verb} {count(len(removed), 'run')}, {format_bytes(freed)}.")
+    elif not num_objects:
+        say("There is nothing to remove.")
     if num_objects:
-        say(f"Deleted {num_objects} object{'' if num_objects == 1 else 's'} that no drive names any more.")
-
-
-def _count(runs: list[_Old]) -> str:
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+        say(f"Deleted {count(num_objects, 'object')} that no drive names any more.")

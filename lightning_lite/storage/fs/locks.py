@@ -17,6 +17,7 @@ from functools import partial
 from select import select
 from stat import S_ISREG
 
+from lightning_lite.formats import format_seconds
 from lightning_lite.storage.errors import DriveLockError, DriveLockTimeout, shown
 from lightning_lite.storage.fs import syscalls
 
@@ -216,7 +217,7 @@ def _timed_out(path: str, holder: str, timeout: float, dir_fd: int | None = None
             pid, since = syscalls.pread(fd, 64, 0).split()
         finally:
             syscalls.close(fd)
-        holder_text = f"process {int(pid)} holds it for {time.time() - float(since):.1f} s"
+        holder_text = f"process {int(pid)} holds it for {format_seconds(time.time() - float(since))}"
     except (OSError, ValueError):
         holder_text = "the holder is unknown"
     return DriveLockTimeout(
