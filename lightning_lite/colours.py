@@ -6,6 +6,7 @@ that blinks or is hidden is shown as any other text.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -225,3 +226,8 @@ def _colour_codes(colour: str, base: int) -> list[str]:
         return [str(base + 8), "2", *(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5))]
     name = colour.removeprefix("bright_")
     return [str(base + 60 * (name != colour) + _NAMES.index(name))]
+
+
+def has_no_colour() -> bool:
+    """Return whether `NO_COLOR` has a value: then nothing on a terminal has colours."""
+    return bool(os.environ.get("NO_COLOR"))

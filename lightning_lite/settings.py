@@ -1,4 +1,4 @@
-"""All settings: their table, where their values come from, and `RunOptions`, which combines them.
+"""All settings: their table, and where their values come from.
 
     argument > environment variable > [tool.lightning_lite] in pyproject.toml > default
 
@@ -7,21 +7,22 @@ The documentation, the help pages and `lightning-lite config` show the same tabl
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Mapping
 
 from lightning_lite import store_url
 from lightning_lite.context import process_caller
-from lightning_lite.errors import SettingError, WorkingDirectoryGone
+from lightning_lite.errors import SettingError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
 from lightning_lite.masking import MASK
+from lightning_lite.paths import absolute, working_directory_if_there
 from lightning_lite.project_file import TABLE, ProjectFile, find_project_file
-from lightning_lite.resources import Resources, read_table
+from lightning_lite.resources import read_table
 from lightning_lite.root_access import ANY, DEFAULT_ROOT, GROUP, OWN, PRIVATE, ROOT_MODE_VARIABLE, TRUSTED
+from lightning_lite.store_url import is_url
 
 if TYPE_CHECKING:
-    from typing import Any, Self, TypeGuard
+    from typing import Any
 
 ROOT_VARIABLE = "LIGHTNING_LITE_ROOT"
 DRIVES_VARIABLE = "LIGHTNING_LITE_DRIVES"
@@ -276,9 +277,6 @@ SETTINGS = {
     )
 }
 
-#: The settings that apply to the next run of this process only, not to runs that its works start.
-_FOR_ONE_RUN = ("name", "resume", "retry_failed")
-
 #: Stands for a value that is not valid.
 _INVALID = object()
 
@@ -369,12 +367,27 @@ class Settings:
         """Return the value of a setting; see `find`."""
         return self.find(name, given).value
 
+    def root_dir(self, given: str | os.PathLike[str] | None) -> str:
+        """Return the absolute folder that holds drives, runs and logs; see `resolve_root`."""
+        return absolute(self.value("root_dir", None if given == "" else given))
+
+    def root_mode(self, given: str | None, *, is_named: bool) -> str:
+        """Return with whom the root may be shared; see `resolve_root_mode`."""
+        mode = self.value("root_mode", given)
+        if mode is not None:
+            return str(mode)
+        # A file does not name a root for its reader: the project may be of another user.
+        return ANY if is_named or self.find("root_dir").origin == ROOT_VARIABLE else OWN
+
+    def drives(self, given: str | os.PathLike[str] | None) -> str | None:
+        """Return the absolute folder or the url of drives that are not in the root; see `drives_apart`."""
+        place = self.value("drives", given)
+        return None if place is None else absolute_place(place, "drives")
+
 
 def _find_file() -> ProjectFile | None:
-    try:
-        found = find_project_file(os.getcwd())
-    except FileNotFoundError:  # the working directory was removed
-        return None
+    here = working_directory_if_there()
+    found = None if here is None else find_project_file(here)
     return None if found is None else _checked(found)
 
 
@@ -500,18 +513,6 @@ def show_value(setting: Setting, value: object) -> str:
     scheme, separator, _ = value.partition("://")  # the rest has passwords and tokens
     is_scheme = separator and _LETTERS.issuperset(scheme)
     return repr(f"{scheme}://{MASK}" if is_scheme else MASK)
-
-
-def _address(value: str | None) -> str | None:
-    """Return an address, or `None` if messages are switched off."""
-    return value if value and "://" in value else None
-
-
-def _without_address(file: ProjectFile | None) -> ProjectFile | None:
-    """Return a file without the address, which has a password that works do not need."""
-    if file is None:
-        return None
-    return ProjectFile(file.path, {name: value for name, value in file.table.items() if name != "notify"})
 
 
 def _is_valid(setting: Setting, value: object, choices: tuple[str, ...]) -> bool:
@@ -641,45 +642,6 @@ def _is_tag(tag: object) -> bool:
     return isinstance(tag, str) and 0 < len(tag) <= _MAX_LETTERS and _LETTERS_OF_TAGS.issuperset(tag)
 
 
-def working_directory() -> str:
-    """Return the absolute path of the working directory.
-
-    Raises:
-        WorkingDirectoryGone: It was removed.
-    """
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise WorkingDirectoryGone(
-            "the working directory of this process was removed: change to a folder that exists with "
-            "os.chdir(), or use absolute paths",
-            errno=errno.ENOENT,
-        ) from None
-
-
-def absolute(path: str | os.PathLike[str]) -> str:
-    """Return `path` as an absolute path.
-
-    Raises:
-        WorkingDirectoryGone: It is relative, and the working directory was removed.
-    """
-    return (
-        os.path.abspath(path)
-        if os.path.isabs(path)
-        else os.path.normpath(os.path.join(working_directory(), path))
-    )
-
-
-def is_url(place: object) -> TypeGuard[str]:
-    """Return whether a place of drives is a url, not a folder.
-
-    Example:
-        >>> is_url("s3://bucket/prefix"), is_url("/data/a://b")
-        (True, False)
-    """
-    return isinstance(place, str) and store_url.has_scheme(place)
-
-
 def absolute_place(place: str | os.PathLike[str], setting: str = "root_dir") -> str:
     """Return a folder as an absolute path, or a url without a slash at its end.
 
@@ -724,7 +686,7 @@ def resolve_drives(given: str | None = None, environ: Mapping[str, str] = os.env
     if given is not None:
         return given
     settings = Settings(environ)
-    return _drives(settings, None) or _root_dir(settings, None)
+    return settings.drives(None) or settings.root_dir(None)
 
 
 def drives_apart(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -742,12 +704,7 @@ def drives_apart(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         >>> drives_apart("s3://bucket/prefix/")
         's3://bucket/prefix'
     """
-    return _drives(Settings(environ), given)
-
-
-def _drives(settings: Settings, given: str | os.PathLike[str] | None) -> str | None:
-    place = settings.value("drives", given)
-    return None if place is None else absolute_place(place, "drives")
+    return Settings(environ).drives(given)
 
 
 def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -764,11 +721,7 @@ def resolve_root(given: str | os.PathLike[str] | None, environ: Mapping[str, str
         WorkingDirectoryGone: It is relative, and the working directory was removed.
         SettingError: `given` is not the path of a folder, or the file with settings is not valid.
     """
-    return _root_dir(Settings(environ), given)
-
-
-def _root_dir(settings: Settings, given: str | os.PathLike[str] | None) -> str:
-    return absolute(settings.value("root_dir", None if given == "" else given))
+    return Settings(environ).root_dir(given)
 
 
 def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str, str] = os.environ) -> str:
@@ -791,15 +744,7 @@ def resolve_root_mode(given: str | None, *, is_named: bool, environ: Mapping[str
         >>> resolve_root_mode("group", is_named=False)
         'group'
     """
-    return _root_mode(Settings(environ), given, is_named=is_named)
-
-
-def _root_mode(settings: Settings, given: str | None, *, is_named: bool) -> str:
-    mode = settings.value("root_mode", given)
-    if mode is not None:
-        return str(mode)
-    # A file does not name a root for its reader: the project may be of another user.
-    return ANY if is_named or settings.find("root_dir").origin == ROOT_VARIABLE else OWN
+    return Settings(environ).root_mode(given, is_named=is_named)
 
 
 def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ) -> bool:
@@ -815,11 +760,6 @@ def resolve_durable(given: bool | None, environ: Mapping[str, str] = os.environ)
     return bool(Settings(environ).value("durable", given))
 
 
-def has_no_colour() -> bool:
-    """Return whether `NO_COLOR` has a value: then nothing on a terminal has colours."""
-    return bool(os.environ.get("NO_COLOR"))
-
-
 def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """Return the log level of the framework: `info` or `debug`.
 
@@ -831,138 +771,3 @@ def resolve_log_level(given: str | None, environ: Mapping[str, str] = os.environ
         SettingError: The level is neither of them, or the file with settings is not valid.
     """
     return str(Settings(environ).value("log_level", given))
-
-
-class RunOptions(NamedTuple):
-    """The options of a run, made once from arguments and environment, and passed down.
-
-    Attributes:
-        root_dir: Absolute folder that holds drives, runs and logs.
-        runner: One of `RUNNERS`.
-        start_method: `spawn` or `forkserver`.
-        durable: Whether written data must survive a power failure.
-        max_running: Number of works that may run a call at the same time, or `None` for no limit.
-        resume: Whether to resume the latest run that its flow did not end; or the id of a run.
-        retry_failed: Whether to run again the calls that failed in that run.
-        command_channel: Whether other terminals may send commands to the app.
-        view: Whether to show the works at the bottom of the terminal, if there is one.
-        ui: Whether to serve a page that shows the run; `None`: if a flow has a layout or routes.
-        history: Number of ended calls that the journal keeps for `timeline` and the like.
-        root_mode: With whom the root may be shared, as `resolve_root_mode` returns it.
-        name: Name of the run, or `None`.
-        tags: Tags of the run, each once.
-        notify: Address for a message about the end of the run, or `None`.
-        notify_on: Whether it is sent after a failure only, or after each end.
-        setup: Called in each process of a work before the work is loaded, or `None`.
-        on_idle: What becomes of an app in which nothing can change any more: `wait` keeps it, `fail` ends it,
-            `auto` keeps it if a terminal is attached.
-        file: The file with settings, so that works need not read it again, or `None`; without `notify`.
-        compute: What the names of `CloudCompute` ask of a machine, for a runner of several machines.
-        ray_address: Address of the Ray cluster, or `None`.
-        ray_lease: Seconds after which a work on another machine that has no word of its app ends itself.
-        ray_working_dir: Absolute folder whose files works there get, `None` for that of the script, or `off`.
-        ray_excludes: Which of them they do not get.
-        ray_direct: Whether the app opens connections of its own to works there.
-        drives: Absolute folder or url that holds the drives, or `None` if they are in `root_dir`.
-    """
-
-    root_dir: str
-    runner: str = "processes"
-    start_method: str = "spawn"
-    durable: bool = False
-    max_running: int | None = None
-    resume: bool | str = False
-    retry_failed: bool = False
-    command_channel: bool = True
-    view: bool = True
-    ui: bool | None = None
-    history: int = HISTORY
-    root_mode: str = ANY
-    name: str | None = None
-    tags: tuple[str, ...] = ()
-    notify: str | None = None
-    notify_on: str = NOTIFY_ON[0]
-    setup: Callable[[], object] | None = None
-    on_idle: str = "auto"
-    file: ProjectFile | None = None
-    compute: Mapping[str, Resources] = {}
-    ray_address: str | None = None
-    ray_lease: float = 10.0
-    ray_working_dir: str | None = None
-    ray_excludes: tuple[str, ...] = ()
-    ray_direct: bool = True
-    drives: str | None = None
-
-    @classmethod
-    def resolve(
-        cls,
-        *,
-        root_dir: str | os.PathLike[str] | None = None,
-        drives: str | os.PathLike[str] | None = None,
-        root_mode: str | None = None,
-        runner: str | None = None,
-        start_method: str | None = None,
-        durable: bool | None = None,
-        max_running: int | None = None,
-        resume: bool | str | None = None,
-        retry_failed: bool | None = None,
-        command_channel: bool | None = None,
-        view: bool | None = None,
-        ui: bool | None = None,
-        name: str | None = None,
-        tags: Collection[str] | None = None,
-        notify: str | None = None,
-        notify_on: str | None = None,
-        setup: Callable[[], object] | None = None,
-        on_idle: str | None = None,
-        compute: Mapping[str, Any] | None = None,
-        environ: MutableMapping[str, str] = os.environ,
-    ) -> Self:
-        """Return the options: for each one the argument if given, else what `Settings` finds.
-
-        The variables of the settings in `_FOR_ONE_RUN` are removed from `environ`.
-
-        Raises:
-            SettingError: A value is not valid, or the file with settings is not.
-
-        Example:
-            >>> environ = {"LIGHTNING_LITE_START_METHOD": "forkserver"}
-            >>> options = RunOptions.resolve(runner="inline", environ=environ)
-            >>> options.runner, options.start_method, options.resume
-            ('inline', 'forkserver', False)
-        """
-        settings = Settings(dict(environ))
-        for setting in _FOR_ONE_RUN:
-            environ.pop(SETTINGS[setting].variable, None)
-        return cls(
-            root_dir=_root_dir(settings, root_dir),
-            runner=settings.value("runner", runner),
-            start_method=settings.value("start_method", start_method),
-            durable=settings.value("durable", durable),
-            max_running=settings.value("max_running", max_running),
-            resume=settings.value("resume", resume),
-            retry_failed=settings.value("retry_failed", retry_failed),
-            command_channel=settings.value("command_channel", command_channel),
-            view=settings.value("view", view),
-            ui=settings.value("ui", ui),
-            history=settings.value("history"),
-            root_mode=_root_mode(settings, root_mode, is_named=bool(root_dir)),
-            name=settings.value("name", name),
-            tags=tuple(dict.fromkeys(settings.value("tags", tags))),
-            notify=_address(settings.value("notify", notify)),
-            notify_on=settings.value("notify_on", notify_on),
-            setup=setup,
-            on_idle=settings.value("on_idle", on_idle),
-            file=_without_address(settings.file),
-            compute=read_table(settings.value("compute", compute) or {}, "compute"),
-            ray_address=settings.value("ray_address"),
-            ray_lease=float(settings.value("ray_lease")),
-            ray_working_dir=_working_dir(settings.value("ray_working_dir")),
-            ray_excludes=tuple(settings.value("ray_excludes")),
-            ray_direct=settings.value("ray_direct"),
-            drives=_drives(settings, drives),
-        )
-
-
-def _working_dir(value: str | None) -> str | None:
-    return value if value in (None, OFF) else absolute(os.path.expanduser(value))

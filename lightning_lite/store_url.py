@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from lightning_lite.light_typing import NamedTuple
+from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 #: How the address of an object store begins.
 SCHEME = "s3://"
@@ -58,6 +61,16 @@ def has_scheme(text: str) -> bool:
     """
     scheme, separator, _ = text.partition(SCHEME_END)
     return separator != "" and "/" not in scheme
+
+
+def is_url(place: object) -> TypeGuard[str]:
+    """Return whether a place of drives is a url, not a folder.
+
+    Example:
+        >>> is_url("s3://bucket/prefix"), is_url("/data/a://b")
+        (True, False)
+    """
+    return isinstance(place, str) and has_scheme(place)
 
 
 def parse(text: str) -> StoreUrl:

@@ -26,16 +26,11 @@ from lightning_lite.errors import ComponentDefinitionError, ComponentError, Nest
 from lightning_lite.extras import check_setting
 from lightning_lite.html_tables import html_title
 from lightning_lite.resources import read_table
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.signals import EndingSignals
-from lightning_lite.settings import (
-    FRONTEND_VARIABLE,
-    LOG_LEVELS,
-    ROOT_MODES,
-    RunOptions,
-    is_url,
-    resolve_log_level,
-)
+from lightning_lite.settings import FRONTEND_VARIABLE, LOG_LEVELS, ROOT_MODES, resolve_log_level
 from lightning_lite.status import AppStage, AppStatus
+from lightning_lite.store_url import is_url
 from lightning_lite.tracebacks import leave_out_own_frames
 from lightning_lite.tree.cloud import CloudCompute
 from lightning_lite.tree.flow import LightningFlow, RootFlow

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.errors import ComponentError
 from lightning_lite.masking import mask
-from lightning_lite.settings import RunOptions
+from lightning_lite.run_options import RunOptions
 from lightning_lite.tracebacks import leave_out_own_frames
 
 if TYPE_CHECKING:

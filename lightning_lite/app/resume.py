@@ -11,11 +11,11 @@ from lightning_lite.app.reporting import print_notice
 from lightning_lite.engine.history import fold_entries
 from lightning_lite.engine.replay import Replay
 from lightning_lite.root_access import opened
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import find_resumable, run_path
 from lightning_lite.runs.folder import RunFolder, beginning
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
-from lightning_lite.settings import RunOptions
 from lightning_lite.tree.class_identity import class_identity
 from lightning_lite.tree.flow import LightningFlow, RootFlow
 from lightning_lite.values.pickling import value_files

@@ -49,6 +49,7 @@ from lightning_lite.extras import API_PACKAGES, UI_PACKAGES, install_command, mi
 from lightning_lite.masking import mask
 from lightning_lite.messages import Report
 from lightning_lite.root_access import TRUSTED, trust
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.command_channel import CommandChannel
 from lightning_lite.runners.inline.runner import InlineRunner
@@ -56,7 +57,6 @@ from lightning_lite.runners.output.flow_log import FlowLog
 from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.signals import EndingSignals
 from lightning_lite.runs.retention import clean_runs
-from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
 from lightning_lite.tracebacks import format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords

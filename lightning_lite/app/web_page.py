@@ -19,7 +19,8 @@ from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
 from lightning_lite.root_access import ROOT_MODE_VARIABLE, TRUSTED
-from lightning_lite.settings import DRIVES_VARIABLE, RunOptions
+from lightning_lite.run_options import RunOptions
+from lightning_lite.settings import DRIVES_VARIABLE
 from lightning_lite.text import harmless
 
 

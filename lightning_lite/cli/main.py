@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from lightning_lite import settings
+from lightning_lite import colours
 from lightning_lite.cli.command_classes import Command, Group, is_plain
 from lightning_lite.distribution import __version__
 from lightning_lite.errors import LightningLiteError
@@ -61,7 +61,7 @@ click.version_option(__version__, message="%(prog)s %(version)s")(group)
 
 def has_colour() -> bool:
     """Return whether the output may have colours."""
-    return not (is_plain() or settings.has_no_colour())
+    return not (is_plain() or colours.has_no_colour())
 
 
 def main(args: list[str] | None = None) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lightning_lite import settings
+from lightning_lite import settings, store_url
 from lightning_lite.errors import SettingError, WorkingDirectoryGone
 from lightning_lite.root_access import DEFAULT_ROOT, ROOT_MODE_VARIABLE, USERS
 
@@ -157,7 +157,7 @@ def check_place(place: str) -> str:
     Raises:
         BadInput: It is a folder that is not the root of an app; see `check_root`.
     """
-    return place if settings.is_url(place) else check_root(place)
+    return place if store_url.is_url(place) else check_root(place)
 
 
 def examples(*lines: str) -> str:

@@ -19,9 +19,9 @@ from lightning_lite.monitor.traceback_frames import frames_of, type_of_error
 from lightning_lite.monitor.value_links import Link, links_in
 from lightning_lite.monitor.value_text import describe, read_value, write
 from lightning_lite.runs.journal_values import JournalValue
-from lightning_lite.settings import is_url
 from lightning_lite.status import WorkStageStatus
 from lightning_lite.storage.stores import drive_names, open_private_store, open_store
+from lightning_lite.store_url import is_url
 
 #: Maximum number of calls in one page.
 MAX_LIMIT = 1000

@@ -16,7 +16,7 @@ from lightning_lite.errors import RunnerError
 from lightning_lite.messages import AcknowledgeState, ExternalRequest, Report, Request, RunCall, WriteState
 from lightning_lite.places import Place
 from lightning_lite.project_file import ProjectFile
-from lightning_lite.settings import RunOptions
+from lightning_lite.run_options import RunOptions
 
 
 class RemoteOptions(NamedTuple):

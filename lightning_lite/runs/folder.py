@@ -23,8 +23,9 @@ from typing import Any, Self
 
 from lightning_lite import settings
 from lightning_lite.distribution import __version__
-from lightning_lite.errors import RootRefused, RunnerError, WorkingDirectoryGone
+from lightning_lite.errors import RootRefused, RunnerError
 from lightning_lite.formats import iso_time
+from lightning_lite.paths import working_directory_if_there
 from lightning_lite.places import this_host
 from lightning_lite.regular_files import kind_of
 from lightning_lite.root_access import ANY, UNSHARED, opened, own_root
@@ -321,20 +322,13 @@ def _describe_process(command: Sequence[str] | None, now: float) -> dict[str, An
         "executable": sys.executable,
         "command": shown,
         "masked_arguments": masked,
-        "cwd": _working_directory(),
+        "cwd": working_directory_if_there(),  # the root is absolute, so the run needs none
         "user": _user(),
         "host": this_host(),
         "pid": os.getpid(),
         "python": sys.version.split()[0],
         "lightning_lite": __version__,
     }
-
-
-def _working_directory() -> str | None:
-    try:
-        return settings.working_directory()
-    except WorkingDirectoryGone:
-        return None  # the root is absolute, so the run needs none
 
 
 def _user() -> str:

@@ -20,7 +20,7 @@ from stat import S_ISDIR
 from typing import Literal
 
 from lightning_lite.context import current_caller
-from lightning_lite.settings import is_url, resolve_drives, resolve_durable
+from lightning_lite.settings import resolve_drives, resolve_durable
 from lightning_lite.storage import synced_files
 from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
@@ -34,6 +34,7 @@ from lightning_lite.storage.names import (
     path_text,
 )
 from lightning_lite.storage.stores import open_private_store
+from lightning_lite.store_url import is_url
 
 #: Digits of the time of a file that are compared: seconds since 1970 with more are not exact as `float`.
 _DIGITS = 5

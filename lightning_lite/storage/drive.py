@@ -16,16 +16,14 @@ from stat import S_ISDIR
 from typing import IO, Any, Literal, NamedTuple, Self, get_args, overload
 
 from lightning_lite.context import Caller, current_caller
+from lightning_lite.paths import absolute, working_directory
 from lightning_lite.root_access import ANY, TRUSTED, is_trusted
 from lightning_lite.settings import (
     ROOT_MODES,
-    absolute,
     absolute_place,
-    is_url,
     resolve_drives,
     resolve_durable,
     resolve_root_mode,
-    working_directory,
 )
 from lightning_lite.storage.base import Destination, Entry, Parts, Source, Store
 from lightning_lite.storage.errors import (
@@ -59,6 +57,7 @@ from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.stores import open_store
 from lightning_lite.storage.targets import Target, targets
+from lightning_lite.store_url import is_url
 from lightning_lite.values.base import Transferable
 
 #: The argument of the user: a path, or several.

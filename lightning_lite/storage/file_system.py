@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 
-from lightning_lite.settings import absolute, absolute_place
+from lightning_lite.paths import absolute
+from lightning_lite.settings import absolute_place
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, destination, is_there
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.errors import (

@@ -19,8 +19,9 @@ from typing import Any, Self, TypeVar
 
 from lightning_lite.context import current_caller
 from lightning_lite.errors import WorkingDirectoryGone
+from lightning_lite.paths import absolute, working_directory
 from lightning_lite.root_access import opened
-from lightning_lite.settings import absolute, resolve_drives, resolve_root, working_directory
+from lightning_lite.settings import resolve_drives, resolve_root
 from lightning_lite.storage import stat_cache
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, is_there
 from lightning_lite.storage.errors import (

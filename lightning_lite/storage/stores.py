@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lightning_lite.root_access import ANY, UNSHARED
-from lightning_lite.settings import is_url
 from lightning_lite.storage.base import Store
 from lightning_lite.storage.local import store as local
+from lightning_lite.store_url import is_url
 
 if TYPE_CHECKING:
     from types import ModuleType

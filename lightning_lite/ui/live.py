@@ -19,8 +19,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from lightning_lite.colours import has_no_colour
 from lightning_lite.formats import format_clock
-from lightning_lite.settings import has_no_colour
 from lightning_lite.ui.footer import Footer, open_footer
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 from lightning_lite.ui.terminal import Terminal

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from lightning_lite.messages import Failure
 from lightning_lite.text import harmless, one_line
-from lightning_lite.ui.colors import in_colour
+from lightning_lite.ui.terminal_colours import in_colour
 
 #: Maximum number of characters in a line.
 _LINE_LIMIT = 500

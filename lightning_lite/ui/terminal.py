@@ -12,9 +12,9 @@ from functools import partial
 from typing import TextIO
 
 from lightning_lite.colours import end_colours, without_colours
-from lightning_lite.ui.colors import Palette, in_colour, shows_colours
 from lightning_lite.ui.footer import Footer
 from lightning_lite.ui.recorded_stream import RecordedStream
+from lightning_lite.ui.terminal_colours import Palette, in_colour, shows_colours
 from lightning_lite.ui.whole_lines import WholeLines
 
 #: Maximum number of characters in one write: a pipe or terminal that is ready accepts them without blocking.

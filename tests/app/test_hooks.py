@@ -21,7 +21,8 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork, RunEnd, Secret
 from lightning_lite.errors import AppFailed, ComponentError, JournalError, NothingToResume, SettingError
 from lightning_lite.masking import MASK
-from lightning_lite.settings import SETTINGS, RunOptions, show_value
+from lightning_lite.run_options import RunOptions
+from lightning_lite.settings import SETTINGS, show_value
 from lightning_lite.storage import Drive
 
 from tests.cli.short_apps import running

@@ -11,7 +11,8 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork
 from lightning_lite.errors import ComponentError, SettingError
 from lightning_lite.root_access import ANY, OWN
-from lightning_lite.settings import SETTINGS, RunOptions, Settings, resolve_root
+from lightning_lite.run_options import RunOptions
+from lightning_lite.settings import SETTINGS, Settings, resolve_root
 from lightning_lite.storage import Drive
 
 from tests.support.files import write
@@ -310,7 +311,7 @@ def test_a_wrong_file_ends_a_command_with_one_line():
 def test_a_project_that_does_not_name_this_package_imports_no_reader_of_toml():
     write("pyproject.toml", "[project]\nname = 'mine'\n")
     program = (
-        "import sys; from lightning_lite.settings import RunOptions; RunOptions.resolve(); "
+        "import sys; from lightning_lite.run_options import RunOptions; RunOptions.resolve(); "
         "print('tomllib' in sys.modules)"
     )
 

@@ -18,8 +18,9 @@ from lightning_lite import CloudCompute, LightningApp, LightningFlow, storage
 from lightning_lite.app import remote_works
 from lightning_lite.errors import SettingError, WorkStartFailed, WorkTimeout
 from lightning_lite.places import NODE_ADDRESS_VARIABLE
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import read_runs
-from lightning_lite.settings import RunOptions, resolve_root
+from lightning_lite.settings import resolve_root
 from lightning_lite.testing import poll_until
 
 from tests.support.files import write

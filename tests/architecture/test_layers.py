@@ -31,6 +31,8 @@ LAYERS = [
         "client_command",
         "clock",
         "settings",
+        "run_options",
+        "paths",
         "store_url",
         "timing",
         "project_file",

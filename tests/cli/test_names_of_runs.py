@@ -15,8 +15,8 @@ import pytest
 from lightning_lite import LightningApp, LightningFlow, LightningWork, RunEnd
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.errors import AppFailed, NothingToResume, SettingError
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import read_runs
-from lightning_lite.settings import RunOptions
 
 from tests.cli.short_apps import running
 from tests.cli.verbs import call, is_refused

@@ -8,7 +8,7 @@ import pytest
 
 from lightning_lite import LightningApp
 from lightning_lite.app.terminal_view import read_work_progress, snapshot_work, summarize_work
-from lightning_lite.settings import RunOptions
+from lightning_lite.run_options import RunOptions
 from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.summary import EndSummary, WorkSummary, describe_run
 

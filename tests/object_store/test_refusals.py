@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lightning_lite.errors import SettingError
-from lightning_lite.settings import RunOptions, absolute_place, is_url
+from lightning_lite.run_options import RunOptions
+from lightning_lite.settings import absolute_place
 from lightning_lite.storage.errors import (
     DriveError,
     DrivePermissionError,
@@ -21,6 +22,7 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.object_store.connection import connection_from
 from lightning_lite.storage.object_store.store import ObjectStore, drive_names
 from lightning_lite.storage.object_store.url import parse_url
+from lightning_lite.store_url import is_url
 
 from tests.support.object_proxy import Proxy
 from tests.support.object_stores import KEYS, ObjectServer, free_port

@@ -22,9 +22,9 @@ from lightning_lite.messages import (
     WorkExited,
     WorkStarted,
 )
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import Runner, RunnerOptions
 from lightning_lite.runners.processes.runner import ProcessRunner
-from lightning_lite.settings import RunOptions
 from lightning_lite.values.pickling import pack, unpack
 
 #: Seconds after which a test says that something hangs; not a measure of speed.

@@ -10,7 +10,8 @@ import pytest
 from lightning_lite import LightningApp
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.errors import SettingError
-from lightning_lite.settings import RunOptions, absolute_place, drives_apart, resolve_drives
+from lightning_lite.run_options import RunOptions
+from lightning_lite.settings import absolute_place, drives_apart, resolve_drives
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveIdError
 from lightning_lite.storage.stores import drive_names

@@ -15,11 +15,11 @@ from lightning_lite.distribution import NAME
 from lightning_lite.errors import RunnerError
 from lightning_lite.formats import count
 from lightning_lite.resources import Resources
+from lightning_lite.run_options import RunOptions
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.engine import Death
 from lightning_lite.runners.remote.ray_engine import RayEngine
 from lightning_lite.runners.remote.work_server import versions
-from lightning_lite.settings import RunOptions
 from lightning_lite.text import one_line
 
 #: Seconds in which a node has to start a process that says which versions it has.

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from lightning_lite.cli.options import BadInput, ParamType, check_place
 from lightning_lite.errors import LightningLiteError, WorkingDirectoryGone
-from lightning_lite.settings import absolute, working_directory
+from lightning_lite.paths import absolute, working_directory
 from lightning_lite.storage.base import Entry, Parts
 from lightning_lite.storage.drive import Drive
 from lightning_lite.storage.errors import (

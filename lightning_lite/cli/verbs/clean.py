@@ -27,8 +27,8 @@ from lightning_lite.errors import JournalError
 from lightning_lite.formats import count, format_bytes
 from lightning_lite.runs.catalog import RunSummary, can_resume, read_runs
 from lightning_lite.runs.retention import KEEP_RUNS, last_change, remove_leftovers, remove_run, size_of
-from lightning_lite.settings import is_url
 from lightning_lite.storage.stores import sweep
+from lightning_lite.store_url import is_url
 
 
 class Age(ParamType[float]):

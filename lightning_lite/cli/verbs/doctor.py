@@ -14,7 +14,7 @@ from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.options import drives_option, examples, json_option, plain_option, root_option
 from lightning_lite.cli.output import say, say_json
 from lightning_lite.distribution import __version__
-from lightning_lite.settings import is_url
+from lightning_lite.store_url import is_url
 from lightning_lite.text import one_line
 
 _MARKS = {OK: " ", WARNING: "!", FAILURE: "x"}

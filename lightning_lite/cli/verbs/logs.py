@@ -21,7 +21,7 @@ from lightning_lite.runners.output.flow_log import FLOW
 from lightning_lite.runners.output.log_reader import Line, RunLogs, list_logs
 from lightning_lite.runs.catalog import RunSummary, read_run
 from lightning_lite.text import harmless
-from lightning_lite.ui.colors import Palette
+from lightning_lite.ui.terminal_colours import Palette
 
 #: Seconds between two reads of the logs.
 _INTERVAL = 0.1

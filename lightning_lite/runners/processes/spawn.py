@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined] # as multiprocessing has it
 from typing import Any
 
+from lightning_lite.paths import working_directory_if_there
 from lightning_lite.runners.wire import interpreter_settings
 from lightning_lite.runners.wire.signals import APP_SIGNALS
 
@@ -19,7 +20,7 @@ def inherited_settings(cwd: str | None) -> dict[str, Any]:
     Args:
         cwd: Working directory of the work instead, or `None`.
     """
-    here = _working_directory()
+    here = working_directory_if_there()  # without one, the process of the work has none either
     if cwd is not None:
         cwd = os.path.join(here or "", cwd)
     return {
@@ -44,15 +45,8 @@ def search_path() -> list[str]:
 
     Entries that are not text, such as a `pathlib.Path`, are left out: Python ignores them too.
     """
-    here = _working_directory()
+    here = working_directory_if_there()
     return [_absolute(entry, here) for entry in sys.path if isinstance(entry, str)]
-
-
-def _working_directory() -> str | None:
-    try:
-        return os.getcwd()
-    except OSError:
-        return None  # it was removed or is not readable; the process of the work has none either
 
 
 def _absolute(entry: str, here: str | None) -> str:

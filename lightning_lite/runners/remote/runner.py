@@ -47,7 +47,7 @@ from lightning_lite.runners.remote.engine import Engine
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
 from lightning_lite.runners.remote.work_server import ServerSetup
 from lightning_lite.runners.wire.poller import Poller
-from lightning_lite.settings import is_url
+from lightning_lite.store_url import is_url
 from lightning_lite.values.pickling import pack
 from lightning_lite.values.secret_texts import texts_in
 
