@@ -27,8 +27,9 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import SMALL, Bounds, clone_tree
+from lightning_lite.storage.fs.copying import SMALL, clone_tree
 from lightning_lite.storage.fs.links import target_of
+from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.local.layout import Layout, swap
 from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.local.source_copy import SourceCopy

@@ -41,10 +41,12 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import empty_folder, open_beneath, shared_mode, stored_mode
 from lightning_lite.storage.fs.links import broken_link
 from lightning_lite.storage.fs.locks import CREATION_TIME, LONGEST_PAUSE, DriveLock
+from lightning_lite.storage.fs.opening import open_beneath
+from lightning_lite.storage.fs.permissions import shared_mode, stored_mode
 from lightning_lite.storage.fs.probe import check_file_system
+from lightning_lite.storage.fs.removal import empty_folder
 from lightning_lite.storage.names import RESERVED, check_part
 
 #: Name of the intent record of a drive, in its staging folder.

@@ -10,8 +10,9 @@ from warnings import warn
 from lightning_lite.storage.base import OnProgress, Source
 from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning, shown
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import Bounds, TreeCopier, copy_file, state_number, warn_of_loss
+from lightning_lite.storage.fs.copying import TreeCopier, copy_file, state_number, warn_of_loss
 from lightning_lite.storage.fs.links import Links
+from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.fs.sqlite import PAGE, log_of
 from lightning_lite.storage.local.layout import Staged
 from lightning_lite.storage.local.snapshot import compare, complete_folder, states_of_folder

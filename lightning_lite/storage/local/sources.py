@@ -16,7 +16,9 @@ from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
 from lightning_lite.storage.base import Source
 from lightning_lite.storage.errors import shown
 from lightning_lite.storage.fs import probe, syscalls
-from lightning_lite.storage.fs.files import Bounds, empty_folder, restored_mode, stored_mode
+from lightning_lite.storage.fs.opening import Bounds
+from lightning_lite.storage.fs.permissions import restored_mode, stored_mode
+from lightning_lite.storage.fs.removal import empty_folder
 from lightning_lite.storage.local.layout import StagingFolder
 
 #: Device and inode of a file or folder.

@@ -27,7 +27,7 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import Bounds
+from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.storage.local.changes import Committer, Put
 from lightning_lite.storage.local.delivery import Delivery

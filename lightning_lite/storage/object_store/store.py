@@ -41,7 +41,8 @@ from lightning_lite.storage.errors import (
     shown,
 )
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import Bounds, restored_mode
+from lightning_lite.storage.fs.opening import Bounds
+from lightning_lite.storage.fs.permissions import restored_mode
 from lightning_lite.storage.local.delivery import Delivery
 from lightning_lite.storage.local.layout import Staged
 from lightning_lite.storage.local.source_copy import SourceCopy

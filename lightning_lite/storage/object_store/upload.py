@@ -16,7 +16,8 @@ import xxhash
 
 from lightning_lite.storage.base import OnProgress, Source
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.fs.files import SMALL, changed, stored_mode, warn_of_loss
+from lightning_lite.storage.fs.copying import SMALL, changed, warn_of_loss
+from lightning_lite.storage.fs.permissions import stored_mode
 from lightning_lite.storage.local.source_copy import SourceCopy
 from lightning_lite.storage.object_store.attributes import read_attributes
 from lightning_lite.storage.object_store.cache import Cache
