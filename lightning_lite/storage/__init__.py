@@ -2,6 +2,7 @@
 
 What users call:
     drive         Drive: a named folder that components share
+    user_folder   to which files of the user an argument of a drive refers
     path          Path: a path that knows which work made its file
     payload       Payload: an object that one work makes and another one reads
     file_system   FileSystem: files that belong to no component
