@@ -23,7 +23,9 @@ Between them and a store:
 
 Implementations:
     local/        the store in plain files of this machine
-    fs/           operations on the file system that it is built from
+    object_store/ the store in a bucket of an object store
+    transfer/     what both do with the source of a put and the result of a get
+    fs/           operations on the file system that they are built from
 
 The public names are loaded on first use, because each process of a work imports this package.
 Importing it also registers the conversion of `lit://` texts, which loads `Path` when it meets the first one.

@@ -23,7 +23,7 @@ from lightning_lite.cli.verbs.drive import command
 from lightning_lite.storage import Drive
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.locks import DriveLock
-from lightning_lite.storage.local.layout import StagingFolder
+from lightning_lite.storage.transfer.staging import StagingFolder
 from lightning_lite.testing import poll_until
 
 from tests.cli.verbs import Output, call, is_refused

@@ -17,8 +17,9 @@ from faults import CHANGING, ERRNOS, OPERATIONS, Plan, content, fail, guarded, k
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveExists, DriveOSError, DriveWarning
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.local import delivery, layout
-from lightning_lite.storage.local.layout import StagingFolder
+from lightning_lite.storage.local import drive_folders
+from lightning_lite.storage.transfer import delivery
+from lightning_lite.storage.transfer.staging import StagingFolder
 
 from tests.support.files import while_read
 
@@ -248,7 +249,7 @@ def test_the_old_folder_is_restored_if_a_get_was_killed_between_its_two_steps(qu
 @pytest.mark.parametrize(
     ("case", "module", "recovery"),
     [
-        (DRIVE_CASES[7], layout, "recover"),
+        (DRIVE_CASES[7], drive_folders, "recover"),
         (DRIVE_CASES[7], StagingFolder, "sweep"),
         (GET_CASES[4], delivery, "_restore"),
     ],

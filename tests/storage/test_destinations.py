@@ -14,7 +14,7 @@ from faults import content
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveLockTimeout, DriveNotADirectory, DriveSymlink
 from lightning_lite.storage.fs import locks, syscalls
-from lightning_lite.storage.local.delivery import REPLACED, STAGING, Delivery
+from lightning_lite.storage.transfer.delivery import REPLACED, STAGING, Delivery
 
 from tests.support.files import write
 

@@ -14,8 +14,9 @@ from lightning_lite.root_access import own_root
 from lightning_lite.storage import Drive, FileSystem, Payload
 from lightning_lite.storage.errors import DriveError, DriveRefused, DriveTypeError
 from lightning_lite.storage.fs import syscalls
-from lightning_lite.storage.local import layout
+from lightning_lite.storage.local import exchange
 from lightning_lite.storage.local.name_index import BIG
+from lightning_lite.storage.transfer.staging import Staged, StagingFolder
 
 from tests.support.users import (
     ALICE,
@@ -190,7 +191,7 @@ def test_a_user_finishes_the_exchange_that_a_dead_process_of_another_one_began(r
 
     with pytest.raises(AssertionError, match="died"):
         act_as(ALICE, die_between_two_steps, umask=0o077)
-    assert (root / "drives" / "d" / ".lightning_lite" / "aside" / layout.INTENT).exists()
+    assert (root / "drives" / "d" / ".lightning_lite" / "aside" / exchange.INTENT).exists()
     assert put(BOB, root, "other", "y") is None
     assert read(BOB, root, "tree/a") == "new"
 
@@ -273,7 +274,7 @@ def test_a_group_root_of_another_user_that_was_only_found_is_refused(place: Path
         os.chdir(place)
         return Drive("lit://d", **options).list()
 
-    act_as(ALICE, lambda: (os.chdir(place), Drive("lit://d")._store()._layout.prepare(durable=False)))
+    act_as(ALICE, lambda: (os.chdir(place), Drive("lit://d")._store()._folders.prepare(durable=False)))
     assert act_as(ALICE, names) == [], "it is the owner's"
     refused = act_as(BOB, names)
     assert "DriveRefused" in refused.kinds
@@ -371,13 +372,13 @@ def test_a_copy_is_never_staged_where_another_user_could_exchange_it(root: Path)
 
     def job() -> list[str]:
         seen = []
-        new_file = layout.StagingFolder.new_file
+        new_file = StagingFolder.new_file
 
-        def noting(staging: layout.StagingFolder) -> layout.Staged:
+        def noting(staging: StagingFolder) -> Staged:
             seen.append(os.path.realpath(staging.folder, strict=False) if staging.dir_fd is None else "near")
             return new_file(staging)
 
-        layout.StagingFolder.new_file = noting
+        StagingFolder.new_file = noting
         drive_of(root).get("a", to="copy")
         return seen
 
@@ -511,7 +512,7 @@ def test_an_intent_with_a_name_that_leads_out_is_not_carried_out(drive: Drive, t
     (aside / ".lightning_lite-1-1-1").mkdir()
     fields = {"new": ".lightning_lite-1-1-1", "target": "main/gone/b", "old": ".lightning_lite-1-1-2"}
     fields[field] = target
-    (aside / layout.INTENT).write_text("\n".join(fields[name] for name in layout.Intent._fields))
+    (aside / exchange.INTENT).write_text("\n".join(fields[name] for name in exchange.Intent._fields))
     before = sorted(map(str, Path(drive.root_dir).rglob("*")))
     with pytest.raises(DriveError, match="is damaged"):
         drive.put("a")
@@ -527,7 +528,7 @@ def test_an_intent_does_not_follow_a_link_out_of_the_drive(drive: Drive, own_pla
     os.symlink(own_place / "outside", (base / target).parent)
     aside = base / ".lightning_lite" / "aside"
     (aside / ".lightning_lite-1-1-1").mkdir()
-    (aside / layout.INTENT).write_text(f".lightning_lite-1-1-1\n{target}\n.lightning_lite-1-1-2")
+    (aside / exchange.INTENT).write_text(f".lightning_lite-1-1-1\n{target}\n.lightning_lite-1-1-2")
     with pytest.raises(DriveError):
         drive.put("a")
     assert list((own_place / "outside").iterdir()) == []

@@ -293,7 +293,7 @@ def test_a_stopped_holder_is_named_by_the_verbs_that_wait_and_does_not_block_a_g
         other = Drive("lit://d", root_dir=quick_drive.root_dir)
         assert other.list() == ["a"]
         assert Path(other.get("a", to="b")).read_text() == "a"
-        monkeypatch.setattr(other._store()._layout.lock, "_timeout", 0.2)
+        monkeypatch.setattr(other._store()._folders.lock, "_timeout", 0.2)
         with pytest.raises(DriveLockTimeout, match=f"process {pid}"):
             other.put("a")
         assert other.list() == ["a"]

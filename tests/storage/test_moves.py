@@ -23,7 +23,7 @@ from faults import content, leftovers
 from lightning_lite.storage import Drive
 from lightning_lite.storage.errors import DriveError, DriveSourceChanged, DriveWarning
 from lightning_lite.storage.fs import probe, syscalls
-from lightning_lite.storage.local import snapshot, source_copy
+from lightning_lite.storage.transfer import snapshot, source_copy
 
 from tests.support.files import write
 

@@ -25,9 +25,9 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.local import name_index
-from lightning_lite.storage.local.layout import StagingFolder
 from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.names import folded
+from lightning_lite.storage.transfer.staging import StagingFolder
 
 MANY = 300
 

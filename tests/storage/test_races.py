@@ -206,7 +206,7 @@ def test_the_search_finds_a_stale_read(drive: Drive):
 
 
 def put_in_place(self: changes.Put, on_progress) -> None:
-    target = Path(self._layout.base, self._owner, *self._parts)
+    target = Path(self._folders.base, self._owner, *self._parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     if self._is_folder:
         shutil.copytree(self._source.path, target, dirs_exist_ok=True)

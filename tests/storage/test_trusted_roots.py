@@ -20,7 +20,7 @@ from lightning_lite.root_access import is_trusted, trust
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.storage import Drive, Payload
 from lightning_lite.storage.errors import DriveWarning
-from lightning_lite.storage.local import snapshot
+from lightning_lite.storage.transfer import snapshot
 
 from tests.cli.verbs import call
 from tests.support.ownerless import ownerless
@@ -292,7 +292,7 @@ def test_trust_skips_the_checks_of_owner_and_mode_in_that_root_only(place: Path,
     roots = [place / "one", place / "other"]
     for root in roots:
         act_as(
-            ALICE, lambda root=root: Drive("lit://d", root_dir=root)._store()._layout.prepare(durable=False)
+            ALICE, lambda root=root: Drive("lit://d", root_dir=root)._store()._folders.prepare(durable=False)
         )
         assert act_as(ALICE, lambda root=root: run_app(root, fails=True)).text == "[1, 2] [3]"
         (bad,) = root.glob(part) if part else [root]

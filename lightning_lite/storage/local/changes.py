@@ -30,18 +30,21 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.copying import SMALL, clone_tree
 from lightning_lite.storage.fs.links import target_of
 from lightning_lite.storage.fs.opening import Bounds
-from lightning_lite.storage.local.layout import Layout, swap
+from lightning_lite.storage.local.drive_folders import DriveFolders
+from lightning_lite.storage.local.exchange import swap
 from lightning_lite.storage.local.name_index import NameIndex
-from lightning_lite.storage.local.source_copy import SourceCopy
-from lightning_lite.storage.local.sources import (
+from lightning_lite.storage.transfer.move import (
     NotMovable,
     content_obstacle,
     hard_link,
     is_movable,
     place_obstacle,
     protected,
+    remove_copied,
     remove_source,
+    warn_that_it_stays,
 )
+from lightning_lite.storage.transfer.source_copy import SourceCopy
 
 #: Errors of `rename` if the folder of a source can't be moved: its place can't be written, or it is in use.
 _NOT_MOVED = frozenset({errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY})
@@ -51,7 +54,7 @@ class Put:
     """One `put`.
 
     Args:
-        layout: The folders of the drive.
+        folders: The folders of the drive.
         name_index: Names in its big folders.
         owner: Component that puts.
         parts: Path below its folder.
@@ -64,7 +67,7 @@ class Put:
 
     def __init__(
         self,
-        layout: Layout,
+        folders: DriveFolders,
         name_index: NameIndex,
         owner: str,
         parts: Parts,
@@ -75,7 +78,7 @@ class Put:
         exclusive: bool,
         durable: bool,
     ) -> None:
-        self._layout = layout
+        self._folders = folders
         self._name_index = name_index
         self._owner = owner
         self._parts = parts
@@ -86,7 +89,7 @@ class Put:
         self._is_folder = self._copy.is_folder
         self._exclusive = exclusive
         self._durable = durable
-        self._committer = Committer(layout, name_index, durable=durable)
+        self._committer = Committer(folders, name_index, durable=durable)
 
     def check(self) -> None:
         """Refuse before a long copy what the check under the lock would refuse after it."""
@@ -95,14 +98,14 @@ class Put:
             return  # the copy is so short that the check before the commit is early enough
         self._check_place(is_locked=False)
         path = "/".join(self._parts)
-        check_replacement(f"{self._layout.base}/{self._owner}/{path}", path, is_folder=self._is_folder)
+        check_replacement(f"{self._folders.base}/{self._owner}/{path}", path, is_folder=self._is_folder)
 
     def copy(self, on_progress: OnProgress | None) -> None:
         """Copy the source into the drive."""
-        staging = self._layout.staging
+        staging = self._folders.staging
         with staging.new_folder() if self._is_folder else staging.new_file() as staged:
             self._copy.copy_to(
-                staged, self._layout.stored_mode, durable=self._durable, on_progress=on_progress
+                staged, self._folders.stored_mode, durable=self._durable, on_progress=on_progress
             )
             self._place(staged.path)
             # A folder may have been exchanged with the one that it replaces, which is then left to remove.
@@ -117,23 +120,23 @@ class Put:
         obstacle = place_obstacle(self._fd, path)
         if obstacle is None:
             # In a group root a moved file would keep its owner's other group, and all open descriptors.
-            can_move = not self._layout.is_shared
+            can_move = not self._folders.is_shared
             if can_move and (self._move_folder() if self._is_folder else self._move_file(on_progress)):
                 return
             obstacle = content_obstacle(self._fd, path)
             self._copy.refresh()  # the attempt to move it has changed its status
         if obstacle is not None:
-            self._copy.warn_that_it_stays(obstacle)  # before the copy: if warnings are errors, nothing is put
+            warn_that_it_stays(path, obstacle)  # before the copy: if warnings are errors, nothing is put
             self.copy(on_progress)
             return
         self.copy(on_progress)
-        self._copy.remove()
+        remove_copied(self._copy)
 
     def _check_place(self, *, is_locked: bool) -> None:
         """Refuse a path that another component has, and another form of an existing name."""
-        components = self._layout.components() if self._exclusive else [self._owner]
+        components = self._folders.components() if self._exclusive else [self._owner]
         for component in components:
-            if component != self._owner and self._layout.has(component, self._parts):
+            if component != self._owner and self._folders.has(component, self._parts):
                 raise DriveDuplicate(
                     f"The file {shown('/'.join(self._parts))} can't be added as already found in the Drive. "
                     f"It belongs to {shown(component)}: use another name, "
@@ -143,11 +146,11 @@ class Put:
                 )
         if self._source.portable:
             for component in components:
-                space = f"{self._layout.base}/{component}"
+                space = f"{self._folders.base}/{component}"
                 self._name_index.refuse_other_form(space, self._parts, is_locked=is_locked)
 
     def _place(self, staged: str) -> None:
-        with self._layout.changing():
+        with self._folders.changing():
             self._check_place(is_locked=True)
             self._committer.place(staged, (self._owner, *self._parts), is_folder=self._is_folder)
 
@@ -155,7 +158,7 @@ class Put:
         """Move the source file into the drive by a hard link; return whether that was possible."""
         path = self._source.path
         try:
-            with hard_link(self._fd, self._source, self._layout.staging) as link:
+            with hard_link(self._fd, self._source, self._folders.staging) as link:
                 if link is None:
                     return False
                 with protected(self._fd, link):
@@ -184,14 +187,14 @@ class Put:
                 f"copied ({error}); remove it.",
                 errno=error.errno,
             ) from error
-        self._copy.warn_that_it_stays(reason)
+        warn_that_it_stays(self._source.path, reason)
 
     def _move_folder(self) -> bool:
         parts = (self._owner, *self._parts)
         if self._durable:
             return False  # flushing all its files takes as long as a copy
         with suppress(FileExistsError):
-            self._layout.staging.make_parent(f"{self._layout.base}/{self._owner}", CLOSED)
+            self._folders.staging.make_parent(f"{self._folders.base}/{self._owner}", CLOSED)
         if not self._committer.can_move_in(self._fd, parts) or not is_movable(
             self._fd, self._source, self._bounds
         ):
@@ -199,8 +202,8 @@ class Put:
         try:
             with (
                 protected(self._fd, self._source.path),
-                self._layout.staging.new_file(),  # its removal is the event that wakes waiting readers
-                self._layout.changing(),
+                self._folders.staging.new_file(),  # its removal is the event that wakes waiting readers
+                self._folders.changing(),
             ):
                 self._check_place(is_locked=True)
                 return self._committer.move_in(self._source.path, parts)
@@ -216,14 +219,14 @@ class Committer:
     """Changes the visible files of a drive.
 
     Args:
-        layout: The folders of the drive.
+        folders: The folders of the drive.
         name_index: Names in its big folders.
         durable: Whether a change is flushed to the disk before the method returns.
     """
 
-    def __init__(self, layout: Layout, name_index: NameIndex, *, durable: bool) -> None:
-        self._base = layout.base
-        self._staging = layout.staging
+    def __init__(self, folders: DriveFolders, name_index: NameIndex, *, durable: bool) -> None:
+        self._base = folders.base
+        self._staging = folders.staging
         self._name_index = name_index
         self._durable = durable
 

@@ -18,7 +18,8 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.links import Links, broken_link
 from lightning_lite.storage.fs.locks import wait_for
 from lightning_lite.storage.fs.opening import open_beneath
-from lightning_lite.storage.local.layout import Layout, reads_need_lock
+from lightning_lite.storage.local.drive_folders import DriveFolders
+from lightning_lite.storage.local.exchange import reads_need_lock
 
 T = TypeVar("T")
 
@@ -33,22 +34,22 @@ class Lookup:
     """Reads the visible files of one drive.
 
     Args:
-        layout: The folders of the drive.
+        folders: The folders of the drive.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+    def __init__(self, folders: DriveFolders) -> None:
+        self._folders = folders
 
     def owners(self, parts: Parts) -> list[str]:
         """Return the components that have something at `parts`, sorted."""
-        return self._owners(parts) if self._layout.exists() else []
+        return self._owners(parts) if self._folders.exists() else []
 
     def _owners(self, parts: Parts) -> list[str]:
-        owners = self._layout.owners(parts)
-        if owners or not reads_need_lock(self._layout.staging):
+        owners = self._folders.owners(parts)
+        if owners or not reads_need_lock(self._folders.staging):
             return owners
-        with self._layout.changing():
-            return self._layout.owners(parts)
+        with self._folders.changing():
+            return self._folders.owners(parts)
 
     @contextmanager
     def opened(self, parts: Parts, owner: str | None) -> Iterator[int]:
@@ -60,7 +61,7 @@ class Lookup:
         """
         path = "/".join(parts)
         owners: list[str] = []
-        if self._layout.exists():
+        if self._folders.exists():
             owners = [owner] if owner else self._owners(parts)
         if len(owners) > 1:
             raise DriveAmbiguous(
@@ -68,9 +69,9 @@ class Lookup:
                 f"Pass component_name=... to choose one for {shown(path)}.",
                 owners=owners,
             )
-        fd = self._open(f"{self._layout.base}/{owners[0]}", parts) if owners else None
+        fd = self._open(f"{self._folders.base}/{owners[0]}", parts) if owners else None
         if fd is None:
-            link = broken_link("/".join((self._layout.base, owners[0], *parts))) if owners else None
+            link = broken_link("/".join((self._folders.base, owners[0], *parts))) if owners else None
             if link is not None:
                 raise DriveNotFound(f"{link} in the drive; put that, or delete the link.")
             whose = f" of the component {shown(owner)}" if owner else ""
@@ -130,31 +131,31 @@ class Lookup:
             deep: Whether the reader descends into folders. It is then called for each child of a component's
                 folder, because that folder itself cannot be pinned.
         """
-        if not self._layout.exists():
+        if not self._folders.exists():
             return []
         found = self._read_once(parts, owner, reader, deep)
-        if not reads_need_lock(self._layout.staging):
+        if not reads_need_lock(self._folders.staging):
             return found
-        with self._layout.changing():
+        with self._folders.changing():
             return self._read_once(parts, owner, reader, deep)
 
     def _open(self, space: str, parts: Parts) -> int | None:
         with suppress(FileNotFoundError):
-            return open_pinned(space, parts, self._layout.lock.path)
-        if reads_need_lock(self._layout.staging):
-            with self._layout.changing(), suppress(FileNotFoundError):
-                return open_pinned(space, parts, self._layout.lock.path)
+            return open_pinned(space, parts, self._folders.lock.path)
+        if reads_need_lock(self._folders.staging):
+            with self._folders.changing(), suppress(FileNotFoundError):
+                return open_pinned(space, parts, self._folders.lock.path)
         return None
 
     def _read_once(
         self, parts: Parts, owner: str | None, reader: Callable[[int, str, str], list[T]], deep: bool
     ) -> list[list[T]]:
         found = []
-        for name in [owner] if owner else self._layout.components():
-            space = f"{self._layout.base}/{name}"
+        for name in [owner] if owner else self._folders.components():
+            space = f"{self._folders.base}/{name}"
             for path in [parts] if parts or not deep else _children(space):
                 try:
-                    fd = open_pinned(space, path, self._layout.lock.path)
+                    fd = open_pinned(space, path, self._folders.lock.path)
                 except FileNotFoundError:
                     continue
                 try:

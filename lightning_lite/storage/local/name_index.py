@@ -23,8 +23,8 @@ from zlib import crc32
 from lightning_lite.root_access import CLOSED
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.probe import has_precise_ctime
-from lightning_lite.storage.local.layout import StagingFolder
 from lightning_lite.storage.names import folded, refuse_other_form
+from lightning_lite.storage.transfer.staging import StagingFolder
 
 #: Size in bytes (`st_size`) of a folder that gets an index: it has one or two hundred names.
 BIG = 4097

@@ -30,12 +30,13 @@ from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.fs.watch import Arrivals
 from lightning_lite.storage.local.changes import Committer, Put
-from lightning_lite.storage.local.delivery import Delivery
-from lightning_lite.storage.local.layout import Layout, StagingFolder, checked, make_folder, refusals
+from lightning_lite.storage.local.drive_folders import DriveFolders, checked, make_folder, refusals
 from lightning_lite.storage.local.lookup import Lookup
 from lightning_lite.storage.local.name_index import NameIndex
 from lightning_lite.storage.local.verify import verify
 from lightning_lite.storage.names import PROTOCOL, RESERVED, drive_name
+from lightning_lite.storage.transfer.delivery import Delivery
+from lightning_lite.storage.transfer.staging import StagingFolder
 
 
 def drive_names(root: str) -> list[str]:
@@ -86,9 +87,9 @@ class LocalStore:
 
     def __init__(self, root: str, name: str, mode: str = ANY) -> None:
         self._root = root
-        self._layout = Layout(root, name, mode)
-        self._name_index = NameIndex(self._layout.names, self._layout.staging)
-        self._lookup = Lookup(self._layout)
+        self._folders = DriveFolders(root, name, mode)
+        self._name_index = NameIndex(self._folders.names, self._folders.staging)
+        self._lookup = Lookup(self._folders)
 
     def put(
         self,
@@ -105,9 +106,9 @@ class LocalStore:
         bounds = Bounds(source.folder, self._root, follow_symlinks=source.follow_symlinks)
         fd = bounds.open(source.path)
         try:
-            self._layout.prepare(durable=durable)
+            self._folders.prepare(durable=durable)
             put = Put(
-                self._layout,
+                self._folders,
                 self._name_index,
                 owner,
                 parts,
@@ -135,19 +136,19 @@ class LocalStore:
     ) -> None:
         """Copy one version of a file or a folder to `destination`; see `Store`."""
         with self._lookup.opened(parts, owner) as fd:
-            Delivery(destination).copy(fd, self._layout.staging, on_progress)
+            Delivery(destination).copy(fd, self._folders.staging, on_progress)
 
     def delete(self, owner: str, parts: Parts, *, durable: bool) -> None:
         """Remove a file or folder of `owner`; see `Store`."""
-        if not self._layout.exists():
+        if not self._folders.exists():
             raise not_owned(owner, parts, [])
-        self._layout.staging.sweep()
-        with self._layout.changing():
-            owners = self._layout.owners(parts)
+        self._folders.staging.sweep()
+        with self._folders.changing():
+            owners = self._folders.owners(parts)
             if owner not in owners:
                 raise not_owned(owner, parts, owners)
-            Committer(self._layout, self._name_index, durable=durable).remove((owner, *parts))
-        self._layout.staging.sweep()
+            Committer(self._folders, self._name_index, durable=durable).remove((owner, *parts))
+        self._folders.staging.sweep()
 
     def names(self, parts: Parts, *, owner: str | None, recursive: bool) -> list[str]:
         """Return paths at and below `parts`; see `Store`."""
@@ -179,8 +180,8 @@ class LocalStore:
     def wait(self, is_there: Callable[[], bool], timeout: float) -> bool:
         """Wait for something new; see `Store`."""
         deadline = time.monotonic() + timeout
-        self._layout.prepare(durable=False)
-        with Arrivals(self._layout.staging.folder) as arrivals:
+        self._folders.prepare(durable=False)
+        with Arrivals(self._folders.staging.folder) as arrivals:
             while not is_there():
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -192,7 +193,7 @@ class LocalStore:
     def draft(self) -> Iterator[str]:
         """Give a free path on the same disk; see `Store`."""
         folder = f"{self._root}/drafts"
-        self._layout.prepare(durable=False)
+        self._folders.prepare(durable=False)
         with suppress(FileExistsError):
             syscalls.mkdir(folder, CLOSED)
         staging = StagingFolder(folder)
@@ -202,10 +203,10 @@ class LocalStore:
 
     def local_path(self, owner: str, parts: Parts) -> str:
         """Return the path of a file or folder in the drive; see `Store`."""
-        self._layout.exists()  # refuses a drive into which another user could have written
-        return "/".join((self._layout.base, owner, *parts))
+        self._folders.exists()  # refuses a drive into which another user could have written
+        return "/".join((self._folders.base, owner, *parts))
 
     def verify(self, *, hashes: bool) -> Iterator[Problem | CheckedFile]:
         """Compare the drive with the promises of drives; see `Store`."""
-        self._layout.exists()
-        return verify(self._layout.base, hashes=hashes, is_shared=self._layout.is_shared)
+        self._folders.exists()
+        return verify(self._folders.base, hashes=hashes, is_shared=self._folders.is_shared)

@@ -16,8 +16,9 @@ from lightning_lite.storage.base import CheckedFile, Problem
 from lightning_lite.storage.errors import DriveError
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.links import Links
-from lightning_lite.storage.local.layout import INTENT, PREFIX, TWO_STEPS, read_intent
+from lightning_lite.storage.local.exchange import INTENT, TWO_STEPS, read_intent
 from lightning_lite.storage.names import MAX_DEPTH, RESERVED, check_length, check_part
+from lightning_lite.storage.transfer.staging import PREFIX
 
 _SET_ID = 0o6000
 _OTHERS = 0o077

@@ -43,10 +43,6 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.fs.permissions import restored_mode
-from lightning_lite.storage.local.delivery import Delivery
-from lightning_lite.storage.local.layout import Staged
-from lightning_lite.storage.local.source_copy import SourceCopy
-from lightning_lite.storage.local.sources import content_obstacle, place_obstacle
 from lightning_lite.storage.names import PROTOCOL, drive_name
 from lightning_lite.storage.object_store.cache import LIMIT, Cache
 from lightning_lite.storage.object_store.client import Client, SwapResult
@@ -67,6 +63,15 @@ from lightning_lite.storage.object_store.sweep import Deadline, sweep
 from lightning_lite.storage.object_store.upload import Uploader
 from lightning_lite.storage.object_store.url import parse_url
 from lightning_lite.storage.object_store.verify import verify
+from lightning_lite.storage.transfer.delivery import Delivery
+from lightning_lite.storage.transfer.move import (
+    content_obstacle,
+    place_obstacle,
+    remove_copied,
+    warn_that_it_stays,
+)
+from lightning_lite.storage.transfer.source_copy import SourceCopy
+from lightning_lite.storage.transfer.staging import Staged
 
 T = TypeVar("T")
 
@@ -171,7 +176,7 @@ class ObjectStore:
             if move:
                 obstacle = place_obstacle(fd, source.path) or content_obstacle(fd, source.path)
                 if obstacle is not None:
-                    copy.warn_that_it_stays(obstacle)  # first: if warnings are errors, nothing is put
+                    warn_that_it_stays(source.path, obstacle)  # first: if warnings are errors, nothing is put
             node = self._uploader.send(copy, fd, source, on_progress)
 
             def change(manifest: Manifest) -> None:
@@ -181,7 +186,7 @@ class ObjectStore:
 
             self._change(parts[0], change, before)
             if move and obstacle is None:
-                copy.remove()
+                remove_copied(copy)
         finally:
             syscalls.close(fd)
         if random.randrange(_SWEEP_EVERY) == 0:

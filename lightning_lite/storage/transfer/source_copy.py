@@ -1,9 +1,8 @@
-"""Copies the source of a put as it was at one moment, and removes the source of a move after its copy."""
+"""Copies the source of a put as it was at one moment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from stat import S_ISDIR
 from warnings import warn
 
@@ -14,9 +13,8 @@ from lightning_lite.storage.fs.copying import TreeCopier, copy_file, state_numbe
 from lightning_lite.storage.fs.links import Links
 from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.fs.sqlite import PAGE, log_of
-from lightning_lite.storage.local.layout import Staged
-from lightning_lite.storage.local.snapshot import compare, complete_folder, states_of_folder
-from lightning_lite.storage.local.sources import content_obstacle, remove_source
+from lightning_lite.storage.transfer.snapshot import compare, complete_folder, states_of_folder
+from lightning_lite.storage.transfer.staging import Staged
 
 
 class SourceCopy:
@@ -28,15 +26,17 @@ class SourceCopy:
         fd: Descriptor of the source.
 
     Attributes:
+        source: As above.
+        fd: As above.
         is_folder: Whether it is a folder.
         mode: Its mode when it was opened.
         info: Its status before it was copied.
     """
 
     def __init__(self, source: Source, bounds: Bounds, fd: int) -> None:
-        self._source = source
+        self.source = source
         self._bounds = bounds
-        self._fd = fd
+        self.fd = fd
         self.info = syscalls.fstat(fd)
         self.mode = self.info.st_mode
         self.is_folder = S_ISDIR(self.mode)
@@ -44,17 +44,17 @@ class SourceCopy:
 
     def refresh(self) -> None:
         """Read the status again, because we have changed it."""
-        self.info = syscalls.fstat(self._fd)
+        self.info = syscalls.fstat(self.fd)
 
     def warn_of_log(self) -> None:
         """Warn if the source is an SQLite database of which the log is not put."""
         size = self.info.st_size
         if self.is_folder or not size or size % PAGE:
             return
-        log = log_of(self._fd, self._source.path)
-        if log is not None and log not in self._source.others:
+        log = log_of(self.fd, self.source.path)
+        if log is not None and log not in self.source.others:
             warn(
-                f"{shown(self._source.path)} is an SQLite database, and changes of it are still in "
+                f"{shown(self.source.path)} is an SQLite database, and changes of it are still in "
                 f"{shown(log)}, which is not put. Close all its connections first, put both in one list, or "
                 f"put their folder.",
                 DriveWarning,
@@ -85,18 +85,18 @@ class SourceCopy:
             return
         lost: set[str] = set()
         copy_file(
-            self._fd,
+            self.fd,
             staged.fd,
             self.info,
             stored_mode(self.mode),
-            name=self._source.path,
+            name=self.source.path,
             durable=durable,
             on_progress=on_progress,
             lost=lost,
         )
         if not self.is_unchanged():
             self._compare(staged)
-        warn_of_loss(self._source.path, lost)
+        warn_of_loss(self.source.path, lost)
 
     def _copy_folder(
         self,
@@ -106,20 +106,20 @@ class SourceCopy:
         durable: bool,
         on_progress: OnProgress | None,
     ) -> None:
-        source = self._source
+        source = self.source
         copier = TreeCopier(
             mode=stored_mode,
             check=source.check,
             check_folder=self._bounds.refuse_root,
             open_link=lambda path: self._bounds.open(f"{source.path}/{path}"),
-            links=Links(self._fd) if source.keep_links else None,
+            links=Links(self.fd) if source.keep_links else None,
             durable=durable,
             on_progress=on_progress,
             states=self._states,
         )
         try:
-            copier.copy_folder(self._fd, staged.fd)
-            grown = complete_folder(self._fd, staged.fd, self._states, source.path, durable=durable)
+            copier.copy_folder(self.fd, staged.fd)
+            grown = complete_folder(self.fd, staged.fd, self._states, source.path, durable=durable)
         except DriveError:
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -142,7 +142,7 @@ class SourceCopy:
         self.refresh()
         copy = syscalls.open_file(staged.path, syscalls.READ, dir_fd=staged.dir_fd)
         try:
-            compare(self._fd, copy, self.info, self._source.path)
+            compare(self.fd, copy, self.info, self.source.path)
         finally:
             syscalls.close(copy)
 
@@ -153,35 +153,8 @@ class SourceCopy:
             is_renamed: Whether we have renamed it, which has changed the time of its status.
         """
         if self.is_folder:
-            return states_of_folder(self._fd) == self._states
-        before, now = self.info, syscalls.fstat(self._fd)
+            return states_of_folder(self.fd) == self._states
+        before, now = self.info, syscalls.fstat(self.fd)
         if is_renamed:
             return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
         return state_number(before) == state_number(now)
-
-    def remove(self) -> None:
-        """Remove the source after its copy, unless it has changed since or is in use; then warn."""
-        stays = self._reason_to_keep(is_renamed=False)
-        if stays is None:
-            stays = remove_source(self._fd, self._source.path, partial(self._reason_to_keep, is_renamed=True))
-        if stays is not None:
-            self.warn_that_it_stays(stays)
-
-    def _reason_to_keep(self, *, is_renamed: bool) -> str | None:
-        """Return why the source may not be removed after its copy, or `None`."""
-        try:
-            # Again: another process may have opened it during the copy.
-            obstacle = content_obstacle(self._fd, self._source.path)
-            if obstacle is not None or self.is_unchanged(is_renamed=is_renamed):
-                return obstacle
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        return "it has changed since"
-
-    def warn_that_it_stays(self, reason: str) -> None:
-        """Warn that the source of a move is not removed."""
-        warn(
-            f"put(..., move=True) copies {shown(self._source.path)} and does not remove it: {reason}.",
-            DriveWarning,
-            stacklevel=2,
-        )

@@ -11,15 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from stat import S_IMODE, S_ISDIR, S_ISREG, S_ISVTX
+from warnings import warn
 
 from lightning_lite.storage.base import Source
-from lightning_lite.storage.errors import shown
+from lightning_lite.storage.errors import DriveWarning, shown
 from lightning_lite.storage.fs import probe, syscalls
 from lightning_lite.storage.fs.opening import Bounds
 from lightning_lite.storage.fs.permissions import restored_mode, stored_mode
 from lightning_lite.storage.fs.removal import empty_folder
-from lightning_lite.storage.local.layout import StagingFolder
+from lightning_lite.storage.transfer.source_copy import SourceCopy
+from lightning_lite.storage.transfer.staging import StagingFolder
 
 #: Device and inode of a file or folder.
 _Identity = tuple[int, int]
@@ -265,6 +268,41 @@ def remove_source(fd: int, path: str, reason_to_keep: Callable[[], str | None] =
     if reason is not None:
         return _kept(reason, aside, path)
     return _remove_folder(fd, aside) if S_ISDIR(syscalls.fstat(fd).st_mode) else _remove_file(aside, path)
+
+
+def remove_copied(copy: SourceCopy) -> None:
+    """Remove a source after its copy, unless it has changed since or is in use; then warn."""
+    stays = _reason_to_keep(copy, is_renamed=False)
+    if stays is None:
+        stays = remove_source(copy.fd, copy.source.path, partial(_reason_to_keep, copy, is_renamed=True))
+    if stays is not None:
+        warn_that_it_stays(copy.source.path, stays)
+
+
+def _reason_to_keep(copy: SourceCopy, *, is_renamed: bool) -> str | None:
+    """Return why a source may not be removed after its copy, or `None`."""
+    try:
+        # Again: another process may have opened it during the copy.
+        obstacle = content_obstacle(copy.fd, copy.source.path)
+        if obstacle is not None or copy.is_unchanged(is_renamed=is_renamed):
+            return obstacle
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return "it has changed since"
+
+
+def warn_that_it_stays(path: str, reason: str) -> None:
+    """Warn that the source of a move is not removed.
+
+    Args:
+        path: Its path.
+        reason: Why.
+    """
+    warn(
+        f"put(..., move=True) copies {shown(path)} and does not remove it: {reason}.",
+        DriveWarning,
+        stacklevel=2,
+    )
 
 
 def _remove_file(aside: str, path: str) -> str | None:

@@ -31,8 +31,8 @@ from lightning_lite.storage.fs.locks import wait_for, write_holder
 from lightning_lite.storage.fs.opening import is_inside, open_beneath, path_only
 from lightning_lite.storage.fs.permissions import restored_mode
 from lightning_lite.storage.fs.sqlite import PAGE, log_of
-from lightning_lite.storage.local.layout import Staged, StagingFolder
 from lightning_lite.storage.names import RESERVED
+from lightning_lite.storage.transfer.staging import Staged, StagingFolder
 
 #: Name of the folder next to a destination in which files are staged that cannot be staged in the drive.
 STAGING = f"{RESERVED}.staging"

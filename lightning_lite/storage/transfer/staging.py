@@ -1,0 +1,173 @@
+"""A folder for files that are not visible yet, or not any more.
+
+A process locks what it creates in a staging folder until it has moved it to its place. Entries without a lock
+are leftovers of dead processes, or replaced files; the next put or delete removes them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from stat import S_ISDIR
+from types import TracebackType
+from typing import Self
+
+from lightning_lite.root_access import SHARED
+from lightning_lite.storage.fs import syscalls
+from lightning_lite.storage.fs.removal import empty_folder
+from lightning_lite.storage.names import RESERVED
+
+#: Prefix of the names of all staged files and folders.
+PREFIX = f"{RESERVED}-"
+
+_numbers = count()
+
+
+class Staged:
+    """A new file or folder in the staging folder, locked; removed at the end of `with`, unless moved.
+
+    Attributes:
+        path: Its path, until it is moved to its place.
+        dir_fd: Folder to which `path` is relative, or `None`.
+        fd: Its descriptor, for writing if it is a file.
+        is_placed: Whether it was moved away, so that nothing is left to remove.
+    """
+
+    def __init__(self, staging: StagingFolder, fd: int, name: str) -> None:
+        self.path = f"{staging.folder}/{name}"
+        self.dir_fd = staging.dir_fd
+        self.fd = fd
+        self.is_placed = False
+        self._staging = staging
+        self._name = name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        syscalls.close(self.fd)
+        if not self.is_placed:
+            # Suppressed so that it hides no other error; the next put or delete removes the rest.
+            with suppress(OSError):
+                self._staging.remove_if_dead(self._name)
+
+
+class StagingFolder:
+    """A folder for files that are not visible.
+
+    Args:
+        folder: Its path, on the file system to which the files will be moved.
+        dir_fd: Folder to which `folder` is relative, or `None`.
+        is_needed: Returns whether the entry of a name stays although no process has locked it.
+
+    Attributes:
+        is_shared: Whether other users of a group write into it, too.
+    """
+
+    def __init__(
+        self, folder: str, dir_fd: int | None = None, is_needed: Callable[[str], bool] = lambda name: False
+    ) -> None:
+        self.folder = folder
+        self.dir_fd = dir_fd
+        self._is_needed = is_needed
+        self.is_shared = False
+
+    def new_file(self) -> Staged:
+        """Create an empty file, open for writing."""
+        while True:
+            name = _new_name()
+            fd = syscalls.open_file(f"{self.folder}/{name}", syscalls.CREATE, 0o600, dir_fd=self.dir_fd)
+            if _is_held(fd, partial(_has_name, fd)):
+                if self.is_shared:  # so that another user can finish or remove it if this process dies
+                    syscalls.fchmod(fd, 0o640)
+                return Staged(self, fd, name)
+
+    def new_folder(self) -> Staged:
+        """Create an empty folder."""
+        while True:
+            name = _new_name()
+            path = f"{self.folder}/{name}"
+            syscalls.mkdir(path, 0o700, dir_fd=self.dir_fd)
+            try:
+                fd = syscalls.open_file(path, syscalls.FOLDER, dir_fd=self.dir_fd)
+            except FileNotFoundError:
+                continue  # another process removed it before it was locked
+            if _is_held(fd, partial(syscalls.is_same, fd, path, self.dir_fd)):
+                if self.is_shared:
+                    syscalls.fchmod(fd, SHARED)
+                return Staged(self, fd, name)
+
+    def make_parent(self, path: str, permissions: int = 0o755) -> None:
+        """Create a folder at a path in the drive; in a group root the group may write to it.
+
+        Args:
+            path: Absolute path.
+            permissions: Its permissions in a private root; the umask reduces them.
+        """
+        syscalls.mkdir(path, permissions)
+        if self.is_shared:
+            fd = syscalls.open_file(path, syscalls.FOLDER)
+            try:
+                syscalls.fchmod(fd, SHARED)
+            finally:
+                syscalls.close(fd)
+
+    def new_path(self) -> str:
+        """Return a free path, for a file or folder that will be removed."""
+        return f"{self.folder}/{_new_name()}"
+
+    def sweep(self) -> None:
+        """Remove everything that no process has locked."""
+        for name in syscalls.listdir(self.folder if self.dir_fd is None else self.dir_fd):
+            if name.startswith(PREFIX):
+                with suppress(OSError):  # another process removes it, too, or the next call does
+                    self.remove_if_dead(name)
+
+    def remove_if_dead(self, name: str) -> None:
+        """Remove the entry `name`, unless it is locked or needed."""
+        path = f"{self.folder}/{name}"
+        try:
+            fd = syscalls.open_file(path, syscalls.READ, dir_fd=self.dir_fd)
+        except FileNotFoundError:
+            return  # it was moved to its place
+        try:
+            if not syscalls.try_lock(fd) or not syscalls.is_same(fd, path, self.dir_fd):
+                return
+            if self._is_needed(name):
+                return
+            if not S_ISDIR(syscalls.fstat(fd).st_mode):
+                syscalls.unlink(path, dir_fd=self.dir_fd)
+            elif empty_folder(fd):
+                syscalls.rmdir(path, dir_fd=self.dir_fd)
+        finally:
+            syscalls.close(fd)
+
+
+def _is_held(fd: int, is_there: Callable[[], bool]) -> bool:
+    """Lock a new file or folder, and return whether it still exists."""
+    try:
+        syscalls.flock(fd, syscalls.LOCK_EX | syscalls.LOCK_NB)
+        if is_there():
+            return True
+    except BlockingIOError:
+        pass  # another process takes it for a leftover, and removes it
+    except BaseException:
+        syscalls.close(fd)
+        raise
+    syscalls.close(fd)
+    return False
+
+
+def _has_name(fd: int) -> bool:
+    return syscalls.fstat(fd).st_nlink > 0
+
+
+def _new_name() -> str:
+    # With the time, because pids repeat: in another container, or when the system reuses them.
+    return f"{PREFIX}{os.getpid():x}-{next(_numbers):x}-{time.time_ns():x}"
