@@ -2,21 +2,21 @@
 
 What users call:
     drive         Drive: a named folder that components share
-    user_folder   to which files of the user an argument of a drive refers
     path          Path: a path that knows which work made its file
     payload       Payload: an object that one work makes and another one reads
     file_system   FileSystem: files that belong to no component
     mount         Mount: accepted for compatibility, without effect
 
 Between them and a store:
+    user_folder   to which files of the user an argument of a drive refers
     base          the interface of a store, and the values that cross it
     stores        which store keeps a drive
     artifacts     the files behind Path, Payload and FileSystem
     names         rules for ids, components, paths and patterns
-    targets       what the argument `to` means
+    destinations  what the argument `to` means
     pickle_file   the format of a Payload's file
     imprint       size and digest of such a file, checked before it is unpickled
-    stat_cache    which files of a Path are unchanged since they were stored
+    stored_states which files of a Path are unchanged since they were stored
     progress      a bar for long transfers
     notebook      a table of a drive's files
     errors        all errors

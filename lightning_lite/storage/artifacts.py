@@ -21,7 +21,7 @@ from typing import Literal
 
 from lightning_lite.context import current_caller
 from lightning_lite.settings import resolve_drives, resolve_durable
-from lightning_lite.storage import synced_files
+from lightning_lite.storage import sync_notes
 from lightning_lite.storage.base import Destination, Parts, Source
 from lightning_lite.storage.errors import DriveIsDirectory, DriveNotADirectory
 from lightning_lite.storage.fs import syscalls
@@ -73,14 +73,14 @@ class Artifacts:
             move: Whether it may be removed, so that it need not be copied.
         """
         source = Source(path, "/", follow_symlinks=True, check=_check)
-        before = synced_files.state_of(path) if self._is_noted(parts, path) else None
+        before = sync_notes.state_of(path) if self._is_noted(parts, path) else None
         try:
             self._put(owner, parts, source, move=move)
         except (DriveIsDirectory, DriveNotADirectory):
             self._remove_other_kind(owner, parts)
             self._put(owner, parts, source, move=move)
         if before is not None:
-            synced_files.remember(self.root, owner, path, before)
+            sync_notes.remember(self.root, owner, path, before)
 
     def restore(self, owner: str, parts: Parts, place: str, *, overwrite: bool) -> None:
         """Copy the file or folder of `owner` at `parts` to a path.
@@ -93,7 +93,7 @@ class Artifacts:
         """
         self.store.get(parts, destination(place, overwrite=overwrite), owner=owner)
         if self._is_noted(parts, place):
-            synced_files.remember(self.root, owner, place, synced_files.state_of(place))
+            sync_notes.remember(self.root, owner, place, sync_notes.state_of(place))
 
     def has(self, owner: str, parts: Parts) -> bool:
         """Return whether `owner` has something at `parts`."""
@@ -112,7 +112,7 @@ class Artifacts:
         """
         if not is_url(self.root):
             return False  # the owner and its readers have the same file
-        if not synced_files.is_synced(self.root, owner, path):
+        if not sync_notes.is_synced(self.root, owner, path):
             return False
         top = len("/".join(parts))
         stored = {

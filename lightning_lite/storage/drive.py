@@ -25,6 +25,7 @@ from lightning_lite.settings import (
     resolve_root_mode,
 )
 from lightning_lite.storage.base import Destination, Entry, Parts, Store
+from lightning_lite.storage.destinations import Target, destinations
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDuplicate,
@@ -49,7 +50,6 @@ from lightning_lite.storage.names import (
 from lightning_lite.storage.notebook import table
 from lightning_lite.storage.progress import progress
 from lightning_lite.storage.stores import open_store
-from lightning_lite.storage.targets import Target, targets
 from lightning_lite.storage.user_folder import Given, Selection, UserFolder, require_name
 from lightning_lite.store_url import is_url
 from lightning_lite.values.base import Transferable
@@ -327,7 +327,7 @@ class Drive(DriveHandle):
             if to is not None:
                 target = Target(path_parts(to, portable=self.portable_names), path_text(to))
                 is_folder = partial(store.is_folder, owner=None)
-                names = targets(paths, target, several, is_folder, folder.is_folder)
+                names = destinations(paths, target, several, is_folder, folder.is_folder)
             others = {folder.local(parts) for parts in paths} if several else ()
             for parts, target_parts in zip(paths, names, strict=True):
                 name = require_name(target_parts, path if to is None else to)
@@ -468,7 +468,7 @@ class Drive(DriveHandle):
             places = paths
             if target is not None:
                 is_folder = partial(store.is_folder, owner=owner)
-                places = targets(paths, target, several, folder.is_folder, is_folder)
+                places = destinations(paths, target, several, folder.is_folder, is_folder)
             for parts, target_parts in zip(paths, places, strict=True):
                 place = require_name(target_parts, path if to is None else to)
                 destination = Destination(folder.path, place, overwrite, follow_symlinks)

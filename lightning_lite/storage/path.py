@@ -22,8 +22,9 @@ from lightning_lite.errors import WorkingDirectoryGone
 from lightning_lite.paths import absolute, working_directory
 from lightning_lite.root_access import opened
 from lightning_lite.settings import resolve_drives, resolve_root
-from lightning_lite.storage import stat_cache
+from lightning_lite.storage import stored_states
 from lightning_lite.storage.artifacts import Artifacts, absolute_parts, is_there
+from lightning_lite.storage.destinations import Target, destinations
 from lightning_lite.storage.errors import (
     DriveContextError,
     DriveDetached,
@@ -37,7 +38,6 @@ from lightning_lite.storage.errors import (
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.names import PROTOCOL, PathLike, path_parts, path_text
 from lightning_lite.storage.stores import drive_names
-from lightning_lite.storage.targets import Target, targets
 from lightning_lite.values.base import Transferable
 
 _FOLDER = "paths"
@@ -303,18 +303,18 @@ class Path(Transferable, SegmentsPath):
     def _keep(self, work: str) -> None:
         artifacts, parts = Artifacts(".paths"), absolute_parts(self._origin_path)
         with translate_errors("keep", self, "what was kept before stays"):
-            state = stat_cache.state_of(self._origin_path)
+            state = stored_states.state_of(self._origin_path)
             if not (
-                stat_cache.is_unchanged(artifacts.root, self._origin_path, state)
+                stored_states.is_unchanged(artifacts.root, self._origin_path, state)
                 and artifacts.has(work, parts)
             ):
                 artifacts.keep(work, parts, self._origin_path)
-                stat_cache.remember(artifacts.root, self._origin_path, state)
+                stored_states.remember(artifacts.root, self._origin_path, state)
 
     def _target(self, origin: str, to: PathLike) -> str:
         """Return the absolute path that the argument `to` of a get means."""
         store = Artifacts(".paths").store
-        (parts,) = targets(
+        (parts,) = destinations(
             [absolute_parts(self._origin_path)],
             Target(absolute_parts(absolute(to)), path_text(to)),
             several=False,

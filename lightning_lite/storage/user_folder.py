@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lightning_lite.paths import working_directory
 from lightning_lite.storage.base import Parts, Source
+from lightning_lite.storage.destinations import Target
 from lightning_lite.storage.errors import DrivePathError, shown
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.fs.links import relative_to
@@ -23,7 +24,6 @@ from lightning_lite.storage.names import (
     path_text,
     refuse_two_forms,
 )
-from lightning_lite.storage.targets import Target
 
 #: The argument of the user: a path, or several.
 Given = PathLike | tuple[PathLike, ...]

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn
 
     from lightning_lite.tree.argument_watch import ArgumentWatch
-    from lightning_lite.tree.blocks import Block
+    from lightning_lite.tree.schedule_block import Block
 
 #: Longer arguments of a call, in bytes, are not written to the journal.
 _MAX_JOURNALED_ARGUMENTS = 1024

@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from lightning_lite.tree.blocks import find_block
 from lightning_lite.tree.component import Component
 from lightning_lite.tree.cron import next_event
 from lightning_lite.tree.outbox import outbox_of
+from lightning_lite.tree.schedule_block import find_block
 
 #: Names of the state attributes that keep the schedules and loops between passes.
 _STORAGE = ("_schedules", "_iterators")

@@ -19,9 +19,9 @@ from lightning_lite.storage.errors import (
 )
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.object_store.client import PART, Client
+from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.manifest import Manifest, manifest_name
 from lightning_lite.storage.object_store.store import ObjectStore
-from lightning_lite.storage.object_store.url import parse_url
 
 from tests.support.object_proxy import Proxy
 from tests.support.store_user import TREE, User, make, remove

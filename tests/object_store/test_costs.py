@@ -11,9 +11,9 @@ import pytest
 from lightning_lite.storage.fs import syscalls
 from lightning_lite.storage.object_store.cache import Cache
 from lightning_lite.storage.object_store.client import Client
+from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.manifest import Manifest
 from lightning_lite.storage.object_store.store import ObjectStore
-from lightning_lite.storage.object_store.url import parse_url
 
 from tests.support.object_proxy import Proxy
 from tests.support.store_user import User, look

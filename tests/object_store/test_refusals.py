@@ -19,9 +19,8 @@ from lightning_lite.storage.errors import (
     DriveUnsupportedStore,
     DriveUrlError,
 )
-from lightning_lite.storage.object_store.connection import connection_from
+from lightning_lite.storage.object_store.connection import connection_from, parse_url
 from lightning_lite.storage.object_store.store import ObjectStore, drive_names
-from lightning_lite.storage.object_store.url import parse_url
 from lightning_lite.store_url import is_url
 
 from tests.support.object_proxy import Proxy

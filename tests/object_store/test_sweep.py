@@ -10,7 +10,7 @@ from lightning_lite.storage.errors import DriveOSError, DriveWarning
 from lightning_lite.storage.object_store import store as object_stores
 from lightning_lite.storage.object_store import sweep
 from lightning_lite.storage.object_store.client import Client
-from lightning_lite.storage.object_store.url import parse_url
+from lightning_lite.storage.object_store.connection import parse_url
 
 from tests.support.object_proxy import Proxy
 from tests.support.store_user import TREE, User

@@ -10,7 +10,7 @@ import pytest
 
 from lightning_lite.cli.checks import self_test
 from lightning_lite.cli.checks.result import Finding
-from lightning_lite.cli.drives.targets import DriveName, PathInDrive
+from lightning_lite.cli.drives.arguments import DriveName, PathInDrive
 from lightning_lite.storage import Drive
 from lightning_lite.storage.object_store import sweep
 from lightning_lite.storage.stores import drive_names

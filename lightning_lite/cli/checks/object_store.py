@@ -12,8 +12,7 @@ from lightning_lite.formats import count
 from lightning_lite.storage.errors import DriveError, DrivePermissionError
 from lightning_lite.storage.object_store.client import Client
 from lightning_lite.storage.object_store.conditions import Conditions
-from lightning_lite.storage.object_store.connection import check_keys
-from lightning_lite.storage.object_store.url import parse_url
+from lightning_lite.storage.object_store.connection import check_keys, parse_url
 from lightning_lite.storage.stores import drive_names
 
 #: Seconds of a request above which a `put` of a small file takes noticeable time: it has four.

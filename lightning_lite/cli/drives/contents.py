@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.drives.targets import (
+from lightning_lite.cli.drives.arguments import (
     NAME_LIMIT,
     DriveName,
     PathInDrive,

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.drives.targets import (
+from lightning_lite.cli.drives.arguments import (
     NAME_LIMIT,
     command_line_errors,
     component_option,
@@ -22,8 +22,8 @@ from lightning_lite.cli.drives.targets import (
 )
 from lightning_lite.cli.options import BadInput, examples, place_option, plain_option
 from lightning_lite.cli.output import say
+from lightning_lite.storage.destinations import check_last_names
 from lightning_lite.storage.errors import shown
-from lightning_lite.storage.targets import check_last_names
 from lightning_lite.storage.user_folder import UserFolder
 from lightning_lite.text import one_line
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 
 from lightning_lite.cli.command_classes import Command
-from lightning_lite.cli.drives.targets import command_line_errors
+from lightning_lite.cli.drives.arguments import command_line_errors
 from lightning_lite.cli.options import (
     BadInput,
     ParamType,

@@ -1,4 +1,4 @@
-"""How an object store is reached: endpoint, region and keys, from the usual variables of the environment.
+"""How an object store is reached: its address; endpoint, region and keys from the usual variables.
 
 Keys are read each time that a connection is made, and are given to the library only. They are in no value
 that this package pickles, shows or writes.
@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from lightning_lite import store_url
 from lightning_lite.places import is_loopback
 from lightning_lite.storage.errors import DrivePermissionError, DriveUrlError, shown
+from lightning_lite.store_url import StoreUrl
 
 #: Allows to ask the address at which a machine of a cloud gives keys to everything that runs on it.
 INSTANCE_ROLE_VARIABLE = "LIGHTNING_LITE_INSTANCE_ROLE"
@@ -104,3 +106,18 @@ def check_keys(environment: Mapping[str, str] = os.environ) -> None:
             f"not set in the environment of this process; set both, or on a machine of a cloud that gives "
             f"keys to its programs {INSTANCE_ROLE_VARIABLE}=1."
         )
+
+
+def parse_url(text: str) -> StoreUrl:
+    """Return bucket and prefix of an address.
+
+    Args:
+        text: `s3://bucket` or `s3://bucket/prefix`.
+
+    Raises:
+        DriveUrlError: It is no address of an object store, or of one that is not supported.
+    """
+    try:
+        return store_url.parse(text)
+    except store_url.InvalidUrl as error:
+        raise DriveUrlError(str(error)) from None

@@ -47,6 +47,7 @@ from lightning_lite.storage.names import PROTOCOL, drive_name
 from lightning_lite.storage.object_store.cache import LIMIT, Cache
 from lightning_lite.storage.object_store.client import Client, SwapResult
 from lightning_lite.storage.object_store.conditions import Conditions
+from lightning_lite.storage.object_store.connection import parse_url
 from lightning_lite.storage.object_store.download import Downloader, ObjectMissing
 from lightning_lite.storage.object_store.manifest import (
     RECENT,
@@ -61,7 +62,6 @@ from lightning_lite.storage.object_store.manifest import (
 from lightning_lite.storage.object_store.parallel import in_parallel
 from lightning_lite.storage.object_store.sweep import Deadline, sweep
 from lightning_lite.storage.object_store.upload import Uploader
-from lightning_lite.storage.object_store.url import parse_url
 from lightning_lite.storage.object_store.verify import verify
 from lightning_lite.storage.transfer.delivery import Delivery
 from lightning_lite.storage.transfer.move import (

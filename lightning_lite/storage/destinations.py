@@ -26,7 +26,7 @@ class Target(NamedTuple):
         return self.text.endswith(("/", "/.")) or self.text == "."
 
 
-def targets(
+def destinations(
     paths: list[Parts],
     target: Target,
     several: bool,

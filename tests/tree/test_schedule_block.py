@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from lightning_lite.tree.blocks import find_block
+from lightning_lite.tree.schedule_block import find_block
 
 
 class Condition:

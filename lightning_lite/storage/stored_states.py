@@ -1,4 +1,4 @@
-"""Remembers size and times of kept files, so that unchanged ones are not copied again."""
+"""The states of files that this process has stored, so that unchanged ones are not copied again."""
 
 from __future__ import annotations
 
