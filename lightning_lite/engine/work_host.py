@@ -11,7 +11,7 @@ It is pickled and sent to the process of the work. The runner carries its messag
 from __future__ import annotations
 
 import os
-from _thread import RLock, get_ident
+from _thread import RLock, get_ident  # threading would cost each work 1 ms
 from collections.abc import Callable
 from operator import is_
 from types import TracebackType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _weakref import ref
+from _weakref import ref  # weakref itself would cost each work 0.5 ms
 from collections import deque
 from collections.abc import Callable
 

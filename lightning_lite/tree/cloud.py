@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _collections_abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.resources import KINDS

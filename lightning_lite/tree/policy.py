@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _collections_abc import Mapping
+from collections.abc import Mapping
 
 from lightning_lite.errors import ComponentError
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import get_ident
+from _thread import get_ident  # threading would cost each work 1 ms
 
 from lightning_lite import timing
 from lightning_lite.light_typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def find_free_port(host: str) -> int:
 
 def is_answering(host: str, port: int) -> bool:
     """Return whether a server accepts connections at this address and port."""
-    import _socket  # noqa: PLC0415
+    import _socket  # noqa: PLC0415 - as above
 
     try:
         probe = _socket.socket(_family(_socket, host), _socket.SOCK_STREAM)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _collections_abc import Mapping
+from collections.abc import Mapping
 from functools import wraps
 
 from lightning_lite import timing

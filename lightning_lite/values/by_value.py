@@ -6,7 +6,6 @@ reduced here, so that `values/definitions` puts them into their module in the ot
 
 from __future__ import annotations
 
-import _pickle
 import abc
 import copyreg
 import dataclasses
@@ -14,6 +13,7 @@ import functools
 import linecache
 import marshal
 import os
+import pickle
 import sys
 import types
 import typing
@@ -130,7 +130,7 @@ class _Made:
         return self._reduced
 
 
-class _ValuePickler(_pickle.Pickler):
+class _ValuePickler(pickle.Pickler):
     """Pickles by value what the receiver can't import.
 
     Args:

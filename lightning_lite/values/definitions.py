@@ -9,7 +9,7 @@ because they may refer to themselves.
 
 from __future__ import annotations
 
-from _thread import RLock
+from _thread import RLock  # threading would cost each work of a script 1 ms
 from types import CellType, FunctionType, new_class, resolve_bases
 
 from lightning_lite.light_typing import TYPE_CHECKING

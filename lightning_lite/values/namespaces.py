@@ -10,10 +10,10 @@ the script.
 
 from __future__ import annotations
 
-import _pickle
+import _pickle  # pickle itself would cost each work 5 ms
 import os
 import sys
-from _thread import get_ident
+from _thread import get_ident  # threading would cost each work 1 ms
 from types import FunctionType, ModuleType
 
 from lightning_lite.light_typing import TYPE_CHECKING, NamedTuple

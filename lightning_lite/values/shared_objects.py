@@ -12,7 +12,7 @@ loaded package there is nothing to share.
 
 from __future__ import annotations
 
-import _pickle
+import _pickle  # pickle itself would cost each work with shared objects 5 ms
 import os
 import sys
 from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ the same token, so that it arrives once there, and is the same object when it co
 from __future__ import annotations
 
 import os
-from _weakref import ref
+from _weakref import ref  # weakref itself would cost each work 0.5 ms
 from itertools import count
 
 from lightning_lite.light_typing import TYPE_CHECKING

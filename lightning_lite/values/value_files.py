@@ -13,16 +13,16 @@ Only processes that handle a big value load this module.
 
 from __future__ import annotations
 
-import _pickle
+import _pickle  # pickle itself would cost each work with a big value 5 ms
 import errno
 import mmap
 import os
 import stat
 import sys
-from _weakref import ref
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from weakref import ref
 
 from xxhash import xxh3_128
 

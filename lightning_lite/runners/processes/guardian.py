@@ -22,7 +22,7 @@ import os
 import select
 import sys
 import time
-from _thread import allocate_lock
+from _thread import allocate_lock  # threading would cost this program 2 ms
 
 if __package__:
     from lightning_lite.runners.processes.marked import VARIABLE, kill_marked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _socket
+import _socket  # socket itself would cost such a work some milliseconds
 from array import array
 
 from lightning_lite.errors import RunnerError

@@ -8,7 +8,7 @@ memory until one of them changes it. The server ends when the other end of its s
 
 from __future__ import annotations
 
-import _socket
+import _socket  # socket itself would cost the first work some milliseconds
 import errno
 import gc
 import marshal

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock, get_ident
+from _thread import allocate_lock, get_ident  # threading would cost each work 1 ms
 
 from lightning_lite.errors import RunnerError
 from lightning_lite.light_typing import TYPE_CHECKING
