@@ -26,7 +26,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, assert_never, cast
 
 from lightning_lite.clock import Moment
 from lightning_lite.context import SCRIPT, Caller, acting_as
@@ -310,8 +310,11 @@ class Machine:
                 self.has_exits = True
             case StopWanted():
                 supervisor.ask_stop(report.timeout, now)
-            case RestartWanted() if self._supervisors.has(supervisor):
-                supervisor.ask_restart(report.timeout, now)
+            case RestartWanted():
+                if self._supervisors.has(supervisor):
+                    supervisor.ask_restart(report.timeout, now)
+            case _:
+                assert_never(report)
         self._outbox.reasons[f"{report.work}: {type(report).__name__}"] = report.work
 
     def _wake(self, name: str, now: Moment) -> None:
@@ -550,6 +553,8 @@ class Machine:
                 supervisor.ask_restart(request.timeout, now)
             case StacksRequested():
                 supervisor.ask_stacks()
+            case _:
+                assert_never(request)
 
     def _advance(self, now: Moment) -> None:
         """Let the supervisors send what they can, and end the app if a work has failed for good."""

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import assert_never
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.compaction import Compaction
 from lightning_lite.engine.state_watch import StateWatch
 from lightning_lite.errors import JournalError, JournalGone
 from lightning_lite.events import (
+    AnswersKept,
+    AnswerUsed,
+    CallAsked,
+    CallFailed,
+    CallsKept,
     CallStatusChanged,
     CallSucceeded,
     CallSurvived,
+    ComponentAttached,
+    ComponentDetached,
     Event,
+    HistoryKept,
+    ProcessStarted,
     RunBegun,
+    ScheduleFired,
     StateReported,
     StateWritten,
+    WorkKept,
+    WorkStatusChanged,
 )
 from lightning_lite.runs.event_codec import encode_events
 from lightning_lite.runs.journal import Journal
@@ -113,6 +126,25 @@ class Recorder:
                         self._young.pop((event.component, event.key), None)
                     case StateReported() | StateWritten():
                         self._state.see(event, now)
+                    case (
+                        CallAsked()
+                        | AnswerUsed()
+                        | CallFailed()
+                        | CallSurvived()
+                        | WorkStatusChanged()
+                        | ProcessStarted()
+                        | ScheduleFired()
+                        | ComponentAttached()
+                        | ComponentDetached()
+                        | RunBegun()
+                        | HistoryKept()
+                        | CallsKept()
+                        | AnswersKept()
+                        | WorkKept()
+                    ):
+                        pass  # neither begins nor ends an attempt, nor changes the state
+                    case _:
+                        assert_never(event)
 
     def close(self) -> None:
         """Compact a journal that has grown, write what could not be written before, and close the journal."""

@@ -13,17 +13,29 @@ from collections.abc import Iterable
 from itertools import pairwise
 from threading import Condition, Lock, Thread
 from time import monotonic, time
-from typing import Any
+from typing import Any, assert_never
 
 from lightning_lite.errors import JournalError, NothingToResume
 from lightning_lite.events import (
     AnswersKept,
+    AnswerUsed,
+    CallAsked,
+    CallFailed,
     CallsKept,
     CallStatusChanged,
     CallSucceeded,
+    CallSurvived,
+    ComponentAttached,
+    ComponentDetached,
     Event,
     HistoryKept,
+    ProcessStarted,
     RunBegun,
+    ScheduleFired,
+    StateReported,
+    StateWritten,
+    WorkKept,
+    WorkStatusChanged,
 )
 from lightning_lite.monitor.event_reader import EventReader, Stamp, stamp_of
 from lightning_lite.runs.catalog import RunSummary
@@ -202,8 +214,23 @@ class _Calls:
                 self._begun = begun[0] if begun else None
             case RunBegun(time=moment):
                 self._begun = moment if self._begun is None else self._begun
+            case (
+                CallAsked(time=moment)
+                | CallFailed(time=moment)
+                | CallSurvived(time=moment)
+                | AnswerUsed(time=moment)
+                | StateReported(time=moment)
+                | StateWritten(time=moment)
+                | WorkStatusChanged(time=moment)
+                | WorkKept(time=moment)
+                | ProcessStarted(time=moment)
+                | ScheduleFired(time=moment)
+                | ComponentAttached(time=moment)
+                | ComponentDetached(time=moment)
+            ):
+                pass  # the end of an attempt is in the events above
             case _:
-                moment = event.time
+                assert_never(event)
         self._last = max(self._last, moment)
 
     def _note_status(self, status: WorkStatus) -> None:

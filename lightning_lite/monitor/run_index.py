@@ -7,19 +7,25 @@ it. Both are fed with the same events, one after the other.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from lightning_lite.engine.history import RunHistory
 from lightning_lite.events import (
     AnswersKept,
+    AnswerUsed,
     CallAsked,
+    CallFailed,
     CallsKept,
     CallStatusChanged,
     CallSucceeded,
+    CallSurvived,
+    ComponentAttached,
     ComponentDetached,
     Event,
     HistoryKept,
+    ProcessStarted,
     RunBegun,
+    ScheduleFired,
     StateReported,
     StateWritten,
     WorkKept,
@@ -205,8 +211,17 @@ class RunIndex:
             case ComponentDetached():
                 for name in [name for name in self.changes if is_below(name, event.component)]:
                     del self.changes[name]
+            case (
+                ComponentAttached()
+                | ScheduleFired()
+                | ProcessStarted()
+                | CallFailed()
+                | CallSurvived()
+                | AnswerUsed()
+            ):
+                pass  # concerns neither a failure nor a change of state
             case _:
-                pass
+                assert_never(event)
         self._newest.append((event.time, type(event), event.component, call))
 
     def _add_failure(self, work: str, call: int | None, status: WorkStatus) -> None:
