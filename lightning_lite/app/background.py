@@ -16,7 +16,7 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.app.reporting import print_notice
 from lightning_lite.colours import without_colours
 from lightning_lite.errors import ComponentError
@@ -210,4 +210,4 @@ class RunningApp:
 
     def _end_at_exit(self) -> None:
         with suppress(TimeoutError):  # a flow that never ends its pass
-            self.stop(2 * timing.STOP_TIMEOUT)
+            self.stop(2 * timeouts.STOP_TIMEOUT)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.app.flow_requests import FlowRequests
 from lightning_lite.app.shown_layout import ShownLayout
 from lightning_lite.app.state_changes import apply_changes, read_changes
@@ -165,7 +165,7 @@ class Commands:
 
 
 def _timeout(request: dict[str, Any]) -> float:
-    timeout = request.get("timeout", timing.STOP_TIMEOUT)
+    timeout = request.get("timeout", timeouts.STOP_TIMEOUT)
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
         raise CommandError(f"timeout must be a number of seconds, 0 or more; found {timeout!r}")
     return float(timeout)

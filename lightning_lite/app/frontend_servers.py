@@ -16,7 +16,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import NamedTuple
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.frontends.base import Frontend
 from lightning_lite.text import one_line
 from lightning_lite.tree.ports import find_free_port, is_answering
@@ -127,9 +127,9 @@ class _Server:
             frontend.start_server(HOST, port)
         except _ERRORS as error:
             return _End(_describe(error), isinstance(error, OSError) and error.errno == errno.EADDRINUSE)
-        answers, pause = False, timing.PROBE_INTERVAL_MIN
+        answers, pause = False, timeouts.PROBE_INTERVAL_MIN
         while not self._must_end.wait(pause):
-            pause = min(pause * 2, timing.PROBE_INTERVAL_MAX)
+            pause = min(pause * 2, timeouts.PROBE_INTERVAL_MAX)
             failure = _failure_of(frontend)
             if failure is not None:
                 return _End(f"{failure}; see {frontend.log}", not answers)
@@ -203,13 +203,13 @@ class FrontendServers:
         servers = [*self._ending, *self._servers.values()]
         for server in servers:
             server.end()
-        deadline = monotonic() + timing.FRONTEND_STOP_TIMEOUT
+        deadline = monotonic() + timeouts.FRONTEND_STOP_TIMEOUT
         for server in servers:
             server.join(max(0.0, deadline - monotonic()))
             if server.is_alive:
                 self._options.say(
                     f"The page of {server.flow}: {type(server.frontend).__qualname__} has not stopped within "
-                    f"{timing.FRONTEND_STOP_TIMEOUT:g} seconds; the app ends without waiting for it."
+                    f"{timeouts.FRONTEND_STOP_TIMEOUT:g} seconds; the app ends without waiting for it."
                 )
         self._servers, self._ending = {}, []
 

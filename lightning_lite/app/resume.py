@@ -13,7 +13,7 @@ from lightning_lite.engine.replay import Replay
 from lightning_lite.root_access import opened
 from lightning_lite.run_options import RunOptions
 from lightning_lite.runs.catalog import find_resumable, run_path
-from lightning_lite.runs.folder import RunFolder, beginning
+from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.journal_values import remove_unneeded
 from lightning_lite.tree.class_identity import class_identity
@@ -52,7 +52,7 @@ def open_run(root: LightningFlow, options: RunOptions, path: str | None) -> tupl
     """
     identity = _identity(root)
     if path is None:
-        with beginning(options.root_dir, options.root_mode):
+        with creating_run(options.root_dir, options.root_mode):
             folder = RunFolder.create(
                 options.root_dir,
                 app=name_of_app(root),
@@ -87,7 +87,7 @@ def _check_values(folder: str, needed: Collection[str]) -> None:
     """Remove the files of big values that no remembered call needs; the others are verified when read."""
     if os.path.lexists(folder):
         value_files().remove_unreferenced(folder, needed)
-        value_files().distrust(folder)
+        value_files().mark_unverified(folder)
 
 
 def name_of_app(root: LightningFlow) -> str:

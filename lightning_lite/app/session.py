@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from importlib import import_module
 from typing import ClassVar, Literal
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.app.api_routes import collect_commands, collect_routes, hidden_by_verbs
 from lightning_lite.app.commands import Api, Commands
 from lightning_lite.app.flow_requests import FlowRequests
@@ -344,7 +344,7 @@ class Session:
         self.requests.close()  # first, so that no request waits while works are shut down
         reports = list(self._unapplied)
         try:
-            reports += self.runner.close(timing.STOP_TIMEOUT)
+            reports += self.runner.close(timeouts.STOP_TIMEOUT)
         finally:
             try:
                 self._close(state, reports)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Self
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import UI_PACKAGES, install_command, missing_package
 from lightning_lite.frontends.child_process import end_program, start_program
@@ -75,7 +75,7 @@ class WebPage:
         process = self._process
         assert process.stdout is not None
         end_program(process)
-        self._printer.join(timing.PROGRAM_STOP_TIMEOUT)
+        self._printer.join(timeouts.PROGRAM_STOP_TIMEOUT)
         process.stdout.close()
 
     def _print(self) -> None:

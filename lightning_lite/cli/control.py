@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_target, find_work
 from lightning_lite.errors import CommandError
@@ -19,7 +19,7 @@ timeout_option = click.option(
     "-t",
     "--timeout",
     type=click.FloatRange(min=0),
-    default=timing.STOP_TIMEOUT,
+    default=timeouts.STOP_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="Time that a work has to end before it is killed.",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.engine.work_host import WorkHost
 from lightning_lite.errors import RankFailed
 from lightning_lite.runners.exit_status import describe_exit
@@ -98,7 +98,7 @@ class LaunchedNode(LightningWork):
             value = self.launch(ranks[0])
         except Exception as error:
             # The failure of another process is the reason of this one, for example of a lost connection.
-            _check(children, timing.RANK_PATIENCE, error)
+            _check(children, timeouts.RANK_PATIENCE, error)
             raise
         else:
             _check(children, None)
@@ -164,7 +164,7 @@ def _check(
     running = list(children)
     while running and (end is None or time.monotonic() < end):
         with suppress(subprocess.TimeoutExpired):
-            running[0].wait(timing.RANK_CHECK_INTERVAL)
+            running[0].wait(timeouts.RANK_CHECK_INTERVAL)
         running = [child for child in running if child.poll() is None]
         for rank, child in enumerate(children, 1):
             if child.returncode:

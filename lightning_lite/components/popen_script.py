@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.components.scripts import arguments_of, check_script, plain_variables
 from lightning_lite.errors import ScriptFailed
 from lightning_lite.runners.exit_status import describe_exit
@@ -104,7 +104,7 @@ def _end(child: subprocess.Popen[bytes]) -> int:
     """End a child: with SIGTERM, and if it does not end, kill it."""
     child.terminate()
     try:
-        return child.wait(timing.SCRIPT_STOP_TIMEOUT)
+        return child.wait(timeouts.SCRIPT_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         child.kill()
         return child.wait()

@@ -334,7 +334,7 @@ class RunHistory:
                 work.records.apply(event)
             case CallSurvived():
                 self._find(event)
-                self._absolve(event.component, event.key)
+                self._stop_counting_deaths(event.component, event.key)
             case ScheduleFired():
                 pass
             case HistoryKept() | CallsKept() | AnswersKept() | WorkKept():
@@ -365,7 +365,7 @@ class RunHistory:
             self.deaths[sent] = self.deaths.get(sent, 0) + 1
         self._sent.clear()
 
-    def _absolve(self, work: str, key: str) -> None:
+    def _stop_counting_deaths(self, work: str, key: str) -> None:
         """Stop counting deaths against a call: it has ended, or the flow has survived it."""
         self._sent.discard((work, key))
         if self.deaths:
@@ -407,11 +407,11 @@ class RunHistory:
         if shown is None or shown._call is not call:
             self._show(work, call, None)
         if not isinstance(event, CallStatusChanged):
-            self._absolve(work.name, key)
+            self._stop_counting_deaths(work.name, key)
         elif event.status.stage == WorkStageStatus.RUNNING:
             self._sent.add((work.name, key))
         elif event.status.stage not in _UNFINISHED:
-            self._absolve(work.name, key)
+            self._stop_counting_deaths(work.name, key)
 
     def _show(self, work: WorkHistory, call: Call, arguments: bytes | None) -> None:
         shown = work.shown[call.key] = CallHistory(work.name, call, arguments)
@@ -437,7 +437,7 @@ class RunHistory:
         """Fold the removal of a component with all below it; the history of its works stays."""
         for work, key in [*self._sent, *self.deaths]:
             if is_below(work, top):
-                self._absolve(work, key)
+                self._stop_counting_deaths(work, key)
         for name, known in self.works.items():
             if is_below(name, top):
                 # Events about these calls may follow, under another name of the work.

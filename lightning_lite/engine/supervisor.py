@@ -17,8 +17,8 @@ from typing import Literal
 
 from lightning_lite.clock import Moment
 from lightning_lite.engine.failures import describe_call, error_of
-from lightning_lite.engine.host_packing import pack_host
 from lightning_lite.engine.state_sync import StateSync
+from lightning_lite.engine.work_pickling import pack_host
 from lightning_lite.errors import RestartLimitReached
 from lightning_lite.events import (
     CallFailed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.clock import Moment
 from lightning_lite.engine.supervisor import Slots, Supervisor
 from lightning_lite.engine.timers import Timers
@@ -96,7 +96,7 @@ class Supervisors:
         """
         for name in [name for name in self._supervisors if is_below(name, removed)]:
             supervisor = self._supervisors.pop(name)
-            supervisor.ask_stop(timing.STOP_TIMEOUT, now)
+            supervisor.ask_stop(timeouts.STOP_TIMEOUT, now)
             self._busy.discard(name)
             self._timers.set(name, None)
             if supervisor.has_process:

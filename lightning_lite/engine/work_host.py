@@ -16,7 +16,7 @@ from collections.abc import Callable
 from operator import is_
 from types import TracebackType
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.context import current_caller
 from lightning_lite.engine.failures import describe_exception
 from lightning_lite.errors import StateError, StopRun
@@ -37,7 +37,7 @@ from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Carrier, Transferable
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, unpack, why_not
-from lightning_lite.values.secret_texts import learn, texts_in
+from lightning_lite.values.secret_texts import add_texts, texts_in
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar
@@ -73,7 +73,7 @@ class WorkHost(Carrier):
         self._send = send
         self._nudge = nudge
         self._pid = os.getpid()
-        self._guard = StopGuard()
+        self._stop_lock = StopDeferringLock()
         self._dirty: dict[str, None] = {}
         self._unacknowledged = False
         self._applied = 0
@@ -91,7 +91,7 @@ class WorkHost(Carrier):
         """Run one attempt of a call, and send its result."""
         value: bytes | None = None
         failure: Failure | None = None
-        with self._guard:
+        with self._stop_lock:
             self._apply(call.changes, call.written)
             self._in_call = True
             self._nudged = False
@@ -115,7 +115,7 @@ class WorkHost(Carrier):
         finally:
             self._in_call = False
             self._unwatch_port()
-        with self._guard:
+        with self._stop_lock:
             self._send(
                 RunEnded(
                     self._work.name,
@@ -132,7 +132,7 @@ class WorkHost(Carrier):
 
     def receive(self, message: WriteState | AcknowledgeState) -> None:
         """Handle a message that arrived while a call runs; called in the helper thread."""
-        with self._guard:
+        with self._stop_lock:
             if isinstance(message, WriteState):
                 self._apply(message.changes, message.written)
                 self._owes_applied = True
@@ -148,7 +148,7 @@ class WorkHost(Carrier):
         Returns:
             Seconds until the next check, or `None` if no list or dict can change.
         """
-        with self._guard:
+        with self._stop_lock:
             self._nudged = False  # before the test, so that a container accessed from now on nudges again
             if not self._in_call or not self._work._node.touched:
                 return None
@@ -160,19 +160,19 @@ class WorkHost(Carrier):
             except (StateError, RuntimeError):
                 pass
             self._report()
-        return timing.LOOK_INTERVAL
+        return timeouts.LOOK_INTERVAL
 
     def interrupt(self) -> None:
-        """Raise `StopRun` in the main thread of the work, as soon as the guard is released."""
+        """Raise `StopRun` in the main thread of the work, as soon as the lock is released."""
         self._is_stopped = True
-        self._guard.interrupt()
+        self._stop_lock.interrupt()
 
     def close(self) -> None:
         """Run `on_exit` of the work and send the last changes."""
         try:
             self._work.on_exit()
         finally:
-            with self._guard:
+            with self._stop_lock:
                 try:
                     self._look_inside()
                 except StateError:  # leave out a value that can't be sent
@@ -182,8 +182,8 @@ class WorkHost(Carrier):
                     self._send(StateChanged(self._work.name, changes, self._applied))
 
     def after_fork(self) -> None:
-        """Replace the guard: the helper thread, which is not in the forked process, may have held it."""
-        self._guard = StopGuard()
+        """Replace the lock: the helper thread, which is not in the forked process, may have held it."""
+        self._stop_lock = StopDeferringLock()
 
     # The link of the work, called by `Component.__setattr__` and `__getattr__`.
 
@@ -192,7 +192,7 @@ class WorkHost(Carrier):
         if type(value) in ATOMS and name not in node.containers:
             self._write_atom(node.owner.__dict__, name, value)
         else:
-            with self._guard:
+            with self._stop_lock:
                 if node.store(name, value):
                     self._dirty[name] = None
                     self._report()
@@ -201,7 +201,7 @@ class WorkHost(Carrier):
             self._watch_port()
 
     def _write_atom(self, attributes: dict[str, Any], name: str, value: Any) -> None:
-        """Store and report a number or another atom; without the guard, which would take most of the time.
+        """Store and report a number or another atom; without the lock, which would take most of the time.
 
         The name is marked as changed after the value is stored, and unmarked before the value is reported, so
         in the worst case a value is reported twice. It is marked before the store as well, because `StopRun`
@@ -213,7 +213,7 @@ class WorkHost(Carrier):
             attributes[name] = value
             dirty[name] = None
         if self._is_stopped or (self._dirty and not self._unacknowledged):
-            with self._guard:  # an inline work raises StopRun when this is released
+            with self._stop_lock:  # an inline work raises StopRun when this is released
                 self._report()
 
     def touch(self, node: Node) -> None:
@@ -232,7 +232,7 @@ class WorkHost(Carrier):
 
     def _run(self, call: RunCall) -> bytes:
         work = self._work
-        learn(call.secrets)
+        add_texts(call.secrets)
         args, kwargs = unpack(call.arguments)
         for name, value in self._transferables().items():
             result = value.before_run(work.name)
@@ -273,7 +273,7 @@ class WorkHost(Carrier):
                 found[name] = value
         return found
 
-    # State. All of these are called with the guard held.
+    # State. All of these are called with the lock held.
 
     def _report(self) -> None:
         """Send the changes, unless the flow has not acknowledged the last message yet."""
@@ -305,7 +305,7 @@ class WorkHost(Carrier):
     def _look_inside(self) -> None:
         if not self._work._node.touched:
             return
-        with self._guard:
+        with self._stop_lock:
             try:
                 self._find_changes()
             finally:
@@ -363,11 +363,11 @@ def _receive_all(value: Any, work: str, received: list[Transferable]) -> Any:
     return value
 
 
-class StopGuard:
+class StopDeferringLock:
     """Re-entrant lock that defers `StopRun` until it is released.
 
     A work is stopped by an exception that a signal handler raises in its main thread, between any two
-    instructions. The guard defers it, so that no message is sent partially, and no change is registered
+    instructions. The lock defers it, so that no message is sent partially, and no change is registered
     without being stored.
     """
 
@@ -394,7 +394,7 @@ class StopGuard:
                 raise StopRun
 
     def interrupt(self) -> None:
-        """Raise `StopRun`: now in the main thread outside the guard, else when the guard is released."""
+        """Raise `StopRun`: now in the main thread without the lock, else when the lock is released."""
         if get_ident() == self._main and self._depth == 0:
             raise StopRun
         self._interrupted = True

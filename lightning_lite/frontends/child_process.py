@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.runners.processes.spawn import finder_modules, search_path
 
 #: The folder that has this package.
@@ -76,7 +76,7 @@ def start_program(
 
 
 def end_program(process: subprocess.Popen[Any]) -> None:
-    """Tell a program to end, wait until it has ended, and kill it after `timing.PROGRAM_STOP_TIMEOUT`.
+    """Tell a program to end, wait until it has ended, and kill it after `timeouts.PROGRAM_STOP_TIMEOUT`.
 
     Args:
         process: Its process.
@@ -88,7 +88,7 @@ def end_program(process: subprocess.Popen[Any]) -> None:
     with suppress(OSError):
         process.stdin.close()
     try:
-        process.wait(timing.PROGRAM_STOP_TIMEOUT)
+        process.wait(timeouts.PROGRAM_STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -238,7 +238,7 @@ def _replace(path: str, data: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def beginning(root: str, root_mode: str = ANY) -> Iterator[None]:
+def creating_run(root: str, root_mode: str = ANY) -> Iterator[None]:
     """Let no other process remove a run during the block, in which a new run is created and takes its lock.
 
     Args:

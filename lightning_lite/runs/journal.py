@@ -261,7 +261,7 @@ class Journal:
         except OSError as error:
             refuse(error, self.path)
         except BaseException:  # Ctrl-C may interrupt between any two lines
-            if log.settle(end):
+            if log.recover_append(end):
                 self._waiting.clear()
             raise
 
@@ -404,7 +404,7 @@ class _LogFile:
             raise
         self.end = end
 
-    def settle(self, end: End) -> bool:
+    def recover_append(self, end: End) -> bool:
         """Return whether an interrupted `append` up to `end` was made; else remove what it left."""
         if self.end != end:
             size = os.fstat(self._fd).st_size

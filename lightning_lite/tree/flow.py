@@ -19,12 +19,12 @@ from lightning_lite.tree.component import defining_class, replace_method
 from lightning_lite.tree.hierarchy import attach, call_when_attached, find_component
 from lightning_lite.tree.node import STATE_PARTS, TreeMember, check_name, join
 from lightning_lite.tree.outbox import outbox_of
-from lightning_lite.tree.schedule import RecurringFlow
+from lightning_lite.tree.schedule import ScheduledFlow
 from lightning_lite.tree.structures import as_structure, collect, components_below
 from lightning_lite.tree.work import LightningWork
 
 
-class LightningFlow(RecurringFlow):
+class LightningFlow(ScheduledFlow):
     """Coordinates works and other flows; override `run`.
 
     The app calls `run` of the root flow again after each change: of a state, of a call, of an attribute of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _thread import get_ident  # threading would cost each work 1 ms
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def is_answering(host: str, port: int) -> bool:
     except OSError:  # a machine without IPv6
         return False
     try:
-        probe.settimeout(timing.PROBE_TIMEOUT)
+        probe.settimeout(timeouts.PROBE_TIMEOUT)
         return probe.connect_ex((host, port)) == 0
     except OSError:  # the address does not exist, or not yet
         return False
@@ -89,10 +89,10 @@ class PortWatch:
             self._thread.join()
 
     def _watch(self) -> None:
-        pause = timing.PROBE_INTERVAL_MIN
+        pause = timeouts.PROBE_INTERVAL_MIN
         while not self._ended.is_set():
             if is_answering(self._host, self._port):
                 self._answered()
                 return
             self._ended.wait(pause)
-            pause = min(pause * 2, timing.PROBE_INTERVAL_MAX)
+            pause = min(pause * 2, timeouts.PROBE_INTERVAL_MAX)

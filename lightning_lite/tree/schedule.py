@@ -21,7 +21,7 @@ _STORAGE = ("_schedules", "_iterators")
 _COMPLETED = -1
 
 
-class RecurringFlow(Component):
+class ScheduledFlow(Component):
     """Base of flows: schedules, and loops that continue where the last pass ended."""
 
     def __init__(self) -> None:

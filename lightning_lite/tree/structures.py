@@ -14,7 +14,7 @@ from lightning_lite.tree.component import Component
 from lightning_lite.tree.hierarchy import attach, check_attachable, detach
 from lightning_lite.tree.node import STATE_PARTS, Node, TreeMember, check_name
 from lightning_lite.tree.outbox import ComponentRemoved, outbox_of
-from lightning_lite.tree.schedule import RecurringFlow
+from lightning_lite.tree.schedule import ScheduledFlow
 from lightning_lite.tree.work import LightningWork
 
 C = TypeVar("C", bound=Component)
@@ -37,7 +37,7 @@ class Structure(TreeMember):
     @property
     def flows(self) -> dict[str, Any]:
         """All flows in the structure, at any depth, by full name."""
-        return {flow.name: flow for flow in components_below(self, RecurringFlow)}
+        return {flow.name: flow for flow in components_below(self, ScheduledFlow)}
 
     @property
     def state(self) -> dict[str, Any]:

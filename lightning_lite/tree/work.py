@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from functools import wraps
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.context import current_caller
 from lightning_lite.errors import (
     ComponentDefinitionError,
@@ -599,7 +599,7 @@ def _grace(timeout: Any) -> float:
         ComponentError: `timeout` is not a number of seconds.
     """
     if timeout is None:
-        return timing.STOP_TIMEOUT
+        return timeouts.STOP_TIMEOUT
     if type(timeout) not in (int, float) or not 0 <= timeout < float("inf"):
         raise ComponentError(f"timeout is a number of seconds, 0 or more, or None; found {timeout!r}.")
     return float(timeout)

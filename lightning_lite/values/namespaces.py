@@ -139,7 +139,7 @@ def open_namespace(*fields: Any) -> dict[str, Any]:
     if name in _facts:
         known = _facts[name]
         if known is None:
-            _settle(_modules[name], facts)
+            _apply_facts(_modules[name], facts)
         elif not _is_same(known, facts.file, facts.origin):
             return _open_foreign(facts)
         return _modules[name].__dict__
@@ -148,7 +148,7 @@ def open_namespace(*fields: Any) -> dict[str, Any]:
         module = ScriptModule(name)
         _arrived[id(module.__dict__)] = {}
         _modules[name] = module
-        _settle(module, facts)
+        _apply_facts(module, facts)
         if facts.is_registered:
             _enter(name, module)
         return module.__dict__
@@ -174,7 +174,7 @@ def _open_foreign(facts: Facts) -> dict[str, Any]:
     return _foreign[key]
 
 
-def _settle(module: ModuleType, facts: Facts) -> None:
+def _apply_facts(module: ModuleType, facts: Facts) -> None:
     _facts[facts.name] = facts
     if facts.file is not None:
         module.__file__ = facts.file

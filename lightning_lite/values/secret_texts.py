@@ -47,7 +47,7 @@ def text_of(token: str) -> str | None:
     return _texts.get(token)
 
 
-def learn(texts: Mapping[str, str] | None) -> None:
+def add_texts(texts: Mapping[str, str] | None) -> None:
     """Take the texts of secrets that come with a message; called before its data is unpickled."""
     global is_in_use
     for token, text in texts.items() if texts else ():

@@ -263,7 +263,7 @@ def list_files(folder: str) -> list[str]:
     ]
 
 
-def distrust(folder: str) -> None:
+def mark_unverified(folder: str) -> None:
     """Let `load` compare each file that is in a folder now with its digests, once."""
     _unverified.update(list_files(folder))
 

@@ -7,7 +7,7 @@ import subprocess
 from threading import Thread
 from typing import Any
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.monitor.control import (
     check_is_here,
     kill_run,
@@ -47,7 +47,7 @@ def act(site: Site, id: str, command: str, work: str | None, timeout: float | No
     run = site.find_run(id)
     if run.state != "running":
         raise Refused(409, f"Run {run.id} is not running: its state is {run.state}.")
-    seconds = timing.STOP_TIMEOUT if timeout is None else timeout
+    seconds = timeouts.STOP_TIMEOUT if timeout is None else timeout
     if command == "stack":
         return _read_stack(run, work)
     if work is None:

@@ -22,7 +22,7 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(value: T | None, error: BaseException | None) -> None:
+    def resolve(value: T | None, error: BaseException | None) -> None:
         if future.cancelled():
             return
         if error is not None:
@@ -37,7 +37,7 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
         except BaseException as raised:  # noqa: BLE001 - the caller gets it
             error = raised
         try:
-            loop.call_soon_threadsafe(settle, value, error)
+            loop.call_soon_threadsafe(resolve, value, error)
         except RuntimeError:
             return  # the loop is closed: the server has ended
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lightning_lite import LightningApp, LightningFlow, timing
+from lightning_lite import LightningApp, LightningFlow, timeouts
 from lightning_lite.app.frontend_servers import FrontendServers
 from lightning_lite.frontends import Frontend, PanelFrontend, StaticWebFrontend, StreamlitFrontend
 from lightning_lite.frontends.listeners import listens
@@ -390,7 +390,7 @@ def test_nothing_waits_for_a_frontend_that_stops_slowly_but_its_successor(serve)
 
 
 def test_the_end_of_the_app_does_not_wait_for_ever(serve, monkeypatch):
-    monkeypatch.setattr(timing, "FRONTEND_STOP_TIMEOUT", 0.05)
+    monkeypatch.setattr(timeouts, "FRONTEND_STOP_TIMEOUT", 0.05)
     slow = Slow(stop=True)
     servers, said = serve({"root": slow})
     port_of(servers)

@@ -34,7 +34,7 @@ LAYERS = [
         "run_options",
         "paths",
         "store_url",
-        "timing",
+        "timeouts",
         "project_file",
         "context",
         "distribution",

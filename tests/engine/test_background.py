@@ -204,9 +204,9 @@ def test_an_end_from_outside_is_raised_by_wait():
 
 SCRIPT = """
 import sys, threading
-from lightning_lite import LightningApp, LightningFlow, LightningWork, timing
+from lightning_lite import LightningApp, LightningFlow, LightningWork, timeouts
 
-timing.STOP_TIMEOUT = 60.0  # a busy machine shall not look like a work that does not end
+timeouts.STOP_TIMEOUT = 60.0  # a busy machine shall not look like a work that does not end
 
 class Work(LightningWork):
     def run(self):

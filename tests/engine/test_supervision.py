@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from lightning_lite import timing
+from lightning_lite import timeouts
 from lightning_lite.errors import (
     ArgumentError,
     ComponentError,
@@ -510,7 +510,7 @@ def stopped_stage(**kwargs):
 
 def test_stop_sends_a_request_and_the_status_is_stopped_after_the_exit():
     stage = stopped_stage()
-    assert StopWork("root.work", timing.STOP_TIMEOUT) in stage.sent
+    assert StopWork("root.work", timeouts.STOP_TIMEOUT) in stage.sent
     assert not stage.root.work.has_stopped
 
     stage.exit("root.work", 0)

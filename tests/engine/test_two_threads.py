@@ -126,7 +126,8 @@ class TwoThreads:
         """Run a call that does `first`, and `second` before the n-th instruction of these codes in it."""
 
         def at_instruction():
-            if self.num_instructions < position and not (codes is OF_THE_WORK and self.host._guard._depth):
+            is_deferred = codes is OF_THE_WORK and self.host._stop_lock._depth
+            if self.num_instructions < position and not is_deferred:
                 self.num_instructions += 1
                 if self.num_instructions == position:
                     second(self)

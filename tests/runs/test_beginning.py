@@ -18,7 +18,7 @@ from old_runs import IDENTITY, make_run, touch
 from lightning_lite.errors import JournalError, JournalInUse
 from lightning_lite.runs import folder, lock, retention
 from lightning_lite.runs.catalog import find_resumable, list_runs, read_runs
-from lightning_lite.runs.folder import RunFolder, beginning
+from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.retention import clean_runs, remove_run
 
@@ -35,7 +35,7 @@ while True:
 
 
 def begin(root: Path) -> tuple[RunFolder, Journal]:
-    with beginning(str(root)):
+    with creating_run(str(root)):
         run = RunFolder.create(str(root), app="Root", identity=IDENTITY)
         return run, Journal.create(run.path, IDENTITY)
 
@@ -62,7 +62,7 @@ def test_a_cleaner_removes_no_run_that_begins(tmp_path: Path):
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_run_is_not_removed_at_any_step_of_its_begin(tmp_path: Path, monkeypatch, steps: int):
     monkeypatch.setattr(retention, "_REMOVE_TIMEOUT", 0.05)
-    with beginning(str(tmp_path)):
+    with creating_run(str(tmp_path)):
         if steps == 0:
             run_path = str(make_run(tmp_path, 1, journal=False))
         else:
@@ -116,7 +116,7 @@ def test_many_apps_that_begin_at_once_do_not_wait_for_each_other(tmp_path: Path)
 
     def start() -> None:
         try:
-            with beginning(str(tmp_path)):
+            with creating_run(str(tmp_path)):
                 begun.wait(60)  # all of them are in the block at the same time
                 run = RunFolder.create(str(tmp_path), app="Root", identity=IDENTITY)
                 journal = Journal.create(run.path, IDENTITY)

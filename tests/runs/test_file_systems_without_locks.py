@@ -16,7 +16,7 @@ from lightning_lite import LightningApp, LightningFlow
 from lightning_lite.errors import AppFailed, JournalError
 from lightning_lite.runs import lock
 from lightning_lite.runs.catalog import read_runs
-from lightning_lite.runs.folder import RunFolder, beginning
+from lightning_lite.runs.folder import RunFolder, creating_run
 from lightning_lite.runs.journal import Journal
 
 from tests.support import without_locks
@@ -99,7 +99,7 @@ def test_locks_that_work_no_longer_at_any_moment_are_never_called_damage(
     path = refusal = ""
     monkeypatch.setattr(lock, "flock", refuse)
     try:
-        with beginning(str(tmp_path)):
+        with creating_run(str(tmp_path)):
             path = RunFolder.create(str(tmp_path), app="Root", identity="app").path
             journal = Journal.create(path, "app")
         journal.write(b"an event")
@@ -114,5 +114,5 @@ def test_locks_that_work_no_longer_at_any_moment_are_never_called_damage(
         again = Journal.open(path, "app")
         assert list(again.entries()) == [b"an event"]
         again.close()
-    with beginning(str(tmp_path)):
+    with creating_run(str(tmp_path)):
         pass  # the folder of the runs is not locked any more

@@ -10,7 +10,7 @@ import pytest
 from old_runs import DAY, FIRST, IDENTITY, make_run, touch
 
 from lightning_lite.runs import retention
-from lightning_lite.runs.folder import beginning
+from lightning_lite.runs.folder import creating_run
 from lightning_lite.runs.journal import Journal
 from lightning_lite.runs.retention import clean_runs
 
@@ -86,7 +86,7 @@ def test_a_run_in_use_is_kept(tmp_path: Path):
 
 
 def test_a_run_that_is_starting_is_kept(tmp_path: Path):
-    with beginning(str(tmp_path)):
+    with creating_run(str(tmp_path)):
         for number in (1, 2):
             touch(make_run(tmp_path, number, "running", journal=False), NOW - 1)
         clean_runs(str(tmp_path), keep=1, max_age=0.0, now=NOW)

@@ -20,7 +20,7 @@ from lightning_lite.errors import ArgumentError, ComponentError, SecretError, St
 from lightning_lite.values.call_key import call_key
 from lightning_lite.values.pickling import pack, unpack
 from lightning_lite.values.secret import reveal_environment
-from lightning_lite.values.secret_texts import learn, texts_in, tokens_in
+from lightning_lite.values.secret_texts import add_texts, texts_in, tokens_in
 
 TEXT = "sk-Zq81-unit"
 
@@ -229,7 +229,7 @@ def test_texts_that_were_learned_are_known_to_secrets_that_arrive_then():
     with pytest.raises(SecretError, match="has no text"):
         pickle.loads(data).reveal()
 
-    learn({token: "learned-text"})
+    add_texts({token: "learned-text"})
 
     assert pickle.loads(data).reveal() == "learned-text"
     assert pickle.loads(data) == Secret("learned-text")

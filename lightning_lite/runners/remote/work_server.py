@@ -40,7 +40,7 @@ from lightning_lite.runners.remote.lease import Lease
 from lightning_lite.runners.remote.numbered import Inbox, Outbox
 from lightning_lite.runners.remote.server_output import Printed, ServerOutput
 from lightning_lite.runners.remote.work_folder import WorkFolder
-from lightning_lite.values.secret_texts import learn
+from lightning_lite.values.secret_texts import add_texts
 
 #: Bytes of output on their way to the driver, from which on a work that prints has to wait.
 _ROOM = 16 * 1024 * 1024
@@ -285,7 +285,7 @@ class WorkServer:
     def _make_runner(self, root: str, *, sees_root: bool) -> ProcessRunner:
         setup = self._setup
         options = setup.options
-        learn(setup.secrets)
+        add_texts(setup.secrets)
         runner = ProcessRunner(
             options._replace(
                 root_dir=root,

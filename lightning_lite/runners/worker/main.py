@@ -43,7 +43,7 @@ from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.tracebacks import text_of
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack
-from lightning_lite.values.secret_texts import learn
+from lightning_lite.values.secret_texts import add_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,8 @@ class Child:
 
     def live(self, setup: dict[str, Any], packed_secrets: bytes, packed_host: bytes) -> int:
         """Start the work, run its calls until it is stopped, and return the exit code of the process."""
-        learn(setup["secrets"])
-        learn(marshal.loads(packed_secrets))
+        add_texts(setup["secrets"])
+        add_texts(marshal.loads(packed_secrets))
         self._settle(setup)
         try:
             if not self._start(setup, packed_host):
