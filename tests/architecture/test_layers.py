@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -16,6 +17,7 @@ import lightning_lite
 
 PACKAGE = "lightning_lite"
 FOLDER = Path(lightning_lite.__file__).parent
+PAGE = FOLDER.parent / "docs" / "architecture.md"
 
 # Lowest first. An entry stands for the module or folder of that name; the longest one that fits counts.
 LAYERS = [
@@ -197,3 +199,19 @@ def test_imports_are_found_in_functions_and_in_strings():
 
     assert found == [Import("state", 2, "errors", late=True), Import("state", 3, "", late=False)]
     assert list(imports_in("tree.x", named)) == [Import("tree.x", 1, "app.notebook", late=False)]
+
+
+def test_the_picture_of_the_layers_shows_them():
+    picture = PAGE.read_text("utf-8").split("## The layers")[1].split("```")[1]
+    *rows, ground = picture.splitlines()[1:]
+    # Names are separated by three spaces; what follows a wider gap describes them.
+    shown = [set(re.split(" {3}", re.split(" {4,}", row.strip())[0])) for row in rows]
+
+    assert shown == LAYERS[:0:-1]
+    assert ground.strip().startswith("the ground layer")
+
+
+def test_the_table_of_the_ground_layer_has_its_modules():
+    table = PAGE.read_text("utf-8").split("### The ground layer")[1].split("###")[0]
+
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == LAYERS[0]
