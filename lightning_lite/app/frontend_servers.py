@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from lightning_lite import timing
 from lightning_lite.frontends.base import Frontend
+from lightning_lite.sockets import find_free_port, is_answering
 from lightning_lite.text import one_line
-from lightning_lite.tree.ports import find_free_port, is_answering
 
 HOST = "127.0.0.1"
 

@@ -30,9 +30,8 @@ from lightning_lite.messages import (
     StateChanged,
     WriteState,
 )
-from lightning_lite.places import bracketed, node_address
+from lightning_lite.sockets import PortWatch, bracketed, node_address
 from lightning_lite.tree.node import UNSET, Node, differ
-from lightning_lite.tree.ports import PortWatch
 from lightning_lite.tree.work import LightningWork
 from lightning_lite.values.base import Carrier, Transferable
 from lightning_lite.values.codec import ATOMS, SCALARS, is_container

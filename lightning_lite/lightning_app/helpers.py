@@ -12,9 +12,9 @@ from lightning_lite.app.app import LightningApp
 from lightning_lite.app.layout import Entry, read_layout
 from lightning_lite.extras import missing_package
 from lightning_lite.frontends.base import Frontend
+from lightning_lite.sockets import find_free_port
 from lightning_lite.tree.flow import LightningFlow
 from lightning_lite.tree.node import STATE_PARTS, TreeMember
-from lightning_lite.tree.ports import find_free_port
 from lightning_lite.tree.structures import Dict, List
 from lightning_lite.tree.work import LightningWork
 

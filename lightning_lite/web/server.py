@@ -29,10 +29,11 @@ from urllib.parse import quote
 import psutil
 import uvicorn
 
+from lightning_lite import sockets
 from lightning_lite.frontends.programs.parent import wait_for_end
 from lightning_lite.monitor.app_layout import shows_something
-from lightning_lite.places import bracketed, is_loopback
 from lightning_lite.regular_files import open_regular
+from lightning_lite.sockets import ALL_ADDRESSES, bracketed, is_loopback
 from lightning_lite.web.application import create_app
 from lightning_lite.web.site import PERIOD, Site
 from lightning_lite.web.state_api import SOCKET_PACKAGE
@@ -42,6 +43,9 @@ PORT = 8765
 
 #: Number of ports that are tried if the first one is in use.
 _MAX_TRIES = 100
+
+#: Number of connections that may wait until the server accepts them.
+_BACKLOG = 128
 
 #: Seconds after which the file that leads a browser to the address is removed.
 _REDIRECT_LIFETIME = 30.0
@@ -213,7 +217,7 @@ def hosts_of(host: str) -> list[str]:
         '192.0.2.7'
     """
     names = list(_LOOPBACK)
-    if host in ("0.0.0.0", "::", ""):
+    if host in ALL_ADDRESSES:
         families = (socket.AF_INET, socket.AF_INET6)
         found = [
             each.address
@@ -230,23 +234,14 @@ def hosts_of(host: str) -> list[str]:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     last = min(port + _MAX_TRIES, 65_536)
     for tried in range(port, last) if port else [0]:
-        # With the protocol given, asyncio sets TCP_NODELAY: else each answer waits 40 ms for a delayed ACK.
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             # Lets a port be bound again right after the end of a server; on Windows it would share the port.
-            if os.name == "posix":
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((host, tried))
-            bound.listen(128)
+            return sockets.bind(host, tried, reuse=os.name == "posix", backlog=_BACKLOG)
         except OSError as error:
-            bound.close()
             if error.errno != errno.EADDRINUSE:
                 raise
-        else:
-            return bound
     raise PortsInUse(errno.EADDRINUSE, f"the ports {port} to {last - 1} are in use; choose one with --port")
 
 

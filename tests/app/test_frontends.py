@@ -22,8 +22,8 @@ from lightning_lite import LightningApp, LightningFlow, timing
 from lightning_lite.app.frontend_servers import FrontendServers
 from lightning_lite.frontends import Frontend, PanelFrontend, StaticWebFrontend, StreamlitFrontend
 from lightning_lite.frontends.listeners import listens
+from lightning_lite.sockets import find_free_port
 from lightning_lite.testing import poll_until
-from lightning_lite.tree.ports import find_free_port
 
 from tests.support.processes import DEADLINE, finish, starting, wait_until_gone
 

@@ -17,9 +17,9 @@ from node_works import Hang, Serve, Square
 from lightning_lite import CloudCompute, LightningApp, LightningFlow, storage
 from lightning_lite.app import remote_works
 from lightning_lite.errors import SettingError, WorkStartFailed, WorkTimeout
-from lightning_lite.places import NODE_ADDRESS_VARIABLE
 from lightning_lite.runs.catalog import read_runs
 from lightning_lite.settings import RunOptions, resolve_root
+from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
 from lightning_lite.testing import poll_until
 
 from tests.support.files import write

@@ -25,6 +25,7 @@ LAYERS = [
         "masking",
         "messages",
         "places",
+        "sockets",
         "resources",
         "status",
         "api",

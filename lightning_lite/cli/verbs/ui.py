@@ -22,8 +22,8 @@ from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
 from lightning_lite.extras import check_setting
-from lightning_lite.places import is_loopback
 from lightning_lite.settings import is_url
+from lightning_lite.sockets import is_loopback
 
 
 @click.command(

@@ -24,6 +24,8 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from lightning_lite.sockets import family_of
+
 _SIZE = 8
 _CODE = 32
 _HEADER = _SIZE + _CODE
@@ -161,7 +163,7 @@ class DirectServer:
         self._next_body = next_body
         self._on_change = on_change
         self._rest = memoryview(b"")
-        self._listener = socket.create_server((address, 0), family=_family(address))
+        self._listener = socket.create_server((address, 0), family=family_of(address))
         self.port: int = self._listener.getsockname()[1]
         self.connection: socket.socket | None = None
         self.is_over = False
@@ -284,7 +286,7 @@ class DirectClient:
         Raises:
             OSError: It is not possible.
         """
-        connection = socket.socket(_family(address), socket.SOCK_STREAM)
+        connection = socket.socket(family_of(address), socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
             await self._loop.sock_connect(connection, (address, port))
@@ -366,7 +368,3 @@ class DirectClient:
             del self._rest[:sent]
             if not self._rest:
                 self._loop.remove_writer(self._socket)
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET

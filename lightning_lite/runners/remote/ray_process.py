@@ -23,11 +23,11 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from lightning_lite.places import NODE_ADDRESS_VARIABLE
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
 from lightning_lite.runners.remote.frames import Frames
 from lightning_lite.runners.remote.work_server import WorkServer
+from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
 from lightning_lite.text import one_line
 
 #: Calls that one server carries out at the same time: `take` waits in one of them.

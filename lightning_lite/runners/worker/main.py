@@ -29,7 +29,7 @@ from lightning_lite.errors import RunnerError, StopRun
 from lightning_lite.light_typing import TYPE_CHECKING
 from lightning_lite.masking import mask_failure
 from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFailed, StopWork, WorkStarted
-from lightning_lite.places import Place, node_address
+from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
 from lightning_lite.runners.wire.signals import (
@@ -40,6 +40,7 @@ from lightning_lite.runners.wire.signals import (
 )
 from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
+from lightning_lite.sockets import node_address
 from lightning_lite.tracebacks import text_of
 from lightning_lite.values.namespaces import expect_script
 from lightning_lite.values.pickling import pack_error, unpack

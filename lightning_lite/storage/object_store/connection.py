@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from lightning_lite.places import is_loopback
+from lightning_lite.sockets import is_loopback
 from lightning_lite.storage.errors import DrivePermissionError, DriveUrlError, shown
 
 #: Allows to ask the address at which a machine of a cloud gives keys to everything that runs on it.
