@@ -24,7 +24,7 @@ from lightning_lite.monitor.run_status import (
     row_from_history,
     tree_order,
 )
-from lightning_lite.monitor.usage import INTERVAL, RunUsage
+from lightning_lite.monitor.run_usage import INTERVAL, RunUsage
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.ui.live_table import WorkRow

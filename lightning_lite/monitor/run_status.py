@@ -13,8 +13,8 @@ import psutil
 
 from lightning_lite.engine.history import RunHistory, WorkHistory, read_history
 from lightning_lite.errors import CommandError, JournalError, NothingToResume
-from lightning_lite.monitor.usage import Usage, UsageMeter
 from lightning_lite.places import Place
+from lightning_lite.process_usage import Usage, UsageMeter
 from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.safe_unpickle import unpack_plain

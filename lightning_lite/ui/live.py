@@ -19,12 +19,12 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from lightning_lite.process_usage import Usage, UsageMeter
 from lightning_lite.settings import has_no_colour
 from lightning_lite.text import format_clock
 from lightning_lite.ui.footer import Footer, open_footer
 from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
 from lightning_lite.ui.terminal import Terminal
-from lightning_lite.ui.usage import UsageMeter
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -72,7 +72,10 @@ class LiveView:
         self._footer = footer
         terminal.footer = footer
         self._input = builtins.input
-        self._usage = UsageMeter()
+        self._meter = UsageMeter()
+        self._measured: set[int] = set()
+        self._measured_at = float("-inf")
+        self._usage: dict[int, Usage] = {}
         self._began = time.time()
         self._is_changed = True
         self._has_busy = False
@@ -162,10 +165,9 @@ class LiveView:
     def _update(self) -> None:
         self._is_changed = False
         self._updated_at = monotonic()
-        rows = [self._complete(row) for row in self._look()]
-        self._usage.forget_all_but(
-            row.place.pid for row in rows if row.place is not None and row.place.is_here()
-        )
+        rows = self._look()
+        self._measure({row.place.pid for row in rows if row.place is not None and row.place.is_here()})
+        rows = [self._complete(row) for row in rows]
         num_busy = sum(row.state in BUSY for row in rows)
         self._has_busy = num_busy > 0
         columns, lines = self._footer.tty.size
@@ -179,10 +181,20 @@ class LiveView:
         table = live_table(rows, title=title, now=now, width=columns - 1, height=height)
         self._footer.draw(self._render(table, columns))
 
+    def _measure(self, pids: set[int]) -> None:
+        """Measure processes, if one is new or has ended, or if the last measurement is a second old.
+
+        Over a shorter time, the CPU use of a process is not meaningful.
+        """
+        if pids != self._measured or monotonic() - self._measured_at >= _TICK:
+            self._measured, self._measured_at = pids, monotonic()
+            self._usage = self._meter.measure(pids)
+
     def _complete(self, row: WorkRow) -> WorkRow:
         """Return the row with CPU, memory and last line of the work."""
-        is_here = row.place is not None and row.place.is_here()
-        usage = self._usage.read(row.place.pid) if row.place is not None and is_here else None
+        usage = None
+        if row.place is not None and row.place.is_here():
+            usage = self._usage.get(row.place.pid)
         if usage is not None:
             row = row._replace(cpu=usage.cpu if row.state in BUSY else None, memory=usage.memory)
         return row._replace(last_line=self._terminal.last_line(row.name))

@@ -25,6 +25,7 @@ LAYERS = [
         "masking",
         "messages",
         "places",
+        "process_usage",
         "sockets",
         "resources",
         "status",
