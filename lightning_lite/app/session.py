@@ -37,8 +37,9 @@ from lightning_lite.app.reporting import (
 from lightning_lite.app.resume import find_run, name_of_app, open_run
 from lightning_lite.app.running_apps import add_running, remove_running
 from lightning_lite.app.shown_layout import ShownLayout
-from lightning_lite.app.terminal_view import AppView, snapshot_work
+from lightning_lite.app.terminal_view import AppView
 from lightning_lite.app.web_page import WebPage
+from lightning_lite.app.work_rows import snapshot_work
 from lightning_lite.clock import Clock, Moment, RealClock
 from lightning_lite.context import Caller, acting_as
 from lightning_lite.engine.machine import PATIENCE, Machine, Step
@@ -61,9 +62,9 @@ from lightning_lite.text import one_line
 from lightning_lite.tracebacks import format_user_frames, text_of
 from lightning_lite.tree.calls import CallRecords
 from lightning_lite.tree.flow import LightningFlow
-from lightning_lite.ui.live_table import WorkRow
 from lightning_lite.ui.terminal import Terminal
 from lightning_lite.values.pickling import PackingError, pack, remove_files_of, value_files
+from lightning_lite.work_row import WorkRow
 
 _log = logging.getLogger("lightning_lite")
 

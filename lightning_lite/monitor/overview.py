@@ -27,7 +27,7 @@ from lightning_lite.monitor.run_status import (
 from lightning_lite.monitor.run_usage import INTERVAL, RunUsage
 from lightning_lite.runners.output.log_reader import last_line
 from lightning_lite.runs.catalog import RunSummary
-from lightning_lite.ui.live_table import WorkRow
+from lightning_lite.work_row import WorkRow
 
 #: Seconds to wait for the answer of an app; without it, the journal says what its works do.
 _ANSWER_TIMEOUT = 0.3

@@ -19,7 +19,7 @@ from lightning_lite.runners.command_channel import ask
 from lightning_lite.runs.catalog import RunSummary
 from lightning_lite.runs.safe_unpickle import unpack_plain
 from lightning_lite.status import WorkStageStatus, WorkStatus
-from lightning_lite.ui.live_table import WorkRow, read_progress
+from lightning_lite.work_row import WorkRow, read_progress
 
 #: Seconds over which the CPU use of processes is measured.
 _SAMPLE = 0.1

@@ -23,8 +23,9 @@ from lightning_lite.process_usage import Usage, UsageMeter
 from lightning_lite.settings import has_no_colour
 from lightning_lite.text import format_clock
 from lightning_lite.ui.footer import Footer, open_footer
-from lightning_lite.ui.live_table import BUSY, WorkRow, live_table
+from lightning_lite.ui.live_table import BUSY, live_table
 from lightning_lite.ui.terminal import Terminal
+from lightning_lite.work_row import WorkRow
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

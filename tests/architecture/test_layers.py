@@ -42,6 +42,7 @@ LAYERS = [
         "verbs",
         "light_typing",
         "text",
+        "work_row",
         "colours",
         "text_forms",
         "html_tables",
