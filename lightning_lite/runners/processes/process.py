@@ -15,7 +15,7 @@ from lightning_lite.runners.exit_status import OUT_OF_MEMORY, count_out_of_memor
 from lightning_lite.runners.processes.descriptor_channel import DescriptorChannel
 from lightning_lite.runners.processes.guardian import Guardian
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
-from lightning_lite.runners.wire.signals import ENDED_BY_SIGTERM, STACK_SIGNAL, STOP_SIGNAL
+from lightning_lite.runners.wire.work_signals import ENDED_BY_SIGTERM, STACK_SIGNAL, STOP_SIGNAL
 from lightning_lite.values.shared_objects import Descriptor
 
 

@@ -10,7 +10,7 @@ from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined
 from typing import Any
 
 from lightning_lite.runners.wire import interpreter_settings
-from lightning_lite.runners.wire.signals import APP_SIGNALS
+from lightning_lite.runners.wire.work_signals import APP_SIGNALS
 
 
 def inherited_settings(cwd: str | None) -> dict[str, Any]:

@@ -32,13 +32,13 @@ from lightning_lite.messages import Failure, Report, RunCall, RunEnded, StartFai
 from lightning_lite.places import Place
 from lightning_lite.runners.wire.channel import CHUNK, MessageReader, PipeWriter
 from lightning_lite.runners.wire.poller import SpinWait
-from lightning_lite.runners.wire.signals import (
+from lightning_lite.runners.wire.terminal_messages import TerminalGranted
+from lightning_lite.runners.wire.work_signals import (
     ENDED_BY_SIGTERM,
     STOP_SIGNAL,
     SignalHold,
     write_stacks_on_demand,
 )
-from lightning_lite.runners.wire.terminal_messages import TerminalGranted
 from lightning_lite.runners.worker.terminal import TerminalClient
 from lightning_lite.sockets import node_address
 from lightning_lite.tracebacks import text_of
