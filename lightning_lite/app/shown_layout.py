@@ -105,6 +105,6 @@ class ShownLayout:
         if tab["frontend"]:
             url, note = ("", _NOT_SERVED)
             if self._servers is not None:
-                url, note = self._servers.place(tab["component"])
+                url, note = self._servers.address_of(tab["component"])
             return {**tab, "url": url, "note": note}
         return {**tab, "tabs": [self._with_places(inner) for inner in tab["tabs"]]}

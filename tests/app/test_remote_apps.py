@@ -70,7 +70,7 @@ class Visit(LightningFlow):
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch):
-    """Let works of this process seem to be on another host; return the options that engines have got."""
+    """Let works of this process seem to be on another host; return the options that clusters have got."""
     return use_other_node(os.getpid(), monkeypatch)
 
 
@@ -138,7 +138,7 @@ def test_a_machine_that_does_not_see_the_root_runs_works_whose_drives_are_on_an_
     assert run(Once(Square(), 3), drives="s3://bucket/prefix")._answer == 9
 
 
-def test_the_settings_of_the_project_reach_the_engine(made, monkeypatch):
+def test_the_settings_of_the_project_reach_the_cluster(made, monkeypatch):
     write("src/app.py", "")
     lines = (
         "ray_address = '10.0.0.1:6379'\nray_lease = 2.5\nray_working_dir = 'src'\nray_excludes = ['*.bin']"

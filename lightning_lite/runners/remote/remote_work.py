@@ -1,4 +1,4 @@
-"""One work on another machine, as the driver sees it, from its place to its exit.
+"""One work on another machine, as the main process sees it, from its place to its exit.
 
     asked for ─▶ described: the versions are equal ─▶ open: its server runs ─▶ exited, dead or lost
                                                        post, take, take, ... beat, beat, ...
@@ -28,8 +28,8 @@ from lightning_lite.messages import (
 )
 from lightning_lite.places import Place
 from lightning_lite.resources import Resources
+from lightning_lite.runners.remote.cluster import CallUncertain, Cluster, Death, Placement
 from lightning_lite.runners.remote.direct_channel import DirectClient, pack_body, split_body
-from lightning_lite.runners.remote.engine import CallUncertain, Death, Engine, Placement
 from lightning_lite.runners.remote.lease import LOSS, read_clock
 from lightning_lite.runners.remote.numbered import Inbox, Outbox
 from lightning_lite.runners.remote.server_output import Printed
@@ -75,7 +75,7 @@ class WorkContext(NamedTuple):
 
     Attributes:
         loop: The loop in which all happens.
-        engine: Finds places.
+        cluster: Finds places.
         report: Takes the reports.
         print: Takes the output of a work.
         warn: Shows one line to the user.
@@ -85,7 +85,7 @@ class WorkContext(NamedTuple):
     """
 
     loop: asyncio.AbstractEventLoop
-    engine: Engine
+    cluster: Cluster
     report: Callable[[Report], None]
     print: Callable[[str, bytes], None]
     warn: Callable[[str], None]
@@ -140,7 +140,7 @@ class RemoteWork:
     def begin(self) -> None:
         """Ask for a place."""
         context = self._context
-        self._placement = context.engine.place(
+        self._placement = context.cluster.place(
             self.name, self._resources, partial(self._call_in_loop, self._on_death)
         )
         self._later(_LONG_WAIT, self._say_that_it_waits)
@@ -475,7 +475,7 @@ class RemoteWork:
 
     def _say_that_it_waits(self) -> None:
         if not self._is_open and not self._machine:
-            self._context.engine.explain_wait(
+            self._context.cluster.explain_wait(
                 self._resources, partial(self._call_in_loop, self._on_wait_explained)
             )
 

@@ -1,11 +1,11 @@
 """The runner of works on other machines.
 
-    thread of the app                  thread of the loop                    an engine, a machine
+    thread of the app                  thread of the loop                    a cluster, a machine
     send ── request ──▶ loop ───────── RemoteWork ── post ──────────────────▶ WorkServer
     wait ◀─ reports ────────────────── RemoteWork ◀─ take ──────────────────  WorkServer
                                        output ─▶ logs
 
-The app calls no function of an engine, so a signal or a busy flow never meets a call in the middle. The loop
+The app calls no function of a cluster, so a signal or a busy flow never meets a call in the middle. The loop
 belongs to a thread of its own, which keeps the leases alive while the flow is busy.
 """
 
@@ -43,7 +43,7 @@ from lightning_lite.runners.base import RemoteOptions, Runner, RunnerOptions
 from lightning_lite.runners.output.pump import Display, OutputPump
 from lightning_lite.runners.processes.runner import CriticalSection
 from lightning_lite.runners.processes.spawn import finder_modules, inherited_settings
-from lightning_lite.runners.remote.engine import Engine
+from lightning_lite.runners.remote.cluster import Cluster
 from lightning_lite.runners.remote.remote_work import RemoteWork, WorkContext
 from lightning_lite.runners.remote.work_server import ServerSetup
 from lightning_lite.runners.wire.poller import Poller
@@ -55,21 +55,21 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteRunner(Runner):
-    """Runs each work on a machine that an engine finds.
+    """Runs each work on a machine that a cluster finds.
 
     Args:
         options: The options.
-        engine: Finds machines and starts servers there; the runner closes it.
+        cluster: Finds machines and starts servers there; the runner closes it.
         display: Where the output of works is shown, or `None` for nowhere.
     """
 
     can_kill: ClassVar[bool] = True
 
-    def __init__(self, options: RunnerOptions, engine: Engine, display: Display | None = None) -> None:
+    def __init__(self, options: RunnerOptions, cluster: Cluster, display: Display | None = None) -> None:
         self._options = options
         self._remote = options.remote or RemoteOptions()
-        self._engine = engine
-        engine.open(options.logs)
+        self._cluster = cluster
+        cluster.open(options.logs)
         self._alive: set[str] = set()  # works whose exit `wait` has not returned
         self._prepared: set[str] = set()
         self._works: dict[str, RemoteWork] = {}  # removed in the loop
@@ -263,7 +263,7 @@ class RemoteRunner(Runner):
     def _release(self) -> None:
         """Release all resources; works that are left, because `close` was interrupted, are killed."""
         self._is_closed = True
-        self._engine.close()
+        self._cluster.close()
         if self._loop is not None and self._thread is not None:
             self._in_loop(self._abandon_all)
             self._thread.join()
@@ -287,7 +287,7 @@ class RemoteRunner(Runner):
         loop.set_exception_handler(self._on_loop_error)
         self._context = WorkContext(
             loop,
-            self._engine,
+            self._cluster,
             self._report,
             self._output.feed,
             logger.warning,

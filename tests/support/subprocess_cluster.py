@@ -1,4 +1,4 @@
-"""An engine that starts servers of works on this machine, and loses or repeats calls on request."""
+"""A cluster that starts servers of works on this machine, and loses or repeats calls on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from lightning_lite.resources import Resources
 from lightning_lite.runners.exit_status import describe_exit
-from lightning_lite.runners.remote.engine import CallUncertain, Death, OnAnswer
+from lightning_lite.runners.remote.cluster import CallUncertain, Death, OnAnswer
 from lightning_lite.runners.remote.frames import Frames
 from lightning_lite.runners.remote.work_server import WorkServer
 
@@ -40,8 +40,8 @@ class Faults:
         return ""
 
 
-class SubprocessEngine:
-    """See `lightning_lite.runners.remote.engine.Engine`.
+class SubprocessCluster:
+    """See `lightning_lite.runners.remote.cluster.Cluster`.
 
     Args:
         faults: Which calls get lost.
@@ -78,8 +78,8 @@ class SubprocessEngine:
 class SubprocessPlacement:
     """One server in a process of its own; calls and answers are pickled pairs on a socket."""
 
-    def __init__(self, engine: SubprocessEngine, on_death: Callable[[Death], None]) -> None:
-        self._engine = engine
+    def __init__(self, cluster: SubprocessCluster, on_death: Callable[[Death], None]) -> None:
+        self._cluster = cluster
         self._on_death = on_death
         self._numbers = count()
         self._waiting: dict[int, tuple[str, str, OnAnswer]] = {}
@@ -101,7 +101,7 @@ class SubprocessPlacement:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._thread = threading.Thread(target=self._read, name="subprocess engine")
+        self._thread = threading.Thread(target=self._read, name="subprocess cluster")
         self._thread.start()
         early, self._early = self._early, []
         for call in early:
@@ -113,7 +113,7 @@ class SubprocessPlacement:
             return
         if self._is_silent:
             return
-        fault = self._engine.faults.draw()
+        fault = self._cluster.faults.draw()
         if fault == "call lost":
             on_answer(None, CallUncertain(method))
             return
@@ -149,7 +149,7 @@ class SubprocessPlacement:
             if fault == "answer lost":
                 on_answer(None, CallUncertain(method))
             elif fault != "answer dropped":
-                on_answer(self._engine.change(method, value), error)
+                on_answer(self._cluster.change(method, value), error)
         self._frames.close()
         code = self.process.wait()
         if not self._is_silent:
@@ -157,7 +157,7 @@ class SubprocessPlacement:
 
 
 def serve(connection: Frames) -> None:
-    """Be the process of a server, until the driver has closed the socket."""
+    """Be the process of a server, until the main process has closed the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = WorkServer("127.0.0.1")
 
@@ -165,7 +165,7 @@ def serve(connection: Frames) -> None:
         value, error = None, None
         try:
             value = server.call(method, *arguments)
-        except Exception as raised:  # noqa: BLE001 - the driver shall have it
+        except Exception as raised:  # noqa: BLE001 - the main process shall have it
             error = raised
         connection.send((number, value, error))
 

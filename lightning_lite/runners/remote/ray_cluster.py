@@ -1,4 +1,4 @@
-"""The engine that lets Ray find machines: the side of the app of the process in `ray_process`."""
+"""The cluster that lets Ray find machines: the side of the app of the process in `ray_process`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from lightning_lite.errors import RunnerError
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.engine import CallUncertain, Death, OnAnswer
+from lightning_lite.runners.remote.cluster import CallUncertain, Death, OnAnswer
 from lightning_lite.runners.remote.frames import Frames
 from lightning_lite.text import one_line
 
@@ -33,8 +33,8 @@ _LISTEN_TIMEOUT = 10.0
 _PATIENCE = 4.0
 
 
-class RayEngine:
-    """Places servers on the machines of a Ray cluster; see `engine.Engine`.
+class RayCluster:
+    """Places servers on the machines of a Ray cluster; see `cluster.Cluster`.
 
     Args:
         options: Which cluster, and which files its machines get.
@@ -182,19 +182,19 @@ class RayEngine:
 
 
 class RayPlacement:
-    """One server; see `engine.Placement`."""
+    """One server; see `cluster.Placement`."""
 
-    def __init__(self, engine: RayEngine, number: int) -> None:
-        self._engine = engine
+    def __init__(self, cluster: RayCluster, number: int) -> None:
+        self._cluster = cluster
         self._number = number
 
     def call(self, method: str, arguments: tuple[Any, ...], on_answer: OnAnswer) -> None:
         """Have a method of the server called."""
-        self._engine.call(self._number, method, arguments, on_answer)
+        self._cluster.call(self._number, method, arguments, on_answer)
 
     def kill(self) -> None:
         """Kill the server, or give up its place."""
-        self._engine.send("kill", self._number)
+        self._cluster.send("kill", self._number)
 
 
 def _check_that_something_listens(address: str | None) -> None:
