@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from lightning_lite.app.background import RunningApp
-from lightning_lite.app.hooks import EndHooks, Hook, check_hook
+from lightning_lite.app.end_hooks import EndHooks, Hook, check_hook
 from lightning_lite.app.layout import is_headless
 from lightning_lite.app.notebook import show_works
 from lightning_lite.app.notification import Notifier

@@ -11,8 +11,8 @@ from threading import Lock
 from time import monotonic, time
 from typing import Any
 
-from lightning_lite.monitor.app_layout import shows_something
 from lightning_lite.monitor.follower import RunFollower
+from lightning_lite.monitor.recorded_layout import shows_something
 from lightning_lite.monitor.run_list import describe_run
 from lightning_lite.monitor.run_status import (
     AppAnswer,

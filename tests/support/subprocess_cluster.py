@@ -16,7 +16,7 @@ from typing import Any
 from lightning_lite.resources import Resources
 from lightning_lite.runners.exit_status import describe_exit
 from lightning_lite.runners.remote.cluster import CallUncertain, Death, OnAnswer
-from lightning_lite.runners.remote.frames import Frames
+from lightning_lite.runners.remote.pickle_socket import PickleSocket
 from lightning_lite.runners.remote.work_server import WorkServer
 
 
@@ -92,7 +92,7 @@ class SubprocessPlacement:
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()
-        self._frames = Frames(ours)
+        self._channel = PickleSocket(ours)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
@@ -122,7 +122,7 @@ class SubprocessPlacement:
                 number = next(self._numbers)
                 self._waiting[number] = method, fault, on_answer
                 fault = "answer dropped"  # of the second one: each call has one answer
-                self._frames.send((number, method, arguments))
+                self._channel.send((number, method, arguments))
 
     def cut(self) -> None:
         """Let nothing pass any more; a direct connection, of which this class knows nothing, goes on."""
@@ -140,7 +140,7 @@ class SubprocessPlacement:
 
     def _read(self) -> None:
         assert self.process is not None
-        while (answer := self._frames.receive()) is not None:
+        while (answer := self._channel.receive()) is not None:
             number, value, error = answer
             with self._lock:
                 method, fault, on_answer = self._waiting.pop(number)
@@ -150,13 +150,13 @@ class SubprocessPlacement:
                 on_answer(None, CallUncertain(method))
             elif fault != "answer dropped":
                 on_answer(self._cluster.change(method, value), error)
-        self._frames.close()
+        self._channel.close()
         code = self.process.wait()
         if not self._is_silent:
             self._on_death(Death(f"its server has ended: {describe_exit(code)}"))
 
 
-def serve(connection: Frames) -> None:
+def serve(connection: PickleSocket) -> None:
     """Be the process of a server, until the main process has closed the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = WorkServer("127.0.0.1")
@@ -175,4 +175,4 @@ def serve(connection: Frames) -> None:
 
 
 if __name__ == "__main__":
-    serve(Frames(socket.socket(fileno=int(sys.argv[1]))))
+    serve(PickleSocket(socket.socket(fileno=int(sys.argv[1]))))

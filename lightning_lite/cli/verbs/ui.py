@@ -89,14 +89,16 @@ def command(
     run_id = None if run is None else find_run(root, run).id
     # By their names, because they need the extra.
     server = import_module("lightning_lite.web.server")
-    site = import_module("lightning_lite.web.site").Site(root, run_id, read_only=read_only, place=drives)
+    server_state = import_module("lightning_lite.web.server_state").ServerState(
+        root, run_id, read_only=read_only, place=drives
+    )
     try:
         token = None if token_file is None else server.token_in(token_file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise BadInput(f"--token-file {token_file}: {reason}.") from None
     try:
-        page = server.PageServer(site, host, port, token)
+        page = server.PageServer(server_state, host, port, token)
     except OSError as error:
         raise BadInput(f"{host}:{port} can't be served: {error.strerror or error}.") from None
     if not is_loopback(host):

@@ -11,7 +11,8 @@ The code is the HMAC-SHA256 of direction, number of the frame, size and body. A 
 the connection before anything in it is unpickled, so does one that is repeated, left out or sent back. It
 does not hide the content.
 
-Messages have numbers, see `numbered`, so both ways are one stream. When this connection ends, calls go on.
+Messages have numbers, see `message_queue`, so both ways are one stream. When this connection ends, calls go
+on.
 """
 
 from __future__ import annotations

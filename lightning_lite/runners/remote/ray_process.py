@@ -25,7 +25,7 @@ from typing import Any
 
 from lightning_lite.resources import Resources
 from lightning_lite.runners.base import RemoteOptions
-from lightning_lite.runners.remote.frames import Frames
+from lightning_lite.runners.remote.pickle_socket import PickleSocket
 from lightning_lite.runners.remote.work_server import WorkServer
 from lightning_lite.sockets import NODE_ADDRESS_VARIABLE
 from lightning_lite.text import one_line
@@ -108,12 +108,12 @@ class RayConnection:
 
     Args:
         ray: The package.
-        frames: The connection to the app.
+        channel: The connection to the app.
     """
 
-    def __init__(self, ray: Any, frames: Frames) -> None:
+    def __init__(self, ray: Any, channel: PickleSocket) -> None:
         self._ray = ray
-        self._frames = frames
+        self._channel = channel
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._placements: dict[int, _Placement] = {}
         self._groups: dict[str, list[_Placement]] = {}
@@ -144,7 +144,7 @@ class RayConnection:
             "explain": self._explain,
             "list": self._list_nodes,
         }
-        while (request := self._frames.receive()) is not None:
+        while (request := self._channel.receive()) is not None:
             verb, *arguments = request
             placement = self._placements.get(arguments[0]) if verb == "call" else None
             if placement is not None and placement.actor is not None:
@@ -216,11 +216,11 @@ class RayConnection:
             why = f"it needs {resources.describe()}, and the cluster has {', '.join(parts)} free"
         else:
             why = "Ray has not started a process for it yet, see ray.log"
-        self._frames.send(("explained", request, why))
+        self._channel.send(("explained", request, why))
 
     def _list_nodes(self, request: int) -> None:
         addresses = [node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]]
-        self._frames.send(("listed", request, addresses))
+        self._channel.send(("listed", request, addresses))
 
     # Placement.
 
@@ -347,7 +347,7 @@ class RayConnection:
         if placement in group:
             group.remove(placement)
         followers = [follower for follower in placement.followers if not follower.is_killed]
-        self._frames.send(("death", placement.number, detail, is_node_lost))
+        self._channel.send(("death", placement.number, detail, is_node_lost))
         if followers:
             # The place of their group is lost before its node was known: the next one of them finds another.
             first, *rest = followers
@@ -355,7 +355,7 @@ class RayConnection:
             self._create(first, "SPREAD")
 
     def _answer(self, call: int, value: Any, error: tuple[str, str] | None) -> None:
-        self._frames.send(("answer", call, value, error))
+        self._channel.send(("answer", call, value, error))
 
 
 def _amounts(resources: Resources) -> dict[str, float]:
@@ -420,29 +420,29 @@ def connect(options: RemoteOptions) -> Any:
     return ray
 
 
-def _end_with(frames: Frames) -> None:
+def _end_with(channel: PickleSocket) -> None:
     """End this process when the app is gone, also if Ray hangs; its own processes see that this one ends."""
-    frames.wait_for_end()
+    channel.wait_for_end()
     threading.Event().wait(_END_PATIENCE)
     os._exit(0)
 
 
 def main() -> None:
     """Be the process: the number of the socket to the app is the first argument."""
-    frames = Frames(socket.socket(fileno=int(sys.argv[1])))
-    threading.Thread(target=_end_with, args=(frames,), name="end", daemon=True).start()
-    options = RemoteOptions(*(frames.receive() or ()))
+    channel = PickleSocket(socket.socket(fileno=int(sys.argv[1])))
+    threading.Thread(target=_end_with, args=(channel,), name="end", daemon=True).start()
+    options = RemoteOptions(*(channel.receive() or ()))
     try:
         ray = connect(options)
-        connection = RayConnection(ray, frames)
+        connection = RayConnection(ray, channel)
     except BaseException as error:  # noqa: BLE001 - the app shows it
         traceback.print_exc()
         # Ray raises a `ConnectionError`, with the text of this error in a cause.
         is_of_token = "AuthenticationError" in traceback.format_exc()
         kind = "AuthenticationError" if is_of_token else type(error).__name__
-        frames.send(("refused", kind, str(error)))
+        channel.send(("refused", kind, str(error)))
         os._exit(1)
-    frames.send(("connected",))
+    channel.send(("connected",))
     connection.serve()
     connection.close()
     ray.shutdown()

@@ -2,8 +2,8 @@
 
     main process                      server                                       machine of the work
     describe, open ─────────────────▶ versions, then the setup
-    post(requests) ─────────────────▶ Inbox ──▶ thread: ProcessRunner ───────────▶ process of the work
-    take ◀─ reports, output ───────── Outbox ◀─ thread ◀──────────────────────────  its reports, its output
+    post(requests) ─────────────────▶ ReceiveQueue ──▶ thread: ProcessRunner ────▶ process of the work
+    take ◀─ reports, output ───────── SendQueue ◀─ thread ◀───────────────────────  its reports, its output
     beat ───────────────────────────▶ renews the lease
     kill ───────────────────────────▶ at once, past all requests
     open_direct, close_direct ──────▶ a connection besides these calls, see `direct_channel`
@@ -37,7 +37,7 @@ from lightning_lite.runners.processes.runner import ProcessRunner
 from lightning_lite.runners.processes.spawn import inherited_settings
 from lightning_lite.runners.remote.direct_channel import DirectServer, pack_body, split_body
 from lightning_lite.runners.remote.lease import Lease
-from lightning_lite.runners.remote.numbered import Inbox, Outbox
+from lightning_lite.runners.remote.message_queue import ReceiveQueue, SendQueue
 from lightning_lite.runners.remote.server_output import Printed, ServerOutput
 from lightning_lite.runners.remote.work_folder import WorkFolder
 from lightning_lite.values.secret_texts import learn
@@ -122,13 +122,13 @@ class WorkServer:
         self._lease: Lease
         self._runner: ProcessRunner
         self._folder: WorkFolder | None = None  # in place of the root, if this machine does not see it
-        self._inbox = Inbox()
-        self._inbox_lock = threading.Lock()
+        self._receive_queue = ReceiveQueue()
+        self._receive_lock = threading.Lock()
         self._requests: list[Any] = []
-        self._outbox = Outbox()
+        self._send_queue = SendQueue()
         self._unsent = 0  # bytes of output since the last time that the main process had all
         self._kill_after: int | None = None  # number of the request after which the work is killed
-        self._is_over = False  # the exit of the work is in the outbox
+        self._is_over = False  # the exit of the work is in the sent
         self._methods: dict[str, Callable[..., Any]] = {
             "describe": self._describe,
             "open": self._open,
@@ -181,7 +181,7 @@ class WorkServer:
     def _post(self, batch: bytes) -> int:
         """Accept requests, and return the number of the last one that has arrived."""
         self._accept(batch)
-        return self._inbox.received
+        return self._receive_queue.received
 
     def _beat(self, answer: int) -> tuple[int, int, int]:
         """Renew the lease.
@@ -194,7 +194,7 @@ class WorkServer:
         """
         with self._lock:
             self._runner.renew_lease(self._lease.renew(answer))
-            return self._lease.note_answer(), self._inbox.received, self._outbox.last
+            return self._lease.note_answer(), self._receive_queue.received, self._send_queue.last
 
     def _open_direct(self, key: bytes) -> tuple[str, int] | None:
         """Listen for a direct connection; return address and port, or `None` if that is not possible."""
@@ -202,7 +202,7 @@ class WorkServer:
             return None
         self._close_direct()
         with self._lock:
-            self._direct_sent = self._outbox.acknowledged
+            self._direct_sent = self._send_queue.acknowledged
             try:
                 self._direct = DirectServer(self._address, key, self._next_body, self._runner.wake)
             except OSError:
@@ -234,11 +234,11 @@ class WorkServer:
         until = monotonic() + patience
         with self._lock:
             self._acknowledge(acknowledged)
-            while self._is_direct() or self._outbox.last == self._outbox.acknowledged:
+            while self._is_direct() or self._send_queue.last == self._send_queue.acknowledged:
                 left = until - monotonic()
                 if left <= 0 or not self._lock.wait(left):
                     break
-        return self._inbox.received, None if self._is_direct() else self._outbox.batch()
+        return self._receive_queue.received, None if self._is_direct() else self._send_queue.batch()
 
     def _kill(self, after: int) -> None:
         """Kill the work, but not before the request with that number, which may start it."""
@@ -246,15 +246,15 @@ class WorkServer:
         self._runner.wake()
 
     def _accept(self, batch: bytes) -> None:
-        with self._inbox_lock:
-            fresh = self._inbox.accept(batch)
+        with self._receive_lock:
+            fresh = self._receive_queue.accept(batch)
             self._requests += fresh
         if fresh:
             self._runner.wake()
 
     def _acknowledge(self, number: int) -> None:
-        self._outbox.acknowledge(number)
-        if self._outbox.acknowledged == self._outbox.last:
+        self._send_queue.acknowledge(number)
+        if self._send_queue.acknowledged == self._send_queue.last:
             self._unsent = 0
         self._lock.notify_all()
 
@@ -336,9 +336,9 @@ class WorkServer:
 
     def _send_requests(self) -> None:
         """Give the requests that have arrived to the runner."""
-        with self._inbox_lock:
+        with self._receive_lock:
             requests, self._requests = self._requests, []
-            must_kill = self._kill_after is not None and self._inbox.received >= self._kill_after
+            must_kill = self._kill_after is not None and self._receive_queue.received >= self._kill_after
         for request in requests:
             self._runner.send(request)
         if must_kill:
@@ -347,7 +347,7 @@ class WorkServer:
 
     def _send(self, *messages: Any) -> None:
         with self._lock:
-            self._outbox.put(*messages)
+            self._send_queue.put(*messages)
             if not self._is_direct():
                 self._lock.notify_all()
 
@@ -388,8 +388,8 @@ class WorkServer:
             with self._lock:
                 self._acknowledge(received)
             if batch is not None:
-                with self._inbox_lock:
-                    self._requests += self._inbox.accept(batch)
+                with self._receive_lock:
+                    self._requests += self._receive_queue.accept(batch)
         self._send_requests()  # now, and not in the next turn
 
     def _unwatch(self, direct: DirectServer) -> None:
@@ -406,11 +406,11 @@ class WorkServer:
 
     def _next_body(self) -> bytes | None:
         with self._lock:
-            batch = self._outbox.batch(self._direct_sent)
+            batch = self._send_queue.batch(self._direct_sent)
             if batch is None:
                 return None
-            self._direct_sent = self._outbox.end_of_batch(self._direct_sent)
-            return pack_body(self._inbox.received, batch)
+            self._direct_sent = self._send_queue.end_of_batch(self._direct_sent)
+            return pack_body(self._receive_queue.received, batch)
 
     def _wait_for_room(self) -> None:
         with self._lock:
