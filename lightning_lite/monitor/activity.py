@@ -79,7 +79,7 @@ class Activity:
                     self._waiting[run.path] = reading
                     found[run.id] = {"pending": True}
             if self._waiting and self._thread is None and not self._is_closed:
-                self._thread = Thread(target=self._read_waiting, name="lightning-lite activity", daemon=True)
+                self._thread = Thread(target=self._read_waiting, name="lightning-lite-activity", daemon=True)
                 self._thread.start()
         return found
 

@@ -38,7 +38,7 @@ class Launcher:
     def launch(self, process: WorkProcess) -> None:
         """Have `process` started soon; return at once."""
         if self._thread is None:
-            thread = Thread(target=self._work, name="lightning_lite launcher", daemon=True)
+            thread = Thread(target=self._work, name="lightning-lite-launcher", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # too many threads

@@ -172,7 +172,7 @@ class DirectServer:
         self.connection: socket.socket | None = None
         self.is_over = False
         self.fd = -1
-        threading.Thread(target=self._listen, name="lightning_lite direct", daemon=True).start()
+        threading.Thread(target=self._listen, name="lightning-lite-direct", daemon=True).start()
 
     def read(self) -> list[bytes] | None:
         """Return the bodies of the frames that have arrived, without waiting; `None` at the end."""

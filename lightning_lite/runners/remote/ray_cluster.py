@@ -85,7 +85,7 @@ class RayCluster:
         except BaseException:
             self.close()
             raise
-        self._thread = threading.Thread(target=self._read, name="lightning_lite ray", daemon=True)
+        self._thread = threading.Thread(target=self._read, name="lightning-lite-ray", daemon=True)
         self._thread.start()
 
     def place(

@@ -123,7 +123,7 @@ class RayConnection:
 
     def serve(self) -> None:
         """Carry out all requests until the app has closed the connection."""
-        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        threading.Thread(target=self._read, name="lightning-lite-requests", daemon=True).start()
         while (task := self._tasks.get()) is not None:
             try:
                 task()
@@ -430,7 +430,7 @@ def _end_with(channel: PickleSocket) -> None:
 def main() -> None:
     """Be the process: the number of the socket to the app is the first argument."""
     channel = PickleSocket(socket.socket(fileno=int(sys.argv[1])))
-    threading.Thread(target=_end_with, args=(channel,), name="end", daemon=True).start()
+    threading.Thread(target=_end_with, args=(channel,), name="lightning-lite-end", daemon=True).start()
     options = RemoteOptions(*(channel.receive() or ()))
     try:
         ray = connect(options)

@@ -295,7 +295,7 @@ class RemoteRunner(Runner):
             self._why_drives_are_needed(),
             self._remote.direct,
         )
-        self._thread = threading.Thread(target=loop.run_forever, name="lightning_lite remote", daemon=True)
+        self._thread = threading.Thread(target=loop.run_forever, name="lightning-lite-remote", daemon=True)
         self._thread.start()
         self._loop = loop
 

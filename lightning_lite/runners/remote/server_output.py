@@ -48,7 +48,7 @@ class ServerOutput:
         os.set_blocking(read_end, False)
         self._pipe = read_end
         thread = threading.Thread(
-            target=self._read, args=(read_end,), name="lightning_lite output", daemon=True
+            target=self._read, args=(read_end,), name="lightning-lite-output", daemon=True
         )
         try:
             thread.start()

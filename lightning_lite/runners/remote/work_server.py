@@ -169,7 +169,7 @@ class WorkServer:
                 self._lease = Lease(setup.lease)
                 is_ready = threading.Event()
                 thread = threading.Thread(
-                    target=self._run, args=(sees_root, is_ready), name="lightning_lite server", daemon=True
+                    target=self._run, args=(sees_root, is_ready), name="lightning-lite-server", daemon=True
                 )
                 thread.start()
                 is_ready.wait()
