@@ -19,11 +19,10 @@ from lightning_lite.app.remote_works import check_ray_is_installed
 from lightning_lite.app.resume import name_of_app
 from lightning_lite.app.resume_note import add_resume_note, show_without_traceback
 from lightning_lite.app.session import Session
-from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.clock import Clock, RealClock
 from lightning_lite.context import current_caller
 from lightning_lite.errors import ComponentDefinitionError, ComponentError, NestedAppError, SettingError
-from lightning_lite.extras import check_setting
+from lightning_lite.extras import UI_PACKAGES, check_setting
 from lightning_lite.html_tables import html_title
 from lightning_lite.resources import read_table
 from lightning_lite.runners.signals import EndingSignals
@@ -345,7 +344,7 @@ class LightningApp(Generic[F]):
             **arguments,
         )
         if options.ui:
-            check_page_is_installed()
+            check_setting("ui", "ui", *UI_PACKAGES)
         if is_url(options.drives):
             check_setting("drives", "s3", "obstore")
         if options.runner == "ray":

@@ -7,7 +7,6 @@ from importlib import import_module
 
 import click
 
-from lightning_lite.app.web_page import check_page_is_installed
 from lightning_lite.cli.command_classes import Command
 from lightning_lite.cli.completion import complete_runs
 from lightning_lite.cli.options import (
@@ -21,7 +20,7 @@ from lightning_lite.cli.options import (
 from lightning_lite.cli.output import say
 from lightning_lite.cli.targets import find_run
 from lightning_lite.errors import SettingError
-from lightning_lite.extras import check_setting
+from lightning_lite.extras import UI_PACKAGES, check_setting
 from lightning_lite.settings import is_url
 from lightning_lite.sockets import is_loopback
 
@@ -78,7 +77,7 @@ def command(
     address has a token; without it, the server answers nothing. Ctrl-C ends the server, not the runs.
     """
     try:
-        check_page_is_installed()
+        check_setting("ui", "ui", *UI_PACKAGES)
         if is_url(drives):
             check_setting("drives", "s3", "obstore")
     except SettingError as error:
