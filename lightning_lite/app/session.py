@@ -227,7 +227,7 @@ class Session:
         for request in self._machine.prepare():
             self.runner.send(request)
         self._carry_out(self._machine.open(now), now)
-        self.layout.look()
+        self.layout.collect()
         self._open_api()
         self._listen()  # last, because the works start in parallel to it
         if self._view is not None:
@@ -251,7 +251,7 @@ class Session:
 
     def _look_at_layout(self) -> None:
         """Collect what the flows show after a change."""
-        self.layout.look()
+        self.layout.collect()
         self._open_page()
 
     def turn(self) -> bool:
@@ -317,7 +317,7 @@ class Session:
     def _show_works(self, now: Moment) -> None:
         """Redraw the view, and from time to time note the states of the works for `ps`."""
         if self._view is not None:
-            self._view.poke()
+            self._view.request_redraw()
         if now.monotonic >= self._note_at:
             if self._suspend_refused:
                 self._suspend_refused = False
@@ -424,7 +424,7 @@ class Session:
         """Exclude the seconds of a suspension by Ctrl-Z from timeouts, and redraw the view."""
         self._clock.exclude(seconds)
         if self._view is not None:
-            self._view.poke()
+            self._view.request_redraw()
 
     def snapshot_works(self) -> list[WorkRow]:
         """Return a snapshot of all works in the tree; callable from any thread."""

@@ -53,7 +53,7 @@ class ShownLayout:
         """Whether a frontend is served, so that the app has a purpose even if its flow is at rest."""
         return self._servers is not None and bool(self.frontends)
 
-    def look(self) -> None:
+    def collect(self) -> None:
         """Collect the layout again; called in the thread of the flow, between passes or while one waits.
 
         Raises:

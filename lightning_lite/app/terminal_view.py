@@ -46,9 +46,9 @@ class AppView:
         """Start to show the works."""
         self._live.start()
 
-    def poke(self) -> None:
+    def request_redraw(self) -> None:
         """Request a redraw; fast, and callable from signal handlers."""
-        self._live.poke()
+        self._live.request_redraw()
 
     def hide(self) -> None:
         """Clear the view, so that the shell can use the terminal; called in a signal handler."""

@@ -57,7 +57,7 @@ class Activity:
         self._thread: Thread | None = None
         self._is_closed = False
 
-    def look(self, runs: Iterable[RunSummary], budget: float = _BUDGET) -> dict[str, dict[str, Any]]:
+    def describe(self, runs: Iterable[RunSummary], budget: float = _BUDGET) -> dict[str, dict[str, Any]]:
         """Return the activity of runs by their id, for JSON.
 
         That is `pending` while a journal is read, `trouble` if it can't be read, else the numbers of attempts

@@ -58,7 +58,7 @@ class RunOverview:
         self._answer: AppAnswer | None = None
         self._asked_at = float("-inf")
 
-    def look(self, run: RunSummary, root: str) -> dict[str, Any]:
+    def describe(self, run: RunSummary, root: str) -> dict[str, Any]:
         """Return the overview, for JSON.
 
         Args:
@@ -119,7 +119,7 @@ class RunOverview:
         run = status.run
         if run.state == "running":
             places = {row.name: row.place for row in status.works}
-            self._usage.look({**places, "": run.holder.place if run.holder is not None else None})
+            self._usage.measure({**places, "": run.holder.place if run.holder is not None else None})
 
     def _describe_work(self, status: RunStatus, row: WorkRow) -> dict[str, Any]:
         work = status.history.works.get(row.name)

@@ -31,7 +31,7 @@ class UsageSample(NamedTuple):
 class RunUsage:
     """CPU and memory of the processes of one run over the last ten minutes.
 
-    It measures only when `look` is called, at most once a second, so that a run that is not shown costs
+    It measures only when `measure` is called, at most once a second, so that a run that is not shown costs
     nothing. Any thread may use it.
     """
 
@@ -39,18 +39,18 @@ class RunUsage:
         self._lock = Lock()
         self._meter = UsageMeter()
         self._series: dict[str, _Series] = {}
-        self._looked_at = float("-inf")
+        self._measured_at = float("-inf")
 
-    def look(self, places: Mapping[str, Place | None]) -> None:
+    def measure(self, places: Mapping[str, Place | None]) -> None:
         """Measure the processes that are on this host, if the last measurement is a second old.
 
         Args:
             places: Where each process runs, by the name of its work; `""` is the app itself.
         """
         with self._lock:
-            if monotonic() - self._looked_at < INTERVAL:
+            if monotonic() - self._measured_at < INTERVAL:
                 return
-            self._looked_at = monotonic()
+            self._measured_at = monotonic()
             pids = {
                 name: place.pid for name, place in places.items() if place is not None and place.is_here()
             }

@@ -22,14 +22,14 @@ class CriticalSection:
     is raised at the end of the block instead.
 
     Args:
-        hurry: Called when an exception has to wait for the block, to end the block soon.
+        on_pending: Called when an exception has to wait for the block, to end the block soon.
 
     Attributes:
         is_unwinding: Whether an exception was raised and no block was entered since.
     """
 
-    def __init__(self, hurry: Callable[[], None]) -> None:
-        self._hurry = hurry
+    def __init__(self, on_pending: Callable[[], None]) -> None:
+        self._on_pending = on_pending
         self._is_inside = False
         self._error: BaseException | None = None
         self.is_unwinding = False
@@ -51,7 +51,7 @@ class CriticalSection:
         if not self._is_inside:
             self._raise(error)
         self._error = error
-        self._hurry()
+        self._on_pending()
 
     @property
     def is_interrupted(self) -> bool:
@@ -129,7 +129,7 @@ class PollingRunner(Runner):
 
     def kill_all(self) -> None:
         """Kill all works in the next turn, and no longer wait for a display that does not accept output."""
-        self._output.hurry()
+        self._output.limit_close()
         self._must_kill_all = True
         self._poller.wake()
 

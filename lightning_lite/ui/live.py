@@ -1,9 +1,9 @@
 """The live view: a thread that draws the table of works on the terminal.
 
-    session ── poke ──▶ LiveView ── look ──▶ rows ── live_table ──▶ Footer
+    session ── request_redraw ──▶ LiveView ─ read_rows ─▶ rows ── live_table ──▶ Footer
                         its own thread      snapshots of the works
 
-`poke` never blocks. The thread sleeps while nothing calls `poke` and no work is busy.
+`request_redraw` never blocks. The thread sleeps while nothing calls `request_redraw` and no work is busy.
 """
 
 from __future__ import annotations
@@ -49,26 +49,26 @@ _HANDLER_TIMEOUT = 0.2
 _OUTPUT_SHARE, _OUTPUT_LINES = 1 / 3, 4
 
 
-def open_view(app: str, terminal: Terminal, look: Callable[[], Sequence[WorkRow]]) -> LiveView | None:
+def open_view(app: str, terminal: Terminal, read_rows: Callable[[], Sequence[WorkRow]]) -> LiveView | None:
     """Return a view for the terminal of `sys.stdout`, or `None` without a terminal that can draw one.
 
     Args:
         app: Name of the app.
         terminal: Shows the output of the works.
-        look: Returns the present rows of the works; called in the thread of the view.
+        read_rows: Returns the present rows of the works; called in the thread of the view.
     """
     footer = open_footer()
-    return LiveView(app, terminal, footer, look) if footer is not None else None
+    return LiveView(app, terminal, footer, read_rows) if footer is not None else None
 
 
 class LiveView:
     """Shows the works of one app below all output, from `start` to `close`; see `open_view`."""
 
     def __init__(
-        self, app: str, terminal: Terminal, footer: Footer, look: Callable[[], Sequence[WorkRow]]
+        self, app: str, terminal: Terminal, footer: Footer, read_rows: Callable[[], Sequence[WorkRow]]
     ) -> None:
         self._app = app
-        self._look = look
+        self._read_rows = read_rows
         self._terminal = terminal
         self._footer = footer
         terminal.footer = footer
@@ -101,7 +101,7 @@ class LiveView:
         """Whether `start` was called."""
         return self._thread.ident is not None
 
-    def poke(self) -> None:
+    def request_redraw(self) -> None:
         """Request an update, because something may have changed; signal handlers may call it."""
         self._is_changed = True
         self._wake()
@@ -141,12 +141,13 @@ class LiveView:
                     return
                 if self._seconds_until_update() == 0.0:
                     self._update()
-                elif not self._closing.wait(_REDRAW_DELAY):  # prints hid the view, or poke() came early
+                # Prints have hidden the view, or `request_redraw` came early.
+                elif not self._closing.wait(_REDRAW_DELAY):
                     self._footer.redraw()
 
     def _resized(self, *_: object) -> None:
         """Update the view after a change of the terminal's size; the handler of SIGWINCH."""
-        self.poke()
+        self.request_redraw()
 
     def _input_without_view(self, prompt: object = "", /) -> str:
         """Replace `input()` of the flow and of its debugger: hide the view and the output of works."""
@@ -166,7 +167,7 @@ class LiveView:
     def _update(self) -> None:
         self._is_changed = False
         self._updated_at = monotonic()
-        rows = self._look()
+        rows = self._read_rows()
         self._measure({row.place.pid for row in rows if row.place is not None and row.place.is_here()})
         rows = [self._complete(row) for row in rows]
         num_busy = sum(row.state in BUSY for row in rows)

@@ -21,7 +21,7 @@ from lightning_lite.web.app_proxy import make_app_route
 from lightning_lite.web.endpoint_table import ENDPOINTS
 from lightning_lite.web.endpoints import make_route, make_slots
 from lightning_lite.web.guard import Guard
-from lightning_lite.web.page_frames import Frame, show_frame
+from lightning_lite.web.page_frames import PageFrame, show_frame
 from lightning_lite.web.refusals import Refused, refusal_of
 from lightning_lite.web.server_state import ServerState
 from lightning_lite.web.state_api import make_state_routes
@@ -71,7 +71,7 @@ def create_app(
     async def send_frame(request: Request) -> Response:
         try:
             frame = server_state.tickets.take(request.path_params["ticket"])
-            if not isinstance(frame, Frame):
+            if not isinstance(frame, PageFrame):
                 raise Refused(404, "This ticket is for a download.")
             return show_frame(frame)
         except (Refused, TicketUsed) as error:

@@ -26,7 +26,7 @@ def show_metrics(server_state: ServerState) -> Response:
 
 def _watch(server_state: ServerState, run: RunSummary) -> WatchedRun:
     reader = server_state.readers.reader_of(run)
-    shown = reader.overview.look(run, server_state.root)
+    shown = reader.overview.describe(run, server_state.root)
     with reader.follower.lock:
         reader.counters.update(reader.follower.history)
     usage = {work["name"]: (work["cpu"], work["memory"]) for work in shown["works"]}

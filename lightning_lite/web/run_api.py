@@ -30,7 +30,7 @@ _MAX_ATTRIBUTES = 100
 def show_run(server_state: ServerState, id: str) -> Tagged:
     """Return the works of a run, its components and its failures."""
     run = server_state.find_run(id)
-    shown = server_state.readers.reader_of(run).overview.look(run, server_state.root)
+    shown = server_state.readers.reader_of(run).overview.describe(run, server_state.root)
     # The time alone is no change.
     return Tagged(to_json({**shown, "now": None}).decode("ascii"), lambda: shown)
 
@@ -46,8 +46,8 @@ def show_timeline(
 ) -> Tagged:
     """Return the calls of some works over time."""
 
-    def look(run: RunSummary, reader: RunReader) -> dict[str, Any]:
-        return reader.views.timeline.look(
+    def describe(run: RunSummary, reader: RunReader) -> dict[str, Any]:
+        return reader.views.timeline.describe(
             work,
             now=time.time(),
             is_running=run.state == "running",
@@ -56,7 +56,7 @@ def show_timeline(
             pixels=px,
         )
 
-    return _tagged(server_state, id, look)
+    return _tagged(server_state, id, describe)
 
 
 def list_calls(
@@ -70,7 +70,7 @@ def list_calls(
 ) -> Tagged:
     """Return a page of the calls, the newest first."""
 
-    def look(run: RunSummary, reader: RunReader) -> dict[str, Any]:
+    def describe(run: RunSummary, reader: RunReader) -> dict[str, Any]:
         return reader.views.calls.page(
             works=work,
             outcome=outcome,
@@ -80,7 +80,7 @@ def list_calls(
             is_running=run.state == "running",
         )
 
-    return _tagged(server_state, id, look)
+    return _tagged(server_state, id, describe)
 
 
 def show_call(server_state: ServerState, id: str, work: str, number: int) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def show_call(server_state: ServerState, id: str, work: str, number: int) -> dic
 def show_state(server_state: ServerState, id: str) -> Tagged:
     """Return all components with their attributes."""
 
-    def look(_: RunSummary, reader: RunReader) -> dict[str, Any]:
+    def describe(_: RunSummary, reader: RunReader) -> dict[str, Any]:
         follower = reader.follower
         return {
             "generation": follower.generation,
@@ -104,16 +104,16 @@ def show_state(server_state: ServerState, id: str) -> Tagged:
             **reader.views.state.tree(follower.index.changes),
         }
 
-    return _tagged(server_state, id, look)
+    return _tagged(server_state, id, describe)
 
 
 def show_value(server_state: ServerState, id: str, component: str, attribute: str) -> Tagged:
     """Return one value as a text."""
 
-    def look(_: RunSummary, reader: RunReader) -> dict[str, Any]:
+    def describe(_: RunSummary, reader: RunReader) -> dict[str, Any]:
         return reader.views.state.value(component, attribute)
 
-    return _tagged(server_state, id, look)
+    return _tagged(server_state, id, describe)
 
 
 def show_layout(server_state: ServerState, id: str) -> Tagged:
@@ -127,7 +127,7 @@ def show_graph(server_state: ServerState, id: str) -> dict[str, Any]:
     run = server_state.find_run(id)
     reader = server_state.readers.reader_of(run)
     with reader.follower.lock:
-        return reader.views.graph.look(is_running=run.state == "running")
+        return reader.views.graph.describe(is_running=run.state == "running")
 
 
 def show_numbers(server_state: ServerState, id: str, attribute: tuple[str, ...]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def compare_runs(server_state: ServerState, run: tuple[str, ...]) -> dict[str, A
     return {"runs": [describe_run(each, server_state.root) for each in runs], "read": read, **compared}
 
 
-def _tagged(server_state: ServerState, id: str, look: Callable[[RunSummary, RunReader], Any]) -> Tagged:
+def _tagged(server_state: ServerState, id: str, describe: Callable[[RunSummary, RunReader], Any]) -> Tagged:
     """Return an answer that depends on what was read of the journal only, and on whether the run goes on."""
     run = server_state.find_run(id)
     reader = server_state.readers.reader_of(run)
@@ -159,7 +159,7 @@ def _tagged(server_state: ServerState, id: str, look: Callable[[RunSummary, RunR
 
     def make() -> Any:
         with follower.lock, refusing():
-            return look(run, reader)
+            return describe(run, reader)
 
     return Tagged(f"{reader.name} {follower.generation} {follower.revision} {run.state}", make)
 

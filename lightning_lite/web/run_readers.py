@@ -1,8 +1,8 @@
 """The runs that pages look at: one reader for each, which all requests share.
 
-While nobody asks, nothing is read. A reader gets at most a fifth of the time of a core, after a first second
-without that limit; a run that has ended is read without it. So a run with many calls is shown while it is
-read, and the answers say how far. The memory of a run that no page looks at is given back after a minute.
+While no request asks, nothing is read. A reader gets at most a fifth of the time of a core, after a first
+second without that limit; a run that has ended is read without it. So a run with many calls is shown while it
+is read, and the answers say how far. The memory of a run that no page looks at is given back after a minute.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ class PageServer:
         if (
             self._server_state.run is None
         ):  # the first view is the list of runs: read it while the browser loads the page
-            Thread(target=self._server_state.runs.look, name="lightning-lite-page-runs", daemon=True).start()
+            Thread(target=self._server_state.runs.page, name="lightning-lite-page-runs", daemon=True).start()
         # uvicorn sends the signal that has ended it once more, to the handler from before.
         previous = signal.signal(signal.SIGTERM, _exit)
         link = None

@@ -44,13 +44,13 @@ def list_runs(
 ) -> dict[str, Any]:
     """Return the runs that match, the newest first."""
     given = {name: text for name, text in filters.items() if text is not None}
-    return server_state.runs.look(before=before or "", limit=limit, **given)
+    return server_state.runs.page(before=before or "", limit=limit, **given)
 
 
 def show_activity(server_state: ServerState, run: tuple[str, ...]) -> dict[str, Any]:
     """Return the ended calls of some runs over time; a run that is not there any more is left out."""
     found = [summary for summary in map(server_state.runs.find, run) if summary is not None]
-    return server_state.activity.look(found)
+    return server_state.activity.describe(found)
 
 
 def give_ticket(

@@ -60,9 +60,11 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
     """
     served, feed = ServedStates(), StateFeed(server_state)
 
-    def read(look: Callable[[RunSummary, RunHistory], Any]) -> Callable[[Request], Any]:
+    def read(choose: Callable[[RunSummary, RunHistory], Any]) -> Callable[[Request], Any]:
         async def serve(request: Request) -> Response:
-            return await _refusing(request, lambda: _json(_look(server_state, app_run(server_state), look)))
+            return await _refusing(
+                request, lambda: _json(_read_history(server_state, app_run(server_state), choose))
+            )
 
         return serve
 
@@ -71,7 +73,7 @@ def make_state_routes(server_state: ServerState) -> list[BaseRoute]:
 
     async def show_state(request: Request) -> Response:
         def answer() -> Response:
-            state = _look(server_state, app_run(server_state), _state_of)
+            state = _read_history(server_state, app_run(server_state), _state_of)
             served.keep(_client_of(request), state)
             return _json(state)
 
@@ -144,7 +146,9 @@ async def _refusing(request: Request, answer: Callable[[], Response]) -> Respons
         return error_answer(refused.status, refused.reason, refused.headers)
 
 
-def _look(server_state: ServerState, run: RunSummary, look: Callable[[RunSummary, RunHistory], Any]) -> Any:
+def _read_history(
+    server_state: ServerState, run: RunSummary, choose: Callable[[RunSummary, RunHistory], Any]
+) -> Any:
     """Return what is in the history of a run that was read up to now.
 
     Raises:
@@ -162,7 +166,7 @@ def _look(server_state: ServerState, run: RunSummary, look: Callable[[RunSummary
             503, "The journal of the run is long, and is still being read: ask again.", **{"Retry-After": "5"}
         )
     with follower.lock:
-        return look(run, follower.history)
+        return choose(run, follower.history)
 
 
 def _state_of(run: RunSummary, history: RunHistory) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class StateFeed:
             if self._ended is None:
                 self._ended = Event()
                 # Looked at before the client is accepted, so that it misses no change after that.
-                arguments = (self._ended, self._look())
+                arguments = (self._ended, self._read_state())
                 Thread(
                     target=self._watch, args=arguments, name="lightning-lite-page-feed", daemon=True
                 ).start()
@@ -73,7 +73,7 @@ class StateFeed:
 
     def _watch(self, ended: Event, seen: Any) -> None:
         while not ended.wait(_INTERVAL):
-            found = self._look()
+            found = self._read_state()
             if found is None or found == seen:
                 continue
             seen = found
@@ -83,7 +83,7 @@ class StateFeed:
             for listener in listeners:
                 listener()
 
-    def _look(self) -> Any:
+    def _read_state(self) -> Any:
         """Return the state in a form that can be compared, or `None` if it can't be read."""
         try:
             assert self._server_state.run is not None

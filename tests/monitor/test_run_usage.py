@@ -16,7 +16,7 @@ def test_samples_are_taken_once_a_second_and_those_of_ten_minutes_kept(monkeypat
     run, here = RunUsage(), Place.of(os.getpid())
     monkeypatch.setattr(run_usage, "INTERVAL", 1000.0)
     for _ in range(3):
-        run.look({"root.w": here, "": here, "root.idle": None})
+        run.measure({"root.w": here, "": here, "root.idle": None})
     found = run.since(0.0)
     assert {name: len(samples) for name, samples in found.items()} == {"root.w": 1, "": 1}
     assert found["root.w"][0].memory > 2**20
@@ -27,12 +27,12 @@ def test_samples_are_taken_once_a_second_and_those_of_ten_minutes_kept(monkeypat
     monkeypatch.setattr(run_usage, "INTERVAL", 0.0)
     monkeypatch.setattr(run_usage, "_KEPT_SAMPLES", 5)
     for _ in range(20):
-        run.look({"root.w": here})
+        run.measure({"root.w": here})
     assert len(run.since(0.0)["root.w"]) == 5
     times = [sample.time for sample in run.since(0.0)["root.w"]]
     assert times == sorted(times)
     monkeypatch.setattr(run_usage, "_KEPT_SECONDS", 0.0)
-    run.look({})
+    run.measure({})
     assert run.since(0.0) == {}
 
 
@@ -40,6 +40,6 @@ def test_a_process_on_another_host_is_not_measured(monkeypatch: pytest.MonkeyPat
     run, here = RunUsage(), Place.of(os.getpid())
     monkeypatch.setattr(places, "this_host", lambda: "another-host")
 
-    run.look({"root.w": here})
+    run.measure({"root.w": here})
 
     assert run.since(0.0) == {}

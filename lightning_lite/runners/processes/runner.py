@@ -306,7 +306,7 @@ class ProcessRunner(PollingRunner):
         self._advance_shutdowns()
 
     def _stop_all(self, timeout: float) -> None:
-        self._launcher.hurry()
+        self._launcher.stop_registering()
         # Prepared processes wait for their work, and read no request to stop.
         self._kill(*[process for process in self._prepared.values() if process is not None])
         # In reverse order, because a work may need those that were started before it.

@@ -129,7 +129,7 @@ class RemoteWork:
         self._is_open = False
         self._is_killed = False
         self._is_server_killed = False  # its lease is renewed no more
-        self._is_hurried = False  # the runner closes, and does not wait for the end of a lease
+        self._is_wait_limited = False  # the runner closes, and does not wait for the end of a lease
         self._timers: list[asyncio.TimerHandle] = []
         self._placement: Placement | None = None
         self._direct: DirectClient | None = None
@@ -168,9 +168,9 @@ class RemoteWork:
         elif self._is_open:
             self._post(self._posted)
 
-    def hurry(self) -> None:
+    def limit_wait_for_death(self) -> None:
         """Report its exit soon after its server was killed, also if nothing confirms that."""
-        self._is_hurried = True
+        self._is_wait_limited = True
 
     def stop(self, timeout: float) -> None:
         """Stop it within `timeout` seconds, else kill its server."""
@@ -400,14 +400,14 @@ class RemoteWork:
 
     def _lose_after(self, pause: float, what: str) -> None:
         """Report the exit after `pause` seconds, but not before its lease is over."""
-        if self._is_open and not self._is_hurried:
+        if self._is_open and not self._is_wait_limited:
             pause = max(pause, self._heard + LOSS * self._context.lease - read_clock())
         self._later(pause, lambda: self._lose_if_silent(what))
 
     def _lose_if_silent(self, what: str) -> None:
         """Report the exit, unless an answer has come that may have renewed the lease."""
         is_silent = self._heard + LOSS * self._context.lease <= read_clock()
-        if is_silent or self._is_hurried or not self._is_open:
+        if is_silent or self._is_wait_limited or not self._is_open:
             self._lose(what)
         else:
             self._lose_after(0.0, what)

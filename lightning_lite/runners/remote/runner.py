@@ -292,7 +292,7 @@ class RemoteRunner(PollingRunner):
     def _stop_works(self, timeout: float) -> None:
         # In reverse order, because a work may need those that were started before it.
         for work in reversed(list(self._works.values())):  # a stop may end it at once
-            work.hurry()
+            work.limit_wait_for_death()
             work.stop(timeout)
 
     def _kill_all(self) -> None:

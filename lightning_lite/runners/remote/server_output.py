@@ -70,7 +70,7 @@ class ServerOutput:
             self._drain()
             self._pipe = None
 
-    def hurry(self) -> None:
+    def limit_close(self) -> None:
         """Do nothing: no reader makes it wait."""
 
     def close(self) -> None:
